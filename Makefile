@@ -1,0 +1,64 @@
+# The two that matter: `make demo` and `make test`. Each sets itself up; Python ≥ 3.11 and make are all they need.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check build lock clean
+SHELL := /bin/bash
+BIN := .venv/bin
+
+# The deployed runtime is 3.13: it is used where one can be found, and otherwise any Python from 3.11 on.
+PYTHON ?= $(shell for p in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13.*/bin/python3 python3 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
+PYTHON313 := $(shell for p in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13.*/bin/python3.13; do \
+	"$$p" -c '' 2>/dev/null && { command -v "$$p"; break; }; done)
+UV = $(shell command -v uv || echo $(BIN)/uv)
+SAM := .venv-sam/bin/sam
+# SAM CLI asks for a Region even where it talks to nobody, and finds the runtime's interpreter on PATH.
+export SAM_CLI_TELEMETRY := 0
+SAM_ENV = AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} PATH="$(dir $(PYTHON313)):$$PATH"
+
+help:  ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+setup: .venv/ready .venv-stack/ready  ## Make the environments (.venv, and .venv-stack for the embedded AWS)
+
+demo:  ## Replicate 2,000 rows on an embedded AWS, prove them equal; KEEP=1 leaves it running
+	@start=$$SECONDS; $(MAKE) --no-print-directory -s setup; \
+	DDBREPLICA_SETUP_SECONDS=$$((SECONDS - start)) $(BIN)/python -m demo $(if $(KEEP),--keep)
+
+test: setup  ## Run all tests, with the coverage of src/
+	$(BIN)/python -m pytest --cov
+
+check: setup .venv-sam/ready  ## Format, lint, types, template: what CI runs before the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/cfn-lint template.yaml
+	$(SAM_ENV) $(SAM) validate --lint
+
+build: .venv-sam/ready  ## Build what is deployed, and print its size (needs Python 3.13, the function's runtime)
+	@test -n "$(PYTHON313)" || { echo "make build: no python3.13 found, and the function's runtime is python3.13" >&2; exit 1; }
+	$(SAM_ENV) $(SAM) build --cached
+	@du -sh --apparent-size .aws-sam/build/ReplicatorFunction
+
+lock:  ## Renew the pinned requirements from requirements/*.in
+	$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 requirements/runtime.in -o src/requirements.txt
+	for set in dev stack sam; do \
+		$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 requirements/$$set.in -o requirements/$$set.txt || exit; \
+	done
+
+clean:  ## Remove what was made here
+	rm -rf .venv .venv-stack .venv-sam .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/ready: requirements/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python ≥ 3.11 found; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Setting up .venv with $$($(PYTHON) --version)" >&2
+	$(PYTHON) -m venv --clear .venv
+	command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		"$$(grep -o '^uv==[0-9.]*' requirements/dev.txt)"
+	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
+	touch $@
+
+.venv-%/ready: requirements/%.txt .venv/ready
+	$(UV) venv --quiet --clear --python $(BIN)/python .venv-$*
+	$(UV) pip sync --quiet --require-hashes --python .venv-$*/bin/python $<
+	touch $@

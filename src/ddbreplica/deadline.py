@@ -1,0 +1,34 @@
+"""How much of the invocation is left, and whether one more request fits into it."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+FIRST_DELAY = 0.05
+LONGEST_DELAY = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The end of the invocation. `remaining` gives the seconds left; `sleep` and `jitter` are there to be replaced."""
+
+    remaining: Callable[[], float]
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[float, float], float] = random.uniform
+
+    def allows(self, seconds: float) -> bool:
+        """Whether something that takes at most `seconds` would end in time."""
+        return self.remaining() >= seconds
+
+    def back_off(self, attempt: int, *, then: float) -> bool:
+        """Sleep before attempt number `attempt` (1 is the first repetition); False if what follows would not fit.
+
+        Exponential with full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+        """
+        longest = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(attempt, 16))
+        delay = self.jitter(0, longest)
+        if not self.allows(delay + then):
+            return False
+        self.sleep(delay)
+        return True

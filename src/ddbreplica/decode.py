@@ -1,0 +1,272 @@
+"""A stream's batch → changes, and the records that are malformed. Pure.
+
+Images stay the wire JSON they are; their type tags and base64 are checked here, so that what goes out again is
+what came in. Record format: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html
+"""
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from typing import Any
+
+from ddbreplica.errors import EventError, StreamViewTypeError
+from ddbreplica.model import Change, Image, Key, Quarantined
+
+MALFORMED = "MalformedRecord"
+"""The error code of a record that this module cannot read."""
+
+_VIEWS_WITHOUT_NEW_IMAGE = frozenset({"KEYS_ONLY", "OLD_IMAGE"})
+_TTL_PRINCIPAL = ("Service", "dynamodb.amazonaws.com")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+# DynamoDB nests 32 deep at most; the bound only keeps a forged record from exhausting Python's stack.
+_MAX_DEPTH = 64
+_END_OF_TIME = 2.0**40
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A batch, read. Every record is in one of the three: a change, malformed, or a TTL delete left out."""
+
+    received: int
+    changes: tuple[Change, ...]
+    malformed: tuple[Quarantined, ...]
+    ttl_deletes_skipped: int
+    oldest_created_at: float | None
+    """When the oldest record was written to the source: seconds since the epoch, whole seconds on AWS."""
+
+
+class MalformedError(Exception):
+    """A record or key that cannot be read; the message is the reason, without any value of the item."""
+
+
+def decode(event: Any, *, replicate_ttl_deletes: bool) -> Decoded:
+    """Read every record of a batch, in order.
+
+    A record that cannot be read is returned as malformed with the reason, whatever is wrong with it. Raises
+    EventError if the event is not a stream's batch, StreamViewTypeError if the stream carries no new images.
+    """
+    records = _records_of(event)
+    changes: list[Change] = []
+    malformed: list[Quarantined] = []
+    skipped = 0
+    for position, record in enumerate(records):
+        try:
+            if not replicate_ttl_deletes and _is_ttl_delete(record):
+                skipped += 1
+            else:
+                changes.append(_change(position, record))
+        except StreamViewTypeError:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever one record does, its neighbours are applied and it is kept
+            reason = str(error) if isinstance(error, MalformedError) else type(error).__name__
+            malformed.append(_malformed(position, record, reason))
+    created = [change.created_at for change in changes if change.created_at is not None]
+    return Decoded(
+        received=len(records),
+        changes=tuple(changes),
+        malformed=tuple(malformed),
+        ttl_deletes_skipped=skipped,
+        oldest_created_at=min(created, default=None),
+    )
+
+
+def key_of(attributes: Any) -> Key:
+    """The identity of a key given as wire JSON: numbers by value, binaries by bytes, whatever the order.
+
+    Raises MalformedError.
+    """
+    if not isinstance(attributes, dict) or not attributes:
+        raise MalformedError("Keys is missing or empty")
+    return tuple(sorted((name, *_canonical(name, value)) for name, value in attributes.items()))
+
+
+def _records_of(event: Any) -> list[Any]:
+    if not isinstance(event, dict) or not isinstance(event.get("Records"), list):
+        raise EventError(
+            f"Expected an event with a list of Records from a DynamoDB stream, and got {_outline(event)}.",
+            hint="Invoke the function through an event-source mapping on the source table's stream.",
+        )
+    records: list[Any] = event["Records"]
+    foreign = {r.get("eventSource") or r.get("EventSource") for r in records if isinstance(r, dict)} - {None}
+    foreign.discard("aws:dynamodb")
+    if foreign or (records and not any(_is_stream_record(record) for record in records)):
+        what = f"records of {', '.join(sorted(map(str, foreign)))}" if foreign else "Records of another kind"
+        raise EventError(
+            f"Expected Records of a DynamoDB stream (eventSource aws:dynamodb), and got {what}.",
+            hint="Only the source table's stream may trigger this function.",
+        )
+    return records
+
+
+def _outline(event: Any) -> str:
+    if not isinstance(event, dict):
+        return f"a {type(event).__name__}"
+    if "Records" in event:
+        return f"Records of type {type(event['Records']).__name__}"
+    return f"an object with the members {sorted(map(str, event))[:5]}"
+
+
+def _is_stream_record(record: Any) -> bool:
+    return isinstance(record, dict) and (record.get("eventSource") == "aws:dynamodb" or "dynamodb" in record)
+
+
+def _is_ttl_delete(record: Any) -> bool:
+    if not isinstance(record, dict) or record.get("eventName") != "REMOVE":
+        return False
+    identity = record.get("userIdentity")
+    if not isinstance(identity, dict):
+        return False
+    # Lambda writes lower-case names, the Streams API capitalised ones.
+    kind = identity.get("type", identity.get("Type"))
+    principal = identity.get("principalId", identity.get("PrincipalId"))
+    return (kind, principal) == _TTL_PRINCIPAL
+
+
+def _change(position: int, record: Any) -> Change:
+    if not isinstance(record, dict) or not isinstance(record.get("dynamodb"), dict):
+        raise MalformedError("the record has no dynamodb object")
+    data = record["dynamodb"]
+    sequence_number = data.get("SequenceNumber")
+    if not isinstance(sequence_number, str) or not sequence_number:
+        raise MalformedError("SequenceNumber is missing")
+    key = key_of(data.get("Keys"))
+    return Change(
+        position=position,
+        sequence_number=sequence_number,
+        key=key,
+        key_attributes=data["Keys"],
+        image=_image(record.get("eventName"), data, key),
+        created_at=_created_at(data.get("ApproximateCreationDateTime")),
+        record=record,
+    )
+
+
+def _created_at(value: Any) -> float | None:
+    # Only the lag is computed from it, so a strange one is no reason to hold a record back.
+    is_time = type(value) in (int, float) and 0 <= value < _END_OF_TIME
+    return float(value) if is_time else None
+
+
+def _image(event_name: Any, data: Mapping[str, Any], key: Key) -> Image | None:
+    if event_name == "REMOVE":
+        return None
+    if event_name not in ("INSERT", "MODIFY"):
+        raise MalformedError("eventName is none of INSERT, MODIFY and REMOVE")
+    image = data.get("NewImage")
+    if image is None and data.get("StreamViewType") in _VIEWS_WITHOUT_NEW_IMAGE:
+        raise StreamViewTypeError(
+            f"The stream's StreamViewType is {data['StreamViewType']}, which leaves out the new image.",
+            hint="Recreate the source table's stream with StreamViewType NEW_IMAGE.",
+        )
+    if not isinstance(image, dict):
+        raise MalformedError("NewImage is missing")
+    for name, value in image.items():
+        _check_attribute(name, value)
+    if any(name not in image for name, _, _ in key) or key != key_of({n: image[n] for n, _, _ in key}):
+        raise MalformedError("NewImage does not hold the key that Keys names")
+    return image
+
+
+def _malformed(position: int, record: Any, reason: str) -> Quarantined:
+    data = record.get("dynamodb") if isinstance(record, dict) else None
+    sequence_number = data.get("SequenceNumber") if isinstance(data, dict) else None
+    try:
+        key = key_of(data.get("Keys")) if isinstance(data, dict) else None
+    except MalformedError:
+        key = None
+    return Quarantined(
+        position=position,
+        sequence_number=sequence_number if isinstance(sequence_number, str) and sequence_number else None,
+        key=key,
+        record=record,
+        reason=f"malformed record: {reason}",
+        error_code=MALFORMED,
+    )
+
+
+def _canonical(name: str, value: Any) -> tuple[str, str]:
+    _check_attribute(name, value)
+    ((tag, content),) = value.items()
+    if tag == "N":
+        return tag, _canonical_number(content)
+    if tag in ("S", "B"):
+        return tag, content
+    raise MalformedError(f"key attribute {name!r} has type {tag}; a key is S, N or B")
+
+
+def _canonical_number(text: str) -> str:
+    if not _NUMBER.fullmatch(text):
+        raise MalformedError("a key's number is not a decimal number")
+    number = Decimal(text)
+    # Decimal rounds to 28 digits unless told otherwise; a key may have 38, and 126 places written out.
+    return str(number.normalize(Context(prec=max(len(text), 1)))) if number else "0"
+
+
+def _check_attribute(name: str, value: Any) -> None:
+    try:
+        _check_value(value, 0)
+    except MalformedError as error:
+        raise MalformedError(f"attribute {name!r}: {error}") from error
+
+
+def _check_value(value: Any, depth: int) -> None:
+    if not isinstance(value, dict) or len(value) != 1:
+        raise MalformedError("a value must be an object with exactly one type")
+    ((tag, content),) = value.items()
+    check = _CHECKS.get(tag)
+    if check is None:
+        raise MalformedError("a value has an unknown type")
+    if not check(content, depth):
+        raise MalformedError(f"a value of type {tag} does not hold what that type requires")
+
+
+def _is_text(content: Any, _depth: int) -> bool:
+    return isinstance(content, str)
+
+
+def _is_flag(content: Any, _depth: int) -> bool:
+    return isinstance(content, bool)
+
+
+def _is_binary(content: Any, _depth: int) -> bool:
+    # Only the one base64 text that the bytes have: what goes out is then what a client would send for them.
+    try:
+        return isinstance(content, str) and b64encode(b64decode(content, validate=True)).decode() == content
+    except ValueError:
+        return False
+
+
+def _is_set_of(is_member: Callable[[Any, int], bool]) -> Callable[[Any, int], bool]:
+    return lambda content, depth: isinstance(content, list) and all(is_member(m, depth) for m in content)
+
+
+def _is_list(content: Any, depth: int) -> bool:
+    return isinstance(content, list) and _check_members(content, depth)
+
+
+def _is_map(content: Any, depth: int) -> bool:
+    return isinstance(content, dict) and _check_members(content.values(), depth)
+
+
+def _check_members(members: Any, depth: int) -> bool:
+    if depth >= _MAX_DEPTH:
+        raise MalformedError(f"values are nested more than {_MAX_DEPTH} deep")
+    for member in members:
+        _check_value(member, depth + 1)
+    return True
+
+
+_CHECKS: Mapping[str, Callable[[Any, int], bool]] = {
+    "S": _is_text,
+    "N": _is_text,
+    "B": _is_binary,
+    "BOOL": _is_flag,
+    "NULL": _is_flag,
+    "SS": _is_set_of(_is_text),
+    "NS": _is_set_of(_is_text),
+    "BS": _is_set_of(_is_binary),
+    "L": _is_list,
+    "M": _is_map,
+}

@@ -1,0 +1,87 @@
+"""The Lambda function: decode, plan, write, quarantine, report."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from ddbreplica import dynamodb
+from ddbreplica.deadline import Deadline
+from ddbreplica.decode import decode
+from ddbreplica.model import Replica
+from ddbreplica.plan import plan
+from ddbreplica.quarantine import Quarantine
+from ddbreplica.report import checkpoint, report
+from ddbreplica.settings import Settings
+from ddbreplica.telemetry import Telemetry, summarise
+from ddbreplica.write import write
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@dataclass(frozen=True, slots=True)
+class Replicator:
+    """What a container keeps between invocations."""
+
+    settings: Settings
+    replica: Replica
+    quarantine: Quarantine
+    telemetry: Telemetry
+    deadline: Callable[["LambdaContext"], Deadline]
+
+
+def deadline_of(context: "LambdaContext") -> Deadline:
+    """The end of the invocation, as Lambda tells it."""
+    return Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
+
+
+@lru_cache(maxsize=1)
+def replicator() -> Replicator:
+    """The container's own, made at its first invocation; an error is not kept, and raised again at the next."""
+    settings = Settings.from_env(os.environ)
+    return Replicator(
+        settings=settings,
+        replica=dynamodb.connect(settings.replica_table_name, region=settings.replica_region),
+        quarantine=Quarantine(settings.quarantine_bucket, table=settings.table),
+        telemetry=Telemetry(
+            service=settings.powertools_service_name,
+            namespace=settings.powertools_metrics_namespace,
+            table=settings.table,
+        ),
+        deadline=deadline_of,
+    )
+
+
+def lambda_handler(event: Any, context: "LambdaContext") -> dict[str, list[dict[str, str]]]:
+    """Apply a stream's batch to the replica, and name the first record that Lambda has to deliver again.
+
+    Raises a ReplicatorError where no record is at fault; Lambda then keeps the whole batch.
+    """
+    return replicate(event, context, replicator())
+
+
+def replicate(event: Any, context: "LambdaContext", to: Replicator) -> dict[str, list[dict[str, str]]]:
+    """What the handler does, with everything that it touches handed in."""
+    deadline = to.deadline(context)
+    decoded = decode(event, replicate_ttl_deletes=to.settings.replicate_ttl_deletes)
+    writes = plan(decoded.changes)
+    outcome = write(writes, replica=to.replica, deadline=deadline)
+    ended_at = time.time()
+    kept = to.quarantine.keep(
+        (*decoded.malformed, *outcome.poison),
+        outcome.suspects,
+        below=checkpoint(outcome.failures),
+        applied=len(outcome.applied),
+        request_id=context.aws_request_id,
+        deadline=deadline,
+    )
+    failures = (*outcome.failures, *kept.failures)
+    to.telemetry.publish(
+        summarise(decoded, outcome, kept, now=ended_at),
+        reported=checkpoint(failures),
+        request_id=context.aws_request_id,
+    )
+    return report(failures)

@@ -1,0 +1,130 @@
+"""The vocabulary: what the steps from a stream's batch to the replica hand to each other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Protocol, TypeAlias
+
+Image: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""An item (or its key) as DynamoDB's wire JSON spells it: numbers are text, binaries are base64 text.
+
+It is never turned into Python values and back, since no such round trip is exact:
+https://github.com/boto/boto3/issues/2500
+"""
+
+Key: TypeAlias = tuple[tuple[str, str, str], ...]
+"""A key's identity: (attribute name, type, canonical value) sorted by name. Equal for equal DynamoDB keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One well-formed record of the stream: the state of one key after it.
+
+    `position` counts from 0 within the batch; `image` is None for a delete; `created_at` is in seconds since the
+    epoch, or None where the record does not say; `record` is the record as it came.
+    """
+
+    position: int
+    sequence_number: str
+    key: Key
+    key_attributes: Image
+    image: Image | None
+    created_at: float | None
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A record set aside, and why. `sequence_number` and `key` are None where the record has none to read."""
+
+    position: int
+    sequence_number: str | None
+    key: Key | None
+    record: Any
+    reason: str
+    error_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What to do to one key of the replica: put the image of `change`, or delete.
+
+    `text` is that image (for a delete the key attributes) as wire JSON, in ASCII. `earlier` holds the key's
+    changes in the same batch that this write supersedes, oldest first.
+    """
+
+    change: Change
+    text: str
+    earlier: tuple[Change, ...] = ()
+
+    @property
+    def is_delete(self) -> bool:
+        """Whether the key is to be absent afterwards."""
+        return self.change.image is None
+
+    @property
+    def oldest(self) -> Change:
+        """The first change that is lost if this write is neither applied nor reported."""
+        return self.earlier[0] if self.earlier else self.change
+
+
+class Kind(Enum):
+    """What a refusal means for the batch."""
+
+    TRANSIENT = auto()
+    """It may succeed later: throttling, a failing service, a dead connection, anything unknown."""
+    REJECTED = auto()
+    """The request's content is refused: one of its items, or all of them if the table is not what we think."""
+    FAULT = auto()
+    """Nothing will succeed until someone mends the deployment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why AWS did not do what it was asked, classified.
+
+    `timed_out` says that the request was sent and never answered, so that it may still be carried out later.
+    """
+
+    kind: Kind
+    code: str
+    message: str
+    timed_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A record that Lambda has to deliver again, and everything after it."""
+
+    position: int
+    sequence_number: str | None
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a table's description says. `key_schema` holds (attribute name, type) of each key attribute."""
+
+    arn: str
+    is_active: bool
+    key_schema: frozenset[tuple[str, str]]
+
+
+class Replica(Protocol):
+    """The table that writes go to. Every method may be called from several threads at once.
+
+    A refusal is returned, never raised. Each method makes one attempt; repeating a write is always safe, and the
+    caller never has two writes of one key under way.
+    """
+
+    def describe(self, *, afresh: bool = False) -> Table | Refusal:
+        """What the table looks like; unless `afresh`, possibly as it looked earlier."""
+        ...
+
+    def write_batch(self, writes: Sequence[Write]) -> Sequence[Write] | Refusal:
+        """Apply up to 25 writes of different keys; return those that were not applied, or why none was."""
+        ...
+
+    def write_one(self, write: Write) -> Refusal | None:
+        """Apply one write by itself, so that a refusal is about this write alone."""
+        ...

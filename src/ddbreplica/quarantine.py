@@ -1,0 +1,176 @@
+"""Records that can never be written → objects in S3, each written once under a name of its own.
+
+Object: {"schema": 1, "record": …, "reason": …, "error_code": …, "quarantined_at": …} at
+quarantine/<replica table>/<stream label>/<sequence number or event id>-<key hash>-<request id>-<nonce>.json
+"""
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ddbreplica.deadline import Deadline
+from ddbreplica.errors import QuarantineError
+from ddbreplica.model import Failure, Key, Kind, Quarantined, Refusal
+from ddbreplica.refusal import refusal_of
+from ddbreplica.report import checkpoint
+from ddbreplica.schema import stream_label
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MAX_IN_A_ROW = 100
+"""So many records in one container, with nothing written between them, and the fault is not the records'."""
+
+PUT_SECONDS = 5.0
+"""What keeping one record may take at worst (its timeouts add up to 4 s), and 1 s to answer Lambda."""
+
+CLIENT_CONFIG = Config(
+    # One attempt: a record that is not kept is reported, and comes again.
+    retries={"mode": "standard", "total_max_attempts": 1},
+    connect_timeout=1,
+    read_timeout=3,
+    tcp_keepalive=True,
+)
+
+_OUT_OF_TIME = Refusal(
+    Kind.TRANSIENT, "OutOfTime", "the invocation's time was used up before the record was kept"
+)
+
+
+def connect() -> "S3Client":
+    """A client with short timeouts. It takes a while to make, and most containers never need one."""
+    return boto3.client("s3", config=CLIENT_CONFIG)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How many records were kept, and the first of each sort that could not be."""
+
+    poison: int
+    suspects: int
+    failures: tuple[Failure, ...]
+
+
+class Quarantine:
+    """The bucket's part for one replica table, by its name; it counts how many records in a row it was given."""
+
+    def __init__(self, bucket: str, *, table: str, connect: Callable[[], "S3Client"] = connect) -> None:
+        """Take the bucket by its name. Nothing is connected before the first record."""
+        self._bucket = bucket
+        self._table = table
+        self._connect = connect
+        self._in_a_row = 0
+
+    def keep(
+        self,
+        poison: Sequence[Quarantined],
+        suspects: Sequence[Quarantined],
+        *,
+        below: Failure | None,
+        applied: int,
+        request_id: str,
+        deadline: Deadline,
+    ) -> Kept:
+        """Keep all suspects, and the poison that stands before the failure that Lambda will be told of.
+
+        Call it when all writes have ended: a record seen too early could be healed and then overwritten. What
+        stands behind a failure comes again, and is not kept now. `applied` is how many writes were applied.
+        Raises QuarantineError if the bucket is missing or denied, or if there is too much with nothing applied.
+        """
+        suspected, failure = self._put_each(suspects, request_id, deadline)
+        first = checkpoint(filter(None, (below, failure)))
+        due = [record for record in poison if first is None or record.position < first.position]
+        self._admit(len(due), applied=applied)
+        kept, failure_of_poison = self._put_each(due, request_id, deadline)
+        self._in_a_row += kept
+        return Kept(
+            poison=kept, suspects=suspected, failures=tuple(filter(None, (failure, failure_of_poison)))
+        )
+
+    def _admit(self, records: int, *, applied: int) -> None:
+        # The count outlives the invocation: bisecting a batch would undercut any bound on a single one.
+        if applied:
+            self._in_a_row = 0
+        elif records and self._in_a_row + records > MAX_IN_A_ROW:
+            raise QuarantineError(
+                f"{self._in_a_row + records} records in a row could not be applied, and no write between them was.",
+                hint="Compare the replica's key and index types with the source's items; nothing was acknowledged.",
+            )
+
+    def _put_each(
+        self, records: Iterable[Quarantined], request_id: str, deadline: Deadline
+    ) -> tuple[int, Failure | None]:
+        """Put objects in the batch's order up to the first that fails, so that none stands behind a failure."""
+        ordered = sorted(records, key=lambda record: record.position)
+        for kept, record in enumerate(ordered):
+            refusal = self._put(record, request_id, deadline)
+            if refusal is not None:
+                return kept, Failure(record.position, record.sequence_number, refusal)
+        return len(ordered), None
+
+    def _put(self, record: Quarantined, request_id: str, deadline: Deadline) -> Refusal | None:
+        if not deadline.allows(PUT_SECONDS):
+            return _OUT_OF_TIME
+        try:
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=self._name(record, request_id),
+                Body=_body(record),
+                ContentType="application/json",
+                IfNoneMatch="*",
+            )
+        except (BotoCoreError, ClientError) as error:
+            refusal = refusal_of(error)
+            if refusal.kind is Kind.FAULT:
+                raise QuarantineError(
+                    f"The quarantine bucket {self._bucket} refuses: {refusal.code}: {refusal.message}.",
+                    hint="Look at QUARANTINE_BUCKET and at the role's s3:PutObject; nothing was acknowledged.",
+                ) from error
+            return refusal
+        return None
+
+    @cached_property
+    def _client(self) -> "S3Client":
+        return self._connect()
+
+    def _name(self, record: Quarantined, request_id: str) -> str:
+        # Lambda keeps the request id when it repeats a batch, so that only the nonce is new with every writing: a
+        # redrive that is still at work on the first object would otherwise remove the second with it.
+        event_id = record.record.get("eventID") if isinstance(record.record, dict) else None
+        parts = (
+            record.sequence_number or event_id or "none",
+            _key_hash(record.key),
+            request_id,
+            secrets.token_hex(4),
+        )
+        label = stream_label(record.record) or "none"
+        return f"quarantine/{self._table}/{_safe(label)}/{'-'.join(_safe(str(part)) for part in parts)}.json"
+
+
+def _key_hash(key: Key | None) -> str:
+    return "none" if key is None else hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+
+
+def _safe(part: str) -> str:
+    return re.sub(r"[^0-9A-Za-z:._-]", "_", part)[:128]
+
+
+def _body(record: Quarantined) -> bytes:
+    content: dict[str, Any] = {
+        "schema": 1,
+        "record": record.record,
+        "reason": record.reason,
+        "error_code": record.error_code,
+        "quarantined_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+    return json.dumps(content).encode()

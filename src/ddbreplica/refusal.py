@@ -1,0 +1,97 @@
+"""An exception of botocore → a Refusal. Every AWS error code that we know is classified here, once.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+"""
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ReadTimeoutError,
+    TokenRetrievalError,
+)
+
+from ddbreplica.model import Kind, Refusal
+
+_REJECTED = frozenset(
+    {
+        "ValidationException",
+        "SerializationException",
+        "ItemCollectionSizeLimitExceededException",
+    }
+)
+_FAULTS = frozenset(
+    {
+        # the table or the bucket
+        "ResourceNotFoundException",
+        "TableNotFoundException",
+        "NoSuchBucket",
+        "PermanentRedirect",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+        # permission
+        "AccessDenied",
+        "AccessDeniedException",
+        "AllAccessDisabled",
+        "AccountProblem",
+        "OptInRequired",
+        "SubscriptionRequiredException",
+        # credentials
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "NotSignedUp",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+        "UnrecognizedClientException",
+        # the key that encrypts the table or the bucket
+        "InaccessibleEncryptionKeyException",
+        "KMSAccessDeniedException",
+        "KMSDisabledException",
+        "KMSInvalidStateException",
+        "KMSKeyNotAccessibleFault",
+        "KMSNotFoundException",
+        "KMSOptInRequired",
+        "KMS.DisabledException",
+        "KMS.InvalidStateException",
+        "KMS.NotFoundException",
+    }
+)
+_UNUSABLE_CREDENTIALS = (
+    CredentialRetrievalError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    TokenRetrievalError,
+)
+
+
+def refusal_of(error: BotoCoreError | ClientError) -> Refusal:
+    """Classify an error. What is not known is transient: it is tried again and reported, never dropped.
+
+    Throttling, 5xx, TransactionConflictException and ReplicatedWriteConflictException are transient too, and
+    need no list. Only a read timeout leaves a request behind that may still be carried out.
+    """
+    if isinstance(error, ClientError):
+        code = error.response["Error"].get("Code", "Unknown")
+        return Refusal(_kind_of(code), code, error.response["Error"].get("Message", ""))
+    kind = Kind.FAULT if isinstance(error, _UNUSABLE_CREDENTIALS) else Kind.TRANSIENT
+    return Refusal(kind, type(error).__name__, str(error), timed_out=isinstance(error, ReadTimeoutError))
+
+
+def _kind_of(code: str) -> Kind:
+    if code in _FAULTS:
+        return Kind.FAULT
+    return Kind.REJECTED if code in _REJECTED else Kind.TRANSIENT

@@ -1,0 +1,250 @@
+"""dynamodb: the Replica protocol on boto3, against moto, and against answers that moto never gives."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from moto import mock_aws
+
+from ddbreplica import dynamodb, send
+from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
+from ddbreplica.model import Image, Kind, Refusal, Replica, Table
+from tests.support.contract import KEYS, SCHEMA, ReplicaContract, delete, put
+from tests.support.wire import Wire, error
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+NOTHING_LEFT: tuple[int, Any] = (200, {"UnprocessedItems": {}})
+
+
+def as_wire(value: Any) -> Any:
+    """boto3 gives binaries as bytes; in wire JSON they are base64 text."""
+    return dynamodb._as_wire({"B": value})["B"] if isinstance(value, bytes) else value
+
+
+def wire_json(item: Any) -> Any:
+    if isinstance(item, dict):
+        return {name: wire_json(value) for name, value in item.items()}
+    return [wire_json(value) for value in item] if isinstance(item, list) else as_wire(item)
+
+
+def create_table(client: "DynamoDBClient") -> None:
+    client.create_table(
+        TableName="copy",
+        KeySchema=[
+            {"AttributeName": "part", "KeyType": "HASH"},
+            {"AttributeName": "sort", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[{"AttributeName": n, "AttributeType": t} for n, t in SCHEMA.items()],  # type: ignore[typeddict-item]
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+class TestOnMoto(ReplicaContract):
+    @pytest.fixture
+    def replica(self) -> Iterator[Replica]:
+        with mock_aws():
+            self.client = boto3.client("dynamodb", region_name="us-east-1")
+            create_table(self.client)
+            yield dynamodb.connect("copy", region="us-east-1")
+
+    def items(self) -> list[Image]:
+        return [wire_json(item) for item in self.client.scan(TableName="copy")["Items"]]
+
+    def missing(self) -> Replica:
+        return dynamodb.connect("another", region="us-east-1")
+
+
+@pytest.fixture
+def client() -> "DynamoDBClient":
+    return boto3.client("dynamodb", region_name="us-east-1", config=CLIENT_CONFIG)
+
+
+def refused(replica: DynamoDBReplica) -> list[Refusal]:
+    answers = [replica.write_batch([put()]), replica.write_one(put()), replica.write_one(delete())]
+    assert all(isinstance(answer, Refusal) for answer in answers)
+    return [answer for answer in answers if isinstance(answer, Refusal)]
+
+
+def test_a_batch_goes_out_as_the_stream_had_it(client: "DynamoDBClient") -> None:
+    wire = Wire(client, always=NOTHING_LEFT)
+
+    assert DynamoDBReplica(client, "copy").write_batch([put(b={"B": "AP8="}), delete("8")]) == []
+
+    assert wire.requests == [
+        (
+            "BatchWriteItem",
+            {
+                "RequestItems": {
+                    "copy": [
+                        {"PutRequest": {"Item": {**KEYS, "b": {"B": "AP8="}}}},
+                        {"DeleteRequest": {"Key": {**KEYS, "sort": {"N": "8"}}}},
+                    ]
+                }
+            },
+        )
+    ]
+
+
+def test_single_writes_go_out_as_the_stream_had_them(client: "DynamoDBClient") -> None:
+    wire = Wire(client, always=(200, {}))
+    replica = DynamoDBReplica(client, "copy")
+
+    assert [replica.write_one(put(b={"B": "AP8="})), replica.write_one(delete())] == [None, None]
+
+    assert wire.requests == [
+        ("PutItem", {"TableName": "copy", "Item": {**KEYS, "b": {"B": "AP8="}}}),
+        ("DeleteItem", {"TableName": "copy", "Key": KEYS}),
+    ]
+
+
+def test_what_is_left_unprocessed_is_matched_by_key(client: "DynamoDBClient") -> None:
+    left = {
+        "copy": [{"PutRequest": {"Item": {"sort": {"N": "2.0"}, "part": {"B": "AAH/"}, "x": {"B": "AA=="}}}}]
+    }
+    Wire(client, always=(200, {"UnprocessedItems": left}))
+    one, other = put("1"), put("2")
+
+    assert DynamoDBReplica(client, "copy").write_batch([one, other]) == [other]
+
+
+def test_a_delete_left_unprocessed_is_matched_by_key(client: "DynamoDBClient") -> None:
+    left = {"arn:of:copy": [{"DeleteRequest": {"Key": {**KEYS, "sort": {"N": "2"}}}}]}
+    Wire(client, always=(200, {"UnprocessedItems": left}))
+    one, other = put("1"), delete("2")
+
+    assert DynamoDBReplica(client, "copy").write_batch([one, other]) == [other]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (
+            {"UnprocessedItems": {"copy": [{"PutRequest": {"Item": {**KEYS, "sort": {"N": "9"}}}}]}},
+            "Unmatched",
+        ),
+        ({"UnprocessedItems": {"copy": [{"DeleteRequest": {"Key": KEYS}}]}}, "Unmatched"),
+        ({"UnprocessedItems": {"copy": [{"PutRequest": {"Item": {"part": KEYS["part"]}}}]}}, "Unmatched"),
+        ({"UnprocessedItems": {"copy": [{}]}}, "Unmatched"),
+        ({}, "MissingUnprocessedItems"),
+    ],
+)
+def test_an_answer_that_matches_no_request_is_no_success(
+    client: "DynamoDBClient", answer: dict[str, Any], code: str
+) -> None:
+    Wire(client, always=(200, answer))
+
+    refusal = DynamoDBReplica(client, "copy").write_batch([put("7")])
+
+    assert isinstance(refusal, Refusal)
+    assert (refusal.kind, refusal.code.startswith(code)) == (Kind.TRANSIENT, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (error("ProvisionedThroughputExceededException"), Kind.TRANSIENT),
+        (error("ThrottlingException"), Kind.TRANSIENT),
+        (error("InternalServerError", 500), Kind.TRANSIENT),
+        ((503, b"<html>not json</html>"), Kind.TRANSIENT),
+        (error("TransactionConflictException"), Kind.TRANSIENT),
+        (error("ValidationException"), Kind.REJECTED),
+        (error("AccessDeniedException"), Kind.FAULT),
+        (error("ExpiredTokenException"), Kind.FAULT),
+    ],
+)
+def test_a_refusal_is_one_attempt_and_a_value(client: "DynamoDBClient", answer: Any, kind: Kind) -> None:
+    wire = Wire(client, always=answer)
+
+    assert [refusal.kind for refusal in refused(DynamoDBReplica(client, "copy"))] == [kind] * 3
+    assert len(wire.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "timed_out"),
+    [
+        (ReadTimeoutError(endpoint_url="https://x"), True),
+        (ConnectionClosedError(endpoint_url="https://x"), False),
+    ],
+)
+def test_a_lost_answer_is_a_value(client: "DynamoDBClient", fault: Exception, timed_out: bool) -> None:
+    Wire(client, answers=[fault, fault, fault])
+
+    answers = refused(DynamoDBReplica(client, "copy"))
+
+    assert [(refusal.kind, refusal.timed_out) for refusal in answers] == [(Kind.TRANSIENT, timed_out)] * 3
+
+
+def description(status: str = "ACTIVE") -> tuple[int, Any]:
+    return 200, {
+        "Table": {
+            "TableArn": "arn:copy",
+            "TableStatus": status,
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            "AttributeDefinitions": [
+                {"AttributeName": "id", "AttributeType": "N"},
+                {"AttributeName": "indexed", "AttributeType": "S"},
+            ],
+        }
+    }
+
+
+def test_a_description_is_remembered_until_it_is_asked_afresh(client: "DynamoDBClient") -> None:
+    wire = Wire(client, answers=[description(), description("UPDATING")])
+    replica = DynamoDBReplica(client, "copy")
+    expected = Table(arn="arn:copy", is_active=True, key_schema=frozenset({("id", "N")}))
+
+    assert [replica.describe(), replica.describe()] == [expected, expected]
+    assert len(wire.requests) == 1
+    fresh = replica.describe(afresh=True)
+    assert isinstance(fresh, Table)
+    assert not fresh.is_active
+    assert replica.describe() == fresh
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (error("ThrottlingException"), Kind.TRANSIENT),
+        (error("AccessDeniedException"), Kind.FAULT),
+        (error("ValidationException"), Kind.FAULT),
+    ],
+)
+def test_a_description_that_is_refused_is_asked_for_again(
+    client: "DynamoDBClient", answer: Any, kind: Kind
+) -> None:
+    Wire(client, answers=[answer, description()])
+    replica = DynamoDBReplica(client, "copy")
+
+    refusal = replica.describe()
+
+    assert isinstance(refusal, Refusal)
+    assert refusal.kind is kind
+    assert isinstance(replica.describe(), Table)
+
+
+def test_a_request_is_bounded_in_time_and_tried_once() -> None:
+    config = dynamodb.connect("copy", region="us-east-1")._client.meta.config
+
+    assert (config.connect_timeout, config.read_timeout) == (1, 5)
+    assert config.connect_timeout + config.read_timeout < send.REQUEST_SECONDS
+    assert config.retries == {"mode": "standard", "total_max_attempts": 1}
+    assert config.max_pool_connections == send.WORKERS
+
+
+@pytest.mark.parametrize(
+    ("table", "region", "used"),
+    [
+        ("copy", None, "us-east-1"),
+        ("copy", "eu-west-1", "eu-west-1"),
+        ("arn:aws:dynamodb:eu-central-1:123456789012:table/copy", None, "eu-central-1"),
+        ("arn:aws:dynamodb:eu-central-1:123456789012:table/copy", "eu-west-1", "eu-west-1"),
+    ],
+)
+def test_the_region_is_the_one_named_or_the_arns_or_the_functions(
+    table: str, region: str | None, used: str
+) -> None:
+    assert dynamodb.connect(table, region=region)._client.meta.region_name == used

@@ -1,0 +1,45 @@
+"""A bucket in memory, in the place of boto3's S3 client; its faults are raised in turn."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def s3_error(code: str, message: str = "no") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "PutObject")
+
+
+class FakeBucket:
+    """Keeps what is put, refuses to overwrite, and is its own client."""
+
+    def __init__(self, *faults: Exception | None) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.calls = 0
+        self._faults = list(faults)
+        self.before_put: Callable[[], None] = lambda: None
+
+    def connect(self) -> "S3Client":
+        return cast("S3Client", self)
+
+    def put_object(self, *, Key: str, Body: bytes, IfNoneMatch: str, **_: Any) -> None:  # noqa: N803  boto3's spelling
+        self.calls += 1
+        self.before_put()
+        if self._faults and (fault := self._faults.pop(0)):
+            raise fault
+        assert IfNoneMatch == "*"
+        assert Key not in self.objects, "an object was overwritten"
+        self.objects[Key] = Body
+
+    @property
+    def kept(self) -> list[dict[str, Any]]:
+        """What was quarantined, in order."""
+        return [json.loads(body) for body in self.objects.values()]
+
+    @property
+    def sequence_numbers(self) -> list[str | None]:
+        return [kept["record"].get("dynamodb", {}).get("SequenceNumber") for kept in self.kept]

@@ -1,0 +1,103 @@
+"""A replica in memory that refuses by script; the contract suite holds it to what the real ones do."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ddbreplica.decode import key_of
+from ddbreplica.model import Key, Kind, Refusal, Table, Write
+
+TABLE_ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile_replica"
+THROTTLED = Refusal(Kind.TRANSIENT, "ThrottlingException", "slow down")
+TIMED_OUT = Refusal(Kind.TRANSIENT, "ReadTimeoutError", "no answer", timed_out=True)
+INVALID = Refusal(Kind.REJECTED, "ValidationException", "type mismatch for an index key")
+DENIED = Refusal(Kind.FAULT, "AccessDeniedException", "not authorised")
+
+Request = tuple[Write, ...]
+Script = Callable[[Request], Sequence[Write] | Refusal]
+"""Decides over one request before it is applied: a refusal, or the writes to leave unprocessed."""
+
+
+class FakeReplica:
+    """Holds items as wire JSON by key. `poison` says which items it can never take, as DynamoDB would."""
+
+    def __init__(
+        self,
+        *,
+        key_schema: Mapping[str, str] | None = None,
+        script: Script = lambda request: (),
+        poison: Callable[[Mapping[str, Any]], bool] = lambda item: False,
+        is_active: bool = True,
+        table: Table | Refusal | None = None,
+    ) -> None:
+        schema = frozenset((key_schema or {"PK": "S"}).items())
+        self.table = table or Table(arn=TABLE_ARN, is_active=is_active, key_schema=schema)
+        self.items: dict[Key, dict[str, Any]] = {}
+        self.requests: list[Request] = []
+        self.descriptions = 0
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self._script = script
+        self._poison = poison
+        self._lock = threading.Lock()
+
+    def describe(self, *, afresh: bool = False) -> Table | Refusal:
+        self.descriptions += 1
+        return self.table
+
+    def write_batch(self, writes: Sequence[Write]) -> Sequence[Write] | Refusal:
+        assert 1 <= len(writes) <= 25
+        assert len({write.change.key for write in writes}) == len(writes), "one key twice in a request"
+        return self._request(tuple(writes))
+
+    def write_one(self, write: Write) -> Refusal | None:
+        answer = self._request((write,))
+        return answer if isinstance(answer, Refusal) else None
+
+    def _request(self, request: Request) -> Sequence[Write] | Refusal:
+        with self._lock:
+            self.in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+            self.requests.append(request)
+        try:
+            answer = self._script(request)
+            if not isinstance(answer, Refusal) and any(self._refuses(write) for write in request):
+                answer = INVALID
+            if not isinstance(answer, Refusal):
+                left = {write.change.key for write in answer}
+                for write in request:
+                    if write.change.key not in left:
+                        self.apply(write)
+        finally:
+            with self._lock:
+                self.in_flight -= 1
+        return answer
+
+    def _refuses(self, write: Write) -> bool:
+        return not write.is_delete and self._poison(json.loads(write.text))
+
+    def apply(self, write: Write) -> None:
+        """What the table does with a write that it takes."""
+        attributes = json.loads(write.text)
+        key = key_of({name: attributes[name] for name, _ in self._key_schema()})
+        if write.is_delete:
+            self.items.pop(key, None)
+        else:
+            self.items[key] = attributes
+
+    def _key_schema(self) -> frozenset[tuple[str, str]]:
+        assert isinstance(self.table, Table)
+        return self.table.key_schema
+
+
+def in_turn(*answers: Sequence[Write] | Refusal) -> Script:
+    """Give these answers one after the other, and take everything from then on."""
+    left: Iterator[Sequence[Write] | Refusal] = iter(answers)
+    lock = threading.Lock()
+
+    def script(_request: Request) -> Sequence[Write] | Refusal:
+        with lock:
+            return next(left, ())
+
+    return script

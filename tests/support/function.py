@@ -1,0 +1,61 @@
+"""The function with everything that it touches handed in, and a context to invoke it with."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from ddbreplica.deadline import Deadline
+from ddbreplica.handler import Replicator, deadline_of, replicate
+from ddbreplica.model import Replica
+from ddbreplica.quarantine import Quarantine
+from ddbreplica.settings import Settings
+from ddbreplica.telemetry import Telemetry
+from tests.support.fake_bucket import FakeBucket
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+R = TypeVar("R", bound=Replica)
+
+
+@dataclass
+class Context:
+    """As much of Lambda's context as the function may use."""
+
+    aws_request_id: str = "request-1"
+    seconds_left: float = 60.0
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds_left -= seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.seconds_left * 1000)
+
+
+@dataclass
+class Function(Generic[R]):
+    """One container: what it keeps between invocations, it keeps here."""
+
+    replica: R
+    bucket: FakeBucket = field(default_factory=FakeBucket)
+    replicate_ttl_deletes: bool = True
+
+    def __post_init__(self) -> None:
+        # Powertools keeps a logger by its name, and with it the stdout of the test that made it.
+        logging.root.manager.loggerDict.pop("ddbreplica", None)
+        settings = Settings("logfile_replica", "bucket", replicate_ttl_deletes=self.replicate_ttl_deletes)
+        self.replicator = Replicator(
+            settings=settings,
+            replica=self.replica,
+            quarantine=Quarantine("bucket", table=settings.table, connect=self.bucket.connect),
+            telemetry=Telemetry(service="ddbreplica", namespace="ddbreplica", table=settings.table),
+            deadline=lambda context: Deadline(
+                deadline_of(context).remaining, sleep=cast("Context", context).sleep
+            ),
+        )
+
+    def invoke(self, event: Any, context: Context | None = None) -> list[str]:
+        """Invoke it, and give the identifiers it reports."""
+        answer = replicate(event, cast("LambdaContext", context or Context()), self.replicator)
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]

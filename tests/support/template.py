@@ -1,0 +1,158 @@
+"""template.yaml and parameter values in, what CloudFormation would create out."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+from cfnlint.decode import decode  # type: ignore[import-untyped]
+from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]
+from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
+
+TEMPLATE: Final = Path(__file__).parents[2] / "template.yaml"
+REGION: Final = "eu-west-1"
+ACCOUNT: Final = "111122223333"
+_NOTHING: Final = "<AWS::NoValue>"
+
+
+def load() -> dict[str, Any]:
+    """Return the SAM template as written, its intrinsic functions in their long form."""
+    template: dict[str, Any] = json.loads(_as_json())
+    return template
+
+
+@cache
+def _as_json() -> str:
+    template, errors = decode(str(TEMPLATE))
+    if template is None or errors:
+        message = f"template.yaml cannot be read: {errors}"
+        raise ValueError(message)
+    return json.dumps(template)
+
+
+def defaults() -> dict[str, str | int]:
+    """Return every parameter's default."""
+    return {name: parameter["Default"] for name, parameter in load()["Parameters"].items()}
+
+
+def expand(**parameters: str | int) -> dict[str, Any]:
+    """Return the template as the SAM transform hands it to CloudFormation."""
+    template = load()
+    # The transform sees what `sam package` has uploaded.
+    template["Resources"]["ReplicatorFunction"]["Properties"]["CodeUri"] = "s3://bucket/bundle.zip"
+    # With a session of its own: samtranslator's `transform` would ask the environment for a Region.
+    translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
+    expanded: dict[str, Any] = translator.translate(template, parameter_values=dict(parameters))
+    return expanded
+
+
+def deploy(**parameters: str | int) -> dict[str, Any]:
+    """Return the expanded template with its conditions decided and its parameters filled in.
+
+    What only AWS could know stays visible: `!Ref A` reads `<A>`, and `!GetAtt A.Arn` reads `<A.Arn>`.
+    """
+    template = expand(**parameters)
+    conditions: dict[str, bool] = {}
+    resolver = _Resolver(defaults() | parameters, conditions)
+    for name, condition in template["Conditions"].items():
+        conditions[name] = resolver(condition)
+    return {
+        section: {
+            name: resolver(entry)
+            for name, entry in template[section].items()
+            if conditions.get(entry.get("Condition"), True)
+        }
+        for section in ("Resources", "Outputs")
+    }
+
+
+def resources(**parameters: str | int) -> dict[str, Any]:
+    """Return the resources that CloudFormation would create, by logical id."""
+    created: dict[str, Any] = deploy(**parameters)["Resources"]
+    return created
+
+
+def refusals(**parameters: str | int) -> list[str]:
+    """Return what CloudFormation would say against the parameters: their own constraints, then the rules."""
+    template = load()
+    values = defaults() | parameters
+    resolver = _Resolver(values, {})
+    constraints = [
+        f"{name} {parameter['ConstraintDescription']}"
+        for name, parameter in template["Parameters"].items()
+        if not _is_allowed(values[name], parameter)
+    ]
+    rules = [
+        assertion["AssertDescription"]
+        for rule in template["Rules"].values()
+        if resolver(rule.get("RuleCondition", True))
+        for assertion in rule["Assertions"]
+        if not resolver(assertion["Assert"])
+    ]
+    return constraints or rules
+
+
+def _is_allowed(value: str | int, parameter: Mapping[str, Any]) -> bool:
+    if parameter["Type"] == "Number":
+        number = int(value)
+        allowed = [int(choice) for choice in parameter.get("AllowedValues", [number])]
+        return number in allowed and parameter.get("MinValue", number) <= number <= parameter.get(
+            "MaxValue", number
+        )
+    matches = re.fullmatch(parameter.get("AllowedPattern", ".*"), str(value)) is not None
+    return matches and value in parameter.get("AllowedValues", [value])
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolver:
+    """Evaluates intrinsic functions, of those that exist only the ones that the template uses."""
+
+    parameters: Mapping[str, str | int]
+    conditions: Mapping[str, bool]
+
+    def __call__(self, node: Any) -> Any:
+        match node:
+            case list():
+                return [value for value in map(self, node) if value != _NOTHING]
+            case dict() if len(node) == 1 and (name := next(iter(node))) in _FUNCTIONS:
+                return _FUNCTIONS[name](self, node[name])
+            case dict():
+                return {key: found for key, value in node.items() if (found := self(value)) != _NOTHING}
+        return node
+
+    def ref(self, name: str) -> str | int:
+        pseudo = {"AWS::AccountId": ACCOUNT, "AWS::Region": REGION, "AWS::StackName": "ddbreplica"}
+        return (pseudo | dict(self.parameters)).get(name, f"<{name}>")
+
+    def choose(self, argument: list[Any]) -> Any:
+        condition, yes, no = argument
+        return self(yes if self.conditions[condition] else no)
+
+    def sub(self, argument: str | list[Any]) -> str:
+        text, extra = (argument, {}) if isinstance(argument, str) else argument
+        known = self(extra)
+        return re.sub(r"\$\{([^}]+)\}", lambda match: str(known.get(match[1], self.ref(match[1]))), text)
+
+    def split(self, argument: list[Any]) -> list[str]:
+        separator, text = argument
+        # A stream's ARN ends in table/NAME/stream/LABEL.
+        arn = re.sub(r"^<(\w+)\.StreamArn>$", r"table/<\1>/stream/<\1 label>", self(text))
+        return arn.split(separator)
+
+
+_FUNCTIONS: Final[Mapping[str, Callable[[_Resolver, Any], Any]]] = {
+    "Ref": _Resolver.ref,
+    "Fn::GetAtt": lambda _, path: f"<{'.'.join(path)}>",
+    "Fn::If": _Resolver.choose,
+    "Fn::Sub": _Resolver.sub,
+    "Fn::Split": _Resolver.split,
+    "Fn::Select": lambda resolve, pair: resolve(pair[1])[int(pair[0])],
+    "Fn::Equals": lambda resolve, pair: str(resolve(pair[0])) == str(resolve(pair[1])),
+    "Fn::Not": lambda resolve, operands: not resolve(operands[0]),
+    "Fn::And": lambda resolve, operands: all(map(resolve, operands)),
+    "Fn::Or": lambda resolve, operands: any(map(resolve, operands)),
+}

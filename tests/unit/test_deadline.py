@@ -1,0 +1,42 @@
+"""deadline: whether one more request fits into the invocation."""
+
+from ddbreplica.deadline import LONGEST_DELAY, Deadline
+from tests.support.clock import Clock
+
+
+def test_what_ends_in_time_is_allowed() -> None:
+    deadline = Clock(8.0).deadline()
+
+    assert deadline.allows(8.0)
+    assert not deadline.allows(8.001)
+
+
+def test_delays_grow_to_a_bound() -> None:
+    clock = Clock(600)
+
+    assert all(clock.deadline().back_off(attempt, then=1) for attempt in (1, 2, 3, 4, 5, 6, 7, 1000))
+
+    assert clock.sleeps == [0.1, 0.2, 0.4, 0.8, 1.6, LONGEST_DELAY, LONGEST_DELAY, LONGEST_DELAY]
+
+
+def test_jitter_spreads_a_delay_from_nothing_to_all_of_it() -> None:
+    chosen: list[tuple[float, float]] = []
+
+    def jitter(low: float, high: float) -> float:
+        chosen.append((low, high))
+        return low
+
+    Deadline(lambda: 60, sleep=lambda _: None, jitter=jitter).back_off(1, then=1)
+
+    assert chosen == [(0, 0.1)]
+
+
+def test_a_delay_that_leaves_no_time_for_what_follows_is_not_slept() -> None:
+    clock = Clock(8.05)
+
+    assert not clock.deadline().back_off(1, then=8.0)
+    assert clock.sleeps == []
+
+
+def test_by_itself_it_sleeps_for_real_and_at_random() -> None:
+    assert Deadline(lambda: 60).back_off(-5, then=1)

@@ -1,0 +1,324 @@
+"""decode: a stream's batch → changes and malformed records."""
+
+from typing import Any
+
+import pytest
+
+from ddbreplica.decode import MalformedError, decode, key_of
+from ddbreplica.errors import EventError, StreamViewTypeError
+from tests.support.records import STREAM, batch, delete, put, record, ttl_delete
+
+KEYS = {"PK": {"S": "a"}}
+
+
+def decode_one(one: Any, *, replicate_ttl_deletes: bool = True) -> Any:
+    return decode(batch(put(1, "first"), one), replicate_ttl_deletes=replicate_ttl_deletes)
+
+
+def reason_for(one: Any) -> str:
+    (malformed,) = decode_one(one).malformed
+    assert malformed.position == 1
+    assert malformed.error_code == "MalformedRecord"
+    assert malformed.record is one
+    return str(malformed.reason)
+
+
+def test_a_written_item_becomes_its_image() -> None:
+    (change,) = decode(batch(put(7, "a", n={"N": "1"})), replicate_ttl_deletes=True).changes
+
+    assert change.position == 0
+    assert change.sequence_number == "7"
+    assert change.key == (("PK", "S", "a"),)
+    assert change.key_attributes == {"PK": {"S": "a"}}
+    assert change.image == {"PK": {"S": "a"}, "n": {"N": "1"}}
+    assert change.created_at == 1794096000.0
+
+
+def test_a_removed_item_becomes_a_delete() -> None:
+    (change,) = decode(batch(delete(7, "a")), replicate_ttl_deletes=True).changes
+
+    assert change.image is None
+    assert change.key_attributes == {"PK": {"S": "a"}}
+
+
+def test_positions_count_records_and_not_changes() -> None:
+    decoded = decode(batch(put(1, "a"), {"dynamodb": {}}, put(3, "b")), replicate_ttl_deletes=True)
+
+    assert [change.position for change in decoded.changes] == [0, 2]
+    assert [malformed.position for malformed in decoded.malformed] == [1]
+    assert decoded.received == 3
+
+
+def test_an_empty_batch_is_nothing_to_do() -> None:
+    decoded = decode(batch(), replicate_ttl_deletes=True)
+
+    assert (decoded.received, decoded.changes, decoded.oldest_created_at) == (0, (), None)
+
+
+@pytest.mark.parametrize(
+    ("event", "came"),
+    [
+        (None, "a NoneType"),
+        ([], "a list"),
+        ({}, "an object with the members []"),
+        ({"foo": 1}, "an object with the members ['foo']"),
+        ({"Records": {}}, "Records of type dict"),
+        ({"Records": [42]}, "Records of another kind"),
+        ({"Records": [{"eventSource": "aws:sqs", "body": ""}]}, "records of aws:sqs"),
+        ({"Records": [{"EventSource": "aws:sns", "Sns": {}}]}, "records of aws:sns"),
+    ],
+)
+def test_what_is_no_stream_event_is_refused_with_what_came(event: Any, came: str) -> None:
+    with pytest.raises(EventError, match="DynamoDB stream") as caught:
+        decode(event, replicate_ttl_deletes=True)
+
+    assert came in caught.value.fact
+
+
+@pytest.mark.parametrize("view", ["KEYS_ONLY", "OLD_IMAGE"])
+def test_a_stream_without_new_images_is_refused_by_name(view: str) -> None:
+    one = record(1, "INSERT", KEYS)
+    one["dynamodb"]["StreamViewType"] = view
+
+    with pytest.raises(StreamViewTypeError, match=f"StreamViewType is {view}"):
+        decode(batch(put(0, "b"), one), replicate_ttl_deletes=True)
+
+
+def test_a_stream_with_old_images_too_is_accepted() -> None:
+    one = put(1, "a")
+    one["dynamodb"] |= {"StreamViewType": "NEW_AND_OLD_IMAGES", "OldImage": {"PK": {"S": "a"}}}
+
+    assert decode_one(one).malformed == ()
+
+
+@pytest.mark.parametrize("created", [None, "soon", True, -1, 10**400, float("nan"), float("inf")])
+def test_a_strange_creation_time_holds_nothing_back(created: Any) -> None:
+    one = put(1, "a")
+    one["dynamodb"]["ApproximateCreationDateTime"] = created
+
+    assert decode_one(one).changes[1].created_at is None
+
+
+def test_a_missing_creation_time_holds_nothing_back() -> None:
+    one = put(1, "a")
+    del one["dynamodb"]["ApproximateCreationDateTime"]
+
+    decoded = decode(batch(one), replicate_ttl_deletes=True)
+
+    assert (decoded.changes[0].created_at, decoded.oldest_created_at) == (None, None)
+
+
+def test_the_oldest_record_gives_the_age_of_the_batch() -> None:
+    young, old = put(1, "a"), put(2, "b")
+    young["dynamodb"]["ApproximateCreationDateTime"] = 200
+    old["dynamodb"]["ApproximateCreationDateTime"] = 100.5
+
+    assert decode(batch(young, old), replicate_ttl_deletes=True).oldest_created_at == 100.5
+
+
+@pytest.mark.parametrize("arn", [None, "not an arn", 5])
+def test_a_source_that_is_no_arn_holds_nothing_back(arn: Any) -> None:
+    assert decode_one(put(1, "a") | {"eventSourceARN": arn}).malformed == ()
+
+
+def test_ttl_deletes_are_deletes() -> None:
+    assert decode_one(ttl_delete(2, "a")).changes[1].image is None
+
+
+def test_ttl_deletes_can_be_left_out() -> None:
+    decoded = decode_one(ttl_delete(2, "a"), replicate_ttl_deletes=False)
+
+    assert (len(decoded.changes), decoded.ttl_deletes_skipped) == (1, 1)
+
+
+def test_the_streams_own_spelling_of_a_ttl_delete_is_known() -> None:
+    one = delete(2, "a") | {"userIdentity": {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}}
+
+    assert decode_one(one, replicate_ttl_deletes=False).ttl_deletes_skipped == 1
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        None,
+        "x",
+        {},
+        {"type": "Service", "principalId": "replication.dynamodb.amazonaws.com"},
+        {"type": "User"},
+    ],
+)
+def test_a_users_delete_is_never_left_out(identity: Any) -> None:
+    one = delete(2, "a") | {"userIdentity": identity}
+
+    assert decode_one(one, replicate_ttl_deletes=False).changes[1].image is None
+
+
+def test_a_put_with_the_ttl_identity_is_never_left_out() -> None:
+    one = put(2, "a") | {"userIdentity": ttl_delete(1, "a")["userIdentity"]}
+
+    assert decode_one(one, replicate_ttl_deletes=False).changes[1].image is not None
+
+
+@pytest.mark.parametrize("name", ["UPSERT", "insert", None, 5, ["INSERT"]])
+def test_an_unknown_event_name_is_malformed(name: Any) -> None:
+    assert "eventName" in reason_for(put(2, "a") | {"eventName": name})
+
+
+@pytest.mark.parametrize("number", [None, "", 5])
+def test_a_missing_sequence_number_is_malformed(number: Any) -> None:
+    one = put(2, "a")
+    one["dynamodb"]["SequenceNumber"] = number
+
+    assert "SequenceNumber is missing" in reason_for(one)
+    assert decode_one(one).malformed[0].sequence_number is None
+
+
+@pytest.mark.parametrize("keys", [None, {}, [], "PK"])
+def test_missing_keys_are_malformed(keys: Any) -> None:
+    one = put(2, "a")
+    one["dynamodb"]["Keys"] = keys
+
+    assert "Keys is missing" in reason_for(one)
+    assert decode_one(one).malformed[0].key is None
+
+
+@pytest.mark.parametrize("one", [{"eventSource": "aws:dynamodb"}, {"dynamodb": None}, 42, None, "text"])
+def test_a_record_without_a_dynamodb_object_is_malformed(one: Any) -> None:
+    assert "no dynamodb object" in reason_for(one)
+
+
+@pytest.mark.parametrize("image", [None, [], "x"])
+def test_a_missing_image_is_malformed(image: Any) -> None:
+    one = put(2, "a")
+    one["dynamodb"]["NewImage"] = image
+
+    assert "NewImage is missing" in reason_for(one)
+
+
+@pytest.mark.parametrize("image", [{"x": {"S": "a"}}, {"PK": {"S": "b"}}, {"PK": {"N": "1"}}])
+def test_an_image_of_another_key_is_malformed(image: Any) -> None:
+    assert "does not hold the key" in reason_for(record(2, "INSERT", KEYS, image))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"S": "a", "N": "1"},
+        {"X": "a"},
+        {"s": "a"},
+        "a",
+        None,
+        ["S", "a"],
+        {"S": 1},
+        {"S": None},
+        {"N": 1},
+        {"BOOL": "true"},
+        {"NULL": "true"},
+        {"B": "a"},
+        {"B": "!!!!"},
+        {"B": "YQ"},
+        {"B": "YR=="},
+        {"B": "YQ==\n"},
+        {"B": "é"},
+        {"B": 5},
+        {"SS": "a"},
+        {"SS": ["a", 1]},
+        {"NS": [1]},
+        {"BS": ["YQ==", "?"]},
+        {"L": {}},
+        {"L": [{"S": "a"}, {"S": "a", "N": "1"}]},
+        {"M": []},
+        {"M": {"x": {"L": [{"M": {"y": {"B": "?"}}}]}}},
+    ],
+)
+def test_a_malformed_value_is_malformed_wherever_it_stands(value: Any) -> None:
+    assert "attribute 'v'" in reason_for(put(2, "a", v=value))
+    assert "attribute 'v'" in reason_for(
+        put(2, "a", v={"M": {"deep": {"L": [{"BOOL": True}]}}}) | put(2, "a", v=value)
+    )
+
+
+def test_a_reason_never_holds_a_value() -> None:
+    assert "secret" not in reason_for(put(2, "a", v={"B": "secret!"}))
+    assert "secret" not in reason_for(put(2, "a", v={"secret": "x"}))
+
+
+def test_what_no_one_foresaw_is_malformed_too() -> None:
+    class Surprise(dict[str, Any]):
+        def items(self) -> Any:
+            raise ZeroDivisionError("secret")
+
+    assert reason_for(record(2, "INSERT", KEYS, KEYS) | {"dynamodb": _with_image(Surprise())}) == (
+        "malformed record: ZeroDivisionError"
+    )
+
+
+def _with_image(image: Any) -> dict[str, Any]:
+    return {**put(2, "a")["dynamodb"], "NewImage": image}
+
+
+def nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {"S": "core"}
+    for _ in range(levels):
+        value = {"L": [value]}
+    return value
+
+
+def test_the_deepest_item_of_dynamodb_is_read() -> None:
+    assert decode_one(put(2, "a", v=nested(32))).malformed == ()
+
+
+def test_bottomless_nesting_is_malformed() -> None:
+    assert "nested more than 64 deep" in reason_for(put(2, "a", v=nested(5000)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("1", "1.0"),
+        ("1E1", "10"),
+        ("10", "1e+1"),
+        ("-0", "0"),
+        ("0.10", ".1"),
+        ("1" + "0" * 125, "1E125"),
+        ("+1", "1"),
+    ],
+)
+def test_numbers_that_are_equal_are_one_key(one: str, other: str) -> None:
+    assert key_of({"k": {"N": one}}) == key_of({"k": {"N": other}})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("1", "-1"), ("9" * 38, "9" * 37 + "8"), ("1E-130", "0"), ("1E125", "1E124")]
+)
+def test_numbers_that_differ_are_two_keys(one: str, other: str) -> None:
+    assert key_of({"k": {"N": one}}) != key_of({"k": {"N": other}})
+
+
+def test_the_order_of_a_keys_attributes_does_not_matter() -> None:
+    assert key_of({"a": {"S": "1"}, "b": {"S": "2"}}) == key_of({"b": {"S": "2"}, "a": {"S": "1"}})
+
+
+def test_types_tell_keys_apart() -> None:
+    assert len({key_of({"k": {tag: "1111"}}) for tag in ("S", "N", "B")}) == 3
+
+
+@pytest.mark.parametrize("text", ["", "x", "1_0", " 1", "NaN", "Infinity", "١", "1e99999", "0x1"])
+def test_a_key_that_is_no_number_is_malformed(text: str) -> None:
+    with pytest.raises(MalformedError, match="not a decimal number"):
+        key_of({"k": {"N": text}})
+
+
+@pytest.mark.parametrize("value", [{"BOOL": True}, {"NULL": True}, {"L": []}, {"M": {}}, {"SS": ["a"]}])
+def test_a_key_of_another_type_is_malformed(value: Any) -> None:
+    with pytest.raises(MalformedError, match="a key is S, N or B"):
+        key_of({"k": value})
+
+
+def test_a_malformed_record_keeps_the_key_that_it_has() -> None:
+    (malformed,) = decode_one(put(2, "a", v={"B": "?"})).malformed
+
+    assert malformed.key == (("PK", "S", "a"),)
+    assert malformed.sequence_number == "2"
+    assert malformed.record["eventSourceARN"] == STREAM

@@ -1,0 +1,198 @@
+"""quarantine: records that can never be written → objects in S3."""
+
+import re
+from typing import Any
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from ddbreplica import quarantine
+from ddbreplica.decode import key_of
+from ddbreplica.errors import QuarantineError
+from ddbreplica.model import Failure, Kind, Quarantined, Refusal
+from ddbreplica.quarantine import Kept, Quarantine
+from tests.support.clock import Clock
+from tests.support.fake_bucket import FakeBucket, s3_error
+from tests.support.records import put
+
+SLOW = Refusal(Kind.TRANSIENT, "ThrottlingException", "")
+
+
+def poison(position: int, **changed: Any) -> Quarantined:
+    fields: dict[str, Any] = {
+        "position": position,
+        "sequence_number": str(position),
+        "key": key_of({"PK": {"S": "a"}}),
+        "record": put(position, "a"),
+        "reason": "refused by the replica: why",
+        "error_code": "ValidationException",
+    }
+    return Quarantined(**(fields | changed))
+
+
+def keep(
+    bucket: FakeBucket,
+    *records: Quarantined,
+    into: Quarantine | None = None,
+    suspects: tuple[Quarantined, ...] = (),
+    below: Failure | None = None,
+    applied: int = 1,
+    seconds: float = 60,
+) -> Kept:
+    into = into or Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
+    return into.keep(
+        records,
+        suspects,
+        below=below,
+        applied=applied,
+        request_id="req-1",
+        deadline=Clock(seconds).deadline(),
+    )
+
+
+def test_an_object_holds_the_whole_record_and_why() -> None:
+    bucket = FakeBucket()
+
+    assert keep(bucket, poison(3)) == Kept(poison=1, suspects=0, failures=())
+
+    ((name, _),) = bucket.objects.items()
+    (kept,) = bucket.kept
+    assert re.fullmatch(
+        r"quarantine/logfile_replica/2026-11-01T12:00:00\.000/3-[0-9a-f]{16}-req-1-[0-9a-f]{8}\.json", name
+    )
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT[\d:]{8}\.\d{3}\+00:00", kept.pop("quarantined_at"))
+    assert kept == {
+        "schema": 1,
+        "record": put(3, "a"),
+        "reason": "refused by the replica: why",
+        "error_code": "ValidationException",
+    }
+
+
+@pytest.mark.parametrize(
+    ("record", "start"),
+    [
+        ({"eventID": "e/1"}, "none/e_1-none-"),
+        ({}, "none/none-none-"),
+        (42, "none/none-none-"),
+        ({"eventID": "x" * 500}, f"none/{'x' * 128}-none-"),
+    ],
+)
+def test_a_record_without_sequence_number_goes_by_its_event_id(record: Any, start: str) -> None:
+    bucket = FakeBucket()
+
+    keep(bucket, poison(0, sequence_number=None, key=None, record=record))
+
+    (name,) = bucket.objects
+    assert name.startswith(f"quarantine/logfile_replica/{start}req-1-")
+
+
+def test_equal_keys_have_one_hash_in_the_name() -> None:
+    bucket = FakeBucket()
+
+    keep(bucket, poison(1, key=key_of({"k": {"N": "1"}})), poison(2, key=key_of({"k": {"N": "1.0"}})))
+
+    assert len({name.split("-")[-4] for name in bucket.objects}) == 1
+
+
+def test_objects_are_written_in_the_order_of_the_batch() -> None:
+    bucket = FakeBucket()
+
+    keep(bucket, poison(5), poison(1), poison(3))
+
+    assert bucket.sequence_numbers == ["1", "3", "5"]
+
+
+def test_what_stands_behind_a_failure_is_not_kept_yet() -> None:
+    bucket = FakeBucket()
+
+    kept = keep(bucket, poison(1), poison(2), poison(7), below=Failure(2, "2", SLOW))
+
+    assert (bucket.sequence_numbers, kept.poison) == (["1"], 1)
+
+
+def test_a_passing_error_is_a_failure_and_what_follows_is_not_kept() -> None:
+    bucket = FakeBucket(None, s3_error("SlowDown"))
+
+    kept = keep(bucket, poison(1), poison(2), poison(3))
+
+    assert bucket.sequence_numbers == ["1"]
+    assert (kept.poison, [f.position for f in kept.failures]) == (1, [2])
+    assert kept.failures[0].refusal.code == "SlowDown"
+
+
+def test_a_put_without_an_answer_is_a_failure() -> None:
+    kept = keep(FakeBucket(ReadTimeoutError(endpoint_url="https://s3")), poison(1))
+
+    assert [failure.sequence_number for failure in kept.failures] == ["1"]
+
+
+def test_a_record_is_not_kept_when_time_is_out() -> None:
+    bucket = FakeBucket()
+
+    kept = keep(bucket, poison(1), seconds=4)
+
+    assert (bucket.objects, kept.failures[0].refusal.code) == ({}, "OutOfTime")
+
+
+@pytest.mark.parametrize("code", ["NoSuchBucket", "AccessDenied", "KMS.DisabledException"])
+def test_a_missing_or_denied_bucket_is_a_fault(code: str) -> None:
+    with pytest.raises(QuarantineError, match=f"bucket bucket refuses: {code}.*QUARANTINE_BUCKET"):
+        keep(FakeBucket(s3_error(code)), poison(1))
+
+
+def test_suspects_are_kept_even_behind_a_failure() -> None:
+    bucket = FakeBucket()
+
+    kept = keep(bucket, suspects=(poison(8),), below=Failure(2, "2", SLOW))
+
+    assert (bucket.sequence_numbers, kept) == (["8"], Kept(poison=0, suspects=1, failures=()))
+
+
+def test_poison_behind_a_suspect_that_could_not_be_kept_is_not_kept() -> None:
+    bucket = FakeBucket(s3_error("SlowDown"))
+
+    kept = keep(bucket, poison(1), poison(9), suspects=(poison(5),))
+
+    assert bucket.sequence_numbers == ["1"]
+    assert [failure.position for failure in kept.failures] == [5]
+
+
+def test_a_whole_stream_is_never_quarantined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quarantine, "MAX_IN_A_ROW", 3)
+    bucket = FakeBucket()
+    one = Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
+
+    for position in range(3):
+        keep(bucket, poison(position), into=one, applied=0)
+    with pytest.raises(QuarantineError, match="4 records in a row could not be applied"):
+        keep(bucket, poison(4), into=one, applied=0)
+
+    assert len(bucket.objects) == 3
+
+
+def test_a_write_in_between_starts_the_count_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quarantine, "MAX_IN_A_ROW", 3)
+    bucket = FakeBucket()
+    one = Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
+
+    for position in range(9):
+        keep(bucket, poison(position), into=one, applied=position % 3)
+
+    assert len(bucket.objects) == 9
+
+
+def test_nothing_is_connected_before_the_first_record() -> None:
+    def never() -> Any:
+        raise AssertionError
+
+    assert Quarantine("bucket", table="t", connect=never).keep(
+        (), (), below=None, applied=0, request_id="r", deadline=Clock().deadline()
+    ) == Kept(0, 0, ())
+
+
+def test_the_client_is_bounded_in_time() -> None:
+    config: Any = quarantine.connect().meta.config
+
+    assert (config.connect_timeout, config.read_timeout) == (1, 3)
+    assert config.connect_timeout + config.read_timeout < quarantine.PUT_SECONDS

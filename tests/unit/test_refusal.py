@@ -1,0 +1,108 @@
+"""refusal: every AWS error code that we know, classified."""
+
+import pytest
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ReadTimeoutError,
+)
+
+from ddbreplica.model import Kind
+from ddbreplica.refusal import refusal_of
+
+
+def answered(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "why"}}, "PutItem")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "Throttling",
+        "RequestLimitExceeded",
+        "InternalServerError",
+        "InternalFailure",
+        "ServiceUnavailable",
+        "ReplicatedWriteConflictException",
+        "TransactionConflictException",
+        "LimitExceededException",
+        "ResourceInUseException",
+        "SlowDown",
+        "InternalError",
+        "OperationAborted",
+        "RequestTimeout",
+        "503",
+        "SomethingNobodyHasSeenYet",
+    ],
+)
+def test_what_may_pass_and_what_is_unknown_is_transient(code: str) -> None:
+    refusal = refusal_of(answered(code))
+
+    assert (refusal.kind, refusal.code, refusal.message) == (Kind.TRANSIENT, code, "why")
+    assert not refusal.timed_out
+
+
+@pytest.mark.parametrize(
+    "code", ["ValidationException", "SerializationException", "ItemCollectionSizeLimitExceededException"]
+)
+def test_what_is_wrong_with_an_item_is_rejected(code: str) -> None:
+    assert refusal_of(answered(code)).kind is Kind.REJECTED
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "ResourceNotFoundException",
+        "AccessDeniedException",
+        "AccessDenied",
+        "UnrecognizedClientException",
+        "ExpiredTokenException",
+        "ExpiredToken",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "KMSAccessDeniedException",
+        "KMS.DisabledException",
+        "NoSuchBucket",
+        "InvalidAccessKeyId",
+    ],
+)
+def test_what_no_record_can_help_is_a_fault(code: str) -> None:
+    assert refusal_of(answered(code)).kind is Kind.FAULT
+
+
+@pytest.mark.parametrize("error", [NoCredentialsError(), NoRegionError()])
+def test_missing_credentials_are_a_fault(error: BotoCoreError) -> None:
+    assert refusal_of(error).kind is Kind.FAULT
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EndpointConnectionError(endpoint_url="https://x"),
+        ConnectTimeoutError(endpoint_url="https://x"),
+        ConnectionClosedError(endpoint_url="https://x"),
+    ],
+)
+def test_a_dead_connection_is_transient(error: BotoCoreError) -> None:
+    refusal = refusal_of(error)
+
+    assert (refusal.kind, refusal.code, refusal.timed_out) == (Kind.TRANSIENT, type(error).__name__, False)
+
+
+def test_a_request_without_an_answer_is_transient_and_timed_out() -> None:
+    refusal = refusal_of(ReadTimeoutError(endpoint_url="https://x"))
+
+    assert (refusal.kind, refusal.code, refusal.timed_out) == (Kind.TRANSIENT, "ReadTimeoutError", True)
+
+
+def test_an_answer_without_a_code_is_transient() -> None:
+    refusal = refusal_of(ClientError({"Error": {}}, "PutItem"))
+
+    assert (refusal.kind, refusal.code, refusal.message) == (Kind.TRANSIENT, "Unknown", "")

@@ -1,0 +1,32 @@
+"""report: failures → what Lambda is told."""
+
+import pytest
+
+from ddbreplica.errors import UnreportableError
+from ddbreplica.model import Failure, Kind, Refusal
+from ddbreplica.report import checkpoint, report
+
+SLOW = Refusal(Kind.TRANSIENT, "SlowDown", "")
+
+
+def test_a_batch_that_is_done_reports_nothing() -> None:
+    assert report([]) == {"batchItemFailures": []}
+    assert checkpoint([]) is None
+
+
+def test_one_identifier_is_reported_the_first_in_the_batch() -> None:
+    # As text, and as numbers, the other one would be the lowest.
+    failures = [Failure(5, "100", SLOW), Failure(2, "99000000000000000000000", SLOW), Failure(9, "1", SLOW)]
+
+    assert report(failures) == {"batchItemFailures": [{"itemIdentifier": "99000000000000000000000"}]}
+
+
+def test_a_failure_that_cannot_be_named_fails_the_invocation() -> None:
+    with pytest.raises(UnreportableError, match="position 0 has no sequence number"):
+        report([Failure(0, None, SLOW), Failure(1, "1", SLOW)])
+
+
+def test_a_failure_that_cannot_be_named_comes_again_behind_one_that_can() -> None:
+    assert report([Failure(1, None, SLOW), Failure(0, "7", SLOW)]) == {
+        "batchItemFailures": [{"itemIdentifier": "7"}]
+    }

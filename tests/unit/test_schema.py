@@ -1,0 +1,59 @@
+"""schema: a table's description and the changes meant for it."""
+
+import pytest
+
+from ddbreplica.decode import decode
+from ddbreplica.errors import KeySchemaError, ReplicaError
+from ddbreplica.model import Change, Table
+from ddbreplica.schema import check, source_arn, stream_label
+from tests.support.records import STREAM, batch, put, record
+
+
+def changes(*records: object) -> tuple[Change, ...]:
+    return decode(batch(*records), replicate_ttl_deletes=True).changes
+
+
+def table(arn: str = "arn:replica", **key: str) -> Table:
+    return Table(arn=arn, is_active=True, key_schema=frozenset((key or {"PK": "S"}).items()))
+
+
+def test_a_table_with_the_changes_key_is_accepted() -> None:
+    check(table(), changes(put(1, "a"), put(2, "b")))
+
+
+@pytest.mark.parametrize("key", [{"pk": "S"}, {"PK": "N"}, {"PK": "S", "SK": "S"}])
+def test_another_key_is_refused_and_both_are_named(key: dict[str, str]) -> None:
+    named = ", ".join(f"{name} \\({tag}\\)" for name, tag in sorted(key.items()))
+
+    with pytest.raises(KeySchemaError, match=rf"has the key {named}, .* have the key PK \(S\)"):
+        check(table(**key), changes(put(1, "a")))
+
+
+def test_a_missing_sort_key_is_refused() -> None:
+    keys = {"PK": {"S": "a"}, "SK": {"N": "1"}}
+
+    with pytest.raises(KeySchemaError, match=r"has the key PK \(S\), .* have the key PK \(S\), SK \(N\)"):
+        check(table(), changes(record(1, "REMOVE", keys)))
+
+
+def test_the_source_is_refused_as_its_own_replica() -> None:
+    source = STREAM.partition("/stream/")[0]
+
+    with pytest.raises(ReplicaError, match="is the source of the stream"):
+        check(table(source), changes(put(1, "a")))
+
+
+def test_a_stream_is_named_by_its_table_and_label() -> None:
+    one = put(1, "a")
+
+    assert source_arn(one) == "arn:aws:dynamodb:us-east-1:123456789012:table/logfile"
+    assert stream_label(one) == "2026-11-01T12:00:00.000"
+
+
+@pytest.mark.parametrize("one", [{}, {"eventSourceARN": 5}, 42, None])
+def test_a_record_that_names_no_stream_has_none(one: object) -> None:
+    assert (source_arn(one), stream_label(one)) == (None, None)
+
+
+def test_an_arn_that_is_no_streams_has_no_label() -> None:
+    assert stream_label({"eventSourceARN": "arn:aws:dynamodb:us-east-1:1:table/logfile"}) is None

@@ -1,0 +1,74 @@
+"""settings: the environment → Settings."""
+
+import pytest
+
+from ddbreplica.errors import SettingsError
+from ddbreplica.settings import Settings
+
+ENOUGH = {"REPLICA_TABLE_NAME": "logfile_replica", "QUARANTINE_BUCKET": "bucket"}
+ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/logfile_replica"
+
+
+def test_two_variables_are_enough() -> None:
+    assert Settings.from_env(ENOUGH) == Settings(
+        replica_table_name="logfile_replica",
+        quarantine_bucket="bucket",
+        replica_region=None,
+        replica_role_arn=None,
+        replicate_ttl_deletes=True,
+        write_mode="mirror",
+        powertools_service_name="ddbreplica",
+        powertools_metrics_namespace="ddbreplica",
+    )
+
+
+def test_every_variable_is_read() -> None:
+    env = {
+        "REPLICA_TABLE_NAME": ARN,
+        "QUARANTINE_BUCKET": "other",
+        "REPLICA_REGION": "eu-central-1",
+        "REPLICATE_TTL_DELETES": "False",
+        "WRITE_MODE": "mirror",
+        "POWERTOOLS_SERVICE_NAME": "copies",
+        "POWERTOOLS_METRICS_NAMESPACE": "ours",
+    }
+
+    assert Settings.from_env(env) == Settings(
+        ARN, "other", "eu-central-1", None, False, "mirror", "copies", "ours"
+    )
+
+
+@pytest.mark.parametrize("name", ["logfile_replica", ARN])
+def test_the_table_is_called_by_its_name(name: str) -> None:
+    assert Settings(name, "bucket").table == "logfile_replica"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("REPLICA_TABLE_NAME", None, "REPLICA_TABLE_NAME is not set. Allowed: a table's name"),
+        ("REPLICA_TABLE_NAME", "", "REPLICA_TABLE_NAME is empty. Allowed: a table's name"),
+        ("REPLICA_TABLE_NAME", "no table!", "REPLICA_TABLE_NAME is 'no table!'. Allowed: a table's name"),
+        ("REPLICA_TABLE_NAME", "arn:aws:s3:::x", "REPLICA_TABLE_NAME is 'arn:aws:s3:::x'"),
+        ("QUARANTINE_BUCKET", None, "QUARANTINE_BUCKET is not set. Allowed: the name of an S3 bucket"),
+        ("QUARANTINE_BUCKET", "", "QUARANTINE_BUCKET is empty"),
+        ("REPLICATE_TTL_DELETES", "maybe", "REPLICATE_TTL_DELETES is 'maybe'. Allowed: true or false"),
+        ("REPLICATE_TTL_DELETES", "", "REPLICATE_TTL_DELETES is empty. Allowed: true or false"),
+        (
+            "WRITE_MODE",
+            "guarded",
+            "WRITE_MODE is 'guarded'. Allowed: mirror; this version does not have guarded",
+        ),
+        ("WRITE_MODE", "fast", "WRITE_MODE is 'fast'. Allowed: mirror."),
+        ("REPLICA_ROLE_ARN", "arn:x", "REPLICA_ROLE_ARN is 'arn:x'. Allowed: nothing yet"),
+    ],
+)
+def test_a_refusal_names_the_variable_its_value_and_what_is_allowed(
+    name: str, value: str | None, message: str
+) -> None:
+    env = {key: text for key, text in (ENOUGH | {name: value}).items() if text is not None}
+
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(env)
+
+    assert message in str(caught.value)

@@ -1,0 +1,148 @@
+"""write: planned writes → the replica, failures and poison."""
+
+import pytest
+
+from ddbreplica.decode import decode
+from ddbreplica.errors import KeySchemaError, ReplicaError
+from ddbreplica.model import Write
+from ddbreplica.plan import plan
+from ddbreplica.write import Outcome, write
+from tests.support.clock import Clock
+from tests.support.fake_replica import DENIED, THROTTLED, TIMED_OUT, FakeReplica, in_turn
+from tests.support.records import batch, delete, put
+
+BAD = {"N": "5"}
+
+
+def is_bad(item: object) -> bool:
+    return isinstance(item, dict) and item.get("v") == BAD
+
+
+def writes(*records: object) -> tuple[Write, ...]:
+    return plan(decode(batch(*records), replicate_ttl_deletes=True).changes)
+
+
+def written(replica: FakeReplica, *records: object, clock: Clock | None = None) -> Outcome:
+    return write(writes(*records), replica=replica, deadline=(clock or Clock()).deadline())
+
+
+def positions(outcome: Outcome) -> list[int]:
+    return [failure.position for failure in outcome.failures]
+
+
+def test_nothing_to_write_asks_nothing_of_the_table() -> None:
+    replica = FakeReplica()
+
+    assert written(replica) == Outcome()
+    assert replica.descriptions == 0
+
+
+def test_everything_is_applied() -> None:
+    replica = FakeReplica()
+
+    outcome = written(replica, put(1, "a"), put(2, "b"), delete(3, "b"))
+
+    assert [(w.change.sequence_number, w.is_delete) for w in outcome.applied] == [("1", False), ("3", True)]
+    assert list(replica.items.values()) == [{"PK": {"S": "a"}}]
+    assert (outcome.failures, outcome.poison, outcome.suspects) == ((), (), ())
+
+
+def test_a_refused_item_is_poison_and_its_neighbours_are_applied() -> None:
+    replica = FakeReplica(poison=is_bad)
+
+    outcome = written(replica, put(1, "a"), put(2, "b", v=BAD), put(3, "c"))
+
+    assert sorted(w.change.sequence_number for w in outcome.applied) == ["1", "3"]
+    (poison,) = outcome.poison
+    assert (poison.position, poison.sequence_number, poison.error_code) == (1, "2", "ValidationException")
+    assert poison.reason == "refused by the replica: type mismatch for an index key"
+    assert poison.record == put(2, "b", v=BAD)
+
+
+def test_a_poison_image_falls_back_to_the_last_good_one() -> None:
+    replica = FakeReplica(poison=is_bad)
+
+    outcome = written(replica, put(1, "a"), put(2, "a", v={"N": "2"}), put(3, "a", v=BAD), put(4, "a", v=BAD))
+
+    assert list(replica.items.values()) == [{"PK": {"S": "a"}, "v": {"N": "2"}}]
+    assert [poison.sequence_number for poison in outcome.poison] == ["4", "3"]
+    assert [w.change.sequence_number for w in outcome.applied] == ["2"]
+
+
+def test_a_poison_image_falls_back_to_a_delete() -> None:
+    replica = FakeReplica(poison=is_bad)
+    written(replica, put(1, "a"))
+
+    written(replica, delete(2, "a"), put(3, "a", v=BAD))
+
+    assert replica.items == {}
+
+
+def test_a_failed_write_is_reported_from_the_oldest_change_it_stands_for() -> None:
+    # Reported by its last change only, a good image before it would be gone if that one proves to be poison.
+    outcome = written(FakeReplica(script=lambda _: THROTTLED), put(1, "a"), put(2, "b"), put(3, "a"))
+
+    assert sorted(positions(outcome)) == [0, 1]
+
+
+def test_a_refused_item_is_no_poison_while_the_table_is_changing() -> None:
+    outcome = written(FakeReplica(poison=is_bad, is_active=False), put(1, "a", v=BAD), put(2, "b"))
+
+    assert outcome.poison == ()
+    assert [(failure.position, failure.refusal.code) for failure in outcome.failures] == [
+        (0, "TableNotActive")
+    ]
+
+
+def test_a_refused_item_is_no_poison_while_the_table_cannot_be_described() -> None:
+    class Forgetful(FakeReplica):
+        def describe(self, *, afresh: bool = False) -> object:  # type: ignore[override]
+            return THROTTLED if afresh else super().describe()
+
+    outcome = written(Forgetful(poison=is_bad), put(1, "a", v=BAD))
+
+    assert (outcome.poison, positions(outcome)) == ((), [0])
+
+
+def test_a_refused_item_is_no_poison_if_the_table_turns_out_to_have_another_key() -> None:
+    class Replaced(FakeReplica):
+        def describe(self, *, afresh: bool = False) -> object:  # type: ignore[override]
+            return FakeReplica(key_schema={"id": "N"}).table if afresh else super().describe()
+
+    with pytest.raises(KeySchemaError):
+        written(Replaced(poison=is_bad), put(1, "a", v=BAD))
+
+
+def test_the_table_is_looked_at_before_the_first_write() -> None:
+    replica = FakeReplica(key_schema={"id": "N"})
+
+    with pytest.raises(KeySchemaError):
+        written(replica, put(1, "a"))
+
+    assert replica.requests == []
+
+
+def test_a_table_that_cannot_be_described_for_now_fails_every_write() -> None:
+    outcome = written(FakeReplica(table=THROTTLED), put(1, "a"), put(2, "b"))
+
+    assert positions(outcome) == [0, 1]
+
+
+@pytest.mark.parametrize("replica", [FakeReplica(table=DENIED), FakeReplica(script=lambda _: DENIED)])
+def test_a_fault_is_raised_and_says_what_to_look_at(replica: FakeReplica) -> None:
+    with pytest.raises(ReplicaError, match=r"AccessDeniedException: not authorised.*role"):
+        written(replica, put(1, "a"))
+
+
+def test_a_timeout_too_short_for_any_request_is_a_fault() -> None:
+    with pytest.raises(ReplicaError, match=r"needs 8 seconds.*Timeout"):
+        written(FakeReplica(), put(1, "a"), clock=Clock(3))
+
+
+def test_writes_without_an_answer_are_suspect_whatever_became_of_them() -> None:
+    outcome = written(FakeReplica(script=in_turn(TIMED_OUT)), put(1, "a"))
+
+    assert len(outcome.applied) == 1
+    (suspect,) = outcome.suspects
+    assert (suspect.sequence_number, suspect.error_code) == ("1", "SuspectWrite")
+    assert suspect.reason == "a write was not answered and may still land: no answer"
