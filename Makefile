@@ -24,7 +24,7 @@ demo:  ## Replicate 2,000 rows on an embedded AWS, prove them equal; KEEP=1 leav
 	@start=$$SECONDS; $(MAKE) --no-print-directory -s setup; \
 	DDBREPLICA_SETUP_SECONDS=$$((SECONDS - start)) $(BIN)/python -m demo $(if $(KEEP),--keep)
 
-test: setup  ## Run all tests, with the coverage of src/
+test: setup .venv-sam/ready  ## Run all tests, with the coverage of src/
 	$(BIN)/python -m pytest --cov
 
 check: setup .venv-sam/ready  ## Format, lint, types, template: what CI runs before the tests

@@ -104,7 +104,8 @@ class Quarantine:
         elif records and self._in_a_row + records > MAX_IN_A_ROW:
             raise QuarantineError(
                 f"{self._in_a_row + records} records in a row could not be applied, and no write between them was.",
-                hint="Compare the replica's key and index types with the source's items; nothing was acknowledged.",
+                hint="Compare the replica's key and index types with the source's items; nothing was acknowledged."
+                " If the records are wrong indeed, any change of the function's configuration counts anew.",
             )
 
     def _put_each(

@@ -4,7 +4,7 @@ Nothing is called poison before the item was refused by itself and the table was
 service a wrong table name, a wrong key type and an oversized item are all the same ValidationException.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ddbreplica import schema
@@ -81,14 +81,20 @@ def _refuse_short_timeout(deadline: Deadline) -> None:
         )
 
 
-def _check_table(writes: Iterable[Write], replica: Replica, *, afresh: bool) -> Refusal | None:
+def _check_table(writes: Sequence[Write], replica: Replica, *, afresh: bool) -> Refusal | None:
     """None if the table has the writes' key (and, looked at afresh, is active), or why that is not known."""
     table = replica.describe(afresh=afresh)
     if isinstance(table, Refusal):
         if table.kind is Kind.TRANSIENT:
             return table
         raise _fault(table)
-    schema.check(table, (write.change for write in writes))
+    try:
+        schema.check(table, (write.change for write in writes))
+    except ReplicaError:
+        if afresh:
+            raise
+        # The table may have been mended since this container first saw it.
+        return _check_table(writes, replica, afresh=True)
     return _NOT_ACTIVE if afresh and not table.is_active else None
 
 

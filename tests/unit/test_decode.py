@@ -65,6 +65,7 @@ def test_an_empty_batch_is_nothing_to_do() -> None:
         ({"Records": {}}, "Records of type dict"),
         ({"Records": [42]}, "Records of another kind"),
         ({"Records": [{"eventSource": "aws:sqs", "body": ""}]}, "records of aws:sqs"),
+        ({"Records": [put(1, "a"), put(2, "b") | {"eventSource": "aws:kinesis"}]}, "records of aws:kinesis"),
         ({"Records": [{"EventSource": "aws:sns", "Sns": {}}]}, "records of aws:sns"),
     ],
 )

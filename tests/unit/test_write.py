@@ -4,7 +4,7 @@ import pytest
 
 from ddbreplica.decode import decode
 from ddbreplica.errors import KeySchemaError, ReplicaError
-from ddbreplica.model import Write
+from ddbreplica.model import Refusal, Table, Write
 from ddbreplica.plan import plan
 from ddbreplica.write import Outcome, write
 from tests.support.clock import Clock
@@ -96,7 +96,7 @@ def test_a_refused_item_is_no_poison_while_the_table_is_changing() -> None:
 
 def test_a_refused_item_is_no_poison_while_the_table_cannot_be_described() -> None:
     class Forgetful(FakeReplica):
-        def describe(self, *, afresh: bool = False) -> object:  # type: ignore[override]
+        def describe(self, *, afresh: bool = False) -> Table | Refusal:
             return THROTTLED if afresh else super().describe()
 
     outcome = written(Forgetful(poison=is_bad), put(1, "a", v=BAD))
@@ -106,7 +106,7 @@ def test_a_refused_item_is_no_poison_while_the_table_cannot_be_described() -> No
 
 def test_a_refused_item_is_no_poison_if_the_table_turns_out_to_have_another_key() -> None:
     class Replaced(FakeReplica):
-        def describe(self, *, afresh: bool = False) -> object:  # type: ignore[override]
+        def describe(self, *, afresh: bool = False) -> Table | Refusal:
             return FakeReplica(key_schema={"id": "N"}).table if afresh else super().describe()
 
     with pytest.raises(KeySchemaError):
@@ -120,6 +120,16 @@ def test_the_table_is_looked_at_before_the_first_write() -> None:
         written(replica, put(1, "a"))
 
     assert replica.requests == []
+
+
+def test_a_table_with_another_key_is_looked_at_again_once_it_was_mended() -> None:
+    class Mended(FakeReplica):
+        def describe(self, *, afresh: bool = False) -> Table | Refusal:
+            return self.table if afresh else FakeReplica(key_schema={"id": "N"}).table
+
+    replica = Mended()
+
+    assert len(written(replica, put(1, "a")).applied) == 1
 
 
 def test_a_table_that_cannot_be_described_for_now_fails_every_write() -> None:

@@ -1,0 +1,190 @@
+"""Rows → the source table, in pieces, with a count of what was written and what was not."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ddbreplica.decode import key_of
+from ddbreplica.model import Change, Kind, Refusal, Replica, Table, Write
+from ddbreplica.plan import fall_back, plan
+from ddbreplica.send import Tally, send
+from ddbreplica_cli.errors import CommandError, InterruptedByUserError, explain, hint_for
+from ddbreplica_cli.logfile import KEY, BadRow, Row, Rows
+from ddbreplica_cli.patience import Patience
+from ddbreplica_cli.progress import Advance
+
+PIECE = 1000
+"""Rows held in memory at once: enough requests to keep every worker of `send` busy."""
+
+LISTED = 10
+AGAIN = "rows are written by request id, so that loading the file again does no harm"
+
+
+@dataclass(slots=True)
+class Problems:
+    """Rows with something wrong: all counted, the first few kept with their lines and the reason."""
+
+    count: int = 0
+    first: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, lines: str, reason: str) -> None:
+        """Count one more."""
+        self.count += 1
+        if len(self.first) < LISTED:
+            self.first.append((lines, reason))
+
+    def text(self) -> str:
+        """One line each, and how many more there are."""
+        more = self.count - len(self.first)
+        shown = [f"  {lines}: {reason}" for lines, reason in self.first]
+        return "\n".join([*shown, f"  and {more:,} more"] if more else shown)
+
+    def facts(self) -> list[dict[str, str]]:
+        """The first few, for a program."""
+        return [{"lines": lines, "reason": reason} for lines, reason in self.first]
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What has become of the rows so far. A row counts as written when its key was written for it or a later row."""
+
+    written: int = 0
+    refused: Problems = field(default_factory=Problems)
+    left_out: Problems = field(default_factory=Problems)
+
+    def facts(self) -> dict[str, Any]:
+        """The same, for a program."""
+        return {
+            "row_count": self.written,
+            "refused": self.refused.count,
+            "refused_rows": self.refused.facts(),
+            "left_out": self.left_out.count,
+            "left_out_rows": self.left_out.facts(),
+        }
+
+
+class Loader:
+    """Writes rows to one table, and keeps `loaded` right at any moment, so that an end at any moment can be told."""
+
+    def __init__(self, replica: Replica, loaded: Loaded, *, patience: Patience, advance: Advance) -> None:
+        """`advance` is told of every row written."""
+        self._loaded = loaded
+        self._replica = _Watched(replica, patience, advance)
+        self._patience = patience
+
+    def load(self, rows: Rows, *, skip_bad_rows: bool) -> None:
+        """Write all rows, or those before the first bad one.
+
+        Raises CommandError for that row, for a table that refuses everything or stands still, and for Ctrl-C.
+        """
+        bad: list[BadRow] = []
+        try:
+            for piece in _pieces(self._good(rows, bad, skip=skip_bad_rows)):
+                self._patience.progressed()
+                self._write(piece)
+        except KeyboardInterrupt as pressed:
+            hint = f"run the same command again: {AGAIN}."
+            raise self._ended("interrupted", hint=hint, kind=InterruptedByUserError) from pressed
+        if bad:
+            hint = f"mend the row, or give --skip-bad-rows; {AGAIN}."
+            raise self._ended(f"{bad[0].lines}: {bad[0].reason}", hint=hint)
+
+    def _good(self, rows: Rows, bad: list[BadRow], *, skip: bool) -> Iterator[Row]:
+        for row in rows:
+            if isinstance(row, Row):
+                yield row
+            elif skip:
+                self._loaded.left_out.add(row.lines, row.reason)
+            else:
+                bad.append(row)
+                return
+
+    def _write(self, piece: Sequence[Row]) -> None:
+        pending = plan(_change(position, row) for position, row in enumerate(piece))
+        while pending:
+            tally = send(pending, replica=self._replica, deadline=self._patience.deadline())
+            self._count(tally)
+            self._refuse_end(tally)
+            pending = tuple(earlier for write, _ in tally.rejected if (earlier := fall_back(write)))
+
+    def _count(self, tally: Tally) -> None:
+        self._loaded.written += sum(_rows_in(write) for write in tally.applied)
+        for write, refusal in tally.rejected:
+            self._loaded.refused.add(
+                f"line {write.change.sequence_number}", f"{refusal.code}: {refusal.message}"
+            )
+
+    def _refuse_end(self, tally: Tally) -> None:
+        if tally.fault is not None:
+            raise self._ended(explain(tally.fault).fact, hint=hint_for(tally.fault))
+        if tally.failed:
+            self._patience.interrupt.check()
+            refusal = tally.failed[0][1]
+            waited = f"nothing could be written for {self._patience.idle():.0f} seconds"
+            raise self._ended(f"{waited} ({refusal.code}: {refusal.message})", hint=hint_for(refusal))
+
+    def _ended(self, why: str, *, hint: str, kind: type[CommandError] = CommandError) -> CommandError:
+        return kind(f"{why}; {counted(self._loaded.written)} written.", hint=hint, facts=self._loaded.facts())
+
+
+class _Watched:
+    """The table, with every write that it takes noted as progress."""
+
+    def __init__(self, replica: Replica, patience: Patience, advance: Advance) -> None:
+        self._replica = replica
+        self._patience = patience
+        self._advance = advance
+
+    def describe(self, *, afresh: bool = False) -> Table | Refusal:
+        return self._replica.describe(afresh=afresh)
+
+    def write_batch(self, writes: Sequence[Write]) -> Sequence[Write] | Refusal:
+        answer = self._replica.write_batch(writes)
+        if not isinstance(answer, Refusal) and len(answer) < len(writes):
+            self._note(len(writes) - len(answer))
+        return answer
+
+    def write_one(self, write: Write) -> Refusal | None:
+        refusal = self._replica.write_one(write)
+        if refusal is None:
+            self._note(1)
+        elif refusal.kind is Kind.REJECTED:
+            self._patience.progressed()  # an answer too: the table is not what holds things up
+        return refusal
+
+    def _note(self, written: int) -> None:
+        self._patience.progressed()
+        self._advance(written)
+
+
+def counted(rows: int) -> str:
+    """`1 row`, `2,000 rows`."""
+    return f"{rows:,} {'row' if rows == 1 else 'rows'}"
+
+
+def _pieces(rows: Iterable[Row]) -> Iterator[Sequence[Row]]:
+    piece: list[Row] = []
+    for row in rows:
+        piece.append(row)
+        if len(piece) == PIECE:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
+
+
+def _change(position: int, row: Row) -> Change:
+    key_attributes = {KEY: row.item[KEY]}
+    return Change(
+        position=position,
+        sequence_number=str(row.line),
+        key=key_of(key_attributes),
+        key_attributes=key_attributes,
+        image=row.item,
+        created_at=None,
+        record={},
+    )
+
+
+def _rows_in(write: Write) -> int:
+    return 1 + len(write.earlier)

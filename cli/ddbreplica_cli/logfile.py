@@ -1,0 +1,131 @@
+"""Web-log rows ↔ items of the source table. Pure.
+
+A file has no header and ten columns, in the order of COLUMNS.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from ddbreplica.model import Image
+
+KEY = "PK"
+COLUMNS = (
+    ("requestid", "N"),
+    ("host", "S"),
+    ("date", "S"),
+    ("hourofday", "N"),
+    ("timezone", "S"),
+    ("method", "S"),
+    ("url", "S"),
+    ("responsecode", "N"),
+    ("bytessent", "N"),
+    ("useragent", "S"),
+)
+"""Attribute name and type of each column."""
+
+MAX_LINE = 1024 * 1024
+"""Characters of a line to read at once; an item holds far less, so that a longer line is no row."""
+
+_WHOLE_NUMBER = re.compile(r"[+-]?\d{1,38}", re.ASCII)
+_SERVER_ERROR = "500"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row that can be loaded. `line` counts from 1."""
+
+    line: int
+    item: Image
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot. A quoted field may span lines, hence two of them."""
+
+    line: int
+    last_line: int
+    reason: str
+
+    @property
+    def lines(self) -> str:
+        """`line 7`, or `lines 7-9`."""
+        return f"line {self.line}" if self.line >= self.last_line else f"lines {self.line}-{self.last_line}"
+
+
+Rows: TypeAlias = Iterable[Row | BadRow]
+
+
+class RowError(Exception):
+    """A row that is no log entry; the message is the reason."""
+
+
+class _Writable(Protocol):
+    def write(self, text: str, /) -> object: ...
+
+
+def read(lines: Iterable[str]) -> Iterator[Row | BadRow]:
+    """Read a file's rows one by one, without its empty lines; whatever is wrong with a row, the next is read.
+
+    What is not UTF-8 in a line must have been decoded with `surrogateescape`, so that it is told by its row.
+    """
+    reader = csv.reader(lines, strict=True)
+    while True:
+        first = reader.line_num + 1
+        try:
+            fields = next(reader)
+            if fields:
+                yield Row(first, item(fields))
+        except StopIteration:
+            return
+        except (csv.Error, RowError) as error:
+            yield BadRow(first, reader.line_num, str(error))
+
+
+def write(rows: Iterable[Sequence[str]], file: _Writable) -> None:
+    """Write rows of fields as such a file."""
+    csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def item(fields: Sequence[str]) -> Image:
+    """The item of one row, as wire JSON. Raises RowError."""
+    if len(fields) != len(COLUMNS):
+        raise RowError(f"expected {len(COLUMNS)} columns and found {len(fields)}")
+    values = {name: {tag: _value(name, tag, text)} for (name, tag), text in zip(COLUMNS, fields, strict=True)}
+    attributes = {
+        KEY: {"S": f"request#{values['requestid']['N']}"},
+        "GSI_1_PK": {"S": f"host#{values['host']['S']}"},
+        **values,
+    }
+    if values["responsecode"]["N"] == _SERVER_ERROR:
+        attributes["servererror"] = {"S": "5xx"}
+    return attributes
+
+
+def _value(name: str, tag: str, text: str) -> str:
+    if "\0" in text:
+        raise RowError(f"{name} contains a NUL character")
+    if not _is_utf8(text):
+        raise RowError(f"{name} is not UTF-8")
+    return _whole_number(name, text) if tag == "N" else text
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _whole_number(name: str, text: str) -> str:
+    if not _WHOLE_NUMBER.fullmatch(text.strip()):
+        raise RowError(f"{name} is {_shown(text)}, which is not a whole number")
+    return str(int(text))
+
+
+def _shown(text: str) -> str:
+    longest = 40
+    return repr(text if len(text) <= longest else f"{text[:longest]}…")

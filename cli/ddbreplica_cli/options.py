@@ -1,0 +1,79 @@
+"""The options that every command takes, and the funnel that every error of a command goes through."""
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ddbreplica.refusal import refusal_of
+from ddbreplica_cli import output
+from ddbreplica_cli.errors import CommandError, InterruptedByUserError, explain
+
+P = ParamSpec("P")
+
+SOURCE = "logfile"
+REPLICA = "logfile_replica"
+
+_OPTIONS = (
+    click.option("--source", metavar="TABLE", help=f"Source table, by name or ARN.  [default: {SOURCE}]"),
+    click.option("--replica", metavar="TABLE", help=f"Replica table, by name or ARN.  [default: {REPLICA}]"),
+    click.option(
+        "--stack-name", metavar="STACK", help="Read both names from this CloudFormation stack's outputs."
+    ),
+    click.option("--region", metavar="REGION", help="AWS Region, unless a table's ARN names one."),
+    click.option("--profile", metavar="PROFILE", help="Profile of the AWS configuration to use."),
+    click.option("--endpoint-url", metavar="URL", help="Send requests here: an AWS to experiment with."),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Which tables, where, and how to say the result. None leaves it to the stack, boto3 or the default."""
+
+    source: str | None
+    replica: str | None
+    stack_name: str | None
+    region: str | None
+    profile: str | None
+    endpoint_url: str | None
+    as_json: bool
+
+
+def shared_options(command: Callable[Concatenate[Options, P], None]) -> Callable[..., None]:
+    """Give a command the shared options; it may raise CommandError, botocore's errors, KeyboardInterrupt."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        values: dict[str, Any] = {name: kwargs.pop(name) for name in Options.__dataclass_fields__}
+        options = Options(**values)
+        with _explained(as_json=options.as_json):
+            command(options, *args, **kwargs)
+
+    decorated: Callable[..., None] = run
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    return decorated
+
+
+@contextmanager
+def _explained(*, as_json: bool) -> Iterator[None]:
+    try:
+        yield
+    except (CommandError, BotoCoreError, ClientError, KeyboardInterrupt) as raised:
+        error = _as_command_error(raised)
+        output.print_error(error, as_json=as_json)
+        sys.exit(error.exit_code)
+
+
+def _as_command_error(raised: BaseException) -> CommandError:
+    if isinstance(raised, CommandError):
+        return raised
+    if isinstance(raised, BotoCoreError | ClientError):
+        return explain(refusal_of(raised))
+    return InterruptedByUserError("interrupted.", hint="run the same command again.")

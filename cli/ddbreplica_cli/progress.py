@@ -1,0 +1,43 @@
+"""How far a long command has come: items, rate and time left on stderr, if that is a terminal."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+Advance: TypeAlias = Callable[[int], None]
+"""Counts so many more items as done; may be called from any thread."""
+
+
+@contextmanager
+def progress_bar(what: str, *, about: int | None) -> Iterator[Advance]:
+    """Show a bar while the block runs. `about` is a guess at the number of items; None is no idea."""
+    columns = (TextColumn("{task.description}"), BarColumn(), _Items(), _Rate(), TimeRemainingColumn())
+    # stderr itself is asked: rich may take a pipe for a terminal on the word of the environment.
+    with Progress(
+        *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+    ) as progress:
+        task = progress.add_task(what, total=about or None)
+        yield lambda items: _advance(progress, task, items)
+
+
+def _advance(progress: Progress, task: TaskID, items: int) -> None:
+    progress.advance(task, items)
+    total = progress.tasks[0].total
+    if total is not None and progress.tasks[0].completed > total:
+        progress.update(task, total=progress.tasks[0].completed)
+
+
+class _Items(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        done = f"{int(task.completed):,}"
+        return Text(done if task.total is None else f"{done} of about {int(task.total):,}")
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")

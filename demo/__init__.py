@@ -1,0 +1,1 @@
+"""The demo: replicate a table on an embedded AWS, prove both equal, measure how far behind it is."""

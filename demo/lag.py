@@ -1,0 +1,37 @@
+"""How long a change takes: from the source write's answer to the item being readable in the replica."""
+
+import statistics
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from demo.errors import DidNotHoldError
+from demo.pair import Item, Pair
+
+_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """The seconds that each of `items` took, and what half, 19 of 20 and all of them stayed within."""
+
+    items: int
+    p50: float
+    p95: float
+    max: float
+
+
+def measure(pair: Pair, items: Iterable[Item]) -> Lag:
+    """Put items into the source, one after the other, each when the one before can be read in the replica."""
+    lags = [_one(pair, item) for item in items]
+    return Lag(len(lags), statistics.median(lags), statistics.quantiles(lags, n=20)[-1], max(lags))
+
+
+def _one(pair: Pair, item: Item) -> float:
+    pair.dynamodb.put_item(TableName=pair.source, Item=item)
+    written = time.perf_counter()
+    while pair.item(pair.replica, item["PK"]["S"]) != item:
+        if time.perf_counter() - written > _SECONDS:
+            raise DidNotHoldError(f"{item['PK']['S']} is in the replica: not after {_SECONDS:.0f} seconds.")
+    return time.perf_counter() - written

@@ -1,0 +1,200 @@
+"""The command line as a whole: what all commands have in common."""
+
+import json
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+import pytest
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
+
+from ddbreplica_cli.app import main
+from tests.support.cli import Misbehaviour, Tables, aws, lines, refusal, run, tables
+
+__all__ = ["aws", "tables"]
+
+README = Path(__file__).parents[2] / "README.md"
+COMMANDS = sorted(main.commands)
+SHARED = ["--source", "--replica", "--stack-name", "--region", "--profile", "--endpoint-url", "--json"]
+LOAD = ("load", "--generate", "1")
+
+
+def test_both_ways_to_start_it_know_the_version() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "ddbreplica_cli", "--version"], capture_output=True, text=True, check=True
+    )
+
+    assert shown.stdout == f"ddbreplica, version {version('ddbreplica')}\n"
+    assert run("--version").stdout == shown.stdout
+
+
+def test_the_commands_are_these() -> None:
+    assert COMMANDS == ["load", "verify"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_what_it_does_and_shows_examples(name: str) -> None:
+    shown = run(name, "--help").stdout
+
+    assert re.search(r"^  [A-Z][a-z]+ .*\.$", shown.split("\n\n")[1], re.MULTILINE)
+    assert len(re.findall(rf"^    ddbreplica {name}\b", shown, re.MULTILINE)) >= 2
+    assert all(option in shown for option in SHARED)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_a_help_text(name: str) -> None:
+    options = [option for option in main.commands[name].params if isinstance(option, click.Option)]
+
+    assert [option.name for option in options if not option.help] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_readme_shows_every_command(name: str) -> None:
+    assert f"ddbreplica {name}" in README.read_text()
+
+
+@pytest.mark.parametrize("command", [LOAD, ("verify",)], ids=COMMANDS)
+class TestErrors:
+    def test_a_table_that_does_not_exist(self, tables: Tables, command: tuple[str, ...]) -> None:
+        result = run(*command, "--source", "nowhere")
+
+        assert result.exit_code == 1
+        assert result.stdout == ""
+        assert lines(result.stderr) == [
+            "Error: there is no table nowhere in us-east-1.",
+            "Try: name another with --source or --stack-name, check --region, or deploy first (sam deploy).",
+        ]
+
+    def test_an_error_as_a_document(self, tables: Tables, command: tuple[str, ...]) -> None:
+        result = run(*command, "--source", "nowhere", "--json")
+
+        assert result.exit_code == 1
+        assert json.loads(result.stdout) == {
+            "error": "there is no table nowhere in us-east-1.",
+            "try": "name another with --source or --stack-name, check --region, or deploy first (sam deploy).",
+        }
+
+    @pytest.mark.parametrize(
+        ("code", "hint"),
+        [
+            (
+                "AccessDeniedException",
+                "use credentials that may do this (--profile), or have the permission added.",
+            ),
+            (
+                "ExpiredTokenException",
+                "sign in again, or choose other credentials with --profile or the AWS_… environment variables.",
+            ),
+            (
+                "UnrecognizedClientException",
+                "sign in again, or choose other credentials with --profile or the AWS_… environment variables.",
+            ),
+        ],
+    )
+    def test_a_refusal(
+        self, tables: Tables, aws: Misbehaviour, command: tuple[str, ...], code: str, hint: str
+    ) -> None:
+        aws.refuse("DescribeTable", code, message="not\nyou")
+
+        result = run(*command)
+
+        assert result.exit_code == 1
+        assert lines(result.stderr) == [
+            f"Error: the table logfile cannot be described: {code}: not you",
+            f"Try: {hint}",
+        ]
+
+    def test_no_credentials(self, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]) -> None:
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+        result = run(*command)
+
+        assert result.exit_code == 1
+        assert lines(result.stderr) == [
+            "Error: the table logfile cannot be described: NoCredentialsError: Unable to locate credentials",
+            "Try: sign in, or choose credentials with --profile or the AWS_… environment variables.",
+        ]
+
+    def test_no_region(self, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]) -> None:
+        monkeypatch.delenv("AWS_DEFAULT_REGION")
+        monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+
+        result = run(*command)
+
+        assert result.exit_code == 1
+        assert lines(result.stderr) == [
+            "Error: NoRegionError: You must specify a region.",
+            "Try: name a Region with --region, or set AWS_REGION.",
+        ]
+
+    def test_a_region_that_is_none(self, command: tuple[str, ...]) -> None:
+        result = run(*command, "--region", "x y")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr)[1] == "Try: name a Region with --region, or set AWS_REGION."
+
+    def test_a_profile_that_does_not_exist(self, command: tuple[str, ...]) -> None:
+        result = run(*command, "--profile", "nobody")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr) == [
+            "Error: ProfileNotFound: The config profile (nobody) could not be found",
+            "Try: choose a profile that ~/.aws/config or ~/.aws/credentials has.",
+        ]
+
+    def test_an_endpoint_that_is_none(self, command: tuple[str, ...]) -> None:
+        result = run(*command, "--endpoint-url", "localhost")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr) == [
+            "Error: Invalid endpoint: localhost.",
+            "Try: give --endpoint-url (or AWS_ENDPOINT_URL) like http://localhost:8000.",
+        ]
+
+    @pytest.mark.parametrize("kind", [EndpointConnectionError, ConnectTimeoutError])
+    def test_an_endpoint_that_does_not_answer(
+        self,
+        aws: Misbehaviour,
+        command: tuple[str, ...],
+        kind: type[EndpointConnectionError | ConnectTimeoutError],
+    ) -> None:
+        def unreachable(**_: object) -> None:
+            raise kind(endpoint_url="http://localhost:9")
+
+        aws.on("before-call.dynamodb.DescribeTable", unreachable)
+
+        result = run(*command, "--endpoint-url", "http://localhost:9")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr)[0].startswith(
+            f"Error: the table logfile cannot be described: {kind.__name__}: "
+        )
+        assert lines(result.stderr)[1:] == [
+            "Try: check the network, --region and --endpoint-url (or AWS_ENDPOINT_URL)."
+        ]
+
+    def test_a_stack_that_does_not_exist(self, aws: Misbehaviour, command: tuple[str, ...]) -> None:
+        error = refusal("ValidationError", "Stack with id nowhere does not exist")
+        aws.on("before-call.cloudformation.DescribeStacks", lambda **_: error)
+
+        result = run(*command, "--stack-name", "nowhere")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr) == [
+            "Error: there is no CloudFormation stack nowhere in us-east-1.",
+            "Try: check --stack-name and --region, or give --source and --replica.",
+        ]
+
+    def test_a_stack_of_something_else(
+        self, tables: Tables, aws: Misbehaviour, command: tuple[str, ...]
+    ) -> None:
+        aws.answer_stack({"Outputs": [{"OutputKey": "ReplicaTableName", "OutputValue": "logfile_replica"}]})
+
+        result = run(*command, "--stack-name", "other")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr)[0] == "Error: the stack other has no output SourceTableName."

@@ -1,0 +1,496 @@
+"""`ddbreplica verify` on moto, and its two halves: the sweep over both tables and the second look at suspects."""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.patience import Interrupt, Patience
+from ddbreplica_cli.recheck import Finding, Findings, Patient, recheck
+from ddbreplica_cli.sweep import Sweep
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, press_ctrl_c, run, tables
+
+__all__ = ["aws", "tables"]
+
+
+def verify(*args: str) -> Any:
+    """The verdict of a run without grace, as a document."""
+    result = run("verify", "--grace", "0", "--json", *args)
+    document = json.loads(result.stdout)
+    assert result.exit_code == (0 if document.get("verdict") == "equal" else 1)
+    return document
+
+
+def counts(document: Any) -> dict[str, int]:
+    return {name: document[name] for name in ("missing", "different", "extra", "inconclusive")}
+
+
+def test_two_empty_tables_are_equal(tables: Tables) -> None:
+    document = verify()
+
+    assert document["verdict"] == "equal"
+    assert (document["source_items"], document["replica_items"]) == (0, 0)
+
+
+def test_a_copy_is_equal(tables: Tables) -> None:
+    run("load", "--generate", "1000")
+    run("load", "--generate", "1000", "--source", REPLICA)
+
+    result = run("verify")
+
+    assert result.exit_code == 0
+    assert lines(result.stdout)[:8] == [
+        "source         logfile",
+        "replica        logfile_replica",
+        "source items          1,000",
+        "replica items         1,000",
+        "missing                   0",
+        "different                 0",
+        "extra                     0",
+        "inconclusive              0",
+    ]
+    assert lines(result.stdout)[-1] == "equal"
+    assert result.stderr == ""
+
+
+def test_what_is_missing_different_or_extra_is_shown(tables: Tables) -> None:
+    for number in range(300):
+        tables.put_both(f"same{number}", n={"N": "1"})
+    tables.put(SOURCE, "missing")
+    tables.put(SOURCE, "different", n={"N": "1"}, same={"S": "x"})
+    tables.put(REPLICA, "different", n={"S": "1"}, same={"S": "x"})
+    tables.put(REPLICA, "extra")
+
+    result = run("verify", "--grace", "0")
+
+    assert result.exit_code == 1
+    shown = lines(result.stdout)
+    assert shown[2:8] == [
+        "source items            302",
+        "replica items           302",
+        "missing                   1",
+        "different                 1",
+        "extra                     1",
+        "inconclusive              0",
+    ]
+    assert 'missing      PK={"S": "missing"}  (in the source only)' in shown
+    assert 'extra        PK={"S": "extra"}  (in the replica only)' in shown
+    start = shown.index('different    PK={"S": "different"}')
+    assert shown[start : start + 4] == [
+        'different    PK={"S": "different"}',
+        '             "n"',
+        '               source   {"N": "1"}',
+        '               replica  {"S": "1"}',
+    ]
+    assert shown[-1] == "NOT EQUAL"
+
+
+def test_no_more_differences_are_shown_than_asked_for(tables: Tables) -> None:
+    for number in range(5):
+        tables.put(SOURCE, f"missing{number}")
+
+    document = verify("--limit", "2")
+
+    assert document["missing"] == 5
+    assert len(document["differences"]) == 2
+
+
+def test_other_spellings_of_a_value_are_no_difference(tables: Tables) -> None:
+    tables.put(SOURCE, "a", n={"N": "100"}, ns={"NS": ["1", "2"]}, ss={"SS": ["a", "b"]}, b={"B": b"\x00"})
+    tables.put(REPLICA, "a", n={"N": "1E2"}, ns={"NS": ["2.0", "1"]}, ss={"SS": ["b", "a"]}, b={"B": b"\x00"})
+
+    assert verify()["verdict"] == "equal"
+
+
+def test_keys_of_binaries_and_numbers_are_compared_by_value(tables: Tables) -> None:
+    for name in ("from", "to"):
+        tables.create(name, {"part": "N", "sort": "B"})
+    for number in range(120):
+        key: Any = {"part": {"N": "7"}, "sort": {"B": bytes([255, number])}}
+        tables.client.put_item(TableName="from", Item=key)
+        tables.client.put_item(TableName="to", Item=key)
+    tables.client.delete_item(TableName="to", Key={"part": {"N": "7"}, "sort": {"B": b"\xff\x00"}})
+
+    document = verify("--source", "from", "--replica", "to")
+
+    assert counts(document) == {"missing": 1, "different": 0, "extra": 0, "inconclusive": 0}
+    assert document["differences"][0]["key"] == {"part": {"N": "7"}, "sort": {"B": "/wA="}}
+
+
+def test_key_names_may_be_reserved_words(tables: Tables) -> None:
+    for name in ("from", "to"):
+        tables.create(name, {"name": "S", "date": "S"})
+    tables.client.put_item(TableName="to", Item={"name": {"S": "a"}, "date": {"S": "b"}})
+
+    assert verify("--source", "from", "--replica", "to")["extra"] == 1
+
+
+@pytest.mark.parametrize("segments", ["1", "3"])
+def test_tables_of_many_pages_are_read_to_the_end(tables: Tables, segments: str) -> None:
+    for number in range(30):
+        tables.put_both(f"large{number}", text={"S": "x" * 100_000})
+    tables.put(SOURCE, "large29", text={"S": "y" * 100_000})
+
+    document = verify("--segments", segments)
+
+    assert (document["source_items"], document["replica_items"]) == (30, 30)
+    assert counts(document) == {"missing": 0, "different": 1, "extra": 0, "inconclusive": 0}
+
+
+def test_every_read_is_consistent(tables: Tables, aws: Misbehaviour) -> None:
+    asked: list[bool] = []
+
+    def see(params: Any, **_: Any) -> None:
+        body = json.loads(params["body"])
+        asked.extend(part.get("ConsistentRead") for part in body.get("RequestItems", {"scan": body}).values())
+
+    aws.on("before-call.dynamodb.Scan", see)
+    aws.on("before-call.dynamodb.BatchGetItem", see)
+    tables.put(SOURCE, "a")
+
+    verify()
+
+    assert len(asked) > 8
+    assert all(asked)
+
+
+def test_keys_left_unprocessed_are_asked_for_again(tables: Tables, aws: Misbehaviour) -> None:
+    asked: list[int] = []
+
+    def leave_some(params: Any, context: Any, **_: Any) -> None:
+        ((_name, part),) = json.loads(params["body"])["RequestItems"].items()
+        context["keys"] = part["Keys"]
+        asked.append(len(part["Keys"]))
+
+    def cut(parsed: Any, context: Any, **_: Any) -> None:
+        ((name, items),) = parsed["Responses"].items()
+        if len(context["keys"]) > 10:
+            left = [item for item in items if int(item["requestid"]["N"]) > 10]
+            parsed["Responses"][name] = [item for item in items if int(item["requestid"]["N"]) <= 10]
+            parsed["UnprocessedKeys"] = {name: {"Keys": [{"PK": item["PK"]} for item in left][:10]}}
+            parsed["Responses"][name] += left[10:]
+
+    run("load", "--generate", "40")
+    run("load", "--generate", "40", "--source", REPLICA)
+    aws.on("before-call.dynamodb.BatchGetItem", leave_some)
+    aws.on("after-call.dynamodb.BatchGetItem", cut_full(cut))
+
+    assert verify("--segments", "1")["verdict"] == "equal"
+    assert 10 in asked
+
+
+def cut_full(cut: Callable[..., None]) -> Callable[..., None]:
+    """Apply `cut` to answers that hold whole items, which those to a projection do not."""
+
+    def only(parsed: Any, **more: Any) -> None:
+        if all("requestid" in item for items in parsed["Responses"].values() for item in items):
+            cut(parsed=parsed, **more)
+
+    return only
+
+
+class Clock(Interrupt):
+    """An interrupt whose sleeps pass at once."""
+
+    now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += max(seconds, 0.1)
+
+
+def test_a_table_that_answers_no_read_is_given_up(tables: Tables) -> None:
+    tables.put(SOURCE, "a")
+    clock = Clock()
+    reader = tables.reader(SOURCE, Patience(clock, seconds=60, clock=lambda: clock.now))
+    keys = [{"PK": {"S": "a"}}]
+
+    def leave_all(parsed: Any, **_: Any) -> None:
+        parsed.update(Responses={}, UnprocessedKeys={SOURCE: {"Keys": keys}})
+
+    tables.client.meta.events.register("after-call.dynamodb.BatchGetItem", leave_all)
+
+    with pytest.raises(CommandError, match=r"the table logfile has answered no read for \d\d seconds"):
+        reader.get(keys)
+
+
+def sweep(tables: Tables, **options: Any) -> Sweep:
+    swept = Sweep(
+        tables.reader(SOURCE), tables.reader(REPLICA), segments=2, advance=lambda _: None, **options
+    )
+    swept.run()
+    return swept
+
+
+def test_a_sweep_ends_early_when_nearly_everything_differs(tables: Tables) -> None:
+    for number in range(500):
+        tables.put(SOURCE, f"missing{number}")
+
+    swept = sweep(tables, max_suspects=100).swept
+
+    assert swept.stopped_early
+    assert 100 <= len(swept.suspects) <= 300
+
+
+def test_a_sweep_reads_no_more_after_a_failure(tables: Tables) -> None:
+    for number in range(1000):
+        tables.put(SOURCE, f"missing{number}")
+    calls: list[None] = []
+
+    def fail_once(**_: Any) -> None:
+        calls.append(None)
+        if len(calls) == 1:
+            raise CommandError("broken", hint="none")
+
+    tables.client.meta.events.register("before-call.dynamodb.BatchGetItem", fail_once)
+
+    with pytest.raises(CommandError, match="broken"):
+        sweep(tables)
+
+    assert len(calls) <= 3
+
+
+def look_again(
+    tables: Tables, *keys: str, during_grace: Callable[[int], None] = lambda _: None, rounds: int = 3
+) -> Findings:
+    """The second look at suspects; `during_grace` is called with the number of the round."""
+    source, replica = tables.reader(SOURCE), tables.reader(REPLICA)
+    graces: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        graces.append(seconds)
+        during_grace(len(graces))
+
+    suspects = source.by_key([{"PK": {"S": key}} for key in keys])
+    return recheck(
+        suspects,
+        source=source,
+        replica=replica,
+        patient=Patient(grace=5.0, rounds=rounds, sleep=sleep),
+        keep=10,
+    )
+
+
+def test_what_arrives_within_the_grace_was_only_late(tables: Tables) -> None:
+    tables.put(SOURCE, "late", n={"N": "2"})
+    tables.put(REPLICA, "late", n={"N": "1"})
+
+    findings = look_again(tables, "late", during_grace=lambda _: tables.put(REPLICA, "late", n={"N": "2"}))
+
+    assert findings.counts.total() == 0
+
+
+def test_a_delete_that_arrives_within_the_grace_was_only_late(tables: Tables) -> None:
+    tables.put(REPLICA, "late")
+
+    findings = look_again(tables, "late", during_grace=lambda _: tables.delete(REPLICA, "late"))
+
+    assert findings.counts.total() == 0
+
+
+def test_what_is_equal_again_waits_for_no_grace(tables: Tables) -> None:
+    tables.put_both("a")
+
+    def fail(_: int) -> None:
+        pytest.fail("waited")
+
+    assert look_again(tables, "a", during_grace=fail).counts.total() == 0
+
+
+def test_what_stays_different_is_a_difference_after_one_grace(tables: Tables) -> None:
+    tables.put(SOURCE, "a", n={"N": "2"})
+    tables.put(REPLICA, "a", n={"N": "1"})
+    rounds: list[int] = []
+
+    findings = look_again(tables, "a", during_grace=rounds.append)
+
+    assert findings.counts == {Finding.DIFFERENT: 1}
+    assert rounds == [1]
+
+
+def test_an_item_that_goes_on_changing_is_inconclusive(tables: Tables) -> None:
+    tables.put(SOURCE, "busy")
+    rounds: list[int] = []
+
+    def write(number: int) -> None:
+        rounds.append(number)
+        tables.put(SOURCE, "busy", n={"N": str(number)})
+
+    findings = look_again(tables, "busy", during_grace=write)
+
+    assert findings.counts == {Finding.INCONCLUSIVE: 1}
+    assert findings.first[0].key == {"PK": {"S": "busy"}}
+    assert rounds == [1, 2, 3]
+
+
+def test_an_item_that_comes_to_rest_is_settled_in_a_later_round(tables: Tables) -> None:
+    tables.put(SOURCE, "busy")
+    tables.put(SOURCE, "gone")
+
+    def write(number: int) -> None:
+        if number == 1:
+            tables.put(SOURCE, "busy", n={"N": "1"})
+            tables.put(REPLICA, "gone", n={"N": "1"})
+        if number == 2:
+            tables.put(REPLICA, "busy", n={"N": "1"})
+
+    findings = look_again(tables, "busy", "gone", during_grace=write)
+
+    assert findings.counts == {Finding.DIFFERENT: 1}
+    assert findings.first[0].key == {"PK": {"S": "gone"}}
+
+
+def test_a_source_that_changed_back_is_told_by_the_replica_that_moved(tables: Tables) -> None:
+    """The source went 1, 2, 1 within the grace, and the replica has come as far as 2."""
+    tables.put(SOURCE, "a", n={"N": "1"})
+
+    def write(number: int) -> None:
+        tables.put(REPLICA, "a", n={"N": "2" if number == 1 else "1"})
+
+    assert look_again(tables, "a", during_grace=write).counts.total() == 0
+
+
+def test_a_write_between_the_last_two_reads_is_no_difference(tables: Tables) -> None:
+    """After the grace the source is read last: a change that is on its way shows there, and not in the replica."""
+    tables.put(SOURCE, "a", n={"N": "1"})
+    tables.put(REPLICA, "a", n={"N": "0"})
+    reads: list[str] = []
+
+    def write_before_the_last(params: Any, **_: Any) -> None:
+        reads.append(next(iter(json.loads(params["body"])["RequestItems"])))
+        if len(reads) == 4:
+            tables.put(SOURCE, "a", n={"N": "2"})
+
+    tables.client.meta.events.register("before-call.dynamodb.BatchGetItem", write_before_the_last)
+
+    findings = look_again(tables, "a", rounds=1)
+
+    assert reads == [SOURCE, REPLICA, REPLICA, SOURCE]
+    assert findings.counts == {Finding.INCONCLUSIVE: 1}
+
+
+def test_an_inconclusive_result_says_what_to_try(tables: Tables, aws: Misbehaviour) -> None:
+    tables.put(SOURCE, "busy")
+    numbers = iter(range(1, 1000))
+    aws.on(
+        "before-call.dynamodb.BatchGetItem",
+        lambda **_: tables.put(SOURCE, "busy", n={"N": str(next(numbers))}),
+    )
+
+    result = run("verify", "--grace", "0", "--rounds", "2")
+
+    assert result.exit_code == 1
+    assert lines(result.stdout)[-1] == "inconclusive"
+    assert lines(result.stderr) == [
+        "Try: run it again when fewer writes are under way, or with a longer --grace."
+    ]
+
+
+def test_ctrl_c_says_how_far_it_got(tables: Tables, aws: Misbehaviour) -> None:
+    for number in range(250):
+        tables.put_both(f"same{number}")
+    calls = iter(range(1, 1000))
+
+    def press(**_: Any) -> None:
+        if next(calls) == 2:
+            press_ctrl_c()
+
+    aws.on("before-call.dynamodb.BatchGetItem", press)
+
+    result = run("verify", "--segments", "1", "--json")
+
+    assert result.exit_code == 130
+    assert lines(result.stderr)[1] == "Try: run the same command again; verifying changes nothing."
+    document = json.loads(result.stdout)
+    assert 100 <= document["source_items"] <= 200
+    assert document["replica_items"] == 0
+    assert lines(result.stderr)[0] == (
+        f"Error: interrupted; {document['source_items']} items of the source and 0 of the replica were compared;"
+        " looked different until then: 0."
+    )
+
+
+def test_ctrl_c_ends_the_grace(tables: Tables, aws: Misbehaviour) -> None:
+    tables.put(SOURCE, "a")
+    calls = iter(range(1, 1000))
+
+    def press(**_: Any) -> None:
+        if next(calls) == 3:
+            threading.Timer(0.3, press_ctrl_c).start()
+
+    aws.on("before-call.dynamodb.BatchGetItem", press)
+
+    result = run("verify", "--grace", "600")
+
+    assert result.exit_code == 130
+    assert "looked different until then: 1." in result.stderr
+
+
+def test_source_and_replica_must_be_two_tables(tables: Tables) -> None:
+    result = run("verify", "--replica", SOURCE)
+
+    assert result.exit_code == 1
+    assert lines(result.stderr) == [
+        "Error: source and replica are one table, arn:aws:dynamodb:us-east-1:123456789012:table/logfile.",
+        "Try: name two tables with --source and --replica.",
+    ]
+
+
+@pytest.mark.parametrize("key", [{"id": "S"}, {"PK": "N"}, {"PK": "S", "SK": "S"}])
+def test_tables_with_different_keys_are_not_compared(tables: Tables, key: dict[str, str]) -> None:
+    tables.create("other", key)
+
+    result = run("verify", "--replica", "other")
+
+    assert result.exit_code == 1
+    named = ", ".join(f"{name} ({tag})" for name, tag in key.items())
+    assert lines(result.stderr) == [
+        f"Error: the source's key is PK (S) and the replica's is {named}.",
+        "Try: name the right tables with --source and --replica, or recreate the replica with that key.",
+    ]
+
+
+def test_a_replica_that_does_not_exist(tables: Tables) -> None:
+    result = run("verify", "--replica", "nowhere")
+
+    assert result.exit_code == 1
+    assert lines(result.stderr) == [
+        "Error: there is no table nowhere in us-east-1.",
+        "Try: name another with --replica or --stack-name, check --region, or deploy first (sam deploy).",
+    ]
+
+
+def test_a_replica_in_another_region_is_named_by_its_arn(tables: Tables) -> None:
+    tables.put(SOURCE, "a")
+    tables.client = tables.in_region("eu-west-1")
+    tables.create_logfile("copy")
+    tables.put("copy", "a")
+
+    assert verify("--replica", "arn:aws:dynamodb:eu-west-1:123456789012:table/copy")["verdict"] == "equal"
+
+
+def test_a_denied_read_ends_it(tables: Tables, aws: Misbehaviour) -> None:
+    aws.refuse("Scan", "AccessDeniedException", message="not you")
+
+    result = run("verify")
+
+    assert result.exit_code == 1
+    assert lines(result.stderr) == [
+        "Error: AccessDeniedException: not you",
+        "Try: use credentials that may do this (--profile), or have the permission added.",
+    ]
+
+
+def test_a_stack_names_both_tables(tables: Tables, aws: Misbehaviour) -> None:
+    tables.create("from", {"PK": "S"})
+    tables.create("to", {"PK": "S"})
+    outputs = {"SourceTableName": "from", "ReplicaTableName": "to", "FunctionName": "f"}
+    aws.answer_stack({"Outputs": [{"OutputKey": k, "OutputValue": v} for k, v in outputs.items()]})
+
+    document = verify("--stack-name", "mine")
+    assert (document["source"], document["replica"]) == ("from", "to")
+
+    document = verify("--stack-name", "mine", "--replica", REPLICA)
+    assert (document["source"], document["replica"]) == ("from", REPLICA)

@@ -1,0 +1,141 @@
+"""The command line run in process on moto's DynamoDB, and what AWS does when it is told to misbehave."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore import handlers
+from click.testing import CliRunner, Result
+from moto import mock_aws
+
+from ddbreplica.dynamodb import DynamoDBReplica
+from ddbreplica.model import Table
+from ddbreplica_cli.app import main
+from ddbreplica_cli.patience import Interrupt, Patience
+from ddbreplica_cli.tables import TableReader
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+SOURCE = "logfile"
+REPLICA = "logfile_replica"
+
+
+def run(*args: str) -> Result:
+    """`ddbreplica` with these arguments; a bug is raised, not swallowed."""
+    return CliRunner().invoke(main, args, catch_exceptions=False)
+
+
+def lines(text: str) -> list[str]:
+    return text.rstrip("\n").split("\n")
+
+
+def press_ctrl_c() -> None:
+    """What a terminal does: the signal goes to the process, whichever thread this is."""
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+class Tables:
+    """Tables on moto, written behind the command's back."""
+
+    def __init__(self) -> None:
+        self.client = self.in_region("us-east-1")
+
+    def in_region(self, region: str) -> "DynamoDBClient":
+        return boto3.client("dynamodb", region_name=region)
+
+    def create(self, name: str, key: Mapping[str, Any], **more: Any) -> None:
+        """`key` holds the type of the partition key, then of the sort key if there is one."""
+        types = {**key, **more.pop("also", {})}
+        roles: Any = zip(key, ("HASH", "RANGE"), strict=False)
+        self.client.create_table(
+            TableName=name,
+            KeySchema=[{"AttributeName": part, "KeyType": role} for part, role in roles],
+            AttributeDefinitions=[
+                {"AttributeName": part, "AttributeType": tag} for part, tag in types.items()
+            ],
+            BillingMode="PAY_PER_REQUEST",
+            **more,
+        )
+
+    def create_logfile(self, name: str) -> None:
+        """A table as the template makes them."""
+        index = {
+            "IndexName": "GSI_1",
+            "KeySchema": [{"AttributeName": "GSI_1_PK", "KeyType": "HASH"}],
+            "Projection": {
+                "ProjectionType": "INCLUDE",
+                "NonKeyAttributes": ["bytessent", "requestid", "host"],
+            },
+        }
+        self.create(name, {"PK": "S"}, also={"GSI_1_PK": "S"}, GlobalSecondaryIndexes=[index])
+
+    def put(self, table: str, pk: str, **attributes: Any) -> None:
+        self.client.put_item(TableName=table, Item={"PK": {"S": pk}, **attributes})
+
+    def put_both(self, pk: str, **attributes: Any) -> None:
+        self.put(SOURCE, pk, **attributes)
+        self.put(REPLICA, pk, **attributes)
+
+    def delete(self, table: str, pk: str) -> None:
+        self.client.delete_item(TableName=table, Key={"PK": {"S": pk}})
+
+    def items(self, table: str) -> dict[str, Any]:
+        """All items by PK."""
+        pages = self.client.get_paginator("scan").paginate(TableName=table)
+        return {item["PK"]["S"]: item for page in pages for item in page["Items"]}
+
+    def reader(self, name: str, patience: Patience | None = None) -> TableReader:
+        table = DynamoDBReplica(self.in_region("us-east-1"), name).describe()
+        assert isinstance(table, Table)
+        return TableReader(self.client, name, table, patience or Patience(Interrupt()))
+
+
+@pytest.fixture
+def tables() -> Iterator[Tables]:
+    """The template's two tables, empty."""
+    with mock_aws():
+        made = Tables()
+        made.create_logfile(SOURCE)
+        made.create_logfile(REPLICA)
+        yield made
+
+
+class Misbehaviour:
+    """Hooks into every client that is made from now on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def on(self, event: str, hook: Callable[..., Any]) -> None:
+        """Call `hook` on a botocore event, before anyone else."""
+        hooks: Any = [(event, hook), *handlers.BUILTIN_HANDLERS]
+        self._monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", hooks)
+
+    def refuse(self, operation: str, code: str, *, after: int = 0, message: str = "why") -> None:
+        """Answer an operation with an error, after so many calls that are let through."""
+        left = [None] * after
+
+        def refuse(**_: Any) -> Any:
+            return left.pop() if left else refusal(code, message)
+
+        self.on(f"before-call.dynamodb.{operation}", refuse)
+
+    def answer_stack(self, stack: Mapping[str, Any]) -> None:
+        """Let CloudFormation describe every stack as this one."""
+        answer = SimpleNamespace(status_code=200), {"Stacks": [stack]}
+        self.on("before-call.cloudformation.DescribeStacks", lambda **_: answer)
+
+
+def refusal(code: str, message: str = "why") -> Any:
+    """What a `before-call` hook returns in place of a call."""
+    return SimpleNamespace(status_code=400), {"Error": {"Code": code, "Message": message}}
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Misbehaviour:
+    return Misbehaviour(monkeypatch)

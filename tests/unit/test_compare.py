@@ -1,0 +1,195 @@
+"""compare: which items are the same, and where two differ."""
+
+import random
+from decimal import Context, Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddbreplica_cli.compare import AttributeDifference, canonical, differences, fingerprint, key_of, same
+
+SMALLEST = "0." + "0" * 129 + "1"
+LARGEST = "9" * 38 + "0" * 88
+
+THE_SAME = [
+    ({"N": "1"}, {"N": "1.0"}),
+    ({"N": "100"}, {"N": "1E+2"}),
+    ({"N": "0"}, {"N": "-0.00"}),
+    ({"N": "-7"}, {"N": "-7.000"}),
+    ({"N": "1" + "0" * 125}, {"N": "1E125"}),
+    ({"N": LARGEST}, {"N": "9." + "9" * 37 + "E+125"}),
+    ({"N": SMALLEST}, {"N": "1E-130"}),
+    ({"SS": ["a", "b"]}, {"SS": ["b", "a"]}),
+    ({"NS": ["1", "20"]}, {"NS": ["2E1", "1.0"]}),
+    ({"BS": [b"\x00", b"\xff"]}, {"BS": [b"\xff", b"\x00"]}),
+    ({"M": {"x": {"N": "1"}, "y": {"NULL": True}}}, {"M": {"y": {"NULL": True}, "x": {"N": "1.0"}}}),
+    ({"L": [{"M": {"s": {"SS": ["a", "b"]}}}]}, {"L": [{"M": {"s": {"SS": ["b", "a"]}}}]}),
+]
+
+NOT_THE_SAME = [
+    ({"S": "1"}, {"N": "1"}),
+    ({"S": "a"}, {"S": "a "}),
+    ({"S": "é"}, {"S": "e\u0301"}),
+    ({"S": ""}, {"NULL": True}),
+    ({"S": "YQ=="}, {"B": b"a"}),
+    ({"B": b"a"}, {"B": b"a\x00"}),
+    ({"B": b""}, {"S": ""}),
+    ({"BOOL": True}, {"BOOL": False}),
+    ({"BOOL": True}, {"NULL": True}),
+    ({"N": "1"}, {"N": "-1"}),
+    ({"N": "1" * 38}, {"N": "1" * 37 + "2"}),
+    ({"N": LARGEST}, {"N": "9" * 37 + "8" + "0" * 88}),
+    ({"N": "0.1"}, {"N": "0.1000000000000000055511151231257827021"}),
+    ({"N": "9007199254740993"}, {"N": "9007199254740992"}),
+    ({"N": SMALLEST}, {"N": "2E-130"}),
+    ({"SS": ["a"]}, {"SS": ["a", "b"]}),
+    ({"SS": ["1"]}, {"NS": ["1"]}),
+    ({"SS": ["a"]}, {"L": [{"S": "a"}]}),
+    ({"NS": ["1"]}, {"NS": ["1", "2"]}),
+    ({"BS": [b"a"]}, {"BS": [b"b"]}),
+    ({"L": [{"S": "a"}, {"S": "b"}]}, {"L": [{"S": "b"}, {"S": "a"}]}),
+    ({"L": []}, {"M": {}}),
+    ({"M": {"x": {"N": "1"}}}, {"M": {}}),
+    ({"L": [{"M": {"deep": {"N": "1"}}}]}, {"L": [{"M": {"deep": {"S": "1"}}}]}),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), THE_SAME)
+def test_spellings_of_one_value_are_the_same(one: Any, other: Any) -> None:
+    assert same({"a": one}, {"a": other})
+    assert fingerprint({"a": one}) == fingerprint({"a": other})
+
+
+@pytest.mark.parametrize(("one", "other"), NOT_THE_SAME)
+def test_different_values_differ(one: Any, other: Any) -> None:
+    assert not same({"a": one}, {"a": other})
+    assert fingerprint({"a": one}) != fingerprint({"a": other})
+
+
+def test_attribute_order_does_not_count() -> None:
+    one = {"a": {"S": "1"}, "b": {"N": "2"}}
+    other = {"b": {"N": "2.0"}, "a": {"S": "1"}}
+
+    assert same(one, other)
+    assert fingerprint(one) == fingerprint(other)
+
+
+def test_an_absent_attribute_is_no_null() -> None:
+    assert not same({"a": {"S": "1"}}, {"a": {"S": "1"}, "b": {"NULL": True}})
+
+
+def test_no_item_is_the_same_as_no_item_only() -> None:
+    assert same(None, None)
+    assert not same(None, {})
+    assert fingerprint(None) != fingerprint({})
+
+
+def test_the_canonical_form_is_wire_json() -> None:
+    item: Any = {
+        "b": {"B": b"\x00\xff"},
+        "n": {"N": "0120.50"},
+        "zero": {"N": "-0E5"},
+        "ns": {"NS": ["3", "1e1"]},
+        "l": {"L": [{"BS": [b"b", b"a"]}, {"M": {"x": {"NULL": True}}}]},
+    }
+
+    assert canonical(item) == {
+        "b": {"B": "AP8="},
+        "n": {"N": "120.5"},
+        "zero": {"N": "0"},
+        "ns": {"NS": ["10", "3"]},
+        "l": {"L": [{"BS": ["YQ==", "Yg=="]}, {"M": {"x": {"NULL": True}}}]},
+    }
+
+
+def test_differences_name_each_attribute_once() -> None:
+    source: Any = {"same": {"N": "1"}, "changed": {"S": "new"}, "typed": {"N": "1"}, "only_here": {"B": b"x"}}
+    replica: Any = {
+        "same": {"N": "1.0"},
+        "changed": {"S": "old"},
+        "typed": {"S": "1"},
+        "only_there": {"NULL": True},
+    }
+
+    assert differences(source, replica) == (
+        AttributeDifference("changed", {"S": "new"}, {"S": "old"}),
+        AttributeDifference("only_here", {"B": "eA=="}, None),
+        AttributeDifference("only_there", None, {"NULL": True}),
+        AttributeDifference("typed", {"N": "1"}, {"S": "1"}),
+    )
+
+
+def test_a_key_is_one_whatever_its_spelling() -> None:
+    one = key_of({"part": {"B": b"\x00"}, "sort": {"N": "10"}})
+    other = key_of({"sort": {"N": "1E1"}, "part": {"B": b"\x00"}})
+
+    assert one == other
+    assert one != key_of({"part": {"B": b"\x00"}, "sort": {"N": "11"}})
+
+
+numbers = st.builds(
+    lambda digits, exponent: f"{digits}E{exponent}",
+    st.integers(-(10**38) + 1, 10**38 - 1),
+    st.integers(-130, 87),
+)
+scalars = st.one_of(
+    st.fixed_dictionaries({"S": st.text(max_size=5)}),
+    st.fixed_dictionaries({"N": numbers}),
+    st.fixed_dictionaries({"B": st.binary(max_size=5)}),
+    st.fixed_dictionaries({"BOOL": st.booleans()}),
+    st.just({"NULL": True}),
+    st.fixed_dictionaries({"SS": st.lists(st.text(max_size=3), min_size=1, max_size=3, unique=True)}),
+    st.fixed_dictionaries({"NS": st.lists(numbers, min_size=1, max_size=3, unique_by=Decimal)}),
+    st.fixed_dictionaries({"BS": st.lists(st.binary(max_size=3), min_size=1, max_size=3, unique=True)}),
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.fixed_dictionaries({"L": st.lists(inner, max_size=3)}),
+        st.fixed_dictionaries({"M": st.dictionaries(st.text(max_size=3), inner, max_size=3)}),
+    ),
+    max_leaves=8,
+)
+items = st.dictionaries(st.text(min_size=1, max_size=3), values, max_size=3)
+
+
+def respelt(value: Any, choose: random.Random) -> Any:
+    """The same value in another of its spellings."""
+    ((tag, content),) = value.items()
+    if tag == "N":
+        return {tag: respelt_number(content, choose)}
+    if tag == "NS":
+        content = [respelt_number(member, choose) for member in content]
+    if tag in ("SS", "NS", "BS"):
+        return {tag: choose.sample(content, len(content))}
+    if tag == "L":
+        return {tag: [respelt(member, choose) for member in content]}
+    return {tag: respelt_item(content, choose)} if tag == "M" else value
+
+
+def respelt_number(text: str, choose: random.Random) -> str:
+    number = Decimal(text)
+    short = number.normalize(Context(prec=200))
+    return choose.choice([text, f"{number:f}", f"{short:e}", f"{short:E}"])
+
+
+def respelt_item(item: Any, choose: random.Random) -> Any:
+    names = choose.sample(list(item), len(item))
+    return {name: respelt(item[name], choose) for name in names}
+
+
+@given(items, st.randoms(use_true_random=False))
+def test_any_respelling_of_an_item_is_the_same_item(item: Any, choose: random.Random) -> None:
+    other = respelt_item(item, choose)
+
+    assert same(item, other)
+    assert same(other, item)
+    assert fingerprint(item) == fingerprint(other)
+    assert differences(item, other) == ()
+
+
+@given(items, items)
+def test_what_is_not_the_same_shows_a_difference(one: Any, other: Any) -> None:
+    assert same(one, other) == (differences(one, other) == ()) == (fingerprint(one) == fingerprint(other))
