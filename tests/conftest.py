@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from pytest_socket import disable_socket, enable_socket
 
-_LAYERS_WITH_SOCKETS = ("stack",)
+_LAYERS_WITH_SOCKETS = ("stack", "engine")
 
 
 @pytest.fixture(autouse=True)

@@ -12,23 +12,12 @@ from ddbreplica import dynamodb, send
 from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.model import Image, Kind, Refusal, Replica, Table
 from tests.support.contract import KEYS, SCHEMA, ReplicaContract, delete, put
-from tests.support.wire import Wire, error
+from tests.support.wire import Wire, error, wire_json
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 NOTHING_LEFT: tuple[int, Any] = (200, {"UnprocessedItems": {}})
-
-
-def as_wire(value: Any) -> Any:
-    """boto3 gives binaries as bytes; in wire JSON they are base64 text."""
-    return dynamodb._as_wire({"B": value})["B"] if isinstance(value, bytes) else value
-
-
-def wire_json(item: Any) -> Any:
-    if isinstance(item, dict):
-        return {name: wire_json(value) for name, value in item.items()}
-    return [wire_json(value) for value in item] if isinstance(item, list) else as_wire(item)
 
 
 def create_table(client: "DynamoDBClient") -> None:

@@ -10,9 +10,9 @@ import pytest
 from moto import mock_aws
 
 from ddbreplica import handler
-from ddbreplica.errors import KeySchemaError, StreamViewTypeError
-from tests.functional.test_dynamodb import wire_json
+from ddbreplica.errors import KeySchemaError, QuarantineError, ReplicaError, StreamViewTypeError
 from tests.support.function import Context
+from tests.support.wire import wire_json
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -169,6 +169,33 @@ def test_a_stream_of_keys_only_fails_and_names_the_setting(account: Account) -> 
         invoke("keys-only")
 
     assert account.quarantined() == []
+
+
+def test_a_missing_replica_fails_every_time_and_quarantines_nothing(account: Account) -> None:
+    for story in ("insert", "undecodable", "insert"):
+        with pytest.raises(ReplicaError, match="ResourceNotFoundException"):
+            invoke(story)
+
+    assert account.quarantined() == []
+
+
+def test_it_goes_on_once_the_missing_replica_is_there(account: Account) -> None:
+    with pytest.raises(ReplicaError):
+        invoke("insert")
+    account.create_replica({"PK": "S"})
+
+    assert invoke("insert") == {"batchItemFailures": []}
+
+    insert(account)
+
+
+def test_a_missing_bucket_fails_every_time_and_is_named(account: Account) -> None:
+    account.create_replica({"PK": "S"})
+    account.s3.delete_bucket(Bucket=BUCKET)
+
+    for _ in range(2):
+        with pytest.raises(QuarantineError, match="quarantine refuses: NoSuchBucket"):
+            invoke("undecodable")
 
 
 def test_expired_items_stay_if_told_so(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

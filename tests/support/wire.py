@@ -1,6 +1,7 @@
 """What goes over the wire: a DynamoDB client whose requests are seen and answered before any socket."""
 
 import json
+from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,35 @@ class Wire:
 def error(code: str, status: int = 400, message: str = "why") -> tuple[int, Any]:
     """DynamoDB's way of refusing."""
     return status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}
+
+
+def wire_json(item: Any) -> Any:
+    """An item as boto3 reads it → wire JSON: binaries are base64 text again."""
+    if isinstance(item, dict):
+        return {name: wire_json(value) for name, value in item.items()}
+    if isinstance(item, list):
+        return [wire_json(value) for value in item]
+    return b64encode(item).decode() if isinstance(item, bytes) else item
+
+
+def as_read(image: Any) -> Any:
+    """Wire JSON → an item as boto3 reads it: binaries are bytes."""
+    return {name: _value_as_read(value) for name, value in image.items()}
+
+
+def _value_as_read(value: Any) -> Any:
+    ((tag, content),) = value.items()
+    match tag:
+        case "B":
+            return {tag: b64decode(content)}
+        case "BS":
+            return {tag: [b64decode(member) for member in content]}
+        case "L":
+            return {tag: [_value_as_read(member) for member in content]}
+        case "M":
+            return {tag: as_read(content)}
+        case _:
+            return value
 
 
 class _Raw:
