@@ -53,7 +53,10 @@ class FakeReplica:
 
     def write_one(self, write: Write) -> Refusal | None:
         answer = self._request((write,))
-        return answer if isinstance(answer, Refusal) else None
+        if isinstance(answer, Refusal):
+            return answer
+        # A single write is done or refused: what a script leaves unprocessed is throttled.
+        return THROTTLED if answer else None
 
     def _request(self, request: Request) -> Sequence[Write] | Refusal:
         with self._lock:

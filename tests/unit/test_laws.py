@@ -105,7 +105,7 @@ def state_after(history: Sequence[Any], without: set[str]) -> dict[Key, Any]:
     return {key: image for key, image in state.items() if image is not None}
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     history=histories(),
     troubles=st.lists(st.sampled_from(TROUBLES), max_size=25),
