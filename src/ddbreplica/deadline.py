@@ -2,11 +2,12 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 FIRST_DELAY = 0.05
 LONGEST_DELAY = 2.0
+MOST_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,15 @@ class Deadline:
     def allows(self, seconds: float) -> bool:
         """Whether something that takes at most `seconds` would end in time."""
         return self.remaining() >= seconds
+
+    def attempts(self, *, then: float) -> Iterator[None]:
+        """Come round a few times, with a pause before each but the first, while something that long still fits."""
+        if self.allows(then):
+            yield
+            for attempt in range(1, MOST_ATTEMPTS):
+                if not self.back_off(attempt, then=then):
+                    return
+                yield
 
     def back_off(self, attempt: int, *, then: float) -> bool:
         """Sleep before attempt number `attempt` (1 is the first repetition); False if what follows would not fit.

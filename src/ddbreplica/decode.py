@@ -20,7 +20,7 @@ MALFORMED = "MalformedRecord"
 _VIEWS_WITHOUT_NEW_IMAGE = frozenset({"KEYS_ONLY", "OLD_IMAGE"})
 _TTL_PRINCIPAL = ("Service", "dynamodb.amazonaws.com")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
-# DynamoDB nests 32 deep at most; the bound only keeps a forged record from exhausting Python's stack.
+# DynamoDB nests 32 deep at most; a forged record that goes deeper is told so before it exhausts the stack.
 _MAX_DEPTH = 64
 _END_OF_TIME = 2.0**40
 

@@ -3,7 +3,7 @@
     ReplicatorError
     ├── EventError               what Lambda sent is not a batch of a DynamoDB stream
     │   └── StreamViewTypeError    the stream carries no new images
-    ├── SettingsError            an environment variable is missing or not allowed
+    ├── SettingsError            a setting of the function is missing or not allowed
     ├── ReplicaError             the replica table cannot take the batch, whatever the records
     │   └── KeySchemaError         its key is not the source's key
     ├── QuarantineError          the bucket refuses, or too much would go into it
@@ -33,7 +33,7 @@ class StreamViewTypeError(EventError):
 
 
 class SettingsError(ReplicatorError):
-    """An environment variable is missing, empty or not among the values allowed."""
+    """An environment variable is missing, empty or not among the values allowed, or the timeout is too short."""
 
 
 class ReplicaError(ReplicatorError):

@@ -74,7 +74,7 @@ def replicate(event: Any, context: "LambdaContext", to: Replicator) -> dict[str,
         (*decoded.malformed, *outcome.poison),
         outcome.suspects,
         below=checkpoint(outcome.failures),
-        applied=len(outcome.applied),
+        puts_applied=sum(not write.is_delete for write in outcome.applied),
         request_id=context.aws_request_id,
         deadline=deadline,
     )

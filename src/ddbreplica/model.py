@@ -83,7 +83,7 @@ class Kind(Enum):
 class Refusal:
     """Why AWS did not do what it was asked, classified.
 
-    `timed_out` says that the request was sent and never answered, so that it may still be carried out later.
+    `timed_out` says that the request was not answered in time, so that it may still be carried out later.
     """
 
     kind: Kind

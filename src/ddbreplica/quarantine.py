@@ -23,19 +23,19 @@ from ddbreplica.errors import QuarantineError
 from ddbreplica.model import Failure, Key, Kind, Quarantined, Refusal
 from ddbreplica.refusal import refusal_of
 from ddbreplica.report import checkpoint
-from ddbreplica.schema import stream_label
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MAX_IN_A_ROW = 100
-"""So many records in one container, with nothing written between them, and the fault is not the records'."""
+"""So many records in one container, with no item put between them, and the fault is not the records'."""
 
-PUT_SECONDS = 5.0
-"""What keeping one record may take at worst (its timeouts add up to 4 s), and 1 s to answer Lambda."""
+PUT_SECONDS = 8.0
+"""What has to be left when a record is put: 6 s for that (to connect, for TLS, to send: 1 s each; for the answer:
+3 s), and 2 s to answer Lambda."""
 
 CLIENT_CONFIG = Config(
-    # One attempt: a record that is not kept is reported, and comes again.
+    # One attempt a request: repeating is ours, since the deadline is.
     retries={"mode": "standard", "total_max_attempts": 1},
     connect_timeout=1,
     read_timeout=3,
@@ -77,33 +77,34 @@ class Quarantine:
         suspects: Sequence[Quarantined],
         *,
         below: Failure | None,
-        applied: int,
+        puts_applied: int,
         request_id: str,
         deadline: Deadline,
     ) -> Kept:
         """Keep all suspects, and the poison that stands before the failure that Lambda will be told of.
 
         Call it when all writes have ended: a record seen too early could be healed and then overwritten. What
-        stands behind a failure comes again, and is not kept now. `applied` is how many writes were applied.
-        Raises QuarantineError if the bucket is missing or denied, or if there is too much with nothing applied.
+        stands behind a failure comes again, and is not kept now.
+        Raises QuarantineError if the bucket is missing or denied, or if there is too much with no put applied.
         """
         suspected, failure = self._put_each(suspects, request_id, deadline)
         first = checkpoint(filter(None, (below, failure)))
         due = [record for record in poison if first is None or record.position < first.position]
-        self._admit(len(due), applied=applied)
+        self._admit(len(due), puts_applied=puts_applied)
         kept, failure_of_poison = self._put_each(due, request_id, deadline)
         self._in_a_row += kept
         return Kept(
             poison=kept, suspects=suspected, failures=tuple(filter(None, (failure, failure_of_poison)))
         )
 
-    def _admit(self, records: int, *, applied: int) -> None:
+    def _admit(self, records: int, *, puts_applied: int) -> None:
         # The count outlives the invocation: bisecting a batch would undercut any bound on a single one.
-        if applied:
+        # Deletes do not end it: the wrong table takes them too.
+        if puts_applied:
             self._in_a_row = 0
         elif records and self._in_a_row + records > MAX_IN_A_ROW:
             raise QuarantineError(
-                f"{self._in_a_row + records} records in a row could not be applied, and no write between them was.",
+                f"{self._in_a_row + records} records in a row could not be applied, and no item between them was put.",
                 hint="Compare the replica's key and index types with the source's items; nothing was acknowledged."
                 " If the records are wrong indeed, any change of the function's configuration counts anew.",
             )
@@ -120,15 +121,22 @@ class Quarantine:
         return len(ordered), None
 
     def _put(self, record: Quarantined, request_id: str, deadline: Deadline) -> Refusal | None:
-        if not deadline.allows(PUT_SECONDS):
-            return _OUT_OF_TIME
+        """Put one object, under a new name each time; return why it could not be, for now."""
+        client = self._client
+        refusal: Refusal | None = _OUT_OF_TIME
+        for _ in deadline.attempts(then=PUT_SECONDS):
+            refusal = self._put_once(client, record, request_id)
+            if refusal is None:
+                break
+        return refusal
+
+    def _put_once(self, client: "S3Client", record: Quarantined, request_id: str) -> Refusal | None:
         try:
-            self._client.put_object(
+            client.put_object(
                 Bucket=self._bucket,
                 Key=self._name(record, request_id),
                 Body=_body(record),
                 ContentType="application/json",
-                IfNoneMatch="*",
             )
         except (BotoCoreError, ClientError) as error:
             refusal = refusal_of(error)
@@ -154,8 +162,13 @@ class Quarantine:
             request_id,
             secrets.token_hex(4),
         )
-        label = stream_label(record.record) or "none"
-        return f"quarantine/{self._table}/{_safe(label)}/{'-'.join(_safe(str(part)) for part in parts)}.json"
+        label = _safe(_stream_label(record.record))
+        return f"quarantine/{self._table}/{label}/{'-'.join(_safe(str(part)) for part in parts)}.json"
+
+
+def _stream_label(record: object) -> str:
+    arn = record.get("eventSourceARN") if isinstance(record, dict) else None
+    return (arn.partition("/stream/")[2] if isinstance(arn, str) else "") or "none"
 
 
 def _key_hash(key: Key | None) -> str:

@@ -10,6 +10,7 @@ from botocore.exceptions import (
     CredentialRetrievalError,
     NoCredentialsError,
     NoRegionError,
+    ParamValidationError,
     PartialCredentialsError,
     ReadTimeoutError,
     TokenRetrievalError,
@@ -22,6 +23,9 @@ _REJECTED = frozenset(
         "ValidationException",
         "SerializationException",
         "ItemCollectionSizeLimitExceededException",
+        # too large for the service's front door: to be taken apart
+        "413",
+        "RequestEntityTooLarge",
     }
 )
 _FAULTS = frozenset(
@@ -33,7 +37,9 @@ _FAULTS = frozenset(
         "PermanentRedirect",
         "AuthorizationHeaderMalformed",
         "IllegalLocationConstraintException",
-        # permission
+        "InvalidBucketName",
+        # permission, or a proxy in between
+        "403",
         "AccessDenied",
         "AccessDeniedException",
         "AllAccessDisabled",
@@ -53,26 +59,22 @@ _FAULTS = frozenset(
         "MissingAuthenticationTokenException",
         "NotSignedUp",
         "RequestExpired",
+        "RequestTimeTooSkewed",
         "SignatureDoesNotMatch",
         "TokenRefreshRequired",
         "UnrecognizedClientException",
         # the key that encrypts the table or the bucket
         "InaccessibleEncryptionKeyException",
-        "KMSAccessDeniedException",
-        "KMSDisabledException",
-        "KMSInvalidStateException",
-        "KMSKeyNotAccessibleFault",
-        "KMSNotFoundException",
-        "KMSOptInRequired",
-        "KMS.DisabledException",
-        "KMS.InvalidStateException",
-        "KMS.NotFoundException",
     }
 )
-_UNUSABLE_CREDENTIALS = (
+_FAULT_PREFIX = (
+    "KMS"  # KMSDisabledException, KMS.DisabledException, KMS.KMSInvalidStateException: each service its own
+)
+_UNUSABLE_SETTINGS = (
     CredentialRetrievalError,
     NoCredentialsError,
     NoRegionError,
+    ParamValidationError,
     PartialCredentialsError,
     TokenRetrievalError,
 )
@@ -82,16 +84,17 @@ def refusal_of(error: BotoCoreError | ClientError) -> Refusal:
     """Classify an error. What is not known is transient: it is tried again and reported, never dropped.
 
     Throttling, 5xx, TransactionConflictException and ReplicatedWriteConflictException are transient too, and
-    need no list. Only a read timeout leaves a request behind that may still be carried out.
+    need no list. A request that timed out may still be carried out, long after; one that was answered, or whose
+    connection broke, is taken to be over.
     """
     if isinstance(error, ClientError):
         code = error.response["Error"].get("Code", "Unknown")
         return Refusal(_kind_of(code), code, error.response["Error"].get("Message", ""))
-    kind = Kind.FAULT if isinstance(error, _UNUSABLE_CREDENTIALS) else Kind.TRANSIENT
+    kind = Kind.FAULT if isinstance(error, _UNUSABLE_SETTINGS) else Kind.TRANSIENT
     return Refusal(kind, type(error).__name__, str(error), timed_out=isinstance(error, ReadTimeoutError))
 
 
 def _kind_of(code: str) -> Kind:
-    if code in _FAULTS:
+    if code in _FAULTS or code.startswith(_FAULT_PREFIX):
         return Kind.FAULT
     return Kind.REJECTED if code in _REJECTED else Kind.TRANSIENT

@@ -33,11 +33,5 @@ def source_arn(record: object) -> str | None:
     return arn.partition("/stream/")[0] if isinstance(arn, str) else None
 
 
-def stream_label(record: object) -> str | None:
-    """The label (a timestamp) of the stream that the record came from; None where the record names none."""
-    arn = record.get("eventSourceARN") if isinstance(record, dict) else None
-    return (arn.partition("/stream/")[2] or None) if isinstance(arn, str) else None
-
-
 def _names(key_schema: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{name} ({tag})" for name, tag in sorted(key_schema))

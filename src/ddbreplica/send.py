@@ -1,6 +1,6 @@
 """Writes → requests to the replica, in parallel, each repeated until it is settled or time is out.
 
-BatchWriteItem takes 25 writes and 16 MB a request, refuses all of them for one bad item, and leaves some
+BatchWriteItem takes 25 writes a request, refuses all of them for one bad item, and leaves some
 unprocessed at will:
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
 """
@@ -18,14 +18,16 @@ from ddbreplica.model import Change, Kind, Refusal, Replica, Write
 # follow. Four leave room for slow requests, and more would only wait for the same fraction of a processor.
 WORKERS = 4
 MAX_WRITES = 25
-MAX_BYTES = 16 * 1024 * 1024
+# DynamoDB takes 16 MB, but a new connection has the connect timeout to send the body in: a slow link takes 1 MB.
+MAX_BYTES = 1024 * 1024
 _ENVELOPE_BYTES = 64  # what stands around an item: {"DeleteRequest":{"Key":…}} and a comma
 _TABLE_BYTES = 2048  # what stands around the items: the table's name or ARN, 1,024 characters at most
 
-REQUEST_SECONDS = 8.0
-"""What one request may take at worst (its timeouts add up to 6 s), and 2 s to answer Lambda."""
+REQUEST_SECONDS = 20.0
+"""What has to be left when a request starts: 8 s for it (to connect, for TLS, to send: 1 s each; for the answer: 5 s),
+then for one record in quarantine as much again, and 4 s for the others and to answer Lambda."""
 
-_OUT_OF_TIME = Refusal(
+OUT_OF_TIME = Refusal(
     Kind.TRANSIENT, "OutOfTime", "the invocation's time was used up before the write was tried"
 )
 _UNPROCESSED = Refusal(Kind.TRANSIENT, "UnprocessedItems", "the replica left the write unprocessed")
@@ -113,7 +115,7 @@ class _Sender:
 
     def _settle(self, pending: Sequence[Write], attempt_once: _Send) -> Tally:
         tally = Tally()
-        refusal = _OUT_OF_TIME
+        refusal = OUT_OF_TIME
         attempt = 0
         while pending and self._may_send(attempt):
             tally.retried += len(pending) if attempt else 0

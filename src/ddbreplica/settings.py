@@ -44,7 +44,7 @@ class Settings:
         return cls(
             replica_table_name=_table(env),
             quarantine_bucket=_required(env, "QUARANTINE_BUCKET", allowed="the name of an S3 bucket"),
-            replica_region=env.get("REPLICA_REGION") or None,
+            replica_region=_region(env),
             replica_role_arn=_role(env),
             replicate_ttl_deletes=_boolean(env, "REPLICATE_TTL_DELETES", default=True),
             write_mode=_write_mode(env),
@@ -71,6 +71,13 @@ def _table(env: Mapping[str, str]) -> str:
     if not _TABLE.fullmatch(value) and not _TABLE_ARN.fullmatch(value):
         raise _refused("REPLICA_TABLE_NAME", value, allowed)
     return value
+
+
+def _region(env: Mapping[str, str]) -> str | None:
+    region, table = env.get("REPLICA_REGION") or None, env["REPLICA_TABLE_NAME"]
+    if region and table.startswith("arn:") and table.split(":")[3] != region:
+        raise _refused("REPLICA_REGION", region, f"nothing, or the Region of {table}")
+    return region
 
 
 def _role(env: Mapping[str, str]) -> str | None:

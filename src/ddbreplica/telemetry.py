@@ -40,7 +40,7 @@ def summarise(decoded: Decoded, outcome: Outcome, kept: Kept, *, now: float) -> 
             "DeletesApplied": deletes,
             "WritesRetried": outcome.retried,
             "WritesFailed": len(outcome.failures),
-            "WritesSuspect": len(outcome.suspects),
+            "WritesSuspect": kept.suspects,
             "RecordsQuarantined": kept.poison,
             "TtlDeletesSkipped": decoded.ttl_deletes_skipped,
         },

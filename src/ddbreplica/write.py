@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from ddbreplica import schema
 from ddbreplica.deadline import Deadline
-from ddbreplica.errors import ReplicaError
-from ddbreplica.model import Change, Failure, Kind, Quarantined, Refusal, Replica, Write
+from ddbreplica.errors import ReplicaError, SettingsError
+from ddbreplica.model import Change, Failure, Kind, Quarantined, Refusal, Replica, Table, Write
 from ddbreplica.plan import fall_back
-from ddbreplica.send import REQUEST_SECONDS, WORKERS, Tally, send
+from ddbreplica.send import OUT_OF_TIME, REQUEST_SECONDS, WORKERS, Tally, send
 
 SUSPECT = "SuspectWrite"
 """The error code of a record whose write was not answered in time."""
@@ -46,14 +46,14 @@ def write(
 
     When it returns or raises, no request is under way or queued. An item that is refused by itself, by a table
     that is active and has the records' key, is poison: its key falls back to its previous image in the batch.
-    Raises ReplicaError for a fault of the deployment.
+    Raises ReplicaError for a fault of the deployment, SettingsError for a timeout too short for any request.
     """
     if not writes:
         return Outcome()
     _refuse_short_timeout(deadline)
     total = Tally()
     poison: list[Quarantined] = []
-    refusal = _check_table(writes, replica, afresh=False)
+    refusal = _check_table(writes, replica, deadline, afresh=False)
     if refusal is not None:
         total.failed += [(write, refusal) for write in writes]
         return _outcome(total, poison)
@@ -64,7 +64,8 @@ def write(
         total.add(sent)
         if total.fault is not None:
             raise _fault(total.fault)
-        refusal = _check_table([write for write, _ in rejected], replica, afresh=True) if rejected else None
+        refused = [write for write, _ in rejected]
+        refusal = _check_table(refused, replica, deadline, afresh=True) if refused else None
         if refusal is not None:
             total.failed += [(write, refusal) for write, _ in rejected]
             rejected = []
@@ -75,27 +76,38 @@ def write(
 
 def _refuse_short_timeout(deadline: Deadline) -> None:
     if not deadline.allows(REQUEST_SECONDS):
-        raise ReplicaError(
+        raise SettingsError(
             f"The function's timeout leaves no room for a request, which needs {REQUEST_SECONDS:g} seconds.",
             hint="Raise the function's Timeout (the template's default is 60 seconds).",
         )
 
 
-def _check_table(writes: Sequence[Write], replica: Replica, *, afresh: bool) -> Refusal | None:
+def _check_table(
+    writes: Sequence[Write], replica: Replica, deadline: Deadline, *, afresh: bool
+) -> Refusal | None:
     """None if the table has the writes' key (and, looked at afresh, is active), or why that is not known."""
-    table = replica.describe(afresh=afresh)
+    table = _describe(replica, deadline, afresh=afresh)
     if isinstance(table, Refusal):
-        if table.kind is Kind.TRANSIENT:
-            return table
-        raise _fault(table)
+        return table
     try:
         schema.check(table, (write.change for write in writes))
     except ReplicaError:
         if afresh:
             raise
         # The table may have been mended since this container first saw it.
-        return _check_table(writes, replica, afresh=True)
+        return _check_table(writes, replica, deadline, afresh=True)
     return _NOT_ACTIVE if afresh and not table.is_active else None
+
+
+def _describe(replica: Replica, deadline: Deadline, *, afresh: bool) -> Table | Refusal:
+    answer: Table | Refusal = OUT_OF_TIME
+    for _ in deadline.attempts(then=REQUEST_SECONDS):
+        answer = replica.describe(afresh=afresh)
+        if isinstance(answer, Table):
+            break
+        if answer.kind is not Kind.TRANSIENT:
+            raise _fault(answer)
+    return answer
 
 
 def _fault(fault: Refusal) -> ReplicaError:

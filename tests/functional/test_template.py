@@ -202,7 +202,7 @@ def test_a_sensible_combination_is_accepted(parameters: dict[str, str | int]) ->
             {"SourceTableName": "REPLACE-ME!"},
             "SourceTableName must be 3 to 255 letters, digits, underscores, hyphens or dots.",
         ),
-        ({"Timeout": 14}, "Timeout must be 15 to 900."),
+        ({"Timeout": 29}, "Timeout must be 30 to 900."),
         ({"WriteMode": "guarded"}, "WriteMode must be mirror; guarded is not available in this version."),
         ({"ReservedConcurrency": "0"}, "ReservedConcurrency must be none or a whole number from 1."),
         (
@@ -415,7 +415,7 @@ def test_only_lambda_may_take_the_role_and_no_other_policy_is_attached() -> None
 
 def test_the_function_is_configured_as_documented() -> None:
     assert properties("ReplicatorFunction") == {
-        "Description": "Applies the changes of <SourceTable> to <ReplicaTable>",
+        "Description": "Applies the changes of the source table to the replica",
         "Code": {"S3Bucket": "bucket", "S3Key": "bundle.zip"},
         "Handler": "ddbreplica.handler.lambda_handler",
         "Runtime": "python3.13",

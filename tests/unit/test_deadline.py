@@ -1,6 +1,6 @@
 """deadline: whether one more request fits into the invocation."""
 
-from ddbreplica.deadline import LONGEST_DELAY, Deadline
+from ddbreplica.deadline import LONGEST_DELAY, MOST_ATTEMPTS, Deadline
 from tests.support.clock import Clock
 
 
@@ -36,6 +36,18 @@ def test_a_delay_that_leaves_no_time_for_what_follows_is_not_slept() -> None:
 
     assert not clock.deadline().back_off(1, then=8.0)
     assert clock.sleeps == []
+
+
+def test_attempts_are_bounded_and_spaced() -> None:
+    clock = Clock(600)
+
+    assert sum(1 for _ in clock.deadline().attempts(then=1)) == MOST_ATTEMPTS
+    assert clock.sleeps == [0.1, 0.2, 0.4, 0.8]
+
+
+def test_attempts_end_when_time_is_out() -> None:
+    assert list(Clock(7.9).deadline().attempts(then=8)) == []
+    assert len(list(Clock(8.15).deadline().attempts(then=8))) == 2
 
 
 def test_by_itself_it_sleeps_for_real_and_at_random() -> None:

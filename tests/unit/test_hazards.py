@@ -7,15 +7,17 @@ import pytest
 
 from ddbreplica import quarantine
 from ddbreplica.errors import KeySchemaError, QuarantineError, ReplicaError
+from ddbreplica.model import Refusal
+from ddbreplica.send import REQUEST_SECONDS
 from ddbreplica.settings import Settings
 from tests.support.fake_bucket import FakeBucket, s3_error
 from tests.support.fake_replica import INVALID, THROTTLED, TIMED_OUT, FakeReplica, Request, in_turn
 from tests.support.function import Context, Function
-from tests.support.records import batch, put, record
+from tests.support.records import batch, delete, put, record
 
 BAD = {"N": "5"}
 MALFORMED = {"X": "?"}
-ONE_ATTEMPT = Context(seconds_left=8.0)
+ONE_ATTEMPT = Context(seconds_left=REQUEST_SECONDS)
 
 
 def with_poison(**options: Any) -> FakeReplica:
@@ -108,6 +110,17 @@ def test_a_whole_stream_is_not_quarantined_for_a_wrong_index_however_it_is_bisec
     assert refused == 2 * quarantine.MAX_IN_A_ROW
 
 
+def test_deletes_do_not_hide_that_a_whole_stream_is_refused() -> None:
+    function = Function(FakeReplica(poison=lambda _: True))
+
+    for number in range(quarantine.MAX_IN_A_ROW):
+        function.invoke(batch(put(number, f"key-{number}"), delete(number + 1, "gone")))
+    with pytest.raises(QuarantineError):
+        function.invoke(batch(put(500, "one more"), delete(501, "gone")))
+
+    assert len(function.bucket.objects) == quarantine.MAX_IN_A_ROW
+
+
 def test_nothing_is_poison_while_the_table_is_not_active() -> None:
     function = Function(with_poison(is_active=False))
 
@@ -157,6 +170,22 @@ def test_a_write_that_was_not_answered_is_remembered_whatever_became_of_it() -> 
 
     for function in (applied, failed):
         assert [kept["error_code"] for kept in function.bucket.kept] == ["SuspectWrite"]
+
+
+def test_every_write_that_was_never_answered_is_remembered_although_time_ran_out() -> None:
+    context = Context()
+
+    def unanswered(_: Request) -> Refusal:
+        context.seconds_left -= 8  # a request's worst
+        return TIMED_OUT
+
+    function = Function(FakeReplica(script=unanswered))
+    function.bucket.before_put = lambda: context.sleep(0.1)
+
+    assert function.invoke(batch(*(put(number, f"key-{number}") for number in range(25))), context) == ["0"]
+
+    assert len(function.bucket.objects) == 25
+    assert context.seconds_left > 0
 
 
 @pytest.mark.parametrize("fault", [None, ZeroDivisionError()])

@@ -111,7 +111,7 @@ def state_after(history: Sequence[Any], without: set[str]) -> dict[Key, Any]:
     troubles=st.lists(st.sampled_from(TROUBLES), max_size=25),
     bucket_troubles=BUCKET_TROUBLES,
     cuts=st.lists(st.integers(1, 30), max_size=20),
-    seconds=st.lists(st.floats(8.0, 60.0), max_size=20),
+    seconds=st.lists(st.floats(20.0, 60.0), max_size=20),
     seed=st.integers(0, 1000),
 )
 def test_any_history_converges_under_any_trouble(

@@ -7,6 +7,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from ddbreplica import quarantine
+from ddbreplica.deadline import MOST_ATTEMPTS
 from ddbreplica.decode import key_of
 from ddbreplica.errors import QuarantineError
 from ddbreplica.model import Failure, Kind, Quarantined, Refusal
@@ -36,7 +37,7 @@ def keep(
     into: Quarantine | None = None,
     suspects: tuple[Quarantined, ...] = (),
     below: Failure | None = None,
-    applied: int = 1,
+    puts_applied: int = 1,
     seconds: float = 60,
 ) -> Kept:
     into = into or Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
@@ -44,7 +45,7 @@ def keep(
         records,
         suspects,
         below=below,
-        applied=applied,
+        puts_applied=puts_applied,
         request_id="req-1",
         deadline=Clock(seconds).deadline(),
     )
@@ -112,7 +113,7 @@ def test_what_stands_behind_a_failure_is_not_kept_yet() -> None:
 
 
 def test_a_passing_error_is_a_failure_and_what_follows_is_not_kept() -> None:
-    bucket = FakeBucket(None, s3_error("SlowDown"))
+    bucket = FakeBucket(None, *[s3_error("SlowDown")] * 9)
 
     kept = keep(bucket, poison(1), poison(2), poison(3))
 
@@ -121,8 +122,15 @@ def test_a_passing_error_is_a_failure_and_what_follows_is_not_kept() -> None:
     assert kept.failures[0].refusal.code == "SlowDown"
 
 
+def test_a_passing_error_is_tried_again_under_a_new_name() -> None:
+    bucket = FakeBucket(s3_error("SlowDown"), s3_error("InternalError"))
+
+    assert keep(bucket, poison(1)).failures == ()
+    assert (bucket.calls, len(bucket.objects)) == (3, 1)
+
+
 def test_a_put_without_an_answer_is_a_failure() -> None:
-    kept = keep(FakeBucket(ReadTimeoutError(endpoint_url="https://s3")), poison(1))
+    kept = keep(FakeBucket(*[ReadTimeoutError(endpoint_url="https://s3")] * 9), poison(1))
 
     assert [failure.sequence_number for failure in kept.failures] == ["1"]
 
@@ -130,7 +138,7 @@ def test_a_put_without_an_answer_is_a_failure() -> None:
 def test_a_record_is_not_kept_when_time_is_out() -> None:
     bucket = FakeBucket()
 
-    kept = keep(bucket, poison(1), seconds=4)
+    kept = keep(bucket, poison(1), seconds=7.9)
 
     assert (bucket.objects, kept.failures[0].refusal.code) == ({}, "OutOfTime")
 
@@ -150,7 +158,7 @@ def test_suspects_are_kept_even_behind_a_failure() -> None:
 
 
 def test_poison_behind_a_suspect_that_could_not_be_kept_is_not_kept() -> None:
-    bucket = FakeBucket(s3_error("SlowDown"))
+    bucket = FakeBucket(*[s3_error("SlowDown")] * MOST_ATTEMPTS)
 
     kept = keep(bucket, poison(1), poison(9), suspects=(poison(5),))
 
@@ -164,9 +172,9 @@ def test_a_whole_stream_is_never_quarantined(monkeypatch: pytest.MonkeyPatch) ->
     one = Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
 
     for position in range(3):
-        keep(bucket, poison(position), into=one, applied=0)
+        keep(bucket, poison(position), into=one, puts_applied=0)
     with pytest.raises(QuarantineError, match="4 records in a row could not be applied"):
-        keep(bucket, poison(4), into=one, applied=0)
+        keep(bucket, poison(4), into=one, puts_applied=0)
 
     assert len(bucket.objects) == 3
 
@@ -177,7 +185,7 @@ def test_a_write_in_between_starts_the_count_anew(monkeypatch: pytest.MonkeyPatc
     one = Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
 
     for position in range(9):
-        keep(bucket, poison(position), into=one, applied=position % 3)
+        keep(bucket, poison(position), into=one, puts_applied=position % 3)
 
     assert len(bucket.objects) == 9
 
@@ -187,7 +195,7 @@ def test_nothing_is_connected_before_the_first_record() -> None:
         raise AssertionError
 
     assert Quarantine("bucket", table="t", connect=never).keep(
-        (), (), below=None, applied=0, request_id="r", deadline=Clock().deadline()
+        (), (), below=None, puts_applied=0, request_id="r", deadline=Clock().deadline()
     ) == Kept(0, 0, ())
 
 

@@ -9,6 +9,7 @@ from botocore.exceptions import (
     EndpointConnectionError,
     NoCredentialsError,
     NoRegionError,
+    ParamValidationError,
     ReadTimeoutError,
 )
 
@@ -35,6 +36,7 @@ def answered(code: str) -> ClientError:
         "LimitExceededException",
         "ResourceInUseException",
         "SlowDown",
+        "ConditionalRequestConflict",
         "InternalError",
         "OperationAborted",
         "RequestTimeout",
@@ -50,7 +52,8 @@ def test_what_may_pass_and_what_is_unknown_is_transient(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["ValidationException", "SerializationException", "ItemCollectionSizeLimitExceededException"]
+    "code",
+    ["ValidationException", "SerializationException", "ItemCollectionSizeLimitExceededException", "413"],
 )
 def test_what_is_wrong_with_an_item_is_rejected(code: str) -> None:
     assert refusal_of(answered(code)).kind is Kind.REJECTED
@@ -69,6 +72,10 @@ def test_what_is_wrong_with_an_item_is_rejected(code: str) -> None:
         "MissingAuthenticationToken",
         "KMSAccessDeniedException",
         "KMS.DisabledException",
+        "KMS.KMSInvalidStateException",
+        "RequestTimeTooSkewed",
+        "InvalidBucketName",
+        "403",
         "NoSuchBucket",
         "InvalidAccessKeyId",
     ],
@@ -77,8 +84,10 @@ def test_what_no_record_can_help_is_a_fault(code: str) -> None:
     assert refusal_of(answered(code)).kind is Kind.FAULT
 
 
-@pytest.mark.parametrize("error", [NoCredentialsError(), NoRegionError()])
-def test_missing_credentials_are_a_fault(error: BotoCoreError) -> None:
+@pytest.mark.parametrize(
+    "error", [NoCredentialsError(), NoRegionError(), ParamValidationError(report="bucket")]
+)
+def test_missing_credentials_and_unusable_names_are_a_fault(error: BotoCoreError) -> None:
     assert refusal_of(error).kind is Kind.FAULT
 
 

@@ -5,7 +5,7 @@ import pytest
 from ddbreplica.decode import decode
 from ddbreplica.errors import KeySchemaError, ReplicaError
 from ddbreplica.model import Change, Table
-from ddbreplica.schema import check, source_arn, stream_label
+from ddbreplica.schema import check, source_arn
 from tests.support.records import STREAM, batch, put, record
 
 
@@ -43,17 +43,12 @@ def test_the_source_is_refused_as_its_own_replica() -> None:
         check(table(source), changes(put(1, "a")))
 
 
-def test_a_stream_is_named_by_its_table_and_label() -> None:
+def test_a_stream_is_named_by_its_table() -> None:
     one = put(1, "a")
 
     assert source_arn(one) == "arn:aws:dynamodb:us-east-1:123456789012:table/logfile"
-    assert stream_label(one) == "2026-11-01T12:00:00.000"
 
 
 @pytest.mark.parametrize("one", [{}, {"eventSourceARN": 5}, 42, None])
 def test_a_record_that_names_no_stream_has_none(one: object) -> None:
-    assert (source_arn(one), stream_label(one)) == (None, None)
-
-
-def test_an_arn_that_is_no_streams_has_no_label() -> None:
-    assert stream_label({"eventSourceARN": "arn:aws:dynamodb:us-east-1:1:table/logfile"}) is None
+    assert source_arn(one) is None

@@ -26,7 +26,7 @@ def test_every_variable_is_read() -> None:
     env = {
         "REPLICA_TABLE_NAME": ARN,
         "QUARANTINE_BUCKET": "other",
-        "REPLICA_REGION": "eu-central-1",
+        "REPLICA_REGION": "eu-west-1",
         "REPLICATE_TTL_DELETES": "False",
         "WRITE_MODE": "mirror",
         "POWERTOOLS_SERVICE_NAME": "copies",
@@ -34,7 +34,7 @@ def test_every_variable_is_read() -> None:
     }
 
     assert Settings.from_env(env) == Settings(
-        ARN, "other", "eu-central-1", None, False, "mirror", "copies", "ours"
+        ARN, "other", "eu-west-1", None, False, "mirror", "copies", "ours"
     )
 
 
@@ -72,3 +72,13 @@ def test_a_refusal_names_the_variable_its_value_and_what_is_allowed(
         Settings.from_env(env)
 
     assert message in str(caught.value)
+
+
+def test_the_region_must_be_the_arns() -> None:
+    env = ENOUGH | {"REPLICA_TABLE_NAME": ARN}
+
+    assert Settings.from_env(env | {"REPLICA_REGION": "eu-west-1"}).replica_region == "eu-west-1"
+    with pytest.raises(
+        SettingsError, match=r"REPLICA_REGION is 'eu-central-1'. Allowed: nothing, or the Region of"
+    ):
+        Settings.from_env(env | {"REPLICA_REGION": "eu-central-1"})

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ddbreplica.send import REQUEST_SECONDS
 from tests.support.fake_replica import THROTTLED, FakeReplica, in_turn
 from tests.support.function import Context, Function
 from tests.support.records import batch, delete, put, ttl_delete
@@ -69,7 +70,7 @@ def test_trouble_is_counted_and_warned_of(capsys: pytest.CaptureFixture[str]) ->
 def test_the_reported_record_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     function = Function(FakeReplica(script=lambda _: THROTTLED))
     # Time for one attempt, and none for another.
-    function.invoke(batch(put(1, "a"), put(2, "b")), Context(seconds_left=8.0))
+    function.invoke(batch(put(1, "a"), put(2, "b")), Context(seconds_left=REQUEST_SECONDS))
 
     log = json.loads(capsys.readouterr().out.splitlines()[0])
     assert (log["message"], log["reported_sequence_number"]) == ("batch applied up to a failure", "1")

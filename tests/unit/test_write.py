@@ -3,9 +3,10 @@
 import pytest
 
 from ddbreplica.decode import decode
-from ddbreplica.errors import KeySchemaError, ReplicaError
+from ddbreplica.errors import KeySchemaError, ReplicaError, SettingsError
 from ddbreplica.model import Refusal, Table, Write
 from ddbreplica.plan import plan
+from ddbreplica.send import REQUEST_SECONDS
 from ddbreplica.write import Outcome, write
 from tests.support.clock import Clock
 from tests.support.fake_replica import DENIED, THROTTLED, TIMED_OUT, FakeReplica, in_turn
@@ -145,8 +146,30 @@ def test_a_fault_is_raised_and_says_what_to_look_at(replica: FakeReplica) -> Non
 
 
 def test_a_timeout_too_short_for_any_request_is_a_fault() -> None:
-    with pytest.raises(ReplicaError, match=r"needs 8 seconds.*Timeout"):
+    with pytest.raises(SettingsError, match=r"needs 20 seconds.*Timeout"):
         written(FakeReplica(), put(1, "a"), clock=Clock(3))
+
+
+def test_a_description_that_is_throttled_is_asked_for_again() -> None:
+    class Busy(FakeReplica):
+        def describe(self, *, afresh: bool = False) -> Table | Refusal:
+            self.descriptions += 1
+            return THROTTLED if self.descriptions < 3 else self.table
+
+    assert len(written(Busy(), put(1, "a")).applied) == 1
+
+
+def test_poison_is_not_judged_when_no_time_is_left_to_look_at_the_table() -> None:
+    clock = Clock(REQUEST_SECONDS)
+
+    class Slow(FakeReplica):
+        def write_one(self, write: Write) -> Refusal | None:
+            clock.pass_by(1)
+            return super().write_one(write)
+
+    outcome = written(Slow(poison=is_bad), put(1, "a", v=BAD), clock=clock)
+
+    assert (outcome.poison, positions(outcome)) == ((), [0])
 
 
 def test_writes_without_an_answer_are_suspect_whatever_became_of_them() -> None:
