@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -172,7 +173,8 @@ def test_a_table_that_takes_nothing_more_is_given_up() -> None:
 
     error = failing(Load(replica), [row(line) for line in range(1, 1002)])
 
-    assert error.fact.startswith("nothing could be written for 4")
+    # A minute, less the core's margin and the pause that no longer fitted.
+    assert re.match(r"nothing could be written for (38|39|40) seconds", error.fact)
     assert error.fact.endswith(" seconds (ThrottlingException: slow down); 1,000 rows written.")
     assert error.hint.startswith("wait a moment, or raise the table's capacity")
     assert error.facts["row_count"] == 1000
