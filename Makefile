@@ -1,6 +1,6 @@
 # The two that matter: `make demo` and `make test`. Each sets itself up; Python ≥ 3.11 and make are all they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test engine check build lock clean
+.PHONY: help setup demo test bench engine check build lock clean
 SHELL := /bin/bash
 BIN := .venv/bin
 
@@ -30,6 +30,9 @@ demo:  ## Replicate 2,000 rows on an embedded AWS, prove them equal; KEEP=1 leav
 
 test: setup .venv-sam/ready  ## Run all tests, with the coverage of src/
 	$(BIN)/python -m pytest --cov
+
+bench: setup  ## Measure against what people use now, and against the floor; writes benchmarks/results.*
+	$(BIN)/python -m benchmarks
 
 engine: setup .engine/ready  ## Run the contract on DynamoDB Local, AWS's own engine (needs Node and Java 17)
 	$(IN_OWN_NETWORK) $(BIN)/python -m pytest tests/engine

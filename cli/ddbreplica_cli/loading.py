@@ -7,7 +7,7 @@ from typing import Any
 from ddbreplica.decode import key_of
 from ddbreplica.model import Change, Kind, Refusal, Replica, Table, Write
 from ddbreplica.plan import fall_back, plan
-from ddbreplica.send import Tally, send
+from ddbreplica.send import Tally, send, workers
 from ddbreplica_cli.errors import CommandError, InterruptedByUserError, explain, hint_for
 from ddbreplica_cli.logfile import KEY, BadRow, Row, Rows
 from ddbreplica_cli.patience import Patience
@@ -71,6 +71,7 @@ class Loader:
         self._loaded = loaded
         self._replica = _Watched(replica, patience, advance)
         self._patience = patience
+        self._pool = workers()
 
     def load(self, rows: Rows, *, skip_bad_rows: bool) -> None:
         """Write all rows, or those before the first bad one.
@@ -102,7 +103,7 @@ class Loader:
     def _write(self, piece: Sequence[Row]) -> None:
         pending = plan(_change(position, row) for position, row in enumerate(piece))
         while pending:
-            tally = send(pending, replica=self._replica, deadline=self._patience.deadline())
+            tally = send(pending, replica=self._replica, deadline=self._patience.deadline(), pool=self._pool)
             self._count(tally)
             self._refuse_end(tally)
             pending = tuple(earlier for write, _ in tally.rejected if (earlier := fall_back(write)))

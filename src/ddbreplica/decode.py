@@ -196,11 +196,13 @@ def _malformed(position: int, record: Any, reason: str) -> Quarantined:
 
 
 def _canonical(name: str, value: Any) -> tuple[str, str, str]:
+    if type(value) is dict and len(value) == 1 and type(value.get("S")) is str:  # most keys are
+        return name, "S", value["S"]
     _check_attribute(name, value)
     ((tag, content),) = value.items()
     if tag == "N":
         return name, tag, _canonical_number(content)
-    if tag in ("S", "B"):
+    if tag == "B":
         return name, tag, content
     raise MalformedError(f"key attribute {name!r} has type {tag}; a key is S, N or B")
 

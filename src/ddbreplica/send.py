@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteIte
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from threading import Event
 from typing import TypeAlias, assert_never
@@ -60,18 +60,27 @@ class Tally:
         self.retried += other.retried
 
 
-def send(writes: Sequence[Write], *, replica: Replica, deadline: Deadline, workers: int = WORKERS) -> Tally:
+def workers() -> Executor:
+    """The threads that requests are sent by. They cost more to start than a request, so that a container keeps them."""
+    return ThreadPoolExecutor(WORKERS, thread_name_prefix="send")
+
+
+def send(writes: Sequence[Write], *, replica: Replica, deadline: Deadline, pool: Executor) -> Tally:
     """Apply writes of different keys. When it returns or raises, no request is under way or queued."""
     sender = _Sender(replica, deadline)
     requests = tuple(chunks(writes))
     if len(requests) == 1:
         return sender.send_together(requests[0])
     total = Tally()
-    # Leaving the block waits for every worker, on return and on raise alike: a thread that outlived the
-    # invocation would be frozen with the sandbox, and write its old images when that thaws.
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="send") as pool:
-        for tally in pool.map(sender.send_together, requests):
-            total.add(tally)
+    futures = [pool.submit(sender.send_together, request) for request in requests]
+    try:
+        for future in futures:
+            total.add(future.result())
+    finally:
+        # However this ends: a request still under way would be frozen with the sandbox, and write its old image
+        # when that thaws.
+        sender.stop()
+        wait(futures)
     return total
 
 
@@ -97,6 +106,10 @@ class _Sender:
         self._replica = replica
         self._deadline = deadline
         self._stopped = Event()
+
+    def stop(self) -> None:
+        """Start no request any more."""
+        self._stopped.set()
 
     def send_together(self, writes: Sequence[Write]) -> Tally:
         """Settle one request's writes; if the request is rejected, each of them by itself."""

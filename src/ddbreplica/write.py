@@ -5,6 +5,7 @@ service a wrong table name, a wrong key type and an oversized item are all the s
 """
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from ddbreplica import schema
@@ -12,7 +13,7 @@ from ddbreplica.deadline import Deadline
 from ddbreplica.errors import ReplicaError, SettingsError
 from ddbreplica.model import Change, Failure, Kind, Quarantined, Refusal, Replica, Table, Write
 from ddbreplica.plan import fall_back
-from ddbreplica.send import OUT_OF_TIME, REQUEST_SECONDS, WORKERS, Tally, send
+from ddbreplica.send import OUT_OF_TIME, REQUEST_SECONDS, Tally, send
 
 SUSPECT = "SuspectWrite"
 """The error code of a record whose write was not answered in time."""
@@ -39,9 +40,7 @@ class Outcome:
     retried: int = 0
 
 
-def write(
-    writes: Sequence[Write], *, replica: Replica, deadline: Deadline, workers: int = WORKERS
-) -> Outcome:
+def write(writes: Sequence[Write], *, replica: Replica, deadline: Deadline, pool: Executor) -> Outcome:
     """Apply writes of different keys, each as often as time allows, and say what became of each.
 
     When it returns or raises, no request is under way or queued. An item that is refused by itself, by a table
@@ -59,7 +58,7 @@ def write(
         return _outcome(total, poison)
     pending = writes
     while pending:
-        sent = send(pending, replica=replica, deadline=deadline, workers=workers)
+        sent = send(pending, replica=replica, deadline=deadline, pool=pool)
         rejected, sent.rejected = sent.rejected, []
         total.add(sent)
         if total.fault is not None:

@@ -242,7 +242,7 @@ def test_ctrl_c_says_what_was_written_and_how_to_go_on(tables: Tables, aws: Misb
         if next(calls) == 42:
             press_ctrl_c()
 
-    aws.on("before-call.dynamodb.BatchWriteItem", press)
+    aws.on("before-send.dynamodb.BatchWriteItem", press)
 
     result = run("load", "--generate", "20000")
 

@@ -1,6 +1,6 @@
 """dynamodb: the Replica protocol on boto3, against moto, and against answers that moto never gives."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -52,6 +52,31 @@ def client() -> "DynamoDBClient":
     return boto3.client("dynamodb", region_name="us-east-1", config=CLIENT_CONFIG)
 
 
+def description(status: str = "ACTIVE") -> tuple[int, Any]:
+    return 200, {
+        "Table": {
+            "TableArn": "arn:copy",
+            "TableStatus": status,
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            "AttributeDefinitions": [
+                {"AttributeName": "id", "AttributeType": "N"},
+                {"AttributeName": "indexed", "AttributeType": "S"},
+            ],
+        }
+    }
+
+
+def ready(
+    client: "DynamoDBClient", *, answers: Sequence[Any] = (), always: Any = None
+) -> tuple[DynamoDBReplica, Wire]:
+    """A replica that knows its table, and what it sends and is answered from now on."""
+    wire = Wire(client, answers=[description(), *answers], always=always)
+    replica = DynamoDBReplica(client, "copy")
+    assert isinstance(replica.describe(), Table)
+    wire.requests.clear()
+    return replica, wire
+
+
 def refused(replica: DynamoDBReplica) -> list[Refusal]:
     answers = [replica.write_batch([put()]), replica.write_one(put()), replica.write_one(delete())]
     assert all(isinstance(answer, Refusal) for answer in answers)
@@ -59,9 +84,9 @@ def refused(replica: DynamoDBReplica) -> list[Refusal]:
 
 
 def test_a_batch_goes_out_as_the_stream_had_it(client: "DynamoDBClient") -> None:
-    wire = Wire(client, always=NOTHING_LEFT)
+    replica, wire = ready(client, always=NOTHING_LEFT)
 
-    assert DynamoDBReplica(client, "copy").write_batch([put(b={"B": "AP8="}), delete("8")]) == []
+    assert replica.write_batch([put(b={"B": "AP8="}), delete("8")]) == []
 
     assert wire.requests == [
         (
@@ -79,8 +104,7 @@ def test_a_batch_goes_out_as_the_stream_had_it(client: "DynamoDBClient") -> None
 
 
 def test_single_writes_go_out_as_the_stream_had_them(client: "DynamoDBClient") -> None:
-    wire = Wire(client, always=(200, {}))
-    replica = DynamoDBReplica(client, "copy")
+    replica, wire = ready(client, always=(200, {}))
 
     assert [replica.write_one(put(b={"B": "AP8="})), replica.write_one(delete())] == [None, None]
 
@@ -94,18 +118,18 @@ def test_what_is_left_unprocessed_is_matched_by_key(client: "DynamoDBClient") ->
     left = {
         "copy": [{"PutRequest": {"Item": {"sort": {"N": "2.0"}, "part": {"B": "AAH/"}, "x": {"B": "AA=="}}}}]
     }
-    Wire(client, always=(200, {"UnprocessedItems": left}))
+    replica, _ = ready(client, always=(200, {"UnprocessedItems": left}))
     one, other = put("1"), put("2")
 
-    assert DynamoDBReplica(client, "copy").write_batch([one, other]) == [other]
+    assert replica.write_batch([one, other]) == [other]
 
 
 def test_a_delete_left_unprocessed_is_matched_by_key(client: "DynamoDBClient") -> None:
     left = {"arn:of:copy": [{"DeleteRequest": {"Key": {**KEYS, "sort": {"N": "2"}}}}]}
-    Wire(client, always=(200, {"UnprocessedItems": left}))
+    replica, _ = ready(client, always=(200, {"UnprocessedItems": left}))
     one, other = put("1"), delete("2")
 
-    assert DynamoDBReplica(client, "copy").write_batch([one, other]) == [other]
+    assert replica.write_batch([one, other]) == [other]
 
 
 @pytest.mark.parametrize(
@@ -119,14 +143,15 @@ def test_a_delete_left_unprocessed_is_matched_by_key(client: "DynamoDBClient") -
         ({"UnprocessedItems": {"copy": [{"PutRequest": {"Item": {"part": KEYS["part"]}}}]}}, "Unmatched"),
         ({"UnprocessedItems": {"copy": [{}]}}, "Unmatched"),
         ({}, "MissingUnprocessedItems"),
+        (b"<html>a proxy's page</html>", "UnreadableAnswer"),
     ],
 )
 def test_an_answer_that_matches_no_request_is_no_success(
-    client: "DynamoDBClient", answer: dict[str, Any], code: str
+    client: "DynamoDBClient", answer: Any, code: str
 ) -> None:
-    Wire(client, always=(200, answer))
+    replica, _ = ready(client, always=(200, answer))
 
-    refusal = DynamoDBReplica(client, "copy").write_batch([put("7")])
+    refusal = replica.write_batch([put("7")])
 
     assert isinstance(refusal, Refusal)
     assert (refusal.kind, refusal.code.startswith(code)) == (Kind.TRANSIENT, True)
@@ -146,9 +171,9 @@ def test_an_answer_that_matches_no_request_is_no_success(
     ],
 )
 def test_a_refusal_is_one_attempt_and_a_value(client: "DynamoDBClient", answer: Any, kind: Kind) -> None:
-    wire = Wire(client, always=answer)
+    replica, wire = ready(client, always=answer)
 
-    assert [refusal.kind for refusal in refused(DynamoDBReplica(client, "copy"))] == [kind] * 3
+    assert [refusal.kind for refusal in refused(replica)] == [kind] * 3
     assert len(wire.requests) == 3
 
 
@@ -160,25 +185,11 @@ def test_a_refusal_is_one_attempt_and_a_value(client: "DynamoDBClient", answer: 
     ],
 )
 def test_a_lost_answer_is_a_value(client: "DynamoDBClient", fault: Exception, timed_out: bool) -> None:
-    Wire(client, answers=[fault, fault, fault])
+    replica, _ = ready(client, answers=[fault, fault, fault])
 
-    answers = refused(DynamoDBReplica(client, "copy"))
+    answers = refused(replica)
 
     assert [(refusal.kind, refusal.timed_out) for refusal in answers] == [(Kind.TRANSIENT, timed_out)] * 3
-
-
-def description(status: str = "ACTIVE") -> tuple[int, Any]:
-    return 200, {
-        "Table": {
-            "TableArn": "arn:copy",
-            "TableStatus": status,
-            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-            "AttributeDefinitions": [
-                {"AttributeName": "id", "AttributeType": "N"},
-                {"AttributeName": "indexed", "AttributeType": "S"},
-            ],
-        }
-    }
 
 
 def test_a_description_is_remembered_until_it_is_asked_afresh(client: "DynamoDBClient") -> None:
@@ -216,7 +227,7 @@ def test_a_description_that_is_refused_is_asked_for_again(
 
 
 def test_a_request_is_bounded_in_time_and_tried_once() -> None:
-    config = dynamodb.connect("copy", region="us-east-1")._client.meta.config
+    config: Any = dynamodb.connect("copy", region="us-east-1")._client.meta.config
 
     assert (config.connect_timeout, config.read_timeout) == (1, 5)
     assert config.connect_timeout + config.read_timeout < send.REQUEST_SECONDS
@@ -237,3 +248,50 @@ def test_the_region_is_the_one_named_or_the_arns_or_the_functions(
     table: str, region: str | None, used: str
 ) -> None:
     assert dynamodb.connect(table, region=region)._client.meta.region_name == used
+
+
+def test_a_write_goes_where_the_description_went_and_is_signed(client: "DynamoDBClient") -> None:
+    seen: list[Any] = []
+    for operation in ("DescribeTable", "BatchWriteItem"):
+        client.meta.events.register(
+            f"before-send.dynamodb.{operation}", lambda request, **_: seen.append(request)
+        )
+    replica, _ = ready(client, always=NOTHING_LEFT)
+
+    replica.write_batch([put()])
+
+    described, written = seen
+    assert written.url == described.url
+    assert (written.method, written.headers["X-Amz-Target"]) == ("POST", "DynamoDB_20120810.BatchWriteItem")
+    assert "Credential=dummy/" in written.headers["Authorization"]
+    assert "/us-east-1/dynamodb/aws4_request" in written.headers["Authorization"]
+
+
+def test_a_table_by_arn_is_written_where_botocore_routes_its_account() -> None:
+    arn = "arn:aws:dynamodb:eu-west-1:111122223333:table/copy"
+    client = boto3.client("dynamodb", region_name="eu-west-1", config=CLIENT_CONFIG)
+    urls: list[str] = []
+    for operation in ("DescribeTable", "BatchWriteItem"):
+        client.meta.events.register(
+            f"before-send.dynamodb.{operation}", lambda request, **_: urls.append(request.url)
+        )
+    wire = Wire(client, answers=[description()], always=NOTHING_LEFT)
+
+    DynamoDBReplica(client, arn).write_batch([put()])
+
+    assert len(urls) == 2
+    assert len(set(urls)) == 1
+    assert "eu-west-1" in urls[0]
+    assert wire.bodies("BatchWriteItem")[0]["RequestItems"].keys() == {arn}
+
+
+def test_a_write_before_any_description_asks_for_one(client: "DynamoDBClient") -> None:
+    wire = Wire(client, answers=[error("AccessDeniedException")], always=NOTHING_LEFT)
+    replica = DynamoDBReplica(client, "copy")
+
+    refusal = replica.write_batch([put()])
+
+    assert isinstance(refusal, Refusal)
+    assert refusal.kind is Kind.FAULT
+    assert replica.write_batch([put()]) == []
+    assert [name for name, _ in wire.requests] == ["DescribeTable", "BatchWriteItem"]

@@ -17,6 +17,7 @@ from ddbreplica.model import Table
 from ddbreplica_cli.app import main
 from ddbreplica_cli.patience import Interrupt, Patience
 from ddbreplica_cli.tables import TableReader
+from tests.support.wire import error, response
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -120,10 +121,17 @@ class Misbehaviour:
         """Answer an operation with an error, after so many calls that are let through."""
         left = [None] * after
 
-        def refuse(**_: Any) -> Any:
+        def refuse_call(**_: Any) -> Any:
             return left.pop() if left else refusal(code, message)
 
-        self.on(f"before-call.dynamodb.{operation}", refuse)
+        def refuse_request(request: Any, **_: Any) -> Any:
+            return left.pop() if left else response(request.url, *error(code, message=message))
+
+        # The function's own writes are requests without a call.
+        if operation in ("BatchWriteItem", "PutItem", "DeleteItem"):
+            self.on(f"before-send.dynamodb.{operation}", refuse_request)
+        else:
+            self.on(f"before-call.dynamodb.{operation}", refuse_call)
 
     def answer_stack(self, stack: Mapping[str, Any]) -> None:
         """Let CloudFormation describe every stack as this one."""

@@ -24,12 +24,12 @@ class Wire:
         events.register_first("before-send.dynamodb", self._answer)
 
     def _answer(self, request: Any, **_: Any) -> AWSResponse | None:
-        operation = request.headers["X-Amz-Target"].decode().partition(".")[2]
+        operation = _text(request.headers["X-Amz-Target"]).partition(".")[2]
         self.requests.append((operation, json.loads(request.body)))
         answer = self.answers.pop(0) if self.answers else self.always
         if isinstance(answer, Exception):
             raise answer
-        return None if answer is None else _response(request.url, *answer)
+        return None if answer is None else response(request.url, *answer)
 
     def bodies(self, operation: str) -> list[Any]:
         return [body for name, body in self.requests if name == operation]
@@ -38,6 +38,10 @@ class Wire:
 def error(code: str, status: int = 400, message: str = "why") -> tuple[int, Any]:
     """DynamoDB's way of refusing."""
     return status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}
+
+
+def _text(header: Any) -> str:
+    return header.decode() if isinstance(header, bytes) else str(header)
 
 
 def wire_json(item: Any) -> Any:
@@ -77,6 +81,6 @@ class _Raw:
         yield self._content
 
 
-def _response(url: str, status: int, body: Any) -> AWSResponse:
+def response(url: str, status: int, body: Any) -> AWSResponse:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return AWSResponse(url, status, HTTPHeaders.from_dict({"x-amzn-requestid": "r"}), _Raw(content))

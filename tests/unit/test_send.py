@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -13,6 +14,9 @@ from ddbreplica.send import MAX_BYTES, REQUEST_SECONDS, Tally, chunks, send
 from tests.support.clock import Clock
 from tests.support.fake_replica import DENIED, INVALID, THROTTLED, TIMED_OUT, FakeReplica, Request, in_turn
 from tests.support.records import batch, delete, put
+
+# Kept, as the function keeps its own: leaving a pool would wait for what `send` has to wait for itself.
+POOLS = {number: ThreadPoolExecutor(number) for number in (1, 2, 3, 4)}
 
 
 def writes(*records: object) -> tuple[Write, ...]:
@@ -28,7 +32,7 @@ def numbers(some: Sequence[Write] | Sequence[tuple[Write, Refusal]]) -> list[str
 
 
 def sent(some: Sequence[Write], replica: FakeReplica, clock: Clock | None = None, workers: int = 4) -> Tally:
-    tally = send(some, replica=replica, deadline=(clock or Clock()).deadline(), workers=workers)
+    tally = send(some, replica=replica, deadline=(clock or Clock()).deadline(), pool=POOLS[workers])
     assert replica.in_flight == 0
     return tally
 
@@ -187,7 +191,8 @@ def test_a_bug_in_one_worker_is_raised_when_all_have_ended() -> None:
 
     assert replica.in_flight == 0
     assert len(replica.requests) <= 2
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("send")]
+    assert POOLS[2].submit(lambda: "nothing is queued").result(timeout=5)
+    assert len(replica.requests) <= 2
 
 
 def test_unknown_kinds_of_refusal_are_not_possible() -> None:

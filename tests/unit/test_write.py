@@ -10,6 +10,7 @@ from ddbreplica.send import REQUEST_SECONDS
 from ddbreplica.write import Outcome, write
 from tests.support.clock import Clock
 from tests.support.fake_replica import DENIED, THROTTLED, TIMED_OUT, FakeReplica, in_turn
+from tests.support.function import POOL
 from tests.support.records import batch, delete, put
 
 BAD = {"N": "5"}
@@ -24,7 +25,7 @@ def writes(*records: object) -> tuple[Write, ...]:
 
 
 def written(replica: FakeReplica, *records: object, clock: Clock | None = None) -> Outcome:
-    return write(writes(*records), replica=replica, deadline=(clock or Clock()).deadline())
+    return write(writes(*records), replica=replica, deadline=(clock or Clock()).deadline(), pool=POOL)
 
 
 def positions(outcome: Outcome) -> list[int]:

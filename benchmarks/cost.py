@@ -1,0 +1,87 @@
+"""`python -m benchmarks.cost`: results.json → the tables of docs/cost.md, so that its figures are the measured ones."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+RESULTS: Final = Path(__file__).with_name("results.json")
+
+# US dollars, us-east-1, on demand, without free tiers.
+GB_SECOND: Final = 0.0000133334  # Lambda on arm64
+INVOCATION: Final = 0.20e-6
+WRITE_UNIT: Final = 0.625e-6
+LOG_BYTE: Final = 0.50e-9
+
+FULL_CORE_MB: Final = 1769
+"""Where a function has one whole processor: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
+
+LOG_BYTES: Final = 2000
+"""Of one batch: our line (430) and the metrics (860), measured, and Lambda's own start and report lines (700)."""
+
+WRITE_UNITS: Final = 2
+"""Of a log item below 1 KB: one for the table, one for the index."""
+
+Figures: TypeAlias = Mapping[tuple[str, str], "Work"]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Seconds a record: of a whole core, and waiting for a service that answers after 4 ms."""
+
+    cpu: float
+    waiting: float
+
+    def seconds(self, memory: int) -> float:
+        """How long one record takes a function of so many MB."""
+        return self.cpu / min(1.0, memory / FULL_CORE_MB) + self.waiting
+
+
+def read(results: Mapping[str, Any]) -> Figures:
+    """The figures at a service time of 4 ms, by contestant and workload."""
+    return {
+        (figure["contestant"], figure["workload"]): Work(
+            cpu=figure["cpu"]["median"] / 1e6,
+            waiting=max(0.0, figure["wall"]["median"] - figure["cpu"]["median"]) / 1e6,
+        )
+        for figure in results["figures"]
+        if figure["service_time"] == 4
+    }
+
+
+def lines(figures: Figures) -> Iterator[str]:
+    """The tables as Markdown."""
+    yield from _prices(figures)
+    yield ""
+    yield from _throughput(figures)
+
+
+def _prices(figures: Figures) -> Iterator[str]:
+    yield "| for a million changes, 256 MB | Lambda time | invocations | log | write units | together |"
+    yield "|---|---|---|---|---|---|"
+    for title, contestant, workload, batch, log in (
+        ("ddbreplica, batches of 100", "ours", "log-100", 100, LOG_BYTES),
+        ("ddbreplica, batches of 1,000", "ours", "log-1000", 1000, LOG_BYTES),
+        ("workshop handler, batches of 100", "workshop", "log-100", 100, 700),
+    ):
+        time = figures[contestant, workload].seconds(256) * 256 / 1024 * GB_SECOND * 1e6
+        prices = (
+            time,
+            INVOCATION / batch * 1e6,
+            LOG_BYTE * log / batch * 1e6,
+            WRITE_UNIT * WRITE_UNITS * 1e6,
+        )
+        yield f"| {title} | " + " | ".join(f"${price:.4f}" for price in (*prices, sum(prices))) + " |"
+
+
+def _throughput(figures: Figures) -> Iterator[str]:
+    yield "| records a second, one shard | ddbreplica, batches of 100 | of 1,000 | workshop handler |"
+    yield "|---|---|---|---|"
+    for memory in (128, 256, 512, 1769):
+        works = (figures["ours", "log-100"], figures["ours", "log-1000"], figures["workshop", "log-100"])
+        yield f"| {memory:,} MB | " + " | ".join(f"{1 / work.seconds(memory):,.0f}" for work in works) + " |"
+
+
+if __name__ == "__main__":
+    print("\n".join(lines(read(json.loads(RESULTS.read_text())))))  # noqa: T201

@@ -1,0 +1,75 @@
+"""Figures → which of the goals are reached. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.bounds import ColdStart
+from benchmarks.figures import Case, Cost, Timings, Work, cpu, ratio, wall
+
+MEMORY = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """`binding`: a run that misses it has failed. The others tell how fast this was on this machine."""
+
+    title: str
+    wanted: Literal["≥", "≤", "="]
+    limit: float
+    value: float
+    binding: bool = False
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the value is on the right side of the limit."""
+        match self.wanted:
+            case "≥":
+                return self.value >= self.limit
+            case "≤":
+                return self.value <= self.limit
+            case "=":
+                return self.value == self.limit
+
+
+def goals(
+    timings: Timings, work: Mapping[tuple[str, str], Work], cold: ColdStart, peaks: Mapping[str, int]
+) -> tuple[Goal, ...]:
+    """The goals of what was measured; a workload that was left out has none."""
+    return (
+        *_speed(timings, "log-100", faster=25, floor=1.5),
+        *_wall(timings),
+        *_speed(timings, "log-1000", faster=30, floor=1.3),
+        *_coalescing(work),
+        Goal("cold start, CPU: ours ÷ import boto3 and a client", "≤", 1.3, cold.ratio.median),
+        *(
+            Goal(f"peak memory in MB: {title}", "≤", MEMORY / 2**20, round(peak / 2**20), binding=True)
+            for title, peak in peaks.items()
+        ),
+    )
+
+
+def _speed(timings: Timings, workload: str, *, faster: float, floor: float) -> Iterator[Goal]:
+    for case in timings:
+        if case.workload == workload and case.contestant == "ours":
+            what = f"{workload} at {case.service_time} ms, CPU"
+            yield Goal(f"{what}: workshop ÷ ours", "≥", faster, _over(timings, "workshop", case, cpu))
+            yield Goal(f"{what}: ours ÷ floor", "≤", floor, 1 / _over(timings, "floor", case, cpu))
+
+
+def _wall(timings: Timings) -> Iterator[Goal]:
+    case = Case("ours", "log-100", 4)
+    if case in timings:
+        value = _over(timings, "workshop", case, wall)
+        yield Goal("log-100 at 4 ms, wall: workshop ÷ ours", "≥", 70, value)
+
+
+def _over(timings: Timings, contestant: str, ours: Case, of: Cost) -> float:
+    theirs = Case(contestant, ours.workload, ours.service_time)
+    return ratio(timings, theirs, ours, of).median
+
+
+def _coalescing(work: Mapping[tuple[str, str], Work]) -> Iterator[Goal]:
+    if ("ours", "hot") in work:
+        writes = work["ours", "hot"].writes
+        yield Goal("writes for 1,000 changes of 10 keys", "=", 10, writes, binding=True)

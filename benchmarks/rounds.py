@@ -1,0 +1,120 @@
+"""Contestants and workloads → the work each does, checked, and what it takes, in interleaved rounds."""
+
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import product
+from typing import Any, TypeAlias
+
+from benchmarks.contestants import CONTESTANTS
+from benchmarks.figures import Case, Timings, Work
+from benchmarks.processes import BenchmarkError, Endpoint, Sample, Worker, worker
+from benchmarks.server import Counts, Reset
+from benchmarks.workloads import WORKLOADS, Item, Workload
+from ddbreplica_cli import compare
+
+SERVICE_TIMES = (0, 4)
+"""Milliseconds. None, which shows the work alone; and 4, as DynamoDB answers a write in the same Region."""
+
+Say: TypeAlias = Callable[[str], object]
+
+
+def check(endpoint: Endpoint, workloads: Sequence[str], say: Say) -> dict[tuple[str, str], Work]:
+    """What each contestant does for a batch of each workload, in a process that has done nothing else.
+
+    Raises BenchmarkError if something other than the batch was written, but for what is known.
+    """
+    work = {}
+    for workload, contestant in product(workloads, CONTESTANTS):
+        say(f"checking {WORKLOADS[workload].title}: {CONTESTANTS[contestant].title}")
+        work[contestant, workload] = checked(endpoint, contestant, workload)
+    return work
+
+
+def apply_once(endpoint: Endpoint, contestant: str, workload: Workload) -> tuple[Sample, Counts]:
+    """One batch in a process of its own, with the content that it leaves behind."""
+    endpoint.reset(Reset(0, keep=True))
+    with worker(contestant, endpoint.environment) as fresh:
+        sample = fresh.run(workload, seconds=0)
+    return sample, endpoint.reset(Reset(0))
+
+
+def measure(
+    endpoint: Endpoint, workloads: Sequence[str], *, rounds: int, seconds: float, say: Say
+) -> Timings:
+    """Samples of `seconds` or one batch, all contestants in turn in each round; the first times are discarded.
+
+    Raises BenchmarkError if a contestant has not written what it should.
+    """
+    timings: dict[Case, list[Sample]] = {}
+    with ExitStack() as stack:
+        workers = {name: stack.enter_context(worker(name, endpoint.environment)) for name in CONTESTANTS}
+        say("warming up")
+        for workload, contestant in product(workloads, workers.values()):
+            contestant.run(WORKLOADS[workload], seconds=0)
+        for number in range(rounds):
+            say(f"round {number + 1} of {rounds}")
+            for case in _cases(workloads, backwards=bool(number % 2)):
+                sample = _sampled(endpoint, workers[case.contestant], case, seconds)
+                timings.setdefault(case, []).append(sample)
+    return timings
+
+
+def _cases(workloads: Sequence[str], *, backwards: bool) -> Iterator[Case]:
+    # Every other round goes backwards, so that nobody always follows the same neighbour.
+    names = tuple(CONTESTANTS)[:: -1 if backwards else 1]
+    for service_time, workload, contestant in product(SERVICE_TIMES, workloads, names):
+        yield Case(contestant, workload, service_time)
+
+
+def _sampled(endpoint: Endpoint, contestant: Worker, case: Case, seconds: float) -> Sample:
+    endpoint.reset(Reset(case.service_time / 1000))
+    sample = contestant.run(WORKLOADS[case.workload], seconds=seconds)
+    _expect_writes(case.contestant, case.workload, endpoint.reset(Reset(0)), batches=sample.batches)
+    return sample
+
+
+def checked(endpoint: Endpoint, contestant: str, workload: str) -> Work:
+    """One contestant's part of the above."""
+    sample, counts = apply_once(endpoint, contestant, WORKLOADS[workload])
+    _expect_writes(contestant, workload, counts, batches=1)
+    exact = is_exact(counts, WORKLOADS[workload])
+    if not exact and workload not in CONTESTANTS[contestant].wrong:
+        raise BenchmarkError(f"{contestant} did not write what the batch says: {WORKLOADS[workload].title}")
+    saved = WORKLOADS[workload].records - counts.items
+    return Work(counts.requests, counts.items, saved, exact, sample.peak)
+
+
+def is_exact(counts: Counts, workload: Workload) -> bool:
+    """Whether the batch left behind what it says, item for item."""
+    return _canonical(counts.table) == _canonical(workload.ends_in())
+
+
+def _expect_writes(contestant: str, workload: str, counts: Counts, *, batches: int) -> None:
+    of = WORKLOADS[workload]
+    expected = batches * (of.keys if CONTESTANTS[contestant].coalesces else of.records)
+    if counts.items != expected:
+        what = f"{counts.items} items instead of {expected}"
+        raise BenchmarkError(f"{contestant} wrote {what}: {of.title}")
+
+
+def _canonical(table: Mapping[str, Item | None]) -> Mapping[str, Any]:
+    return {key: compare.canonical(item and _decoded(item)) for key, item in table.items()}
+
+
+def _decoded(item: Item) -> dict[str, dict[str, Any]]:
+    # Wire JSON as boto3's client reads it, which is what items are compared by.
+    return {name: _value(value) for name, value in item.items()}
+
+
+def _value(value: Mapping[str, Any]) -> dict[str, Any]:
+    match value:
+        case {"B": text}:
+            return {"B": b64decode(text)}
+        case {"BS": texts}:
+            return {"BS": [b64decode(text) for text in texts]}
+        case {"L": members}:
+            return {"L": [_value(member) for member in members]}
+        case {"M": members}:
+            return {"M": _decoded(members)}
+    return dict(value)
