@@ -123,7 +123,7 @@ class DynamoDBReplica:
     def _send(self, operation: str, body: bytes) -> AWSResponse:
         assert self._route is not None  # noqa: S101  told to the type checker: describe has set it
         request = AWSRequest("POST", self._route.url, headers=_headers(operation), data=body)
-        request.context = self._route.context
+        request.context = {**self._route.context}  # its own: the signer keeps its timestamp there
         self._signer.sign(operation, request)
         prepared = request.prepare()
         # The hook that tools answer by in the place of AWS.

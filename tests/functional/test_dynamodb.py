@@ -267,6 +267,18 @@ def test_a_write_goes_where_the_description_went_and_is_signed(client: "DynamoDB
     assert "/us-east-1/dynamodb/aws4_request" in written.headers["Authorization"]
 
 
+def test_requests_share_nothing_that_the_signer_writes_to(client: "DynamoDBClient") -> None:
+    contexts: list[Any] = []
+    client.meta.events.register("before-sign.dynamodb", lambda request, **_: contexts.append(request.context))
+    replica, _ = ready(client, always=NOTHING_LEFT)
+
+    replica.write_batch([put("1")])
+    replica.write_batch([put("2")])
+
+    assert len({id(context) for context in contexts}) == 3
+    assert all(context["timestamp"] for context in contexts)
+
+
 def test_a_table_by_arn_is_written_where_botocore_routes_its_account() -> None:
     arn = "arn:aws:dynamodb:eu-west-1:111122223333:table/copy"
     client = boto3.client("dynamodb", region_name="eu-west-1", config=CLIENT_CONFIG)
