@@ -83,6 +83,11 @@ def key_of(attributes: Any) -> Key:
     return tuple(sorted(parts))
 
 
+def attributes_of(key: Key) -> Image:
+    """The key attributes of an identity, as wire JSON: what `key_of` makes that identity of."""
+    return {name: {tag: value} for name, tag, value in key}
+
+
 def _records_of(event: Any) -> list[Any]:
     if not isinstance(event, dict) or not isinstance(event.get("Records"), list):
         raise EventError(

@@ -1,4 +1,4 @@
-"""The Replica protocol on boto3's DynamoDB client.
+"""The Replica and Source protocols on boto3's DynamoDB client.
 
 The stream's images are the wire JSON that DynamoDB takes, so a write's body is put together from their text as
 it is, and goes out by the client's own signer and connections to where the client's own endpoint rules sent
@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import boto3
 import botocore
@@ -17,8 +18,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import create_parser
 
-from ddbreplica.decode import MalformedError, key_of
-from ddbreplica.model import Key, Kind, Refusal, Table, Write
+from ddbreplica.decode import MalformedError, attributes_of, key_of
+from ddbreplica.model import Key, Kind, Refusal, State, Table, Write
 from ddbreplica.refusal import refusal_of
 from ddbreplica.send import WORKERS
 
@@ -27,12 +28,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TableDescriptionTypeDef
 
 _OK = 200
+_GARBLED = Refusal(Kind.TRANSIENT, "GarbledAnswer", "the answer does not have the checksum that it came with")
 _UNREADABLE = Refusal(Kind.TRANSIENT, "UnreadableAnswer", "the answer is not JSON")
-_UNMATCHED = Refusal(
-    Kind.TRANSIENT,
-    "UnmatchedUnprocessedItem",
-    "the answer names an unprocessed item that was not in the request",
-)
+_UNMATCHED = Refusal(Kind.TRANSIENT, "UnmatchedAnswer", "the answer does not match the request")
 _UNSAID = Refusal(
     Kind.TRANSIENT, "MissingUnprocessedItems", "the answer does not say what was left unprocessed"
 )
@@ -62,7 +60,7 @@ def connect(table: str, *, region: str | None) -> "DynamoDBReplica":
 
 
 class DynamoDBReplica:
-    """A table that writes go to, by its name or ARN."""
+    """A table that is written to, or read from, by its name or ARN."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         """Take over the client's signer, connections and hooks: botocore's own, if not documented."""
@@ -106,6 +104,13 @@ class DynamoDBReplica:
         answer = self._call(operation, f'{{"TableName":{self._json_table},"{member}":{write.text}}}')
         return answer if isinstance(answer, Refusal) else None
 
+    def read_batch(self, keys: Sequence[Key]) -> Mapping[Key, State] | Refusal:
+        """One BatchGetItem; an answer that cannot be matched to the request counts as nothing read."""
+        asked = json.dumps([attributes_of(key) for key in keys])
+        body = f'{{"RequestItems":{{{self._json_table}:{{"ConsistentRead":true,"Keys":{asked}}}}}}}'
+        answer = self._call("BatchGetItem", body)
+        return answer if isinstance(answer, Refusal) else _states(answer, keys)
+
     def _keep_route(self, request: AWSRequest, **_: Any) -> None:
         self._route = request
 
@@ -143,11 +148,19 @@ def _answer(operation: str, response: AWSResponse) -> Mapping[str, Any] | Refusa
     if response.status_code != _OK:
         raw = {"status_code": response.status_code, "headers": response.headers, "body": response.content}
         return refusal_of(ClientError(_PARSER.parse(raw, _NO_SHAPE), operation))
+    if _is_garbled(response):
+        return _GARBLED
     try:
         answer: Mapping[str, Any] = json.loads(response.content)
     except ValueError:
         return _UNREADABLE
     return answer
+
+
+def _is_garbled(response: AWSResponse) -> bool:
+    """Whether an answer is other than it was sent. botocore looks where it repeats a request, which we do ourselves."""
+    checksum = response.headers.get("x-amz-crc32")
+    return checksum is not None and checksum != str(crc32(response.content))
 
 
 def _table(description: "TableDescriptionTypeDef") -> Table:
@@ -176,6 +189,23 @@ def _unprocessed(answer: Mapping[str, Any], writes: Sequence[Write]) -> Sequence
     if not left <= by_request.keys():
         return _UNMATCHED
     return [write for request, write in by_request.items() if request in left]
+
+
+def _states(answer: Mapping[str, Any], keys: Sequence[Key]) -> Mapping[Key, State] | Refusal:
+    """What was read: an item, or None for a key that the answer neither holds nor names as unprocessed."""
+    names = [name for name, _, _ in keys[0]]
+    try:
+        left = {key_of(key) for part in answer["UnprocessedKeys"].values() for key in part["Keys"]}
+        items = {
+            key_of({name: item[name] for name in names}): item
+            for part in answer["Responses"].values()
+            for item in part
+        }
+    except (AttributeError, KeyError, TypeError, MalformedError):
+        return _UNMATCHED
+    if not (left | items.keys()) <= set(keys):
+        return _UNMATCHED
+    return {key: items.get(key) for key in keys if key not in left}
 
 
 def _request_of(entry: Mapping[str, Any], key_names: Sequence[str]) -> tuple[bool, Key]:

@@ -12,6 +12,9 @@ It is never turned into Python values and back, since no such round trip is exac
 https://github.com/boto/boto3/issues/2500
 """
 
+State: TypeAlias = Image | None
+"""What a table holds under a key: an item, or None for none."""
+
 Key: TypeAlias = tuple[tuple[str, str, str], ...]
 """A key's identity: (attribute name, type, canonical value) sorted by name. Equal for equal DynamoDB keys."""
 
@@ -127,4 +130,38 @@ class Replica(Protocol):
 
     def write_one(self, write: Write) -> Refusal | None:
         """Apply one write by itself, so that a refusal is about this write alone."""
+        ...
+
+
+class Source(Protocol):
+    """The table that states are read from. Every method may be called from several threads at once."""
+
+    def read_batch(self, keys: Sequence[Key]) -> Mapping[Key, State] | Refusal:
+        """Read up to 100 different keys, strongly consistently, in one attempt; return the states that were read.
+
+        A key that the answer lacks was not read; one that the source has no item for is answered with None.
+        """
+        ...
+
+
+class Journal(Protocol):
+    """The keys that are being healed: open from before their first write until they are confirmed, beyond any kill.
+
+    Every method may be called from several threads at once.
+    """
+
+    def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
+        """Open keys, durably when it returns; return those that may be written now.
+
+        The others are held back, for `reconcile.LATE_SECONDS`: what a killed run left open, from the moment at
+        which the journal was read back, and suspects, from the moment at which they were named.
+        """
+        ...
+
+    def suspect(self, keys: Sequence[Key]) -> None:
+        """Hold open keys back, from now: a write of theirs was not answered, and may still land."""
+        ...
+
+    def confirm(self, keys: Sequence[Key]) -> None:
+        """Close keys."""
         ...

@@ -1,0 +1,84 @@
+"""What every Journal must do: one suite for the fake and whatever keeps keys on disk."""
+
+from abc import ABC, abstractmethod
+
+from ddbreplica.model import Journal, Key
+from ddbreplica.reconcile import LATE_SECONDS
+
+A: Key = (("PK", "S", "a"),)
+B: Key = (("PK", "S", 'é "\n'), ("SK", "N", "-1.5E+3"))
+C: Key = (("PK", "B", "AAH/"),)
+
+
+class JournalContract(ABC):
+    """Subclass it once for each implementation."""
+
+    @abstractmethod
+    def journal(self) -> Journal:
+        """The journal as one more run finds it; the runs before were killed."""
+
+    @abstractmethod
+    def pass_by(self, seconds: float) -> None:
+        """Let time go by."""
+
+    def test_new_keys_may_be_written(self) -> None:
+        assert list(self.journal().intend([A, B, C])) == [A, B, C]
+
+    def test_keys_that_this_run_left_open_may_be_written_again(self) -> None:
+        journal = self.journal()
+        journal.intend([A, B])
+
+        assert list(journal.intend([A, B, C])) == [A, B, C]
+
+    def test_suspects_are_held_back_until_nothing_of_theirs_can_land_any_more(self) -> None:
+        journal = self.journal()
+        journal.intend([A, B])
+        self.pass_by(LATE_SECONDS)
+        journal.suspect([B])
+
+        self.pass_by(LATE_SECONDS - 1)
+        assert list(journal.intend([A, B])) == [A]
+        self.pass_by(1)
+        assert list(journal.intend([A, B])) == [A, B]
+
+    def test_a_suspect_once_more_is_held_back_anew(self) -> None:
+        journal = self.journal()
+        journal.intend([A])
+        journal.suspect([A])
+        self.pass_by(LATE_SECONDS)
+        journal.suspect([A])
+
+        self.pass_by(LATE_SECONDS - 1)
+        assert list(journal.intend([A])) == []
+
+    def test_what_a_killed_run_left_open_is_held_back_from_when_it_was_found(self) -> None:
+        self.journal().intend([A, B])
+        self.pass_by(LATE_SECONDS)
+        journal = self.journal()
+
+        self.pass_by(LATE_SECONDS - 1)
+        assert list(journal.intend([A, B, C])) == [C]
+        self.pass_by(1)
+        assert list(journal.intend([A, B, C])) == [A, B, C]
+
+    def test_what_was_confirmed_is_closed_for_every_run(self) -> None:
+        journal = self.journal()
+        journal.intend([A, B])
+        journal.confirm([A])
+
+        assert list(self.journal().intend([A, B])) == [A]
+
+    def test_a_key_that_was_confirmed_can_be_opened_again(self) -> None:
+        journal = self.journal()
+        journal.intend([A])
+        journal.confirm([A])
+        journal.intend([A])
+
+        assert list(self.journal().intend([A])) == []
+
+    def test_no_keys_are_no_matter(self) -> None:
+        journal = self.journal()
+        journal.confirm([])
+        journal.suspect([])
+
+        assert list(journal.intend([])) == []

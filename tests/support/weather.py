@@ -1,0 +1,137 @@
+"""A pair of tables among writers, a lagging stream, late writes and kills, which all act between two requests."""
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from ddbreplica.model import Key, Refusal, State, Write
+from ddbreplica.reconcile import LATE_SECONDS, Pair, reconcile
+from tests.support.clock import Clock
+from tests.support.fake_journal import FakeJournal
+from tests.support.fake_replica import THROTTLED, TIMED_OUT, FakeReplica, Request
+from tests.support.fake_source import FakeSource
+
+KEYS = 60
+
+
+def key(number: int) -> Key:
+    return (("PK", "S", str(number)),)
+
+
+def item(number: int, value: int) -> dict[str, Any]:
+    return {"PK": {"S": str(number)}, "v": {"N": str(value)}}
+
+
+class Killed(Exception):  # noqa: N818  what happens to a process is no error of the code
+    """The healer was ended between two requests, or within one."""
+
+
+class Inline(Executor):
+    """Runs what is submitted at once, so that a law's examples can be repeated."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001  it is raised where the result is asked for
+            future.set_exception(error)
+        return future
+
+
+class Weather:
+    """The tables' owner: `troubles` come one a request, `changes` is how often the source is written to."""
+
+    def __init__(self, chance: random.Random, troubles: list[str], changes: int) -> None:
+        self._now = 0.0
+        self.source = FakeSource(script=self._read)
+        self.replica = FakeReplica(script=self._write)
+        self.journal = FakeJournal(lambda: self._now)
+        self._chance = chance
+        self._troubles = troubles
+        self._changes = changes
+        self._stream: deque[tuple[Key, State]] = deque()
+        self._late: list[Write] = []
+        for number in range(KEYS):
+            if chance.random() < 0.7:
+                self.source.put(item(number, 1))
+            if chance.random() < 0.5:
+                self.replica.items[key(number)] = item(number, -1)
+
+    def heal(self, keys: Iterable[Key]) -> bool:
+        """Give whether it came to its end; if it did not, the next one finds the journal."""
+        pair = Pair(self.source, self.replica, self.journal, Inline())
+        try:
+            reconcile(keys, pair, deadline=Clock(1e6).deadline())
+        except Killed:
+            self.journal = FakeJournal(lambda: self._now, self.journal.opened)
+            return False
+        return True
+
+    def wait(self) -> None:
+        """Until everything late has landed."""
+        self._now += LATE_SECONDS
+        while self._late:
+            self._land()
+
+    def drain(self) -> None:
+        """Until the stream has delivered everything."""
+        while self._stream:
+            self._deliver()
+
+    def _next_trouble(self) -> str:
+        for _ in range(self._chance.randrange(4)):
+            self._chance.choice([self._change, self._deliver, self._land])()
+        return self._troubles.pop() if self._troubles else "none"
+
+    def _change(self) -> None:
+        if self._changes:
+            self._changes -= 1
+            number = self._chance.randrange(KEYS)
+            self.source.items.pop(key(number), None)
+            if self._chance.random() < 0.6:
+                self.source.put(item(number, self._changes + 2))
+            self._stream.append((key(number), self.source.items.get(key(number))))
+
+    def _deliver(self) -> None:
+        if self._stream:
+            changed, state = self._stream.popleft()
+            self.replica.items.pop(changed, None)
+            if state is not None:
+                self.replica.items[changed] = dict(state)
+
+    def _land(self) -> None:
+        if self._late:
+            self.replica.apply(self._late.pop(self._chance.randrange(len(self._late))))
+
+    def _read(self, keys: Sequence[Key]) -> Sequence[Key] | Refusal:
+        match self._next_trouble():
+            case "throttled":
+                return THROTTLED
+            case "unprocessed":
+                return keys[self._chance.randrange(len(keys)) :]
+            case "killed":
+                raise Killed
+            case _:
+                return ()
+
+    def _write(self, request: Request) -> Sequence[Write] | Refusal:
+        match self._next_trouble():
+            case "throttled":
+                return THROTTLED
+            case "unprocessed":
+                return request[self._chance.randrange(len(request)) :]
+            case "lost":
+                self._apply_some(request)
+                return TIMED_OUT
+            case "killed":
+                self._apply_some(request)
+                raise Killed
+            case _:
+                return ()
+
+    def _apply_some(self, request: Request) -> None:
+        """Carry out some writes now, and the others later."""
+        for write in request:
+            self._chance.choice([self.replica.apply, self._late.append])(write)

@@ -1,0 +1,141 @@
+"""reconcile among all that can happen to one or two keys, in every order."""
+
+from collections.abc import Iterable, Iterator
+from itertools import combinations_with_replacement, pairwise, product
+from typing import Any
+
+import pytest
+
+from tests.support.explorer import Flaw, Story, Value, explore, next_request
+
+VALUES: tuple[Value, ...] = (None, 1, 2)
+HISTORIES = tuple(
+    history
+    for history in product(VALUES, repeat=4)
+    if all(one != next_one for one, next_one in pairwise(history))
+    and (2 not in history or 1 in history[: history.index(2)])  # the names of values do not matter
+)
+"""Every way in which one key is put, updated, deleted and re-created, three changes long: they may end early."""
+SHORTER = sorted({history[:3] for history in HISTORIES}, key=str)
+
+
+def explored(stories: Iterable[Story]) -> int:
+    """Explore stories that must end well, and count their states."""
+    total = 0
+    for story in stories:
+        result = explore(story)
+        assert not result.failure, "\n".join([str(story), *result.failure])
+        total += result.states
+    print(f"{total:,} states")  # noqa: T201
+    return total
+
+
+def test_the_histories_are_all_there_are() -> None:
+    assert len(HISTORIES) == 12
+    assert {(1, 2, None, 1), (None, 1, None, 1), (1, None, 2, None)} < set(HISTORIES)
+
+
+def test_a_scanned_page_converges_whatever_interleaves() -> None:
+    assert explored(Story((h,), (None,), scans=True, kills=1) for h in HISTORIES) > 20_000
+    assert explored(Story((h,), (None,), scans=True, kills=1, losses=1) for h in SHORTER) > 15_000
+
+
+def test_named_keys_converge_whatever_interleaves() -> None:
+    assert explored(Story((h,), (9,), kills=1) for h in HISTORIES) > 20_000
+    assert explored(Story((h,), (9,), losses=1) for h in HISTORIES) > 30_000
+
+
+def test_two_keys_in_one_page_converge_whatever_interleaves() -> None:
+    pairs = list(combinations_with_replacement([(1, 2), (1, None), (None, 1)], 2))
+
+    assert explored(Story(pair, (None, None), scans=True, kills=1) for pair in pairs) > 20_000
+    assert explored(Story(pair, (None, None), scans=True, losses=1) for pair in pairs) > 10_000
+
+
+def test_two_healers_of_one_key_converge_whatever_interleaves() -> None:
+    assert explored(Story((h,), (9,), healers=2) for h in SHORTER) > 20_000
+
+
+@pytest.fixture
+def _one_round(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("ddbreplica.reconcile.ROUNDS", 1)
+    next_request.cache_clear()
+    yield
+    next_request.cache_clear()
+
+
+@pytest.mark.usefixtures("_one_round")
+def test_what_still_changes_after_the_last_round_is_taken_up_again() -> None:
+    assert explored(Story((h,), (9,), kills=1) for h in SHORTER) > 3_000
+
+
+def failing(flaw: Flaw, **story: Any) -> tuple[str, ...]:
+    result = explore(Story(((1, 2, None),), (None,), scans=True, flaw=flaw, **story))
+    print(f"{result.states:,} states", flaw.name, *result.failure, sep="\n  ")  # noqa: T201
+    return result.failure
+
+
+@pytest.mark.parametrize("flaw", [Flaw.NO_LAST_READ, Flaw.EVENTUAL_LAST_READ])
+def test_the_explorer_finds_what_comes_of_confirming_without_a_consistent_last_read(flaw: Flaw) -> None:
+    assert failing(flaw) == (
+        "healer 1 scans a = 1",
+        "source: a = 2",
+        "stream: a = 2",
+        "healer 1 begins",
+        "healer 1 opens keys",
+        "healer 1 writes a = 1",
+        "healer 1 is answered",
+        "healer 1 reads a = 1",
+        "healer 1 confirms",
+        "healer 1 ends",
+    )
+
+
+def test_the_explorer_finds_what_comes_of_a_kill_without_a_journal() -> None:
+    # The next scan does not even see the key: nobody would ever look at it again.
+    assert failing(Flaw.JOURNAL_LOST, kills=1) == (
+        "source: a = 2",
+        "healer 1 scans a = 2",
+        "source: no a",
+        "stream: no a",
+        "healer 1 begins",
+        "healer 1 opens keys",
+        "healer 1 writes a = 2",
+        "healer 1 is killed",
+        "healer 1 scans no a",
+        "healer 1 begins",
+        "healer 1 opens keys",
+        "healer 1 ends",
+    )
+
+
+def test_the_explorer_finds_what_comes_of_a_cursor_that_moves_too_early() -> None:
+    assert failing(Flaw.CURSOR_TOO_EARLY, kills=1) == (
+        "healer 1 scans a = 1",
+        "healer 1 begins",
+        "healer 1 is killed",
+    )
+
+
+def test_the_explorer_finds_what_comes_of_writes_that_land_late() -> None:
+    unknown = failing(Flaw.SUSPECTS_UNKNOWN, losses=1)
+    impatient = failing(Flaw.NO_PATIENCE, losses=1)
+    killed = failing(Flaw.NO_PATIENCE, kills=1)
+
+    for story in (unknown, impatient, killed):
+        assert "late: a = 1" in story
+    assert "healer 1 gives its request up" in unknown
+    assert "healer 1 has waited" in impatient
+    assert "healer 1 is killed" in killed
+
+
+def test_the_explorer_finds_what_comes_of_a_change_that_the_stream_leaves_out() -> None:
+    assert failing(Flaw.STREAM_TOO_LATE) == (
+        "source: a = 2",
+        "stream: a = 2",
+        "source: no a",
+        "healer 1 scans no a",
+        "healer 1 begins",
+        "healer 1 opens keys",
+        "healer 1 ends",
+    )

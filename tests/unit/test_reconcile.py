@@ -1,0 +1,310 @@
+"""reconcile: keys → the replica holds what the source holds, and for each key whether that is certain."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pytest
+
+from ddbreplica.decode import key_of
+from ddbreplica.errors import ReplicaError, SourceError
+from ddbreplica.model import Key, State
+from ddbreplica.reconcile import LATE_SECONDS, ROUNDS, Pair, Reconciled, reconcile
+from ddbreplica.send import REQUEST_SECONDS, workers
+from tests.support.clock import Clock
+from tests.support.fake_journal import FakeJournal
+from tests.support.fake_replica import DENIED, INVALID, THROTTLED, TIMED_OUT, FakeReplica, Request, in_turn
+from tests.support.fake_source import INVALID_KEY, FakeSource
+
+POOL = workers()
+LONG = 1e6
+
+
+def key(name: str) -> Key:
+    return (("PK", "S", name),)
+
+
+def item(name: str, value: int = 1) -> dict[str, Any]:
+    return {"PK": {"S": name}, "v": {"N": str(value)}}
+
+
+A, B = key("a"), key("b")
+
+
+class World:
+    """A source, its replica, and a journal; `log` says in which order they were used."""
+
+    def __init__(
+        self,
+        *source: dict[str, Any],
+        replica: Iterable[dict[str, Any]] = (),
+        on_read: Callable[[Sequence[Key]], Any] = lambda keys: (),
+        on_write: Callable[[Request], Any] = lambda writes: (),
+        **fakes: Any,
+    ) -> None:
+        self.log: list[str] = []
+        self.clock = Clock(LONG)
+        self.source = FakeSource(
+            *source, script=self._logged("read", on_read), rejects=fakes.get("rejects", _no)
+        )
+        self.replica = FakeReplica(script=self._logged("write", on_write), poison=fakes.get("poison", _no))
+        self.replica.items = {key_of({"PK": one["PK"]}): one for one in replica}
+        self.journal = _LoggedJournal(self)
+
+    def _logged(self, what: str, script: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def logged(request: Any) -> Any:
+            self.log.append(what)
+            return script(request)
+
+        return logged
+
+    def heal(self, *keys: Key, seen: dict[Key, State] | None = None, seconds: float = LONG) -> Reconciled:
+        pair = Pair(self.source, self.replica, self.journal, POOL)
+        self.clock.left = seconds
+        return reconcile(keys, pair, deadline=self.clock.deadline(), seen=seen or {})
+
+    @property
+    def is_equal(self) -> bool:
+        return self.source.items == self.replica.items
+
+
+class _LoggedJournal(FakeJournal):
+    def __init__(self, world: World) -> None:
+        self.now = 0.0
+        self._log = world.log
+        super().__init__(lambda: self.now)
+
+    def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
+        self._log.append("intend")
+        return super().intend(keys)
+
+    def confirm(self, keys: Sequence[Key]) -> None:
+        self._log.append("confirm")
+        super().confirm(keys)
+
+
+def _no(_: Any) -> bool:
+    return False
+
+
+def test_what_is_missing_different_and_extra_is_healed() -> None:
+    world = World(item("a"), item("b", 2), replica=[item("b", 1), item("c")])
+
+    outcome = world.heal(A, B, key("c"))
+
+    assert outcome == Reconciled(confirmed=[A, B, key("c")])
+    assert world.replica.items == {A: item("a"), B: item("b", 2)}
+    assert not world.journal.opened
+
+
+def test_keys_are_opened_before_and_closed_after_everything_else() -> None:
+    world = World(item("a"))
+
+    world.heal(A)
+
+    assert world.log == ["intend", "read", "write", "read", "confirm"]
+
+
+def test_a_state_that_was_seen_saves_the_first_read() -> None:
+    world = World(item("a"), item("b"))
+
+    assert world.heal(A, B, seen={A: item("a")}) == Reconciled(confirmed=[A, B])
+
+    assert world.source.requests == [(B,), (A, B)]
+    assert world.is_equal
+
+
+@pytest.mark.parametrize("seen", [item("a", 0), None])
+def test_a_state_that_was_seen_long_ago_is_found_out_by_the_last_read(seen: State) -> None:
+    world = World(item("a", 2), replica=[item("a", 2)])
+
+    assert world.heal(A, seen={A: seen}) == Reconciled(confirmed=[A])
+
+    assert world.is_equal
+
+
+def test_an_item_that_was_seen_and_is_gone_is_not_brought_back() -> None:
+    world = World()
+
+    assert world.heal(A, seen={A: item("a")}) == Reconciled(confirmed=[A])
+
+    assert world.replica.items == {}
+
+
+def changing(world: World, times: int) -> None:
+    """Let the source change each time it has been written to the replica."""
+    values = iter(range(2, times + 2))
+
+    def script(_: Request) -> tuple[()]:
+        if (value := next(values, None)) is not None:
+            world.source.put(item("a", value))
+        return ()
+
+    world.replica._script = script
+
+
+def test_what_changes_meanwhile_goes_round_once_more_and_nothing_else_does() -> None:
+    world = World(item("a"), item("b"))
+    changing(world, 1)
+
+    assert world.heal(A, B) == Reconciled(confirmed=[B, A])
+
+    assert [[write.change.key for write in request] for request in world.replica.requests] == [[A, B], [A]]
+    assert world.is_equal
+
+
+def test_what_changes_in_every_round_but_the_last_is_confirmed() -> None:
+    world = World(item("a"))
+    changing(world, ROUNDS - 1)
+
+    assert world.heal(A) == Reconciled(confirmed=[A])
+
+
+def test_what_changes_in_every_round_is_no_success_and_stays_open() -> None:
+    world = World(item("a"))
+    changing(world, ROUNDS)
+
+    assert world.heal(A) == Reconciled(changing=[A])
+
+    assert len(world.replica.requests) == ROUNDS
+    assert list(world.journal.opened) == [A]
+    assert world.heal(A) == Reconciled(confirmed=[A])
+
+
+def test_a_key_named_twice_is_healed_once() -> None:
+    world = World(item("a"))
+
+    assert world.heal(A, B, A) == Reconciled(confirmed=[A, B])
+
+
+def test_many_keys_go_in_full_requests() -> None:
+    many = [item(f"key-{number}") for number in range(250)]
+    world = World(*many)
+
+    outcome = world.heal(*world.source.items)
+
+    assert outcome.confirmed == list(world.source.items)
+    assert [len(request) for request in world.source.requests] == [100, 100, 50] * 2
+    assert sorted(len(request) for request in world.replica.requests) == [25] * 10
+    assert world.is_equal
+
+
+def test_no_keys_are_no_request() -> None:
+    world = World()
+
+    assert world.heal() == Reconciled()
+
+    assert "read" not in world.log
+    assert "write" not in world.log
+
+
+def test_a_write_that_was_not_answered_is_no_success_although_its_repetition_was() -> None:
+    world = World(item("a"), item("b"), on_write=in_turn(TIMED_OUT))
+
+    outcome = world.heal(A, B)
+
+    assert (sorted(outcome.suspects), outcome.confirmed, outcome.failed) == ([A, B], [], [])
+    assert world.is_equal
+    assert list(world.journal.opened) == [A, B]
+
+
+def test_a_suspect_is_left_alone_until_nothing_of_it_can_land_any_more() -> None:
+    world = World(item("a"), item("b"), on_write=in_turn(TIMED_OUT))
+    world.heal(A)
+    requests = len(world.replica.requests)
+
+    world.journal.now = LATE_SECONDS - 1
+    assert world.heal(A) == Reconciled(suspects=[A])
+    assert len(world.replica.requests) == requests
+
+    world.replica.items[A] = item("a", 0)  # it has landed
+    world.journal.now = LATE_SECONDS
+    assert world.heal(A) == Reconciled(confirmed=[A])
+    assert world.replica.items == {A: item("a")}
+
+
+def test_a_key_that_is_held_back_does_not_hold_back_others() -> None:
+    world = World(item("a"), item("b"), on_write=in_turn(TIMED_OUT))
+    world.heal(A)
+
+    assert world.heal(A, B) == Reconciled(suspects=[A], confirmed=[B])
+
+
+def test_a_write_that_is_never_answered_is_suspect_and_not_only_failed() -> None:
+    world = World(item("a"), on_write=lambda _: TIMED_OUT)
+
+    assert world.heal(A, seconds=REQUEST_SECONDS) == Reconciled(suspects=[A])
+
+
+def test_a_write_that_is_rejected_after_one_that_was_not_answered_is_suspect() -> None:
+    world = World(item("a"), on_write=in_turn(TIMED_OUT, INVALID, INVALID))
+
+    assert world.heal(A) == Reconciled(suspects=[A])
+
+
+def test_an_item_that_the_replica_refuses_takes_no_other_with_it() -> None:
+    world = World(item("a"), item("b", 666), poison=lambda image: image["v"] == {"N": "666"})
+
+    assert world.heal(A, B) == Reconciled(confirmed=[A], refused=[(B, INVALID)])
+
+    assert world.replica.items == {A: item("a")}
+    assert list(world.journal.opened) == [B]
+
+
+def test_a_key_that_the_source_refuses_takes_no_other_with_it() -> None:
+    world = World(item("a"), rejects=lambda one: one == B)
+
+    assert world.heal(A, B) == Reconciled(confirmed=[A], refused=[(B, INVALID_KEY)])
+
+    assert list(world.journal.opened) == [B]
+
+
+def test_a_write_that_is_throttled_for_too_long_fails_and_stays_open() -> None:
+    world = World(item("a"), on_write=lambda _: THROTTLED)
+
+    assert world.heal(A, seconds=60) == Reconciled(failed=[(A, THROTTLED)])
+
+    assert list(world.journal.opened) == [A]
+
+
+@pytest.mark.parametrize("reads", [0, 1])
+def test_neither_the_first_nor_the_last_read_may_fail(reads: int) -> None:
+    left = [()] * reads
+    world = World(item("a"), on_read=lambda _: left.pop() if left else THROTTLED)
+
+    assert world.heal(A, seconds=60) == Reconciled(failed=[(A, THROTTLED)])
+
+    assert len(world.replica.requests) == reads
+    assert list(world.journal.opened) == [A]
+
+
+def test_a_fault_of_the_source_is_raised_and_what_was_written_stays_open() -> None:
+    left: list[tuple[()]] = [()]
+    world = World(item("a"), on_read=lambda _: left.pop() if left else DENIED)
+
+    with pytest.raises(SourceError, match=r"source table .* AccessDeniedException: not authorised") as raised:
+        world.heal(A)
+
+    assert raised.value.code == "AccessDeniedException"
+    assert len(world.replica.requests) == 1
+    assert list(world.journal.opened) == [A]
+
+
+def test_a_fault_of_the_replica_is_raised_and_what_was_begun_stays_open() -> None:
+    world = World(item("a"), on_write=lambda _: DENIED)
+
+    with pytest.raises(
+        ReplicaError, match=r"replica table .* AccessDeniedException: not authorised"
+    ) as raised:
+        world.heal(A)
+
+    assert raised.value.code == "AccessDeniedException"
+    assert list(world.journal.opened) == [A]
+
+
+def test_a_suspect_is_held_back_although_a_fault_follows() -> None:
+    world = World(item("a"), on_write=in_turn(TIMED_OUT, DENIED))
+
+    with pytest.raises(ReplicaError):
+        world.heal(A)
+
+    assert world.heal(A) == Reconciled(suspects=[A])

@@ -1,0 +1,96 @@
+"""The law of reconcile: whatever happens, in the end the replica is the source, for any number of keys."""
+
+import random
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ddbreplica.model import Key, State
+from ddbreplica.reconcile import Pair, Reconciled, reconcile
+from ddbreplica.send import workers
+from tests.support.clock import Clock
+from tests.support.fake_journal import FakeJournal
+from tests.support.fake_replica import FakeReplica
+from tests.support.fake_source import FakeSource
+from tests.support.weather import KEYS, Weather, item, key
+
+TROUBLES = ("none", "throttled", "unprocessed", "lost", "killed")
+POOL = workers()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    chance=st.randoms(use_true_random=False),
+    troubles=st.lists(st.sampled_from(TROUBLES), max_size=15),
+    changes=st.integers(0, 60),
+)
+def test_any_number_of_keys_converges_under_any_trouble(
+    chance: random.Random, troubles: list[str], changes: int
+) -> None:
+    weather = Weather(chance, troubles, changes)
+
+    while not weather.heal(map(key, range(KEYS))):
+        pass
+    while weather.journal.opened:
+        weather.wait()
+        weather.heal(tuple(weather.journal.opened))
+
+    weather.drain()
+    assert weather.replica.items == weather.source.items
+
+
+class Traffic:
+    """A source that one thread writes to, and a replica that a stream follows in another, until `is_over`."""
+
+    def __init__(self) -> None:
+        self.source = FakeSource(*(item(number, 1) for number in range(KEYS)))
+        self.items: dict[Key, Any] = {}
+        self.is_over = threading.Event()
+        self._stream: deque[tuple[Key, State]] = deque()
+
+    def change(self) -> None:
+        for value in range(2, 5000):
+            number = random.randrange(KEYS)  # noqa: S311
+            if value % 3:
+                self.source.put(item(number, value))
+            else:
+                self.source.items.pop(key(number), None)
+            self._stream.append((key(number), self.source.items.get(key(number))))
+        self.is_over.set()
+
+    def deliver(self) -> None:
+        while self._stream or not self.is_over.is_set():
+            if self._stream:
+                changed, state = self._stream.popleft()
+                if state is None:
+                    self.items.pop(changed, None)
+                else:
+                    self.items[changed] = dict(state)
+
+    def heal(self, keys: Sequence[Key], seen: dict[Key, State]) -> Reconciled:
+        """Heal again and again, once more when all is over, and always with what was there at first."""
+        replica = FakeReplica()
+        replica.items = self.items
+        pair = Pair(self.source, replica, FakeJournal(lambda: 0), POOL)
+        while not self.is_over.is_set():
+            reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen)
+        return reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen)
+
+
+def test_healers_in_threads_converge_with_writer_and_stream_in_threads() -> None:
+    traffic = Traffic()
+    parts = [[key(number) for number in range(start, KEYS, 3)] for start in range(3)]
+    seen: dict[Key, State] = {key(number): item(number, 1) for number in range(KEYS)}
+
+    with ThreadPoolExecutor(5) as pool:
+        others = [pool.submit(traffic.change), pool.submit(traffic.deliver)]
+        healed = [pool.submit(traffic.heal, part, seen) for part in parts]
+
+    assert [other.result() for other in others] == [None, None]
+    assert [set(outcome.result().confirmed) for outcome in healed] == [set(part) for part in parts]
+    assert traffic.items == traffic.source.items
