@@ -4,13 +4,12 @@ import pytest
 
 from ddbreplica.decode import decode
 from ddbreplica.errors import KeySchemaError, ReplicaError, SettingsError
-from ddbreplica.model import Refusal, Table, Write
+from ddbreplica.model import Pending, Refusal, Table, Write
 from ddbreplica.plan import plan
 from ddbreplica.send import REQUEST_SECONDS
 from ddbreplica.write import Outcome, write
 from tests.support.clock import Clock
 from tests.support.fake_replica import DENIED, THROTTLED, TIMED_OUT, FakeReplica, in_turn
-from tests.support.function import POOL
 from tests.support.records import batch, delete, put
 
 BAD = {"N": "5"}
@@ -25,7 +24,7 @@ def writes(*records: object) -> tuple[Write, ...]:
 
 
 def written(replica: FakeReplica, *records: object, clock: Clock | None = None) -> Outcome:
-    return write(writes(*records), replica=replica, deadline=(clock or Clock()).deadline(), pool=POOL)
+    return write(writes(*records), replica=replica, deadline=(clock or Clock()).deadline())
 
 
 def positions(outcome: Outcome) -> list[int]:
@@ -164,9 +163,9 @@ def test_poison_is_not_judged_when_no_time_is_left_to_look_at_the_table() -> Non
     clock = Clock(REQUEST_SECONDS)
 
     class Slow(FakeReplica):
-        def write_one(self, write: Write) -> Refusal | None:
+        def start_one(self, write: Write) -> Pending:
             clock.pass_by(1)
-            return super().write_one(write)
+            return super().start_one(write)
 
     outcome = written(Slow(poison=is_bad), put(1, "a", v=BAD), clock=clock)
 
