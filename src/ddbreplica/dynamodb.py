@@ -84,12 +84,14 @@ class DynamoDBReplica:
         """What the table looks like; unless `afresh`, as it looked when last asked."""
         if self._described is None or afresh:
             try:
-                answer = self._client.describe_table(TableName=self._table)
+                self._described = _table(self._client.describe_table(TableName=self._table)["Table"])
             except (BotoCoreError, ClientError) as error:
                 refusal = refusal_of(error)
                 # DescribeTable has no item to reject: a ValidationException means an illegal table name.
                 return replace(refusal, kind=Kind.FAULT) if refusal.kind is Kind.REJECTED else refusal
-            self._described = _table(answer["Table"])
+            except (AttributeError, KeyError, TypeError):
+                # botocore passes on whatever it could not read of an answer.
+                return _UNREADABLE
         return self._described
 
     def start_batch(self, writes: Sequence[Write]) -> Pending:
@@ -165,7 +167,7 @@ def _result(operation: str, wait: Wait) -> _Result:
         result: Mapping[str, Any] = json.loads(answer.body)
     except ValueError:
         return _UNREADABLE
-    return result
+    return result if isinstance(result, dict) else _UNREADABLE
 
 
 def _table(description: "TableDescriptionTypeDef") -> Table:
@@ -179,7 +181,7 @@ def _table(description: "TableDescriptionTypeDef") -> Table:
 
 
 def _unprocessed(answer: Mapping[str, Any], writes: Sequence[Write]) -> Sequence[Write] | Refusal:
-    if "UnprocessedItems" not in answer:
+    if not isinstance(answer.get("UnprocessedItems"), dict):
         return _UNSAID
     if not answer["UnprocessedItems"]:
         return ()

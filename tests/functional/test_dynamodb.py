@@ -151,6 +151,9 @@ def test_a_delete_left_unprocessed_is_matched_by_key(client: "DynamoDBClient") -
         ({"UnprocessedItems": {"copy": [{"PutRequest": {"Item": {"part": KEYS["part"]}}}]}}, "Unmatched"),
         ({"UnprocessedItems": {"copy": [{}]}}, "Unmatched"),
         ({}, "MissingUnprocessedItems"),
+        ({"UnprocessedItems": None}, "MissingUnprocessedItems"),
+        (b"null", "UnreadableAnswer"),
+        (b"", "UnreadableAnswer"),
         (b"<html>a proxy's page</html>", "UnreadableAnswer"),
     ],
 )
@@ -234,6 +237,31 @@ def test_a_description_that_is_refused_is_asked_for_again(
     assert isinstance(replica.describe(), Table)
 
 
+@pytest.mark.parametrize("answer", [b"null", b"", b"{}", b'{"Table": {}}', b"<html>a proxy's page</html>"])
+def test_a_description_that_cannot_be_read_is_a_passing_refusal(
+    client: "DynamoDBClient", answer: bytes
+) -> None:
+    Wire(client, answers=[(200, answer), description()])
+    replica = DynamoDBReplica(client, "copy")
+
+    refusal = replica.describe()
+
+    assert isinstance(refusal, Refusal)
+    assert (refusal.kind, refusal.code) == (Kind.TRANSIENT, "UnreadableAnswer")
+    assert isinstance(replica.describe(), Table)
+
+
+@pytest.mark.parametrize("answer", [b"null", b"", b"[]"])
+def test_a_single_write_is_not_done_unless_an_object_says_so(client: "DynamoDBClient", answer: bytes) -> None:
+    replica, _ = ready(client, always=(200, answer))
+
+    refusals = [replica.start_one(put())(), replica.start_one(delete())()]
+
+    assert [refusal.code for refusal in refusals if isinstance(refusal, Refusal)] == ["UnreadableAnswer"] * 2
+
+
+@pytest.mark.hazard(number=8)
+@pytest.mark.hazard(number=8)
 def test_a_request_is_bounded_in_time_and_tried_once() -> None:
     config: Any = dynamodb.connect("copy", region="us-east-1")._client.meta.config
 

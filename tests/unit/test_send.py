@@ -57,6 +57,12 @@ def test_a_request_never_exceeds_a_megabyte() -> None:
     assert [len(chunk) for chunk in chunks([write_of(half - 2000)] * 3)] == [2, 1]
 
 
+def test_a_megabyte_is_counted_to_the_byte_with_what_stands_around_the_items() -> None:
+    # Two items that fill it: 1,048,576 bytes less 2,048 for the table's name and 64 around each item.
+    assert [len(chunk) for chunk in chunks([write_of(523_200), write_of(523_200)])] == [2]
+    assert [len(chunk) for chunk in chunks([write_of(523_200), write_of(523_201)])] == [1, 1]
+
+
 def test_writes_keep_their_order_over_requests() -> None:
     assert numbers([write for chunk in chunks(puts(60)) for write in chunk]) == [str(n) for n in range(60)]
 
@@ -102,6 +108,39 @@ def test_throttling_that_outlasts_the_invocation_fails_in_time() -> None:
 
     assert tally.failed == [(write, THROTTLED) for write in puts(2)]
     assert REQUEST_SECONDS <= clock.left < REQUEST_SECONDS + LONGEST_DELAY
+
+
+def test_what_is_left_of_every_request_is_sent_again() -> None:
+    replica = FakeReplica(script=in_turn(THROTTLED, THROTTLED))
+
+    tally = sent(puts(200), replica)
+
+    assert [len(request) for request in replica.requests] == [25] * 10
+    assert (len(tally.applied), len(replica.items), tally.retried) == (200, 200, 50)
+
+
+def test_every_request_that_was_never_tried_is_a_failure() -> None:
+    clock = Clock(REQUEST_SECONDS + 3.5)
+
+    def slow(_: Request) -> Sequence[Write]:
+        clock.pass_by(1)
+        return ()
+
+    tally = sent(puts(150), FakeReplica(script=slow), clock)
+
+    assert numbers(tally.applied) == [str(n) for n in range(100)]
+    assert numbers(tally.failed) == [str(n) for n in range(100, 150)]
+
+
+def test_each_failure_tells_of_its_own_request() -> None:
+    all_writes = puts(100)
+    script = in_turn(all_writes[:25], THROTTLED, all_writes[50:75], TIMED_OUT)
+
+    # Time for one attempt, and none for another.
+    tally = sent(all_writes, FakeReplica(script=script), Clock(REQUEST_SECONDS))
+
+    codes = ["UnprocessedItems", "ThrottlingException", "UnprocessedItems", "ReadTimeoutError"]
+    assert [refusal.code for _, refusal in tally.failed] == [code for code in codes for _ in range(25)]
 
 
 def test_what_was_never_tried_says_so() -> None:
@@ -170,6 +209,12 @@ def test_a_request_that_timed_out_is_sent_again_and_its_writes_are_suspect() -> 
     assert tally.suspects == {"0": (all_writes[0].change, TIMED_OUT), "1": (all_writes[1].change, TIMED_OUT)}
 
 
+def test_the_writes_of_every_request_that_timed_out_are_suspect() -> None:
+    tally = sent(puts(50), FakeReplica(script=in_turn(TIMED_OUT, TIMED_OUT)))
+
+    assert sorted(tally.suspects, key=int) == [str(n) for n in range(50)]
+
+
 def test_a_fault_ends_everything() -> None:
     replica = FakeReplica(script=in_turn((), DENIED))
 
@@ -227,6 +272,37 @@ def test_an_answer_that_is_a_bug_leaves_no_request_under_way() -> None:
         send(puts(1000), replica=Broken(), deadline=Clock().deadline())
 
     assert (replica.most_in_flight, replica.in_flight) == (4, 0)
+
+
+def test_a_tally_takes_over_everything_that_another_holds() -> None:
+    one, two = puts(2)
+    total = Tally(
+        applied=[one],
+        failed=[(one, THROTTLED)],
+        rejected=[(one, INVALID)],
+        suspects={"0": (one.change, TIMED_OUT)},
+        retried=1,
+    )
+
+    total.add(
+        Tally(
+            applied=[two],
+            failed=[(two, THROTTLED)],
+            rejected=[(two, INVALID)],
+            suspects={"1": (two.change, TIMED_OUT)},
+            fault=DENIED,
+            retried=2,
+        )
+    )
+
+    assert total == Tally(
+        applied=[one, two],
+        failed=[(one, THROTTLED), (two, THROTTLED)],
+        rejected=[(one, INVALID), (two, INVALID)],
+        suspects={"0": (one.change, TIMED_OUT), "1": (two.change, TIMED_OUT)},
+        fault=DENIED,
+        retried=3,
+    )
 
 
 def test_unknown_kinds_of_refusal_are_not_possible() -> None:

@@ -46,6 +46,7 @@ def test_everything_is_applied() -> None:
     assert [(w.change.sequence_number, w.is_delete) for w in outcome.applied] == [("1", False), ("3", True)]
     assert list(replica.items.values()) == [{"PK": {"S": "a"}}]
     assert (outcome.failures, outcome.poison, outcome.suspects) == ((), (), ())
+    assert replica.descriptions == 1
 
 
 def test_a_refused_item_is_poison_and_its_neighbours_are_applied() -> None:
@@ -56,6 +57,7 @@ def test_a_refused_item_is_poison_and_its_neighbours_are_applied() -> None:
     assert sorted(w.change.sequence_number for w in outcome.applied) == ["1", "3"]
     (poison,) = outcome.poison
     assert (poison.position, poison.sequence_number, poison.error_code) == (1, "2", "ValidationException")
+    assert poison.key == (("PK", "S", "b"),)
     assert poison.reason == "refused by the replica: type mismatch for an index key"
     assert poison.record == put(2, "b", v=BAD)
 
@@ -92,6 +94,23 @@ def test_a_refused_item_is_no_poison_while_the_table_is_changing() -> None:
     assert outcome.poison == ()
     assert [(failure.position, failure.refusal.code) for failure in outcome.failures] == [
         (0, "TableNotActive")
+    ]
+
+
+def test_a_refused_item_fails_beside_what_had_failed_before() -> None:
+    replica = FakeReplica(
+        poison=is_bad,
+        is_active=False,
+        script=lambda request: THROTTLED if request[0].change.sequence_number == "25" else (),
+    )
+    good = [put(number, f"key-{number}") for number in range(1, 26)]
+
+    # Time for one attempt, and none for another.
+    outcome = written(replica, put(0, "key-0", v=BAD), *good, clock=Clock(REQUEST_SECONDS))
+
+    assert sorted((failure.position, failure.refusal.code) for failure in outcome.failures) == [
+        (0, "TableNotActive"),
+        (25, "ThrottlingException"),
     ]
 
 
@@ -141,13 +160,23 @@ def test_a_table_that_cannot_be_described_for_now_fails_every_write() -> None:
 
 @pytest.mark.parametrize("replica", [FakeReplica(table=DENIED), FakeReplica(script=lambda _: DENIED)])
 def test_a_fault_is_raised_and_says_what_to_look_at(replica: FakeReplica) -> None:
-    with pytest.raises(ReplicaError, match=r"AccessDeniedException: not authorised.*role"):
+    with pytest.raises(ReplicaError) as caught:
         written(replica, put(1, "a"))
+
+    assert str(caught.value) == (
+        "The replica table refuses every request: AccessDeniedException: not authorised."
+        " Look at the table, at the function's role and at REPLICA_TABLE_NAME; nothing was acknowledged."
+    )
 
 
 def test_a_timeout_too_short_for_any_request_is_a_fault() -> None:
-    with pytest.raises(SettingsError, match=r"needs 20 seconds.*Timeout"):
+    with pytest.raises(SettingsError) as caught:
         written(FakeReplica(), put(1, "a"), clock=Clock(3))
+
+    assert str(caught.value) == (
+        "The function's timeout leaves no room for a request, which needs 20 seconds."
+        " Raise the function's Timeout (the template's default is 60 seconds)."
+    )
 
 
 def test_a_description_that_is_throttled_is_asked_for_again() -> None:
