@@ -54,6 +54,8 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (2 if arguments.quick else 7)
     arguments.output = arguments.output or (None if arguments.quick else _HERE)
+    if arguments.output is not None:
+        arguments.output.mkdir(parents=True, exist_ok=True)  # before a run of minutes, not after it
     return arguments
 
 

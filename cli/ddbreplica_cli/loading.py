@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ddbreplica.decode import key_of
-from ddbreplica.model import Change, Kind, Refusal, Replica, Table, Write
+from ddbreplica.model import Change, Kind, Pending, Refusal, Replica, Table, Write
 from ddbreplica.plan import fall_back, plan
-from ddbreplica.send import Tally, send, workers
+from ddbreplica.send import Tally, send
 from ddbreplica_cli.errors import CommandError, InterruptedByUserError, explain, hint_for
 from ddbreplica_cli.logfile import KEY, BadRow, Row, Rows
 from ddbreplica_cli.patience import Patience
@@ -71,7 +71,6 @@ class Loader:
         self._loaded = loaded
         self._replica = _Watched(replica, patience, advance)
         self._patience = patience
-        self._pool = workers()
 
     def load(self, rows: Rows, *, skip_bad_rows: bool) -> None:
         """Write all rows, or those before the first bad one.
@@ -103,7 +102,7 @@ class Loader:
     def _write(self, piece: Sequence[Row]) -> None:
         pending = plan(_change(position, row) for position, row in enumerate(piece))
         while pending:
-            tally = send(pending, replica=self._replica, deadline=self._patience.deadline(), pool=self._pool)
+            tally = send(pending, replica=self._replica, deadline=self._patience.deadline())
             self._count(tally)
             self._refuse_end(tally)
             pending = tuple(earlier for write, _ in tally.rejected if (earlier := fall_back(write)))
@@ -139,19 +138,25 @@ class _Watched:
     def describe(self, *, afresh: bool = False) -> Table | Refusal:
         return self._replica.describe(afresh=afresh)
 
-    def write_batch(self, writes: Sequence[Write]) -> Sequence[Write] | Refusal:
-        answer = self._replica.write_batch(writes)
-        if not isinstance(answer, Refusal) and len(answer) < len(writes):
-            self._note(len(writes) - len(answer))
-        return answer
+    def start_batch(self, writes: Sequence[Write]) -> Pending:
+        pending = self._replica.start_batch(writes)
+        return lambda: self._noted(pending(), sent=len(writes))
 
-    def write_one(self, write: Write) -> Refusal | None:
-        refusal = self._replica.write_one(write)
-        if refusal is None:
-            self._note(1)
-        elif refusal.kind is Kind.REJECTED:
-            self._patience.progressed()  # an answer too: the table is not what holds things up
-        return refusal
+    def start_one(self, write: Write) -> Pending:
+        pending = self._replica.start_one(write)
+
+        def answered() -> Sequence[Write] | Refusal:
+            answer = self._noted(pending(), sent=1)
+            if isinstance(answer, Refusal) and answer.kind is Kind.REJECTED:
+                self._patience.progressed()  # an answer too: the table is not what holds things up
+            return answer
+
+        return answered
+
+    def _noted(self, answer: Sequence[Write] | Refusal, *, sent: int) -> Sequence[Write] | Refusal:
+        if not isinstance(answer, Refusal) and len(answer) < sent:
+            self._note(sent - len(answer))
+        return answer
 
     def _note(self, written: int) -> None:
         self._patience.progressed()

@@ -170,7 +170,8 @@ def _image(event_name: Any, data: Mapping[str, Any], key: Key) -> Image | None:
         raise MalformedError("NewImage is missing")
     for name, value in image.items():
         # Most attributes are text or a number's text; to see that here costs a tenth of the full check.
-        if not (type(value) is dict and len(value) == 1 and type(value.get("S", value.get("N"))) is str):
+        is_text = type(value) is dict and len(value) == 1 and type(value.get("S") or value.get("N")) is str
+        if not is_text:
             _check_attribute(name, value)
     if not _holds(image, data["Keys"], key):
         raise MalformedError("NewImage does not hold the key that Keys names")
@@ -178,7 +179,7 @@ def _image(event_name: Any, data: Mapping[str, Any], key: Key) -> Image | None:
 
 
 def _holds(image: Image, key_attributes: Image, key: Key) -> bool:
-    if all(image.get(name) == value for name, value in key_attributes.items()):
+    if key_attributes.items() <= image.items():
         return True
     return all(name in image for name, _, _ in key) and key == key_of({n: image[n] for n, _, _ in key})
 

@@ -2,26 +2,27 @@
 
 The stream's images are the wire JSON that DynamoDB takes, so a write's body is put together from their text as
 it is, and goes out by the client's own signer and connections to where the client's own endpoint rules sent
-DescribeTable. What they pass by, the serialiser, the endpoint rules and most hooks, is a third of a request's CPU.
+DescribeTable. What they pass by, the serialiser, the endpoint rules and most hooks, is most of a request's CPU.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 from zlib import crc32
 
 import boto3
 import botocore
-from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import create_parser
 
 from ddbreplica.decode import MalformedError, attributes_of, key_of
-from ddbreplica.model import Key, Kind, Refusal, State, Table, Write
+from ddbreplica.model import Key, Kind, Pending, Refusal, State, Table, Write
 from ddbreplica.refusal import refusal_of
-from ddbreplica.send import WORKERS
+from ddbreplica.send import IN_FLIGHT
+from ddbreplica.transport import Answer, Transport, Wait
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -35,6 +36,8 @@ _UNSAID = Refusal(
     Kind.TRANSIENT, "MissingUnprocessedItems", "the answer does not say what was left unprocessed"
 )
 
+_Result: TypeAlias = Mapping[str, Any] | Refusal
+
 _PARSER = create_parser("json")
 _NO_SHAPE: Any = None  # an error's code and message need none
 _USER_AGENT = f"ddbreplica Botocore/{botocore.__version__}"
@@ -45,7 +48,7 @@ CLIENT_CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 1},
     connect_timeout=1,
     read_timeout=5,
-    max_pool_connections=WORKERS,
+    max_pool_connections=IN_FLIGHT,
     tcp_keepalive=True,
     parameter_validation=False,
     user_agent=_USER_AGENT,
@@ -67,27 +70,29 @@ class DynamoDBReplica:
         internals: Any = client
         self._client = client
         self._signer = internals._request_signer  # noqa: SLF001
-        self._connections = internals._endpoint.http_session  # noqa: SLF001
+        self._session = internals._endpoint.http_session  # noqa: SLF001
         self._events: Any = client.meta.events
         self._table = table
         self._json_table = json.dumps(table)
         self._described: Table | None = None
-        self._route: AWSRequest | None = None
+        self._route: _Route | None = None
         self._events.register("request-created.dynamodb.DescribeTable", self._keep_route)
 
     def describe(self, *, afresh: bool = False) -> Table | Refusal:
         """What the table looks like; unless `afresh`, as it looked when last asked."""
         if self._described is None or afresh:
             try:
-                answer = self._client.describe_table(TableName=self._table)
+                self._described = _table(self._client.describe_table(TableName=self._table)["Table"])
             except (BotoCoreError, ClientError) as error:
                 refusal = refusal_of(error)
                 # DescribeTable has no item to reject: a ValidationException means an illegal table name.
                 return replace(refusal, kind=Kind.FAULT) if refusal.kind is Kind.REJECTED else refusal
-            self._described = _table(answer["Table"])
+            except (AttributeError, KeyError, TypeError):
+                # botocore passes on whatever it could not read of an answer.
+                return _UNREADABLE
         return self._described
 
-    def write_batch(self, writes: Sequence[Write]) -> Sequence[Write] | Refusal:
+    def start_batch(self, writes: Sequence[Write]) -> Pending:
         """One BatchWriteItem; an answer that cannot be matched to the request counts as nothing applied."""
         requests = ",".join(
             f'{{"DeleteRequest":{{"Key":{write.text}}}}}'
@@ -95,45 +100,56 @@ class DynamoDBReplica:
             else f'{{"PutRequest":{{"Item":{write.text}}}}}'
             for write in writes
         )
-        answer = self._call("BatchWriteItem", f'{{"RequestItems":{{{self._json_table}:[{requests}]}}}}')
-        return answer if isinstance(answer, Refusal) else _unprocessed(answer, writes)
+        wait = self._start("BatchWriteItem", f'{{"RequestItems":{{{self._json_table}:[{requests}]}}}}')
+        return lambda: answer if isinstance(answer := wait(), Refusal) else _unprocessed(answer, writes)
 
-    def write_one(self, write: Write) -> Refusal | None:
+    def start_one(self, write: Write) -> Pending:
         """One PutItem or DeleteItem."""
         operation, member = ("DeleteItem", "Key") if write.is_delete else ("PutItem", "Item")
-        answer = self._call(operation, f'{{"TableName":{self._json_table},"{member}":{write.text}}}')
-        return answer if isinstance(answer, Refusal) else None
+        wait = self._start(operation, f'{{"TableName":{self._json_table},"{member}":{write.text}}}')
+        return lambda: answer if isinstance(answer := wait(), Refusal) else ()
 
     def read_batch(self, keys: Sequence[Key]) -> Mapping[Key, State] | Refusal:
         """One BatchGetItem; an answer that cannot be matched to the request counts as nothing read."""
         asked = json.dumps([attributes_of(key) for key in keys])
         body = f'{{"RequestItems":{{{self._json_table}:{{"ConsistentRead":true,"Keys":{asked}}}}}}}'
-        answer = self._call("BatchGetItem", body)
+        answer = self._start("BatchGetItem", body)()
         return answer if isinstance(answer, Refusal) else _states(answer, keys)
 
-    def _keep_route(self, request: AWSRequest, **_: Any) -> None:
-        self._route = request
+    def _keep_route(self, request: Any, **_: Any) -> None:
+        self._route = _Route(request.url, request.context, Transport(self._session, request.url))
 
-    def _call(self, operation: str, body: str) -> Mapping[str, Any] | Refusal:
-        """Make one attempt; return the answer's wire JSON, or why there is none."""
-        if self._route is None and isinstance(refusal := self.describe(afresh=True), Refusal):
-            return refusal
+    def _start(self, operation: str, body: str) -> Callable[[], _Result]:
+        """Make one attempt; what is returned waits for the answer's wire JSON, or says why there is none."""
+        if self._route is None and isinstance(undescribed := self.describe(afresh=True), Refusal):
+            return lambda: undescribed
         try:
-            response = self._send(operation, body.encode("ascii"))
+            wait = self._send(operation, body.encode("ascii"))
         except BotoCoreError as error:
-            return refusal_of(error)
-        return _answer(operation, response)
+            unsent = refusal_of(error)
+            return lambda: unsent
+        return lambda: _result(operation, wait)
 
-    def _send(self, operation: str, body: bytes) -> AWSResponse:
+    def _send(self, operation: str, body: bytes) -> Wait:
         assert self._route is not None  # noqa: S101  told to the type checker: describe has set it
         request = AWSRequest("POST", self._route.url, headers=_headers(operation), data=body)
         request.context = {**self._route.context}  # its own: the signer keeps its timestamp there
         self._signer.sign(operation, request)
         prepared = request.prepare()
         # The hook that tools answer by in the place of AWS.
-        _, answer = self._events.emit_until_response(f"before-send.dynamodb.{operation}", request=prepared)
-        response: AWSResponse = answer or self._connections.send(prepared)
-        return response
+        _, response = self._events.emit_until_response(f"before-send.dynamodb.{operation}", request=prepared)
+        if response is None:
+            return self._route.transport.start(prepared)
+        return lambda: Answer.of(response)
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """Where the client's endpoint rules sent DescribeTable, and how it was signed."""
+
+    url: str
+    context: Mapping[str, Any]
+    transport: Transport
 
 
 def _headers(operation: str) -> Mapping[str, str]:
@@ -144,23 +160,27 @@ def _headers(operation: str) -> Mapping[str, str]:
     }
 
 
-def _answer(operation: str, response: AWSResponse) -> Mapping[str, Any] | Refusal:
-    if response.status_code != _OK:
-        raw = {"status_code": response.status_code, "headers": response.headers, "body": response.content}
+def _result(operation: str, wait: Wait) -> _Result:
+    try:
+        answer = wait()
+    except BotoCoreError as error:
+        return refusal_of(error)
+    if answer.status != _OK:
+        raw = {"status_code": answer.status, "headers": answer.headers, "body": answer.body}
         return refusal_of(ClientError(_PARSER.parse(raw, _NO_SHAPE), operation))
-    if _is_garbled(response):
+    if _is_garbled(answer):
         return _GARBLED
     try:
-        answer: Mapping[str, Any] = json.loads(response.content)
+        result: Mapping[str, Any] = json.loads(answer.body)
     except ValueError:
         return _UNREADABLE
-    return answer
+    return result if isinstance(result, dict) else _UNREADABLE
 
 
-def _is_garbled(response: AWSResponse) -> bool:
+def _is_garbled(answer: Answer) -> bool:
     """Whether an answer is other than it was sent. botocore looks where it repeats a request, which we do ourselves."""
-    checksum = response.headers.get("x-amz-crc32")
-    return checksum is not None and checksum != str(crc32(response.content))
+    checksum = answer.headers.get("x-amz-crc32")
+    return checksum is not None and checksum != str(crc32(answer.body))
 
 
 def _table(description: "TableDescriptionTypeDef") -> Table:
@@ -174,8 +194,10 @@ def _table(description: "TableDescriptionTypeDef") -> Table:
 
 
 def _unprocessed(answer: Mapping[str, Any], writes: Sequence[Write]) -> Sequence[Write] | Refusal:
-    if "UnprocessedItems" not in answer:
+    if not isinstance(answer.get("UnprocessedItems"), dict):
         return _UNSAID
+    if not answer["UnprocessedItems"]:
+        return ()
     key_names = [name for name, _, _ in writes[0].change.key]
     try:
         left = {

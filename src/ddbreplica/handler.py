@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from ddbreplica.model import Replica
 from ddbreplica.plan import plan
 from ddbreplica.quarantine import Quarantine
 from ddbreplica.report import checkpoint, report
-from ddbreplica.send import workers
 from ddbreplica.settings import Settings
 from ddbreplica.telemetry import Telemetry, summarise
 from ddbreplica.write import write
@@ -32,7 +30,6 @@ class Replicator:
     replica: Replica
     quarantine: Quarantine
     telemetry: Telemetry
-    pool: Executor
     deadline: Callable[["LambdaContext"], Deadline]
 
 
@@ -54,7 +51,6 @@ def replicator() -> Replicator:
             namespace=settings.powertools_metrics_namespace,
             table=settings.table,
         ),
-        pool=workers(),
         deadline=deadline_of,
     )
 
@@ -72,7 +68,7 @@ def replicate(event: Any, context: "LambdaContext", to: Replicator) -> dict[str,
     deadline = to.deadline(context)
     decoded = decode(event, replicate_ttl_deletes=to.settings.replicate_ttl_deletes)
     writes = plan(decoded.changes)
-    outcome = write(writes, replica=to.replica, deadline=deadline, pool=to.pool)
+    outcome = write(writes, replica=to.replica, deadline=deadline)
     ended_at = time.time()
     kept = to.quarantine.keep(
         (*decoded.malformed, *outcome.poison),

@@ -1,6 +1,6 @@
 """The vocabulary: what the steps from a stream's batch to the replica hand to each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol, TypeAlias
@@ -113,23 +113,26 @@ class Table:
     key_schema: frozenset[tuple[str, str]]
 
 
-class Replica(Protocol):
-    """The table that writes go to. Every method may be called from several threads at once.
+Pending: TypeAlias = Callable[[], Sequence[Write] | Refusal]
+"""A request under way: call it once, to wait for the writes that were not applied, or why none was."""
 
-    A refusal is returned, never raised. Each method makes one attempt; repeating a write is always safe, and the
-    caller never has two writes of one key under way.
+
+class Replica(Protocol):
+    """The table that writes go to. Its caller uses one thread, and never has two writes of one key under way.
+
+    A refusal is returned, never raised. Each method makes one attempt; repeating a write is always safe.
     """
 
     def describe(self, *, afresh: bool = False) -> Table | Refusal:
         """What the table looks like; unless `afresh`, possibly as it looked earlier."""
         ...
 
-    def write_batch(self, writes: Sequence[Write]) -> Sequence[Write] | Refusal:
-        """Apply up to 25 writes of different keys; return those that were not applied, or why none was."""
+    def start_batch(self, writes: Sequence[Write]) -> Pending:
+        """Send up to 25 writes of different keys in one request."""
         ...
 
-    def write_one(self, write: Write) -> Refusal | None:
-        """Apply one write by itself, so that a refusal is about this write alone."""
+    def start_one(self, write: Write) -> Pending:
+        """Send one write by itself, so that a refusal is about this write alone."""
         ...
 
 

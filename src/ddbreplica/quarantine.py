@@ -45,6 +45,9 @@ CLIENT_CONFIG = Config(
 _OUT_OF_TIME = Refusal(
     Kind.TRANSIENT, "OutOfTime", "the invocation's time was used up before the record was kept"
 )
+_UNSAID = Refusal(
+    Kind.TRANSIENT, "MissingETag", "the answer does not say that the object was stored: not S3's own"
+)
 
 
 def connect() -> "S3Client":
@@ -132,7 +135,7 @@ class Quarantine:
 
     def _put_once(self, client: "S3Client", record: Quarantined, request_id: str) -> Refusal | None:
         try:
-            client.put_object(
+            answer = client.put_object(
                 Bucket=self._bucket,
                 Key=self._name(record, request_id),
                 Body=_body(record),
@@ -146,7 +149,7 @@ class Quarantine:
                     hint="Look at QUARANTINE_BUCKET and at the role's s3:PutObject; nothing was acknowledged.",
                 ) from error
             return refusal
-        return None
+        return None if "ETag" in answer else _UNSAID
 
     @cached_property
     def _client(self) -> "S3Client":

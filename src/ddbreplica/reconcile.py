@@ -7,7 +7,6 @@ image left over a newer one, or a deleted item brought back.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -39,7 +38,6 @@ class Pair:
     source: Source
     replica: Replica
     journal: Journal
-    pool: Executor
 
 
 @dataclass(slots=True)
@@ -120,7 +118,7 @@ class _Healing:
     def _write(self, states: Mapping[Key, State]) -> Sequence[Key]:
         """The keys that were written, by requests that were all answered."""
         writes = plan(_change(number, key, state) for number, (key, state) in enumerate(states.items()))
-        tally = send(writes, replica=self._pair.replica, deadline=self._deadline, pool=self._pair.pool)
+        tally = send(writes, replica=self._pair.replica, deadline=self._deadline)
         suspects = {change.key for change, _ in tally.suspects.values()}
         if suspects:
             self._pair.journal.suspect(tuple(suspects))

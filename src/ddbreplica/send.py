@@ -1,22 +1,22 @@
-"""Writes → requests to the replica, in parallel, each repeated until it is settled or time is out.
+"""Writes → requests to the replica, four under way at a time, repeated until all is settled or time is out.
 
 BatchWriteItem takes 25 writes a request, refuses all of them for one bad item, and leaves some
 unprocessed at will:
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from threading import Event
 from typing import TypeAlias, assert_never
 
 from ddbreplica.deadline import Deadline
-from ddbreplica.model import Change, Kind, Refusal, Replica, Write
+from ddbreplica.model import Change, Key, Kind, Pending, Refusal, Replica, Write
 
-# A shard delivers at most 1,000 changes a second, which is 40 full requests; at some 10 ms each one worker could
+# A shard delivers at most 1,000 changes a second, which is 40 full requests; at some 10 ms each one at a time could
 # follow. Four leave room for slow requests, and more would only wait for the same fraction of a processor.
-WORKERS = 4
+IN_FLIGHT = 4
 MAX_WRITES = 25
 # DynamoDB takes 16 MB, but a new connection has the connect timeout to send the body in: a slow link takes 1 MB.
 MAX_BYTES = 1024 * 1024
@@ -32,7 +32,7 @@ OUT_OF_TIME = Refusal(
 )
 _UNPROCESSED = Refusal(Kind.TRANSIENT, "UnprocessedItems", "the replica left the write unprocessed")
 
-_Send: TypeAlias = Callable[[Sequence[Write]], Sequence[Write] | Refusal]
+_Start: TypeAlias = Callable[[Sequence[Write]], Pending]
 
 
 @dataclass(slots=True)
@@ -60,28 +60,14 @@ class Tally:
         self.retried += other.retried
 
 
-def workers() -> Executor:
-    """The threads that requests are sent by. They cost more to start than a request, so that a container keeps them."""
-    return ThreadPoolExecutor(WORKERS, thread_name_prefix="send")
-
-
-def send(writes: Sequence[Write], *, replica: Replica, deadline: Deadline, pool: Executor) -> Tally:
-    """Apply writes of different keys. When it returns or raises, no request is under way or queued."""
-    sender = _Sender(replica, deadline)
-    requests = tuple(chunks(writes))
-    if len(requests) == 1:
-        return sender.send_together(requests[0])
-    total = Tally()
-    futures = [pool.submit(sender.send_together, request) for request in requests]
-    try:
-        for future in futures:
-            total.add(future.result())
-    finally:
-        # However this ends: a request still under way would be frozen with the sandbox, and write its old image
-        # when that thaws.
-        sender.stop()
-        wait(futures)
-    return total
+def send(writes: Sequence[Write], *, replica: Replica, deadline: Deadline) -> Tally:
+    """Apply writes of different keys. When it returns or raises, no request is under way."""
+    sender = _Sender(deadline)
+    sender.settle(writes, cut=chunks, start=replica.start_batch)
+    # DynamoDB refuses a request as a whole for one bad item: each is asked about by itself.
+    rejected, sender.tally.rejected = sender.tally.rejected, []
+    sender.settle([write for write, _ in rejected], cut=_singly, start=lambda one: replica.start_one(one[0]))
+    return sender.tally
 
 
 def chunks(writes: Iterable[Write]) -> Iterator[tuple[Write, ...]]:
@@ -99,74 +85,86 @@ def chunks(writes: Iterable[Write]) -> Iterator[tuple[Write, ...]]:
         yield tuple(chunk)
 
 
+def _singly(writes: Iterable[Write]) -> Iterator[tuple[Write, ...]]:
+    return ((write,) for write in writes)
+
+
 class _Sender:
-    """Sends requests until they are settled, time is out, or another worker has met a fault."""
+    """Sends writes round by round, what is left of one in the next, until a fault or the deadline ends it."""
 
-    def __init__(self, replica: Replica, deadline: Deadline) -> None:
-        self._replica = replica
+    def __init__(self, deadline: Deadline) -> None:
+        self.tally = Tally()
         self._deadline = deadline
-        self._stopped = Event()
+        self._reasons: dict[Key, Refusal] = {}
 
-    def stop(self) -> None:
-        """Start no request any more."""
-        self._stopped.set()
-
-    def send_together(self, writes: Sequence[Write]) -> Tally:
-        """Settle one request's writes; if the request is rejected, each of them by itself."""
-        try:
-            tally = self._settle(writes, self._replica.write_batch)
-            rejected, tally.rejected = tally.rejected, []
-            for write, _ in rejected:
-                tally.add(self._settle([write], self._send_alone))
-        except BaseException:
-            self._stopped.set()
-            raise
-        return tally
-
-    def _send_alone(self, writes: Sequence[Write]) -> Sequence[Write] | Refusal:
-        return self._replica.write_one(writes[0]) or ()
-
-    def _settle(self, pending: Sequence[Write], attempt_once: _Send) -> Tally:
-        tally = Tally()
-        refusal = OUT_OF_TIME
+    def settle(
+        self,
+        writes: Sequence[Write],
+        *,
+        cut: Callable[[Sequence[Write]], Iterable[Sequence[Write]]],
+        start: _Start,
+    ) -> None:
+        """Send writes until each is applied, rejected or, as time or a fault ends it, failed."""
+        left = writes
         attempt = 0
-        while pending and self._may_send(attempt):
-            tally.retried += len(pending) if attempt else 0
+        while left and self._may_go_on(attempt):
+            left = self._round(cut(left), start, again=attempt > 0)
             attempt += 1
-            answer = attempt_once(pending)
-            if isinstance(answer, Refusal):
-                refusal = answer
-                pending = self._refused(pending, answer, tally)
-            else:
-                refusal = _UNPROCESSED
-                left = {write.change.key for write in answer}
-                tally.applied += [write for write in pending if write.change.key not in left]
-                pending = answer
-        tally.failed += [(write, refusal) for write in pending]
-        return tally
+        self.tally.failed += [(write, self._reasons.get(write.change.key, OUT_OF_TIME)) for write in left]
 
-    def _may_send(self, attempt: int) -> bool:
-        if self._stopped.is_set():
-            return False
+    def _may_go_on(self, attempt: int) -> bool:
         if attempt == 0:
-            return self._deadline.allows(REQUEST_SECONDS)
-        return self._deadline.back_off(attempt, then=REQUEST_SECONDS) and not self._stopped.is_set()
+            return True
+        return self.tally.fault is None and self._deadline.back_off(attempt, then=REQUEST_SECONDS)
 
-    def _refused(self, pending: Sequence[Write], refusal: Refusal, tally: Tally) -> Sequence[Write]:
-        """Note a refusal; return what is worth sending again."""
+    def _round(self, requests: Iterable[Sequence[Write]], start: _Start, *, again: bool) -> list[Write]:
+        """Send each request once; return the writes that are worth sending again."""
+        left: list[Write] = []
+        under_way: deque[tuple[Sequence[Write], Pending]] = deque()
+        try:
+            for request in requests:
+                if len(under_way) == IN_FLIGHT:
+                    left += self._take(*under_way.popleft())
+                if self.tally.fault is None and self._deadline.allows(REQUEST_SECONDS):
+                    self.tally.retried += len(request) if again else 0
+                    under_way.append((request, start(request)))
+                else:
+                    left += request
+            while under_way:
+                left += self._take(*under_way.popleft())
+        finally:
+            # However this ends: a request still under way would be frozen with the sandbox, and write its old
+            # image when that thaws.
+            with ExitStack() as stack:
+                for _, pending in under_way:
+                    stack.callback(pending)
+        return left
+
+    def _take(self, request: Sequence[Write], pending: Pending) -> Sequence[Write]:
+        """Wait for an answer, and note it; return what is worth sending again."""
+        answer = pending()
+        if isinstance(answer, Refusal):
+            return self._refused(request, answer)
+        if not answer:
+            self.tally.applied += request
+            return ()
+        left = {write.change.key for write in answer}
+        self._reasons |= dict.fromkeys(left, _UNPROCESSED)
+        self.tally.applied += [write for write in request if write.change.key not in left]
+        return answer
+
+    def _refused(self, request: Sequence[Write], refusal: Refusal) -> Sequence[Write]:
         match refusal.kind:
             case Kind.TRANSIENT:
                 if refusal.timed_out:
-                    tally.suspects |= {
-                        write.change.sequence_number: (write.change, refusal) for write in pending
-                    }
-                return pending
+                    self.tally.suspects |= {w.change.sequence_number: (w.change, refusal) for w in request}
+                self._reasons |= dict.fromkeys((write.change.key for write in request), refusal)
+                return request
             case Kind.REJECTED:
-                tally.rejected += [(write, refusal) for write in pending]
+                self.tally.rejected += [(write, refusal) for write in request]
                 return ()
             case Kind.FAULT:
-                self._stopped.set()
-                tally.fault = refusal
+                self.tally.fault = self.tally.fault or refusal
                 return ()
             case _:
                 assert_never(refusal.kind)

@@ -5,7 +5,6 @@ service a wrong table name, a wrong key type and an oversized item are all the s
 """
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from ddbreplica import schema
@@ -40,10 +39,10 @@ class Outcome:
     retried: int = 0
 
 
-def write(writes: Sequence[Write], *, replica: Replica, deadline: Deadline, pool: Executor) -> Outcome:
+def write(writes: Sequence[Write], *, replica: Replica, deadline: Deadline) -> Outcome:
     """Apply writes of different keys, each as often as time allows, and say what became of each.
 
-    When it returns or raises, no request is under way or queued. An item that is refused by itself, by a table
+    When it returns or raises, no request is under way. An item that is refused by itself, by a table
     that is active and has the records' key, is poison: its key falls back to its previous image in the batch.
     Raises ReplicaError for a fault of the deployment, SettingsError for a timeout too short for any request.
     """
@@ -58,7 +57,7 @@ def write(writes: Sequence[Write], *, replica: Replica, deadline: Deadline, pool
         return _outcome(total, poison)
     pending = writes
     while pending:
-        sent = send(pending, replica=replica, deadline=deadline, pool=pool)
+        sent = send(pending, replica=replica, deadline=deadline)
         rejected, sent.rejected = sent.rejected, []
         total.add(sent)
         if total.fault is not None:

@@ -1,5 +1,6 @@
 """dynamodb: the Replica protocol on boto3, against moto, and against answers that moto never gives."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,9 @@ from moto import mock_aws
 
 from ddbreplica import dynamodb, send
 from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
-from ddbreplica.model import Image, Kind, Refusal, Replica, Table
+from ddbreplica.model import Image, Kind, Pending, Refusal, Replica, Table, Write
 from tests.support.contract import KEYS, SCHEMA, ReplicaContract, delete, put
+from tests.support.server import hang_up, http, say, serving
 from tests.support.wire import Wire, error, wire_json
 
 if TYPE_CHECKING:
@@ -78,15 +80,21 @@ def ready(
 
 
 def refused(replica: DynamoDBReplica) -> list[Refusal]:
-    answers = [replica.write_batch([put()]), replica.write_one(put()), replica.write_one(delete())]
+    answers = [replica.start_batch([put()])(), replica.start_one(put())(), replica.start_one(delete())()]
     assert all(isinstance(answer, Refusal) for answer in answers)
     return [answer for answer in answers if isinstance(answer, Refusal)]
+
+
+def undone(pending: Pending) -> Sequence[Write]:
+    answer = pending()
+    assert not isinstance(answer, Refusal)
+    return answer
 
 
 def test_a_batch_goes_out_as_the_stream_had_it(client: "DynamoDBClient") -> None:
     replica, wire = ready(client, always=NOTHING_LEFT)
 
-    assert replica.write_batch([put(b={"B": "AP8="}), delete("8")]) == []
+    assert list(undone(replica.start_batch([put(b={"B": "AP8="}), delete("8")]))) == []
 
     assert wire.requests == [
         (
@@ -106,7 +114,7 @@ def test_a_batch_goes_out_as_the_stream_had_it(client: "DynamoDBClient") -> None
 def test_single_writes_go_out_as_the_stream_had_them(client: "DynamoDBClient") -> None:
     replica, wire = ready(client, always=(200, {}))
 
-    assert [replica.write_one(put(b={"B": "AP8="})), replica.write_one(delete())] == [None, None]
+    assert [replica.start_one(put(b={"B": "AP8="}))(), replica.start_one(delete())()] == [(), ()]
 
     assert wire.requests == [
         ("PutItem", {"TableName": "copy", "Item": {**KEYS, "b": {"B": "AP8="}}}),
@@ -121,7 +129,7 @@ def test_what_is_left_unprocessed_is_matched_by_key(client: "DynamoDBClient") ->
     replica, _ = ready(client, always=(200, {"UnprocessedItems": left}))
     one, other = put("1"), put("2")
 
-    assert replica.write_batch([one, other]) == [other]
+    assert replica.start_batch([one, other])() == [other]
 
 
 def test_a_delete_left_unprocessed_is_matched_by_key(client: "DynamoDBClient") -> None:
@@ -129,7 +137,7 @@ def test_a_delete_left_unprocessed_is_matched_by_key(client: "DynamoDBClient") -
     replica, _ = ready(client, always=(200, {"UnprocessedItems": left}))
     one, other = put("1"), delete("2")
 
-    assert replica.write_batch([one, other]) == [other]
+    assert replica.start_batch([one, other])() == [other]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +151,9 @@ def test_a_delete_left_unprocessed_is_matched_by_key(client: "DynamoDBClient") -
         ({"UnprocessedItems": {"copy": [{"PutRequest": {"Item": {"part": KEYS["part"]}}}]}}, "Unmatched"),
         ({"UnprocessedItems": {"copy": [{}]}}, "Unmatched"),
         ({}, "MissingUnprocessedItems"),
+        ({"UnprocessedItems": None}, "MissingUnprocessedItems"),
+        (b"null", "UnreadableAnswer"),
+        (b"", "UnreadableAnswer"),
         (b"<html>a proxy's page</html>", "UnreadableAnswer"),
     ],
 )
@@ -151,7 +162,7 @@ def test_an_answer_that_matches_no_request_is_no_success(
 ) -> None:
     replica, _ = ready(client, always=(200, answer))
 
-    refusal = replica.write_batch([put("7")])
+    refusal = replica.start_batch([put("7")])()
 
     assert isinstance(refusal, Refusal)
     assert (refusal.kind, refusal.code.startswith(code)) == (Kind.TRANSIENT, True)
@@ -226,13 +237,38 @@ def test_a_description_that_is_refused_is_asked_for_again(
     assert isinstance(replica.describe(), Table)
 
 
+@pytest.mark.parametrize("answer", [b"null", b"", b"{}", b'{"Table": {}}', b"<html>a proxy's page</html>"])
+def test_a_description_that_cannot_be_read_is_a_passing_refusal(
+    client: "DynamoDBClient", answer: bytes
+) -> None:
+    Wire(client, answers=[(200, answer), description()])
+    replica = DynamoDBReplica(client, "copy")
+
+    refusal = replica.describe()
+
+    assert isinstance(refusal, Refusal)
+    assert (refusal.kind, refusal.code) == (Kind.TRANSIENT, "UnreadableAnswer")
+    assert isinstance(replica.describe(), Table)
+
+
+@pytest.mark.parametrize("answer", [b"null", b"", b"[]"])
+def test_a_single_write_is_not_done_unless_an_object_says_so(client: "DynamoDBClient", answer: bytes) -> None:
+    replica, _ = ready(client, always=(200, answer))
+
+    refusals = [replica.start_one(put())(), replica.start_one(delete())()]
+
+    assert [refusal.code for refusal in refusals if isinstance(refusal, Refusal)] == ["UnreadableAnswer"] * 2
+
+
+@pytest.mark.hazard(number=8)
+@pytest.mark.hazard(number=8)
 def test_a_request_is_bounded_in_time_and_tried_once() -> None:
     config: Any = dynamodb.connect("copy", region="us-east-1")._client.meta.config
 
     assert (config.connect_timeout, config.read_timeout) == (1, 5)
     assert config.connect_timeout + config.read_timeout < send.REQUEST_SECONDS
     assert config.retries == {"mode": "standard", "total_max_attempts": 1}
-    assert config.max_pool_connections == send.WORKERS
+    assert config.max_pool_connections == send.IN_FLIGHT
 
 
 @pytest.mark.parametrize(
@@ -258,7 +294,7 @@ def test_a_write_goes_where_the_description_went_and_is_signed(client: "DynamoDB
         )
     replica, _ = ready(client, always=NOTHING_LEFT)
 
-    replica.write_batch([put()])
+    replica.start_batch([put()])()
 
     described, written = seen
     assert written.url == described.url
@@ -272,8 +308,8 @@ def test_requests_share_nothing_that_the_signer_writes_to(client: "DynamoDBClien
     client.meta.events.register("before-sign.dynamodb", lambda request, **_: contexts.append(request.context))
     replica, _ = ready(client, always=NOTHING_LEFT)
 
-    replica.write_batch([put("1")])
-    replica.write_batch([put("2")])
+    replica.start_batch([put("1")])()
+    replica.start_batch([put("2")])()
 
     assert len({id(context) for context in contexts}) == 3
     assert all(context["timestamp"] for context in contexts)
@@ -289,7 +325,7 @@ def test_a_table_by_arn_is_written_where_botocore_routes_its_account() -> None:
         )
     wire = Wire(client, answers=[description()], always=NOTHING_LEFT)
 
-    DynamoDBReplica(client, arn).write_batch([put()])
+    DynamoDBReplica(client, arn).start_batch([put()])()
 
     assert len(urls) == 2
     assert len(set(urls)) == 1
@@ -301,9 +337,35 @@ def test_a_write_before_any_description_asks_for_one(client: "DynamoDBClient") -
     wire = Wire(client, answers=[error("AccessDeniedException")], always=NOTHING_LEFT)
     replica = DynamoDBReplica(client, "copy")
 
-    refusal = replica.write_batch([put()])
+    refusal = replica.start_batch([put()])()
 
     assert isinstance(refusal, Refusal)
     assert refusal.kind is Kind.FAULT
-    assert replica.write_batch([put()]) == []
+    assert list(undone(replica.start_batch([put()]))) == []
     assert [name for name, _ in wire.requests] == ["DescribeTable", "BatchWriteItem"]
+
+
+@pytest.mark.loopback
+def test_writes_go_over_real_connections_and_lost_answers_are_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, described = description()
+    with serving(
+        say(http(json.dumps(described).encode())),
+        say(http(b'{"UnprocessedItems": {}}')),
+        hang_up,
+        say(http(b'{"__type": "x#ThrottlingException"}', status="400 Bad Request")),
+    ) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
+        replica = dynamodb.connect("copy", region="us-east-1")
+        answers = [replica.start_batch([put()])(), replica.start_one(put())(), replica.start_one(delete())()]
+
+    assert [answer.code for answer in answers if isinstance(answer, Refusal)] == [
+        "ConnectionClosedError",
+        "ThrottlingException",
+    ]
+    assert list(answers[0]) == []  # type: ignore[arg-type]
+    assert [json.loads(body).keys() for _, body in server.requests] == [
+        {"TableName"},
+        {"RequestItems"},
+        {"TableName", "Item"},
+        {"TableName", "Key"},
+    ]

@@ -64,54 +64,54 @@ class ReplicaContract(ABC):
         """A replica with an empty table."""
 
     def test_an_item_of_every_type_arrives(self, replica: Replica) -> None:
-        assert replica.write_batch([put(**EVERY_TYPE)]) in ((), [])
+        assert replica.start_batch([put(**EVERY_TYPE)])() in ((), [])
         (item,) = self.items()
         assert same(as_read(item), as_read({**KEYS, **EVERY_TYPE}))
 
     def test_an_item_of_every_type_sent_alone_arrives(self, replica: Replica) -> None:
-        assert replica.write_one(put(**EVERY_TYPE)) is None
+        assert replica.start_one(put(**EVERY_TYPE))() == ()
         (item,) = self.items()
         assert same(as_read(item), as_read({**KEYS, **EVERY_TYPE}))
 
     def test_a_put_replaces_the_whole_item(self, replica: Replica) -> None:
-        replica.write_batch([put(old={"S": "1"})])
-        replica.write_batch([put(new={"S": "2"})])
+        replica.start_batch([put(old={"S": "1"})])()
+        replica.start_batch([put(new={"S": "2"})])()
 
         assert self.items() == [{**KEYS, "new": {"S": "2"}}]
 
     def test_repeating_a_write_changes_nothing(self, replica: Replica) -> None:
         for _ in range(2):
-            assert replica.write_batch([put(n={"N": "1"})]) in ((), [])
-            assert replica.write_one(put(n={"N": "1"})) is None
+            assert replica.start_batch([put(n={"N": "1"})])() in ((), [])
+            assert replica.start_one(put(n={"N": "1"}))() == ()
 
         assert self.items() == [{**KEYS, "n": {"N": "1"}}]
 
     def test_deletes_find_binary_and_number_keys(self, replica: Replica) -> None:
-        replica.write_batch([put("7"), put("8")])
+        replica.start_batch([put("7"), put("8")])()
 
-        assert replica.write_batch([delete("7.0")]) in ((), [])
-        assert replica.write_one(delete("8E0")) is None
+        assert replica.start_batch([delete("7.0")])() in ((), [])
+        assert replica.start_one(delete("8E0"))() == ()
         assert self.items() == []
 
     def test_deleting_what_is_not_there_is_done(self, replica: Replica) -> None:
-        assert replica.write_batch([delete()]) in ((), [])
-        assert replica.write_one(delete()) is None
+        assert replica.start_batch([delete()])() in ((), [])
+        assert replica.start_one(delete())() == ()
 
     def test_puts_and_deletes_go_in_one_request(self, replica: Replica) -> None:
-        replica.write_batch([put("1"), put("2")])
+        replica.start_batch([put("1"), put("2")])()
 
-        assert replica.write_batch([delete("1"), put("3")]) in ((), [])
+        assert replica.start_batch([delete("1"), put("3")])() in ((), [])
         assert {key_of({"sort": item["sort"]}) for item in self.items()} == {
             (("sort", "N", "2"),),
             (("sort", "N", "3"),),
         }
 
     def test_twenty_five_writes_go_in_one_request(self, replica: Replica) -> None:
-        assert replica.write_batch([put(str(n)) for n in range(25)]) in ((), [])
+        assert replica.start_batch([put(str(n)) for n in range(25)])() in ((), [])
         assert len(self.items()) == 25
 
     def test_an_item_too_large_is_rejected_and_nothing_is_written(self, replica: Replica) -> None:
-        refusal = replica.write_one(put(big={"S": "x" * 410_000}))
+        refusal = replica.start_one(put(big={"S": "x" * 410_000}))()
 
         assert isinstance(refusal, Refusal)
         assert (refusal.kind, refusal.code) == (Kind.REJECTED, "ValidationException")
@@ -127,7 +127,7 @@ class ReplicaContract(ABC):
 
     def test_a_missing_table_is_a_fault_however_it_is_asked(self, replica: Replica) -> None:
         missing = self.missing()
-        answers = [missing.describe(), missing.write_batch([put()]), missing.write_one(put())]
+        answers = [missing.describe(), missing.start_batch([put()])(), missing.start_one(put())()]
 
         for answer in answers:
             assert isinstance(answer, Refusal)

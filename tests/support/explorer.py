@@ -8,7 +8,6 @@ it ends with the last. So what holds here holds for every cut, crash and redeliv
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from ddbreplica.deadline import Deadline
 from ddbreplica.decode import key_of
-from ddbreplica.model import Key, Kind, Refusal, State, Table, Write
+from ddbreplica.model import Key, Kind, Pending, Refusal, State, Table, Write
 from ddbreplica.reconcile import Pair, reconcile
 
 Value: TypeAlias = int | None
@@ -28,7 +27,6 @@ _ANSWERS: Mapping[str, Sequence[Write] | Refusal] = {
     "timed out": Refusal(Kind.TRANSIENT, "ReadTimeoutError", "no answer in time", timed_out=True),
 }
 _FOR_EVER = Deadline(lambda: 1e9, sleep=lambda _: None, jitter=lambda low, _: low)
-_POOL = ThreadPoolExecutor(1)
 
 
 class Flaw(Enum):
@@ -362,7 +360,7 @@ def next_request(call: _Call, answers: tuple[Any, ...]) -> _Request:
     try:
         result = reconcile(
             [_KEYS[key] for key in call.keys],
-            Pair(script, script, script, _POOL),
+            Pair(script, script, script),
             deadline=_FOR_EVER,
             seen=seen,
         )
@@ -386,14 +384,14 @@ class _Script:
         values = self._ask("read", keys, written)
         return {_KEYS[key]: _state(key, value) for key, value in zip(numbers, values, strict=True)}
 
-    def write_batch(self, writes: Sequence[Write]) -> Sequence[Write] | Refusal:
+    def start_batch(self, writes: Sequence[Write]) -> Pending:
         values = tuple(_value(write.change.image) for write in writes)
         keys = [write.change.key for write in writes]
         answer = self._ask("write", keys, values)
         self._written |= zip(_numbers(keys), values, strict=True)
-        return _ANSWERS[answer]
+        return lambda: _ANSWERS[answer]
 
-    def write_one(self, write: Write) -> Refusal | None:
+    def start_one(self, write: Write) -> Pending:
         raise AssertionError("nothing is rejected here")
 
     def describe(self, *, afresh: bool = False) -> Table | Refusal:

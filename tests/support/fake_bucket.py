@@ -26,13 +26,14 @@ class FakeBucket:
     def connect(self) -> "S3Client":
         return cast("S3Client", self)
 
-    def put_object(self, *, Key: str, Body: bytes, **_: Any) -> None:  # noqa: N803  boto3's spelling
+    def put_object(self, *, Key: str, Body: bytes, **_: Any) -> dict[str, Any]:  # noqa: N803  boto3's spelling
         self.calls += 1
         self.before_put()
         if self._faults and (fault := self._faults.pop(0)):
             raise fault
         assert Key not in self.objects, "an object was overwritten"
         self.objects[Key] = Body
+        return {"ETag": '"1"'}
 
     @property
     def kept(self) -> list[dict[str, Any]]:

@@ -1,12 +1,11 @@
 """A replica in memory that refuses by script; the contract suite holds it to what the real ones do."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ddbreplica.decode import key_of
-from ddbreplica.model import Key, Kind, Refusal, Table, Write
+from ddbreplica.model import Key, Kind, Pending, Refusal, Table, Write
 
 TABLE_ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile_replica"
 THROTTLED = Refusal(Kind.TRANSIENT, "ThrottlingException", "slow down")
@@ -40,41 +39,44 @@ class FakeReplica:
         self.most_in_flight = 0
         self._script = script
         self._poison = poison
-        self._lock = threading.Lock()
 
     def describe(self, *, afresh: bool = False) -> Table | Refusal:
         self.descriptions += 1
         return self.table
 
-    def write_batch(self, writes: Sequence[Write]) -> Sequence[Write] | Refusal:
+    def start_batch(self, writes: Sequence[Write]) -> Pending:
         assert 1 <= len(writes) <= 25
         assert len({write.change.key for write in writes}) == len(writes), "one key twice in a request"
-        return self._request(tuple(writes))
+        return self._start(tuple(writes))
 
-    def write_one(self, write: Write) -> Refusal | None:
-        answer = self._request((write,))
+    def start_one(self, write: Write) -> Pending:
+        pending = self._start((write,))
+        # A single write is done or refused: what a script leaves unprocessed is throttled.
+        return lambda: answer if isinstance(answer := pending(), Refusal) or not answer else THROTTLED
+
+    def _start(self, request: Request) -> Pending:
+        """Do it at once; it is under way until the caller has waited for the answer."""
+        self.requests.append(request)
+        answer = self._answer(request)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+
+        def pending() -> Sequence[Write] | Refusal:
+            self.in_flight -= 1
+            return answer
+
+        return pending
+
+    def _answer(self, request: Request) -> Sequence[Write] | Refusal:
+        answer = self._script(request)
         if isinstance(answer, Refusal):
             return answer
-        # A single write is done or refused: what a script leaves unprocessed is throttled.
-        return THROTTLED if answer else None
-
-    def _request(self, request: Request) -> Sequence[Write] | Refusal:
-        with self._lock:
-            self.in_flight += 1
-            self.most_in_flight = max(self.most_in_flight, self.in_flight)
-            self.requests.append(request)
-        try:
-            answer = self._script(request)
-            if not isinstance(answer, Refusal) and any(self._refuses(write) for write in request):
-                answer = INVALID
-            if not isinstance(answer, Refusal):
-                left = {write.change.key for write in answer}
-                for write in request:
-                    if write.change.key not in left:
-                        self.apply(write)
-        finally:
-            with self._lock:
-                self.in_flight -= 1
+        if any(self._refuses(write) for write in request):
+            return INVALID
+        left = {write.change.key for write in answer}
+        for write in request:
+            if write.change.key not in left:
+                self.apply(write)
         return answer
 
     def _refuses(self, write: Write) -> bool:
@@ -97,10 +99,4 @@ class FakeReplica:
 def in_turn(*answers: Sequence[Write] | Refusal) -> Script:
     """Give these answers one after the other, and take everything from then on."""
     left: Iterator[Sequence[Write] | Refusal] = iter(answers)
-    lock = threading.Lock()
-
-    def script(_request: Request) -> Sequence[Write] | Refusal:
-        with lock:
-            return next(left, ())
-
-    return script
+    return lambda _request: next(left, ())

@@ -8,7 +8,6 @@ from ddbreplica.deadline import Deadline
 from ddbreplica.handler import Replicator, deadline_of, replicate
 from ddbreplica.model import Replica
 from ddbreplica.quarantine import Quarantine
-from ddbreplica.send import workers
 from ddbreplica.settings import Settings
 from ddbreplica.telemetry import Telemetry
 from tests.support.fake_bucket import FakeBucket
@@ -16,8 +15,6 @@ from tests.support.fake_bucket import FakeBucket
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-
-POOL = workers()
 
 R = TypeVar("R", bound=Replica)
 
@@ -53,7 +50,6 @@ class Function(Generic[R]):
             replica=self.replica,
             quarantine=Quarantine("bucket", table=settings.table, connect=self.bucket.connect),
             telemetry=Telemetry(service="ddbreplica", namespace="ddbreplica", table=settings.table),
-            pool=POOL,
             deadline=lambda context: Deadline(
                 deadline_of(context).remaining, sleep=cast("Context", context).sleep
             ),

@@ -2,8 +2,7 @@
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ddbreplica.model import Key, Refusal, State, Write
@@ -28,18 +27,6 @@ class Killed(Exception):  # noqa: N818  what happens to a process is no error of
     """The healer was ended between two requests, or within one."""
 
 
-class Inline(Executor):
-    """Runs what is submitted at once, so that a law's examples can be repeated."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001  it is raised where the result is asked for
-            future.set_exception(error)
-        return future
-
-
 class Weather:
     """The tables' owner: `troubles` come one a request, `changes` is how often the source is written to."""
 
@@ -61,7 +48,7 @@ class Weather:
 
     def heal(self, keys: Iterable[Key]) -> bool:
         """Give whether it came to its end; if it did not, the next one finds the journal."""
-        pair = Pair(self.source, self.replica, self.journal, Inline())
+        pair = Pair(self.source, self.replica, self.journal)
         try:
             reconcile(keys, pair, deadline=Clock(1e6).deadline())
         except Killed:

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,17 @@ class Wire:
 def error(code: str, status: int = 400, message: str = "why") -> tuple[int, Any]:
     """DynamoDB's way of refusing."""
     return status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}
+
+
+def described(key: Mapping[str, str]) -> tuple[int, Any]:
+    """DynamoDB's answer to DescribeTable; `key` holds the type of each key attribute."""
+    table = {
+        "TableArn": "arn:copy",
+        "TableStatus": "ACTIVE",
+        "KeySchema": [{"AttributeName": name, "KeyType": "HASH"} for name in key],
+        "AttributeDefinitions": [{"AttributeName": name, "AttributeType": tag} for name, tag in key.items()],
+    }
+    return 200, {"Table": table}
 
 
 def _text(header: Any) -> str:

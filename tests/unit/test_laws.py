@@ -2,22 +2,30 @@
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from itertools import accumulate, chain
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ddbreplica.deadline import MOST_ATTEMPTS
 from ddbreplica.decode import MalformedError, key_of
 from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
-from ddbreplica.model import Key, Kind, Refusal, Write
+from ddbreplica.handler import replicate
+from ddbreplica.model import Kind, Refusal, Write
+from ddbreplica.send import REQUEST_SECONDS
 from tests.support.fake_bucket import FakeBucket, s3_error
 from tests.support.fake_replica import THROTTLED, TIMED_OUT, FakeReplica, Request
 from tests.support.function import Context, Function
-from tests.support.mapping import deliver
+from tests.support.mapping import Mapping, MappingSettings, NotInvokedError, Shard
 from tests.support.records import batch, record
 from tests.support.strategies import POISON, attribute_value, histories, key_value
+from tests.support.stream import state_after
 from tests.support.wire import Wire
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 FAILED_AFTER = Refusal(Kind.TRANSIENT, "InternalServerError", "applied nevertheless")
 
@@ -92,49 +100,92 @@ class Trouble:
 
 
 TROUBLES = ("none", "throttled", "unprocessed", "lost", "applied and lost", "applied and failed", "killed")
-BUCKET_TROUBLES = st.lists(st.sampled_from([None, "SlowDown", "NoSuchBucket"]), max_size=6)
+# A passing error of the bucket shows only when it outlasts all attempts of an invocation.
+BUCKET_TROUBLES = st.lists(
+    st.sampled_from([(None,), ("SlowDown",) * MOST_ATTEMPTS, ("NoSuchBucket",)]), max_size=6
+)
+# Time for one attempt, for a few, for all.
+SECONDS = st.lists(st.sampled_from([REQUEST_SECONDS, REQUEST_SECONDS + 1, 60.0]), max_size=20)
 
 
-def state_after(history: Sequence[Any], without: set[str]) -> dict[Key, Any]:
-    """The table that the history leaves, had the quarantined records never been."""
-    state: dict[Key, Any] = {}
-    for one in history:
-        data = one["dynamodb"]
-        if data["SequenceNumber"] not in without:
-            state[key_of(data["Keys"])] = data.get("NewImage")
-    return {key: image for key, image in state.items() if image is not None}
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[list[Any], list[Shard]]:
+    """A history of a few keys, and its shards: each key has a home, which may split in two."""
+    history = draw(histories())
+    gaps = draw(st.lists(st.sampled_from((0, 0, 0, 0, 0, 3)), min_size=len(history), max_size=len(history)))
+    homes = draw(st.fixed_dictionaries({key: st.sampled_from("12") for key in "abcd"}))
+    split = draw(st.integers(0, 2 * len(history)))
+    shards: dict[str, Shard] = {}
+    for place, (one, later) in enumerate(zip(history, accumulate(gaps), strict=True)):
+        one["dynamodb"]["ApproximateCreationDateTime"] += later
+        key = one["dynamodb"]["Keys"]["PK"]["S"]
+        home = homes[key]
+        child = Shard(f"{home}-{'left' if key in 'ac' else 'right'}", [], parent=home)
+        shard = Shard(home, []) if place < split else child
+        shards.setdefault(shard.id, shard).records.append(one)
+    return history, [*shards.values()]
+
+
+mapping_settings = st.builds(
+    MappingSettings,
+    batch_size=st.integers(1, 30),
+    maximum_batching_window_in_seconds=st.sampled_from([0, 2]),
+    parallelization_factor=st.integers(1, 3),
+    bisect_batch_on_function_error=st.booleans(),
+)
 
 
 @settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    history=histories(),
+    stream=streams(),
+    mapping_settings=mapping_settings,
+    not_invoked=st.lists(st.booleans(), max_size=6),
+    crashes=st.lists(st.booleans(), max_size=12),
     troubles=st.lists(st.sampled_from(TROUBLES), max_size=25),
     bucket_troubles=BUCKET_TROUBLES,
-    cuts=st.lists(st.integers(1, 30), max_size=20),
-    seconds=st.lists(st.floats(20.0, 60.0), max_size=20),
+    seconds=SECONDS,
     seed=st.integers(0, 1000),
 )
 def test_any_history_converges_under_any_trouble(
-    history: Any, troubles: Any, bucket_troubles: Any, cuts: Any, seconds: Any, seed: int
+    stream: tuple[list[Any], list[Shard]],
+    mapping_settings: MappingSettings,
+    not_invoked: list[bool],
+    crashes: list[bool],
+    troubles: Any,
+    bucket_troubles: Any,
+    seconds: Any,
+    seed: int,
 ) -> None:
+    history, shards = stream
     trouble = Trouble(troubles, seed)
-    bucket = FakeBucket(*(s3_error(code) if code else None for code in bucket_troubles))
-    function = Function(trouble.replica, bucket)
+    bucket = FakeBucket(*(s3_error(code) if code else None for code in chain(*bucket_troubles)))
+    container = Function(trouble.replica, bucket)
+    given_up: dict[str, str] = {}
 
-    def invoke(event: Any) -> list[str]:
-        return function.invoke(event, Context(seconds_left=seconds.pop() if seconds else 60.0))
+    def invoke(event: Any, request_id: str) -> Any:
+        if not_invoked and not_invoked.pop():
+            raise NotInvokedError
+        context = Context(request_id, seconds_left=seconds.pop() if seconds else 60.0)
+        return replicate(event, cast("LambdaContext", context), container.replicator)
 
-    deliver(history, invoke, cuts=lambda left: cuts.pop() if cuts else left)
+    mapping = Mapping(
+        shards, invoke, mapping_settings, destination=given_up.__setitem__, chance=trouble.random
+    )
+    while mapping.step():
+        if crashes and crashes.pop():
+            mapping.crash(lambda done: trouble.random.randint(0, done))
+            container = Function(trouble.replica, bucket)
 
     quarantined = {
         kept["record"]["dynamodb"]["SequenceNumber"]
         for kept in bucket.kept
         if kept["error_code"] != "SuspectWrite"
     }
-    assert function.replica.items == state_after(history, without=quarantined)
+    assert container.replica.items == state_after(history, without=quarantined)
     assert malformed_in(history) <= quarantined
-    # Nothing is quarantined that could have been written.
+    # Nothing is quarantined that could have been written, and nothing given up while retries are without end.
     assert quarantined <= malformed_in(history) | poison_in(history)
+    assert (given_up, mapping.expired) == ({}, 0)
 
 
 def malformed_in(history: Sequence[Any]) -> set[str]:

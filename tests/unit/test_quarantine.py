@@ -75,6 +75,7 @@ def test_an_object_holds_the_whole_record_and_why() -> None:
     [
         ({"eventID": "e/1"}, "none/e_1-none-"),
         ({}, "none/none-none-"),
+        ({"eventSourceARN": "arn:table/logfile"}, "none/none-none-"),
         (42, "none/none-none-"),
         ({"eventID": "x" * 500}, f"none/{'x' * 128}-none-"),
     ],
@@ -94,6 +95,27 @@ def test_equal_keys_have_one_hash_in_the_name() -> None:
     keep(bucket, poison(1, key=key_of({"k": {"N": "1"}})), poison(2, key=key_of({"k": {"N": "1.0"}})))
 
     assert len({name.split("-")[-4] for name in bucket.objects}) == 1
+
+
+def test_keys_that_differ_have_different_hashes_in_the_name() -> None:
+    bucket = FakeBucket()
+
+    keep(bucket, poison(1, key=key_of({"k": {"N": "1"}})), poison(2, key=key_of({"k": {"N": "2"}})))
+
+    assert len({name.split("-")[-4] for name in bucket.objects}) == 2
+
+
+def test_an_object_is_json_in_the_bucket_that_was_named() -> None:
+    calls: list[dict[str, Any]] = []
+
+    class Recorder(FakeBucket):
+        def put_object(self, *, Key: str, Body: bytes, **other: Any) -> dict[str, Any]:  # noqa: N803
+            calls.append(other)
+            return super().put_object(Key=Key, Body=Body, **other)
+
+    keep(Recorder(), poison(1))
+
+    assert calls == [{"Bucket": "bucket", "ContentType": "application/json"}]
 
 
 def test_objects_are_written_in_the_order_of_the_batch() -> None:
@@ -135,6 +157,17 @@ def test_a_put_without_an_answer_is_a_failure() -> None:
     assert [failure.sequence_number for failure in kept.failures] == ["1"]
 
 
+def test_an_answer_that_is_not_s3s_own_is_no_success() -> None:
+    class Stranger(FakeBucket):
+        def put_object(self, **_: Any) -> dict[str, Any]:
+            return {}  # what boto3 makes of a proxy's page
+
+    kept = keep(Stranger(), poison(1))
+
+    assert [failure.refusal.code for failure in kept.failures] == ["MissingETag"]
+    assert kept.poison == 0
+
+
 def test_a_record_is_not_kept_when_time_is_out() -> None:
     bucket = FakeBucket()
 
@@ -145,8 +178,13 @@ def test_a_record_is_not_kept_when_time_is_out() -> None:
 
 @pytest.mark.parametrize("code", ["NoSuchBucket", "AccessDenied", "KMS.DisabledException"])
 def test_a_missing_or_denied_bucket_is_a_fault(code: str) -> None:
-    with pytest.raises(QuarantineError, match=f"bucket bucket refuses: {code}.*QUARANTINE_BUCKET"):
+    with pytest.raises(QuarantineError) as caught:
         keep(FakeBucket(s3_error(code)), poison(1))
+
+    assert str(caught.value) == (
+        f"The quarantine bucket bucket refuses: {code}: no."
+        " Look at QUARANTINE_BUCKET and at the role's s3:PutObject; nothing was acknowledged."
+    )
 
 
 def test_suspects_are_kept_even_behind_a_failure() -> None:
@@ -155,6 +193,7 @@ def test_suspects_are_kept_even_behind_a_failure() -> None:
     kept = keep(bucket, suspects=(poison(8),), below=Failure(2, "2", SLOW))
 
     assert (bucket.sequence_numbers, kept) == (["8"], Kept(poison=0, suspects=1, failures=()))
+    assert "-req-1-" in next(iter(bucket.objects))
 
 
 def test_poison_behind_a_suspect_that_could_not_be_kept_is_not_kept() -> None:
@@ -173,9 +212,14 @@ def test_a_whole_stream_is_never_quarantined(monkeypatch: pytest.MonkeyPatch) ->
 
     for position in range(3):
         keep(bucket, poison(position), into=one, puts_applied=0)
-    with pytest.raises(QuarantineError, match="4 records in a row could not be applied"):
+    with pytest.raises(QuarantineError) as caught:
         keep(bucket, poison(4), into=one, puts_applied=0)
 
+    assert str(caught.value) == (
+        "4 records in a row could not be applied, and no item between them was put."
+        " Compare the replica's key and index types with the source's items; nothing was acknowledged."
+        " If the records are wrong indeed, any change of the function's configuration counts anew."
+    )
     assert len(bucket.objects) == 3
 
 
@@ -184,10 +228,12 @@ def test_a_write_in_between_starts_the_count_anew(monkeypatch: pytest.MonkeyPatc
     bucket = FakeBucket()
     one = Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
 
-    for position in range(9):
-        keep(bucket, poison(position), into=one, puts_applied=position % 3)
+    for position, puts_applied in enumerate((0, 0, 1, 0, 0)):
+        keep(bucket, poison(position), into=one, puts_applied=puts_applied)
+    with pytest.raises(QuarantineError):
+        keep(bucket, poison(5), into=one, puts_applied=0)
 
-    assert len(bucket.objects) == 9
+    assert bucket.sequence_numbers == ["0", "1", "2", "3", "4"]
 
 
 def test_nothing_is_connected_before_the_first_record() -> None:

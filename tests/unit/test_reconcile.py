@@ -9,13 +9,12 @@ from ddbreplica.decode import key_of
 from ddbreplica.errors import ReplicaError, SourceError
 from ddbreplica.model import Key, State
 from ddbreplica.reconcile import LATE_SECONDS, ROUNDS, Pair, Reconciled, reconcile
-from ddbreplica.send import REQUEST_SECONDS, workers
+from ddbreplica.send import REQUEST_SECONDS
 from tests.support.clock import Clock
 from tests.support.fake_journal import FakeJournal
 from tests.support.fake_replica import DENIED, INVALID, THROTTLED, TIMED_OUT, FakeReplica, Request, in_turn
 from tests.support.fake_source import INVALID_KEY, FakeSource
 
-POOL = workers()
 LONG = 1e6
 
 
@@ -58,7 +57,7 @@ class World:
         return logged
 
     def heal(self, *keys: Key, seen: dict[Key, State] | None = None, seconds: float = LONG) -> Reconciled:
-        pair = Pair(self.source, self.replica, self.journal, POOL)
+        pair = Pair(self.source, self.replica, self.journal)
         self.clock.left = seconds
         return reconcile(keys, pair, deadline=self.clock.deadline(), seen=seen or {})
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from ddbreplica.model import Key, State
 from ddbreplica.reconcile import Pair, Reconciled, reconcile
-from ddbreplica.send import workers
 from tests.support.clock import Clock
 from tests.support.fake_journal import FakeJournal
 from tests.support.fake_replica import FakeReplica
@@ -20,7 +19,6 @@ from tests.support.fake_source import FakeSource
 from tests.support.weather import KEYS, Weather, item, key
 
 TROUBLES = ("none", "throttled", "unprocessed", "lost", "killed")
-POOL = workers()
 
 
 @settings(max_examples=150, deadline=None)
@@ -76,7 +74,7 @@ class Traffic:
         """Heal again and again, once more when all is over, and always with what was there at first."""
         replica = FakeReplica()
         replica.items = self.items
-        pair = Pair(self.source, replica, FakeJournal(lambda: 0), POOL)
+        pair = Pair(self.source, replica, FakeJournal(lambda: 0))
         while not self.is_over.is_set():
             reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen)
         return reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen)

@@ -6,11 +6,14 @@ from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
     ConnectTimeoutError,
+    CredentialRetrievalError,
     EndpointConnectionError,
     NoCredentialsError,
     NoRegionError,
     ParamValidationError,
+    PartialCredentialsError,
     ReadTimeoutError,
+    TokenRetrievalError,
 )
 
 from ddbreplica.model import Kind
@@ -53,7 +56,13 @@ def test_what_may_pass_and_what_is_unknown_is_transient(code: str) -> None:
 
 @pytest.mark.parametrize(
     "code",
-    ["ValidationException", "SerializationException", "ItemCollectionSizeLimitExceededException", "413"],
+    [
+        "ValidationException",
+        "SerializationException",
+        "ItemCollectionSizeLimitExceededException",
+        "413",
+        "RequestEntityTooLarge",
+    ],
 )
 def test_what_is_wrong_with_an_item_is_rejected(code: str) -> None:
     assert refusal_of(answered(code)).kind is Kind.REJECTED
@@ -62,22 +71,40 @@ def test_what_is_wrong_with_an_item_is_rejected(code: str) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "ResourceNotFoundException",
-        "AccessDeniedException",
+        "403",
         "AccessDenied",
-        "UnrecognizedClientException",
-        "ExpiredTokenException",
+        "AccessDeniedException",
+        "AccountProblem",
+        "AllAccessDisabled",
+        "AuthorizationHeaderMalformed",
         "ExpiredToken",
+        "ExpiredTokenException",
+        "IllegalLocationConstraintException",
+        "InaccessibleEncryptionKeyException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidAccessKeyId",
+        "InvalidBucketName",
+        "InvalidClientTokenId",
         "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "KMSAccessDeniedException",
+        "InvalidToken",
         "KMS.DisabledException",
         "KMS.KMSInvalidStateException",
-        "RequestTimeTooSkewed",
-        "InvalidBucketName",
-        "403",
+        "KMSAccessDeniedException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
         "NoSuchBucket",
-        "InvalidAccessKeyId",
+        "NotSignedUp",
+        "OptInRequired",
+        "PermanentRedirect",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
+        "ResourceNotFoundException",
+        "SignatureDoesNotMatch",
+        "SubscriptionRequiredException",
+        "TableNotFoundException",
+        "TokenRefreshRequired",
+        "UnrecognizedClientException",
     ],
 )
 def test_what_no_record_can_help_is_a_fault(code: str) -> None:
@@ -85,7 +112,15 @@ def test_what_no_record_can_help_is_a_fault(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [NoCredentialsError(), NoRegionError(), ParamValidationError(report="bucket")]
+    "error",
+    [
+        CredentialRetrievalError(provider="sso", error_msg="why"),
+        NoCredentialsError(),
+        NoRegionError(),
+        ParamValidationError(report="bucket"),
+        PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+        TokenRetrievalError(provider="sso", error_msg="why"),
+    ],
 )
 def test_missing_credentials_and_unusable_names_are_a_fault(error: BotoCoreError) -> None:
     assert refusal_of(error).kind is Kind.FAULT
@@ -103,6 +138,7 @@ def test_a_dead_connection_is_transient(error: BotoCoreError) -> None:
     refusal = refusal_of(error)
 
     assert (refusal.kind, refusal.code, refusal.timed_out) == (Kind.TRANSIENT, type(error).__name__, False)
+    assert '"https://x"' in refusal.message
 
 
 def test_a_request_without_an_answer_is_transient_and_timed_out() -> None:

@@ -22,8 +22,13 @@ def test_one_identifier_is_reported_the_first_in_the_batch() -> None:
 
 
 def test_a_failure_that_cannot_be_named_fails_the_invocation() -> None:
-    with pytest.raises(UnreportableError, match="position 0 has no sequence number"):
+    with pytest.raises(UnreportableError) as caught:
         report([Failure(0, None, SLOW), Failure(1, "1", SLOW)])
+
+    assert str(caught.value) == (
+        "The record at position 0 has no sequence number and could not be quarantined (SlowDown)."
+        " Lambda will deliver the batch again; look at the quarantine bucket if this goes on."
+    )
 
 
 def test_a_failure_that_cannot_be_named_comes_again_behind_one_that_can() -> None:

@@ -1,22 +1,19 @@
 """send: writes → requests, each repeated until it is settled or time is out."""
 
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from ddbreplica.deadline import LONGEST_DELAY
 from ddbreplica.decode import decode
-from ddbreplica.model import Change, Kind, Refusal, Write
+from ddbreplica.model import Change, Kind, Pending, Refusal, Write
 from ddbreplica.plan import plan
-from ddbreplica.send import MAX_BYTES, REQUEST_SECONDS, Tally, chunks, send
+from ddbreplica.send import IN_FLIGHT, MAX_BYTES, REQUEST_SECONDS, Tally, chunks, send
 from tests.support.clock import Clock
 from tests.support.fake_replica import DENIED, INVALID, THROTTLED, TIMED_OUT, FakeReplica, Request, in_turn
 from tests.support.records import batch, delete, put
 
-# Kept, as the function keeps its own: leaving a pool would wait for what `send` has to wait for itself.
-POOLS = {number: ThreadPoolExecutor(number) for number in (1, 2, 3, 4)}
+MISSING = Refusal(Kind.FAULT, "ResourceNotFoundException", "no such table")
 
 
 def writes(*records: object) -> tuple[Write, ...]:
@@ -31,8 +28,8 @@ def numbers(some: Sequence[Write] | Sequence[tuple[Write, Refusal]]) -> list[str
     return [(one[0] if isinstance(one, tuple) else one).change.sequence_number for one in some]
 
 
-def sent(some: Sequence[Write], replica: FakeReplica, clock: Clock | None = None, workers: int = 4) -> Tally:
-    tally = send(some, replica=replica, deadline=(clock or Clock()).deadline(), pool=POOLS[workers])
+def sent(some: Sequence[Write], replica: FakeReplica, clock: Clock | None = None) -> Tally:
+    tally = send(some, replica=replica, deadline=(clock or Clock()).deadline())
     assert replica.in_flight == 0
     return tally
 
@@ -60,6 +57,12 @@ def test_a_request_never_exceeds_a_megabyte() -> None:
     assert [len(chunk) for chunk in chunks([write_of(half - 2000)] * 3)] == [2, 1]
 
 
+def test_a_megabyte_is_counted_to_the_byte_with_what_stands_around_the_items() -> None:
+    # Two items that fill it: 1,048,576 bytes less 2,048 for the table's name and 64 around each item.
+    assert [len(chunk) for chunk in chunks([write_of(523_200), write_of(523_200)])] == [2]
+    assert [len(chunk) for chunk in chunks([write_of(523_200), write_of(523_201)])] == [1, 1]
+
+
 def test_writes_keep_their_order_over_requests() -> None:
     assert numbers([write for chunk in chunks(puts(60)) for write in chunk]) == [str(n) for n in range(60)]
 
@@ -68,17 +71,12 @@ def test_nothing_to_write_is_no_request() -> None:
     assert list(chunks(())) == []
 
 
-def test_requests_run_side_by_side_up_to_the_bound() -> None:
-    together = threading.Barrier(3, timeout=5)
+def test_requests_are_under_way_side_by_side_up_to_the_bound() -> None:
+    replica = FakeReplica()
 
-    def wait(_: Request) -> Sequence[Write]:
-        together.wait()
-        return ()
+    sent(puts(150), replica)
 
-    replica = FakeReplica(script=wait)
-    sent(puts(150), replica, workers=3)
-
-    assert replica.most_in_flight == 3
+    assert replica.most_in_flight == IN_FLIGHT
 
 
 def test_what_is_left_unprocessed_is_sent_again_and_nothing_else() -> None:
@@ -112,6 +110,39 @@ def test_throttling_that_outlasts_the_invocation_fails_in_time() -> None:
     assert REQUEST_SECONDS <= clock.left < REQUEST_SECONDS + LONGEST_DELAY
 
 
+def test_what_is_left_of_every_request_is_sent_again() -> None:
+    replica = FakeReplica(script=in_turn(THROTTLED, THROTTLED))
+
+    tally = sent(puts(200), replica)
+
+    assert [len(request) for request in replica.requests] == [25] * 10
+    assert (len(tally.applied), len(replica.items), tally.retried) == (200, 200, 50)
+
+
+def test_every_request_that_was_never_tried_is_a_failure() -> None:
+    clock = Clock(REQUEST_SECONDS + 3.5)
+
+    def slow(_: Request) -> Sequence[Write]:
+        clock.pass_by(1)
+        return ()
+
+    tally = sent(puts(150), FakeReplica(script=slow), clock)
+
+    assert numbers(tally.applied) == [str(n) for n in range(100)]
+    assert numbers(tally.failed) == [str(n) for n in range(100, 150)]
+
+
+def test_each_failure_tells_of_its_own_request() -> None:
+    all_writes = puts(100)
+    script = in_turn(all_writes[:25], THROTTLED, all_writes[50:75], TIMED_OUT)
+
+    # Time for one attempt, and none for another.
+    tally = sent(all_writes, FakeReplica(script=script), Clock(REQUEST_SECONDS))
+
+    codes = ["UnprocessedItems", "ThrottlingException", "UnprocessedItems", "ReadTimeoutError"]
+    assert [refusal.code for _, refusal in tally.failed] == [code for code in codes for _ in range(25)]
+
+
 def test_what_was_never_tried_says_so() -> None:
     clock = Clock(REQUEST_SECONDS + 1)
 
@@ -119,11 +150,36 @@ def test_what_was_never_tried_says_so() -> None:
         clock.pass_by(3)
         return ()
 
-    tally = sent(puts(50), FakeReplica(script=slow), clock, workers=1)
+    tally = sent(puts(50), FakeReplica(script=slow), clock)
 
     assert numbers(tally.applied) == [str(n) for n in range(25)]
     assert {refusal.code for _, refusal in tally.failed} == {"OutOfTime"}
     assert len(tally.failed) == 25
+
+
+def test_what_was_tried_and_then_had_no_time_tells_of_its_last_refusal() -> None:
+    clock = Clock(REQUEST_SECONDS + 1)
+    refusals: list[Sequence[Write] | Refusal] = [THROTTLED, (), ()]
+
+    def slower(_: Request) -> Sequence[Write] | Refusal:
+        if len(refusals) < 3:
+            clock.pass_by(3)
+        return refusals.pop(0)
+
+    tally = sent(puts(50), FakeReplica(script=slower), clock)
+
+    assert {refusal.code for _, refusal in tally.failed} == {"ThrottlingException"}
+    assert numbers(tally.failed) == [str(n) for n in range(25)]
+
+
+def test_what_is_left_of_several_requests_goes_together() -> None:
+    all_writes = puts(50)
+    replica = FakeReplica(script=in_turn(all_writes[20:25], all_writes[25:30]))
+
+    tally = sent(all_writes, replica)
+
+    assert [len(request) for request in replica.requests] == [25, 25, 10]
+    assert (len(tally.applied), tally.retried) == (50, 10)
 
 
 def test_a_rejected_request_is_sent_item_by_item() -> None:
@@ -153,46 +209,100 @@ def test_a_request_that_timed_out_is_sent_again_and_its_writes_are_suspect() -> 
     assert tally.suspects == {"0": (all_writes[0].change, TIMED_OUT), "1": (all_writes[1].change, TIMED_OUT)}
 
 
+def test_the_writes_of_every_request_that_timed_out_are_suspect() -> None:
+    tally = sent(puts(50), FakeReplica(script=in_turn(TIMED_OUT, TIMED_OUT)))
+
+    assert sorted(tally.suspects, key=int) == [str(n) for n in range(50)]
+
+
 def test_a_fault_ends_everything() -> None:
-    requests_before = 2
     replica = FakeReplica(script=in_turn((), DENIED))
 
-    tally = sent(puts(1000), replica, workers=1)
+    tally = sent(puts(1000), replica)
 
     assert tally.fault == DENIED
-    assert len(replica.requests) == requests_before
+    # Those that were under way when the fault was seen, and no other.
+    assert len(replica.requests) == 1 + IN_FLIGHT
 
 
-def test_a_fault_ends_the_waiting_of_others() -> None:
-    throttled_once = threading.Event()
+def test_a_fault_ends_the_repeating_of_others() -> None:
+    replica = FakeReplica(script=in_turn(THROTTLED, DENIED))
+    clock = Clock()
 
-    def script(request: Request) -> Refusal:
-        if request[0].change.sequence_number == "0":
-            assert throttled_once.wait(5)
-            return DENIED
-        throttled_once.set()
-        return THROTTLED
+    tally = sent(puts(50), replica, clock)
 
-    replica = FakeReplica(script=script)
-    clock = Clock(1e6)
-
-    tally = sent(puts(50), replica, clock, workers=2)
-
-    assert tally.fault == DENIED
+    assert (tally.fault, len(replica.requests), clock.sleeps) == (DENIED, 2, [])
 
 
-def test_a_bug_in_one_worker_is_raised_when_all_have_ended() -> None:
-    def explode(_: Request) -> Refusal:
-        raise ZeroDivisionError
+def test_the_first_of_two_faults_is_the_one_told() -> None:
+    assert sent(puts(50), FakeReplica(script=in_turn(DENIED, MISSING))).fault == DENIED
+
+
+def test_a_bug_is_raised_when_no_request_is_under_way() -> None:
+    def explode(request: Request) -> Sequence[Write]:
+        if request[0].change.sequence_number == "75":
+            raise ZeroDivisionError
+        return ()
 
     replica = FakeReplica(script=explode)
     with pytest.raises(ZeroDivisionError):
-        sent(puts(1000), replica, workers=2)
+        send(puts(1000), replica=replica, deadline=Clock().deadline())
 
-    assert replica.in_flight == 0
-    assert len(replica.requests) <= 2
-    assert POOLS[2].submit(lambda: "nothing is queued").result(timeout=5)
-    assert len(replica.requests) <= 2
+    assert (replica.most_in_flight, replica.in_flight) == (3, 0)
+    assert len(replica.requests) == 4
+
+
+def test_an_answer_that_is_a_bug_leaves_no_request_under_way() -> None:
+    replica = FakeReplica()
+
+    class Broken:
+        def start_batch(self, writes: Sequence[Write]) -> Pending:
+            pending = replica.start_batch(writes)
+
+            def broken() -> Sequence[Write]:
+                pending()
+                raise ZeroDivisionError
+
+            return broken
+
+        describe = replica.describe
+        start_one = replica.start_one
+
+    with pytest.raises(ZeroDivisionError):
+        send(puts(1000), replica=Broken(), deadline=Clock().deadline())
+
+    assert (replica.most_in_flight, replica.in_flight) == (4, 0)
+
+
+def test_a_tally_takes_over_everything_that_another_holds() -> None:
+    one, two = puts(2)
+    total = Tally(
+        applied=[one],
+        failed=[(one, THROTTLED)],
+        rejected=[(one, INVALID)],
+        suspects={"0": (one.change, TIMED_OUT)},
+        retried=1,
+    )
+
+    total.add(
+        Tally(
+            applied=[two],
+            failed=[(two, THROTTLED)],
+            rejected=[(two, INVALID)],
+            suspects={"1": (two.change, TIMED_OUT)},
+            fault=DENIED,
+            retried=2,
+        )
+    )
+
+    assert total == Tally(
+        applied=[one, two],
+        failed=[(one, THROTTLED), (two, THROTTLED)],
+        rejected=[(one, INVALID), (two, INVALID)],
+        suspects={"0": (one.change, TIMED_OUT), "1": (two.change, TIMED_OUT)},
+        fault=DENIED,
+        retried=3,
+    )
 
 
 def test_unknown_kinds_of_refusal_are_not_possible() -> None:

@@ -4,13 +4,12 @@ import pytest
 
 from ddbreplica.decode import decode
 from ddbreplica.errors import KeySchemaError, ReplicaError, SettingsError
-from ddbreplica.model import Refusal, Table, Write
+from ddbreplica.model import Pending, Refusal, Table, Write
 from ddbreplica.plan import plan
 from ddbreplica.send import REQUEST_SECONDS
 from ddbreplica.write import Outcome, write
 from tests.support.clock import Clock
 from tests.support.fake_replica import DENIED, THROTTLED, TIMED_OUT, FakeReplica, in_turn
-from tests.support.function import POOL
 from tests.support.records import batch, delete, put
 
 BAD = {"N": "5"}
@@ -25,7 +24,7 @@ def writes(*records: object) -> tuple[Write, ...]:
 
 
 def written(replica: FakeReplica, *records: object, clock: Clock | None = None) -> Outcome:
-    return write(writes(*records), replica=replica, deadline=(clock or Clock()).deadline(), pool=POOL)
+    return write(writes(*records), replica=replica, deadline=(clock or Clock()).deadline())
 
 
 def positions(outcome: Outcome) -> list[int]:
@@ -47,6 +46,7 @@ def test_everything_is_applied() -> None:
     assert [(w.change.sequence_number, w.is_delete) for w in outcome.applied] == [("1", False), ("3", True)]
     assert list(replica.items.values()) == [{"PK": {"S": "a"}}]
     assert (outcome.failures, outcome.poison, outcome.suspects) == ((), (), ())
+    assert replica.descriptions == 1
 
 
 def test_a_refused_item_is_poison_and_its_neighbours_are_applied() -> None:
@@ -57,6 +57,7 @@ def test_a_refused_item_is_poison_and_its_neighbours_are_applied() -> None:
     assert sorted(w.change.sequence_number for w in outcome.applied) == ["1", "3"]
     (poison,) = outcome.poison
     assert (poison.position, poison.sequence_number, poison.error_code) == (1, "2", "ValidationException")
+    assert poison.key == (("PK", "S", "b"),)
     assert poison.reason == "refused by the replica: type mismatch for an index key"
     assert poison.record == put(2, "b", v=BAD)
 
@@ -93,6 +94,23 @@ def test_a_refused_item_is_no_poison_while_the_table_is_changing() -> None:
     assert outcome.poison == ()
     assert [(failure.position, failure.refusal.code) for failure in outcome.failures] == [
         (0, "TableNotActive")
+    ]
+
+
+def test_a_refused_item_fails_beside_what_had_failed_before() -> None:
+    replica = FakeReplica(
+        poison=is_bad,
+        is_active=False,
+        script=lambda request: THROTTLED if request[0].change.sequence_number == "25" else (),
+    )
+    good = [put(number, f"key-{number}") for number in range(1, 26)]
+
+    # Time for one attempt, and none for another.
+    outcome = written(replica, put(0, "key-0", v=BAD), *good, clock=Clock(REQUEST_SECONDS))
+
+    assert sorted((failure.position, failure.refusal.code) for failure in outcome.failures) == [
+        (0, "TableNotActive"),
+        (25, "ThrottlingException"),
     ]
 
 
@@ -142,13 +160,23 @@ def test_a_table_that_cannot_be_described_for_now_fails_every_write() -> None:
 
 @pytest.mark.parametrize("replica", [FakeReplica(table=DENIED), FakeReplica(script=lambda _: DENIED)])
 def test_a_fault_is_raised_and_says_what_to_look_at(replica: FakeReplica) -> None:
-    with pytest.raises(ReplicaError, match=r"AccessDeniedException: not authorised.*role"):
+    with pytest.raises(ReplicaError) as caught:
         written(replica, put(1, "a"))
+
+    assert str(caught.value) == (
+        "The replica table refuses every request: AccessDeniedException: not authorised."
+        " Look at the table, at the function's role and at REPLICA_TABLE_NAME; nothing was acknowledged."
+    )
 
 
 def test_a_timeout_too_short_for_any_request_is_a_fault() -> None:
-    with pytest.raises(SettingsError, match=r"needs 20 seconds.*Timeout"):
+    with pytest.raises(SettingsError) as caught:
         written(FakeReplica(), put(1, "a"), clock=Clock(3))
+
+    assert str(caught.value) == (
+        "The function's timeout leaves no room for a request, which needs 20 seconds."
+        " Raise the function's Timeout (the template's default is 60 seconds)."
+    )
 
 
 def test_a_description_that_is_throttled_is_asked_for_again() -> None:
@@ -164,9 +192,9 @@ def test_poison_is_not_judged_when_no_time_is_left_to_look_at_the_table() -> Non
     clock = Clock(REQUEST_SECONDS)
 
     class Slow(FakeReplica):
-        def write_one(self, write: Write) -> Refusal | None:
+        def start_one(self, write: Write) -> Pending:
             clock.pass_by(1)
-            return super().write_one(write)
+            return super().start_one(write)
 
     outcome = written(Slow(poison=is_bad), put(1, "a", v=BAD), clock=clock)
 

@@ -1,0 +1,101 @@
+"""A signed request → the service's answer, with the wait left to the caller: several are under way on one thread.
+
+botocore waits for an answer before it returns, so that four requests at a time take four threads, and their taking
+turns takes more CPU than sending does. The connections are botocore's own, with its TLS, CA bundle and timeouts.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPMessage
+from time import monotonic
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from botocore.exceptions import ConnectionError as NotSentError
+from botocore.utils import get_environ_proxies
+from urllib3.exceptions import HTTPError
+
+# What has arrived while another answer was waited for is read, however late it has become.
+_LEAST_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str] | HTTPMessage
+    body: bytes
+
+    @classmethod
+    def of(cls, response: AWSResponse) -> "Answer":
+        """The answer that botocore, or a tool in the place of AWS, has read already."""
+        return cls(response.status_code, response.headers, response.content)
+
+
+Wait: TypeAlias = Callable[[], Answer]
+"""To be called once, even if the answer is of no use any more: until then the connection is taken."""
+
+
+class Transport:
+    """Sends to one URL. Both halves of an exchange raise BotoCoreError where no answer can be had."""
+
+    def __init__(self, session: Any, url: str) -> None:
+        """Take over the connections of botocore's HTTP session, which has sent a request to that URL before."""
+        self._session = session
+        self._url = url
+        self._target = urlsplit(url).path or "/"
+        self._connections = session._manager.connection_from_url(url)  # noqa: SLF001
+        self._timeout = self._connections.timeout
+        self._is_proxied = bool(get_environ_proxies(url))
+
+    def start(self, request: AWSPreparedRequest) -> Wait:
+        """Send a request, within the connect timeout; what is returned waits for the answer.
+
+        The answer has the read timeout, from now on. Behind a proxy the wait is here, as botocore has it.
+        """
+        if self._is_proxied:
+            answer = Answer.of(self._session.send(request))
+            return lambda: answer
+        connection = self._connections._get_conn()  # noqa: SLF001
+        try:
+            self._send(connection, request)
+        except (OSError, HTTPException, HTTPError) as error:
+            self._give_back(connection, is_broken=True)
+            raise NotSentError(error=error) from error
+        except BaseException:
+            self._give_back(connection, is_broken=True)
+            raise
+        give_up_at = monotonic() + self._timeout.read_timeout
+        return lambda: self._receive(connection, give_up_at)
+
+    def _send(self, connection: Any, request: AWSPreparedRequest) -> None:
+        if connection.sock is not None:
+            connection.sock.settimeout(self._timeout.connect_timeout)
+        connection.putrequest(request.method, self._target, skip_accept_encoding=True)
+        for name, value in request.headers.items():
+            connection.putheader(name, value)
+        connection.endheaders(request.body)  # head and body in one system call: that is botocore's doing
+
+    def _receive(self, connection: Any, give_up_at: float) -> Answer:
+        is_broken = True
+        try:
+            connection.sock.settimeout(max(give_up_at - monotonic(), _LEAST_SECONDS))
+            # Not urllib3's own, which wants to have sent the request itself.
+            response = HTTPConnection.getresponse(connection)
+            answer = Answer(response.status, response.headers, response.read())
+            is_broken = False
+        except TimeoutError as error:
+            raise ReadTimeoutError(endpoint_url=self._url, error=error) from error
+        except (OSError, HTTPException) as error:
+            raise ConnectionClosedError(endpoint_url=self._url, error=error) from error
+        finally:
+            self._give_back(connection, is_broken=is_broken)
+        return answer
+
+    def _give_back(self, connection: Any, *, is_broken: bool) -> None:
+        if is_broken:
+            connection.close()
+        self._connections._put_conn(connection)  # noqa: SLF001

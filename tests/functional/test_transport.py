@@ -1,0 +1,199 @@
+"""transport: signed requests → answers, several under way on one thread; against a real server on loopback."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ReadTimeoutError,
+    SSLError,
+)
+from botocore.exceptions import ConnectionError as NotSentError
+from botocore.httpsession import URLLib3Session
+
+from ddbreplica.transport import Answer, Transport
+from tests.support.server import after, hang_up, http, say, say_and_hang_up, serving
+
+pytestmark = pytest.mark.loopback
+
+OK = http(b"{}")
+
+
+def post(url: str, body: bytes = b"body") -> AWSPreparedRequest:
+    return AWSRequest("POST", url, headers={"X-Amz-Target": "Put"}, data=body).prepare()
+
+
+def transport(url: str, *, read_timeout: float = 5.0, **options: Any) -> Transport:
+    timeouts: Any = (1, read_timeout)
+    return Transport(URLLib3Session(timeout=timeouts, **options), url)
+
+
+@pytest.fixture
+def event() -> Iterator[threading.Event]:
+    """Set at the end at the latest, so that no thread of the server goes on waiting."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_the_answer_is_what_came_back() -> None:
+    with serving(say(http(b'{"a": 1}', headers="X-Amzn-RequestId: r\r\n"))) as server:
+        answer = transport(server.url).start(post(server.url, b"the body"))()
+
+    assert (answer.status, answer.headers.get("x-amzn-requestid"), answer.body) == (200, "r", b'{"a": 1}')
+    ((head, body),) = server.requests
+    assert head.startswith("POST / HTTP/1.1\n")
+    assert f"Host: {server.url.removeprefix('http://')}" in head
+    assert "X-Amz-Target: Put" in head
+    assert body == b"the body"
+
+
+def test_an_error_status_is_an_answer() -> None:
+    with serving(say(http(b"no", status="500 Internal Server Error"))) as server:
+        answer = transport(server.url).start(post(server.url))()
+
+    assert (answer.status, answer.body) == (500, b"no")
+
+
+def test_requests_are_under_way_together_and_their_connections_are_kept(event: threading.Event) -> None:
+    # The first is answered only when the second has come: one after the other, this would not end.
+    def let_go(connection: Any) -> None:
+        event.set()
+        connection.sendall(http(b"2"))
+
+    with serving(after(event, say(http(b"1"))), let_go, say(http(b"3")), say(http(b"4"))) as server:
+        sender = transport(server.url)
+        first, second = sender.start(post(server.url)), sender.start(post(server.url))
+        assert [first().body, second().body] == [b"1", b"2"]
+        third, fourth = sender.start(post(server.url)), sender.start(post(server.url))
+        assert {third().body, fourth().body} == {b"3", b"4"}
+
+    assert server.connections == 2
+
+
+def test_an_answer_that_does_not_come_in_time_is_a_read_timeout(event: threading.Event) -> None:
+    with serving(after(event, say(OK)), say(OK)) as server:
+        sender = transport(server.url, read_timeout=0.2)
+        wait = sender.start(post(server.url))
+        with pytest.raises(ReadTimeoutError):
+            wait()
+        # Its answer may still come: that connection is used no more.
+        assert sender.start(post(server.url))().status == 200
+
+    assert server.connections == 2
+
+
+def test_an_answer_that_came_while_another_was_waited_for_is_not_late(event: threading.Event) -> None:
+    with serving(after(event, say(OK)), say(http(b"2"))) as server:
+        sender = transport(server.url, read_timeout=0.3)
+        slow, quick = sender.start(post(server.url)), sender.start(post(server.url))
+        with pytest.raises(ReadTimeoutError):
+            slow()
+        assert quick().body == b"2"
+
+
+@pytest.mark.parametrize(
+    "do", [hang_up, say_and_hang_up(OK[:10]), say_and_hang_up(http(b"12345")[:-1]), say(b"nonsense\r\n\r\n")]
+)
+def test_an_answer_that_is_cut_short_is_a_closed_connection(do: Any) -> None:
+    with serving(do, say(OK)) as server:
+        sender = transport(server.url)
+        wait = sender.start(post(server.url))
+        with pytest.raises(ConnectionClosedError):
+            wait()
+        assert sender.start(post(server.url))().status == 200
+
+
+def test_a_kept_connection_that_the_server_closed_is_replaced(event: threading.Event) -> None:
+    def answer_and_leave(connection: Any) -> None:
+        say_and_hang_up(OK)(connection)
+        event.set()
+
+    with serving(answer_and_leave, say(OK)) as server:
+        sender = transport(server.url)
+        sender.start(post(server.url))()
+        assert event.wait(5)
+        assert sender.start(post(server.url))().status == 200
+
+    assert server.connections == 2
+
+
+def test_nobody_at_home_is_told() -> None:
+    with serving() as server:
+        pass
+
+    with pytest.raises(NotSentError):
+        transport(server.url).start(post(server.url))
+
+
+def test_an_interrupt_while_sending_leaves_no_half_sent_connection_behind() -> None:
+    class Interrupting(HTTPHeaders):
+        def items(self) -> Any:
+            raise KeyboardInterrupt
+
+    with serving(say(OK)) as server:
+        sender = transport(server.url)
+        request = post(server.url)
+        request.headers = Interrupting()
+        with pytest.raises(KeyboardInterrupt):
+            sender.start(request)
+        assert sender.start(post(server.url))().status == 200
+
+
+def test_a_body_that_the_server_never_takes_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        larger_than_any_buffer = post(url, b"x" * 50_000_000)
+        with pytest.raises(NotSentError, match="timed out"):
+            transport(url).start(larger_than_any_buffer)
+
+
+def test_behind_a_proxy_requests_go_through_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(say(http(b"{}"))) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "")
+        url = "http://dynamodb.us-east-1.amazonaws.test/"
+        answer = transport(url, proxies={"http": proxy.url}).start(post(url))()
+
+    assert answer.status == 200
+    assert proxy.requests[0][0].startswith(f"POST {url} HTTP/1.1")
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+def sent(url: str, *, verify: Any) -> Answer:
+    session = URLLib3Session(verify=verify)
+    session.send(post(url))
+    return Transport(session, url).start(post(url))()
+
+
+def test_the_certificate_is_checked_as_botocore_checks_it(authority: trustme.CA, tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    with serving(say(OK), say(OK), tls=tls(authority)) as server:
+        assert sent(server.url, verify=str(bundle)).status == 200
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(authority: trustme.CA) -> None:
+    with serving(say(OK), say(OK), tls=tls(authority)) as server:
+        with pytest.raises(SSLError):
+            sent(server.url, verify=True)
+        with pytest.raises(NotSentError, match="certificate verify failed"):
+            transport(server.url).start(post(server.url))

@@ -1,0 +1,1 @@
+"""Thousands of histories through the function, with faults at every seam: `python -m tests.soak`."""

@@ -1,0 +1,210 @@
+"""DynamoDB and S3 at the wire, in memory, and what the weather does to each request."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+
+from ddbreplica.decode import key_of
+from ddbreplica.model import Image, Key
+from tests.soak.history import is_refused
+from tests.soak.weather import DESCRIBE_FAULTS, QUARANTINE_FAULTS, WRITE_FAULTS, Weather
+from tests.support.fake_bucket import FakeBucket, s3_error
+from tests.support.function import Context
+from tests.support.wire import error, response
+
+Answer: TypeAlias = tuple[int, Any]
+
+_URL = "https://dynamodb.us-east-1.amazonaws.com/"
+_READ_TIMEOUT = 5.0
+_BUCKET_READ_TIMEOUT = 3.0
+_INVALID = error("ValidationException", message="One or more parameter values were invalid")
+_ANSWERS: Mapping[str, Answer] = {
+    "throttled": error("ThrottlingException"),
+    "over provisioned throughput": error("ProvisionedThroughputExceededException"),
+    "500, not applied": error("InternalServerError", 500),
+    "500, applied": error("InternalServerError", 500),
+    "503 without a body": (503, b""),
+    "answer is no JSON, applied": (200, b"<html>a proxy's page</html>"),
+    "answer is another request's, applied": (
+        200,
+        {"UnprocessedItems": {"t": [{"DeleteRequest": {"Key": {"PK": {"S": "?"}}}}]}},
+    ),
+    "conflicts with a transaction": error("TransactionConflictException"),
+    "access denied for a while": error("AccessDeniedException"),
+    "table missing for a while": error("ResourceNotFoundException"),
+}
+_BUCKET_CODES: Mapping[str, str] = {
+    "slow down": "SlowDown",
+    "500, stored": "InternalError",
+    "bucket missing for a while": "NoSuchBucket",
+    "access denied for a while": "AccessDenied",
+}
+
+
+class KilledError(Exception):
+    """The sandbox was ended; nothing of the invocation goes on."""
+
+
+class _NoAnswer:
+    """A response that never comes: reading it is where the caller learns of that."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    @property
+    def status_code(self) -> int:
+        raise self._error
+
+
+@dataclass
+class Table:
+    """The replica's table. `weather` and `context` belong to the invocation under way."""
+
+    schema: Mapping[str, str]
+    weather: Weather
+    context: Context = field(default_factory=Context)
+    items: dict[Key, Image] = field(default_factory=dict)
+    requests: int = 0
+    late: "list[_Writes]" = field(default_factory=list)
+
+    def answer(self, operation: str, body: Any) -> AWSResponse | _NoAnswer:
+        """What comes back for one request; a fault may come with it being carried out or without."""
+        self.requests += 1
+        if self.late and self.weather.chance.random() < 0.2:
+            self._write("BatchWriteItem", self.late.pop(0))
+        if operation == "DescribeTable":
+            return self._struck(self.weather.strikes(DESCRIBE_FAULTS), self._describe)
+        writes = _writes(operation, body)
+        return self._struck(
+            self.weather.strikes(WRITE_FAULTS), lambda: self._write(operation, writes), writes
+        )
+
+    def _struck(
+        self, fault: str | None, carry_out: Callable[[], Answer], writes: "_Writes" = ()
+    ) -> AWSResponse | _NoAnswer:
+        what = fault.partition(": ")[2] if fault else ""
+        if what.endswith(", applied") or what in ("slow answer", "killed after it is applied"):
+            status, body = carry_out()
+            if status != 200:  # the table itself refuses: nothing was applied, and the client is told
+                return response(_URL, status, body)
+        if what.startswith("killed"):
+            return _NoAnswer(KilledError())
+        if what.startswith("connection dropped"):
+            return _NoAnswer(ConnectionClosedError(endpoint_url=_URL))
+        if what.startswith("no answer in time"):
+            self._wait(_READ_TIMEOUT)
+            if what.endswith("lands later"):
+                self.late.append(writes)
+            return _NoAnswer(ReadTimeoutError(endpoint_url=_URL))
+        if what == "slow answer":
+            self._wait(self.weather.chance.uniform(0, _READ_TIMEOUT))
+            return response(_URL, 200, body)
+        return response(_URL, *self._told(what, carry_out, writes))
+
+    def _told(self, what: str, carry_out: Callable[[], Answer], writes: "_Writes") -> Answer:
+        if what in _ANSWERS:
+            return _ANSWERS[what]
+        if what == "some items unprocessed":
+            return self._write_some(writes, carry_out)
+        status, body = carry_out()
+        if what == "table is being updated":
+            body = {"Table": body["Table"] | {"TableStatus": "UPDATING"}}
+        return status, body
+
+    def land(self) -> None:
+        """Carry out what was not answered and is still to come."""
+        while self.late:
+            self._write("BatchWriteItem", self.late.pop(0))
+
+    def _wait(self, seconds: float) -> None:
+        self.context.sleep(seconds)
+        if self.context.seconds_left <= 0:
+            raise KilledError  # Lambda ends what runs into its timeout
+
+    def _describe(self) -> Answer:
+        return 200, {
+            "Table": {
+                "TableArn": "arn:aws:dynamodb:us-east-1:123456789012:table/logfile_replica",
+                "TableStatus": "ACTIVE",
+                "KeySchema": [{"AttributeName": name, "KeyType": "HASH"} for name in self.schema],
+                "AttributeDefinitions": [
+                    {"AttributeName": name, "AttributeType": tag} for name, tag in self.schema.items()
+                ],
+            }
+        }
+
+    def _write(self, operation: str, writes: "_Writes") -> Answer:
+        keys = [self._key(attributes) for _, attributes in writes]
+        if len(set(keys)) < len(keys) or len(keys) > 25:
+            return _INVALID
+        if any(is_put and is_refused(attributes) for is_put, attributes in writes):
+            return _INVALID
+        for key, (is_put, attributes) in zip(keys, writes, strict=True):
+            if is_put:
+                self.items[key] = attributes
+            else:
+                self.items.pop(key, None)
+        return 200, {"UnprocessedItems": {}} if operation == "BatchWriteItem" else {}
+
+    def _write_some(self, writes: "_Writes", carry_out: Callable[[], Answer]) -> Answer:
+        """Leave any subset of a batch; what cannot be left in part is throttled."""
+        left = [write for write in writes if self.weather.chance.random() < 0.5]
+        if len(left) == len(writes) or len(writes) == 1 or any(is_refused(item) for _, item in writes):
+            return error("ThrottlingException")
+        self._write("BatchWriteItem", [write for write in writes if write not in left])
+        return 200, {"UnprocessedItems": {"logfile_replica": [_as_request(*write) for write in left]}}
+
+    def _key(self, attributes: Image) -> Key:
+        return key_of({name: attributes[name] for name in self.schema})
+
+
+_Writes: TypeAlias = "list[tuple[bool, Image]] | tuple[()]"
+
+
+def _writes(operation: str, body: Any) -> _Writes:
+    """The puts (True) and deletes of a request."""
+    match operation:
+        case "PutItem":
+            return [(True, body["Item"])]
+        case "DeleteItem":
+            return [(False, body["Key"])]
+    (requests,) = body["RequestItems"].values()
+    return [
+        (True, one["PutRequest"]["Item"]) if "PutRequest" in one else (False, one["DeleteRequest"]["Key"])
+        for one in requests
+    ]
+
+
+def _as_request(is_put: bool, attributes: Image) -> dict[str, Any]:
+    return {"PutRequest": {"Item": attributes}} if is_put else {"DeleteRequest": {"Key": attributes}}
+
+
+class Bucket(FakeBucket):
+    """The quarantine bucket. `context` belongs to the invocation under way."""
+
+    def __init__(self, weather: Weather) -> None:
+        super().__init__()
+        self.weather = weather
+        self.context = Context()
+
+    def put_object(self, *, Key: str, Body: bytes, **_: Any) -> dict[str, Any]:  # noqa: N803  boto3's spelling
+        fault = self.weather.strikes(QUARANTINE_FAULTS)
+        what = fault.partition(": ")[2] if fault else ""
+        if what in ("", "killed after") or what.endswith(", stored"):
+            answer = super().put_object(Key=Key, Body=Body)
+        if what:
+            self._refuse(what)
+        return answer
+
+    def _refuse(self, what: str) -> None:
+        if what.startswith("killed"):
+            raise KilledError
+        if what.startswith("connection dropped"):
+            raise ConnectionClosedError(endpoint_url=_URL)
+        if what.startswith("no answer in time"):
+            self.context.sleep(_BUCKET_READ_TIMEOUT)
+            raise ReadTimeoutError(endpoint_url=_URL)
+        raise s3_error(_BUCKET_CODES[what])

@@ -1,0 +1,213 @@
+"""A seed → one history through the function in bad weather, and whether anything was lost."""
+
+import json
+import random
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+
+from ddbreplica.decode import key_of
+from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
+from ddbreplica.handler import replicate
+from ddbreplica.model import Key, Pending, Refusal, Write
+from ddbreplica.model import Table as Description
+from ddbreplica.write import SUSPECT
+from tests.soak.history import History, Record, history, is_malformed, is_refused
+from tests.soak.service import Bucket, KilledError, Table
+from tests.soak.weather import INVOCATION_FAULTS, Weather, weather
+from tests.support.function import Context, Function
+from tests.support.mapping import Mapping as EventSourceMapping
+from tests.support.mapping import MappingSettings, NotInvokedError
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+Replicate = Callable[[Any, "LambdaContext", Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one history.
+
+    `lost` are records neither applied, nor superseded, nor kept anywhere; `unequal` the keys whose item is not
+    what the source says.
+    """
+
+    seed: int
+    records: int
+    invocations: int
+    requests: int
+    quarantined: int
+    suspects: int
+    given_up: int
+    injected: Mapping[str, int]
+    lost: tuple[str, ...]
+    unequal: tuple[Key, ...]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing was lost and the two tables are equal."""
+        return not self.lost and not self.unequal
+
+
+class Wire:
+    """The DynamoDB client that all trials of a process share, and the table that answers it at the moment."""
+
+    def __init__(self) -> None:
+        self.table: Table | None = None
+        client = boto3.client(
+            "dynamodb",
+            region_name="us-east-1",
+            aws_access_key_id="soak",
+            aws_secret_access_key="soak",
+            config=CLIENT_CONFIG,
+        )
+        client.meta.events.register_first("before-send.dynamodb", self._answer)
+        self.replica = DynamoDBReplica(client, "logfile_replica")
+
+    def _answer(self, request: Any, **_: Any) -> Any:
+        assert self.table is not None
+        target = request.headers["X-Amz-Target"]
+        name = target.decode() if isinstance(target, bytes) else target
+        return self.table.answer(name.partition(".")[2], json.loads(request.body))
+
+
+@dataclass
+class _Cold:
+    """The replica as a new container sees it: what another one knew of the table is not known here."""
+
+    replica: DynamoDBReplica
+    is_known: bool = False
+
+    def describe(self, *, afresh: bool = False) -> Description | Refusal:
+        answer = self.replica.describe(afresh=afresh or not self.is_known)
+        self.is_known = self.is_known or isinstance(answer, Description)
+        return answer
+
+    def start_batch(self, writes: Any) -> Pending:
+        return self.replica.start_batch(writes)
+
+    def start_one(self, write: Write) -> Pending:
+        return self.replica.start_one(write)
+
+
+@dataclass
+class Trial:
+    """One history, its weather, and the containers that see it through."""
+
+    chance: Random
+    wire: Wire
+    replicate: Replicate = replicate
+    given_up: list[Record] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Draw everything, and deliver nothing yet."""
+        settings = _settings(self.chance)
+        # Lanes are given out by the text of a key, which is one for each key.
+        self.history: History = history(self.chance, one_spelling=settings.parallelization_factor > 1)
+        self.weather: Weather = weather(self.chance)
+        self.ttl_deletes = self.chance.random() < 0.7
+        self.table = self.wire.table = Table(self.history.schema, self.weather)
+        self.bucket = Bucket(self.weather)
+        self.container = self._container()
+        self.mapping = EventSourceMapping(
+            [*self.history.shards], self._invoke, settings, destination=self._give_up, chance=self.chance
+        )
+
+    def run(self) -> None:
+        """Deliver everything, with the pollers crashing in between."""
+        while self.mapping.step():
+            if self.weather.strikes(INVOCATION_FAULTS) == "mapping: poller crashed, batches come again":
+                self.mapping.crash(lambda done: self.chance.randint(0, done))
+
+    def verdict(self, seed: int) -> Verdict:
+        """Compare what is there with what should be."""
+        kept = self.bucket.kept
+        quarantined = [one["record"] for one in kept if one["error_code"] != SUSPECT]
+        gone = _numbers(quarantined) | _numbers(self.given_up)
+        return Verdict(
+            seed=seed,
+            records=len(self.history.records),
+            invocations=self.mapping.invocations,
+            requests=self.table.requests,
+            quarantined=len(quarantined),
+            suspects=len(kept) - len(quarantined),
+            given_up=len(self.given_up),
+            injected=dict(self.weather.injected),
+            lost=tuple(self._lost(gone, [*quarantined, *self.given_up])),
+            unequal=tuple(sorted(self._unequal(_numbers(quarantined)))),
+        )
+
+    def _invoke(self, event: Any, request_id: str) -> Any:
+        fault = self.weather.strikes(INVOCATION_FAULTS)
+        if fault == "invocation: throttled before it runs":
+            raise NotInvokedError
+        if fault == "invocation: in a new container":
+            self.container = self._container()
+        context = Context(request_id, seconds_left=self.weather.seconds())
+        self.table.context = self.bucket.context = context
+        try:
+            answer = self.replicate(event, cast("LambdaContext", context), self.container.replicator)
+        except KilledError:
+            self.container = self._container()
+            raise
+        if fault == "invocation: killed before its answer":
+            self.container = self._container()
+            raise KilledError
+        return json.loads(json.dumps(answer))  # as Lambda's runtime hands it over
+
+    def _container(self) -> Function[_Cold]:
+        return Function(_Cold(self.wire.replica), self.bucket, replicate_ttl_deletes=self.ttl_deletes)
+
+    def _give_up(self, _key: str, body: str) -> None:
+        self.given_up += json.loads(json.loads(body)["payload"])["Records"]
+
+    def _lost(self, gone: Collection[str], kept: Collection[Record]) -> Iterator[str]:
+        """What the table can never show and no later change of its key replaced, and is not kept as it came."""
+        whole = {json.dumps(record, sort_keys=True) for record in kept}
+        replaced: set[Key] = set()
+        for record in reversed(self.history.records):
+            number, key = record["dynamodb"]["SequenceNumber"], key_of(record["dynamodb"]["Keys"])
+            if number in gone:
+                if json.dumps(record, sort_keys=True) not in whole:
+                    yield number
+            elif not self.history.is_skipped(record, ttl_deletes=self.ttl_deletes):
+                if is_malformed(record) or (
+                    is_refused(record["dynamodb"].get("NewImage", {})) and key not in replaced
+                ):
+                    yield number
+                replaced.add(key)
+
+    def _unequal(self, quarantined: Collection[str]) -> Iterator[Key]:
+        """The keys whose item is not the source's; what was given up is somebody else's to bring in."""
+        expected = self.history.state(without=quarantined, ttl_deletes=self.ttl_deletes)
+        open_keys = {key_of(record["dynamodb"]["Keys"]) for record in self.given_up}
+        for key in (expected.keys() | self.table.items.keys()) - open_keys:
+            if expected.get(key) != self.table.items.get(key):
+                yield key
+
+
+def try_seed(seed: int, wire: Wire, *, replicate: Replicate = replicate) -> Verdict:
+    """One trial, which the seed decides altogether."""
+    random.seed(seed)  # what the function's own pauses are drawn from
+    trial = Trial(Random(seed), wire, replicate)  # noqa: S311
+    trial.run()
+    return trial.verdict(seed)
+
+
+def _settings(chance: Random) -> MappingSettings:
+    """The template's settings more or less; in one of eight, Lambda gives up after a few attempts."""
+    return MappingSettings(
+        batch_size=chance.choice((1, 25, 100, 100)),
+        maximum_batching_window_in_seconds=chance.choice((0, 2)),
+        parallelization_factor=chance.choice((1, 1, 3)),
+        bisect_batch_on_function_error=chance.random() < 0.8,
+        maximum_retry_attempts=chance.randint(0, 3) if chance.random() < 1 / 8 else -1,
+    )
+
+
+def _numbers(records: Collection[Record]) -> frozenset[str]:
+    return frozenset(record["dynamodb"]["SequenceNumber"] for record in records)

@@ -1,0 +1,97 @@
+"""Chance → what goes wrong next, and a count of all that did. Each history has its own climate, and calms down."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+WRITE_FAULTS: Final = (
+    "write: throttled",
+    "write: over provisioned throughput",
+    "write: some items unprocessed",
+    "write: 500, not applied",
+    "write: 500, applied",
+    "write: 503 without a body",
+    "write: connection dropped, not applied",
+    "write: connection dropped, applied",
+    "write: no answer in time, not applied",
+    "write: no answer in time, applied",
+    "write: slow answer",
+    "write: answer is no JSON, applied",
+    "write: answer is another request's, applied",
+    "write: conflicts with a transaction",
+    "write: access denied for a while",
+    "write: table missing for a while",
+    "write: killed before it is sent",
+    "write: killed after it is applied",
+)
+DESCRIBE_FAULTS: Final = (
+    "describe: throttled",
+    "describe: connection dropped",
+    "describe: access denied for a while",
+    "describe: table is being updated",
+    "describe: killed",
+)
+QUARANTINE_FAULTS: Final = (
+    "quarantine: slow down",
+    "quarantine: 500, stored",
+    "quarantine: connection dropped, not stored",
+    "quarantine: connection dropped, stored",
+    "quarantine: no answer in time, stored",
+    "quarantine: bucket missing for a while",
+    "quarantine: access denied for a while",
+    "quarantine: killed before",
+    "quarantine: killed after",
+)
+LITTLE_TIME: Final = "invocation: little time left"
+INVOCATION_FAULTS: Final = (
+    "invocation: throttled before it runs",
+    "invocation: killed before its answer",
+    "invocation: in a new container",
+    "mapping: poller crashed, batches come again",
+)
+LANDS_LATE: Final = "write: no answer in time, lands later"
+"""What DynamoDB may do and no mirror can undo: it is promised to be told of, and not to be harmless."""
+
+FAULTS: Final = (*WRITE_FAULTS, *DESCRIBE_FAULTS, *QUARANTINE_FAULTS, LITTLE_TIME, *INVOCATION_FAULTS)
+
+
+@dataclass(slots=True)
+class Weather:
+    """Decides at each seam. Faults end after `left` of them, so that every history can end."""
+
+    chance: Random
+    likelihood: float
+    left: int
+    kinds: frozenset[str]
+    haste: float = 0.0
+    injected: Counter[str] = field(default_factory=Counter)
+
+    def strikes(self, faults: Sequence[str]) -> str | None:
+        """What goes wrong here, if anything."""
+        # An invocation has many requests, and the faults are to be of all kinds.
+        likelihood = self.likelihood / 4 if faults is INVOCATION_FAULTS else self.likelihood
+        if not self.left or self.chance.random() >= likelihood:
+            return None
+        fault = self.chance.choice((*faults, LANDS_LATE) if faults is WRITE_FAULTS else faults)
+        if fault not in self.kinds:
+            return None
+        self.left -= 1
+        self.injected[fault] += 1
+        return fault
+
+    def seconds(self) -> float:
+        """How long an invocation has: with little time a passing fault is not outlasted, but reported."""
+        if self.chance.random() >= self.haste:
+            return 60.0
+        self.injected[LITTLE_TIME] += 1
+        return self.chance.uniform(20, 20.5)
+
+
+def weather(chance: Random) -> Weather:
+    """All kinds of faults or a few, now and then or all the time, up to 60 of them."""
+    some = chance.sample(FAULTS, chance.randint(3, len(FAULTS)))
+    kinds = chance.choice((FAULTS, some))
+    likelihood, haste = chance.choice((0.1, 0.2, 0.4, 0.8)), chance.choice((0, 0.2, 0.8))
+    return Weather(chance, likelihood, chance.randint(0, 60), frozenset(kinds), haste)

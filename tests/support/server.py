@@ -1,0 +1,98 @@
+"""A server on loopback that does with each request what its script says next."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Do: TypeAlias = Callable[[socket.socket], None]
+"""What to do to the connection that a request came by; returning keeps it open."""
+
+
+def http(body: bytes, *, status: str = "200 OK", headers: str = "") -> bytes:
+    """An answer as it goes over the wire."""
+    head = f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n{headers}\r\n"
+    return head.encode() + body
+
+
+def say(content: bytes) -> Do:
+    """Send this as it is."""
+    return lambda connection: connection.sendall(content)
+
+
+def hang_up(connection: socket.socket) -> None:
+    """Say nothing, and end the connection."""
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+def say_and_hang_up(content: bytes) -> Do:
+    """Send this, and end the connection."""
+
+    def do(connection: socket.socket) -> None:
+        connection.sendall(content)
+        connection.shutdown(socket.SHUT_RDWR)
+
+    return do
+
+
+def after(event: threading.Event, do: Do) -> Do:
+    """Do it when the event is set."""
+
+    def wait(connection: socket.socket) -> None:
+        assert event.wait(10)
+        do(connection)
+
+    return wait
+
+
+@dataclass
+class Server:
+    """Where it listens, and what it has seen: the connections it was given, and each request's head and body."""
+
+    url: str
+    connections: int = 0
+    requests: list[tuple[str, bytes]] = field(default_factory=list)
+
+
+@contextmanager
+def serving(*script: Do, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """Serve as many requests as the script has steps; any after that are hung up on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        scheme, port = "https" if tls else "http", listener.getsockname()[1]
+        server = Server(f"{scheme}://127.0.0.1:{port}")
+        threading.Thread(target=_accept, args=(listener, server, list(script), tls), daemon=True).start()
+        yield server
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _accept(listener: socket.socket, server: Server, script: list[Do], tls: ssl.SSLContext | None) -> None:
+    with suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            server.connections += 1
+            threading.Thread(target=_serve, args=(connection, server, script, tls), daemon=True).start()
+
+
+def _serve(connection: socket.socket, server: Server, script: list[Do], tls: ssl.SSLContext | None) -> None:
+    with suppress(OSError), _secured(connection, tls) as channel, channel.makefile("rb") as stream:
+        while lines := _head(stream):
+            length = next(
+                (int(line[15:]) for line in lines if line.lower().startswith(b"content-length:")), 0
+            )
+            server.requests.append((b"\n".join(lines).decode(), stream.read(length)))
+            do = script.pop(0) if script else hang_up
+            do(channel)
+
+
+def _secured(connection: socket.socket, tls: ssl.SSLContext | None) -> socket.socket:
+    return tls.wrap_socket(connection, server_side=True) if tls else connection
+
+
+def _head(stream: Iterator[bytes]) -> Sequence[bytes]:
+    lines = []
+    while line := next(stream, b"").rstrip():
+        lines.append(line)
+    return lines

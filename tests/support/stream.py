@@ -1,0 +1,82 @@
+"""A table's stream, by the API that everyone may read it with → shards of records as Lambda hands them over.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Amazon_DynamoDB_Streams.html
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+from ddbreplica.decode import key_of
+from ddbreplica.model import Key
+from tests.support.mapping import Shard
+from tests.support.wire import wire_json
+
+EMPTY_PAGES = 3
+"""So many pages without a record, and an open shard is taken to have no more: a single one may lie in its middle."""
+
+
+class StreamReader:
+    """Reads a stream from its beginning. `shards` grow with each `read`, also under a mapping at work."""
+
+    def __init__(self, client: Any, arn: str) -> None:
+        """Read nothing yet. `client` is boto3's for DynamoDB Streams."""
+        self.shards: list[Shard] = []
+        self._client = client
+        self._arn = arn
+        self._iterators: dict[str, str | None] = {}
+
+    def read(self) -> None:
+        """Take up new shards, and read each to its end or, while it is open, until nothing more comes."""
+        for description in self._descriptions():
+            shard = Shard(description["ShardId"], [], description.get("ParentShardId"))
+            if shard.id not in self._iterators:
+                self.shards.append(shard)
+                self._iterators[shard.id] = self._beginning_of(shard)
+        for shard in self.shards:
+            for page in self._pages_of(shard):
+                shard.records += [as_lambda_hands_it_over(record, self._arn) for record in page]
+
+    def _descriptions(self) -> Iterator[Any]:
+        page: Any = {}
+        while page is not None:
+            stream = self._client.describe_stream(StreamArn=self._arn, **page)["StreamDescription"]
+            yield from stream["Shards"]
+            last = stream.get("LastEvaluatedShardId")
+            page = {"ExclusiveStartShardId": last} if last else None
+
+    def _beginning_of(self, shard: Shard) -> str:
+        answer = self._client.get_shard_iterator(
+            StreamArn=self._arn, ShardId=shard.id, ShardIteratorType="TRIM_HORIZON"
+        )
+        iterator: str = answer["ShardIterator"]
+        return iterator
+
+    def _pages_of(self, shard: Shard) -> Iterator[list[Any]]:
+        empty = 0
+        while (iterator := self._iterators[shard.id]) and empty < EMPTY_PAGES:
+            answer = self._client.get_records(ShardIterator=iterator)
+            self._iterators[shard.id] = answer.get("NextShardIterator")
+            empty = 0 if answer["Records"] else empty + 1
+            yield answer["Records"]
+
+
+def as_lambda_hands_it_over(record: Any, stream_arn: str) -> dict[str, Any]:
+    """A record as boto3 reads it, in the JSON of Lambda's event: no value of an image is changed by it."""
+    data = {**record["dynamodb"]}
+    data["ApproximateCreationDateTime"] = data["ApproximateCreationDateTime"].timestamp()
+    event = {**record, "dynamodb": wire_json(data), "eventSourceARN": stream_arn}
+    if "userIdentity" in event:
+        event["userIdentity"] = {
+            name[:1].lower() + name[1:]: value for name, value in event["userIdentity"].items()
+        }
+    return event
+
+
+def state_after(history: Iterable[Any], *, without: Collection[str] = ()) -> dict[Key, Any]:
+    """The table's items by key after these records, had those with the sequence numbers `without` never been."""
+    state: dict[Key, Any] = {}
+    for record in history:
+        data = record["dynamodb"]
+        if data["SequenceNumber"] not in without:
+            state[key_of(data["Keys"])] = data.get("NewImage")
+    return {key: image for key, image in state.items() if image is not None}

@@ -1,0 +1,131 @@
+"""The reader of streams: every shard and every record, once and in order, in the shape of Lambda's event."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.support.mapping import Shard
+from tests.support.records import STREAM
+from tests.support.stream import StreamReader, as_lambda_hands_it_over
+
+AT = datetime(2026, 11, 8, tzinfo=UTC)
+
+
+def raw(number: int, **image: Any) -> Any:
+    """A record as boto3 reads it."""
+    return {
+        "eventID": f"event-{number}",
+        "eventName": "INSERT",
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": "us-east-1",
+        "dynamodb": {
+            "ApproximateCreationDateTime": AT,
+            "Keys": {"PK": {"B": b"\x00\xff"}},
+            "NewImage": {"PK": {"B": b"\x00\xff"}, **image},
+            "SequenceNumber": str(number),
+            "SizeBytes": 26,
+            "StreamViewType": "NEW_IMAGE",
+        },
+    }
+
+
+class FakeStreams:
+    """Two shards a page of the description, and pages of records: the last of a closed shard leads nowhere."""
+
+    def __init__(self, pages: dict[str, list[list[Any]]], *, closed: tuple[str, ...] = ()) -> None:
+        self.pages = pages
+        self.closed = closed
+
+    def describe_stream(self, *, StreamArn: str, ExclusiveStartShardId: str = "") -> Any:  # noqa: N803
+        assert StreamArn == STREAM
+        ids = [shard for shard in self.pages if shard > ExclusiveStartShardId]
+        shards = [
+            {"ShardId": shard} | ({"ParentShardId": shard[:-1]} if len(shard) > 1 else {})
+            for shard in ids[:2]
+        ]
+        more = {"LastEvaluatedShardId": ids[1]} if len(ids) > 2 else {}
+        return {"StreamDescription": {"Shards": shards, **more}}
+
+    def get_shard_iterator(self, *, StreamArn: str, ShardId: str, ShardIteratorType: str) -> Any:  # noqa: N803
+        assert (StreamArn, ShardIteratorType) == (STREAM, "TRIM_HORIZON")
+        return {"ShardIterator": f"{ShardId} 0"}
+
+    def get_records(self, *, ShardIterator: str) -> Any:  # noqa: N803
+        shard, place = ShardIterator.split()
+        pages = self.pages[shard][int(place) :]
+        after = int(place) + (len(pages) > 0)
+        is_end = shard in self.closed and len(pages) <= 1
+        next_iterator = {} if is_end else {"NextShardIterator": f"{shard} {after}"}
+        return {"Records": pages[0] if pages else [], **next_iterator}
+
+
+def numbers(shard: Shard) -> list[str]:
+    return [record["dynamodb"]["SequenceNumber"] for record in shard.records]
+
+
+def test_every_shard_is_read_with_its_parent() -> None:
+    reader = StreamReader(
+        FakeStreams({"a": [[raw(1)], [raw(2), raw(3)]], "aa": [[raw(4)]], "ab": [[]]}, closed=("a",)), STREAM
+    )
+    reader.read()
+
+    assert [(shard.id, shard.parent, numbers(shard)) for shard in reader.shards] == [
+        ("a", None, ["1", "2", "3"]),
+        ("aa", "a", ["4"]),
+        ("ab", "a", []),
+    ]
+
+
+def test_an_empty_page_in_the_middle_is_not_the_end() -> None:
+    reader = StreamReader(FakeStreams({"a": [[], [], [raw(1)], [], [], [raw(2)]]}), STREAM)
+    reader.read()
+
+    assert numbers(reader.shards[0]) == ["1", "2"]
+
+
+def test_reading_again_goes_on_where_it_stopped() -> None:
+    streams = FakeStreams({"a": [[raw(1)]]})
+    reader = StreamReader(streams, STREAM)
+    reader.read()
+    first = reader.shards[0]
+    streams.pages["a"].append([raw(2)])
+    streams.pages["b"] = [[raw(3)]]
+    streams.closed = ("a",)
+    for _ in range(2):
+        reader.read()
+
+    assert reader.shards[0] is first
+    assert [numbers(shard) for shard in reader.shards] == [["1", "2"], ["3"]]
+
+
+def test_a_record_has_the_shape_that_lambda_gives_it() -> None:
+    one = raw(1, n={"N": "1.50"}, l={"L": [{"BS": [b"\x01", b""]}, {"M": {"b": {"B": b"a"}}}]})
+
+    assert as_lambda_hands_it_over(one, STREAM) == {
+        "eventID": "event-1",
+        "eventName": "INSERT",
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": "us-east-1",
+        "dynamodb": {
+            "ApproximateCreationDateTime": 1_794_096_000.0,
+            "Keys": {"PK": {"B": "AP8="}},
+            "NewImage": {
+                "PK": {"B": "AP8="},
+                "n": {"N": "1.50"},
+                "l": {"L": [{"BS": ["AQ==", ""]}, {"M": {"b": {"B": "YQ=="}}}]},
+            },
+            "SequenceNumber": "1",
+            "SizeBytes": 26,
+            "StreamViewType": "NEW_IMAGE",
+        },
+        "eventSourceARN": STREAM,
+    }
+
+
+def test_who_deleted_is_spelled_as_lambda_does() -> None:
+    expired = {**raw(1), "userIdentity": {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}}
+
+    event = as_lambda_hands_it_over(expired, STREAM)
+
+    assert event["userIdentity"] == {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
