@@ -273,6 +273,7 @@ def look_again(
     )
 
 
+@pytest.mark.hazard(number=13)
 def test_what_arrives_within_the_grace_was_only_late(tables: Tables) -> None:
     tables.put(SOURCE, "late", n={"N": "2"})
     tables.put(REPLICA, "late", n={"N": "1"})
@@ -282,6 +283,7 @@ def test_what_arrives_within_the_grace_was_only_late(tables: Tables) -> None:
     assert findings.counts.total() == 0
 
 
+@pytest.mark.hazard(number=13)
 def test_a_delete_that_arrives_within_the_grace_was_only_late(tables: Tables) -> None:
     tables.put(REPLICA, "late")
 
@@ -310,6 +312,7 @@ def test_what_stays_different_is_a_difference_after_one_grace(tables: Tables) ->
     assert rounds == [1]
 
 
+@pytest.mark.hazard(number=13)
 def test_an_item_that_goes_on_changing_is_inconclusive(tables: Tables) -> None:
     tables.put(SOURCE, "busy")
     rounds: list[int] = []
@@ -325,6 +328,7 @@ def test_an_item_that_goes_on_changing_is_inconclusive(tables: Tables) -> None:
     assert rounds == [1, 2, 3]
 
 
+@pytest.mark.hazard(number=13)
 def test_an_item_that_comes_to_rest_is_settled_in_a_later_round(tables: Tables) -> None:
     tables.put(SOURCE, "busy")
     tables.put(SOURCE, "gone")
@@ -342,6 +346,7 @@ def test_an_item_that_comes_to_rest_is_settled_in_a_later_round(tables: Tables) 
     assert findings.first[0].key == {"PK": {"S": "gone"}}
 
 
+@pytest.mark.hazard(number=13)
 def test_a_source_that_changed_back_is_told_by_the_replica_that_moved(tables: Tables) -> None:
     """The source went 1, 2, 1 within the grace, and the replica has come as far as 2."""
     tables.put(SOURCE, "a", n={"N": "1"})
@@ -352,6 +357,7 @@ def test_a_source_that_changed_back_is_told_by_the_replica_that_moved(tables: Ta
     assert look_again(tables, "a", during_grace=write).counts.total() == 0
 
 
+@pytest.mark.hazard(number=13)
 def test_a_write_between_the_last_two_reads_is_no_difference(tables: Tables) -> None:
     """After the grace the source is read last: a change that is on its way shows there, and not in the replica."""
     tables.put(SOURCE, "a", n={"N": "1"})
@@ -371,6 +377,7 @@ def test_a_write_between_the_last_two_reads_is_no_difference(tables: Tables) -> 
     assert findings.counts == {Finding.INCONCLUSIVE: 1}
 
 
+@pytest.mark.hazard(number=13)
 def test_an_inconclusive_result_says_what_to_try(tables: Tables, aws: Misbehaviour) -> None:
     tables.put(SOURCE, "busy")
     numbers = iter(range(1, 1000))

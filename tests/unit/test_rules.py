@@ -1,0 +1,520 @@
+"""Each rule that keeps a hazard away, taken out of the code: the hazard's own tests then go red.
+
+A rule is found by the line of the code that holds it. Where that line no longer stands, the rule has to be looked
+for again here, so that it cannot be lost unseen.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from inspect import Parameter, getsource, signature
+from pathlib import Path
+from textwrap import dedent
+from types import CodeType, ModuleType
+from typing import Any
+
+import pytest
+
+from ddbreplica import decode, dynamodb, handler, quarantine, refusal, schema, send, write
+from ddbreplica.deadline import Deadline
+from ddbreplica.settings import Settings
+from ddbreplica_cli import recheck, verdict
+from tests.functional import test_cli_verify, test_dynamodb
+from tests.support import template
+from tests.support.cli import aws, tables
+from tests.unit import test_hazards as hazards
+
+__all__ = ["aws", "tables"]
+
+Test = Callable[..., None]
+
+RED = (AssertionError, pytest.fail.Exception)  # the latter where `pytest.raises` saw nothing
+
+HELD_BY: tuple[ModuleType, ...] = (hazards, test_dynamodb, test_cli_verify)
+"""Where the hazards' tests stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What keeps a hazard away: a line of a function or of a file, what stands there without it, and who notices."""
+
+    hazard: int
+    name: str
+    where: Any
+    line: str
+    without: str
+    noticed_by: tuple[Test, ...]
+    raising: type[Exception] | tuple[type[BaseException], ...] = RED
+
+
+RULES = (
+    Rule(
+        1,
+        "poison is kept after the last write",
+        handler.replicate,
+        "    outcome = write(",
+        "    to.quarantine.keep(decoded.malformed, (), below=None, puts_applied=1,"
+        " request_id=context.aws_request_id, deadline=deadline)\n"
+        "    outcome = write(",
+        (
+            hazards.test_quarantine_is_not_visible_before_every_write_has_ended,
+            hazards.test_quarantine_is_not_visible_behind_the_reported_record,
+        ),
+    ),
+    Rule(
+        1,
+        "only poison in front of the reported record is kept",
+        quarantine.Quarantine.keep,
+        " if first is None or record.position < first.position",
+        "",
+        (hazards.test_quarantine_is_not_visible_behind_the_reported_record,),
+    ),
+    Rule(
+        2,
+        "every writing has a name of its own",
+        quarantine.Quarantine._name,
+        "secrets.token_hex(4)",
+        "0",
+        (hazards.test_a_repeated_batch_never_overwrites_what_it_quarantined_before,),
+    ),
+    Rule(
+        3,
+        "poison falls back to the key's image before it",
+        write.write,
+        "pending = [previous for write, _ in rejected if (previous := fall_back(write))]",
+        "pending = []",
+        (
+            partial(hazards.test_a_good_image_is_not_swallowed_by_a_poison_one_wherever_the_batch_is_cut, 1),
+            partial(hazards.test_a_good_image_is_not_swallowed_by_a_poison_one_wherever_the_batch_is_cut, 3),
+        ),
+    ),
+    Rule(
+        3,
+        "a failure names the oldest change that is lost with it",
+        write._failure,
+        "Failure(write.oldest.position, write.oldest.sequence_number, refusal)",
+        "Failure(write.change.position, write.change.sequence_number, refusal)",
+        (
+            hazards.test_a_good_image_is_not_swallowed_when_its_poison_successor_first_fails_for_a_passing_reason,
+        ),
+    ),
+    Rule(
+        4,
+        "a table without the records' key is a fault",
+        schema.check,
+        "if key_schema != table.key_schema:",
+        "if False:",
+        (
+            hazards.test_a_whole_stream_is_not_quarantined_for_a_wrong_table,
+            hazards.test_a_whole_stream_is_not_quarantined_for_a_table_that_was_replaced_under_the_container,
+        ),
+    ),
+    Rule(
+        4,
+        "the table is looked at again before anything is poison",
+        write.write,
+        "_check_table(refused, replica, deadline, afresh=True)",
+        "_check_table(refused, replica, deadline, afresh=False)",
+        (
+            hazards.test_a_whole_stream_is_not_quarantined_for_a_table_that_was_replaced_under_the_container,
+            hazards.test_nothing_is_poison_while_the_table_is_not_active,
+        ),
+    ),
+    Rule(
+        4,
+        "a second look is not the first one remembered",
+        dynamodb.DynamoDBReplica.describe,
+        "if self._described is None or afresh:",
+        "if self._described is None:",
+        (hazards.test_a_whole_stream_is_not_quarantined_for_a_table_that_was_replaced_under_the_container,),
+    ),
+    Rule(
+        4,
+        "a table that is not active proves nothing",
+        write._check_table,
+        "return _NOT_ACTIVE if afresh and not table.is_active else None",
+        "return None",
+        (hazards.test_nothing_is_poison_while_the_table_is_not_active,),
+    ),
+    Rule(
+        4,
+        "only what is refused alone is poison",
+        send.send,
+        "rejected, sender.tally.rejected = sender.tally.rejected, []",
+        "rejected = []",
+        (hazards.test_what_is_refused_together_with_poison_is_not_poison,),
+    ),
+    Rule(
+        4,
+        "a hundred in a row are not the records' fault",
+        quarantine.Quarantine._admit,
+        "self._in_a_row + records > MAX_IN_A_ROW",
+        "False",
+        (
+            hazards.test_a_whole_stream_is_not_quarantined_for_a_wrong_index_however_it_is_bisected,
+            hazards.test_deletes_do_not_hide_that_a_whole_stream_is_refused,
+        ),
+    ),
+    Rule(
+        4,
+        "the count outlives the invocation",
+        quarantine.Quarantine.keep,
+        "self._in_a_row += kept",
+        "self._in_a_row = kept",
+        (hazards.test_a_whole_stream_is_not_quarantined_for_a_wrong_index_however_it_is_bisected,),
+    ),
+    Rule(
+        4,
+        "a delete does not end the count",
+        handler.replicate,
+        "puts_applied=sum(not write.is_delete for write in outcome.applied)",
+        "puts_applied=len(outcome.applied)",
+        (hazards.test_deletes_do_not_hide_that_a_whole_stream_is_refused,),
+    ),
+    Rule(
+        5,
+        "a bucket that is missing or denied fails the invocation",
+        quarantine.Quarantine._put_once,
+        "if refusal.kind is Kind.FAULT:",
+        "if False:",
+        tuple(
+            partial(hazards.test_a_broken_quarantine_never_lets_a_record_go, code)
+            for code in ("NoSuchBucket", "AccessDenied", "KMS.DisabledException")
+        ),
+    ),
+    Rule(
+        5,
+        "whatever KMS says is a fault",
+        refusal._kind_of,
+        " or code.startswith(_FAULT_PREFIX)",
+        "",
+        (partial(hazards.test_a_broken_quarantine_never_lets_a_record_go, "KMS.DisabledException"),),
+    ),
+    Rule(
+        5,
+        "what could not be kept is reported",
+        quarantine.Quarantine._put_each,
+        "if refusal is not None:",
+        "if False:",
+        (hazards.test_a_quarantine_that_fails_for_now_never_lets_a_record_go,),
+    ),
+    Rule(
+        5,
+        "QUARANTINE_BUCKET is required",
+        Settings.from_env.__func__,  # type: ignore[attr-defined]
+        '_required(env, "QUARANTINE_BUCKET", allowed="the name of an S3 bucket")',
+        'env.get("QUARANTINE_BUCKET", "")',
+        (hazards.test_there_is_no_function_without_a_quarantine,),
+    ),
+    Rule(
+        5,
+        "there are two buckets",
+        template.TEMPLATE,
+        "Destination: !GetAtt OnFailureBucket.Arn",
+        "Destination: !GetAtt QuarantineBucket.Arn",
+        (hazards.test_what_lambda_gives_up_does_not_go_where_poison_goes,),
+    ),
+    Rule(
+        6,
+        "a key's number goes by its value",
+        decode._canonical,
+        "return name, tag, _canonical_number(content)",
+        "return name, tag, content",
+        (hazards.test_keys_that_look_different_and_are_one_are_never_in_one_request,),
+    ),
+    Rule(
+        6,
+        "a key's parts are sorted",
+        decode.key_of,
+        "tuple(sorted(parts))",
+        "tuple(parts)",
+        (hazards.test_a_key_is_one_whatever_the_order_of_its_parts,),
+    ),
+    Rule(
+        6,
+        "bytes have one text",
+        decode._is_binary,
+        "b64encode(b64decode(content, validate=True)).decode() == content",
+        "b64decode(content, validate=True) is not None",
+        (hazards.test_a_binary_key_has_one_text,),
+    ),
+    Rule(
+        7,
+        "what is left unprocessed was in the request",
+        dynamodb._unprocessed,
+        "if not left <= by_request.keys():",
+        "if False:",
+        (
+            partial(
+                hazards.test_an_answer_that_says_nothing_is_no_success,
+                {"UnprocessedItems": {"copy": [{"PutRequest": {"Item": {"PK": {"S": "another"}}}}]}},
+            ),
+        ),
+    ),
+    Rule(
+        7,
+        "what is left unprocessed has a key",
+        dynamodb._unprocessed,
+        "except (KeyError, MalformedError):\n        return _UNMATCHED",
+        "except (KeyError, MalformedError):\n        return ()",
+        (
+            partial(
+                hazards.test_an_answer_that_says_nothing_is_no_success, {"UnprocessedItems": {"copy": [{}]}}
+            ),
+        ),
+    ),
+    Rule(
+        7,
+        "an answer says what is left unprocessed",
+        dynamodb._unprocessed,
+        "return _UNSAID",
+        "return ()",
+        (partial(hazards.test_an_answer_that_says_nothing_is_no_success, {}),),
+    ),
+    Rule(
+        7,
+        "an answer says that the object was stored",
+        quarantine.Quarantine._put_once,
+        'return None if "ETag" in answer else _UNSAID',
+        "return None",
+        (hazards.test_a_bucket_s_answer_that_says_nothing_is_no_success,),
+    ),
+    Rule(
+        8,
+        "a request is bounded in time",
+        dynamodb.connect,
+        "config=CLIENT_CONFIG",
+        "config=Config()",
+        (test_dynamodb.test_a_request_is_bounded_in_time_and_tried_once,),
+    ),
+    Rule(
+        8,
+        "a read that timed out is a write that may still land",
+        refusal.refusal_of,
+        "timed_out=isinstance(error, ReadTimeoutError)",
+        "timed_out=False",
+        (hazards.test_a_read_time_out_is_a_write_that_was_not_answered,),
+    ),
+    Rule(
+        8,
+        "what may still land is suspect",
+        send._Sender._refused,
+        "if refusal.timed_out:",
+        "if False:",
+        (
+            hazards.test_a_write_that_was_not_answered_is_remembered_whatever_became_of_it,
+            hazards.test_every_write_that_was_never_answered_is_remembered_although_time_ran_out,
+        ),
+    ),
+    Rule(
+        8,
+        "a suspect is kept wherever it stands",
+        quarantine.Quarantine.keep,
+        "self._put_each(suspects, request_id, deadline)",
+        "self._put_each([s for s in suspects if below is None or s.position < below.position], request_id, deadline)",
+        (
+            hazards.test_a_write_that_was_not_answered_is_remembered_whatever_became_of_it,
+            hazards.test_a_write_behind_the_reported_record_is_remembered_too,
+        ),
+    ),
+    Rule(
+        8,
+        "nothing starts that may not end in time",
+        Deadline.allows,
+        "self.remaining() >= seconds",
+        "self.remaining() > 0",
+        (hazards.test_every_write_that_was_never_answered_is_remembered_although_time_ran_out,),
+    ),
+    Rule(
+        9,
+        "every request is waited for, whatever happens",
+        send._Sender._round,
+        "stack.callback(pending)",
+        "pass",
+        (partial(hazards.test_no_request_and_no_thread_outlives_the_invocation, is_broken=True),),
+    ),
+    Rule(
+        10,
+        "base64 is looked at",
+        decode._is_binary,
+        "isinstance(content, str) and b64encode(b64decode(content, validate=True)).decode() == content",
+        "isinstance(content, str)",
+        (partial(hazards.test_what_cannot_be_sent_is_not_tried_for_ever, {"B": "bad base64"}),),
+    ),
+    Rule(
+        10,
+        "a value holds what its type requires",
+        decode._check_value,
+        "if not check(content, depth):",
+        "if False:",
+        (partial(hazards.test_what_cannot_be_sent_is_not_tried_for_ever, {"S": 5}),),
+    ),
+    Rule(
+        10,
+        "a value has a type that is known",
+        decode._check_value,
+        'raise MalformedError("a value has an unknown type")',
+        "return",
+        (partial(hazards.test_what_cannot_be_sent_is_not_tried_for_ever, {"X": "?"}),),
+    ),
+    Rule(
+        10,
+        "whatever one record does, it is malformed",
+        decode.decode,
+        "except Exception as error:",
+        "except MalformedError as error:",
+        (hazards.test_a_record_that_breaks_the_reader_is_not_tried_for_ever,),
+        raising=TypeError,
+    ),
+    Rule(
+        10,
+        "a full item collection is the item's fault",
+        refusal._kind_of,
+        "if code in _REJECTED",
+        'if code in _REJECTED - {"ItemCollectionSizeLimitExceededException"}',
+        (hazards.test_an_item_collection_that_is_full_is_not_tried_for_ever,),
+    ),
+    Rule(
+        10,
+        "what nobody knows may pass",
+        refusal._kind_of,
+        "else Kind.TRANSIENT",
+        "else Kind.REJECTED",
+        (hazards.test_an_error_that_nobody_knows_is_reported_and_named,),
+    ),
+    Rule(
+        13,
+        "there is a grace",
+        recheck.recheck,
+        "patient.sleep(patient.grace)",
+        "pass",
+        (
+            test_cli_verify.test_what_arrives_within_the_grace_was_only_late,
+            test_cli_verify.test_a_delete_that_arrives_within_the_grace_was_only_late,
+        ),
+    ),
+    Rule(
+        13,
+        "a source that moved proves nothing",
+        recheck._settle,
+        "(fingerprint(theirs), fingerprint(ours)) != seen[key]",
+        "fingerprint(ours) != seen[key][1]",
+        (
+            test_cli_verify.test_an_item_that_goes_on_changing_is_inconclusive,
+            test_cli_verify.test_an_item_that_comes_to_rest_is_settled_in_a_later_round,
+            test_cli_verify.test_a_write_between_the_last_two_reads_is_no_difference,
+            test_cli_verify.test_an_inconclusive_result_says_what_to_try,
+        ),
+    ),
+    Rule(
+        13,
+        "a replica that moved proves nothing",
+        recheck._settle,
+        "(fingerprint(theirs), fingerprint(ours)) != seen[key]",
+        "fingerprint(theirs) != seen[key][0]",
+        (test_cli_verify.test_a_source_that_changed_back_is_told_by_the_replica_that_moved,),
+    ),
+    Rule(
+        13,
+        "the source is read last",
+        recheck._settle,
+        "for key, ours, theirs in _pairs(keys, first=replica, then=source):",
+        "for key, theirs, ours in _pairs(keys, first=source, then=replica):",
+        (test_cli_verify.test_a_write_between_the_last_two_reads_is_no_difference,),
+    ),
+    Rule(
+        13,
+        "what goes on moving is inconclusive",
+        recheck.recheck,
+        "for attributes in pending.values():",
+        "for attributes in ():",
+        (test_cli_verify.test_an_item_that_goes_on_changing_is_inconclusive,),
+    ),
+    Rule(
+        13,
+        "inconclusive is not equal",
+        verdict.Verified.verdict.fget,  # type: ignore[attr-defined]
+        "counts.total() or self.swept.stopped_early",
+        "self.swept.stopped_early",
+        (test_cli_verify.test_an_inconclusive_result_says_what_to_try,),
+    ),
+    Rule(
+        17,
+        "the replica is another table than the source",
+        schema.check,
+        "if source_arn(change.record) == table.arn:",
+        "if False:",
+        (hazards.test_the_replica_is_never_its_own_source,),
+    ),
+)
+
+
+def name_of(test: Any) -> str:
+    name: str = (test.func if isinstance(test, partial) else test).__name__
+    return name
+
+
+@pytest.mark.parametrize(
+    ("rule", "test"),
+    [
+        pytest.param(rule, test, id=f"{rule.hazard}-{rule.name}-{name_of(test)}")
+        for rule in RULES
+        for test in rule.noticed_by
+    ],
+)
+def test_a_hazard_s_test_goes_red_when_its_rule_is_taken_out(
+    rule: Rule, test: Test, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    open_parameters = [
+        name for name, each in signature(test).parameters.items() if each.default is Parameter.empty
+    ]
+    fixtures = {name: request.getfixturevalue(name) for name in open_parameters}
+    if isinstance(rule.where, Path):
+        (tmp_path / rule.where.name).write_text(without(rule, rule.where.read_text()))
+        monkeypatch.setattr(template, "TEMPLATE", tmp_path / rule.where.name)
+        monkeypatch.setattr(template, "_as_json", template._as_json.__wrapped__)
+    else:
+        monkeypatch.setattr(rule.where, "__code__", code_without(rule))
+
+    with pytest.raises(rule.raising):
+        test(**fixtures)
+
+
+def without(rule: Rule, text: str) -> str:
+    assert text.count(rule.line) == 1, f"where does it stand now that {rule.name}?"
+    assert rule.line != rule.without
+    return text.replace(rule.line, rule.without)
+
+
+def code_without(rule: Rule) -> CodeType:
+    """The rule's function, compiled without the rule; names mean in it what they mean in its module."""
+    source = without(rule, dedent(getsource(rule.where)))
+    (code,) = (
+        constant
+        for constant in compile(source, f"<{rule.name}>", "exec").co_consts
+        if isinstance(constant, CodeType) and constant.co_name == rule.where.__name__
+    )
+    return code
+
+
+def test_every_hazard_has_tests_and_each_of_them_a_rule_that_it_notices() -> None:
+    marked = {
+        (mark.kwargs["number"], name_of(test))
+        for module in HELD_BY
+        for test in vars(module).values()
+        for mark in getattr(test, "pytestmark", ())
+        if mark.name == "hazard"
+    }
+
+    assert marked == {(rule.hazard, name_of(test)) for rule in RULES for test in rule.noticed_by}
+    assert {number for number, _ in marked} == hazards.HAZARDS.keys()
+
+
+def test_no_hazard_s_test_stands_where_it_is_not_looked_for() -> None:
+    marked = re.compile(r"^ *@pytest\.mark\.hazard\(", re.MULTILINE)
+    tests = Path(__file__).parents[1].rglob("test_*.py")
+
+    assert {str(path) for path in tests if marked.search(path.read_text())} == {
+        module.__file__ for module in HELD_BY
+    }
