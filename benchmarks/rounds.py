@@ -1,6 +1,5 @@
 """Contestants and workloads → the work each does, checked, and what it takes, in interleaved rounds."""
 
-from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import product
@@ -99,22 +98,4 @@ def _expect_writes(contestant: str, workload: str, counts: Counts, *, batches: i
 
 
 def _canonical(table: Mapping[str, Item | None]) -> Mapping[str, Any]:
-    return {key: compare.canonical(item and _decoded(item)) for key, item in table.items()}
-
-
-def _decoded(item: Item) -> dict[str, dict[str, Any]]:
-    # Wire JSON as boto3's client reads it, which is what items are compared by.
-    return {name: _value(value) for name, value in item.items()}
-
-
-def _value(value: Mapping[str, Any]) -> dict[str, Any]:
-    match value:
-        case {"B": text}:
-            return {"B": b64decode(text)}
-        case {"BS": texts}:
-            return {"BS": [b64decode(text) for text in texts]}
-        case {"L": members}:
-            return {"L": [_value(member) for member in members]}
-        case {"M": members}:
-            return {"M": _decoded(members)}
-    return dict(value)
+    return {key: compare.canonical(item) for key, item in table.items()}

@@ -2,7 +2,11 @@
 
 import click
 
+from ddbreplica_cli.backfill import backfill
 from ddbreplica_cli.load import load
+from ddbreplica_cli.redrive import redrive
+from ddbreplica_cli.status import status
+from ddbreplica_cli.tail import tail
 from ddbreplica_cli.verify import verify
 
 
@@ -20,5 +24,5 @@ def main() -> None:
     """  # noqa: D301  \b is click's: do not wrap
 
 
-for _command in (load, verify):
+for _command in (backfill, load, redrive, status, tail, verify):
     main.add_command(_command)

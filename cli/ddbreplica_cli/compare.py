@@ -1,23 +1,18 @@
-"""Two items, as boto3's client reads them → equal or not, and where they differ. Pure.
+"""Two items as wire JSON → equal or not, and where they differ. Pure.
 
-Numbers are compared by value and sets as sets; everything else exactly, types included. The canonical form is
-wire JSON again, and the same for the same items: it is what keys, fingerprints
-and printing go by.
+Numbers are compared by value, binaries by their bytes and sets as sets; everything else exactly, types included.
+The canonical form is wire JSON again, and the same for the same items: it is what fingerprints and printing go by.
 """
 
 import hashlib
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
-from typing import Any, TypeAlias
+from typing import Any
 
-from ddbreplica import decode
-from ddbreplica.model import Image, Key
-
-Item: TypeAlias = Mapping[str, Mapping[str, Any]]
-"""Attribute values by name, as boto3's client reads and takes them: binaries are bytes."""
+from ddbreplica.model import Image, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +24,13 @@ class AttributeDifference:
     replica: Mapping[str, Any] | None
 
 
-def same(source: Item | None, replica: Item | None) -> bool:
+def same(source: State, replica: State) -> bool:
     """Whether DynamoDB holds the two for the same item; None is no item."""
     # Nearly every pair of a healthy replica is equal as it was read, which costs far less to see.
     return source == replica or canonical(source) == canonical(replica)
 
 
-def differences(source: Item, replica: Item) -> tuple[AttributeDifference, ...]:
+def differences(source: Image, replica: Image) -> tuple[AttributeDifference, ...]:
     """Where two items differ, by attribute name."""
     theirs, ours = canonical(source) or {}, canonical(replica) or {}
     return tuple(
@@ -45,18 +40,13 @@ def differences(source: Item, replica: Item) -> tuple[AttributeDifference, ...]:
     )
 
 
-def fingerprint(item: Item | None) -> bytes:
+def fingerprint(item: State) -> bytes:
     """The same for the same items, and of one size however large they are."""
     text = json.dumps(canonical(item), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).digest()
 
 
-def key_of(key_attributes: Item) -> Key:
-    """The identity of a key."""
-    return decode.key_of(canonical(key_attributes))
-
-
-def canonical(item: Item | None) -> Image | None:
+def canonical(item: State) -> Image | None:
     """The one wire JSON that stands for all items that are the same."""
     return None if item is None else {name: _canonical(value) for name, value in item.items()}
 
@@ -73,8 +63,8 @@ def _number(text: str) -> str:
     return f"{number.normalize(Context(prec=len(text))):f}" if number else "0"
 
 
-def _base64(content: bytes) -> str:
-    return b64encode(content).decode()
+def _binary(text: str) -> str:
+    return b64encode(b64decode(text)).decode()
 
 
 def _list(content: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -83,10 +73,10 @@ def _list(content: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 _CANONICAL: Mapping[str, Callable[[Any], Any]] = {
     "N": _number,
-    "B": _base64,
+    "B": _binary,
     "SS": sorted,
     "NS": lambda content: sorted({_number(member) for member in content}),
-    "BS": lambda content: sorted(_base64(member) for member in content),
+    "BS": lambda content: sorted(_binary(member) for member in content),
     "L": _list,
     "M": canonical,
 }

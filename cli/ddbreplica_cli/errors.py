@@ -44,6 +44,7 @@ _HINTS: Mapping[str, str] = {
     "UnauthorizedSSOTokenError": _SIGN_IN,
     "UnrecognizedClientException": _SIGN_IN,
     "UnprocessedItems": _THROTTLED,
+    "UnprocessedKeys": _THROTTLED,
 }
 _HINT_BY_KIND: Mapping[Kind, str] = {
     Kind.TRANSIENT: "run the same command again.",

@@ -15,11 +15,12 @@ from ddbreplica_cli import generate as generator
 from ddbreplica_cli import logfile, output
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.errors import CommandError, InterruptedByUserError
-from ddbreplica_cli.loading import AGAIN, Loaded, Loader, Problems, counted
+from ddbreplica_cli.loading import AGAIN, Loaded, Loader, Problems, counted, from_line
 from ddbreplica_cli.logfile import BadRow, Row, Rows
 from ddbreplica_cli.options import Options, shared_options
 from ddbreplica_cli.patience import Patience, noting_interrupts
 from ddbreplica_cli.progress import progress_bar
+from ddbreplica_cli.rate import Rate
 from ddbreplica_cli.tables import describe
 
 _SAMPLE = 64 * 1024
@@ -38,28 +39,45 @@ _SAMPLE = 64 * 1024
     help="With --generate: write the rows here, and nothing to the table.",
 )
 @click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be read, and go on.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="UNITS",
+    help="Use at most so many of the table's write units a second.  [default: as many as it grants]",
+)
+@click.option(
+    "--start-at",
+    type=click.IntRange(min=1),
+    metavar="LINE",
+    default=1,
+    help="Leave out the rows before this line: where an interrupted load ended.",
+)
 @click.option("--dry-run", is_flag=True, help="Check every row, write nothing and ask AWS nothing.")
 @shared_options
-def load(
+def load(  # noqa: PLR0913  one for each option
     options: Options,
     *,
     file: Path | None,
     generate: int | None,
     to: Path | None,
     skip_bad_rows: bool,
+    rate: float | None,
+    start_at: int,
     dry_run: bool,
 ) -> None:
     """Write the web-log rows of FILE to the source table.
 
     FILE is CSV in UTF-8 without a header; its ten columns are request id, host, date, hour of day, time zone,
     method, URL, response code, bytes sent and user agent. A row becomes the item with key
-    PK=request#<request id>; loading it again writes the same item again.
+    PK=request#<request id>; loading it again writes the same item again. Several requests are under way at a time,
+    and what the table throttles is tried again. A load that ends early names the line to go on at.
 
     \b
     Examples:
       ddbreplica load data/logfile_stream.csv
       ddbreplica load data/logfile_stream.csv --dry-run
-      ddbreplica load --generate 100000 --source logfile
+      ddbreplica load --generate 100000 --source logfile --rate 500
+      ddbreplica load data/logfile_stream.csv --start-at 1001
       ddbreplica load --generate 2000 --output rows.csv
 
     Ends with `RowCount: N, Total seconds: S`.
@@ -70,12 +88,13 @@ def load(
         raise click.UsageError("--output goes with --generate N.")
     with _rows(file, generate) as rows:
         if dry_run:
-            _check(rows, options, skip_bad_rows=skip_bad_rows)
+            _check(from_line(start_at, rows), options, skip_bad_rows=skip_bad_rows)
         elif to is not None:
             _write_file(to, generate or 0, options)
         else:
-            about = generate or _estimate(file)
-            _load(rows, options, about=about, skip_bad_rows=skip_bad_rows)
+            rows_in_all = generate or _estimate(file)
+            about = rows_in_all and max(0, rows_in_all - start_at + 1)
+            _load(rows, options, about=about, rate=rate, start_at=start_at, skip_bad_rows=skip_bad_rows)
 
 
 @contextmanager
@@ -100,16 +119,30 @@ def _estimate(file: Path | None) -> int | None:
         return lines * file.stat().st_size // opened.tell() if lines else None
 
 
-def _load(rows: Rows, options: Options, *, about: int | None, skip_bad_rows: bool) -> None:
+def _load(
+    rows: Rows,
+    options: Options,
+    *,
+    about: int | None,
+    rate: float | None,
+    start_at: int,
+    skip_bad_rows: bool,
+) -> None:
     connection = Connection(options)
     name = connection.source
     _refuse_other_key(connection, name)
     replica = DynamoDBReplica(connection.dynamodb(name, config=CLIENT_CONFIG), name)
-    loaded = Loaded()
+    loaded = Loaded(start_at)
     started = time.perf_counter()
     try:
         with noting_interrupts() as interrupt, progress_bar(f"loading {name}", about=about) as advance:
-            loader = Loader(replica, loaded, patience=Patience(interrupt), advance=advance)
+            loader = Loader(
+                replica,
+                loaded,
+                patience=Patience(interrupt),
+                rate=Rate(rate, sleep=interrupt.sleep),
+                advance=advance,
+            )
             loader.load(rows, skip_bad_rows=skip_bad_rows)
     finally:
         _note("refused by the table", loaded.refused)

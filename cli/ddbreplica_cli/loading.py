@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import dropwhile
+from math import inf
 from typing import Any
 
 from ddbreplica.decode import key_of
@@ -12,9 +14,11 @@ from ddbreplica_cli.errors import CommandError, InterruptedByUserError, explain,
 from ddbreplica_cli.logfile import KEY, BadRow, Row, Rows
 from ddbreplica_cli.patience import Patience
 from ddbreplica_cli.progress import Advance
+from ddbreplica_cli.rate import Rate
+from ddbreplica_cli.size import write_units
 
 PIECE = 1000
-"""Rows held in memory at once: enough requests to keep every worker of `send` busy."""
+"""Rows held in memory at once: enough requests for `send` to have several under way nearly all the time."""
 
 LISTED = 10
 AGAIN = "rows are written by request id, so that loading the file again does no harm"
@@ -46,8 +50,12 @@ class Problems:
 
 @dataclass(slots=True)
 class Loaded:
-    """What has become of the rows so far. A row counts as written when its key was written for it or a later row."""
+    """What has become of the rows so far. A row counts as written when its key was written for it or a later row.
 
+    Every row before the line `start_at` has been dealt with.
+    """
+
+    start_at: int = 1
     written: int = 0
     refused: Problems = field(default_factory=Problems)
     left_out: Problems = field(default_factory=Problems)
@@ -66,27 +74,32 @@ class Loaded:
 class Loader:
     """Writes rows to one table, and keeps `loaded` right at any moment, so that an end at any moment can be told."""
 
-    def __init__(self, replica: Replica, loaded: Loaded, *, patience: Patience, advance: Advance) -> None:
-        """`advance` is told of every row written."""
+    def __init__(
+        self, replica: Replica, loaded: Loaded, *, patience: Patience, rate: Rate, advance: Advance
+    ) -> None:
+        """`rate` is in write units; `advance` is told of every row written."""
         self._loaded = loaded
         self._replica = _Watched(replica, patience, advance)
         self._patience = patience
+        self._rate = rate
 
     def load(self, rows: Rows, *, skip_bad_rows: bool) -> None:
-        """Write all rows, or those before the first bad one.
+        """Write all rows from the line `start_at`, or those before the first bad one.
 
         Raises CommandError for that row, for a table that refuses everything or stands still, and for Ctrl-C.
         """
         bad: list[BadRow] = []
         try:
-            for piece in _pieces(self._good(rows, bad, skip=skip_bad_rows)):
-                self._patience.progressed()
+            for piece in self._pieces(
+                self._good(from_line(self._loaded.start_at, rows), bad, skip=skip_bad_rows)
+            ):
                 self._write(piece)
+                self._loaded.start_at = piece[-1].line + 1
         except KeyboardInterrupt as pressed:
-            hint = f"run the same command again: {AGAIN}."
+            hint = "run the same command again."
             raise self._ended("interrupted", hint=hint, kind=InterruptedByUserError) from pressed
         if bad:
-            hint = f"mend the row, or give --skip-bad-rows; {AGAIN}."
+            hint = "mend the row, or give --skip-bad-rows, and run the same command again."
             raise self._ended(f"{bad[0].lines}: {bad[0].reason}", hint=hint)
 
     def _good(self, rows: Rows, bad: list[BadRow], *, skip: bool) -> Iterator[Row]:
@@ -98,6 +111,24 @@ class Loader:
             else:
                 bad.append(row)
                 return
+
+    def _pieces(self, rows: Iterable[Row]) -> Iterator[Sequence[Row]]:
+        """Rows in pieces, each as soon as the rate allows it: a second's worth of units at a time."""
+        piece: list[Row] = []
+        units = 0
+        for row in rows:
+            piece.append(row)
+            units += write_units(row.item)
+            if len(piece) == PIECE or units >= (self._rate.per_second or inf):
+                yield self._allowed(piece, units)
+                piece, units = [], 0
+        if piece:
+            yield self._allowed(piece, units)
+
+    def _allowed(self, piece: Sequence[Row], units: int) -> Sequence[Row]:
+        self._rate.take(units)
+        self._patience.progressed()  # a wait for our own rate is no standstill of the table
+        return piece
 
     def _write(self, piece: Sequence[Row]) -> None:
         pending = plan(_change(position, row) for position, row in enumerate(piece))
@@ -124,7 +155,13 @@ class Loader:
             raise self._ended(f"{waited} ({refusal.code}: {refusal.message})", hint=hint_for(refusal))
 
     def _ended(self, why: str, *, hint: str, kind: type[CommandError] = CommandError) -> CommandError:
-        return kind(f"{why}; {counted(self._loaded.written)} written.", hint=hint, facts=self._loaded.facts())
+        """The error that says how far it came, and how to go on from there."""
+        start_at = self._loaded.start_at
+        return kind(
+            f"{why}; {counted(self._loaded.written)} written.",
+            hint=f"{hint} To go on where it ended, add --start-at {start_at}." if start_at > 1 else hint,
+            facts={**self._loaded.facts(), "start_at": start_at},
+        )
 
 
 class _Watched:
@@ -168,15 +205,9 @@ def counted(rows: int) -> str:
     return f"{rows:,} {'row' if rows == 1 else 'rows'}"
 
 
-def _pieces(rows: Iterable[Row]) -> Iterator[Sequence[Row]]:
-    piece: list[Row] = []
-    for row in rows:
-        piece.append(row)
-        if len(piece) == PIECE:
-            yield piece
-            piece = []
-    if piece:
-        yield piece
+def from_line(line: int, rows: Rows) -> Rows:
+    """The rows that begin there or later."""
+    return dropwhile(lambda row: row.line < line, rows)
 
 
 def _change(position: int, row: Row) -> Change:

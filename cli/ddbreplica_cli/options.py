@@ -1,8 +1,9 @@
 """The options that every command takes, and the funnel that every error of a command goes through."""
 
 import functools
+import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
@@ -43,6 +44,23 @@ class Options:
     profile: str | None
     endpoint_url: str | None
     as_json: bool
+
+    @property
+    def tables(self) -> str:
+        """The options that name the same tables in another command, each after a space."""
+        named = {"--stack-name": self.stack_name, "--source": self.source, "--replica": self.replica}
+        return _spelt(named) + self.place
+
+    @property
+    def place(self) -> str:
+        """Those that name where they are, which AWS's own commands take as well."""
+        return _spelt(
+            {"--region": self.region, "--profile": self.profile, "--endpoint-url": self.endpoint_url}
+        )
+
+
+def _spelt(named: Mapping[str, str | None]) -> str:
+    return "".join(f" {option} {shlex.quote(value)}" for option, value in named.items() if value is not None)
 
 
 def shared_options(command: Callable[Concatenate[Options, P], None]) -> Callable[..., None]:

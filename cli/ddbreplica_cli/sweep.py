@@ -3,27 +3,31 @@
 Every read is consistent, but no two reads are of one moment, so that what is found here is only suspected.
 """
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
+from math import ceil
 from threading import Event, Lock
 
 from ddbreplica.model import Key
-from ddbreplica_cli.compare import Item, same
+from ddbreplica_cli.compare import same
+from ddbreplica_cli.keyset import KeySet
 from ddbreplica_cli.progress import Advance
-from ddbreplica_cli.tables import Page, TableReader
+from ddbreplica_cli.tables import MAX_KEYS, Items, TableReader
 
 MAX_SUSPECTS = 10_000
-"""Where the pass ends early: so many differences tell enough, and all of them might not fit into memory."""
+"""Where the pass ends early, unless every difference is wanted: so many tell enough."""
 
 
 @dataclass(slots=True)
 class Swept:
-    """What a sweep has seen so far. `suspects` are key attributes by key."""
+    """What a sweep has seen so far: items looked at on either side, and keys that looked different."""
 
     source_items: int = 0
     replica_items: int = 0
-    suspects: dict[Key, Item] = field(default_factory=dict)
+    suspects: int = 0
     stopped_early: bool = False
 
 
@@ -34,69 +38,85 @@ class Sweep:
         self,
         source: TableReader,
         replica: TableReader,
+        suspects: KeySet,
         *,
         segments: int,
         advance: Advance,
-        max_suspects: int = MAX_SUSPECTS,
+        max_suspects: int | None = MAX_SUSPECTS,
     ) -> None:
-        """`advance` is told of every item looked at, on either side."""
+        """`suspects` takes the keys that look different; `advance` is told of every item looked at."""
         self.swept = Swept()
         self._source = source
         self._replica = replica
+        self._suspects = suspects
         self._segments = segments
         self._advance = advance
         self._max_suspects = max_suspects
         self._halted = Event()
         self._lock = Lock()
 
-    def run(self) -> None:
+    def over_tables(self, *, sample: float = 1.0) -> None:
         """Look at every item of the source and every key of the replica, unless there are too many suspects.
 
-        When it returns or raises, no request is under way. Raises what reading raises.
+        A `sample` below 1 looks at no more than that share of either, in segments chosen at random. When it returns
+        or raises, no request is under way. Raises what reading raises.
         """
-        self._in_segments(self._missing_or_different)
-        self._in_segments(self._extra)
+        total = ceil(self._segments / sample)
+        for look in (self._missing_or_different, self._extra):
+            chosen = random.sample(range(total), self._segments)
+            self._in_threads([partial(look, segment, of=total) for segment in chosen])
 
-    def _in_segments(self, look: Callable[[int], None]) -> None:
-        with ThreadPoolExecutor(self._segments, thread_name_prefix="sweep") as pool:
-            for future in [pool.submit(self._halting, look, segment) for segment in range(self._segments)]:
+    def over_keys(self, keys: KeySet) -> None:
+        """Look at these keys, on both sides, likewise."""
+        chunks = keys.chunks(MAX_KEYS)
+        self._in_threads([partial(self._these, chunks)] * self._segments)
+
+    def _in_threads(self, looks: Sequence[Callable[[], None]]) -> None:
+        with ThreadPoolExecutor(len(looks), thread_name_prefix="sweep") as pool:
+            for future in [pool.submit(self._halting, look) for look in looks]:
                 future.result()
 
-    def _halting(self, look: Callable[[int], None], segment: int) -> None:
+    def _halting(self, look: Callable[[], None]) -> None:
         try:
-            look(segment)
+            look()
         except BaseException:
             self._halted.set()
             raise
 
-    def _missing_or_different(self, segment: int) -> None:
-        for page in self._source.scan(segment, of=self._segments):
+    def _missing_or_different(self, segment: int, *, of: int) -> None:
+        for page in self._source.scan(segment, of=of):
             if self._halted.is_set():
                 return
-            self._note(page, self._unlike(page), is_source=True)
+            self._note(_unlike(page, self._replica.get(list(page))), source=len(page))
 
-    def _unlike(self, page: Page) -> dict[Key, Item]:
-        expected = self._source.by_key(page)
-        keys = {key: self._source.key_attributes(item) for key, item in expected.items()}
-        found = self._replica.get(list(keys.values()))
-        return {key: keys[key] for key, item in expected.items() if not same(item, found.get(key))}
-
-    def _extra(self, segment: int) -> None:
-        for page in self._replica.scan(segment, of=self._segments, keys_only=True):
+    def _extra(self, segment: int, *, of: int) -> None:
+        for page in self._replica.scan(segment, of=of, keys_only=True):
             if self._halted.is_set():
                 return
-            keys = self._replica.by_key(page)
-            found = self._source.get(list(keys.values()), keys_only=True)
-            self._note(page, {key: keys[key] for key in keys.keys() - found.keys()}, is_source=False)
+            found = self._source.get(list(page), keys_only=True)
+            self._note([key for key in page if key not in found], replica=len(page))
 
-    def _note(self, page: Page, suspects: dict[Key, Item], *, is_source: bool) -> None:
+    def _these(self, chunks: Iterator[Sequence[Key]]) -> None:
+        while not self._halted.is_set():
+            with self._lock:
+                chunk = next(chunks, ())
+            if not chunk:
+                return
+            theirs, ours = self._source.get(chunk), self._replica.get(chunk)
+            unlike = [key for key in chunk if not same(theirs.get(key), ours.get(key))]
+            self._note(unlike, source=len(theirs), replica=len(ours))
+
+    def _note(self, suspects: Sequence[Key], *, source: int = 0, replica: int = 0) -> None:
         with self._lock:
-            if is_source:
-                self.swept.source_items += len(page)
-            else:
-                self.swept.replica_items += len(page)
-            self.swept.suspects.update(suspects)
-            if len(self.swept.suspects) >= self._max_suspects:
+            self.swept.source_items += source
+            self.swept.replica_items += replica
+            self._suspects.add(suspects)
+            self.swept.suspects = len(self._suspects)
+            if self._max_suspects is not None and self.swept.suspects >= self._max_suspects:
                 self.swept.stopped_early = True
                 self._halted.set()
-        self._advance(len(page))
+        self._advance(source + replica)
+
+
+def _unlike(page: Items, found: Items) -> Sequence[Key]:
+    return [key for key, item in page.items() if not same(item, found.get(key))]

@@ -1,34 +1,59 @@
-"""A table, described and read: in segments from end to end, and by key. Nothing here writes."""
+"""A table, described and read: in segments from end to end, and by key. Nothing here writes.
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+Items stay the wire JSON that they come as: nothing is converted, and that takes a fraction of boto3's time.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from botocore.config import Config
 
+from ddbreplica.decode import attributes_of, key_of
 from ddbreplica.dynamodb import DynamoDBReplica
-from ddbreplica.model import Key, Table
-from ddbreplica_cli.compare import Item, key_of
-from ddbreplica_cli.errors import CommandError, explain
+from ddbreplica.model import Image, Key, Kind, Refusal, Table
+from ddbreplica_cli.connection import ASKING
+from ddbreplica_cli.errors import CommandError, explain, hint_for
 from ddbreplica_cli.patience import Patience
+from ddbreplica_cli.rate import Rate
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+T = TypeVar("T")
+
 MAX_KEYS = 100
 """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
 
-Page: TypeAlias = Sequence[Item]
+SHARE = 0.25
+"""Of the reads that a table is provisioned with: what a command takes, unless told, so as to starve nobody."""
+
+Items: TypeAlias = Mapping[Key, Image]
+"""Items (or what was asked for of them) by their keys."""
+
+_UNREADABLE = Refusal(Kind.TRANSIENT, "UnreadableAnswer", "the answer does not hold what was asked for")
+_UNPROCESSED = Refusal(Kind.TRANSIENT, "UnprocessedKeys", "the table left keys unprocessed")
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How large a table was some hours ago, and the reads a second it is provisioned with; None is on demand."""
+
+    items: int
+    read_units: int | None
+
+    def read_rate(self, per_second: float | None) -> float | None:
+        """Read units a second to take: as asked for, or a share of what is provisioned."""
+        return per_second or (self.read_units and self.read_units * SHARE)
 
 
 def reading(connections: int) -> Config:
     """How a client reads that so many threads use."""
-    return Config(
-        retries={"mode": "standard", "total_max_attempts": 8},
-        connect_timeout=5,
-        read_timeout=30,
-        max_pool_connections=connections,
-        tcp_keepalive=True,
-        parameter_validation=False,
+    return ASKING.merge(
+        Config(
+            read_timeout=30, max_pool_connections=connections, tcp_keepalive=True, parameter_validation=False
+        )
     )
 
 
@@ -45,84 +70,154 @@ def describe(client: "DynamoDBClient", name: str, *, option: str) -> Table:
     raise explain(table, doing=f"the table {name} cannot be described")
 
 
-def approximate_items(client: "DynamoDBClient", name: str) -> int:
-    """How many items the table had some hours ago."""
-    return client.describe_table(TableName=name)["Table"].get("ItemCount", 0)
+def refuse_unlike(source: Table, replica: Table) -> None:
+    """Raise CommandError unless the two are different tables with the same key."""
+    if source.arn == replica.arn:
+        raise CommandError(
+            f"source and replica are one table, {source.arn}.",
+            hint="name two tables with --source and --replica.",
+        )
+    if source.key_schema != replica.key_schema:
+        raise CommandError(
+            f"the source's key is {_named(source)} and the replica's is {_named(replica)}.",
+            hint="name the right tables with --source and --replica, or recreate the replica with that key.",
+        )
+
+
+def extent(client: "DynamoDBClient", name: str) -> Extent:
+    """How large a table is, and what it is provisioned with."""
+    table = client.describe_table(TableName=name)["Table"]
+    provisioned = table.get("ProvisionedThroughput", {}).get("ReadCapacityUnits")
+    return Extent(table.get("ItemCount", 0), provisioned or None)
 
 
 class TableReader:
     """One table, for several threads at once. Every read is strongly consistent.
 
-    Reading raises KeyboardInterrupt once the patience's interrupt is set.
+    Reading raises CommandError when the table refuses, or leaves things unanswered for longer than the patience
+    lasts, and KeyboardInterrupt once the patience's interrupt is set.
     """
 
-    def __init__(self, client: "DynamoDBClient", name: str, table: Table, patience: Patience) -> None:
-        """`table` is what the table's description says."""
-        self._client: Any = client
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        name: str,
+        table: Table,
+        patience: Patience,
+        *,
+        read_rate: float | None = None,
+    ) -> None:
+        """`table` is what the table's description says; `read_rate` is in units a second, None is unlimited."""
         self._name = name
         self._patience = patience
+        self.rate = Rate(read_rate, sleep=patience.interrupt.sleep)
+        # A full page of 1 MB takes 256 units at once: under a rate the pages are small, so that others get theirs.
+        self._limit: Mapping[str, Any] = {} if read_rate is None else {"Limit": MAX_KEYS}
         self._key_names = sorted(name for name, _ in table.key_schema)
         self._keys_only = _projection(self._key_names)
+        self._table = DynamoDBReplica(client, name)
+        self._table.describe()  # asked once here, and not by each thread
 
-    def key_attributes(self, item: Item) -> Item:
-        """An item's key as DynamoDB takes it."""
-        return {name: item[name] for name in self._key_names}
-
-    def by_key(self, items: Page) -> dict[Key, Item]:
-        """Items by the identity of their keys."""
-        return {key_of(self.key_attributes(item)): item for item in items}
-
-    def scan(self, segment: int, *, of: int, keys_only: bool = False) -> Iterator[Page]:
+    def scan(self, segment: int, *, of: int, keys_only: bool = False) -> Iterator[Items]:
         """One of `of` disjoint parts of the table, in pages of at most MAX_KEYS items."""
-        request: dict[str, Any] = {
-            "TableName": self._name,
-            "Segment": segment,
-            "TotalSegments": of,
-            "ConsistentRead": True,
-            **(self._keys_only if keys_only else {}),
-        }
-        while True:
-            self._patience.interrupt.check()
-            answer = self._client.scan(**request)
-            items: Page = answer["Items"]
-            yield from (items[start : start + MAX_KEYS] for start in range(0, len(items), MAX_KEYS))
-            if not answer.get("LastEvaluatedKey"):
-                return
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        request = {"Segment": segment, "TotalSegments": of, **self._what(keys_only=keys_only)}
+        for items, _ in self._pages({**request, **self._limit}):
+            for start in range(0, len(items), MAX_KEYS):
+                yield self._by_key(items[start : start + MAX_KEYS])
+            items.clear()  # not held until the next page is there: that would be twice the memory
 
-    def get(self, keys: Sequence[Item], *, keys_only: bool = False) -> dict[Key, Item]:
-        """The items that exist among at most MAX_KEYS different keys.
+    def scan_on(
+        self, segment: int, *, of: int, after: Image | None, limit: int
+    ) -> Iterator[tuple[Items, Any]]:
+        """The rest of such a part, in pages of at most `limit` items, each with what the rest after it is `after`.
 
-        Raises CommandError if the table leaves the rest unanswered for too long.
+        That is None for the beginning of a part, and with the last page.
         """
-        found: dict[Key, Item] = {}
-        pending: Mapping[str, Any] = {
-            self._name: {"Keys": keys, "ConsistentRead": True, **(self._keys_only if keys_only else {})}
-        }
-        left, attempt = len(keys), 0
+        request: dict[str, Any] = {"Segment": segment, "TotalSegments": of, "Limit": limit, **self._limit}
+        if after is not None:
+            request["ExclusiveStartKey"] = after
+        for items, last in self._pages({**request, **self._what(keys_only=False)}):
+            yield self._by_key(items), last
+
+    def _pages(self, request: Mapping[str, Any]) -> Iterator[tuple[list[Image], Any]]:
+        request = {"TableName": self._name, **request}
+        while True:
+            self._patience.progressed()
+            items, last = self._ask("Scan", request, _scanned)
+            yield items, last or None
+            if not last:
+                return
+            request = {**request, "ExclusiveStartKey": last}
+
+    def get(self, keys: Sequence[Key], *, keys_only: bool = False) -> Items:
+        """The items that exist among at most MAX_KEYS different keys."""
+        found: dict[Key, Image] = {}
+        pending: Sequence[Any] = [attributes_of(key) for key in keys]
+        attempt = 0
         self._patience.progressed()
-        while left:
-            self._patience.interrupt.check()
-            answer = self._client.batch_get_item(RequestItems=pending)
-            for items in answer["Responses"].values():
-                found.update(self.by_key(items))
-            pending = answer.get("UnprocessedKeys", {})
-            before, left = left, sum(len(part["Keys"]) for part in pending.values())
-            attempt = self._wait(attempt, has_progress=left < before) if left else 0
+        while pending:
+            request = {"RequestItems": {self._name: {"Keys": pending, **self._what(keys_only=keys_only)}}}
+            items, left = self._ask("BatchGetItem", request, _gotten)
+            found |= self._by_key(items)
+            # An answer is cut at 16 MB: what is left of it needs no pause, but what was left entirely does.
+            if len(left) < len(pending):
+                self._patience.progressed()
+                attempt = 0
+            else:
+                attempt += 1
+                self._wait(attempt, _UNPROCESSED)
+            pending = left
         return found
 
-    def _wait(self, attempt: int, *, has_progress: bool) -> int:
-        """Back off before asking for the rest; return the number of attempts without progress."""
-        if has_progress:
-            self._patience.progressed()
-            return 0
-        if not self._patience.deadline().back_off(attempt + 1, then=0):
+    def _what(self, *, keys_only: bool) -> Mapping[str, Any]:
+        return {"ConsistentRead": True, **(self._keys_only if keys_only else {})}
+
+    def _by_key(self, items: Sequence[Image]) -> dict[Key, Image]:
+        return {tuple([_part(name, item[name]) for name in self._key_names]): item for item in items}
+
+    def _ask(self, operation: str, request: Mapping[str, Any], read: Callable[[Any], T]) -> T:
+        """Ask until there is an answer, and let the units pass that it has taken."""
+        body = json.dumps({**request, "ReturnConsumedCapacity": "TOTAL"})
+        attempt = 0
+        while True:
+            self._patience.interrupt.check()
+            answer = self._answer(operation, body, read)
+            if not isinstance(answer, Refusal):
+                result, units = answer
+                self.rate.take(units)
+                return result
+            attempt += 1
+            self._wait(attempt, answer)
+
+    def _answer(self, operation: str, body: str, read: Callable[[Any], T]) -> tuple[T, float] | Refusal:
+        answer = self._table.ask(operation, body)
+        if isinstance(answer, Refusal):
+            return answer
+        try:
+            return read(answer), _units(answer)
+        except (AttributeError, KeyError, TypeError):
+            return _UNREADABLE
+
+    def _wait(self, attempt: int, refusal: Refusal) -> None:
+        """Back off before asking again, if that is worth it."""
+        if refusal.kind is not Kind.TRANSIENT:
+            raise explain(refusal, doing=f"the table {self._name} cannot be read")
+        if not self._patience.deadline().back_off(attempt, then=0):
             self._patience.interrupt.check()
             raise CommandError(
-                f"the table {self._name} has answered no read for {self._patience.idle():.0f} seconds.",
-                hint="wait a moment, or raise the table's read capacity, and run the same command again.",
+                f"the table {self._name} has answered no read for {self._patience.idle():.0f} seconds"
+                f" ({refusal.code}: {refusal.message}).",
+                hint=hint_for(refusal),
             )
-        return attempt + 1
+
+
+def _named(table: Table) -> str:
+    return ", ".join(f"{name} ({tag})" for name, tag in sorted(table.key_schema))
+
+
+def _part(name: str, value: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What `key_of` makes of one key attribute; most are text, which needs no second look, and all are looked at."""
+    return (name, "S", value["S"]) if "S" in value else key_of({name: value})[0]
 
 
 def _projection(names: Sequence[str]) -> Mapping[str, Any]:
@@ -131,3 +226,18 @@ def _projection(names: Sequence[str]) -> Mapping[str, Any]:
         "ProjectionExpression": ", ".join(placeholders),
         "ExpressionAttributeNames": placeholders,
     }
+
+
+def _scanned(answer: Any) -> tuple[list[Image], Any]:
+    return answer["Items"], answer.get("LastEvaluatedKey")
+
+
+def _gotten(answer: Any) -> tuple[list[Image], list[Any]]:
+    items = [item for part in answer["Responses"].values() for item in part]
+    return items, [key for part in answer["UnprocessedKeys"].values() for key in part["Keys"]]
+
+
+def _units(answer: Any) -> float:
+    consumed = answer.get("ConsumedCapacity", ())
+    parts = [consumed] if isinstance(consumed, dict) else consumed
+    return sum(float(part["CapacityUnits"]) for part in parts)

@@ -5,47 +5,61 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ddbreplica.decode import attributes_of
 from ddbreplica_cli.compare import AttributeDifference
-from ddbreplica_cli.recheck import Difference, Finding, Findings
+from ddbreplica_cli.findings import REPAIRED, Findings, as_document
+from ddbreplica_cli.recheck import Difference, Finding
 from ddbreplica_cli.sweep import Swept
 
 EQUAL = "equal"
 NOT_EQUAL = "not equal"
 INCONCLUSIVE = "inconclusive"
 
-_VERDICTS = {EQUAL: "equal", NOT_EQUAL: "NOT EQUAL", INCONCLUSIVE: "inconclusive"}
+EVERYTHING = "everything"
+
 _LONGEST_VALUE = 60
 _SIDES = {Finding.MISSING: "in the source only", Finding.EXTRA: "in the replica only"}
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A verification that came to its end."""
+    """A verification that came to its end. `looked_at` says of what; `is_repair` that differences were to be healed."""
 
     source: str
     replica: str
+    looked_at: str
     swept: Swept
     findings: Findings
+    is_repair: bool
     seconds: float
 
     @property
     def verdict(self) -> str:
-        """`equal` only if everything was looked at and nothing is open."""
+        """`equal`, or `repaired`, only if everything was looked at and nothing is open."""
         counts = self.findings.counts
-        if counts.total() > counts[Finding.INCONCLUSIVE]:
+        certain = counts.total() - counts[Finding.INCONCLUSIVE]
+        if certain > self.findings.repaired:
             return NOT_EQUAL
-        return INCONCLUSIVE if counts.total() or self.swept.stopped_early else EQUAL
+        if counts[Finding.INCONCLUSIVE] or self.swept.stopped_early:
+            return INCONCLUSIVE
+        return REPAIRED if certain else EQUAL
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether the two are equal now."""
+        return self.verdict in (EQUAL, REPAIRED)
 
     def document(self) -> dict[str, Any]:
-        """Everything, for a program; keys and values are wire JSON, numbers and sets in canonical form."""
+        """Everything, for a program."""
         return {
             "verdict": self.verdict,
             "source": self.source,
             "replica": self.replica,
+            "looked_at": self.looked_at,
             **self._counts(),
             "seconds": self.seconds,
             "stopped_early": self.swept.stopped_early,
-            "differences": [_as_document(difference) for difference in self.findings.first],
+            "differences": [as_document(*found) for found in self.findings.first],
         }
 
     def text(self) -> str:
@@ -53,40 +67,42 @@ class Verified:
         rows = {
             "source": self.source,
             "replica": self.replica,
+            **({} if self.looked_at == EVERYTHING else {"looked at": self.looked_at}),
             **{name.replace("_", " "): f"{count:>12,}" for name, count in self._counts().items()},
             "seconds": f"{self.seconds:>12.2f}",
         }
         table = [f"{name:<15}{value}" for name, value in rows.items()]
-        return "\n".join([*table, "", *self._shown(), _VERDICTS[self.verdict]])
+        return "\n".join([*table, "", *self._shown(), self._last_line()])
+
+    def _last_line(self) -> str:
+        said = self.verdict.upper() if self.verdict == NOT_EQUAL else self.verdict
+        return said if self.looked_at == EVERYTHING else f"{said} ({self.looked_at})"
 
     def _counts(self) -> dict[str, int]:
         counts = {finding.value: self.findings.counts[finding] for finding in Finding}
-        return {"source_items": self.swept.source_items, "replica_items": self.swept.replica_items, **counts}
+        repaired = {"repaired": self.findings.repaired} if self.is_repair else {}
+        return {
+            "source_items": self.swept.source_items,
+            "replica_items": self.swept.replica_items,
+            **counts,
+            **repaired,
+        }
 
     def _shown(self) -> Iterator[str]:
-        for difference in self.findings.first:
-            yield from _as_lines(difference)
+        for difference, repair in self.findings.first:
+            yield from _as_lines(difference, repair)
         if more := self.findings.counts.total() - len(self.findings.first):
             yield f"and {more:,} more"
         if self.findings.counts:
             yield ""
 
 
-def _as_document(difference: Difference) -> dict[str, Any]:
-    return {
-        "finding": difference.finding.value,
-        "key": difference.key,
-        "attributes": [
-            {"name": attribute.name, "source": attribute.source, "replica": attribute.replica}
-            for attribute in difference.attributes
-        ],
-    }
-
-
-def _as_lines(difference: Difference) -> Iterator[str]:
-    key = ", ".join(f"{name}={_shortened(value)}" for name, value in sorted(difference.key.items()))
+def _as_lines(difference: Difference, repair: str | None) -> Iterator[str]:
+    attributes = sorted(attributes_of(difference.key).items())
+    key = ", ".join(f"{name}={_shortened(value)}" for name, value in attributes)
     side = _SIDES.get(difference.finding)
-    yield f"{difference.finding.value:<13}{key}" + (f"  ({side})" if side else "")
+    notes = f"  ({side})" if side else ""
+    yield f"{difference.finding.value:<13}{key}{notes}" + (f": {repair}" if repair else "")
     for attribute in difference.attributes:
         yield from _attribute_lines(attribute)
 

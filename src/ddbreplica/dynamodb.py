@@ -113,8 +113,12 @@ class DynamoDBReplica:
         """One BatchGetItem; an answer that cannot be matched to the request counts as nothing read."""
         asked = json.dumps([attributes_of(key) for key in keys])
         body = f'{{"RequestItems":{{{self._json_table}:{{"ConsistentRead":true,"Keys":{asked}}}}}}}'
-        answer = self._start("BatchGetItem", body)()
+        answer = self.ask("BatchGetItem", body)
         return answer if isinstance(answer, Refusal) else _states(answer, keys)
+
+    def ask(self, operation: str, body: str) -> Mapping[str, Any] | Refusal:
+        """One attempt of an operation whose request is this wire JSON, in ASCII: its answer as wire JSON."""
+        return self._start(operation, body)()
 
     def _keep_route(self, request: Any, **_: Any) -> None:
         self._route = _Route(request.url, request.context, Transport(self._session, request.url))

@@ -16,7 +16,7 @@ from tests.functional.test_dynamodb import create_table
 from tests.support.contract import KEYS, ReplicaContract, put, write_of
 from tests.support.function import Function
 from tests.support.strategies import attribute_value
-from tests.support.wire import as_read, wire_json
+from tests.support.wire import wire_json
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -58,7 +58,7 @@ class TestOnTheEngine(ReplicaContract):
             assert answer.kind is Kind.REJECTED
         assume(not isinstance(answer, Refusal))  # a set whose numbers are equal, a map with an empty name
         (item,) = self.client.scan(TableName="copy")["Items"]
-        assert same(item, as_read(image))
+        assert same(wire_json(item), image)
 
 
 def test_every_type_arrives_from_the_event_file(client: "DynamoDBClient", replica: DynamoDBReplica) -> None:
@@ -67,7 +67,7 @@ def test_every_type_arrives_from_the_event_file(client: "DynamoDBClient", replic
     assert Function(replica).invoke(event) == []
 
     (item,) = items_of(client, REPLICA)
-    assert same(as_read(item), as_read(event["Records"][0]["dynamodb"]["NewImage"]))
+    assert same(item, event["Records"][0]["dynamodb"]["NewImage"])
 
 
 def test_a_batch_of_many_keys_is_told_like_on_the_fake(

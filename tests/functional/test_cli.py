@@ -32,7 +32,7 @@ def test_both_ways_to_start_it_know_the_version() -> None:
 
 
 def test_the_commands_are_these() -> None:
-    assert COMMANDS == ["load", "verify"]
+    assert COMMANDS == ["backfill", "load", "redrive", "status", "tail", "verify"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -56,7 +56,11 @@ def test_the_readme_shows_every_command(name: str) -> None:
     assert f"ddbreplica {name}" in README.read_text()
 
 
-@pytest.mark.parametrize("command", [LOAD, ("verify",)], ids=COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [LOAD, ("redrive",), ("status",), ("tail",), ("verify",)],
+    ids=["load", "redrive", "status", "tail", "verify"],
+)
 class TestErrors:
     def test_a_table_that_does_not_exist(self, tables: Tables, command: tuple[str, ...]) -> None:
         result = run(*command, "--source", "nowhere")

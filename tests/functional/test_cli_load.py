@@ -13,6 +13,7 @@ __all__ = ["aws", "tables"]
 
 DATA = Path(__file__).parents[2] / "data" / "logfile_stream.csv"
 ROW = '{},66.249.67.3,2017-07-20,04,GMT-0700,GET,"/søk?q=a,b",{},05,"Bot ""x"", 1.0"\n'
+GO_ON = "run the same command again. To go on where it ended, add --start-at"
 AGAIN = "rows are written by request id, so that loading the file again does no harm."
 
 
@@ -133,7 +134,7 @@ def test_a_bad_row_ends_the_load_and_tells_what_was_written(tables: Tables, file
     assert result.stdout == ""
     assert lines(result.stderr) == [
         "Error: line 31: expected 10 columns and found 3; 30 rows written.",
-        f"Try: mend the row, or give --skip-bad-rows; {AGAIN}",
+        f"Try: mend the row, or give --skip-bad-rows, and {GO_ON} 31.",
     ]
     assert len(tables.items("logfile")) == 30
 
@@ -218,7 +219,7 @@ def test_refused_rows_are_named_even_if_a_bad_row_ends_the_load(
         "Rows refused by the table: 1",
         "  line 1: ValidationException: too large",
         "Error: line 2: expected 10 columns and found 1; 0 rows written.",
-        f"Try: mend the row, or give --skip-bad-rows; {AGAIN}",
+        f"Try: mend the row, or give --skip-bad-rows, and {GO_ON} 2.",
     ]
 
 
@@ -232,6 +233,7 @@ def test_a_fault_in_the_middle_tells_what_was_written(tables: Tables, aws: Misbe
     document = json.loads(result.stdout)
     assert document["row_count"] == 1000
     assert document["error"] == "AccessDeniedException: why; 1,000 rows written."
+    assert document["start_at"] == 1001
     assert len(tables.items("logfile")) == 1000
 
 
@@ -251,8 +253,10 @@ def test_ctrl_c_says_what_was_written_and_how_to_go_on(tables: Tables, aws: Misb
     assert result.exit_code == 130
     assert lines(result.stderr) == [
         f"Error: interrupted; {written:,} rows written.",
-        f"Try: run the same command again: {AGAIN}",
+        f"Try: {GO_ON} 1001.",
     ]
+    assert run("load", "--generate", "2000", "--start-at", "1001").stdout.startswith("RowCount: 1000, ")
+    assert len(tables.items("logfile")) == 2000
 
 
 def test_a_table_with_another_key_is_refused_before_anything_is_written(tables: Tables) -> None:
@@ -273,6 +277,7 @@ def test_a_table_with_another_key_is_refused_before_anything_is_written(tables: 
         ((), "Give either FILE or --generate N."),
         ((str(DATA), "--generate", "3"), "Give either FILE or --generate N."),
         ((str(DATA), "--output", "x.csv"), "--output goes with --generate N."),
+        (("--generate", "3", "--rate", "0"), "Invalid value for '--rate': 0.0 is not in the range x>0."),
         (("--generate", "0"), "Invalid value for '--generate': 0 is not in the range x>=1."),
         (("no.csv",), "Invalid value for '[FILE]': File 'no.csv' does not exist."),
     ],
@@ -292,3 +297,15 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
         f"Error: {tmp_path / 'no' / 'rows.csv'} cannot be written: No such file or directory.",
         "Try: name another file.",
     ]
+
+
+def test_rows_are_written_at_a_rate(tables: Tables) -> None:
+    assert run("load", "--generate", "20", "--rate", "100000").stdout.startswith("RowCount: 20, ")
+
+
+def test_a_dry_run_starts_at_a_line_too(file: Path) -> None:
+    file.write_bytes(BAD)
+
+    result = run("load", str(file), "--dry-run", "--start-at", "34")
+
+    assert (result.exit_code, result.stdout) == (0, "1 row can be loaded; nothing was written.\n")

@@ -2,16 +2,21 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from ddbreplica.decode import key_of
+from ddbreplica.model import Key
 from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.keyset import KeySet
 from ddbreplica_cli.patience import Interrupt, Patience
-from ddbreplica_cli.recheck import Finding, Findings, Patient, recheck
+from ddbreplica_cli.recheck import Difference, Finding, Patient, recheck
 from ddbreplica_cli.sweep import Sweep
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, press_ctrl_c, run, tables
+from tests.support.wire import error, response, wire_json
 
 __all__ = ["aws", "tables"]
 
@@ -143,12 +148,12 @@ def test_tables_of_many_pages_are_read_to_the_end(tables: Tables, segments: str)
 def test_every_read_is_consistent(tables: Tables, aws: Misbehaviour) -> None:
     asked: list[bool] = []
 
-    def see(params: Any, **_: Any) -> None:
-        body = json.loads(params["body"])
+    def see(request: Any, **_: Any) -> None:
+        body = json.loads(request.body)
         asked.extend(part.get("ConsistentRead") for part in body.get("RequestItems", {"scan": body}).values())
 
-    aws.on("before-call.dynamodb.Scan", see)
-    aws.on("before-call.dynamodb.BatchGetItem", see)
+    aws.on("before-send.dynamodb.Scan", see)
+    aws.on("before-send.dynamodb.BatchGetItem", see)
     tables.put(SOURCE, "a")
 
     verify()
@@ -158,38 +163,48 @@ def test_every_read_is_consistent(tables: Tables, aws: Misbehaviour) -> None:
 
 
 def test_keys_left_unprocessed_are_asked_for_again(tables: Tables, aws: Misbehaviour) -> None:
-    asked: list[int] = []
-
-    def leave_some(params: Any, context: Any, **_: Any) -> None:
-        ((_name, part),) = json.loads(params["body"])["RequestItems"].items()
-        context["keys"] = part["Keys"]
-        asked.append(len(part["Keys"]))
-
-    def cut(parsed: Any, context: Any, **_: Any) -> None:
-        ((name, items),) = parsed["Responses"].items()
-        if len(context["keys"]) > 10:
-            left = [item for item in items if int(item["requestid"]["N"]) > 10]
-            parsed["Responses"][name] = [item for item in items if int(item["requestid"]["N"]) <= 10]
-            parsed["UnprocessedKeys"] = {name: {"Keys": [{"PK": item["PK"]} for item in left][:10]}}
-            parsed["Responses"][name] += left[10:]
-
     run("load", "--generate", "40")
     run("load", "--generate", "40", "--source", REPLICA)
-    aws.on("before-call.dynamodb.BatchGetItem", leave_some)
-    aws.on("after-call.dynamodb.BatchGetItem", cut_full(cut))
+    items = tables.items(SOURCE)
+    asked: list[int] = []
+
+    def answer_ten(request: Any, **_: Any) -> Any:
+        ((table, part),) = json.loads(request.body)["RequestItems"].items()
+        asked.append(len(part["Keys"]))
+        found = [wire_json(items[key["PK"]["S"]]) for key in part["Keys"][:10]]
+        left = {table: {**part, "Keys": part["Keys"][10:]}} if len(part["Keys"]) > 10 else {}
+        return response(request.url, 200, {"Responses": {table: found}, "UnprocessedKeys": left})
+
+    aws.on("before-send.dynamodb.BatchGetItem", answer_ten)
 
     assert verify("--segments", "1")["verdict"] == "equal"
-    assert 10 in asked
+    assert asked == [40, 30, 20, 10] * 2
 
 
-def cut_full(cut: Callable[..., None]) -> Callable[..., None]:
-    """Apply `cut` to answers that hold whole items, which those to a projection do not."""
+def test_a_throttled_read_is_tried_again(tables: Tables, aws: Misbehaviour) -> None:
+    tables.put_both("a")
+    answers = [error("ProvisionedThroughputExceededException")] * 3
 
-    def only(parsed: Any, **more: Any) -> None:
-        if all("requestid" in item for items in parsed["Responses"].values() for item in items):
-            cut(parsed=parsed, **more)
+    def throttle(request: Any, **_: Any) -> Any:
+        return response(request.url, *answers.pop()) if answers else None
 
-    return only
+    aws.on("before-send.dynamodb.Scan", throttle)
+
+    assert verify()["verdict"] == "equal"
+    assert answers == []
+
+
+def test_an_answer_without_what_was_asked_for_is_no_answer(tables: Tables, aws: Misbehaviour) -> None:
+    tables.put_both("a")
+    answers: list[Any] = [{}, {"Responses": {}}, {"Responses": {}, "UnprocessedKeys": []}]
+
+    def leave_out(request: Any, **_: Any) -> Any:
+        return response(request.url, 200, answers.pop()) if answers else None
+
+    aws.on("before-send.dynamodb.BatchGetItem", leave_out)
+
+    assert verify()["verdict"] == "equal"
+    assert answers == []
 
 
 class Clock(Interrupt):
@@ -202,25 +217,35 @@ class Clock(Interrupt):
 
 
 def test_a_table_that_answers_no_read_is_given_up(tables: Tables) -> None:
-    tables.put(SOURCE, "a")
     clock = Clock()
     reader = tables.reader(SOURCE, Patience(clock, seconds=60, clock=lambda: clock.now))
-    keys = [{"PK": {"S": "a"}}]
 
-    def leave_all(parsed: Any, **_: Any) -> None:
-        parsed.update(Responses={}, UnprocessedKeys={SOURCE: {"Keys": keys}})
+    def leave_all(request: Any, **_: Any) -> Any:
+        unprocessed = json.loads(request.body)["RequestItems"]
+        return response(request.url, 200, {"Responses": {}, "UnprocessedKeys": unprocessed})
 
-    tables.client.meta.events.register("after-call.dynamodb.BatchGetItem", leave_all)
+    tables.client.meta.events.register_first("before-send.dynamodb.BatchGetItem", leave_all)
 
-    with pytest.raises(CommandError, match=r"the table logfile has answered no read for \d\d seconds"):
-        reader.get(keys)
+    with pytest.raises(
+        CommandError, match=r"the table logfile has answered no read for \d\d seconds \(UnprocessedKeys: "
+    ):
+        reader.get([key("a")])
 
 
-def sweep(tables: Tables, **options: Any) -> Sweep:
+def key(pk: str) -> Key:
+    return key_of({"PK": {"S": pk}})
+
+
+def sweep(tables: Tables, suspects: KeySet, **options: Any) -> Sweep:
     swept = Sweep(
-        tables.reader(SOURCE), tables.reader(REPLICA), segments=2, advance=lambda _: None, **options
+        tables.reader(SOURCE),
+        tables.reader(REPLICA),
+        suspects,
+        segments=2,
+        advance=lambda _: None,
+        **options,
     )
-    swept.run()
+    swept.over_tables()
     return swept
 
 
@@ -228,10 +253,22 @@ def test_a_sweep_ends_early_when_nearly_everything_differs(tables: Tables) -> No
     for number in range(500):
         tables.put(SOURCE, f"missing{number}")
 
-    swept = sweep(tables, max_suspects=100).swept
+    with closing(KeySet()) as suspects:
+        swept = sweep(tables, suspects, max_suspects=100).swept
 
     assert swept.stopped_early
-    assert 100 <= len(swept.suspects) <= 300
+    assert 100 <= swept.suspects <= 300
+
+
+def test_a_sweep_goes_on_to_the_end_where_every_difference_is_wanted(tables: Tables) -> None:
+    for number in range(300):
+        tables.put(SOURCE, f"missing{number}")
+
+    with closing(KeySet()) as suspects:
+        swept = sweep(tables, suspects, max_suspects=None).swept
+
+    assert not swept.stopped_early
+    assert swept.suspects == 300
 
 
 def test_a_sweep_reads_no_more_after_a_failure(tables: Tables) -> None:
@@ -244,32 +281,35 @@ def test_a_sweep_reads_no_more_after_a_failure(tables: Tables) -> None:
         if len(calls) == 1:
             raise CommandError("broken", hint="none")
 
-    tables.client.meta.events.register("before-call.dynamodb.BatchGetItem", fail_once)
+    tables.client.meta.events.register_first("before-send.dynamodb.BatchGetItem", fail_once)
 
-    with pytest.raises(CommandError, match="broken"):
-        sweep(tables)
+    with closing(KeySet()) as suspects, pytest.raises(CommandError, match="broken"):
+        sweep(tables, suspects)
 
     assert len(calls) <= 3
 
 
 def look_again(
-    tables: Tables, *keys: str, during_grace: Callable[[int], None] = lambda _: None, rounds: int = 3
-) -> Findings:
+    tables: Tables,
+    *pks: str,
+    during_grace: Callable[[int], None] = lambda _: None,
+    rounds: int = 3,
+    outlasts_lag: bool = True,
+) -> Sequence[Difference]:
     """The second look at suspects; `during_grace` is called with the number of the round."""
-    source, replica = tables.reader(SOURCE), tables.reader(REPLICA)
     graces: list[float] = []
 
     def sleep(seconds: float) -> None:
         graces.append(seconds)
         during_grace(len(graces))
 
-    suspects = source.by_key([{"PK": {"S": key}} for key in keys])
-    return recheck(
-        suspects,
-        source=source,
-        replica=replica,
-        patient=Patient(grace=5.0, rounds=rounds, sleep=sleep),
-        keep=10,
+    return list(
+        recheck(
+            [key(pk) for pk in pks],
+            source=tables.reader(SOURCE),
+            replica=tables.reader(REPLICA),
+            patient=Patient(5.0, rounds, sleep, outlasts_lag),
+        )
     )
 
 
@@ -280,7 +320,7 @@ def test_what_arrives_within_the_grace_was_only_late(tables: Tables) -> None:
 
     findings = look_again(tables, "late", during_grace=lambda _: tables.put(REPLICA, "late", n={"N": "2"}))
 
-    assert findings.counts.total() == 0
+    assert not findings
 
 
 @pytest.mark.hazard(number=13)
@@ -289,7 +329,7 @@ def test_a_delete_that_arrives_within_the_grace_was_only_late(tables: Tables) ->
 
     findings = look_again(tables, "late", during_grace=lambda _: tables.delete(REPLICA, "late"))
 
-    assert findings.counts.total() == 0
+    assert not findings
 
 
 def test_what_is_equal_again_waits_for_no_grace(tables: Tables) -> None:
@@ -298,7 +338,7 @@ def test_what_is_equal_again_waits_for_no_grace(tables: Tables) -> None:
     def fail(_: int) -> None:
         pytest.fail("waited")
 
-    assert look_again(tables, "a", during_grace=fail).counts.total() == 0
+    assert look_again(tables, "a", during_grace=fail) == []
 
 
 def test_what_stays_different_is_a_difference_after_one_grace(tables: Tables) -> None:
@@ -308,8 +348,17 @@ def test_what_stays_different_is_a_difference_after_one_grace(tables: Tables) ->
 
     findings = look_again(tables, "a", during_grace=rounds.append)
 
-    assert findings.counts == {Finding.DIFFERENT: 1}
+    assert [f.finding for f in findings] == [Finding.DIFFERENT]
     assert rounds == [1]
+
+
+@pytest.mark.hazard(number=13)
+def test_a_lag_longer_than_the_grace_is_inconclusive(tables: Tables) -> None:
+    tables.put(SOURCE, "late")
+
+    findings = look_again(tables, "late", rounds=1, outlasts_lag=False)
+
+    assert [f.finding for f in findings] == [Finding.INCONCLUSIVE]
 
 
 @pytest.mark.hazard(number=13)
@@ -323,8 +372,8 @@ def test_an_item_that_goes_on_changing_is_inconclusive(tables: Tables) -> None:
 
     findings = look_again(tables, "busy", during_grace=write)
 
-    assert findings.counts == {Finding.INCONCLUSIVE: 1}
-    assert findings.first[0].key == {"PK": {"S": "busy"}}
+    assert [f.finding for f in findings] == [Finding.INCONCLUSIVE]
+    assert findings[0].key == key("busy")
     assert rounds == [1, 2, 3]
 
 
@@ -342,8 +391,8 @@ def test_an_item_that_comes_to_rest_is_settled_in_a_later_round(tables: Tables) 
 
     findings = look_again(tables, "busy", "gone", during_grace=write)
 
-    assert findings.counts == {Finding.DIFFERENT: 1}
-    assert findings.first[0].key == {"PK": {"S": "gone"}}
+    assert [f.finding for f in findings] == [Finding.DIFFERENT]
+    assert findings[0].key == key("gone")
 
 
 @pytest.mark.hazard(number=13)
@@ -354,7 +403,7 @@ def test_a_source_that_changed_back_is_told_by_the_replica_that_moved(tables: Ta
     def write(number: int) -> None:
         tables.put(REPLICA, "a", n={"N": "2" if number == 1 else "1"})
 
-    assert look_again(tables, "a", during_grace=write).counts.total() == 0
+    assert look_again(tables, "a", during_grace=write) == []
 
 
 @pytest.mark.hazard(number=13)
@@ -364,17 +413,17 @@ def test_a_write_between_the_last_two_reads_is_no_difference(tables: Tables) -> 
     tables.put(REPLICA, "a", n={"N": "0"})
     reads: list[str] = []
 
-    def write_before_the_last(params: Any, **_: Any) -> None:
-        reads.append(next(iter(json.loads(params["body"])["RequestItems"])))
+    def write_before_the_last(request: Any, **_: Any) -> None:
+        reads.append(next(iter(json.loads(request.body)["RequestItems"])))
         if len(reads) == 4:
             tables.put(SOURCE, "a", n={"N": "2"})
 
-    tables.client.meta.events.register("before-call.dynamodb.BatchGetItem", write_before_the_last)
+    tables.client.meta.events.register_first("before-send.dynamodb.BatchGetItem", write_before_the_last)
 
     findings = look_again(tables, "a", rounds=1)
 
     assert reads == [SOURCE, REPLICA, REPLICA, SOURCE]
-    assert findings.counts == {Finding.INCONCLUSIVE: 1}
+    assert [f.finding for f in findings] == [Finding.INCONCLUSIVE]
 
 
 @pytest.mark.hazard(number=13)
@@ -382,7 +431,7 @@ def test_an_inconclusive_result_says_what_to_try(tables: Tables, aws: Misbehavio
     tables.put(SOURCE, "busy")
     numbers = iter(range(1, 1000))
     aws.on(
-        "before-call.dynamodb.BatchGetItem",
+        "before-send.dynamodb.BatchGetItem",
         lambda **_: tables.put(SOURCE, "busy", n={"N": str(next(numbers))}),
     )
 
@@ -404,7 +453,7 @@ def test_ctrl_c_says_how_far_it_got(tables: Tables, aws: Misbehaviour) -> None:
         if next(calls) == 2:
             press_ctrl_c()
 
-    aws.on("before-call.dynamodb.BatchGetItem", press)
+    aws.on("before-send.dynamodb.BatchGetItem", press)
 
     result = run("verify", "--segments", "1", "--json")
 
@@ -427,7 +476,7 @@ def test_ctrl_c_ends_the_grace(tables: Tables, aws: Misbehaviour) -> None:
         if next(calls) == 3:
             threading.Timer(0.3, press_ctrl_c).start()
 
-    aws.on("before-call.dynamodb.BatchGetItem", press)
+    aws.on("before-send.dynamodb.BatchGetItem", press)
 
     result = run("verify", "--grace", "600")
 
@@ -485,7 +534,7 @@ def test_a_denied_read_ends_it(tables: Tables, aws: Misbehaviour) -> None:
 
     assert result.exit_code == 1
     assert lines(result.stderr) == [
-        "Error: AccessDeniedException: not you",
+        "Error: the table logfile cannot be read: AccessDeniedException: not you",
         "Try: use credentials that may do this (--profile), or have the permission added.",
     ]
 

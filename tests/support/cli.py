@@ -127,8 +127,8 @@ class Misbehaviour:
         def refuse_request(request: Any, **_: Any) -> Any:
             return left.pop() if left else response(request.url, *error(code, message=message))
 
-        # The function's own writes are requests without a call.
-        if operation in ("BatchWriteItem", "PutItem", "DeleteItem"):
+        # What reads and writes items are requests without a call.
+        if operation in ("BatchGetItem", "BatchWriteItem", "DeleteItem", "PutItem", "Scan"):
             self.on(f"before-send.dynamodb.{operation}", refuse_request)
         else:
             self.on(f"before-call.dynamodb.{operation}", refuse_call)

@@ -14,6 +14,7 @@ from ddbreplica_cli.errors import CommandError, InterruptedByUserError
 from ddbreplica_cli.loading import Loaded, Loader, Problems
 from ddbreplica_cli.logfile import BadRow, Row, Rows
 from ddbreplica_cli.patience import Interrupt, Patience, noting_interrupts
+from ddbreplica_cli.rate import Rate
 from tests.support.fake_replica import DENIED, INVALID, THROTTLED, FakeReplica, Request, in_turn
 
 
@@ -34,13 +35,20 @@ class Load:
     """A loader on a fake table, with what it has done."""
 
     def __init__(
-        self, replica: FakeReplica, *, interrupt: Interrupt | None = None, skip_bad_rows: bool = False
+        self,
+        replica: FakeReplica,
+        *,
+        interrupt: Interrupt | None = None,
+        per_second: float | None = None,
+        start_at: int = 1,
+        skip_bad_rows: bool = False,
     ) -> None:
         waiting = interrupt or Waiting()
         patience = Patience(waiting, seconds=60, clock=lambda: getattr(waiting, "now", 0.0))
-        self.loaded = Loaded()
+        self.loaded = Loaded(start_at)
+        rate = Rate(per_second, clock=lambda: getattr(waiting, "now", 0.0), sleep=waiting.sleep)
         self._skip_bad_rows = skip_bad_rows
-        self._loader = Loader(replica, self.loaded, patience=patience, advance=lambda _: None)
+        self._loader = Loader(replica, self.loaded, patience=patience, rate=rate, advance=lambda _: None)
 
     def load(self, rows: Rows) -> None:
         self._loader.load(rows, skip_bad_rows=self._skip_bad_rows)
@@ -186,7 +194,10 @@ def test_a_fault_ends_it_with_what_was_written() -> None:
     error = failing(Load(replica), [row(line) for line in range(1, 1002)])
 
     assert error.fact == "AccessDeniedException: not authorised; 1,000 rows written."
-    assert error.hint == "use credentials that may do this (--profile), or have the permission added."
+    assert error.hint == (
+        "use credentials that may do this (--profile), or have the permission added."
+        " To go on where it ended, add --start-at 1001."
+    )
 
 
 def test_an_interrupt_ends_it_between_two_requests() -> None:
@@ -205,6 +216,8 @@ def test_an_interrupt_ends_it_between_two_requests() -> None:
     assert error.exit_code == 130
     assert error.fact == f"interrupted; {len(replica.items):,} rows written."
     assert 1000 <= len(replica.items) < 5000
+    assert error.hint == "run the same command again. To go on where it ended, add --start-at 1001."
+    assert error.facts["start_at"] == 1001
 
 
 def test_an_interrupt_ends_waiting_for_a_throttled_table() -> None:
@@ -239,3 +252,79 @@ def test_an_unknown_refusal_still_comes_with_something_to_try() -> None:
     odd = Refusal(Kind.TRANSIENT, "NeverHeardOf", "out\nof\norder")
 
     assert failing(Load(FakeReplica(script=lambda _: odd)), [row(1)]).hint == "run the same command again."
+
+
+def test_rows_before_the_line_to_start_at_are_left_out_bad_ones_as_well() -> None:
+    replica = FakeReplica()
+    load = Load(replica, start_at=3)
+
+    load.load([row(1), BadRow(2, 4, "why"), row(5)])
+
+    assert keys(replica) == {"request#5"}
+    assert load.loaded.written == 1
+
+
+def test_what_ended_early_and_is_started_where_it_says_has_written_every_row() -> None:
+    bad = [row(line) if line != 1700 else BadRow(line, line, "why") for line in range(1, 2501)]
+    replica = FakeReplica()
+    start_at = failing(Load(replica), bad).facts["start_at"]
+
+    load = Load(replica, start_at=start_at)
+    load.load(row(line) for line in range(1, 2501))
+
+    assert start_at == 1700
+    assert load.loaded.written == 801
+    assert len(replica.items) == 2500
+
+
+def test_a_load_that_ends_at_its_first_row_has_nowhere_else_to_start() -> None:
+    error = failing(Load(FakeReplica(script=lambda _: DENIED)), [row(1)])
+
+    assert error.hint == "use credentials that may do this (--profile), or have the permission added."
+
+
+def test_a_rate_is_kept_from_the_first_row_on_and_over_all() -> None:
+    waiting = Waiting()
+    written: list[tuple[float, int]] = []
+
+    def noting(request: Request) -> tuple[()]:
+        written.append((waiting.now, len(request)))
+        return ()
+
+    Load(FakeReplica(script=noting), interrupt=waiting, per_second=5).load(row(line) for line in range(1, 21))
+
+    assert written == [(1, 5), (2, 5), (3, 5), (4, 5)]
+
+
+def test_a_large_row_takes_its_units_of_the_rate() -> None:
+    waiting = Waiting()
+    text = {"S": "x" * 10 * 1024}
+
+    Load(FakeReplica(), interrupt=waiting, per_second=2).load([row(1, text=text), row(2, text=text)])
+
+    assert waiting.now == 11
+
+
+def test_a_wait_for_its_own_rate_is_no_standstill() -> None:
+    waiting = Waiting()
+    text = {"S": "x" * 300 * 1024}
+    replica = FakeReplica(script=in_turn(THROTTLED, (), THROTTLED, ()))
+    load = Load(replica, interrupt=waiting, per_second=1)
+
+    load.load([row(1, text=text), row(2, text=text)])
+
+    assert load.loaded.written == 2
+
+
+def test_an_interrupt_ends_a_wait_for_the_rate() -> None:
+    class Pressed(Waiting):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            self.is_set = True
+
+    replica = FakeReplica()
+
+    error = failing(Load(replica, interrupt=Pressed(), per_second=1), [row(1)])
+
+    assert isinstance(error, InterruptedByUserError)
+    assert replica.items == {}

@@ -5,20 +5,28 @@ from collections import Counter
 import pytest
 
 from ddbreplica_cli.compare import AttributeDifference
-from ddbreplica_cli.recheck import Difference, Finding, Findings
+from ddbreplica_cli.findings import REPAIRED, Findings
+from ddbreplica_cli.recheck import Difference, Finding
 from ddbreplica_cli.sweep import Swept
-from ddbreplica_cli.verdict import Verified
+from ddbreplica_cli.verdict import EVERYTHING, Verified
 
 
-def verified(*differences: Difference, keep: int = 10, stopped_early: bool = False) -> Verified:
+def verified(
+    *differences: Difference,
+    keep: int = 10,
+    stopped_early: bool = False,
+    repair: str | None = None,
+    looked_at: str = EVERYTHING,
+) -> Verified:
     findings = Findings(keep)
     for difference in differences:
-        findings.add(difference)
-    return Verified("logfile", "copy", Swept(2000, 1999, {}, stopped_early), findings, 1.234)
+        findings.add(difference, None if difference.finding is Finding.INCONCLUSIVE else repair)
+    swept = Swept(2000, 1999, len(differences), stopped_early)
+    return Verified("logfile", "copy", looked_at, swept, findings, repair is not None, 1.234)
 
 
 def found(finding: Finding, name: str = "a", *attributes: AttributeDifference) -> Difference:
-    return Difference(finding, {"PK": {"S": name}}, attributes)
+    return Difference(finding, (("PK", "S", name),), attributes)
 
 
 MISSING = found(Finding.MISSING)
@@ -37,6 +45,11 @@ OPEN = found(Finding.INCONCLUSIVE)
         (verified(stopped_early=True), "inconclusive"),
         (verified(MISSING, stopped_early=True), "not equal"),
         (verified(MISSING, keep=0), "not equal"),
+        (verified(MISSING, repair=REPAIRED), "repaired"),
+        (verified(MISSING, repair="refused: why"), "not equal"),
+        (verified(MISSING, OPEN, repair=REPAIRED), "inconclusive"),
+        (verified(MISSING, repair=REPAIRED, stopped_early=True), "inconclusive"),
+        (verified(repair=REPAIRED), "equal"),
     ],
 )
 def test_equal_means_that_everything_was_looked_at_and_nothing_is_open(
@@ -44,6 +57,7 @@ def test_equal_means_that_everything_was_looked_at_and_nothing_is_open(
 ) -> None:
     assert result.verdict == verdict
     assert result.document()["verdict"] == verdict
+    assert result.is_fine == (verdict in ("equal", "repaired"))
 
 
 def test_equal_tables_read_as_a_table_of_counts() -> None:
@@ -112,6 +126,7 @@ def test_a_program_gets_whole_values() -> None:
         "verdict": "not equal",
         "source": "logfile",
         "replica": "copy",
+        "looked_at": "everything",
         "source_items": 2000,
         "replica_items": 1999,
         "missing": 0,
@@ -128,3 +143,35 @@ def test_a_program_gets_whole_values() -> None:
             }
         ],
     }
+
+
+def test_what_was_done_about_a_difference_is_said_with_it() -> None:
+    result = verified(MISSING, repair=REPAIRED)
+
+    assert result.text().splitlines()[7:] == [
+        "inconclusive              0",
+        "repaired                  1",
+        "seconds                1.23",
+        "",
+        'missing      PK={"S": "a"}  (in the source only): repaired',
+        "",
+        "repaired",
+    ]
+    assert result.document()["repaired"] == 1
+    assert result.document()["differences"][0]["repair"] == "repaired"
+
+
+def test_a_verdict_about_a_part_says_so() -> None:
+    result = verified(looked_at="a sample of 0.1")
+
+    assert result.text().splitlines()[2] == "looked at      a sample of 0.1"
+    assert result.text().splitlines()[-1] == "equal (a sample of 0.1)"
+    assert result.document()["looked_at"] == "a sample of 0.1"
+
+
+def test_one_difference_left_is_not_equal_however_many_were_repaired() -> None:
+    findings = Findings(10)
+    findings.add(MISSING, REPAIRED)
+    findings.add(MISSING, "refused: why")
+
+    assert Verified("logfile", "copy", EVERYTHING, Swept(), findings, True, 1.0).verdict == "not equal"

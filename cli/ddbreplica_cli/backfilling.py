@@ -1,0 +1,167 @@
+"""A list of keys, in parts → all of them healed, each part going on where the run before was ended, or killed.
+
+A part's cursor is noted after the keys before it are healed, or are open in the journal. So a run that goes on does at
+most one page of each part again, and at its end heals whatever any run has left open.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from threading import Event, Lock
+from typing import Any, Protocol, TypeAlias
+
+from ddbreplica.model import Key, State
+from ddbreplica.reconcile import Reconciled
+from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.journal import FileJournal
+from ddbreplica_cli.progress import Advance
+from ddbreplica_cli.tables import TableReader
+
+PAGE = 200
+"""Items held in memory at once, for each part that is worked on."""
+
+MOST_LEFT = 10_000
+"""Where it ends early: so many items that cannot be healed tell of something else, and memory has an end."""
+
+_BEGINNING = object()
+_ROUNDS = 3
+_CHANGING = "it changed at the source each time"
+_SUSPECT = "a write was not answered, and may still land"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Keys to heal together. `seen` are the states that are known of them; `cursor` is None if nothing follows."""
+
+    keys: Sequence[Key]
+    seen: Mapping[Key, State]
+    cursor: Any
+
+
+class Listing(Protocol):
+    """Where the keys come from. Its parts share no key; each may be read from a thread of its own."""
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """Their names, the same in every run."""
+        ...
+
+    def pages(self, part: str, after: Any) -> Iterator[Page]:
+        """What follows a cursor of an earlier page, or all of a part if that is None."""
+        ...
+
+
+class Scan:
+    """The source as it is, in segments."""
+
+    def __init__(self, source: TableReader, segments: int) -> None:
+        """Scan nothing yet."""
+        self._source = source
+        self.parts = [f"segment {number} of {segments}" for number in range(segments)]
+
+    def pages(self, part: str, after: Any) -> Iterator[Page]:
+        """Consistently read pages."""
+        number = self.parts.index(part)
+        pages = self._source.scan_on(number, of=len(self.parts), after=after, limit=PAGE)
+        return (Page(tuple(items), items, cursor) for items, cursor in pages)
+
+
+Heal: TypeAlias = Callable[[Sequence[Key], Mapping[Key, State]], Reconciled]
+"""Gives the replica the source's state of keys, of which some states were seen: `Healer.heal`."""
+
+
+class Backfill:
+    """One run. `left` says why items are not healed yet; `items` counts all that were gone through by any run."""
+
+    def __init__(
+        self, listing: Listing, *, heal: Heal, journal: FileJournal, threads: int, advance: Advance
+    ) -> None:
+        """`advance` is told of every item gone through, in earlier runs as well."""
+        self._listing = listing
+        self._healing = heal
+        self._journal = journal
+        self._threads = threads
+        self._advance = advance
+        self._halted = Event()
+        self._lock = Lock()
+        self._work: list[Future[None]] = []
+        self._left_before = len(journal.open_keys())
+        self._refused: set[Key] = set()
+        self.left: dict[Key, str] = {}
+        self.items = 0
+
+    def run(self) -> None:
+        """Heal what no run has gone through yet.
+
+        Raises CommandError and KeyboardInterrupt as healing and listing do, and where too much is left.
+        """
+        for part in self._listing.parts:
+            self._count(self._journal.notes.get(part, {}).get("items", 0))
+        self._in_threads(partial(self._heal_part, part) for part in self._listing.parts)
+
+    def settle(self, wait: Callable[[], None]) -> None:
+        """Heal what is still open, each time after a wait until nothing of it is held back."""
+        for _ in range(_ROUNDS):
+            keys = [key for key in self._journal.open_keys() if key not in self._refused]
+            if not keys:
+                return
+            wait()
+            pieces = (keys[start : start + PAGE] for start in range(0, len(keys), PAGE))
+            self._in_threads(partial(self._heal, piece, {}) for piece in pieces)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it is certain that no request is under way."""
+        return all(work.done() and _ended_in_order(work) for work in self._work)
+
+    def _in_threads(self, jobs: Iterable[Callable[[], None]]) -> None:
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="backfill") as pool:
+            self._work = [pool.submit(self._halting, job) for job in jobs]
+            for work in self._work:
+                work.result()
+
+    def _halting(self, job: Callable[[], None]) -> None:
+        try:
+            if not self._halted.is_set():
+                job()
+        except BaseException:
+            self._halted.set()
+            raise
+
+    def _heal_part(self, part: str) -> None:
+        done = self._journal.notes.get(part, {"items": 0})
+        if done.get("after", _BEGINNING) is None:
+            return
+        items = done["items"]
+        for page in self._listing.pages(part, done.get("after")):
+            self._heal(page.keys, page.seen)
+            items += len(page.keys)
+            self._journal.note(part, {"after": page.cursor, "items": items})
+            self._count(len(page.keys))
+            if self._halted.is_set():
+                return
+
+    def _heal(self, keys: Sequence[Key], seen: Mapping[Key, State]) -> None:
+        healed = self._healing(keys, seen)
+        with self._lock:
+            for key in healed.confirmed:
+                self.left.pop(key, None)
+            self.left |= dict.fromkeys(healed.changing, _CHANGING) | dict.fromkeys(healed.suspects, _SUSPECT)
+            self.left |= {key: f"{why.code}: {why.message}" for key, why in healed.refused}
+            self._refused |= {key for key, _ in healed.refused}
+            if len(self.left) - self._left_before > MOST_LEFT:
+                raise CommandError(
+                    f"{len(self.left):,} items cannot be healed; the last: {next(reversed(self.left.values()))}.",
+                    hint="mend the replica (its indexes, its capacity), and run the same command again.",
+                )
+
+    def _count(self, items: int) -> None:
+        with self._lock:
+            self.items += items
+        self._advance(items)
+
+
+def _ended_in_order(work: Future[None]) -> bool:
+    """Healing says that no request is under way when it raises these."""
+    return isinstance(work.exception(), CommandError | KeyboardInterrupt | None)

@@ -1,0 +1,115 @@
+"""What `status` sees of a replication at one moment. A figure that cannot be had is Unknown, and says why. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeAlias, TypeVar
+
+from ddbreplica_cli.mapping import MappingState
+
+T = TypeVar("T")
+
+HOUR = timedelta(hours=1)
+
+THROTTLED = "WriteThrottleEvents"
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """No figure, and why."""
+
+    why: str
+
+
+Known: TypeAlias = T | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """A table as it describes itself. `items` is some hours old; `indexes` are their states by name.
+
+    `capacity` holds read and write units, or is None on demand; `view` is what the stream carries, or None if it
+    is off; `ttl` is the attribute by which items expire, or None if they do not.
+    """
+
+    name: str
+    arn: str
+    state: str
+    key_schema: frozenset[tuple[str, str]]
+    items: int
+    capacity: tuple[int, int] | None
+    indexes: Mapping[str, str]
+    stream_arn: str | None
+    view: str | None
+    ttl: Known[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many objects wait in a place, and how many seconds the oldest has; `or_more`: not all were counted."""
+
+    place: str
+    objects: int
+    or_more: bool
+    oldest: float | None
+
+
+Series: TypeAlias = Sequence[tuple[datetime, float]]
+"""A figure a minute, where there is one; `datetime` is when the minute began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """CloudWatch's metrics of the last hour, by name; an index's throttled writes are `WriteThrottleEvents <index>`."""
+
+    taken_at: datetime
+    series: Mapping[str, Series]
+
+    def total(self, name: str, *, since: timedelta = HOUR) -> int:
+        """The sum of a metric; one that CloudWatch has no figure of has counted nothing."""
+        return round(sum(self._values(name, since, timedelta(0))))
+
+    def most(self, name: str, *, since: timedelta = HOUR, until: timedelta = timedelta(0)) -> float | None:
+        """The highest value of a metric between two times ago; None if there is none."""
+        return max(self._values(name, since, until), default=None)
+
+    def throttled(self, *, since: timedelta = HOUR) -> Mapping[str, int]:
+        """The replica's throttled writes, of the table and of each index that has any."""
+        names = [name for name in self.series if name.startswith(THROTTLED)]
+        return {name: count for name in names if (count := self.total(name, since=since))}
+
+    def _values(self, name: str, since: timedelta, until: timedelta) -> Iterator[float]:
+        first, end = self.taken_at - since, self.taken_at - until
+        return (value for at, value in self.series.get(name, ()) if first <= at <= end)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All of it. `mappings` are those from any stream of the source to the replica."""
+
+    source: TableFacts
+    replica: TableFacts
+    mappings: Known[tuple[MappingState, ...]]
+    figures: Known[Figures]
+    quarantine: Known[Depth]
+    on_failure: Known[Depth]
+
+    @property
+    def mapping(self) -> MappingState | None:
+        """The one that reads the present stream; else any, if there is one."""
+        if isinstance(self.mappings, Unknown):
+            return None
+        present = [mapping for mapping in self.mappings if mapping.stream_arn == self.source.stream_arn]
+        return next(iter((*present, *self.mappings)), None)
+
+    @property
+    def unknowns(self) -> Mapping[str, Unknown]:
+        """What could not be seen."""
+        figures = {
+            "the mapping": self.mappings,
+            "CloudWatch's metrics": self.figures,
+            "the quarantine": self.quarantine,
+            "what Lambda gave up": self.on_failure,
+            "the replica's time to live": self.replica.ttl,
+        }
+        return {what: figure for what, figure in figures.items() if isinstance(figure, Unknown)}

@@ -1,0 +1,170 @@
+"""Keys → healed: `reconcile` between two tables, for several threads, at a command's rates and with its patience."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from threading import BoundedSemaphore
+from types import MappingProxyType
+
+from botocore.config import Config
+
+from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
+from ddbreplica.errors import ReplicatorError
+from ddbreplica.model import Journal, Key, Kind, Pending, Refusal, Replica, Source, State, Table, Write
+from ddbreplica.reconcile import Pair, Reconciled, reconcile
+from ddbreplica.send import IN_FLIGHT
+from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.errors import CommandError, hint_for
+from ddbreplica_cli.patience import Patience
+from ddbreplica_cli.rate import Rate
+from ddbreplica_cli.size import size, write_units
+from ddbreplica_cli.tables import describe, refuse_unlike
+
+CONNECTIONS = 64
+"""How many requests at most are under way to one table, however many threads heal."""
+
+_HEALING = CLIENT_CONFIG.merge(Config(max_pool_connections=CONNECTIONS))
+_READ_UNIT = 4096
+_PIECE = 10
+"""Units waited for at a time: a wait for our own rate must not look like a table that stands still."""
+
+_NOTHING: Mapping[Key, State] = MappingProxyType({})
+_INTERRUPTED = Refusal(Kind.TRANSIENT, "Interrupted", "Ctrl-C was pressed before the request was sent")
+
+
+class Healer:
+    """Gives the replica the source's state of keys, whatever else reads and writes the two tables meanwhile.
+
+    Never are more than CONNECTIONS requests under way to a table.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        journal: Journal,
+        patience: Patience,
+        rate: Rate | None = None,
+        read_rate: Rate | None = None,
+    ) -> None:
+        """Between the connection's two tables, at these rates of write and of read units; None is unlimited.
+
+        Raises CommandError unless there are two tables of the same key.
+        """
+        source, replica = (
+            describe(connection.dynamodb(name), name, option=option)
+            for name, option in ((connection.source, "--source"), (connection.replica, "--replica"))
+        )
+        refuse_unlike(source, replica)
+        self._patience = patience
+        self._slots = BoundedSemaphore(CONNECTIONS // IN_FLIGHT)
+        self._pair = Pair(
+            source=_PacedSource(_table(connection, connection.source), _Pace(read_rate, patience)),
+            replica=_PacedReplica(_table(connection, connection.replica), _Pace(rate, patience)),
+            journal=journal,
+        )
+
+    def heal(self, keys: Iterable[Key], seen: Mapping[Key, State] = _NOTHING) -> Reconciled:
+        """Reconcile keys, for as long as the patience lasts; no key may be in two calls at a time.
+
+        None of the result has failed. Raises CommandError where a table refuses everything or stands still, and
+        KeyboardInterrupt once the patience's interrupt is set; when it does, no request is under way.
+        """
+        with self._slots:
+            self._patience.interrupt.check()
+            self._patience.progressed()
+            try:
+                healed = reconcile(keys, self._pair, deadline=self._patience.deadline(), seen=seen)
+            except ReplicatorError as error:
+                raise _refused(error) from error
+            if healed.failed:
+                self._patience.interrupt.check()
+                raise self._stands_still(healed.failed[0][1])
+            return healed
+
+    def _stands_still(self, refusal: Refusal) -> CommandError:
+        return CommandError(
+            f"nothing could be read or written for {self._patience.idle():.0f} seconds"
+            f" ({refusal.code}: {refusal.message}).",
+            hint=hint_for(refusal),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """A limit of one kind of units. To wait for it is no lack of progress."""
+
+    rate: Rate | None
+    patience: Patience
+
+    def wait(self, units: int) -> None:
+        """Wait until so many units may be used, or for Ctrl-C."""
+        for start in range(0, units, _PIECE):
+            if self.rate is None or self.patience.interrupt.is_set:
+                return
+            self.rate.take(min(units - start, _PIECE))
+            self.patience.progressed()
+
+
+class _PacedSource:
+    """The source, with the units of every answer waited for after it."""
+
+    def __init__(self, source: Source, pace: _Pace) -> None:
+        self._source = source
+        self._pace = pace
+
+    def read_batch(self, keys: Sequence[Key]) -> Mapping[Key, State] | Refusal:
+        answer = self._source.read_batch(keys)
+        if isinstance(answer, Refusal):
+            return answer
+        self._pace.patience.progressed()
+        if self._pace.rate is not None:
+            self._pace.wait(sum(map(_read_units, answer.values())))
+        return answer
+
+
+class _PacedReplica:
+    """The replica, with the units of every request waited for before it."""
+
+    def __init__(self, replica: Replica, pace: _Pace) -> None:
+        self._replica = replica
+        self._pace = pace
+
+    def describe(self, *, afresh: bool = False) -> Table | Refusal:
+        return self._replica.describe(afresh=afresh)
+
+    def start_batch(self, writes: Sequence[Write]) -> Pending:
+        return self._start(writes, lambda: self._replica.start_batch(writes))
+
+    def start_one(self, write: Write) -> Pending:
+        return self._start((write,), lambda: self._replica.start_one(write))
+
+    def _start(self, writes: Sequence[Write], start: Callable[[], Pending]) -> Pending:
+        if self._pace.rate is not None:
+            self._pace.wait(sum(write_units(write.change.image) for write in writes))
+        if self._pace.patience.interrupt.is_set:
+            return lambda: _INTERRUPTED
+        pending = start()
+        return lambda: self._noted(pending(), sent=len(writes))
+
+    def _noted(self, answer: Sequence[Write] | Refusal, *, sent: int) -> Sequence[Write] | Refusal:
+        """A refused item is progress too: the table is not what holds things up."""
+        is_answered = answer.kind is Kind.REJECTED if isinstance(answer, Refusal) else len(answer) < sent
+        if is_answered:
+            self._pace.patience.progressed()
+        return answer
+
+
+def _table(connection: Connection, name: str) -> DynamoDBReplica:
+    table = DynamoDBReplica(connection.dynamodb(name, config=_HEALING), name)
+    table.describe()  # asked once here, and not by each thread
+    return table
+
+
+def _read_units(state: State) -> int:
+    return 1 if state is None else max(1, ceil(size(state) / _READ_UNIT))
+
+
+def _refused(error: ReplicatorError) -> CommandError:
+    hint = hint_for(Refusal(Kind.FAULT, error.code or "", error.fact))
+    return CommandError(error.fact[0].lower() + error.fact[1:], hint=hint)

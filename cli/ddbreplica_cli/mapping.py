@@ -1,0 +1,166 @@
+"""A source table → Lambda's event-source mapping that brings its changes to the replica, and in what state it is.
+
+https://docs.aws.amazon.com/lambda/latest/api/API_EventSourceMappingConfiguration.html
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+TRIM_HORIZON = "TRIM_HORIZON"
+
+_SETTINGS = (
+    "BatchSize",
+    "MaximumBatchingWindowInSeconds",
+    "ParallelizationFactor",
+    "MaximumRetryAttempts",
+    "MaximumRecordAgeInSeconds",
+    "BisectBatchOnFunctionError",
+    "FunctionResponseTypes",
+)
+_FUNCTION_SETTINGS = ("Timeout", "MemorySize", "Runtime")
+
+
+@dataclass(frozen=True, slots=True)
+class MappingState:
+    """A mapping and the function behind it, in Lambda's words. `settings` are those in force, of either.
+
+    `modified_at` is when it was last changed, so that it was made then or before; `on_failure` is the ARN of where
+    Lambda puts what it gives up; `counts_events` says that it reports metrics of its own, such as what it polled;
+    `environment` is the function's, whole.
+    """
+
+    uuid: str
+    stream_arn: str
+    state: str
+    state_reason: str
+    last_result: str
+    starting_position: str
+    modified_at: datetime
+    on_failure: str | None
+    counts_events: bool
+    function_arn: str
+    function_name: str
+    log_group: str
+    settings: Mapping[str, Any]
+    environment: Mapping[str, str]
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether Lambda reads the stream; not while it is still being enabled, updated or made."""
+        return self.state == "Enabled"
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether it began with the oldest record of its stream."""
+        return self.starting_position == TRIM_HORIZON
+
+    @property
+    def replicates_ttl_deletes(self) -> bool:
+        """False for an archive, where absence at the source proves nothing, and for a value that nobody can read."""
+        return self.environment.get("REPLICATE_TTL_DELETES", "true").lower() == "true"
+
+
+def latest_stream(connection: Connection) -> str | None:
+    """The ARN of the source's present stream, or of its last one, if it ever had one."""
+    source = connection.source
+    table = connection.dynamodb(source).describe_table(TableName=source)["Table"]
+    return table.get("LatestStreamArn")
+
+
+def find_mapping(connection: Connection, stream_arn: str | None) -> MappingState | None:
+    """The mapping that brings this stream's changes to the replica; None if there is none.
+
+    Raises CommandError if there are two, which may bring old images over newer ones.
+    """
+    found = [
+        mapping for mapping in find_mappings(connection, stream_arn or "") if mapping.stream_arn == stream_arn
+    ]
+    if len(found) > 1:
+        raise CommandError(
+            f"{len(found)} mappings bring this stream to the replica: {', '.join(m.uuid for m in found)}.",
+            hint="see `ddbreplica status`, and remove all but one once they have caught up.",
+        )
+    return found[0] if found else None
+
+
+def find_mappings(connection: Connection, arn: str) -> tuple[MappingState, ...]:
+    """All mappings, of whatever state, from any stream of a table (named by its ARN, or a stream's) to the replica.
+
+    Others that read its streams, for other purposes or into other replicas, are left out.
+    """
+    table_arn = arn.partition("/stream/")[0]
+    if not table_arn:
+        return ()
+    replica = _place(connection.replica, connection.dynamodb(connection.replica).meta.region_name)
+    return tuple(
+        mapping
+        for mapping in _mappings_of(connection.functions, table_arn)
+        if _target(mapping, connection.functions.meta.region_name) == replica
+    )
+
+
+def _mappings_of(client: "LambdaClient", table_arn: str) -> Iterator[MappingState]:
+    # Asked for by ARN, those of an earlier stream would stay unseen, unless each such stream is known.
+    for page in client.get_paginator("list_event_source_mappings").paginate():
+        for mapping in page["EventSourceMappings"]:
+            if mapping.get("EventSourceArn", "").startswith(f"{table_arn}/stream/"):
+                yield _state(mapping, _function(client, mapping["FunctionArn"]))
+
+
+def _function(client: "LambdaClient", arn: str) -> Mapping[str, Any]:
+    """What is known of the function; nothing, if it was deleted and left its mapping behind."""
+    try:
+        configuration: Any = client.get_function_configuration(FunctionName=arn)
+    except ClientError as error:
+        if error.response["Error"].get("Code") != "ResourceNotFoundException":
+            raise
+        return {}
+    unreadable = configuration.get("Environment", {}).get("Error")
+    if unreadable:
+        raise CommandError(
+            f"the settings of the function {arn} cannot be read: {unreadable.get('Message', '')}",
+            hint="use credentials that may use the function's KMS key (--profile).",
+        )
+    return dict(configuration)
+
+
+def _state(mapping: Any, function: Mapping[str, Any]) -> MappingState:
+    name = function.get("FunctionName") or mapping["FunctionArn"].split(":")[6]
+    function_settings = {name: function[name] for name in _FUNCTION_SETTINGS if name in function}
+    return MappingState(
+        uuid=mapping["UUID"],
+        stream_arn=mapping["EventSourceArn"],
+        state=mapping.get("State", "unknown"),
+        state_reason=mapping.get("StateTransitionReason", ""),
+        last_result=mapping.get("LastProcessingResult", ""),
+        starting_position=mapping.get("StartingPosition", "unknown"),
+        modified_at=mapping["LastModified"],
+        on_failure=mapping.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"),
+        counts_events="EventCount" in mapping.get("MetricsConfig", {}).get("Metrics", ()),
+        function_arn=mapping["FunctionArn"],
+        function_name=name,
+        log_group=function.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{name}",
+        settings={name: mapping[name] for name in _SETTINGS if name in mapping} | function_settings,
+        environment=function.get("Environment", {}).get("Variables", {}),
+    )
+
+
+def _target(mapping: MappingState, region: str) -> tuple[str, str] | None:
+    """The Region and name of the table that the function writes to."""
+    table = mapping.environment.get("REPLICA_TABLE_NAME")
+    return _place(table, mapping.environment.get("REPLICA_REGION") or region) if table else None
+
+
+def _place(table: str, region: str) -> tuple[str, str]:
+    """The Region and name of a table named by name or ARN; an ARN says the Region itself."""
+    return (table.split(":")[3], table.rpartition("/")[2]) if table.startswith("arn:") else (region, table)

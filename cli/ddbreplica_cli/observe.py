@@ -1,0 +1,200 @@
+"""The tables, the mapping, CloudWatch and the buckets, asked → `Facts`. Nothing here writes.
+
+Only the two tables have to answer; where anything else does not, its figure is unknown.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ddbreplica.refusal import refusal_of
+from ddbreplica_cli.bucket import Bucket
+from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.errors import CommandError, explain
+from ddbreplica_cli.facts import HOUR, THROTTLED, Depth, Facts, Figures, Known, Series, TableFacts, Unknown
+from ddbreplica_cli.mapping import MappingState, find_mappings
+from ddbreplica_cli.tables import describe
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+T = TypeVar("T")
+
+COUNTED = 10_000
+"""Objects counted at most: their listing takes a request a thousand."""
+
+_MINUTE = 60
+_OF_FUNCTION = ("Errors", "Throttles", "DestinationDeliveryFailures")
+_OF_MAPPING = (
+    "PolledEventCount",
+    "FailedInvokeEventCount",
+    "OnFailureDestinationDeliveredEventCount",
+    "DroppedEventCount",
+)
+_OF_REPLICA = ("WritesApplied", "DeletesApplied", "RecordsQuarantined", "WritesSuspect")
+
+_Dimensions = dict[str, str]
+
+
+def observe(connection: Connection) -> Facts:
+    """Look once. Raises CommandError if one of the tables cannot be described."""
+    source = _table(connection, connection.source, "--source")
+    replica = _table(connection, connection.replica, "--replica")
+    mappings = _known(lambda: find_mappings(connection, source.arn))
+    unasked = mappings if isinstance(mappings, Unknown) else Unknown("there is no mapping to ask about")
+    facts = Facts(source, replica, mappings, figures=unasked, quarantine=unasked, on_failure=unasked)
+    mapping = facts.mapping
+    if mapping is None:
+        return facts
+    return Facts(
+        source,
+        replica,
+        mappings,
+        figures=_known(lambda: _figures(connection, mapping, replica)),
+        quarantine=_known(lambda: _quarantine(connection, mapping, replica)),
+        on_failure=_known(lambda: _on_failure(connection, mapping)),
+    )
+
+
+def _known(ask: Callable[[], T]) -> Known[T]:
+    try:
+        return ask()
+    except CommandError as error:
+        return Unknown(error.fact)
+    except (BotoCoreError, ClientError) as error:
+        return Unknown(explain(refusal_of(error)).fact)
+
+
+def _table(connection: Connection, name: str, option: str) -> TableFacts:
+    client = connection.dynamodb(name)
+    table = describe(client, name, option=option)
+    description: Any = client.describe_table(TableName=name)["Table"]
+    stream = description.get("StreamSpecification", {})
+    return TableFacts(
+        name=description["TableName"],
+        arn=table.arn,
+        state=description["TableStatus"],
+        key_schema=table.key_schema,
+        items=description.get("ItemCount", 0),
+        capacity=_capacity(description),
+        indexes={
+            index["IndexName"]: index.get("IndexStatus", "unknown")
+            for index in description.get("GlobalSecondaryIndexes", ())
+        },
+        stream_arn=description.get("LatestStreamArn"),
+        view=stream.get("StreamViewType") if stream.get("StreamEnabled") else None,
+        ttl=_known(lambda: _ttl(client, name)),
+    )
+
+
+def _capacity(description: Any) -> tuple[int, int] | None:
+    if description.get("BillingModeSummary", {}).get("BillingMode") == "PAY_PER_REQUEST":
+        return None
+    units = description.get("ProvisionedThroughput", {})
+    return units.get("ReadCapacityUnits", 0), units.get("WriteCapacityUnits", 0)
+
+
+def _ttl(client: "DynamoDBClient", name: str) -> str | None:
+    ttl = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    return ttl.get("AttributeName") if ttl.get("TimeToLiveStatus") in ("ENABLED", "ENABLING") else None
+
+
+def _figures(connection: Connection, mapping: MappingState, replica: TableFacts) -> Figures | Unknown:
+    """The metrics of the last hour; unknown if there has never been one of this mapping."""
+    beside_function = connection.metrics(connection.source)
+    now = datetime.now(UTC)
+    series = {
+        **_series(beside_function, _of_function(mapping, replica), now),
+        **_series(connection.metrics(connection.replica), _of_table(replica), now),
+    }
+    if not any(series.values()) and not _has_metrics(beside_function, mapping):
+        return Unknown("there is no metric of this mapping here")
+    return Figures(now, series)
+
+
+def _has_metrics(client: "CloudWatchClient", mapping: MappingState) -> bool:
+    """Whether the mapping has reported anything within the two weeks that CloudWatch lists metrics for."""
+    listed = client.list_metrics(
+        Namespace="AWS/Lambda", Dimensions=[{"Name": "EventSourceMappingUUID", "Value": mapping.uuid}]
+    )
+    return bool(listed["Metrics"])
+
+
+def _of_function(mapping: MappingState, replica: TableFacts) -> Iterator["MetricDataQueryTypeDef"]:
+    function = {"FunctionName": mapping.function_name}
+    yield _query("IteratorAge", "AWS/Lambda", function, stat="Maximum")
+    for name in _OF_FUNCTION:
+        yield _query(name, "AWS/Lambda", function)
+    for name in _OF_MAPPING:
+        yield _query(name, "AWS/Lambda", {"EventSourceMappingUUID": mapping.uuid})
+    own = {
+        "service": mapping.environment.get("POWERTOOLS_SERVICE_NAME") or "ddbreplica",
+        "ReplicaTable": replica.name,
+    }
+    namespace = mapping.environment.get("POWERTOOLS_METRICS_NAMESPACE") or "ddbreplica"
+    for name in _OF_REPLICA:
+        yield _query(name, namespace, own)
+
+
+def _of_table(replica: TableFacts) -> Iterator["MetricDataQueryTypeDef"]:
+    table = {"TableName": replica.name}
+    yield _query(THROTTLED, "AWS/DynamoDB", table)
+    for index in replica.indexes:
+        dimensions = {**table, "GlobalSecondaryIndexName": index}
+        yield _query(THROTTLED, "AWS/DynamoDB", dimensions, label=f"{THROTTLED} {index}")
+
+
+def _query(
+    name: str, namespace: str, dimensions: _Dimensions, *, stat: str = "Sum", label: str | None = None
+) -> "MetricDataQueryTypeDef":
+    metric: Any = {
+        "Namespace": namespace,
+        "MetricName": name,
+        "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
+    }
+    return {
+        "Id": "to be numbered",
+        "Label": label or name,
+        "MetricStat": {"Metric": metric, "Period": _MINUTE, "Stat": stat},
+    }
+
+
+def _series(
+    client: "CloudWatchClient", queries: Iterator["MetricDataQueryTypeDef"], now: datetime
+) -> dict[str, Series]:
+    asked: Sequence[Any] = [{**query, "Id": f"q{number}"} for number, query in enumerate(queries)]
+    found: dict[str, list[tuple[datetime, float]]] = {query["Label"]: [] for query in asked}
+    names = {query["Id"]: query["Label"] for query in asked}
+    pages = client.get_paginator("get_metric_data").paginate(
+        MetricDataQueries=asked, StartTime=now - HOUR, EndTime=now
+    )
+    for page in pages:
+        for result in page["MetricDataResults"]:
+            found[names[result["Id"]]] += zip(result["Timestamps"], result["Values"], strict=True)
+    return dict(found)
+
+
+def _quarantine(connection: Connection, mapping: MappingState, replica: TableFacts) -> Depth | Unknown:
+    bucket = mapping.environment.get("QUARANTINE_BUCKET")
+    if not bucket:
+        return Unknown("the function names no QUARANTINE_BUCKET")
+    return _depth(connection, bucket, f"quarantine/{replica.name}/")
+
+
+def _on_failure(connection: Connection, mapping: MappingState) -> Depth | Unknown:
+    service, _, bucket = (mapping.on_failure or "").rpartition(":::")
+    if not service.endswith(":s3"):
+        return Unknown("the mapping puts what it gives up into no bucket")
+    return _depth(connection, bucket, f"aws/lambda/{mapping.uuid}/")
+
+
+def _depth(connection: Connection, bucket: str, prefix: str) -> Depth:
+    listed = Bucket(connection.buckets, bucket, option="--stack-name").list(prefix)
+    ages = [found.age for found in islice(listed, COUNTED)]
+    or_more = next(iter(listed), None) is not None
+    return Depth(f"s3://{bucket}/{prefix}", len(ages), or_more=or_more, oldest=max(ages, default=None))

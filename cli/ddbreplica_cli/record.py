@@ -1,0 +1,101 @@
+"""A stream's record, as boto3 reads it → a line for a program, or a few for a reader. Pure."""
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ddbreplica.model import Image
+from ddbreplica_cli.compare import differences
+
+_LONGEST_VALUE = 100
+# What JSON leaves as it is: a second set of control characters, separators, and marks that turn text around.
+_ACTED_UPON = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_EXPIRED = {"PrincipalId": "dynamodb.amazonaws.com", "Type": "Service"}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A change as the stream tells it, images as wire JSON where it carries them; `at` is in whole seconds."""
+
+    at: datetime
+    event: str
+    key: Image
+    old: Image | None
+    new: Image | None
+    sequence_number: str
+    is_expiry: bool
+
+
+def seen(record: Mapping[str, Any]) -> Seen:
+    """Read a record."""
+    # boto3 turns base64 into bytes and leaves everything else.
+    data = json.loads(json.dumps(record["dynamodb"], default=_plain))
+    return Seen(
+        at=record["dynamodb"]["ApproximateCreationDateTime"].astimezone(UTC),
+        event=record["eventName"],
+        key=data["Keys"],
+        old=data.get("OldImage"),
+        new=data.get("NewImage"),
+        sequence_number=data["SequenceNumber"],
+        is_expiry=record.get("userIdentity") == _EXPIRED,
+    )
+
+
+def document(change: Seen, *, keys_only: bool) -> dict[str, Any]:
+    """The change for a program."""
+    images = {} if keys_only else {"old": change.old, "new": change.new}
+    return {
+        "time": _time(change),
+        "event": change.event,
+        "key": change.key,
+        **images,
+        "is_expiry": change.is_expiry,
+        "sequence_number": change.sequence_number,
+    }
+
+
+def text(change: Seen, *, keys_only: bool) -> str:
+    """The change for a reader: one line, and one more for each attribute that it set, changed or removed."""
+    key = ", ".join(f"{name}={_shown(value)}" for name, value in sorted(change.key.items()))
+    expiry = "  (expired)" if change.is_expiry else ""
+    head = f"{_time(change)}  {change.event:<6}  {key}{expiry}"
+    return "\n".join([head, *(() if keys_only else _attributes(change))])
+
+
+def _attributes(change: Seen) -> Iterator[str]:
+    if change.old is None:
+        for name, value in sorted((change.new or {}).items()):
+            if name not in change.key:
+                yield f"  {_named(name)}  {_shown(value)}"
+        return
+    for attribute in differences(change.old, change.new or {}):
+        if attribute.name not in change.key:
+            yield f"  {_named(attribute.name)}  {_shown(attribute.source)} → {_shown(attribute.replica)}"
+
+
+def _time(change: Seen) -> str:
+    return f"{change.at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _named(name: str) -> str:
+    return _json(name)[1:-1]
+
+
+def _shown(value: Mapping[str, Any] | None) -> str:
+    if value is None:
+        return "(absent)"
+    shown = _json(value)
+    return shown if len(shown) <= _LONGEST_VALUE else f"{shown[:_LONGEST_VALUE]}… ({len(shown):,} characters)"
+
+
+def _json(value: object) -> str:
+    """JSON without anything that a terminal would act upon."""
+    return _ACTED_UPON.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
+
+
+def _plain(value: object) -> str:
+    return b64encode(value).decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,56 @@
+"""What became of the objects → one document, and the same as text. Pure."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ddbreplica.decode import attributes_of
+from ddbreplica.model import Key
+from ddbreplica_cli.redriving import Left, Outcome, Redriven
+
+_KEYS_NAMED = 10
+_WIDTH = 13
+
+
+def document(redriven: Redriven) -> dict[str, Any]:
+    """Everything, for a program; keys are wire JSON."""
+    return {
+        "objects": redriven.counts.total(),
+        **{outcome.value: redriven.counts[outcome] for outcome in Outcome},
+        "keys_healed": redriven.keys,
+        "left": [_as_document(left) for left in redriven.left],
+    }
+
+
+def text(redriven: Redriven) -> str:
+    """Counts, then every object that stays, and why."""
+    counts = {outcome.value: redriven.counts[outcome] for outcome in Outcome if redriven.counts[outcome]}
+    rows = {"objects": redriven.counts.total(), **counts, "keys healed": redriven.keys}
+    table = [f"{name:<{_WIDTH}}{count:>12,}" for name, count in rows.items()]
+    return "\n".join([*table, *(line for left in redriven.left for line in _as_lines(left))])
+
+
+def _as_document(left: Left) -> dict[str, Any]:
+    return {
+        "outcome": left.outcome.value,
+        "object": left.found.url,
+        "reason": left.reason,
+        "keys": [attributes_of(key) for key in left.keys[:_KEYS_NAMED]],
+        "more_keys": max(len(left.keys) - _KEYS_NAMED, 0),
+    }
+
+
+def _as_lines(left: Left) -> Iterator[str]:
+    yield ""
+    yield f"{left.outcome.value:<{_WIDTH}}{left.found.url}"
+    if left.keys:
+        more = f" and {len(left.keys) - 1:,} more" if len(left.keys) > 1 else ""
+        yield f"{'':<{_WIDTH}}{_named(left.keys[0])}{more}"
+    yield f"{'':<{_WIDTH}}{' '.join(left.reason.split())}"
+
+
+def _named(key: Key) -> str:
+    """A key as wire JSON, with control characters escaped."""
+    return ", ".join(
+        f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in attributes_of(key).items()
+    )

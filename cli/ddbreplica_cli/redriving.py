@@ -1,0 +1,230 @@
+"""Objects that keep records → their keys healed, and the objects that are done with moved to `done/`.
+
+An object is read before its keys are healed, and moved only once every one of them was confirmed after that. So a
+record that is put aside meanwhile keeps its object, and a run that is killed leaves what it has not finished.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import islice
+from math import ceil
+from typing import TypeAlias, TypeVar
+
+from ddbreplica.model import Key
+from ddbreplica.read import MAX_KEYS
+from ddbreplica.reconcile import LATE_SECONDS, Reconciled
+from ddbreplica_cli.bucket import Bucket, Listed
+from ddbreplica_cli.patience import Interrupt
+from ddbreplica_cli.progress import Advance
+from ddbreplica_cli.unpack import ForeignError, Unpack, Unpacked, UnreadableError
+
+T = TypeVar("T")
+
+PIECE = 20
+"""Objects held in memory at a time, by their keys: a batch that Lambda gave up may have 10,000 records."""
+
+WORKERS = 8
+MAX_BYTES = 64 * 1024 * 1024
+"""More than Lambda puts into one object: an event of 6 MB, escaped."""
+
+_MAY_LAND = "a write was perhaps not answered, and may still land"
+
+
+class Outcome(Enum):
+    """What became of an object. Only what is healed is moved."""
+
+    HEALED = "healed"
+    DUE = "due"
+    """It would be healed: a dry run."""
+    WAITING = "waiting"
+    """A write of it was perhaps not answered, and may still land."""
+    UNWRITABLE = "unwritable"
+    """A table refuses a key, or its item, by itself."""
+    UNSETTLED = "unsettled"
+    """The source had another state of a key in every round."""
+    KEYLESS = "keyless"
+    """A record has no key that can be read; the keys of the others are healed."""
+    UNREADABLE = "unreadable"
+    FOREIGN = "foreign"
+    """It is for somebody else."""
+    GONE = "gone"
+    """Somebody else moved or replaced it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A part of a bucket that holds objects of one kind."""
+
+    bucket: Bucket
+    prefix: str
+    unpack: Unpack
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object, and the place that it was found in."""
+
+    place: Place
+    listed: Listed
+
+    @property
+    def url(self) -> str:
+        """As `aws s3` spells it."""
+        return f"s3://{self.place.bucket.name}/{self.listed.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An object that stays, and why; `keys` are those that are the reason."""
+
+    outcome: Outcome
+    found: Found
+    reason: str
+    keys: tuple[Key, ...] = ()
+
+
+@dataclass(slots=True)
+class Redriven:
+    """What has become of the objects so far; `keys` counts those of the objects that were healed."""
+
+    counts: Counter[Outcome] = field(default_factory=Counter)
+    keys: int = 0
+    left: list[Left] = field(default_factory=list)
+
+    def healed(self, opened: "_Opened") -> None:
+        """Count an object that was moved."""
+        self.counts[Outcome.HEALED] += 1
+        self.keys += len(opened.unpacked.keys)
+
+    def stays(self, left: Left) -> None:
+        """Count an object that was not."""
+        self.counts[left.outcome] += 1
+        self.left.append(left)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """An object as it was read: with this content and no other it may be moved."""
+
+    found: Found
+    etag: str
+    unpacked: Unpacked
+
+
+Heal: TypeAlias = Callable[[Sequence[Key]], Reconciled]
+"""None of the result has failed."""
+
+_WhyNot: TypeAlias = Mapping[Key, tuple[Outcome, str]]
+
+
+def find(places: Iterable[Place], *, older_than: float, limit: int | None) -> tuple[Found, ...]:
+    """The objects that are there now, at least so many seconds old; the first few by place and name."""
+    found = (Found(place, listed) for place in places for listed in place.bucket.list(place.prefix))
+    return tuple(islice((each for each in found if each.listed.age >= older_than), limit))
+
+
+class Redriver:
+    """Works through objects. `redriven` is right at any moment, so that an end at any moment can be told."""
+
+    def __init__(self, heal: Heal | None, *, interrupt: Interrupt, advance: Advance) -> None:
+        """Without `heal` it is a dry run. `advance` is told of every object that was looked at."""
+        self.redriven = Redriven()
+        self._heal = heal
+        self._interrupt = interrupt
+        self._advance = advance
+
+    def run(self, found: Sequence[Found]) -> None:
+        """Heal and move what can be. Raises KeyboardInterrupt once interrupted, and whatever `heal` raises."""
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="redrive") as pool:
+            for piece in _pieces(found, PIECE):
+                self._interrupt.check()
+                due = self._left_out(pool.map(_open, piece))
+                healed = self._left_out(
+                    map(_foretold, due) if self._heal is None else _healed(due, self._heal, pool)
+                )
+                for moved in self._left_out(pool.map(_move, healed)):
+                    self.redriven.healed(moved)
+                self._advance(len(piece))
+
+    def _left_out(self, objects: Iterable[_Opened | Left]) -> Sequence[_Opened]:
+        """Count the objects that stay, and return the others."""
+        opened = []
+        for each in objects:
+            if isinstance(each, Left):
+                self.redriven.stays(each)
+            else:
+                opened.append(each)
+        return opened
+
+
+def _pieces(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (values[start : start + size] for start in range(0, len(values), size))
+
+
+def _open(found: Found) -> _Opened | Left:
+    """Read one object; say why, if it is not to be healed now."""
+    if found.listed.size > MAX_BYTES:
+        return Left(Outcome.UNREADABLE, found, "is larger than anything that is kept")
+    held = found.place.bucket.read(found.listed.name)
+    if held is None:
+        return Left(Outcome.GONE, found, "was moved meanwhile")
+    try:
+        unpacked = found.place.unpack(held.body)
+    except ForeignError as error:
+        return Left(Outcome.FOREIGN, found, str(error))
+    except UnreadableError as error:
+        return Left(Outcome.UNREADABLE, found, str(error))
+    rest = LATE_SECONDS - found.listed.age
+    if unpacked.may_land and rest > 0:
+        return Left(Outcome.WAITING, found, f"{_MAY_LAND}, for {ceil(rest / 60)} min more", unpacked.keys)
+    return _Opened(found, held.etag, unpacked)
+
+
+def _foretold(opened: _Opened) -> Left:
+    if opened.unpacked.keyless:
+        return _keyless(opened)
+    return Left(Outcome.DUE, opened.found, opened.unpacked.why, opened.unpacked.keys)
+
+
+def _healed(due: Sequence[_Opened], heal: Heal, pool: Executor) -> Iterator[_Opened | Left]:
+    # Each key once, since none may be in two calls at a time, and many objects may keep the same one.
+    keys = tuple(dict.fromkeys(key for each in due for key in each.unpacked.keys))
+    confirmed: set[Key] = set()
+    why_not: dict[Key, tuple[Outcome, str]] = {}
+    for reconciled in pool.map(heal, _pieces(keys, MAX_KEYS)):
+        confirmed.update(reconciled.confirmed)
+        why_not |= _why_not(reconciled)
+    return (_judged(each, confirmed, why_not) for each in due)
+
+
+def _judged(opened: _Opened, confirmed: Container[Key], why_not: _WhyNot) -> _Opened | Left:
+    """The object, if all that it keeps is healed; else the reason, which is that of the first key that is not."""
+    unhealed = tuple(key for key in opened.unpacked.keys if key not in confirmed)
+    if unhealed:
+        outcome, reason = why_not[unhealed[0]]
+        return Left(outcome, opened.found, reason, unhealed)
+    return _keyless(opened) if opened.unpacked.keyless else opened
+
+
+def _keyless(opened: _Opened) -> Left:
+    reason = f"{opened.unpacked.keyless} of its records: no key can be read ({opened.unpacked.why})"
+    return Left(Outcome.KEYLESS, opened.found, reason)
+
+
+def _why_not(reconciled: Reconciled) -> _WhyNot:
+    return {
+        **dict.fromkeys(reconciled.changing, (Outcome.UNSETTLED, "the source changed in every round")),
+        **dict.fromkeys(reconciled.suspects, (Outcome.WAITING, _MAY_LAND)),
+        **{key: (Outcome.UNWRITABLE, f"{why.code}: {why.message}") for key, why in reconciled.refused},
+    }
+
+
+def _move(opened: _Opened) -> _Opened | Left:
+    listed = opened.found.listed
+    metadata = {"outcome": Outcome.HEALED.value, "keys": str(len(opened.unpacked.keys))}
+    if opened.found.place.bucket.finish(listed.name, opened.etag, metadata=metadata):
+        return opened
+    return Left(Outcome.GONE, opened.found, "was moved or replaced meanwhile; its keys are healed")

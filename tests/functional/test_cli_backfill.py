@@ -1,0 +1,621 @@
+"""`ddbreplica backfill` on moto: what it copies, what it refuses, and how it goes on where it was ended."""
+
+import gzip
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ReadTimeoutError
+from click.testing import Result
+
+from ddbreplica_cli import backfill as command
+from ddbreplica_cli import backfilling
+from ddbreplica_cli import export as exports
+from ddbreplica_cli.journal import FileJournal
+from ddbreplica_cli.rate import Rate
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, press_ctrl_c, run, tables
+from tests.support.wire import error, response
+
+__all__ = ["aws", "tables"]
+
+MADE_AT = datetime(2026, 11, 22, 11, tzinfo=UTC)
+STATE = Path("logfile-logfile_replica.backfill")
+GO_ON = "Try: run the same command again; it goes on from logfile-logfile_replica.backfill."
+
+
+@pytest.fixture(autouse=True)
+def _in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def backfill(*args: str) -> Result:
+    """A run between two tables that nothing replicates."""
+    return run("backfill", "--without-mapping", *args)
+
+
+def fill(tables: Tables, items: int, **attributes: Any) -> None:
+    """So many items at the source, `item0` and on."""
+    for start in range(0, items, 25):
+        puts: Any = [
+            {"PutRequest": {"Item": {"PK": {"S": f"item{number}"}, **attributes}}}
+            for number in range(start, min(start + 25, items))
+        ]
+        tables.client.batch_write_item(RequestItems={SOURCE: puts})
+
+
+def scanned(aws: Misbehaviour) -> list[Any]:
+    """The requests of every scan from now on."""
+    seen: list[Any] = []
+    aws.on("before-send.dynamodb.Scan", lambda request, **_: seen.append(json.loads(request.body)))
+    return seen
+
+
+class TestCopying:
+    def test_everything_is_copied_as_it_is(self, tables: Tables) -> None:
+        fill(tables, 1250, n={"N": "1.10"}, b={"B": b"\x00\xff"}, l={"L": [{"NULL": True}]})
+
+        result = backfill()
+
+        assert result.exit_code == 0
+        assert result.stdout.startswith("1,250 items copied in ")
+        assert result.stderr == ""
+        assert tables.items(REPLICA) == tables.items(SOURCE)
+
+    def test_nothing_is_left_behind(self, tables: Tables) -> None:
+        fill(tables, 1)
+
+        backfill()
+
+        assert list(Path().iterdir()) == []
+
+    def test_an_empty_source_is_copied_too(self, tables: Tables) -> None:
+        assert json.loads(backfill("--json").stdout)["items"] == 0
+
+    def test_an_older_item_of_the_replica_is_replaced_whole(self, tables: Tables) -> None:
+        tables.put(SOURCE, "a", new={"S": "x"})
+        tables.put(REPLICA, "a", old={"S": "x"})
+
+        backfill()
+
+        assert tables.items(REPLICA) == {"a": {"PK": {"S": "a"}, "new": {"S": "x"}}}
+
+    def test_what_changes_meanwhile_arrives_as_it_is_in_the_end(
+        self, tables: Tables, aws: Misbehaviour
+    ) -> None:
+        fill(tables, 100, n={"N": "1"})
+        changes = iter(
+            [partial(tables.put, SOURCE, "item7", n={"N": "2"}), partial(tables.delete, SOURCE, "item8")]
+        )
+
+        def change(**_: Any) -> None:
+            next(changes, lambda: None)()
+
+        aws.on("before-send.dynamodb.BatchGetItem", change)
+        backfill()
+
+        assert tables.items(REPLICA) == tables.items(SOURCE)
+        assert "item8" not in tables.items(REPLICA)
+        assert tables.items(REPLICA)["item7"]["n"] == {"N": "2"}
+
+    def test_keys_of_binaries_and_numbers(self, tables: Tables) -> None:
+        for name in ("from", "to"):
+            tables.create(name, {"name": "N", "date": "B"})
+        items: Any = [{"name": {"N": "7"}, "date": {"B": bytes([255, number])}} for number in range(30)]
+        for item in items:
+            tables.client.put_item(TableName="from", Item=item)
+
+        result = backfill("--source", "from", "--replica", "to")
+
+        assert result.exit_code == 0
+        assert tables.client.scan(TableName="to")["Items"] == items
+
+    def test_every_segment_is_scanned(self, tables: Tables, aws: Misbehaviour) -> None:
+        fill(tables, 20)
+        requests = scanned(aws)
+
+        backfill("--segments", "3")
+
+        assert sorted((request["Segment"], request["TotalSegments"]) for request in requests) == [
+            (0, 3),
+            (1, 3),
+            (2, 3),
+        ]
+        assert all(request["ConsistentRead"] and request["Limit"] == 200 for request in requests)
+
+    def test_a_result_for_programs(self, tables: Tables) -> None:
+        fill(tables, 3)
+
+        document = json.loads(backfill("--json").stdout)
+
+        assert document.pop("seconds") > 0
+        assert document == {
+            "source": "arn:aws:dynamodb:us-east-1:123456789012:table/logfile",
+            "replica": "arn:aws:dynamodb:us-east-1:123456789012:table/logfile_replica",
+            "items": 3,
+            "left": 0,
+            "left_items": [],
+        }
+
+    def test_a_dry_run_says_what_it_takes_and_writes_nothing(self, tables: Tables) -> None:
+        fill(tables, 100)
+
+        result = backfill("--dry-run")
+
+        assert result.exit_code == 0
+        assert lines(result.stdout)[0] == "items                     100"
+        assert json.loads(backfill("--dry-run", "--json").stdout)["write_units"] == 100
+        assert tables.items(REPLICA) == {}
+        assert list(Path().iterdir()) == []
+
+
+class TestRates:
+    @pytest.fixture
+    def taken(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float | None, float]]:
+        """Rate and units, for every wait."""
+        seen: list[tuple[float | None, float]] = []
+        monkeypatch.setattr(Rate, "take", lambda rate, units: seen.append((rate.per_second, units)))
+        return seen
+
+    def test_write_units_are_waited_for(
+        self, tables: Tables, taken: list[tuple[float | None, float]]
+    ) -> None:
+        fill(tables, 10, text={"S": "x" * 2000})
+        tables.put(SOURCE, "small")
+
+        backfill("--rate", "50")
+
+        assert sum(units for rate, units in taken if rate == 50) == 21
+
+    def test_a_provisioned_source_gives_a_quarter_of_its_reads(
+        self, tables: Tables, taken: list[tuple[float | None, float]]
+    ) -> None:
+        throughput: Any = {"ReadCapacityUnits": 400, "WriteCapacityUnits": 400}
+        tables.client.update_table(
+            TableName=SOURCE, BillingMode="PROVISIONED", ProvisionedThroughput=throughput
+        )
+        fill(tables, 10)
+
+        backfill("--segments", "1")
+
+        assert (100, 10) in taken
+        assert {rate for rate, _ in taken} == {100}
+
+    def test_what_is_asked_for_counts_more(
+        self, tables: Tables, taken: list[tuple[float | None, float]]
+    ) -> None:
+        fill(tables, 10)
+
+        backfill("--read-rate", "7")
+
+        assert {rate for rate, _ in taken} == {7}
+
+
+class TestGoingOn:
+    @pytest.fixture(autouse=True)
+    def _small_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(backfilling, "PAGE", 50)
+
+    def interrupt_at(self, number: int, aws: Misbehaviour) -> None:
+        calls = iter(range(1, 10_000))
+
+        def press(**_: Any) -> None:
+            if next(calls) == number:
+                press_ctrl_c()
+
+        aws.on("before-send.dynamodb.BatchGetItem", press)
+
+    def test_ctrl_c_says_how_to_go_on(self, tables: Tables, aws: Misbehaviour) -> None:
+        fill(tables, 200)
+        self.interrupt_at(3, aws)
+
+        result = backfill("--segments", "1", "--json")
+
+        assert result.exit_code == 130
+        assert lines(result.stderr) == ["Error: interrupted; 150 items were gone through.", GO_ON]
+        assert json.loads(result.stdout)["items"] == 150
+        assert len(tables.items(REPLICA)) == 150
+
+    def test_the_same_command_goes_on_at_once(self, tables: Tables, aws: Misbehaviour) -> None:
+        fill(tables, 200)
+        self.interrupt_at(2, aws)
+        backfill("--segments", "1")
+        requests = scanned(aws)
+
+        result = backfill("--segments", "1")
+
+        assert result.exit_code == 0
+        assert result.stdout.startswith("200 items copied in ")
+        assert result.stderr == "Going on from logfile-logfile_replica.backfill.\n"
+        assert ["ExclusiveStartKey" in request for request in requests] == [True, True]
+        assert tables.items(REPLICA) == tables.items(SOURCE)
+        assert not STATE.exists()
+
+    def test_ctrl_c_between_reading_and_writing_leaves_no_item_out(
+        self, tables: Tables, aws: Misbehaviour
+    ) -> None:
+        fill(tables, 200)
+        calls = iter(range(1, 10_000))
+
+        def press(**_: Any) -> None:
+            if next(calls) == 3:
+                press_ctrl_c()
+
+        aws.on("before-send.dynamodb.BatchWriteItem", press)
+
+        assert backfill("--segments", "1").exit_code == 130
+        assert backfill("--segments", "1").exit_code == 0
+        assert tables.items(REPLICA) == tables.items(SOURCE)
+
+    def test_another_number_of_segments_is_another_backfill(self, tables: Tables, aws: Misbehaviour) -> None:
+        fill(tables, 200)
+        self.interrupt_at(1, aws)
+        backfill("--segments", "1")
+
+        result = backfill("--segments", "2")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr) == [
+            (
+                f"Error: {STATE} is the state of another backfill: its listing is a scan in 1 segments, and not a"
+                " scan in 2 segments."
+            ),
+            "Try: give the same options to go on with it, or name another file with --state to begin anew.",
+        ]
+
+    def test_a_table_made_anew_is_another_table(self, tables: Tables, aws: Misbehaviour) -> None:
+        fill(tables, 200)
+        self.interrupt_at(1, aws)
+        backfill("--segments", "1")
+        tables.client.delete_table(TableName=REPLICA)
+        tables.create_logfile(REPLICA)
+
+        result = backfill("--segments", "1")
+
+        assert result.exit_code == 1
+        assert "is the state of another backfill: its replica is arn:" in result.stderr
+
+    def test_a_table_that_stops_taking_anything_is_told_with_where_to_go_on(
+        self, tables: Tables, aws: Misbehaviour
+    ) -> None:
+        fill(tables, 200)
+        aws.refuse("BatchWriteItem", "AccessDeniedException", after=4)
+
+        result = backfill("--segments", "1")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr) == [
+            (
+                "Error: the replica table refuses every request: AccessDeniedException: why; 100 items were gone"
+                f" through, and {STATE} says where to go on."
+            ),
+            "Try: use credentials that may do this (--profile), or have the permission added.",
+        ]
+
+
+class TestWhatCannotBeCopied:
+    def refuse_item7(self, request: Any, **_: Any) -> Any:
+        is_refused = b'"item7"' in request.body
+        return response(request.url, *error("ValidationException")) if is_refused else None
+
+    def test_is_named_and_copied_once_it_is_mended(self, tables: Tables, aws: Misbehaviour) -> None:
+        fill(tables, 100)
+        with pytest.MonkeyPatch.context() as patched:
+            misbehaving = Misbehaviour(patched)
+            misbehaving.on("before-send.dynamodb.BatchWriteItem", self.refuse_item7)
+            misbehaving.on("before-send.dynamodb.PutItem", self.refuse_item7)
+
+            result = backfill()
+
+        assert result.exit_code == 1
+        assert result.stdout.startswith("99 items copied in ")
+        assert lines(result.stderr) == [
+            '  PK={"S": "item7"}: ValidationException: why',
+            "Error: 1 items are not copied yet.",
+            "Try: mend what is refused, and run the same command again: it goes on with these.",
+        ]
+        requests = scanned(aws)
+        assert backfill().exit_code == 0
+        assert requests == []
+        assert tables.items(REPLICA) == tables.items(SOURCE)
+
+    def test_is_in_the_document(self, tables: Tables, aws: Misbehaviour) -> None:
+        fill(tables, 100)
+        aws.on("before-send.dynamodb.BatchWriteItem", self.refuse_item7)
+        aws.on("before-send.dynamodb.PutItem", self.refuse_item7)
+
+        document = json.loads(backfill("--json").stdout)
+
+        assert document["left"] == 1
+        assert document["left_items"] == [
+            {"key": {"PK": {"S": "item7"}}, "reason": "ValidationException: why"}
+        ]
+
+
+class TestSuspects:
+    """A write that was not answered, of 25 items."""
+
+    @pytest.fixture(autouse=True)
+    def _one_unanswered(self, tables: Tables, aws: Misbehaviour) -> None:
+        fill(tables, 50)
+        calls = iter(range(1, 10_000))
+
+        def fail_once(request: Any, **_: Any) -> None:
+            if next(calls) == 1:
+                raise ReadTimeoutError(endpoint_url=request.url)
+
+        aws.on("before-send.dynamodb.BatchWriteItem", fail_once)
+
+    def test_are_left_to_a_later_run_if_nobody_waits(self, tables: Tables) -> None:
+        result = backfill("--no-wait", "--segments", "1", "--json")
+
+        assert result.exit_code == 1
+        assert json.loads(result.stdout)["left"] == 25
+        assert (
+            json.loads(result.stdout)["left_items"][0]["reason"]
+            == "a write was not answered, and may still land"
+        )
+        assert backfill("--no-wait", "--segments", "1").exit_code == 1
+
+    def test_are_waited_for(self, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(command, "FileJournal", partial(FileJournal, late_seconds=0.5))
+
+        result = backfill("--segments", "1")
+
+        assert result.exit_code == 0
+        assert result.stderr == (
+            "25 items may still get an old write, which was not answered, or was under way when a run was killed: they"
+            " are copied in 1 minutes.\n"
+        )
+        assert tables.items(REPLICA) == tables.items(SOURCE)
+
+    def test_ctrl_c_ends_the_wait(self, tables: Tables) -> None:
+        timer = threading.Timer(3, press_ctrl_c)
+        timer.start()
+
+        result = backfill("--segments", "1")
+
+        timer.join()
+        assert result.exit_code == 130
+        assert lines(result.stderr)[1:] == ["Error: interrupted; 50 items were gone through.", GO_ON]
+
+
+class TestSafeguards:
+    def mapped(self, tables: Tables, aws: Misbehaviour, **more: Any) -> None:
+        """A mapping from the source's stream to the replica."""
+        tables.client.update_table(
+            TableName=SOURCE, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+        )
+        mapping = {
+            "UUID": "u-1",
+            "EventSourceArn": tables.client.describe_table(TableName=SOURCE)["Table"]["LatestStreamArn"],
+            "FunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:ddbreplica",
+            "State": "Enabled",
+            "StartingPosition": "TRIM_HORIZON",
+            "LastModified": MADE_AT,
+            **more,
+        }
+        function = {"Environment": {"Variables": {"REPLICA_TABLE_NAME": REPLICA}}}
+        answers = {
+            "ListEventSourceMappings": {"EventSourceMappings": [mapping]},
+            "GetFunctionConfiguration": function,
+        }
+        for operation, answer in answers.items():
+            said = SimpleNamespace(status_code=200), answer
+            aws.on(f"before-call.lambda.{operation}", lambda said=said, **_: said)
+
+    def test_a_replicated_table_is_copied(self, tables: Tables, aws: Misbehaviour) -> None:
+        self.mapped(tables, aws)
+        fill(tables, 10)
+
+        assert run("backfill").exit_code == 0
+        assert tables.items(REPLICA) == tables.items(SOURCE)
+
+    @pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+    def test_a_table_that_nothing_replicates_is_not(self, tables: Tables, dry_run: list[str]) -> None:
+        fill(tables, 10)
+
+        result = run("backfill", *dry_run)
+
+        assert result.exit_code == 1
+        assert lines(result.stderr) == [
+            "Error: the source has no stream that is on; what changes there would not arrive.",
+            "Try: see `ddbreplica status`; --without-mapping copies all the same.",
+        ]
+        assert tables.items(REPLICA) == {}
+
+    def test_a_mapping_that_is_disabled_is_refused(self, tables: Tables, aws: Misbehaviour) -> None:
+        self.mapped(tables, aws, State="Disabled")
+
+        assert "the mapping u-1 is Disabled" in run("backfill").stderr
+
+    def test_a_rate_that_takes_longer_than_the_stream_remembers_is_told(
+        self, tables: Tables, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fill(tables, 10)
+        monkeypatch.setattr(Rate, "take", lambda *_: None)
+
+        result = backfill("--rate", "0.0001")
+
+        assert result.exit_code == 0
+        assert result.stderr.startswith(
+            "The replica is 0:00:00 behind, and the backfill takes about 1 day, 3:46:40"
+        )
+
+    @pytest.mark.parametrize("key", [{"id": "S"}, {"PK": "N"}, {"PK": "S", "SK": "S"}])
+    def test_tables_with_different_keys_are_refused(self, tables: Tables, key: dict[str, str]) -> None:
+        tables.create("other", key)
+
+        result = backfill("--replica", "other")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr)[0].startswith("Error: the source's key is PK (S) and the replica's is ")
+
+    def test_one_table_is_not_copied_to_itself(self, tables: Tables) -> None:
+        assert "source and replica are one table" in backfill("--replica", SOURCE).stderr
+
+    def test_a_file_of_something_else_is_no_state(self, tables: Tables) -> None:
+        Path("rows.csv").write_text("1,2,3\n")
+
+        result = backfill("--state", "rows.csv")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr)[0] == "Error: rows.csv, line 1, is none that this command has written."
+        assert Path("rows.csv").read_text() == "1,2,3\n"
+
+
+FOLDER = "exports/AWSDynamoDB/01234-abc"
+
+
+class TestFromExport:
+    @pytest.fixture(autouse=True)
+    def _bucket(self, tables: Tables) -> None:
+        self.tables = tables
+        self.client = boto3.client("s3", region_name="us-east-1")
+        self.client.create_bucket(Bucket="bucket")
+
+    def put(self, name: str, body: bytes) -> None:
+        self.client.put_object(Bucket="bucket", Key=f"{FOLDER}/{name}", Body=body)
+
+    def export(self, *files: Sequence[str], counted: int = 0, **summary: Any) -> None:
+        """An export whose files have items of these keys, with old images."""
+        entries = []
+        for number, keys in enumerate(files):
+            body = b"".join(
+                json.dumps({"Item": {"PK": {"S": key}, "old": {"BOOL": True}}}).encode() + b"\n"
+                for key in keys
+            )
+            self.put(f"data/{number}.json.gz", gzip.compress(body))
+            name = f"AWSDynamoDB/01234-abc/data/{number}.json.gz"
+            entries.append(json.dumps({"itemCount": len(keys) + counted, "dataFileS3Key": name}) + "\n")
+        whole = {
+            "tableArn": "arn:aws:dynamodb:us-east-1:123456789012:table/logfile",
+            "exportTime": "2099-11-22T12:00:00.000Z",
+            "outputFormat": "DYNAMODB_JSON",
+            "itemCount": sum(len(keys) + counted for keys in files),
+            **summary,
+        }
+        self.put("manifest-files.json", "".join(entries).encode())
+        self.put("manifest-summary.json", json.dumps(whole).encode())
+
+    def backfill(self, *args: str) -> Result:
+        return backfill("--from-export", f"s3://bucket/{FOLDER}", *args)
+
+    def error(self) -> str:
+        result = self.backfill()
+        assert result.exit_code == 1
+        assert self.tables.items(REPLICA) == {}
+        return lines(result.stderr)[0]
+
+    def test_keys_are_taken_from_it_and_items_from_the_source(self, aws: Misbehaviour) -> None:
+        fill(self.tables, 300, new={"BOOL": True})
+        self.export(
+            [f"item{number}" for number in range(250)], [f"item{number}" for number in range(250, 299)], []
+        )
+        requests = scanned(aws)
+
+        result = self.backfill()
+
+        assert result.exit_code == 0
+        assert result.stdout.startswith("299 items copied in ")
+        assert requests == []
+        copied = self.tables.items(REPLICA)
+        assert len(copied) == 299
+        assert all(item == {"PK": item["PK"], "new": {"BOOL": True}} for item in copied.values())
+
+    def test_an_item_deleted_since_is_not_brought_back(self) -> None:
+        self.tables.put(REPLICA, "deleted")
+        self.tables.put(SOURCE, "there")
+        self.export(["deleted", "there"])
+
+        self.backfill()
+
+        assert list(self.tables.items(REPLICA)) == ["there"]
+
+    def test_it_goes_on_in_the_middle_of_a_file(
+        self, monkeypatch: pytest.MonkeyPatch, aws: Misbehaviour
+    ) -> None:
+        monkeypatch.setattr(exports, "PAGE", 50)
+        fill(self.tables, 200)
+        self.export([f"item{number}" for number in range(200)])
+        calls = iter(range(1, 1000))
+        aws.on("before-send.dynamodb.BatchGetItem", lambda **_: press_ctrl_c() if next(calls) == 4 else None)
+
+        first = self.backfill()
+
+        assert lines(first.stderr)[0] == "Error: interrupted; 100 items were gone through."
+        second = self.backfill()
+        assert second.exit_code == 0
+        assert second.stdout.startswith("200 items copied in ")
+        assert next(calls) == 9
+        assert self.tables.items(REPLICA) == self.tables.items(SOURCE)
+
+    def test_only_the_export_is_named_if_there_is_but_one(self) -> None:
+        self.export(["a"])
+
+        assert backfill("--from-export", "s3://bucket/exports").exit_code == 0
+
+    def test_no_export(self) -> None:
+        assert self.error() == (
+            f"Error: expected one manifest-summary.json under s3://bucket/{FOLDER}, and found 0."
+        )
+
+    @pytest.mark.parametrize(
+        ("summary", "why"),
+        [
+            ({"tableArn": "arn:another"}, "is the export of another table."),
+            ({"exportTime": "2020-11-22T12:00:00.000Z"}, "is the export of another table."),
+            ({"outputFormat": "ION"}, "is FULL_EXPORT in ION, and has to be FULL_EXPORT in DYNAMODB_JSON."),
+            (
+                {"exportType": "INCREMENTAL_EXPORT"},
+                "is INCREMENTAL_EXPORT in DYNAMODB_JSON, and has to be FULL_EXPORT in DYNAMODB_JSON.",
+            ),
+            ({"itemCount": 7}, "is not whole: its files hold 1 items and not 7."),
+            ({"exportTime": "yesterday"}, "cannot be read."),
+        ],
+    )
+    def test_an_export_of_something_else(self, summary: Mapping[str, Any], why: str) -> None:
+        self.export(["a"], **summary)
+
+        assert self.error().endswith(why)
+
+    def test_a_file_with_fewer_items_than_it_should_have(self) -> None:
+        self.tables.put(SOURCE, "a")
+        self.export(["a"], counted=1)
+
+        result = self.backfill()
+
+        assert result.exit_code == 1
+        assert (
+            f"s3://bucket/{FOLDER}/data/0.json.gz is not whole: it holds 1 items and not 2; " in result.stderr
+        )
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"no gzip",
+            gzip.compress(b'{"Item": {"PK": {"S": "a"}}}\n')[:-9],
+            gzip.compress(b'{"PK": 1}\n'),
+            gzip.compress(b"{\n"),
+        ],
+    )
+    def test_a_file_that_cannot_be_read(self, body: bytes) -> None:
+        self.export(["a"])
+        self.put("data/0.json.gz", body)
+
+        assert (
+            f"s3://bucket/{FOLDER}/data/0.json.gz is not whole: a line of it cannot be read; 0 items"
+            in self.error()
+        )
+
+    def test_a_file_that_is_not_there(self) -> None:
+        self.export(["a"])
+        self.client.delete_object(Bucket="bucket", Key=f"{FOLDER}/data/0.json.gz")
+
+        assert f"s3://bucket/{FOLDER}/data/0.json.gz cannot be read: 404: Not Found" in self.error()

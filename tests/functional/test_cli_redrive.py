@@ -1,0 +1,647 @@
+"""`ddbreplica redrive` on moto: what is healed, what is moved, and what has to stay."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from ddbreplica.write import SUSPECT
+from tests.support.cli import (
+    REPLICA,
+    SOURCE,
+    Misbehaviour,
+    Tables,
+    aws,
+    lines,
+    press_ctrl_c,
+    refusal,
+    run,
+    tables,
+)
+from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, answer_mapping, put_aside
+from tests.support.records import STREAM, delete, put, record
+from tests.support.wire import error, response
+
+__all__ = ["aws", "put_aside", "tables"]
+
+QUARTER_OF_AN_HOUR = 900
+
+
+def redrive(*args: str, exit_code: int = 0) -> Any:
+    """The result of a run, as a document."""
+    result = run("redrive", "--json", *args)
+    assert result.exit_code == exit_code, result.output
+    return json.loads(result.stdout)
+
+
+def outcomes(document: Any) -> dict[str, str]:
+    """Of the objects that stay, by name."""
+    return {left["object"].split("/", 3)[3]: left["outcome"] for left in document["left"]}
+
+
+class TestHealing:
+    def test_an_item_that_was_mended_arrives_and_its_object_is_moved(
+        self, tables: Tables, put_aside: PutAside
+    ) -> None:
+        tables.put(SOURCE, "a", state={"S": "mended"})
+        tables.put(REPLICA, "a", state={"S": "old"})
+        name = put_aside.quarantine(put(1, "a", state={"S": "poison"}))
+        body = put_aside.body(QUARANTINE, name)
+
+        result = run("redrive")
+
+        assert result.exit_code == 0
+        assert lines(result.stdout) == [
+            "objects                 1",
+            "healed                  1",
+            "keys healed             1",
+        ]
+        assert tables.items(REPLICA)["a"]["state"] == {"S": "mended"}
+        assert put_aside.names(QUARANTINE) == [f"done/{name}"]
+        assert put_aside.body(QUARANTINE, f"done/{name}") == body
+
+    def test_what_is_done_says_how_it_ended(self, tables: Tables, put_aside: PutAside) -> None:
+        name = put_aside.give_up(put(1, "a"), put(2, "b"), put(3, "a"))
+
+        redrive()
+
+        moved = put_aside.client.head_object(Bucket=ON_FAILURE, Key=f"done/{name}")
+        assert moved["Metadata"] == {"outcome": "healed", "keys": "2"}
+
+    def test_an_item_deleted_since_is_not_brought_back(self, tables: Tables, put_aside: PutAside) -> None:
+        tables.put(REPLICA, "a", state={"S": "old"})
+        put_aside.quarantine(put(1, "a", state={"S": "poison"}))
+
+        redrive()
+
+        assert tables.items(REPLICA) == {}
+
+    def test_every_item_of_a_batch_that_lambda_gave_up_is_healed(
+        self, tables: Tables, put_aside: PutAside
+    ) -> None:
+        tables.put(REPLICA, "gone")
+        for number in range(250):
+            tables.put(SOURCE, f"item{number}", n={"N": str(number)})
+        name = put_aside.give_up(delete(1, "gone"), *(put(n + 2, f"item{n}") for n in range(250)))
+
+        document = redrive()
+
+        assert (document["healed"], document["keys_healed"]) == (1, 251)
+        assert tables.items(REPLICA) == tables.items(SOURCE)
+        assert put_aside.names(ON_FAILURE) == [f"done/{name}"]
+
+    def test_an_item_of_many_objects_is_healed_once(
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        pks = [f"item{number}" for number in range(150)]
+        for pk in pks:
+            tables.put(SOURCE, pk)
+        for _ in range(2):
+            put_aside.give_up(*(put(1, pk) for pk in pks))
+        sent: list[str] = []
+        aws.on(
+            "before-send.dynamodb.BatchWriteItem",
+            lambda request, **_: sent.extend(
+                written["PutRequest"]["Item"]["PK"]["S"]
+                for written in json.loads(request.body)["RequestItems"][REPLICA]
+            ),
+        )
+
+        assert redrive()["healed"] == 2
+        assert sorted(sent) == sorted(pks)
+
+    def test_more_objects_than_are_held_at_a_time(self, tables: Tables, put_aside: PutAside) -> None:
+        for number in range(45):
+            tables.put(SOURCE, f"item{number}")
+            put_aside.quarantine(put(number, f"item{number}"))
+
+        assert redrive()["healed"] == 45
+        assert tables.items(REPLICA) == tables.items(SOURCE)
+        assert all(name.startswith("done/") for name in put_aside.names(QUARANTINE))
+
+    def test_nothing_there_is_nothing_to_do(self, put_aside: PutAside) -> None:
+        document = redrive()
+
+        assert (document["objects"], document["left"]) == (0, [])
+
+    def test_an_object_of_this_very_moment(self, put_aside: PutAside) -> None:
+        put_aside.quarantine(put(1, "a"), age=-0.9)
+
+        assert redrive()["healed"] == 1
+
+    def test_what_was_done_before_is_not_taken_again(self, put_aside: PutAside) -> None:
+        put_aside.quarantine(put(1, "a"))
+        redrive()
+
+        assert redrive()["objects"] == 0
+
+    def test_buckets_that_the_function_does_not_name(self, tables: Tables, put_aside: PutAside) -> None:
+        for bucket in ("old-quarantine", "old-failures"):
+            put_aside.client.create_bucket(Bucket=bucket)
+        name = put_aside.quarantine(put(1, "a"))
+        put_aside.put("old-quarantine", name, put_aside.body(QUARANTINE, name))
+
+        redrive("--quarantine-bucket", "old-quarantine", "--on-failure-bucket", "old-failures")
+
+        assert put_aside.names("old-quarantine") == [f"done/{name}"]
+        assert put_aside.names(QUARANTINE) == [name]
+
+
+class TestWaiting:
+    """A write that was not answered may land for 15 minutes, and would undo the healing."""
+
+    @pytest.mark.parametrize(
+        ("age", "outcome"), [(QUARTER_OF_AN_HOUR - 60, "waiting"), (QUARTER_OF_AN_HOUR, None)]
+    )
+    def test_a_suspect(self, put_aside: PutAside, age: float, outcome: str | None) -> None:
+        name = put_aside.quarantine(put(1, "a"), code=SUSPECT, age=age)
+
+        document = redrive(exit_code=1 if outcome else 0)
+
+        assert outcomes(document).get(name) == outcome
+
+    @pytest.mark.parametrize(
+        ("age", "outcome"), [(QUARTER_OF_AN_HOUR - 60, "waiting"), (QUARTER_OF_AN_HOUR, None)]
+    )
+    def test_what_lambda_gave_up(self, put_aside: PutAside, age: float, outcome: str | None) -> None:
+        name = put_aside.give_up(put(1, "a"), age=age)
+
+        document = redrive(exit_code=1 if outcome else 0)
+
+        assert outcomes(document).get(name) == outcome
+
+    def test_what_was_refused_need_not_wait(self, put_aside: PutAside) -> None:
+        put_aside.quarantine(put(1, "a"), age=0)
+
+        assert redrive()["healed"] == 1
+
+    def test_it_is_said_when_to_come_again(self, put_aside: PutAside) -> None:
+        put_aside.quarantine(put(1, "a"), code=SUSPECT, age=QUARTER_OF_AN_HOUR - 150)
+
+        result = run("redrive")
+
+        assert lines(result.stdout)[-2:] == [
+            '             PK={"S": "a"}',
+            "             a write was perhaps not answered, and may still land, for 3 min more",
+        ]
+        assert lines(result.stderr) == [
+            "Try: run it again in 15 minutes; until then a write that was not answered may still land."
+        ]
+
+    def test_a_write_of_its_own_that_is_not_answered(
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        tables.put(SOURCE, "a", state={"S": "mended"})
+        first = put_aside.quarantine(put(1, "a"))
+        once(aws, "dynamodb.BatchWriteItem", ReadTimeoutError(endpoint_url="x"))
+
+        assert outcomes(redrive(exit_code=1)) == {first: "waiting"}
+
+        (suspect,) = set(put_aside.names(QUARANTINE)) - {first}
+        kept = json.loads(put_aside.body(QUARANTINE, suspect))
+        assert kept["error_code"] == SUSPECT
+        assert kept["record"]["dynamodb"] == {"Keys": {"PK": {"S": "a"}}}
+        assert outcomes(redrive(exit_code=1)) == {suspect: "waiting"}
+        put_aside.make_older(QUARANTINE, suspect, QUARTER_OF_AN_HOUR)
+        assert redrive()["healed"] == 1
+
+
+class TestStaying:
+    def test_an_item_that_the_replica_still_refuses_stays_and_its_neighbours_do_not(
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        for pk in ("bad", "good"):
+            tables.put(SOURCE, pk)
+        bad, good = put_aside.quarantine(put(1, "bad")), put_aside.quarantine(put(2, "good"))
+        refuse_item(aws, "bad")
+
+        result = run("redrive")
+
+        assert result.exit_code == 1
+        assert lines(result.stdout) == [
+            "objects                 2",
+            "healed                  1",
+            "unwritable              1",
+            "keys healed             1",
+            "",
+            f"unwritable   s3://{QUARANTINE}/{bad}",
+            '             PK={"S": "bad"}',
+            "             ValidationException: wrong index type",
+        ]
+        assert lines(result.stderr) == [
+            "Try: mend the items at the source, or the replica's indexes, and run it again."
+        ]
+        assert sorted(put_aside.names(QUARANTINE)) == sorted([bad, f"done/{good}"])
+        assert list(tables.items(REPLICA)) == ["good"]
+
+    def test_a_batch_of_which_one_item_is_refused_stays_whole(
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        for pk in ("bad", "good"):
+            tables.put(SOURCE, pk)
+        name = put_aside.give_up(put(1, "bad"), put(2, "good"))
+        refuse_item(aws, "bad")
+
+        document = redrive(exit_code=1)
+
+        assert document["left"] == [
+            {
+                "outcome": "unwritable",
+                "object": f"s3://{ON_FAILURE}/{name}",
+                "reason": "ValidationException: wrong index type",
+                "keys": [{"PK": {"S": "bad"}}],
+                "more_keys": 0,
+            }
+        ]
+        assert list(tables.items(REPLICA)) == ["good"]
+
+    @pytest.mark.parametrize(
+        "broken", [None, "text", {}, {"dynamodb": {"Keys": {}}}, record(1, "INSERT", {"PK": 1})]
+    )
+    def test_a_record_without_a_key_stays(self, put_aside: PutAside, broken: Any) -> None:
+        name = put_aside.quarantine(broken)
+
+        assert outcomes(redrive(exit_code=1)) == {name: "keyless"}
+        assert put_aside.names(QUARANTINE) == [name]
+
+    def test_the_others_of_its_batch_are_healed(self, tables: Tables, put_aside: PutAside) -> None:
+        tables.put(SOURCE, "a")
+        name = put_aside.give_up(
+            put(1, "a"), put(2, "b") | {"dynamodb": put(2, "b")["dynamodb"] | {"Keys": {}}}
+        )
+
+        assert outcomes(redrive(exit_code=1)) == {name: "keyless"}
+        assert list(tables.items(REPLICA)) == ["a"]
+
+    def test_an_item_that_changes_all_the_time(
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        tables.put(SOURCE, "a", n={"N": "0"})
+        name = put_aside.quarantine(put(1, "a"))
+        writer, count = tables.client, iter(range(1, 100))
+        aws.on(
+            "before-send.dynamodb.BatchGetItem",
+            lambda **_: (
+                writer.put_item(TableName=SOURCE, Item={"PK": {"S": "a"}, "n": {"N": str(next(count))}})
+                and None
+            ),
+        )
+
+        assert outcomes(redrive(exit_code=1)) == {name: "unsettled"}
+
+
+class TestOfOthers:
+    @pytest.mark.parametrize(
+        "body",
+        [b"", b"text", b"[]", b"{}", b'{"schema": 2, "record": {}}', b'{"schema": 1}', b"[" * 100_000],
+    )
+    def test_an_object_that_the_function_did_not_put(self, put_aside: PutAside, body: bytes) -> None:
+        name = f"quarantine/{REPLICA}/notes.txt"
+        put_aside.put(QUARANTINE, name, body)
+
+        assert outcomes(redrive(exit_code=1)) == {name: "unreadable"}
+        assert put_aside.names(QUARANTINE) == [name]
+
+    @pytest.mark.parametrize("payload", ["", "[]", "{}", '{"Records": 1}', '{"Records": []}'])
+    def test_an_object_that_lambda_did_not_put(self, put_aside: PutAside, payload: str) -> None:
+        name = put_aside.give_up(put(1, "a"))
+        content = json.loads(put_aside.body(ON_FAILURE, name)) | {"payload": payload}
+        put_aside.put(ON_FAILURE, name, json.dumps(content).encode())
+
+        assert outcomes(redrive(exit_code=1)) == {name: "unreadable"}
+
+    def test_records_of_another_table(self, put_aside: PutAside) -> None:
+        foreign = {"eventSourceARN": STREAM.replace("table/logfile", "table/other")}
+        kept = put_aside.quarantine(put(1, "a") | foreign)
+        given_up = put_aside.give_up(put(1, "a") | foreign)
+
+        assert outcomes(redrive()) == {kept: "foreign", given_up: "foreign"}
+        assert put_aside.names(QUARANTINE) == [kept]
+        assert put_aside.names(ON_FAILURE) == [given_up]
+
+    def test_records_meant_for_another_function(self, put_aside: PutAside) -> None:
+        name = put_aside.give_up(put(1, "a"))
+        body = put_aside.body(ON_FAILURE, name).replace(b"function:ddbreplica", b"function:another")
+        put_aside.put(ON_FAILURE, name, body)
+
+        document = redrive()
+
+        assert document["left"][0]["outcome"] == "foreign"
+        assert document["left"][0]["reason"] == (
+            "was given to the function arn:aws:lambda:us-east-1:123456789012:function:another"
+        )
+        put_aside.make_older(ON_FAILURE, name, QUARTER_OF_AN_HOUR)
+        assert redrive("--on-failure-bucket", ON_FAILURE)["healed"] == 1
+
+    def test_a_version_of_the_function_is_the_function(self, put_aside: PutAside) -> None:
+        name = put_aside.give_up(put(1, "a"))
+        body = put_aside.body(ON_FAILURE, name).replace(
+            b"function:ddbreplica", b"function:ddbreplica:$LATEST"
+        )
+        put_aside.put(ON_FAILURE, name, body)
+        put_aside.make_older(ON_FAILURE, name, QUARTER_OF_AN_HOUR)
+
+        assert redrive()["healed"] == 1
+
+    def test_records_of_another_replica_are_not_even_looked_at(self, put_aside: PutAside) -> None:
+        name = put_aside.quarantine(put(1, "a"), replica=f"{REPLICA}_2")
+        put_aside.put(ON_FAILURE, "something-else", b"")
+
+        assert redrive()["objects"] == 0
+        assert put_aside.names(QUARANTINE) == [name]
+
+
+class TestMoving:
+    def test_only_what_was_read_is_removed(self, put_aside: PutAside, aws: Misbehaviour) -> None:
+        name = put_aside.quarantine(put(1, "a"))
+        aws.on("before-call.s3.DeleteObject", lambda **_: put_aside.put(QUARANTINE, name, b"newer"))
+
+        assert outcomes(redrive()) == {name: "gone"}
+        assert put_aside.body(QUARANTINE, name) == b"newer"
+
+    def test_only_what_was_read_is_copied(self, put_aside: PutAside, aws: Misbehaviour) -> None:
+        # moto does not look at the condition, so the request has to tell.
+        name = put_aside.quarantine(put(1, "a"))
+        etag = put_aside.client.head_object(Bucket=QUARANTINE, Key=name)["ETag"]
+        headers: list[Any] = []
+        aws.on("before-call.s3.CopyObject", lambda params, **_: headers.append(params["headers"]))
+
+        redrive()
+
+        assert headers[0]["x-amz-copy-source-if-match"] == etag
+
+    def test_what_is_put_aside_meanwhile_is_left_for_the_next_run(
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        put_aside.quarantine(put(1, "a"))
+        later: list[str] = []
+
+        def put_another(**_: Any) -> None:
+            if not later:
+                later.append("")
+                later[0] = put_aside.quarantine(put(2, "a"))
+
+        aws.on("before-call.s3.GetObject", put_another)
+
+        assert redrive()["healed"] == 1
+        assert later[0] in put_aside.names(QUARANTINE)
+
+    def test_somebody_else_was_faster(self, put_aside: PutAside, aws: Misbehaviour) -> None:
+        name = put_aside.quarantine(put(1, "a"))
+        remover = put_aside.client
+        aws.on(
+            "before-call.s3.GetObject",
+            lambda **_: remover.delete_object(Bucket=QUARANTINE, Key=name) and None,
+        )
+
+        assert outcomes(redrive()) == {name: "gone"}
+
+    def test_killed_at_any_call_nothing_is_lost_and_the_next_run_ends_it(
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        tables.put(SOURCE, "a", state={"S": "mended"})
+        kills = 0
+        while True:
+            tables.delete(REPLICA, "a")
+            name = put_aside.quarantine(put(kills, "a"))
+            is_killed = kill_at(aws, kills)
+            try:
+                run("redrive")
+            except KilledError:
+                assert {name, f"done/{name}"} & set(put_aside.names(QUARANTINE))
+            if not is_killed():
+                break
+            kills += 1
+            assert redrive()["left"] == []
+            assert name not in put_aside.names(QUARANTINE)
+            assert f"done/{name}" in put_aside.names(QUARANTINE)
+            assert tables.items(REPLICA)["a"]["state"] == {"S": "mended"}
+        assert kills > 8
+
+
+class TestOptions:
+    def test_a_dry_run_changes_nothing_and_says_what_it_would_do(
+        self, tables: Tables, put_aside: PutAside
+    ) -> None:
+        tables.put(SOURCE, "a")
+        due = put_aside.quarantine(put(1, "a"))
+        keyless = put_aside.quarantine({})
+
+        document = redrive("--dry-run")
+
+        assert document["dry_run"]
+        assert outcomes(document) == {due: "due", keyless: "keyless"}
+        assert document["left"][0]["reason"] == "refused by the replica: why"
+        assert tables.items(REPLICA) == {}
+        assert put_aside.names(QUARANTINE) == sorted([due, keyless])
+
+    @pytest.mark.parametrize("option", ["2h", "120m", "7200s"])
+    def test_only_what_is_old_enough(self, put_aside: PutAside, option: str) -> None:
+        old, young = put_aside.quarantine(put(1, "a"), age=7300), put_aside.quarantine(put(2, "b"), age=7100)
+
+        redrive("--older-than", option)
+
+        assert put_aside.names(QUARANTINE) == [f"done/{old}", young]
+
+    @pytest.mark.parametrize("option", ["2", "h", "-1h", "1w", "1.5h", "1h "])
+    def test_no_time_span(self, option: str) -> None:
+        result = run("redrive", "--older-than", option)
+
+        assert result.exit_code == 2
+        assert "is no age such as 90s, 15m, 2h or 1d." in result.stderr
+
+    def test_only_the_first_few(self, put_aside: PutAside) -> None:
+        first, second = put_aside.quarantine(put(1, "a")), put_aside.quarantine(put(2, "b"))
+
+        assert redrive("--limit", "1")["objects"] == 1
+        assert put_aside.names(QUARANTINE) == [f"done/{first}", second]
+
+
+class TestEnding:
+    def test_ctrl_c_leaves_what_is_not_done(
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        for number in range(25):
+            tables.put(SOURCE, f"item{number}")
+            put_aside.quarantine(put(number + 10, f"item{number}"))
+        after(aws, "s3.DeleteObject", 20, press_ctrl_c)
+
+        result = run("redrive")
+
+        assert result.exit_code == 130
+        assert lines(result.stderr) == [
+            "Error: interrupted; 20 of 25 objects were healed and moved.",
+            "Try: run the same command again: it goes on with the objects that are still there.",
+        ]
+        assert redrive()["healed"] == 5
+        assert tables.items(REPLICA) == tables.items(SOURCE)
+
+    def test_ctrl_c_in_a_dry_run(self, put_aside: PutAside, aws: Misbehaviour) -> None:
+        for number in range(21):
+            put_aside.quarantine(put(number, "a"))
+        after(aws, "s3.GetObject", 20, press_ctrl_c)
+
+        assert redrive("--dry-run", exit_code=130)["due"] == 20
+
+    def test_a_replica_that_refuses_everything(self, put_aside: PutAside, aws: Misbehaviour) -> None:
+        name = put_aside.quarantine(put(1, "a"))
+        aws.refuse("BatchWriteItem", "AccessDeniedException")
+
+        document = redrive(exit_code=1)
+
+        assert document["error"] == (
+            "the replica table refuses every request: AccessDeniedException: why;"
+            " 0 of 1 objects were healed and moved."
+        )
+        assert document["objects"] == 0
+        assert put_aside.names(QUARANTINE) == [name]
+
+    def test_a_bucket_that_is_not_there(self, put_aside: PutAside) -> None:
+        result = run("redrive", "--quarantine-bucket", "nowhere")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr) == [
+            "Error: there is no bucket nowhere.",
+            "Try: name another with --quarantine-bucket, or check --profile and --endpoint-url.",
+        ]
+
+    @pytest.mark.parametrize(
+        ("operation", "what"), [("ListObjectsV2", "listed"), ("GetObject", "read"), ("CopyObject", "emptied")]
+    )
+    def test_a_bucket_that_denies(
+        self, put_aside: PutAside, aws: Misbehaviour, operation: str, what: str
+    ) -> None:
+        name = put_aside.quarantine(put(1, "a"))
+        deny(aws, operation)
+
+        result = run("redrive")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr)[0].startswith(
+            f"Error: the bucket {QUARANTINE} cannot be {what}: AccessDenied: why"
+        )
+        assert put_aside.names(QUARANTINE) == [name]
+
+
+class TestTheMapping:
+    def test_none_is_refused(self, tables: Tables, put_aside: PutAside, aws: Misbehaviour) -> None:
+        name = put_aside.quarantine(put(1, "a"))
+        answer_mapping(tables, aws, mapped=False)
+
+        result = run("redrive")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr)[0].startswith(
+            "Error: no mapping brings the changes of logfile to logfile_replica,"
+        )
+        assert lines(result.stderr)[1] == "Try: see `ddbreplica status`, and deploy first (sam deploy)."
+        assert put_aside.names(QUARANTINE) == [name]
+
+    def test_a_function_that_does_not_name_its_quarantine(
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        answer_mapping(tables, aws, QUARANTINE_BUCKET="")
+
+        result = run("redrive")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr) == [
+            "Error: the function ddbreplica does not say where it keeps records (QUARANTINE_BUCKET).",
+            "Try: name the bucket with --quarantine-bucket, and mend the function's settings.",
+        ]
+
+    def test_an_archive_is_refused(self, tables: Tables, put_aside: PutAside, aws: Misbehaviour) -> None:
+        tables.put(REPLICA, "expired")
+        name = put_aside.quarantine(put(1, "expired"))
+        answer_mapping(tables, aws, REPLICATE_TTL_DELETES="false")
+
+        result = run("redrive")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr)[0].startswith("Error: the replica is an archive")
+        assert list(tables.items(REPLICA)) == ["expired"]
+        assert put_aside.names(QUARANTINE) == [name]
+
+    def test_one_that_is_disabled_is_told_of(
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        put_aside.quarantine(put(1, "a"))
+        answer_mapping(tables, aws, state="Disabled")
+
+        result = run("redrive")
+
+        assert result.exit_code == 0
+        assert "is Disabled" in result.stderr
+
+    @pytest.mark.parametrize("destination", [None, "arn:aws:sqs:us-east-1:123456789012:queue"])
+    def test_one_that_keeps_no_records(
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour, destination: str | None
+    ) -> None:
+        put_aside.quarantine(put(1, "a"))
+        answer_mapping(tables, aws, on_failure=destination)
+
+        result = run("redrive")
+
+        assert result.exit_code == 0
+        assert f"destination is {destination or 'not set'}, and no bucket" in result.stderr
+
+
+class KilledError(Exception):
+    """The process is gone: nothing of it may go on."""
+
+
+def kill_at(aws: Misbehaviour, call: int) -> Callable[[], bool]:
+    """Let the next run die before its call number `call` to S3 or DynamoDB; what is returned says if it did."""
+    calls = iter(range(call + 1))
+    killed: list[bool] = []
+
+    def count(**_: Any) -> None:
+        if not killed and next(calls) == call:
+            killed.append(True)
+            raise KilledError
+
+    aws.on("before-send.s3", count)
+    aws.on("before-send.dynamodb", count)
+    return lambda: bool(killed)
+
+
+def once(aws: Misbehaviour, operation: str, fault: Exception) -> None:
+    """Let an operation's first request end like this."""
+    faults = [fault]
+
+    def fail(**_: Any) -> None:
+        if faults:
+            raise faults.pop()
+
+    aws.on(f"before-send.{operation}", fail)
+
+
+def after(aws: Misbehaviour, operation: str, calls: int, do: Callable[[], None]) -> None:
+    """Do something when an operation was called so often."""
+    called: list[None] = []
+
+    def count(**_: Any) -> None:
+        called.append(None)
+        if len(called) == calls:
+            do()
+
+    aws.on(f"before-call.{operation}", count)
+
+
+def deny(aws: Misbehaviour, operation: str) -> None:
+    denied = refusal("AccessDenied")
+    aws.on(f"before-call.s3.{operation}", lambda **_: denied)
+
+
+def refuse_item(aws: Misbehaviour, pk: str) -> None:
+    """Let the replica refuse every request that holds this item, as for a wrong index type."""
+
+    def refuse(request: Any, **_: Any) -> Any:
+        if f'"{pk}"'.encode() in request.body:
+            return response(request.url, *error("ValidationException", message="wrong index type"))
+        return None
+
+    for operation in ("BatchWriteItem", "PutItem"):
+        aws.on(f"before-send.dynamodb.{operation}", refuse)

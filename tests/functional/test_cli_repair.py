@@ -1,0 +1,506 @@
+"""`ddbreplica verify` on a part of the tables, into a report, out of one, and with --repair, on moto."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ddbreplica_cli import verify as command
+from tests.support.cli import (
+    REPLICA,
+    SOURCE,
+    Misbehaviour,
+    Tables,
+    aws,
+    lines,
+    press_ctrl_c,
+    refusal,
+    run,
+    tables,
+)
+from tests.support.put_aside import answer_mapping
+from tests.support.wire import response
+
+__all__ = ["aws", "tables"]
+
+STREAM: Any = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+
+
+def verify(*args: str) -> Any:
+    """The verdict of a run without grace, as a document."""
+    result = run("verify", "--grace", "0", "--json", *args)
+    document = json.loads(result.stdout)
+    assert result.exit_code == (0 if document.get("verdict") in ("equal", "repaired") else 1)
+    return document
+
+
+def repair(*args: str) -> Any:
+    return verify("--repair", "--without-mapping", *args)
+
+
+@pytest.fixture
+def apart(tables: Tables) -> Tables:
+    """A table and its replica, with one difference of each kind."""
+    for number in range(30):
+        tables.put_both(f"same{number}")
+    tables.put(SOURCE, "missing", n={"N": "1"})
+    tables.put(SOURCE, "different", n={"N": "2"}, b={"B": b"\x00"})
+    tables.put(REPLICA, "different", n={"N": "1"}, b={"B": b"\x00"})
+    tables.put(REPLICA, "extra", n={"N": "3"})
+    return tables
+
+
+def reported(path: Path) -> Sequence[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+DIFFERENT = {
+    "finding": "different",
+    "key": {"PK": {"S": "different"}},
+    "attributes": [{"name": "n", "source": {"N": "2"}, "replica": {"N": "1"}}],
+}
+EXTRA = {"finding": "extra", "key": {"PK": {"S": "extra"}}, "attributes": []}
+MISSING = {"finding": "missing", "key": {"PK": {"S": "missing"}}, "attributes": []}
+
+
+class TestReport:
+    def test_it_has_every_difference_even_those_not_shown(self, apart: Tables, tmp_path: Path) -> None:
+        report = tmp_path / "report.jsonl"
+
+        document = verify("--limit", "1", "--report", str(report))
+
+        assert len(document["differences"]) == 1
+        assert reported(report) == [DIFFERENT, EXTRA, MISSING]
+
+    def test_of_equal_tables_it_is_empty(self, tables: Tables, tmp_path: Path) -> None:
+        report = tmp_path / "report.jsonl"
+        report.write_text("of yesterday")
+
+        verify("--report", str(report))
+
+        assert report.read_text() == ""
+
+    def test_one_that_cannot_be_written_ends_it_before_it_begins(
+        self, apart: Tables, aws: Misbehaviour, tmp_path: Path
+    ) -> None:
+        aws.refuse("Scan", "AccessDeniedException")
+
+        result = run("verify", "--report", str(tmp_path / "nowhere" / "report.jsonl"))
+
+        assert result.exit_code == 1
+        assert lines(result.stderr)[0].endswith("report.jsonl cannot be written: No such file or directory.")
+
+    def test_it_cannot_be_the_file_that_the_keys_come_from(self, apart: Tables, tmp_path: Path) -> None:
+        keys = tmp_path / "keys.jsonl"
+        keys.write_text("{}")
+
+        result = run("verify", "--keys-from", str(keys), "--report", str(tmp_path / "." / "keys.jsonl"))
+
+        assert result.exit_code == 2
+        assert keys.read_text() == "{}"
+
+
+class TestKeysFrom:
+    def test_only_these_keys_are_looked_at(self, apart: Tables, tmp_path: Path) -> None:
+        keys = tmp_path / "keys.jsonl"
+        named = ["same1", "same2", "extra", "missing", "same1", "nowhere"]
+        keys.write_text("".join(f'{{"PK": {{"S": "{pk}"}}}}\n' for pk in named))
+
+        document = verify("--keys-from", str(keys))
+
+        assert (document["source_items"], document["replica_items"]) == (3, 3)
+        assert [found["finding"] for found in document["differences"]] == ["extra", "missing"]
+        assert document["looked_at"] == f"the keys of {keys}"
+
+    def test_a_report_can_be_fed_back(self, apart: Tables, tmp_path: Path) -> None:
+        report = tmp_path / "report.jsonl"
+        verify("--report", str(report))
+        apart.put(REPLICA, "missing", n={"N": "1"})
+
+        document = verify("--keys-from", str(report))
+
+        assert [found["finding"] for found in document["differences"]] == ["different", "extra"]
+
+    def test_more_keys_than_fit_into_a_request_are_looked_at_by_all_threads(
+        self, tables: Tables, tmp_path: Path
+    ) -> None:
+        run("load", "--generate", "450")
+        run("load", "--generate", "450", "--source", REPLICA)
+        keys = tmp_path / "keys.jsonl"
+        keys.write_text("".join(f'{{"PK": {{"S": "{pk}"}}}}\n' for pk in tables.items(SOURCE)))
+
+        document = verify("--keys-from", str(keys))
+
+        assert (document["verdict"], document["source_items"]) == ("equal", 450)
+
+    def test_a_line_that_is_no_key_is_named(self, apart: Tables, tmp_path: Path) -> None:
+        keys = tmp_path / "keys.jsonl"
+        keys.write_bytes(b'{"PK": {"S": "a"}}\n{"PK": {"S": "\xff"}}\n')
+
+        result = run("verify", "--keys-from", str(keys))
+
+        assert result.exit_code == 1
+        assert lines(result.stderr)[0].startswith("Error: line 2 of the keys is no key: ")
+
+    def test_it_goes_with_no_sample(self) -> None:
+        result = run("verify", "--keys-from", __file__, "--sample", "0.5")
+
+        assert result.exit_code == 2
+        assert "--sample and --keys-from do not go together." in result.stderr
+
+
+class TestSample:
+    def test_it_looks_at_segments_chosen_at_random(self, tables: Tables, aws: Misbehaviour) -> None:
+        asked: list[tuple[int, int]] = []
+
+        def see(request: Any, **_: Any) -> None:
+            body = json.loads(request.body)
+            asked.append((body["Segment"], body["TotalSegments"]))
+
+        aws.on("before-send.dynamodb.Scan", see)
+
+        document = verify("--sample", "0.1", "--segments", "2")
+
+        assert [total for _, total in asked] == [20] * 4
+        assert len(set(asked[:2])) == 2
+        assert len(set(asked[2:])) == 2
+        assert all(0 <= segment < 20 for segment, _ in asked)
+        assert document["looked_at"] == "a sample of 0.1"
+
+    def test_it_is_never_more_than_asked_for(self, tables: Tables, aws: Misbehaviour) -> None:
+        totals: list[int] = []
+        aws.on(
+            "before-send.dynamodb.Scan",
+            lambda request, **_: totals.append(json.loads(request.body)["TotalSegments"]),
+        )
+
+        verify("--sample", "0.9", "--segments", "4")
+
+        assert totals == [5] * 8
+
+
+class TestReadRate:
+    @pytest.fixture
+    def taken(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float | None, float]]:
+        """What rates are asked for how many units."""
+        taken: list[tuple[float | None, float]] = []
+
+        class Noted:
+            def __init__(self, per_second: float | None, **_: Any) -> None:
+                self._per_second = per_second
+
+            def take(self, units: float) -> None:
+                taken.append((self._per_second, units))
+
+        monkeypatch.setattr("ddbreplica_cli.tables.Rate", Noted)
+        return taken
+
+    def test_on_demand_there_is_none(self, apart: Tables, taken: list[tuple[float | None, float]]) -> None:
+        verify()
+
+        assert {rate for rate, _ in taken} == {None}
+
+    def test_of_provisioned_reads_a_quarter_is_taken(
+        self, apart: Tables, taken: list[tuple[float | None, float]]
+    ) -> None:
+        for table, reads in ((SOURCE, 100), (REPLICA, 40)):
+            apart.client.update_table(
+                TableName=table,
+                BillingMode="PROVISIONED",
+                ProvisionedThroughput={"ReadCapacityUnits": reads, "WriteCapacityUnits": 10},
+            )
+
+        verify()
+
+        assert {rate for rate, _ in taken} == {25.0, 10.0}
+
+    def test_what_is_asked_for_counts(self, apart: Tables, taken: list[tuple[float | None, float]]) -> None:
+        verify("--read-rate", "7")
+
+        assert {rate for rate, _ in taken} == {7.0}
+
+    def test_what_a_read_has_consumed_is_taken(
+        self, tables: Tables, aws: Misbehaviour, taken: list[tuple[float | None, float]]
+    ) -> None:
+        consumed = iter([{"CapacityUnits": 2.5}, {"CapacityUnits": 1.0}])
+
+        def scan(request: Any, **_: Any) -> Any:
+            assert json.loads(request.body)["ReturnConsumedCapacity"] == "TOTAL"
+            return response(request.url, 200, {"Items": [], "ConsumedCapacity": next(consumed)})
+
+        aws.on("before-send.dynamodb.Scan", scan)
+
+        verify("--segments", "1")
+
+        assert [units for _, units in taken] == [2.5, 1.0]
+
+    def test_pages_are_small_so_that_others_get_their_reads(
+        self, tables: Tables, aws: Misbehaviour, taken: list[tuple[float | None, float]]
+    ) -> None:
+        limits: list[int | None] = []
+        aws.on(
+            "before-send.dynamodb.Scan",
+            lambda request, **_: limits.append(json.loads(request.body).get("Limit")),
+        )
+
+        verify("--segments", "1")
+        verify("--segments", "1", "--read-rate", "100")
+
+        assert limits == [None, None, 100, 100]
+
+
+class TestRepair:
+    def test_the_replica_gets_the_sources_state_of_what_differs(self, apart: Tables, tmp_path: Path) -> None:
+        report = tmp_path / "report.jsonl"
+
+        document = repair("--report", str(report))
+
+        assert apart.items(REPLICA) == apart.items(SOURCE)
+        assert document["verdict"] == "repaired"
+        assert document["repaired"] == 3
+        assert reported(report) == [{**found, "repair": "repaired"} for found in (DIFFERENT, EXTRA, MISSING)]
+        assert repair()["verdict"] == "equal"
+
+    def test_what_does_not_differ_is_not_written(self, apart: Tables, aws: Misbehaviour) -> None:
+        written: list[Any] = []
+        aws.on(
+            "before-send.dynamodb.BatchWriteItem",
+            lambda request, **_: written.extend(json.loads(request.body)["RequestItems"][REPLICA]),
+        )
+
+        repair()
+
+        assert sorted(next(iter(write)) for write in written) == ["DeleteRequest", "PutRequest", "PutRequest"]
+
+    def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+        self, apart: Tables, tmp_path: Path
+    ) -> None:
+        before, report = apart.items(REPLICA), tmp_path / "report.jsonl"
+
+        document = repair("--dry-run", "--report", str(report))
+
+        assert apart.items(REPLICA) == before
+        assert (document["verdict"], document["repaired"]) == ("not equal", 0)
+        assert [found["repair"] for found in reported(report)] == [
+            "would be put",
+            "would be deleted",
+            "would be put",
+        ]
+
+    def test_a_report_says_what_to_repair(self, apart: Tables, tmp_path: Path) -> None:
+        keys = tmp_path / "keys.jsonl"
+        keys.write_text(json.dumps(EXTRA))
+
+        assert repair("--keys-from", str(keys))["verdict"] == "repaired"
+        assert repair("--dry-run")["differences"] == [
+            {**DIFFERENT, "repair": "would be put"},
+            {**MISSING, "repair": "would be put"},
+        ]
+
+    def test_what_the_replica_refuses_is_not_repaired(self, apart: Tables, aws: Misbehaviour) -> None:
+        aws.refuse("BatchWriteItem", "ValidationException")
+        aws.refuse("PutItem", "ValidationException", message="too large")
+
+        document = repair()
+
+        assert document["verdict"] == "not equal"
+        assert [found["repair"] for found in document["differences"]] == [
+            "refused: ValidationException: too large",
+            "repaired",
+            "refused: ValidationException: too large",
+        ]
+
+    def test_a_write_that_does_not_stay_is_not_believed(self, apart: Tables, aws: Misbehaviour) -> None:
+        def say_yes(request: Any, **_: Any) -> Any:
+            return response(request.url, 200, {"UnprocessedItems": {}})
+
+        aws.on("before-send.dynamodb.BatchWriteItem", say_yes)
+
+        document = repair("--limit", "1")
+
+        assert (document["verdict"], document["repaired"]) == ("not equal", 0)
+        assert document["differences"][0]["repair"] == "was written, and is different again"
+
+    def test_an_item_that_goes_on_changing_is_left_to_the_stream(
+        self, tables: Tables, aws: Misbehaviour
+    ) -> None:
+        numbers = iter(range(1000))
+        aws.on(
+            "before-send.dynamodb.BatchGetItem",
+            lambda **_: tables.put(SOURCE, "busy", n={"N": str(next(numbers))}),
+        )
+        aws.refuse("BatchWriteItem", "AccessDeniedException")
+        tables.put(SOURCE, "busy")
+
+        document = repair()
+
+        assert document["verdict"] == "inconclusive"
+        assert "repair" not in document["differences"][0]
+
+    def test_a_replica_that_may_not_be_written_ends_it(self, apart: Tables, aws: Misbehaviour) -> None:
+        aws.refuse("BatchWriteItem", "AccessDeniedException", message="not you")
+
+        result = run("verify", "--repair", "--without-mapping", "--grace", "0")
+
+        assert result.exit_code == 1
+        assert "AccessDeniedException: not you" in lines(result.stderr)[0]
+        assert lines(result.stderr)[1] == (
+            "Try: use credentials that may do this (--profile), or have the permission added."
+        )
+
+    def test_ctrl_c_says_how_many_were_repaired(
+        self, apart: Tables, aws: Misbehaviour, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ddbreplica_cli.repair.PIECE", 1)
+        calls = iter(range(1, 100))
+
+        def press(**_: Any) -> None:
+            if next(calls) == 2:
+                press_ctrl_c()
+
+        aws.on("before-send.dynamodb.BatchWriteItem", press)
+
+        result = run("verify", "--repair", "--without-mapping", "--grace", "0", "--json")
+
+        assert result.exit_code == 130
+        assert json.loads(result.stdout)["repaired"] == 1
+        assert lines(result.stderr) == [
+            (
+                "Error: interrupted; 32 items of the source and 32 of the replica were compared; looked different"
+                " until then: 3, 1 repaired."
+            ),
+            "Try: run the same command again; what was not repaired still differs, and is found again.",
+        ]
+        assert repair()["verdict"] == "repaired"
+
+    @pytest.mark.parametrize(
+        ("options", "advice"),
+        [
+            ((), "Try: the same with --repair --dry-run, then with --repair."),
+            (("--repair", "--without-mapping", "--dry-run"), "Try: the same without --dry-run."),
+        ],
+    )
+    def test_a_difference_says_what_to_do_next(
+        self, apart: Tables, options: Sequence[str], advice: str
+    ) -> None:
+        assert lines(run("verify", "--grace", "0", *options).stderr) == [advice]
+
+    @pytest.mark.parametrize("option", ["--dry-run", "--without-mapping", "--rate=1"])
+    def test_its_options_are_of_no_use_without_it(self, option: str) -> None:
+        result = run("verify", option)
+
+        assert result.exit_code == 2
+        assert "--dry-run, --rate and --without-mapping go with --repair." in result.stderr
+
+
+class TestMapping:
+    @pytest.fixture
+    def apart(self, apart: Tables) -> Tables:
+        apart.client.update_table(TableName=SOURCE, StreamSpecification=STREAM)
+        return apart
+
+    def test_with_one_a_repair_is_made(self, apart: Tables, aws: Misbehaviour) -> None:
+        answer_mapping(apart, aws)
+
+        assert verify("--repair")["verdict"] == "repaired"
+
+    def test_without_one_it_is_refused(self, apart: Tables, aws: Misbehaviour) -> None:
+        answer_mapping(apart, aws, mapped=False)
+        aws.refuse("BatchWriteItem", "AccessDeniedException")
+
+        result = run("verify", "--repair")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr) == [
+            (
+                "Error: no mapping brings the source's changes to the replica; what changes after the repair would"
+                " not arrive."
+            ),
+            "Try: see `ddbreplica status`; --without-mapping repairs all the same.",
+        ]
+
+    def test_one_that_is_disabled_is_spoken_of(self, apart: Tables, aws: Misbehaviour) -> None:
+        answer_mapping(apart, aws, state="Disabled")
+
+        result = run("verify", "--repair", "--grace", "0")
+
+        assert result.exit_code == 0
+        assert "is Disabled: what changes from now on arrives when it is enabled" in result.stderr
+
+    def test_an_archive_is_not_repaired(self, apart: Tables, aws: Misbehaviour) -> None:
+        answer_mapping(apart, aws, REPLICATE_TTL_DELETES="false")
+        before = apart.items(REPLICA)
+
+        result = run("verify", "--repair")
+
+        assert result.exit_code == 1
+        assert "the replica is an archive" in lines(result.stderr)[0]
+        assert apart.items(REPLICA) == before
+
+
+class TestLag:
+    @pytest.fixture
+    def waits(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        """Sleeps that pass at once."""
+        waits: list[float] = []
+        monkeypatch.setattr(
+            "ddbreplica_cli.patience.Interrupt.sleep", lambda _, seconds: waits.append(seconds)
+        )
+        return waits
+
+    @pytest.mark.parametrize(("lag", "grace"), [(None, 5.0), (0.1, 5.0), (40.0, 80.0)])
+    def test_the_grace_is_longer_than_the_lag(
+        self,
+        apart: Tables,
+        waits: list[float],
+        monkeypatch: pytest.MonkeyPatch,
+        lag: float | None,
+        grace: float,
+    ) -> None:
+        monkeypatch.setattr(command, "lag", lambda _: lag)
+
+        assert run("verify").exit_code == 1
+
+        assert waits == [grace]
+
+    def test_behind_for_longer_than_the_grace_nothing_is_a_difference(
+        self, apart: Tables, waits: list[float], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(command, "lag", lambda _: 90.0)
+
+        result = run("verify", "--grace", "30", "--json")
+
+        assert json.loads(result.stdout)["inconclusive"] == 3
+        assert lines(result.stderr)[0] == "The replica is 90 seconds behind, longer than the grace of 30."
+        assert waits == [30.0]
+
+    def test_it_is_what_lambda_measured_last(
+        self, apart: Tables, waits: list[float], aws: Misbehaviour
+    ) -> None:
+        apart.client.update_table(TableName=SOURCE, StreamSpecification=STREAM)
+        answer_mapping(apart, aws)
+        points = [
+            {"Timestamp": datetime(2026, 11, 21, 10, minute, tzinfo=UTC), "Maximum": milliseconds}
+            for minute, milliseconds in ((0, 1000.0), (2, 30_000.0), (1, 2000.0))
+        ]
+        answer = SimpleNamespace(status_code=200), {"Datapoints": points}
+        aws.on("before-call.cloudwatch.GetMetricStatistics", lambda **_: answer)
+
+        run("verify")
+
+        assert waits == [60.0]
+
+    def test_where_nobody_may_ask_lambda_the_least_is_waited(
+        self, apart: Tables, waits: list[float], aws: Misbehaviour
+    ) -> None:
+        apart.client.update_table(TableName=SOURCE, StreamSpecification=STREAM)
+        aws.on("before-call.lambda.ListEventSourceMappings", lambda **_: refusal("AccessDeniedException"))
+
+        result = run("verify")
+
+        assert waits == [5.0]
+        assert "AccessDenied" not in result.output

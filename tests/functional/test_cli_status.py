@@ -1,0 +1,270 @@
+"""`ddbreplica status` on moto, with what Lambda says of the mapping laid over it."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.support.account import FUNCTION, UUID, answer_lambda, function, mapping
+from tests.support.cli import Misbehaviour, Tables, aws, lines, press_ctrl_c, refusal, run, tables
+
+__all__ = ["aws", "tables"]
+
+Deploy = Callable[..., str]
+
+
+@pytest.fixture
+def deploy(tables: Tables, aws: Misbehaviour) -> Deploy:
+    """What the template makes, with these changes to the mapping."""
+
+    def deployed(**changes: Any) -> str:
+        streamed = tables.client.update_table(
+            TableName="logfile", StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+        )
+        for bucket in ("kept", "given-up"):
+            boto3.client("s3").create_bucket(Bucket=bucket)
+        stream: str = streamed["TableDescription"]["LatestStreamArn"]
+        answer_lambda(aws, [mapping(stream, **changes)])
+        return stream
+
+    return deployed
+
+
+def measure(namespace: str, name: str, value: float, *, minutes_ago: float, **dimensions: str) -> None:
+    boto3.client("cloudwatch").put_metric_data(
+        Namespace=namespace,
+        MetricData=[
+            {
+                "MetricName": name,
+                "Dimensions": [{"Name": key, "Value": of} for key, of in dimensions.items()],
+                "Timestamp": datetime.now(UTC) - timedelta(minutes=minutes_ago),
+                "Value": value,
+            }
+        ],
+    )
+
+
+def poll() -> None:
+    measure("AWS/Lambda", "PolledEventCount", 3, minutes_ago=2, EventSourceMappingUUID=UUID)
+
+
+def test_all_is_well(deploy: Deploy) -> None:
+    stream = deploy()
+    poll()
+    measure("AWS/Lambda", "IteratorAge", 400, minutes_ago=2, FunctionName="replicator")
+
+    result = run("status")
+
+    assert result.exit_code == 0
+    assert lines(result.stdout) == [
+        "source      logfile, ACTIVE, about 0 items, on demand, GSI_1 ACTIVE",
+        "replica     logfile_replica, ACTIVE, about 0 items, on demand, GSI_1 ACTIVE",
+        f"stream      NEW_IMAGE, of {stream.rpartition('/')[2]}",
+        f"mapping     {UUID}, Enabled, to replicator, last result: OK",
+        "lag         0.4 s, with no trend to be seen; at most 0.4 s in the last hour",
+        "last hour   0 writes and 0 deletes applied; 0 records came again",
+        "            records quarantined: 0, given up: 0, dropped: 0; failures of the function: 0",
+        "throttled   none in the last hour",
+        "quarantine  0 objects, s3://kept/quarantine/logfile_replica/",
+        f"on failure  0 objects, s3://given-up/aws/lambda/{UUID}/",
+        (
+            "settings    BatchSize 100, MaximumRetryAttempts -1, FunctionResponseTypes ReportBatchItemFailures,"
+            " Timeout 60, MemorySize 256, Runtime python3.13"
+        ),
+        "            REPLICATE_TTL_DELETES true",
+        "",
+        "replicating",
+    ]
+    assert lines(result.stderr) == ["Try: `ddbreplica verify` proves that the tables are equal."]
+
+
+def test_the_metrics_of_mapping_function_replica_and_table_are_read(deploy: Deploy) -> None:
+    deploy()
+    own = {"service": "ddbreplica", "ReplicaTable": "logfile_replica"}
+    index = {"TableName": "logfile_replica", "GlobalSecondaryIndexName": "GSI_1"}
+    poll()
+    measure("AWS/Lambda", "FailedInvokeEventCount", 7, minutes_ago=30, EventSourceMappingUUID=UUID)
+    measure("AWS/Lambda", "Errors", 2, minutes_ago=30, FunctionName="replicator")
+    measure("ddbreplica", "WritesApplied", 11, minutes_ago=30, **own)
+    measure("ddbreplica", "WritesApplied", 1000, minutes_ago=70, **own)
+    measure("AWS/DynamoDB", "WriteThrottleEvents", 5, minutes_ago=30, TableName="logfile_replica")
+    measure("AWS/DynamoDB", "WriteThrottleEvents", 4, minutes_ago=30, **index)
+
+    document = json.loads(run("status", "--json").stdout)
+
+    hour = document["last_hour"]
+    assert (hour["writes_applied"], hour["records_failed"], hour["function_errors"]) == (11, 7, 2)
+    assert hour["throttled"] == {"WriteThrottleEvents": 5, "WriteThrottleEvents GSI_1": 4}
+    assert document["verdict"] == "replicating"
+
+
+def test_trouble_ends_with_1_and_says_what_to_run(deploy: Deploy) -> None:
+    deploy(State="Disabled")
+
+    result = run("status", "--region", "us-east-1")
+
+    assert result.exit_code == 1
+    assert result.stderr == ""
+    assert lines(result.stdout)[-4:] == [
+        "the mapping is Disabled (USER_INITIATED).",
+        (
+            f"  Try: `aws lambda update-event-source-mapping --uuid {UUID} --enabled --region us-east-1` within 24"
+            " hours, for which the stream keeps changes; later also `ddbreplica verify --region us-east-1 --repair`."
+        ),
+        "",
+        "NOT REPLICATING",
+    ]
+
+
+def test_a_replica_that_expires_items_needs_attention(deploy: Deploy, tables: Tables) -> None:
+    deploy()
+    poll()
+    tables.client.update_time_to_live(
+        TableName="logfile_replica", TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"}
+    )
+
+    result = run("status", "--json")
+
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert document["verdict"] == "needs attention"
+    assert document["replica"]["ttl"] == "expires"
+    assert [finding["fact"] for finding in document["findings"]] == [
+        "logfile_replica has a time to live of its own, by expires: it deletes what the source has"
+    ]
+
+
+def test_what_waits_in_the_buckets_is_counted(deploy: Deploy) -> None:
+    deploy()
+    poll()
+    s3 = boto3.client("s3")
+    for name in ("quarantine/logfile_replica/x/1", "quarantine/logfile_replica/x/2", "quarantine/other/x/3"):
+        s3.put_object(Bucket="kept", Key=name, Body=b"{}")
+    s3.put_object(Bucket="given-up", Key=f"aws/lambda/{UUID}/shard/1", Body=b"{}")
+    s3.put_object(Bucket="given-up", Key=f"done/aws/lambda/{UUID}/shard/2", Body=b"{}")
+
+    document = json.loads(run("status", "--json").stdout)
+
+    assert document["quarantine"]["objects"] == 2
+    assert document["on_failure"]["objects"] == 1
+    assert document["verdict"] == "needs attention"
+
+
+def test_without_a_mapping_the_rest_is_unknown(deploy: Deploy, aws: Misbehaviour) -> None:
+    deploy()
+    answer_lambda(aws, [])
+
+    result = run("status")
+
+    assert result.exit_code == 1
+    assert "mapping     none" in lines(result.stdout)
+    assert "lag         unknown: there is no mapping to ask about" in lines(result.stdout)
+    assert lines(result.stdout)[-1] == "NOT REPLICATING"
+
+
+def test_metrics_that_were_never_there_are_unknown_and_no_standstill(deploy: Deploy) -> None:
+    deploy()
+
+    result = run("status")
+
+    assert result.exit_code == 0
+    assert "lag         unknown: there is no metric of this mapping here" in lines(result.stdout)
+    assert lines(result.stdout)[-1] == "replicating, as far as can be seen"
+
+
+def test_metrics_that_stopped_are_a_standstill(deploy: Deploy) -> None:
+    deploy()
+    measure("AWS/Lambda", "PolledEventCount", 3, minutes_ago=120, EventSourceMappingUUID=UUID)
+
+    result = run("status")
+
+    assert result.exit_code == 1
+    assert "the mapping has not polled the stream for 15 minutes." in lines(result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        ("lambda.ListEventSourceMappings", "the mapping"),
+        ("lambda.GetFunctionConfiguration", "the mapping"),
+        ("cloudwatch.GetMetricData", "CloudWatch's metrics"),
+        ("s3.ListObjectsV2", "the quarantine"),
+        ("dynamodb.DescribeTimeToLive", "the replica's time to live"),
+    ],
+)
+def test_what_may_not_be_seen_is_unknown(deploy: Deploy, aws: Misbehaviour, call: str, what: str) -> None:
+    deploy()
+    poll()
+    aws.on(f"before-call.{call}", lambda **_: refusal("AccessDeniedException", "not you"))
+
+    result = run("status", "--json")
+
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    assert document["verdict"] == "replicating, as far as can be seen"
+    assert document["unknown"][what].endswith("AccessDeniedException: not you")
+
+
+@pytest.mark.parametrize(
+    ("environment", "on_failure", "unknown"),
+    [
+        (
+            {"QUARANTINE_BUCKET": ""},
+            "arn:aws:s3:::given-up",
+            {"the quarantine": "the function names no QUARANTINE_BUCKET"},
+        ),
+        (
+            {},
+            "arn:aws:sqs:us-east-1:1:queue",
+            {"what Lambda gave up": "the mapping puts what it gives up into no bucket"},
+        ),
+    ],
+)
+def test_a_bucket_that_nobody_names_is_unknown(
+    deploy: Deploy, aws: Misbehaviour, environment: dict[str, str], on_failure: str, unknown: dict[str, str]
+) -> None:
+    stream = deploy()
+    poll()
+    destination = {"OnFailure": {"Destination": on_failure}}
+    answer_lambda(aws, [mapping(stream, DestinationConfig=destination)], {FUNCTION: function(**environment)})
+
+    assert json.loads(run("status", "--json").stdout)["unknown"] == unknown
+
+
+class PressAt:
+    """A hook that presses Ctrl-C at one of the calls."""
+
+    def __init__(self, call: int) -> None:
+        self._calls = iter(range(1, 100))
+        self._call = call
+
+    def __call__(self, **_: Any) -> None:
+        if next(self._calls) == self._call:
+            press_ctrl_c()
+
+
+def test_watching_looks_again_until_ctrl_c(deploy: Deploy, aws: Misbehaviour) -> None:
+    deploy()
+    poll()
+    aws.on("before-call.lambda.ListEventSourceMappings", PressAt(2))
+
+    result = run("status", "--watch", "1")
+
+    assert result.exit_code == 130
+    assert result.stderr == ""
+    assert len([line for line in lines(result.stdout) if line.startswith("replicating, at ")]) == 2
+
+
+def test_watching_as_json_is_a_line_a_look(deploy: Deploy, aws: Misbehaviour) -> None:
+    deploy()
+    poll()
+    aws.on("before-call.lambda.ListEventSourceMappings", PressAt(1))
+
+    result = run("status", "--watch", "--json")
+
+    assert result.exit_code == 130
+    assert json.loads(result.stdout)["verdict"] == "replicating"
+    assert len(lines(result.stdout)) == 1

@@ -1,0 +1,148 @@
+"""`ddbreplica tail` on moto's streams."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.support.cli import Misbehaviour, Tables, aws, lines, press_ctrl_c, refusal, run, tables
+
+__all__ = ["aws", "tables"]
+
+
+@pytest.fixture
+def stream(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> str:
+    # moto answers for no endpoint that has the account's number in its name.
+    monkeypatch.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")
+    answer = tables.client.update_table(
+        TableName="logfile",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )
+    arn: str = answer["TableDescription"]["LatestStreamArn"]
+    return arn
+
+
+def when_first_asked(action: Callable[[], Any]) -> Callable[..., None]:
+    """A hook that acts at the first call of all."""
+    left = [action]
+
+    def act(**_: Any) -> None:
+        if left:
+            left.pop()()
+
+    return act
+
+
+def heads(text: str) -> list[str]:
+    """The lines that tell of changes, without their times."""
+    return [line[22:] for line in lines(text) if not line.startswith(" ")]
+
+
+def test_what_comes_is_shown_and_what_was_before_is_not(
+    tables: Tables, stream: str, aws: Misbehaviour
+) -> None:
+    tables.put("logfile", "before")
+
+    def write() -> None:
+        tables.put("logfile", "a", n={"N": "1"})
+        tables.put("logfile", "a", n={"N": "2"})
+        tables.delete("logfile", "a")
+
+    aws.on("before-call.dynamodbstreams.GetRecords", when_first_asked(write))
+
+    result = run("tail", "--limit", "3")
+
+    assert result.exit_code == 0
+    assert [line if line.startswith(" ") else line[22:] for line in lines(result.stdout)] == [
+        'INSERT  PK={"S": "a"}',
+        '  n  {"N": "1"}',
+        'MODIFY  PK={"S": "a"}',
+        '  n  {"N": "1"} → {"N": "2"}',
+        'REMOVE  PK={"S": "a"}',
+        '  n  {"N": "2"} → (absent)',
+    ]
+    assert lines(result.stderr) == [
+        f"Following {stream}, as one of the two readers that a stream serves well."
+    ]
+
+
+@pytest.mark.parametrize("since", ["90s", "15m", "1h", "2020-01-31T12:00:00Z", "2020-01-31"])
+def test_since_begins_with_older_changes(tables: Tables, stream: str, since: str) -> None:
+    tables.put("logfile", "a")
+    tables.put("logfile", "b")
+
+    result = run("tail", "--since", since, "--limit", "2", "--keys-only")
+
+    assert heads(result.stdout) == ['INSERT  PK={"S": "a"}', 'INSERT  PK={"S": "b"}']
+
+
+def test_changes_before_that_time_are_left_out(tables: Tables, stream: str, aws: Misbehaviour) -> None:
+    tables.put("logfile", "a")
+    soon = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
+    aws.on("after-call.dynamodbstreams.GetRecords", lambda **_: press_ctrl_c())
+
+    result = run("tail", "--since", soon)
+
+    assert result.stdout == ""
+    assert lines(result.stderr)[1:] == ["Interrupted. No change was seen."]
+
+
+def test_json_is_a_line_a_change(tables: Tables, stream: str) -> None:
+    tables.put("logfile", "a", b={"B": b"\x00\xff"})
+    tables.delete("logfile", "a")
+
+    documents = [
+        json.loads(line) for line in lines(run("tail", "--since", "1h", "--limit", "2", "--json").stdout)
+    ]
+
+    image = {"PK": {"S": "a"}, "b": {"B": "AP8="}}
+    assert [(made["event"], made["old"], made["new"]) for made in documents] == [
+        ("INSERT", None, image),
+        ("REMOVE", image, None),
+    ]
+
+
+def test_ctrl_c_says_how_to_go_on(tables: Tables, stream: str, aws: Misbehaviour) -> None:
+    tables.put("logfile", "a")
+    aws.on("after-call.dynamodbstreams.GetRecords", when_first_asked(press_ctrl_c))
+
+    result = run("tail", "--since", "1h", "--source", "logfile")
+
+    assert result.exit_code == 130
+    assert lines(result.stderr)[1] == (
+        f"Interrupted. To go on: ddbreplica tail --source logfile --since {result.stdout[:20]}"
+    )
+
+
+def test_a_table_without_a_stream(tables: Tables) -> None:
+    result = run("tail")
+
+    assert result.exit_code == 1
+    assert lines(result.stderr) == [
+        "Error: the table logfile has no stream.",
+        "Try: name another with --source, or deploy first (sam deploy).",
+    ]
+
+
+def test_a_stream_that_may_not_be_read(tables: Tables, stream: str, aws: Misbehaviour) -> None:
+    aws.on("before-call.dynamodbstreams.DescribeStream", lambda **_: refusal("AccessDeniedException"))
+
+    result = run("tail")
+
+    assert result.exit_code == 1
+    assert lines(result.stderr)[1:] == [
+        "Error: the stream cannot be read: AccessDeniedException: why",
+        "Try: use credentials that may do this (--profile), or have the permission added.",
+    ]
+
+
+def test_a_time_that_is_none() -> None:
+    result = run("tail", "--since", "yesterday")
+
+    assert result.exit_code == 2
+    assert lines(result.stderr)[-1] == (
+        "Error: Invalid value for '--since': 'yesterday' is neither like 90s, 15m or 2h nor a time like"
+        " 2026-01-31T12:00:00Z."
+    )

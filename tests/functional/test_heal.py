@@ -1,0 +1,216 @@
+"""heal: keys → healed, on moto, for several threads and for no longer than a command's patience."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from ddbreplica.model import Key
+from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.heal import Healer
+from ddbreplica_cli.journal import MemoryJournal
+from ddbreplica_cli.options import Options
+from ddbreplica_cli.patience import Interrupt, Patience
+from ddbreplica_cli.rate import Rate
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, tables
+from tests.support.wire import error, response
+
+__all__ = ["aws", "tables"]
+
+
+class _Clock(Interrupt):
+    """An interrupt whose sleeps pass at once, and the time that they take."""
+
+    now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def key(name: str) -> Key:
+    return (("PK", "S", name),)
+
+
+def healer(clock: Interrupt | None = None, **more: Any) -> Healer:
+    clock = clock or _Clock()
+    patience = Patience(clock, clock=lambda: getattr(clock, "now", 0.0))
+    return Healer(connection(), journal=MemoryJournal(), patience=patience, **more)
+
+
+def connection(**named: Any) -> Connection:
+    silent = dict.fromkeys(("source", "replica", "stack_name", "region", "profile", "endpoint_url"))
+    return Connection(Options(**{**silent, **named}, as_json=False))
+
+
+def test_a_key_gets_the_sources_state_or_none(tables: Tables) -> None:
+    tables.put(SOURCE, "missing", b={"B": b"\xff"})
+    tables.put(SOURCE, "different", n={"N": "1.0"})
+    tables.put(REPLICA, "different", n={"N": "2"})
+    tables.put(REPLICA, "extra")
+    keys = [key("missing"), key("different"), key("extra"), key("nowhere")]
+
+    healed = healer().heal(keys)
+
+    assert sorted(healed.confirmed) == sorted(keys)
+    assert tables.items(REPLICA) == tables.items(SOURCE)
+
+
+def test_what_was_seen_is_written_before_it_is_read_again(tables: Tables, aws: Misbehaviour) -> None:
+    order: list[str] = []
+    for operation in ("BatchGetItem", "BatchWriteItem"):
+        aws.on(f"before-send.dynamodb.{operation}", lambda operation=operation, **_: order.append(operation))
+    tables.put(SOURCE, "a", n={"N": "2"})
+    seen = {key("a"): {"PK": {"S": "a"}, "n": {"N": "1"}}}
+
+    assert healer().heal([key("a")], seen).confirmed == [key("a")]
+
+    assert order == ["BatchWriteItem", "BatchGetItem", "BatchWriteItem", "BatchGetItem"]
+    assert tables.items(REPLICA) == tables.items(SOURCE)
+
+
+def test_tables_of_different_keys_are_refused(tables: Tables) -> None:
+    tables.create("other", {"id": "S"})
+
+    with pytest.raises(CommandError, match=r"the source's key is PK \(S\) and the replica's is id \(S\)"):
+        Healer(connection(replica="other"), journal=MemoryJournal(), patience=Patience(Interrupt()))
+
+
+@pytest.mark.parametrize(("operation", "table"), [("BatchGetItem", "source"), ("BatchWriteItem", "replica")])
+def test_a_table_that_refuses_everything(
+    tables: Tables, aws: Misbehaviour, operation: str, table: str
+) -> None:
+    tables.put(SOURCE, "a")
+    aws.refuse(operation, "AccessDeniedException")
+
+    with pytest.raises(CommandError) as refused:
+        healer().heal([key("a")])
+
+    assert refused.value.fact == f"the {table} table refuses every request: AccessDeniedException: why."
+    assert refused.value.hint == "use credentials that may do this (--profile), or have the permission added."
+
+
+@pytest.mark.parametrize("operation", ["BatchGetItem", "BatchWriteItem"])
+def test_throttling_is_waited_out(tables: Tables, aws: Misbehaviour, operation: str) -> None:
+    tables.put(SOURCE, "a")
+    left = [error("ProvisionedThroughputExceededException")] * 5
+
+    def throttle(request: Any, **_: Any) -> Any:
+        return response(request.url, *left.pop()) if left else None
+
+    aws.on(f"before-send.dynamodb.{operation}", throttle)
+
+    assert healer().heal([key("a")]).confirmed == [key("a")]
+    assert left == []
+
+
+@pytest.mark.parametrize("operation", ["BatchGetItem", "BatchWriteItem"])
+def test_a_table_that_stands_still_is_given_up(tables: Tables, aws: Misbehaviour, operation: str) -> None:
+    tables.put(SOURCE, "a")
+    aws.refuse(operation, "ProvisionedThroughputExceededException")
+
+    with pytest.raises(CommandError) as given_up:
+        healer().heal([key("a")])
+
+    assert given_up.value.fact.startswith("nothing could be read or written for ")
+    assert given_up.value.fact.endswith(" seconds (ProvisionedThroughputExceededException: why).")
+    assert given_up.value.hint.startswith("wait a moment, or raise the table's capacity")
+
+
+def test_an_item_that_is_refused_is_no_reason_to_give_up(tables: Tables, aws: Misbehaviour) -> None:
+    tables.put(SOURCE, "a")
+    tables.put(SOURCE, "b")
+
+    def refuse(request: Any, **_: Any) -> Any:
+        return response(request.url, *error("ValidationException")) if b'"b"' in request.body else None
+
+    aws.on("before-send.dynamodb.BatchWriteItem", refuse)
+    aws.on("before-send.dynamodb.PutItem", refuse)
+
+    healed = healer().heal([key("a"), key("b")])
+
+    assert healed.confirmed == [key("a")]
+    assert [(refused, why.code) for refused, why in healed.refused] == [(key("b"), "ValidationException")]
+
+
+def test_after_ctrl_c_nothing_is_sent(tables: Tables, aws: Misbehaviour) -> None:
+    for number in range(200):
+        tables.put(SOURCE, f"item{number}")
+    clock = _Clock()
+    writes: list[None] = []
+
+    def interrupt(**_: Any) -> None:
+        writes.append(None)
+        clock.is_set = True
+
+    aws.on("before-send.dynamodb.BatchWriteItem", interrupt)
+    interrupted = healer(clock)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.heal([key(f"item{number}") for number in range(200)])
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.heal([key("item0")])
+
+    assert len(writes) == 1
+
+
+def test_ctrl_c_ends_a_wait_for_the_rate(tables: Tables, aws: Misbehaviour) -> None:
+    tables.put(SOURCE, "a")
+    clock = _Clock()
+
+    def interrupted(_: float) -> None:
+        clock.is_set = True
+
+    rate = Rate(0.001, clock=lambda: clock.now, sleep=interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        healer(clock, rate=rate).heal([key("a")])
+
+    assert tables.items(REPLICA) == {}
+
+
+def test_rates_are_waited_for_without_losing_patience(tables: Tables) -> None:
+    tables.put(SOURCE, "a", text={"S": "x" * 100_000})
+    clock = _Clock()
+    rate = Rate(1, clock=lambda: clock.now, sleep=clock.sleep)
+
+    assert healer(clock, rate=rate).heal([key("a")]).confirmed == [key("a")]
+    assert 95 <= clock.now <= 100
+
+
+@pytest.mark.parametrize(("units", "seconds"), [("write", 10), ("read", 20)])
+def test_a_delete_and_an_absent_item_take_a_unit(tables: Tables, units: str, seconds: int) -> None:
+    clock = _Clock()
+    rate = Rate(1, clock=lambda: clock.now, sleep=clock.sleep)
+    rates = {"rate": rate} if units == "write" else {"read_rate": rate}
+
+    healer(clock, **rates).heal([key(f"item{number}") for number in range(10)])
+
+    assert clock.now == pytest.approx(seconds)
+
+
+def test_threads_share_no_more_connections_than_there_are(tables: Tables, aws: Misbehaviour) -> None:
+    under_way: list[None] = []
+    most = 0
+    lock = threading.Lock()
+
+    def count(**_: Any) -> None:
+        nonlocal most
+        with lock:
+            under_way.append(None)
+            most = max(most, len(under_way))
+        time.sleep(0.02)
+        with lock:
+            under_way.pop()
+
+    aws.on("before-send.dynamodb.BatchGetItem", count)
+    heal: Callable[[list[Key]], Any] = healer().heal
+
+    with ThreadPoolExecutor(64) as pool:
+        healed = list(pool.map(heal, [[key(f"item{number}")] for number in range(64)]))
+
+    assert sum(len(one.confirmed) for one in healed) == 64
+    assert 1 < most <= 16

@@ -1,0 +1,62 @@
+"""What the documents tell an operator to run exists, and every alarm leads somewhere."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from ddbreplica_cli.app import main
+
+ROOT = Path(__file__).parents[2]
+RUNBOOK = ROOT / "docs" / "operations.md"
+TEMPLATE = ROOT / "template.yaml"
+PLACES = [RUNBOOK, ROOT / "README.md", TEMPLATE]
+
+# On a prompt's line to its end, and otherwise between backticks, even across a line's end.
+SAID = re.compile(r"^\$ (ddbreplica .+)$|`(ddbreplica\s[^`]+)`", re.MULTILINE)
+
+
+def commands(path: Path) -> list[str]:
+    """Every command line of ours in a document, without comments."""
+    return [" ".join((line or quoted).split()) for line, quoted in SAID.findall(path.read_text())]
+
+
+def options_of(command: click.Command) -> set[str]:
+    return {spelling for option in command.params for spelling in option.opts}
+
+
+@pytest.mark.parametrize("path", PLACES, ids=lambda path: path.name)
+def test_commands_and_options_that_are_named_exist(path: Path) -> None:
+    named = commands(path)
+
+    assert named
+    for line in named:
+        _, name, *rest = shlex.split(line, comments=True)
+        known = options_of(main.commands[name])
+        assert {word for word in rest if word.startswith("-")} <= known, line
+
+
+def test_every_command_for_trouble_is_in_the_runbook() -> None:
+    named = {line.split()[1] for line in commands(RUNBOOK)}
+
+    assert named >= main.commands.keys() - {"load"}
+
+
+def test_every_alarm_has_its_place_in_the_runbook() -> None:
+    alarms = re.findall(r"^  (\w+)Alarm:$", TEMPLATE.read_text(), re.MULTILINE)
+    listed = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| `.*?\| \[", RUNBOOK.read_text(), re.MULTILINE)))
+
+    assert sorted(listed) == sorted(alarms)
+
+
+def test_every_link_leads_somewhere() -> None:
+    text = RUNBOOK.read_text()
+    headings = {
+        re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    }
+
+    assert {anchor for anchor in re.findall(r"\]\(#([^)]+)\)", text) if anchor not in headings} == set()
+    assert [link for link in re.findall(r"\]\(([^#)]+)", text) if not (RUNBOOK.parent / link).exists()] == []

@@ -1,0 +1,85 @@
+"""What Lambda says of a deployed stack, laid over moto, which runs no mapping."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+from tests.support.cli import Misbehaviour
+
+UUID = "11111111-2222-3333-4444-555555555555"
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:replicator"
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def mapping(stream_arn: str, **changes: Any) -> dict[str, Any]:
+    """A mapping as ListEventSourceMappings tells of one that this project's template made."""
+    return {
+        "UUID": UUID,
+        "EventSourceArn": stream_arn,
+        "FunctionArn": FUNCTION,
+        "State": "Enabled",
+        "StateTransitionReason": "USER_INITIATED",
+        "LastProcessingResult": "OK",
+        "LastModified": LONG_AGO,
+        "StartingPosition": "TRIM_HORIZON",
+        "BatchSize": 100,
+        "MaximumRetryAttempts": -1,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:s3:::given-up"}},
+        "MetricsConfig": {"Metrics": ["EventCount"]},
+        **changes,
+    }
+
+
+def function(**environment: str) -> dict[str, Any]:
+    """The function as GetFunctionConfiguration tells of it, with these variables among those of the template."""
+    variables = {
+        "REPLICA_TABLE_NAME": "logfile_replica",
+        "QUARANTINE_BUCKET": "kept",
+        "REPLICATE_TTL_DELETES": "true",
+        **environment,
+    }
+    return {
+        "FunctionName": "replicator",
+        "FunctionArn": FUNCTION,
+        "Runtime": "python3.13",
+        "Timeout": 60,
+        "MemorySize": 256,
+        "Environment": {"Variables": variables},
+        "LoggingConfig": {"LogGroup": "/log"},
+    }
+
+
+def answer_lambda(
+    aws: Misbehaviour,
+    mappings: list[dict[str, Any]],
+    functions: Mapping[str, dict[str, Any]] | None = None,
+) -> None:
+    """Let Lambda tell of these mappings, one a page, and of these functions by their ARNs."""
+    known = {FUNCTION: function()} if functions is None else functions
+
+    def list_mappings(params: Any, **_: Any) -> Any:
+        place = int(params["query_string"].get("Marker", 0))
+        more = {"NextMarker": str(place + 1)} if place + 1 < len(mappings) else {}
+        return _ok({"EventSourceMappings": mappings[place : place + 1], **more})
+
+    def get_function(params: Any, **_: Any) -> Any:
+        found = [described for arn, described in known.items() if f"/{_quoted(arn)}/" in params["url_path"]]
+        return _ok(found[0]) if found else _missing()
+
+    aws.on("before-call.lambda.ListEventSourceMappings", list_mappings)
+    aws.on("before-call.lambda.GetFunctionConfiguration", get_function)
+
+
+def _quoted(arn: str) -> str:
+    return arn.replace(":", "%3A")
+
+
+def _ok(answer: Any) -> Any:
+    return SimpleNamespace(status_code=200), answer
+
+
+def _missing() -> Any:
+    error = {"Code": "ResourceNotFoundException", "Message": "Function not found"}
+    return SimpleNamespace(status_code=404), {"Error": error}

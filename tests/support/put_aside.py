@@ -1,0 +1,115 @@
+"""Records put aside as the function and Lambda put them, in two buckets on moto, and the mapping that they came by."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
+
+from ddbreplica.deadline import Deadline
+from ddbreplica.decode import MalformedError, key_of
+from ddbreplica.model import Quarantined
+from ddbreplica.quarantine import Quarantine
+from ddbreplica.write import SUSPECT
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables
+from tests.support.on_failure import FUNCTION_ARN, MAPPING, GivenUp, on_failure_object
+
+QUARANTINE = "quarantined-records"
+ON_FAILURE = "given-up-records"
+POISON = "ValidationException"
+
+
+class PutAside:
+    """The two buckets, and what is in them."""
+
+    def __init__(self) -> None:
+        self.client = boto3.client("s3", region_name="us-east-1")
+        for bucket in (QUARANTINE, ON_FAILURE):
+            self.client.create_bucket(Bucket=bucket)
+        self._count = 0
+
+    def quarantine(self, record: Any, *, code: str = POISON, age: float = 0, replica: str = REPLICA) -> str:
+        """One record, as the function keeps it; the object's name."""
+        before = set(self.names(QUARANTINE))
+        data = record.get("dynamodb", {}) if isinstance(record, dict) else {}
+        try:
+            key = key_of(data.get("Keys"))
+        except MalformedError:
+            key = None
+        kept = Quarantined(0, data.get("SequenceNumber"), key, record, "refused by the replica: why", code)
+        Quarantine(QUARANTINE, table=replica, connect=lambda: self.client).keep(
+            () if code == SUSPECT else (kept,),
+            (kept,) if code == SUSPECT else (),
+            below=None,
+            puts_applied=1,
+            request_id="request",
+            deadline=Deadline(lambda: 60),
+        )
+        (name,) = set(self.names(QUARANTINE)) - before
+        self.make_older(QUARANTINE, name, age)
+        return name
+
+    def give_up(self, *records: Any, age: float = 3600) -> str:
+        """A batch, as Lambda puts it into the on-failure bucket; the object's name."""
+        self._count += 1
+        given_up = GivenUp(records, "shardId-1", "RetryAttemptsExhausted", "request", 3, None)
+        name, body = on_failure_object(given_up, now=1.7940960e9, name=f"object-{self._count}")
+        self.client.put_object(Bucket=ON_FAILURE, Key=name, Body=body.encode())
+        self.make_older(ON_FAILURE, name, age)
+        return name
+
+    def put(self, bucket: str, name: str, body: bytes) -> None:
+        self.client.put_object(Bucket=bucket, Key=name, Body=body)
+
+    def make_older(self, bucket: str, name: str, seconds: float) -> None:
+        """As if it had been put so long ago."""
+        stored = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[bucket].keys[name]
+        stored.last_modified -= timedelta(seconds=seconds)
+
+    def names(self, bucket: str) -> list[str]:
+        return [found["Key"] for found in self.client.list_objects_v2(Bucket=bucket).get("Contents", ())]
+
+    def body(self, bucket: str, name: str) -> bytes:
+        return self.client.get_object(Bucket=bucket, Key=name)["Body"].read()
+
+
+@pytest.fixture
+def put_aside(tables: Tables, aws: Misbehaviour) -> PutAside:
+    """Two empty buckets, and a mapping that names them."""
+    tables.client.update_table(
+        TableName=SOURCE, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+    )
+    answer_mapping(tables, aws)
+    return PutAside()
+
+
+def answer_mapping(
+    tables: Tables,
+    aws: Misbehaviour,
+    *,
+    mapped: bool = True,
+    on_failure: str | None = f"arn:aws:s3:::{ON_FAILURE}",
+    state: str = "Enabled",
+    **environment: str,
+) -> None:
+    """Let Lambda tell of a mapping from the source's stream to the replica, or of none."""
+    stream = tables.client.describe_table(TableName=SOURCE)["Table"]["LatestStreamArn"]
+    destination = {"OnFailure": {"Destination": on_failure}} if on_failure else {}
+    mapping = {
+        "UUID": MAPPING,
+        "EventSourceArn": stream,
+        "FunctionArn": FUNCTION_ARN,
+        "State": state,
+        "LastModified": 1.7940960e9,
+        "DestinationConfig": destination,
+    }
+    variables = {"REPLICA_TABLE_NAME": REPLICA, "QUARANTINE_BUCKET": QUARANTINE, **environment}
+    _answer(aws, "ListEventSourceMappings", {"EventSourceMappings": [mapping] if mapped else []})
+    _answer(aws, "GetFunctionConfiguration", {"Environment": {"Variables": variables}})
+
+
+def _answer(aws: Misbehaviour, operation: str, answer: Any) -> None:
+    aws.on(f"before-call.lambda.{operation}", lambda **_: (SimpleNamespace(status_code=200), answer))

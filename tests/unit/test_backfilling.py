@@ -1,0 +1,286 @@
+"""backfilling: keys in parts → all of them healed, through any number of kills, and nothing listed twice for long."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from ddbreplica.decode import key_of
+from ddbreplica.model import Key, State
+from ddbreplica.reconcile import LATE_SECONDS, Pair, Reconciled, reconcile
+from ddbreplica_cli import backfilling
+from ddbreplica_cli.backfilling import Backfill, Page
+from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.journal import FileJournal
+from tests.support.clock import Clock
+from tests.support.fake_replica import INVALID, TIMED_OUT, FakeReplica, in_turn
+from tests.support.fake_source import FakeSource
+
+PAGE = 7
+
+
+class Killed(BaseException):
+    """The process is gone: nothing that would come after it is done."""
+
+
+class World:
+    """A source in parts, its replica, and the state that outlives runs; `kill` is asked before every step."""
+
+    def __init__(self, path: Path, *, parts: int = 3, items: int = 40, **fakes: Any) -> None:
+        self.source = FakeSource(*(item(number) for number in range(items)))
+        self.replica = FakeReplica(**fakes)
+        self.parts = tuple(f"part {number}" for number in range(parts))
+        self.listed: Counter[Key] = Counter()
+        self.kill: Callable[[], None] = lambda: None
+        self.now = 0.0
+        self._path = path
+
+    def pages(self, part: str, after: Any) -> Iterator[Page]:
+        number = self.parts.index(part)
+        keys = sorted(self.source.items)[number :: len(self.parts)]
+        for start in range(after or 0, max(1, len(keys)), PAGE):
+            self.kill()
+            page = keys[start : start + PAGE]
+            self.listed.update(page)
+            end = start + PAGE
+            yield Page(page, {key: self.source.items[key] for key in page}, end if end < len(keys) else None)
+
+    def heal(self, keys: Iterable[Key], seen: Mapping[Key, State]) -> Reconciled:
+        pair = Pair(_Killing(self.source, self), _Killing(self.replica, self), _Killing(self._journal, self))
+        return reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen)
+
+    def run(self, *, wait: bool = True) -> Backfill:
+        """One run, until it is done or killed."""
+        self._journal = FileJournal(self._path, clock=lambda: self.now)
+        try:
+            journal: Any = _Killing(self._journal, self)
+            backfill = Backfill(self, heal=self.heal, journal=journal, threads=1, advance=_no)
+            backfill.run()
+            backfill.settle(self.wait if wait else lambda: None)
+            return backfill
+        finally:
+            self._journal.close()
+
+    def wait(self) -> None:
+        self.now += self._journal.held()[1]
+
+    @property
+    def is_equal(self) -> bool:
+        return self.source.items == self.replica.items
+
+
+class _Killing:
+    """What it stands for, asking before every call and after it whether the process is still there."""
+
+    def __init__(self, target: Any, world: World) -> None:
+        self._target = target
+        self._world = world
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._target, name)
+        return self._called(value) if callable(value) else value
+
+    def _called(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def killing(*args: Any, **kwargs: Any) -> Any:
+            self._world.kill()
+            answer = call(*args, **kwargs)
+            self._world.kill()
+            return answer
+
+        return killing
+
+
+def _no(_: int) -> None:
+    pass
+
+
+def item(number: int, value: int = 1) -> dict[str, Any]:
+    return {"PK": {"S": f"item{number:03}"}, "v": {"N": str(value)}}
+
+
+def key(number: int) -> Key:
+    return key_of({"PK": item(number)["PK"]})
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+def test_every_item_of_every_part_is_copied_once(path: Path) -> None:
+    world = World(path)
+
+    backfill = world.run()
+
+    assert world.is_equal
+    assert backfill.items == 40
+    assert backfill.left == {}
+    assert set(world.listed.values()) == {1}
+
+
+def test_what_is_done_is_not_listed_again(path: Path) -> None:
+    world = World(path)
+    world.run()
+
+    assert world.run().items == 40
+    assert set(world.listed.values()) == {1}
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_killed_anywhere_and_run_again_it_ends_equal(path: Path, seed: int) -> None:
+    random = Random(seed)  # noqa: S311
+    world = World(path)
+    kills = 0
+
+    def kill() -> None:
+        if random.random() < 0.01:
+            raise Killed
+
+    world.kill = kill
+    while kills < 12:
+        try:
+            world.run()
+            break
+        except Killed:
+            kills += 1
+            number = random.randrange(40)
+            world.source.put(item(number, value=kills))
+            # What the stream brings, for better or worse: only what was the source's state when it was written.
+            world.replica.items[key(number)] = item(number, value=kills)
+    world.kill = lambda: None
+    backfill = world.run()
+
+    assert world.is_equal
+    assert backfill.left == {}
+    assert max(world.listed.values()) <= 1 + kills
+    assert sum(world.listed.values()) <= 40 + kills * PAGE
+
+
+def test_a_write_of_a_killed_run_that_lands_late_is_overwritten(path: Path) -> None:
+    """The first run is killed with a request under way; the source changes, and the old image lands afterwards."""
+    world = World(path, parts=1, items=1)
+
+    def die(_: Any) -> Any:
+        raise Killed
+
+    world.replica = FakeReplica(script=die)
+    with pytest.raises(Killed):
+        world.run()
+    world.replica = FakeReplica()
+    world.source.put(item(0, value=2))
+    world.replica.items[key(0)] = item(0, value=2)
+
+    def land_and_wait() -> None:
+        world.replica.items[key(0)] = item(0, value=1)
+        World.wait(world)
+
+    world.wait = land_and_wait  # type: ignore[method-assign]
+    world.run()
+
+    assert world.is_equal
+
+
+def test_what_may_still_land_is_left_if_nobody_waits(path: Path) -> None:
+    world = World(path, script=in_turn(TIMED_OUT))
+
+    left = world.run(wait=False).left
+
+    assert len(left) == PAGE
+    assert set(left.values()) == {"a write was not answered, and may still land"}
+    world.now += LATE_SECONDS
+    assert world.run(wait=False).left == {}
+
+
+def test_an_item_that_is_refused_is_left_with_the_reason_and_copied_once_mended(path: Path) -> None:
+    world = World(path, poison=lambda image: image["v"] == {"N": "13"})
+    world.source.put(item(5, value=13))
+
+    assert world.run().left == {key(5): "ValidationException: type mismatch for an index key"}
+    assert len(world.replica.items) == 39
+
+    world.source.put(item(5, value=14))
+    assert world.run().left == {}
+    assert world.is_equal
+    assert set(world.listed.values()) == {1}
+
+
+def test_an_item_that_goes_on_changing_is_left(path: Path) -> None:
+    world = World(path)
+
+    def write(request: Any) -> Any:
+        numbers = (int(write.change.image["PK"]["S"].removeprefix("item")) for write in request)
+        for number in numbers:
+            if number == 5:
+                world.source.put(item(5, value=len(world.replica.requests)))
+        return ()
+
+    world.replica = FakeReplica(script=write)
+
+    assert world.run().left == {key(5): "it changed at the source each time"}
+
+
+def test_it_ends_early_where_nothing_can_be_copied(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfilling, "MOST_LEFT", 10)
+    world = World(path, script=lambda request: INVALID)
+
+    with pytest.raises(
+        CommandError, match="14 items cannot be healed; the last: ValidationException: type mis"
+    ):
+        world.run()
+
+    assert len(world.listed) == 14
+
+
+def test_progress_counts_what_earlier_runs_have_done(path: Path) -> None:
+    world = World(path)
+    world.run()
+    counted: list[int] = []
+
+    with closing(FileJournal(path)) as journal:
+        Backfill(world, heal=world.heal, journal=journal, threads=1, advance=counted.append).run()
+
+    assert sum(counted) == 40
+
+
+def test_a_thread_that_fails_halts_the_others(path: Path) -> None:
+    world = World(path, items=400)
+
+    def fail_once(keys: Iterable[Key], seen: Mapping[Key, State]) -> Reconciled:
+        if not world.replica.requests:
+            world.replica.requests.append(())
+            raise CommandError("broken", hint="none")
+        return Reconciled(confirmed=list(keys))
+
+    world.heal = fail_once  # type: ignore[method-assign]
+
+    with pytest.raises(CommandError, match="broken"):
+        world.run()
+
+    assert len(world.listed) <= 3 * PAGE
+
+
+@pytest.mark.parametrize(
+    ("error", "is_at_rest"),
+    [
+        (CommandError("broken", hint="none"), True),
+        (KeyboardInterrupt(), True),
+        (RuntimeError("a bug"), False),
+    ],
+)
+def test_it_is_at_rest_only_if_all_ended_in_order(path: Path, error: BaseException, is_at_rest: bool) -> None:
+    world = World(path)
+
+    def fail(keys: Iterable[Key], seen: Mapping[Key, State]) -> Reconciled:
+        raise error
+
+    world.heal = fail  # type: ignore[method-assign]
+    with closing(FileJournal(path)) as journal:
+        backfill = Backfill(world, heal=world.heal, journal=journal, threads=1, advance=_no)
+        with pytest.raises(type(error)):
+            backfill.run()
+
+    assert backfill.is_at_rest is is_at_rest

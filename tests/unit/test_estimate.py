@@ -1,0 +1,54 @@
+"""estimate: how large a table is → what a backfill will use, take and cost."""
+
+import pytest
+
+from ddbreplica_cli.estimate import Estimate
+
+
+def test_items_are_rounded_up_one_by_one_and_a_scan_is_not() -> None:
+    estimate = Estimate(items=1_000_000, bytes=500_000_000, indexes=0)
+
+    assert estimate.read_units == 122_071 + 1_000_000
+    assert estimate.write_units == 1_000_000
+    assert estimate.index_units == 0
+    assert estimate.dollars == pytest.approx(0.140 + 0.625, abs=0.001)
+
+
+def test_large_items_take_more_units() -> None:
+    estimate = Estimate(items=10, bytes=10 * 9000, indexes=2)
+
+    assert estimate.read_units == 22 + 30
+    assert estimate.write_units == 90
+    assert estimate.index_units == 180
+
+
+def test_items_from_a_list_are_read_twice() -> None:
+    assert Estimate(items=10, bytes=1000, indexes=0, is_listed=True).read_units == 20
+
+
+def test_an_empty_table_takes_nothing() -> None:
+    estimate = Estimate(items=0, bytes=0, indexes=1)
+
+    assert (estimate.read_units, estimate.write_units, estimate.dollars) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("rate", "read_rate", "seconds"),
+    [(None, None, None), (100.0, None, 10), (None, 10.0, 112.3), (1.0, 10.0, 1000), (100.0, 10.0, 112.3)],
+)
+def test_the_slower_rate_says_how_long_it_takes(
+    rate: float | None, read_rate: float | None, seconds: float | None
+) -> None:
+    estimate = Estimate(items=1000, bytes=500_000, indexes=0)
+
+    assert estimate.seconds(rate=rate, read_rate=read_rate) == seconds
+
+
+def test_it_is_shown_as_a_table() -> None:
+    assert Estimate(items=2000, bytes=1_000_000, indexes=1).text().split("\n") == [
+        "items                   2,000",
+        "read units              2,245",
+        "write units             2,000",
+        "  of indexes            2,000  at most",
+        "dollars                0.0028  on demand in us-east-1",
+    ]

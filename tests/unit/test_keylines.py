@@ -1,0 +1,58 @@
+"""keylines: keys from lines of JSON."""
+
+import pytest
+
+from ddbreplica.decode import key_of
+from ddbreplica.model import Table
+from ddbreplica_cli import keylines
+from ddbreplica_cli.errors import CommandError
+
+TABLE = Table("arn", is_active=True, key_schema=frozenset({("PK", "S"), ("SK", "N")}))
+
+
+def test_a_line_is_a_key_or_a_difference_of_a_report() -> None:
+    lines = [
+        '{"PK": {"S": "a"}, "SK": {"N": "1.0"}}\n',
+        "\n",
+        '{"finding": "missing", "key": {"PK": {"S": "b"}, "SK": {"N": "2"}}, "attributes": []}',
+    ]
+
+    assert list(keylines.read(lines, TABLE)) == [
+        key_of({"PK": {"S": "a"}, "SK": {"N": "1"}}),
+        key_of({"PK": {"S": "b"}, "SK": {"N": "2"}}),
+    ]
+
+
+def test_a_key_may_have_the_names_that_a_report_uses() -> None:
+    table = Table("arn", is_active=True, key_schema=frozenset({("key", "S"), ("finding", "S")}))
+    attributes = {"key": {"S": "a"}, "finding": {"S": "b"}}
+
+    assert list(keylines.read(['{"key": {"S": "a"}, "finding": {"S": "b"}}'], table)) == [key_of(attributes)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "request#1",
+        "{",
+        "[]",
+        "null",
+        '"a"',
+        "{}",
+        '{"PK": {"S": "a"}}',
+        '{"PK": {"S": "a"}, "SK": {"S": "1"}}',
+        '{"PK": {"S": "a"}, "SK": {"N": "one"}}',
+        '{"PK": {"S": "a"}, "SK": {"N": "1"}, "more": {"S": "b"}}',
+        '{"finding": "missing"}',
+        '{"PK": {"S": "\udcff"}, "SK": {"N": "1"}}',
+    ],
+)
+def test_a_line_that_is_no_key_is_named(line: str) -> None:
+    good = '{"PK": {"S": "a"}, "SK": {"N": "1"}}'
+
+    with pytest.raises(CommandError, match=r"^line 2 of the keys is no key: .+\.$") as raised:
+        list(keylines.read([good, line], TABLE))
+
+    assert raised.value.hint == (
+        'write one key a line, as {"PK": {"S": "…"}, "SK": {"N": "…"}}, or take a file that --report wrote.'
+    )

@@ -1,0 +1,58 @@
+"""keyset: a set of keys that need not fit into memory."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from ddbreplica.decode import key_of
+from ddbreplica.model import Key
+from ddbreplica_cli.keyset import KeySet
+
+
+@pytest.fixture
+def keys() -> Iterator[KeySet]:
+    with closing(KeySet()) as made:
+        yield made
+
+
+def key(pk: str) -> Key:
+    return key_of({"PK": {"S": pk}})
+
+
+def test_a_key_counts_once(keys: KeySet) -> None:
+    keys.add([key("b"), key("a"), key("b")])
+    keys.add([key("a")])
+
+    assert len(keys) == 2
+    assert list(keys.chunks(10)) == [[key("a"), key("b")]]
+
+
+def test_all_keys_come_back_so_many_at_a_time(keys: KeySet) -> None:
+    keys.add(key(f"{number:04}") for number in range(250))
+
+    chunks = list(keys.chunks(100))
+
+    assert [len(chunk) for chunk in chunks] == [100, 100, 50]
+    assert [k for chunk in chunks for k in chunk] == [key(f"{number:04}") for number in range(250)]
+
+
+def test_nothing_comes_of_nothing(keys: KeySet) -> None:
+    keys.add([])
+
+    assert len(keys) == 0
+    assert list(keys.chunks(10)) == []
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"a": {"S": 'quotes " and \\ and \x00'}},
+        {"a": {"S": "é🙂\ud800"}},
+        {"a": {"N": "12345678901234567890123456789012345678"}, "b": {"B": "AP8="}},
+    ],
+)
+def test_a_key_comes_back_as_it_was(keys: KeySet, attributes: dict[str, dict[str, str]]) -> None:
+    keys.add([key_of(attributes)])
+
+    assert list(keys.chunks(1)) == [[key_of(attributes)]]

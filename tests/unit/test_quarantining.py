@@ -1,0 +1,59 @@
+"""quarantining: what is suspect outlives the run, or the run says that it does not."""
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from ddbreplica.model import Table
+from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.quarantining import QuarantiningJournal
+from ddbreplica_cli.unpack import quarantined
+from tests.support.fake_bucket import FakeBucket, s3_error
+
+SOURCE = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile"
+A = (("PK", "S", "a"),)
+B = (("PK", "B", "AAE="),)
+
+
+def journal(bucket: FakeBucket) -> QuarantiningJournal:
+    source = Table(SOURCE, is_active=True, key_schema=frozenset())
+    return QuarantiningJournal(bucket.connect(), "bucket", replica="copy", source=source)
+
+
+def test_suspects_are_kept_in_a_form_that_the_next_run_reads() -> None:
+    bucket = FakeBucket()
+
+    journal(bucket).suspect([A, B])
+
+    read = [quarantined(SOURCE)(body) for body in bucket.objects.values()]
+    assert [(unpacked.keys, unpacked.may_land) for unpacked in read] == [((A,), True), ((B,), True)]
+    assert all(name.startswith("quarantine/copy/") for name in bucket.objects)
+
+
+def test_they_are_held_back_in_this_run_too() -> None:
+    kept = journal(FakeBucket())
+
+    kept.suspect([A])
+
+    assert kept.intend([A, B]) == [B]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (s3_error("AccessDenied"), "the quarantine bucket bucket refuses: AccessDenied: no."),
+        (s3_error("MadeUp", "odd"), "MadeUp: odd."),
+    ],
+)
+def test_it_is_said_if_they_cannot_be_kept(
+    fault: ClientError, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[Any] = []
+    monkeypatch.setattr("ddbreplica_cli.patience.Interrupt.sleep", lambda _, seconds: slept.append(seconds))
+
+    with pytest.raises(CommandError) as raised:
+        journal(FakeBucket(*[fault] * 10)).suspect([A])
+
+    assert raised.value.fact == f"a write was not answered, and its key cannot be put into quarantine: {said}"
+    assert "15 minutes" in raised.value.hint

@@ -1,0 +1,89 @@
+"""rate: how many units a second are let through."""
+
+import threading
+
+import pytest
+
+from ddbreplica_cli.rate import Rate
+
+
+class Watch:
+    """Time passes by sleeping only."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def rate(self, per_second: float | None) -> Rate:
+        return Rate(per_second, clock=lambda: self.now, sleep=self.sleep)
+
+
+def test_units_take_their_time_from_the_first_one_on() -> None:
+    watch = Watch()
+    rate = watch.rate(5)
+
+    ends = []
+    for _ in range(10):
+        rate.take(1)
+        ends.append(watch.now)
+
+    assert ends == pytest.approx([100.2, 100.4, 100.6, 100.8, 101, 101.2, 101.4, 101.6, 101.8, 102])
+
+
+def test_a_rest_saves_up_one_second_and_no_more() -> None:
+    watch = Watch()
+    rate = watch.rate(10)
+
+    watch.now += 3600
+    rate.take(10)
+    assert watch.now == 3700
+
+    rate.take(10)
+    assert watch.now == 3701
+
+
+def test_more_than_a_second_brings_is_waited_for_in_full() -> None:
+    watch = Watch()
+    rate = watch.rate(5)
+
+    rate.take(400)
+
+    assert watch.now == 180
+
+
+def test_without_a_limit_nothing_is_waited_for() -> None:
+    watch = Watch()
+
+    watch.rate(None).take(1_000_000)
+
+    assert watch.now == 100
+
+
+def test_threads_share_the_limit() -> None:
+    slept: list[float] = []
+    rate = Rate(10, clock=lambda: 0.0, sleep=slept.append)
+
+    threads = [threading.Thread(target=rate.take, args=(5,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(slept) == pytest.approx([0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4])
+
+
+def test_while_one_waits_another_one_may_book() -> None:
+    both_asleep = threading.Barrier(2, timeout=10)
+
+    def sleep(_seconds: float) -> None:
+        both_asleep.wait()
+
+    rate = Rate(1, clock=lambda: 0.0, sleep=sleep)
+    other = threading.Thread(target=rate.take, args=(1,))
+    other.start()
+    rate.take(1)
+    other.join()
+
+    assert not both_asleep.broken

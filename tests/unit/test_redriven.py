@@ -1,0 +1,44 @@
+"""redriven: what is said of objects that stay."""
+
+from ddbreplica_cli.bucket import Bucket, Listed
+from ddbreplica_cli.redriven import document, text
+from ddbreplica_cli.redriving import Found, Left, Outcome, Place, Redriven
+from ddbreplica_cli.unpack import quarantined
+from tests.support.fake_bucket import FakeBucket
+
+
+def left(outcome: Outcome, reason: str, *keys: str) -> Left:
+    bucket = Bucket(FakeBucket().connect(), "bucket", option="--bucket")
+    place = Place(bucket, "quarantine/", quarantined("arn"))
+    found = Found(place, Listed("quarantine/a.json", 1, 0.0))
+    return Left(outcome, found, reason, tuple((("PK", "S", key),) for key in keys))
+
+
+def test_nothing_at_all() -> None:
+    assert text(Redriven()).split("\n") == ["objects                 0", "keys healed             0"]
+
+
+def test_one_key_stands_for_many() -> None:
+    redriven = Redriven()
+    redriven.stays(left(Outcome.UNWRITABLE, "Refused: a\nlong\tstory", "a\n", "b", "c"))
+
+    assert text(redriven).split("\n") == [
+        "objects                 1",
+        "unwritable              1",
+        "keys healed             0",
+        "",
+        "unwritable   s3://bucket/quarantine/a.json",
+        '             PK={"S": "a\\n"} and 2 more',
+        "             Refused: a long story",
+    ]
+
+
+def test_a_program_is_told_of_every_outcome_and_of_the_first_keys() -> None:
+    redriven = Redriven()
+    redriven.stays(left(Outcome.WAITING, "why", *map(str, range(12))))
+
+    told = document(redriven)
+
+    assert {outcome.value for outcome in Outcome} <= told.keys()
+    assert told["left"][0]["keys"][9:] == [{"PK": {"S": "9"}}]
+    assert told["left"][0]["more_keys"] == 2

@@ -1,0 +1,108 @@
+"""repair: what becomes of each difference."""
+
+from collections.abc import Sequence
+from contextlib import closing
+
+from ddbreplica.model import Key, Kind, Refusal
+from ddbreplica.reconcile import Reconciled
+from ddbreplica_cli.keyset import KeySet
+from ddbreplica_cli.recheck import Difference, Finding
+from ddbreplica_cli.repair import PIECE, foretell, leave, repairing, settle
+
+
+def key(pk: str) -> Key:
+    return (("PK", "S", pk),)
+
+
+def difference(finding: Finding) -> Difference:
+    return Difference(finding, key(finding.value))
+
+
+ALL = [difference(finding) for finding in Finding]
+
+
+def test_what_is_left_is_not_spoken_of() -> None:
+    assert list(leave(ALL)) == [(each, None) for each in ALL]
+
+
+def test_a_dry_run_says_what_would_be_done() -> None:
+    assert {each.finding: said for each, said in foretell(ALL)} == {
+        Finding.MISSING: "would be put",
+        Finding.DIFFERENT: "would be put",
+        Finding.EXTRA: "would be deleted",
+        Finding.INCONCLUSIVE: None,
+    }
+
+
+def test_only_what_certainly_differs_is_healed() -> None:
+    healed: list[Sequence[Key]] = []
+
+    def heal(keys: Sequence[Key]) -> Reconciled:
+        healed.append(keys)
+        return Reconciled(confirmed=list(keys))
+
+    mended = list(repairing(heal, lambda _: ())(ALL))
+
+    assert healed == [[key("missing"), key("different"), key("extra")]]
+    assert [said for _, said in mended] == ["repaired", "repaired", "repaired", None]
+
+
+def test_nothing_to_heal_is_not_healed() -> None:
+    def heal(_: Sequence[Key]) -> Reconciled:
+        raise AssertionError
+
+    inconclusive = difference(Finding.INCONCLUSIVE)
+
+    assert list(repairing(heal, lambda _: ())([inconclusive])) == [(inconclusive, None)]
+
+
+def test_what_was_healed_is_looked_at_again() -> None:
+    looked_at: list[Sequence[Key]] = []
+
+    def look(keys: Sequence[Key]) -> Sequence[Difference]:
+        looked_at.append(keys)
+        return [Difference(Finding.DIFFERENT, key("missing"))]
+
+    mended = repairing(lambda keys: Reconciled(confirmed=list(keys)), look)(ALL[:2])
+
+    assert [said for _, said in mended] == ["was written, and is different again", "repaired"]
+    assert looked_at == [[key("missing"), key("different")]]
+
+
+def test_what_was_not_healed_says_why_and_is_not_looked_at() -> None:
+    looked_at: list[Sequence[Key]] = []
+    refused = Refusal(Kind.REJECTED, "ValidationException", "too large")
+    healed = Reconciled(
+        changing=[key("a")], suspects=[key("b")], refused=[(key("c"), refused)], confirmed=[key("d")]
+    )
+
+    def look(keys: Sequence[Key]) -> Sequence[Difference]:
+        looked_at.append(keys)
+        return ()
+
+    mended = repairing(lambda _: healed, look)([Difference(Finding.MISSING, key(pk)) for pk in "abcd"])
+
+    assert [said for _, said in mended] == [
+        "changed at the source each time",
+        "not answered; the write may land within 15 minutes",
+        "refused: ValidationException: too large",
+        "repaired",
+    ]
+    assert looked_at == [[key("d")]]
+
+
+def test_differences_are_mended_piece_by_piece() -> None:
+    sizes: list[int] = []
+
+    def mend(differences: Sequence[Difference]) -> list[tuple[Difference, str | None]]:
+        sizes.append(len(differences))
+        return list(leave(differences))
+
+    with closing(KeySet()) as suspects:
+        suspects.add(key(f"{number:04}") for number in range(250))
+        settled = settle(
+            suspects, look=lambda keys: (Difference(Finding.MISSING, key) for key in keys), mend=mend
+        )
+
+        assert [each.key for each, _ in settled] == [key(f"{number:04}") for number in range(250)]
+    assert sizes == [PIECE, PIECE, 50]

@@ -1,0 +1,110 @@
+"""safeguards: the mapping, and what is to be backfilled → nothing, or why a change could get lost."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.export import Export
+from ddbreplica_cli.mapping import MappingState
+from ddbreplica_cli.safeguards import refuse_unsafe, warning
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+STREAM = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile/stream/2026-11-20T00:00:00.000"
+MAPPING = MappingState(
+    uuid="u-1",
+    stream_arn=STREAM,
+    state="Enabled",
+    state_reason="",
+    last_result="OK",
+    starting_position="TRIM_HORIZON",
+    modified_at=NOW - timedelta(minutes=1),
+    on_failure=None,
+    counts_events=True,
+    function_arn="arn:function",
+    function_name="function",
+    log_group="/aws/lambda/function",
+    settings={},
+    environment={},
+)
+EXPORT = Export("s3://bucket/export/", "arn", NOW, {})
+
+
+def why(
+    mapping: MappingState | None = MAPPING, stream: str | None = STREAM, export: Export | None = None
+) -> str:
+    with pytest.raises(CommandError) as refused:
+        refuse_unsafe(mapping, stream=stream, export=export, now=NOW)
+    return refused.value.fact
+
+
+@pytest.mark.parametrize("export", [None, EXPORT])
+def test_an_enabled_mapping_from_the_oldest_change_on_is_enough(export: Export | None) -> None:
+    assert refuse_unsafe(MAPPING, stream=STREAM, export=export, now=NOW) is None  # type: ignore[func-returns-value]
+
+
+def test_a_source_without_a_stream() -> None:
+    assert (
+        why(None, stream=None) == "the source has no stream that is on; what changes there would not arrive."
+    )
+
+
+def test_a_stream_that_nothing_reads() -> None:
+    assert why(None) == (
+        "no mapping brings the source's changes to the replica; what changes during the backfill would not arrive."
+    )
+
+
+@pytest.mark.parametrize("state", ["Disabled", "Disabling", "Enabling", "Creating", "Deleting"])
+def test_a_mapping_that_is_not_enabled(state: str) -> None:
+    assert why(replace(MAPPING, state=state)) == (
+        f"the mapping u-1 is {state}; what changes during the backfill would not arrive."
+    )
+
+
+def test_a_mapping_from_the_latest_change_on_that_has_only_just_begun() -> None:
+    latest = replace(MAPPING, starting_position="LATEST")
+
+    assert why(latest) == (
+        "the mapping u-1 began with the latest change, and was made or altered at 2026-11-22 11:59:00 UTC;"
+        " it may not see every change yet."
+    )
+    settled = replace(latest, modified_at=NOW - timedelta(minutes=10))
+    assert refuse_unsafe(settled, stream=STREAM, export=None, now=NOW) is None  # type: ignore[func-returns-value]
+
+
+def test_an_archive() -> None:
+    archive = replace(MAPPING, environment={"REPLICATE_TTL_DELETES": "false"})
+
+    assert why(archive).startswith("the replica is an archive (REPLICATE_TTL_DELETES is not true)")
+
+
+def test_an_export_from_before_the_mapping() -> None:
+    old = replace(EXPORT, taken_at=NOW - timedelta(minutes=2))
+
+    assert why(export=old) == (
+        "the export is of 2026-11-22 11:58:00 UTC and the mapping was made or altered at 2026-11-22 11:59:00 UTC;"
+        " an item that was new between may be in neither."
+    )
+
+
+@pytest.mark.parametrize(
+    ("lag", "seconds"), [(None, None), (0, 0), (60, None), (None, 69_000), (3600, 65_000), (69_119, 0)]
+)
+def test_nothing_is_said_while_the_stream_remembers_long_enough(
+    lag: float | None, seconds: float | None
+) -> None:
+    assert warning(lag=lag, seconds=seconds) is None
+
+
+@pytest.mark.parametrize(
+    ("lag", "seconds", "said"),
+    [
+        (69_121, None, "The replica is 19:12:01 behind, and the backfill takes about 0:00:00"),
+        (None, 90_000, "The replica is 0:00:00 behind, and the backfill takes about 1 day, 1:00:00"),
+        (36_000, 36_000, "The replica is 10:00:00 behind, and the backfill takes about 10:00:00"),
+    ],
+)
+def test_a_day_that_nears_is_told(lag: float | None, seconds: float | None, said: str) -> None:
+    assert (warning(lag=lag, seconds=seconds) or "").startswith(said)

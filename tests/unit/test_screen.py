@@ -1,0 +1,180 @@
+"""screen: what a status shows, as a document and as text."""
+
+from dataclasses import replace
+from typing import Any
+
+from ddbreplica_cli.facts import Depth, Facts, Unknown
+from ddbreplica_cli.health import examine
+from ddbreplica_cli.screen import document, screen
+from tests.support.facts import MAPPING, OPTIONS, REPLICA, STREAM, TABLE, facts, figures
+
+BUSY = figures(
+    IteratorAge=[(40, 12_000), (10, 900), (2, 400)],
+    WritesApplied=[(40, 1000), (2, 234)],
+    DeletesApplied=[(2, 5)],
+    FailedInvokeEventCount=[(40, 25)],
+    RecordsQuarantined=[(40, 1)],
+    OnFailureDestinationDeliveredEventCount=[(40, 2)],
+    Errors=[(40, 3)],
+    WriteThrottleEvents=[(40, 70)],
+    WriteThrottleEvents_by_GSI_1=[(40, 60)],
+)
+
+
+def shown(seen: Facts) -> list[str]:
+    return screen(seen, examine(seen, OPTIONS)).split("\n")
+
+
+def documented(seen: Facts) -> dict[str, Any]:
+    return document(seen, examine(seen, OPTIONS))
+
+
+def test_a_screen_shows_all_and_ends_with_the_verdict() -> None:
+    depth = Depth("s3://given-up/aws/lambda/11-22/", 0, or_more=False, oldest=None)
+
+    assert shown(facts(figures=BUSY, on_failure=depth, replica=replace(REPLICA, capacity=None))) == [
+        "source      logfile, ACTIVE, about 2,000 items, 10 read and 5 write units, GSI_1 ACTIVE",
+        "replica     logfile_replica, ACTIVE, about 2,000 items, on demand, GSI_1 ACTIVE",
+        "stream      NEW_IMAGE, of 2026-01-01T00:00:00.000",
+        "mapping     11-22, Enabled, to replicator, last result: OK",
+        "lag         0.4 s, steady; at most 12.0 s in the last hour",
+        "last hour   1,234 writes and 5 deletes applied; 25 records came again",
+        "            records quarantined: 1, given up: 2, dropped: 0; failures of the function: 3",
+        "throttled   70 by the replica, 60 by GSI_1",
+        "quarantine  0 objects, s3://kept/quarantine/logfile_replica/",
+        "on failure  0 objects, s3://given-up/aws/lambda/11-22/",
+        "settings    BatchSize 100, FunctionResponseTypes ReportBatchItemFailures",
+        "",
+        "replicating",
+    ]
+
+
+def test_findings_stand_between_with_what_to_try() -> None:
+    waiting = Depth("s3://kept/", 2, or_more=False, oldest=7200.0)
+    seen = facts(quarantine=waiting, replica=replace(REPLICA, indexes={"GSI_1": "CREATING"}))
+
+    lines = shown(seen)
+
+    assert "quarantine  2 objects, the oldest 2.0 h ago, s3://kept/" in lines
+    assert lines[-6:] == [
+        "2 objects of records that were not written as they came: s3://kept/.",
+        "  Try: `ddbreplica redrive --stack-name copy --dry-run`.",
+        "note: indexes of logfile_replica: GSI_1 is CREATING.",
+        "  Try: wait until they are ACTIVE.",
+        "",
+        "NEEDS ATTENTION",
+    ]
+
+
+def test_what_is_unknown_says_why() -> None:
+    why = Unknown("AccessDenied: no")
+
+    lines = shown(facts(mappings=why, figures=why, quarantine=why, on_failure=why))
+
+    assert lines[3:] == [
+        "mapping     unknown: AccessDenied: no",
+        "lag         unknown: AccessDenied: no",
+        "quarantine  unknown: AccessDenied: no",
+        "on failure  unknown: AccessDenied: no",
+        "",
+        "replicating, as far as can be seen",
+    ]
+
+
+def test_an_idle_stream_has_no_lag() -> None:
+    assert "lag         nothing came in the last 5 minutes" in shown(facts())
+    assert "lag         nothing came in the last 5 minutes; at most 12.0 s in the last hour" in shown(
+        facts(figures=figures(IteratorAge=[(40, 12_000)]))
+    )
+
+
+def test_no_stream_and_no_mapping_are_said() -> None:
+    lines = shown(facts(source=replace(facts().source, view=None), mappings=()))
+
+    assert lines[2:4] == ["stream      off", "mapping     none"]
+    assert lines[-1] == "NOT REPLICATING"
+
+
+def test_a_document_holds_all_of_it() -> None:
+    mapping = replace(MAPPING, environment={**MAPPING.environment, "REPLICATE_TTL_DELETES": "false"})
+
+    made = documented(facts(figures=BUSY, mappings=(mapping,)))
+
+    assert made.pop("source") == {
+        "table": "logfile",
+        "arn": f"{TABLE}logfile",
+        "state": "ACTIVE",
+        "items": 2000,
+        "read_units": 10,
+        "write_units": 5,
+        "indexes": {"GSI_1": "ACTIVE"},
+        "stream": STREAM,
+        "view": "NEW_IMAGE",
+        "ttl": None,
+    }
+    assert made.pop("replica")["table"] == "logfile_replica"
+    assert made == {
+        "verdict": "replicating",
+        "findings": [],
+        "mappings": [
+            {
+                "uuid": "11-22",
+                "state": "Enabled",
+                "state_reason": "USER_INITIATED",
+                "last_result": "OK",
+                "stream": STREAM,
+                "starting_position": "TRIM_HORIZON",
+                "modified_at": "2026-01-30T12:00:00+00:00",
+                "function": "arn:aws:lambda:us-east-1:123456789012:function:replicator",
+                "settings": {
+                    "BatchSize": 100,
+                    "FunctionResponseTypes": ["ReportBatchItemFailures"],
+                    "REPLICATE_TTL_DELETES": "false",
+                },
+            }
+        ],
+        "lag_seconds": 0.4,
+        "lag_trend": "steady",
+        "last_hour": {
+            "writes_applied": 1234,
+            "deletes_applied": 5,
+            "records_failed": 25,
+            "records_quarantined": 1,
+            "writes_suspect": 0,
+            "records_given_up": 2,
+            "records_dropped": 0,
+            "function_errors": 3,
+            "function_throttles": 0,
+            "throttled": {"WriteThrottleEvents": 70, "WriteThrottleEvents GSI_1": 60},
+        },
+        "quarantine": {
+            "place": "s3://kept/quarantine/logfile_replica/",
+            "objects": 0,
+            "or_more": False,
+            "oldest": None,
+        },
+        "on_failure": {
+            "place": "s3://given-up/aws/lambda/11-22/",
+            "objects": 0,
+            "or_more": False,
+            "oldest": None,
+        },
+        "unknown": {},
+    }
+
+
+def test_a_document_says_what_is_wrong_and_what_is_unknown() -> None:
+    made = documented(
+        facts(mappings=(replace(MAPPING, state="Enabling"),), figures=Unknown("no metrics here"))
+    )
+
+    assert made["verdict"] == "needs attention"
+    assert made["findings"] == [
+        {
+            "severity": "needs attention",
+            "fact": "the mapping is Enabling",
+            "try": "wait until it is Enabled",
+        }
+    ]
+    assert made["last_hour"] is made["lag_seconds"] is None
+    assert made["unknown"] == {"CloudWatch's metrics": "no metrics here"}

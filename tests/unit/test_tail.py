@@ -1,0 +1,94 @@
+"""tail: in which order changes are shown, and how long a stream that does not answer is waited for."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from ddbreplica.model import Kind, Refusal
+from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.patience import Interrupt, Patience
+from ddbreplica_cli.tail import _changes
+
+
+class Waiting(Interrupt):
+    """Time passes by sleeping only."""
+
+    now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class ScriptedStream:
+    """Gives these rounds of pages, and then nothing, or nothing but a refusal."""
+
+    def __init__(self, *rounds: Sequence[Sequence[Any]], refusal: Refusal | None = None) -> None:
+        self.refusal: Refusal | None = None
+        self._rounds = list(rounds)
+        self._at_last = refusal
+
+    def read(self) -> Any:
+        if self._rounds:
+            return self._rounds.pop(0)
+        self.refusal = self._at_last
+        return []
+
+
+def record(number: int, second: int) -> dict[str, Any]:
+    return {
+        "eventName": "INSERT",
+        "dynamodb": {
+            "ApproximateCreationDateTime": datetime(2026, 1, 31, 12, 0, second, tzinfo=UTC),
+            "Keys": {"PK": {"S": "a"}},
+            "SequenceNumber": str(number),
+        },
+    }
+
+
+def changes(stream: Any, waiting: Waiting, *, since: datetime | None = None, count: int) -> list[str]:
+    patience = Patience(waiting, seconds=60, clock=lambda: waiting.now)
+    return [change.sequence_number for change in islice(_changes(stream, patience, since), count)]
+
+
+def test_the_shards_of_a_round_are_merged_by_time_and_each_keeps_its_order() -> None:
+    stream = ScriptedStream([[record(1, 5), record(2, 3), record(3, 9)], [record(11, 4), record(12, 7)]])
+
+    assert changes(stream, Waiting(), count=5) == ["11", "1", "2", "12", "3"]
+
+
+def test_changes_before_a_time_are_left_out_and_those_of_its_second_are_not() -> None:
+    stream = ScriptedStream([[record(1, 4), record(2, 5)]], [[record(3, 6)]])
+
+    since = datetime(2026, 1, 31, 12, 0, 5, tzinfo=UTC)
+
+    assert changes(stream, Waiting(), since=since, count=2) == ["2", "3"]
+
+
+def test_an_idle_stream_is_asked_twice_a_second() -> None:
+    waiting = Waiting()
+
+    assert changes(ScriptedStream([], [], [[record(1, 1)]]), waiting, count=1) == ["1"]
+    assert waiting.now == 1.0
+
+
+def test_a_stream_that_answers_nothing_for_a_minute_is_given_up() -> None:
+    waiting = Waiting()
+    throttled = Refusal(Kind.TRANSIENT, "LimitExceededException", "too many readers")
+
+    with pytest.raises(CommandError) as given_up:
+        changes(ScriptedStream([[record(1, 1)]], refusal=throttled), waiting, count=2)
+
+    assert given_up.value.fact == (
+        "the stream has answered nothing for 60 seconds: LimitExceededException: too many readers"
+    )
+
+
+def test_a_stream_with_nothing_to_tell_is_followed_for_ever() -> None:
+    waiting = Waiting()
+    idle: list[Any] = [[]] * 500
+
+    assert changes(ScriptedStream(*idle, [[record(1, 1)]]), waiting, count=1) == ["1"]
+    assert waiting.now == 250
