@@ -11,6 +11,7 @@ from cfnlint.api import lint, lint_file  # type: ignore[import-untyped]
 from cfnlint.config import ManualArgs  # type: ignore[import-untyped]
 
 from ddbreplica.settings import Settings
+from tests.support.mapping import MappingSettings
 from tests.support.template import ACCOUNT, REGION, TEMPLATE, deploy, expand, load, refusals, resources
 
 ON_DEMAND: Final[dict[str, str | int]] = {"BillingMode": "PAY_PER_REQUEST"}
@@ -494,6 +495,15 @@ def test_the_mapping_retries_in_order_and_loses_nothing_unseen() -> None:
         "DestinationConfig": {"OnFailure": {"Destination": "<OnFailureBucket.Arn>"}},
         "MetricsConfig": {"Metrics": ["EventCount"]},
     }
+
+
+def test_the_tests_simulate_the_mapping_that_is_deployed() -> None:
+    simulated = dataclasses.asdict(MappingSettings())
+
+    assert simulated.pop("report_batch_item_failures")
+    assert {name.title().replace("_", ""): value for name, value in simulated.items()}.items() <= properties(
+        "ReplicatorFunctionStream"
+    ).items()
 
 
 def test_the_mapping_follows_its_parameters() -> None:

@@ -256,6 +256,28 @@ def test_a_malformed_value_is_malformed_wherever_it_stands(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        {"S": ""},
+        {"N": "-0.10E-5"},
+        {"B": "AAH/"},
+        {"B": ""},
+        {"BOOL": False},
+        {"NULL": True},
+        {"SS": ["a", "é"]},
+        {"NS": ["1", "2.5"]},
+        {"BS": ["AA==", "/w=="]},
+        {"L": []},
+        {"L": [{"B": "/wA="}, {"N": "1"}]},
+        {"M": {}},
+        {"M": {"": {"BS": ["AQI="]}, "n": {"NULL": True}}},
+    ],
+)
+def test_a_value_of_any_type_is_read_wherever_it_stands(value: Any) -> None:
+    assert decode_one(put(2, "a", v=value, deep={"L": [{"M": {"v": value}}]})).malformed == ()
+
+
+@pytest.mark.parametrize(
     ("value", "what"),
     [
         ("a", "a value must be an object with exactly one type"),
