@@ -389,7 +389,7 @@ def test_what_was_given_up_and_is_not_in_the_bucket_does_not_hold(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provocation, "GIVEN_UP", replace(provocation.GIVEN_UP, trouble=losing(kept=False)))
-    hasty = replace(deployed, run=replace(deployed.run, pace=replace(PACE, data=5)))
+    hasty = replace(deployed, run=replace(deployed.run, pace=replace(PACE, data=2)))
 
     with (
         going_off(deployed, "RecordsGivenUpAlarm"),

@@ -56,7 +56,7 @@ SEAMS: Final[Mapping[str, Sequence[str]]] = {
     ),
     "PutItem": DYNAMODB,
     "DeleteItem": DYNAMODB,
-    "PutObject": (*ANYWHERE, "slow down"),
+    "PutObject": (*ANYWHERE, "slow down", "not JSON", "empty"),
 }
 """What can go wrong with each request that the function makes."""
 

@@ -16,15 +16,17 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back for a request."""
+    """What goes back for a request. `tag` is the header by which S3 says that it has stored an object."""
 
     status: int
     content: bytes
+    tag: str = ""
 
     @property
     def wire(self) -> bytes:
         return (
-            f"HTTP/1.1 {self.status} -\r\nContent-Length: {len(self.content)}\r\n\r\n".encode() + self.content
+            f"HTTP/1.1 {self.status} -\r\nContent-Length: {len(self.content)}\r\n{self.tag}\r\n".encode()
+            + self.content
         )
 
 
@@ -65,7 +67,8 @@ class Exchange:
         try:
             behind.request(self.connection.command, self.connection.path, body, headers)
             response = behind.getresponse()
-            return Answer(response.status, response.read())
+            tag = response.headers.get("ETag")
+            return Answer(response.status, response.read(), f"ETag: {tag}\r\n" if tag else "")
         finally:
             behind.close()
 
