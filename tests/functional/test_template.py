@@ -549,7 +549,7 @@ ALARMS: Final = {
     "RecordsQuarantinedAlarm": ("RecordsQuarantined", OWN, "Sum", ABOVE, 0, 300, 1, 1, "notBreaching"),
     "FunctionFailsAlarm": ("Errors", FUNCTION, "Sum", ABOVE, 0, 300, 2, 3, "notBreaching"),
     "FunctionThrottledAlarm": ("Throttles", FUNCTION, "Sum", ABOVE, 0, 300, 2, 3, "notBreaching"),
-    "FunctionSlowAlarm": ("Duration", FUNCTION, "Maximum", AT_LEAST, 80, 300, 2, 3, "notBreaching"),
+    "FunctionSlowAlarm": ("Duration", FUNCTION, "Maximum", AT_LEAST, 60, 300, 2, 3, "notBreaching"),
     "ReplicaTableThrottledAlarm": (
         "WriteThrottleEvents",
         REPLICA,
