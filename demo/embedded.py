@@ -28,6 +28,9 @@ from demo.errors import EmbeddedAwsError
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
 
 ROOT: Final = Path(__file__).parents[1]
@@ -79,6 +82,21 @@ class EmbeddedAws:
         return self._session.client("dynamodb", endpoint_url=self.endpoint_url, config=_CONFIG)
 
     @cached_property
+    def iam(self) -> "IAMClient":
+        """A client for roles."""
+        return self._session.client("iam", endpoint_url=self.endpoint_url, config=_CONFIG)
+
+    @cached_property
+    def lambda_(self) -> "LambdaClient":
+        """A client for functions and their mappings."""
+        return self._session.client("lambda", endpoint_url=self.endpoint_url, config=_CONFIG)
+
+    @cached_property
+    def logs(self) -> "CloudWatchLogsClient":
+        """A client for log groups."""
+        return self._session.client("logs", endpoint_url=self.endpoint_url, config=_CONFIG)
+
+    @cached_property
     def s3(self) -> "S3Client":
         """A client for buckets."""
         return self._session.client("s3", endpoint_url=self.endpoint_url, config=_CONFIG)
@@ -109,26 +127,27 @@ _CONFIG: Final = Config(
 
 
 @contextmanager
-def embedded_aws(*, keep: bool = False) -> Iterator[EmbeddedAws]:
+def embedded_aws(*, keep: bool = False, enforce_roles: bool = False) -> Iterator[EmbeddedAws]:
     """Start an AWS, and stop all of it however the block ends; with `keep`, only if an exception ends it.
 
-    Raises EmbeddedAwsError if none comes up.
+    With `enforce_roles` a function may call what its role allows, and nothing else. Raises EmbeddedAwsError if none
+    comes up.
     """
     if not MINISTACK.exists():
         raise EmbeddedAwsError(f"{MINISTACK.relative_to(ROOT)} is not there.\nTry: make setup")
     with ExitStack() as cleanup:
         home = Path(mkdtemp(prefix="ddbreplica-aws-"))
         cleanup.callback(shutil.rmtree, home, ignore_errors=True)
-        yield _start(home, cleanup)
+        yield _start(home, cleanup, enforce_roles=enforce_roles)
         if keep:
             cleanup.pop_all()
 
 
-def _start(home: Path, cleanup: ExitStack) -> EmbeddedAws:
+def _start(home: Path, cleanup: ExitStack, *, enforce_roles: bool) -> EmbeddedAws:
     """Start one on a free port. Another process may take that port first: then on another one."""
     for _ in range(_PORTS_TO_TRY):
         port = free_port()
-        process = _launch(home, port)
+        process = _launch(home, port, enforce_roles=enforce_roles)
         cleanup.callback(_kill, process)
         if _comes_up(process, home, port):
             return EmbeddedAws(f"http://127.0.0.1:{port}", home, process.pid)
@@ -145,7 +164,7 @@ def free_port() -> int:
         return port
 
 
-def _launch(home: Path, port: int) -> subprocess.Popen[bytes]:
+def _launch(home: Path, port: int, *, enforce_roles: bool) -> subprocess.Popen[bytes]:
     env = {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",
@@ -155,6 +174,8 @@ def _launch(home: Path, port: int) -> subprocess.Popen[bytes]:
         "BIND_HOST": "127.0.0.1",
         # Its only other listener, which would be on all interfaces.
         "IOT_MTLS_ENABLED": "0",
+        # It then checks the signatures of all calls, too.
+        "AUTH": str(enforce_roles).lower(),
         # At start and stop it removes containers of its kind from the Docker that it finds: let it find none.
         "DOCKER_HOST": f"unix://{home}/no-docker.sock",
     }

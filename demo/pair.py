@@ -14,7 +14,8 @@ Item: TypeAlias = dict[str, Any]
 """As boto3's client spells it: {"requestid": {"N": "7"}, …}."""
 
 INDEX: Final = "GSI_1"
-_SECONDS: Final = 60.0
+MINUTE: Final = 60.0
+"""How long anything takes at most, unless said otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +63,15 @@ def projected(item: Item) -> Item:
     return {name: item[name] for name in ("PK", "GSI_1_PK", "bytessent", "requestid", "host")}
 
 
-def wait_until(condition: Callable[[], bool], promise: str, *, every: float = 0.05) -> None:
+def wait_until(
+    condition: Callable[[], bool], promise: str, *, every: float = 0.05, within: float = MINUTE
+) -> None:
     """Wait until the condition holds, asking `every` so many seconds.
 
-    Raises DidNotHoldError with the promise if it takes over a minute.
+    Raises DidNotHoldError with the promise if it does not hold `within` so many.
     """
-    give_up_at = time.monotonic() + _SECONDS
+    give_up_at = time.monotonic() + within
     while not condition():
         if time.monotonic() > give_up_at:
-            raise DidNotHoldError(f"{promise}: not after {_SECONDS:.0f} seconds.")
+            raise DidNotHoldError(f"{promise}: not after {within:.0f} seconds.")
         time.sleep(every)

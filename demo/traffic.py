@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from demo.pair import INDEX, Item, Pair, wait_until
+from demo.pair import INDEX, MINUTE, Item, Pair, wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -52,12 +52,12 @@ def neighbours_and_poison(like: Item) -> tuple[Sequence[Item], Item, Item]:
     return rows, {**mended, "GSI_1_PK": {"N": "5"}}, mended
 
 
-def drop_source_index(pair: Pair) -> None:
+def drop_source_index(pair: Pair, *, within: float = MINUTE) -> None:
     """Remove the index from the source, which from then on accepts what the replica's index refuses."""
     pair.dynamodb.update_table(
         TableName=pair.source, GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": INDEX}}]
     )
-    wait_until(lambda: not _indexes(pair), "The source's index is gone")
+    wait_until(lambda: not _indexes(pair), "The source's index is gone", every=1.0, within=within)
 
 
 def _indexes(pair: Pair) -> Sequence[Any]:

@@ -1,10 +1,13 @@
-"""Every test: dummy credentials, no Region but one, and no socket unless its layer says so."""
+"""Every test: dummy credentials, no Region but one, and no socket unless its layer says so; the bundle, built."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from pytest_socket import disable_socket, enable_socket, socket_allow_hosts
+
+from tests.support.build import build
 
 # No test asserts an absolute time: a busy machine is no failure.
 settings.register_profile("any machine", deadline=None)
@@ -33,3 +36,9 @@ def _sockets(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     enable_socket()
     socket_allow_hosts(None)
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle that is deployed; it takes a while to build."""
+    return build(tmp_path_factory.mktemp("build"))

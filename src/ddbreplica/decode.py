@@ -20,6 +20,8 @@ MALFORMED = "MalformedRecord"
 _VIEWS_WITHOUT_NEW_IMAGE = frozenset({"KEYS_ONLY", "OLD_IMAGE"})
 _TTL_PRINCIPAL = ("Service", "dynamodb.amazonaws.com")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+# DynamoDB's numbers have 38 digits at most, which are 170 characters written out; Decimal cannot hold any number.
+_MAX_NUMBER_TEXT = 1000
 # DynamoDB nests 32 deep at most; a forged record that goes deeper is told so before it exhausts the stack.
 _MAX_DEPTH = 64
 _END_OF_TIME = 2.0**40
@@ -95,15 +97,23 @@ def _records_of(event: Any) -> list[Any]:
             hint="Invoke the function through an event-source mapping on the source table's stream.",
         )
     records: list[Any] = event["Records"]
-    foreign = {r.get("eventSource") or r.get("EventSource") for r in records if isinstance(r, dict)} - {None}
+    foreign = {_source_of(record) for record in records if isinstance(record, dict)} - {None}
     foreign.discard("aws:dynamodb")
     if foreign or (records and not any(_is_stream_record(record) for record in records)):
-        what = f"records of {', '.join(sorted(map(str, foreign)))}" if foreign else "Records of another kind"
+        what = (
+            f"records of {', '.join(sorted(filter(None, foreign)))}" if foreign else "Records of another kind"
+        )
         raise EventError(
             f"Expected Records of a DynamoDB stream (eventSource aws:dynamodb), and got {what}.",
             hint="Only the source table's stream may trigger this function.",
         )
     return records
+
+
+def _source_of(record: Mapping[str, Any]) -> str | None:
+    """Where a record says that it comes from; of what is no text, only what it is instead."""
+    source = record.get("eventSource") or record.get("EventSource")
+    return source if source is None or isinstance(source, str) else f"a {type(source).__name__}"
 
 
 def _outline(event: Any) -> str:
@@ -214,7 +224,7 @@ def _canonical(name: str, value: Any) -> tuple[str, str, str]:
 
 
 def _canonical_number(text: str) -> str:
-    if not _NUMBER.fullmatch(text):
+    if len(text) > _MAX_NUMBER_TEXT or not _NUMBER.fullmatch(text):
         raise MalformedError("a key's number is not a decimal number")
     number = Decimal(text)
     # Decimal rounds to 28 digits unless told otherwise; a key may have 38, and 126 places written out.
@@ -250,7 +260,7 @@ def _is_flag(content: Any, _depth: int) -> bool:
 def _is_binary(content: Any, _depth: int) -> bool:
     # Only the one base64 text that the bytes have: what goes out is then what a client would send for them.
     try:
-        return isinstance(content, str) and b64encode(b64decode(content, validate=True)).decode() == content
+        return isinstance(content, str) and b64encode(b64decode(content)).decode() == content
     except ValueError:
         return False
 

@@ -1,16 +1,12 @@
 """What `sam build` makes of this checkout is what is deployed: it holds the handler, its packages and nothing else."""
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from tests.support.build import ROOT
 
-ROOT = Path(__file__).parents[2]
-SAM = ROOT / ".venv-sam" / "bin" / "sam"
 PACKAGES = {
     "aws-lambda-powertools",
     "boto3",
@@ -29,42 +25,6 @@ import ddbreplica.handler as handler
 import boto3, aws_lambda_powertools
 print(json.dumps([module.__file__ for module in (handler, boto3, aws_lambda_powertools)]))
 """
-
-
-def python313() -> Path | None:
-    """The runtime's interpreter, which `sam build` looks for on PATH; version managers keep theirs aside."""
-    candidates = [shutil.which("python3.13"), sys.executable]
-    managed = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-    candidates += [str(path) for path in managed.glob("3.13.*/bin/python3.13")]
-    for candidate in filter(None, candidates):
-        asked = subprocess.run(  # noqa: S603
-            [candidate, "-c", "import sys; print(sys.version_info[:2], sys.base_prefix)"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if asked.returncode == 0 and asked.stdout.startswith("(3, 13)"):
-            return Path(asked.stdout.split(") ", 1)[1].strip(), "bin")
-    return None
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    where = python313()
-    if where is None or not SAM.exists():
-        pytest.skip("needs Python 3.13, the function's runtime, and SAM CLI (make .venv-sam/ready)")
-    target = tmp_path_factory.mktemp("build")
-    env = os.environ | {"PATH": f"{where}:{os.environ['PATH']}", "SAM_CLI_TELEMETRY": "0"}
-    built = subprocess.run(  # noqa: S603
-        [SAM, "build", "--build-dir", target, "--region", "us-east-1"],
-        cwd=ROOT,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr
-    return target / "ReplicatorFunction"
 
 
 def test_the_handler_is_imported_from_the_build_with_its_own_packages(bundle: Path) -> None:

@@ -11,6 +11,7 @@ from cfnlint.api import lint, lint_file  # type: ignore[import-untyped]
 from cfnlint.config import ManualArgs  # type: ignore[import-untyped]
 
 from ddbreplica.settings import Settings
+from tests.support.mapping import MappingSettings
 from tests.support.template import ACCOUNT, REGION, TEMPLATE, deploy, expand, load, refusals, resources
 
 ON_DEMAND: Final[dict[str, str | int]] = {"BillingMode": "PAY_PER_REQUEST"}
@@ -496,6 +497,15 @@ def test_the_mapping_retries_in_order_and_loses_nothing_unseen() -> None:
     }
 
 
+def test_the_tests_simulate_the_mapping_that_is_deployed() -> None:
+    simulated = dataclasses.asdict(MappingSettings())
+
+    assert simulated.pop("report_batch_item_failures")
+    assert {name.title().replace("_", ""): value for name, value in simulated.items()}.items() <= properties(
+        "ReplicatorFunctionStream"
+    ).items()
+
+
 def test_the_mapping_follows_its_parameters() -> None:
     mapping = properties("ReplicatorFunctionStream", **EVERYTHING)
     assert mapping["BatchSize"] == 1000
@@ -539,7 +549,7 @@ ALARMS: Final = {
     "RecordsQuarantinedAlarm": ("RecordsQuarantined", OWN, "Sum", ABOVE, 0, 300, 1, 1, "notBreaching"),
     "FunctionFailsAlarm": ("Errors", FUNCTION, "Sum", ABOVE, 0, 300, 2, 3, "notBreaching"),
     "FunctionThrottledAlarm": ("Throttles", FUNCTION, "Sum", ABOVE, 0, 300, 2, 3, "notBreaching"),
-    "FunctionSlowAlarm": ("Duration", FUNCTION, "Maximum", AT_LEAST, 80, 300, 2, 3, "notBreaching"),
+    "FunctionSlowAlarm": ("Duration", FUNCTION, "Maximum", AT_LEAST, 60, 300, 2, 3, "notBreaching"),
     "ReplicaTableThrottledAlarm": (
         "WriteThrottleEvents",
         REPLICA,

@@ -44,7 +44,6 @@ QUARANTINE_FAULTS: Final = (
     "quarantine: killed before",
     "quarantine: killed after",
 )
-LITTLE_TIME: Final = "invocation: little time left"
 INVOCATION_FAULTS: Final = (
     "invocation: throttled before it runs",
     "invocation: killed before its answer",
@@ -54,7 +53,7 @@ INVOCATION_FAULTS: Final = (
 LANDS_LATE: Final = "write: no answer in time, lands later"
 """What DynamoDB may do and no mirror can undo: it is promised to be told of, and not to be harmless."""
 
-FAULTS: Final = (*WRITE_FAULTS, *DESCRIBE_FAULTS, *QUARANTINE_FAULTS, LITTLE_TIME, *INVOCATION_FAULTS)
+FAULTS: Final = (*WRITE_FAULTS, *DESCRIBE_FAULTS, *QUARANTINE_FAULTS, *INVOCATION_FAULTS)
 
 
 @dataclass(slots=True)
@@ -85,13 +84,12 @@ class Weather:
         """How long an invocation has: with little time a passing fault is not outlasted, but reported."""
         if self.chance.random() >= self.haste:
             return 60.0
-        self.injected[LITTLE_TIME] += 1
         return self.chance.uniform(20, 20.5)
 
 
 def weather(chance: Random) -> Weather:
-    """All kinds of faults or a few, now and then or all the time, up to 60 of them."""
+    """All kinds of faults or a few, now and then or all the time, up to 100 of them."""
     some = chance.sample(FAULTS, chance.randint(3, len(FAULTS)))
     kinds = chance.choice((FAULTS, some))
     likelihood, haste = chance.choice((0.1, 0.2, 0.4, 0.8)), chance.choice((0, 0.2, 0.8))
-    return Weather(chance, likelihood, chance.randint(0, 60), frozenset(kinds), haste)
+    return Weather(chance, likelihood, chance.randint(0, 100), frozenset(kinds), haste)

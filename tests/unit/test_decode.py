@@ -65,9 +65,11 @@ def test_an_empty_batch_is_nothing_to_do() -> None:
         (dict.fromkeys("gfedcba"), "an object with the members ['a', 'b', 'c', 'd', 'e']"),
         ({"Records": {}}, "Records of type dict"),
         ({"Records": [42]}, "Records of another kind"),
+        ({"Records": [{"body": ""}]}, "Records of another kind"),
         ({"Records": [{"eventSource": "aws:sqs", "body": ""}]}, "records of aws:sqs"),
         ({"Records": [put(1, "a"), put(2, "b") | {"eventSource": "aws:kinesis"}]}, "records of aws:kinesis"),
         ({"Records": [{"EventSource": "aws:sns", "Sns": {}}]}, "records of aws:sns"),
+        ({"Records": [{"eventSource": "b"}, {"eventSource": "a"}]}, "records of a, b"),
     ],
 )
 def test_what_is_no_stream_event_is_refused_with_what_came(event: Any, came: str) -> None:
@@ -75,6 +77,17 @@ def test_what_is_no_stream_event_is_refused_with_what_came(event: Any, came: str
         decode(event, replicate_ttl_deletes=True)
 
     assert caught.value.fact.endswith(f", and got {came}.")
+    assert caught.value.hint in (
+        "Invoke the function through an event-source mapping on the source table's stream.",
+        "Only the source table's stream may trigger this function.",
+    )
+
+
+@pytest.mark.parametrize("one", [{"eventSource": "aws:dynamodb"}, {"dynamodb": {}}])
+def test_a_record_belongs_to_a_stream_if_anything_in_it_says_so(one: Any) -> None:
+    decoded = decode(batch(one), replicate_ttl_deletes=True)
+
+    assert [malformed.record for malformed in decoded.malformed] == [one]
 
 
 @pytest.mark.parametrize("view", ["KEYS_ONLY", "OLD_IMAGE"])
@@ -82,10 +95,10 @@ def test_a_stream_without_new_images_is_refused_by_name(view: str) -> None:
     one = record(1, "INSERT", KEYS)
     one["dynamodb"]["StreamViewType"] = view
 
-    with pytest.raises(
-        StreamViewTypeError, match=f"StreamViewType is {view}.* with StreamViewType NEW_IMAGE"
-    ):
+    with pytest.raises(StreamViewTypeError, match=f"StreamViewType is {view}") as caught:
         decode(batch(put(0, "b"), one), replicate_ttl_deletes=True)
+
+    assert caught.value.hint == "Recreate the source table's stream with StreamViewType NEW_IMAGE."
 
 
 def test_a_stream_with_old_images_too_is_accepted() -> None:
@@ -138,9 +151,10 @@ def test_ttl_deletes_are_deletes() -> None:
 
 
 def test_ttl_deletes_can_be_left_out() -> None:
-    decoded = decode_one(ttl_delete(2, "a"), replicate_ttl_deletes=False)
+    event = batch(ttl_delete(1, "a"), put(2, "a"), ttl_delete(3, "b"))
+    decoded = decode(event, replicate_ttl_deletes=False)
 
-    assert (len(decoded.changes), decoded.ttl_deletes_skipped) == (1, 1)
+    assert (len(decoded.changes), decoded.ttl_deletes_skipped) == (1, 2)
 
 
 def test_the_streams_own_spelling_of_a_ttl_delete_is_known() -> None:
@@ -256,6 +270,28 @@ def test_a_malformed_value_is_malformed_wherever_it_stands(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        {"S": ""},
+        {"N": "-0.10E-5"},
+        {"B": "AAH/"},
+        {"B": ""},
+        {"BOOL": False},
+        {"NULL": True},
+        {"SS": ["a", "é"]},
+        {"NS": ["1", "2.5"]},
+        {"BS": ["AA==", "/w=="]},
+        {"L": []},
+        {"L": [{"B": "/wA="}, {"N": "1"}]},
+        {"M": {}},
+        {"M": {"": {"BS": ["AQI="]}, "n": {"NULL": True}}},
+    ],
+)
+def test_a_value_of_any_type_is_read_wherever_it_stands(value: Any) -> None:
+    assert decode_one(put(2, "a", v=value, deep={"L": [{"M": {"v": value}}]})).malformed == ()
+
+
+@pytest.mark.parametrize(
     ("value", "what"),
     [
         ("a", "a value must be an object with exactly one type"),
@@ -345,6 +381,11 @@ def test_types_tell_keys_apart() -> None:
 def test_a_key_that_is_no_number_is_malformed(text: str) -> None:
     with pytest.raises(MalformedError, match=r"^a key's number is not a decimal number$"):
         key_of({"k": {"N": text}})
+
+
+def test_a_key_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(MalformedError, match="attribute 'k': a value has an unknown type"):
+        key_of({"k": {"X": "a"}})
 
 
 @pytest.mark.parametrize("value", [{"BOOL": True}, {"NULL": True}, {"L": []}, {"M": {}}, {"SS": ["a"]}])

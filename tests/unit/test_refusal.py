@@ -38,6 +38,7 @@ def answered(code: str) -> ClientError:
         "TransactionConflictException",
         "LimitExceededException",
         "ResourceInUseException",
+        "ConditionalCheckFailedException",  # a mirror sends no condition: whatever this is, it is no item's fault
         "SlowDown",
         "ConditionalRequestConflict",
         "InternalError",

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.support.mapping import Shard
-from tests.support.records import STREAM
-from tests.support.stream import StreamReader, as_lambda_hands_it_over
+from tests.support.records import STREAM, delete, put
+from tests.support.stream import StreamReader, as_lambda_hands_it_over, state_after
 
 AT = datetime(2026, 11, 8, tzinfo=UTC)
 
@@ -129,3 +129,14 @@ def test_who_deleted_is_spelled_as_lambda_does() -> None:
     event = as_lambda_hands_it_over(expired, STREAM)
 
     assert event["userIdentity"] == {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+
+
+def test_the_state_after_a_history_leaves_out_what_never_was() -> None:
+    history = [put(1, "a", v={"N": "1"}), put(2, "a", v={"N": "2"}), put(3, "b"), delete(4, "b")]
+    a, b = (("PK", "S", "a"),), (("PK", "S", "b"),)
+
+    assert state_after(history) == {a: {"PK": {"S": "a"}, "v": {"N": "2"}}}
+    assert state_after(history, without={"2", "4"}) == {
+        a: {"PK": {"S": "a"}, "v": {"N": "1"}},
+        b: {"PK": {"S": "b"}},
+    }

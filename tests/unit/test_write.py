@@ -49,6 +49,12 @@ def test_everything_is_applied() -> None:
     assert replica.descriptions == 1
 
 
+def test_writes_that_were_sent_again_are_counted() -> None:
+    outcome = written(FakeReplica(script=in_turn(THROTTLED, THROTTLED)), put(1, "a"), put(2, "b"))
+
+    assert outcome.retried == 4
+
+
 def test_a_refused_item_is_poison_and_its_neighbours_are_applied() -> None:
     replica = FakeReplica(poison=is_bad)
 

@@ -1,0 +1,23 @@
+"""Why a run ends early. What was promised and is not so is the demo's DidNotHoldError.
+
+E2eError
+└── ProgramError   SAM CLI, or the project's own command, ended otherwise than it should
+
+RefusedError is of the command line: nothing was begun.
+"""
+
+from ddbreplica_cli.errors import CommandError
+
+
+class E2eError(Exception):
+    """What the run's user is told, in one message."""
+
+
+class ProgramError(E2eError):
+    """SAM CLI, or the project's own command, ended otherwise than it should."""
+
+
+class RefusedError(CommandError):
+    """Nothing was begun."""
+
+    exit_code = 2

@@ -1,0 +1,48 @@
+"""This checkout → the bundle that is deployed, as `sam build` makes it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+SAM: Final = ROOT / ".venv-sam" / "bin" / "sam"
+
+
+def build(target: Path) -> Path:
+    """Build into `target` and return the bundle's directory; skip where Python 3.13 or SAM CLI is missing."""
+    where = python313()
+    if where is None or not SAM.exists():
+        pytest.skip("needs Python 3.13, the function's runtime, and SAM CLI (make .venv-sam/ready)")
+    env = os.environ | {"PATH": f"{where}:{os.environ['PATH']}", "SAM_CLI_TELEMETRY": "0"}
+    built = subprocess.run(  # noqa: S603
+        [SAM, "build", "--build-dir", target, "--region", "us-east-1"],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    return target / "ReplicatorFunction"
+
+
+def python313() -> Path | None:
+    """The runtime's interpreter, which `sam build` looks for on PATH; version managers keep theirs aside."""
+    candidates = [shutil.which("python3.13"), sys.executable]
+    managed = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    candidates += [str(path) for path in managed.glob("3.13.*/bin/python3.13")]
+    for candidate in filter(None, candidates):
+        asked = subprocess.run(  # noqa: S603
+            [candidate, "-c", "import sys; print(sys.version_info[:2], sys.base_prefix)"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if asked.returncode == 0 and asked.stdout.startswith("(3, 13)"):
+            return Path(asked.stdout.split(") ", 1)[1].strip(), "bin")
+    return None
