@@ -96,7 +96,7 @@ class _Tables:
 
 
 @click.command()
-@click.option("--segments", type=click.IntRange(1, 64), default=8, show_default=True, help="Parallel scans.")
+@click.option("--segments", type=click.IntRange(1, 64), default=4, show_default=True, help="Parallel scans.")
 @click.option(
     "--from-export",
     metavar="s3://BUCKET/PREFIX",
@@ -138,7 +138,7 @@ def backfill(options: Options, /, **wanted: Any) -> None:
     Examples:
       ddbreplica backfill --stack-name ddbreplica --dry-run
       ddbreplica backfill --stack-name ddbreplica
-      ddbreplica backfill --source orders --replica orders-copy --rate 500 --segments 4
+      ddbreplica backfill --source orders --replica orders-copy --rate 500
       ddbreplica backfill --stack-name ddbreplica --from-export s3://exports/AWSDynamoDB/01234-abc
 
     Then `ddbreplica verify` proves the two equal. Exit status 1 where an item could not be copied.

@@ -312,6 +312,14 @@ class TestOfOthers:
 
         assert outcomes(redrive(exit_code=1)) == {name: "unreadable"}
 
+    def test_an_object_that_is_too_large_is_not_even_read(
+        self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ddbreplica_cli.redriving.MAX_BYTES", 10)
+        name = put_aside.quarantine(put(1, "a"))
+
+        assert outcomes(redrive(exit_code=1)) == {name: "unreadable"}
+
     def test_records_of_another_table(self, put_aside: PutAside) -> None:
         foreign = {"eventSourceARN": STREAM.replace("table/logfile", "table/other")}
         kept = put_aside.quarantine(put(1, "a") | foreign)

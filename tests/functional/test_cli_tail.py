@@ -104,13 +104,17 @@ def test_json_is_a_line_a_change(tables: Tables, stream: str) -> None:
     ]
 
 
-def test_ctrl_c_says_how_to_go_on(tables: Tables, stream: str, aws: Misbehaviour) -> None:
+def test_ctrl_c_ends_after_the_change_that_is_shown_and_says_how_to_go_on(
+    tables: Tables, stream: str, aws: Misbehaviour
+) -> None:
     tables.put("logfile", "a")
+    tables.put("logfile", "b")
     aws.on("after-call.dynamodbstreams.GetRecords", when_first_asked(press_ctrl_c))
 
     result = run("tail", "--since", "1h", "--source", "logfile")
 
     assert result.exit_code == 130
+    assert heads(result.stdout) == ['INSERT  PK={"S": "a"}']
     assert lines(result.stderr)[1] == (
         f"Interrupted. To go on: ddbreplica tail --source logfile --since {result.stdout[:20]}"
     )

@@ -605,7 +605,7 @@ def test_an_alarm_says_what_happened_and_what_to_run(name: str) -> None:
     assert ". " in happened or "; " in happened
     assert commands[::2]
     for command in commands[::2]:
-        assert command.startswith(("aws ", "ddbreplica verify "))
+        assert command.startswith(("aws ", "ddbreplica redrive ", "ddbreplica status ", "ddbreplica verify "))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """backfilling: keys in parts → all of them healed, through any number of kills, and nothing listed twice for long."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -179,8 +179,8 @@ def test_a_write_of_a_killed_run_that_lands_late_is_overwritten(path: Path) -> N
         World.wait(world)
 
     world.wait = land_and_wait  # type: ignore[method-assign]
-    world.run()
 
+    assert world.run().left == {}
     assert world.is_equal
 
 
@@ -261,6 +261,24 @@ def test_a_thread_that_fails_halts_the_others(path: Path) -> None:
         world.run()
 
     assert len(world.listed) <= 3 * PAGE
+
+
+def test_a_part_that_fails_halts_the_others_between_two_pages(path: Path) -> None:
+    world = World(path, parts=2, items=400)
+    firsts = set(sorted(world.source.items)[::2])
+
+    def fail_in_the_first(keys: Sequence[Key], seen: Mapping[Key, State]) -> Reconciled:
+        if keys[0] in firsts:
+            raise CommandError("broken", hint="none")
+        assert backfill._halted.wait(10)
+        return Reconciled(confirmed=list(keys))
+
+    with closing(FileJournal(path)) as journal:
+        backfill = Backfill(world, heal=fail_in_the_first, journal=journal, threads=2, advance=_no)
+        with pytest.raises(CommandError, match="broken"):
+            backfill.run()
+
+    assert len(world.listed) <= 2 * PAGE
 
 
 @pytest.mark.parametrize(

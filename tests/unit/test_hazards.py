@@ -35,6 +35,8 @@ HAZARDS: Mapping[int, str] = {
     8: "A write that nobody waits for any more lands late, over a newer one.",
     9: "A request outlives the invocation, and writes an old image in a later one.",
     10: "What can never succeed is tried for ever.",
+    11: "A healer leaves an old state, or brings back what is gone.",
+    12: "What is copied is right, and what changes afterwards never arrives.",
     13: "Lag is taken for a difference.",
     17: "The replica is its own source, and every write makes another.",
 }

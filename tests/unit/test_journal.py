@@ -53,6 +53,14 @@ class TestInAFile(JournalContract):
         assert journal.intend([A, B, C]) == [A, C]
         assert journal.open_keys() == (A, B, C)
 
+    def test_a_run_that_was_killed_before_it_began_leaves_all_as_it_was(self) -> None:
+        journal = self.journal()
+        journal.intend([A])
+        journal.rest()
+        self.journal()
+
+        assert self.journal().intend([A]) == [A]
+
     def test_what_was_begun_after_a_rest_is_held_back(self) -> None:
         journal = self.journal()
         journal.rest()

@@ -95,6 +95,7 @@ def test_what_is_missing_different_and_extra_is_healed() -> None:
     assert not world.journal.opened
 
 
+@pytest.mark.hazard(number=11)
 def test_keys_are_opened_before_and_closed_after_everything_else() -> None:
     world = World(item("a"))
 
@@ -141,6 +142,7 @@ def changing(world: World, times: int) -> None:
     world.replica._script = script
 
 
+@pytest.mark.hazard(number=11)
 def test_what_changes_meanwhile_goes_round_once_more_and_nothing_else_does() -> None:
     world = World(item("a"), item("b"))
     changing(world, 1)
@@ -196,6 +198,7 @@ def test_no_keys_are_no_request() -> None:
     assert "write" not in world.log
 
 
+@pytest.mark.hazard(number=11)
 def test_a_write_that_was_not_answered_is_no_success_although_its_repetition_was() -> None:
     world = World(item("a"), item("b"), on_write=in_turn(TIMED_OUT))
 

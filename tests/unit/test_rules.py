@@ -16,14 +16,15 @@ from typing import Any
 
 import pytest
 
-from ddbreplica import decode, dynamodb, handler, quarantine, refusal, schema, send, write
+from ddbreplica import decode, dynamodb, handler, quarantine, reconcile, refusal, schema, send, write
 from ddbreplica.deadline import Deadline
 from ddbreplica.settings import Settings
-from ddbreplica_cli import recheck, verdict
+from ddbreplica_cli import recheck, safeguards, verdict
 from tests.functional import test_cli_verify, test_dynamodb
 from tests.support import template
 from tests.support.cli import aws, tables
 from tests.unit import test_hazards as hazards
+from tests.unit import test_reconcile, test_safeguards
 
 __all__ = ["aws", "tables"]
 
@@ -31,7 +32,13 @@ Test = Callable[..., None]
 
 RED = (AssertionError, pytest.fail.Exception)  # the latter where `pytest.raises` saw nothing
 
-HELD_BY: tuple[ModuleType, ...] = (hazards, test_dynamodb, test_cli_verify)
+HELD_BY: tuple[ModuleType, ...] = (
+    hazards,
+    test_reconcile,
+    test_safeguards,
+    test_dynamodb,
+    test_cli_verify,
+)
 """Where the hazards' tests stand."""
 
 
@@ -382,6 +389,55 @@ RULES = (
         "else Kind.TRANSIENT",
         "else Kind.REJECTED",
         (hazards.test_an_error_that_nobody_knows_is_reported_and_named,),
+    ),
+    Rule(
+        11,
+        "only a read after the write confirms",
+        reconcile._Healing._round,
+        "now = self._read(written)",
+        "now = {key: states[key] for key in written}",
+        (test_reconcile.test_what_changes_meanwhile_goes_round_once_more_and_nothing_else_does,),
+    ),
+    Rule(
+        11,
+        "keys are open in the journal before they are written",
+        reconcile._Healing._intend,
+        "free = self._pair.journal.intend(keys)",
+        "free = keys",
+        (test_reconcile.test_keys_are_opened_before_and_closed_after_everything_else,),
+        raising=KeyError,  # nothing is open that could be closed
+    ),
+    Rule(
+        11,
+        "a write that was not answered confirms nothing",
+        reconcile._Healing._write,
+        "for write in tally.applied if write.change.key not in suspects]",
+        "for write in tally.applied]",
+        (test_reconcile.test_a_write_that_was_not_answered_is_no_success_although_its_repetition_was,),
+    ),
+    Rule(
+        12,
+        "the source has a stream",
+        safeguards.refuse_unsafe,
+        "if stream is None:",
+        "if False:",
+        (test_safeguards.test_a_source_without_a_stream,),
+    ),
+    Rule(
+        12,
+        "its mapping is enabled",
+        safeguards.refuse_unsafe,
+        "if not mapping.is_enabled:",
+        "if False:",
+        (partial(test_safeguards.test_a_mapping_that_is_not_enabled, state="Disabled"),),
+    ),
+    Rule(
+        12,
+        "an export is no older than the mapping",
+        safeguards.refuse_unsafe,
+        "if export is not None and export.taken_at < mapping.modified_at:",
+        "if False:",
+        (test_safeguards.test_an_export_from_before_the_mapping,),
     ),
     Rule(
         13,

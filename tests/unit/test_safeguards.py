@@ -44,6 +44,7 @@ def test_an_enabled_mapping_from_the_oldest_change_on_is_enough(export: Export |
     assert refuse_unsafe(MAPPING, stream=STREAM, export=export, now=NOW) is None  # type: ignore[func-returns-value]
 
 
+@pytest.mark.hazard(number=12)
 def test_a_source_without_a_stream() -> None:
     assert (
         why(None, stream=None) == "the source has no stream that is on; what changes there would not arrive."
@@ -56,6 +57,7 @@ def test_a_stream_that_nothing_reads() -> None:
     )
 
 
+@pytest.mark.hazard(number=12)
 @pytest.mark.parametrize("state", ["Disabled", "Disabling", "Enabling", "Creating", "Deleting"])
 def test_a_mapping_that_is_not_enabled(state: str) -> None:
     assert why(replace(MAPPING, state=state)) == (
@@ -80,6 +82,7 @@ def test_an_archive() -> None:
     assert why(archive).startswith("the replica is an archive (REPLICATE_TTL_DELETES is not true)")
 
 
+@pytest.mark.hazard(number=12)
 def test_an_export_from_before_the_mapping() -> None:
     old = replace(EXPORT, taken_at=NOW - timedelta(minutes=2))
 

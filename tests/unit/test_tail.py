@@ -74,6 +74,14 @@ def test_an_idle_stream_is_asked_twice_a_second() -> None:
     assert waiting.now == 1.0
 
 
+def test_a_stream_that_has_more_to_tell_is_asked_at_once() -> None:
+    waiting = Waiting()
+    stream = ScriptedStream(*([[record(number, 1)]] for number in range(5)))
+
+    assert changes(stream, waiting, count=5) == ["0", "1", "2", "3", "4"]
+    assert waiting.now == 0
+
+
 def test_a_stream_that_answers_nothing_for_a_minute_is_given_up() -> None:
     waiting = Waiting()
     throttled = Refusal(Kind.TRANSIENT, "LimitExceededException", "too many readers")
