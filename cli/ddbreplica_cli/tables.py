@@ -6,6 +6,7 @@ Items stay the wire JSON that they come as: nothing is converted, and that takes
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from botocore.config import Config
@@ -111,6 +112,8 @@ class TableReader:
         self._name = name
         self._patience = patience
         self.rate = Rate(read_rate, sleep=patience.interrupt.sleep)
+        self._owed = 0.0
+        self._lock = Lock()
         # A full page of 1 MB takes 256 units at once: under a rate the pages are small, so that others get theirs.
         self._limit: Mapping[str, Any] = {} if read_rate is None else {"Limit": MAX_KEYS}
         self._key_names = sorted(name for name, _ in table.key_schema)
@@ -176,18 +179,27 @@ class TableReader:
         return {tuple([_part(name, item[name]) for name in self._key_names]): item for item in items}
 
     def _ask(self, operation: str, request: Mapping[str, Any], read: Callable[[Any], T]) -> T:
-        """Ask until there is an answer, and let the units pass that it has taken."""
+        """Ask until there is an answer, as soon as what earlier ones have consumed is made up for."""
         body = json.dumps({**request, "ReturnConsumedCapacity": "TOTAL"})
+        self._make_up()
         attempt = 0
         while True:
             self._patience.interrupt.check()
             answer = self._answer(operation, body, read)
             if not isinstance(answer, Refusal):
                 result, units = answer
-                self.rate.take(units)
+                with self._lock:
+                    self._owed += units
                 return result
             attempt += 1
             self._wait(attempt, answer)
+
+    def _make_up(self) -> None:
+        with self._lock:
+            owed, self._owed = self._owed, 0.0
+        self.rate.take(owed)  # none too: others may owe so much that there is to wait
+        if owed:
+            self._patience.progressed()  # a wait for our own rate is no table that stands still
 
     def _answer(self, operation: str, body: str, read: Callable[[Any], T]) -> tuple[T, float] | Refusal:
         answer = self._table.ask(operation, body)

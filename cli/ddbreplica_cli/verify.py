@@ -214,7 +214,7 @@ class _Work:
             if self.wanted.keys_from is not None:
                 keys.add(_read(self.wanted.keys_from, table))
             about = 2 * len(keys) if keys else round(items * self.wanted.sample)
-            with progress_bar("comparing", about=about) as advance:
+            with progress_bar(f"comparing{self._at()}", about=about) as advance:
                 sweep = Sweep(
                     *self.readers,
                     self.suspects,
@@ -227,6 +227,11 @@ class _Work:
                 except KeyboardInterrupt as pressed:
                     raise self._interrupted(sweep.swept) from pressed
         return sweep.swept
+
+    def _at(self) -> str:
+        """The lower of the two rates, since it may explain why this takes so long."""
+        rates = [reader.rate.per_second for reader in self.readers if reader.rate.per_second is not None]
+        return f" at {min(rates):g} read units a second" if rates else ""
 
     def _run(self, sweep: Sweep, keys: KeySet) -> None:
         if self.wanted.keys_from is None:

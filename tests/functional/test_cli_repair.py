@@ -191,10 +191,10 @@ class TestReadRate:
 
         class Noted:
             def __init__(self, per_second: float | None, **_: Any) -> None:
-                self._per_second = per_second
+                self.per_second = per_second
 
             def take(self, units: float) -> None:
-                taken.append((self._per_second, units))
+                taken.append((self.per_second, units))
 
         monkeypatch.setattr("ddbreplica_cli.tables.Rate", Noted)
         return taken
@@ -223,20 +223,25 @@ class TestReadRate:
 
         assert {rate for rate, _ in taken} == {7.0}
 
-    def test_what_a_read_has_consumed_is_taken(
+    def test_what_a_read_has_consumed_is_made_up_for_before_the_next(
         self, tables: Tables, aws: Misbehaviour, taken: list[tuple[float | None, float]]
     ) -> None:
-        consumed = iter([{"CapacityUnits": 2.5}, {"CapacityUnits": 1.0}])
+        pages = [(2.5, {"PK": {"S": "a"}}), (1.0, {"PK": {"S": "b"}}), (4.0, None)]
 
         def scan(request: Any, **_: Any) -> Any:
-            assert json.loads(request.body)["ReturnConsumedCapacity"] == "TOTAL"
-            return response(request.url, 200, {"Items": [], "ConsumedCapacity": next(consumed)})
+            body = json.loads(request.body)
+            assert body["ReturnConsumedCapacity"] == "TOTAL"
+            if body["TableName"] == REPLICA:
+                return None
+            units, last = pages.pop(0)
+            page: Any = {"Items": [], "ConsumedCapacity": {"CapacityUnits": units}, "LastEvaluatedKey": last}
+            return response(request.url, 200, page)
 
         aws.on("before-send.dynamodb.Scan", scan)
 
-        verify("--segments", "1")
+        verify("--segments", "1", "--read-rate", "100")
 
-        assert [units for _, units in taken] == [2.5, 1.0]
+        assert [units for _, units in taken if units] == [2.5, 1.0]
 
     def test_pages_are_small_so_that_others_get_their_reads(
         self, tables: Tables, aws: Misbehaviour, taken: list[tuple[float | None, float]]

@@ -48,7 +48,7 @@ class Deployed:
     def verify(self) -> int:
         """Return the exit code of `ddbreplica verify`."""
         names = ("--source", self.pair.source, "--replica", self.pair.replica)
-        return run(self.aws, "verify", *names, "--grace", "1").exit_code
+        return run(self.aws, "verify", *names, "--grace", "1", "--read-rate", "1000").exit_code
 
 
 @pytest.fixture(scope="module")
