@@ -45,7 +45,7 @@ class Deployed:
     def differing(self) -> list[str] | None:
         """The partition keys that `ddbreplica verify` finds to differ. None if it comes to no verdict."""
         options = ("--json", "--limit", str(self.run.pace.rows), "--grace", str(self.run.pace.grace))
-        found = json.loads(ddbreplica(self.run, "verify", *options).stdout or "{}")
+        found = json.loads(ddbreplica(self.run, "verify", "--read-rate", "1000", *options).stdout or "{}")
         if found.get("verdict") not in ("equal", "not equal"):
             return None
         return [difference["key"]["PK"]["S"] for difference in found["differences"]]

@@ -173,15 +173,22 @@ def test_ctrl_c_ends_a_wait_for_the_rate(tables: Tables, aws: Misbehaviour) -> N
 
 
 def test_rates_are_waited_for_without_losing_patience(tables: Tables) -> None:
-    """Two requests, of which the first has to wait for far longer than a table may stand still."""
-    names = ("a", "b", "c")
-    for name in names:
-        tables.put(SOURCE, name, text={"S": "x" * 390_000})
+    """The wait is for longer than a table may stand still, and other threads look at the same patience meanwhile."""
+    tables.put(SOURCE, "a", text={"S": "x" * 100_000})
     clock = _Clock()
-    rate = Rate(1, clock=lambda: clock.now, sleep=clock.sleep)
+    patience = Patience(clock, clock=lambda: clock.now)
+    left: list[float] = []
 
-    assert len(healer(clock, rate=rate).heal([key(name) for name in names]).confirmed) == 3
-    assert clock.now == pytest.approx(3 * 381)
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        left.append(patience.remaining())
+
+    rate = Rate(1, clock=lambda: clock.now, sleep=sleep)
+    healed = Healer(connection(), journal=MemoryJournal(), patience=patience, rate=rate).heal([key("a")])
+
+    assert healed.confirmed == [key("a")]
+    assert clock.now == pytest.approx(98)
+    assert min(left) >= 50
 
 
 @pytest.mark.parametrize(("units", "seconds"), [("write", 10), ("read", 20)])

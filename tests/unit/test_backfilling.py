@@ -1,5 +1,6 @@
 """backfilling: keys in parts → all of them healed, through any number of kills, and nothing listed twice for long."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -266,10 +267,13 @@ def test_a_thread_that_fails_halts_the_others(path: Path) -> None:
 def test_a_part_that_fails_halts_the_others_between_two_pages(path: Path) -> None:
     world = World(path, parts=2, items=400)
     firsts = set(sorted(world.source.items)[::2])
+    has_begun = threading.Event()
 
     def fail_in_the_first(keys: Sequence[Key], seen: Mapping[Key, State]) -> Reconciled:
         if keys[0] in firsts:
+            assert has_begun.wait(10)
             raise CommandError("broken", hint="none")
+        has_begun.set()
         assert backfill._halted.wait(10)
         return Reconciled(confirmed=list(keys))
 
