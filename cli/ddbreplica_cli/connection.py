@@ -1,7 +1,8 @@
-"""The shared options → clients of AWS, and the tables' names."""
+"""The shared options → the two tables' places, and clients of AWS there."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypedDict
 
@@ -30,6 +31,36 @@ class _Place(TypedDict):
     endpoint_url: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two tables: `name` is how a request names it, by name or ARN, and `option` what names it here."""
+
+    name: str
+    option: str
+    region: str | None
+    _session: boto3.Session
+    _endpoint_url: str | None
+
+    @property
+    def short_name(self) -> str:
+        """The table's name, never its ARN."""
+        return self.name.rpartition("/")[2]
+
+    def dynamodb(self, config: Config = ASKING) -> "DynamoDBClient":
+        """A client for the table."""
+        with _endpoint_checked():
+            return self._session.client("dynamodb", **self._place, config=config)
+
+    def metrics(self) -> "CloudWatchClient":
+        """A client for the metrics of the Region and account that the table is in."""
+        with _endpoint_checked():
+            return self._session.client("cloudwatch", **self._place, config=ASKING)
+
+    @property
+    def _place(self) -> _Place:
+        return {"region_name": self.region, "endpoint_url": self._endpoint_url}
+
+
 class Connection:
     """AWS as the options name it. Where they are silent, boto3's own environment and files decide."""
 
@@ -38,25 +69,21 @@ class Connection:
         self._options = options
         self._session = boto3.Session(profile_name=options.profile, region_name=options.region)
 
-    @property
-    def source(self) -> str:
-        """The source table's name or ARN: as given, or as the stack says, or the default."""
-        return self._options.source or self._from_stack("SourceTableName", default=SOURCE)
+    @cached_property
+    def source(self) -> Side:
+        """The source table: as given, or as the stack says, or the default."""
+        name = self._options.source or self._from_stack("SourceTableName", default=SOURCE)
+        return Side(name, "--source", _region_of(name), self._session, self._options.endpoint_url)
 
-    @property
-    def replica(self) -> str:
-        """The replica table's name or ARN: as given, or as the stack says, or the default."""
-        return self._options.replica or self._from_stack("ReplicaTableName", default=REPLICA)
-
-    def dynamodb(self, table: str, *, config: Config = ASKING) -> "DynamoDBClient":
-        """A client for a table; an ARN's Region counts more than any other."""
-        with _endpoint_checked():
-            return self._session.client(
-                "dynamodb",
-                region_name=_region_of(table),
-                endpoint_url=self._options.endpoint_url,
-                config=config,
-            )
+    @cached_property
+    def replica(self) -> Side:
+        """The replica table likewise, in the source's Region and account unless another is named."""
+        name = self._options.replica or self._replica_of_stack()
+        profile = self._options.replica_profile
+        session = self._session if profile is None else boto3.Session(profile_name=profile)
+        region = _region_of(name) or self._options.replica_region or self._region_in_stack()
+        region = region or session.region_name or self.source.region
+        return Side(name, "--replica", region, session, self._options.endpoint_url)
 
     def streams(self, *, config: Config = ASKING) -> "DynamoDBStreamsClient":
         """A client for the source's stream."""
@@ -69,16 +96,6 @@ class Connection:
         with _endpoint_checked():
             return self._session.client("lambda", **self._beside_source, config=ASKING)
 
-    def metrics(self, table: str) -> "CloudWatchClient":
-        """A client for the metrics of the Region that a table is in."""
-        with _endpoint_checked():
-            return self._session.client(
-                "cloudwatch",
-                region_name=_region_of(table),
-                endpoint_url=self._options.endpoint_url,
-                config=ASKING,
-            )
-
     @cached_property
     def buckets(self) -> "S3Client":
         """A client for the quarantine and the on-failure bucket; it may be used from several threads."""
@@ -86,8 +103,23 @@ class Connection:
             return self._session.client("s3", **self._beside_source, config=ASKING)
 
     @property
-    def _beside_source(self) -> "_Place":
-        return {"region_name": _region_of(self.source), "endpoint_url": self._options.endpoint_url}
+    def _beside_source(self) -> _Place:
+        return {"region_name": self.source.region, "endpoint_url": self._options.endpoint_url}
+
+    def _region_in_stack(self) -> str | None:
+        """A stack knows the Region of its own replica only."""
+        if self._options.stack_name is None or self._options.replica:
+            return None
+        return self._stack_outputs.get("ReplicaRegion")
+
+    def _replica_of_stack(self) -> str:
+        """By ARN where it is in another account, unless one signs in there: that is how a request gets to it."""
+        name = self._from_stack("ReplicaTableName", default=REPLICA)
+        if self._options.stack_name is None or self._options.replica_profile:
+            return name
+        arns = (self._stack_outputs.get(output, "") for output in ("SourceTableArn", "ReplicaTableArn"))
+        here, there = (arn.split(":")[4:5] for arn in arns)
+        return self._stack_outputs["ReplicaTableArn"] if here and there and here != there else name
 
     def _from_stack(self, output: str, *, default: str) -> str:
         if self._options.stack_name is None:

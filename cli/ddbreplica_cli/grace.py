@@ -40,7 +40,7 @@ def lag(connection: Connection) -> float | None:
 
 def _iterator_age(connection: Connection, function: str) -> float | None:
     now = datetime.now(UTC)
-    points = connection.metrics(connection.source).get_metric_statistics(
+    points = connection.source.metrics().get_metric_statistics(
         Namespace="AWS/Lambda",
         MetricName="IteratorAge",
         Dimensions=[{"Name": "FunctionName", "Value": function}],

@@ -13,12 +13,12 @@ from ddbreplica.errors import ReplicatorError
 from ddbreplica.model import Journal, Key, Kind, Pending, Refusal, Replica, Source, State, Table, Write
 from ddbreplica.reconcile import Pair, Reconciled, reconcile
 from ddbreplica.send import IN_FLIGHT
-from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.connection import Connection, Side
+from ddbreplica_cli.described import describe_pair
 from ddbreplica_cli.errors import CommandError, hint_for
 from ddbreplica_cli.patience import Patience
 from ddbreplica_cli.rate import Rate
 from ddbreplica_cli.size import size, write_units
-from ddbreplica_cli.tables import describe, refuse_unlike
 
 CONNECTIONS = 64
 """How many requests at most are under way to one table, however many threads heal."""
@@ -51,16 +51,12 @@ class Healer:
 
         Raises CommandError unless there are two tables of the same key.
         """
-        source, replica = (
-            describe(connection.dynamodb(name), name, option=option)
-            for name, option in ((connection.source, "--source"), (connection.replica, "--replica"))
-        )
-        refuse_unlike(source, replica)
+        describe_pair(connection)
         self._patience = patience
         self._slots = BoundedSemaphore(CONNECTIONS // IN_FLIGHT)
         self._pair = Pair(
-            source=_PacedSource(_table(connection, connection.source), _Pace(read_rate, patience)),
-            replica=_PacedReplica(_table(connection, connection.replica), _Pace(rate, patience)),
+            source=_PacedSource(_table(connection.source), _Pace(read_rate, patience)),
+            replica=_PacedReplica(_table(connection.replica), _Pace(rate, patience)),
             journal=journal,
         )
 
@@ -155,8 +151,8 @@ class _PacedReplica:
         return answer
 
 
-def _table(connection: Connection, name: str) -> DynamoDBReplica:
-    table = DynamoDBReplica(connection.dynamodb(name, config=_HEALING), name)
+def _table(side: Side) -> DynamoDBReplica:
+    table = DynamoDBReplica(side.dynamodb(_HEALING), side.name)
     table.describe()  # asked once here, and not by each thread
     return table
 

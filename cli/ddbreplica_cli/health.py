@@ -67,6 +67,7 @@ class _Examination:
         self._source = facts.source
         self._replica = facts.replica
         self._place = options.place
+        self._replica_place = options.replica_place
         self._verify = f"`ddbreplica verify{options.tables}`"
         self._repair = f"`ddbreplica verify{options.tables} --repair`"
         self._redrive = f"`ddbreplica redrive{options.tables} --dry-run`"
@@ -104,7 +105,7 @@ class _Examination:
                 Severity.ATTENTION,
                 f"{self._replica.name} has a time to live of its own, by {attribute}: it deletes what the source has",
                 f"`aws dynamodb update-time-to-live --table-name {self._replica.name} --time-to-live-specification"
-                f" Enabled=false,AttributeName={attribute}{self._place}`, then {self._repair}",
+                f" Enabled=false,AttributeName={attribute}{self._replica_place}`, then {self._repair}",
             )
 
     def _of_the_stream(self) -> Iterator[Finding]:

@@ -13,7 +13,8 @@ import click
 from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica_cli import generate as generator
 from ddbreplica_cli import logfile, output
-from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.connection import Connection, Side
+from ddbreplica_cli.described import describe, key_named
 from ddbreplica_cli.errors import CommandError, InterruptedByUserError
 from ddbreplica_cli.loading import AGAIN, Loaded, Loader, Problems, counted, from_line
 from ddbreplica_cli.logfile import BadRow, Row, Rows
@@ -21,7 +22,6 @@ from ddbreplica_cli.options import Options, shared_options
 from ddbreplica_cli.patience import Patience, noting_interrupts
 from ddbreplica_cli.progress import progress_bar
 from ddbreplica_cli.rate import Rate
-from ddbreplica_cli.tables import describe
 
 _SAMPLE = 64 * 1024
 
@@ -129,9 +129,9 @@ def _load(
     skip_bad_rows: bool,
 ) -> None:
     connection = Connection(options)
-    name = connection.source
-    _refuse_other_key(connection, name)
-    replica = DynamoDBReplica(connection.dynamodb(name, config=CLIENT_CONFIG), name)
+    name = connection.source.name
+    _refuse_other_key(connection.source)
+    replica = DynamoDBReplica(connection.source.dynamodb(CLIENT_CONFIG), name)
     loaded = Loaded(start_at)
     started = time.perf_counter()
     try:
@@ -150,12 +150,11 @@ def _load(
     _finish(loaded, name, time.perf_counter() - started, options)
 
 
-def _refuse_other_key(connection: Connection, name: str) -> None:
-    table = describe(connection.dynamodb(name), name, option="--source")
+def _refuse_other_key(source: Side) -> None:
+    table = describe(source).table
     if table.key_schema != {(logfile.KEY, "S")}:
-        key = ", ".join(f"{part} ({tag})" for part, tag in sorted(table.key_schema))
         raise CommandError(
-            f"the table {name} has the key {key}; web-log rows have the key {logfile.KEY} (S).",
+            f"the table {source.name} has the key {key_named(table)}; web-log rows have the key {logfile.KEY} (S).",
             hint="name a table that has this key with --source.",
         )
 

@@ -73,7 +73,7 @@ class MappingState:
 def latest_stream(connection: Connection) -> str | None:
     """The ARN of the source's present stream, or of its last one, if it ever had one."""
     source = connection.source
-    table = connection.dynamodb(source).describe_table(TableName=source)["Table"]
+    table = source.dynamodb().describe_table(TableName=source.name)["Table"]
     return table.get("LatestStreamArn")
 
 
@@ -101,7 +101,7 @@ def find_mappings(connection: Connection, arn: str) -> tuple[MappingState, ...]:
     table_arn = arn.partition("/stream/")[0]
     if not table_arn:
         return ()
-    replica = _place(connection.replica, connection.dynamodb(connection.replica).meta.region_name)
+    replica = _place(connection.replica.name, connection.replica.dynamodb().meta.region_name)
     return tuple(
         mapping
         for mapping in _mappings_of(connection.functions, table_arn)

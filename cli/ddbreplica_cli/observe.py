@@ -12,16 +12,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ddbreplica.refusal import refusal_of
 from ddbreplica_cli.bucket import Bucket
-from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.connection import Connection, Side
+from ddbreplica_cli.described import describe
 from ddbreplica_cli.errors import CommandError, explain
 from ddbreplica_cli.facts import HOUR, THROTTLED, Depth, Facts, Figures, Known, Series, TableFacts, Unknown
 from ddbreplica_cli.mapping import MappingState, find_mappings
-from ddbreplica_cli.tables import describe
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 T = TypeVar("T")
 
@@ -43,8 +42,8 @@ _Dimensions = dict[str, str]
 
 def observe(connection: Connection) -> Facts:
     """Look once. Raises CommandError if one of the tables cannot be described."""
-    source = _table(connection, connection.source, "--source")
-    replica = _table(connection, connection.replica, "--replica")
+    source = _table(connection.source)
+    replica = _table(connection.replica)
     mappings = _known(lambda: find_mappings(connection, source.arn))
     unasked = mappings if isinstance(mappings, Unknown) else Unknown("there is no mapping to ask about")
     facts = Facts(source, replica, mappings, figures=unasked, quarantine=unasked, on_failure=unasked)
@@ -70,10 +69,8 @@ def _known(ask: Callable[[], T]) -> Known[T]:
         return Unknown(explain(refusal_of(error)).fact)
 
 
-def _table(connection: Connection, name: str, option: str) -> TableFacts:
-    client = connection.dynamodb(name)
-    table = describe(client, name, option=option)
-    description: Any = client.describe_table(TableName=name)["Table"]
+def _table(side: Side) -> TableFacts:
+    table, description = (described := describe(side)).table, described.says
     stream = description.get("StreamSpecification", {})
     return TableFacts(
         name=description["TableName"],
@@ -88,7 +85,7 @@ def _table(connection: Connection, name: str, option: str) -> TableFacts:
         },
         stream_arn=description.get("LatestStreamArn"),
         view=stream.get("StreamViewType") if stream.get("StreamEnabled") else None,
-        ttl=_known(lambda: _ttl(client, name)),
+        ttl=_known(lambda: _ttl(side)),
     )
 
 
@@ -99,18 +96,18 @@ def _capacity(description: Any) -> tuple[int, int] | None:
     return units.get("ReadCapacityUnits", 0), units.get("WriteCapacityUnits", 0)
 
 
-def _ttl(client: "DynamoDBClient", name: str) -> str | None:
-    ttl = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+def _ttl(side: Side) -> str | None:
+    ttl = side.dynamodb().describe_time_to_live(TableName=side.name)["TimeToLiveDescription"]
     return ttl.get("AttributeName") if ttl.get("TimeToLiveStatus") in ("ENABLED", "ENABLING") else None
 
 
 def _figures(connection: Connection, mapping: MappingState, replica: TableFacts) -> Figures | Unknown:
     """The metrics of the last hour; unknown if there has never been one of this mapping."""
-    beside_function = connection.metrics(connection.source)
+    beside_function = connection.source.metrics()
     now = datetime.now(UTC)
     series = {
         **_series(beside_function, _of_function(mapping, replica), now),
-        **_series(connection.metrics(connection.replica), _of_table(replica), now),
+        **_series(connection.replica.metrics(), _of_table(replica), now),
     }
     if not any(series.values()) and not _has_metrics(beside_function, mapping):
         return Unknown("there is no metric of this mapping here")

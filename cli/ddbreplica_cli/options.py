@@ -27,7 +27,11 @@ _OPTIONS = (
         "--stack-name", metavar="STACK", help="Read both names from this CloudFormation stack's outputs."
     ),
     click.option("--region", metavar="REGION", help="AWS Region, unless a table's ARN names one."),
+    click.option("--replica-region", metavar="REGION", help="Region of the replica, if it is another."),
     click.option("--profile", metavar="PROFILE", help="Profile of the AWS configuration to use."),
+    click.option(
+        "--replica-profile", metavar="PROFILE", help="Profile to use for the replica, if it is another."
+    ),
     click.option("--endpoint-url", metavar="URL", help="Send requests here: an AWS to experiment with."),
     click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document."),
 )
@@ -41,14 +45,22 @@ class Options:
     replica: str | None
     stack_name: str | None
     region: str | None
+    replica_region: str | None
     profile: str | None
+    replica_profile: str | None
     endpoint_url: str | None
     as_json: bool
 
     @property
     def tables(self) -> str:
         """The options that name the same tables in another command, each after a space."""
-        named = {"--stack-name": self.stack_name, "--source": self.source, "--replica": self.replica}
+        named = {
+            "--stack-name": self.stack_name,
+            "--source": self.source,
+            "--replica": self.replica,
+            "--replica-region": self.replica_region,
+            "--replica-profile": self.replica_profile,
+        }
         return _spelt(named) + self.place
 
     @property
@@ -56,6 +68,17 @@ class Options:
         """Those that name where they are, which AWS's own commands take as well."""
         return _spelt(
             {"--region": self.region, "--profile": self.profile, "--endpoint-url": self.endpoint_url}
+        )
+
+    @property
+    def replica_place(self) -> str:
+        """Those that name where the replica is, for AWS's own commands."""
+        return _spelt(
+            {
+                "--region": self.replica_region or self.region,
+                "--profile": self.replica_profile or self.profile,
+                "--endpoint-url": self.endpoint_url,
+            }
         )
 
 

@@ -12,6 +12,7 @@ from ddbreplica_cli import output
 from ddbreplica_cli import redriven as result
 from ddbreplica_cli.bucket import Bucket
 from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.described import describe
 from ddbreplica_cli.errors import CommandError, InterruptedByUserError
 from ddbreplica_cli.heal import Healer
 from ddbreplica_cli.mapping import MappingState, find_mapping, latest_stream
@@ -20,7 +21,7 @@ from ddbreplica_cli.patience import Interrupt, Patience, noting_interrupts
 from ddbreplica_cli.progress import progress_bar
 from ddbreplica_cli.quarantining import QuarantiningJournal
 from ddbreplica_cli.redriving import Found, Heal, Outcome, Place, Redriven, Redriver, find
-from ddbreplica_cli.tables import describe
+from ddbreplica_cli.safeguards import pause, refuse_unhealable
 from ddbreplica_cli.unpack import given_up, quarantined
 
 _ON_FAILURE_PREFIX = "aws/lambda/"
@@ -94,14 +95,14 @@ def redrive(
     """  # noqa: D301  \b is click's: do not wrap
     started = time.perf_counter()
     connection = Connection(options)
-    source = describe(connection.dynamodb(connection.source), connection.source, option="--source")
+    source = describe(connection.source).table
     mapping = _mapping(connection)
     quarantine = quarantine_bucket or _quarantine_of(mapping)
     places = tuple(_places(connection, source, mapping, quarantine, on_failure_bucket))
     with noting_interrupts() as interrupt:
         patience = Patience(interrupt)
         journal = QuarantiningJournal(
-            connection.buckets, quarantine, replica=_name(connection), source=source
+            connection.buckets, quarantine, replica=connection.replica.short_name, source=source
         )
         healer = Healer(connection, journal=journal, patience=patience)
         found = find(places, older_than=older_than, limit=limit)
@@ -124,24 +125,9 @@ def _advise(redriven: Redriven) -> bool:
 
 def _mapping(connection: Connection) -> MappingState:
     """The mapping whose function put the records aside, if it is one that can be healed under."""
-    mapping = find_mapping(connection, latest_stream(connection))
-    if mapping is None:
-        raise CommandError(
-            f"no mapping brings the changes of {connection.source} to {connection.replica}, so that what changes"
-            " after the healing would not arrive.",
-            hint="see `ddbreplica status`, and deploy first (sam deploy).",
-        )
-    if not mapping.replicates_ttl_deletes:
-        raise CommandError(
-            "the replica is an archive (REPLICATE_TTL_DELETES is not true): what the source has no more may be meant"
-            " to stay there, and redriving might delete it.",
-            hint="write the items again at the source; this version cannot redrive into an archive.",
-        )
-    if not mapping.is_enabled:
-        output.print_note(
-            f"The mapping {mapping.uuid} is {mapping.state}: what changes from now on arrives when it is enabled, if"
-            " that is within a day."
-        )
+    mapping = refuse_unhealable(find_mapping(connection, latest_stream(connection)), otherwise="")
+    if said := pause(mapping):
+        output.print_note(said)
     return mapping
 
 
@@ -168,17 +154,12 @@ def _places(
     connection: Connection, source: Table, mapping: MappingState, quarantine: str, on_failure: str | None
 ) -> Iterator[Place]:
     kept = Bucket(connection.buckets, quarantine, option="--quarantine-bucket")
-    yield Place(kept, f"quarantine/{_name(connection)}/", quarantined(source.arn))
+    yield Place(kept, f"quarantine/{connection.replica.short_name}/", quarantined(source.arn))
     # A bucket that is named may be of a stack that is gone: its function was another, and its tables were these.
     function = None if on_failure else mapping.function_arn
     if bucket := on_failure or _on_failure_of(mapping):
         lambdas = Bucket(connection.buckets, bucket, option="--on-failure-bucket")
         yield Place(lambdas, _ON_FAILURE_PREFIX, given_up(source.arn, function=function))
-
-
-def _name(connection: Connection) -> str:
-    """The replica's name, never its ARN: by it the quarantine is parted."""
-    return connection.replica.rpartition("/")[2]
 
 
 def _redrive(found: Sequence[Found], heal: Heal | None, interrupt: Interrupt) -> Redriven:

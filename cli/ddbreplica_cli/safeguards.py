@@ -1,4 +1,4 @@
-"""The mapping, and what is to be backfilled → nothing, or why the replica might not become equal. Pure.
+"""The mapping, and what is to be healed → the mapping, or why the replica might not become, or stay, equal. Pure.
 
 Reconciling copies a state; that what changes afterwards arrives too is the stream's and the mapping's business.
 """
@@ -15,28 +15,52 @@ RETENTION = timedelta(hours=24)
 SETTLING_IN = timedelta(minutes=10)
 """What a mapping that begins with the latest change is given to see every one; AWS speaks of minutes."""
 
+ALL_THE_SAME = "; --without-mapping goes ahead all the same"
+
 _NEAR = 0.8
-_STATUS = "see `ddbreplica status`; --without-mapping copies all the same"
+_STATUS = "see `ddbreplica status`"
+
+
+def refuse_unhealable(mapping: MappingState | None, *, otherwise: str = ALL_THE_SAME) -> MappingState:
+    """Raise CommandError where healing would not last, or would delete what is meant to stay."""
+    if mapping is None:
+        raise CommandError(
+            "no mapping brings the source's changes to the replica; what changes from now on would not arrive.",
+            hint=f"deploy first (sam deploy), and {_STATUS}{otherwise}.",
+        )
+    if not mapping.replicates_ttl_deletes:
+        raise CommandError(
+            "the replica is an archive (REPLICATE_TTL_DELETES is not true): what the source has no more may be meant"
+            " to stay there, and healing might delete it.",
+            hint="verify without --repair; this version cannot heal an archive.",
+        )
+    return mapping
+
+
+def pause(mapping: MappingState) -> str | None:
+    """What to say where changes wait; None where they flow."""
+    if mapping.is_enabled:
+        return None
+    return (
+        f"The mapping {mapping.uuid} is {mapping.state}: what changes from now on arrives when it is enabled, if that"
+        " is within a day."
+    )
 
 
 def refuse_unsafe(
     mapping: MappingState | None, *, stream: str | None, export: Export | None, now: datetime
 ) -> None:
-    """Raise CommandError where a change could get lost between what is copied and what is delivered."""
+    """Raise CommandError where a change could get lost between what a backfill copies and what is delivered."""
     if stream is None:
         raise CommandError(
-            "the source has no stream that is on; what changes there would not arrive.", hint=f"{_STATUS}."
+            "the source has no stream that is on; what changes there would not arrive.",
+            hint=f"{_STATUS}{ALL_THE_SAME}.",
         )
-    if mapping is None:
-        raise CommandError(
-            "no mapping brings the source's changes to the replica; what changes during the backfill would not arrive.",
-            hint=f"deploy first (sam deploy), and {_STATUS}.",
-        )
-    _refuse_archive(mapping)
+    mapping = refuse_unhealable(mapping)
     if not mapping.is_enabled:
         raise CommandError(
-            f"the mapping {mapping.uuid} is {mapping.state}; what changes during the backfill would not arrive.",
-            hint=f"enable it, and {_STATUS}.",
+            f"the mapping {mapping.uuid} is {mapping.state}; what changes from now on would not arrive.",
+            hint=f"enable it, and {_STATUS}{ALL_THE_SAME}.",
         )
     if not mapping.sees_all and now - mapping.modified_at < SETTLING_IN:
         raise CommandError(
@@ -61,15 +85,6 @@ def warning(*, lag: float | None, seconds: float | None) -> str | None:
         f"The replica is {behind} behind, and the backfill takes about {takes}: the stream forgets a change after 24"
         " hours. A higher --rate ends it sooner; a lower one leaves more of the replica to the function."
     )
-
-
-def _refuse_archive(mapping: MappingState) -> None:
-    if not mapping.replicates_ttl_deletes:
-        raise CommandError(
-            "the replica is an archive (REPLICATE_TTL_DELETES is not true): what the source has no more may be meant"
-            " to stay there, and a backfill might delete it.",
-            hint="this version cannot backfill an archive.",
-        )
 
 
 def _shown(moment: datetime) -> str:

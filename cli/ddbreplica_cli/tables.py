@@ -1,11 +1,10 @@
-"""A table, described and read: in segments from end to end, and by key. Nothing here writes.
+"""A table, read: in segments from end to end, and by key. Nothing here writes.
 
 Items stay the wire JSON that they come as: nothing is converted, and that takes a fraction of boto3's time.
 """
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -15,6 +14,7 @@ from ddbreplica.decode import attributes_of, key_of
 from ddbreplica.dynamodb import DynamoDBReplica
 from ddbreplica.model import Image, Key, Kind, Refusal, Table
 from ddbreplica_cli.connection import ASKING
+from ddbreplica_cli.described import Described
 from ddbreplica_cli.errors import CommandError, explain, hint_for
 from ddbreplica_cli.patience import Patience
 from ddbreplica_cli.rate import Rate
@@ -27,26 +27,11 @@ T = TypeVar("T")
 MAX_KEYS = 100
 """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
 
-SHARE = 0.25
-"""Of the reads that a table is provisioned with: what a command takes, unless told, so as to starve nobody."""
-
 Items: TypeAlias = Mapping[Key, Image]
 """Items (or what was asked for of them) by their keys."""
 
 _UNREADABLE = Refusal(Kind.TRANSIENT, "UnreadableAnswer", "the answer does not hold what was asked for")
 _UNPROCESSED = Refusal(Kind.TRANSIENT, "UnprocessedKeys", "the table left keys unprocessed")
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """How large a table was some hours ago, and the reads a second it is provisioned with; None is on demand."""
-
-    items: int
-    read_units: int | None
-
-    def read_rate(self, per_second: float | None) -> float | None:
-        """Read units a second to take: as asked for, or a share of what is provisioned."""
-        return per_second or (self.read_units and self.read_units * SHARE)
 
 
 def reading(connections: int) -> Config:
@@ -56,40 +41,6 @@ def reading(connections: int) -> Config:
             read_timeout=30, max_pool_connections=connections, tcp_keepalive=True, parameter_validation=False
         )
     )
-
-
-def describe(client: "DynamoDBClient", name: str, *, option: str) -> Table:
-    """What the table looks like. Raises CommandError, which names the option that names the table."""
-    table = DynamoDBReplica(client, name).describe()
-    if isinstance(table, Table):
-        return table
-    if table.code == "ResourceNotFoundException":
-        raise CommandError(
-            f"there is no table {name} in {client.meta.region_name}.",
-            hint=f"name another with {option} or --stack-name, check --region, or deploy first (sam deploy).",
-        )
-    raise explain(table, doing=f"the table {name} cannot be described")
-
-
-def refuse_unlike(source: Table, replica: Table) -> None:
-    """Raise CommandError unless the two are different tables with the same key."""
-    if source.arn == replica.arn:
-        raise CommandError(
-            f"source and replica are one table, {source.arn}.",
-            hint="name two tables with --source and --replica.",
-        )
-    if source.key_schema != replica.key_schema:
-        raise CommandError(
-            f"the source's key is {_named(source)} and the replica's is {_named(replica)}.",
-            hint="name the right tables with --source and --replica, or recreate the replica with that key.",
-        )
-
-
-def extent(client: "DynamoDBClient", name: str) -> Extent:
-    """How large a table is, and what it is provisioned with."""
-    table = client.describe_table(TableName=name)["Table"]
-    provisioned = table.get("ProvisionedThroughput", {}).get("ReadCapacityUnits")
-    return Extent(table.get("ItemCount", 0), provisioned or None)
 
 
 class TableReader:
@@ -120,6 +71,15 @@ class TableReader:
         self._keys_only = _projection(self._key_names)
         self._table = DynamoDBReplica(client, name)
         self._table.describe()  # asked once here, and not by each thread
+
+    @classmethod
+    def of(
+        cls, described: Described, patience: Patience, *, threads: int, read_rate: float | None
+    ) -> "TableReader":
+        """The reader of a described table, for so many threads."""
+        side = described.side
+        client = side.dynamodb(reading(threads))
+        return cls(client, side.name, described.table, patience, read_rate=read_rate)
 
     def scan(self, segment: int, *, of: int, keys_only: bool = False) -> Iterator[Items]:
         """One of `of` disjoint parts of the table, in pages of at most MAX_KEYS items."""
@@ -221,10 +181,6 @@ class TableReader:
                 f" ({refusal.code}: {refusal.message}).",
                 hint=hint_for(refusal),
             )
-
-
-def _named(table: Table) -> str:
-    return ", ".join(f"{name} ({tag})" for name, tag in sorted(table.key_schema))
 
 
 def _part(name: str, value: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -12,13 +12,12 @@ import click
 
 from ddbreplica_cli import output
 from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.described import describe
 from ddbreplica_cli.errors import CommandError, InterruptedByUserError, explain
-from ddbreplica_cli.mapping import latest_stream
 from ddbreplica_cli.options import Options, shared_options
 from ddbreplica_cli.patience import Patience, noting_interrupts
 from ddbreplica_cli.record import Seen, document, seen, text
 from ddbreplica_cli.stream import Stream
-from ddbreplica_cli.tables import describe
 
 _PAUSE = 0.5
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
@@ -83,12 +82,10 @@ def tail(options: Options, *, since: datetime | None, keys_only: bool, limit: in
 
 
 def _stream_arn(connection: Connection) -> str:
-    name = connection.source
-    describe(connection.dynamodb(name), name, option="--source")
-    arn = latest_stream(connection)
+    arn: str | None = describe(connection.source).says.get("LatestStreamArn")
     if arn is None:
         raise CommandError(
-            f"the table {name} has no stream.",
+            f"the table {connection.source.name} has no stream.",
             hint="name another with --source, or deploy first (sam deploy).",
         )
     return arn

@@ -18,7 +18,16 @@ __all__ = ["aws", "tables"]
 
 README = Path(__file__).parents[2] / "README.md"
 COMMANDS = sorted(main.commands)
-SHARED = ["--source", "--replica", "--stack-name", "--region", "--profile", "--endpoint-url", "--json"]
+SHARED = [
+    "--source",
+    "--replica",
+    "--stack-name",
+    "--region",
+    "--replica-region",
+    "--profile",
+    "--endpoint-url",
+    "--json",
+]
 LOAD = ("load", "--generate", "1")
 
 

@@ -15,8 +15,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from click.testing import Result
 
-from ddbreplica_cli import backfill as command
-from ddbreplica_cli import backfilling
+from ddbreplica_cli import backfilling, copying
 from ddbreplica_cli import export as exports
 from ddbreplica_cli.journal import FileJournal
 from ddbreplica_cli.rate import Rate
@@ -364,7 +363,7 @@ class TestSuspects:
         assert backfill("--no-wait", "--segments", "1").exit_code == 1
 
     def test_are_waited_for(self, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(command, "FileJournal", partial(FileJournal, late_seconds=0.5))
+        monkeypatch.setattr(copying, "FileJournal", partial(FileJournal, late_seconds=0.5))
 
         result = backfill("--segments", "1")
 
@@ -426,7 +425,7 @@ class TestSafeguards:
         assert result.exit_code == 1
         assert lines(result.stderr) == [
             "Error: the source has no stream that is on; what changes there would not arrive.",
-            "Try: see `ddbreplica status`; --without-mapping copies all the same.",
+            "Try: see `ddbreplica status`; --without-mapping goes ahead all the same.",
         ]
         assert tables.items(REPLICA) == {}
 

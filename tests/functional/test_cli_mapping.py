@@ -21,7 +21,7 @@ OTHER_FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:other"
 
 
 def connection(replica: str | None = None, region: str | None = None) -> Connection:
-    return Connection(Options(None, replica, None, region, None, None, as_json=False))
+    return Connection(Options(None, replica, None, region, None, None, None, None, as_json=False))
 
 
 def uuids(found: tuple[MappingState, ...]) -> list[str]:

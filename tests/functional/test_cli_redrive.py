@@ -542,9 +542,9 @@ class TestTheMapping:
 
         assert result.exit_code == 1
         assert lines(result.stderr)[0].startswith(
-            "Error: no mapping brings the changes of logfile to logfile_replica,"
+            "Error: no mapping brings the source's changes to the replica; what changes from now on"
         )
-        assert lines(result.stderr)[1] == "Try: see `ddbreplica status`, and deploy first (sam deploy)."
+        assert lines(result.stderr)[1] == "Try: deploy first (sam deploy), and see `ddbreplica status`."
         assert put_aside.names(QUARANTINE) == [name]
 
     def test_a_function_that_does_not_name_its_quarantine(

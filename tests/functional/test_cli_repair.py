@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ddbreplica_cli import verify as command
+from ddbreplica_cli import verifying
 from tests.support.cli import (
     REPLICA,
     SOURCE,
@@ -422,10 +422,10 @@ class TestMapping:
         assert result.exit_code == 1
         assert lines(result.stderr) == [
             (
-                "Error: no mapping brings the source's changes to the replica; what changes after the repair would"
+                "Error: no mapping brings the source's changes to the replica; what changes from now on would"
                 " not arrive."
             ),
-            "Try: see `ddbreplica status`; --without-mapping repairs all the same.",
+            "Try: deploy first (sam deploy), and see `ddbreplica status`; --without-mapping goes ahead all the same.",
         ]
 
     def test_one_that_is_disabled_is_spoken_of(self, apart: Tables, aws: Misbehaviour) -> None:
@@ -466,7 +466,7 @@ class TestLag:
         lag: float | None,
         grace: float,
     ) -> None:
-        monkeypatch.setattr(command, "lag", lambda _: lag)
+        monkeypatch.setattr(verifying, "lag", lambda _: lag)
 
         assert run("verify").exit_code == 1
 
@@ -475,7 +475,7 @@ class TestLag:
     def test_behind_for_longer_than_the_grace_nothing_is_a_difference(
         self, apart: Tables, waits: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(command, "lag", lambda _: 90.0)
+        monkeypatch.setattr(verifying, "lag", lambda _: 90.0)
 
         result = run("verify", "--grace", "30", "--json")
 

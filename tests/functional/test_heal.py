@@ -42,7 +42,7 @@ def healer(clock: Interrupt | None = None, **more: Any) -> Healer:
 
 
 def connection(**named: Any) -> Connection:
-    silent = dict.fromkeys(("source", "replica", "stack_name", "region", "profile", "endpoint_url"))
+    silent = dict.fromkeys(set(Options.__dataclass_fields__) - {"as_json"})
     return Connection(Options(**{**silent, **named}, as_json=False))
 
 

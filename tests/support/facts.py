@@ -13,7 +13,7 @@ NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/"
 STREAM = f"{TABLE}logfile/stream/2026-01-01T00:00:00.000"
 EARLIER_STREAM = f"{TABLE}logfile/stream/2025-01-01T00:00:00.000"
-OPTIONS = Options(None, None, "copy", None, None, None, as_json=False)
+OPTIONS = Options(None, None, "copy", None, None, None, None, None, as_json=False)
 
 MAPPING = MappingState(
     uuid="11-22",

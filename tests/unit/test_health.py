@@ -307,7 +307,7 @@ def test_what_is_unknown_proves_nothing_and_is_said() -> None:
 
 
 def test_commands_name_the_same_tables_in_the_same_place() -> None:
-    options = Options("a b", "c", None, "eu-west-1", "me", None, as_json=True)
+    options = Options("a b", "c", None, "eu-west-1", None, "me", None, None, as_json=True)
 
     (finding,) = examine(facts(**mapping(state="Disabled")), options)
 

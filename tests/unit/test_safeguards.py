@@ -53,7 +53,7 @@ def test_a_source_without_a_stream() -> None:
 
 def test_a_stream_that_nothing_reads() -> None:
     assert why(None) == (
-        "no mapping brings the source's changes to the replica; what changes during the backfill would not arrive."
+        "no mapping brings the source's changes to the replica; what changes from now on would not arrive."
     )
 
 
@@ -61,7 +61,7 @@ def test_a_stream_that_nothing_reads() -> None:
 @pytest.mark.parametrize("state", ["Disabled", "Disabling", "Enabling", "Creating", "Deleting"])
 def test_a_mapping_that_is_not_enabled(state: str) -> None:
     assert why(replace(MAPPING, state=state)) == (
-        f"the mapping u-1 is {state}; what changes during the backfill would not arrive."
+        f"the mapping u-1 is {state}; what changes from now on would not arrive."
     )
 
 

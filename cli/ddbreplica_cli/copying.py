@@ -1,0 +1,217 @@
+"""A backfill as it was asked for → the source copied, and a file that says how far that has come until it is done."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from ddbreplica.decode import attributes_of
+from ddbreplica_cli import output
+from ddbreplica_cli.backfilling import Backfill, Listing, Scan
+from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.described import Described
+from ddbreplica_cli.errors import CommandError, InterruptedByUserError
+from ddbreplica_cli.estimate import Estimate
+from ddbreplica_cli.export import Export, Exported
+from ddbreplica_cli.grace import lag
+from ddbreplica_cli.heal import Healer
+from ddbreplica_cli.journal import FileJournal
+from ddbreplica_cli.patience import Interrupt, Patience, noting_interrupts
+from ddbreplica_cli.progress import progress_bar
+from ddbreplica_cli.rate import Rate
+from ddbreplica_cli.safeguards import warning
+from ddbreplica_cli.tables import TableReader
+
+NAMED = 10
+"""Items that are named one by one, of those that were not copied."""
+
+_IDENTITY = "backfill"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asks for, option by option."""
+
+    segments: int
+    from_export: str | None
+    rate: float | None
+    read_rate: float | None
+    state: Path | None
+    no_wait: bool
+    without_mapping: bool
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Source and replica."""
+
+    source: Described
+    replica: Described
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Their ARNs, for a program."""
+        return {"source": self.source.table.arn, "replica": self.replica.table.arn}
+
+    def identity(self, listing: str) -> Mapping[str, Any]:
+        """What has to be the same for a run to go on where another was: tables and stream made anew are others."""
+        return {
+            "source": f"{self.source.table.arn} of {self.source.says['CreationDateTime']}",
+            "replica": f"{self.replica.table.arn} of {self.replica.says['CreationDateTime']}",
+            "stream": self.source.stream,
+            "listing": listing,
+        }
+
+    def estimate(self, export: Export | None) -> Estimate:
+        """What copying all of it will use."""
+        return Estimate(
+            items=export.items if export else self.source.items,
+            bytes=self.source.bytes,
+            indexes=self.replica.indexes,
+            is_listed=export is not None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """The steps of a backfill, and what they share."""
+
+    connection: Connection
+    wanted: Wanted
+    tables: Tables
+    export: Export | None
+
+    def go(self) -> Backfill:
+        """Copy what is not copied yet; the state file is removed if that is everything."""
+        self._warn()
+        with noting_interrupts() as interrupt, self._journal() as journal:
+            backfill = self._copy(journal, Patience(interrupt))
+            if not journal.open_keys():
+                journal.remove()
+        return backfill
+
+    @property
+    def state(self) -> Path:
+        """The file that says how far it has come."""
+        names = (side.short_name for side in (self.connection.source, self.connection.replica))
+        return self.wanted.state or Path("-".join(names) + ".backfill")
+
+    @property
+    def read_rate(self) -> float | None:
+        """Read units a second to take."""
+        return self.tables.source.read_rate(self.wanted.read_rate)
+
+    def _warn(self) -> None:
+        estimate = self.tables.estimate(self.export)
+        seconds = estimate.seconds(rate=self.wanted.rate, read_rate=self.read_rate)
+        behind = None if self.wanted.without_mapping else lag(self.connection)
+        if said := warning(lag=behind, seconds=seconds):
+            output.print_note(said)
+
+    @contextmanager
+    def _journal(self) -> Iterator[FileJournal]:
+        journal = FileJournal(self.state)
+        try:
+            self._go_on(journal)
+            yield journal
+        finally:
+            journal.close()
+
+    def _go_on(self, journal: FileJournal) -> None:
+        """Check that the state is of the same work, if it is of any."""
+        listing = self.export.url if self.export else f"a scan in {self.wanted.segments} segments"
+        identity = self.tables.identity(listing)
+        before = journal.notes.get(_IDENTITY)
+        if before is None:
+            journal.note(_IDENTITY, identity)
+            return
+        for name, now in identity.items():
+            if before[name] != now:
+                raise CommandError(
+                    f"{self.state} is the state of another backfill: its {name} is {before[name]}, and not"
+                    f" {now}.",
+                    hint="give the same options to go on with it, or name another file with --state to begin anew.",
+                )
+        output.print_note(f"Going on from {self.state}.")
+
+    def _copy(self, journal: FileJournal, patience: Patience) -> Backfill:
+        with progress_bar("copying", about=self.tables.estimate(self.export).items) as advance:
+            reader = self._reader(patience)
+            rate = Rate(self.wanted.rate, sleep=patience.interrupt.sleep) if self.wanted.rate else None
+            read_rate = reader.rate if self.read_rate else None
+            healer = Healer(
+                self.connection, journal=journal, patience=patience, rate=rate, read_rate=read_rate
+            )
+            backfill = Backfill(
+                self._listing(reader),
+                heal=healer.heal,
+                journal=journal,
+                threads=self.wanted.segments,
+                advance=advance,
+            )
+            with self._explained(backfill, journal):
+                backfill.run()
+        with self._explained(backfill, journal):
+            backfill.settle(lambda: self._wait(journal, patience.interrupt))
+        return backfill
+
+    def _reader(self, patience: Patience) -> TableReader:
+        return TableReader.of(
+            self.tables.source, patience, threads=self.wanted.segments, read_rate=self.read_rate
+        )
+
+    def _listing(self, reader: TableReader) -> Listing:
+        if self.export is None:
+            return Scan(reader, self.wanted.segments)
+        names = [name for name, _ in self.tables.source.table.key_schema]
+        return Exported(self.connection.buckets, self.export, names)
+
+    @contextmanager
+    def _explained(self, backfill: Backfill, journal: FileJournal) -> Iterator[None]:
+        """Leave the state such that the next run can go on at once, and say how far this one came."""
+        try:
+            yield
+        except (CommandError, KeyboardInterrupt) as ended:
+            raise self._ended(backfill, ended) from ended
+        finally:
+            if backfill.is_at_rest:
+                journal.rest()
+
+    def _ended(self, backfill: Backfill, why: BaseException) -> CommandError:
+        so_far, done = f"{backfill.items:,} items were gone through", facts(backfill)
+        if isinstance(why, CommandError):
+            fact = f"{why.fact.rstrip('.')}; {so_far}, and {self.state} says where to go on."
+            return CommandError(fact, hint=why.hint, facts=done)
+        hint = f"run the same command again; it goes on from {self.state}."
+        return InterruptedByUserError(f"interrupted; {so_far}.", hint=hint, facts=done)
+
+    def _wait(self, journal: FileJournal, interrupt: Interrupt) -> None:
+        """Wait, with a countdown, for writes that may still land."""
+        keys, seconds = journal.held()
+        if self.wanted.no_wait or not keys:
+            return
+        output.print_note(
+            f"{keys:,} items may still get an old write, which was not answered, or was under way when a run was"
+            f" killed: they are copied in {ceil(seconds / 60)} minutes."
+        )
+        end = time.monotonic() + seconds
+        with progress_bar("waiting (seconds)", about=round(seconds)) as advance:
+            while (left := end - time.monotonic()) > 0:
+                interrupt.sleep(min(1, left))
+                interrupt.check()
+                advance(1)
+
+
+def facts(done: Backfill) -> dict[str, Any]:
+    """For a program; keys are wire JSON."""
+    first = islice(done.left.items(), NAMED)
+    return {
+        "items": done.items,
+        "left": len(done.left),
+        "left_items": [{"key": attributes_of(key), "reason": reason} for key, reason in first],
+    }

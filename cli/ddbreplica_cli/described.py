@@ -1,0 +1,83 @@
+"""A table's place → what the table says of itself; and two of them → a pair, or why they are none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ddbreplica.dynamodb import DynamoDBReplica
+from ddbreplica.model import Table
+from ddbreplica_cli.connection import Connection, Side
+from ddbreplica_cli.errors import CommandError, explain
+
+SHARE = 0.25
+"""Of the reads that a table is provisioned with: what a command takes, unless told, so as to starve nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A table, and the whole answer of DescribeTable; its counts are some hours old."""
+
+    side: Side
+    table: Table
+    says: Mapping[str, Any]
+
+    @property
+    def items(self) -> int:
+        """How many there are, about."""
+        return int(self.says.get("ItemCount", 0))
+
+    @property
+    def bytes(self) -> int:
+        """How large the table is, about."""
+        return int(self.says.get("TableSizeBytes", 0))
+
+    @property
+    def indexes(self) -> int:
+        """How many global secondary indexes it has."""
+        return len(self.says.get("GlobalSecondaryIndexes", ()))
+
+    @property
+    def stream(self) -> str | None:
+        """The ARN of its stream; None where that is off."""
+        is_on = self.says.get("StreamSpecification", {}).get("StreamEnabled")
+        return self.says.get("LatestStreamArn") if is_on else None
+
+    def read_rate(self, per_second: float | None) -> float | None:
+        """Read units a second to take: as asked for, or a share of what is provisioned; None is unlimited."""
+        provisioned = self.says.get("ProvisionedThroughput", {}).get("ReadCapacityUnits")
+        return per_second or (provisioned or 0) * SHARE or None
+
+
+def describe(side: Side) -> Described:
+    """Ask the table. Raises CommandError, which names the option that names the table."""
+    client = side.dynamodb()
+    table = DynamoDBReplica(client, side.name).describe()
+    if isinstance(table, Table):
+        return Described(side, table, dict(client.describe_table(TableName=side.name)["Table"]))
+    if table.code == "ResourceNotFoundException":
+        raise CommandError(
+            f"there is no table {side.name} in {client.meta.region_name}.",
+            hint=f"name another with {side.option} or --stack-name, check --region, or deploy first (sam deploy).",
+        )
+    raise explain(table, doing=f"the table {side.name} cannot be described")
+
+
+def describe_pair(connection: Connection) -> tuple[Described, Described]:
+    """Source and replica. Raises CommandError unless they are different tables with the same key."""
+    source, replica = describe(connection.source), describe(connection.replica)
+    if source.table.arn == replica.table.arn:
+        raise CommandError(
+            f"source and replica are one table, {source.table.arn}.",
+            hint="name two tables with --source and --replica.",
+        )
+    if source.table.key_schema != replica.table.key_schema:
+        raise CommandError(
+            f"the source's key is {key_named(source.table)} and the replica's is {key_named(replica.table)}.",
+            hint="name the right tables with --source and --replica, or recreate the replica with that key.",
+        )
+    return source, replica
+
+
+def key_named(table: Table) -> str:
+    """The attributes of a table's key, for reading."""
+    return ", ".join(f"{name} ({tag})" for name, tag in sorted(table.key_schema))

@@ -1,0 +1,223 @@
+"""Two tables → whether they are equal, as far as was wanted; and what differs, repaired if that was wanted too."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from ddbreplica.model import Key, Table
+from ddbreplica_cli import keylines, output
+from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.described import Described, describe_pair
+from ddbreplica_cli.errors import CommandError, InterruptedByUserError
+from ddbreplica_cli.findings import Findings
+from ddbreplica_cli.grace import grace, is_longer, lag
+from ddbreplica_cli.heal import Healer
+from ddbreplica_cli.journal import MemoryJournal
+from ddbreplica_cli.keyset import KeySet
+from ddbreplica_cli.mapping import find_mapping, latest_stream
+from ddbreplica_cli.patience import Patience, noting_interrupts
+from ddbreplica_cli.progress import progress_bar
+from ddbreplica_cli.rate import Rate
+from ddbreplica_cli.recheck import Patient, recheck
+from ddbreplica_cli.repair import Look, Mend, foretell, leave, repairing, settle
+from ddbreplica_cli.safeguards import pause, refuse_unhealable
+from ddbreplica_cli.sweep import MAX_SUSPECTS, Sweep, Swept
+from ddbreplica_cli.tables import TableReader
+from ddbreplica_cli.verdict import EVERYTHING, Verified
+
+_AGAIN = "verifying changes nothing"
+_AGAIN_AFTER_REPAIR = "what was not repaired still differs, and is found again"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asks for, option by option."""
+
+    segments: int
+    sample: float
+    keys_from: Path | None
+    grace: float | None
+    rounds: int
+    read_rate: float | None
+    limit: int
+    report: Path | None
+    repair: bool
+    dry_run: bool
+    rate: float | None
+    without_mapping: bool
+
+    def check(self) -> None:
+        """Raise UsageError for what does not go together."""
+        if self.sample < 1 and self.keys_from is not None:
+            raise click.UsageError("--sample and --keys-from do not go together.")
+        if not self.repair and (self.dry_run or self.without_mapping or self.rate is not None):
+            raise click.UsageError("--dry-run, --rate and --without-mapping go with --repair.")
+        if self.report is not None and self.keys_from is not None and _is_one(self.report, self.keys_from):
+            raise click.UsageError("--report would overwrite the file of --keys-from.")
+
+    @property
+    def looked_at(self) -> str:
+        """What the verdict is about."""
+        if self.keys_from is not None:
+            return f"the keys of {self.keys_from}"
+        return EVERYTHING if self.sample == 1 else f"a sample of {self.sample:.4g}"
+
+    @property
+    def max_suspects(self) -> int | None:
+        """Where to end early: not if every difference is wanted."""
+        return None if self.report or self.repair else MAX_SUSPECTS
+
+
+def verified(connection: Connection, wanted: Wanted) -> Verified:
+    """Compare, and repair if that is wanted. Raises CommandError where that cannot be done."""
+    started = time.perf_counter()
+    source, replica = describe_pair(connection)
+    if wanted.repair and not wanted.without_mapping:
+        _check_mapping(connection)
+    with noting_interrupts() as interrupt, _written(wanted.report) as report, closing(KeySet()) as suspects:
+        patience = Patience(interrupt)
+        readers = _reader(source, wanted, patience), _reader(replica, wanted, patience)
+        findings = Findings(wanted.limit, report)
+        work = _Work(connection, wanted, patience, readers, suspects, findings)
+        swept = work.sweep(table=source.table, items=source.items + replica.items)
+        if suspects:
+            work.settle(swept)
+    seconds = time.perf_counter() - started
+    return Verified(
+        source.side.name, replica.side.name, wanted.looked_at, swept, findings, wanted.repair, seconds
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """The steps of a verification, and what they share."""
+
+    connection: Connection
+    wanted: Wanted
+    patience: Patience
+    readers: tuple[TableReader, TableReader]
+    suspects: KeySet
+    findings: Findings
+
+    def sweep(self, *, table: Table, items: int) -> Swept:
+        """Find what may differ. `items` is about how many there are on both sides."""
+        with closing(KeySet()) as keys:
+            if self.wanted.keys_from is not None:
+                keys.add(_read(self.wanted.keys_from, table))
+            about = 2 * len(keys) if keys else round(items * self.wanted.sample)
+            with progress_bar(f"comparing{self._at()}", about=about) as advance:
+                sweep = Sweep(
+                    *self.readers,
+                    self.suspects,
+                    segments=self.wanted.segments,
+                    advance=advance,
+                    max_suspects=self.wanted.max_suspects,
+                )
+                try:
+                    self._run(sweep, keys)
+                except KeyboardInterrupt as pressed:
+                    raise self._interrupted(sweep.swept) from pressed
+        return sweep.swept
+
+    def _at(self) -> str:
+        """The lower of the two rates, since it may explain why this takes so long."""
+        rates = [reader.rate.per_second for reader in self.readers if reader.rate.per_second is not None]
+        return f" at {min(rates):g} read units a second" if rates else ""
+
+    def _run(self, sweep: Sweep, keys: KeySet) -> None:
+        if self.wanted.keys_from is None:
+            sweep.over_tables(sample=self.wanted.sample)
+        else:
+            sweep.over_keys(keys)
+
+    def settle(self, swept: Swept) -> None:
+        """Find what does differ, and mend it as wanted."""
+        source, replica = self.readers
+        with progress_bar(f"suspects: {len(self.suspects):,}; reading again", about=None):
+            try:
+                look = partial(recheck, source=source, replica=replica, patient=self._patient())
+                for difference, repair in settle(self.suspects, look=look, mend=self._mend(look)):
+                    self.findings.add(difference, repair)
+            except KeyboardInterrupt as pressed:
+                raise self._interrupted(swept) from pressed
+
+    def _patient(self) -> Patient:
+        behind = lag(self.connection)
+        seconds = grace(behind) if self.wanted.grace is None else self.wanted.grace
+        is_enough = is_longer(seconds, behind)
+        if not is_enough:
+            output.print_note(
+                f"The replica is {behind:.0f} seconds behind, longer than the grace of {seconds:.0f}."
+            )
+        return Patient(
+            seconds, self.wanted.rounds if is_enough else 1, self.patience.interrupt.sleep, is_enough
+        )
+
+    def _mend(self, look: Look) -> Mend:
+        if not self.wanted.repair:
+            return leave
+        if self.wanted.dry_run:
+            return foretell
+        healer = Healer(
+            self.connection,
+            journal=MemoryJournal(),
+            patience=self.patience,
+            rate=Rate(self.wanted.rate, sleep=self.patience.interrupt.sleep),
+            read_rate=self.readers[0].rate,
+        )
+        return repairing(healer.heal, look)
+
+    def _interrupted(self, swept: Swept) -> InterruptedByUserError:
+        compared = f"{swept.source_items:,} items of the source and {swept.replica_items:,} of the replica"
+        repaired = f", {self.findings.repaired:,} repaired" if self.wanted.repair else ""
+        return InterruptedByUserError(
+            f"interrupted; {compared} were compared; looked different until then: {len(self.suspects):,}{repaired}.",
+            hint=f"run the same command again; {_AGAIN_AFTER_REPAIR if self.wanted.repair else _AGAIN}.",
+            facts={
+                "source_items": swept.source_items,
+                "replica_items": swept.replica_items,
+                "suspects": len(self.suspects),
+                **({"repaired": self.findings.repaired} if self.wanted.repair else {}),
+            },
+        )
+
+
+def _reader(described: Described, wanted: Wanted, patience: Patience) -> TableReader:
+    rate = described.read_rate(wanted.read_rate)
+    return TableReader.of(described, patience, threads=wanted.segments, read_rate=rate)
+
+
+def _is_one(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
+
+
+@contextmanager
+def _written(path: Path | None) -> Iterator[TextIO | None]:
+    if path is None:
+        yield None
+        return
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise CommandError(
+            f"{path} cannot be written: {error.strerror}.", hint="name another file."
+        ) from error
+    with file:
+        yield file
+
+
+def _read(path: Path, table: Table) -> Iterator[Key]:
+    with click.open_file(str(path), encoding="utf-8", errors="surrogateescape") as lines:
+        yield from keylines.read(lines, table)
+
+
+def _check_mapping(connection: Connection) -> None:
+    mapping = refuse_unhealable(find_mapping(connection, latest_stream(connection)))
+    if said := pause(mapping):
+        output.print_note(said)
