@@ -61,12 +61,13 @@ mutants: .venv-mutants/ready  ## Break the core in 1,200 small ways; of each mod
 	.venv-mutants/bin/mutmut results
 	@.venv-mutants/bin/mutmut results --all true | awk '$(MUTATION_SCORE)'
 
-check: setup .venv-sam/ready  ## Format, lint, types, template: what CI runs before the tests
+check: setup .venv-sam/ready .venv-scan/ready  ## Format, lint, types, template, scanners: what CI runs before the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/cfn-lint template.yaml
 	$(SAM_ENV) $(SAM) validate --lint
+	$(BIN)/python -m scan
 
 build: .venv-sam/ready  ## Build what is deployed, and print its size (needs Python 3.13, the function's runtime)
 	@test -n "$(PYTHON313)" || { echo "make build: no python3.13 found, and the function's runtime is python3.13" >&2; exit 1; }
@@ -75,12 +76,12 @@ build: .venv-sam/ready  ## Build what is deployed, and print its size (needs Pyt
 
 lock:  ## Renew the pinned requirements from requirements/*.in
 	$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 requirements/runtime.in -o src/requirements.txt
-	for set in dev stack sam lambda mutants; do \
+	for set in dev stack sam scan lambda mutants; do \
 		$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 requirements/$$set.in -o requirements/$$set.txt || exit; \
 	done
 
 clean:  ## Remove what was made here
-	rm -rf .engine .venv .venv-stack .venv-sam .venv-lambda .venv-mutants mutants .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .engine .venv .venv-stack .venv-sam .venv-scan .venv-lambda .venv-mutants mutants .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python ≥ 3.11 found; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
