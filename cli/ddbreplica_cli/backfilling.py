@@ -4,19 +4,19 @@ A part's cursor is noted after the keys before it are healed, or are open in the
 most one page of each part again, and at its end heals whatever any run has left open.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from threading import Event, Lock
 from typing import Any, Protocol, TypeAlias
 
-from ddbreplica.model import Key, State
+from ddbreplica.model import Key
 from ddbreplica.reconcile import Reconciled
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.journal import FileJournal
 from ddbreplica_cli.progress import Advance
-from ddbreplica_cli.tables import TableReader
+from ddbreplica_cli.tables import Items, TableReader
 
 PAGE = 200
 """Items held in memory at once, for each part that is worked on."""
@@ -32,10 +32,10 @@ _SUSPECT = "a write was not answered, and may still land"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Keys to heal together. `seen` are the states that are known of them; `cursor` is None if nothing follows."""
+    """Keys to heal together. `seen` are the items that are known of them; `cursor` is None if nothing follows."""
 
     keys: Sequence[Key]
-    seen: Mapping[Key, State]
+    seen: Items
     cursor: Any
 
 
@@ -67,8 +67,8 @@ class Scan:
         return (Page(tuple(items), items, cursor) for items, cursor in pages)
 
 
-Heal: TypeAlias = Callable[[Sequence[Key], Mapping[Key, State]], Reconciled]
-"""Gives the replica the source's state of keys, of which some states were seen: `Healer.heal`."""
+Heal: TypeAlias = Callable[[Sequence[Key], Items], Reconciled]
+"""Gives the replica the source's state of keys, of which some items were seen: `Healer.heal`."""
 
 
 class Backfill:
@@ -142,7 +142,7 @@ class Backfill:
             if self._halted.is_set():
                 return
 
-    def _heal(self, keys: Sequence[Key], seen: Mapping[Key, State]) -> None:
+    def _heal(self, keys: Sequence[Key], seen: Items) -> None:
         healed = self._healing(keys, seen)
         with self._lock:
             for key in healed.confirmed:

@@ -19,6 +19,7 @@ from ddbreplica_cli.errors import CommandError, hint_for
 from ddbreplica_cli.patience import Patience
 from ddbreplica_cli.rate import Rate
 from ddbreplica_cli.size import size, write_units
+from ddbreplica_cli.tables import Items
 
 CONNECTIONS = 64
 """How many requests at most are under way to one table, however many threads heal."""
@@ -28,7 +29,7 @@ _READ_UNIT = 4096
 _PIECE = 10
 """Units waited for at a time: a wait for our own rate must not look like a table that stands still."""
 
-_NOTHING: Mapping[Key, State] = MappingProxyType({})
+_NOTHING: Items = MappingProxyType({})
 _INTERRUPTED = Refusal(Kind.TRANSIENT, "Interrupted", "Ctrl-C was pressed before the request was sent")
 
 
@@ -60,7 +61,7 @@ class Healer:
             journal=journal,
         )
 
-    def heal(self, keys: Iterable[Key], seen: Mapping[Key, State] = _NOTHING) -> Reconciled:
+    def heal(self, keys: Iterable[Key], seen: Items = _NOTHING) -> Reconciled:
         """Reconcile keys, for as long as the patience lasts; no key may be in two calls at a time.
 
         None of the result has failed. Raises CommandError where a table refuses everything or stands still, and

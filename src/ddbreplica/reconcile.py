@@ -4,6 +4,9 @@ A key's state is read from the source, written to the replica, and read again on
 key that changed meanwhile goes round once more. What changes after the last read comes by the stream, later and
 in order. So the two converge, however this, the source's writers and the stream interleave, and never is an old
 image left over a newer one, or a deleted item brought back.
+
+An archive keeps what the source let expire. There an absence at the source proves nothing: it may be the end of an
+item, or only of its time. So nothing is ever deleted there, and what is absent is left undecided.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -13,7 +16,7 @@ from types import MappingProxyType
 from ddbreplica.deadline import Deadline
 from ddbreplica.decode import attributes_of
 from ddbreplica.errors import ReplicaError, SourceError
-from ddbreplica.model import Change, Journal, Key, Refusal, Replica, Source, State, Write
+from ddbreplica.model import Change, Image, Journal, Key, Refusal, Replica, Source, State, Write
 from ddbreplica.plan import plan
 from ddbreplica.read import read
 from ddbreplica.send import send
@@ -25,7 +28,7 @@ LATE_SECONDS = 900.0
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/CommonErrors.html (RequestExpired)
 """
 
-_NOTHING: Mapping[Key, State] = MappingProxyType({})
+_NOTHING: Mapping[Key, Image] = MappingProxyType({})
 _HINT = (
     "Look at the table, and at the permissions that this is run with; what was begun is open in the journal."
 )
@@ -33,11 +36,12 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What is healed, and what that takes."""
+    """What is healed, and what that takes. The replica `is_archive` if TTL deletes are not replicated to it."""
 
     source: Source
     replica: Replica
     journal: Journal
+    is_archive: bool = False
 
 
 @dataclass(slots=True)
@@ -47,7 +51,8 @@ class Reconciled:
     `confirmed`: the replica was written, and the source had the same state still. `changing`: the source had
     another one each time. `suspects`: a write was not answered, here or before, and may still land; they may be
     tried again after LATE_SECONDS. `refused`: a table refuses the key, or its item, by itself. `failed`: time ran
-    out, and why it did.
+    out, and why it did. `undecided`: of an archive only; the source has no item, or none any more, and whether it
+    was deleted or has expired nobody can tell. The archive holds what it held, or what the source had in this call.
     """
 
     confirmed: list[Key] = field(default_factory=list)
@@ -55,14 +60,15 @@ class Reconciled:
     suspects: list[Key] = field(default_factory=list)
     refused: list[tuple[Key, Refusal]] = field(default_factory=list)
     failed: list[tuple[Key, Refusal]] = field(default_factory=list)
+    undecided: list[Key] = field(default_factory=list)
 
 
 def reconcile(
-    keys: Iterable[Key], pair: Pair, *, deadline: Deadline, seen: Mapping[Key, State] = _NOTHING
+    keys: Iterable[Key], pair: Pair, *, deadline: Deadline, seen: Mapping[Key, Image] = _NOTHING
 ) -> Reconciled:
     """Give the replica the source's state of these keys, and say of each whether that is certain.
 
-    A state in `seen`, which the caller has read from the source, saves the first read; it may be of any age, since
+    An item in `seen`, which the caller has read from the source, saves the first read; it may be of any age, since
     only the last read confirms. When this has returned a cursor may pass the keys: what is not confirmed is open
     in the journal, as it is when this raises or is killed. No key may be in two calls at a time. Raises
     SourceError or ReplicaError for a fault of the deployment.
@@ -80,9 +86,9 @@ class _Healing:
         self._pair = pair
         self._deadline = deadline
 
-    def heal(self, keys: Sequence[Key], seen: Mapping[Key, State]) -> None:
+    def heal(self, keys: Sequence[Key], seen: Mapping[Key, Image]) -> None:
         free = self._intend(keys)
-        states = {key: seen[key] for key in free if key in seen}
+        states: dict[Key, State] = {key: seen[key] for key in free if key in seen}
         states |= self._read([key for key in free if key not in seen])
         for _ in range(ROUNDS):
             if not states:
@@ -107,13 +113,20 @@ class _Healing:
         return changed
 
     def _read(self, keys: Sequence[Key]) -> dict[Key, State]:
-        """The states that could be read."""
+        """The states that could be read, and that say what the replica has to hold."""
         readings = read(keys, source=self._pair.source, deadline=self._deadline)
         if readings.fault is not None:
             raise SourceError(_fact("source", readings.fault), hint=_HINT, code=readings.fault.code)
         self.result.refused += readings.rejected
         self.result.failed += readings.failed
-        return readings.states
+        return self._decided(readings.states)
+
+    def _decided(self, states: dict[Key, State]) -> dict[Key, State]:
+        """Without the absences that prove nothing."""
+        if not self._pair.is_archive:
+            return states
+        self.result.undecided += [key for key, state in states.items() if state is None]
+        return {key: state for key, state in states.items() if state is not None}
 
     def _write(self, states: Mapping[Key, State]) -> Sequence[Key]:
         """The keys that were written, by requests that were all answered."""

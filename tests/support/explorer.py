@@ -4,29 +4,20 @@ The healers run the real `reconcile`: it is replayed from its start with the ans
 first request that has none yet, and that request is then carried out key by key, with any step of anybody else in
 between. The stream may deliver any record again at any time, and leave out what a later one supersedes, as long as
 it ends with the last. So what holds here holds for every cut, crash and redelivery that Lambda's contract allows.
+
+Of an archive the stream leaves out that an item expired, and nothing else: the item before that is still brought.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import cache
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
-from ddbreplica.deadline import Deadline
-from ddbreplica.decode import key_of
-from ddbreplica.model import Key, Kind, Pending, Refusal, State, Table, Write
-from ddbreplica.reconcile import Pair, reconcile
+from tests.support.replay import NAMES, Call, Request, Value, next_request
 
-Value: TypeAlias = int | None
-"""An item that holds this number, or no item."""
-
-_ANSWERS: Mapping[str, Sequence[Write] | Refusal] = {
-    "taken": (),
-    "broken": Refusal(Kind.TRANSIENT, "ConnectionClosedError", "no answer"),
-    "timed out": Refusal(Kind.TRANSIENT, "ReadTimeoutError", "no answer in time", timed_out=True),
-}
-_FOR_EVER = Deadline(lambda: 1e9, sleep=lambda _: None, jitter=lambda low, _: low)
+EXPIRED: Final = 0
+"""In the history of an archive: no item, since its time is over. A delete that reaches the replica is None."""
 
 
 class Flaw(Enum):
@@ -46,6 +37,12 @@ class Flaw(Enum):
     """What is held back is tried again while its writes may still land."""
     STREAM_TOO_LATE = auto()
     """A change may be missing from what the stream delivers."""
+    ABSENCE_DELETES = auto()
+    """An archive is healed as if it were none."""
+    ABSENCE_CONFIRMS = auto()
+    """What is undecided counts as confirmed."""
+    EXPIRY_SUPERSEDES = auto()
+    """That an item expired is left out together with what it supersedes in its batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,33 +59,21 @@ class Story:
     scans: bool = False
     kills: int = 0
     losses: int = 0
+    is_archive: bool = False
     flaw: Flaw | None = None
+
+    @property
+    def begun(self) -> Call:
+        """A `reconcile` of no keys yet."""
+        return Call((), is_archive=self.is_archive and self.flaw is not Flaw.ABSENCE_DELETES)
 
 
 @dataclass(frozen=True, slots=True)
 class Explored:
-    """How many states were reached; and, if an end was, at which the tables differ, the shortest way to it."""
+    """How many states were reached; and, if an end was that is not well, the shortest way to it."""
 
     states: int
     failure: tuple[str, ...] = ()
-
-
-class _Request(NamedTuple):
-    """What `reconcile` asks for next. `values` are those to write or, for a read, those it wrote before.
-
-    At its `end`, the keys are those that were not confirmed.
-    """
-
-    kind: str
-    keys: tuple[int, ...]
-    values: tuple[Value, ...] = ()
-
-
-class _Call(NamedTuple):
-    """The arguments of one `reconcile`."""
-
-    keys: tuple[int, ...]
-    seen: tuple[tuple[int, Value], ...] = ()
 
 
 class _Healer(NamedTuple):
@@ -97,7 +82,7 @@ class _Healer(NamedTuple):
     kills: int
     losses: int
     has_page: bool
-    call: _Call | None = None
+    call: Call | None = None
     answers: tuple[Any, ...] = ()
     done: tuple[Value, ...] = ()
     opened: frozenset[int] = frozenset()
@@ -109,26 +94,31 @@ class _Healer(NamedTuple):
 
 
 class _World(NamedTuple):
-    """Everything that the future depends on; `written` and `delivered` are places in the histories, by key."""
+    """Everything that the future depends on; `written` and `delivered` are places in the histories, by key.
+
+    Of an archive it also says which keys are `certain` to somebody, and which `undecided`.
+    """
 
     written: tuple[int, ...]
     delivered: tuple[int, ...]
     replica: tuple[Value, ...]
     healers: tuple[_Healer, ...]
     late: tuple[tuple[int, Value], ...] = ()
+    certain: frozenset[int] = frozenset()
+    undecided: frozenset[int] = frozenset()
 
 
 _Step: TypeAlias = tuple[str, _World]
 
 
 def explore(story: Story) -> Explored:
-    """Go through all states, the nearest first, up to the first end at which replica and source differ."""
+    """Go through all states, the nearest first, up to the first end that is not well."""
     start = _start(story)
     reached: dict[_World, tuple[str, _World] | None] = {start: None}
     waiting = deque([start])
     while waiting:
         world = waiting.popleft()
-        if _is_over(world) and world.replica != _source(story, world):
+        if _is_over(world) and not _is_well(story, world):
             return Explored(len(reached), _way_to(world, reached))
         for label, following in _steps(story, world):
             step = (label, world)
@@ -152,8 +142,33 @@ def _is_over(world: _World) -> bool:
     )
 
 
+def _is_well(story: Story, world: _World) -> bool:
+    """Whether the replica is the source, or the archive holds all that was said to be certain.
+
+    What one healer is certain of another one may have left undecided; that was said, and somebody has to look.
+    """
+    if not story.is_archive:
+        return world.replica == _source(story, world)
+    archived = _archived(story, world)
+    return all(world.replica[key] == archived[key] for key in world.certain - world.undecided)
+
+
 def _source(story: Story, world: _World) -> tuple[Value, ...]:
-    return tuple(history[place] for history, place in zip(story.histories, world.written, strict=True))
+    return tuple(_present(past[-1]) for past in _pasts(story, world))
+
+
+def _archived(story: Story, world: _World) -> tuple[Value, ...]:
+    """What an archive is there for: the source, with what has expired as it was last."""
+    return tuple([value for value in past if value != EXPIRED][-1] for past in _pasts(story, world))
+
+
+def _pasts(story: Story, world: _World) -> Iterator[tuple[Value, ...]]:
+    return (history[: place + 1] for history, place in zip(story.histories, world.written, strict=True))
+
+
+def _present(value: Value) -> Value:
+    """What a read gives."""
+    return None if value == EXPIRED else value
 
 
 def _way_to(world: _World, reached: Mapping[_World, _Step | None]) -> tuple[str, ...]:
@@ -190,12 +205,12 @@ def _deliveries(story: Story, world: _World) -> Iterator[_Step]:
     for key, written in enumerate(world.written):
         for place in range(1, written + 1):
             value = story.histories[key][place]
-            yield (
-                f"stream: {_item(key, value)}",
-                world._replace(
-                    delivered=_with(world.delivered, key, place), replica=_with(world.replica, key, value)
-                ),
-            )
+            label = f"stream: {_item(key, value)}"
+            delivered = world._replace(delivered=_with(world.delivered, key, place))
+            if value != EXPIRED:
+                yield label, delivered._replace(replica=_with(world.replica, key, value))
+            elif story.flaw is Flaw.EXPIRY_SUPERSEDES or world.delivered[key] == place - 1:
+                yield label, delivered
 
 
 def _late_writes(world: _World) -> Iterator[_Step]:
@@ -222,21 +237,21 @@ def _heal(story: Story, world: _World, healer: _Healer) -> Iterator[_Step]:
 def _begin(story: Story, world: _World, healer: _Healer) -> Iterator[_Step]:
     keys = tuple(range(len(story.histories)))
     if healer.has_page and not story.scans:
-        yield "begins", _healed(world, call=_Call(keys))
+        yield "begins", _healed(world, call=story.begun._replace(keys=keys))
     elif healer.has_page and len(healer.done) < len(keys):
         key = len(healer.done)
         value = _source(story, world)[key]
         yield f"scans {_item(key, value)}", _healed(world, done=(*healer.done, value))
     elif healer.has_page:
         seen = tuple((key, value) for key, value in enumerate(healer.done) if value is not None)
-        call = _Call(tuple(key for key, _ in seen), seen)
+        call = story.begun._replace(keys=tuple(key for key, _ in seen), seen=seen)
         has_page = story.flaw is not Flaw.CURSOR_TOO_EARLY
         yield "begins", _healed(world, call=call, done=(), has_page=has_page)
     elif free := healer.opened - healer.held:
-        yield "takes up what is open", _healed(world, call=_Call(tuple(sorted(free))))
+        yield "takes up what is open", _healed(world, call=story.begun._replace(keys=tuple(sorted(free))))
 
 
-def _killed(story: Story, world: _World, request: _Request) -> _World:
+def _killed(story: Story, world: _World, request: Request) -> _World:
     (healer,) = world.healers
     opened = frozenset[int]() if story.flaw is Flaw.JOURNAL_LOST else healer.opened
     late = _under_way(healer, request) if request.kind == "write" else ()
@@ -244,32 +259,41 @@ def _killed(story: Story, world: _World, request: _Request) -> _World:
     return world._replace(healers=(left,), late=_sorted((*world.late, *late)))
 
 
-def _intend(_story: Story, world: _World, request: _Request) -> Iterator[_Step]:
+def _intend(_story: Story, world: _World, request: Request) -> Iterator[_Step]:
     (healer,) = world.healers
     free = frozenset(request.keys) - healer.held
     yield "opens keys", _answered(world, free, opened=healer.opened | free)
 
 
-def _suspect(_story: Story, world: _World, request: _Request) -> Iterator[_Step]:
+def _suspect(_story: Story, world: _World, request: Request) -> Iterator[_Step]:
     (healer,) = world.healers
     yield "holds suspects back", _answered(world, None, held=healer.held | frozenset(request.keys))
 
 
-def _confirm(_story: Story, world: _World, request: _Request) -> Iterator[_Step]:
+def _confirm(story: Story, world: _World, request: Request) -> Iterator[_Step]:
     (healer,) = world.healers
-    yield "confirms", _answered(world, None, opened=healer.opened - frozenset(request.keys))
+    keys = frozenset(request.keys)
+    said = world._replace(certain=world.certain | keys) if story.is_archive else world
+    yield "confirms", _answered(said, None, opened=healer.opened - keys)
 
 
-def _end(_story: Story, world: _World, request: _Request) -> Iterator[_Step]:
+def _end(story: Story, world: _World, request: Request) -> Iterator[_Step]:
+    """What is undecided is told, and then closed."""
     (healer,) = world.healers
     assert healer.call is not None
     assert healer.opened & set(healer.call.keys) == set(request.keys), (
         "what is said is not what the journal has"
     )
-    yield "ends", _healed(world, call=None, answers=(), has_page=False)
+    pasts = tuple(_pasts(story, world))
+    assert all({None, EXPIRED} & set(pasts[key]) for key in request.undecided), "it was there all the time"
+    what = "certain" if story.flaw is Flaw.ABSENCE_CONFIRMS else "undecided"
+    said = world._replace(**{what: getattr(world, what) | request.undecided})
+    label = "ends, undecided" if request.undecided else "ends"
+    opened = healer.opened - request.undecided
+    yield label, _healed(said, call=None, answers=(), has_page=False, opened=opened)
 
 
-def _read(story: Story, world: _World, request: _Request) -> Iterator[_Step]:
+def _read(story: Story, world: _World, request: Request) -> Iterator[_Step]:
     (healer,) = world.healers
     place = len(healer.done)
     key = request.keys[place]
@@ -280,7 +304,7 @@ def _read(story: Story, world: _World, request: _Request) -> Iterator[_Step]:
 
 
 def _readable(story: Story, world: _World, key: int, wrote: tuple[Value, ...]) -> Iterable[Value]:
-    past = story.histories[key][: world.written[key] + 1]
+    past = [_present(value) for value in story.histories[key][: world.written[key] + 1]]
     if wrote and story.flaw is Flaw.NO_LAST_READ:
         return wrote
     if wrote and story.flaw is Flaw.EVENTUAL_LAST_READ:
@@ -288,7 +312,7 @@ def _readable(story: Story, world: _World, key: int, wrote: tuple[Value, ...]) -
     return past[-1:]
 
 
-def _write(story: Story, world: _World, request: _Request) -> Iterator[_Step]:
+def _write(story: Story, world: _World, request: Request) -> Iterator[_Step]:
     (healer,) = world.healers
     under_way = _under_way(healer, request)
     if under_way:
@@ -315,7 +339,7 @@ _REQUESTS = {
 }
 
 
-def _under_way(healer: _Healer, request: _Request) -> tuple[tuple[int, Value], ...]:
+def _under_way(healer: _Healer, request: Request) -> tuple[tuple[int, Value], ...]:
     """The writes of a request that have not been carried out."""
     return tuple(zip(request.keys, request.values, strict=True))[len(healer.done) :]
 
@@ -340,87 +364,6 @@ def _sorted(late: Iterable[tuple[int, Value]]) -> tuple[tuple[int, Value], ...]:
 
 
 def _item(key: int, value: Value) -> str:
-    return f"{_NAMES[key]} = {value}" if value is not None else f"no {_NAMES[key]}"
-
-
-_NAMES = "ab"
-_KEYS = tuple(key_of({"PK": {"S": name}}) for name in _NAMES)
-
-
-class _Unanswered(Exception):  # noqa: N818  it is how a replay ends
-    def __init__(self, request: _Request) -> None:
-        self.request = request
-
-
-@cache
-def next_request(call: _Call, answers: tuple[Any, ...]) -> _Request:
-    """Replay a `reconcile` with the answers it has had, and see what it asks for."""
-    script = _Script(answers)
-    seen = {_KEYS[key]: _state(key, value) for key, value in call.seen}
-    try:
-        result = reconcile(
-            [_KEYS[key] for key in call.keys],
-            Pair(script, script, script),
-            deadline=_FOR_EVER,
-            seen=seen,
-        )
-    except _Unanswered as unanswered:
-        return unanswered.request
-    assert not result.refused
-    assert not result.failed
-    return _Request("end", _numbers([*result.changing, *result.suspects]))
-
-
-class _Script:
-    """Source, replica and journal of one replay."""
-
-    def __init__(self, answers: Iterable[Any]) -> None:
-        self._answers = iter(answers)
-        self._written: dict[int, Value] = {}
-
-    def read_batch(self, keys: Sequence[Key]) -> Mapping[Key, State]:
-        numbers = _numbers(keys)
-        written = tuple(self._written[key] for key in numbers if key in self._written)
-        values = self._ask("read", keys, written)
-        return {_KEYS[key]: _state(key, value) for key, value in zip(numbers, values, strict=True)}
-
-    def start_batch(self, writes: Sequence[Write]) -> Pending:
-        values = tuple(_value(write.change.image) for write in writes)
-        keys = [write.change.key for write in writes]
-        answer = self._ask("write", keys, values)
-        self._written |= zip(_numbers(keys), values, strict=True)
-        return lambda: _ANSWERS[answer]
-
-    def start_one(self, write: Write) -> Pending:
-        raise AssertionError("nothing is rejected here")
-
-    def describe(self, *, afresh: bool = False) -> Table | Refusal:
-        raise AssertionError("nobody looks at the table")
-
-    def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
-        free = self._ask("intend", keys)
-        return [key for key, number in zip(keys, _numbers(keys), strict=True) if number in free]
-
-    def suspect(self, keys: Sequence[Key]) -> None:
-        self._ask("suspect", keys)
-
-    def confirm(self, keys: Sequence[Key]) -> None:
-        if keys:
-            self._ask("confirm", keys)
-
-    def _ask(self, kind: str, keys: Sequence[Key], values: tuple[Value, ...] = ()) -> Any:
-        for answer in self._answers:
-            return answer
-        raise _Unanswered(_Request(kind, _numbers(keys), values))
-
-
-def _numbers(keys: Sequence[Key]) -> tuple[int, ...]:
-    return tuple(_KEYS.index(key) for key in keys)
-
-
-def _state(key: int, value: Value) -> State:
-    return None if value is None else {"PK": {"S": _NAMES[key]}, "v": {"N": str(value)}}
-
-
-def _value(state: State) -> Value:
-    return None if state is None else int(state["v"]["N"])
+    if value == EXPIRED:
+        return f"{NAMES[key]} expires"
+    return f"{NAMES[key]} = {value}" if value is not None else f"no {NAMES[key]}"

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from ddbreplica.decode import key_of
-from ddbreplica.model import Key, State
+from ddbreplica.model import Key
 from ddbreplica.reconcile import LATE_SECONDS, Pair, Reconciled, reconcile
 from ddbreplica_cli import backfilling
 from ddbreplica_cli.backfilling import Backfill, Page
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.journal import FileJournal
+from ddbreplica_cli.tables import Items
 from tests.support.clock import Clock
 from tests.support.fake_replica import INVALID, TIMED_OUT, FakeReplica, in_turn
 from tests.support.fake_source import FakeSource
@@ -50,7 +51,7 @@ class World:
             end = start + PAGE
             yield Page(page, {key: self.source.items[key] for key in page}, end if end < len(keys) else None)
 
-    def heal(self, keys: Iterable[Key], seen: Mapping[Key, State]) -> Reconciled:
+    def heal(self, keys: Iterable[Key], seen: Items) -> Reconciled:
         pair = Pair(_Killing(self.source, self), _Killing(self.replica, self), _Killing(self._journal, self))
         return reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen)
 
@@ -250,7 +251,7 @@ def test_progress_counts_what_earlier_runs_have_done(path: Path) -> None:
 def test_a_thread_that_fails_halts_the_others(path: Path) -> None:
     world = World(path, items=400)
 
-    def fail_once(keys: Iterable[Key], seen: Mapping[Key, State]) -> Reconciled:
+    def fail_once(keys: Iterable[Key], seen: Items) -> Reconciled:
         if not world.replica.requests:
             world.replica.requests.append(())
             raise CommandError("broken", hint="none")
@@ -269,7 +270,7 @@ def test_a_part_that_fails_halts_the_others_between_two_pages(path: Path) -> Non
     firsts = set(sorted(world.source.items)[::2])
     has_begun = threading.Event()
 
-    def fail_in_the_first(keys: Sequence[Key], seen: Mapping[Key, State]) -> Reconciled:
+    def fail_in_the_first(keys: Sequence[Key], seen: Items) -> Reconciled:
         if keys[0] in firsts:
             assert has_begun.wait(10)
             raise CommandError("broken", hint="none")
@@ -296,7 +297,7 @@ def test_a_part_that_fails_halts_the_others_between_two_pages(path: Path) -> Non
 def test_it_is_at_rest_only_if_all_ended_in_order(path: Path, error: BaseException, is_at_rest: bool) -> None:
     world = World(path)
 
-    def fail(keys: Iterable[Key], seen: Mapping[Key, State]) -> Reconciled:
+    def fail(keys: Iterable[Key], seen: Items) -> Reconciled:
         raise error
 
     world.heal = fail  # type: ignore[method-assign]

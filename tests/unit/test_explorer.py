@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.explorer import Flaw, Story, Value, explore, next_request
+from tests.support.explorer import EXPIRED, Flaw, Story, explore
+from tests.support.replay import Value, next_request
 
 VALUES: tuple[Value, ...] = (None, 1, 2)
 HISTORIES = tuple(
@@ -70,8 +71,13 @@ def test_what_still_changes_after_the_last_round_is_taken_up_again() -> None:
 
 
 def failing(flaw: Flaw, **story: Any) -> tuple[str, ...]:
-    result = explore(Story(((1, 2, None),), (None,), scans=True, flaw=flaw, **story))
-    print(f"{result.states:,} states", flaw.name, *result.failure, sep="\n  ")  # noqa: T201
+    return told(Story(((1, 2, None),), (None,), scans=True, flaw=flaw, **story))
+
+
+def told(story: Story) -> tuple[str, ...]:
+    """How it goes wrong."""
+    result = explore(story)
+    print(f"{result.states:,} states", story.flaw, *result.failure, sep="\n  ")  # noqa: T201
     return result.failure
 
 
@@ -139,3 +145,139 @@ def test_the_explorer_finds_what_comes_of_a_change_that_the_stream_leaves_out() 
         "healer 1 opens keys",
         "healer 1 ends",
     )
+
+
+LIVES = tuple(
+    history
+    for history in product((*VALUES, EXPIRED), repeat=4)
+    if history[0] != EXPIRED
+    and all(one != next_one for one, next_one in pairwise(history))
+    and not {(None, EXPIRED), (EXPIRED, None)} & set(pairwise(history))  # what is gone cannot go
+    and (2 not in history or 1 in history[: history.index(2)])  # the names of values do not matter
+)
+"""Every way in which one key is put, updated, deleted, let expire and re-created, three changes long."""
+SHORTER_LIVES = sorted({history[:3] for history in LIVES}, key=str)
+
+
+def archives(histories: Iterable[tuple[Value, ...]], **story: Any) -> Iterator[Story]:
+    """An archive that held something else before, and is told the keys; and one that was empty, and scans."""
+    for history in histories:
+        yield Story((history,), (9,), is_archive=True, **story)
+        yield Story((history,), (None,), is_archive=True, scans=True, **story)
+
+
+def test_the_lives_are_all_there_are() -> None:
+    assert len(LIVES) == 26
+    assert {(1, EXPIRED, 1, 2), (1, 2, EXPIRED, 1), (None, 1, 2, EXPIRED), (1, None, 2, EXPIRED)} < set(LIVES)
+
+
+def test_what_is_certain_in_an_archive_is_so_whatever_interleaves() -> None:
+    assert explored(archives(LIVES, kills=1)) > 60_000
+    assert explored(archives(SHORTER_LIVES, losses=1)) > 9_000
+    assert explored(archives(SHORTER_LIVES, kills=1, losses=1)) > 20_000
+
+
+def test_two_keys_of_an_archive_in_one_page_are_right_whatever_interleaves() -> None:
+    pairs = list(combinations_with_replacement([(1, 2), (1, None), (1, EXPIRED)], 2))
+
+    assert explored(Story(p, (None, None), is_archive=True, scans=True, losses=1) for p in pairs) > 10_000
+
+
+def test_two_healers_of_an_archive_are_right_whatever_interleaves() -> None:
+    assert explored(archives(SHORTER_LIVES, healers=2)) > 20_000
+
+
+def test_the_explorer_finds_what_comes_of_healing_an_archive_as_a_mirror() -> None:
+    story = Story(((1, EXPIRED),), (1,), is_archive=True, flaw=Flaw.ABSENCE_DELETES)
+
+    assert told(story) == (
+        "source: a expires",
+        "stream: a expires",
+        "healer 1 begins",
+        "healer 1 opens keys",
+        "healer 1 reads no a",
+        "healer 1 writes no a",
+        "healer 1 is answered",
+        "healer 1 reads no a",
+        "healer 1 confirms",
+        "healer 1 ends",
+    )
+
+
+def test_the_explorer_finds_what_comes_of_taking_an_absence_for_an_expiry() -> None:
+    # Who deleted it before the stream was there, nobody can tell.
+    story = Story(((None,),), (9,), is_archive=True, flaw=Flaw.ABSENCE_CONFIRMS)
+
+    assert told(story) == (
+        "healer 1 begins",
+        "healer 1 opens keys",
+        "healer 1 reads no a",
+        "healer 1 ends, undecided",
+    )
+
+
+def test_the_explorer_finds_what_comes_of_confirming_what_is_gone_after_the_write() -> None:
+    brought_back = Story(((1, None),), (None,), scans=True, is_archive=True, flaw=Flaw.ABSENCE_CONFIRMS)
+
+    assert told(brought_back) == (
+        "healer 1 scans a = 1",
+        "source: no a",
+        "stream: no a",
+        "healer 1 begins",
+        "healer 1 opens keys",
+        "healer 1 writes a = 1",
+        "healer 1 is answered",
+        "healer 1 reads no a",
+        "healer 1 ends, undecided",
+    )
+
+
+def test_the_explorer_finds_what_the_archive_may_hold_of_an_undecided_key() -> None:
+    # The price of a put that is not conditional: the item before the last, where both came between scan and write.
+    older = Story(((1, 2, EXPIRED),), (None,), scans=True, is_archive=True, flaw=Flaw.ABSENCE_CONFIRMS)
+
+    assert told(older) == (
+        "healer 1 scans a = 1",
+        "source: a = 2",
+        "source: a expires",
+        "stream: a = 2",
+        "stream: a expires",
+        "healer 1 begins",
+        "healer 1 opens keys",
+        "healer 1 writes a = 1",
+        "healer 1 is answered",
+        "healer 1 reads no a",
+        "healer 1 ends, undecided",
+    )
+
+
+def test_the_explorer_finds_what_comes_of_leaving_out_what_an_expiry_supersedes() -> None:
+    story = Story(((1, 2, EXPIRED),), (None,), scans=True, is_archive=True, flaw=Flaw.EXPIRY_SUPERSEDES)
+
+    assert told(story) == (
+        "healer 1 scans a = 1",
+        "healer 1 begins",
+        "healer 1 opens keys",
+        "healer 1 writes a = 1",
+        "healer 1 is answered",
+        "healer 1 reads a = 1",
+        "source: a = 2",
+        "source: a expires",
+        "stream: a expires",
+        "healer 1 confirms",
+        "healer 1 ends",
+    )
+
+
+@pytest.mark.parametrize("flaw", [Flaw.NO_LAST_READ, Flaw.EVENTUAL_LAST_READ])
+def test_the_explorer_finds_in_an_archive_too_what_comes_of_confirming_too_early(flaw: Flaw) -> None:
+    story = Story(((1, 2, EXPIRED),), (None,), scans=True, is_archive=True, flaw=flaw)
+
+    assert "healer 1 confirms" in told(story)
+
+
+@pytest.mark.parametrize("trouble", [{"losses": 1}, {"kills": 1}])
+def test_the_explorer_finds_in_an_archive_too_what_comes_of_impatience(trouble: dict[str, int]) -> None:
+    story = Story(((1, 2),), (None,), scans=True, is_archive=True, flaw=Flaw.NO_PATIENCE, **trouble)
+
+    assert "late: a = 1" in told(story)

@@ -1,13 +1,13 @@
 """reconcile: keys → the replica holds what the source holds, and for each key whether that is certain."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from ddbreplica.decode import key_of
 from ddbreplica.errors import ReplicaError, SourceError
-from ddbreplica.model import Key, State
+from ddbreplica.model import Image, Key
 from ddbreplica.reconcile import LATE_SECONDS, ROUNDS, Pair, Reconciled, reconcile
 from ddbreplica.send import REQUEST_SECONDS
 from tests.support.clock import Clock
@@ -38,8 +38,10 @@ class World:
         replica: Iterable[dict[str, Any]] = (),
         on_read: Callable[[Sequence[Key]], Any] = lambda keys: (),
         on_write: Callable[[Request], Any] = lambda writes: (),
+        is_archive: bool = False,
         **fakes: Any,
     ) -> None:
+        self.is_archive = is_archive
         self.log: list[str] = []
         self.clock = Clock(LONG)
         self.source = FakeSource(
@@ -56,8 +58,8 @@ class World:
 
         return logged
 
-    def heal(self, *keys: Key, seen: dict[Key, State] | None = None, seconds: float = LONG) -> Reconciled:
-        pair = Pair(self.source, self.replica, self.journal)
+    def heal(self, *keys: Key, seen: Mapping[Key, Image] | None = None, seconds: float = LONG) -> Reconciled:
+        pair = Pair(self.source, self.replica, self.journal, is_archive=self.is_archive)
         self.clock.left = seconds
         return reconcile(keys, pair, deadline=self.clock.deadline(), seen=seen or {})
 
@@ -104,7 +106,7 @@ def test_keys_are_opened_before_and_closed_after_everything_else() -> None:
     assert world.log == ["intend", "read", "write", "read", "confirm"]
 
 
-def test_a_state_that_was_seen_saves_the_first_read() -> None:
+def test_an_item_that_was_seen_saves_the_first_read() -> None:
     world = World(item("a"), item("b"))
 
     assert world.heal(A, B, seen={A: item("a")}) == Reconciled(confirmed=[A, B])
@@ -113,11 +115,10 @@ def test_a_state_that_was_seen_saves_the_first_read() -> None:
     assert world.is_equal
 
 
-@pytest.mark.parametrize("seen", [item("a", 0), None])
-def test_a_state_that_was_seen_long_ago_is_found_out_by_the_last_read(seen: State) -> None:
+def test_an_item_that_was_seen_long_ago_is_found_out_by_the_last_read() -> None:
     world = World(item("a", 2), replica=[item("a", 2)])
 
-    assert world.heal(A, seen={A: seen}) == Reconciled(confirmed=[A])
+    assert world.heal(A, seen={A: item("a", 0)}) == Reconciled(confirmed=[A])
 
     assert world.is_equal
 
@@ -310,3 +311,51 @@ def test_a_suspect_is_held_back_although_a_fault_follows() -> None:
         world.heal(A)
 
     assert world.heal(A) == Reconciled(suspects=[A])
+
+
+@pytest.mark.hazard(number=14)
+def test_nothing_is_ever_deleted_from_an_archive() -> None:
+    world = World(item("a"), replica=[item("a", 0), item("b")], is_archive=True)
+
+    assert world.heal(A, B) == Reconciled(confirmed=[A], undecided=[B])
+
+    assert world.replica.items == {A: item("a"), B: item("b")}
+
+
+@pytest.mark.hazard(number=14)
+def test_what_is_gone_after_it_was_put_into_an_archive_is_undecided() -> None:
+    def expire(_: Request) -> tuple[()]:
+        world.source.items.pop(A, None)
+        return ()
+
+    world = World(item("a"), item("b"), on_write=expire, is_archive=True)
+
+    assert world.heal(A, B) == Reconciled(confirmed=[B], undecided=[A])
+
+    assert world.replica.items == {A: item("a"), B: item("b")}
+
+
+def test_an_archive_gets_an_item_anew_although_it_has_it() -> None:
+    # What a late write left there is mended by nothing else.
+    world = World(item("a", 2), replica=[item("a", 1)], is_archive=True)
+
+    assert world.heal(A) == Reconciled(confirmed=[A])
+
+    assert world.replica.items == {A: item("a", 2)}
+
+
+def test_what_is_undecided_stays_open_until_somebody_was_told() -> None:
+    world = World(is_archive=True)
+
+    assert world.heal(A) == Reconciled(undecided=[A])
+
+    assert list(world.journal.opened) == [A]
+
+
+def test_what_changes_in_an_archive_s_source_goes_round_once_more() -> None:
+    world = World(item("a"), is_archive=True)
+    changing(world, 1)
+
+    assert world.heal(A) == Reconciled(confirmed=[A])
+
+    assert world.is_equal

@@ -3,14 +3,14 @@
 import random
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddbreplica.model import Key, State
+from ddbreplica.model import Image, Key, State
 from ddbreplica.reconcile import Pair, Reconciled, reconcile
 from tests.support.clock import Clock
 from tests.support.fake_journal import FakeJournal
@@ -70,7 +70,7 @@ class Traffic:
                 else:
                     self.items[changed] = dict(state)
 
-    def heal(self, keys: Sequence[Key], seen: dict[Key, State]) -> Reconciled:
+    def heal(self, keys: Sequence[Key], seen: Mapping[Key, Image]) -> Reconciled:
         """Heal again and again, once more when all is over, and always with what was there at first."""
         replica = FakeReplica()
         replica.items = self.items
@@ -83,7 +83,7 @@ class Traffic:
 def test_healers_in_threads_converge_with_writer_and_stream_in_threads() -> None:
     traffic = Traffic()
     parts = [[key(number) for number in range(start, KEYS, 3)] for start in range(3)]
-    seen: dict[Key, State] = {key(number): item(number, 1) for number in range(KEYS)}
+    seen = {key(number): item(number, 1) for number in range(KEYS)}
 
     with ThreadPoolExecutor(5) as pool:
         others = [pool.submit(traffic.change), pool.submit(traffic.deliver)]

@@ -504,6 +504,33 @@ RULES = (
         (test_cli_verify.test_an_inconclusive_result_says_what_to_try,),
     ),
     Rule(
+        14,
+        "what expired is left out before the batch is reduced",
+        decode.decode,
+        "if not replicate_ttl_deletes and _is_ttl_delete(record):",
+        "if False:",
+        (hazards.test_what_expires_in_the_batch_that_brought_it_stays_in_an_archive,),
+    ),
+    Rule(
+        14,
+        "what somebody deleted has not expired",
+        decode._is_ttl_delete,
+        "if not isinstance(identity, dict):\n        return False",
+        "if not isinstance(identity, dict):\n        return True",
+        (hazards.test_what_expires_in_the_batch_that_brought_it_stays_in_an_archive,),
+    ),
+    Rule(
+        14,
+        "in an archive an absence proves nothing",
+        reconcile._Healing._decided,
+        "if not self._pair.is_archive:",
+        "if True:",
+        (
+            test_reconcile.test_nothing_is_ever_deleted_from_an_archive,
+            test_reconcile.test_what_is_gone_after_it_was_put_into_an_archive_is_undecided,
+        ),
+    ),
+    Rule(
         17,
         "the replica is another table than the source",
         schema.check,

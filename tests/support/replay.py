@@ -1,0 +1,132 @@
+"""The requests of one `reconcile`, and the answers that it has had → what it asks for next.
+
+It is the real one, run from its start each time: what was answered is answered so again, and the first request that
+has no answer yet ends the run. So somebody else can do anything between any two of its steps.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple, TypeAlias
+
+from ddbreplica.deadline import Deadline
+from ddbreplica.decode import key_of
+from ddbreplica.model import Image, Key, Kind, Pending, Refusal, State, Table, Write
+from ddbreplica.reconcile import Pair, reconcile
+
+Value: TypeAlias = int | None
+"""An item that holds this number, or no item."""
+
+NAMES = "ab"
+
+_KEYS = tuple(key_of({"PK": {"S": name}}) for name in NAMES)
+_ANSWERS: Mapping[str, Sequence[Write] | Refusal] = {
+    "taken": (),
+    "broken": Refusal(Kind.TRANSIENT, "ConnectionClosedError", "no answer"),
+    "timed out": Refusal(Kind.TRANSIENT, "ReadTimeoutError", "no answer in time", timed_out=True),
+}
+_FOR_EVER = Deadline(lambda: 1e9, sleep=lambda _: None, jitter=lambda low, _: low)
+
+
+class Request(NamedTuple):
+    """What `reconcile` asks for next. `values` are those to write or, for a read, those it wrote before.
+
+    At its `end`, the keys are those that were not confirmed, and some of them are `undecided`.
+    """
+
+    kind: str
+    keys: tuple[int, ...]
+    values: tuple[Value, ...] = ()
+    undecided: frozenset[int] = frozenset()
+
+
+class Call(NamedTuple):
+    """The arguments of one `reconcile`."""
+
+    keys: tuple[int, ...]
+    seen: tuple[tuple[int, int], ...] = ()
+    is_archive: bool = False
+
+
+class _Unanswered(Exception):  # noqa: N818  it is how a replay ends
+    def __init__(self, request: Request) -> None:
+        self.request = request
+
+
+@cache
+def next_request(call: Call, answers: tuple[Any, ...]) -> Request:
+    """Replay a `reconcile` with the answers it has had, and see what it asks for."""
+    script = _Script(answers, is_archive=call.is_archive)
+    try:
+        result = reconcile(
+            [_KEYS[key] for key in call.keys],
+            Pair(script, script, script, is_archive=call.is_archive),
+            deadline=_FOR_EVER,
+            seen={_KEYS[key]: _item(key, value) for key, value in call.seen},
+        )
+    except _Unanswered as unanswered:
+        return unanswered.request
+    assert not result.refused
+    assert not result.failed
+    unconfirmed = [*result.changing, *result.suspects, *result.undecided]
+    return Request("end", _numbers(unconfirmed), undecided=frozenset(_numbers(result.undecided)))
+
+
+class _Script:
+    """Source, replica and journal of one replay."""
+
+    def __init__(self, answers: Iterable[Any], *, is_archive: bool) -> None:
+        self._answers = iter(answers)
+        self._is_archive = is_archive
+        self._written: dict[int, Value] = {}
+
+    def read_batch(self, keys: Sequence[Key]) -> Mapping[Key, State]:
+        numbers = _numbers(keys)
+        written = tuple(self._written[key] for key in numbers if key in self._written)
+        values = self._ask("read", keys, written)
+        return {_KEYS[key]: _state(key, value) for key, value in zip(numbers, values, strict=True)}
+
+    def start_batch(self, writes: Sequence[Write]) -> Pending:
+        values = tuple(_value(write.change.image) for write in writes)
+        assert not (self._is_archive and None in values), "an archive loses an item"
+        keys = [write.change.key for write in writes]
+        answer = self._ask("write", keys, values)
+        self._written |= zip(_numbers(keys), values, strict=True)
+        return lambda: _ANSWERS[answer]
+
+    def start_one(self, write: Write) -> Pending:
+        raise AssertionError("nothing is rejected here")
+
+    def describe(self, *, afresh: bool = False) -> Table | Refusal:
+        raise AssertionError("nobody looks at the table")
+
+    def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
+        free = self._ask("intend", keys)
+        return [key for key, number in zip(keys, _numbers(keys), strict=True) if number in free]
+
+    def suspect(self, keys: Sequence[Key]) -> None:
+        self._ask("suspect", keys)
+
+    def confirm(self, keys: Sequence[Key]) -> None:
+        if keys:
+            self._ask("confirm", keys)
+
+    def _ask(self, kind: str, keys: Sequence[Key], values: tuple[Value, ...] = ()) -> Any:
+        for answer in self._answers:
+            return answer
+        raise _Unanswered(Request(kind, _numbers(keys), values))
+
+
+def _numbers(keys: Sequence[Key]) -> tuple[int, ...]:
+    return tuple(_KEYS.index(key) for key in keys)
+
+
+def _state(key: int, value: Value) -> State:
+    return None if value is None else _item(key, value)
+
+
+def _item(key: int, value: int) -> Image:
+    return {"PK": {"S": NAMES[key]}, "v": {"N": str(value)}}
+
+
+def _value(state: State) -> Value:
+    return None if state is None else int(state["v"]["N"])
