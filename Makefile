@@ -1,6 +1,6 @@
 # The two that matter: `make demo` and `make test`. Each sets itself up; Python ≥ 3.11 and make are all they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test stack bench engine soak e2e mutants check build lock clean
+.PHONY: help setup demo test stack bench engine soak e2e mutants check build picture lock clean
 SHELL := /bin/bash
 BIN := .venv/bin
 
@@ -73,6 +73,9 @@ build: .venv-sam/ready  ## Build what is deployed, and print its size (needs Pyt
 	@test -n "$(PYTHON313)" || { echo "make build: no python3.13 found, and the function's runtime is python3.13" >&2; exit 1; }
 	$(SAM_ENV) $(SAM) build --cached
 	@du -sh --apparent-size .aws-sam/build/ReplicatorFunction
+
+picture: .venv/ready  ## Draw docs/dashboard.svg anew from the template
+	$(BIN)/python -m tests.support.dashboard
 
 lock:  ## Renew the pinned requirements from requirements/*.in
 	$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 requirements/runtime.in -o src/requirements.txt
