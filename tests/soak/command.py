@@ -111,7 +111,16 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--histories", type=int, default=10_000, help="how many (default: 10000)")
+    parser.add_argument("--histories", type=_positive, default=10_000, help="how many (default: 10000)")
     parser.add_argument("--first-seed", type=int, default=0, help="seeds count up from it (default: 0)")
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="default: one a processor")
+    parser.add_argument(
+        "--processes", type=_positive, default=os.cpu_count(), help="default: one a processor"
+    )
     return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number

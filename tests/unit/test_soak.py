@@ -43,6 +43,14 @@ def test_nothing_is_lost_whatever_goes_wrong(wire: Wire) -> None:
     assert min(injected.values()) >= 3
 
 
+@pytest.mark.parametrize("option", ["--histories", "--processes"])
+def test_to_drive_nothing_is_no_success(option: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([option, "0"])
+
+    assert ended.value.code == 2
+
+
 def test_a_seed_is_one_history(wire: Wire) -> None:
     assert verdicts(wire, range(20)) == verdicts(wire, range(20))
 
