@@ -14,15 +14,16 @@ from demo.errors import DeployError
 
 TEMPLATE: Final = ROOT / "template.yaml"
 
-_STACK: Final = "ddbreplica"
+STACK: Final = "ddbreplica"
+
 _ARTEFACTS: Final = "ddbreplica-artefacts"
-_CODE_URI: Final = "CodeUri: src/"
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A stack as created: how many resources, and its outputs."""
+    """A stack as created: its name, how many resources it has, and its outputs."""
 
+    name: str
     resources: int
     outputs: Mapping[str, str]
 
@@ -42,35 +43,40 @@ class Stack:
         return self.outputs["QuarantineBucketName"]
 
 
-def deploy(aws: EmbeddedAws) -> Stack:
-    """Create the stack from this tree's template, every parameter at its default, and wait for it.
+def deploy(aws: EmbeddedAws, name: str = STACK, **parameters: str) -> Stack:
+    """Create a stack from this tree's template, every other parameter at its default, and wait for it.
 
     Raises DeployError with the events that say why, if it is not.
     """
-    template = _packaged(aws)
     aws.cloudformation.create_stack(
-        StackName=_STACK, TemplateBody=template, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+        StackName=name,
+        TemplateURL=_packaged(aws),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
     try:
         waiter = aws.cloudformation.get_waiter("stack_create_complete")
-        waiter.wait(StackName=_STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+        waiter.wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     except WaiterError as error:
-        raise DeployError(f"The stack was not created:\n{_failures(aws)}") from error
-    described = aws.cloudformation.describe_stacks(StackName=_STACK)["Stacks"][0]
+        raise DeployError(f"The stack was not created:\n{_failures(aws, name)}") from error
+    described = aws.cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
-    resources = aws.cloudformation.describe_stack_resources(StackName=_STACK)["StackResources"]
-    return Stack(len(resources), outputs)
+    resources = aws.cloudformation.describe_stack_resources(StackName=name)["StackResources"]
+    return Stack(name, len(resources), outputs)
 
 
 def _packaged(aws: EmbeddedAws) -> str:
-    """The template as `sam package` would leave it: the code is in a bucket, and CodeUri says where."""
+    """Upload the code and the template, as `sam package` would leave it, and return the template's URL."""
     template = yaml_parse(TEMPLATE.read_text())
     aws.s3.create_bucket(Bucket=_ARTEFACTS)
     aws.s3.upload_file(str(bundle(aws.home / "bundle.zip")), _ARTEFACTS, "bundle.zip")
     template["Resources"]["ReplicatorFunction"]["Properties"]["CodeUri"] = f"s3://{_ARTEFACTS}/bundle.zip"
     for resource in template["Resources"].values():
         _spare_metric_math(resource["Properties"])
-    return json.dumps(template, default=str)  # YAML takes a version for a date
+    # YAML takes a version for a date.
+    packaged = json.dumps(template, default=str).encode()
+    aws.s3.put_object(Bucket=_ARTEFACTS, Key="packaged.json", Body=packaged)
+    return f"{aws.endpoint_url}/{_ARTEFACTS}/packaged.json"
 
 
 def _spare_metric_math(properties: dict[str, Any]) -> None:
@@ -80,8 +86,8 @@ def _spare_metric_math(properties: dict[str, Any]) -> None:
         properties |= stat["Metric"] | {"Statistic": stat["Stat"], "Period": stat["Period"]}
 
 
-def _failures(aws: EmbeddedAws) -> str:
-    events = aws.cloudformation.describe_stack_events(StackName=_STACK)["StackEvents"]
+def _failures(aws: EmbeddedAws, name: str) -> str:
+    events = aws.cloudformation.describe_stack_events(StackName=name)["StackEvents"]
     failed = [event for event in events if event.get("ResourceStatus", "").endswith("FAILED")]
     lines = [
         f"  {event.get('LogicalResourceId')}: {event.get('ResourceStatusReason', 'no reason given')}"
