@@ -1,4 +1,4 @@
-"""template.yaml and parameter values in, what CloudFormation would create out."""
+"""A template and parameter values in, what CloudFormation would create out."""
 
 import json
 import re
@@ -55,14 +55,23 @@ def deploy(**parameters: str | int) -> dict[str, Any]:
 
     What only AWS could know stays visible: `!Ref A` reads `<A>`, and `!GetAtt A.Arn` reads `<A.Arn>`.
     """
+    return _filled_in(_Resolver, parameters)
+
+
+def decide(**parameters: str | int) -> dict[str, Any]:
+    """Return the same as a template: what only AWS could know stays the intrinsic function that it was."""
+    return {"AWSTemplateFormatVersion": "2010-09-09", **_filled_in(_Decider, parameters)}
+
+
+def _filled_in(kind: "type[_Resolver]", parameters: Mapping[str, str | int]) -> dict[str, Any]:
     template = expand(**parameters)
     conditions: dict[str, bool] = {}
-    resolver = _Resolver(defaults() | parameters, conditions)
+    resolve = kind({**defaults(), **parameters}, conditions)
     for name, condition in template["Conditions"].items():
-        conditions[name] = resolver(condition)
+        conditions[name] = resolve(condition)
     return {
         section: {
-            name: resolver(entry)
+            name: resolve({key: value for key, value in entry.items() if key != "Condition"})
             for name, entry in template[section].items()
             if conditions.get(entry.get("Condition"), True)
         }
@@ -74,6 +83,12 @@ def resources(**parameters: str | int) -> dict[str, Any]:
     """Return the resources that CloudFormation would create, by logical id."""
     created: dict[str, Any] = deploy(**parameters)["Resources"]
     return created
+
+
+def properties(logical_id: str, **parameters: str | int) -> dict[str, Any]:
+    """Return the properties of one of them."""
+    found: dict[str, Any] = resources(**parameters)[logical_id]["Properties"]
+    return found
 
 
 def refusals(**parameters: str | int) -> list[str]:
@@ -124,33 +139,91 @@ class _Resolver:
                 return {key: found for key, value in node.items() if (found := self(value)) != _NOTHING}
         return node
 
-    def ref(self, name: str) -> str | int:
-        pseudo = {"AWS::AccountId": ACCOUNT, "AWS::Region": REGION, "AWS::StackName": "ddbreplica"}
-        return (pseudo | dict(self.parameters)).get(name, f"<{name}>")
+    def ref(self, name: str) -> Any:
+        return self.known(name, f"<{name}>")
+
+    def get(self, path: list[str]) -> Any:
+        return f"<{'.'.join(path)}>"
+
+    def known(self, name: str, otherwise: Any) -> Any:
+        pseudo = {
+            "AWS::AccountId": ACCOUNT,
+            "AWS::NoValue": _NOTHING,
+            "AWS::Partition": "aws",
+            "AWS::Region": REGION,
+            "AWS::StackName": "ddbreplica",
+        }
+        return (pseudo | dict(self.parameters)).get(name, otherwise)
 
     def choose(self, argument: list[Any]) -> Any:
         condition, yes, no = argument
         return self(yes if self.conditions[condition] else no)
 
-    def sub(self, argument: str | list[Any]) -> str:
+    def sub(self, argument: str | list[Any]) -> Any:
         text, extra = (argument, {}) if isinstance(argument, str) else argument
         known = self(extra)
-        return re.sub(r"\$\{([^}]+)\}", lambda match: str(known.get(match[1], self.ref(match[1]))), text)
+        return self.unescaped(
+            _VARIABLE.sub(lambda match: str(known.get(match[1], self.known(match[1], f"<{match[1]}>"))), text)
+        )
 
-    def split(self, argument: list[Any]) -> list[str]:
+    def unescaped(self, text: str) -> str:
+        return text.replace("${!", "${")
+
+    def split(self, argument: list[Any]) -> Any:
         separator, text = argument
         # A stream's ARN ends in table/NAME/stream/LABEL.
         arn = re.sub(r"^<(\w+)\.StreamArn>$", r"table/<\1>/stream/<\1 label>", self(text))
         return arn.split(separator)
 
+    def select(self, argument: list[Any]) -> Any:
+        index, values = argument
+        return self(values)[int(index)]
 
+
+class _Decider(_Resolver):
+    """Evaluates what the parameters decide, and leaves the rest to CloudFormation."""
+
+    def ref(self, name: str) -> Any:
+        return self.known(name, {"Ref": name})
+
+    def get(self, path: list[str]) -> Any:
+        return {"Fn::GetAtt": path}
+
+    def sub(self, argument: str | list[Any]) -> Any:
+        text, extra = (argument, {}) if isinstance(argument, str) else argument
+        values = self(extra)
+        # What is put into a text that stays a Fn::Sub is no variable of it.
+        plain = {name: str(value).replace("${", "${!") for name, value in values.items() if _is_plain(value)}
+        left = {name: value for name, value in values.items() if name not in plain}
+        filled = _VARIABLE.sub(lambda match: str(plain.get(match[1], self.known(match[1], match[0]))), text)
+        if not _VARIABLE.search(filled):
+            return self.unescaped(filled)
+        return {"Fn::Sub": [filled, left] if left else filled}
+
+    def select(self, argument: list[Any]) -> Any:
+        index, values = argument
+        found = self(values)
+        return found[int(index)] if isinstance(found, list) else {"Fn::Select": [index, found]}
+
+    def split(self, argument: list[Any]) -> Any:
+        separator, text = argument
+        found = self(text)
+        return found.split(separator) if isinstance(found, str) else {"Fn::Split": [separator, found]}
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int)
+
+
+_VARIABLE: Final = re.compile(r"\$\{([^}!]+)\}")
 _FUNCTIONS: Final[Mapping[str, Callable[[_Resolver, Any], Any]]] = {
-    "Ref": _Resolver.ref,
-    "Fn::GetAtt": lambda _, path: f"<{'.'.join(path)}>",
+    "Ref": lambda resolve, name: resolve.ref(name),
+    "Condition": lambda resolve, name: resolve.conditions[name],
+    "Fn::GetAtt": lambda resolve, path: resolve.get(path),
     "Fn::If": _Resolver.choose,
-    "Fn::Sub": _Resolver.sub,
-    "Fn::Split": _Resolver.split,
-    "Fn::Select": lambda resolve, pair: resolve(pair[1])[int(pair[0])],
+    "Fn::Sub": lambda resolve, argument: resolve.sub(argument),
+    "Fn::Split": lambda resolve, argument: resolve.split(argument),
+    "Fn::Select": lambda resolve, argument: resolve.select(argument),
     "Fn::Equals": lambda resolve, pair: str(resolve(pair[0])) == str(resolve(pair[1])),
     "Fn::Not": lambda resolve, operands: not resolve(operands[0]),
     "Fn::And": lambda resolve, operands: all(map(resolve, operands)),

@@ -1,0 +1,157 @@
+"""The function and its mapping in template.yaml."""
+
+import dataclasses
+import json
+
+import pytest
+
+from ddbreplica.settings import Settings
+from tests.support.mapping import MappingSettings
+from tests.support.placements import EVERYTHING, EXISTING_SOURCE, REPLICAS, ROLE, STREAM
+from tests.support.template import defaults, load, properties, resources
+
+
+def test_the_function_is_configured_as_documented() -> None:
+    assert properties("ReplicatorFunction") == {
+        "Description": "Applies the changes of the source table to the replica",
+        "Code": {"S3Bucket": "bucket", "S3Key": "bundle.zip"},
+        "Handler": "ddbreplica.handler.lambda_handler",
+        "Runtime": "python3.13",
+        "Architectures": ["arm64"],
+        "Role": "<DDBReplicationRole.Arn>",
+        "MemorySize": 256,
+        "Timeout": 60,
+        "TracingConfig": {"Mode": "PassThrough"},
+        "LoggingConfig": {"LogFormat": "JSON", "LogGroup": "<ReplicatorLogGroup>"},
+        "Environment": {
+            "Variables": {
+                "REPLICA_TABLE_NAME": "<ReplicaTable>",
+                "QUARANTINE_BUCKET": "<QuarantineBucket>",
+                "REPLICATE_TTL_DELETES": "true",
+                "WRITE_MODE": "mirror",
+                "POWERTOOLS_SERVICE_NAME": "ddbreplica",
+                "POWERTOOLS_METRICS_NAMESPACE": "ddbreplica",
+                "POWERTOOLS_LOG_LEVEL": "INFO",
+            },
+        },
+        "Tags": [
+            {"Key": "lambda:createdBy", "Value": "SAM"},
+            {"Key": "ddbreplica", "Value": "logfile_replica"},
+        ],
+    }
+
+
+def test_the_function_follows_its_parameters() -> None:
+    function = properties("ReplicatorFunction", **EVERYTHING)
+    assert function["MemorySize"] == 512
+    assert function["Timeout"] == 120
+    assert function["ReservedConcurrentExecutions"] == "5"
+    assert function["TracingConfig"] == {"Mode": "Active"}
+    assert function["Environment"]["Variables"]["REPLICATE_TTL_DELETES"] == "false"
+
+
+def test_an_endpoint_reaches_the_function_only_where_one_is_given() -> None:
+    given = properties("ReplicatorFunction", EndpointUrl="http://127.0.0.1:4566")["Environment"]["Variables"]
+    left_out = properties("ReplicatorFunction")["Environment"]["Variables"]
+    assert given["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
+    assert "AWS_ENDPOINT_URL" not in left_out
+
+
+ARN = "arn:aws:dynamodb:{}:{}:table/logfile_replica"
+
+
+@pytest.mark.parametrize(
+    ("replica", "name", "more"),
+    [
+        ("made here", "<ReplicaTable>", {}),
+        ("existing", "logfile_replica", {}),
+        ("in this Region by name", "logfile_replica", {"REPLICA_REGION": "eu-west-1"}),
+        ("in another Region", "logfile_replica", {"REPLICA_REGION": "us-west-2"}),
+        ("in this account by number", ARN.format("eu-west-1", "111122223333"), {}),
+        ("in another account", ARN.format("eu-west-1", "444455556666"), {}),
+        (
+            "in another account and Region",
+            ARN.format("us-west-2", "444455556666"),
+            {"REPLICA_REGION": "us-west-2"},
+        ),
+        ("by a role", "logfile_replica", {"REPLICA_ROLE_ARN": ROLE}),
+        (
+            "by a role in another Region",
+            "logfile_replica",
+            {"REPLICA_REGION": "us-west-2", "REPLICA_ROLE_ARN": ROLE, "REPLICA_EXTERNAL_ID": "orders-2026"},
+        ),
+    ],
+)
+def test_the_function_is_told_where_the_replica_is(replica: str, name: str, more: dict[str, str]) -> None:
+    variables = properties("ReplicatorFunction", **REPLICAS[replica])["Environment"]["Variables"]
+    where = ("REPLICA_REGION", "REPLICA_ROLE_ARN", "REPLICA_EXTERNAL_ID")
+    assert variables["REPLICA_TABLE_NAME"] == name
+    assert {variable: variables[variable] for variable in where if variable in variables} == more
+
+
+def test_every_setting_has_one_name_in_the_function_its_environment_and_the_template() -> None:
+    fields = {field.name.upper() for field in dataclasses.fields(Settings)}
+    variables = set(
+        properties("ReplicatorFunction", **REPLICAS["by a role in another Region"])["Environment"][
+            "Variables"
+        ]
+    )
+    assert fields <= variables
+    in_template = {name: name.title().replace("_", "") for name in variables if "POWERTOOLS" not in name}
+    assert set(in_template.values()) <= {*defaults(), *resources()}
+
+
+def test_the_template_s_defaults_are_the_settings_defaults() -> None:
+    variables = properties("ReplicatorFunction")["Environment"]["Variables"]
+    required = {"REPLICA_TABLE_NAME": "logfile_replica", "QUARANTINE_BUCKET": "bucket"}
+    assert Settings.from_env(variables | required) == Settings.from_env(required)
+
+
+def test_the_code_that_ships_is_src() -> None:
+    assert load()["Resources"]["ReplicatorFunction"]["Properties"]["CodeUri"] == "src/"
+
+
+def test_the_mapping_retries_in_order_and_loses_nothing_unseen() -> None:
+    assert properties("ReplicatorFunctionStream") == {
+        "FunctionName": "<ReplicatorFunction>",
+        "EventSourceArn": "<SourceTable.StreamArn>",
+        "StartingPosition": "TRIM_HORIZON",
+        "BatchSize": 100,
+        "MaximumBatchingWindowInSeconds": 0,
+        "ParallelizationFactor": 1,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "BisectBatchOnFunctionError": True,
+        "MaximumRetryAttempts": -1,
+        "MaximumRecordAgeInSeconds": 79200,
+        "DestinationConfig": {"OnFailure": {"Destination": "<OnFailureBucket.Arn>"}},
+        "MetricsConfig": {"Metrics": ["EventCount"]},
+    }
+
+
+def test_the_mapping_of_an_existing_source_reads_its_stream() -> None:
+    assert properties("ReplicatorFunctionStream", **EXISTING_SOURCE)["EventSourceArn"] == STREAM
+
+
+def test_a_key_filter_becomes_a_pattern_on_the_keys_alone() -> None:
+    (given,) = properties("ReplicatorFunctionStream", KeyFilter='{"PK": {"S": [{"prefix": "tenant-1#"}]}}')[
+        "FilterCriteria"
+    ]["Filters"]
+    assert json.loads(given["Pattern"]) == {"dynamodb": {"Keys": {"PK": {"S": [{"prefix": "tenant-1#"}]}}}}
+
+
+def test_the_tests_simulate_the_mapping_that_is_deployed() -> None:
+    simulated = dataclasses.asdict(MappingSettings())
+
+    assert simulated.pop("report_batch_item_failures")
+    assert {name.title().replace("_", ""): value for name, value in simulated.items()}.items() <= properties(
+        "ReplicatorFunctionStream"
+    ).items()
+
+
+def test_the_mapping_follows_its_parameters() -> None:
+    mapping = properties("ReplicatorFunctionStream", **EVERYTHING)
+    assert mapping["BatchSize"] == 1000
+    assert mapping["MaximumBatchingWindowInSeconds"] == 2
+    assert mapping["ParallelizationFactor"] == 4
+    assert mapping["MaximumRetryAttempts"] == 50
+    assert mapping["MaximumRecordAgeInSeconds"] == 3600

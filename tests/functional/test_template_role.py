@@ -1,0 +1,166 @@
+"""The function's role in template.yaml: least in every placement."""
+
+from typing import Any, Final
+
+import pytest
+
+from tests.support.placements import (
+    BOUNDARY,
+    BY_ROLE,
+    EVERYTHING,
+    EXISTING_REPLICA,
+    EXISTING_SOURCE,
+    IN_ACCOUNT,
+    KEY,
+    REPLICA_KEY,
+    REPLICAS,
+    ROLE,
+    SOURCE_KEY,
+    STREAM,
+    Parameters,
+)
+from tests.support.template import ACCOUNT, properties, resources
+
+IN_THIS_ACCOUNT: Final = {"StringEquals": {"s3:ResourceAccount": ACCOUNT}}
+STATEMENTS: Final = {
+    "ReadChangesOfTheSource": (
+        [
+            "dynamodb:DescribeStream",
+            "dynamodb:GetRecords",
+            "dynamodb:GetShardIterator",
+            "dynamodb:ListStreams",
+        ],
+        "<SourceTable.StreamArn>",
+        None,
+    ),
+    "ApplyChangesToTheReplica": (
+        ["dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:DescribeTable", "dynamodb:PutItem"],
+        "<ReplicaTable.Arn>",
+        None,
+    ),
+    "QuarantineWhatCanNeverBeWritten": (
+        "s3:PutObject",
+        "<QuarantineBucket.Arn>/quarantine/*",
+        IN_THIS_ACCOUNT,
+    ),
+    "KeepWhatLambdaGivesUp": ("s3:PutObject", "<OnFailureBucket.Arn>/*", IN_THIS_ACCOUNT),
+    "LetLambdaFindTheOnFailureBucket": ("s3:ListBucket", "<OnFailureBucket.Arn>", IN_THIS_ACCOUNT),
+    "WriteItsOwnLog": (["logs:CreateLogStream", "logs:PutLogEvents"], "<ReplicatorLogGroup.Arn>", None),
+}
+TRACES: Final = {
+    "SendTracesWhichHaveNoResource": (["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*", None),
+}
+
+
+def allowed(**parameters: str | int) -> dict[str, tuple[Any, Any, Any]]:
+    """The statements of the role's one policy: actions, resource, condition."""
+    (policy,) = properties("DDBReplicationRole", **parameters)["Policies"]
+    statements = policy["PolicyDocument"]["Statement"]
+    assert {each["Effect"] for each in statements} == {"Allow"}
+    return {each["Sid"]: (each["Action"], each["Resource"], each.get("Condition")) for each in statements}
+
+
+@pytest.mark.parametrize(
+    ("tracing", "expected"), [("PassThrough", STATEMENTS), ("Active", STATEMENTS | TRACES)]
+)
+def test_the_role_allows_just_what_is_used(tracing: str, expected: dict[str, Any]) -> None:
+    assert allowed(Tracing=tracing) == expected
+
+
+def test_the_role_reads_the_stream_of_an_existing_source_and_no_other() -> None:
+    actions, _, _ = STATEMENTS["ReadChangesOfTheSource"]
+    expected = STATEMENTS | {"ReadChangesOfTheSource": (actions, STREAM, None)}
+    assert allowed(**EXISTING_SOURCE) == expected
+
+
+@pytest.mark.parametrize(
+    ("replica", "arn"),
+    [
+        ("existing", "arn:aws:dynamodb:eu-west-1:111122223333:table/logfile_replica"),
+        ("in this Region by name", "arn:aws:dynamodb:eu-west-1:111122223333:table/logfile_replica"),
+        ("in another Region", "arn:aws:dynamodb:us-west-2:111122223333:table/logfile_replica"),
+        ("in this account by number", "arn:aws:dynamodb:eu-west-1:111122223333:table/logfile_replica"),
+        ("in another account", "arn:aws:dynamodb:eu-west-1:444455556666:table/logfile_replica"),
+        ("in another account and Region", "arn:aws:dynamodb:us-west-2:444455556666:table/logfile_replica"),
+    ],
+)
+def test_the_role_writes_to_the_one_table_wherever_it_is(replica: str, arn: str) -> None:
+    actions, _, _ = STATEMENTS["ApplyChangesToTheReplica"]
+    expected = STATEMENTS | {"ApplyChangesToTheReplica": (actions, arn, None)}
+    assert allowed(**REPLICAS[replica]) == expected
+
+
+@pytest.mark.parametrize("replica", ["by a role", "by a role in another Region"])
+def test_where_another_role_writes_the_role_may_only_assume_it(replica: str) -> None:
+    expected = {sid: each for sid, each in STATEMENTS.items() if sid != "ApplyChangesToTheReplica"}
+    assert allowed(**REPLICAS[replica]) == expected | {
+        "WriteAsTheRoleOfTheReplica": ("sts:AssumeRole", ROLE, None)
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "keys"),
+    [
+        ({"KmsKeyArn": KEY}, [KEY]),
+        ({**EXISTING_SOURCE, "KmsKeyArn": KEY}, [KEY]),
+        ({**EXISTING_SOURCE, "SourceKmsKeyArn": SOURCE_KEY}, [SOURCE_KEY]),
+        (
+            {**EXISTING_SOURCE, **EXISTING_REPLICA, "SourceKmsKeyArn": SOURCE_KEY, "KmsKeyArn": KEY},
+            [SOURCE_KEY],
+        ),
+        ({**EXISTING_SOURCE, **BY_ROLE, "SourceKmsKeyArn": SOURCE_KEY, "KmsKeyArn": KEY}, [SOURCE_KEY]),
+        ({**IN_ACCOUNT, "ReplicaKmsKeyArn": REPLICA_KEY}, [REPLICA_KEY]),
+        ({**IN_ACCOUNT, "ReplicaKmsKeyArn": REPLICA_KEY, "KmsKeyArn": KEY}, [KEY, REPLICA_KEY]),
+        (
+            {**EXISTING_SOURCE, **IN_ACCOUNT, "SourceKmsKeyArn": SOURCE_KEY, "ReplicaKmsKeyArn": REPLICA_KEY},
+            [SOURCE_KEY, REPLICA_KEY],
+        ),
+    ],
+)
+def test_the_role_may_use_the_keys_of_the_tables_through_dynamodb_alone(
+    parameters: Parameters, keys: list[str]
+) -> None:
+    assert allowed(**parameters)["UseTheKeysOfTheTablesThroughDynamoDB"] == (
+        "kms:Decrypt",
+        keys,
+        {"StringLike": {"kms:ViaService": "dynamodb.*"}},
+    )
+
+
+def test_the_role_may_use_the_key_of_the_buckets_to_write_into_them() -> None:
+    assert allowed(KmsKeyArn=KEY)["UseTheKeyOfTheBucketsThroughS3"] == (
+        "kms:GenerateDataKey",
+        KEY,
+        {"StringLike": {"kms:ViaService": "s3.*"}},
+    )
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, EXISTING_SOURCE, {**EXISTING_SOURCE, **EXISTING_REPLICA, "KmsKeyArn": KEY}, BY_ROLE],
+)
+def test_the_role_may_use_no_table_s_key_where_none_is_known(parameters: Parameters) -> None:
+    assert "UseTheKeysOfTheTablesThroughDynamoDB" not in allowed(**parameters)
+
+
+def test_a_boundary_bounds_the_role_only_where_one_is_given() -> None:
+    assert (
+        properties("DDBReplicationRole", PermissionsBoundaryArn=BOUNDARY)["PermissionsBoundary"] == BOUNDARY
+    )
+    assert "PermissionsBoundary" not in properties("DDBReplicationRole")
+
+
+def test_only_lambda_may_take_the_role_and_no_other_policy_is_attached() -> None:
+    created = resources(**EVERYTHING)
+    assert created["DDBReplicationRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"] == [
+        {
+            "Sid": "LetLambdaRunAsThisRole",
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        },
+    ]
+    assert "ManagedPolicyArns" not in created["DDBReplicationRole"]["Properties"]
+    assert [each["Type"] for each in created.values() if each["Type"].startswith("AWS::IAM::")] == [
+        "AWS::IAM::Role"
+    ]

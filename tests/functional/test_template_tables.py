@@ -1,0 +1,167 @@
+"""What template.yaml makes to keep data in: tables, buckets, log."""
+
+import pytest
+
+from tests.support.placements import EXISTING_REPLICA, EXISTING_SOURCE, IN_REGION, KEY, ON_DEMAND
+from tests.support.template import properties, resources
+
+
+@pytest.mark.parametrize(("table", "name"), [("SourceTable", "logfile"), ("ReplicaTable", "logfile_replica")])
+def test_a_table_is_the_one_of_the_workshop(table: str, name: str) -> None:
+    created = properties(table)
+    created.pop("StreamSpecification", None)
+    assert created == {
+        "TableName": name,
+        "DeletionProtectionEnabled": "false",
+        "BillingMode": "PROVISIONED",
+        "ProvisionedThroughput": {"ReadCapacityUnits": 10, "WriteCapacityUnits": 5},
+        "AttributeDefinitions": [
+            {"AttributeName": "PK", "AttributeType": "S"},
+            {"AttributeName": "GSI_1_PK", "AttributeType": "S"},
+        ],
+        "KeySchema": [{"AttributeName": "PK", "KeyType": "HASH"}],
+        "GlobalSecondaryIndexes": [
+            {
+                "IndexName": "GSI_1",
+                "KeySchema": [{"AttributeName": "GSI_1_PK", "KeyType": "HASH"}],
+                "Projection": {
+                    "ProjectionType": "INCLUDE",
+                    "NonKeyAttributes": ["bytessent", "requestid", "host"],
+                },
+                "ProvisionedThroughput": {"ReadCapacityUnits": 10, "WriteCapacityUnits": 5},
+            },
+        ],
+        "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+    }
+
+
+def test_a_table_that_exists_is_not_made() -> None:
+    assert "SourceTable" not in resources(**EXISTING_SOURCE)
+    assert "ReplicaTable" in resources(**EXISTING_SOURCE)
+    assert "SourceTable" in resources(**EXISTING_REPLICA)
+    assert "ReplicaTable" not in resources(**EXISTING_REPLICA)
+    assert "ReplicaTable" not in resources(**IN_REGION)
+
+
+@pytest.mark.parametrize("table", ["SourceTable", "ReplicaTable"])
+def test_a_table_has_the_key_and_the_index_that_are_asked_for(table: str) -> None:
+    created = properties(
+        table,
+        PartitionKeyName="customer",
+        PartitionKeyType="B",
+        SortKeyName="placed_at",
+        SortKeyType="N",
+        CreateIndex="false",
+    )
+    assert created["AttributeDefinitions"] == [
+        {"AttributeName": "customer", "AttributeType": "B"},
+        {"AttributeName": "placed_at", "AttributeType": "N"},
+    ]
+    assert created["KeySchema"] == [
+        {"AttributeName": "customer", "KeyType": "HASH"},
+        {"AttributeName": "placed_at", "KeyType": "RANGE"},
+    ]
+    assert "GlobalSecondaryIndexes" not in created
+
+
+@pytest.mark.parametrize("table", ["SourceTable", "ReplicaTable"])
+def test_a_table_is_encrypted_with_the_key_that_is_given(table: str) -> None:
+    assert properties(table, KmsKeyArn=KEY)["SSESpecification"] == {
+        "SSEEnabled": True,
+        "SSEType": "KMS",
+        "KMSMasterKeyId": KEY,
+    }
+
+
+def test_only_the_source_has_a_stream_and_it_carries_new_images() -> None:
+    assert properties("SourceTable")["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
+    assert "StreamSpecification" not in properties("ReplicaTable")
+
+
+@pytest.mark.parametrize("table", ["SourceTable", "ReplicaTable"])
+def test_an_on_demand_table_has_no_throughput_and_neither_has_its_index(table: str) -> None:
+    created = properties(table, **ON_DEMAND)
+    assert created["BillingMode"] == "PAY_PER_REQUEST"
+    assert "ProvisionedThroughput" not in created
+    assert "ProvisionedThroughput" not in created["GlobalSecondaryIndexes"][0]
+
+
+@pytest.mark.parametrize("policy", ["RetainExceptOnCreate", "Retain", "Delete"])
+@pytest.mark.parametrize("table", ["SourceTable", "ReplicaTable"])
+def test_a_table_outlives_the_stack_as_the_parameter_says_and_any_replacement(
+    table: str, policy: str
+) -> None:
+    created = resources(TableDeletionPolicy=policy)[table]
+    assert (created["DeletionPolicy"], created["UpdateReplacePolicy"]) == (policy, "Retain")
+
+
+@pytest.mark.parametrize("table", ["SourceTable", "ReplicaTable"])
+def test_deletion_protection_covers_both_tables(table: str) -> None:
+    protected = properties(table, DeletionProtection="true", AlarmEmail="ops@example.com")
+    assert protected["DeletionProtectionEnabled"] == "true"
+
+
+@pytest.mark.parametrize("bucket", ["QuarantineBucket", "OnFailureBucket"])
+def test_a_bucket_is_private_and_deletes_only_what_is_done(bucket: str) -> None:
+    assert properties(bucket) == {
+        "BucketEncryption": {
+            "ServerSideEncryptionConfiguration": [
+                {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+            ],
+        },
+        "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+        "PublicAccessBlockConfiguration": {
+            "BlockPublicAcls": True,
+            "BlockPublicPolicy": True,
+            "IgnorePublicAcls": True,
+            "RestrictPublicBuckets": True,
+        },
+        "LifecycleConfiguration": {
+            "Rules": [
+                {"Id": "ExpireWhatIsDone", "Status": "Enabled", "Prefix": "done/", "ExpirationInDays": 90},
+                {
+                    "Id": "AbortIncompleteUploads",
+                    "Status": "Enabled",
+                    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+                },
+            ],
+        },
+    }
+
+
+@pytest.mark.parametrize("bucket", ["QuarantineBucket", "OnFailureBucket"])
+def test_a_bucket_is_encrypted_with_the_key_that_is_given(bucket: str) -> None:
+    assert properties(bucket, KmsKeyArn=KEY)["BucketEncryption"]["ServerSideEncryptionConfiguration"] == [
+        {
+            "BucketKeyEnabled": True,
+            "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY},
+        },
+    ]
+
+
+@pytest.mark.parametrize("bucket", ["QuarantineBucket", "OnFailureBucket"])
+def test_a_bucket_and_its_policy_outlive_the_stack(bucket: str) -> None:
+    created = resources()
+    for kept in (created[bucket], created[f"{bucket}Policy"]):
+        assert (kept["DeletionPolicy"], kept["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+@pytest.mark.parametrize("bucket", ["QuarantineBucket", "OnFailureBucket"])
+def test_a_bucket_refuses_plain_http_by_a_policy_of_its_own(bucket: str) -> None:
+    policy = properties(f"{bucket}Policy")
+    assert policy["Bucket"] == f"<{bucket}>"
+    assert policy["PolicyDocument"]["Statement"] == [
+        {
+            "Sid": "RefusePlainHttp",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [f"<{bucket}.Arn>", f"<{bucket}.Arn>/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        },
+    ]
+
+
+def test_the_log_is_kept_for_the_days_asked_for_under_the_key_that_is_given() -> None:
+    assert properties("ReplicatorLogGroup", LogRetentionInDays=30) == {"RetentionInDays": 30}
+    assert properties("ReplicatorLogGroup", KmsKeyArn=KEY)["KmsKeyId"] == KEY

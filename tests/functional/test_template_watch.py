@@ -1,0 +1,292 @@
+"""template.yaml's alarms and dashboard: they look at what is emitted, and say what to do."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+
+from tests.support.placements import EXISTING_SOURCE, FAR, KEY, REPLICAS
+from tests.support.template import properties, resources
+
+# The metrics that AWS and the function emit, with the dimensions that they carry.
+FUNCTION: Final = {"FunctionName": "<ReplicatorFunction>"}
+MAPPING: Final = {"EventSourceMappingUUID": "<ReplicatorFunctionStream>"}
+REPLICA: Final = {"TableName": "logfile_replica"}
+REPLICA_INDEX: Final = {"TableName": "logfile_replica", "GlobalSecondaryIndexName": "GSI_1"}
+STREAM: Final = {
+    "TableName": "logfile",
+    "StreamLabel": "<SourceTable label>",
+    "Operation": "GetRecords",
+}
+OWN: Final = {"service": "ddbreplica", "ReplicaTable": "logfile_replica"}
+EMITTED: Final = [
+    ("AWS/Lambda", "ConcurrentExecutions", FUNCTION),
+    ("AWS/Lambda", "DestinationDeliveryFailures", FUNCTION),
+    ("AWS/Lambda", "Duration", FUNCTION),
+    ("AWS/Lambda", "Errors", FUNCTION),
+    ("AWS/Lambda", "Invocations", FUNCTION),
+    ("AWS/Lambda", "IteratorAge", FUNCTION),
+    ("AWS/Lambda", "Throttles", FUNCTION),
+    ("AWS/Lambda", "DroppedEventCount", MAPPING),
+    ("AWS/Lambda", "FailedInvokeEventCount", MAPPING),
+    ("AWS/Lambda", "InvokedEventCount", MAPPING),
+    ("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", MAPPING),
+    ("AWS/Lambda", "PolledEventCount", MAPPING),
+    ("AWS/DynamoDB", "ConsumedWriteCapacityUnits", REPLICA),
+    ("AWS/DynamoDB", "ConsumedWriteCapacityUnits", REPLICA_INDEX),
+    ("AWS/DynamoDB", "ProvisionedWriteCapacityUnits", REPLICA),
+    ("AWS/DynamoDB", "ProvisionedWriteCapacityUnits", REPLICA_INDEX),
+    ("AWS/DynamoDB", "WriteThrottleEvents", REPLICA),
+    ("AWS/DynamoDB", "WriteThrottleEvents", REPLICA_INDEX),
+    ("AWS/DynamoDB", "ReturnedBytes", STREAM),
+    ("AWS/DynamoDB", "ReturnedRecordsCount", STREAM),
+    ("ddbreplica", "DeletesApplied", OWN),
+    ("ddbreplica", "RecordsCoalesced", OWN),
+    ("ddbreplica", "RecordsQuarantined", OWN),
+    ("ddbreplica", "RecordsReceived", OWN),
+    ("ddbreplica", "ReplicationLag", OWN),
+    ("ddbreplica", "TtlDeletesSkipped", OWN),
+    ("ddbreplica", "WritesApplied", OWN),
+    ("ddbreplica", "WritesFailed", OWN),
+    ("ddbreplica", "WritesRetried", OWN),
+    ("ddbreplica", "WritesSuspect", OWN),
+]
+
+
+def alarms(**parameters: str | int) -> dict[str, dict[str, Any]]:
+    return {
+        logical_id: resource["Properties"]
+        for logical_id, resource in resources(**parameters).items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    }
+
+
+def watched(alarm: dict[str, Any]) -> tuple[str, str, dict[str, str]]:
+    """Return the namespace, metric and dimensions that an alarm watches, plainly or in an expression."""
+    metrics = [
+        metric["MetricStat"]["Metric"] for metric in alarm.get("Metrics", []) if "MetricStat" in metric
+    ]
+    (metric,) = metrics or [alarm]
+    dimensions = {dimension["Name"]: dimension["Value"] for dimension in metric["Dimensions"]}
+    return metric["Namespace"], metric["MetricName"], dimensions
+
+
+def dashboard(**parameters: str | int) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(properties("Dashboard", **parameters)["DashboardBody"])
+    return body
+
+
+# A search shows one line for each index that the table has; here it has one.
+SEARCH: Final = re.compile(
+    r"SEARCH\('\{([\w/]+),GlobalSecondaryIndexName,TableName\} MetricName=\"(\w+)\" TableName=\"(\w+)\"', "
+)
+
+
+def plotted(**parameters: str | int) -> Iterator[tuple[str, str, dict[str, str]]]:
+    for widget in dashboard(**parameters)["widgets"]:
+        for line in widget["properties"].get("metrics", []):
+            if isinstance(line[0], str):
+                namespace, metric, *dimensions = (part for part in line if isinstance(part, str))
+                yield namespace, metric, dict(zip(dimensions[::2], dimensions[1::2], strict=True))
+            elif "SEARCH" in line[0]["expression"]:
+                ((namespace, metric, table),) = SEARCH.findall(line[0]["expression"])
+                yield namespace, metric, {"TableName": table, "GlobalSecondaryIndexName": "GSI_1"}
+
+
+MINUTES: Final = 60_000
+ABOVE: Final = "GreaterThanThreshold"
+AT_LEAST: Final = "GreaterThanOrEqualToThreshold"
+BELOW: Final = "LessThanThreshold"
+# Metric, dimensions, statistic, comparison, threshold; period, datapoints to alarm, of how many, if none.
+ALARMS: Final = {
+    "ReplicaLateAlarm": (
+        "IteratorAge",
+        FUNCTION,
+        "Maximum",
+        AT_LEAST,
+        15 * MINUTES,
+        300,
+        1,
+        1,
+        "notBreaching",
+    ),
+    "ReplicaCriticallyLateAlarm": (
+        *("IteratorAge", FUNCTION, "Maximum", AT_LEAST, 360 * MINUTES, 300, 1, 1, "notBreaching"),
+    ),
+    "RecordsRetriedAlarm": ("FailedInvokeEventCount", MAPPING, "Sum", ABOVE, 0, 60, 5, 5, "notBreaching"),
+    "MappingStalledAlarm": ("PolledEventCount", MAPPING, "SampleCount", BELOW, 1, 300, 3, 3, "breaching"),
+    "RecordsGivenUpAlarm": (
+        *("OnFailureDestinationDeliveredEventCount", MAPPING, "Sum", ABOVE, 0, 300, 1, 1, "notBreaching"),
+    ),
+    "RecordsDroppedAlarm": ("DroppedEventCount", MAPPING, "Sum", ABOVE, 0, 300, 1, 1, "notBreaching"),
+    "DestinationBrokenAlarm": (
+        *("DestinationDeliveryFailures", FUNCTION, "Sum", ABOVE, 0, 300, 1, 1, "notBreaching"),
+    ),
+    "RecordsQuarantinedAlarm": ("RecordsQuarantined", OWN, "Sum", ABOVE, 0, 300, 1, 1, "notBreaching"),
+    "FunctionFailsAlarm": ("Errors", FUNCTION, "Sum", ABOVE, 0, 300, 2, 3, "notBreaching"),
+    "FunctionThrottledAlarm": ("Throttles", FUNCTION, "Sum", ABOVE, 0, 300, 2, 3, "notBreaching"),
+    "FunctionSlowAlarm": ("Duration", FUNCTION, "Maximum", AT_LEAST, 60, 300, 2, 3, "notBreaching"),
+    "ReplicaTableThrottledAlarm": (
+        "WriteThrottleEvents",
+        REPLICA,
+        "Sum",
+        ABOVE,
+        0,
+        300,
+        2,
+        3,
+        "notBreaching",
+    ),
+    "ReplicaIndexThrottledAlarm": (
+        *("WriteThrottleEvents", REPLICA_INDEX, "Sum", ABOVE, 0, 300, 2, 3, "notBreaching"),
+    ),
+}
+
+
+def test_there_is_an_alarm_for_everything_that_can_go_wrong() -> None:
+    assert sorted(alarms()) == sorted(ALARMS)
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_goes_off_when_it_should(name: str) -> None:
+    alarm = alarms()[name]
+    (sampled,) = [each["MetricStat"] for each in alarm.get("Metrics", []) if "MetricStat" in each] or [alarm]
+    _, metric, dimensions = watched(alarm)
+    assert (
+        metric,
+        dimensions,
+        sampled.get("Statistic") or sampled["Stat"],
+        alarm["ComparisonOperator"],
+        alarm["Threshold"],
+        sampled["Period"],
+        alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]),
+        alarm["EvaluationPeriods"],
+        alarm["TreatMissingData"],
+    ) == ALARMS[name]
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_watches_a_metric_that_somebody_emits(name: str) -> None:
+    assert watched(alarms()[name]) in EMITTED
+
+
+@pytest.mark.parametrize(
+    ("replica", "missing"),
+    [
+        ("made here", set()),
+        ("existing", {"ReplicaIndexThrottledAlarm"}),
+        ("in this Region by name", {"ReplicaIndexThrottledAlarm"}),
+        ("in another Region", {"ReplicaIndexThrottledAlarm", "ReplicaTableThrottledAlarm"}),
+        ("in this account by number", {"ReplicaIndexThrottledAlarm"}),
+        ("in another account", {"ReplicaIndexThrottledAlarm", "ReplicaTableThrottledAlarm"}),
+        ("in another account and Region", {"ReplicaIndexThrottledAlarm", "ReplicaTableThrottledAlarm"}),
+        ("by a role", {"ReplicaIndexThrottledAlarm", "ReplicaTableThrottledAlarm"}),
+        ("by a role in another Region", {"ReplicaIndexThrottledAlarm", "ReplicaTableThrottledAlarm"}),
+    ],
+)
+def test_the_alarms_of_the_replica_are_where_its_metrics_are(replica: str, missing: set[str]) -> None:
+    made = alarms(**REPLICAS[replica])
+    assert set(made) == set(ALARMS) - missing
+    shown = dashboard(**REPLICAS[replica])["widgets"][1]["properties"]["alarms"]
+    assert sorted(shown) == sorted(f"<{name}.Arn>" for name in made)
+
+
+def test_without_an_index_none_is_watched() -> None:
+    assert set(alarms(CreateIndex="false")) == set(ALARMS) - {"ReplicaIndexThrottledAlarm"}
+
+
+def test_a_slow_function_is_measured_against_its_own_timeout() -> None:
+    share, _ = alarms(Timeout=120)["FunctionSlowAlarm"]["Metrics"]
+    assert share["Expression"] == "100 * duration / (120 * 1000)"
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_says_what_happened_and_what_to_run(name: str) -> None:
+    happened, *commands = alarms()[name]["AlarmDescription"].split("`")[:-1]
+    assert ". " in happened or "; " in happened
+    assert commands[::2]
+    for command in commands[::2]:
+        assert command.startswith(("aws ", "ddbreplica redrive ", "ddbreplica status ", "ddbreplica verify "))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "actions"),
+    [
+        ({}, []),
+        ({"AlarmEmail": "ops@example.com"}, ["<AlarmTopic>"]),
+        (
+            {"AlarmTopicArn": "arn:aws:sns:eu-west-1:111122223333:ops"},
+            ["arn:aws:sns:eu-west-1:111122223333:ops"],
+        ),
+    ],
+)
+def test_every_alarm_tells_whoever_was_named(parameters: dict[str, str], actions: list[str]) -> None:
+    assert {name: alarm["AlarmActions"] for name, alarm in alarms(**parameters).items()} == dict.fromkeys(
+        ALARMS,
+        actions,
+    )
+
+
+def test_a_topic_is_made_only_for_an_e_mail_address_and_cloudwatch_can_publish_to_it() -> None:
+    assert "AlarmTopic" not in resources()
+    assert properties("AlarmTopic", AlarmEmail="ops@example.com") == {
+        "Subscription": [{"Protocol": "email", "Endpoint": "ops@example.com"}],
+    }
+
+
+def test_the_topic_is_encrypted_only_with_a_key_that_cloudwatch_may_use() -> None:
+    assert properties("AlarmTopic", AlarmEmail="ops@example.com", KmsKeyArn=KEY)["KmsMasterKeyId"] == KEY
+
+
+def test_the_dashboard_shows_every_metric_that_is_emitted_and_none_that_is_not() -> None:
+    shown = list(plotted())
+    assert [metric for metric in shown if metric not in EMITTED] == []
+    assert [metric for metric in EMITTED if metric not in shown] == []
+
+
+def test_the_dashboard_opens_with_what_to_look_at_and_shows_every_alarm() -> None:
+    guide, states, *_ = dashboard()["widgets"]
+    assert guide["type"] == "text"
+    assert "ddbreplica verify" in guide["properties"]["markdown"]
+    assert sorted(states["properties"]["alarms"]) == sorted(f"<{name}.Arn>" for name in ALARMS)
+
+
+OF_REPLICA: Final = [metric for metric in EMITTED if metric[2].get("TableName") == "logfile_replica"]
+
+
+@pytest.mark.parametrize("replica", ["in another account", "by a role"])
+def test_the_dashboard_leaves_out_what_another_account_has_to_itself(replica: str) -> None:
+    shown = list(plotted(**REPLICAS[replica]))
+    assert [metric for metric in EMITTED if metric not in shown] == OF_REPLICA
+
+
+def test_the_dashboard_shows_the_replica_s_metrics_from_its_own_region() -> None:
+    regions = [
+        (line[-1] if isinstance(line[-1], dict) else {}).get("region", widget["properties"]["region"])
+        for widget in dashboard(**REPLICAS["in another Region"])["widgets"]
+        for line in widget["properties"].get("metrics", [])
+        if "logfile_replica" in json.dumps(line) and line[0] != "ddbreplica"
+    ]
+    assert set(regions) == {FAR}
+    assert len(regions) == len(OF_REPLICA)
+
+
+def test_the_dashboard_shows_the_stream_of_an_existing_source() -> None:
+    stream = STREAM | {"TableName": "orders", "StreamLabel": "2026-11-21T22:49:28.430"}
+    shown = list(plotted(**EXISTING_SOURCE))
+    assert ("AWS/DynamoDB", "ReturnedRecordsCount", stream) in shown
+    assert ("AWS/DynamoDB", "ReturnedBytes", stream) in shown
+
+
+@pytest.mark.parametrize("replica", REPLICAS)
+def test_no_two_widgets_of_the_dashboard_overlap(replica: str) -> None:
+    cells = [
+        (x, y)
+        for widget in dashboard(**REPLICAS[replica])["widgets"]
+        for x in range(widget["x"], widget["x"] + widget["width"])
+        for y in range(widget["y"], widget["y"] + widget["height"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert {x for x, _ in cells} == set(range(24))

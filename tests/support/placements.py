@@ -1,0 +1,63 @@
+"""Where source and replica can be, as parameters of template.yaml, and the parameters that do not depend on it."""
+
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+from tests.support.template import ACCOUNT, REGION
+
+Parameters: TypeAlias = dict[str, str | int]
+
+ELSEWHERE: Final = "444455556666"
+FAR: Final = "us-west-2"
+STREAM: Final = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/orders/stream/2026-11-21T22:49:28.430"
+ROLE: Final = f"arn:aws:iam::{ELSEWHERE}:role/orders-writer"
+BOUNDARY: Final = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
+KEY: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/00000000-0000-0000-0000-00000000000a"
+SOURCE_KEY: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/00000000-0000-0000-0000-00000000000b"
+REPLICA_KEY: Final = f"arn:aws:kms:{FAR}:{ELSEWHERE}:key/00000000-0000-0000-0000-00000000000c"
+
+EXISTING_SOURCE: Final[Parameters] = {"SourceStreamArn": STREAM}
+EXISTING_REPLICA: Final[Parameters] = {"CreateReplicaTable": "false"}
+IN_REGION: Final[Parameters] = {"CreateReplicaTable": "false", "ReplicaRegion": FAR}
+IN_ACCOUNT: Final[Parameters] = {"CreateReplicaTable": "false", "ReplicaAccountId": ELSEWHERE}
+BY_ROLE: Final[Parameters] = {"CreateReplicaTable": "false", "ReplicaRoleArn": ROLE}
+
+REPLICAS: Final[Mapping[str, Parameters]] = {
+    "made here": {},
+    "existing": EXISTING_REPLICA,
+    "in this Region by name": IN_REGION | {"ReplicaRegion": REGION},
+    "in another Region": IN_REGION,
+    "in this account by number": IN_ACCOUNT | {"ReplicaAccountId": ACCOUNT},
+    "in another account": IN_ACCOUNT,
+    "in another account and Region": {**IN_ACCOUNT, **IN_REGION},
+    "by a role": BY_ROLE,
+    "by a role in another Region": {**BY_ROLE, **IN_REGION, "ReplicaExternalId": "orders-2026"},
+}
+
+ON_DEMAND: Final[Parameters] = {"BillingMode": "PAY_PER_REQUEST"}
+EVERYTHING: Final[Parameters] = {
+    "SourceTableName": "orders",
+    "ReplicaTableName": "orders-copy",
+    "PartitionKeyName": "customer",
+    "SortKeyName": "placed_at",
+    "SortKeyType": "N",
+    "BillingMode": "PAY_PER_REQUEST",
+    "TableDeletionPolicy": "Delete",
+    "DeletionProtection": "true",
+    "MemorySize": 512,
+    "Timeout": 120,
+    "ReservedConcurrency": "5",
+    "BatchSize": 1000,
+    "MaximumBatchingWindowInSeconds": 2,
+    "ParallelizationFactor": 4,
+    "MaximumRetryAttempts": 50,
+    "MaximumRecordAgeInSeconds": 3600,
+    "ReplicateTtlDeletes": "false",
+    "KeyFilter": '{"customer": {"S": [{"prefix": "tenant-1#"}]}}',
+    "Tracing": "Active",
+    "LogRetentionInDays": 30,
+    "KmsKeyArn": KEY,
+    "PermissionsBoundaryArn": BOUNDARY,
+    "AlarmEmail": "ops@example.com",
+    "EndpointUrl": "http://127.0.0.1:4566",
+}
