@@ -55,7 +55,7 @@ e2e: setup .venv-sam/ready  ## Run on your own AWS account; asks first, and remo
 	@test -n "$(PYTHON313)" || { echo "make e2e: no python3.13 found, and the function's runtime is python3.13" >&2; exit 1; }
 	@PATH="$(dir $(PYTHON313)):$$PATH" $(BIN)/python -m e2e $(if $(QUICK),--quick) $(if $(YES),--yes) $(if $(KEEP),--keep)
 
-mutants: .venv-mutants/ready  ## Break the core in 1,200 small ways; of each module's, the unit tests must notice 90 %
+mutants: .venv-mutants/ready  ## Break the core in 1,400 small ways; of each module's, the unit tests must notice 90 %
 	rm -rf mutants
 	nice .venv-mutants/bin/mutmut run
 	.venv-mutants/bin/mutmut results

@@ -98,8 +98,7 @@ class _Healing:
 
     def _intend(self, keys: Sequence[Key]) -> Sequence[Key]:
         free = self._pair.journal.intend(keys)
-        if len(free) < len(keys):
-            self.result.suspects += set(keys).difference(free)
+        self.result.suspects += set(keys).difference(free)
         return free
 
     def _round(self, states: Mapping[Key, State]) -> dict[Key, State]:

@@ -87,6 +87,12 @@ def test_throttling_that_outlasts_the_deadline_fails_in_time() -> None:
     assert REQUEST_SECONDS <= clock.left < REQUEST_SECONDS + LONGEST_DELAY
 
 
+def test_every_key_that_fails_is_told_whatever_request_it_was_in() -> None:
+    readings = asked(101, FakeSource(script=lambda _: THROTTLED), Clock(60))
+
+    assert readings.failed == [(key, THROTTLED) for key in keys(101)]
+
+
 def test_what_is_left_unprocessed_for_too_long_says_so() -> None:
     readings = asked(2, FakeSource(script=lambda _: keys(2)[1:]))
 
@@ -110,6 +116,12 @@ def test_a_key_that_the_source_rejects_takes_no_other_with_it() -> None:
     assert list(readings.states) == [*keys(2), keys(4)[3]]
     assert readings.rejected == [(keys(4)[2], INVALID_KEY)]
     assert readings.failed == []
+
+
+def test_every_key_that_the_source_rejects_is_told() -> None:
+    source = FakeSource(rejects=lambda key: key in keys(2))
+
+    assert asked(3, source).rejected == [(key, INVALID_KEY) for key in keys(2)]
 
 
 def test_a_fault_ends_everything() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from ddbreplica.decode import key_of
 from ddbreplica.errors import ReplicaError, SourceError
-from ddbreplica.model import Image, Key
+from ddbreplica.model import Change, Image, Key
 from ddbreplica.reconcile import LATE_SECONDS, ROUNDS, Pair, Reconciled, reconcile
 from ddbreplica.send import REQUEST_SECONDS
 from tests.support.clock import Clock
@@ -280,6 +280,29 @@ def test_neither_the_first_nor_the_last_read_may_fail(reads: int) -> None:
     assert list(world.journal.opened) == [A]
 
 
+def test_a_read_and_a_write_that_fail_are_both_told() -> None:
+    world = World(item("a"), item("b"), on_read=lambda _: [A], on_write=lambda _: THROTTLED)
+
+    outcome = world.heal(A, B, seconds=60)
+
+    assert [(failed, refusal.code) for failed, refusal in outcome.failed] == [
+        (A, "UnprocessedKeys"),
+        (B, "ThrottlingException"),
+    ]
+
+
+def test_a_state_is_sent_as_the_change_that_a_stream_would_bring() -> None:
+    world = World(item("a"))
+
+    world.heal(A, B)
+
+    (request,) = world.replica.requests
+    assert [write.change for write in request] == [
+        Change(0, "0", A, {"PK": {"S": "a"}}, item("a"), None, {}),
+        Change(1, "1", B, {"PK": {"S": "b"}}, None, None, {}),
+    ]
+
+
 def test_a_fault_of_the_source_is_raised_and_what_was_written_stays_open() -> None:
     left: list[tuple[()]] = [()]
     world = World(item("a"), on_read=lambda _: left.pop() if left else DENIED)
@@ -288,6 +311,7 @@ def test_a_fault_of_the_source_is_raised_and_what_was_written_stays_open() -> No
         world.heal(A)
 
     assert raised.value.code == "AccessDeniedException"
+    assert "open in the journal" in raised.value.hint
     assert len(world.replica.requests) == 1
     assert list(world.journal.opened) == [A]
 
@@ -301,6 +325,7 @@ def test_a_fault_of_the_replica_is_raised_and_what_was_begun_stays_open() -> Non
         world.heal(A)
 
     assert raised.value.code == "AccessDeniedException"
+    assert "open in the journal" in raised.value.hint
     assert list(world.journal.opened) == [A]
 
 
