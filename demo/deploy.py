@@ -17,6 +17,7 @@ TEMPLATE: Final = ROOT / "template.yaml"
 STACK: Final = "ddbreplica"
 
 _ARTEFACTS: Final = "ddbreplica-artefacts"
+_COMPOSITE: Final = "AWS::CloudWatch::CompositeAlarm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +72,26 @@ def _packaged(aws: EmbeddedAws) -> str:
     aws.s3.create_bucket(Bucket=_ARTEFACTS)
     aws.s3.upload_file(str(bundle(aws.home / "bundle.zip")), _ARTEFACTS, "bundle.zip")
     template["Resources"]["ReplicatorFunction"]["Properties"]["CodeUri"] = f"s3://{_ARTEFACTS}/bundle.zip"
-    for resource in template["Resources"].values():
-        _spare_metric_math(resource["Properties"])
-    # YAML takes a version for a date.
-    packaged = json.dumps(template, default=str).encode()
+    packaged = json.dumps(spare(template)).encode()
     aws.s3.put_object(Bucket=_ARTEFACTS, Key="packaged.json", Body=packaged)
     return f"{aws.endpoint_url}/{_ARTEFACTS}/packaged.json"
 
 
+def spare(template: Mapping[str, Any]) -> dict[str, Any]:
+    """The template without what the embedded AWS refuses of alarms (it evaluates none)."""
+    resources = template["Resources"]
+    plain = {name: each for name, each in resources.items() if each["Type"] != _COMPOSITE}
+    text = json.dumps({**template, "Resources": plain}, default=str)  # YAML takes a version for a date
+    for composite in resources.keys() - plain.keys():
+        text = text.replace(composite, "MappingStalledAlarm")
+    spared: dict[str, Any] = json.loads(text)
+    for resource in spared["Resources"].values():
+        _spare_metric_math(resource["Properties"])
+    return spared
+
+
 def _spare_metric_math(properties: dict[str, Any]) -> None:
-    # The embedded AWS refuses an alarm on an expression (and evaluates none): it is given the metric within.
+    """Put the metric within in the place of an expression."""
     stats = [query["MetricStat"] for query in properties.pop("Metrics", ()) if "MetricStat" in query]
     for stat in stats:
         properties |= stat["Metric"] | {"Statistic": stat["Stat"], "Period": stat["Period"]}

@@ -22,7 +22,7 @@ def announce(run: Run, *, quick: bool) -> None:
 
 It creates there, and deletes again
   the stack {names.stack}, by SAM CLI, from template.yaml: two tables ({names.source}, {names.replica}),
-  a function with its role, stream mapping and log group, two buckets, a dashboard and thirteen alarms;
+  a function with its role, stream mapping and log group, two buckets, a dashboard and fourteen alarms;
   the bucket {names.code_bucket} for the function's code.
 It touches nothing else. It takes {duration} and costs {_COST}, by estimate.
 """,

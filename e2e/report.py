@@ -30,7 +30,7 @@ class Claim(Enum):
 
 OUT_OF_REACH: Final[Mapping[str, str]] = {
     "The dashboard's look": "takes an eye: `--keep` leaves the stack, and its output DashboardUrl is the address",
-    "`--import-existing-resources` over kept tables": "README.md has the commands, to be run by hand",
+    "`--import-existing-resources` over kept tables": "docs/placing.md has the commands, to be run by hand",
     "ReplicaCriticallyLateAlarm fires": "takes six hours; its metric is that of ReplicaLateAlarm",
     "FunctionSlowAlarm fires": "it wants ten minutes of slow invocations, which the run does not wait for",
     "How much faster ten batches at a time are": "five write units a second are the limit of these tables",

@@ -1,5 +1,6 @@
 """template.yaml's parameters and outputs: nobody can misread them, and what makes no sense is refused."""
 
+import tomllib
 from typing import Final
 
 import pytest
@@ -21,7 +22,7 @@ from tests.support.placements import (
     STREAM,
     Parameters,
 )
-from tests.support.template import deploy, load, refusals
+from tests.support.template import TEMPLATE, deploy, load, refusals
 
 PARAMETERS: Final = {
     "SourceTableName": ("String", "logfile"),
@@ -232,6 +233,7 @@ def test_the_outputs_name_what_the_tools_need() -> None:
         "LogGroupName": "<ReplicatorLogGroup>",
         "QuarantineBucketName": "<QuarantineBucket>",
         "OnFailureBucketName": "<OnFailureBucket>",
+        "HealthAlarmName": "<ReplicationUnhealthyAlarm>",
         "DashboardUrl": (
             "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1"
             "#dashboards/dashboard/<Dashboard>"
@@ -265,3 +267,20 @@ def test_the_outputs_say_where_the_replica_is(parameters: Parameters, region: st
     assert outputs["ReplicaTableName"]["Value"] == "logfile_replica"
     assert outputs["ReplicaRegion"]["Value"] == region
     assert outputs["ReplicaTableArn"]["Value"] == arn
+
+
+def test_the_application_is_described_as_the_package_is() -> None:
+    project = tomllib.loads((TEMPLATE.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    described = load()["Metadata"]["AWS::ServerlessRepo::Application"]
+    assert described["Name"] == project["name"]
+    assert described["SemanticVersion"] == project["version"]
+    assert described["SpdxLicenseId"] == project["license"]
+    assert described["LicenseUrl"] in project["license-files"]
+    assert described["ReadmeUrl"] == project["readme"]
+
+
+def test_the_application_s_description_keeps_to_the_repository_s_limits() -> None:
+    described = load()["Metadata"]["AWS::ServerlessRepo::Application"]
+    assert len(described["Description"]) <= 256
+    assert len(described["Labels"]) <= 10
+    assert all(label.replace("-", "").isalnum() for label in described["Labels"])

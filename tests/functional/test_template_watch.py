@@ -38,6 +38,7 @@ EMITTED: Final = [
     ("AWS/DynamoDB", "ConsumedWriteCapacityUnits", REPLICA_INDEX),
     ("AWS/DynamoDB", "ProvisionedWriteCapacityUnits", REPLICA),
     ("AWS/DynamoDB", "ProvisionedWriteCapacityUnits", REPLICA_INDEX),
+    ("AWS/DynamoDB", "UserErrors", {}),
     ("AWS/DynamoDB", "WriteThrottleEvents", REPLICA),
     ("AWS/DynamoDB", "WriteThrottleEvents", REPLICA_INDEX),
     ("AWS/DynamoDB", "ReturnedBytes", STREAM),
@@ -61,6 +62,16 @@ def alarms(**parameters: str | int) -> dict[str, dict[str, Any]]:
         for logical_id, resource in resources(**parameters).items()
         if resource["Type"] == "AWS::CloudWatch::Alarm"
     }
+
+
+def composite(**parameters: str | int) -> dict[str, Any]:
+    found: list[dict[str, Any]] = [
+        resource["Properties"]
+        for resource in resources(**parameters).values()
+        if resource["Type"] == "AWS::CloudWatch::CompositeAlarm"
+    ]
+    assert len(found) == 1
+    return found[0]
 
 
 def watched(alarm: dict[str, Any]) -> tuple[str, str, dict[str, str]]:
@@ -189,8 +200,21 @@ def test_an_alarm_watches_a_metric_that_somebody_emits(name: str) -> None:
 def test_the_alarms_of_the_replica_are_where_its_metrics_are(replica: str, missing: set[str]) -> None:
     made = alarms(**REPLICAS[replica])
     assert set(made) == set(ALARMS) - missing
-    shown = dashboard(**REPLICAS[replica])["widgets"][1]["properties"]["alarms"]
+    first, *shown = dashboard(**REPLICAS[replica])["widgets"][1]["properties"]["alarms"]
+    assert first == "<ReplicationUnhealthyAlarm.Arn>"
     assert sorted(shown) == sorted(f"<{name}.Arn>" for name in made)
+
+
+@pytest.mark.parametrize("replica", REPLICAS)
+def test_replication_is_unhealthy_while_any_alarm_is_on(replica: str) -> None:
+    rule = composite(**REPLICAS[replica])["AlarmRule"]
+    assert sorted(rule.split(" OR ")) == sorted(f'ALARM("<{name}>")' for name in alarms(**REPLICAS[replica]))
+
+
+def test_the_alarm_over_all_alarms_says_what_to_run_and_leaves_telling_to_them() -> None:
+    found = composite(AlarmEmail="ops@example.com")
+    assert found.keys() == {"AlarmDescription", "AlarmRule"}
+    assert "`ddbreplica status --stack-name ddbreplica`" in found["AlarmDescription"]
 
 
 def test_without_an_index_none_is_watched() -> None:
@@ -250,10 +274,16 @@ def test_the_dashboard_opens_with_what_to_look_at_and_shows_every_alarm() -> Non
     guide, states, *_ = dashboard()["widgets"]
     assert guide["type"] == "text"
     assert "ddbreplica verify" in guide["properties"]["markdown"]
-    assert sorted(states["properties"]["alarms"]) == sorted(f"<{name}.Arn>" for name in ALARMS)
+    assert states["type"] == "alarm"
+    assert states["properties"]["alarms"][0] == "<ReplicationUnhealthyAlarm.Arn>"
+    assert len(states["properties"]["alarms"]) == len(ALARMS) + 1
 
 
-OF_REPLICA: Final = [metric for metric in EMITTED if metric[2].get("TableName") == "logfile_replica"]
+OF_REPLICA: Final = [
+    (namespace, metric, dimensions)
+    for namespace, metric, dimensions in EMITTED
+    if metric == "UserErrors" or dimensions.get("TableName") == "logfile_replica"
+]
 
 
 @pytest.mark.parametrize("replica", ["in another account", "by a role"])
@@ -267,7 +297,7 @@ def test_the_dashboard_shows_the_replica_s_metrics_from_its_own_region() -> None
         (line[-1] if isinstance(line[-1], dict) else {}).get("region", widget["properties"]["region"])
         for widget in dashboard(**REPLICAS["in another Region"])["widgets"]
         for line in widget["properties"].get("metrics", [])
-        if "logfile_replica" in json.dumps(line) and line[0] != "ddbreplica"
+        if "DynamoDB" in json.dumps(line) and "StreamLabel" not in line
     ]
     assert set(regions) == {FAR}
     assert len(regions) == len(OF_REPLICA)

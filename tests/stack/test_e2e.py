@@ -20,8 +20,8 @@ from uuid import uuid4
 import pytest
 from rich.console import Console
 
-from demo import deploy as demo_deploy
 from demo import traffic
+from demo.deploy import spare
 from demo.embedded import ROOT, EmbeddedAws, embedded_aws
 from demo.errors import DidNotHoldError
 from demo.pair import Item
@@ -92,15 +92,14 @@ def name_in_environment(aws: EmbeddedAws, patch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def run(aws: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory) -> Run:
     home = tmp_path_factory.mktemp("e2e")
-    template = load()
-    for resource in template["Resources"].values():
-        demo_deploy._spare_metric_math(resource["Properties"])
-    write_template(home / "template.json", template, code=ROOT / "src")
+    write_template(home / "template.json", spare(load()), code=ROOT / "src")
     return Run(Console(file=io.StringIO()), pace=PACE, template=home / "template.json", reports=home)
 
 
 def write_template(path: Path, template: dict[str, Any], *, code: Path) -> None:
     template["Resources"]["ReplicatorFunction"]["Properties"]["CodeUri"] = str(code)
+    about = template["Metadata"]["AWS::ServerlessRepo::Application"]
+    about |= {name: str(ROOT / about[name]) for name in ("LicenseUrl", "ReadmeUrl")}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(template))
 
