@@ -65,7 +65,7 @@ check: setup .venv-sam/ready .venv-scan/ready  ## Format, lint, types, template,
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/cfn-lint template.yaml
+	$(BIN)/cfn-lint template.yaml replica.yaml
 	$(SAM_ENV) $(SAM) validate --lint
 	$(BIN)/python -m scan
 

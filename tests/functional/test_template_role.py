@@ -55,8 +55,7 @@ TRACES: Final = {
 def allowed(**parameters: str | int) -> dict[str, tuple[Any, Any, Any]]:
     """The statements of the role's one policy: actions, resource, condition."""
     (policy,) = properties("DDBReplicationRole", **parameters)["Policies"]
-    statements = policy["PolicyDocument"]["Statement"]
-    assert {each["Effect"] for each in statements} == {"Allow"}
+    statements = [each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
     return {each["Sid"]: (each["Action"], each["Resource"], each.get("Condition")) for each in statements}
 
 
@@ -88,6 +87,25 @@ def test_the_role_writes_to_the_one_table_wherever_it_is(replica: str, arn: str)
     actions, _, _ = STATEMENTS["ApplyChangesToTheReplica"]
     expected = STATEMENTS | {"ApplyChangesToTheReplica": (actions, arn, None)}
     assert allowed(**REPLICAS[replica]) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "arn"),
+    [({}, "<SourceTable.Arn>"), (EXISTING_SOURCE, "arn:aws:dynamodb:eu-west-1:111122223333:table/orders")],
+)
+@pytest.mark.parametrize("replica", REPLICAS)
+def test_the_role_is_denied_to_write_to_the_source_whatever_the_replica_is_called(
+    replica: str, source: Parameters, arn: str
+) -> None:
+    (policy,) = properties("DDBReplicationRole", **source, **REPLICAS[replica])["Policies"]
+    assert [each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] != "Allow"] == [
+        {
+            "Sid": "NeverWriteToTheSource",
+            "Effect": "Deny",
+            "Action": ["dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PutItem"],
+            "Resource": arn,
+        },
+    ]
 
 
 @pytest.mark.parametrize("replica", ["by a role", "by a role in another Region"])

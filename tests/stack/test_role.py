@@ -24,6 +24,7 @@ NOT_ENFORCED: Final = {
     "ReadChangesOfTheSource": "the embedded AWS reads the stream by itself, not as the role",
     "KeepWhatLambdaGivesUp": "the embedded AWS never writes to the on-failure bucket",
     "LetLambdaFindTheOnFailureBucket": "the embedded AWS never looks for the on-failure bucket",
+    "NeverWriteToTheSource": "it matters only where the replica is the source",
     "WriteItsOwnLog": "the embedded AWS writes the log by itself, not as the role",
     "SendTracesWhichHaveNoResource": "not there by default, and traces are sent by Lambda, not by the function",
 }

@@ -13,35 +13,39 @@ from cfnlint.decode import decode  # type: ignore[import-untyped]
 from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]
 from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
 
-TEMPLATE: Final = Path(__file__).parents[2] / "template.yaml"
+ROOT: Final = Path(__file__).parents[2]
+TEMPLATE: Final = ROOT / "template.yaml"
+FAR_SIDE: Final = ROOT / "replica.yaml"
 REGION: Final = "eu-west-1"
 ACCOUNT: Final = "111122223333"
 _NOTHING: Final = "<AWS::NoValue>"
 
 
-def load() -> dict[str, Any]:
-    """Return the SAM template as written, its intrinsic functions in their long form."""
-    template: dict[str, Any] = json.loads(_as_json())
+def load(path: Path = TEMPLATE, /) -> dict[str, Any]:
+    """Return a template as written, its intrinsic functions in their long form."""
+    template: dict[str, Any] = json.loads(_as_json(path))
     return template
 
 
 @cache
-def _as_json() -> str:
-    template, errors = decode(str(TEMPLATE))
+def _as_json(path: Path) -> str:
+    template, errors = decode(str(path))
     if template is None or errors:
-        message = f"template.yaml cannot be read: {errors}"
+        message = f"{path.name} cannot be read: {errors}"
         raise ValueError(message)
     return json.dumps(template)
 
 
-def defaults() -> dict[str, str | int]:
+def defaults(path: Path = TEMPLATE, /) -> dict[str, str | int]:
     """Return every parameter's default."""
-    return {name: parameter["Default"] for name, parameter in load()["Parameters"].items()}
+    return {name: parameter["Default"] for name, parameter in load(path)["Parameters"].items()}
 
 
-def expand(**parameters: str | int) -> dict[str, Any]:
-    """Return the template as the SAM transform hands it to CloudFormation."""
-    template = load()
+def expand(path: Path = TEMPLATE, /, **parameters: str | int) -> dict[str, Any]:
+    """Return the template as the SAM transform, if it asks for it, hands it to CloudFormation."""
+    template = load(path)
+    if "Transform" not in template:
+        return template
     # The transform sees what `sam package` has uploaded.
     template["Resources"]["ReplicatorFunction"]["Properties"]["CodeUri"] = "s3://bucket/bundle.zip"
     # With a session of its own: samtranslator's `transform` would ask the environment for a Region.
@@ -50,23 +54,23 @@ def expand(**parameters: str | int) -> dict[str, Any]:
     return expanded
 
 
-def deploy(**parameters: str | int) -> dict[str, Any]:
+def deploy(path: Path = TEMPLATE, /, **parameters: str | int) -> dict[str, Any]:
     """Return the expanded template with its conditions decided and its parameters filled in.
 
     What only AWS could know stays visible: `!Ref A` reads `<A>`, and `!GetAtt A.Arn` reads `<A.Arn>`.
     """
-    return _filled_in(_Resolver, parameters)
+    return _filled_in(_Resolver, path, parameters)
 
 
-def decide(**parameters: str | int) -> dict[str, Any]:
+def decide(path: Path = TEMPLATE, /, **parameters: str | int) -> dict[str, Any]:
     """Return the same as a template: what only AWS could know stays the intrinsic function that it was."""
-    return {"AWSTemplateFormatVersion": "2010-09-09", **_filled_in(_Decider, parameters)}
+    return {"AWSTemplateFormatVersion": "2010-09-09", **_filled_in(_Decider, path, parameters)}
 
 
-def _filled_in(kind: "type[_Resolver]", parameters: Mapping[str, str | int]) -> dict[str, Any]:
-    template = expand(**parameters)
+def _filled_in(kind: "type[_Resolver]", path: Path, parameters: Mapping[str, str | int]) -> dict[str, Any]:
+    template = expand(path, **parameters)
     conditions: dict[str, bool] = {}
-    resolve = kind({**defaults(), **parameters}, conditions)
+    resolve = kind({**defaults(path), **parameters}, conditions)
     for name, condition in template["Conditions"].items():
         conditions[name] = resolve(condition)
     return {
@@ -79,22 +83,22 @@ def _filled_in(kind: "type[_Resolver]", parameters: Mapping[str, str | int]) -> 
     }
 
 
-def resources(**parameters: str | int) -> dict[str, Any]:
+def resources(path: Path = TEMPLATE, /, **parameters: str | int) -> dict[str, Any]:
     """Return the resources that CloudFormation would create, by logical id."""
-    created: dict[str, Any] = deploy(**parameters)["Resources"]
+    created: dict[str, Any] = deploy(path, **parameters)["Resources"]
     return created
 
 
-def properties(logical_id: str, **parameters: str | int) -> dict[str, Any]:
+def properties(logical_id: str, path: Path = TEMPLATE, /, **parameters: str | int) -> dict[str, Any]:
     """Return the properties of one of them."""
-    found: dict[str, Any] = resources(**parameters)[logical_id]["Properties"]
+    found: dict[str, Any] = resources(path, **parameters)[logical_id]["Properties"]
     return found
 
 
-def refusals(**parameters: str | int) -> list[str]:
+def refusals(path: Path = TEMPLATE, /, **parameters: str | int) -> list[str]:
     """Return what CloudFormation would say against the parameters: their own constraints, then the rules."""
-    template = load()
-    values = defaults() | parameters
+    template = load(path)
+    values = defaults(path) | parameters
     resolver = _Resolver(values, {})
     constraints = [
         f"{name} {parameter['ConstraintDescription']}"

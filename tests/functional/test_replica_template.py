@@ -1,0 +1,237 @@
+"""replica.yaml, the far side of template.yaml: the same table, who may write to it, and its alarms."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pytest
+from cfnlint.api import lint, lint_file  # type: ignore[import-untyped]
+from cfnlint.config import ManualArgs  # type: ignore[import-untyped]
+
+from tests.support.pairwise import pairwise
+from tests.support.placements import BOUNDARY, ELSEWHERE, KEY, ON_DEMAND, REPLICAS, Parameters
+from tests.support.template import (
+    FAR_SIDE,
+    REGION,
+    TEMPLATE,
+    decide,
+    deploy,
+    load,
+    properties,
+    refusals,
+    resources,
+)
+
+REPLICATOR: Final = f"arn:aws:iam::{ELSEWHERE}:role/ddbreplica-DDBReplicationRole-1"
+BY_POLICY: Final[Parameters] = {"ReplicatorRoleArn": REPLICATOR}
+BY_ACCOUNT: Final[Parameters] = {"TrustedAccountId": ELSEWHERE, "ExternalId": "orders-2026"}
+BY_ONE_ROLE: Final[Parameters] = {"ReplicatorRoleArn": REPLICATOR, "ExternalId": "orders-2026"}
+OWN: Final = {"EnableStream", "ReplicatorRoleArn", "TrustedAccountId", "ExternalId"}
+ACTIONS: Final = [
+    "dynamodb:BatchWriteItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:DescribeTable",
+    "dynamodb:PutItem",
+]
+
+CHOICES: Final[Mapping[str, Mapping[str, Parameters]]] = {
+    "writer": {"none": {}, "policy": BY_POLICY, "account": BY_ACCOUNT, "role": BY_ONE_ROLE},
+    "key": {"one": {}, "two": {"PartitionKeyType": "B", "SortKeyName": "SK", "SortKeyType": "N"}},
+    "index": {"with": {}, "without": {"CreateIndex": "false"}},
+    "stream": {"without": {}, "with": {"EnableStream": "true"}},
+    "encryption": {"AWS's": {}, "own": {"KmsKeyArn": KEY}},
+    "boundary": {"none": {}, "bound": {"PermissionsBoundaryArn": BOUNDARY}},
+    "billing": {"provisioned": {}, "on demand": ON_DEMAND},
+    "alarms": {
+        "told nobody": {},
+        "mailed": {"AlarmEmail": "ops@example.com", "DeletionProtection": "true"},
+        "published": {"AlarmTopicArn": "arn:aws:sns:eu-west-1:111122223333:ops"},
+    },
+}
+ROWS: Final = pairwise({name: list(options) for name, options in CHOICES.items()})
+
+
+def there(logical_id: str, **parameters: str | int) -> dict[str, Any]:
+    return properties(logical_id, FAR_SIDE, **parameters)
+
+
+def test_the_template_is_free_of_lint() -> None:
+    assert [str(match) for match in lint_file(FAR_SIDE)] == []
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["writer"])
+def test_a_combination_is_accepted_and_free_of_lint(row: dict[str, str]) -> None:
+    chosen = [CHOICES[choice][option] for choice, option in row.items()]
+    parameters = {name: value for each in chosen for name, value in each.items()}
+    assert refusals(FAR_SIDE, **parameters) == []
+    decided = json.dumps(decide(FAR_SIDE, **parameters))
+    assert [str(match) for match in lint(decided, config=ManualArgs(regions=[REGION]))] == []
+
+
+# Parameters
+
+
+def test_a_parameter_that_both_templates_have_takes_the_same_in_both() -> None:
+    near, far = load(TEMPLATE)["Parameters"], load(FAR_SIDE)["Parameters"]
+    assert far.keys() - near.keys() == OWN
+    for name in far.keys() & near.keys():
+        assert {**far[name], "Description": ""} == {**near[name], "Description": ""}
+
+
+@pytest.mark.parametrize("name", sorted(OWN))
+def test_a_parameter_of_its_own_says_what_it_is_for_and_what_it_accepts(name: str) -> None:
+    parameter = load(FAR_SIDE)["Parameters"][name]
+    assert parameter["Description"].endswith(".")
+    assert parameter["ConstraintDescription"].startswith("must be ")
+    assert {"AllowedPattern", "AllowedValues"} & set(parameter)
+
+
+def test_every_parameter_stands_in_one_group_and_has_a_label() -> None:
+    interface = load(FAR_SIDE)["Metadata"]["AWS::CloudFormation::Interface"]
+    declared = sorted(load(FAR_SIDE)["Parameters"])
+    assert sorted(name for group in interface["ParameterGroups"] for name in group["Parameters"]) == declared
+    assert sorted(interface["ParameterLabels"]) == declared
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (
+            {**BY_POLICY, **BY_ACCOUNT},
+            "Give ReplicatorRoleArn or TrustedAccountId, not both.",
+        ),
+        (
+            {"ExternalId": "orders-2026"},
+            "With ExternalId, say who may assume the role by ReplicatorRoleArn or TrustedAccountId.",
+        ),
+        ({"TrustedAccountId": ELSEWHERE}, "TrustedAccountId takes an ExternalId."),
+        ({"SortKeyName": "PK"}, "PartitionKeyName and SortKeyName must differ."),
+        (
+            {"DeletionProtection": "true"},
+            "With DeletionProtection=true, give AlarmEmail or AlarmTopicArn; somebody must hear the alarms.",
+        ),
+    ],
+)
+def test_a_mistaken_parameter_is_refused(parameters: Parameters, message: str) -> None:
+    assert refusals(FAR_SIDE, **parameters) == [message]
+
+
+# Table
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        ON_DEMAND,
+        {"SortKeyName": "SK", "SortKeyType": "N", "CreateIndex": "false", "KmsKeyArn": KEY},
+        {"ReplicaTableName": "orders", "AlarmEmail": "ops@example.com", "DeletionProtection": "true"},
+    ],
+)
+def test_the_table_and_its_alarms_are_those_that_the_main_template_makes(parameters: Parameters) -> None:
+    near, far = resources(TEMPLATE, **parameters), resources(FAR_SIDE, **parameters)
+    common = {"ReplicaTable", "ReplicaTableThrottledAlarm", "ReplicaIndexThrottledAlarm", "AlarmTopic"}
+    assert far.keys() == near.keys() & common
+    assert {name: near[name] for name in far} == far
+
+
+def test_the_table_has_a_stream_of_its_own_where_one_is_wanted() -> None:
+    assert there("ReplicaTable", EnableStream="true")["StreamSpecification"] == {
+        "StreamViewType": "NEW_IMAGE"
+    }
+    assert deploy(FAR_SIDE, EnableStream="true")["Outputs"]["ReplicaStreamArn"]["Value"] == (
+        "<ReplicaTable.StreamArn>"
+    )
+
+
+# Who writes to it
+
+
+def test_in_one_account_nobody_has_to_be_let_in() -> None:
+    assert "ResourcePolicy" not in there("ReplicaTable")
+    assert "ReplicaWriterRole" not in resources(FAR_SIDE)
+
+
+def test_a_role_of_another_account_is_let_in_by_the_table_s_policy() -> None:
+    assert there("ReplicaTable", **BY_POLICY)["ResourcePolicy"]["PolicyDocument"]["Statement"] == [
+        {
+            "Sid": "LetTheReplicatorApplyChanges",
+            "Effect": "Allow",
+            "Principal": {"AWS": REPLICATOR},
+            "Action": ACTIONS,
+            "Resource": "arn:aws:dynamodb:eu-west-1:111122223333:table/logfile_replica",
+        },
+    ]
+    assert "ReplicaWriterRole" not in resources(FAR_SIDE, **BY_POLICY)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "principal"),
+    [(BY_ACCOUNT, f"arn:aws:iam::{ELSEWHERE}:root"), (BY_ONE_ROLE, REPLICATOR)],
+)
+def test_a_role_is_assumed_only_by_whom_it_trusts_and_with_the_external_id(
+    parameters: Parameters, principal: str
+) -> None:
+    role = there("ReplicaWriterRole", **parameters)
+    assert role["AssumeRolePolicyDocument"]["Statement"] == [
+        {
+            "Sid": "LetTheReplicatorWriteAsThisRole",
+            "Effect": "Allow",
+            "Principal": {"AWS": principal},
+            "Action": "sts:AssumeRole",
+            "Condition": {"StringEquals": {"sts:ExternalId": "orders-2026"}},
+        },
+    ]
+    assert "ResourcePolicy" not in there("ReplicaTable", **parameters)
+
+
+def test_the_role_may_do_what_the_function_s_role_may_on_a_table_and_no_more() -> None:
+    (policy,) = there("ReplicaWriterRole", **BY_ACCOUNT)["Policies"]
+    (near,) = properties("DDBReplicationRole")["Policies"]
+    applies = [
+        each for each in near["PolicyDocument"]["Statement"] if each["Sid"] == "ApplyChangesToTheReplica"
+    ]
+    assert policy["PolicyDocument"]["Statement"] == applies
+
+
+def test_the_role_may_use_the_table_s_key_through_dynamodb_alone() -> None:
+    (policy,) = there("ReplicaWriterRole", **BY_ACCOUNT, KmsKeyArn=KEY)["Policies"]
+    assert policy["PolicyDocument"]["Statement"][1:] == [
+        {
+            "Sid": "UseTheKeyOfTheTableThroughDynamoDB",
+            "Effect": "Allow",
+            "Action": "kms:Decrypt",
+            "Resource": KEY,
+            "Condition": {"StringLike": {"kms:ViaService": "dynamodb.*"}},
+        },
+    ]
+
+
+def test_a_boundary_bounds_the_role_only_where_one_is_given() -> None:
+    bound = there("ReplicaWriterRole", **BY_ACCOUNT, PermissionsBoundaryArn=BOUNDARY)
+    assert bound["PermissionsBoundary"] == BOUNDARY
+    assert "PermissionsBoundary" not in there("ReplicaWriterRole", **BY_ACCOUNT)
+
+
+# Alarms and outputs
+
+
+@pytest.mark.parametrize("replica", ["in another Region", "in another account", "by a role"])
+def test_the_two_templates_together_have_every_alarm_once(replica: str) -> None:
+    near, far = resources(TEMPLATE, **REPLICAS[replica]), resources(FAR_SIDE)
+    assert near.keys() & far.keys() == set()
+    alarms = {name for name in (*near, *far) if name.endswith("Alarm")}
+    assert alarms == {name for name in resources(TEMPLATE) if name.endswith("Alarm")}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "role"), [({}, None), (BY_POLICY, None), (BY_ACCOUNT, "<ReplicaWriterRole.Arn>")]
+)
+def test_the_outputs_say_what_the_main_template_asks_for(parameters: Parameters, role: str | None) -> None:
+    outputs = {name: each["Value"] for name, each in deploy(FAR_SIDE, **parameters)["Outputs"].items()}
+    expected = {
+        "ReplicaTableName": "<ReplicaTable>",
+        "ReplicaTableArn": "<ReplicaTable.Arn>",
+        "ReplicaRegion": "eu-west-1",
+    }
+    assert outputs == (expected | {"ReplicaRoleArn": role} if role else expected)
