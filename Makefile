@@ -32,8 +32,8 @@ help:  ## Show this list
 
 setup: .venv/ready .venv-stack/ready  ## Make the environments (.venv, and .venv-stack for the embedded AWS)
 
-demo:  ## Replicate 2,000 rows on an embedded AWS, prove them equal; KEEP=1 leaves it running
-	@start=$$SECONDS; $(MAKE) --no-print-directory -s setup; \
+demo:  ## Replicate, break and mend on an embedded AWS, and check each promise; KEEP=1 leaves it running
+	@start=$$SECONDS; $(MAKE) --no-print-directory -s setup && \
 	DDBREPLICA_SETUP_SECONDS=$$((SECONDS - start)) $(BIN)/python -m demo $(if $(KEEP),--keep)
 
 test: setup .venv-sam/ready  ## Run the unit and functional tests, with the coverage of src/

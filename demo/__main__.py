@@ -16,7 +16,8 @@ from rich.table import Table
 
 from demo.embedded import CREDENTIALS, REGION, EmbeddedAws, embedded_aws
 from demo.errors import DemoError
-from demo.story import Figures, milliseconds, tell
+from demo.replicating import milliseconds
+from demo.story import Figures, tell
 
 _WIDTH_OF_A_FILE: Final = 110
 
@@ -71,13 +72,17 @@ def _run(console: Console, *, keep: bool) -> None:
 
 
 def _summary(figures: Figures, *, seconds: float) -> Table:
+    adopted = figures.adopted
     table = Table("Measured", "", box=SIMPLE)
     table.add_row("Rows loaded", f"{figures.rows:,}")
     table.add_row("Changes, the load included", f"{figures.changes:,}")
     table.add_row("Until equal, after the load", f"{figures.equal_after_load:.2f} s")
     table.add_row("Until equal, after updates and deletes", f"{figures.equal_after_changes:.2f} s")
     table.add_row("Lag of one change, p50 / p95 / max", milliseconds(figures.lag))
-    table.add_row("Quarantined", str(figures.quarantined))
+    table.add_row("Quarantined, mended, redriven", str(figures.redriven))
+    table.add_row("Edited in the replica, found, repaired", str(figures.repaired))
+    table.add_row("Backfill of a table in use", f"{adopted.seconds:.2f} s")
+    table.add_row("Written meanwhile, deletes among them", f"{adopted.written:,}, {adopted.deleted:,}")
     table.add_row("The demo", f"{seconds:.1f} s")
     if set_up := os.environ.get("DDBREPLICA_SETUP_SECONDS"):
         table.add_row("Before it, setting up", f"{set_up} s")
@@ -90,7 +95,7 @@ def _how_to_use(aws: EmbeddedAws) -> str:
     return f"""
 The embedded AWS keeps running. To look around:
   export {exports}
-  .venv/bin/ddbreplica verify --source logfile --replica logfile_replica --endpoint-url {aws.endpoint_url}
+  .venv/bin/ddbreplica status --stack-name ddbreplica --endpoint-url {aws.endpoint_url}
   aws dynamodb scan --table-name logfile_replica --max-items 2 --endpoint-url {aws.endpoint_url}
   tail -f {aws.log}
 To stop it:

@@ -52,14 +52,19 @@ class Command:
 
 
 @contextmanager
-def started(aws: EmbeddedAws, *arguments: str) -> Iterator[Command]:
+def started(aws: EmbeddedAws, *arguments: str, directory: Path = ROOT) -> Iterator[Command]:
     """Run `ddbreplica …` against this AWS; it is killed if the block ends before it does."""
     command = [str(_DDBREPLICA), *arguments, "--endpoint-url", aws.endpoint_url]
     # Into a file: a full pipe would stop it while nobody reads.
     with (
         TemporaryFile() as written,
         subprocess.Popen(
-            command, cwd=ROOT, env=aws.env, stdin=subprocess.DEVNULL, stdout=written, stderr=subprocess.STDOUT
+            command,
+            cwd=directory,
+            env=aws.env,
+            stdin=subprocess.DEVNULL,
+            stdout=written,
+            stderr=subprocess.STDOUT,
         ) as process,
     ):
         try:
@@ -69,6 +74,6 @@ def started(aws: EmbeddedAws, *arguments: str) -> Iterator[Command]:
 
 
 def run(aws: EmbeddedAws, *arguments: str) -> Finished:
-    """Run `ddbreplica …` against this AWS to its end."""
-    with started(aws, *arguments) as command:
+    """Run `ddbreplica …` against this AWS to its end; what it leaves in its directory goes with the AWS."""
+    with started(aws, *arguments, directory=aws.home) as command:
         return command.finish()

@@ -3,12 +3,16 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from demo.pair import INDEX, MINUTE, Item, Pair, wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+QUARANTINE: Final = "quarantine/"
+DONE: Final = "done/quarantine/"
+"""Where in the bucket redrive puts what it has healed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +83,9 @@ def wait_for_quarantine(s3: "S3Client", bucket: str) -> Sequence[Refused]:
     return quarantined(s3, bucket)
 
 
-def quarantined(s3: "S3Client", bucket: str) -> Sequence[Refused]:
-    """What is in quarantine now."""
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="quarantine/")
+def quarantined(s3: "S3Client", bucket: str, *, under: str = QUARANTINE) -> Sequence[Refused]:
+    """What is in quarantine now; or, `under` another prefix, was."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=under)
     return [_refused(s3, bucket, found["Key"]) for page in pages for found in page.get("Contents", [])]
 
 

@@ -12,6 +12,7 @@ from ddbreplica_cli.app import main
 ROOT = Path(__file__).parents[2]
 RUNBOOK = ROOT / "docs" / "operations.md"
 TEMPLATE = ROOT / "template.yaml"
+DEMO = ROOT / "docs" / "demo.md"
 PLACES = [RUNBOOK, ROOT / "README.md", TEMPLATE]
 
 # On a prompt's line to its end, and otherwise between backticks, even across a line's end.
@@ -60,3 +61,16 @@ def test_every_link_leads_somewhere() -> None:
 
     assert {anchor for anchor in re.findall(r"\]\(#([^)]+)\)", text) if anchor not in headings} == set()
     assert [link for link in re.findall(r"\]\(([^#)]+)", text) if not (RUNBOOK.parent / link).exists()] == []
+
+
+def demo_run(path: Path) -> str:
+    """What a document shows of a run of the demo."""
+    return path.read_text().partition("\n$ make demo\n")[2].partition("\n```\n")[0]
+
+
+def test_the_readme_shows_parts_of_the_whole_demo_in_their_order() -> None:
+    parts = re.split(r"^ *…\n", demo_run(ROOT / "README.md"), flags=re.MULTILINE)
+    in_between = ".*?".join(re.escape(part.strip("\n")) for part in parts)
+
+    assert len(parts) > 1
+    assert re.match(in_between, demo_run(DEMO), re.DOTALL)

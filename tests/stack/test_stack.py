@@ -104,7 +104,7 @@ def test_an_item_of_every_type_arrives_byte_for_byte(deployed: Deployed) -> None
     assert _without_order(pair.item(pair.replica, key)) == _without_order(EVERY_TYPE)
 
 
-def test_an_item_that_the_replica_refuses_is_quarantined_and_its_neighbours_arrive(
+def test_an_item_that_the_replica_refuses_is_quarantined_and_redriven_and_its_neighbours_arrive(
     deployed: Deployed, keys: list[str]
 ) -> None:
     pair = deployed.pair
@@ -127,6 +127,13 @@ def test_an_item_that_the_replica_refuses_is_quarantined_and_its_neighbours_arri
     pair.dynamodb.put_item(TableName=pair.source, Item=mended)
     pair.wait_until_equal()
     assert pair.item(pair.replica, key) == mended
+
+    assert run(deployed.aws, "redrive", "--stack-name", deployed.stack.name).exit_code == 0
+    s3, bucket = deployed.aws.s3, deployed.stack.quarantine_bucket
+    assert traffic.quarantined(s3, bucket) == []
+    assert [done.name for done in traffic.quarantined(s3, bucket, under="done/")] == [
+        f"done/{refused[0].name}"
+    ]
 
 
 def test_verify_tells_equal_from_not_equal(deployed: Deployed, keys: list[str]) -> None:
