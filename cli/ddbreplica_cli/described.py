@@ -42,10 +42,20 @@ class Described:
         is_on = self.says.get("StreamSpecification", {}).get("StreamEnabled")
         return self.says.get("LatestStreamArn") if is_on else None
 
+    @property
+    def capacity(self) -> tuple[int, int] | None:
+        """The read and write units that are provisioned; None on demand."""
+        if self.says.get("BillingModeSummary", {}).get("BillingMode") == "PAY_PER_REQUEST":
+            return None
+        units = self.says.get("ProvisionedThroughput", {})
+        return units.get("ReadCapacityUnits", 0), units.get("WriteCapacityUnits", 0)
+
     def read_rate(self, per_second: float | None) -> float | None:
         """Read units a second to take: as asked for, or a share of what is provisioned; None is unlimited."""
-        provisioned = self.says.get("ProvisionedThroughput", {}).get("ReadCapacityUnits")
-        return per_second or (provisioned or 0) * SHARE or None
+        if per_second or self.capacity is None:
+            return per_second
+        read_units, _ = self.capacity
+        return read_units * SHARE or None
 
 
 def describe(side: Side) -> Described:

@@ -70,7 +70,8 @@ def _known(ask: Callable[[], T]) -> Known[T]:
 
 
 def _table(side: Side) -> TableFacts:
-    table, description = (described := describe(side)).table, described.says
+    described = describe(side)
+    table, description = described.table, described.says
     stream = description.get("StreamSpecification", {})
     return TableFacts(
         name=description["TableName"],
@@ -78,7 +79,7 @@ def _table(side: Side) -> TableFacts:
         state=description["TableStatus"],
         key_schema=table.key_schema,
         items=description.get("ItemCount", 0),
-        capacity=_capacity(description),
+        capacity=described.capacity,
         indexes={
             index["IndexName"]: index.get("IndexStatus", "unknown")
             for index in description.get("GlobalSecondaryIndexes", ())
@@ -87,13 +88,6 @@ def _table(side: Side) -> TableFacts:
         view=stream.get("StreamViewType") if stream.get("StreamEnabled") else None,
         ttl=_known(lambda: _ttl(side)),
     )
-
-
-def _capacity(description: Any) -> tuple[int, int] | None:
-    if description.get("BillingModeSummary", {}).get("BillingMode") == "PAY_PER_REQUEST":
-        return None
-    units = description.get("ProvisionedThroughput", {})
-    return units.get("ReadCapacityUnits", 0), units.get("WriteCapacityUnits", 0)
 
 
 def _ttl(side: Side) -> str | None:

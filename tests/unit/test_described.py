@@ -1,0 +1,50 @@
+"""described: what a table says of itself → how fast it may be read."""
+
+from typing import Any
+
+import boto3
+import pytest
+
+from ddbreplica.model import Table
+from ddbreplica_cli.connection import Side
+from ddbreplica_cli.described import Described
+
+UNITS = {"ReadCapacityUnits": 10, "WriteCapacityUnits": 5}
+
+
+def described(**says: Any) -> Described:
+    side = Side("logfile", "--source", None, boto3.Session(), None)
+    return Described(side, Table("arn", is_active=True, key_schema=frozenset()), says)
+
+
+@pytest.mark.parametrize(
+    ("says", "capacity", "rate"),
+    [
+        ({"ProvisionedThroughput": UNITS}, (10, 5), 2.5),
+        (
+            {"ProvisionedThroughput": UNITS, "BillingModeSummary": {"BillingMode": "PROVISIONED"}},
+            (10, 5),
+            2.5,
+        ),
+        (
+            {"ProvisionedThroughput": UNITS, "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"}},
+            None,
+            None,
+        ),
+        ({"ProvisionedThroughput": {"ReadCapacityUnits": 0}}, (0, 0), None),
+        ({}, (0, 0), None),
+    ],
+)
+def test_a_quarter_of_what_is_provisioned_is_taken(
+    says: dict[str, Any], capacity: tuple[int, int] | None, rate: float | None
+) -> None:
+    table = described(**says)
+
+    assert (table.capacity, table.read_rate(None)) == (capacity, rate)
+
+
+def test_what_is_asked_for_is_taken_on_any_table() -> None:
+    on_demand = described(BillingModeSummary={"BillingMode": "PAY_PER_REQUEST"})
+
+    assert on_demand.read_rate(7.0) == 7.0
+    assert described(ProvisionedThroughput=UNITS).read_rate(7.0) == 7.0
