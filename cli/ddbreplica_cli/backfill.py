@@ -1,6 +1,5 @@
 """`ddbreplica backfill`: copies what was in the source before its stream, while everything goes on."""
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.export import Export
 from ddbreplica_cli.mapping import find_mapping
 from ddbreplica_cli.options import Options, shared_options
+from ddbreplica_cli.printable import bare, printable
 from ddbreplica_cli.safeguards import refuse_unsafe
 
 
@@ -117,9 +117,7 @@ def _finish(done: Backfill, document: Mapping[str, Any], *, as_json: bool) -> No
 
 def _listed(done: Backfill) -> Iterator[str]:
     for key, reason in islice(done.left.items(), NAMED):
-        shown = ", ".join(
-            f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in attributes_of(key).items()
-        )
+        shown = ", ".join(f"{bare(name)}={printable(value)}" for name, value in attributes_of(key).items())
         yield f"  {shown}: {reason}"
     if len(done.left) > NAMED:
         yield f"  and {len(done.left) - NAMED:,} more"

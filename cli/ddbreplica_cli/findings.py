@@ -1,11 +1,11 @@
 """Differences, and what a repair did about each → counts, the first few, and a line each in a report."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from ddbreplica.decode import attributes_of
+from ddbreplica_cli.printable import printable
 from ddbreplica_cli.recheck import Difference, Finding
 
 REPAIRED = "repaired"
@@ -29,7 +29,7 @@ class Findings:
         if len(self.first) < self.keep:
             self.first.append((difference, repair))
         if self.report is not None:
-            self.report.write(json.dumps(as_document(difference, repair), ensure_ascii=False) + "\n")
+            self.report.write(printable(as_document(difference, repair)) + "\n")
 
 
 def as_document(difference: Difference, repair: str | None) -> dict[str, Any]:

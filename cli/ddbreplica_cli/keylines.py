@@ -7,6 +7,7 @@ from typing import Any
 from ddbreplica.decode import MalformedError, key_of
 from ddbreplica.model import Key, Table
 from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.printable import printable
 
 
 def read(lines: Iterable[str], table: Table) -> Iterator[Key]:
@@ -33,7 +34,7 @@ def _attributes(document: Any) -> Any:
 
 
 def _unreadable(number: int, why: str, table: Table) -> CommandError:
-    example = json.dumps({name: {tag: "…"} for name, tag in sorted(table.key_schema)}, ensure_ascii=False)
+    example = printable({name: {tag: "…"} for name, tag in sorted(table.key_schema)})
     return CommandError(
         f"line {number} of the keys is no key: {why}.",
         hint=f"write one key a line, as {example}, or take a file that --report wrote.",

@@ -1,17 +1,17 @@
 """Results and errors → what is printed: data on stdout, everything else on stderr."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.printable import printable
 
 
 def print_result(document: Mapping[str, Any], text: str, *, as_json: bool) -> None:
     """The same result for a program or for a reader."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False) if as_json else text)
+    click.echo(printable(document, indent=2) if as_json else text)
 
 
 def print_note(text: str) -> None:

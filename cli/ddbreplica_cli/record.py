@@ -1,7 +1,6 @@
 """A stream's record, as boto3 reads it → a line for a program, or a few for a reader. Pure."""
 
 import json
-import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,10 +9,9 @@ from typing import Any
 
 from ddbreplica.model import Image
 from ddbreplica_cli.compare import differences
+from ddbreplica_cli.printable import bare, printable
 
 _LONGEST_VALUE = 100
-# What JSON leaves as it is: a second set of control characters, separators, and marks that turn text around.
-_ACTED_UPON = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _EXPIRED = {"PrincipalId": "dynamodb.amazonaws.com", "Type": "Service"}
 
 
@@ -60,7 +58,7 @@ def document(change: Seen, *, keys_only: bool) -> dict[str, Any]:
 
 def text(change: Seen, *, keys_only: bool) -> str:
     """The change for a reader: one line, and one more for each attribute that it set, changed or removed."""
-    key = ", ".join(f"{name}={_shown(value)}" for name, value in sorted(change.key.items()))
+    key = ", ".join(f"{bare(name)}={_shown(value)}" for name, value in sorted(change.key.items()))
     expiry = "  (expired)" if change.is_expiry else ""
     head = f"{_time(change)}  {change.event:<6}  {key}{expiry}"
     return "\n".join([head, *(() if keys_only else _attributes(change))])
@@ -70,31 +68,22 @@ def _attributes(change: Seen) -> Iterator[str]:
     if change.old is None:
         for name, value in sorted((change.new or {}).items()):
             if name not in change.key:
-                yield f"  {_named(name)}  {_shown(value)}"
+                yield f"  {bare(name)}  {_shown(value)}"
         return
     for attribute in differences(change.old, change.new or {}):
         if attribute.name not in change.key:
-            yield f"  {_named(attribute.name)}  {_shown(attribute.source)} → {_shown(attribute.replica)}"
+            yield f"  {bare(attribute.name)}  {_shown(attribute.source)} → {_shown(attribute.replica)}"
 
 
 def _time(change: Seen) -> str:
     return f"{change.at:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _named(name: str) -> str:
-    return _json(name)[1:-1]
-
-
 def _shown(value: Mapping[str, Any] | None) -> str:
     if value is None:
         return "(absent)"
-    shown = _json(value)
+    shown = printable(value)
     return shown if len(shown) <= _LONGEST_VALUE else f"{shown[:_LONGEST_VALUE]}… ({len(shown):,} characters)"
-
-
-def _json(value: object) -> str:
-    """JSON without anything that a terminal would act upon."""
-    return _ACTED_UPON.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def _plain(value: object) -> str:

@@ -1,11 +1,11 @@
 """What became of the objects → one document, and the same as text. Pure."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from ddbreplica.decode import attributes_of
 from ddbreplica.model import Key
+from ddbreplica_cli.printable import bare, printable
 from ddbreplica_cli.redriving import Left, Outcome, Redriven
 
 _KEYS_NAMED = 10
@@ -42,7 +42,7 @@ def _as_document(left: Left) -> dict[str, Any]:
 
 def _as_lines(left: Left) -> Iterator[str]:
     yield ""
-    yield f"{left.outcome.value:<{_WIDTH}}{left.found.url}"
+    yield f"{left.outcome.value:<{_WIDTH}}{bare(left.found.url)}"
     if left.keys:
         more = f" and {len(left.keys) - 1:,} more" if len(left.keys) > 1 else ""
         yield f"{'':<{_WIDTH}}{_named(left.keys[0])}{more}"
@@ -51,6 +51,4 @@ def _as_lines(left: Left) -> Iterator[str]:
 
 def _named(key: Key) -> str:
     """A key as wire JSON, with control characters escaped."""
-    return ", ".join(
-        f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in attributes_of(key).items()
-    )
+    return ", ".join(f"{bare(name)}={printable(value)}" for name, value in attributes_of(key).items())

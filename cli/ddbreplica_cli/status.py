@@ -1,6 +1,5 @@
 """`ddbreplica status`: whether changes flow to the replica, what is in the way, and what to run next."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from ddbreplica_cli.health import AS_FAR_AS_SEEN, REPLICATING, Finding, examine,
 from ddbreplica_cli.observe import observe
 from ddbreplica_cli.options import Options, shared_options
 from ddbreplica_cli.patience import noting_interrupts
+from ddbreplica_cli.printable import printable
 from ddbreplica_cli.screen import document, screen
 
 Findings: TypeAlias = Sequence[Finding]
@@ -74,7 +74,7 @@ def _watch(connection: Connection, options: Options, seconds: float) -> NoReturn
 def _shower(*, as_json: bool) -> Iterator[Callable[[Facts, Findings], None]]:
     """Where each look goes: a line of JSON, a screen after the other, or on a terminal one in place of the other."""
     if as_json:
-        yield lambda facts, findings: click.echo(json.dumps(document(facts, findings), ensure_ascii=False))
+        yield lambda facts, findings: click.echo(printable(document(facts, findings)))
     elif not sys.stdout.isatty():
         yield lambda facts, findings: click.echo(f"{_timed(facts, findings)}\n")
     else:

@@ -1,7 +1,6 @@
 """`ddbreplica tail`: prints the source's changes as its stream brings them."""
 
 import heapq
-import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from ddbreplica_cli.described import describe
 from ddbreplica_cli.errors import CommandError, InterruptedByUserError, explain
 from ddbreplica_cli.options import Options, shared_options
 from ddbreplica_cli.patience import Patience, noting_interrupts
+from ddbreplica_cli.printable import printable
 from ddbreplica_cli.record import Seen, document, seen, text
 from ddbreplica_cli.stream import Stream
 
@@ -114,7 +114,7 @@ def _refuse_to_wait_for_ever(stream: Stream, patience: Patience, *, has_read: bo
 
 def _show(change: Seen, *, as_json: bool, keys_only: bool) -> None:
     if as_json:
-        click.echo(json.dumps(document(change, keys_only=keys_only), ensure_ascii=False))
+        click.echo(printable(document(change, keys_only=keys_only)))
     else:
         click.echo(text(change, keys_only=keys_only))
 

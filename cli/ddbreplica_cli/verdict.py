@@ -1,6 +1,5 @@
 """What a verification found → one verdict, as a document and as text. Pure."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from ddbreplica.decode import attributes_of
 from ddbreplica_cli.compare import AttributeDifference
 from ddbreplica_cli.findings import REPAIRED, Findings, as_document
+from ddbreplica_cli.printable import bare, printable
 from ddbreplica_cli.recheck import Difference, Finding
 from ddbreplica_cli.sweep import Swept
 
@@ -99,7 +99,7 @@ class Verified:
 
 def _as_lines(difference: Difference, repair: str | None) -> Iterator[str]:
     attributes = sorted(attributes_of(difference.key).items())
-    key = ", ".join(f"{name}={_shortened(value)}" for name, value in attributes)
+    key = ", ".join(f"{bare(name)}={_shortened(value)}" for name, value in attributes)
     side = _SIDES.get(difference.finding)
     notes = f"  ({side})" if side else ""
     yield f"{difference.finding.value:<13}{key}{notes}" + (f": {repair}" if repair else "")
@@ -108,7 +108,7 @@ def _as_lines(difference: Difference, repair: str | None) -> Iterator[str]:
 
 
 def _attribute_lines(attribute: AttributeDifference) -> Iterator[str]:
-    yield f"{'':<13}{json.dumps(attribute.name, ensure_ascii=False)}"
+    yield f"{'':<13}{printable(attribute.name)}"
     yield f"{'':<15}source   {_shortened(attribute.source)}"
     yield f"{'':<15}replica  {_shortened(attribute.replica)}"
 
@@ -117,5 +117,5 @@ def _shortened(value: Mapping[str, Any] | None) -> str:
     """A value as wire JSON, with control characters escaped, on one line."""
     if value is None:
         return "(absent)"
-    text = json.dumps(value, ensure_ascii=False)
+    text = printable(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}… ({len(text):,} characters)"

@@ -1,5 +1,7 @@
 """redriven: what is said of objects that stay."""
 
+from dataclasses import replace
+
 from ddbreplica_cli.bucket import Bucket, Listed
 from ddbreplica_cli.redriven import document, text
 from ddbreplica_cli.redriving import Found, Left, Outcome, Place, Redriven
@@ -31,6 +33,13 @@ def test_one_key_stands_for_many() -> None:
         '             PK={"S": "a\\n"} and 2 more',
         "             Refused: a long story",
     ]
+
+
+def test_what_is_in_a_forged_object_does_nothing_to_a_terminal() -> None:
+    redriven = Redriven()
+    redriven.stays(replace(left(Outcome.UNWRITABLE, "why"), keys=((("PK\x9b", "S", "\u202e"),),)))
+
+    assert text(redriven).split("\n")[5] == '             PK\\u009b={"S": "\\u202e"}'
 
 
 def test_a_program_is_told_of_every_outcome_and_of_the_first_keys() -> None:
