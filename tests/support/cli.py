@@ -17,6 +17,7 @@ from ddbreplica.model import Table
 from ddbreplica_cli.app import main
 from ddbreplica_cli.patience import Interrupt, Patience
 from ddbreplica_cli.tables import TableReader
+from tests.support.permissions import listed, recorded
 from tests.support.wire import error, response
 
 if TYPE_CHECKING:
@@ -27,8 +28,12 @@ REPLICA = "logfile_replica"
 
 
 def run(*args: str) -> Result:
-    """`ddbreplica` with these arguments; a bug is raised, not swallowed."""
-    return CliRunner().invoke(main, args, catch_exceptions=False)
+    """`ddbreplica` with these arguments; a bug is raised, and so is a call that needs a permission not documented."""
+    with recorded() as needed:
+        result = CliRunner().invoke(main, args, catch_exceptions=False)
+    undocumented = {action for action, _ in needed} - {action for action, _ in listed(args)}
+    assert not undocumented, f"docs/permissions.md does not list {sorted(undocumented)} for {args}"
+    return result
 
 
 def lines(text: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Records put aside as the function and Lambda put them, in two buckets on moto, and the mapping that they came by."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -103,7 +103,7 @@ def answer_mapping(
         "EventSourceArn": stream,
         "FunctionArn": FUNCTION_ARN,
         "State": state,
-        "LastModified": 1.7940960e9,
+        "LastModified": datetime(2026, 11, 8, tzinfo=UTC),
         "DestinationConfig": destination,
     }
     variables = {"REPLICA_TABLE_NAME": REPLICA, "QUARANTINE_BUCKET": QUARANTINE, **environment}

@@ -1,0 +1,172 @@
+"""docs/permissions.md lists what the commands' calls need, and nothing else. That it is all, `run` holds everywhere."""
+
+import gzip
+import json
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from ddbreplica_cli import grace
+from ddbreplica_cli.app import main
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, run, tables
+from tests.support.permissions import Permission, listed, recorded, sections
+from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, put_aside
+from tests.support.records import delete, put
+
+__all__ = ["aws", "put_aside", "tables"]
+
+NAMES = {
+    "SOURCE": SOURCE,
+    "REPLICA": REPLICA,
+    "FUNCTION": "ddbreplica",
+    "STACK": "mine",
+    "QUARANTINE_BUCKET": QUARANTINE,
+    "ON_FAILURE_BUCKET": ON_FAILURE,
+    "EXPORT_BUCKET": "exports",
+}
+EXPORT = "s3://exports/AWSDynamoDB/01234-abc"
+
+
+def documented(*arguments: str) -> set[Permission]:
+    """What is listed for a command line, with the names that tables and buckets have here."""
+    return {Permission(action, named(resource)) for action, resource in listed(arguments)}
+
+
+def named(resource: str) -> str:
+    for placeholder in sorted(NAMES, key=len, reverse=True):
+        resource = resource.replace(placeholder, NAMES[placeholder])
+    return resource
+
+
+def covers(granted: Permission, needed: Permission) -> bool:
+    return granted.action == needed.action and fnmatchcase(needed.resource, granted.resource)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One item to be put and one to be deleted, known to the quarantine, Lambda and an export; a stack names it all.
+
+    Batches of writes are refused, so that each write is tried alone as well.
+    """
+
+    tables: Tables
+    put_aside: PutAside
+    aws: Misbehaviour
+
+
+@pytest.fixture
+def world(
+    tables: Tables, put_aside: PutAside, aws: Misbehaviour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> World:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")  # moto answers for no such endpoint
+    monkeypatch.setattr(grace, "LEAST", 0.0)
+    tables.put(SOURCE, "put")
+    tables.put(REPLICA, "deleted")
+    put_aside.quarantine(put(1, "put"))
+    put_aside.give_up(delete(2, "deleted"))
+    export(boto3.client("s3"), "put", "deleted")
+    names = {"SourceTableName": SOURCE, "ReplicaTableName": REPLICA}
+    aws.answer_stack({"Outputs": [{"OutputKey": key, "OutputValue": name} for key, name in names.items()]})
+    aws.refuse("BatchWriteItem", "ValidationException")
+    return World(tables, put_aside, aws)
+
+
+def export(client: Any, *keys: str) -> None:
+    """An export of the source that has these keys."""
+    items = "".join(json.dumps({"Item": {"PK": {"S": key}}}) + "\n" for key in keys)
+    data = {"itemCount": len(keys), "dataFileS3Key": "AWSDynamoDB/01234-abc/data/0.json.gz"}
+    summary = {
+        "tableArn": "arn:aws:dynamodb:us-east-1:123456789012:table/logfile",
+        "exportTime": "2099-11-22T12:00:00.000Z",
+        "outputFormat": "DYNAMODB_JSON",
+        "itemCount": len(keys),
+    }
+    client.create_bucket(Bucket="exports")
+    for name, body in {
+        "data/0.json.gz": gzip.compress(items.encode()),
+        "manifest-files.json": json.dumps(data).encode(),
+        "manifest-summary.json": json.dumps(summary).encode(),
+    }.items():
+        client.put_object(Bucket="exports", Key=f"AWSDynamoDB/01234-abc/{name}", Body=body)
+
+
+def ddbreplica(*arguments: str, exit_code: int = 0) -> None:
+    result = run(*arguments, "--stack-name", "mine")
+    assert result.exit_code == exit_code, result.output
+
+
+def backfill(_: World) -> None:
+    ddbreplica("backfill", "--from-export", EXPORT)
+    ddbreplica("backfill")
+
+
+def load(_: World) -> None:
+    ddbreplica("load", "--generate", "1")
+
+
+def redrive(world: World) -> None:
+    ddbreplica("redrive")
+    world.put_aside.quarantine(put(3, "put"))
+    faults = [ReadTimeoutError(endpoint_url="x")]
+
+    def time_out_once(**_: Any) -> None:
+        if faults:
+            raise faults.pop()
+
+    world.aws.on("before-send.dynamodb.PutItem", time_out_once)
+    ddbreplica("redrive", exit_code=1)
+
+
+def status(_: World) -> None:
+    ddbreplica("status", exit_code=1)
+
+
+def tail(_: World) -> None:
+    ddbreplica("tail", "--since", "1h", "--limit", "1")
+
+
+def verify(_: World) -> None:
+    ddbreplica("verify", exit_code=1)
+    ddbreplica("verify", "--repair")
+
+
+SCENARIOS = {scenario.__name__: scenario for scenario in (backfill, load, redrive, status, tail, verify)}
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_a_command_needs_what_is_listed_and_nothing_else(command: str, world: World) -> None:
+    granted = documented(command, "--from-export", "--repair", "--stack-name")
+
+    with recorded() as needed:
+        SCENARIOS[command](world)
+
+    assert {need for need in needed if not any(covers(grant, need) for grant in granted)} == set()
+    assert {grant for grant in granted if not any(covers(grant, need) for need in needed)} == set()
+
+
+def test_every_statement_says_what_it_is_for() -> None:
+    statements = [statement for policy in sections().values() for statement in policy["Statement"]]
+
+    assert all(statement.keys() == {"Sid", "Effect", "Action", "Resource"} for statement in statements)
+    assert {statement["Effect"] for statement in statements} == {"Allow"}
+    assert {s["Sid"] for s in statements if s["Resource"] == "*"} == {
+        "FindMappingsWhichHaveNoResource",
+        "ReadMetricsWhichHaveNoResource",
+    }
+
+
+def test_a_call_that_is_not_listed_fails_every_test_that_makes_it(
+    monkeypatch: pytest.MonkeyPatch, tables: Tables
+) -> None:
+    monkeypatch.setattr("tests.support.cli.listed", lambda _: set())
+
+    with pytest.raises(
+        AssertionError, match=r"does not list \['dynamodb:BatchWriteItem', 'dynamodb:DescribeTable'\]"
+    ):
+        run("load", "--generate", "1")

@@ -1,0 +1,99 @@
+"""The calls of a command → the permissions that AWS asks for, and those that docs/permissions.md lists."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from botocore import handlers
+
+_DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "permissions.md"
+_SECTION: Final = re.compile(r"^## `([^`]+)`$.*?^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_S3: Final = {"ListObjectsV2": "s3:ListBucket", "HeadObject": "s3:GetObject"}
+
+
+class Permission(NamedTuple):
+    """An action and its resource: an ARN without partition, Region and account, or `*` where there is none to name."""
+
+    action: str
+    resource: str
+
+
+def listed(arguments: Sequence[str]) -> set[Permission]:
+    """What the document lists for such a command line: the sections all of whose words are in it."""
+    return {
+        permission
+        for words, policy in sections().items()
+        if set(words.split()) <= set(arguments)
+        for permission in _permissions(policy)
+    }
+
+
+def sections() -> Mapping[str, Any]:
+    """The policies of the document, by what stands over each."""
+    return {words: json.loads(policy) for words, policy in _SECTION.findall(_DOCUMENT.read_text())}
+
+
+def _permissions(policy: Any) -> Iterator[Permission]:
+    for statement in policy["Statement"]:
+        for action in _each(statement["Action"]):
+            for arn in _each(statement["Resource"]):
+                yield Permission(action, _short(arn))
+
+
+def _short(arn: str) -> str:
+    return re.sub("^arn:[^:]+:([^:]+):[^:]*:[^:]*:", r"\1:", arn)
+
+
+def _each(one_or_more: str | list[str]) -> list[str]:
+    return [one_or_more] if isinstance(one_or_more, str) else one_or_more
+
+
+@contextmanager
+def recorded() -> Iterator[set[Permission]]:
+    """What the calls need of every client that is made meanwhile."""
+    needed: set[Permission] = set()
+
+    def called(event_name: str, params: Any, **_: Any) -> None:
+        _before, service, operation = event_name.split(".")
+        needed.update(_needed(service, operation, params))
+
+    def signed(event_name: str, request: Any, **_: Any) -> None:
+        # What reads and writes items is signed and sent without a call.
+        needed.update(_needed("dynamodb", event_name.split(".")[2], json.loads(request.data)))
+
+    hooks: Any = [("before-parameter-build", called), ("before-sign.dynamodb", signed)]
+    builtin = handlers.BUILTIN_HANDLERS
+    handlers.BUILTIN_HANDLERS = [*hooks, *builtin]
+    try:
+        yield needed
+    finally:
+        handlers.BUILTIN_HANDLERS = builtin
+
+
+def _needed(service: str, operation: str, params: Mapping[str, Any]) -> Iterator[Permission]:
+    match service, operation:
+        case "s3", "CopyObject":
+            yield Permission("s3:GetObject", f"s3:{_copied(params['CopySource'])}")
+            yield Permission("s3:PutObject", f"s3:{params['Bucket']}/{params['Key']}")
+        case "s3", _:
+            place = "/".join(params[part] for part in ("Bucket", "Key") if part in params)
+            yield Permission(_S3.get(operation, f"s3:{operation}"), f"s3:{place}")
+        case "dynamodb", _:
+            for table in params.get("RequestItems", (params.get("TableName"),)):
+                yield Permission(f"dynamodb:{operation}", f"dynamodb:table/{table.rpartition('/')[2]}")
+        case "dynamodb-streams", _:
+            stream = params.get("StreamArn") or params["ShardIterator"]  # which begins with the ARN
+            yield Permission(f"dynamodb:{operation}", _short(stream))
+        case "lambda", "GetFunctionConfiguration":
+            yield Permission(f"lambda:{operation}", _short(params["FunctionName"]))
+        case "cloudformation", _:
+            yield Permission(f"cloudformation:{operation}", f"cloudformation:stack/{params['StackName']}/id")
+        case _:
+            yield Permission(f"{service}:{operation}", "*")
+
+
+def _copied(source: Any) -> str:
+    return source if isinstance(source, str) else f"{source['Bucket']}/{source['Key']}"
