@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 RUNBOOK = ROOT / "docs" / "operations.md"
 TEMPLATE = ROOT / "template.yaml"
 DEMO = ROOT / "docs" / "demo.md"
-PLACES = [RUNBOOK, ROOT / "README.md", TEMPLATE]
+GUIDE = ROOT / "docs" / "placing.md"
+PLACES = [RUNBOOK, GUIDE, ROOT / "README.md", TEMPLATE]
 
 # On a prompt's line to its end, and otherwise between backticks, even across a line's end.
 SAID = re.compile(r"^\$ (ddbreplica .+)$|`(ddbreplica\s[^`]+)`", re.MULTILINE)
@@ -52,15 +53,20 @@ def test_every_alarm_has_its_place_in_the_runbook() -> None:
     assert sorted(listed) == sorted(alarms)
 
 
-def test_every_link_leads_somewhere() -> None:
-    text = RUNBOOK.read_text()
+def is_there(document: Path, link: str) -> bool:
+    return link.startswith("https://") or (document.parent / link).exists()
+
+
+@pytest.mark.parametrize("document", [RUNBOOK, GUIDE], ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    text = document.read_text()
     headings = {
         re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
         for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     }
 
     assert {anchor for anchor in re.findall(r"\]\(#([^)]+)\)", text) if anchor not in headings} == set()
-    assert [link for link in re.findall(r"\]\(([^#)]+)", text) if not (RUNBOOK.parent / link).exists()] == []
+    assert [link for link in re.findall(r"\]\(([^#)]+)", text) if not is_there(document, link)] == []
 
 
 def demo_run(path: Path) -> str:
