@@ -269,6 +269,29 @@ def test_the_outputs_say_where_the_replica_is(parameters: Parameters, region: st
     assert outputs["ReplicaTableArn"]["Value"] == arn
 
 
+# What a stack of this template has in an account by now: another logical id would replace it.
+WITHOUT_A_PARAMETER: Final = {
+    "SourceTable": "AWS::DynamoDB::Table",
+    "ReplicaTable": "AWS::DynamoDB::Table",
+    "QuarantineBucket": "AWS::S3::Bucket",
+    "QuarantineBucketPolicy": "AWS::S3::BucketPolicy",
+    "OnFailureBucket": "AWS::S3::Bucket",
+    "OnFailureBucketPolicy": "AWS::S3::BucketPolicy",
+    "ReplicatorLogGroup": "AWS::Logs::LogGroup",
+    "DDBReplicationRole": "AWS::IAM::Role",
+    "ReplicatorFunction": "AWS::Lambda::Function",
+    "ReplicatorFunctionStream": "AWS::Lambda::EventSourceMapping",
+    "Dashboard": "AWS::CloudWatch::Dashboard",
+}
+
+
+def test_without_a_parameter_the_workshop_s_stack_is_made_and_watched() -> None:
+    made = {name: resource["Type"] for name, resource in deploy()["Resources"].items()}
+    watching = {name for name, kind in made.items() if kind.endswith("Alarm")}
+    assert {name: kind for name, kind in made.items() if name not in watching} == WITHOUT_A_PARAMETER
+    assert len(watching) == 14
+
+
 def test_the_application_is_described_as_the_package_is() -> None:
     project = tomllib.loads((TEMPLATE.parent / "pyproject.toml").read_text("utf-8"))["project"]
     described = load()["Metadata"]["AWS::ServerlessRepo::Application"]

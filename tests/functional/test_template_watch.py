@@ -31,6 +31,7 @@ EMITTED: Final = [
     ("AWS/Lambda", "Throttles", FUNCTION),
     ("AWS/Lambda", "DroppedEventCount", MAPPING),
     ("AWS/Lambda", "FailedInvokeEventCount", MAPPING),
+    ("AWS/Lambda", "FilteredOutEventCount", MAPPING),
     ("AWS/Lambda", "InvokedEventCount", MAPPING),
     ("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", MAPPING),
     ("AWS/Lambda", "PolledEventCount", MAPPING),
