@@ -1,0 +1,129 @@
+"""Each command, run by somebody who may do what docs/permissions.md lists for it: that is enough, and it is needed."""
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from demo import traffic
+from demo.deploy import Stack, deploy
+from demo.embedded import REGION, EmbeddedAws, embedded_aws
+from demo.pair import Pair
+from tests.support.cli import run
+from tests.support.permissions import sections
+
+USER = "operator"
+KEY = "mended"
+COMMANDS = {
+    "load": (0, ("--generate", "20")),
+    "status": (1, ()),
+    "verify": (1, ("--grace", "0")),
+    "verify --repair": (0, ("--grace", "0")),
+    "backfill": (0, ()),
+    "redrive": (0, ()),
+}
+"""How they end, and with which options. Not `tail`: the embedded AWS knows no resource of a stream's calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A user of the embedded AWS, who may do nothing unless allowed to, and the stack that is operated."""
+
+    aws: EmbeddedAws
+    stack: Stack
+    pair: Pair
+    credentials: Mapping[str, str]
+
+    @contextmanager
+    def allowed(self, *words: str) -> Iterator[None]:
+        """Give the user the policies over which these words stand, for a block."""
+        listed = [policy for over, policy in sections().items() if set(over.split()) <= set(words)]
+        statements = [statement for policy in listed for statement in policy["Statement"]]
+        document = self._named(json.dumps({"Version": "2012-10-17", "Statement": statements}))
+        self.aws.iam.put_user_policy(UserName=USER, PolicyName="listed", PolicyDocument=document)
+        try:
+            yield
+        finally:
+            self.aws.iam.delete_user_policy(UserName=USER, PolicyName="listed")
+
+    def _named(self, text: str) -> str:
+        outputs = self.stack.outputs
+        names = {
+            "QUARANTINE_BUCKET": self.stack.quarantine_bucket,
+            "ON_FAILURE_BUCKET": outputs["OnFailureBucketName"],
+            "FUNCTION": outputs["FunctionName"],
+            "REGION": REGION,
+            "ACCOUNT": outputs["SourceTableArn"].split(":")[4],
+            "SOURCE": self.stack.source,
+            "REPLICA": self.stack.replica,
+            "STACK": self.stack.name,
+        }
+        for placeholder, name in names.items():
+            text = text.replace(placeholder, name)
+        return text
+
+    def set_apart(self) -> None:
+        """Let the replica lack an item of the source."""
+        item = {"PK": {"S": KEY}, "version": {"S": secrets.token_hex(4)}}
+        self.pair.dynamodb.put_item(TableName=self.pair.source, Item=item)
+        self.pair.wait_until_equal()
+        self.pair.dynamodb.delete_item(TableName=self.pair.replica, Key={"PK": {"S": KEY}})
+
+    def run(self, words: str, *options: str) -> Result:
+        place = ("--stack-name", self.stack.name, "--endpoint-url", self.aws.endpoint_url)
+        return run(*words.split(), *options, *place)
+
+
+@pytest.fixture(scope="module")
+def deployed() -> Iterator[Operator]:
+    """With one record in quarantine, whose item is mended."""
+    with embedded_aws(enforce_roles=True) as aws:
+        stack = deploy(aws)
+        # This AWS is reached by plain HTTP, which the template lets no bucket be.
+        for bucket in (stack.quarantine_bucket, stack.outputs["OnFailureBucketName"]):
+            aws.s3.delete_bucket_policy(Bucket=bucket)
+        pair = Pair(aws.dynamodb, stack.source, stack.replica)
+        traffic.drop_source_index(pair)
+        pair.dynamodb.put_item(TableName=pair.source, Item={"PK": {"S": KEY}, "GSI_1_PK": {"N": "5"}})
+        traffic.wait_for_quarantine(aws.s3, stack.quarantine_bucket)
+        aws.iam.create_user(UserName=USER)
+        key = aws.iam.create_access_key(UserName=USER)["AccessKey"]
+        credentials = {
+            "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        }
+        yield Operator(aws, stack, pair, credentials)
+
+
+@pytest.fixture
+def operator(deployed: Operator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Operator:
+    monkeypatch.chdir(tmp_path)
+    for name, value in deployed.credentials.items():
+        monkeypatch.setenv(name, value)
+    return deployed
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_what_is_listed_is_enough(operator: Operator, words: str) -> None:
+    exit_code, options = COMMANDS[words]
+    operator.set_apart()
+
+    with operator.allowed("--stack-name", *words.split()):
+        result = operator.run(words, *options)
+
+    assert "not authorized" not in result.output
+    assert result.exit_code == exit_code, result.output
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_without_it_nothing_goes(operator: Operator, words: str) -> None:
+    with operator.allowed("--stack-name"):
+        result = operator.run(words, *COMMANDS[words][1])
+
+    assert result.exit_code == 1
+    assert "not authorized" in result.output
