@@ -6,7 +6,7 @@ from e2e.errors import RefusedError
 from e2e.run import Run
 
 _COST = "less than 1 US dollar"
-"""Three hours of two tables with 20 read and 10 write units each ($0.06 in us-east-1), thirteen alarms, ten custom
+"""Three hours of two tables with 20 read and 10 write units each ($0.06 in us-east-1), fourteen alarms, ten custom
 metrics and a dashboard by the hour ($0.05), and some ten thousand invocations, log lines and requests ($0.05); the
 rest is for dearer Regions."""
 

@@ -1,60 +1,12 @@
-"""template.yaml's alarms and dashboard: they look at what is emitted, and say what to do."""
+"""template.yaml's alarms: they look at what is emitted, and say what to do."""
 
-import json
-import re
-from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 
-from tests.support.placements import EXISTING_SOURCE, FAR, KEY, REPLICAS
+from tests.support.emitted import EMITTED, FUNCTION, MAPPING, OWN, REPLICA, REPLICA_INDEX
+from tests.support.placements import KEY, REPLICAS
 from tests.support.template import properties, resources
-
-# The metrics that AWS and the function emit, with the dimensions that they carry.
-FUNCTION: Final = {"FunctionName": "<ReplicatorFunction>"}
-MAPPING: Final = {"EventSourceMappingUUID": "<ReplicatorFunctionStream>"}
-REPLICA: Final = {"TableName": "logfile_replica"}
-REPLICA_INDEX: Final = {"TableName": "logfile_replica", "GlobalSecondaryIndexName": "GSI_1"}
-STREAM: Final = {
-    "TableName": "logfile",
-    "StreamLabel": "<SourceTable label>",
-    "Operation": "GetRecords",
-}
-OWN: Final = {"service": "ddbreplica", "ReplicaTable": "logfile_replica"}
-EMITTED: Final = [
-    ("AWS/Lambda", "ConcurrentExecutions", FUNCTION),
-    ("AWS/Lambda", "DestinationDeliveryFailures", FUNCTION),
-    ("AWS/Lambda", "Duration", FUNCTION),
-    ("AWS/Lambda", "Errors", FUNCTION),
-    ("AWS/Lambda", "Invocations", FUNCTION),
-    ("AWS/Lambda", "IteratorAge", FUNCTION),
-    ("AWS/Lambda", "Throttles", FUNCTION),
-    ("AWS/Lambda", "DroppedEventCount", MAPPING),
-    ("AWS/Lambda", "FailedInvokeEventCount", MAPPING),
-    ("AWS/Lambda", "FilteredOutEventCount", MAPPING),
-    ("AWS/Lambda", "InvokedEventCount", MAPPING),
-    ("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", MAPPING),
-    ("AWS/Lambda", "PolledEventCount", MAPPING),
-    ("AWS/DynamoDB", "ConsumedWriteCapacityUnits", REPLICA),
-    ("AWS/DynamoDB", "ConsumedWriteCapacityUnits", REPLICA_INDEX),
-    ("AWS/DynamoDB", "ProvisionedWriteCapacityUnits", REPLICA),
-    ("AWS/DynamoDB", "ProvisionedWriteCapacityUnits", REPLICA_INDEX),
-    ("AWS/DynamoDB", "UserErrors", {}),
-    ("AWS/DynamoDB", "WriteThrottleEvents", REPLICA),
-    ("AWS/DynamoDB", "WriteThrottleEvents", REPLICA_INDEX),
-    ("AWS/DynamoDB", "ReturnedBytes", STREAM),
-    ("AWS/DynamoDB", "ReturnedRecordsCount", STREAM),
-    ("ddbreplica", "DeletesApplied", OWN),
-    ("ddbreplica", "RecordsCoalesced", OWN),
-    ("ddbreplica", "RecordsQuarantined", OWN),
-    ("ddbreplica", "RecordsReceived", OWN),
-    ("ddbreplica", "ReplicationLag", OWN),
-    ("ddbreplica", "TtlDeletesSkipped", OWN),
-    ("ddbreplica", "WritesApplied", OWN),
-    ("ddbreplica", "WritesFailed", OWN),
-    ("ddbreplica", "WritesRetried", OWN),
-    ("ddbreplica", "WritesSuspect", OWN),
-]
 
 
 def alarms(**parameters: str | int) -> dict[str, dict[str, Any]]:
@@ -83,28 +35,6 @@ def watched(alarm: dict[str, Any]) -> tuple[str, str, dict[str, str]]:
     (metric,) = metrics or [alarm]
     dimensions = {dimension["Name"]: dimension["Value"] for dimension in metric["Dimensions"]}
     return metric["Namespace"], metric["MetricName"], dimensions
-
-
-def dashboard(**parameters: str | int) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(properties("Dashboard", **parameters)["DashboardBody"])
-    return body
-
-
-# A search shows one line for each index that the table has; here it has one.
-SEARCH: Final = re.compile(
-    r"SEARCH\('\{([\w/]+),GlobalSecondaryIndexName,TableName\} MetricName=\"(\w+)\" TableName=\"(\w+)\"', "
-)
-
-
-def plotted(**parameters: str | int) -> Iterator[tuple[str, str, dict[str, str]]]:
-    for widget in dashboard(**parameters)["widgets"]:
-        for line in widget["properties"].get("metrics", []):
-            if isinstance(line[0], str):
-                namespace, metric, *dimensions = (part for part in line if isinstance(part, str))
-                yield namespace, metric, dict(zip(dimensions[::2], dimensions[1::2], strict=True))
-            elif "SEARCH" in line[0]["expression"]:
-                ((namespace, metric, table),) = SEARCH.findall(line[0]["expression"])
-                yield namespace, metric, {"TableName": table, "GlobalSecondaryIndexName": "GSI_1"}
 
 
 MINUTES: Final = 60_000
@@ -199,11 +129,7 @@ def test_an_alarm_watches_a_metric_that_somebody_emits(name: str) -> None:
     ],
 )
 def test_the_alarms_of_the_replica_are_where_its_metrics_are(replica: str, missing: set[str]) -> None:
-    made = alarms(**REPLICAS[replica])
-    assert set(made) == set(ALARMS) - missing
-    first, *shown = dashboard(**REPLICAS[replica])["widgets"][1]["properties"]["alarms"]
-    assert first == "<ReplicationUnhealthyAlarm.Arn>"
-    assert sorted(shown) == sorted(f"<{name}.Arn>" for name in made)
+    assert set(alarms(**REPLICAS[replica])) == set(ALARMS) - missing
 
 
 @pytest.mark.parametrize("replica", REPLICAS)
@@ -263,61 +189,3 @@ def test_a_topic_is_made_only_for_an_e_mail_address_and_cloudwatch_can_publish_t
 
 def test_the_topic_is_encrypted_only_with_a_key_that_cloudwatch_may_use() -> None:
     assert properties("AlarmTopic", AlarmEmail="ops@example.com", KmsKeyArn=KEY)["KmsMasterKeyId"] == KEY
-
-
-def test_the_dashboard_shows_every_metric_that_is_emitted_and_none_that_is_not() -> None:
-    shown = list(plotted())
-    assert [metric for metric in shown if metric not in EMITTED] == []
-    assert [metric for metric in EMITTED if metric not in shown] == []
-
-
-def test_the_dashboard_opens_with_what_to_look_at_and_shows_every_alarm() -> None:
-    guide, states, *_ = dashboard()["widgets"]
-    assert guide["type"] == "text"
-    assert "ddbreplica verify" in guide["properties"]["markdown"]
-    assert states["type"] == "alarm"
-    assert states["properties"]["alarms"][0] == "<ReplicationUnhealthyAlarm.Arn>"
-    assert len(states["properties"]["alarms"]) == len(ALARMS) + 1
-
-
-OF_REPLICA: Final = [
-    (namespace, metric, dimensions)
-    for namespace, metric, dimensions in EMITTED
-    if metric == "UserErrors" or dimensions.get("TableName") == "logfile_replica"
-]
-
-
-@pytest.mark.parametrize("replica", ["in another account", "by a role"])
-def test_the_dashboard_leaves_out_what_another_account_has_to_itself(replica: str) -> None:
-    shown = list(plotted(**REPLICAS[replica]))
-    assert [metric for metric in EMITTED if metric not in shown] == OF_REPLICA
-
-
-def test_the_dashboard_shows_the_replica_s_metrics_from_its_own_region() -> None:
-    regions = [
-        (line[-1] if isinstance(line[-1], dict) else {}).get("region", widget["properties"]["region"])
-        for widget in dashboard(**REPLICAS["in another Region"])["widgets"]
-        for line in widget["properties"].get("metrics", [])
-        if "DynamoDB" in json.dumps(line) and "StreamLabel" not in line
-    ]
-    assert set(regions) == {FAR}
-    assert len(regions) == len(OF_REPLICA)
-
-
-def test_the_dashboard_shows_the_stream_of_an_existing_source() -> None:
-    stream = STREAM | {"TableName": "orders", "StreamLabel": "2026-11-21T22:49:28.430"}
-    shown = list(plotted(**EXISTING_SOURCE))
-    assert ("AWS/DynamoDB", "ReturnedRecordsCount", stream) in shown
-    assert ("AWS/DynamoDB", "ReturnedBytes", stream) in shown
-
-
-@pytest.mark.parametrize("replica", REPLICAS)
-def test_no_two_widgets_of_the_dashboard_overlap(replica: str) -> None:
-    cells = [
-        (x, y)
-        for widget in dashboard(**REPLICAS[replica])["widgets"]
-        for x in range(widget["x"], widget["x"] + widget["width"])
-        for y in range(widget["y"], widget["y"] + widget["height"])
-    ]
-    assert len(cells) == len(set(cells))
-    assert {x for x, _ in cells} == set(range(24))

@@ -1,0 +1,96 @@
+"""template.yaml's dashboard: it shows what is emitted, wherever the tables are, and every alarm."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+
+from tests.support.emitted import EMITTED, STREAM
+from tests.support.placements import EXISTING_SOURCE, FAR, REPLICAS
+from tests.support.template import properties, resources
+
+
+def dashboard(**parameters: str | int) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(properties("Dashboard", **parameters)["DashboardBody"])
+    return body
+
+
+# A search shows one line for each index that the table has; here it has one.
+SEARCH: Final = re.compile(
+    r"SEARCH\('\{([\w/]+),GlobalSecondaryIndexName,TableName\} MetricName=\"(\w+)\" TableName=\"(\w+)\"', "
+)
+
+
+def plotted(**parameters: str | int) -> Iterator[tuple[str, str, dict[str, str]]]:
+    for widget in dashboard(**parameters)["widgets"]:
+        for line in widget["properties"].get("metrics", []):
+            if isinstance(line[0], str):
+                namespace, metric, *dimensions = (part for part in line if isinstance(part, str))
+                yield namespace, metric, dict(zip(dimensions[::2], dimensions[1::2], strict=True))
+            elif "SEARCH" in line[0]["expression"]:
+                ((namespace, metric, table),) = SEARCH.findall(line[0]["expression"])
+                yield namespace, metric, {"TableName": table, "GlobalSecondaryIndexName": "GSI_1"}
+
+
+def test_the_dashboard_shows_every_metric_that_is_emitted_and_none_that_is_not() -> None:
+    shown = list(plotted())
+    assert [metric for metric in shown if metric not in EMITTED] == []
+    assert [metric for metric in EMITTED if metric not in shown] == []
+
+
+@pytest.mark.parametrize("replica", REPLICAS)
+def test_the_dashboard_opens_with_what_to_look_at_and_shows_every_alarm(replica: str) -> None:
+    guide, states, *_ = dashboard(**REPLICAS[replica])["widgets"]
+    assert guide["type"] == "text"
+    assert "ddbreplica verify" in guide["properties"]["markdown"]
+    first, *shown = states["properties"]["alarms"]
+    made = resources(**REPLICAS[replica])
+    plain = [name for name, resource in made.items() if resource["Type"] == "AWS::CloudWatch::Alarm"]
+    assert states["type"] == "alarm"
+    assert first == "<ReplicationUnhealthyAlarm.Arn>"
+    assert sorted(shown) == sorted(f"<{name}.Arn>" for name in plain)
+
+
+OF_REPLICA: Final = [
+    (namespace, metric, dimensions)
+    for namespace, metric, dimensions in EMITTED
+    if metric == "UserErrors" or dimensions.get("TableName") == "logfile_replica"
+]
+
+
+@pytest.mark.parametrize("replica", ["in another account", "by a role"])
+def test_the_dashboard_leaves_out_what_another_account_has_to_itself(replica: str) -> None:
+    shown = list(plotted(**REPLICAS[replica]))
+    assert [metric for metric in EMITTED if metric not in shown] == OF_REPLICA
+
+
+def test_the_dashboard_shows_the_replica_s_metrics_from_its_own_region() -> None:
+    regions = [
+        (line[-1] if isinstance(line[-1], dict) else {}).get("region", widget["properties"]["region"])
+        for widget in dashboard(**REPLICAS["in another Region"])["widgets"]
+        for line in widget["properties"].get("metrics", [])
+        if "DynamoDB" in json.dumps(line) and "StreamLabel" not in line
+    ]
+    assert set(regions) == {FAR}
+    assert len(regions) == len(OF_REPLICA)
+
+
+def test_the_dashboard_shows_the_stream_of_an_existing_source() -> None:
+    stream = STREAM | {"TableName": "orders", "StreamLabel": "2026-11-21T22:49:28.430"}
+    shown = list(plotted(**EXISTING_SOURCE))
+    assert ("AWS/DynamoDB", "ReturnedRecordsCount", stream) in shown
+    assert ("AWS/DynamoDB", "ReturnedBytes", stream) in shown
+
+
+@pytest.mark.parametrize("replica", REPLICAS)
+def test_no_two_widgets_of_the_dashboard_overlap(replica: str) -> None:
+    cells = [
+        (x, y)
+        for widget in dashboard(**REPLICAS[replica])["widgets"]
+        for x in range(widget["x"], widget["x"] + widget["width"])
+        for y in range(widget["y"], widget["y"] + widget["height"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert {x for x, _ in cells} == set(range(24))

@@ -1,0 +1,109 @@
+"""What template.yaml makes as a whole, what it tells of it, and how it is described to a repository."""
+
+import tomllib
+from typing import Final
+
+import pytest
+
+from tests.support.placements import (
+    BY_ROLE,
+    EXISTING_REPLICA,
+    EXISTING_SOURCE,
+    IN_ACCOUNT,
+    IN_REGION,
+    STREAM,
+    Parameters,
+)
+from tests.support.template import TEMPLATE, deploy, load
+
+
+def test_the_outputs_name_what_the_tools_need() -> None:
+    outputs = deploy()["Outputs"]
+    assert {name: output["Value"] for name, output in outputs.items()} == {
+        "SourceTableName": "<SourceTable>",
+        "SourceTableArn": "<SourceTable.Arn>",
+        "SourceStreamArn": "<SourceTable.StreamArn>",
+        "ReplicaTableName": "logfile_replica",
+        "ReplicaTableArn": "<ReplicaTable.Arn>",
+        "ReplicaRegion": "eu-west-1",
+        "FunctionName": "<ReplicatorFunction>",
+        "FunctionArn": "<ReplicatorFunction.Arn>",
+        "FunctionRoleArn": "<DDBReplicationRole.Arn>",
+        "EventSourceMappingId": "<ReplicatorFunctionStream>",
+        "LogGroupName": "<ReplicatorLogGroup>",
+        "QuarantineBucketName": "<QuarantineBucket>",
+        "OnFailureBucketName": "<OnFailureBucket>",
+        "HealthAlarmName": "<ReplicationUnhealthyAlarm>",
+        "DashboardUrl": (
+            "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1"
+            "#dashboards/dashboard/<Dashboard>"
+        ),
+    }
+
+
+def test_the_outputs_of_an_existing_source_are_those_of_its_stream() -> None:
+    outputs = deploy(**EXISTING_SOURCE)["Outputs"]
+    assert outputs["SourceTableName"]["Value"] == "orders"
+    assert outputs["SourceTableArn"]["Value"] == "arn:aws:dynamodb:eu-west-1:111122223333:table/orders"
+    assert outputs["SourceStreamArn"]["Value"] == STREAM
+
+
+@pytest.mark.parametrize(
+    ("parameters", "region", "arn"),
+    [
+        (EXISTING_REPLICA, "eu-west-1", "arn:aws:dynamodb:eu-west-1:111122223333:table/logfile_replica"),
+        (IN_REGION, "us-west-2", "arn:aws:dynamodb:us-west-2:111122223333:table/logfile_replica"),
+        (IN_ACCOUNT, "eu-west-1", "arn:aws:dynamodb:eu-west-1:444455556666:table/logfile_replica"),
+        (BY_ROLE, "eu-west-1", "arn:aws:dynamodb:eu-west-1:444455556666:table/logfile_replica"),
+        (
+            {**BY_ROLE, **IN_REGION},
+            "us-west-2",
+            "arn:aws:dynamodb:us-west-2:444455556666:table/logfile_replica",
+        ),
+    ],
+)
+def test_the_outputs_say_where_the_replica_is(parameters: Parameters, region: str, arn: str) -> None:
+    outputs = deploy(**parameters)["Outputs"]
+    assert outputs["ReplicaTableName"]["Value"] == "logfile_replica"
+    assert outputs["ReplicaRegion"]["Value"] == region
+    assert outputs["ReplicaTableArn"]["Value"] == arn
+
+
+# What a stack of this template has in an account by now: another logical id would replace it.
+WITHOUT_A_PARAMETER: Final = {
+    "SourceTable": "AWS::DynamoDB::Table",
+    "ReplicaTable": "AWS::DynamoDB::Table",
+    "QuarantineBucket": "AWS::S3::Bucket",
+    "QuarantineBucketPolicy": "AWS::S3::BucketPolicy",
+    "OnFailureBucket": "AWS::S3::Bucket",
+    "OnFailureBucketPolicy": "AWS::S3::BucketPolicy",
+    "ReplicatorLogGroup": "AWS::Logs::LogGroup",
+    "DDBReplicationRole": "AWS::IAM::Role",
+    "ReplicatorFunction": "AWS::Lambda::Function",
+    "ReplicatorFunctionStream": "AWS::Lambda::EventSourceMapping",
+    "Dashboard": "AWS::CloudWatch::Dashboard",
+}
+
+
+def test_without_a_parameter_the_workshop_s_stack_is_made_and_watched() -> None:
+    made = {name: resource["Type"] for name, resource in deploy()["Resources"].items()}
+    watching = {name for name, kind in made.items() if kind.endswith("Alarm")}
+    assert {name: kind for name, kind in made.items() if name not in watching} == WITHOUT_A_PARAMETER
+    assert len(watching) == 14
+
+
+def test_the_application_is_described_as_the_package_is() -> None:
+    project = tomllib.loads((TEMPLATE.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    described = load()["Metadata"]["AWS::ServerlessRepo::Application"]
+    assert described["Name"] == project["name"]
+    assert described["SemanticVersion"] == project["version"]
+    assert described["SpdxLicenseId"] == project["license"]
+    assert described["LicenseUrl"] in project["license-files"]
+    assert described["ReadmeUrl"] == project["readme"]
+
+
+def test_the_application_s_description_keeps_to_the_repository_s_limits() -> None:
+    described = load()["Metadata"]["AWS::ServerlessRepo::Application"]
+    assert len(described["Description"]) <= 256
+    assert len(described["Labels"]) <= 10
+    assert all(label.replace("-", "").isalnum() for label in described["Labels"])

@@ -1,0 +1,49 @@
+"""What AWS and the function emit of a stack without parameters."""
+
+from typing import Final
+
+# The metrics that AWS and the function emit, with the dimensions that they carry.
+FUNCTION: Final = {"FunctionName": "<ReplicatorFunction>"}
+MAPPING: Final = {"EventSourceMappingUUID": "<ReplicatorFunctionStream>"}
+REPLICA: Final = {"TableName": "logfile_replica"}
+REPLICA_INDEX: Final = {"TableName": "logfile_replica", "GlobalSecondaryIndexName": "GSI_1"}
+STREAM: Final = {
+    "TableName": "logfile",
+    "StreamLabel": "<SourceTable label>",
+    "Operation": "GetRecords",
+}
+OWN: Final = {"service": "ddbreplica", "ReplicaTable": "logfile_replica"}
+EMITTED: Final = [
+    ("AWS/Lambda", "ConcurrentExecutions", FUNCTION),
+    ("AWS/Lambda", "DestinationDeliveryFailures", FUNCTION),
+    ("AWS/Lambda", "Duration", FUNCTION),
+    ("AWS/Lambda", "Errors", FUNCTION),
+    ("AWS/Lambda", "Invocations", FUNCTION),
+    ("AWS/Lambda", "IteratorAge", FUNCTION),
+    ("AWS/Lambda", "Throttles", FUNCTION),
+    ("AWS/Lambda", "DroppedEventCount", MAPPING),
+    ("AWS/Lambda", "FailedInvokeEventCount", MAPPING),
+    ("AWS/Lambda", "FilteredOutEventCount", MAPPING),
+    ("AWS/Lambda", "InvokedEventCount", MAPPING),
+    ("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", MAPPING),
+    ("AWS/Lambda", "PolledEventCount", MAPPING),
+    ("AWS/DynamoDB", "ConsumedWriteCapacityUnits", REPLICA),
+    ("AWS/DynamoDB", "ConsumedWriteCapacityUnits", REPLICA_INDEX),
+    ("AWS/DynamoDB", "ProvisionedWriteCapacityUnits", REPLICA),
+    ("AWS/DynamoDB", "ProvisionedWriteCapacityUnits", REPLICA_INDEX),
+    ("AWS/DynamoDB", "UserErrors", {}),
+    ("AWS/DynamoDB", "WriteThrottleEvents", REPLICA),
+    ("AWS/DynamoDB", "WriteThrottleEvents", REPLICA_INDEX),
+    ("AWS/DynamoDB", "ReturnedBytes", STREAM),
+    ("AWS/DynamoDB", "ReturnedRecordsCount", STREAM),
+    ("ddbreplica", "DeletesApplied", OWN),
+    ("ddbreplica", "RecordsCoalesced", OWN),
+    ("ddbreplica", "RecordsQuarantined", OWN),
+    ("ddbreplica", "RecordsReceived", OWN),
+    ("ddbreplica", "ReplicationLag", OWN),
+    ("ddbreplica", "TtlDeletesSkipped", OWN),
+    ("ddbreplica", "WritesApplied", OWN),
+    ("ddbreplica", "WritesFailed", OWN),
+    ("ddbreplica", "WritesRetried", OWN),
+    ("ddbreplica", "WritesSuspect", OWN),
+]
