@@ -65,8 +65,8 @@ check: setup .venv-sam/ready .venv-scan/ready  ## Format, lint, types, template,
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/cfn-lint template.yaml replica.yaml
-	$(SAM_ENV) $(SAM) validate --lint
+	$(BIN)/cfn-lint template.yaml replica.yaml examples/*/template.yaml
+	for template in template.yaml examples/*/template.yaml; do $(SAM_ENV) $(SAM) validate --lint --template $$template || exit; done
 	$(BIN)/python -m scan
 
 build: .venv-sam/ready  ## Build what is deployed, and print its size (needs Python 3.13, the function's runtime)

@@ -41,4 +41,4 @@ def _sockets(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle that is deployed; it takes a while to build."""
-    return build(tmp_path_factory.mktemp("build"))
+    return build(tmp_path_factory.mktemp("build")) / "ReplicatorFunction"

@@ -1,4 +1,4 @@
-"""This checkout → the bundle that is deployed, as `sam build` makes it."""
+"""This checkout → the bundles that are deployed, as `sam build` makes them."""
 
 import os
 import shutil
@@ -13,22 +13,22 @@ ROOT: Final = Path(__file__).parents[2]
 SAM: Final = ROOT / ".venv-sam" / "bin" / "sam"
 
 
-def build(target: Path) -> Path:
-    """Build into `target` and return the bundle's directory; skip where Python 3.13 or SAM CLI is missing."""
+def build(target: Path, *, project: Path = ROOT) -> Path:
+    """Build into `target`, a directory a bundle, and return it; skip where Python 3.13 or SAM CLI is missing."""
     where = python313()
     if where is None or not SAM.exists():
         pytest.skip("needs Python 3.13, the function's runtime, and SAM CLI (make .venv-sam/ready)")
     env = os.environ | {"PATH": f"{where}:{os.environ['PATH']}", "SAM_CLI_TELEMETRY": "0"}
     built = subprocess.run(  # noqa: S603
         [SAM, "build", "--build-dir", target, "--region", "us-east-1"],
-        cwd=ROOT,
+        cwd=project,
         env=env,
         capture_output=True,
         text=True,
         check=False,
     )
     assert built.returncode == 0, built.stderr
-    return target / "ReplicatorFunction"
+    return target
 
 
 def python313() -> Path | None:

@@ -37,8 +37,9 @@ def _as_json(path: Path) -> str:
 
 
 def defaults(path: Path = TEMPLATE, /) -> dict[str, str | int]:
-    """Return every parameter's default."""
-    return {name: parameter["Default"] for name, parameter in load(path)["Parameters"].items()}
+    """Return the default of every parameter that has one."""
+    parameters = load(path)["Parameters"].items()
+    return {name: parameter["Default"] for name, parameter in parameters if "Default" in parameter}
 
 
 def expand(path: Path = TEMPLATE, /, **parameters: str | int) -> dict[str, Any]:
@@ -47,7 +48,9 @@ def expand(path: Path = TEMPLATE, /, **parameters: str | int) -> dict[str, Any]:
     if "Transform" not in template:
         return template
     # The transform sees what `sam package` has uploaded.
-    template["Resources"]["ReplicatorFunction"]["Properties"]["CodeUri"] = "s3://bucket/bundle.zip"
+    for resource in template["Resources"].values():
+        for uri in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
+            resource["Properties"][uri] = "s3://bucket/bundle.zip"
     # With a session of its own: samtranslator's `transform` would ask the environment for a Region.
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
     expanded: dict[str, Any] = translator.translate(template, parameter_values=dict(parameters))

@@ -1,0 +1,161 @@
+"""The recipes' templates: free of lint, least in what they may do, and built as they are deployed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from cfnlint.api import lint, lint_file  # type: ignore[import-untyped]
+from cfnlint.config import ManualArgs  # type: ignore[import-untyped]
+
+from tests.support.build import ROOT, build
+from tests.support.template import REGION, expand, load, resources
+
+STREAM: Final = "arn:aws:dynamodb:eu-west-1:111122223333:table/tasks/stream/2026-11-01T12:00:00.000"
+TOPIC: Final = "arn:aws:sns:eu-west-1:111122223333:ops"
+OF_ALL: Final = {
+    "ReadChangesOfTheSource": (
+        [
+            "dynamodb:DescribeStream",
+            "dynamodb:GetRecords",
+            "dynamodb:GetShardIterator",
+            "dynamodb:ListStreams",
+        ],
+        STREAM,
+    ),
+    "KeepWhatLambdaGivesUp": ("s3:PutObject", "<OnFailureBucket.Arn>/*"),
+    "LetLambdaFindTheOnFailureBucket": ("s3:ListBucket", "<OnFailureBucket.Arn>"),
+}
+STATEMENTS: Final[dict[str, dict[str, Any]]] = {
+    "task_counts": OF_ALL
+    | {
+        "ReadAndMoveMarkers": (["dynamodb:GetItem", "dynamodb:PutItem"], "<MarkersTable.Arn>"),
+        "AddToCounts": ("dynamodb:UpdateItem", "<CountsTable.Arn>"),
+        "WriteItsOwnLog": (["logs:CreateLogStream", "logs:PutLogEvents"], "<TaskCountsLogGroup.Arn>"),
+    },
+    "new_item_messages": OF_ALL
+    | {
+        "PublishMessages": ("sns:Publish", "<NewItemsTopic>"),
+        "WriteItsOwnLog": (["logs:CreateLogStream", "logs:PutLogEvents"], "<NewItemMessagesLogGroup.Arn>"),
+    },
+}
+EXAMPLES: Final = sorted(STATEMENTS)
+FUNCTIONS: Final = {"task_counts": "TaskCountsFunction", "new_item_messages": "NewItemMessagesFunction"}
+
+
+def template(example: str) -> Path:
+    return ROOT / "examples" / example / "template.yaml"
+
+
+def of_type(example: str, kind: str, **parameters: str) -> dict[str, Any]:
+    """The properties of the one resource of a type."""
+    created = resources(template(example), SourceStreamArn=STREAM, **parameters).values()
+    (found,) = (resource["Properties"] for resource in created if resource["Type"] == kind)
+    return dict(found)
+
+
+def test_every_example_is_tested_here() -> None:
+    assert [path.parent.name for path in sorted((ROOT / "examples").glob("*/template.yaml"))] == EXAMPLES
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_template_is_free_of_lint(example: str) -> None:
+    assert list(map(str, lint_file(template(example)))) == []
+
+
+@pytest.mark.parametrize("parameters", [{}, {"AlarmTopicArn": TOPIC}, {"FifoTopic": "true"}], ids=str)
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_expanded_template_is_free_of_lint(example: str, parameters: dict[str, str]) -> None:
+    known = {
+        name: value for name, value in parameters.items() if name in load(template(example))["Parameters"]
+    }
+    expanded = json.dumps(expand(template(example), SourceStreamArn=STREAM, **known))
+
+    assert list(map(str, lint(expanded, config=ManualArgs(regions=[REGION])))) == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_role_may_do_what_the_function_does_and_nothing_else(example: str) -> None:
+    (policy,) = of_type(example, "AWS::IAM::Role")["Policies"]
+    statements = policy["PolicyDocument"]["Statement"]
+
+    assert {one["Sid"]: (one["Action"], one["Resource"]) for one in statements} == STATEMENTS[example]
+    assert {one["Effect"] for one in statements} == {"Allow"}
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_mapping_reports_partial_failures_and_gives_up_before_the_stream_forgets(example: str) -> None:
+    mapping = of_type(example, "AWS::Lambda::EventSourceMapping")
+
+    assert mapping == {
+        "EventSourceArn": STREAM,
+        "FunctionName": f"<{FUNCTIONS[example]}>",
+        "StartingPosition": "TRIM_HORIZON",
+        "BatchSize": 100,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "BisectBatchOnFunctionError": True,
+        "MaximumRetryAttempts": -1,
+        "MaximumRecordAgeInSeconds": 79200,
+        "DestinationConfig": {"OnFailure": {"Destination": "<OnFailureBucket.Arn>"}},
+    }
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_alarm_watches_the_function_and_tells_the_topic(example: str) -> None:
+    alarm = of_type(example, "AWS::CloudWatch::Alarm", AlarmTopicArn=TOPIC)
+
+    assert (alarm["MetricName"], alarm["Threshold"]) == ("IteratorAge", 900000)
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": f"<{FUNCTIONS[example]}>"}]
+    assert alarm["AlarmActions"] == [TOPIC]
+    assert of_type(example, "AWS::CloudWatch::Alarm")["AlarmActions"] == []
+
+
+def test_markers_expire_by_the_attribute_that_the_function_writes() -> None:
+    markers = resources(template("task_counts"), SourceStreamArn=STREAM)["MarkersTable"]["Properties"]
+
+    assert markers["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+
+
+def test_a_fifo_topic_has_the_name_of_one() -> None:
+    standard = resources(template("new_item_messages"), SourceStreamArn=STREAM)["NewItemsTopic"]
+    fifo = of_type("new_item_messages", "AWS::SNS::Topic", FifoTopic="true")
+
+    assert standard == {"Type": "AWS::SNS::Topic", "Properties": {}}
+    assert fifo == {"FifoTopic": True, "TopicName": "ddbreplica-new-items.fifo"}
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_handler_runs_on_the_layer_that_is_built_with_it(example: str, tmp_path: Path) -> None:
+    build(tmp_path, project=template(example).parent)
+    bundle, layer = tmp_path / FUNCTIONS[example], tmp_path / "DdbreplicaLayer" / "python"
+    function = of_type(example, "AWS::Lambda::Function")
+    module, _, handler = function["Handler"].partition(".")
+    probe = f"""
+import sys; sys.path[:0] = {[str(bundle), str(layer)]}
+import boto3, ddbreplica, {module}
+print({module}.{handler}.__name__, *(each.__file__ for each in ({module}, ddbreplica, boto3)), sep="\\n")
+"""
+    probed = subprocess.run(  # noqa: S603
+        [sys.executable, "-I", "-c", probe], capture_output=True, text=True, check=True
+    )
+
+    name, *files = probed.stdout.split()
+    assert name == "lambda_handler"
+    assert [Path(file).parent for file in files] == [bundle, layer / "ddbreplica", layer / "boto3"]
+    assert [path.name for path in bundle.iterdir() if path.name != "__pycache__"] == [f"{module}.py"]
+    (used,) = function["Layers"]
+    assert used.startswith("<DdbreplicaLayer")
+
+
+def test_the_recipes_name_outputs_that_there_are() -> None:
+    text = (ROOT / "docs" / "recipes.md").read_text("utf-8")
+
+    for name, path in (
+        ("SourceStreamArn", ROOT / "template.yaml"),
+        ("CountsTableName", template("task_counts")),
+        ("NewItemsTopicArn", template("new_item_messages")),
+    ):
+        assert name in text
+        assert name in load(path)["Outputs"]

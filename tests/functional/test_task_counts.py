@@ -1,0 +1,320 @@
+"""The recipe that counts tasks, on moto: each count is exact, whatever comes again, and nothing is passed over."""
+
+from collections.abc import Iterator
+from random import Random
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from moto import mock_aws
+
+import task_counts
+from ddbreplica.dynamodb import CLIENT_CONFIG
+from ddbreplica.errors import EventError, UnreportableError
+from ddbreplica.model import Kind
+from tests.support.function import Context
+from tests.support.mapping import MappingSettings, Shard
+from tests.support.records import batch, record
+from tests.support.strategies import MALFORMED
+from tests.support.tasks import (
+    Counting,
+    Killed,
+    Troubled,
+    calm,
+    counts_after,
+    crashes,
+    histories,
+    refused,
+    settings_of_mapping,
+    task,
+    weather,
+)
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+HOME, WORK = {"S": "home"}, {"S": "work"}
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator["DynamoDBClient"]:
+    with mock_aws():
+        yield boto3.client(
+            "dynamodb",
+            region_name="us-east-1",
+            aws_access_key_id="dummy",
+            aws_secret_access_key="dummy",
+            config=CLIENT_CONFIG,
+        )
+
+
+@pytest.fixture
+def counting(client: "DynamoDBClient") -> Iterator[Counting]:
+    counting = Counting(client, "example")
+    with counting.tables():
+        yield counting
+
+
+def test_a_task_is_counted_once_however_often_its_record_comes(counting: Counting) -> None:
+    event = batch(task(1, "a", HOME), task(2, "b", HOME), task(3, "c", WORK))
+
+    assert [counting.invoke(event) for _ in range(3)] == [[], [], []]
+
+    assert counting.counts() == {"home": 2, "work": 1}
+
+
+def test_a_task_that_moves_leaves_one_list_for_the_other(counting: Counting) -> None:
+    counting.invoke(batch(task(1, "a", HOME), task(2, "b", HOME), task(3, "a", WORK)))
+
+    assert counting.counts() == {"home": 1, "work": 1}
+
+
+def test_a_change_of_anything_but_the_list_writes_nothing(counting: Counting) -> None:
+    counting.invoke(batch(task(1, "a", HOME)))
+    counting.troubled.requests.clear()
+
+    counting.invoke(batch(task(2, "a", HOME)))
+
+    assert counting.troubled.requests == ["GetItem"]
+    assert counting.counts() == {"home": 1}
+
+
+def test_a_deleted_task_is_counted_no_more_and_its_marker_expires_a_day_later(counting: Counting) -> None:
+    counting.invoke(batch(task(1, "a", HOME), task(2, "a", "deleted")))
+
+    (marker,) = counting.markers()
+    del marker["task"]
+    assert counting.counts() == {}
+    assert marker == {"version": {"N": "2"}, "expires": {"N": "1086400"}}
+
+
+def test_a_task_that_comes_back_is_counted_and_its_marker_expires_no_more(counting: Counting) -> None:
+    counting.invoke(batch(task(1, "a", HOME), task(2, "a", "deleted"), task(3, "a", HOME)))
+
+    (marker,) = counting.markers()
+    del marker["task"]
+    assert counting.counts() == {"home": 1}
+    assert marker == {"version": {"N": "3"}, "list": HOME}
+
+
+def test_a_deleted_task_that_was_never_counted_changes_nothing(counting: Counting) -> None:
+    assert counting.invoke(batch(task(1, "a", "deleted"))) == []
+
+    assert (counting.counts(), counting.markers()) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, {"N": "7"}, {"S": ""}, {"S": "ü" * 1025}, {"M": {"S": {"S": "home"}}}, {"NULL": True}],
+    ids=["none", "number", "empty", "too long", "map", "null"],
+)
+def test_a_task_whose_list_is_no_name_is_in_no_list(counting: Counting, value: Any) -> None:
+    assert counting.invoke(batch(task(1, "a", HOME), task(2, "a", value))) == []
+
+    assert counting.counts() == {}
+
+
+def test_a_lists_name_may_have_2048_bytes(counting: Counting) -> None:
+    counting.invoke(batch(task(1, "a", {"S": "ü" * 1024})))
+
+    assert counting.counts() == {"ü" * 1024: 1}
+
+
+def test_one_key_spelled_in_two_ways_is_one_task(counting: Counting) -> None:
+    spelled = [
+        record(place, "MODIFY", key, {**key, "list": HOME})
+        for place, key in enumerate(({"id": {"N": "1"}}, {"id": {"N": "1.0"}}))
+    ]
+
+    counting.invoke(batch(*spelled))
+
+    assert counting.counts() == {"home": 1}
+
+
+def test_a_malformed_record_is_reported_and_nothing_behind_it_is_counted(counting: Counting) -> None:
+    event = batch(task(1, "a", HOME), task(2, "b", MALFORMED), task(3, "c", HOME), task(4, "d", MALFORMED))
+
+    assert counting.invoke(event) == ["2"]
+
+    assert counting.counts() == {"home": 1}
+
+
+def test_a_malformed_record_without_a_number_fails_the_batch(counting: Counting) -> None:
+    with pytest.raises(UnreportableError):
+        counting.invoke(batch("nonsense", task(1, "a", HOME)))
+
+
+def test_an_event_of_another_kind_fails(counting: Counting) -> None:
+    with pytest.raises(EventError):
+        counting.invoke({"Records": [{"eventSource": "aws:sqs", "body": "{}"}]})
+
+
+def test_a_change_for_which_there_is_no_time_is_reported_untouched(counting: Counting) -> None:
+    assert counting.invoke(batch(task(1, "a", HOME)), Context(seconds_left=17.9)) == ["1"]
+
+    assert counting.troubled.requests == []
+
+
+@pytest.mark.parametrize("trouble", ["throttled", "conflict", "unanswered"])
+def test_a_passing_trouble_passes(counting: Counting, trouble: str) -> None:
+    counting.troubled.troubles = [trouble, "none", trouble]
+
+    assert counting.invoke(batch(task(1, "a", HOME))) == []
+
+    assert counting.counts() == {"home": 1}
+
+
+def test_a_trouble_that_does_not_pass_is_reported_and_logged_without_content(
+    counting: Counting, caplog: pytest.LogCaptureFixture
+) -> None:
+    counting.troubled.troubles = ["none", *["none", "conflict"] * 5]
+
+    reported = counting.invoke(batch(task(1, "a", None), task(2, "b", HOME), task(3, "c", HOME)))
+
+    assert reported == ["2"]
+    assert counting.troubled.requests == ["GetItem", *["GetItem", "TransactWriteItems"] * 5]
+    assert caplog.messages == ["record 2 comes again: TransactionConflict"]
+    assert counting.counts() == {}
+
+
+def test_a_transaction_that_is_invalid_is_not_tried_again(counting: Counting) -> None:
+    counting.troubled.troubles = ["none", "invalid"]
+
+    assert counting.invoke(batch(task(1, "a", HOME))) == ["1"]
+
+    assert counting.troubled.requests == ["GetItem", "TransactWriteItems"]
+
+
+def test_a_missing_table_fails_the_invocation(client: "DynamoDBClient") -> None:
+    nowhere = Counting(client, "nowhere")
+
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        nowhere.invoke(batch(task(1, "a", HOME)))
+
+
+@pytest.mark.parametrize("before", [[], [task(1, "a", WORK)]], ids=["of a new task", "of a task that moves"])
+def test_a_marker_that_another_invocation_has_moved_is_read_again(
+    counting: Counting, before: list[Any]
+) -> None:
+    counting.invoke(batch(*before))
+    counting.troubled.requests.clear()
+    counting.troubled.troubles = ["none", "overtaken"]
+
+    assert counting.invoke(batch(task(2, "a", HOME))) == []
+
+    assert counting.troubled.requests == ["GetItem", "TransactWriteItems", "GetItem"]
+    assert counting.counts() == {"home": 1}
+
+
+def test_a_transaction_that_is_carried_out_late_does_nothing(counting: Counting) -> None:
+    counting.troubled.troubles = ["none", "late"]
+
+    counting.invoke(batch(task(1, "a", HOME), task(2, "a", "deleted")))
+    assert len(counting.troubled.late) == 1
+    counting.troubled.land()
+
+    assert counting.counts() == counting.marked() == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "code"),
+    [
+        (
+            refused("TransactionCanceledException", "ConditionalCheckFailed", "None"),
+            Kind.TRANSIENT,
+            "ConditionalCheckFailed",
+        ),
+        (
+            refused("TransactionCanceledException", "None", "TransactionConflict"),
+            Kind.TRANSIENT,
+            "TransactionConflict",
+        ),
+        (
+            refused("TransactionCanceledException", "ThrottlingError", "TransactionConflict"),
+            Kind.TRANSIENT,
+            "ThrottlingError+TransactionConflict",
+        ),
+        (
+            refused("TransactionCanceledException", "None", "ProvisionedThroughputExceeded"),
+            Kind.TRANSIENT,
+            "ProvisionedThroughputExceeded",
+        ),
+        (
+            refused("TransactionCanceledException", "TransactionConflict", "ValidationError"),
+            Kind.REJECTED,
+            "TransactionConflict+ValidationError",
+        ),
+        (
+            refused("TransactionCanceledException", "ItemCollectionSizeLimitExceeded"),
+            Kind.REJECTED,
+            "ItemCollectionSizeLimitExceeded",
+        ),
+        (
+            refused("TransactionCanceledException", "None", "None"),
+            Kind.TRANSIENT,
+            "TransactionCanceledException",
+        ),
+        (refused("TransactionInProgressException"), Kind.TRANSIENT, "TransactionInProgressException"),
+        (refused("AccessDeniedException"), Kind.FAULT, "AccessDeniedException"),
+        (EndpointConnectionError(endpoint_url="x"), Kind.TRANSIENT, "EndpointConnectionError"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_reason_to_cancel_is_told_apart(error: Any, kind: Kind, code: str) -> None:
+    refusal = task_counts.why(error)
+
+    assert (refusal.kind, refusal.code) == (kind, code)
+
+
+def test_the_handler_finds_its_tables_by_the_environment(
+    counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNTS_TABLE_NAME", counting.counter.counts)
+    monkeypatch.setenv("MARKERS_TABLE_NAME", counting.counter.markers)
+    task_counts.counter.cache_clear()
+
+    answer = task_counts.lambda_handler(batch(task(1, "a", HOME)), cast("LambdaContext", Context()))
+
+    assert answer == {"batchItemFailures": []}
+    assert counting.counts() == {"home": 1}
+
+
+def test_a_killed_sandbox_leaves_the_counts_whole(counting: Counting) -> None:
+    counting.troubled.troubles = ["none", "none", "none", "killed after"]
+    event = batch(task(1, "a", HOME), task(2, "a", WORK))
+
+    with pytest.raises(Killed):
+        counting.invoke(event)
+    assert counting.counts() == counting.marked() == {"work": 1}
+
+    assert counting.invoke(event) == []
+    assert counting.counts() == {"work": 1}
+
+
+@settings(max_examples=60)
+@given(
+    history=histories(),
+    mapping=settings_of_mapping,
+    calm=calm,
+    crashes=crashes,
+    seed=st.integers(0, 1_000_000),
+)
+def test_the_counts_are_exact_after_any_history_cut_repeated_and_interrupted_anyhow(
+    client: "DynamoDBClient",
+    history: list[Any],
+    mapping: MappingSettings,
+    calm: int,
+    crashes: list[bool],
+    seed: int,
+) -> None:
+    chance = Random(seed)  # noqa: S311
+    counting = Counting(client, "law", Troubled(client, weather(chance, calm=calm), chance))
+
+    with counting.tables():
+        counting.deliver([Shard("1", history)], mapping, crashes=[*crashes], chance=chance)
+
+        assert counting.counts() == counting.marked() == counts_after(history)
