@@ -31,8 +31,9 @@ OF_ALL: Final = {
 STATEMENTS: Final[dict[str, dict[str, Any]]] = {
     "task_counts": OF_ALL
     | {
-        "ReadAndMoveMarkers": (["dynamodb:GetItem", "dynamodb:PutItem"], "<MarkersTable.Arn>"),
-        "AddToCounts": ("dynamodb:UpdateItem", "<CountsTable.Arn>"),
+        "ReadMarkers": ("dynamodb:GetItem", "<MarkersTable.Arn>"),
+        "MoveMarkersInTransactions": ("dynamodb:PutItem", "<MarkersTable.Arn>"),
+        "AddToCountsInTransactions": ("dynamodb:UpdateItem", "<CountsTable.Arn>"),
         "WriteItsOwnLog": (["logs:CreateLogStream", "logs:PutLogEvents"], "<TaskCountsLogGroup.Arn>"),
     },
     "new_item_messages": OF_ALL
@@ -110,6 +111,15 @@ def test_the_alarm_watches_the_function_and_tells_the_topic(example: str) -> Non
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": f"<{FUNCTIONS[example]}>"}]
     assert alarm["AlarmActions"] == [TOPIC]
     assert of_type(example, "AWS::CloudWatch::Alarm")["AlarmActions"] == []
+
+
+def test_the_two_tables_can_be_written_to_in_transactions_only() -> None:
+    (policy,) = of_type("task_counts", "AWS::IAM::Role")["Policies"]
+    conditions = {one["Sid"]: one.get("Condition") for one in policy["PolicyDocument"]["Statement"]}
+
+    within = {"ForAnyValue:StringEquals": {"dynamodb:EnclosingOperation": "TransactWriteItems"}}
+    assert conditions["MoveMarkersInTransactions"] == within
+    assert conditions["AddToCountsInTransactions"] == within
 
 
 def test_markers_expire_by_the_attribute_that_the_function_writes() -> None:
