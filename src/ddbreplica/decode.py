@@ -22,6 +22,7 @@ _TTL_PRINCIPAL = ("Service", "dynamodb.amazonaws.com")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 # DynamoDB's numbers have 38 digits at most, which are 170 characters written out; Decimal cannot hold any number.
 _MAX_NUMBER_TEXT = 1000
+_MAX_MAGNITUDE = 130
 # DynamoDB nests 32 deep at most; a forged record that goes deeper is told so before it exhausts the stack.
 _MAX_DEPTH = 64
 _END_OF_TIME = 2.0**40
@@ -226,9 +227,12 @@ def _canonical(name: str, value: Any) -> tuple[str, str, str]:
 def _canonical_number(text: str) -> str:
     if len(text) > _MAX_NUMBER_TEXT or not _NUMBER.fullmatch(text):
         raise MalformedError("a key's number is not a decimal number")
-    number = Decimal(text)
     # Decimal rounds to 28 digits unless told otherwise; a key may have 38, and 126 places written out.
-    return str(number.normalize(Context(prec=max(len(text), 1)))) if number else "0"
+    number = Decimal(text).normalize(Context(prec=max(len(text), 1)))
+    if not number:
+        return "0"
+    # Written out as DynamoDB does; what it cannot hold stays short.
+    return f"{number:f}" if abs(number.adjusted()) <= _MAX_MAGNITUDE else str(number)
 
 
 def _check_attribute(name: str, value: Any) -> None:

@@ -6,7 +6,7 @@ from ddbreplica.model import Journal, Key
 from ddbreplica.reconcile import LATE_SECONDS
 
 A: Key = (("PK", "S", "a"),)
-B: Key = (("PK", "S", 'é "\n'), ("SK", "N", "-1.5E+3"))
+B: Key = (("PK", "S", 'é "\n'), ("SK", "N", "-1500"))
 C: Key = (("PK", "B", "AAH/"),)
 
 

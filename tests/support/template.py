@@ -21,9 +21,9 @@ ACCOUNT: Final = "111122223333"
 _NOTHING: Final = "<AWS::NoValue>"
 
 
-def load(path: Path = TEMPLATE, /) -> dict[str, Any]:
-    """Return a template as written, its intrinsic functions in their long form."""
-    template: dict[str, Any] = json.loads(_as_json(path))
+def load(path: Path | None = None, /) -> dict[str, Any]:
+    """Return a template (TEMPLATE unless named) as written, its intrinsic functions in their long form."""
+    template: dict[str, Any] = json.loads(_as_json(path or TEMPLATE))
     return template
 
 

@@ -356,7 +356,19 @@ def test_numbers_that_are_equal_are_one_key(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "canonical"), [("0", "0"), ("-0.00", "0"), ("0.10", "0.1"), ("100", "1E+2")]
+    ("text", "canonical"),
+    [
+        ("0", "0"),
+        ("-0.00", "0"),
+        ("0.10", "0.1"),
+        ("1E2", "100"),
+        ("-1.50e+1", "-15"),
+        ("1E-130", "0." + "0" * 129 + "1"),
+        ("1E130", "1" + "0" * 130),
+        ("10E130", "1E+131"),
+        ("1E-131", "1E-131"),
+        ("1E9999", "1E+9999"),
+    ],
 )
 def test_a_number_in_a_key_has_one_text(text: str, canonical: str) -> None:
     assert key_of({"k": {"N": text}}) == (("k", "N", canonical),)
