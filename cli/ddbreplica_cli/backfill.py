@@ -18,6 +18,7 @@ from ddbreplica_cli.copying import NAMED, Copying, Tables, Wanted, facts
 from ddbreplica_cli.described import SHARE, describe_pair
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.export import Export
+from ddbreplica_cli.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica_cli.mapping import find_mapping
 from ddbreplica_cli.options import Options, shared_options
 from ddbreplica_cli.printable import bare, printable
@@ -76,16 +77,14 @@ def backfill(options: Options, /, **wanted: Any) -> None:
     connection = Connection(options)
     tables = Tables(*describe_pair(connection))
     export = _export(connection, asked.from_export, tables) if asked.from_export else None
-    if not asked.without_mapping:
-        mapping = find_mapping(connection, tables.source.stream)
-        refuse_unsafe(mapping, stream=tables.source.stream, export=export, now=datetime.now(UTC))
+    key_filter = EVERY_KEY if asked.without_mapping else _key_filter(connection, tables, export)
     if asked.dry_run:
         estimate = tables.estimate(export)
         document = {"dry_run": True, **tables.names, **estimate.document()}
         output.print_result(document, estimate.text(), as_json=options.as_json)
         return
     started = time.perf_counter()
-    done = Copying(connection, asked, tables, export).go()
+    done = Copying(connection, asked, tables, export, key_filter).go()
     document = {**tables.names, **facts(done), "seconds": time.perf_counter() - started}
     _finish(done, document, as_json=options.as_json)
 
@@ -100,8 +99,18 @@ def _export(connection: Connection, url: str, tables: Tables) -> Export:
     return export
 
 
+def _key_filter(connection: Connection, tables: Tables, export: Export | None) -> KeyFilter:
+    """The mapping's. Raises CommandError where a change could get lost."""
+    stream = tables.source.stream
+    mapping = refuse_unsafe(
+        find_mapping(connection, stream), stream=stream, export=export, now=datetime.now(UTC)
+    )
+    return mapping.key_filter
+
+
 def _finish(done: Backfill, document: Mapping[str, Any], *, as_json: bool) -> None:
-    copied = f"{done.items - len(done.left):,} items copied in {document['seconds']:.1f} seconds."
+    outside = f" {done.outside:,} are outside the mapping's filter." if done.outside else ""
+    copied = f"{done.items - len(done.left):,} items copied in {document['seconds']:.1f} seconds.{outside}"
     if not done.left:
         output.print_result(document, copied, as_json=as_json)
         return

@@ -4,7 +4,8 @@ A part's cursor is noted after the keys before it are healed, or are open in the
 most one page of each part again, and at its end heals whatever any run has left open.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from ddbreplica.model import Key
 from ddbreplica.reconcile import Reconciled
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.journal import FileJournal
+from ddbreplica_cli.key_filter import KeyFilter
 from ddbreplica_cli.progress import Advance
 from ddbreplica_cli.tables import Items, TableReader
 
@@ -25,6 +27,7 @@ MOST_LEFT = 10_000
 """Where it ends early: so many items that cannot be healed tell of something else, and memory has an end."""
 
 _BEGINNING = object()
+_COUNTED = ("items", "outside")
 _ROUNDS = 3
 _CHANGING = "it changed at the source each time"
 _SUSPECT = "a write was not answered, and may still land"
@@ -32,11 +35,15 @@ _SUSPECT = "a write was not answered, and may still land"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Keys to heal together. `seen` are the items that are known of them; `cursor` is None if nothing follows."""
+    """Keys to heal together. `seen` are the items that are known of them; `cursor` is None if nothing follows.
+
+    `outside` counts the keys that were there as well, and are none of the mapping's.
+    """
 
     keys: Sequence[Key]
     seen: Items
     cursor: Any
+    outside: int = 0
 
 
 class Listing(Protocol):
@@ -67,12 +74,32 @@ class Scan:
         return (Page(tuple(items), items, cursor) for items, cursor in pages)
 
 
+class Within:
+    """A listing without the keys that the mapping's filter leaves out."""
+
+    def __init__(self, key_filter: KeyFilter, whole: Listing) -> None:
+        """List nothing yet."""
+        self._key_filter = key_filter
+        self._whole = whole
+        self.parts = whole.parts
+
+    def pages(self, part: str, after: Any) -> Iterator[Page]:
+        """The same pages, of which nothing or all may be left."""
+        for page in self._whole.pages(part, after):
+            keys = tuple(key for key in page.keys if self._key_filter.passes(key))
+            seen = {key: page.seen[key] for key in keys if key in page.seen}
+            yield Page(keys, seen, page.cursor, outside=len(page.keys) - len(keys))
+
+
 Heal: TypeAlias = Callable[[Sequence[Key], Items], Reconciled]
 """Gives the replica the source's state of keys, of which some items were seen: `Healer.heal`."""
 
 
 class Backfill:
-    """One run. `left` says why items are not healed yet; `items` counts all that were gone through by any run."""
+    """One run. `left` says why items are not healed yet; `items` counts all that any run has given to healing.
+
+    `outside` counts those that it went by since the mapping's filter leaves them out.
+    """
 
     def __init__(
         self, listing: Listing, *, heal: Heal, journal: FileJournal, threads: int, advance: Advance
@@ -90,6 +117,7 @@ class Backfill:
         self._refused: set[Key] = set()
         self.left: dict[Key, str] = {}
         self.items = 0
+        self.outside = 0
 
     def run(self) -> None:
         """Heal what no run has gone through yet.
@@ -97,7 +125,7 @@ class Backfill:
         Raises CommandError and KeyboardInterrupt as healing and listing do, and where too much is left.
         """
         for part in self._listing.parts:
-            self._count(self._journal.notes.get(part, {}).get("items", 0))
+            self._count(self._journal.notes.get(part, {}))
         self._in_threads(partial(self._heal_part, part) for part in self._listing.parts)
 
     def settle(self, wait: Callable[[], None]) -> None:
@@ -130,15 +158,16 @@ class Backfill:
             raise
 
     def _heal_part(self, part: str) -> None:
-        done = self._journal.notes.get(part, {"items": 0})
+        done = self._journal.notes.get(part, {})
         if done.get("after", _BEGINNING) is None:
             return
-        items = done["items"]
+        so_far = Counter({what: done.get(what, 0) for what in _COUNTED})
         for page in self._listing.pages(part, done.get("after")):
             self._heal(page.keys, page.seen)
-            items += len(page.keys)
-            self._journal.note(part, {"after": page.cursor, "items": items})
-            self._count(len(page.keys))
+            counts = {"items": len(page.keys), "outside": page.outside}
+            so_far.update(counts)
+            self._journal.note(part, {"after": page.cursor, **so_far})
+            self._count(counts)
             if self._halted.is_set():
                 return
 
@@ -156,10 +185,12 @@ class Backfill:
                     hint="mend the replica (its indexes, its capacity), and run the same command again.",
                 )
 
-    def _count(self, items: int) -> None:
+    def _count(self, counts: Mapping[str, int]) -> None:
+        items, outside = (counts.get(what, 0) for what in _COUNTED)
         with self._lock:
             self.items += items
-        self._advance(items)
+            self.outside += outside
+        self._advance(items + outside)
 
 
 def _ended_in_order(work: Future[None]) -> bool:

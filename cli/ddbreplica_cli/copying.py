@@ -11,7 +11,7 @@ from typing import Any
 
 from ddbreplica.decode import attributes_of
 from ddbreplica_cli import output
-from ddbreplica_cli.backfilling import Backfill, Listing, Scan
+from ddbreplica_cli.backfilling import Backfill, Listing, Scan, Within
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.described import Described
 from ddbreplica_cli.errors import CommandError, InterruptedByUserError
@@ -20,6 +20,7 @@ from ddbreplica_cli.export import Export, Exported
 from ddbreplica_cli.grace import lag
 from ddbreplica_cli.heal import Healer
 from ddbreplica_cli.journal import FileJournal
+from ddbreplica_cli.key_filter import KeyFilter
 from ddbreplica_cli.patience import Interrupt, Patience, noting_interrupts
 from ddbreplica_cli.progress import progress_bar
 from ddbreplica_cli.rate import Rate
@@ -58,13 +59,14 @@ class Tables:
         """Their ARNs, for a program."""
         return {"source": self.source.table.arn, "replica": self.replica.table.arn}
 
-    def identity(self, listing: str) -> Mapping[str, Any]:
+    def identity(self, listing: str, key_filter: KeyFilter) -> Mapping[str, Any]:
         """What has to be the same for a run to go on where another was: tables and stream made anew are others."""
         return {
             "source": f"{self.source.table.arn} of {self.source.says['CreationDateTime']}",
             "replica": f"{self.replica.table.arn} of {self.replica.says['CreationDateTime']}",
             "stream": self.source.stream,
             "listing": listing,
+            "filter": list(key_filter.patterns),
         }
 
     def estimate(self, export: Export | None) -> Estimate:
@@ -85,6 +87,7 @@ class Copying:
     wanted: Wanted
     tables: Tables
     export: Export | None
+    key_filter: KeyFilter
 
     def go(self) -> Backfill:
         """Copy what is not copied yet; the state file is removed if that is everything."""
@@ -125,15 +128,15 @@ class Copying:
     def _go_on(self, journal: FileJournal) -> None:
         """Check that the state is of the same work, if it is of any."""
         listing = self.export.url if self.export else f"a scan in {self.wanted.segments} segments"
-        identity = self.tables.identity(listing)
+        identity = self.tables.identity(listing, self.key_filter)
         before = journal.notes.get(_IDENTITY)
         if before is None:
             journal.note(_IDENTITY, identity)
             return
         for name, now in identity.items():
-            if before[name] != now:
+            if before.get(name) != now:
                 raise CommandError(
-                    f"{self.state} is the state of another backfill: its {name} is {before[name]}, and not"
+                    f"{self.state} is the state of another backfill: its {name} is {before.get(name)}, and not"
                     f" {now}.",
                     hint="give the same options to go on with it, or name another file with --state to begin anew.",
                 )
@@ -166,6 +169,9 @@ class Copying:
         )
 
     def _listing(self, reader: TableReader) -> Listing:
+        return Within(self.key_filter, self._whole(reader))
+
+    def _whole(self, reader: TableReader) -> Listing:
         if self.export is None:
             return Scan(reader, self.wanted.segments)
         names = [name for name, _ in self.tables.source.table.key_schema]
@@ -212,6 +218,7 @@ def facts(done: Backfill) -> dict[str, Any]:
     first = islice(done.left.items(), NAMED)
     return {
         "items": done.items,
+        "outside": done.outside,
         "left": len(done.left),
         "left_items": [{"key": attributes_of(key), "reason": reason} for key, reason in first],
     }

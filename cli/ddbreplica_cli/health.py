@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from ddbreplica.errors import SettingsError
 from ddbreplica.settings import Settings
+from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.facts import Depth, Facts, Figures, TableFacts, Unknown
 from ddbreplica_cli.mapping import MappingState
 from ddbreplica_cli.options import Options
@@ -139,6 +140,7 @@ class _Examination:
         for mapping in present:
             yield from self._of_state(mapping)
             yield from self._of_settings(mapping)
+            yield from _of_filter(mapping)
 
     def _no_mapping(self, mappings: Sequence[MappingState]) -> Finding:
         fact = f"no mapping brings the stream of {self._source.name} to {self._replica.name}"
@@ -270,6 +272,14 @@ def _of_state(table: TableFacts) -> Iterator[Finding]:
         yield Finding(
             Severity.NOTE, f"indexes of {table.name}: {', '.join(changing)}", "wait until they are ACTIVE"
         )
+
+
+def _of_filter(mapping: MappingState) -> Iterator[Finding]:
+    try:
+        _ = mapping.key_filter
+    except CommandError as error:
+        severity = Severity.NOTE if mapping.patterns is None else Severity.ATTENTION
+        yield Finding(severity, error.fact.rstrip("."), error.hint.rstrip("."))
 
 
 def _key(table: TableFacts) -> str:

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.key_filter import KeyFilter
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -36,7 +37,7 @@ class MappingState:
 
     `modified_at` is when it was last changed, so that it was made then or before; `on_failure` is the ARN of where
     Lambda puts what it gives up; `counts_events` says that it reports metrics of its own, such as what it polled;
-    `environment` is the function's, whole.
+    `patterns` are those of its filter, or None where Lambda does not show them; `environment` is the function's, whole.
     """
 
     uuid: str
@@ -48,6 +49,7 @@ class MappingState:
     modified_at: datetime
     on_failure: str | None
     counts_events: bool
+    patterns: tuple[str, ...] | None
     function_arn: str
     function_name: str
     log_group: str
@@ -68,6 +70,16 @@ class MappingState:
     def replicates_ttl_deletes(self) -> bool:
         """False for an archive, where absence at the source proves nothing, and for a value that nobody can read."""
         return self.environment.get("REPLICATE_TTL_DELETES", "true").lower() == "true"
+
+    @property
+    def key_filter(self) -> KeyFilter:
+        """Which keys' changes it brings. Raises CommandError for a filter that is not shown, or is not one of keys."""
+        if self.patterns is None:
+            raise CommandError(
+                f"the filter of the mapping {self.uuid} is encrypted with a key of yours, and Lambda does not show it.",
+                hint="take the key (KMSKeyArn) off the mapping: the commands go by its filter.",
+            )
+        return KeyFilter.of(self.patterns)
 
 
 def latest_stream(connection: Connection) -> str | None:
@@ -147,12 +159,20 @@ def _state(mapping: Any, function: Mapping[str, Any]) -> MappingState:
         modified_at=mapping["LastModified"],
         on_failure=mapping.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"),
         counts_events="EventCount" in mapping.get("MetricsConfig", {}).get("Metrics", ()),
+        patterns=_patterns(mapping),
         function_arn=mapping["FunctionArn"],
         function_name=name,
         log_group=function.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{name}",
         settings={name: mapping[name] for name in _SETTINGS if name in mapping} | function_settings,
         environment=function.get("Environment", {}).get("Variables", {}),
     )
+
+
+def _patterns(mapping: Any) -> tuple[str, ...] | None:
+    criteria = mapping.get("FilterCriteria")
+    if mapping.get("FilterCriteriaError") or (mapping.get("KMSKeyArn") and criteria is None):
+        return None  # a listing shows none that a key of the account's encrypts
+    return tuple(each.get("Pattern", "") for each in (criteria or {}).get("Filters", ()))
 
 
 def _target(mapping: MappingState, region: str) -> tuple[str, str] | None:

@@ -44,7 +44,7 @@ def observe(connection: Connection) -> Facts:
     """Look once. Raises CommandError if one of the tables cannot be described."""
     source = _table(connection.source)
     replica = _table(connection.replica)
-    mappings = _known(lambda: find_mappings(connection, source.arn))
+    mappings = known(lambda: find_mappings(connection, source.arn))
     unasked = mappings if isinstance(mappings, Unknown) else Unknown("there is no mapping to ask about")
     facts = Facts(source, replica, mappings, figures=unasked, quarantine=unasked, on_failure=unasked)
     mapping = facts.mapping
@@ -54,13 +54,14 @@ def observe(connection: Connection) -> Facts:
         source,
         replica,
         mappings,
-        figures=_known(lambda: _figures(connection, mapping, replica)),
-        quarantine=_known(lambda: _quarantine(connection, mapping, replica)),
-        on_failure=_known(lambda: _on_failure(connection, mapping)),
+        figures=known(lambda: _figures(connection, mapping, replica)),
+        quarantine=known(lambda: _quarantine(connection, mapping, replica)),
+        on_failure=known(lambda: _on_failure(connection, mapping)),
     )
 
 
-def _known(ask: Callable[[], T]) -> Known[T]:
+def known(ask: Callable[[], T]) -> Known[T]:
+    """What asking answers; where that is a refusal, why."""
     try:
         return ask()
     except CommandError as error:
@@ -86,7 +87,7 @@ def _table(side: Side) -> TableFacts:
         },
         stream_arn=description.get("LatestStreamArn"),
         view=stream.get("StreamViewType") if stream.get("StreamEnabled") else None,
-        ttl=_known(lambda: _ttl(side)),
+        ttl=known(lambda: _ttl(side)),
     )
 
 

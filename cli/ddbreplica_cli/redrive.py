@@ -22,7 +22,7 @@ from ddbreplica_cli.progress import progress_bar
 from ddbreplica_cli.quarantining import QuarantiningJournal
 from ddbreplica_cli.redriving import Found, Heal, Outcome, Place, Redriven, Redriver, find
 from ddbreplica_cli.safeguards import pause, refuse_unhealable
-from ddbreplica_cli.unpack import given_up, quarantined
+from ddbreplica_cli.unpack import given_up, quarantined, within
 
 _ON_FAILURE_PREFIX = "aws/lambda/"
 _S3_ARN = ":s3:::"
@@ -31,6 +31,7 @@ _ADVICE = {
     Outcome.WAITING: "run it again in 15 minutes; until then a write that was not answered may still land.",
     Outcome.UNWRITABLE: "mend the items at the source, or the replica's indexes, and run it again.",
     Outcome.UNSETTLED: "run it again when fewer writes are under way.",
+    Outcome.OUTSIDE: "see whether the replica has the item, which no change will reach, and move the object by hand.",
     Outcome.KEYLESS: "see with `ddbreplica verify` whether an item differs, and move what has no key by hand.",
     Outcome.UNREADABLE: "look at the object; a later version of ddbreplica may have written it.",
 }
@@ -154,12 +155,13 @@ def _places(
     connection: Connection, source: Table, mapping: MappingState, quarantine: str, on_failure: str | None
 ) -> Iterator[Place]:
     kept = Bucket(connection.buckets, quarantine, option="--quarantine-bucket")
-    yield Place(kept, f"quarantine/{connection.replica.short_name}/", quarantined(source.arn))
+    keys = mapping.key_filter
+    yield Place(kept, f"quarantine/{connection.replica.short_name}/", within(keys, quarantined(source.arn)))
     # A bucket that is named may be of a stack that is gone: its function was another, and its tables were these.
     function = None if on_failure else mapping.function_arn
     if bucket := on_failure or _on_failure_of(mapping):
         lambdas = Bucket(connection.buckets, bucket, option="--on-failure-bucket")
-        yield Place(lambdas, _ON_FAILURE_PREFIX, given_up(source.arn, function=function))
+        yield Place(lambdas, _ON_FAILURE_PREFIX, within(keys, given_up(source.arn, function=function)))
 
 
 def _redrive(found: Sequence[Found], heal: Heal | None, interrupt: Interrupt) -> Redriven:

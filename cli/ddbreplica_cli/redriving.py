@@ -45,6 +45,8 @@ class Outcome(Enum):
     """A table refuses a key, or its item, by itself."""
     UNSETTLED = "unsettled"
     """The source had another state of a key in every round."""
+    OUTSIDE = "outside"
+    """The mapping's filter leaves a key out, by now; the keys of the others are healed."""
     KEYLESS = "keyless"
     """A record has no key that can be read; the keys of the others are healed."""
     UNREADABLE = "unreadable"
@@ -184,9 +186,7 @@ def _open(found: Found) -> _Opened | Left:
 
 
 def _foretold(opened: _Opened) -> Left:
-    if opened.unpacked.keyless:
-        return _keyless(opened)
-    return Left(Outcome.DUE, opened.found, opened.unpacked.why, opened.unpacked.keys)
+    return _unhealable(opened) or Left(Outcome.DUE, opened.found, opened.unpacked.why, opened.unpacked.keys)
 
 
 def _healed(due: Sequence[_Opened], heal: Heal, pool: Executor) -> Iterator[_Opened | Left]:
@@ -206,12 +206,19 @@ def _judged(opened: _Opened, confirmed: Container[Key], why_not: _WhyNot) -> _Op
     if unhealed:
         outcome, reason = why_not[unhealed[0]]
         return Left(outcome, opened.found, reason, unhealed)
-    return _keyless(opened) if opened.unpacked.keyless else opened
+    return _unhealable(opened) or opened
 
 
-def _keyless(opened: _Opened) -> Left:
-    reason = f"{opened.unpacked.keyless} of its records: no key can be read ({opened.unpacked.why})"
-    return Left(Outcome.KEYLESS, opened.found, reason)
+def _unhealable(opened: _Opened) -> Left | None:
+    """Why it stays even if all is healed that can be; None if that is all of it."""
+    unpacked = opened.unpacked
+    if unpacked.outside:
+        reason = "the mapping's filter leaves it out, and did not when this was kept"
+        return Left(Outcome.OUTSIDE, opened.found, reason, unpacked.outside)
+    if unpacked.keyless:
+        reason = f"{unpacked.keyless} of its records: no key can be read ({unpacked.why})"
+        return Left(Outcome.KEYLESS, opened.found, reason)
+    return None
 
 
 def _why_not(reconciled: Reconciled) -> _WhyNot:

@@ -49,7 +49,7 @@ def pause(mapping: MappingState) -> str | None:
 
 def refuse_unsafe(
     mapping: MappingState | None, *, stream: str | None, export: Export | None, now: datetime
-) -> None:
+) -> MappingState:
     """Raise CommandError where a change could get lost between what a backfill copies and what is delivered."""
     if stream is None:
         raise CommandError(
@@ -74,6 +74,7 @@ def refuse_unsafe(
             f" {_shown(mapping.modified_at)}; an item that was new between may be in neither.",
             hint="export the table again, or leave out --from-export.",
         )
+    return mapping
 
 
 def warning(*, lag: float | None, seconds: float | None) -> str | None:

@@ -60,6 +60,8 @@ def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "replica", _table_text(facts.replica)
     yield "stream", _stream_text(facts.source)
     yield "mapping", _text(facts.mappings, lambda _: _mapping_text(facts.mapping))
+    if facts.mapping and facts.mapping.patterns != ():
+        yield "filter", _filter_text(facts.mapping)
     yield "lag", _text(facts.figures, _lag_text)
     if isinstance(facts.figures, Figures):
         yield "last hour", _applied_text(facts.figures)
@@ -101,6 +103,10 @@ def _mapping_text(mapping: MappingState | None) -> str:
         return "none"
     result = f", last result: {mapping.last_result}" if mapping.last_result else ""
     return f"{mapping.uuid}, {mapping.state}, to {mapping.function_name}{result}"
+
+
+def _filter_text(mapping: MappingState) -> str:
+    return "unknown: it is encrypted" if mapping.patterns is None else " or ".join(mapping.patterns)
 
 
 def _lag_seconds(figures: Figures) -> float | None:
@@ -196,5 +202,6 @@ def _mapping_document(mapping: MappingState) -> dict[str, Any]:
         "starting_position": mapping.starting_position,
         "modified_at": mapping.modified_at.isoformat(),
         "function": mapping.function_arn,
+        "filter": None if mapping.patterns is None else list(mapping.patterns),
         "settings": {**mapping.settings, **_function_settings(mapping)},
     }

@@ -13,6 +13,7 @@ from threading import Event, Lock
 
 from ddbreplica.model import Key
 from ddbreplica_cli.compare import same
+from ddbreplica_cli.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica_cli.keyset import KeySet
 from ddbreplica_cli.progress import Advance
 from ddbreplica_cli.tables import MAX_KEYS, Items, TableReader
@@ -23,12 +24,17 @@ MAX_SUSPECTS = 10_000
 
 @dataclass(slots=True)
 class Swept:
-    """What a sweep has seen so far: items looked at on either side, and keys that looked different."""
+    """What a sweep has seen so far: items compared on either side, and keys that looked different.
+
+    `source_outside` and `replica_outside` are items that the mapping's filter leaves out, and were not compared.
+    """
 
     source_items: int = 0
     replica_items: int = 0
     suspects: int = 0
     stopped_early: bool = False
+    source_outside: int = 0
+    replica_outside: int = 0
 
 
 class Sweep:
@@ -40,8 +46,8 @@ class Sweep:
         replica: TableReader,
         suspects: KeySet,
         *,
-        segments: int,
         advance: Advance,
+        key_filter: KeyFilter = EVERY_KEY,
         max_suspects: int | None = MAX_SUSPECTS,
     ) -> None:
         """`suspects` takes the keys that look different; `advance` is told of every item looked at."""
@@ -49,27 +55,27 @@ class Sweep:
         self._source = source
         self._replica = replica
         self._suspects = suspects
-        self._segments = segments
         self._advance = advance
+        self._key_filter = key_filter
         self._max_suspects = max_suspects
         self._halted = Event()
         self._lock = Lock()
 
-    def over_tables(self, *, sample: float = 1.0) -> None:
+    def over_tables(self, *, segments: int, sample: float = 1.0) -> None:
         """Look at every item of the source and every key of the replica, unless there are too many suspects.
 
         A `sample` below 1 looks at no more than that share of either, in segments chosen at random. When it returns
         or raises, no request is under way. Raises what reading raises.
         """
-        total = ceil(self._segments / sample)
+        total = ceil(segments / sample)
         for look in (self._missing_or_different, self._extra):
-            chosen = random.sample(range(total), self._segments)
+            chosen = random.sample(range(total), segments)
             self._in_threads([partial(look, segment, of=total) for segment in chosen])
 
-    def over_keys(self, keys: KeySet) -> None:
+    def over_keys(self, keys: KeySet, *, threads: int) -> None:
         """Look at these keys, on both sides, likewise."""
         chunks = keys.chunks(MAX_KEYS)
-        self._in_threads([partial(self._these, chunks)] * self._segments)
+        self._in_threads([partial(self._these, chunks)] * threads)
 
     def _in_threads(self, looks: Sequence[Callable[[], None]]) -> None:
         with ThreadPoolExecutor(len(looks), thread_name_prefix="sweep") as pool:
@@ -87,14 +93,16 @@ class Sweep:
         for page in self._source.scan(segment, of=of):
             if self._halted.is_set():
                 return
-            self._note(_unlike(page, self._replica.get(list(page))), source=len(page))
+            inside = self._of_source(page)
+            self._note(_unlike(inside, self._replica.get(list(inside))), source=len(inside))
 
     def _extra(self, segment: int, *, of: int) -> None:
         for page in self._replica.scan(segment, of=of, keys_only=True):
             if self._halted.is_set():
                 return
-            found = self._source.get(list(page), keys_only=True)
-            self._note([key for key in page if key not in found], replica=len(page))
+            inside = self._of_replica(page)
+            found = self._source.get(list(inside), keys_only=True)
+            self._note([key for key in inside if key not in found], replica=len(inside))
 
     def _these(self, chunks: Iterator[Sequence[Key]]) -> None:
         while not self._halted.is_set():
@@ -102,9 +110,28 @@ class Sweep:
                 chunk = next(chunks, ())
             if not chunk:
                 return
-            theirs, ours = self._source.get(chunk), self._replica.get(chunk)
+            theirs = self._of_source(self._source.get(chunk))
+            ours = self._of_replica(self._replica.get(chunk))
             unlike = [key for key in chunk if not same(theirs.get(key), ours.get(key))]
             self._note(unlike, source=len(theirs), replica=len(ours))
+
+    def _of_source(self, items: Items) -> Items:
+        """Those to compare; the others are only counted."""
+        inside, outside = self._parted(items)
+        with self._lock:
+            self.swept.source_outside += outside
+        return inside
+
+    def _of_replica(self, items: Items) -> Items:
+        inside, outside = self._parted(items)
+        with self._lock:
+            self.swept.replica_outside += outside
+        return inside
+
+    def _parted(self, items: Items) -> tuple[Items, int]:
+        inside = {key: item for key, item in items.items() if self._key_filter.passes(key)}
+        self._advance(outside := len(items) - len(inside))
+        return inside, outside
 
     def _note(self, suspects: Sequence[Key], *, source: int = 0, replica: int = 0) -> None:
         with self._lock:

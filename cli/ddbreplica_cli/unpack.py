@@ -6,13 +6,14 @@ function's event as text in `payload`: https://docs.aws.amazon.com/lambda/latest
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ddbreplica.decode import MalformedError, key_of
 from ddbreplica.model import Key
 from ddbreplica.schema import source_arn
 from ddbreplica.write import SUSPECT
+from ddbreplica_cli.key_filter import KeyFilter
 
 _SCHEMA = 1
 
@@ -21,13 +22,15 @@ _SCHEMA = 1
 class Unpacked:
     """What an object keeps. `keys` are different ones; `keyless` counts the records whose key cannot be read.
 
-    `why` it is kept is its writer's word. `may_land` says that a write of it may still be carried out.
+    `why` it is kept is its writer's word. `may_land` says that a write of it may still be carried out. `outside` are
+    keys that the mapping's filter leaves out, by now, and are not among `keys`.
     """
 
     keys: tuple[Key, ...]
     keyless: int
     why: str
     may_land: bool
+    outside: tuple[Key, ...] = ()
 
 
 class ForeignError(Exception):
@@ -79,6 +82,18 @@ def given_up(source: str, *, function: str | None) -> Unpack:
         return Unpacked(keys, keyless, why=str(condition), may_land=True)
 
     return unpack
+
+
+def within(key_filter: KeyFilter, unpack: Unpack) -> Unpack:
+    """The same reading, with the keys that the filter leaves out told apart."""
+
+    def parted(body: bytes) -> Unpacked:
+        unpacked = unpack(body)
+        keys = tuple(key for key in unpacked.keys if key_filter.passes(key))
+        outside = tuple(key for key in unpacked.keys if not key_filter.passes(key))
+        return replace(unpacked, keys=keys, outside=outside)
+
+    return parted
 
 
 def _json_object(text: bytes | str) -> dict[str, Any]:

@@ -57,6 +57,7 @@ class Verified:
             "replica": self.replica,
             "looked_at": self.looked_at,
             **self._counts(),
+            **self._outside(),
             "seconds": self.seconds,
             "stopped_early": self.swept.stopped_early,
             "differences": [as_document(*found) for found in self.findings.first],
@@ -64,11 +65,13 @@ class Verified:
 
     def text(self) -> str:
         """Counts, the first differences and, last, the verdict."""
+        outside = {name: count for name, count in self._outside().items() if count}
+        counts = {**self._counts(), **outside}
         rows = {
             "source": self.source,
             "replica": self.replica,
             **({} if self.looked_at == EVERYTHING else {"looked at": self.looked_at}),
-            **{name.replace("_", " "): f"{count:>12,}" for name, count in self._counts().items()},
+            **{name.replace("_", " "): f"{count:>12,}" for name, count in counts.items()},
             "seconds": f"{self.seconds:>12.2f}",
         }
         table = [f"{name:<15}{value}" for name, value in rows.items()]
@@ -86,6 +89,13 @@ class Verified:
             "replica_items": self.swept.replica_items,
             **counts,
             **repaired,
+        }
+
+    def _outside(self) -> dict[str, int]:
+        """Items that were not compared, since the mapping's filter leaves them out."""
+        return {
+            "source_outside": self.swept.source_outside,
+            "replica_outside": self.swept.replica_outside,
         }
 
     def _shown(self) -> Iterator[str]:

@@ -76,7 +76,7 @@ _NEXT = {
 @click.option(
     "--without-mapping",
     is_flag=True,
-    help="With --repair: even if nothing brings later changes to the replica.",
+    help="As if there were none: compare every key, and repair even if later changes do not arrive.",
 )
 @shared_options
 def verify(options: Options, /, **wanted: Any) -> None:

@@ -15,12 +15,15 @@ from ddbreplica_cli import keylines, output
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.described import Described, describe_pair
 from ddbreplica_cli.errors import CommandError, InterruptedByUserError
+from ddbreplica_cli.facts import Unknown
 from ddbreplica_cli.findings import Findings
 from ddbreplica_cli.grace import grace, is_longer, lag
 from ddbreplica_cli.heal import Healer
 from ddbreplica_cli.journal import MemoryJournal
+from ddbreplica_cli.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica_cli.keyset import KeySet
-from ddbreplica_cli.mapping import find_mapping, latest_stream
+from ddbreplica_cli.mapping import MappingState, find_mapping, latest_stream
+from ddbreplica_cli.observe import known
 from ddbreplica_cli.patience import Patience, noting_interrupts
 from ddbreplica_cli.progress import progress_bar
 from ddbreplica_cli.rate import Rate
@@ -56,17 +59,16 @@ class Wanted:
         """Raise UsageError for what does not go together."""
         if self.sample < 1 and self.keys_from is not None:
             raise click.UsageError("--sample and --keys-from do not go together.")
-        if not self.repair and (self.dry_run or self.without_mapping or self.rate is not None):
-            raise click.UsageError("--dry-run, --rate and --without-mapping go with --repair.")
+        if not self.repair and (self.dry_run or self.rate is not None):
+            raise click.UsageError("--dry-run and --rate go with --repair.")
         if self.report is not None and self.keys_from is not None and _is_one(self.report, self.keys_from):
             raise click.UsageError("--report would overwrite the file of --keys-from.")
 
-    @property
-    def looked_at(self) -> str:
+    def looked_at(self, key_filter: KeyFilter) -> str:
         """What the verdict is about."""
-        if self.keys_from is not None:
-            return f"the keys of {self.keys_from}"
-        return EVERYTHING if self.sample == 1 else f"a sample of {self.sample:.4g}"
+        of_all = EVERYTHING if self.sample == 1 else f"a sample of {self.sample:.4g}"
+        looked_at = of_all if self.keys_from is None else f"the keys of {self.keys_from}"
+        return f"{looked_at} within the filter" if key_filter.patterns else looked_at
 
     @property
     def max_suspects(self) -> int | None:
@@ -78,20 +80,20 @@ def verified(connection: Connection, wanted: Wanted) -> Verified:
     """Compare, and repair if that is wanted. Raises CommandError where that cannot be done."""
     started = time.perf_counter()
     source, replica = describe_pair(connection)
-    if wanted.repair and not wanted.without_mapping:
-        _check_mapping(connection)
+    key_filter, unseen = _key_filter(connection, wanted)
     with noting_interrupts() as interrupt, _written(wanted.report) as report, closing(KeySet()) as suspects:
         patience = Patience(interrupt)
         readers = _reader(source, wanted, patience), _reader(replica, wanted, patience)
         findings = Findings(wanted.limit, report)
-        work = _Work(connection, wanted, patience, readers, suspects, findings)
+        work = _Work(connection, wanted, patience, key_filter, readers, suspects, findings)
         swept = work.sweep(table=source.table, items=source.items + replica.items)
         if suspects:
+            if unseen:
+                output.print_note(unseen)
             work.settle(swept)
     seconds = time.perf_counter() - started
-    return Verified(
-        source.side.name, replica.side.name, wanted.looked_at, swept, findings, wanted.repair, seconds
-    )
+    looked_at = wanted.looked_at(key_filter)
+    return Verified(source.side.name, replica.side.name, looked_at, swept, findings, wanted.repair, seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class _Work:
     connection: Connection
     wanted: Wanted
     patience: Patience
+    key_filter: KeyFilter
     readers: tuple[TableReader, TableReader]
     suspects: KeySet
     findings: Findings
@@ -115,8 +118,8 @@ class _Work:
                 sweep = Sweep(
                     *self.readers,
                     self.suspects,
-                    segments=self.wanted.segments,
                     advance=advance,
+                    key_filter=self.key_filter,
                     max_suspects=self.wanted.max_suspects,
                 )
                 try:
@@ -132,9 +135,9 @@ class _Work:
 
     def _run(self, sweep: Sweep, keys: KeySet) -> None:
         if self.wanted.keys_from is None:
-            sweep.over_tables(sample=self.wanted.sample)
+            sweep.over_tables(segments=self.wanted.segments, sample=self.wanted.sample)
         else:
-            sweep.over_keys(keys)
+            sweep.over_keys(keys, threads=self.wanted.segments)
 
     def settle(self, swept: Swept) -> None:
         """Find what does differ, and mend it as wanted."""
@@ -217,7 +220,23 @@ def _read(path: Path, table: Table) -> Iterator[Key]:
         yield from keylines.read(lines, table)
 
 
-def _check_mapping(connection: Connection) -> None:
+def _key_filter(connection: Connection, wanted: Wanted) -> tuple[KeyFilter, str | None]:
+    """The mapping's; and what to say if that cannot be seen, and something differs."""
+    if wanted.without_mapping:
+        return EVERY_KEY, None
+    if wanted.repair:
+        return _healable(connection).key_filter, None
+    mapping = known(lambda: find_mapping(connection, latest_stream(connection)))
+    if isinstance(mapping, Unknown):
+        return (
+            EVERY_KEY,
+            f"The mapping cannot be seen ({mapping.why}): keys were compared whatever its filter.",
+        )
+    return mapping.key_filter if mapping else EVERY_KEY, None
+
+
+def _healable(connection: Connection) -> MappingState:
     mapping = refuse_unhealable(find_mapping(connection, latest_stream(connection)))
     if said := pause(mapping):
         output.print_note(said)
+    return mapping

@@ -138,6 +138,7 @@ class TestCopying:
             "source": "arn:aws:dynamodb:us-east-1:123456789012:table/logfile",
             "replica": "arn:aws:dynamodb:us-east-1:123456789012:table/logfile_replica",
             "items": 3,
+            "outside": 0,
             "left": 0,
             "left_items": [],
         }

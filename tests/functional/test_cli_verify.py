@@ -241,11 +241,10 @@ def sweep(tables: Tables, suspects: KeySet, **options: Any) -> Sweep:
         tables.reader(SOURCE),
         tables.reader(REPLICA),
         suspects,
-        segments=2,
         advance=lambda _: None,
         **options,
     )
-    swept.over_tables()
+    swept.over_tables(segments=2)
     return swept
 
 

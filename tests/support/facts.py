@@ -25,6 +25,7 @@ MAPPING = MappingState(
     modified_at=NOW - timedelta(days=1),
     on_failure="arn:aws:s3:::given-up",
     counts_events=True,
+    patterns=(),
     function_arn="arn:aws:lambda:us-east-1:123456789012:function:replicator",
     function_name="replicator",
     log_group="/log",

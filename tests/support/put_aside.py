@@ -1,5 +1,7 @@
 """Records put aside as the function and Lambda put them, in two buckets on moto, and the mapping that they came by."""
 
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -93,6 +95,7 @@ def answer_mapping(
     mapped: bool = True,
     on_failure: str | None = f"arn:aws:s3:::{ON_FAILURE}",
     state: str = "Enabled",
+    patterns: Sequence[Any] = (),
     **environment: str,
 ) -> None:
     """Let Lambda tell of a mapping from the source's stream to the replica, or of none."""
@@ -103,8 +106,10 @@ def answer_mapping(
         "EventSourceArn": stream,
         "FunctionArn": FUNCTION_ARN,
         "State": state,
+        "StartingPosition": "TRIM_HORIZON",
         "LastModified": datetime(2026, 11, 8, tzinfo=UTC),
         "DestinationConfig": destination,
+        "FilterCriteria": {"Filters": [{"Pattern": json.dumps(pattern)} for pattern in patterns]},
     }
     variables = {"REPLICA_TABLE_NAME": REPLICA, "QUARANTINE_BUCKET": QUARANTINE, **environment}
     _answer(aws, "ListEventSourceMappings", {"EventSourceMappings": [mapping] if mapped else []})

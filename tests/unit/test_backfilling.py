@@ -14,9 +14,10 @@ from ddbreplica.decode import key_of
 from ddbreplica.model import Key
 from ddbreplica.reconcile import LATE_SECONDS, Pair, Reconciled, reconcile
 from ddbreplica_cli import backfilling
-from ddbreplica_cli.backfilling import Backfill, Page
+from ddbreplica_cli.backfilling import Backfill, Page, Within
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.journal import FileJournal
+from ddbreplica_cli.key_filter import KeyFilter
 from ddbreplica_cli.tables import Items
 from tests.support.clock import Clock
 from tests.support.fake_replica import INVALID, TIMED_OUT, FakeReplica, in_turn
@@ -246,6 +247,22 @@ def test_progress_counts_what_earlier_runs_have_done(path: Path) -> None:
         Backfill(world, heal=world.heal, journal=journal, threads=1, advance=counted.append).run()
 
     assert sum(counted) == 40
+
+
+def test_what_a_filter_leaves_out_is_counted_by_every_run_and_never_healed(path: Path) -> None:
+    world = World(path)
+    within = Within(KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": [{"suffix": "1"}]}}}}']), world)
+
+    for _ in range(2):
+        with closing(FileJournal(path)) as journal:
+            world._journal = journal
+            counted: list[int] = []
+            backfill = Backfill(within, heal=world.heal, journal=journal, threads=1, advance=counted.append)
+            backfill.run()
+        assert (backfill.items, backfill.outside, sum(counted)) == (4, 36, 40)
+
+    assert sorted(world.replica.items) == [key(1), key(11), key(21), key(31)]
+    assert set(world.listed.values()) == {1}
 
 
 def test_a_thread_that_fails_halts_the_others(path: Path) -> None:

@@ -39,6 +39,7 @@ HAZARDS: Mapping[int, str] = {
     12: "What is copied is right, and what changes afterwards never arrives.",
     13: "Lag is taken for a difference.",
     14: "An archive loses what has expired, or keeps what was deleted.",
+    15: "A filter drops deletes, or a healer does not go by it: stale items stay, or unwanted ones come.",
     17: "The replica is its own source, and every write makes another.",
 }
 

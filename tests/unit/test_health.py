@@ -267,6 +267,31 @@ def test_a_mapping_that_need_not_have_reported_is_not_stalled(unpolled: dict[str
     assert found(facts(**mapping(**unpolled), figures=figures(PolledEventCount=[]))) == []
 
 
+def test_a_filter_on_images_needs_attention() -> None:
+    pattern = '{"dynamodb": {"NewImage": {"a": {"S": ["b"]}}}}'
+
+    ((severity, fact, hint),) = found(facts(**mapping(patterns=(pattern,))))
+
+    assert severity is ATTENTION
+    assert fact == "the mapping's filter cannot be followed: it looks at dynamodb.NewImage"
+    assert hint.startswith("filter on dynamodb.Keys only")
+
+
+def test_a_filter_on_keys_is_no_finding() -> None:
+    assert found(facts(**mapping(patterns=('{"dynamodb": {"Keys": {"PK": {"S": ["a"]}}}}',)))) == []
+
+
+def test_a_filter_that_is_not_shown_is_a_note() -> None:
+    ((severity, fact, hint),) = found(facts(**mapping(patterns=None)))
+
+    assert severity is NOTE
+    assert (
+        fact
+        == "the filter of the mapping 11-22 is encrypted with a key of yours, and Lambda does not show it"
+    )
+    assert hint.startswith("take the key (KMSKeyArn) off the mapping")
+
+
 def test_the_mapping_of_the_present_stream_is_the_one_to_talk_about() -> None:
     earlier = replace(MAPPING, uuid="33-44", stream_arn=EARLIER_STREAM)
 

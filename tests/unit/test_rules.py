@@ -19,14 +19,16 @@ import pytest
 from ddbreplica import decode, dynamodb, handler, quarantine, reconcile, refusal, schema, send, write
 from ddbreplica.deadline import Deadline
 from ddbreplica.settings import Settings
-from ddbreplica_cli import recheck, safeguards, verdict
-from tests.functional import test_cli_verify, test_dynamodb
+from ddbreplica_cli import backfilling, key_filter, recheck, safeguards, sweep, unpack, verdict
+from tests.functional import test_cli_filter, test_cli_verify, test_dynamodb
+from tests.functional.test_cli_filter import filtered
 from tests.support import template
 from tests.support.cli import aws, tables
+from tests.support.put_aside import put_aside
 from tests.unit import test_hazards as hazards
-from tests.unit import test_reconcile, test_safeguards
+from tests.unit import test_key_filter, test_reconcile, test_safeguards
 
-__all__ = ["aws", "tables"]
+__all__ = ["aws", "filtered", "put_aside", "tables"]
 
 Test = Callable[..., None]
 
@@ -37,7 +39,9 @@ HELD_BY: tuple[ModuleType, ...] = (
     test_reconcile,
     test_safeguards,
     test_dynamodb,
+    test_cli_filter,
     test_cli_verify,
+    test_key_filter,
 )
 """Where the hazards' tests stand."""
 
@@ -529,6 +533,44 @@ RULES = (
             test_reconcile.test_nothing_is_ever_deleted_from_an_archive,
             test_reconcile.test_what_is_gone_after_it_was_put_into_an_archive_is_undecided,
         ),
+    ),
+    Rule(
+        15,
+        "a filter is one of keys alone",
+        key_filter._member,
+        "if path[:2] != _KEYS[: len(path)] or (len(path) == 4 and path[3] not in _KEY_TYPES):",
+        "if False:",
+        (
+            partial(
+                test_key_filter.test_a_filter_on_anything_but_keys_is_refused,
+                pattern={"dynamodb": {"NewImage": {"a": {"S": ["b"]}}}},
+                why="it looks at dynamodb.NewImage",
+            ),
+        ),
+    ),
+    Rule(
+        15,
+        "a backfill goes by the filter",
+        backfilling.Within.pages,
+        "for key in page.keys if self._key_filter.passes(key)",
+        "for key in page.keys",
+        (test_cli_filter.test_a_backfill_leaves_out_what_is_outside,),
+    ),
+    Rule(
+        15,
+        "a repair goes by the filter",
+        sweep.Sweep._parted,
+        " if self._key_filter.passes(key)",
+        "",
+        (test_cli_filter.test_a_repair_leaves_alone_what_is_outside,),
+    ),
+    Rule(
+        15,
+        "redrive goes by the filter",
+        unpack.within,
+        "for key in unpacked.keys if key_filter.passes(key)",
+        "for key in unpacked.keys",
+        (test_cli_filter.test_an_object_whose_key_is_outside_by_now_stays_and_is_named,),
     ),
     Rule(
         17,

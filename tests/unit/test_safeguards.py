@@ -21,6 +21,7 @@ MAPPING = MappingState(
     starting_position="TRIM_HORIZON",
     modified_at=NOW - timedelta(minutes=1),
     on_failure=None,
+    patterns=(),
     counts_events=True,
     function_arn="arn:function",
     function_name="function",
@@ -41,7 +42,7 @@ def why(
 
 @pytest.mark.parametrize("export", [None, EXPORT])
 def test_an_enabled_mapping_from_the_oldest_change_on_is_enough(export: Export | None) -> None:
-    assert refuse_unsafe(MAPPING, stream=STREAM, export=export, now=NOW) is None  # type: ignore[func-returns-value]
+    assert refuse_unsafe(MAPPING, stream=STREAM, export=export, now=NOW) == MAPPING
 
 
 @pytest.mark.hazard(number=12)
@@ -73,7 +74,7 @@ def test_a_mapping_from_the_latest_change_on_that_has_only_just_begun() -> None:
         " it may not see every change yet."
     )
     settled = replace(latest, modified_at=NOW - timedelta(minutes=10))
-    assert refuse_unsafe(settled, stream=STREAM, export=None, now=NOW) is None  # type: ignore[func-returns-value]
+    assert refuse_unsafe(settled, stream=STREAM, export=None, now=NOW) == settled
 
 
 def test_an_archive() -> None:

@@ -126,6 +126,7 @@ def test_a_document_holds_all_of_it() -> None:
                 "starting_position": "TRIM_HORIZON",
                 "modified_at": "2026-01-30T12:00:00+00:00",
                 "function": "arn:aws:lambda:us-east-1:123456789012:function:replicator",
+                "filter": [],
                 "settings": {
                     "BatchSize": 100,
                     "FunctionResponseTypes": ["ReportBatchItemFailures"],

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddbreplica_cli.unpack import ForeignError, UnreadableError, given_up, quarantined
+from ddbreplica_cli.key_filter import KeyFilter
+from ddbreplica_cli.unpack import ForeignError, UnreadableError, given_up, quarantined, within
 from tests.support.on_failure import FUNCTION_ARN, GivenUp, on_failure_object
 from tests.support.records import batch, put
 
@@ -50,6 +51,15 @@ def test_a_batch_has_each_key_once_in_order() -> None:
 
     assert (unpacked.keys, unpacked.keyless, unpacked.why) == ((B, A), 1, "RecordAgeExceeded")
     assert unpacked.may_land
+
+
+def test_keys_that_a_filter_leaves_out_are_told_apart() -> None:
+    only_a = KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": ["a"]}}}}'])
+
+    unpacked = within(only_a, lost)(given_up_body(put(1, "b"), put(2, "a"), "broken"))
+
+    assert (unpacked.keys, unpacked.outside, unpacked.keyless) == ((A,), (B,), 1)
+    assert (unpacked.why, unpacked.may_land) == ("RecordAgeExceeded", True)
 
 
 def test_one_key_in_two_spellings_is_one() -> None:

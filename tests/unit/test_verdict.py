@@ -17,11 +17,12 @@ def verified(
     stopped_early: bool = False,
     repair: str | None = None,
     looked_at: str = EVERYTHING,
+    outside: int = 0,
 ) -> Verified:
     findings = Findings(keep)
     for difference in differences:
         findings.add(difference, None if difference.finding is Finding.INCONCLUSIVE else repair)
-    swept = Swept(2000, 1999, len(differences), stopped_early)
+    swept = Swept(2000, 1999, len(differences), stopped_early, source_outside=outside)
     return Verified("logfile", "copy", looked_at, swept, findings, repair is not None, 1.234)
 
 
@@ -133,6 +134,8 @@ def test_a_program_gets_whole_values() -> None:
         "different": 1,
         "extra": 0,
         "inconclusive": 0,
+        "source_outside": 0,
+        "replica_outside": 0,
         "seconds": 1.234,
         "stopped_early": False,
         "differences": [
@@ -143,6 +146,18 @@ def test_a_program_gets_whole_values() -> None:
             }
         ],
     }
+
+
+def test_what_was_not_compared_is_counted_and_the_verdict_says_so() -> None:
+    result = verified(looked_at="everything within the filter", outside=7)
+
+    assert result.text().splitlines()[8:] == [
+        "inconclusive              0",
+        "source outside            7",
+        "seconds                1.23",
+        "",
+        "equal (everything within the filter)",
+    ]
 
 
 def test_what_was_done_about_a_difference_is_said_with_it() -> None:

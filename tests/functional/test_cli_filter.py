@@ -1,0 +1,234 @@
+"""A mapping with a filter on keys, and what the commands make of the keys that it leaves out, on moto."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.account import UUID, answer_lambda, mapping
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, refusal, run, tables
+from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, answer_mapping, put_aside
+from tests.support.records import put
+
+__all__ = ["aws", "put_aside", "tables"]
+
+TENANT = {"dynamodb": {"Keys": {"PK": {"S": [{"prefix": "t1#"}]}}}}
+ON_IMAGES = {"dynamodb": {"NewImage": {"tenant": {"S": ["t1"]}}}}
+SHOWN = '{"dynamodb": {"Keys": {"PK": {"S": [{"prefix": "t1#"}]}}}}'
+
+
+@pytest.fixture
+def filtered(
+    tables: Tables,
+    aws: Misbehaviour,
+    put_aside: PutAside,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Tables:
+    """Two tables, and a mapping that brings one tenant's changes; in a directory of its own."""
+    monkeypatch.chdir(tmp_path)
+    answer_mapping(tables, aws, patterns=[TENANT])
+    return tables
+
+
+def ran(*args: str, exit_code: int = 0) -> Any:
+    result = run(*args, "--json")
+    assert result.exit_code == exit_code
+    return json.loads(result.stdout)
+
+
+class TestVerify:
+    def test_what_is_outside_is_counted_and_not_compared(self, filtered: Tables) -> None:
+        for number in range(150):
+            filtered.put_both(f"t1#{number}")
+            filtered.put(SOURCE, f"t2#{number}")
+        filtered.put(REPLICA, "t3#from before the filter")
+
+        result = run("verify")
+
+        assert result.exit_code == 0
+        shown = lines(result.stdout)
+        assert shown[2:5] == [
+            "looked at      everything within the filter",
+            "source items            150",
+            "replica items           150",
+        ]
+        assert shown[9:11] == ["source outside          150", "replica outside           1"]
+        assert shown[-1] == "equal (everything within the filter)"
+
+    def test_what_differs_within_is_found(self, filtered: Tables) -> None:
+        filtered.put(SOURCE, "t1#missing")
+        filtered.put(SOURCE, "t2#outside")
+        filtered.put(REPLICA, "t1#extra")
+
+        document = ran("verify", "--grace", "0", exit_code=1)
+
+        assert (document["missing"], document["extra"], document["source_outside"]) == (1, 1, 1)
+
+    def test_keys_that_are_named_are_parted_likewise(self, filtered: Tables, tmp_path: Path) -> None:
+        filtered.put_both("t1#a")
+        filtered.put(SOURCE, "t2#a")
+        filtered.put(REPLICA, "t2#b")
+        names = [json.dumps({"PK": {"S": name}}) for name in ("t1#a", "t2#a", "t2#b")]
+        (tmp_path / "keys").write_text("\n".join(names))
+
+        document = ran("verify", "--keys-from", "keys")
+
+        assert document["verdict"] == "equal"
+        assert document["looked_at"] == "the keys of keys within the filter"
+        assert (document["source_items"], document["source_outside"]) == (1, 1)
+        assert (document["replica_items"], document["replica_outside"]) == (1, 1)
+
+    def test_without_the_mapping_every_key_is_compared(self, filtered: Tables) -> None:
+        filtered.put(SOURCE, "t2#a")
+
+        document = ran("verify", "--grace", "0", "--without-mapping", exit_code=1)
+
+        assert (document["looked_at"], document["missing"]) == ("everything", 1)
+
+    def test_a_mapping_that_may_not_be_seen_is_said_where_something_differs(
+        self, filtered: Tables, aws: Misbehaviour
+    ) -> None:
+        aws.on("before-call.lambda.ListEventSourceMappings", lambda **_: refusal("AccessDeniedException"))
+        filtered.put_both("t1#a")
+        assert run("verify").stderr == ""
+        filtered.put(SOURCE, "t2#a")
+
+        result = run("verify", "--grace", "0")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr)[0] == (
+            "The mapping cannot be seen (AccessDeniedException: why): keys were compared whatever its filter."
+        )
+
+
+class TestBackfill:
+    def test_under_another_filter_it_does_not_go_on(
+        self, filtered: Tables, aws: Misbehaviour, put_aside: PutAside
+    ) -> None:
+        filtered.put(SOURCE, "t1#a")
+        aws.refuse("BatchWriteItem", "AccessDeniedException")
+        assert run("backfill").exit_code == 1
+        answer_mapping(filtered, aws)
+
+        result = run("backfill")
+
+        assert result.exit_code == 1
+        assert f"is the state of another backfill: its filter is ['{SHOWN}'], and not []." in result.stderr
+
+    def test_without_the_mapping_all_is_copied(self, filtered: Tables) -> None:
+        filtered.put(SOURCE, "t2#a")
+
+        document = ran("backfill", "--without-mapping")
+
+        assert (document["items"], document["outside"]) == (1, 0)
+
+
+class TestRedrive:
+    def test_the_other_keys_of_a_batch_are_healed(self, filtered: Tables, put_aside: PutAside) -> None:
+        filtered.put(SOURCE, "t1#a")
+        filtered.put(SOURCE, "t2#a")
+        name = put_aside.give_up(put(1, "t1#a"), put(2, "t2#a"))
+
+        document = ran("redrive", exit_code=1)
+
+        assert document["left"][0]["keys"] == [{"PK": {"S": "t2#a"}}]
+        assert list(filtered.items(REPLICA)) == ["t1#a"]
+        assert put_aside.names(ON_FAILURE) == [name]
+
+    def test_a_dry_run_foretells_it(self, filtered: Tables, put_aside: PutAside) -> None:
+        put_aside.quarantine(put(1, "t1#a"))
+        put_aside.quarantine(put(2, "t2#a"))
+
+        document = ran("redrive", "--dry-run")
+
+        assert (document["due"], document["outside"]) == (1, 1)
+
+
+@pytest.mark.hazard(number=15)
+def test_a_repair_leaves_alone_what_is_outside(filtered: Tables) -> None:
+    filtered.put(SOURCE, "t1#missing")
+    filtered.put(SOURCE, "t2#outside")
+    filtered.put(REPLICA, "t3#outside")
+
+    document = ran("verify", "--grace", "0", "--repair")
+
+    assert document["verdict"] == "repaired"
+    assert sorted(filtered.items(REPLICA)) == ["t1#missing", "t3#outside"]
+
+
+@pytest.mark.hazard(number=15)
+def test_a_backfill_leaves_out_what_is_outside(filtered: Tables) -> None:
+    for number in range(30):
+        filtered.put(SOURCE, f"t1#{number}")
+        filtered.put(SOURCE, f"t2#{number}")
+
+    result = run("backfill")
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("30 items copied in ")
+    assert result.stdout.endswith("seconds. 30 are outside the mapping's filter.\n")
+    assert all(name.startswith("t1#") for name in filtered.items(REPLICA))
+
+
+@pytest.mark.hazard(number=15)
+def test_an_object_whose_key_is_outside_by_now_stays_and_is_named(
+    filtered: Tables, put_aside: PutAside
+) -> None:
+    filtered.put(SOURCE, "t2#a")
+    name = put_aside.quarantine(put(1, "t2#a"))
+
+    result = run("redrive")
+
+    assert result.exit_code == 1
+    assert lines(result.stdout)[-3:] == [
+        f"outside      s3://{QUARANTINE}/{name}",
+        '             PK={"S": "t2#a"}',
+        "             the mapping's filter leaves it out, and did not when this was kept",
+    ]
+    assert lines(result.stderr) == [
+        "Try: see whether the replica has the item, which no change will reach, and move the object by hand."
+    ]
+    assert filtered.items(REPLICA) == {}
+
+
+@pytest.mark.parametrize("command", [("verify",), ("verify", "--repair"), ("backfill",), ("redrive",)])
+def test_a_filter_on_images_is_refused(filtered: Tables, aws: Misbehaviour, command: tuple[str, ...]) -> None:
+    answer_mapping(filtered, aws, patterns=[TENANT, ON_IMAGES])
+    filtered.put(SOURCE, "t1#a")
+
+    result = run(*command)
+
+    assert result.exit_code == 1
+    assert "Error: the mapping's filter cannot be followed: it looks at dynamodb.NewImage." in result.stderr
+    assert filtered.items(REPLICA) == {}
+
+
+def test_status_shows_the_filter(filtered: Tables) -> None:
+    result = run("status")
+
+    assert f"filter      {SHOWN}" in lines(result.stdout)
+    assert ran("status")["mappings"][0]["filter"] == [SHOWN]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {"KMSKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1"},
+        {"FilterCriteria": {}, "FilterCriteriaError": {"ErrorCode": "KMSAccessDenied"}},
+    ],
+)
+def test_a_filter_that_is_encrypted_is_unknown_and_cannot_be_gone_by(
+    filtered: Tables, aws: Misbehaviour, shown: dict[str, Any]
+) -> None:
+    stream = filtered.client.describe_table(TableName=SOURCE)["Table"]["LatestStreamArn"]
+    answer_lambda(aws, [mapping(stream, **shown)])
+    why = f"the filter of the mapping {UUID} is encrypted with a key of yours, and Lambda does not show it."
+
+    result = run("status")
+
+    assert "filter      unknown: it is encrypted" in lines(result.stdout)
+    assert f"note: {why}" in lines(result.stdout)
+    assert ran("status")["mappings"][0]["filter"] is None
+    assert run("verify").stderr.startswith(f"Error: {why}")
