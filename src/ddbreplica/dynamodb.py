@@ -8,7 +8,7 @@ DescribeTable. What they pass by, the serialiser, the endpoint rules and most ho
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from zlib import crc32
 
 import boto3
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TableDescriptionTypeDef
 
+    from ddbreplica.role import Role
+
 _OK = 200
 _GARBLED = Refusal(Kind.TRANSIENT, "GarbledAnswer", "the answer does not have the checksum that it came with")
 _UNREADABLE = Refusal(Kind.TRANSIENT, "UnreadableAnswer", "the answer is not JSON")
@@ -37,6 +39,7 @@ _UNSAID = Refusal(
 )
 
 _Result: TypeAlias = Mapping[str, Any] | Refusal
+_T = TypeVar("_T")
 
 _PARSER = create_parser("json")
 _NO_SHAPE: Any = None  # an error's code and message need none
@@ -55,23 +58,30 @@ CLIENT_CONFIG = Config(
 )
 
 
-def connect(table: str, *, region: str | None) -> "DynamoDBReplica":
-    """The replica by its name or ARN. An ARN's Region is used unless `region` names one."""
+def connect(table: str, *, region: str | None, role: "Role | None" = None) -> "DynamoDBReplica":
+    """The replica by its name or ARN, written to as `role`. An ARN's Region is used unless `region` names one."""
     if region is None and table.startswith("arn:"):
         region = table.split(":")[3]
-    return DynamoDBReplica(boto3.client("dynamodb", region_name=region, config=CLIENT_CONFIG), table)
+    if role is None:
+        return DynamoDBReplica(boto3.client("dynamodb", region_name=region, config=CLIENT_CONFIG), table)
+    client = role.session().client("dynamodb", region_name=region, config=CLIENT_CONFIG)
+    return DynamoDBReplica(client, table, role=role)
 
 
 class DynamoDBReplica:
     """A table that is written to, or read from, by its name or ARN."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        """Take over the client's signer, connections and hooks: botocore's own, if not documented."""
+    def __init__(self, client: "DynamoDBClient", table: str, *, role: "Role | None" = None) -> None:
+        """Take over the client's signer, connections and hooks: botocore's own, if not documented.
+
+        A fault ends what `role`, which the client acts as, was granted.
+        """
         internals: Any = client
         self._client = client
         self._signer = internals._request_signer  # noqa: SLF001
         self._session = internals._endpoint.http_session  # noqa: SLF001
         self._events: Any = client.meta.events
+        self._role = role
         self._table = table
         self._json_table = json.dumps(table)
         self._described: Table | None = None
@@ -81,15 +91,10 @@ class DynamoDBReplica:
     def describe(self, *, afresh: bool = False) -> Table | Refusal:
         """What the table looks like; unless `afresh`, as it looked when last asked."""
         if self._described is None or afresh:
-            try:
-                self._described = _table(self._client.describe_table(TableName=self._table)["Table"])
-            except (BotoCoreError, ClientError) as error:
-                refusal = refusal_of(error)
-                # DescribeTable has no item to reject: a ValidationException means an illegal table name.
-                return replace(refusal, kind=Kind.FAULT) if refusal.kind is Kind.REJECTED else refusal
-            except (AttributeError, KeyError, TypeError):
-                # botocore passes on whatever it could not read of an answer.
-                return _UNREADABLE
+            described = self._heard(self._describe())
+            if isinstance(described, Refusal):
+                return described
+            self._described = described
         return self._described
 
     def start_batch(self, writes: Sequence[Write]) -> Pending:
@@ -120,19 +125,36 @@ class DynamoDBReplica:
         """One attempt of an operation whose request is this wire JSON, in ASCII: its answer as wire JSON."""
         return self._start(operation, body)()
 
+    def _describe(self) -> Table | Refusal:
+        try:
+            return _table(self._client.describe_table(TableName=self._table)["Table"])
+        except (BotoCoreError, ClientError) as error:
+            refusal = refusal_of(error)
+            # DescribeTable has no item to reject: a ValidationException means an illegal table name.
+            return replace(refusal, kind=Kind.FAULT) if refusal.kind is Kind.REJECTED else refusal
+        except (AttributeError, KeyError, TypeError):
+            # botocore passes on whatever it could not read of an answer.
+            return _UNREADABLE
+
     def _keep_route(self, request: Any, **_: Any) -> None:
         self._route = _Route(request.url, request.context, Transport(self._session, request.url))
 
     def _start(self, operation: str, body: str) -> Callable[[], _Result]:
         """Make one attempt; what is returned waits for the answer's wire JSON, or says why there is none."""
-        if self._route is None and isinstance(undescribed := self.describe(afresh=True), Refusal):
+        if self._described is None and isinstance(undescribed := self.describe(), Refusal):
             return lambda: undescribed
         try:
             wait = self._send(operation, body.encode("ascii"))
-        except BotoCoreError as error:
-            unsent = refusal_of(error)
+        except (BotoCoreError, ClientError) as error:  # the latter from STS, while signing
+            unsent = self._heard(refusal_of(error))
             return lambda: unsent
-        return lambda: _result(operation, wait)
+        return lambda: self._heard(_result(operation, wait))
+
+    def _heard(self, answer: _T) -> _T:
+        """The same; a fault may be the end of what a role was granted, which the next attempt then asks for anew."""
+        if self._role is not None and isinstance(answer, Refusal) and answer.kind is Kind.FAULT:
+            self._role.end()
+        return answer
 
     def _send(self, operation: str, body: bytes) -> Wait:
         assert self._route is not None  # noqa: S101  told to the type checker: describe has set it

@@ -21,6 +21,8 @@ from ddbreplica.write import write
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from ddbreplica.role import Role
+
 
 @dataclass(frozen=True, slots=True)
 class Replicator:
@@ -44,7 +46,9 @@ def replicator() -> Replicator:
     settings = Settings.from_env(os.environ)
     return Replicator(
         settings=settings,
-        replica=dynamodb.connect(settings.replica_table_name, region=settings.replica_region),
+        replica=dynamodb.connect(
+            settings.replica_table_name, region=settings.replica_region, role=_role(settings)
+        ),
         quarantine=Quarantine(settings.quarantine_bucket, table=settings.table),
         telemetry=Telemetry(
             service=settings.powertools_service_name,
@@ -52,6 +56,18 @@ def replicator() -> Replicator:
             table=settings.table,
         ),
         deadline=deadline_of,
+    )
+
+
+def _role(settings: Settings) -> "Role | None":
+    if settings.replica_role_arn is None:
+        return None
+    from ddbreplica.role import Role  # noqa: PLC0415  a cold start without a role does not pay for it
+
+    return Role(
+        settings.replica_role_arn,
+        external_id=settings.replica_external_id,
+        session_name=settings.aws_lambda_function_name,
     )
 
 

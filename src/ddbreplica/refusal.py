@@ -21,6 +21,7 @@ from ddbreplica.model import Kind, Refusal
 _REJECTED = frozenset(
     {
         "ValidationException",
+        "ValidationError",  # the same from STS
         "SerializationException",
         "ItemCollectionSizeLimitExceededException",
         # too large for the service's front door: to be taken apart
@@ -45,6 +46,7 @@ _FAULTS = frozenset(
         "AllAccessDisabled",
         "AccountProblem",
         "OptInRequired",
+        "RegionDisabledException",
         "SubscriptionRequiredException",
         # credentials
         "ExpiredToken",
@@ -80,6 +82,17 @@ _UNUSABLE_SETTINGS = (
 )
 
 
+class RefusedError(BotoCoreError):
+    """A refusal that was classified where it was met, on its way up through botocore."""
+
+    fmt = "{refusal.code}: {refusal.message}"
+
+    def __init__(self, refusal: Refusal) -> None:
+        """Take what `refusal_of` is to return."""
+        super().__init__(refusal=refusal)
+        self.refusal = refusal
+
+
 def refusal_of(error: BotoCoreError | ClientError) -> Refusal:
     """Classify an error. What is not known is transient: it is tried again and reported, never dropped.
 
@@ -87,6 +100,8 @@ def refusal_of(error: BotoCoreError | ClientError) -> Refusal:
     need no list. A request that timed out may still be carried out, long after; one that was answered, or whose
     connection broke, is taken to be over.
     """
+    if isinstance(error, RefusedError):
+        return error.refusal
     if isinstance(error, ClientError):
         code = error.response["Error"].get("Code", "Unknown")
         return Refusal(_kind_of(code), code, error.response["Error"].get("Message", ""))

@@ -12,23 +12,28 @@ WriteMode: TypeAlias = Literal["mirror"]
 _BOOLEANS = {"true": True, "false": False}
 _TABLE = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 _TABLE_ARN = re.compile(r"arn:[^:]+:dynamodb:[a-z0-9-]+:\d{12}:table/([a-zA-Z0-9_.-]{3,255})")
+_ROLE_ARN = re.compile(r"arn:[^:]+:iam::[0-9]{12}:role/[a-zA-Z0-9_+=,.@/-]{1,576}")
+_EXTERNAL_ID = re.compile(r"[a-zA-Z0-9_+=,.@:/-]{2,1224}")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What an owner can set. Each field is named after its environment variable.
 
-    `replica_table_name` is a name or an ARN; `replica_region` None means the function's own Region.
+    `replica_table_name` is a name or an ARN; `replica_region` None means the function's own Region, and
+    `replica_role_arn` None its own role. Lambda sets `aws_lambda_function_name`.
     """
 
     replica_table_name: str
     quarantine_bucket: str
     replica_region: str | None = None
     replica_role_arn: str | None = None
+    replica_external_id: str | None = None
     replicate_ttl_deletes: bool = True
     write_mode: WriteMode = "mirror"
     powertools_service_name: str = "ddbreplica"
     powertools_metrics_namespace: str = "ddbreplica"
+    aws_lambda_function_name: str = "ddbreplica"
 
     @property
     def table(self) -> str:
@@ -46,10 +51,12 @@ class Settings:
             quarantine_bucket=_required(env, "QUARANTINE_BUCKET", allowed="the name of an S3 bucket"),
             replica_region=_region(env),
             replica_role_arn=_role(env),
+            replica_external_id=_external_id(env),
             replicate_ttl_deletes=_boolean(env, "REPLICATE_TTL_DELETES", default=True),
             write_mode=_write_mode(env),
             powertools_service_name=env.get("POWERTOOLS_SERVICE_NAME") or "ddbreplica",
             powertools_metrics_namespace=env.get("POWERTOOLS_METRICS_NAMESPACE") or "ddbreplica",
+            aws_lambda_function_name=env.get("AWS_LAMBDA_FUNCTION_NAME") or "ddbreplica",
         )
 
 
@@ -81,9 +88,21 @@ def _region(env: Mapping[str, str]) -> str | None:
 
 
 def _role(env: Mapping[str, str]) -> str | None:
-    if value := env.get("REPLICA_ROLE_ARN"):
-        raise _refused("REPLICA_ROLE_ARN", value, "nothing yet; this version uses the function's own role")
-    return None
+    value = env.get("REPLICA_ROLE_ARN") or None
+    if value and not _ROLE_ARN.fullmatch(value):
+        raise _refused("REPLICA_ROLE_ARN", value, "nothing, or the ARN of an IAM role")
+    return value
+
+
+def _external_id(env: Mapping[str, str]) -> str | None:
+    value = env.get("REPLICA_EXTERNAL_ID") or None
+    if value and not env.get("REPLICA_ROLE_ARN"):
+        raise _refused(
+            "REPLICA_EXTERNAL_ID", value, "nothing, unless REPLICA_ROLE_ARN names a role to assume"
+        )
+    if value and not _EXTERNAL_ID.fullmatch(value):
+        raise _refused("REPLICA_EXTERNAL_ID", value, "nothing, or 2 to 1,224 letters, digits and '_+=,.@:/-'")
+    return value
 
 
 def _boolean(env: Mapping[str, str], name: str, *, default: bool) -> bool:

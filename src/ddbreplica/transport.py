@@ -43,7 +43,10 @@ class Transport:
     """Sends to one URL. Both halves of an exchange raise BotoCoreError where no answer can be had."""
 
     def __init__(self, session: Any, url: str) -> None:
-        """Take over the connections of botocore's HTTP session, which has sent a request to that URL before."""
+        """Take over the connections of botocore's HTTP session.
+
+        That has to have sent a request to the URL before `start` does: this tells them which certificates to trust.
+        """
         self._session = session
         self._url = url
         self._target = urlsplit(url).path or "/"

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+import trustme
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from moto import mock_aws
 
@@ -13,7 +15,7 @@ from ddbreplica import dynamodb, send
 from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.model import Image, Kind, Pending, Refusal, Replica, Table, Write
 from tests.support.contract import KEYS, SCHEMA, ReplicaContract, delete, put
-from tests.support.server import hang_up, http, say, serving
+from tests.support.server import certified, hang_up, http, say, serving
 from tests.support.wire import Wire, error, wire_json
 
 if TYPE_CHECKING:
@@ -334,7 +336,7 @@ def test_a_table_by_arn_is_written_where_botocore_routes_its_account() -> None:
 
 
 def test_a_write_before_any_description_asks_for_one(client: "DynamoDBClient") -> None:
-    wire = Wire(client, answers=[error("AccessDeniedException")], always=NOTHING_LEFT)
+    wire = Wire(client, answers=[error("AccessDeniedException"), description()], always=NOTHING_LEFT)
     replica = DynamoDBReplica(client, "copy")
 
     refusal = replica.start_batch([put()])()
@@ -342,7 +344,7 @@ def test_a_write_before_any_description_asks_for_one(client: "DynamoDBClient") -
     assert isinstance(refusal, Refusal)
     assert refusal.kind is Kind.FAULT
     assert list(undone(replica.start_batch([put()]))) == []
-    assert [name for name, _ in wire.requests] == ["DescribeTable", "BatchWriteItem"]
+    assert [name for name, _ in wire.requests] == ["DescribeTable", "DescribeTable", "BatchWriteItem"]
 
 
 @pytest.mark.loopback
@@ -369,3 +371,41 @@ def test_writes_go_over_real_connections_and_lost_answers_are_values(monkeypatch
         {"TableName", "Item"},
         {"TableName", "Key"},
     ]
+
+
+def over_tls(
+    authority: trustme.CA, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Table | Refusal, Sequence[Write] | Refusal, int]:
+    """What a description and then a write come to where only `bundle` is trusted, and over how many connections."""
+    answers = (json.dumps(description()[1]).encode(), b'{"UnprocessedItems": {}}')
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    with serving(*(say(http(answer)) for answer in answers), tls=certified(authority)) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
+        replica = dynamodb.connect("copy", region="us-east-1")
+        return replica.describe(), replica.start_batch([put()])(), server.connections
+
+
+@pytest.mark.loopback
+def test_writes_trust_the_certificate_that_the_description_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+
+    described, unprocessed, connections = over_tls(authority, tmp_path / "ca.pem", monkeypatch)
+
+    assert isinstance(described, Table)
+    assert (unprocessed, connections) == ((), 1)
+
+
+@pytest.mark.loopback
+def test_neither_description_nor_write_trusts_a_certificate_of_a_stranger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+
+    described, unwritten, _ = over_tls(trustme.CA(), tmp_path / "ca.pem", monkeypatch)
+
+    assert isinstance(described, Refusal)
+    assert isinstance(unwritten, Refusal)
+    assert (described.code, unwritten.code) == ("SSLError", "SSLError")

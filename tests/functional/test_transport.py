@@ -1,7 +1,6 @@
 """transport: signed requests → answers, several under way on one thread; against a real server on loopback."""
 
 import socket
-import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from botocore.exceptions import ConnectionError as NotSentError
 from botocore.httpsession import URLLib3Session
 
 from ddbreplica.transport import Answer, Transport
-from tests.support.server import after, hang_up, http, say, say_and_hang_up, serving
+from tests.support.server import after, certified, hang_up, http, say, say_and_hang_up, serving
 
 pytestmark = pytest.mark.loopback
 
@@ -172,12 +171,6 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-def tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    return context
-
-
 def sent(url: str, *, verify: Any) -> Answer:
     session = URLLib3Session(verify=verify)
     session.send(post(url))
@@ -187,12 +180,12 @@ def sent(url: str, *, verify: Any) -> Answer:
 def test_the_certificate_is_checked_as_botocore_checks_it(authority: trustme.CA, tmp_path: Path) -> None:
     bundle = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(bundle))
-    with serving(say(OK), say(OK), tls=tls(authority)) as server:
+    with serving(say(OK), say(OK), tls=certified(authority)) as server:
         assert sent(server.url, verify=str(bundle)).status == 200
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(authority: trustme.CA) -> None:
-    with serving(say(OK), say(OK), tls=tls(authority)) as server:
+    with serving(say(OK), say(OK), tls=certified(authority)) as server:
         with pytest.raises(SSLError):
             sent(server.url, verify=True)
         with pytest.raises(NotSentError, match="certificate verify failed"):

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import trustme
+
 Do: TypeAlias = Callable[[socket.socket], None]
 """What to do to the connection that a request came by; returning keeps it open."""
 
@@ -46,6 +48,13 @@ def after(event: threading.Event, do: Do) -> Do:
         do(connection)
 
     return wait
+
+
+def certified(authority: trustme.CA) -> ssl.SSLContext:
+    """TLS with a certificate for this server that the authority vouches for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
 
 
 @dataclass

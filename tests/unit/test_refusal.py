@@ -16,8 +16,8 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
-from ddbreplica.model import Kind
-from ddbreplica.refusal import refusal_of
+from ddbreplica.model import Kind, Refusal
+from ddbreplica.refusal import RefusedError, refusal_of
 
 
 def answered(code: str) -> ClientError:
@@ -58,6 +58,7 @@ def test_what_may_pass_and_what_is_unknown_is_transient(code: str) -> None:
 @pytest.mark.parametrize(
     "code",
     [
+        "ValidationError",
         "ValidationException",
         "SerializationException",
         "ItemCollectionSizeLimitExceededException",
@@ -97,6 +98,7 @@ def test_what_is_wrong_with_an_item_is_rejected(code: str) -> None:
         "NoSuchBucket",
         "NotSignedUp",
         "OptInRequired",
+        "RegionDisabledException",
         "PermanentRedirect",
         "RequestExpired",
         "RequestTimeTooSkewed",
@@ -152,3 +154,11 @@ def test_an_answer_without_a_code_is_transient() -> None:
     refusal = refusal_of(ClientError({"Error": {}}, "PutItem"))
 
     assert (refusal.kind, refusal.code, refusal.message) == (Kind.TRANSIENT, "Unknown", "")
+
+
+def test_what_was_classified_where_it_was_met_stays_so() -> None:
+    refusal = Refusal(Kind.FAULT, "Code", "why")
+    error = RefusedError(refusal)
+
+    assert refusal_of(error) is refusal
+    assert str(error) == "Code: why"

@@ -7,6 +7,7 @@ from ddbreplica.settings import Settings
 
 ENOUGH = {"REPLICA_TABLE_NAME": "logfile_replica", "QUARANTINE_BUCKET": "bucket"}
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/logfile_replica"
+ROLE = "arn:aws:iam::222222222222:role/copies/replica-writer"
 
 
 def test_two_variables_are_enough() -> None:
@@ -15,10 +16,12 @@ def test_two_variables_are_enough() -> None:
         quarantine_bucket="bucket",
         replica_region=None,
         replica_role_arn=None,
+        replica_external_id=None,
         replicate_ttl_deletes=True,
         write_mode="mirror",
         powertools_service_name="ddbreplica",
         powertools_metrics_namespace="ddbreplica",
+        aws_lambda_function_name="ddbreplica",
     )
 
 
@@ -27,14 +30,26 @@ def test_every_variable_is_read() -> None:
         "REPLICA_TABLE_NAME": ARN,
         "QUARANTINE_BUCKET": "other",
         "REPLICA_REGION": "eu-west-1",
+        "REPLICA_ROLE_ARN": ROLE,
+        "REPLICA_EXTERNAL_ID": "shared_+=,.@:/-7",
         "REPLICATE_TTL_DELETES": "False",
         "WRITE_MODE": "mirror",
         "POWERTOOLS_SERVICE_NAME": "copies",
         "POWERTOOLS_METRICS_NAMESPACE": "ours",
+        "AWS_LAMBDA_FUNCTION_NAME": "replicator",
     }
 
     assert Settings.from_env(env) == Settings(
-        ARN, "other", "eu-west-1", None, False, "mirror", "copies", "ours"
+        ARN,
+        "other",
+        "eu-west-1",
+        ROLE,
+        "shared_+=,.@:/-7",
+        False,
+        "mirror",
+        "copies",
+        "ours",
+        "replicator",
     )
 
 
@@ -60,7 +75,17 @@ def test_the_table_is_called_by_its_name(name: str) -> None:
             "WRITE_MODE is 'guarded'. Allowed: mirror; this version does not have guarded",
         ),
         ("WRITE_MODE", "fast", "WRITE_MODE is 'fast'. Allowed: mirror."),
-        ("REPLICA_ROLE_ARN", "arn:x", "REPLICA_ROLE_ARN is 'arn:x'. Allowed: nothing yet"),
+        (
+            "REPLICA_ROLE_ARN",
+            "arn:x",
+            "REPLICA_ROLE_ARN is 'arn:x'. Allowed: nothing, or the ARN of an IAM role.",
+        ),
+        ("REPLICA_ROLE_ARN", ROLE.replace("role", "user"), "Allowed: nothing, or the ARN of an IAM role."),
+        (
+            "REPLICA_EXTERNAL_ID",
+            "shared",
+            "REPLICA_EXTERNAL_ID is 'shared'. Allowed: nothing, unless REPLICA_ROLE_ARN names a role to assume.",
+        ),
     ],
 )
 def test_a_refusal_names_the_variable_its_value_and_what_is_allowed(
@@ -72,6 +97,20 @@ def test_a_refusal_names_the_variable_its_value_and_what_is_allowed(
         Settings.from_env(env)
 
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["x", "two words", "x" * 1225])
+def test_an_external_id_is_what_sts_takes(value: str) -> None:
+    with pytest.raises(
+        SettingsError, match=r"Allowed: nothing, or 2 to 1,224 letters, digits and '_\+=,.@:/-'"
+    ):
+        Settings.from_env(ENOUGH | {"REPLICA_ROLE_ARN": ROLE, "REPLICA_EXTERNAL_ID": value})
+
+
+def test_an_empty_role_and_external_id_are_none() -> None:
+    assert Settings.from_env(ENOUGH | {"REPLICA_ROLE_ARN": "", "REPLICA_EXTERNAL_ID": ""}) == Settings(
+        "logfile_replica", "bucket"
+    )
 
 
 def test_the_region_must_be_the_arns() -> None:

@@ -1,0 +1,357 @@
+"""role: a role of the replica's account → credentials; on moto's second account, and with whatever STS may say."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import trustme
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
+from moto import mock_aws
+
+from ddbreplica import dynamodb, handler
+from ddbreplica.dynamodb import DynamoDBReplica
+from ddbreplica.errors import ReplicaError
+from ddbreplica.model import Image, Kind, Refusal, Replica, Table, Write
+from ddbreplica.role import Role
+from ddbreplica.send import MAX_WRITES, send
+from ddbreplica.write import write
+from tests.functional.test_dynamodb import create_table
+from tests.support.clock import Clock
+from tests.support.contract import SCHEMA, ReplicaContract, put
+from tests.support.server import certified, http, say, serving
+from tests.support.sts import ARN, Said, Sts, answer, granted, refused, sts
+from tests.support.wire import Wire, described, error, wire_json
+
+NOTHING_LEFT: tuple[int, Any] = (200, {"UnprocessedItems": {}})
+
+
+class TestInAnotherAccountAndRegion(ReplicaContract):
+    @pytest.fixture
+    def replica(self) -> Iterator[Replica]:
+        with mock_aws():
+            there = Role(ARN, external_id="a secret shared", session_name="setup").session()
+            self.client = there.client("dynamodb", region_name="eu-west-1")
+            create_table(self.client)
+            yield self.at("copy")
+            here = boto3.client("dynamodb", region_name="eu-west-1")
+            assert here.list_tables()["TableNames"] == []
+
+    def items(self) -> list[Image]:
+        return [wire_json(item) for item in self.client.scan(TableName="copy")["Items"]]
+
+    def missing(self) -> Replica:
+        return self.at("another")
+
+    def at(self, table: str) -> Replica:
+        role = Role(ARN, external_id=None, session_name="replicator")
+        return dynamodb.connect(table, region="eu-west-1", role=role)
+
+
+class Signed:
+    """A replica that is written to as a role, and who signed each request."""
+
+    def __init__(self, sts: Sts, *answers: Any) -> None:
+        self.replica = dynamodb.connect("copy", region="us-east-1", role=sts.role)
+        self.by: list[str] = []
+        self.urls: list[str] = []
+        events: Any = self.replica._client.meta.events
+        events.register_first("before-send.dynamodb", self._note)
+        self.wire = Wire(self.replica._client, answers=list(answers), always=NOTHING_LEFT)
+
+    def _note(self, request: Any, **_: Any) -> None:
+        authorization = request.headers["Authorization"]
+        text = authorization.decode() if isinstance(authorization, bytes) else authorization
+        token = request.headers["X-Amz-Security-Token"]
+        access_key = text.partition("Credential=")[2].partition("/")[0]
+        assert token in (f"token of {access_key}", f"token of {access_key}".encode())
+        self.by.append(access_key)
+        self.urls.append(request.url)
+
+    def write(self) -> Any:
+        return self.replica.start_batch([put()])()
+
+
+def signed(sts: Sts, *answers: Any) -> Signed:
+    return Signed(sts, described(SCHEMA), *answers)
+
+
+def batches(count: int) -> list[Write]:
+    return [put(str(number)) for number in range(count * MAX_WRITES)]
+
+
+def test_the_role_is_assumed_once_and_signs_every_request() -> None:
+    service = sts(external_id="shared with the far side")
+    one = signed(service)
+    assert service.requests == []
+
+    assert [one.write(), one.write()] == [(), ()]
+
+    assert one.by == ["ASIA1", "ASIA1", "ASIA1"]
+    assert service.requests == [
+        {
+            "Action": "AssumeRole",
+            "Version": "2011-06-15",
+            "RoleArn": ARN,
+            "RoleSessionName": "replicator",
+            "ExternalId": "shared with the far side",
+        }
+    ]
+
+
+def test_no_external_id_is_sent_where_none_is_set() -> None:
+    service = sts()
+
+    signed(service).write()
+
+    assert service.requests[0].keys() == {"Action", "Version", "RoleArn", "RoleSessionName"}
+
+
+def test_sts_is_asked_in_the_function_s_region_once_and_not_for_long() -> None:
+    service = sts()
+    signed(service).write()
+    config: Any = service.role._sts.meta.config
+
+    assert service.host == "sts.us-east-1.amazonaws.com"
+    assert (config.connect_timeout, config.read_timeout) == (1, 2)
+    assert config.retries == {"mode": "standard", "total_max_attempts": 1}
+
+
+def test_a_table_by_name_is_the_one_of_the_role_s_account() -> None:
+    one = signed(sts())
+
+    one.write()
+
+    assert one.urls == ["https://222222222222.ddb.us-east-1.amazonaws.com/"] * 2
+
+
+@pytest.mark.parametrize(("minutes_left", "times"), [(16, 1), (14, 3), (9, 3)])
+def test_the_role_is_assumed_anew_before_its_credentials_expire(minutes_left: int, times: int) -> None:
+    short = granted("ASIA1", lasts=timedelta(minutes=minutes_left))
+    service = sts(short, short, short)
+    one = signed(service)
+    one.replica.describe()
+    asked_for_the_description = len(service.requests)
+
+    one.write()
+    one.write()
+
+    assert len(service.requests) - asked_for_the_description == times - 1
+
+
+def test_credentials_that_still_last_are_used_while_sts_is_away() -> None:
+    service = sts(granted("ASIA1", lasts=timedelta(minutes=14)), refused("Throttling", 400))
+    one = signed(service)
+    one.replica.describe()
+    service.answers = [refused("Throttling", 400)] * 2
+
+    assert one.write() == ()
+    assert one.by == ["ASIA1", "ASIA1"]
+
+
+FAULTS: dict[str, Said] = {
+    "denied": refused("AccessDenied"),
+    "invalid": refused("ValidationError", 400),
+    "no such Region": refused("RegionDisabledException"),
+    "expired": refused("ExpiredTokenException"),
+    "unknown": refused("InvalidClientTokenId"),
+    "no credentials": NoCredentialsError(),
+}
+PASSING: dict[str, Said] = {
+    "throttled": refused("Throttling", 400),
+    "unavailable": refused("ServiceUnavailable", 503),
+    "never seen": refused("SomethingNobodyHasSeenYet", 400),
+    "empty error": (500, b""),
+    "a proxy's refusal": (403, b"<html>no</html"),
+    "a proxy's page": (200, b"<html>yes</html"),
+    "another answer": (200, b"<html></html>"),
+    "nonsense": (200, b"nonsense"),
+    "no expiration": (200, answer("")),
+    "no date": (200, answer("<Expiration>next year</Expiration>")),
+    "expired already": (200, answer("<Expiration>2020-01-01T00:00:00Z</Expiration>")),
+    "no answer": ReadTimeoutError(endpoint_url="https://sts"),
+    "unreachable": ConnectTimeoutError(endpoint_url="https://sts"),
+    "hung up": ConnectionClosedError(endpoint_url="https://sts"),
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [(said, Kind.FAULT) for said in FAULTS.values()] + [(said, Kind.TRANSIENT) for said in PASSING.values()],
+    ids=[*FAULTS, *PASSING],
+)
+def test_a_role_that_cannot_be_assumed_is_a_refusal_of_what_was_to_be_signed(said: Said, kind: Kind) -> None:
+    service = sts(said)
+    one = signed(service)
+
+    undescribed = one.replica.describe()
+    assert isinstance(one.replica.describe(), Table)
+    service.role.end()
+    service.answers = [said]
+    unwritten = one.write()
+
+    for refusal in (undescribed, unwritten):
+        assert isinstance(refusal, Refusal)
+        assert refusal.kind is kind
+        assert refusal.message.startswith(f"REPLICA_ROLE_ARN {ARN} cannot be assumed: ")
+        assert ("it has to exist and to trust" in refusal.message) is (kind is Kind.FAULT)
+    assert one.write() == ()
+
+
+def test_a_write_that_sts_kept_waiting_was_never_sent_and_is_no_suspect() -> None:
+    service = sts()
+    one = signed(service)
+    one.replica.describe()
+    service.role.end()
+    service.answers = [ReadTimeoutError(endpoint_url="https://sts")]
+
+    tally = send([put()], replica=one.replica, deadline=Clock().deadline())
+
+    assert (len(tally.applied), tally.suspects) == (1, {})
+
+
+def test_a_role_that_cannot_be_assumed_fails_the_invocation_and_says_which() -> None:
+    with pytest.raises(ReplicaError) as caught:
+        write([put()], replica=signed(sts(refused("AccessDenied"))).replica, deadline=Clock().deadline())
+
+    assert str(caught.value) == (
+        "The replica table refuses every request: AccessDenied:"
+        f" REPLICA_ROLE_ARN {ARN} cannot be assumed: why; it has to exist and to trust the function's role, with"
+        " REPLICA_EXTERNAL_ID if it asks for one, and the function's role has to be allowed sts:AssumeRole."
+        " Look at the table, at the function's role and at REPLICA_TABLE_NAME; nothing was acknowledged."
+    )
+
+
+class Ending(DynamoDBReplica):
+    """Its role's credentials end before the third request of a batch, and then STS says this."""
+
+    said: Said
+    service: Sts
+    under_way = 0
+    started = 0
+
+    def start_batch(self, writes: Any) -> Any:
+        self.started += 1
+        if self.started == 3:
+            self.service.role.end()
+            self.service.answers = [self.said]
+        pending = super().start_batch(writes)
+        self.under_way += 1
+
+        def wait() -> Any:
+            self.under_way -= 1
+            return pending()
+
+        return wait
+
+
+def ending(said: Said) -> Ending:
+    service = sts()
+    one = signed(service)
+    replica = Ending(one.replica._client, "copy", role=service.role)
+    replica.said, replica.service = said, service
+    return replica
+
+
+def test_sts_away_in_the_middle_of_a_batch_costs_a_repetition() -> None:
+    replica = ending(refused("Throttling", 400))
+
+    outcome = write(batches(4), replica=replica, deadline=Clock().deadline())
+
+    assert (len(outcome.applied), outcome.retried, outcome.suspects) == (4 * MAX_WRITES, MAX_WRITES, ())
+    assert replica.under_way == 0
+
+
+def test_a_role_revoked_in_the_middle_of_a_batch_leaves_no_request_under_way() -> None:
+    replica = ending(refused("AccessDenied"))
+
+    with pytest.raises(ReplicaError, match="AccessDenied: REPLICA_ROLE_ARN"):
+        write(batches(4), replica=replica, deadline=Clock().deadline())
+
+    assert replica.started == 4
+    assert replica.under_way == 0
+
+
+@pytest.mark.parametrize(
+    "code", ["ExpiredTokenException", "AccessDeniedException", "UnrecognizedClientException"]
+)
+def test_a_fault_of_the_table_ends_the_credentials_and_the_next_attempt_gets_new_ones(code: str) -> None:
+    one = signed(sts(), error(code))
+
+    refusal = one.write()
+
+    assert (refusal.kind, refusal.code) == (Kind.FAULT, code)
+    assert one.write() == ()
+    assert one.by == ["ASIA1", "ASIA1", "ASIA2"]
+
+
+def test_a_description_that_is_denied_ends_the_credentials_too() -> None:
+    one = Signed(sts(), error("AccessDeniedException"), described(SCHEMA))
+
+    assert isinstance(one.replica.describe(), Refusal)
+    assert isinstance(one.replica.describe(), Table)
+    assert one.by == ["ASIA1", "ASIA2"]
+
+
+@pytest.mark.loopback
+def test_a_description_that_could_not_be_signed_leaves_no_way_past_the_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    answers = [json.dumps(answer).encode() for _, answer in (described(SCHEMA), NOTHING_LEFT)]
+    with serving(*(say(http(answer)) for answer in answers), tls=certified(authority)) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
+        replica = dynamodb.connect("copy", region="us-east-1", role=sts(refused("Throttling", 400)).role)
+        undescribed, written = replica.describe(), replica.start_batch([put()])()
+
+    assert isinstance(undescribed, Refusal)
+    assert written == ()
+
+
+def test_a_passing_refusal_of_the_table_leaves_the_credentials_alone() -> None:
+    one = signed(sts(), error("ThrottlingException"), error("ValidationException"))
+
+    assert [one.write().kind, one.write().kind] == [Kind.TRANSIENT, Kind.REJECTED]
+    assert one.write() == ()
+    assert one.by == ["ASIA1"] * 4
+
+
+def test_the_function_acts_as_the_role_that_its_settings_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = {
+        "REPLICA_TABLE_NAME": "copy",
+        "QUARANTINE_BUCKET": "bucket",
+        "REPLICA_ROLE_ARN": ARN,
+        "REPLICA_EXTERNAL_ID": "shared",
+        "AWS_LAMBDA_FUNCTION_NAME": "replicator",
+    }
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    handler.replicator.cache_clear()
+    replica = handler.replicator().replica
+    handler.replicator.cache_clear()
+
+    assert isinstance(replica, DynamoDBReplica)
+    assert replica._role is not None
+    assert replica._role._request == {
+        "RoleArn": ARN,
+        "ExternalId": "shared",
+        "RoleSessionName": "replicator",
+    }
+
+
+def test_a_cold_start_without_a_role_does_not_load_what_assumes_one() -> None:
+    probe = "import ddbreplica.handler, sys; print('ddbreplica.role' in sys.modules)"
+
+    assert subprocess.check_output([sys.executable, "-c", probe], text=True) == "False\n"  # noqa: S603
