@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 import trustme
-from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from botocore.exceptions import ClientError, ConnectionClosedError, NoCredentialsError, ReadTimeoutError
 from moto import mock_aws
 
 from ddbreplica import dynamodb, send
@@ -333,6 +333,27 @@ def test_a_table_by_arn_is_written_where_botocore_routes_its_account() -> None:
     assert len(set(urls)) == 1
     assert "eu-west-1" in urls[0]
     assert wire.bodies("BatchWriteItem")[0]["RequestItems"].keys() == {arn}
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ClientError({"Error": {"Code": "AccessDenied", "Message": "why"}}, "AssumeRole"), Kind.FAULT),
+        (ClientError({"Error": {"Code": "Throttling", "Message": "why"}}, "AssumeRole"), Kind.TRANSIENT),
+        (NoCredentialsError(), Kind.FAULT),
+    ],
+)
+def test_credentials_that_cannot_be_had_while_signing_are_a_value(
+    client: "DynamoDBClient", error: Exception, kind: Kind
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise error
+
+    replica, wire = ready(client)
+    client.meta.events.register("before-sign.dynamodb", refuse)
+
+    assert [refusal.kind for refusal in refused(replica)] == [kind] * 3
+    assert wire.requests == []
 
 
 def test_a_write_before_any_description_asks_for_one(client: "DynamoDBClient") -> None:

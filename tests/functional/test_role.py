@@ -1,16 +1,13 @@
 """role: a role of the replica's account → credentials; on moto's second account, and with whatever STS may say."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-import trustme
 from botocore.exceptions import (
     ConnectionClosedError,
     ConnectTimeoutError,
@@ -29,7 +26,6 @@ from ddbreplica.write import write
 from tests.functional.test_dynamodb import create_table
 from tests.support.clock import Clock
 from tests.support.contract import SCHEMA, ReplicaContract, put
-from tests.support.server import certified, http, say, serving
 from tests.support.sts import ARN, Said, Sts, answer, granted, refused, sts
 from tests.support.wire import Wire, described, error, wire_json
 
@@ -301,23 +297,6 @@ def test_a_description_that_is_denied_ends_the_credentials_too() -> None:
     assert isinstance(one.replica.describe(), Refusal)
     assert isinstance(one.replica.describe(), Table)
     assert one.by == ["ASIA1", "ASIA2"]
-
-
-@pytest.mark.loopback
-def test_a_description_that_could_not_be_signed_leaves_no_way_past_the_certificates(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-    answers = [json.dumps(answer).encode() for _, answer in (described(SCHEMA), NOTHING_LEFT)]
-    with serving(*(say(http(answer)) for answer in answers), tls=certified(authority)) as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
-        replica = dynamodb.connect("copy", region="us-east-1", role=sts(refused("Throttling", 400)).role)
-        undescribed, written = replica.describe(), replica.start_batch([put()])()
-
-    assert isinstance(undescribed, Refusal)
-    assert written == ()
 
 
 def test_a_passing_refusal_of_the_table_leaves_the_credentials_alone() -> None:
