@@ -25,7 +25,8 @@ _TABLE_BYTES = 2048  # what stands around the items: the table's name or ARN, 1,
 
 REQUEST_SECONDS = 20.0
 """What has to be left when a request starts: 8 s for it (to connect, for TLS, to send: 1 s each; for the answer: 5 s),
-then for one record in quarantine as much again, and 4 s for the others and to answer Lambda."""
+then for one record in quarantine as much again, and 4 s for a role that has to be assumed first, or for the other
+records and to answer Lambda."""
 
 OUT_OF_TIME = Refusal(
     Kind.TRANSIENT, "OutOfTime", "the invocation's time was used up before the write was tried"

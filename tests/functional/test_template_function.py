@@ -96,8 +96,8 @@ def test_every_setting_has_one_name_in_the_function_its_environment_and_the_temp
             "Variables"
         ]
     )
-    # The log level is read by Powertools itself, the external id by what assumes the role.
-    assert variables - {"POWERTOOLS_LOG_LEVEL", "REPLICA_EXTERNAL_ID"} == fields - {"REPLICA_EXTERNAL_ID"}
+    # The log level is read by Powertools itself; the function's name is set by Lambda.
+    assert variables - {"POWERTOOLS_LOG_LEVEL"} == fields - {"AWS_LAMBDA_FUNCTION_NAME"}
     in_template = {name: name.title().replace("_", "") for name in variables if "POWERTOOLS" not in name}
     assert set(in_template.values()) <= {*defaults(), *resources()}
 
