@@ -27,6 +27,9 @@ T = TypeVar("T")
 MAX_KEYS = 100
 """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
 
+PAGE = 500
+"""Items read at once: pages as large as an answer may be (1 MB) take twice the memory and no less time."""
+
 Items: TypeAlias = Mapping[Key, Image]
 """Items (or what was asked for of them) by their keys."""
 
@@ -65,8 +68,8 @@ class TableReader:
         self.rate = Rate(read_rate, sleep=patience.interrupt.sleep)
         self._owed = 0.0
         self._lock = Lock()
-        # A full page of 1 MB takes 256 units at once: under a rate the pages are small, so that others get theirs.
-        self._limit: Mapping[str, Any] = {} if read_rate is None else {"Limit": MAX_KEYS}
+        # A full page takes its units at once: under a rate the pages are small, so that others get theirs.
+        self._page = PAGE if read_rate is None else MAX_KEYS
         self._key_names = sorted(name for name, _ in table.key_schema)
         self._keys_only = _projection(self._key_names)
         self._table = DynamoDBReplica(client, name)
@@ -83,8 +86,8 @@ class TableReader:
 
     def scan(self, segment: int, *, of: int, keys_only: bool = False) -> Iterator[Items]:
         """One of `of` disjoint parts of the table, in pages of at most MAX_KEYS items."""
-        request = {"Segment": segment, "TotalSegments": of, **self._what(keys_only=keys_only)}
-        for items, _ in self._pages({**request, **self._limit}):
+        request = {"Segment": segment, "TotalSegments": of, "Limit": self._page}
+        for items, _ in self._pages({**request, **self._what(keys_only=keys_only)}):
             for start in range(0, len(items), MAX_KEYS):
                 yield self._by_key(items[start : start + MAX_KEYS])
             items.clear()  # not held until the next page is there: that would be twice the memory
@@ -96,7 +99,7 @@ class TableReader:
 
         That is None for the beginning of a part, and with the last page.
         """
-        request: dict[str, Any] = {"Segment": segment, "TotalSegments": of, "Limit": limit, **self._limit}
+        request: dict[str, Any] = {"Segment": segment, "TotalSegments": of, "Limit": min(limit, self._page)}
         if after is not None:
             request["ExclusiveStartKey"] = after
         for items, last in self._pages({**request, **self._what(keys_only=False)}):

@@ -255,7 +255,7 @@ class TestReadRate:
         verify("--segments", "1")
         verify("--segments", "1", "--read-rate", "100")
 
-        assert limits == [None, None, 100, 100]
+        assert limits == [500, 500, 100, 100]
 
 
 class TestRepair:
