@@ -18,11 +18,12 @@ from ddbreplica_cli.copying import NAMED, Copying, Tables, Wanted, facts
 from ddbreplica_cli.described import SHARE, describe_pair
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.export import Export
-from ddbreplica_cli.key_filter import EVERY_KEY, KeyFilter
+from ddbreplica_cli.ground import Ground, despite
 from ddbreplica_cli.mapping import find_mapping
-from ddbreplica_cli.options import Options, shared_options
+from ddbreplica_cli.options import Options, archive_option, shared_options, without_mapping_option
 from ddbreplica_cli.printable import bare, printable
 from ddbreplica_cli.safeguards import refuse_unsafe
+from ddbreplica_cli.undecided import Undecided
 
 
 @click.command()
@@ -52,9 +53,8 @@ from ddbreplica_cli.safeguards import refuse_unsafe
     help="Keep here how far it has come.  [default: SOURCE-REPLICA.backfill, in this directory]",
 )
 @click.option("--no-wait", is_flag=True, help="Leave to a later run what cannot be written yet.")
-@click.option(
-    "--without-mapping", is_flag=True, help="Copy even if nothing brings later changes to the replica."
-)
+@without_mapping_option
+@archive_option
 @click.option("--dry-run", is_flag=True, help="Say what it will use and cost, and write nothing.")
 @shared_options
 def backfill(options: Options, /, **wanted: Any) -> None:
@@ -71,22 +71,29 @@ def backfill(options: Options, /, **wanted: Any) -> None:
       ddbreplica backfill --source orders --replica orders-copy --rate 500
       ddbreplica backfill --stack-name ddbreplica --from-export s3://exports/AWSDynamoDB/01234-abc
 
-    Then `ddbreplica verify` proves the two equal. Exit status 1 where an item could not be copied.
+    Then `ddbreplica verify` proves the two equal. Exit status 1 where an item could not be copied or, in an archive,
+    is gone from the source and nobody can tell whether it was deleted.
     """  # noqa: D301  \b is click's: do not wrap
     asked = Wanted(**wanted)
     connection = Connection(options)
     tables = Tables(*describe_pair(connection))
     export = _export(connection, asked.from_export, tables) if asked.from_export else None
-    key_filter = EVERY_KEY if asked.without_mapping else _key_filter(connection, tables, export)
+    ground = _ground(connection, asked, tables, export)
     if asked.dry_run:
         estimate = tables.estimate(export)
         document = {"dry_run": True, **tables.names, **estimate.document()}
         output.print_result(document, estimate.text(), as_json=options.as_json)
         return
     started = time.perf_counter()
-    done = Copying(connection, asked, tables, export, key_filter).go()
-    document = {**tables.names, **facts(done), "seconds": time.perf_counter() - started}
-    _finish(done, document, as_json=options.as_json)
+    copying = Copying(connection, asked, tables, export, ground)
+    done = copying.go()
+    document = {
+        **tables.names,
+        **facts(done),
+        **copying.undecided.facts(),
+        "seconds": time.perf_counter() - started,
+    }
+    _finish(done, copying.undecided, document, as_json=options.as_json)
 
 
 def _export(connection: Connection, url: str, tables: Tables) -> Export:
@@ -99,29 +106,49 @@ def _export(connection: Connection, url: str, tables: Tables) -> Export:
     return export
 
 
-def _key_filter(connection: Connection, tables: Tables, export: Export | None) -> KeyFilter:
-    """The mapping's. Raises CommandError where a change could get lost."""
+def _ground(connection: Connection, wanted: Wanted, tables: Tables, export: Export | None) -> Ground:
+    """Raise CommandError where a change could get lost."""
+    if wanted.without_mapping:
+        return despite(connection, archive=wanted.archive)
     stream = tables.source.stream
     mapping = refuse_unsafe(
         find_mapping(connection, stream), stream=stream, export=export, now=datetime.now(UTC)
     )
-    return mapping.key_filter
+    return Ground.on(mapping, archive=wanted.archive)
 
 
-def _finish(done: Backfill, document: Mapping[str, Any], *, as_json: bool) -> None:
+def _finish(done: Backfill, undecided: Undecided, document: Mapping[str, Any], *, as_json: bool) -> None:
     outside = f" {done.outside:,} are outside the mapping's filter." if done.outside else ""
     copied = f"{done.items - len(done.left):,} items copied in {document['seconds']:.1f} seconds.{outside}"
-    if not done.left:
+    if not done.left and not undecided:
         output.print_result(document, copied, as_json=as_json)
         return
     if not as_json:
         output.print_result(document, copied, as_json=False)
-    output.print_note("\n".join(_listed(done)))
+    if done.left:
+        output.print_note("\n".join(_listed(done)))
     raise CommandError(
-        f"{len(done.left):,} items are not copied yet.",
-        hint="mend what is refused, and run the same command again: it goes on with these.",
+        " ".join(_unfinished(done, undecided)),
+        hint="; ".join(_to_do(done, undecided)) + ".",
         facts=document,
     )
+
+
+def _unfinished(done: Backfill, undecided: Undecided) -> Iterator[str]:
+    if done.left:
+        yield f"{len(done.left):,} items are not copied yet."
+    if undecided:
+        yield f"{len(undecided):,} items are gone from the source, deleted or expired: {undecided.path} lists them."
+
+
+def _to_do(done: Backfill, undecided: Undecided) -> Iterator[str]:
+    if done.left:
+        yield "mend what is refused, and run the same command again: it goes on with these"
+    if undecided:
+        yield (
+            "look at each that is gone: if it was deleted, delete it from the replica too;"
+            f" then remove {undecided.path}"
+        )
 
 
 def _listed(done: Backfill) -> Iterator[str]:

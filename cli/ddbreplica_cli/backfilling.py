@@ -102,13 +102,21 @@ class Backfill:
     """
 
     def __init__(
-        self, listing: Listing, *, heal: Heal, journal: FileJournal, threads: int, advance: Advance
+        self,
+        listing: Listing,
+        *,
+        heal: Heal,
+        journal: FileJournal,
+        undecided: Callable[[Sequence[Key]], None],
+        threads: int,
+        advance: Advance,
     ) -> None:
-        """`advance` is told of every item gone through, in earlier runs as well."""
+        """`undecided` keeps keys for somebody to look at; `advance` is told of every item gone through by any run."""
         self._listing = listing
         self._healing = heal
         self._journal = journal
         self._threads = threads
+        self._undecided = undecided
         self._advance = advance
         self._halted = Event()
         self._lock = Lock()
@@ -174,7 +182,8 @@ class Backfill:
     def _heal(self, keys: Sequence[Key], seen: Items) -> None:
         healed = self._healing(keys, seen)
         with self._lock:
-            for key in healed.confirmed:
+            self._hand_over(healed.undecided)
+            for key in (*healed.confirmed, *healed.undecided):
                 self.left.pop(key, None)
             self.left |= dict.fromkeys(healed.changing, _CHANGING) | dict.fromkeys(healed.suspects, _SUSPECT)
             self.left |= {key: f"{why.code}: {why.message}" for key, why in healed.refused}
@@ -184,6 +193,12 @@ class Backfill:
                     f"{len(self.left):,} items cannot be healed; the last: {next(reversed(self.left.values()))}.",
                     hint="mend the replica (its indexes, its capacity), and run the same command again.",
                 )
+
+    def _hand_over(self, undecided: Sequence[Key]) -> None:
+        """What nobody can decide about is none of the journal's, once it is kept elsewhere."""
+        if undecided:
+            self._undecided(undecided)
+            self._journal.confirm(undecided)
 
     def _count(self, counts: Mapping[str, int]) -> None:
         items, outside = (counts.get(what, 0) for what in _COUNTED)

@@ -18,6 +18,7 @@ from ddbreplica_cli.errors import CommandError, InterruptedByUserError
 from ddbreplica_cli.estimate import Estimate
 from ddbreplica_cli.export import Export, Exported
 from ddbreplica_cli.grace import lag
+from ddbreplica_cli.ground import Ground
 from ddbreplica_cli.heal import Healer
 from ddbreplica_cli.journal import FileJournal
 from ddbreplica_cli.key_filter import KeyFilter
@@ -26,6 +27,7 @@ from ddbreplica_cli.progress import progress_bar
 from ddbreplica_cli.rate import Rate
 from ddbreplica_cli.safeguards import warning
 from ddbreplica_cli.tables import TableReader
+from ddbreplica_cli.undecided import Undecided
 
 NAMED = 10
 """Items that are named one by one, of those that were not copied."""
@@ -44,6 +46,7 @@ class Wanted:
     state: Path | None
     no_wait: bool
     without_mapping: bool
+    archive: bool
     dry_run: bool
 
 
@@ -87,7 +90,7 @@ class Copying:
     wanted: Wanted
     tables: Tables
     export: Export | None
-    key_filter: KeyFilter
+    ground: Ground
 
     def go(self) -> Backfill:
         """Copy what is not copied yet; the state file is removed if that is everything."""
@@ -103,6 +106,11 @@ class Copying:
         """The file that says how far it has come."""
         names = (side.short_name for side in (self.connection.source, self.connection.replica))
         return self.wanted.state or Path("-".join(names) + ".backfill")
+
+    @property
+    def undecided(self) -> Undecided:
+        """What nobody can decide about, listed beside the state, and for longer."""
+        return Undecided(self.state.with_name(f"{self.state.name}.undecided"))
 
     @property
     def read_rate(self) -> float | None:
@@ -128,7 +136,7 @@ class Copying:
     def _go_on(self, journal: FileJournal) -> None:
         """Check that the state is of the same work, if it is of any."""
         listing = self.export.url if self.export else f"a scan in {self.wanted.segments} segments"
-        identity = self.tables.identity(listing, self.key_filter)
+        identity = self.tables.identity(listing, self.ground.key_filter)
         before = journal.notes.get(_IDENTITY)
         if before is None:
             journal.note(_IDENTITY, identity)
@@ -148,12 +156,18 @@ class Copying:
             rate = Rate(self.wanted.rate, sleep=patience.interrupt.sleep) if self.wanted.rate else None
             read_rate = reader.rate if self.read_rate else None
             healer = Healer(
-                self.connection, journal=journal, patience=patience, rate=rate, read_rate=read_rate
+                self.connection,
+                journal=journal,
+                patience=patience,
+                is_archive=self.ground.is_archive,
+                rate=rate,
+                read_rate=read_rate,
             )
             backfill = Backfill(
                 self._listing(reader),
                 heal=healer.heal,
                 journal=journal,
+                undecided=self.undecided.add,
                 threads=self.wanted.segments,
                 advance=advance,
             )
@@ -169,7 +183,7 @@ class Copying:
         )
 
     def _listing(self, reader: TableReader) -> Listing:
-        return Within(self.key_filter, self._whole(reader))
+        return Within(self.ground.key_filter, self._whole(reader))
 
     def _whole(self, reader: TableReader) -> Listing:
         if self.export is None:

@@ -45,10 +45,13 @@ class Healer:
         *,
         journal: Journal,
         patience: Patience,
+        is_archive: bool,
         rate: Rate | None = None,
         read_rate: Rate | None = None,
     ) -> None:
         """Between the connection's two tables, at these rates of write and of read units; None is unlimited.
+
+        If the replica `is_archive`, nothing is deleted there, and keys may be left undecided.
 
         Raises CommandError unless there are two tables of the same key.
         """
@@ -59,6 +62,7 @@ class Healer:
             source=_PacedSource(_table(connection.source), _Pace(read_rate, patience)),
             replica=_PacedReplica(_table(connection.replica), _Pace(rate, patience)),
             journal=journal,
+            is_archive=is_archive,
         )
 
     def heal(self, keys: Iterable[Key], seen: Items = _NOTHING) -> Reconciled:

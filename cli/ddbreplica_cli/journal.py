@@ -52,6 +52,11 @@ class MemoryJournal:
             for key in keys:
                 self._free_at.pop(key, None)
 
+    def held(self) -> tuple[int, float]:
+        """How many keys are held back, and for how many seconds at most."""
+        with self._lock:
+            return _held(self._free_at, self._clock())
+
 
 class FileJournal:
     """Open keys and notes in one file, which one process at a time may have open.
@@ -92,9 +97,7 @@ class FileJournal:
     def held(self) -> tuple[int, float]:
         """How many keys are held back, and for how many seconds at most."""
         with self._lock:
-            now = self._clock()
-            left = [until - now for until in self._kept.held.values() if until > now]
-            return len(left), max(left, default=0.0)
+            return _held(self._kept.held, self._clock())
 
     def note(self, name: str, value: Any) -> None:
         """Remember a fact, as JSON, in the place of what was noted under this name before.
@@ -219,6 +222,11 @@ class _Kept:
         for until in sorted(set(self.held.values())):
             keys = [key for key, held_until in self.held.items() if held_until == until]
             yield from ({"hold": piece, "until": until} for piece in _pieces(keys))
+
+
+def _held(until: Mapping[Key, float], now: float) -> tuple[int, float]:
+    left = [moment - now for moment in until.values() if moment > now]
+    return len(left), max(left, default=0.0)
 
 
 def _locked(path: Path) -> BinaryIO:

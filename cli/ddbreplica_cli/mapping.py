@@ -67,6 +67,11 @@ class MappingState:
         return self.starting_position == TRIM_HORIZON
 
     @property
+    def quarantine(self) -> str | None:
+        """The bucket where the function keeps what can never be written."""
+        return self.environment.get("QUARANTINE_BUCKET")
+
+    @property
     def replicates_ttl_deletes(self) -> bool:
         """False for an archive, where absence at the source proves nothing, and for a value that nobody can read."""
         return self.environment.get("REPLICATE_TTL_DELETES", "true").lower() == "true"

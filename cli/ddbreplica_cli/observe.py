@@ -172,7 +172,7 @@ def _series(
 
 
 def _quarantine(connection: Connection, mapping: MappingState, replica: TableFacts) -> Depth | Unknown:
-    bucket = mapping.environment.get("QUARANTINE_BUCKET")
+    bucket = mapping.quarantine
     if not bucket:
         return Unknown("the function names no QUARANTINE_BUCKET")
     return _depth(connection, bucket, f"quarantine/{replica.name}/")

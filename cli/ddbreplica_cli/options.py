@@ -82,6 +82,16 @@ class Options:
         )
 
 
+without_mapping_option = click.option(
+    "--without-mapping", is_flag=True, help="Go ahead even if nothing brings later changes to the replica."
+)
+archive_option = click.option(
+    "--archive",
+    is_flag=True,
+    help="The replica keeps what has expired at the source.  [default: as the function's settings say]",
+)
+
+
 def _spelt(named: Mapping[str, str | None]) -> str:
     return "".join(f" {option} {shlex.quote(value)}" for option, value in named.items() if value is not None)
 

@@ -11,6 +11,7 @@ from ddbreplica.errors import QuarantineError
 from ddbreplica.model import Key, Quarantined, Table
 from ddbreplica.quarantine import Quarantine
 from ddbreplica.write import SUSPECT
+from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.journal import MemoryJournal
 from ddbreplica_cli.patience import Interrupt, Patience
@@ -18,18 +19,25 @@ from ddbreplica_cli.patience import Interrupt, Patience
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_REASON = "a write of redrive was not answered and may still land"
 _HINT = "let 15 minutes pass before you run the same command again: a write may still land until then."
 
 
 class QuarantiningJournal(MemoryJournal):
     """The Journal of one run; `suspect` returns when an object of each key is in the bucket."""
 
-    def __init__(self, client: "S3Client", bucket: str, *, replica: str, source: Table) -> None:
-        """`replica` is the replica's name, by which the bucket is parted."""
+    def __init__(self, client: "S3Client", bucket: str, *, replica: str, source: Table, command: str) -> None:
+        """`replica` is the replica's name, by which the bucket is parted; `command` is who writes."""
         super().__init__()
+        self._command = command
         self._quarantine = Quarantine(bucket, table=replica, connect=lambda: client)
         self._source_arn = source.arn
+
+    @classmethod
+    def of(cls, connection: Connection, bucket: str, source: Table, *, command: str) -> "QuarantiningJournal":
+        """Of a command, between the connection's two tables."""
+        return cls(
+            connection.buckets, bucket, replica=connection.replica.short_name, source=source, command=command
+        )
 
     def suspect(self, keys: Sequence[Key]) -> None:
         """Hold keys back, in this run and the next ones. Raises CommandError if they cannot be kept."""
@@ -39,7 +47,7 @@ class QuarantiningJournal(MemoryJournal):
         deadline = Patience(Interrupt()).deadline()
         try:
             kept = self._quarantine.keep(
-                (), records, below=None, puts_applied=0, request_id="redrive", deadline=deadline
+                (), records, below=None, puts_applied=0, request_id=self._command, deadline=deadline
             )
         except QuarantineError as error:
             raise _unkept(error.fact[0].lower() + error.fact[1:].rstrip(".")) from error
@@ -52,7 +60,8 @@ class QuarantiningJournal(MemoryJournal):
             "eventSourceARN": self._source_arn,
             "dynamodb": {"Keys": attributes_of(key)},
         }
-        return Quarantined(position, None, key, record, _REASON, SUSPECT)
+        reason = f"a write of {self._command} was not answered and may still land"
+        return Quarantined(position, None, key, record, reason, SUSPECT)
 
 
 def _unkept(why: str) -> CommandError:

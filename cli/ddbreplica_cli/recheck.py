@@ -5,8 +5,8 @@ again after the grace, the source last: if neither side changed meanwhile, they 
 behind than the grace is long, it is no lag.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeAlias
 
@@ -16,18 +16,24 @@ from ddbreplica_cli.tables import MAX_KEYS, TableReader
 
 
 class Finding(Enum):
-    """What is wrong with a key."""
+    """What there is to say of a key."""
 
     MISSING = "missing"
     DIFFERENT = "different"
     EXTRA = "extra"
     INCONCLUSIVE = "inconclusive"
     """One side or the other changed during every grace, or the stream is further behind than the grace is long."""
+    ARCHIVED = "archived"
+    """The replica is an archive, and has an item that the source has not. Nothing is wrong with that."""
+
+
+CERTAIN = frozenset({Finding.MISSING, Finding.DIFFERENT, Finding.EXTRA})
+"""Where the replica is not what it has to be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One key that is not fine. `attributes` says where two items differ."""
+    """One key that there is something to say of. `attributes` says where two items differ."""
 
     finding: Finding
     key: Key
@@ -65,6 +71,12 @@ def recheck(
         pending = yield from _settle(seen, source, replica, patient)
     for key in pending:
         yield Difference(Finding.INCONCLUSIVE, key)
+
+
+def archived(differences: Iterable[Difference]) -> Iterator[Difference]:
+    """The same, of an archive: what only the replica has, it may have."""
+    for each in differences:
+        yield replace(each, finding=Finding.ARCHIVED) if each.finding is Finding.EXTRA else each
 
 
 def _settle(

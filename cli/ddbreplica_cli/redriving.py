@@ -19,6 +19,7 @@ from ddbreplica.reconcile import LATE_SECONDS, Reconciled
 from ddbreplica_cli.bucket import Bucket, Listed
 from ddbreplica_cli.patience import Interrupt
 from ddbreplica_cli.progress import Advance
+from ddbreplica_cli.safeguards import UNDECIDED
 from ddbreplica_cli.unpack import ForeignError, Unpack, Unpacked, UnreadableError
 
 T = TypeVar("T")
@@ -45,6 +46,8 @@ class Outcome(Enum):
     """A table refuses a key, or its item, by itself."""
     UNSETTLED = "unsettled"
     """The source had another state of a key in every round."""
+    UNDECIDED = "undecided"
+    """The replica is an archive, and the source has no item of a key: deleted or expired, nobody can tell."""
     OUTSIDE = "outside"
     """The mapping's filter leaves a key out, by now; the keys of the others are healed."""
     KEYLESS = "keyless"
@@ -225,6 +228,7 @@ def _why_not(reconciled: Reconciled) -> _WhyNot:
     return {
         **dict.fromkeys(reconciled.changing, (Outcome.UNSETTLED, "the source changed in every round")),
         **dict.fromkeys(reconciled.suspects, (Outcome.WAITING, _MAY_LAND)),
+        **dict.fromkeys(reconciled.undecided, (Outcome.UNDECIDED, UNDECIDED)),
         **{key: (Outcome.UNWRITABLE, f"{why.code}: {why.message}") for key, why in reconciled.refused},
     }
 

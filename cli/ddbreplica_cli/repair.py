@@ -6,9 +6,9 @@ from typing import TypeAlias
 
 from ddbreplica.model import Key
 from ddbreplica.reconcile import LATE_SECONDS, Reconciled
-from ddbreplica_cli.findings import REPAIRED
+from ddbreplica_cli.findings import REPAIRED, UNDECIDED
 from ddbreplica_cli.keyset import KeySet
-from ddbreplica_cli.recheck import Difference, Finding
+from ddbreplica_cli.recheck import CERTAIN, Difference, Finding
 
 Mended: TypeAlias = tuple[Difference, str | None]
 """A difference, and what was done about it; None is nothing."""
@@ -44,10 +44,12 @@ def repairing(heal: Callable[[Sequence[Key]], Reconciled], look: Look) -> Mend:
     """Heal what certainly differs, and believe it only when it was found equal afterwards."""
 
     def mend(differences: Sequence[Difference]) -> Iterator[Mended]:
-        certain = [d.key for d in differences if d.finding is not Finding.INCONCLUSIVE]
+        certain = [d.key for d in differences if d.finding in CERTAIN]
         healed = heal(certain) if certain else Reconciled()
         said = _said(healed)
         for again in look(healed.confirmed):
+            if again.finding is Finding.ARCHIVED:  # it has expired since
+                continue
             said[again.key] = f"was written, and is {again.finding.value} again"
         return ((difference, said.get(difference.key)) for difference in differences)
 
@@ -59,6 +61,7 @@ def _said(healed: Reconciled) -> dict[Key, str]:
         **dict.fromkeys(healed.confirmed, REPAIRED),
         **dict.fromkeys(healed.changing, "changed at the source each time"),
         **dict.fromkeys(healed.suspects, _LATE),
+        **dict.fromkeys(healed.undecided, UNDECIDED),
         **{key: f"refused: {why.code}: {why.message}" for key, why in healed.refused},
     }
 
@@ -69,4 +72,5 @@ _FORETOLD: Mapping[Finding, str | None] = {
     Finding.DIFFERENT: "would be put",
     Finding.EXTRA: "would be deleted",
     Finding.INCONCLUSIVE: None,
+    Finding.ARCHIVED: None,
 }

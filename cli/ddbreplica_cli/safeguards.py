@@ -15,24 +15,21 @@ RETENTION = timedelta(hours=24)
 SETTLING_IN = timedelta(minutes=10)
 """What a mapping that begins with the latest change is given to see every one; AWS speaks of minutes."""
 
-ALL_THE_SAME = "; --without-mapping goes ahead all the same"
+UNDECIDED = "the source has no such item: it was deleted or has expired, and nobody can tell"
+"""Of a key that a heal met in an archive."""
+
+_ALL_THE_SAME = "; --without-mapping goes ahead all the same"
 
 _NEAR = 0.8
 _STATUS = "see `ddbreplica status`"
 
 
-def refuse_unhealable(mapping: MappingState | None, *, otherwise: str = ALL_THE_SAME) -> MappingState:
-    """Raise CommandError where healing would not last, or would delete what is meant to stay."""
+def refuse_unhealable(mapping: MappingState | None) -> MappingState:
+    """Raise CommandError where healing would not last."""
     if mapping is None:
         raise CommandError(
             "no mapping brings the source's changes to the replica; what changes from now on would not arrive.",
-            hint=f"deploy first (sam deploy), and {_STATUS}{otherwise}.",
-        )
-    if not mapping.replicates_ttl_deletes:
-        raise CommandError(
-            "the replica is an archive (REPLICATE_TTL_DELETES is not true): what the source has no more may be meant"
-            " to stay there, and healing might delete it.",
-            hint="verify without --repair; this version cannot heal an archive.",
+            hint=f"deploy first (sam deploy), and {_STATUS}{_ALL_THE_SAME}.",
         )
     return mapping
 
@@ -54,13 +51,13 @@ def refuse_unsafe(
     if stream is None:
         raise CommandError(
             "the source has no stream that is on; what changes there would not arrive.",
-            hint=f"{_STATUS}{ALL_THE_SAME}.",
+            hint=f"{_STATUS}{_ALL_THE_SAME}.",
         )
     mapping = refuse_unhealable(mapping)
     if not mapping.is_enabled:
         raise CommandError(
             f"the mapping {mapping.uuid} is {mapping.state}; what changes from now on would not arrive.",
-            hint=f"enable it, and {_STATUS}{ALL_THE_SAME}.",
+            hint=f"enable it, and {_STATUS}{_ALL_THE_SAME}.",
         )
     if not mapping.sees_all and now - mapping.modified_at < SETTLING_IN:
         raise CommandError(

@@ -42,19 +42,22 @@ class Sweep:
 
     def __init__(
         self,
-        source: TableReader,
-        replica: TableReader,
+        tables: tuple[TableReader, TableReader],
         suspects: KeySet,
         *,
         advance: Advance,
         key_filter: KeyFilter = EVERY_KEY,
+        archived: Callable[[Sequence[Key]], None] | None = None,
         max_suspects: int | None = MAX_SUSPECTS,
     ) -> None:
-        """`suspects` takes the keys that look different; `advance` is told of every item looked at."""
+        """`suspects` takes the keys that look different; `advance` is told of every item looked at.
+
+        `archived` takes what only the replica has, if that is an archive: there it is no difference.
+        """
         self.swept = Swept()
-        self._source = source
-        self._replica = replica
+        self._source, self._replica = tables
         self._suspects = suspects
+        self._archived = archived
         self._advance = advance
         self._key_filter = key_filter
         self._max_suspects = max_suspects
@@ -102,7 +105,7 @@ class Sweep:
                 return
             inside = self._of_replica(page)
             found = self._source.get(list(inside), keys_only=True)
-            self._note([key for key in inside if key not in found], replica=len(inside))
+            self._note_extra([key for key in inside if key not in found], replica=len(inside))
 
     def _these(self, chunks: Iterator[Sequence[Key]]) -> None:
         while not self._halted.is_set():
@@ -112,8 +115,8 @@ class Sweep:
                 return
             theirs = self._of_source(self._source.get(chunk))
             ours = self._of_replica(self._replica.get(chunk))
-            unlike = [key for key in chunk if not same(theirs.get(key), ours.get(key))]
-            self._note(unlike, source=len(theirs), replica=len(ours))
+            self._note(_unlike(theirs, ours), source=len(theirs))
+            self._note_extra([key for key in ours if key not in theirs], replica=len(ours))
 
     def _of_source(self, items: Items) -> Items:
         """Those to compare; the others are only counted."""
@@ -132,6 +135,14 @@ class Sweep:
         inside = {key: item for key, item in items.items() if self._key_filter.passes(key)}
         self._advance(outside := len(items) - len(inside))
         return inside, outside
+
+    def _note_extra(self, extra: Sequence[Key], *, replica: int) -> None:
+        if self._archived is None:
+            self._note(extra, replica=replica)
+            return
+        with self._lock:
+            self._archived(extra)
+        self._note((), replica=replica)
 
     def _note(self, suspects: Sequence[Key], *, source: int = 0, replica: int = 0) -> None:
         with self._lock:

@@ -8,7 +8,7 @@ from ddbreplica.decode import attributes_of
 from ddbreplica_cli.compare import AttributeDifference
 from ddbreplica_cli.findings import REPAIRED, Findings, as_document
 from ddbreplica_cli.printable import bare, printable
-from ddbreplica_cli.recheck import Difference, Finding
+from ddbreplica_cli.recheck import CERTAIN, Difference, Finding
 from ddbreplica_cli.sweep import Swept
 
 EQUAL = "equal"
@@ -18,6 +18,7 @@ INCONCLUSIVE = "inconclusive"
 EVERYTHING = "everything"
 
 _LONGEST_VALUE = 60
+_DIFFERENCES = tuple(finding for finding in Finding if finding is not Finding.ARCHIVED)
 _SIDES = {Finding.MISSING: "in the source only", Finding.EXTRA: "in the replica only"}
 
 
@@ -37,7 +38,7 @@ class Verified:
     def verdict(self) -> str:
         """`equal`, or `repaired`, only if everything was looked at and nothing is open."""
         counts = self.findings.counts
-        certain = counts.total() - counts[Finding.INCONCLUSIVE]
+        certain = sum(counts[finding] for finding in CERTAIN)
         if certain > self.findings.repaired:
             return NOT_EQUAL
         if counts[Finding.INCONCLUSIVE] or self.swept.stopped_early:
@@ -57,16 +58,17 @@ class Verified:
             "replica": self.replica,
             "looked_at": self.looked_at,
             **self._counts(),
-            **self._outside(),
+            **self._beside(),
             "seconds": self.seconds,
             "stopped_early": self.swept.stopped_early,
             "differences": [as_document(*found) for found in self.findings.first],
+            "archived_items": [attributes_of(found.key) for found, _ in self.findings.archived],
         }
 
     def text(self) -> str:
         """Counts, the first differences and, last, the verdict."""
-        outside = {name: count for name, count in self._outside().items() if count}
-        counts = {**self._counts(), **outside}
+        beside = {name: count for name, count in self._beside().items() if count}
+        counts = {**self._counts(), **beside}
         rows = {
             "source": self.source,
             "replica": self.replica,
@@ -82,7 +84,7 @@ class Verified:
         return said if self.looked_at == EVERYTHING else f"{said} ({self.looked_at})"
 
     def _counts(self) -> dict[str, int]:
-        counts = {finding.value: self.findings.counts[finding] for finding in Finding}
+        counts = {finding.value: self.findings.counts[finding] for finding in _DIFFERENCES}
         repaired = {"repaired": self.findings.repaired} if self.is_repair else {}
         return {
             "source_items": self.swept.source_items,
@@ -91,9 +93,10 @@ class Verified:
             **repaired,
         }
 
-    def _outside(self) -> dict[str, int]:
-        """Items that were not compared, since the mapping's filter leaves them out."""
+    def _beside(self) -> dict[str, int]:
+        """Items of an archive that the source has not, and those that the mapping's filter leaves out."""
         return {
+            "archived": self.findings.counts[Finding.ARCHIVED],
             "source_outside": self.swept.source_outside,
             "replica_outside": self.swept.replica_outside,
         }
@@ -101,9 +104,9 @@ class Verified:
     def _shown(self) -> Iterator[str]:
         for difference, repair in self.findings.first:
             yield from _as_lines(difference, repair)
-        if more := self.findings.counts.total() - len(self.findings.first):
+        if more := sum(self.findings.counts[finding] for finding in _DIFFERENCES) - len(self.findings.first):
             yield f"and {more:,} more"
-        if self.findings.counts:
+        if self.findings.first or more:
             yield ""
 
 

@@ -9,7 +9,7 @@ from ddbreplica_cli import output
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.described import SHARE
 from ddbreplica_cli.grace import LEAST, LONGEST
-from ddbreplica_cli.options import Options, shared_options
+from ddbreplica_cli.options import Options, archive_option, shared_options
 from ddbreplica_cli.verdict import INCONCLUSIVE, NOT_EQUAL, Verified
 from ddbreplica_cli.verifying import Wanted, verified
 
@@ -78,6 +78,7 @@ _NEXT = {
     is_flag=True,
     help="As if there were none: compare every key, and repair even if later changes do not arrive.",
 )
+@archive_option
 @shared_options
 def verify(options: Options, /, **wanted: Any) -> None:
     """Compare the replica with the source, both ways, item by item.
@@ -111,5 +112,10 @@ def _advise(verified: Verified, wanted: Wanted) -> None:
         output.print_note(f"Stopped early, after {suspects}; the rest was not compared.")
     if verified.verdict == INCONCLUSIVE:
         output.print_note("Try: run it again when fewer writes are under way, or with a longer --grace.")
+    if verified.findings.undecided:
+        output.print_note(
+            f"{verified.findings.undecided:,} items are undecided, which is told only now (--report lists them all)."
+            " Try: look at each; if it was deleted, delete it from the replica too."
+        )
     if verified.verdict == NOT_EQUAL:
         output.print_note(f"Try: {_NEXT[wanted.repair, wanted.dry_run]}")

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -15,26 +16,27 @@ from ddbreplica_cli import keylines, output
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.described import Described, describe_pair
 from ddbreplica_cli.errors import CommandError, InterruptedByUserError
-from ddbreplica_cli.facts import Unknown
 from ddbreplica_cli.findings import Findings
 from ddbreplica_cli.grace import grace, is_longer, lag
+from ddbreplica_cli.ground import Ground, to_compare, to_heal
 from ddbreplica_cli.heal import Healer
 from ddbreplica_cli.journal import MemoryJournal
-from ddbreplica_cli.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica_cli.keyset import KeySet
-from ddbreplica_cli.mapping import MappingState, find_mapping, latest_stream
-from ddbreplica_cli.observe import known
 from ddbreplica_cli.patience import Patience, noting_interrupts
 from ddbreplica_cli.progress import progress_bar
+from ddbreplica_cli.quarantining import QuarantiningJournal
 from ddbreplica_cli.rate import Rate
-from ddbreplica_cli.recheck import Patient, recheck
+from ddbreplica_cli.recheck import Patient, archived, recheck
 from ddbreplica_cli.repair import Look, Mend, foretell, leave, repairing, settle
-from ddbreplica_cli.safeguards import pause, refuse_unhealable
 from ddbreplica_cli.sweep import MAX_SUSPECTS, Sweep, Swept
 from ddbreplica_cli.tables import TableReader
 from ddbreplica_cli.verdict import EVERYTHING, Verified
 
 _AGAIN = "verifying changes nothing"
+_UNSEEN = (
+    "The mapping cannot be seen ({why}): keys were compared whatever its filter, and what only the replica has is"
+    " extra, unless --archive is given."
+)
 _AGAIN_AFTER_REPAIR = "what was not repaired still differs, and is found again"
 
 
@@ -54,6 +56,7 @@ class Wanted:
     dry_run: bool
     rate: float | None
     without_mapping: bool
+    archive: bool
 
     def check(self) -> None:
         """Raise UsageError for what does not go together."""
@@ -64,11 +67,12 @@ class Wanted:
         if self.report is not None and self.keys_from is not None and _is_one(self.report, self.keys_from):
             raise click.UsageError("--report would overwrite the file of --keys-from.")
 
-    def looked_at(self, key_filter: KeyFilter) -> str:
+    def looked_at(self, ground: Ground) -> str:
         """What the verdict is about."""
         of_all = EVERYTHING if self.sample == 1 else f"a sample of {self.sample:.4g}"
         looked_at = of_all if self.keys_from is None else f"the keys of {self.keys_from}"
-        return f"{looked_at} within the filter" if key_filter.patterns else looked_at
+        within = " within the filter" if ground.key_filter.patterns else ""
+        return f"{looked_at}{within}{', as an archive' if ground.is_archive else ''}"
 
     @property
     def max_suspects(self) -> int | None:
@@ -80,19 +84,20 @@ def verified(connection: Connection, wanted: Wanted) -> Verified:
     """Compare, and repair if that is wanted. Raises CommandError where that cannot be done."""
     started = time.perf_counter()
     source, replica = describe_pair(connection)
-    key_filter, unseen = _key_filter(connection, wanted)
+    ground = _ground(connection, wanted)
+    journal = _journal(connection, ground, source.table)
     with noting_interrupts() as interrupt, _written(wanted.report) as report, closing(KeySet()) as suspects:
         patience = Patience(interrupt)
         readers = _reader(source, wanted, patience), _reader(replica, wanted, patience)
         findings = Findings(wanted.limit, report)
-        work = _Work(connection, wanted, patience, key_filter, readers, suspects, findings)
-        swept = work.sweep(table=source.table, items=source.items + replica.items)
-        if suspects:
-            if unseen:
-                output.print_note(unseen)
-            work.settle(swept)
+        work = _Work(connection, wanted, patience, ground, journal, readers, suspects, findings)
+        try:
+            swept = work.run(table=source.table, items=source.items + replica.items)
+        finally:
+            if said := _unanswered(journal):
+                output.print_note(said)
     seconds = time.perf_counter() - started
-    looked_at = wanted.looked_at(key_filter)
+    looked_at = wanted.looked_at(ground)
     return Verified(source.side.name, replica.side.name, looked_at, swept, findings, wanted.repair, seconds)
 
 
@@ -103,23 +108,34 @@ class _Work:
     connection: Connection
     wanted: Wanted
     patience: Patience
-    key_filter: KeyFilter
+    ground: Ground
+    journal: MemoryJournal
     readers: tuple[TableReader, TableReader]
     suspects: KeySet
     findings: Findings
 
-    def sweep(self, *, table: Table, items: int) -> Swept:
-        """Find what may differ. `items` is about how many there are on both sides."""
+    def run(self, *, table: Table, items: int) -> Swept:
+        """All of them. `items` is about how many there are on both sides."""
+        swept = self._sweep(table, items)
+        if self.suspects:
+            if self.ground.unseen:
+                output.print_note(_UNSEEN.format(why=self.ground.unseen))
+            self._settle(swept)
+        return swept
+
+    def _sweep(self, table: Table, items: int) -> Swept:
+        """Find what may differ."""
         with closing(KeySet()) as keys:
             if self.wanted.keys_from is not None:
                 keys.add(_read(self.wanted.keys_from, table))
             about = 2 * len(keys) if keys else round(items * self.wanted.sample)
             with progress_bar(f"comparing{self._at()}", about=about) as advance:
                 sweep = Sweep(
-                    *self.readers,
+                    self.readers,
                     self.suspects,
                     advance=advance,
-                    key_filter=self.key_filter,
+                    key_filter=self.ground.key_filter,
+                    archived=self.findings.archive if self.ground.is_archive else None,
                     max_suspects=self.wanted.max_suspects,
                 )
                 try:
@@ -139,12 +155,13 @@ class _Work:
         else:
             sweep.over_keys(keys, threads=self.wanted.segments)
 
-    def settle(self, swept: Swept) -> None:
+    def _settle(self, swept: Swept) -> None:
         """Find what does differ, and mend it as wanted."""
         source, replica = self.readers
         with progress_bar(f"suspects: {len(self.suspects):,}; reading again", about=None):
             try:
-                look = partial(recheck, source=source, replica=replica, patient=self._patient())
+                again = partial(recheck, source=source, replica=replica, patient=self._patient())
+                look = (lambda keys: archived(again(keys))) if self.ground.is_archive else again
                 for difference, repair in settle(self.suspects, look=look, mend=self._mend(look)):
                     self.findings.add(difference, repair)
             except KeyboardInterrupt as pressed:
@@ -169,8 +186,9 @@ class _Work:
             return foretell
         healer = Healer(
             self.connection,
-            journal=MemoryJournal(),
+            journal=self.journal,
             patience=self.patience,
+            is_archive=self.ground.is_archive,
             rate=Rate(self.wanted.rate, sleep=self.patience.interrupt.sleep),
             read_rate=self.readers[0].rate,
         )
@@ -220,23 +238,25 @@ def _read(path: Path, table: Table) -> Iterator[Key]:
         yield from keylines.read(lines, table)
 
 
-def _key_filter(connection: Connection, wanted: Wanted) -> tuple[KeyFilter, str | None]:
-    """The mapping's; and what to say if that cannot be seen, and something differs."""
-    if wanted.without_mapping:
-        return EVERY_KEY, None
-    if wanted.repair:
-        return _healable(connection).key_filter, None
-    mapping = known(lambda: find_mapping(connection, latest_stream(connection)))
-    if isinstance(mapping, Unknown):
-        return (
-            EVERY_KEY,
-            f"The mapping cannot be seen ({mapping.why}): keys were compared whatever its filter.",
-        )
-    return mapping.key_filter if mapping else EVERY_KEY, None
+def _ground(connection: Connection, wanted: Wanted) -> Ground:
+    find = to_heal if wanted.repair else to_compare
+    return find(connection, without_mapping=wanted.without_mapping, archive=wanted.archive)
 
 
-def _healable(connection: Connection) -> MappingState:
-    mapping = refuse_unhealable(find_mapping(connection, latest_stream(connection)))
-    if said := pause(mapping):
-        output.print_note(said)
-    return mapping
+def _journal(connection: Connection, ground: Ground, source: Table) -> MemoryJournal:
+    """Whose suspects outlive this run, where there is a place for them."""
+    if ground.mapping is None or not ground.mapping.quarantine:
+        return MemoryJournal()
+    return QuarantiningJournal.of(connection, ground.mapping.quarantine, source, command="verify")
+
+
+def _unanswered(journal: MemoryJournal) -> str | None:
+    """What to say of writes that may still land."""
+    keys, seconds = journal.held()
+    if not keys:
+        return None
+    until = datetime.now(UTC) + timedelta(seconds=seconds, minutes=1)  # the minute is cut off
+    said = f"{keys:,} writes were not answered, and may land until {until:%H:%M} UTC."
+    if isinstance(journal, QuarantiningJournal):
+        return f"{said} Their keys are in quarantine: `ddbreplica redrive` heals them after that."
+    return f"{said} Run the same command again after that: until then the two may look equal, and become unequal."

@@ -99,7 +99,8 @@ class TestVerify:
 
         assert result.exit_code == 1
         assert lines(result.stderr)[0] == (
-            "The mapping cannot be seen (AccessDeniedException: why): keys were compared whatever its filter."
+            "The mapping cannot be seen (AccessDeniedException: why): keys were compared whatever its filter, and what"
+            " only the replica has is extra, unless --archive is given."
         )
 
 

@@ -429,6 +429,50 @@ class TestMoving:
         assert kills > 8
 
 
+class TestRates:
+    @pytest.fixture
+    def taken(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float | None, float]]:
+        """What is waited for, by rate; the waits pass at once."""
+        taken: list[tuple[float | None, float]] = []
+        monkeypatch.setattr(
+            "ddbreplica_cli.rate.Rate.take", lambda self, units: taken.append((self.per_second, units))
+        )
+        return taken
+
+    def test_reads_and_writes_wait_for_theirs(
+        self, tables: Tables, put_aside: PutAside, taken: list[tuple[float | None, float]]
+    ) -> None:
+        tables.put(SOURCE, "a")
+        put_aside.quarantine(put(1, "a"))
+
+        redrive("--rate", "5", "--read-rate", "7")
+
+        assert taken == [(7, 1), (5, 1), (7, 1)]
+
+    def test_on_demand_nothing_is_waited_for_unless_told(
+        self, tables: Tables, put_aside: PutAside, taken: list[tuple[float | None, float]]
+    ) -> None:
+        put_aside.quarantine(put(1, "a"))
+
+        redrive()
+
+        assert {rate for rate, _ in taken} == {None}
+
+    def test_of_provisioned_reads_a_quarter_is_taken(
+        self, tables: Tables, put_aside: PutAside, taken: list[tuple[float | None, float]]
+    ) -> None:
+        tables.client.update_table(
+            TableName=SOURCE,
+            BillingMode="PROVISIONED",
+            ProvisionedThroughput={"ReadCapacityUnits": 40, "WriteCapacityUnits": 5},
+        )
+        put_aside.quarantine(put(1, "a"))
+
+        redrive()
+
+        assert {rate for rate, _ in taken} == {10, None}
+
+
 class TestOptions:
     def test_a_dry_run_changes_nothing_and_says_what_it_would_do(
         self, tables: Tables, put_aside: PutAside
@@ -544,8 +588,46 @@ class TestTheMapping:
         assert lines(result.stderr)[0].startswith(
             "Error: no mapping brings the source's changes to the replica; what changes from now on"
         )
-        assert lines(result.stderr)[1] == "Try: deploy first (sam deploy), and see `ddbreplica status`."
+        assert lines(result.stderr)[1] == (
+            "Try: deploy first (sam deploy), and see `ddbreplica status`; --without-mapping goes ahead all the same."
+        )
         assert put_aside.names(QUARANTINE) == [name]
+
+    def test_none_is_needed_if_one_says_so_and_names_the_buckets(
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        tables.put(SOURCE, "a")
+        put_aside.quarantine(put(1, "a"))
+        put_aside.give_up(put(2, "a"))
+        answer_mapping(tables, aws, mapped=False)
+
+        result = run("redrive", "--without-mapping", "--quarantine-bucket", QUARANTINE)
+
+        assert result.exit_code == 0
+        assert lines(result.stderr) == [
+            "No --on-failure-bucket was named: what Lambda gave up is not looked at."
+        ]
+        named = ("--quarantine-bucket", QUARANTINE, "--on-failure-bucket", ON_FAILURE)
+        assert redrive("--without-mapping", *named)["healed"] == 1
+        assert tables.items(REPLICA) == tables.items(SOURCE)
+
+    def test_without_one_the_quarantine_has_to_be_named(
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        answer_mapping(tables, aws, mapped=False)
+
+        result = run("redrive", "--without-mapping")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr) == [
+            "Error: no mapping can be seen, which would say where the records are.",
+            "Try: name their bucket with --quarantine-bucket.",
+        ]
+
+    def test_one_that_is_seen_names_them_all_the_same(self, put_aside: PutAside) -> None:
+        put_aside.quarantine(put(1, "a"))
+
+        assert redrive("--without-mapping")["healed"] == 1
 
     def test_a_function_that_does_not_name_its_quarantine(
         self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
@@ -559,18 +641,6 @@ class TestTheMapping:
             "Error: the function ddbreplica does not say where it keeps records (QUARANTINE_BUCKET).",
             "Try: name the bucket with --quarantine-bucket, and mend the function's settings.",
         ]
-
-    def test_an_archive_is_refused(self, tables: Tables, put_aside: PutAside, aws: Misbehaviour) -> None:
-        tables.put(REPLICA, "expired")
-        name = put_aside.quarantine(put(1, "expired"))
-        answer_mapping(tables, aws, REPLICATE_TTL_DELETES="false")
-
-        result = run("redrive")
-
-        assert result.exit_code == 1
-        assert lines(result.stderr)[0].startswith("Error: the replica is an archive")
-        assert list(tables.items(REPLICA)) == ["expired"]
-        assert put_aside.names(QUARANTINE) == [name]
 
     def test_one_that_is_disabled_is_told_of(
         self, tables: Tables, put_aside: PutAside, aws: Misbehaviour

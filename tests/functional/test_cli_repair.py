@@ -1,6 +1,7 @@
 """`ddbreplica verify` on a part of the tables, into a report, out of one, and with --repair, on moto."""
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
+from ddbreplica.write import SUSPECT
 from ddbreplica_cli import verifying
 from tests.support.cli import (
     REPLICA,
@@ -22,10 +25,10 @@ from tests.support.cli import (
     run,
     tables,
 )
-from tests.support.put_aside import answer_mapping
+from tests.support.put_aside import QUARANTINE, PutAside, answer_mapping, put_aside
 from tests.support.wire import response
 
-__all__ = ["aws", "tables"]
+__all__ = ["aws", "put_aside", "tables"]
 
 STREAM: Any = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
 
@@ -436,15 +439,70 @@ class TestMapping:
         assert result.exit_code == 0
         assert "is Disabled: what changes from now on arrives when it is enabled" in result.stderr
 
-    def test_an_archive_is_not_repaired(self, apart: Tables, aws: Misbehaviour) -> None:
-        answer_mapping(apart, aws, REPLICATE_TTL_DELETES="false")
-        before = apart.items(REPLICA)
 
-        result = run("verify", "--repair")
+class TestUnanswered:
+    """A write of a repair that was not answered, of three."""
+
+    @pytest.fixture(autouse=True)
+    def _one_unanswered(self, apart: Tables, aws: Misbehaviour) -> None:
+        calls = iter(range(1, 10_000))
+
+        def fail_once(request: Any, **_: Any) -> None:
+            if next(calls) == 1:
+                raise ReadTimeoutError(endpoint_url=request.url)
+
+        aws.on("before-send.dynamodb.BatchWriteItem", fail_once)
+
+    def test_it_is_no_repair_and_outlives_the_run_in_quarantine(
+        self, apart: Tables, put_aside: PutAside
+    ) -> None:
+        result = run("verify", "--repair", "--grace", "0", "--json")
 
         assert result.exit_code == 1
-        assert "the replica is an archive" in lines(result.stderr)[0]
-        assert apart.items(REPLICA) == before
+        document = json.loads(result.stdout)
+        assert (document["verdict"], document["repaired"]) == ("not equal", 0)
+        assert {found["repair"] for found in document["differences"]} == {
+            "not answered; the write may land within 15 minutes"
+        }
+        assert re.match(
+            r"3 writes were not answered, and may land until \d\d:\d\d UTC\. Their keys are in quarantine:"
+            r" `ddbreplica redrive` heals them after that\.",
+            result.stderr,
+        )
+        kept = [json.loads(put_aside.body(QUARANTINE, name)) for name in put_aside.names(QUARANTINE)]
+        assert [one["error_code"] for one in kept] == [SUSPECT] * 3
+        # Written all the same, and equal by now: but not for certain before those are redriven.
+        assert verify()["verdict"] == "equal"
+        assert run("redrive").exit_code == 1
+
+    @pytest.mark.usefixtures("put_aside")
+    def test_a_function_that_names_no_quarantine_is_no_place_for_it(
+        self, apart: Tables, aws: Misbehaviour
+    ) -> None:
+        answer_mapping(apart, aws, QUARANTINE_BUCKET="")
+
+        assert "Run the same command again after that" in run("verify", "--repair", "--grace", "0").stderr
+
+    def test_without_a_mapping_it_is_said_until_when_nothing_is_certain(self, apart: Tables) -> None:
+        result = run("verify", "--repair", "--without-mapping", "--grace", "0")
+
+        assert result.exit_code == 1
+        assert lines(result.stdout)[-1] == "NOT EQUAL"
+        assert re.match(
+            r"3 writes were not answered, and may land until \d\d:\d\d UTC\. Run the same command again after that:"
+            r" until then the two may look equal, and become unequal\.",
+            result.stderr,
+        )
+
+    def test_it_is_said_too_if_ctrl_c_ends_it(self, apart: Tables, aws: Misbehaviour) -> None:
+        for number in range(150):
+            apart.put(SOURCE, f"missing{number}")
+        aws.on("before-send.dynamodb.BatchWriteItem", lambda **_: press_ctrl_c())
+
+        result = run("verify", "--repair", "--without-mapping", "--grace", "0")
+
+        assert result.exit_code == 130
+        assert "25 writes were not answered" in lines(result.stderr)[0]
 
 
 class TestLag:

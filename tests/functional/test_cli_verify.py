@@ -238,8 +238,7 @@ def key(pk: str) -> Key:
 
 def sweep(tables: Tables, suspects: KeySet, **options: Any) -> Sweep:
     swept = Sweep(
-        tables.reader(SOURCE),
-        tables.reader(REPLICA),
+        (tables.reader(SOURCE), tables.reader(REPLICA)),
         suspects,
         advance=lambda _: None,
         **options,

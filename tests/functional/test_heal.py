@@ -38,7 +38,7 @@ def key(name: str) -> Key:
 def healer(clock: Interrupt | None = None, **more: Any) -> Healer:
     clock = clock or _Clock()
     patience = Patience(clock, clock=lambda: getattr(clock, "now", 0.0))
-    return Healer(connection(), journal=MemoryJournal(), patience=patience, **more)
+    return Healer(connection(), journal=MemoryJournal(), patience=patience, **{"is_archive": False, **more})
 
 
 def connection(**named: Any) -> Connection:
@@ -59,6 +59,17 @@ def test_a_key_gets_the_sources_state_or_none(tables: Tables) -> None:
     assert tables.items(REPLICA) == tables.items(SOURCE)
 
 
+def test_an_archive_gets_what_the_source_has_and_keeps_what_it_has_not(tables: Tables) -> None:
+    tables.put(SOURCE, "different", n={"N": "1"})
+    tables.put(REPLICA, "different", n={"N": "2"})
+    tables.put(REPLICA, "expired")
+
+    healed = healer(is_archive=True).heal([key("different"), key("expired"), key("nowhere")])
+
+    assert (healed.confirmed, healed.undecided) == ([key("different")], [key("expired"), key("nowhere")])
+    assert tables.items(REPLICA) == {**tables.items(SOURCE), "expired": {"PK": {"S": "expired"}}}
+
+
 def test_what_was_seen_is_written_before_it_is_read_again(tables: Tables, aws: Misbehaviour) -> None:
     order: list[str] = []
     for operation in ("BatchGetItem", "BatchWriteItem"):
@@ -76,7 +87,12 @@ def test_tables_of_different_keys_are_refused(tables: Tables) -> None:
     tables.create("other", {"id": "S"})
 
     with pytest.raises(CommandError, match=r"the source's key is PK \(S\) and the replica's is id \(S\)"):
-        Healer(connection(replica="other"), journal=MemoryJournal(), patience=Patience(Interrupt()))
+        Healer(
+            connection(replica="other"),
+            journal=MemoryJournal(),
+            patience=Patience(Interrupt()),
+            is_archive=False,
+        )
 
 
 @pytest.mark.parametrize(("operation", "table"), [("BatchGetItem", "source"), ("BatchWriteItem", "replica")])
@@ -184,7 +200,8 @@ def test_rates_are_waited_for_without_losing_patience(tables: Tables) -> None:
         left.append(patience.remaining())
 
     rate = Rate(1, clock=lambda: clock.now, sleep=sleep)
-    healed = Healer(connection(), journal=MemoryJournal(), patience=patience, rate=rate).heal([key("a")])
+    slow = Healer(connection(), journal=MemoryJournal(), patience=patience, is_archive=False, rate=rate)
+    healed = slow.heal([key("a")])
 
     assert healed.confirmed == [key("a")]
     assert clock.now == pytest.approx(98)

@@ -113,13 +113,7 @@ def load(_: World) -> None:
 def redrive(world: World) -> None:
     ddbreplica("redrive")
     world.put_aside.quarantine(put(3, "put"))
-    faults = [ReadTimeoutError(endpoint_url="x")]
-
-    def time_out_once(**_: Any) -> None:
-        if faults:
-            raise faults.pop()
-
-    world.aws.on("before-send.dynamodb.PutItem", time_out_once)
+    time_out_once(world.aws)
     ddbreplica("redrive", exit_code=1)
 
 
@@ -131,9 +125,23 @@ def tail(_: World) -> None:
     ddbreplica("tail", "--since", "1h", "--limit", "1")
 
 
-def verify(_: World) -> None:
+def verify(world: World) -> None:
     ddbreplica("verify", exit_code=1)
     ddbreplica("verify", "--repair")
+    world.tables.put(SOURCE, "new")
+    time_out_once(world.aws)
+    ddbreplica("verify", "--repair", exit_code=1)
+
+
+def time_out_once(aws: Misbehaviour) -> None:
+    """Let the next write not be answered."""
+    faults = [ReadTimeoutError(endpoint_url="x")]
+
+    def time_out(**_: Any) -> None:
+        if faults:
+            raise faults.pop()
+
+    aws.on("before-send.dynamodb.PutItem", time_out)
 
 
 SCENARIOS = {scenario.__name__: scenario for scenario in (backfill, load, redrive, status, tail, verify)}

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,7 +20,7 @@ from ddbreplica_cli.journal import FileJournal
 from ddbreplica_cli.key_filter import KeyFilter
 from ddbreplica_cli.tables import Items
 from tests.support.clock import Clock
-from tests.support.fake_replica import INVALID, TIMED_OUT, FakeReplica, in_turn
+from tests.support.fake_replica import INVALID, TIMED_OUT, FakeReplica, Request, in_turn
 from tests.support.fake_source import FakeSource
 
 PAGE = 7
@@ -33,7 +33,11 @@ class Killed(BaseException):
 class World:
     """A source in parts, its replica, and the state that outlives runs; `kill` is asked before every step."""
 
-    def __init__(self, path: Path, *, parts: int = 3, items: int = 40, **fakes: Any) -> None:
+    def __init__(
+        self, path: Path, *, parts: int = 3, items: int = 40, is_archive: bool = False, **fakes: Any
+    ) -> None:
+        self.is_archive = is_archive
+        self.undecided: list[Key] = []
         self.source = FakeSource(*(item(number) for number in range(items)))
         self.replica = FakeReplica(**fakes)
         self.parts = tuple(f"part {number}" for number in range(parts))
@@ -41,19 +45,21 @@ class World:
         self.kill: Callable[[], None] = lambda: None
         self.now = 0.0
         self._path = path
+        self._keys = sorted(self.source.items)
 
     def pages(self, part: str, after: Any) -> Iterator[Page]:
         number = self.parts.index(part)
-        keys = sorted(self.source.items)[number :: len(self.parts)]
+        keys = self._keys[number :: len(self.parts)]
         for start in range(after or 0, max(1, len(keys)), PAGE):
             self.kill()
-            page = keys[start : start + PAGE]
+            page = [key for key in keys[start : start + PAGE] if key in self.source.items]
             self.listed.update(page)
             end = start + PAGE
             yield Page(page, {key: self.source.items[key] for key in page}, end if end < len(keys) else None)
 
     def heal(self, keys: Iterable[Key], seen: Items) -> Reconciled:
-        pair = Pair(_Killing(self.source, self), _Killing(self.replica, self), _Killing(self._journal, self))
+        tables = _Killing(self.source, self), _Killing(self.replica, self)
+        pair = Pair(*tables, _Killing(self._journal, self), is_archive=self.is_archive)
         return reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen)
 
     def run(self, *, wait: bool = True) -> Backfill:
@@ -61,7 +67,9 @@ class World:
         self._journal = FileJournal(self._path, clock=lambda: self.now)
         try:
             journal: Any = _Killing(self._journal, self)
-            backfill = Backfill(self, heal=self.heal, journal=journal, threads=1, advance=_no)
+            backfill = Backfill(
+                self, heal=self.heal, journal=journal, undecided=self.undecided.extend, threads=1, advance=_no
+            )
             backfill.run()
             backfill.settle(self.wait if wait else lambda: None)
             return backfill
@@ -244,7 +252,14 @@ def test_progress_counts_what_earlier_runs_have_done(path: Path) -> None:
     counted: list[int] = []
 
     with closing(FileJournal(path)) as journal:
-        Backfill(world, heal=world.heal, journal=journal, threads=1, advance=counted.append).run()
+        Backfill(
+            world,
+            heal=world.heal,
+            journal=journal,
+            undecided=world.undecided.extend,
+            threads=1,
+            advance=counted.append,
+        ).run()
 
     assert sum(counted) == 40
 
@@ -257,7 +272,14 @@ def test_what_a_filter_leaves_out_is_counted_by_every_run_and_never_healed(path:
         with closing(FileJournal(path)) as journal:
             world._journal = journal
             counted: list[int] = []
-            backfill = Backfill(within, heal=world.heal, journal=journal, threads=1, advance=counted.append)
+            backfill = Backfill(
+                within,
+                heal=world.heal,
+                journal=journal,
+                undecided=world.undecided.extend,
+                threads=1,
+                advance=counted.append,
+            )
             backfill.run()
         assert (backfill.items, backfill.outside, sum(counted)) == (4, 36, 40)
 
@@ -296,7 +318,14 @@ def test_a_part_that_fails_halts_the_others_between_two_pages(path: Path) -> Non
         return Reconciled(confirmed=list(keys))
 
     with closing(FileJournal(path)) as journal:
-        backfill = Backfill(world, heal=fail_in_the_first, journal=journal, threads=2, advance=_no)
+        backfill = Backfill(
+            world,
+            heal=fail_in_the_first,
+            journal=journal,
+            undecided=world.undecided.extend,
+            threads=2,
+            advance=_no,
+        )
         with pytest.raises(CommandError, match="broken"):
             backfill.run()
 
@@ -319,8 +348,72 @@ def test_it_is_at_rest_only_if_all_ended_in_order(path: Path, error: BaseExcepti
 
     world.heal = fail  # type: ignore[method-assign]
     with closing(FileJournal(path)) as journal:
-        backfill = Backfill(world, heal=world.heal, journal=journal, threads=1, advance=_no)
+        backfill = Backfill(
+            world, heal=world.heal, journal=journal, undecided=world.undecided.extend, threads=1, advance=_no
+        )
         with pytest.raises(type(error)):
             backfill.run()
 
     assert backfill.is_at_rest is is_at_rest
+
+
+GONE = {key(number) for number in range(0, 40, 3)}
+
+
+def letting_go(path: Path) -> World:
+    """Items are gone from the source once they were written."""
+
+    def script(request: Request) -> tuple[()]:
+        for write in request:
+            if write.change.key in GONE:
+                world.source.items.pop(write.change.key, None)
+        return ()
+
+    world = World(path, is_archive=True, script=script)
+    return world
+
+
+@pytest.mark.hazard(number=14)
+def test_what_is_undecided_is_handed_over_and_the_state_comes_to_its_end(path: Path) -> None:
+    world = letting_go(path)
+
+    assert world.run().left == {}
+
+    assert set(world.undecided) == GONE
+    assert len(world.undecided) == len(GONE)
+    assert world.run().items == 40
+    assert len(world.undecided) == len(GONE)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_killed_anywhere_nothing_that_is_undecided_is_forgotten(path: Path, seed: int) -> None:
+    world = letting_go(path)
+    random = Random(seed)  # noqa: S311
+
+    def kill() -> None:
+        if random.random() < 0.02:
+            raise Killed
+
+    world.kill = kill
+    for _ in range(12):
+        with suppress(Killed):
+            world.run()
+    world.kill = lambda: None
+    world.run()
+
+    assert world.source.items.items() <= world.replica.items.items()
+    assert world.replica.items.keys() - world.source.items.keys() == set(world.undecided)
+
+
+def test_a_suspect_that_is_undecided_in_the_end_is_no_longer_left(path: Path) -> None:
+    world = World(path, items=1, is_archive=True, script=in_turn(TIMED_OUT))
+    wait = world.wait
+
+    def expire() -> None:
+        wait()
+        world.source.items.clear()
+
+    world.wait = expire  # type: ignore[method-assign]
+
+    assert world.run().left == {}
+    assert world.undecided == [key(0)]

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.model import Journal
 from ddbreplica.reconcile import LATE_SECONDS
 from ddbreplica_cli import journal as journals
 from ddbreplica_cli.errors import CommandError
@@ -203,7 +202,7 @@ class TestInMemory:
     @pytest.fixture(autouse=True)
     def _begin(self) -> None:
         self.clock = _Clock()
-        self.journal: Journal = MemoryJournal(clock=self.clock)
+        self.journal = MemoryJournal(clock=self.clock)
 
     def test_new_keys_and_open_ones_may_be_written(self) -> None:
         assert self.journal.intend([A, B]) == [A, B]
@@ -224,3 +223,14 @@ class TestInMemory:
         self.journal.confirm([A, B])
 
         assert self.journal.intend([A, B]) == [A, B]
+
+    def test_what_is_held_back_is_counted_for_as_long_as_it_is(self) -> None:
+        self.journal.suspect([A])
+        self.clock.now += 100
+        self.journal.suspect([B])
+
+        assert self.journal.held() == (2, LATE_SECONDS)
+        self.clock.now += LATE_SECONDS - 100
+        assert self.journal.held() == (1, 100)
+        self.clock.now += 100
+        assert self.journal.held() == (0, 0)

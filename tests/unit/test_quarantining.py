@@ -18,7 +18,7 @@ B = (("PK", "B", "AAE="),)
 
 def journal(bucket: FakeBucket) -> QuarantiningJournal:
     source = Table(SOURCE, is_active=True, key_schema=frozenset())
-    return QuarantiningJournal(bucket.connect(), "bucket", replica="copy", source=source)
+    return QuarantiningJournal(bucket.connect(), "bucket", replica="copy", source=source, command="redrive")
 
 
 def test_suspects_are_kept_in_a_form_that_the_next_run_reads() -> None:

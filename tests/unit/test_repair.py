@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from contextlib import closing
 
+import pytest
+
 from ddbreplica.model import Key, Kind, Refusal
 from ddbreplica.reconcile import Reconciled
 from ddbreplica_cli.keyset import KeySet
@@ -31,9 +33,11 @@ def test_a_dry_run_says_what_would_be_done() -> None:
         Finding.DIFFERENT: "would be put",
         Finding.EXTRA: "would be deleted",
         Finding.INCONCLUSIVE: None,
+        Finding.ARCHIVED: None,
     }
 
 
+@pytest.mark.hazard(number=14)
 def test_only_what_certainly_differs_is_healed() -> None:
     healed: list[Sequence[Key]] = []
 
@@ -44,7 +48,7 @@ def test_only_what_certainly_differs_is_healed() -> None:
     mended = list(repairing(heal, lambda _: ())(ALL))
 
     assert healed == [[key("missing"), key("different"), key("extra")]]
-    assert [said for _, said in mended] == ["repaired", "repaired", "repaired", None]
+    assert [said for _, said in mended] == ["repaired", "repaired", "repaired", None, None]
 
 
 def test_nothing_to_heal_is_not_healed() -> None:
@@ -69,24 +73,37 @@ def test_what_was_healed_is_looked_at_again() -> None:
     assert looked_at == [[key("missing"), key("different")]]
 
 
+def test_what_has_expired_since_is_repaired_all_the_same() -> None:
+    mended = repairing(
+        lambda keys: Reconciled(confirmed=list(keys)), lambda keys: [Difference(Finding.ARCHIVED, keys[0])]
+    )(ALL[:1])
+
+    assert [said for _, said in mended] == ["repaired"]
+
+
 def test_what_was_not_healed_says_why_and_is_not_looked_at() -> None:
     looked_at: list[Sequence[Key]] = []
     refused = Refusal(Kind.REJECTED, "ValidationException", "too large")
     healed = Reconciled(
-        changing=[key("a")], suspects=[key("b")], refused=[(key("c"), refused)], confirmed=[key("d")]
+        changing=[key("a")],
+        suspects=[key("b")],
+        refused=[(key("c"), refused)],
+        confirmed=[key("d")],
+        undecided=[key("e")],
     )
 
     def look(keys: Sequence[Key]) -> Sequence[Difference]:
         looked_at.append(keys)
         return ()
 
-    mended = repairing(lambda _: healed, look)([Difference(Finding.MISSING, key(pk)) for pk in "abcd"])
+    mended = repairing(lambda _: healed, look)([Difference(Finding.MISSING, key(pk)) for pk in "abcde"])
 
     assert [said for _, said in mended] == [
         "changed at the source each time",
         "not answered; the write may land within 15 minutes",
         "refused: ValidationException: too large",
         "repaired",
+        "undecided: the source has no such item: it was deleted or has expired, and nobody can tell",
     ]
     assert looked_at == [[key("d")]]
 

@@ -19,16 +19,30 @@ import pytest
 from ddbreplica import decode, dynamodb, handler, quarantine, reconcile, refusal, schema, send, write
 from ddbreplica.deadline import Deadline
 from ddbreplica.settings import Settings
-from ddbreplica_cli import backfilling, key_filter, recheck, safeguards, sweep, unpack, verdict
-from tests.functional import test_cli_filter, test_cli_verify, test_dynamodb
+from ddbreplica_cli import (
+    backfilling,
+    ground,
+    heal,
+    key_filter,
+    recheck,
+    redriving,
+    repair,
+    safeguards,
+    sweep,
+    unpack,
+    verdict,
+)
+from tests.functional import test_cli_archive, test_cli_filter, test_cli_verify, test_dynamodb
+from tests.functional.test_cli_archive import archive
 from tests.functional.test_cli_filter import filtered
 from tests.support import template
 from tests.support.cli import aws, tables
 from tests.support.put_aside import put_aside
+from tests.unit import test_backfilling, test_key_filter, test_reconcile, test_repair, test_safeguards
 from tests.unit import test_hazards as hazards
-from tests.unit import test_key_filter, test_reconcile, test_safeguards
+from tests.unit.test_backfilling import path
 
-__all__ = ["aws", "filtered", "put_aside", "tables"]
+__all__ = ["archive", "aws", "filtered", "path", "put_aside", "tables"]
 
 Test = Callable[..., None]
 
@@ -39,6 +53,9 @@ HELD_BY: tuple[ModuleType, ...] = (
     test_reconcile,
     test_safeguards,
     test_dynamodb,
+    test_backfilling,
+    test_repair,
+    test_cli_archive,
     test_cli_filter,
     test_cli_verify,
     test_key_filter,
@@ -533,6 +550,73 @@ RULES = (
             test_reconcile.test_nothing_is_ever_deleted_from_an_archive,
             test_reconcile.test_what_is_gone_after_it_was_put_into_an_archive_is_undecided,
         ),
+    ),
+    Rule(
+        14,
+        "an archive is healed as one",
+        heal.Healer.__init__,
+        "is_archive=is_archive",
+        "is_archive=False",
+        (test_cli_archive.test_no_command_deletes_from_an_archive,),
+    ),
+    Rule(
+        14,
+        "the mapping says that it is an archive",
+        ground.Ground.on.__func__,  # type: ignore[attr-defined]
+        "archive or not mapping.replicates_ttl_deletes",
+        "archive",
+        (
+            test_cli_archive.test_no_command_deletes_from_an_archive,
+            test_cli_archive.test_what_an_archive_has_alone_is_no_difference,
+        ),
+    ),
+    Rule(
+        14,
+        "without a mapping too, one that can be seen says so",
+        ground.despite,
+        "archive or (mapping is not None and not mapping.replicates_ttl_deletes)",
+        "archive",
+        (test_cli_archive.test_no_command_deletes_from_an_archive,),
+    ),
+    Rule(
+        14,
+        "what an archive has alone is no suspect",
+        sweep.Sweep._note_extra,
+        "if self._archived is None:",
+        "if True:",
+        (test_cli_archive.test_however_much_has_expired_everything_is_compared,),
+    ),
+    Rule(
+        14,
+        "what an archive has alone by now is no difference",
+        recheck.archived,
+        "if each.finding is Finding.EXTRA",
+        "if False",
+        (test_cli_archive.test_what_expires_before_the_second_look_is_archived,),
+    ),
+    Rule(
+        14,
+        "only what certainly differs is repaired",
+        repair.repairing,
+        " if d.finding in CERTAIN",
+        "",
+        (test_repair.test_only_what_certainly_differs_is_healed,),
+    ),
+    Rule(
+        14,
+        "what is undecided keeps its object",
+        redriving._healed,
+        "confirmed.update(reconciled.confirmed)",
+        "confirmed.update(reconciled.confirmed + reconciled.undecided)",
+        (test_cli_archive.test_an_item_that_is_gone_is_undecided_and_its_object_stays,),
+    ),
+    Rule(
+        14,
+        "what is undecided is listed before it is closed",
+        backfilling.Backfill._hand_over,
+        "self._undecided(undecided)",
+        "pass",
+        (test_backfilling.test_what_is_undecided_is_handed_over_and_the_state_comes_to_its_end,),
     ),
     Rule(
         15,

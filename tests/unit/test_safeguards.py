@@ -77,12 +77,6 @@ def test_a_mapping_from_the_latest_change_on_that_has_only_just_begun() -> None:
     assert refuse_unsafe(settled, stream=STREAM, export=None, now=NOW) == settled
 
 
-def test_an_archive() -> None:
-    archive = replace(MAPPING, environment={"REPLICATE_TTL_DELETES": "false"})
-
-    assert why(archive).startswith("the replica is an archive (REPLICATE_TTL_DELETES is not true)")
-
-
 @pytest.mark.hazard(number=12)
 def test_an_export_from_before_the_mapping() -> None:
     old = replace(EXPORT, taken_at=NOW - timedelta(minutes=2))

@@ -6,7 +6,7 @@ import pytest
 
 from ddbreplica_cli.compare import AttributeDifference
 from ddbreplica_cli.findings import REPAIRED, Findings
-from ddbreplica_cli.recheck import Difference, Finding
+from ddbreplica_cli.recheck import CERTAIN, Difference, Finding
 from ddbreplica_cli.sweep import Swept
 from ddbreplica_cli.verdict import EVERYTHING, Verified
 
@@ -21,7 +21,7 @@ def verified(
 ) -> Verified:
     findings = Findings(keep)
     for difference in differences:
-        findings.add(difference, None if difference.finding is Finding.INCONCLUSIVE else repair)
+        findings.add(difference, repair if difference.finding in CERTAIN else None)
     swept = Swept(2000, 1999, len(differences), stopped_early, source_outside=outside)
     return Verified("logfile", "copy", looked_at, swept, findings, repair is not None, 1.234)
 
@@ -42,6 +42,8 @@ OPEN = found(Finding.INCONCLUSIVE)
         (verified(found(Finding.EXTRA)), "not equal"),
         (verified(found(Finding.DIFFERENT)), "not equal"),
         (verified(OPEN), "inconclusive"),
+        (verified(found(Finding.ARCHIVED)), "equal"),
+        (verified(found(Finding.ARCHIVED), MISSING, repair=REPAIRED), "repaired"),
         (verified(OPEN, MISSING), "not equal"),
         (verified(stopped_early=True), "inconclusive"),
         (verified(MISSING, stopped_early=True), "not equal"),
@@ -134,6 +136,7 @@ def test_a_program_gets_whole_values() -> None:
         "different": 1,
         "extra": 0,
         "inconclusive": 0,
+        "archived": 0,
         "source_outside": 0,
         "replica_outside": 0,
         "seconds": 1.234,
@@ -145,7 +148,27 @@ def test_a_program_gets_whole_values() -> None:
                 "attributes": [{"name": "n", "source": long, "replica": None}],
             }
         ],
+        "archived_items": [],
     }
+
+
+def test_what_is_archived_is_counted_and_no_difference() -> None:
+    result = verified(found(Finding.ARCHIVED, "a"), found(Finding.ARCHIVED, "b"), MISSING, keep=1)
+
+    assert result.document()["archived"] == 2
+    assert result.document()["archived_items"] == [{"PK": {"S": "a"}}]
+    assert result.text().splitlines()[4:] == [
+        "missing                   1",
+        "different                 0",
+        "extra                     0",
+        "inconclusive              0",
+        "archived                  2",
+        "seconds                1.23",
+        "",
+        'missing      PK={"S": "a"}  (in the source only)',
+        "",
+        "NOT EQUAL",
+    ]
 
 
 def test_what_was_not_compared_is_counted_and_the_verdict_says_so() -> None:

@@ -1,0 +1,56 @@
+"""The connection, and what was asked for → what a command may rely on: the mapping, its filter, whether items outlive.
+
+An archive is a replica to which TTL deletes are not replicated. There an absence at the source proves nothing.
+"""
+
+from dataclasses import dataclass
+
+from ddbreplica_cli import output
+from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.facts import Unknown
+from ddbreplica_cli.key_filter import EVERY_KEY, KeyFilter
+from ddbreplica_cli.mapping import MappingState, find_mapping, latest_stream
+from ddbreplica_cli.observe import known
+from ddbreplica_cli.safeguards import pause, refuse_unhealable
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The keys that the replica is to hold, and whether it `is_archive`; `unseen` is why nobody can say."""
+
+    mapping: MappingState | None
+    key_filter: KeyFilter
+    is_archive: bool
+    unseen: str | None = None
+
+    @classmethod
+    def on(cls, mapping: MappingState, *, archive: bool) -> "Ground":
+        """As the mapping says, or the user. Raises CommandError for a filter that is not one of keys."""
+        return cls(mapping, mapping.key_filter, archive or not mapping.replicates_ttl_deletes)
+
+
+def to_heal(connection: Connection, *, without_mapping: bool, archive: bool) -> Ground:
+    """Raise CommandError where healing would not last, unless it has to do `without_mapping`."""
+    if without_mapping:
+        return despite(connection, archive=archive)
+    mapping = refuse_unhealable(find_mapping(connection, latest_stream(connection)))
+    if said := pause(mapping):
+        output.print_note(said)
+    return Ground.on(mapping, archive=archive)
+
+
+def to_compare(connection: Connection, *, without_mapping: bool, archive: bool) -> Ground:
+    """Whatever can be seen; comparing needs none of it."""
+    if without_mapping:
+        return despite(connection, archive=archive)
+    mapping = known(lambda: find_mapping(connection, latest_stream(connection)))
+    if isinstance(mapping, Unknown):
+        return Ground(None, EVERY_KEY, archive, unseen=mapping.why)
+    return Ground.on(mapping, archive=archive) if mapping else Ground(None, EVERY_KEY, archive)
+
+
+def despite(connection: Connection, *, archive: bool) -> Ground:
+    """As if there were no mapping; but what one that can be seen says of an archive holds, lest it be deleted from."""
+    seen = known(lambda: find_mapping(connection, latest_stream(connection)))
+    mapping = None if isinstance(seen, Unknown) else seen
+    return Ground(mapping, EVERY_KEY, archive or (mapping is not None and not mapping.replicates_ttl_deletes))

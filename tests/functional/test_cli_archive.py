@@ -1,0 +1,343 @@
+"""An archive, to which TTL deletes are not replicated, and what the commands make of it, on moto."""
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddbreplica_cli import verifying
+from ddbreplica_cli.keyset import KeySet
+from ddbreplica_cli.sweep import Sweep
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, refusal, run, tables
+from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, answer_mapping, put_aside
+from tests.support.records import delete, put
+
+__all__ = ["aws", "put_aside", "tables"]
+
+UNDECIDED = "the source has no such item: it was deleted or has expired, and nobody can tell"
+
+
+@pytest.fixture
+def archive(
+    tables: Tables,
+    aws: Misbehaviour,
+    put_aside: PutAside,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Tables:
+    """An item that is in both, and one that has expired at the source; and a directory for files."""
+    monkeypatch.chdir(tmp_path)
+    answer_mapping(tables, aws, REPLICATE_TTL_DELETES="false")
+    tables.put_both("same")
+    tables.put(REPLICA, "expired", n={"N": "1"})
+    return tables
+
+
+def ran(*args: str, exit_code: int = 0) -> Any:
+    result = run(*args, "--json")
+    assert result.exit_code == exit_code, result.output
+    return json.loads(result.stdout)
+
+
+def verify(*args: str, exit_code: int = 0) -> Any:
+    return ran("verify", "--grace", "0", *args, exit_code=exit_code)
+
+
+def repair(*args: str, exit_code: int = 0) -> Any:
+    return verify("--repair", *args, exit_code=exit_code)
+
+
+def before(aws: Misbehaviour, operation: str, call: int, do: Callable[[], None]) -> None:
+    """Do something before an operation's call of this number is sent."""
+    calls = iter(range(1, 10_000))
+
+    def hook(**_: Any) -> None:
+        if next(calls) == call:
+            do()
+
+    aws.on(f"before-send.dynamodb.{operation}", hook)
+
+
+class TestVerify:
+    def test_what_has_expired_is_archived_and_no_difference(self, archive: Tables) -> None:
+        result = run("verify")
+
+        assert result.exit_code == 0
+        shown = lines(result.stdout)
+        assert shown[2:9] == [
+            "looked at      everything, as an archive",
+            "source items              1",
+            "replica items             2",
+            "missing                   0",
+            "different                 0",
+            "extra                     0",
+            "inconclusive              0",
+        ]
+        assert "archived                  1" in shown
+        assert shown[-1] == "equal (everything, as an archive)"
+
+    def test_a_program_gets_its_key(self, archive: Tables) -> None:
+        document = verify()
+
+        assert (document["verdict"], document["extra"], document["archived"]) == ("equal", 0, 1)
+        assert document["archived_items"] == [{"PK": {"S": "expired"}}]
+        assert document["differences"] == []
+
+    def test_no_more_keys_are_listed_than_asked_for_and_all_are_in_the_report(self, archive: Tables) -> None:
+        for number in range(20):
+            archive.put(REPLICA, f"expired{number}")
+
+        document = verify("--limit", "3", "--report", "report.jsonl")
+
+        assert (document["archived"], len(document["archived_items"])) == (21, 3)
+        reported = [json.loads(line) for line in Path("report.jsonl").read_text().splitlines()]
+        assert [line["finding"] for line in reported] == ["archived"] * 21
+        assert verify("--keys-from", "report.jsonl")["archived"] == 21
+
+    def test_what_is_missing_or_different_is_a_difference_as_ever(self, archive: Tables) -> None:
+        archive.put(SOURCE, "missing")
+        archive.put_both("different", n={"N": "1"})
+        archive.put(SOURCE, "different", n={"N": "2"})
+
+        document = verify(exit_code=1)
+
+        assert document["verdict"] == "not equal"
+        assert (document["missing"], document["different"], document["archived"]) == (1, 1, 1)
+
+    def test_where_the_mapping_may_not_be_seen_the_user_has_to_say_so(
+        self, archive: Tables, aws: Misbehaviour
+    ) -> None:
+        aws.on("before-call.lambda.ListEventSourceMappings", lambda **_: refusal("AccessDeniedException"))
+
+        assert "unless --archive is given" in run("verify", "--grace", "0").stderr
+        assert verify(exit_code=1)["extra"] == 1
+        assert verify("--archive")["archived"] == 1
+
+
+class TestRepair:
+    def test_what_differs_is_mended_and_what_has_expired_stays(self, archive: Tables) -> None:
+        archive.put(SOURCE, "missing")
+        archive.put(SOURCE, "same", n={"N": "2"})
+
+        document = repair()
+
+        assert (document["verdict"], document["repaired"], document["archived"]) == ("repaired", 2, 1)
+        assert archive.items(REPLICA) == {
+            **archive.items(SOURCE),
+            "expired": {"PK": {"S": "expired"}, "n": {"N": "1"}},
+        }
+
+    def test_a_dry_run_does_not_speak_of_it(self, archive: Tables) -> None:
+        assert repair("--dry-run")["verdict"] == "equal"
+
+    @pytest.mark.parametrize("call", ["the read before it", "the read after it"])
+    def test_what_is_gone_meanwhile_is_undecided(self, archive: Tables, aws: Misbehaviour, call: str) -> None:
+        archive.put(SOURCE, "a", n={"N": "2"})
+        archive.put(REPLICA, "a", n={"N": "1"})
+        looked = 7 if call == "the read before it" else 8
+        before(aws, "BatchGetItem", looked, lambda: archive.delete(SOURCE, "a"))
+
+        result = run("verify", "--repair", "--grace", "0", "--segments", "1", "--json")
+
+        assert result.exit_code == 1
+        document = json.loads(result.stdout)
+        assert document["verdict"] == "not equal"
+        assert lines(result.stderr)[0].startswith("1 items are undecided, which is told only now")
+        assert [found["repair"] for found in document["differences"]] == [f"undecided: {UNDECIDED}"]
+        held = archive.items(REPLICA)["a"]["n"]
+        assert held == {"N": "1" if call == "the read before it" else "2"}
+
+    def test_what_expires_after_it_was_repaired_is_repaired(self, archive: Tables, aws: Misbehaviour) -> None:
+        archive.put(SOURCE, "a", n={"N": "2"})
+        before(aws, "BatchGetItem", 9, lambda: archive.delete(SOURCE, "a"))
+
+        assert repair("--segments", "1")["verdict"] == "repaired"
+
+    def test_without_the_mapping_too_nothing_is_deleted_if_it_is_seen(self, archive: Tables) -> None:
+        document = repair("--without-mapping")
+
+        assert (document["verdict"], document["archived"]) == ("equal", 1)
+        assert "expired" in archive.items(REPLICA)
+
+    def test_without_one_that_is_seen_the_user_has_to_say_so(
+        self, archive: Tables, aws: Misbehaviour
+    ) -> None:
+        answer_mapping(archive, aws, mapped=False)
+
+        repair("--without-mapping", "--archive")
+        assert "expired" in archive.items(REPLICA)
+
+        repair("--without-mapping")
+        assert "expired" not in archive.items(REPLICA)
+
+
+class TestBackfill:
+    def test_what_has_expired_stays_and_what_is_there_is_copied(self, archive: Tables) -> None:
+        archive.put(SOURCE, "same", n={"N": "2"})
+        archive.put(SOURCE, "new")
+
+        document = ran("backfill", "--without-mapping")
+
+        assert (document["left"], document["undecided"], document["undecided_file"]) == (0, 0, None)
+        assert archive.items(REPLICA) == {
+            **archive.items(SOURCE),
+            "expired": {"PK": {"S": "expired"}, "n": {"N": "1"}},
+        }
+        assert list(Path().iterdir()) == []
+
+    def test_what_goes_meanwhile_is_listed_until_somebody_has_looked(
+        self, archive: Tables, aws: Misbehaviour
+    ) -> None:
+        archive.put(SOURCE, "a")
+        before(aws, "BatchGetItem", 1, lambda: archive.delete(SOURCE, "a"))
+        file = "logfile-logfile_replica.backfill.undecided"
+
+        result = run("backfill", "--segments", "1", "--archive", "--without-mapping")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr) == [
+            f"Error: 1 items are gone from the source, deleted or expired: {file} lists them.",
+            f"Try: look at each that is gone: if it was deleted, delete it from the replica too; then remove {file}.",
+        ]
+        assert Path(file).read_text() == '{"PK": {"S": "a"}}\n'
+        assert [path.name for path in Path().iterdir()] == [file]
+        assert verify("--keys-from", file)["archived"] == 1
+
+        document = ran("backfill", "--archive", "--without-mapping", exit_code=1)
+        assert (document["left"], document["undecided"], document["undecided_file"]) == (0, 1, file)
+
+        Path(file).unlink()
+        assert ran("backfill", "--archive", "--without-mapping")["undecided"] == 0
+
+    def test_what_is_not_copied_and_what_is_undecided_are_both_told(
+        self, archive: Tables, aws: Misbehaviour
+    ) -> None:
+        archive.put(SOURCE, "a")
+        Path("state.undecided").write_text('{"PK": {"S": "b"}}\n')
+        aws.refuse("BatchWriteItem", "ValidationException")
+        aws.refuse("PutItem", "ValidationException")
+
+        result = run("backfill", "--without-mapping", "--state", "state")
+
+        assert result.exit_code == 1
+        fact, hint = lines(result.stderr)[-2:]
+        assert fact.startswith("Error: 2 items are not copied yet. 1 items are gone from the source, ")
+        assert "it goes on with these; look at each that is gone: if it was deleted, " in hint
+
+    def test_what_cannot_be_listed_stays_open(self, archive: Tables, aws: Misbehaviour) -> None:
+        archive.put(SOURCE, "a")
+        before(aws, "BatchGetItem", 1, lambda: archive.delete(SOURCE, "a"))
+        Path("state.undecided").mkdir()
+
+        result = run("backfill", "--without-mapping", "--segments", "1", "--state", "state")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr)[0].startswith("Error: state.undecided cannot be written: Is a directory;")
+        Path("state.undecided").rmdir()
+        assert (
+            ran("backfill", "--without-mapping", "--segments", "1", "--state", "state", exit_code=1)[
+                "undecided"
+            ]
+            == 1
+        )
+
+
+class TestRedrive:
+    def test_a_batch_with_one_such_item_stays_whole_and_the_others_are_healed(
+        self, archive: Tables, put_aside: PutAside
+    ) -> None:
+        archive.put(SOURCE, "there", n={"N": "2"})
+        name = put_aside.give_up(put(1, "there"), delete(2, "deleted"))
+
+        document = ran("redrive", exit_code=1)
+
+        assert (document["undecided"], document["healed"]) == (1, 0)
+        assert document["left"][0]["keys"] == [{"PK": {"S": "deleted"}}]
+        assert put_aside.names(ON_FAILURE) == [name]
+        assert archive.items(REPLICA)["there"]["n"] == {"N": "2"}
+
+    def test_without_a_mapping_the_user_says_that_it_is_one(
+        self, archive: Tables, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        answer_mapping(archive, aws, mapped=False)
+        put_aside.quarantine(put(1, "expired"))
+        named = ("--without-mapping", "--quarantine-bucket", QUARANTINE)
+
+        assert ran("redrive", *named, "--archive", exit_code=1)["undecided"] == 1
+        assert "expired" in archive.items(REPLICA)
+
+
+@pytest.mark.hazard(number=14)
+def test_no_command_deletes_from_an_archive(archive: Tables, put_aside: PutAside) -> None:
+    put_aside.quarantine(put(1, "expired"))
+    put_aside.give_up(put(2, "expired"))
+
+    for command in (
+        "verify --repair",
+        "verify --repair --without-mapping",
+        "backfill --without-mapping",
+        "redrive",
+    ):
+        run(*command.split())
+
+    assert set(archive.items(REPLICA)) == {"same", "expired"}
+
+
+@pytest.mark.hazard(number=14)
+def test_what_an_archive_has_alone_is_no_difference(archive: Tables) -> None:
+    assert verify()["verdict"] == "equal"
+
+
+@pytest.mark.hazard(number=14)
+def test_however_much_has_expired_everything_is_compared(archive: Tables) -> None:
+    for number in range(300):
+        archive.put(REPLICA, f"expired{number}")
+    archived: list[Any] = []
+    readers = archive.reader(SOURCE), archive.reader(REPLICA)
+
+    with closing(KeySet()) as suspects:
+        sweep = Sweep(readers, suspects, advance=lambda _: None, archived=archived.extend, max_suspects=5)
+        sweep.over_tables(segments=2)
+
+        assert (len(suspects), len(archived), sweep.swept.stopped_early) == (0, 301, False)
+
+
+@pytest.mark.hazard(number=14)
+def test_what_expires_before_the_second_look_is_archived(
+    archive: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.put(SOURCE, "a", n={"N": "2"})
+    archive.put(REPLICA, "a", n={"N": "1"})
+    monkeypatch.setattr(verifying, "lag", lambda _: archive.delete(SOURCE, "a"))
+
+    document = verify()
+
+    assert (document["different"], document["archived"]) == (0, 2)
+
+
+@pytest.mark.hazard(number=14)
+def test_an_item_that_is_gone_is_undecided_and_its_object_stays(archive: Tables, put_aside: PutAside) -> None:
+    archive.put(SOURCE, "there", n={"N": "2"})
+    gone = put_aside.quarantine(put(1, "expired"))
+    there = put_aside.quarantine(put(2, "there"))
+
+    result = run("redrive", "--json")
+
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert document["left"] == [
+        {
+            "outcome": "undecided",
+            "object": f"s3://{QUARANTINE}/{gone}",
+            "reason": UNDECIDED,
+            "keys": [{"PK": {"S": "expired"}}],
+            "more_keys": 0,
+        }
+    ]
+    assert "Try: look at its record" in result.stderr
+    assert sorted(put_aside.names(QUARANTINE)) == sorted([gone, f"done/{there}"])
+    assert archive.items(REPLICA)["expired"]["n"] == {"N": "1"}
+    assert archive.items(REPLICA)["there"]["n"] == {"N": "2"}

@@ -1,0 +1,36 @@
+"""undecided: keys that nobody can decide about → a file that lists them until somebody has looked."""
+
+from pathlib import Path
+
+import pytest
+
+from ddbreplica.model import Key, Table
+from ddbreplica_cli import keylines
+from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.undecided import Undecided
+
+A: Key = (("PK", "S", 'é "\n'), ("SK", "N", "-1500"))
+B: Key = (("PK", "S", "b"), ("SK", "N", "1"))
+
+
+def test_there_is_no_file_before_there_is_something_to_list(tmp_path: Path) -> None:
+    undecided = Undecided(tmp_path / "file")
+
+    assert len(undecided) == 0
+    assert undecided.facts() == {"undecided": 0, "undecided_file": None}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_run_adds_to_it_and_verify_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    Undecided(path).add([A])
+    Undecided(path).add([B, A])
+
+    assert Undecided(path).facts() == {"undecided": 3, "undecided_file": str(path)}
+    table = Table("arn", is_active=True, key_schema=frozenset({("PK", "S"), ("SK", "N")}))
+    assert list(keylines.read(path.read_text().splitlines(), table)) == [A, B, A]
+
+
+def test_one_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="nowhere/file cannot be written: No such file or directory"):
+        Undecided(tmp_path / "nowhere" / "file").add([A])
