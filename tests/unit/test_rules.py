@@ -312,8 +312,8 @@ RULES = (
         8,
         "a request is bounded in time",
         dynamodb.connect,
-        "config=CLIENT_CONFIG",
-        "config=Config()",
+        'return DynamoDBReplica(boto3.client("dynamodb", region_name=region, config=CLIENT_CONFIG), table)',
+        'return DynamoDBReplica(boto3.client("dynamodb", region_name=region, config=Config()), table)',
         (test_dynamodb.test_a_request_is_bounded_in_time_and_tried_once,),
     ),
     Rule(
