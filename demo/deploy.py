@@ -1,9 +1,9 @@
 """template.yaml and the function's bundle → a running stack, the way `sam deploy` would make it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from botocore.exceptions import WaiterError
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
@@ -12,7 +12,11 @@ from demo.bundle import bundle
 from demo.embedded import ROOT, EmbeddedAws
 from demo.errors import DeployError
 
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef
+
 TEMPLATE: Final = ROOT / "template.yaml"
+REPLICA_TEMPLATE: Final = ROOT / "replica.yaml"
 
 STACK: Final = "ddbreplica"
 
@@ -52,14 +56,48 @@ def deploy(aws: EmbeddedAws, name: str = STACK, **parameters: str) -> Stack:
     aws.cloudformation.create_stack(
         StackName=name,
         TemplateURL=_packaged(aws),
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Parameters=_given(parameters),
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
+    return _finished(aws, name, "stack_create_complete")
+
+
+def deploy_replica(aws: EmbeddedAws, name: str = STACK, **parameters: str) -> Stack:
+    """Create a stack from replica.yaml in the same way."""
+    aws.cloudformation.create_stack(
+        StackName=name,
+        TemplateBody=REPLICA_TEMPLATE.read_text(),
+        Parameters=_given(parameters),
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    return _finished(aws, name, "stack_create_complete")
+
+
+def update(aws: EmbeddedAws, name: str = STACK, **parameters: str) -> Stack:
+    """Give some parameters of a stack another value, and wait for it likewise; the others keep theirs."""
+    described = aws.cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    present = {each["ParameterKey"]: each["ParameterValue"] for each in described["Parameters"]}
+    aws.cloudformation.update_stack(
+        StackName=name,
+        UsePreviousTemplate=True,
+        Parameters=_given(present | parameters),
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    return _finished(aws, name, "stack_update_complete")
+
+
+def _given(parameters: Mapping[str, str]) -> "Sequence[ParameterTypeDef]":
+    return [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+
+
+def _finished(
+    aws: EmbeddedAws, name: str, change: Literal["stack_create_complete", "stack_update_complete"]
+) -> Stack:
     try:
-        waiter = aws.cloudformation.get_waiter("stack_create_complete")
+        waiter: Any = aws.cloudformation.get_waiter(change)
         waiter.wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     except WaiterError as error:
-        raise DeployError(f"The stack was not created:\n{_failures(aws, name)}") from error
+        raise DeployError(f"The stack was not deployed:\n{_failures(aws, name)}") from error
     described = aws.cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
     resources = aws.cloudformation.describe_stack_resources(StackName=name)["StackResources"]

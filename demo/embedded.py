@@ -48,17 +48,29 @@ _PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TERM")
 
 @dataclass(frozen=True)
 class EmbeddedAws:
-    """A running one. `home` is its temporary directory; `pid` leads the process group that is all of it."""
+    """A running one, in one Region and account of it; `dataclasses.replace` gives another.
+
+    `home` is its temporary directory; `pid` leads the process group that is all of it. `account` None is the one
+    account that it has of itself.
+    """
 
     endpoint_url: str
     home: Path
     pid: int
+    region: str = REGION
+    account: str | None = None
 
     @property
     def env(self) -> Mapping[str, str]:
         """The whole environment of a child process that is to reach this AWS and no other."""
         passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        return passed_on | CREDENTIALS | {"AWS_DEFAULT_REGION": REGION, "AWS_CONFIG_FILE": os.devnull}
+        place = {"AWS_DEFAULT_REGION": self.region, "AWS_CONFIG_FILE": os.devnull}
+        return {**passed_on, **self.credentials, **place}
+
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        """Who may do anything in the account: the embedded AWS takes an account's number for its access key."""
+        return CREDENTIALS if self.account is None else {**CREDENTIALS, "AWS_ACCESS_KEY_ID": self.account}
 
     @property
     def log(self) -> Path:
@@ -110,9 +122,9 @@ class EmbeddedAws:
             "credentials_file": (None, None, os.devnull, None),
         }
         return boto3.Session(
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            region_name=REGION,
+            aws_access_key_id=self.credentials["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.credentials["AWS_SECRET_ACCESS_KEY"],
+            region_name=self.region,
             botocore_session=botocore.session.Session(session_vars=nowhere),
         )
 

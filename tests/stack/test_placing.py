@@ -1,0 +1,204 @@
+"""Source and replica where they are, not where the workshop has them: another Region, other keys, some keys only.
+
+The embedded AWS keeps Regions and accounts apart. What it does not enforce is said in DESIGN.md.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from demo import traffic
+from demo.adopting import turn_on_stream
+from demo.command import Finished, run
+from demo.deploy import Stack, deploy, deploy_replica, update
+from demo.embedded import EmbeddedAws, embedded_aws
+from demo.pair import Item, Pair, wait_until
+from demo.writing import writing
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+FAR = "eu-west-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A stack, and the pair that it keeps equal."""
+
+    aws: EmbeddedAws
+    stack: Stack
+    pair: Pair
+
+    def load(self, rows: int) -> list[str]:
+        """Let the command write rows to the source; return their keys."""
+        finished = run(self.aws, "load", "--generate", str(rows), "--source", self.pair.source)
+        assert finished.exit_code == 0, finished.output
+        return sorted(self.pair.items(self.pair.source))
+
+    def verify(self) -> Finished:
+        """`ddbreplica verify`, which finds both tables by the stack's outputs."""
+        options = ("--grace", "1", "--read-rate", "1000")
+        return run(self.aws, "verify", "--stack-name", self.stack.name, *options)
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[EmbeddedAws]:
+    with embedded_aws() as aws:
+        yield aws
+
+
+def placed(aws: EmbeddedAws, stack: Stack, *, there: EmbeddedAws | None = None) -> Placed:
+    return Placed(
+        aws, stack, Pair(aws.dynamodb, stack.source, stack.replica, there.dynamodb if there else None)
+    )
+
+
+def test_a_replica_in_another_region_follows_and_verifies_equal(aws: EmbeddedAws) -> None:
+    there = replace(aws, region=FAR)
+    deploy_replica(there, "abroad", ReplicaTableName="abroad_replica")
+    stack = deploy(
+        aws,
+        "abroad",
+        SourceTableName="abroad",
+        ReplicaTableName="abroad_replica",
+        CreateReplicaTable="false",
+        ReplicaRegion=FAR,
+    )
+    one = placed(aws, stack, there=there)
+    keys = one.load(300)
+    traffic.update(one.pair, keys[:40])
+    traffic.delete(one.pair, keys[40:80])
+
+    one.pair.wait_until_equal()
+
+    assert len(one.pair.items(one.pair.replica)) == 260
+    assert "abroad_replica" not in aws.dynamodb.list_tables()["TableNames"]
+    assert stack.outputs["ReplicaTableArn"] == f"arn:aws:dynamodb:{FAR}:000000000000:table/abroad_replica"
+    verified = one.verify()
+    assert verified.exit_code == 0, verified.output
+    there.dynamodb.delete_item(TableName="abroad_replica", Key={"PK": {"S": keys[0]}})
+    assert one.verify().exit_code == 1
+
+
+def make_orders(dynamodb: "DynamoDBClient", name: str) -> None:
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[
+            {"AttributeName": "customer", "KeyType": "HASH"},
+            {"AttributeName": "placed_at", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": "customer", "AttributeType": "S"},
+            {"AttributeName": "placed_at", "AttributeType": "N"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+def order(number: int, **attributes: Any) -> Item:
+    """Each customer has ten orders; in text their times would not be in order."""
+    return {
+        "customer": {"S": f"customer-{number // 10}"},
+        "placed_at": {"N": str(10 ** (number % 10))},
+        **attributes,
+    }
+
+
+def contents(dynamodb: "DynamoDBClient", table: str) -> list[str]:
+    pages = dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+    return sorted(str(sorted(item.items())) for page in pages for item in page["Items"])
+
+
+def test_existing_tables_with_a_key_of_two_parts_are_replicated(aws: EmbeddedAws) -> None:
+    dynamodb = aws.dynamodb
+    for name in ("orders", "orders_copy"):
+        make_orders(dynamodb, name)
+    stream = turn_on_stream(dynamodb, "orders")
+    stack = deploy(
+        aws, "orders", SourceStreamArn=stream, ReplicaTableName="orders_copy", CreateReplicaTable="false"
+    )
+    for number in range(60):
+        dynamodb.put_item(TableName="orders", Item=order(number, total={"N": "1"}))
+    for number in range(20):
+        dynamodb.put_item(TableName="orders", Item=order(number, total={"N": "2"}))
+    for number in range(20, 30):
+        dynamodb.delete_item(TableName="orders", Key=order(number))
+
+    expected = contents(dynamodb, "orders")
+    wait_until(lambda: contents(dynamodb, "orders_copy") == expected, "The copy equals the orders")
+
+    assert len(expected) == 50
+    assert (stack.source, stack.replica) == ("orders", "orders_copy")
+    assert stack.outputs["SourceStreamArn"] == stream
+    verified = placed(aws, stack).verify()
+    assert verified.exit_code == 0, verified.output
+    dynamodb.delete_item(TableName="orders_copy", Key=order(0))
+    assert placed(aws, stack).verify().exit_code == 1
+
+
+def test_only_the_keys_within_the_filter_are_replicated_and_verified(aws: EmbeddedAws) -> None:
+    stack = deploy(
+        aws,
+        "tenants",
+        SourceTableName="tenants",
+        ReplicaTableName="tenants_replica",
+        KeyFilter='{"PK": {"S": [{"prefix": "tenant-1#"}]}}',
+    )
+    one = placed(aws, stack)
+    for tenant in ("tenant-1", "tenant-10", "tenant-2"):
+        for number in range(10):
+            item = {"PK": {"S": f"{tenant}#{number}"}, "bytessent": {"N": "1"}}
+            one.pair.dynamodb.put_item(TableName="tenants", Item=item)
+    traffic.update(one.pair, ["tenant-2#1", "tenant-1#1"])
+    traffic.delete(one.pair, ["tenant-2#2", "tenant-1#2"])
+
+    others = {key for key in one.pair.items("tenants") if not key.startswith("tenant-1#")}
+    one.pair.wait_until_equal(but_for=frozenset(others))
+
+    assert len(one.pair.items("tenants_replica")) == 9
+    verified = one.verify()
+    assert verified.exit_code == 0, verified.output
+    assert "within the filter" in verified.output
+    one.pair.dynamodb.delete_item(TableName="tenants_replica", Key={"PK": {"S": "tenant-1#3"}})
+    assert one.verify().exit_code == 1
+
+
+def mend_mapping(aws: EmbeddedAws, stack: Stack) -> None:
+    """After an update the embedded AWS has text where the mapping's numbers were, and polls no more."""
+    uuid = stack.outputs["EventSourceMappingId"]
+    mapping: Any = aws.lambda_.get_event_source_mapping(UUID=uuid)
+    numbers: Any = {name: int(value) for name, value in mapping.items() if name in NUMBERS}
+    aws.lambda_.update_event_source_mapping(UUID=uuid, **numbers)
+
+
+NUMBERS = (
+    "BatchSize",
+    "MaximumBatchingWindowInSeconds",
+    "MaximumRecordAgeInSeconds",
+    "MaximumRetryAttempts",
+    "ParallelizationFactor",
+)
+
+
+def test_a_stack_that_is_updated_under_writes_loses_nothing(aws: EmbeddedAws) -> None:
+    name = "updated"
+    stack = deploy(aws, name, SourceTableName=name, ReplicaTableName="updated_replica")
+    one = placed(aws, stack)
+    one.load(600)
+    one.pair.wait_until_equal()
+
+    with writing(one.pair) as writer:
+        wait_until(lambda: writer.written > 20, "The writer is at work")
+        update(aws, name, MemorySize="512", LogRetentionInDays="30", BatchSize="50")
+        at_the_update = writer.written
+        mend_mapping(aws, stack)
+        wait_until(lambda: writer.written > at_the_update + 20, "The writer goes on")
+    one.pair.wait_until_equal()
+
+    function = aws.lambda_.get_function_configuration(FunctionName=stack.outputs["FunctionName"])
+    assert function["MemorySize"] == 512
+    assert writer.deleted
+    verified = one.verify()
+    assert verified.exit_code == 0, verified.output
