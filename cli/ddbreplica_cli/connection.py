@@ -1,15 +1,13 @@
 """The shared options → the two tables' places, and clients of AWS there."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
-import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
+from ddbreplica_cli.clients import ASKING, Clients
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.options import REPLICA, SOURCE, Options
 
@@ -20,15 +18,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
     from mypy_boto3_s3 import S3Client
 
-# Few attempts, so that a wrong endpoint is told at once; what has to wait longer waits by itself.
-ASKING = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=10)
 
-
-class _Place(TypedDict):
-    region_name: str | None
-    endpoint_url: str | None
+_LAST_PART = 5
+"""Of `arn:PARTITION:dynamodb:REGION:ACCOUNT:table/NAME`, counted from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +33,7 @@ class Side:
     name: str
     option: str
     region: str | None
-    _session: boto3.Session
-    _endpoint_url: str | None
+    _clients: Clients
 
     @property
     def short_name(self) -> str:
@@ -48,63 +42,59 @@ class Side:
 
     def dynamodb(self, config: Config = ASKING) -> "DynamoDBClient":
         """A client for the table."""
-        with _endpoint_checked():
-            return self._session.client("dynamodb", **self._place, config=config)
+        return self._clients.dynamodb(self.region, config)
 
     def metrics(self) -> "CloudWatchClient":
         """A client for the metrics of the Region and account that the table is in."""
-        with _endpoint_checked():
-            return self._session.client("cloudwatch", **self._place, config=ASKING)
-
-    @property
-    def _place(self) -> _Place:
-        return {"region_name": self.region, "endpoint_url": self._endpoint_url}
+        return self._clients.metrics(self.region)
 
 
 class Connection:
     """AWS as the options name it. Where they are silent, boto3's own environment and files decide."""
 
-    def __init__(self, options: Options) -> None:
-        """Connect to nothing yet."""
+    def __init__(self, options: Options, *, near: Clients | None = None, far: Clients | None = None) -> None:
+        """Connect to nothing yet. `near` and `far` are what signs in for the two tables, if it is there already."""
         self._options = options
-        self._session = boto3.Session(profile_name=options.profile, region_name=options.region)
+        self._near = near or Clients(options.profile, options.region, options.endpoint_url)
+        self._far = far or self._near
+        if options.replica_profile and far is None:
+            self._far = Clients(options.replica_profile, None, options.endpoint_url)
+
+    def to(self, options: Options) -> "Connection":
+        """The same clients, for the tables that these options name."""
+        return Connection(options, near=self._near, far=self._far if options.replica_profile else None)
 
     @cached_property
     def source(self) -> Side:
         """The source table: as given, or as the stack says, or the default."""
         name = self._options.source or self._from_stack("SourceTableName", default=SOURCE)
-        return Side(name, "--source", _region_of(name), self._session, self._options.endpoint_url)
+        return Side(name, "--source", region_of(name), self._near)
 
     @cached_property
     def replica(self) -> Side:
         """The replica table likewise, in the source's Region and account unless another is named."""
         name = self._options.replica or self._replica_of_stack()
-        profile = self._options.replica_profile
-        session = self._session if profile is None else boto3.Session(profile_name=profile)
-        region = _region_of(name) or self._options.replica_region or self._region_in_stack()
-        region = region or session.region_name or self.source.region
-        return Side(name, "--replica", region, session, self._options.endpoint_url)
+        region = region_of(name) or self._options.replica_region or self._region_in_stack()
+        return Side(name, "--replica", region or self._far.region or self.source.region, self._far)
 
     def streams(self, *, config: Config = ASKING) -> "DynamoDBStreamsClient":
         """A client for the source's stream."""
-        with _endpoint_checked():
-            return self._session.client("dynamodbstreams", **self._beside_source, config=config)
-
-    @cached_property
-    def functions(self) -> "LambdaClient":
-        """A client for the function and its mapping: Lambda wants them in the stream's Region."""
-        with _endpoint_checked():
-            return self._session.client("lambda", **self._beside_source, config=ASKING)
-
-    @cached_property
-    def buckets(self) -> "S3Client":
-        """A client for the quarantine and the on-failure bucket; it may be used from several threads."""
-        with _endpoint_checked():
-            return self._session.client("s3", **self._beside_source, config=ASKING)
+        return self._near.streams(self.source.region, config)
 
     @property
-    def _beside_source(self) -> _Place:
-        return {"region_name": self.source.region, "endpoint_url": self._options.endpoint_url}
+    def functions(self) -> "LambdaClient":
+        """A client for the function and its mapping: Lambda wants them in the stream's Region."""
+        return self._near.functions(self.source.region)
+
+    @property
+    def buckets(self) -> "S3Client":
+        """A client for the quarantine and the on-failure bucket."""
+        return self._near.buckets(self.source.region)
+
+    @property
+    def tags(self) -> "ResourceGroupsTaggingAPIClient":
+        """A client for what has a tag."""
+        return self._near.tags()
 
     def _region_in_stack(self) -> str | None:
         """A stack knows the Region of its own replica only."""
@@ -118,7 +108,7 @@ class Connection:
         if self._options.stack_name is None or self._options.replica_profile:
             return name
         arns = (self._stack_outputs.get(output, "") for output in ("SourceTableArn", "ReplicaTableArn"))
-        here, there = (arn.split(":")[4:5] for arn in arns)
+        here, there = (account_of(arn) for arn in arns)
         return self._stack_outputs["ReplicaTableArn"] if here and there and here != there else name
 
     def _from_stack(self, output: str, *, default: str) -> str:
@@ -134,10 +124,7 @@ class Connection:
     @cached_property
     def _stack_outputs(self) -> "Mapping[str, str]":
         name = self._options.stack_name or ""
-        with _endpoint_checked():
-            client = self._session.client(
-                "cloudformation", endpoint_url=self._options.endpoint_url, config=ASKING
-            )
+        client = self._near.stacks()
         try:
             (stack,) = client.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
@@ -150,17 +137,16 @@ class Connection:
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
 
 
-def _region_of(table: str) -> str | None:
-    """An ARN's Region; of a name there is none to know."""
-    return table.split(":")[3] if table.startswith("arn:") else None
+def region_of(arn: str) -> str | None:
+    """The Region of anything's ARN; of a name, and of what only looks like an ARN, there is none to know."""
+    return _part_of(arn, 3)
 
 
-@contextmanager
-def _endpoint_checked() -> Iterator[None]:
-    try:
-        yield
-    except BotoCoreError:  # some of these are ValueErrors too
-        raise
-    except ValueError as error:
-        hint = "give --endpoint-url (or AWS_ENDPOINT_URL) like http://localhost:8000."
-        raise CommandError(f"{error}.", hint=hint) from error
+def account_of(arn: str) -> str | None:
+    """The account likewise."""
+    return _part_of(arn, 4)
+
+
+def _part_of(arn: str, place: int) -> str | None:
+    parts = arn.split(":")
+    return parts[place] or None if len(parts) > _LAST_PART else None

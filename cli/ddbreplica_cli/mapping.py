@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.connection import Connection, region_of
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.key_filter import KeyFilter
 
@@ -55,6 +55,11 @@ class MappingState:
     log_group: str
     settings: Mapping[str, Any]
     environment: Mapping[str, str]
+
+    @property
+    def source_arn(self) -> str:
+        """The source table's ARN."""
+        return self.stream_arn.partition("/stream/")[0]
 
     @property
     def is_enabled(self) -> bool:
@@ -119,19 +124,26 @@ def find_mappings(connection: Connection, arn: str) -> tuple[MappingState, ...]:
     if not table_arn:
         return ()
     replica = _place(connection.replica.name, connection.replica.dynamodb().meta.region_name)
-    return tuple(
-        mapping
-        for mapping in _mappings_of(connection.functions, table_arn)
-        if _target(mapping, connection.functions.meta.region_name) == replica
+    client = connection.functions
+    reading = (
+        one for one in list_mappings(client) if one["EventSourceArn"].startswith(f"{table_arn}/stream/")
     )
+    found = (state_of(client, one) for one in reading)
+    return tuple(mapping for mapping in found if _target(mapping, client.meta.region_name) == replica)
 
 
-def _mappings_of(client: "LambdaClient", table_arn: str) -> Iterator[MappingState]:
+def list_mappings(client: "LambdaClient") -> Iterator[Any]:
+    """All mappings of the Region that read a table's stream, as Lambda lists them."""
     # Asked for by ARN, those of an earlier stream would stay unseen, unless each such stream is known.
     for page in client.get_paginator("list_event_source_mappings").paginate():
-        for mapping in page["EventSourceMappings"]:
-            if mapping.get("EventSourceArn", "").startswith(f"{table_arn}/stream/"):
-                yield _state(mapping, _function(client, mapping["FunctionArn"]))
+        yield from (
+            one for one in page["EventSourceMappings"] if ":dynamodb:" in one.get("EventSourceArn", "")
+        )
+
+
+def state_of(client: "LambdaClient", listed: Any) -> MappingState:
+    """A listed mapping with its function. Raises CommandError if the function's settings cannot be read."""
+    return _state(listed, _function(client, listed["FunctionArn"]))
 
 
 def _function(client: "LambdaClient", arn: str) -> Mapping[str, Any]:
@@ -188,4 +200,4 @@ def _target(mapping: MappingState, region: str) -> tuple[str, str] | None:
 
 def _place(table: str, region: str) -> tuple[str, str]:
     """The Region and name of a table named by name or ARN; an ARN says the Region itself."""
-    return (table.split(":")[3], table.rpartition("/")[2]) if table.startswith("arn:") else (region, table)
+    return region_of(table) or region, table.rpartition("/")[2]

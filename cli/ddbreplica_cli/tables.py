@@ -13,7 +13,7 @@ from botocore.config import Config
 from ddbreplica.decode import attributes_of, key_of
 from ddbreplica.dynamodb import DynamoDBReplica
 from ddbreplica.model import Image, Key, Kind, Refusal, Table
-from ddbreplica_cli.connection import ASKING
+from ddbreplica_cli.clients import ASKING
 from ddbreplica_cli.described import Described
 from ddbreplica_cli.errors import CommandError, explain, hint_for
 from ddbreplica_cli.patience import Patience

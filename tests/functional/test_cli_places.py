@@ -63,6 +63,25 @@ def test_an_arn_says_its_region_itself() -> None:
     assert apart.replica.short_name == "copy"
 
 
+def test_what_only_looks_like_an_arn_is_a_name() -> None:
+    odd = connection(replica="arn:x", region="eu-west-3")
+
+    assert place(odd.replica) == ("arn:x", "eu-west-3", "dummy")
+
+
+def test_a_client_is_made_once_and_goes_to_other_pairs(far_profile: str) -> None:
+    base = connection(replica_profile=far_profile)
+    silent: dict[str, Any] = dict.fromkeys(set(Options.__dataclass_fields__) - {"as_json"})
+    near = base.to(Options(**{**silent, "source": "orders"}, as_json=False))
+    far = base.to(Options(**{**silent, "replica_profile": far_profile}, as_json=False))
+
+    assert near.source.name == "orders"
+    assert near.source.dynamodb() is base.source.dynamodb()
+    assert place(near.replica)[2] == "dummy"
+    assert far.replica.dynamodb() is base.replica.dynamodb()
+    assert place(far.replica)[2] == "far-key"
+
+
 def test_the_replica_may_have_credentials_of_its_own(
     far_profile: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

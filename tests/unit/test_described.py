@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import boto3
 import pytest
 
 from ddbreplica.model import Table
+from ddbreplica_cli.clients import Clients
 from ddbreplica_cli.connection import Side
 from ddbreplica_cli.described import Described
 
@@ -13,7 +13,7 @@ UNITS = {"ReadCapacityUnits": 10, "WriteCapacityUnits": 5}
 
 
 def described(**says: Any) -> Described:
-    side = Side("logfile", "--source", None, boto3.Session(), None)
+    side = Side("logfile", "--source", None, Clients(None, None, None))
     return Described(side, Table("arn", is_active=True, key_schema=frozenset()), says)
 
 
