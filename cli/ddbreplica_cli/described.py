@@ -7,7 +7,7 @@ from typing import Any
 from ddbreplica.dynamodb import DynamoDBReplica
 from ddbreplica.model import Table
 from ddbreplica_cli.connection import Connection, Side
-from ddbreplica_cli.errors import CommandError, explain
+from ddbreplica_cli.errors import CommandError, NoTableError, explain
 
 SHARE = 0.25
 """Of the reads that a table is provisioned with: what a command takes, unless told, so as to starve nobody."""
@@ -65,7 +65,7 @@ def describe(side: Side) -> Described:
     if isinstance(table, Table):
         return Described(side, table, dict(client.describe_table(TableName=side.name)["Table"]))
     if table.code == "ResourceNotFoundException":
-        raise CommandError(
+        raise NoTableError(
             f"there is no table {side.name} in {client.meta.region_name}.",
             hint=f"name another with {side.option} or --stack-name, check --region, or deploy first (sam deploy).",
         )

@@ -1,7 +1,8 @@
 """Why a command cannot go on, and what to try.
 
 CommandError
-└── InterruptedByUserError   Ctrl-C
+├── InterruptedByUserError   Ctrl-C
+└── NoTableError             a table that is named is not there
 """
 
 from collections.abc import Mapping
@@ -73,6 +74,10 @@ class InterruptedByUserError(CommandError):
     """Somebody pressed Ctrl-C."""
 
     exit_code = 130
+
+
+class NoTableError(CommandError):
+    """A table that is named is not there."""
 
 
 def explain(refusal: Refusal, *, doing: str | None = None) -> CommandError:

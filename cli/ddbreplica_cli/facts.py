@@ -54,6 +54,14 @@ class Depth:
     oldest: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class UnseenTable(Unknown):
+    """A table that cannot be described: no more is known than its name, or that it is not there."""
+
+    name: str
+    is_missing: bool = False
+
+
 Series: TypeAlias = Sequence[tuple[datetime, float]]
 """A figure a minute, where there is one; `datetime` is when the minute began."""
 
@@ -87,29 +95,43 @@ class Figures:
 class Facts:
     """All of it. `mappings` are those from any stream of the source to the replica."""
 
-    source: TableFacts
-    replica: TableFacts
+    source: TableFacts | UnseenTable
+    replica: TableFacts | UnseenTable
     mappings: Known[tuple[MappingState, ...]]
     figures: Known[Figures]
     quarantine: Known[Depth]
     on_failure: Known[Depth]
 
     @property
+    def present(self) -> Sequence[MappingState]:
+        """The mappings that read the source's present stream; all, where the source cannot be seen."""
+        if isinstance(self.mappings, Unknown):
+            return ()
+        if isinstance(self.source, Unknown):
+            return self.mappings
+        return [mapping for mapping in self.mappings if mapping.stream_arn == self.source.stream_arn]
+
+    @property
     def mapping(self) -> MappingState | None:
-        """The one that reads the present stream; else any, if there is one."""
+        """One that reads the present stream; else any, if there is one."""
         if isinstance(self.mappings, Unknown):
             return None
-        present = [mapping for mapping in self.mappings if mapping.stream_arn == self.source.stream_arn]
-        return next(iter((*present, *self.mappings)), None)
+        return next(iter((*self.present, *self.mappings)), None)
 
     @property
     def unknowns(self) -> Mapping[str, Unknown]:
-        """What could not be seen."""
+        """What could not be seen; not what is seen to be missing."""
         figures = {
+            "the source": self.source,
+            "the replica": self.replica,
             "the mapping": self.mappings,
             "CloudWatch's metrics": self.figures,
             "the quarantine": self.quarantine,
             "what Lambda gave up": self.on_failure,
-            "the replica's time to live": self.replica.ttl,
+            "the replica's time to live": None if isinstance(self.replica, Unknown) else self.replica.ttl,
         }
-        return {what: figure for what, figure in figures.items() if isinstance(figure, Unknown)}
+        return {
+            what: figure
+            for what, figure in figures.items()
+            if isinstance(figure, Unknown) and not (isinstance(figure, UnseenTable) and figure.is_missing)
+        }

@@ -3,7 +3,7 @@
 Nothing is concluded from a figure that is unknown.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -11,7 +11,7 @@ from enum import StrEnum
 from ddbreplica.errors import SettingsError
 from ddbreplica.settings import Settings
 from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.facts import Depth, Facts, Figures, TableFacts, Unknown
+from ddbreplica_cli.facts import Depth, Facts, Figures, TableFacts, Unknown, UnseenTable
 from ddbreplica_cli.mapping import MappingState
 from ddbreplica_cli.options import Options
 
@@ -56,10 +56,13 @@ def verdict(facts: Facts, findings: Sequence[Finding]) -> str:
 
 def examine(facts: Facts, options: Options) -> tuple[Finding, ...]:
     """What is wrong, the worst first. Commands in the hints are given the options that name the same tables."""
+    return worst_first(_Examination(facts, options).findings())
+
+
+def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those of one severity stay in their order."""
     order = list(Severity)
-    return tuple(
-        sorted(_Examination(facts, options).findings(), key=lambda finding: order.index(finding.severity))
-    )
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
 
 
 class _Examination:
@@ -74,7 +77,7 @@ class _Examination:
         self._redrive = f"`ddbreplica redrive{options.tables} --dry-run`"
 
     def findings(self) -> Iterator[Finding]:
-        yield from self._of_the_pair()
+        yield from _of_the_pair(self._source, self._replica)
         for table in (self._source, self._replica):
             yield from _of_state(table)
         yield from self._of_expiry()
@@ -85,22 +88,8 @@ class _Examination:
             yield from self._of_lag(mapping, figures)
             yield from self._of_failures(mapping, figures)
 
-    def _of_the_pair(self) -> Iterator[Finding]:
-        if self._source.arn == self._replica.arn:
-            yield Finding(
-                Severity.STOPPED,
-                f"source and replica are one table, {self._source.arn}",
-                "name two tables with --source and --replica",
-            )
-        if self._source.key_schema != self._replica.key_schema:
-            yield Finding(
-                Severity.STOPPED,
-                f"the source's key is {_key(self._source)} and the replica's is {_key(self._replica)}",
-                "name the right tables, or recreate the replica with the source's key",
-            )
-
     def _of_expiry(self) -> Iterator[Finding]:
-        attribute = self._replica.ttl
+        attribute = None if isinstance(self._replica, Unknown) else self._replica.ttl
         if isinstance(attribute, str):
             yield Finding(
                 Severity.ATTENTION,
@@ -110,24 +99,24 @@ class _Examination:
             )
 
     def _of_the_stream(self) -> Iterator[Finding]:
-        if self._source.view is None:
+        source = self._source
+        if isinstance(source, TableFacts) and source.view is None:
             yield Finding(
                 Severity.STOPPED,
-                f"the stream of {self._source.name} is off, so that its changes are not recorded",
+                f"the stream of {source.name} is off, so that its changes are not recorded",
                 f"deploy again (sam deploy), then {self._repair}",
             )
-        elif self._source.view not in _VIEWS_WITH_NEW_IMAGE:
+        elif isinstance(source, TableFacts) and source.view not in _VIEWS_WITH_NEW_IMAGE:
             yield Finding(
                 Severity.STOPPED,
-                f"the stream of {self._source.name} carries no new images, but {self._source.view}",
+                f"the stream of {source.name} carries no new images, but {source.view}",
                 f"deploy again with NEW_IMAGE, which makes another stream, then {self._repair}",
             )
         elif not isinstance(self._facts.mappings, Unknown):
             yield from self._of_mappings(self._facts.mappings)
 
     def _of_mappings(self, mappings: Sequence[MappingState]) -> Iterator[Finding]:
-        present = [mapping for mapping in mappings if mapping.stream_arn == self._source.stream_arn]
-        if not present:
+        if not self._facts.present:
             yield self._no_mapping(mappings)
         if len(mappings) > 1:
             uuids = ", ".join(mapping.uuid for mapping in mappings)
@@ -137,14 +126,14 @@ class _Examination:
                 f" {uuids}",
                 f"delete all but one, then {self._repair}",
             )
-        for mapping in present:
+        for mapping in self._facts.present:
             yield from self._of_state(mapping)
             yield from self._of_settings(mapping)
             yield from _of_filter(mapping)
 
     def _no_mapping(self, mappings: Sequence[MappingState]) -> Finding:
         fact = f"no mapping brings the stream of {self._source.name} to {self._replica.name}"
-        if mappings:
+        if mappings and isinstance(self._source, TableFacts):
             earlier, present = label(mappings[0].stream_arn), label(self._source.stream_arn or "")
             fact = (
                 f"the mapping {mappings[0].uuid} reads the stream {earlier} of {self._source.name}, which is"
@@ -264,7 +253,29 @@ def counted(depth: Depth) -> str:
     return f"{depth.objects:,} {noun}{' or more' if depth.or_more else ''}"
 
 
-def _of_state(table: TableFacts) -> Iterator[Finding]:
+def _of_the_pair(source: TableFacts | UnseenTable, replica: TableFacts | UnseenTable) -> Iterator[Finding]:
+    if isinstance(source, Unknown) or isinstance(replica, Unknown):
+        return
+    if source.arn == replica.arn:
+        yield Finding(
+            Severity.STOPPED,
+            f"source and replica are one table, {source.arn}",
+            "name two tables with --source and --replica",
+        )
+    if source.key_schema != replica.key_schema:
+        yield Finding(
+            Severity.STOPPED,
+            f"the source's key is {_key(source)} and the replica's is {_key(replica)}",
+            "name the right tables, or recreate the replica with the source's key",
+        )
+
+
+def _of_state(table: TableFacts | UnseenTable) -> Iterator[Finding]:
+    if isinstance(table, UnseenTable):
+        if table.is_missing:
+            hint = "make it again, or delete the stack that nobody wants any more"
+            yield Finding(Severity.STOPPED, table.why.rstrip("."), hint)
+        return
     changing = [f"{name} is {state}" for name, state in table.indexes.items() if state in _CHANGING]
     if table.state not in _USABLE:
         yield Finding(Severity.STOPPED, f"{table.name} is {table.state}", "wait until it is ACTIVE")

@@ -1,12 +1,12 @@
 """The tables, the mapping, CloudWatch and the buckets, asked → `Facts`. Nothing here writes.
 
-Only the two tables have to answer; where anything else does not, its figure is unknown.
+Where one of them does not answer, its figure is unknown.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -14,8 +14,19 @@ from ddbreplica.refusal import refusal_of
 from ddbreplica_cli.bucket import Bucket
 from ddbreplica_cli.connection import Connection, Side
 from ddbreplica_cli.described import describe
-from ddbreplica_cli.errors import CommandError, explain
-from ddbreplica_cli.facts import HOUR, THROTTLED, Depth, Facts, Figures, Known, Series, TableFacts, Unknown
+from ddbreplica_cli.errors import CommandError, NoTableError, explain
+from ddbreplica_cli.facts import (
+    HOUR,
+    THROTTLED,
+    Depth,
+    Facts,
+    Figures,
+    Known,
+    Series,
+    TableFacts,
+    Unknown,
+    UnseenTable,
+)
 from ddbreplica_cli.mapping import MappingState, find_mappings
 
 if TYPE_CHECKING:
@@ -28,6 +39,7 @@ COUNTED = 10_000
 """Objects counted at most: their listing takes a request a thousand."""
 
 _MINUTE = 60
+_REFUSALS = (CommandError, BotoCoreError, ClientError)
 _OF_FUNCTION = ("Errors", "Throttles", "DestinationDeliveryFailures")
 _OF_MAPPING = (
     "PolledEventCount",
@@ -38,6 +50,7 @@ _OF_MAPPING = (
 _OF_REPLICA = ("WritesApplied", "DeletesApplied", "RecordsQuarantined", "WritesSuspect")
 
 _Dimensions = dict[str, str]
+_Table: TypeAlias = TableFacts | UnseenTable
 
 
 def observe(connection: Connection) -> Facts:
@@ -45,6 +58,30 @@ def observe(connection: Connection) -> Facts:
     source = _table(connection.source)
     replica = _table(connection.replica)
     mappings = known(lambda: find_mappings(connection, source.arn))
+    return _observed(connection, source, replica, mappings)
+
+
+def observe_mappings(connection: Connection, mappings: Sequence[MappingState]) -> Facts:
+    """Look once at what these mappings do. Where a table cannot be described, what the rest says is still seen."""
+    source, replica = (_table_if_seen(side) for side in (connection.source, connection.replica))
+    return _observed(connection, source, replica, tuple(mappings))
+
+
+def known(ask: Callable[[], T]) -> Known[T]:
+    """What asking answers; where that is a refusal, why."""
+    try:
+        return ask()
+    except _REFUSALS as error:
+        return Unknown(_fact(error))
+
+
+def _fact(error: CommandError | BotoCoreError | ClientError) -> str:
+    return error.fact if isinstance(error, CommandError) else explain(refusal_of(error)).fact
+
+
+def _observed(
+    connection: Connection, source: _Table, replica: _Table, mappings: Known[tuple[MappingState, ...]]
+) -> Facts:
     unasked = mappings if isinstance(mappings, Unknown) else Unknown("there is no mapping to ask about")
     facts = Facts(source, replica, mappings, figures=unasked, quarantine=unasked, on_failure=unasked)
     mapping = facts.mapping
@@ -55,19 +92,16 @@ def observe(connection: Connection) -> Facts:
         replica,
         mappings,
         figures=known(lambda: _figures(connection, mapping, replica)),
-        quarantine=known(lambda: _quarantine(connection, mapping, replica)),
+        quarantine=known(lambda: _quarantine(connection, mapping)),
         on_failure=known(lambda: _on_failure(connection, mapping)),
     )
 
 
-def known(ask: Callable[[], T]) -> Known[T]:
-    """What asking answers; where that is a refusal, why."""
+def _table_if_seen(side: Side) -> _Table:
     try:
-        return ask()
-    except CommandError as error:
-        return Unknown(error.fact)
-    except (BotoCoreError, ClientError) as error:
-        return Unknown(explain(refusal_of(error)).fact)
+        return _table(side)
+    except _REFUSALS as error:
+        return UnseenTable(_fact(error), side.short_name, is_missing=isinstance(error, NoTableError))
 
 
 def _table(side: Side) -> TableFacts:
@@ -96,14 +130,13 @@ def _ttl(side: Side) -> str | None:
     return ttl.get("AttributeName") if ttl.get("TimeToLiveStatus") in ("ENABLED", "ENABLING") else None
 
 
-def _figures(connection: Connection, mapping: MappingState, replica: TableFacts) -> Figures | Unknown:
+def _figures(connection: Connection, mapping: MappingState, replica: _Table) -> Figures | Unknown:
     """The metrics of the last hour; unknown if there has never been one of this mapping."""
     beside_function = connection.source.metrics()
     now = datetime.now(UTC)
-    series = {
-        **_series(beside_function, _of_function(mapping, replica), now),
-        **_series(connection.replica.metrics(), _of_table(replica), now),
-    }
+    series = _series(beside_function, _of_function(mapping, connection.replica.short_name), now)
+    if isinstance(replica, TableFacts):
+        series |= _series(connection.replica.metrics(), _of_table(replica), now)
     if not any(series.values()) and not _has_metrics(beside_function, mapping):
         return Unknown("there is no metric of this mapping here")
     return Figures(now, series)
@@ -117,7 +150,7 @@ def _has_metrics(client: "CloudWatchClient", mapping: MappingState) -> bool:
     return bool(listed["Metrics"])
 
 
-def _of_function(mapping: MappingState, replica: TableFacts) -> Iterator["MetricDataQueryTypeDef"]:
+def _of_function(mapping: MappingState, replica: str) -> Iterator["MetricDataQueryTypeDef"]:
     function = {"FunctionName": mapping.function_name}
     yield _query("IteratorAge", "AWS/Lambda", function, stat="Maximum")
     for name in _OF_FUNCTION:
@@ -126,7 +159,7 @@ def _of_function(mapping: MappingState, replica: TableFacts) -> Iterator["Metric
         yield _query(name, "AWS/Lambda", {"EventSourceMappingUUID": mapping.uuid})
     own = {
         "service": mapping.environment.get("POWERTOOLS_SERVICE_NAME") or "ddbreplica",
-        "ReplicaTable": replica.name,
+        "ReplicaTable": replica,
     }
     namespace = mapping.environment.get("POWERTOOLS_METRICS_NAMESPACE") or "ddbreplica"
     for name in _OF_REPLICA:
@@ -171,11 +204,11 @@ def _series(
     return dict(found)
 
 
-def _quarantine(connection: Connection, mapping: MappingState, replica: TableFacts) -> Depth | Unknown:
+def _quarantine(connection: Connection, mapping: MappingState) -> Depth | Unknown:
     bucket = mapping.quarantine
     if not bucket:
         return Unknown("the function names no QUARANTINE_BUCKET")
-    return _depth(connection, bucket, f"quarantine/{replica.name}/")
+    return _depth(connection, bucket, f"quarantine/{connection.replica.short_name}/")
 
 
 def _on_failure(connection: Connection, mapping: MappingState) -> Depth | Unknown:

@@ -5,7 +5,18 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from ddbreplica_cli.facts import Depth, Facts, Figures, Known, TableFacts, Unknown
-from ddbreplica_cli.health import RECENTLY, Finding, Severity, counted, duration, label, trend, verdict
+from ddbreplica_cli.health import (
+    AS_FAR_AS_SEEN,
+    RECENTLY,
+    REPLICATING,
+    Finding,
+    Severity,
+    counted,
+    duration,
+    label,
+    trend,
+    verdict,
+)
 from ddbreplica_cli.mapping import MappingState
 
 T = TypeVar("T")
@@ -24,7 +35,6 @@ _COUNTS = {
 """The document's name → CloudWatch's, of what is counted over an hour."""
 
 _FUNCTION_SETTINGS = ("REPLICATE_TTL_DELETES", "WRITE_MODE")
-_LOUD = {Severity.STOPPED: "NOT REPLICATING", Severity.ATTENTION: "NEEDS ATTENTION"}
 
 
 def document(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -35,10 +45,10 @@ def document(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
             {"severity": finding.severity.value, "fact": finding.fact, "try": finding.hint}
             for finding in findings
         ],
-        "source": _table_document(facts.source),
-        "replica": _table_document(facts.replica),
+        "source": _or_none(facts.source, _table_document),
+        "replica": _or_none(facts.replica, _table_document),
         "mappings": _or_none(facts.mappings, lambda found: [_mapping_document(one) for one in found]),
-        "lag_seconds": _or_none(facts.figures, _lag_seconds),
+        "lag_seconds": _or_none(facts.figures, lag_seconds),
         "lag_trend": _or_none(facts.figures, trend),
         "last_hour": _or_none(facts.figures, _last_hour),
         "quarantine": _or_none(facts.quarantine, asdict),
@@ -50,15 +60,18 @@ def document(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
 def screen(facts: Facts, findings: Sequence[Finding]) -> str:
     """The same for a reader: what there is, what is wrong and what to try and, last, the verdict."""
     rows = [f"{name:<12}{value}" for name, value in _rows(facts)]
-    word = verdict(facts, findings)
-    loud = {severity.value: text for severity, text in _LOUD.items()}
-    return "\n".join([*rows, "", *_found(findings), loud.get(word, word)])
+    return "\n".join([*rows, "", *_found(findings), loud(verdict(facts, findings))])
+
+
+def loud(word: str) -> str:
+    """A verdict as a reader is told it: in capitals, if something has to be done."""
+    return word if word in (REPLICATING, AS_FAR_AS_SEEN) else word.upper()
 
 
 def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
-    yield "source", _table_text(facts.source)
-    yield "replica", _table_text(facts.replica)
-    yield "stream", _stream_text(facts.source)
+    yield "source", _text(facts.source, _table_text)
+    yield "replica", _text(facts.replica, _table_text)
+    yield "stream", _text(facts.source, _stream_text)
     yield "mapping", _text(facts.mappings, lambda _: _mapping_text(facts.mapping))
     if facts.mapping and facts.mapping.patterns != ():
         yield "filter", _filter_text(facts.mapping)
@@ -109,13 +122,14 @@ def _filter_text(mapping: MappingState) -> str:
     return "unknown: it is encrypted" if mapping.patterns is None else " or ".join(mapping.patterns)
 
 
-def _lag_seconds(figures: Figures) -> float | None:
+def lag_seconds(figures: Figures) -> float | None:
+    """How far the replica is behind; None if nothing came in the last 5 minutes."""
     age = figures.most("IteratorAge", since=RECENTLY)
     return None if age is None else age / 1000
 
 
 def _lag_text(figures: Figures) -> str:
-    lag = _lag_seconds(figures)
+    lag = lag_seconds(figures)
     most = figures.most("IteratorAge")
     in_an_hour = "" if most is None else f"; at most {duration(most / 1000)} in the last hour"
     now = "nothing came in the last 5 minutes" if lag is None else f"{duration(lag)}, {trend(figures)}"

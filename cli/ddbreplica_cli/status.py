@@ -1,10 +1,12 @@
 """`ddbreplica status`: whether changes flow to the replica, what is in the way, and what to run next."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NoReturn, TypeAlias
+from functools import partial
+from typing import Any, NoReturn
 
 import click
 from rich.live import Live
@@ -13,20 +15,34 @@ from rich.text import Text
 from ddbreplica_cli import output
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.errors import InterruptedByUserError
-from ddbreplica_cli.facts import Facts
-from ddbreplica_cli.health import AS_FAR_AS_SEEN, REPLICATING, Finding, examine, verdict
+from ddbreplica_cli.fleet import observe_fleet
+from ddbreplica_cli.fleet_screen import fleet_document, fleet_screen
+from ddbreplica_cli.health import AS_FAR_AS_SEEN, REPLICATING, examine
 from ddbreplica_cli.observe import observe
 from ddbreplica_cli.options import Options, shared_options
 from ddbreplica_cli.patience import noting_interrupts
 from ddbreplica_cli.printable import printable
 from ddbreplica_cli.screen import document, screen
 
-Findings: TypeAlias = Sequence[Finding]
-
 _INTERVAL = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One look: for a program, and for a reader."""
+
+    document: Mapping[str, Any]
+    screen: str
+
+    @property
+    def is_well(self) -> bool:
+        return self.document["verdict"] in (REPLICATING, AS_FAR_AS_SEEN)
+
+
 @click.command()
+@click.option(
+    "--all", "fleet", is_flag=True, help="Show every replica that is kept from this Region, a line each."
+)
 @click.option(
     "--watch",
     type=click.FloatRange(min=1),
@@ -36,51 +52,67 @@ _INTERVAL = 10.0
     help=f"Look again every so many seconds ({_INTERVAL:g} if none are named), until Ctrl-C.",
 )
 @shared_options
-def status(options: Options, *, watch: float | None) -> None:
+def status(options: Options, *, fleet: bool, watch: float | None) -> None:
     """Show whether changes flow to the replica, and what to run if they do not.
 
     Looks at the tables, the mapping and its function, CloudWatch's metrics and both buckets; changes nothing. What
     may not or cannot be seen is said to be unknown, and why. With --watch and --json each look is one line.
+
+    With --all it finds the functions by their tag `ddbreplica`, and shows a line for each pair of tables, the worst
+    first. --replica-profile is then used for replicas in another account.
 
     \b
     Examples:
       ddbreplica status --stack-name ddbreplica
       ddbreplica status --source orders --replica orders-copy --json
       ddbreplica status --stack-name ddbreplica --watch
+      ddbreplica status --all
 
-    Ends with `replicating` (exit status 0), `NEEDS ATTENTION` or `NOT REPLICATING` (1).
+    Ends with `replicating` (exit status 0), `NEEDS ATTENTION`, `NOT REPLICATING` or, with --all, `UNKNOWN` (1).
     """  # noqa: D301  \b is click's: do not wrap
-    connection = Connection(options)
+    if fleet and (options.source or options.replica or options.stack_name or options.replica_region):
+        raise click.UsageError("--all goes with no option that names a table or a stack.")
+    look = partial(_look_at_all if fleet else _look, Connection(options), options)
     if watch is not None:
-        _watch(connection, options, watch)
+        _watch(look, watch, as_json=options.as_json)
+    seen = look()
+    output.print_result(seen.document, seen.screen, as_json=options.as_json)
+    if not seen.is_well:
+        raise SystemExit(1)
+    if not fleet:
+        output.print_note(f"Try: `ddbreplica verify{options.tables}` proves that the tables are equal.")
+
+
+def _look(connection: Connection, options: Options) -> _Seen:
     facts = observe(connection)
     findings = examine(facts, options)
-    output.print_result(document(facts, findings), screen(facts, findings), as_json=options.as_json)
-    if verdict(facts, findings) not in (REPLICATING, AS_FAR_AS_SEEN):
-        raise SystemExit(1)
-    output.print_note(f"Try: `ddbreplica verify{options.tables}` proves that the tables are equal.")
+    return _Seen(document(facts, findings), screen(facts, findings))
 
 
-def _watch(connection: Connection, options: Options, seconds: float) -> NoReturn:
-    with noting_interrupts() as interrupt, _shower(as_json=options.as_json) as show:
+def _look_at_all(connection: Connection, options: Options) -> _Seen:
+    fleet = observe_fleet(connection, options)
+    return _Seen(fleet_document(fleet), fleet_screen(fleet))
+
+
+def _watch(look: Callable[[], _Seen], seconds: float, *, as_json: bool) -> NoReturn:
+    with noting_interrupts() as interrupt, _shower(as_json=as_json) as show:
         while not interrupt.is_set:
-            facts = observe(connection)
-            show(facts, examine(facts, options))
+            show(look())
             interrupt.sleep(seconds)
     raise SystemExit(InterruptedByUserError.exit_code)
 
 
 @contextmanager
-def _shower(*, as_json: bool) -> Iterator[Callable[[Facts, Findings], None]]:
+def _shower(*, as_json: bool) -> Iterator[Callable[[_Seen], None]]:
     """Where each look goes: a line of JSON, a screen after the other, or on a terminal one in place of the other."""
     if as_json:
-        yield lambda facts, findings: click.echo(printable(document(facts, findings)))
+        yield lambda seen: click.echo(printable(seen.document))
     elif not sys.stdout.isatty():
-        yield lambda facts, findings: click.echo(f"{_timed(facts, findings)}\n")
+        yield lambda seen: click.echo(f"{_timed(seen)}\n")
     else:
         with Live(auto_refresh=False, vertical_overflow="visible") as live:
-            yield lambda facts, findings: live.update(Text(_timed(facts, findings)), refresh=True)
+            yield lambda seen: live.update(Text(_timed(seen)), refresh=True)
 
 
-def _timed(facts: Facts, findings: Findings) -> str:
-    return f"{screen(facts, findings)}, at {datetime.now().astimezone():%H:%M:%S}"
+def _timed(seen: _Seen) -> str:
+    return f"{seen.screen}, at {datetime.now().astimezone():%H:%M:%S}"

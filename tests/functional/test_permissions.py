@@ -13,7 +13,9 @@ from botocore.exceptions import ReadTimeoutError
 
 from ddbreplica_cli import grace
 from ddbreplica_cli.app import main
+from tests.support.account import answer_tags
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, run, tables
+from tests.support.on_failure import FUNCTION_ARN
 from tests.support.permissions import Permission, listed, recorded, sections
 from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, put_aside
 from tests.support.records import delete, put
@@ -117,8 +119,10 @@ def redrive(world: World) -> None:
     ddbreplica("redrive", exit_code=1)
 
 
-def status(_: World) -> None:
+def status(world: World) -> None:
     ddbreplica("status", exit_code=1)
+    answer_tags(world.aws, {FUNCTION_ARN: REPLICA})
+    assert run("status", "--all").exit_code == 1
 
 
 def tail(_: World) -> None:
@@ -149,7 +153,7 @@ SCENARIOS = {scenario.__name__: scenario for scenario in (backfill, load, redriv
 
 @pytest.mark.parametrize("command", sorted(main.commands))
 def test_a_command_needs_what_is_listed_and_nothing_else(command: str, world: World) -> None:
-    granted = documented(command, "--from-export", "--repair", "--stack-name")
+    granted = documented(command, "--all", "--from-export", "--repair", "--stack-name")
 
     with recorded() as needed:
         SCENARIOS[command](world)
@@ -164,6 +168,7 @@ def test_every_statement_says_what_it_is_for() -> None:
     assert all(statement.keys() == {"Sid", "Effect", "Action", "Resource"} for statement in statements)
     assert {statement["Effect"] for statement in statements} == {"Allow"}
     assert {s["Sid"] for s in statements if s["Resource"] == "*"} == {
+        "FindFunctionsByTheirTagWhichHasNoResource",
         "FindMappingsWhichHaveNoResource",
         "ReadMetricsWhichHaveNoResource",
     }

@@ -22,6 +22,7 @@ KEY = "mended"
 COMMANDS = {
     "load": (0, ("--generate", "20")),
     "status": (1, ()),
+    "status --all": (1, ()),
     "verify": (1, ("--grace", "0")),
     "verify --repair": (0, ("--grace", "0")),
     "backfill": (0, ()),
@@ -75,8 +76,8 @@ class Operator:
         self.pair.dynamodb.delete_item(TableName=self.pair.replica, Key={"PK": {"S": KEY}})
 
     def run(self, words: str, *options: str) -> Result:
-        place = ("--stack-name", self.stack.name, "--endpoint-url", self.aws.endpoint_url)
-        return run(*words.split(), *options, *place)
+        named = () if "--all" in words else ("--stack-name", self.stack.name)
+        return run(*words.split(), *options, *named, "--endpoint-url", self.aws.endpoint_url)
 
 
 @pytest.fixture(scope="module")

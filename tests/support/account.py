@@ -1,5 +1,6 @@
 """What Lambda says of a deployed stack, laid over moto, which runs no mapping."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -70,6 +71,24 @@ def answer_lambda(
 
     aws.on("before-call.lambda.ListEventSourceMappings", list_mappings)
     aws.on("before-call.lambda.GetFunctionConfiguration", get_function)
+
+
+def answer_tags(aws: Misbehaviour, replicas: Mapping[str, str]) -> None:
+    """Let the tagging API tell of these functions by their ARNs, one a page, and of the replicas in their tags."""
+    found = [
+        {"ResourceARN": arn, "Tags": [{"Key": "team", "Value": "x"}, {"Key": "ddbreplica", "Value": replica}]}
+        for arn, replica in replicas.items()
+    ]
+
+    def get_resources(params: Any, **_: Any) -> Any:
+        asked = json.loads(params["body"])
+        assert asked["TagFilters"] == [{"Key": "ddbreplica"}]
+        assert asked["ResourceTypeFilters"] == ["lambda:function"]
+        place = int(asked.get("PaginationToken") or 0)
+        more = str(place + 1) if place + 1 < len(found) else ""
+        return _ok({"ResourceTagMappingList": found[place : place + 1], "PaginationToken": more})
+
+    aws.on("before-call.resource-groups-tagging-api.GetResources", get_resources)
 
 
 def _quoted(arn: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ddbreplica_cli.facts import Depth, Facts, Unknown
+from ddbreplica_cli.facts import Depth, Facts, Unknown, UnseenTable
 from ddbreplica_cli.health import Severity, counted, duration, examine, trend, verdict
 from ddbreplica_cli.options import Options
 from tests.support.facts import EARLIER_STREAM, MAPPING, NOW, OPTIONS, REPLICA, SOURCE, facts, figures, table
@@ -227,6 +227,45 @@ def test_each_trouble_is_told_with_what_to_try(
 
     assert found(seen) == [(severity, fact, hint)]
     assert verdict(seen, examine(seen, OPTIONS)) == ("replicating" if severity is NOTE else severity.value)
+
+
+def test_a_table_that_is_not_there_stops_everything() -> None:
+    gone = UnseenTable("there is no table copy in us-east-1.", "copy", is_missing=True)
+    seen = facts(replica=gone)
+
+    assert found(seen) == [
+        (
+            STOPPED,
+            "there is no table copy in us-east-1",
+            "make it again, or delete the stack that nobody wants any more",
+        )
+    ]
+    assert seen.unknowns == {}
+
+
+def test_a_table_that_cannot_be_seen_proves_nothing_and_the_rest_is_examined() -> None:
+    hidden = UnseenTable("AccessDenied: no", "copy")
+    trouble = {**mapping(state="Disabled"), "figures": figures(Errors=[(4, 2)])}
+
+    for seen in (facts(source=hidden), facts(replica=hidden)):
+        assert found(seen) == []
+        assert verdict(seen, ()) == "replicating, as far as can be seen"
+    assert list(facts(source=hidden, replica=hidden).unknowns) == ["the source", "the replica"]
+    assert [fact for _, fact, _ in found(facts(source=hidden, replica=hidden, **trouble))] == [
+        "the mapping is Disabled (USER_INITIATED)",
+        "failures of the function in the last 5 minutes: 2; their batches come again",
+    ]
+
+
+def test_without_the_source_any_mapping_may_be_of_the_present_stream() -> None:
+    earlier = replace(MAPPING, uuid="33-44", stream_arn=EARLIER_STREAM)
+    seen = facts(source=UnseenTable("AccessDenied: no", "logfile"), mappings=(earlier, MAPPING))
+
+    assert seen.present == (earlier, MAPPING)
+    assert seen.mapping == earlier
+    assert [fact for _, fact, _ in found(seen)] == [
+        "2 mappings write to logfile_replica, so that old images may follow newer ones: 33-44, 11-22"
+    ]
 
 
 @pytest.mark.parametrize(

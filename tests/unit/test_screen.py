@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-from ddbreplica_cli.facts import Depth, Facts, Unknown
+from ddbreplica_cli.facts import Depth, Facts, Unknown, UnseenTable
 from ddbreplica_cli.health import examine
 from ddbreplica_cli.screen import document, screen
-from tests.support.facts import MAPPING, OPTIONS, REPLICA, STREAM, TABLE, facts, figures
+from tests.support.facts import MAPPING, OPTIONS, REPLICA, SOURCE, STREAM, TABLE, facts, figures
 
 BUSY = figures(
     IteratorAge=[(40, 12_000), (10, 900), (2, 400)],
@@ -81,6 +81,18 @@ def test_what_is_unknown_says_why() -> None:
     ]
 
 
+def test_a_table_that_cannot_be_seen_says_why() -> None:
+    hidden = UnseenTable("AccessDenied: no", "logfile")
+
+    assert shown(facts(source=hidden, replica=hidden))[:3] == [
+        "source      unknown: AccessDenied: no",
+        "replica     unknown: AccessDenied: no",
+        "stream      unknown: AccessDenied: no",
+    ]
+    made = documented(facts(source=hidden))
+    assert (made["source"], made["unknown"]) == (None, {"the source": "AccessDenied: no"})
+
+
 def test_an_idle_stream_has_no_lag() -> None:
     assert "lag         nothing came in the last 5 minutes" in shown(facts())
     assert "lag         nothing came in the last 5 minutes; at most 12.0 s in the last hour" in shown(
@@ -89,7 +101,7 @@ def test_an_idle_stream_has_no_lag() -> None:
 
 
 def test_no_stream_and_no_mapping_are_said() -> None:
-    lines = shown(facts(source=replace(facts().source, view=None), mappings=()))
+    lines = shown(facts(source=replace(SOURCE, view=None), mappings=()))
 
     assert lines[2:4] == ["stream      off", "mapping     none"]
     assert lines[-1] == "NOT REPLICATING"

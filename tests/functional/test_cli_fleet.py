@@ -1,0 +1,308 @@
+"""`ddbreplica status --all` on moto, with what Lambda and the tags say laid over it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.support.account import FUNCTION, UUID, answer_lambda, answer_tags, function, mapping
+from tests.support.cli import Misbehaviour, Tables, aws, lines, press_ctrl_c, refusal, run, tables
+
+__all__ = ["aws", "tables"]
+
+OTHER = f"{FUNCTION}-of-orders"
+FAR = "arn:aws:dynamodb:eu-west-1:210987654321:table/copy"
+NEW_IMAGES: Any = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+
+
+class Account:
+    """The template's stack, and one that replicates `orders` into eu-west-1, told differently in parts."""
+
+    def __init__(self, tables: Tables, aws: Misbehaviour) -> None:
+        self.aws = aws
+        tables.create("orders", {"PK": "S"})
+        far = Tables.__new__(Tables)
+        far.client = tables.in_region("eu-west-1")
+        far.create("orders", {"PK": "S"})
+        for bucket in ("kept", "given-up"):
+            boto3.client("s3").create_bucket(Bucket=bucket)
+        self.streams = [self._stream(tables, name) for name in ("logfile", "orders")]
+        self.far: dict[str, str] = {"REPLICA_TABLE_NAME": "orders", "REPLICA_REGION": "eu-west-1"}
+        self.tell()
+
+    def _stream(self, tables: Tables, name: str) -> str:
+        streamed: Any = tables.client.update_table(TableName=name, StreamSpecification=NEW_IMAGES)
+        arn: str = streamed["TableDescription"]["LatestStreamArn"]
+        return arn
+
+    def mappings(self, **of_orders: Any) -> list[dict[str, Any]]:
+        orders = {"UUID": "22-33", "FunctionArn": OTHER, **of_orders}
+        return [mapping(self.streams[0]), mapping(self.streams[1], **orders)]
+
+    def tell(
+        self, mappings: list[dict[str, Any]] | None = None, *, orders: dict[str, Any] | None = None
+    ) -> None:
+        """Let AWS tell of these mappings, and of the function for `orders` like this."""
+        known = {FUNCTION: function(), OTHER: orders or function(**self.far)}
+        answer_lambda(self.aws, self.mappings() if mappings is None else mappings, known)
+        answer_tags(self.aws, {FUNCTION: "logfile_replica", OTHER: "orders"})
+
+
+@pytest.fixture
+def account(tables: Tables, aws: Misbehaviour) -> Account:
+    return Account(tables, aws)
+
+
+def polled(*uuids: str) -> None:
+    metrics: Any = [
+        {
+            "MetricName": "PolledEventCount",
+            "Dimensions": [{"Name": "EventSourceMappingUUID", "Value": uuid}],
+            "Timestamp": datetime.now(UTC) - timedelta(minutes=2),
+            "Value": 1,
+        }
+        for uuid in uuids
+    ]
+    boto3.client("cloudwatch").put_metric_data(Namespace="AWS/Lambda", MetricData=metrics)
+
+
+def seen(*options: str, exit_code: int) -> dict[str, Any]:
+    """Each pair's document, by its replica."""
+    result = run("status", "--all", "--json", *options)
+    assert result.exit_code == exit_code, result.output
+    document = json.loads(result.stdout)
+    return {pair["pair"]["replica"]: pair for pair in document["pairs"]} | {"verdict": document["verdict"]}
+
+
+def near(table: str, region: str = "us-east-1") -> str:
+    return f"arn:aws:dynamodb:{region}:123456789012:table/{table}"
+
+
+def test_every_pair_of_the_region_is_a_line(account: Account) -> None:
+    polled(UUID, "22-33")
+
+    result = run("status", "--all")
+
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert lines(result.stdout) == [
+        "verdict      source → replica              mapping   lag  applied, 1 h  quarantine  given up",
+        "replicating  logfile → logfile_replica     Enabled  idle             0           0         0",
+        "replicating  orders → orders in eu-west-1  Enabled  idle             0           0         0",
+        "",
+        "us-east-1: 2 replicating.",
+        "",
+        "replicating",
+    ]
+
+
+def test_the_worst_is_first_and_its_own_status_is_what_to_run(account: Account) -> None:
+    polled(UUID, "22-33")
+    account.tell(account.mappings(State="Disabled"))
+
+    result = run("status", "--all", "--region", "us-east-1")
+
+    assert result.exit_code == 1
+    assert lines(result.stdout)[1:3] == [
+        "NOT REPLICATING  orders → orders in eu-west-1  Disabled  idle             0           0         0",
+        "    the mapping is Disabled (USER_INITIATED)",
+    ]
+    assert lines(result.stdout)[-4:] == [
+        "us-east-1: 1 not replicating; 1 replicating.",
+        "  Try: `ddbreplica status --source orders --replica orders --replica-region eu-west-1 --region us-east-1`.",
+        "",
+        "NOT REPLICATING",
+    ]
+
+
+def test_a_pairs_own_status_says_the_same(account: Account) -> None:
+    polled(UUID, "22-33")
+    account.tell(account.mappings(State="Disabled"))
+
+    pair = seen(exit_code=1)[near("orders", "eu-west-1")]
+    alone = json.loads(run(*pair.pop("try").strip("`").split()[1:], "--json").stdout)
+
+    assert {name: pair[name] for name in alone} == alone
+
+
+def test_a_table_of_another_account_is_unknown_and_the_rest_is_shown(account: Account) -> None:
+    polled(UUID, "22-33")
+    boto3.client("s3").put_object(Bucket="kept", Key="quarantine/copy/x/1", Body=b"{}")
+
+    def deny_the_far_one(params: Any, **_: Any) -> Any:
+        return refusal("AccessDeniedException", "not you") if "copy" in params["body"].decode() else None
+
+    account.aws.on("before-call.dynamodb.DescribeTable", deny_the_far_one)
+    account.tell(orders=function(REPLICA_TABLE_NAME=FAR))
+
+    result = run("status", "--all")
+
+    assert result.exit_code == 1
+    assert lines(result.stdout)[1:4] == [
+        (
+            "NEEDS ATTENTION  orders → copy in eu-west-1 of 210987654321  Enabled  idle             0           1"
+            "         0"
+        ),
+        "    1 object of records that were not written as they came: s3://kept/quarantine/copy/",
+        f"    unknown: the replica (the table {FAR} cannot be described: AccessDeniedException: not you)",
+    ]
+
+
+def test_a_replica_that_is_gone_is_no_replication(account: Account, tables: Tables) -> None:
+    polled(UUID, "22-33")
+    tables.client.delete_table(TableName="logfile_replica")
+
+    pair = seen(exit_code=1)[near("logfile_replica")]
+
+    assert pair["verdict"] == "not replicating"
+    assert pair["findings"][0]["fact"] == "there is no table logfile_replica in us-east-1"
+
+
+def test_a_function_without_a_mapping_is_a_line(account: Account) -> None:
+    account.tell(account.mappings()[:1])
+
+    pair = seen(exit_code=1)["orders"]
+
+    assert pair["pair"] == {"source": None, "replica": "orders", "function": OTHER}
+    assert pair["verdict"] == "not replicating"
+    assert pair["findings"][0]["fact"] == "no mapping brings changes to the function replicator-of-orders"
+
+
+@pytest.mark.parametrize("target", [OTHER, f"{OTHER}:live"], ids=["the function", "an alias"])
+def test_two_mappings_of_one_function_are_one_pair_that_needs_attention(
+    account: Account, target: str
+) -> None:
+    again = mapping(account.streams[1], UUID="33-44", FunctionArn=target)
+    account.tell([*account.mappings(), again])
+    answer_lambda(
+        account.aws,
+        [*account.mappings(), again],
+        {FUNCTION: function(), OTHER: function(**account.far), f"{OTHER}:live": function(**account.far)},
+    )
+
+    pair = seen(exit_code=1)[near("orders", "eu-west-1")]
+
+    assert pair["findings"][0]["fact"] == (
+        "2 mappings write to orders, so that old images may follow newer ones: 22-33, 33-44"
+    )
+
+
+def test_two_tables_into_one_replica_need_attention(account: Account) -> None:
+    account.tell(orders=function())
+
+    result = run("status", "--all")
+
+    assert result.exit_code == 1
+    facts = [line for line in lines(result.stdout) if "2 tables are replicated" in line]
+    assert (
+        facts
+        == ["    2 tables are replicated into logfile_replica, which can be equal to one of them at most"] * 2
+    )
+
+
+def test_settings_that_cannot_be_read_leave_a_pair_unknown(account: Account) -> None:
+    polled(UUID)
+    account.tell(orders={**function(), "Environment": {"Error": {"Message": "KMS says no"}}})
+
+    result = run("status", "--all")
+
+    assert result.exit_code == 1
+    assert lines(result.stdout)[1].startswith("UNKNOWN      ? → orders  ")
+    assert f"(the settings of the function {OTHER} cannot be read: KMS says no)" in lines(result.stdout)[2]
+    assert lines(result.stdout)[-3:] == [
+        "  Try: use credentials that may see all that `ddbreplica status --all` looks at (--profile).",
+        "",
+        "UNKNOWN",
+    ]
+
+
+def test_a_function_that_was_deleted_is_known_by_its_tag(account: Account) -> None:
+    answer_lambda(account.aws, account.mappings(), {FUNCTION: function()})
+
+    pair = seen(exit_code=1)["orders"]
+
+    assert pair["verdict"] == "not replicating"
+    assert pair["findings"][0]["fact"] == "the function replicator-of-orders names no replica, or was deleted"
+    assert [one["uuid"] for one in pair["mappings"]] == ["22-33"]
+
+
+def test_where_mappings_may_not_be_listed_every_function_is_unknown(account: Account) -> None:
+    denied = refusal("AccessDeniedException", "not you")
+    account.aws.on("before-call.lambda.ListEventSourceMappings", lambda **_: denied)
+
+    pairs = seen(exit_code=1)
+
+    assert (pairs["logfile_replica"]["verdict"], pairs["orders"]["verdict"]) == ("unknown", "unknown")
+    assert pairs["orders"]["unknown"]["the mapping"] == "AccessDeniedException: not you"
+
+
+def test_without_a_function_there_is_nothing_to_show(aws: Misbehaviour, tables: Tables) -> None:
+    answer_tags(aws, {})
+
+    result = run("status", "--all")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert lines(result.stderr) == [
+        "Error: no function in us-east-1 has the tag ddbreplica.",
+        "Try: check --region and --profile, or deploy first (sam deploy).",
+    ]
+
+
+def test_tags_that_may_not_be_seen_are_an_error(aws: Misbehaviour, tables: Tables) -> None:
+    denied = refusal("AccessDeniedException", "not you")
+    aws.on("before-call.resource-groups-tagging-api.GetResources", lambda **_: denied)
+
+    result = run("status", "--all")
+
+    assert result.exit_code == 1
+    assert lines(result.stderr)[0] == "Error: AccessDeniedException: not you"
+
+
+@pytest.mark.parametrize(
+    "option", [("--source", "a"), ("--replica", "a"), ("--stack-name", "a"), ("--replica-region", "a")]
+)
+def test_all_goes_with_no_pair_of_its_own(option: tuple[str, str]) -> None:
+    result = run("status", "--all", *option)
+
+    assert result.exit_code == 2
+    assert "--all goes with no option that names a table or a stack." in result.stderr
+
+
+def test_watching_looks_at_all_again(account: Account) -> None:
+    polled(UUID, "22-33")
+    presses = iter([False, False, True, False])
+
+    def press_at_the_third_page(**_: Any) -> None:
+        if next(presses):
+            press_ctrl_c()
+
+    account.aws.on("before-call.lambda.ListEventSourceMappings", press_at_the_third_page)
+
+    result = run("status", "--all", "--watch", "1")
+
+    assert result.exit_code == 130
+    assert len([line for line in lines(result.stdout) if line.startswith("replicating, at ")]) == 2
+
+
+def test_a_replica_of_another_account_is_looked_at_by_who_signs_in_there(
+    account: Account, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "credentials").write_text("[far]\naws_access_key_id = far-key\naws_secret_access_key = x\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    account.tell(orders=function(REPLICA_TABLE_NAME=FAR))
+    signed: dict[str, str] = {}
+
+    def note(request: Any, **_: Any) -> None:
+        table = json.loads(request.body)["TableName"]
+        signed[table] = (
+            request.headers["Authorization"].decode().partition("Credential=")[2].partition("/")[0]
+        )
+
+    account.aws.on("before-send.dynamodb.DescribeTable", note)
+    seen("--replica-profile", "far", exit_code=1)
+
+    assert signed.pop(FAR) == "far-key"
+    assert signed.keys() == {"logfile", "logfile_replica", "orders"}
+    assert "far-key" not in signed.values()

@@ -1,0 +1,126 @@
+"""fleet_screen: what all replications of a Region show, as a document and as text."""
+
+from dataclasses import replace
+from typing import Any
+
+from ddbreplica_cli.facts import Depth, Facts, Unknown, UnseenTable
+from ddbreplica_cli.fleet import Fleet, Line, worst_lines_first
+from ddbreplica_cli.fleet_screen import fleet_document, fleet_screen
+from ddbreplica_cli.health import Finding, Severity, examine
+from tests.support.facts import MAPPING, OPTIONS, REPLICA, TABLE, facts, figures
+
+FUNCTION = MAPPING.function_arn
+BUSY = figures(IteratorAge=[(2, 400)], WritesApplied=[(40, 1000), (2, 234)], DeletesApplied=[(2, 5)])
+WHY = Unknown("AccessDenied: no")
+
+
+def line(seen: Facts, *, source: str | None = "logfile", replica: str = f"{TABLE}logfile_replica") -> Line:
+    findings = examine(seen, OPTIONS)
+    return Line(FUNCTION, source and TABLE + source, replica, seen, findings, "`ddbreplica status …`")
+
+
+def fleet(*lines: Line) -> Fleet:
+    return Fleet("us-east-1", worst_lines_first(lines))
+
+
+def shown(*lines: Line) -> list[str]:
+    return fleet_screen(fleet(*lines)).split("\n")
+
+
+def unseen(**mappings: Any) -> Facts:
+    table = UnseenTable(WHY.why, "copy")
+    return Facts(table, table, **mappings, figures=WHY, quarantine=WHY, on_failure=WHY)
+
+
+def test_where_all_is_well_a_pair_is_a_line() -> None:
+    many = Depth("s3://kept/", 10_000, or_more=True, oldest=1.0)
+    well = line(facts(figures=BUSY))
+    idle = line(facts(), replica="arn:aws:dynamodb:eu-west-1:123456789012:table/orders", source="orders")
+
+    assert shown(well, idle) == [
+        "verdict      source → replica              mapping    lag  applied, 1 h  quarantine  given up",
+        "replicating  logfile → logfile_replica     Enabled  0.4 s         1,239           0         0",
+        "replicating  orders → orders in eu-west-1  Enabled   idle             0           0         0",
+        "",
+        "us-east-1: 2 replicating.",
+        "",
+        "replicating",
+    ]
+    assert "  10,000+" in shown(line(facts(quarantine=many)))[1]
+
+
+def test_the_worst_comes_first_with_what_is_wrong_and_what_to_run() -> None:
+    stopped = line(facts(mappings=(replace(MAPPING, state="Disabled"),)), replica=f"{TABLE}z")
+    waiting = Depth("s3://kept/", 2, or_more=False, oldest=1.0)
+    trouble = line(facts(quarantine=waiting, replica=replace(REPLICA, ttl="expires")), replica=f"{TABLE}y")
+    blind = line(unseen(mappings=WHY), source=None, replica="x")
+    partly = line(facts(replica=UnseenTable(WHY.why, "w"), on_failure=WHY), replica=f"{TABLE}w")
+
+    assert shown(line(facts()), partly, blind, trouble, stopped) == [
+        "verdict          source → replica           mapping    lag  applied, 1 h  quarantine  given up",
+        "NOT REPLICATING  logfile → z                Disabled  idle             0           0         0",
+        "    the mapping is Disabled (USER_INITIATED)",
+        "NEEDS ATTENTION  logfile → y                Enabled   idle             0           2         0",
+        (
+            "    logfile_replica has a time to live of its own, by expires: it deletes what the source has"
+            " (and 1 more)"
+        ),
+        "UNKNOWN          ? → x                      ?            ?             ?           ?         ?",
+        (
+            "    unknown: the source, the replica, the mapping, CloudWatch's metrics, the quarantine, what Lambda"
+            " gave up (AccessDenied: no)"
+        ),
+        "replicating      logfile → w                Enabled   idle             0           0         ?",
+        "    unknown: the replica, what Lambda gave up (AccessDenied: no)",
+        "replicating      logfile → logfile_replica  Enabled   idle             0           0         0",
+        "",
+        (
+            "us-east-1: 1 not replicating; 1 needs attention; 1 unknown; 1 replicating, as far as can be seen;"
+            " 1 replicating."
+        ),
+        "  Try: `ddbreplica status …`.",
+        "",
+        "NOT REPLICATING",
+    ]
+
+
+def test_what_is_noted_is_left_to_the_pairs_own_status() -> None:
+    creating = facts(replica=replace(REPLICA, indexes={"GSI_1": "CREATING"}))
+
+    assert shown(line(creating))[2] == ""
+
+
+def test_what_is_wrong_is_not_told_again_as_unknown() -> None:
+    nothing = (Finding(Severity.STOPPED, WHY.why, "deploy"),)
+
+    assert shown(replace(line(unseen(mappings=())), findings=nothing))[1:4] == [
+        "NOT REPLICATING  logfile → logfile_replica  none       ?             ?           ?         ?",
+        "    AccessDenied: no",
+        "",
+    ]
+
+
+def test_reasons_that_differ_are_told_apart() -> None:
+    lines = shown(line(facts(figures=WHY, quarantine=Unknown("no bucket"))))
+
+    assert lines[2:4] == [
+        "    unknown: CloudWatch's metrics (AccessDenied: no)",
+        "    unknown: the quarantine (no bucket)",
+    ]
+
+
+def test_a_name_cannot_act_on_the_terminal() -> None:
+    assert "\x1b" not in fleet_screen(fleet(line(unseen(mappings=WHY), source=None, replica="a\x1b[2J")))
+
+
+def test_a_document_holds_what_status_says_of_each_pair() -> None:
+    made = fleet_document(fleet(line(facts()), line(unseen(mappings=WHY), source=None, replica="x")))
+
+    assert (made["verdict"], made["region"]) == ("unknown", "us-east-1")
+    blind, well = made["pairs"]
+    assert blind["pair"] == {"source": None, "replica": "x", "function": FUNCTION}
+    assert (blind["verdict"], blind["source"], blind["mappings"]) == ("unknown", None, None)
+    assert blind["unknown"]["the mapping"] == "AccessDenied: no"
+    assert well["pair"]["source"] == f"{TABLE}logfile"
+    assert (well["verdict"], well["try"]) == ("replicating", "`ddbreplica status …`")
+    assert well["source"]["table"] == "logfile"
