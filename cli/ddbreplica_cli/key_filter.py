@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from ddbreplica.model import Key
 from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.printable import printable
 
 _Rule: TypeAlias = Callable[[str | None], bool]
 """Whether the text at a place is let through; None is no text there."""
@@ -190,8 +191,9 @@ def _said(path: Sequence[str]) -> str:
 
 
 def _unknown(rule: Any) -> CommandError:
-    what = json.dumps(rule, ensure_ascii=False)
-    return _refused(f"the rule {what} is none for the texts that keys are in a stream, numbers included")
+    return _refused(
+        f"the rule {printable(rule)} is none for the texts that keys are in a stream, numbers included"
+    )
 
 
 def _refused(why: str) -> CommandError:
