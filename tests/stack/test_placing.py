@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from demo import traffic
 from demo.adopting import turn_on_stream
@@ -163,6 +164,29 @@ def test_only_the_keys_within_the_filter_are_replicated_and_verified(aws: Embedd
     assert "within the filter" in verified.output
     one.pair.dynamodb.delete_item(TableName="tenants_replica", Key={"PK": {"S": "tenant-1#3"}})
     assert one.verify().exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "why"),
+    [
+        (
+            {"ReplicaRegion": FAR},
+            "A replica in another Region or account is not made here; deploy replica.yaml",
+        ),
+        (
+            {"ReplicaExternalId": "orders-2026"},
+            "ReplicaExternalId belongs to ReplicaRoleArn; give both or neither.",
+        ),
+        ({"ReplicaTableName": "refused"}, "SourceTableName and ReplicaTableName must differ"),
+    ],
+)
+def test_what_contradicts_itself_is_refused_before_anything_is_made(
+    aws: EmbeddedAws, parameters: dict[str, str], why: str
+) -> None:
+    with pytest.raises(ClientError, match=why):
+        deploy(aws, "refused", SourceTableName="refused", **parameters)
+
+    assert "refused" not in aws.dynamodb.list_tables()["TableNames"]
 
 
 def mend_mapping(aws: EmbeddedAws, stack: Stack) -> None:
