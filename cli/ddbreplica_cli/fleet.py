@@ -22,10 +22,10 @@ from ddbreplica_cli.health import (
     verdict,
     worst_first,
 )
-from ddbreplica_cli.mapping import MappingState, list_mappings, state_of
+from ddbreplica_cli.mapping import MappingState, list_mappings, replica_of, state_of
 from ddbreplica_cli.observe import known, observe_mappings
 from ddbreplica_cli.options import Options
-from ddbreplica_cli.pairs import Pair, Replicator, pair_up, replica_of, told
+from ddbreplica_cli.pairs import Pair, Replicator, pair_up, told
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -3,14 +3,14 @@
 https://docs.aws.amazon.com/lambda/latest/api/API_EventSourceMappingConfiguration.html
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from ddbreplica_cli.connection import Connection, region_of
+from ddbreplica_cli.connection import Connection, Side, account_of, region_of
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.key_filter import KeyFilter
 
@@ -129,7 +129,25 @@ def find_mappings(connection: Connection, arn: str) -> tuple[MappingState, ...]:
         one for one in list_mappings(client) if one["EventSourceArn"].startswith(f"{table_arn}/stream/")
     )
     found = (state_of(client, one) for one in reading)
-    return tuple(mapping for mapping in found if _target(mapping, client.meta.region_name) == replica)
+    near = tuple(mapping for mapping in found if _target(mapping, client.meta.region_name) == replica)
+    return near if len(near) < 2 else _of_account(near, connection.replica)
+
+
+def _of_account(mappings: Iterable[MappingState], replica: Side) -> tuple[MappingState, ...]:
+    """Those to this table, of several whose tables have one name in one Region."""
+    arn = replica.dynamodb().describe_table(TableName=replica.name)["Table"]["TableArn"]
+    return tuple(mapping for mapping in mappings if replica_of(mapping) == arn)
+
+
+def replica_of(mapping: MappingState) -> str | None:
+    """The ARN of the table that the function writes to; None where its settings name none, or it was deleted."""
+    table = mapping.environment.get("REPLICA_TABLE_NAME")
+    if not table or region_of(table):
+        return table or None
+    _, partition, _, region, account, *_ = mapping.function_arn.split(":")
+    region = mapping.environment.get("REPLICA_REGION") or region
+    account = account_of(mapping.environment.get("REPLICA_ROLE_ARN", "")) or account
+    return f"arn:{partition}:dynamodb:{region}:{account}:table/{table}"
 
 
 def list_mappings(client: "LambdaClient") -> Iterator[Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from ddbreplica_cli.connection import account_of, region_of
 from ddbreplica_cli.facts import Known, Unknown
-from ddbreplica_cli.mapping import MappingState
+from ddbreplica_cli.mapping import MappingState, replica_of
 from ddbreplica_cli.options import Options
 
 
@@ -58,17 +58,6 @@ def pair_up(replicators: Iterable[Replicator]) -> Sequence[Pair]:
             if replica := replica_of(mapping):
                 found.setdefault((mapping.source_arn, replica), []).append(mapping)
     return [Pair(*tables, tuple(mappings)) for tables, mappings in found.items()]
-
-
-def replica_of(mapping: MappingState) -> str | None:
-    """The ARN of the table that the function writes to; None where its settings name none, or it was deleted."""
-    table = mapping.environment.get("REPLICA_TABLE_NAME")
-    if not table or region_of(table):
-        return table or None
-    _, partition, _, region, account, *_ = mapping.function_arn.split(":")
-    region = mapping.environment.get("REPLICA_REGION") or region
-    account = account_of(mapping.environment.get("REPLICA_ROLE_ARN", "")) or account
-    return f"arn:{partition}:dynamodb:{region}:{account}:table/{table}"
 
 
 def told(table: str, *, beside: str) -> str:

@@ -48,7 +48,7 @@ def test_a_mapping_is_told_with_its_function(aws: Misbehaviour) -> None:
     }
 
 
-def test_every_page_is_looked_at_and_others_are_left_out(aws: Misbehaviour) -> None:
+def test_every_page_is_looked_at_and_others_are_left_out(tables: Tables, aws: Misbehaviour) -> None:
     answer_lambda(
         aws,
         [
@@ -76,13 +76,36 @@ def test_without_a_mapping_of_this_stream_there_is_none(aws: Misbehaviour) -> No
     assert find_mapping(connection(), None) is None
 
 
-def test_two_mappings_of_one_stream_are_an_error(aws: Misbehaviour) -> None:
+def test_two_mappings_of_one_stream_are_an_error(tables: Tables, aws: Misbehaviour) -> None:
     answer_lambda(aws, [mapping(STREAM, UUID="a"), mapping(STREAM, UUID="b")])
 
     with pytest.raises(CommandError) as two:
         find_mapping(connection(), STREAM)
 
     assert two.value.fact == "2 mappings bring this stream to the replica: a, b."
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"REPLICA_ROLE_ARN": "arn:aws:iam::210987654321:role/far"},
+        {"REPLICA_TABLE_NAME": "arn:aws:dynamodb:us-east-1:210987654321:table/logfile_replica"},
+    ],
+    ids=["by a role", "by its ARN"],
+)
+def test_a_replica_of_the_same_name_in_another_account_is_another(
+    tables: Tables, aws: Misbehaviour, elsewhere: dict[str, str]
+) -> None:
+    answer_lambda(
+        aws,
+        [mapping(STREAM, UUID="far", FunctionArn=OTHER_FUNCTION), mapping(STREAM)],
+        {FUNCTION: function(), OTHER_FUNCTION: function(**elsewhere)},
+    )
+
+    found = find_mapping(connection(), STREAM)
+
+    assert found is not None
+    assert found.uuid == UUID
 
 
 @pytest.mark.parametrize(
