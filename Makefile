@@ -42,8 +42,10 @@ test: setup .venv-sam/ready  ## Run the unit and functional tests, with the cove
 stack: setup .venv-sam/ready $(LAMBDA)  ## Run the tests on the embedded AWS and in Lambda's own runtime (Linux, Python 3.13)
 	$(BIN)/python -m pytest tests/stack
 
-bench: setup  ## Measure against what people use now, and against the floor; writes benchmarks/results.*
+bench: setup  ## Measure function and commands against what people use now; puts the figures into the pages
 	$(BIN)/python -m benchmarks
+	$(IN_OWN_NETWORK) $(BIN)/python -m benchmarks.operator
+	$(BIN)/python -m benchmarks.pages
 
 engine: setup .engine/ready  ## Run the contract on DynamoDB Local, AWS's own engine (needs Node and Java 17)
 	$(IN_OWN_NETWORK) $(BIN)/python -m pytest tests/engine

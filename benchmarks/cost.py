@@ -1,12 +1,8 @@
-"""`python -m benchmarks.cost`: results.json → the tables of docs/cost.md, so that its figures are the measured ones."""
+"""The results of a run → what a million changes cost, and how many a second one shard takes, as Markdown. Pure."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, TypeAlias
-
-RESULTS: Final = Path(__file__).with_name("results.json")
 
 # US dollars, us-east-1, on demand, without free tiers.
 GB_SECOND: Final = 0.0000133334  # Lambda on arm64
@@ -50,11 +46,9 @@ def read(results: Mapping[str, Any]) -> Figures:
     }
 
 
-def lines(figures: Figures) -> Iterator[str]:
-    """The tables as Markdown."""
-    yield from _prices(figures)
-    yield ""
-    yield from _throughput(figures)
+def tables(figures: Figures) -> tuple[tuple[str, ...], ...]:
+    """The lines of each table."""
+    return tuple(_prices(figures)), tuple(_throughput(figures))
 
 
 def _prices(figures: Figures) -> Iterator[str]:
@@ -81,7 +75,3 @@ def _throughput(figures: Figures) -> Iterator[str]:
     for memory in (128, 256, 512, 1769):
         works = (figures["ours", "log-100"], figures["ours", "log-1000"], figures["workshop", "log-100"])
         yield f"| {memory:,} MB | " + " | ".join(f"{1 / work.seconds(memory):,.0f}" for work in works) + " |"
-
-
-if __name__ == "__main__":
-    print("\n".join(lines(read(json.loads(RESULTS.read_text())))))  # noqa: T201

@@ -40,6 +40,20 @@ class Sample:
     peak: int
 
 
+def calling(url: str) -> Mapping[str, str]:
+    """The environment of a process that calls DynamoDB there, and reads nothing of the machine's own AWS files."""
+    return {
+        "AWS_ENDPOINT_URL_DYNAMODB": url,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "benchmark",
+        "AWS_SECRET_ACCESS_KEY": "benchmark",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1",
+    }
+
+
 class Endpoint:
     """The server, and what its clients need to know."""
 
@@ -49,16 +63,9 @@ class Endpoint:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """Where and as whom to call. Nothing of the machine's own AWS configuration is read."""
+        """Where and as whom to call, and the function's settings."""
         return {
-            "AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{self._port}",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "benchmark",
-            "AWS_SECRET_ACCESS_KEY": "benchmark",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "NO_PROXY": "127.0.0.1",
+            **calling(f"http://127.0.0.1:{self._port}"),
             "REPLICA_TABLE_NAME": TABLE,
             "QUARANTINE_BUCKET": "never-written-to",
         }

@@ -48,7 +48,7 @@ class Results:
         """One a workload, and the goals."""
         for workload in dict.fromkeys(case.workload for case in self.timings):
             yield self._table(workload)
-        yield self._goals()
+        yield goals_table(self.goals)
 
     def _table(self, workload: str) -> Table:
         table = Table(title=WORKLOADS[workload].title, title_justify="left", title_style="bold", box=SIMPLE)
@@ -71,19 +71,22 @@ class Results:
         yield "yes" if work.exact else "NO"
 
     def _cost(self, case: Case, of: Cost) -> str:
-        return _with_spread(cost(self.timings, case, of))
-
-    def _goals(self) -> Table:
-        table = Table(title="Goals", title_justify="left", title_style="bold", box=SIMPLE)
-        for name in ("", "wanted", "measured", ""):
-            table.add_column(name, justify="right" if name else "left")
-        for goal in self.goals:
-            reached = "reached" if goal.is_reached else "[bold]not reached[/]"
-            table.add_row(goal.title, f"{goal.wanted} {goal.limit:g}", f"{goal.value:.3g}", reached)
-        return table
+        return with_spread(cost(self.timings, case, of))
 
 
-def _with_spread(value: Spread) -> str:
+def goals_table(goals: Sequence[Goal]) -> Table:
+    """What was to be reached, and what was."""
+    table = Table(title="Goals", title_justify="left", title_style="bold", box=SIMPLE)
+    for name in ("", "wanted", "measured", ""):
+        table.add_column(name, justify="right" if name else "left")
+    for goal in goals:
+        reached = "reached" if goal.is_reached else "[bold]not reached[/]"
+        table.add_row(goal.title, f"{goal.wanted} {goal.limit:g}", f"{goal.value:.3g}", reached)
+    return table
+
+
+def with_spread(value: Spread) -> str:
+    """The median, and half the distance of the quartiles in percent of it."""
     percent = 50 * (value.high - value.low) / value.median
     digits = 0 if value.median >= 100 else 1
     return f"{value.median:,.{digits}f} ±{percent:.0f}%"

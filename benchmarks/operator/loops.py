@@ -1,0 +1,164 @@
+"""`python -m benchmarks.operator.loops LOOP CLIENT`: a command's calls and nothing else, as people write them.
+
+No rate, no state to go on from, no second look, no word about what differs: two tables that do are an exit status.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from typing import Any, Final, TypeAlias
+
+import boto3
+from botocore.config import Config
+
+from ddbreplica.dynamodb import DynamoDBReplica
+from ddbreplica.model import Refusal
+from ddbreplica_cli import backfilling, tables
+from ddbreplica_cli.generate import rows
+from ddbreplica_cli.logfile import KEY, item
+
+SOURCE: Final = "logfile"
+REPLICA: Final = "logfile_replica"
+SEGMENTS: Final = 4
+
+Item: TypeAlias = Mapping[str, Any]
+Ask: TypeAlias = Callable[[str, Item], Any]
+"""Makes one call: an operation's name and its request → its answer."""
+
+_KEYS_ONLY: Final = {"ProjectionExpression": "#k", "ExpressionAttributeNames": {"#k": KEY}}
+
+
+def _boto3() -> Ask:
+    client: Any = boto3.client("dynamodb", config=Config(max_pool_connections=SEGMENTS))
+    calls = {
+        "Scan": client.scan,
+        "BatchGetItem": client.batch_get_item,
+        "BatchWriteItem": client.batch_write_item,
+        "PutItem": client.put_item,
+    }
+    return lambda operation, request: calls[operation](**request)
+
+
+def _wire() -> Ask:
+    """Text out, text in: the client's signer and connections, without its serialiser, rules and hooks."""
+    client = boto3.client("dynamodb", config=Config(max_pool_connections=SEGMENTS))
+    table = DynamoDBReplica(client, SOURCE)
+    table.describe()
+
+    def ask(operation: str, request: Item) -> Any:
+        answer = table.ask(operation, json.dumps(request))
+        assert not isinstance(answer, Refusal), answer  # noqa: S101  a loop of this kind ends there
+        return answer
+
+    return ask
+
+
+def backfill(ask: Ask) -> None:
+    """Copy, and read each item again, as `ddbreplica backfill` does."""
+
+    def segment(number: int) -> None:
+        for page in _scan(ask, SOURCE, number, Limit=backfilling.PAGE):
+            for chunk in _chunks(page, 25):
+                _write(ask, chunk)
+            for chunk in _chunks(page, 100):
+                _expect(_get(ask, SOURCE, chunk), chunk)
+
+    _in_threads(segment)
+
+
+def verify(ask: Ask) -> None:
+    """Look up each source item at the replica, and each replica key at the source, as `ddbreplica verify` does."""
+
+    def segment(number: int, *, one: str, other: str, what: Item) -> None:
+        for page in _scan(ask, one, number, Limit=tables.PAGE, **what):
+            for chunk in _chunks(page, 100):
+                _expect(_get(ask, other, chunk, **what), chunk)
+
+    _in_threads(partial(segment, one=SOURCE, other=REPLICA, what={}))
+    _in_threads(partial(segment, one=REPLICA, other=SOURCE, what=_KEYS_ONLY))
+
+
+def scans(ask: Ask) -> None:
+    """Hold all of the source in memory, and look up in it what a scan of the replica gives."""
+    held: dict[str, Item] = {}
+
+    def take(number: int) -> None:
+        for page in _scan(ask, SOURCE, number):
+            held.update(_by_key(page))
+
+    def compare(number: int) -> None:
+        for page in _scan(ask, REPLICA, number):
+            for each in page:
+                _expect({}, [] if held.pop(each[KEY]["S"], None) == each else [each])
+
+    _in_threads(take)
+    _in_threads(compare)
+    _expect({}, list(held.values()))
+
+
+def puts(ask: Ask, count: str) -> None:
+    """Write so many rows, one after another."""
+    for row in islice(rows(), int(count)):
+        ask("PutItem", {"TableName": SOURCE, "Item": item(row)})
+
+
+def _scan(ask: Ask, table: str, segment: int, **more: Any) -> Iterator[Sequence[Item]]:
+    where = {"TableName": table, "Segment": segment, "TotalSegments": SEGMENTS, "ConsistentRead": True}
+    request = {**where, **more}
+    while True:
+        answer = ask("Scan", request)
+        yield answer["Items"]
+        if not answer.get("LastEvaluatedKey"):
+            return
+        request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def _get(ask: Ask, table: str, items: Sequence[Item], **what: Any) -> Mapping[str, Item]:
+    found: dict[str, Item] = {}
+    left = {table: {"Keys": [{KEY: each[KEY]} for each in items], "ConsistentRead": True, **what}}
+    while left:
+        answer = ask("BatchGetItem", {"RequestItems": left})
+        found |= _by_key(answer["Responses"][table])
+        left = answer["UnprocessedKeys"]
+    return found
+
+
+def _write(ask: Ask, items: Sequence[Item]) -> None:
+    left = {REPLICA: [{"PutRequest": {"Item": each}} for each in items]}
+    while left:
+        left = ask("BatchWriteItem", {"RequestItems": left})["UnprocessedItems"]
+
+
+def _by_key(items: Sequence[Item]) -> dict[str, Item]:
+    return {each[KEY]["S"]: each for each in items}
+
+
+def _expect(found: Mapping[str, Item], items: Sequence[Item]) -> None:
+    for each in items:
+        if found.get(each[KEY]["S"]) != each:
+            raise SystemExit(f"not the same: {each[KEY]['S']}")
+
+
+def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _in_threads(segment: Callable[[int], None]) -> None:
+    with ThreadPoolExecutor(SEGMENTS) as pool:
+        for _ in pool.map(segment, range(SEGMENTS)):
+            pass
+
+
+_LOOPS: Final[Mapping[str, Callable[..., None]]] = {
+    "backfill": backfill,
+    "verify": verify,
+    "scans": scans,
+    "puts": puts,
+}
+_CLIENTS: Final = {"boto3": _boto3, "wire": _wire}
+
+if __name__ == "__main__":
+    _LOOPS[sys.argv[1]](_CLIENTS[sys.argv[2]](), *sys.argv[3:])

@@ -1,0 +1,70 @@
+"""The commands and the loops, by what they do: each is a process of its own, from its start to its end."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from benchmarks.operator.loops import REPLICA, SEGMENTS, SOURCE
+from benchmarks.processes import BenchmarkError
+
+_ROOT: Final = Path(__file__).parents[2]
+_TABLES: Final = ("--source", SOURCE, "--replica", REPLICA, "--segments", str(SEGMENTS), "--json")
+_COMMAND, _LOOP = "ddbreplica_cli", "benchmarks.operator.loops"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A Python module and its arguments. `least`: how often the command is to reach the throughput of this loop."""
+
+    title: str
+    arguments: Sequence[str]
+    least: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one took, its start included: seconds, seconds of CPU (all threads), and memory in bytes."""
+
+    seconds: float
+    cpu: float
+    peak: int
+
+
+PROGRAMS: Final[Mapping[str, Mapping[str, Program]]] = {
+    "load": {
+        "ours": Program("ddbreplica load", (_COMMAND, "load", "--source", SOURCE, "--json", "--generate")),
+        "boto3": Program("put_item, one after another", (_LOOP, "puts", "boto3"), least=10),
+    },
+    "backfill": {
+        "ours": Program("ddbreplica backfill", (_COMMAND, "backfill", "--without-mapping", *_TABLES)),
+        "boto3": Program("the same calls, boto3", (_LOOP, "backfill", "boto3"), least=0.6),
+        "wire": Program("the same calls, wire JSON", (_LOOP, "backfill", "wire")),
+    },
+    "verify": {
+        "ours": Program("ddbreplica verify", (_COMMAND, "verify", *_TABLES)),
+        "boto3": Program("the same calls, boto3", (_LOOP, "verify", "boto3"), least=0.6),
+        "wire": Program("the same calls, wire JSON", (_LOOP, "verify", "wire")),
+        "scans": Program("two scans and a dict, boto3", (_LOOP, "scans", "boto3"), least=0.6),
+        "wire-scans": Program("two scans and a dict, wire JSON", (_LOOP, "scans", "wire")),
+    },
+}
+"""By the command that each stands beside. What loads takes the number of rows as well; the others find two tables."""
+
+
+def run(program: Program, environment: Mapping[str, str], *more: str) -> Run:
+    """Run it to its end, with `more` arguments. Raises BenchmarkError, with what it said, if it did not do its work."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    # With bytecode kept, whatever the shell says: else the compiler is measured.
+    env = {**others, **environment, "PYTHONPATH": str(_ROOT), "PYTHONDONTWRITEBYTECODE": ""}
+    command = [sys.executable, "-m", "benchmarks.operator.gauge", *program.arguments, *more]
+    with TemporaryDirectory() as home:
+        done = subprocess.run(command, cwd=home, env=env, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise BenchmarkError(f"{program.title} failed:\n{done.stderr.strip()}")
+    return Run(**json.loads(done.stdout))

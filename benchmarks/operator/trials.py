@@ -1,0 +1,122 @@
+"""A service → what the commands and the loops take on it, in interleaved rounds, and whether they did their work."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import boto3
+
+from benchmarks.operator.figures import Case, Runs
+from benchmarks.operator.loops import REPLICA, SOURCE
+from benchmarks.operator.programs import PROGRAMS, Run, run
+from benchmarks.processes import BenchmarkError, calling, endpoint
+from benchmarks.rounds import Say
+from benchmarks.server import Reset
+from benchmarks.workloads import KEY
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+SERVICE_TIME = 4
+"""Milliseconds, as DynamoDB answers a write in the same Region."""
+
+_BETWEEN_TABLES = ("backfill", "verify")  # in this order: what is compared was copied
+
+
+class Service:
+    """DynamoDB under some name, and its two tables."""
+
+    def __init__(self, name: str, url: str) -> None:
+        self.name = name
+        self.environment = calling(url)
+        self._client: DynamoDBClient = boto3.client(
+            "dynamodb",
+            endpoint_url=url,
+            region_name="us-east-1",
+            aws_access_key_id="benchmark",
+            aws_secret_access_key="benchmark",  # noqa: S106
+        )
+
+    @contextmanager
+    def tables(self, items: int) -> Iterator[None]:
+        """A source of so many log items, by `ddbreplica load`, and an empty replica."""
+        self._create(SOURCE)
+        self._create(REPLICA)
+        try:
+            run(PROGRAMS["load"]["ours"], self.environment, str(items))
+            yield
+        finally:
+            for name in (SOURCE, REPLICA):
+                self._client.delete_table(TableName=name)
+
+    def run(self, case: Case) -> Run:
+        """Run it; a backfill begins with an empty replica. Raises BenchmarkError unless the replica ends full."""
+        if case.command == "backfill":
+            self._client.delete_table(TableName=REPLICA)
+            self._create(REPLICA)
+        took = run(case.program, self.environment)
+        _expect(case, self._count(REPLICA))
+        return took
+
+    def _create(self, name: str) -> None:
+        self._client.create_table(
+            TableName=name,
+            KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+    def _count(self, name: str) -> int:
+        pages = self._client.get_paginator("scan").paginate(TableName=name, Select="COUNT")
+        return sum(page["Count"] for page in pages)
+
+
+def between_tables(service: Service, *, items: int, rounds: int, say: Say) -> Runs:
+    """Copy and compare so many items by all there are."""
+    runs: dict[Case, list[Run]] = {case: [] for case in _cases(service.name, items, backwards=False)}
+    with service.tables(items):
+        for number in range(rounds):
+            say(f"{service.name}: round {number + 1} of {rounds}")
+            for case in _cases(service.name, items, backwards=bool(number % 2)):
+                runs[case].append(service.run(case))
+    return runs
+
+
+def largest(service: Service, *, items: int, say: Say) -> Runs:
+    """Copy and compare so many items by the commands alone, once."""
+    runs = {}
+    with service.tables(items):
+        for command in _BETWEEN_TABLES:
+            say(f"{service.name}: {command} of {items:,} items")
+            case = Case(service.name, command, "ours", items)
+            runs[case] = [service.run(case)]
+    return runs
+
+
+def loading(*, rows: int, rounds: int, say: Say) -> Runs:
+    """Write rows to a table that answers after SERVICE_TIME."""
+    runs: dict[Case, list[Run]] = {}
+    with endpoint() as server:
+        for number in range(rounds):
+            say(f"loading: round {number + 1} of {rounds}")
+            for name in PROGRAMS["load"]:
+                case = Case(f"a table that answers after {SERVICE_TIME} ms", "load", name, rows)
+                server.reset(Reset(SERVICE_TIME / 1000))
+                took = run(case.program, server.environment, str(rows))
+                _expect(case, server.reset(Reset(0)).items)
+                runs.setdefault(case, []).append(took)
+    return runs
+
+
+def _cases(service: str, items: int, *, backwards: bool) -> Iterator[Case]:
+    # Every other round goes backwards, so that nobody always follows the same neighbour.
+    for command in _BETWEEN_TABLES:
+        for name in tuple(PROGRAMS[command])[:: -1 if backwards else 1]:
+            yield Case(service, command, name, items)
+
+
+def _expect(case: Case, written: int) -> None:
+    if written != case.items:
+        raise BenchmarkError(
+            f"{case.program.title} on {case.service} left {written:,} items of {case.items:,}"
+        )
