@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ddbreplica_cli import backfill, backfilling
+from ddbreplica_cli import backfilling, copying
 from ddbreplica_cli.app import main
 from ddbreplica_cli.backfilling import Page, Scan
 from ddbreplica_cli.journal import FileJournal
@@ -25,8 +25,11 @@ class _NotedScan(Scan):
 
 
 if __name__ == "__main__":
-    patched: Any = backfill
-    patched.Scan = _NotedScan
-    patched.FileJournal = partial(FileJournal, late_seconds=1)
+    patched: Any = copying
+    for name, own in {"Scan": _NotedScan, "FileJournal": partial(FileJournal, late_seconds=1)}.items():
+        assert hasattr(patched, name), (
+            f"{name} is used elsewhere by now: the command would wait for 15 minutes"
+        )
+        setattr(patched, name, own)
     backfilling.PAGE = PAGE
     main(sys.argv[1:], prog_name="ddbreplica")
