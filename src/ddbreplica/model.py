@@ -86,13 +86,13 @@ class Kind(Enum):
 class Refusal:
     """Why AWS did not do what it was asked, classified.
 
-    `timed_out` says that the request was not answered in time, so that it may still be carried out later.
+    `in_doubt` says that AWS has not ended the request, so that it may still be carried out later.
     """
 
     kind: Kind
     code: str
     message: str
-    timed_out: bool = False
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,22 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Err
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
 
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
 from botocore.exceptions import (
+    AwsChunkedWrapperError,
     BotoCoreError,
+    CapacityNotAvailableError,
+    ChecksumError,
     ClientError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    NoRegionError,
-    ParamValidationError,
-    PartialCredentialsError,
-    ReadTimeoutError,
-    TokenRetrievalError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    MetadataRetrievalError,
 )
+from botocore.exceptions import ConnectionError as NotSentError
 
 from ddbreplica.model import Kind, Refusal
 
@@ -39,7 +44,7 @@ _FAULTS = frozenset(
         "AuthorizationHeaderMalformed",
         "IllegalLocationConstraintException",
         "InvalidBucketName",
-        # permission, or a proxy in between
+        # permission
         "403",
         "AccessDenied",
         "AccessDeniedException",
@@ -72,14 +77,37 @@ _FAULTS = frozenset(
 _FAULT_PREFIX = (
     "KMS"  # KMSDisabledException, KMS.DisabledException, KMS.KMSInvalidStateException: each service its own
 )
-_UNUSABLE_SETTINGS = (
-    CredentialRetrievalError,
-    NoCredentialsError,
-    NoRegionError,
-    ParamValidationError,
-    PartialCredentialsError,
-    TokenRetrievalError,
+_PASSING = (
+    NotSentError,
+    HTTPClientError,
+    AwsChunkedWrapperError,
+    CapacityNotAvailableError,
+    ChecksumError,
+    FlexibleChecksumError,
+    IncompleteReadError,
+    MetadataRetrievalError,
 )
+"""What botocore raises for the network and for what came over it. All else that it raises is about settings."""
+
+_SENT = (HTTPClientError, ChecksumError, FlexibleChecksumError, IncompleteReadError)
+"""Those after which the service may have the request."""
+
+_MARKS = ("x-amzn-requestid", "x-amz-request-id")
+"""The request id, as DynamoDB and most services send it and as S3 does, whatever the status and the body.
+
+AWS's own 413 and 503 pages from before a service, without JSON, count as AWS's where they bear one. DynamoDB Local
+and the emulators send the first with every response. A gateway can copy it: then nobody can tell.
+"""
+
+_UNUSABLE_CERTIFICATES = (
+    ssl.SSLCertVerificationError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
+
+T = TypeVar("T")
 
 
 class RefusedError(BotoCoreError):
@@ -93,23 +121,83 @@ class RefusedError(BotoCoreError):
         self.refusal = refusal
 
 
+def asked(call: Callable[[], T]) -> T | Refusal:
+    """Make a call of AWS and read its response; return what the call returns, or why there is nothing to return.
+
+    Raises nothing but what ends the process: whatever a response made its reader stumble over is a refusal too.
+    """
+    try:
+        return call()
+    except (BotoCoreError, ClientError) as error:
+        return refusal_of(error)
+    except Exception as error:  # noqa: BLE001  anything at all can lie in a response
+        return unreadable(error)
+
+
 def refusal_of(error: BotoCoreError | ClientError) -> Refusal:
     """Classify an error. What is not known is transient: it is tried again and reported, never dropped.
 
     Throttling, 5xx, TransactionConflictException and ReplicatedWriteConflictException are transient too, and
-    need no list. A request that timed out may still be carried out, long after; one that was answered, or whose
-    connection broke, is taken to be over.
+    need no list. Only a response of AWS's own ends a request: after any other response, and after a connection
+    that broke once the request was on its way, it is in doubt.
     """
     if isinstance(error, RefusedError):
         return error.refusal
     if isinstance(error, ClientError):
-        code = error.response["Error"].get("Code", "Unknown")
-        return Refusal(_kind_of(code), code, error.response["Error"].get("Message", ""))
-    kind = Kind.FAULT if isinstance(error, _UNUSABLE_SETTINGS) else Kind.TRANSIENT
-    return Refusal(kind, type(error).__name__, str(error), timed_out=isinstance(error, ReadTimeoutError))
+        return _refusal_of_response(error)
+    kind = Kind.TRANSIENT if isinstance(error, _PASSING) and not _has_bad_certificates(error) else Kind.FAULT
+    return Refusal(kind, type(error).__name__, str(error), in_doubt=isinstance(error, _SENT))
+
+
+def unreadable(error: Exception | None = None) -> Refusal:
+    """Why a response that cannot be read says nothing, not even that the request is over."""
+    why = f": {type(error).__name__}" if error else ""
+    return Refusal(Kind.TRANSIENT, "UnreadableResponse", f"the response cannot be read{why}", in_doubt=True)
+
+
+def foreign(status: object) -> Refusal:
+    """Why a response that lacks AWS's request id says nothing, not even that the request is over."""
+    message = f"a response (HTTP {status}) without AWS's request id came from something between here and AWS"
+    return Refusal(Kind.TRANSIENT, "ForeignResponse", message, in_doubt=True)
+
+
+def is_from_aws(headers: Mapping[str, Any]) -> bool:
+    """Whether a response has AWS's marks. The headers' names are looked up in lower case."""
+    return any(headers.get(mark) for mark in _MARKS)
+
+
+def _refusal_of_response(error: ClientError) -> Refusal:
+    metadata = error.response.get("ResponseMetadata", {})
+    headers = metadata.get("HTTPHeaders")  # botocore always adds them
+    if headers is not None and not is_from_aws(headers):
+        return foreign(metadata.get("HTTPStatusCode"))
+    code = str(error.response["Error"].get("Code", "Unknown"))
+    return Refusal(_kind_of(code), code, str(error.response["Error"].get("Message", "")))
 
 
 def _kind_of(code: str) -> Kind:
     if code in _FAULTS or code.startswith(_FAULT_PREFIX):
         return Kind.FAULT
     return Kind.REJECTED if code in _REJECTED else Kind.TRANSIENT
+
+
+def _has_bad_certificates(error: BaseException) -> bool:
+    """Whether the certificates to trust cannot be read, or do not vouch for who answered."""
+    return any(
+        isinstance(cause, _UNUSABLE_CERTIFICATES)
+        or getattr(cause, "reason", None) == "NO_CERTIFICATE_OR_CRL_FOUND"
+        for cause in _causes(error)
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, and what it was raised for: botocore hands that on as a value, urllib3 as an argument."""
+    left, seen = [error], set[int]()
+    while left:
+        each = left.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        handed = (*each.args, *getattr(each, "kwargs", {}).values(), each.__cause__, each.__context__)
+        left += [cause for cause in handed if isinstance(cause, BaseException)]

@@ -83,7 +83,7 @@ class Role(DeferredRefreshableCredentials):
         """The same about the request that was to be signed: it was never sent, so that it cannot land later."""
         message = f"REPLICA_ROLE_ARN {self._request['RoleArn']} cannot be assumed: {refusal.message}"
         if refusal.kind is Kind.TRANSIENT:
-            return replace(refusal, message=message, timed_out=False)
+            return replace(refusal, message=message, in_doubt=False)
         # AssumeRole has no item to reject: what is wrong with the request is wrong with the settings.
         return replace(refusal, message=message + _WHAT_IT_TAKES, kind=Kind.FAULT)
 

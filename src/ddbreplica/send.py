@@ -157,7 +157,7 @@ class _Sender:
     def _refused(self, request: Sequence[Write], refusal: Refusal) -> Sequence[Write]:
         match refusal.kind:
             case Kind.TRANSIENT:
-                if refusal.timed_out:
+                if refusal.in_doubt:
                     self.tally.suspects |= {w.change.sequence_number: (w.change, refusal) for w in request}
                 self._reasons |= dict.fromkeys((write.change.key for write in request), refusal)
                 return request

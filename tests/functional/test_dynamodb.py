@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 import trustme
-from botocore.exceptions import ClientError, ConnectionClosedError, NoCredentialsError, ReadTimeoutError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
 from moto import mock_aws
 
 from ddbreplica import dynamodb, send
@@ -191,18 +197,19 @@ def test_a_refusal_is_one_attempt_and_a_value(client: "DynamoDBClient", answer: 
 
 
 @pytest.mark.parametrize(
-    ("fault", "timed_out"),
+    ("fault", "in_doubt"),
     [
         (ReadTimeoutError(endpoint_url="https://x"), True),
-        (ConnectionClosedError(endpoint_url="https://x"), False),
+        (ConnectionClosedError(endpoint_url="https://x"), True),
+        (EndpointConnectionError(endpoint_url="https://x"), False),
     ],
 )
-def test_a_lost_answer_is_a_value(client: "DynamoDBClient", fault: Exception, timed_out: bool) -> None:
+def test_a_lost_answer_is_a_value(client: "DynamoDBClient", fault: Exception, in_doubt: bool) -> None:
     replica, _ = ready(client, answers=[fault, fault, fault])
 
     answers = refused(replica)
 
-    assert [(refusal.kind, refusal.timed_out) for refusal in answers] == [(Kind.TRANSIENT, timed_out)] * 3
+    assert [(refusal.kind, refusal.in_doubt) for refusal in answers] == [(Kind.TRANSIENT, in_doubt)] * 3
 
 
 def test_a_description_is_remembered_until_it_is_asked_afresh(client: "DynamoDBClient") -> None:

@@ -19,7 +19,7 @@ from botocore.exceptions import ConnectionError as NotSentError
 from botocore.httpsession import URLLib3Session
 
 from ddbreplica.transport import Answer, Transport
-from tests.support.server import after, certified, hang_up, http, say, say_and_hang_up, serving
+from tests.support.server import after, certified, foreign, hang_up, http, say, say_and_hang_up, serving
 
 pytestmark = pytest.mark.loopback
 
@@ -44,7 +44,7 @@ def event() -> Iterator[threading.Event]:
 
 
 def test_the_answer_is_what_came_back() -> None:
-    with serving(say(http(b'{"a": 1}', headers="X-Amzn-RequestId: r\r\n"))) as server:
+    with serving(say(foreign(b'{"a": 1}', headers="X-Amzn-RequestId: r\r\n"))) as server:
         answer = transport(server.url).start(post(server.url, b"the body"))()
 
     assert (answer.status, answer.headers.get("x-amzn-requestid"), answer.body) == (200, "r", b'{"a": 1}')

@@ -9,7 +9,7 @@ from ddbreplica.model import Key, Kind, Pending, Refusal, Table, Write
 
 TABLE_ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile_replica"
 THROTTLED = Refusal(Kind.TRANSIENT, "ThrottlingException", "slow down")
-TIMED_OUT = Refusal(Kind.TRANSIENT, "ReadTimeoutError", "no answer", timed_out=True)
+TIMED_OUT = Refusal(Kind.TRANSIENT, "ReadTimeoutError", "no answer", in_doubt=True)
 INVALID = Refusal(Kind.REJECTED, "ValidationException", "type mismatch for an index key")
 DENIED = Refusal(Kind.FAULT, "AccessDeniedException", "not authorised")
 

@@ -22,7 +22,7 @@ _KEYS = tuple(key_of({"PK": {"S": name}}) for name in NAMES)
 _ANSWERS: Mapping[str, Sequence[Write] | Refusal] = {
     "taken": (),
     "broken": Refusal(Kind.TRANSIENT, "ConnectionClosedError", "no answer"),
-    "timed out": Refusal(Kind.TRANSIENT, "ReadTimeoutError", "no answer in time", timed_out=True),
+    "timed out": Refusal(Kind.TRANSIENT, "ReadTimeoutError", "no answer in time", in_doubt=True),
 }
 _FOR_EVER = Deadline(lambda: 1e9, sleep=lambda _: None, jitter=lambda low, _: low)
 

@@ -15,7 +15,12 @@ Do: TypeAlias = Callable[[socket.socket], None]
 
 
 def http(body: bytes, *, status: str = "200 OK", headers: str = "") -> bytes:
-    """An answer as it goes over the wire."""
+    """A response of AWS as it goes over the wire."""
+    return foreign(body, status=status, headers=f"x-amzn-requestid: R1\r\n{headers}")
+
+
+def foreign(body: bytes, *, status: str = "200 OK", headers: str = "") -> bytes:
+    """A response of something else: it lacks AWS's request id."""
     head = f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n{headers}\r\n"
     return head.encode() + body
 

@@ -1,23 +1,40 @@
 """refusal: every AWS error code that we know, classified."""
 
+import ssl
+from pathlib import Path
+
 import pytest
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConfigParseError,
     ConnectionClosedError,
     ConnectTimeoutError,
     CredentialRetrievalError,
     EndpointConnectionError,
+    EndpointResolutionError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    InvalidEndpointConfigurationError,
+    InvalidProxiesConfigError,
+    InvalidRetryModeError,
     NoCredentialsError,
     NoRegionError,
     ParamValidationError,
     PartialCredentialsError,
+    ProfileNotFound,
+    ProxyConnectionError,
     ReadTimeoutError,
+    ResponseStreamingError,
+    SSLError,
     TokenRetrievalError,
+    UnknownServiceError,
 )
+from urllib3.exceptions import SSLError as Urllib3SSLError
 
 from ddbreplica.model import Kind, Refusal
-from ddbreplica.refusal import RefusedError, refusal_of
+from ddbreplica.refusal import RefusedError, asked, refusal_of
 
 
 def answered(code: str) -> ClientError:
@@ -52,7 +69,7 @@ def test_what_may_pass_and_what_is_unknown_is_transient(code: str) -> None:
     refusal = refusal_of(answered(code))
 
     assert (refusal.kind, refusal.code, refusal.message) == (Kind.TRANSIENT, code, "why")
-    assert not refusal.timed_out
+    assert not refusal.in_doubt
 
 
 @pytest.mark.parametrize(
@@ -134,20 +151,132 @@ def test_missing_credentials_and_unusable_names_are_a_fault(error: BotoCoreError
     [
         EndpointConnectionError(endpoint_url="https://x"),
         ConnectTimeoutError(endpoint_url="https://x"),
-        ConnectionClosedError(endpoint_url="https://x"),
+        ProxyConnectionError(proxy_url='"https://x"', error="refused"),
     ],
 )
-def test_a_dead_connection_is_transient(error: BotoCoreError) -> None:
+def test_a_request_that_was_not_sent_is_transient(error: BotoCoreError) -> None:
     refusal = refusal_of(error)
 
-    assert (refusal.kind, refusal.code, refusal.timed_out) == (Kind.TRANSIENT, type(error).__name__, False)
+    assert (refusal.kind, refusal.code, refusal.in_doubt) == (Kind.TRANSIENT, type(error).__name__, False)
     assert '"https://x"' in refusal.message
 
 
-def test_a_request_without_an_answer_is_transient_and_timed_out() -> None:
-    refusal = refusal_of(ReadTimeoutError(endpoint_url="https://x"))
+@pytest.mark.parametrize(
+    "error",
+    [
+        ReadTimeoutError(endpoint_url="https://x"),
+        ConnectionClosedError(endpoint_url="https://x"),
+        ResponseStreamingError(error="cut"),
+        HTTPClientError(error="anything"),
+        IncompleteReadError(actual_bytes=1, expected_bytes=2),
+        FlexibleChecksumError(error_msg="other content"),
+    ],
+)
+def test_a_request_without_a_whole_response_is_transient_and_in_doubt(error: BotoCoreError) -> None:
+    refusal = refusal_of(error)
 
-    assert (refusal.kind, refusal.code, refusal.timed_out) == (Kind.TRANSIENT, "ReadTimeoutError", True)
+    assert (refusal.kind, refusal.code, refusal.in_doubt) == (Kind.TRANSIENT, type(error).__name__, True)
+
+
+def response(headers: dict[str, str], *, status: int = 504, code: str = "504") -> ClientError:
+    metadata = {"HTTPStatusCode": status, "HTTPHeaders": headers}
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": metadata}, "PutItem")  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(504, "504"), (403, "403"), (413, "413"), (400, "ValidationException")]
+)
+def test_a_response_without_the_request_id_of_aws_ends_nothing(status: int, code: str) -> None:
+    refusal = refusal_of(response({"server": "nginx"}, status=status, code=code))
+
+    assert (refusal.kind, refusal.code, refusal.in_doubt) == (Kind.TRANSIENT, "ForeignResponse", True)
+    assert f"HTTP {status}" in refusal.message
+
+
+@pytest.mark.parametrize("mark", ["x-amzn-requestid", "x-amz-request-id"])
+@pytest.mark.parametrize(
+    ("status", "code", "kind"), [(503, "503", Kind.TRANSIENT), (413, "413", Kind.REJECTED)]
+)
+def test_a_page_of_aws_without_json_ends_the_request(mark: str, status: int, code: str, kind: Kind) -> None:
+    refusal = refusal_of(response({mark: "R1"}, status=status, code=code))
+
+    assert (refusal.kind, refusal.code, refusal.in_doubt) == (kind, code, False)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConfigParseError(path="~/.aws/config"),
+        EndpointResolutionError(msg="AccountIdEndpointMode is required but no AccountID was provided"),
+        InvalidEndpointConfigurationError(msg="why"),
+        InvalidProxiesConfigError(error="why"),
+        InvalidRetryModeError(provided_retry_mode="often", valid_modes="standard"),
+        ProfileNotFound(profile="none"),
+        UnknownServiceError(service_name="x", known_service_names="y"),
+    ],
+)
+def test_what_botocore_says_of_its_configuration_is_a_fault(error: BotoCoreError) -> None:
+    refusal = refusal_of(error)
+
+    assert (refusal.kind, refusal.in_doubt) == (Kind.FAULT, False)
+    assert refusal.message == str(error)
+
+
+def wrapped(cause: Exception) -> SSLError:
+    """As urllib3 and botocore hand it on."""
+    return SSLError(endpoint_url="https://x", error=Urllib3SSLError(cause))
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        (FileNotFoundError(2, "No such file or directory"), Kind.FAULT),
+        (IsADirectoryError(21, "Is a directory"), Kind.FAULT),
+        (PermissionError(13, "Permission denied"), Kind.FAULT),
+        (ssl.SSLCertVerificationError(1, "certificate verify failed"), Kind.FAULT),
+        (ssl.SSLEOFError(8, "UNEXPECTED_EOF_WHILE_READING"), Kind.TRANSIENT),
+        (ConnectionResetError(104, "Connection reset by peer"), Kind.TRANSIENT),
+    ],
+)
+def test_certificates_that_cannot_be_used_are_a_fault_and_a_broken_handshake_is_not(
+    cause: Exception, kind: Kind
+) -> None:
+    refusal = refusal_of(wrapped(cause))
+
+    assert (refusal.kind, refusal.in_doubt) == (kind, False)
+
+
+def test_a_bundle_without_certificates_is_a_fault(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text("garbage")
+    with pytest.raises(ssl.SSLError) as raised:
+        ssl.create_default_context(cafile=str(bundle))
+
+    assert refusal_of(wrapped(raised.value)).kind is Kind.FAULT
+
+
+@pytest.mark.parametrize(
+    "stumble",
+    [AttributeError("x"), KeyError("x"), RecursionError(), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "x")],
+)
+def test_whatever_a_response_makes_its_reader_raise_is_a_refusal(stumble: Exception) -> None:
+    def call() -> None:
+        raise stumble
+
+    refusal = asked(call)
+
+    assert isinstance(refusal, Refusal)
+    assert (refusal.kind, refusal.code, refusal.in_doubt) == (Kind.TRANSIENT, "UnreadableResponse", True)
+    assert refusal.message == f"the response cannot be read: {type(stumble).__name__}"
+
+
+def test_what_a_call_returns_is_returned_and_an_interruption_is_not_caught() -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    assert asked(lambda: 7) == 7
+    with pytest.raises(KeyboardInterrupt):
+        asked(interrupted)
 
 
 def test_an_answer_without_a_code_is_transient() -> None:

@@ -320,15 +320,15 @@ RULES = (
         8,
         "a read that timed out is a write that may still land",
         refusal.refusal_of,
-        "timed_out=isinstance(error, ReadTimeoutError)",
-        "timed_out=False",
+        "in_doubt=isinstance(error, _SENT)",
+        "in_doubt=False",
         (hazards.test_a_read_time_out_is_a_write_that_was_not_answered,),
     ),
     Rule(
         8,
         "what may still land is suspect",
         send._Sender._refused,
-        "if refusal.timed_out:",
+        "if refusal.in_doubt:",
         "if False:",
         (
             hazards.test_a_write_that_was_not_answered_is_remembered_whatever_became_of_it,

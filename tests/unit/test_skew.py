@@ -1,0 +1,59 @@
+"""skew: the local clock beside AWS's."""
+
+from email.utils import formatdate
+
+import pytest
+
+from ddbreplica.skew import Skew, hold_seconds
+
+
+def at(seconds: float) -> str:
+    return formatdate(seconds, usegmt=True)
+
+
+def test_before_the_first_response_nothing_is_known() -> None:
+    skew = Skew()
+
+    assert skew.ahead is None
+    assert skew.hold_seconds == 1800
+    assert not skew.is_too_large
+
+
+def test_the_largest_lead_of_any_response_counts() -> None:
+    skew = Skew()
+    for date, sent_at in ((1000, 1002.5), (1000, 1100.0), (1000, 990.0)):
+        skew.observe(at(date), sent_at=sent_at)
+
+    assert skew.ahead == 100
+    assert skew.hold_seconds == 900 + 100 + 30
+
+
+def test_a_clock_that_is_behind_is_not_ahead() -> None:
+    skew = Skew()
+    skew.observe(at(1000), sent_at=400.0)
+
+    assert skew.ahead == 0
+    assert skew.hold_seconds == 930
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday", "Sat, 99 Nov 2026 18:49:41 GMT", "\x00", "é"])
+def test_a_header_that_is_no_date_says_nothing(date: str | None) -> None:
+    skew = Skew()
+    skew.observe(date, sent_at=1000.0)
+
+    assert skew.ahead is None
+
+
+@pytest.mark.parametrize(("ahead", "is_too_large"), [(300.0, False), (301.0, True)])
+def test_more_than_five_minutes_ahead_is_too_much(ahead: float, is_too_large: bool) -> None:
+    skew = Skew()
+    skew.observe(at(1000), sent_at=1000.0 + ahead)
+
+    assert skew.is_too_large is is_too_large
+
+
+@pytest.mark.parametrize(
+    ("ahead", "seconds"), [(None, 1800), (float("inf"), 1800), (float("nan"), 1800), (-5.0, 930), (12.0, 942)]
+)
+def test_the_hold_covers_the_lead_of_the_clock_that_signed(ahead: float | None, seconds: float) -> None:
+    assert hold_seconds(ahead) == seconds
