@@ -12,6 +12,7 @@ WriteMode: TypeAlias = Literal["mirror"]
 _BOOLEANS = {"true": True, "false": False}
 _TABLE = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 _TABLE_ARN = re.compile(r"arn:[^:]+:dynamodb:[a-z0-9-]+:\d{12}:table/([a-zA-Z0-9_.-]{3,255})")
+_REGION = re.compile(r"[a-z]+(-[a-z]+)+-[0-9]+")
 _ROLE_ARN = re.compile(r"arn:[^:]+:iam::[0-9]{12}:role/[a-zA-Z0-9_+=,.@/-]{1,576}")
 _EXTERNAL_ID = re.compile(r"[a-zA-Z0-9_+=,.@:/-]{2,1224}")
 
@@ -82,6 +83,8 @@ def _table(env: Mapping[str, str]) -> str:
 
 def _region(env: Mapping[str, str]) -> str | None:
     region, table = env.get("REPLICA_REGION") or None, env["REPLICA_TABLE_NAME"]
+    if region and not _REGION.fullmatch(region):
+        raise _refused("REPLICA_REGION", region, "nothing, or a Region such as eu-west-1")
     if region and table.startswith("arn:") and table.split(":")[3] != region:
         raise _refused("REPLICA_REGION", region, f"nothing, or the Region of {table}")
     return region
