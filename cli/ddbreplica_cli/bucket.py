@@ -25,11 +25,15 @@ _MOVED_MEANWHILE = frozenset({"PreconditionFailed", "NoSuchKey", "ConditionalReq
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An object by its name. `age` is in seconds at the time of the listing, by S3's clock alone."""
+    """An object by its name. `age` is in seconds at the time of the listing, by S3's clock alone.
+
+    `stored_at` is its LastModified.
+    """
 
     name: str
     size: int
     age: float
+    stored_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,8 @@ class Bucket:
             for page in pages:
                 now = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
                 for found in page.get("Contents", ()):
-                    age = _seconds(found["LastModified"], now)
-                    yield Listed(found["Key"], found["Size"], age)
+                    stored_at = found["LastModified"]
+                    yield Listed(found["Key"], found["Size"], _seconds(stored_at, now), stored_at)
         except ClientError as error:
             raise self._refused(error, "listed") from error
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ddbreplica.dynamodb import DynamoDBReplica
@@ -20,6 +21,12 @@ class Described:
     side: Side
     table: Table
     says: Mapping[str, Any]
+
+    @property
+    def created_at(self) -> datetime:
+        """When the table was created; a restored table was created when it was restored."""
+        created_at: datetime = self.says["CreationDateTime"]
+        return created_at
 
     @property
     def items(self) -> int:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ddbreplica.model import Table
 from ddbreplica_cli import output
 from ddbreplica_cli.bucket import Bucket
 from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.described import Described
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.key_filter import KeyFilter
 from ddbreplica_cli.mapping import MappingState
@@ -35,17 +35,16 @@ class Buckets:
         function = None if on_failure or mapping is None else mapping.function_arn
         return cls(quarantine or _quarantine_of(mapping), on_failure or _on_failure_of(mapping), function)
 
-    def places(self, connection: Connection, source: Table, key_filter: KeyFilter) -> Iterator[Place]:
+    def places(self, connection: Connection, source: Described, key_filter: KeyFilter) -> Iterator[Place]:
         """Where the records of these two tables lie, of which the filter leaves out some keys."""
+        arn, created_at = source.table.arn, source.created_at
         kept = Bucket(connection.buckets, self.quarantine, option="--quarantine-bucket")
-        yield Place(
-            kept, f"quarantine/{connection.replica.short_name}/", within(key_filter, quarantined(source.arn))
-        )
+        unpack = within(key_filter, quarantined(arn, created_at=created_at))
+        yield Place(kept, f"quarantine/{connection.replica.short_name}/", unpack)
         if self.on_failure:
             lambdas = Bucket(connection.buckets, self.on_failure, option="--on-failure-bucket")
-            yield Place(
-                lambdas, _ON_FAILURE_PREFIX, within(key_filter, given_up(source.arn, function=self.function))
-            )
+            unpack = within(key_filter, given_up(arn, created_at=created_at, function=self.function))
+            yield Place(lambdas, _ON_FAILURE_PREFIX, unpack)
 
 
 def _quarantine_of(mapping: MappingState | None) -> str:

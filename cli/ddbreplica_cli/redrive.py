@@ -29,6 +29,8 @@ _ADVICE = {
     Outcome.UNSETTLED: "run it again when fewer writes are under way.",
     Outcome.UNDECIDED: "look at its record: if the item was deleted, delete it from the replica too; then move the"
     " object by hand.",
+    Outcome.EARLIER: "compare these items with `ddbreplica verify --keys-from FILE`; the replica may hold the only"
+    " copy. Write each back to the source or delete it from the replica; then move the object by hand.",
     Outcome.OUTSIDE: "see whether the replica has the item, which no change will reach, and move the object by hand.",
     Outcome.KEYLESS: "see with `ddbreplica verify` whether an item differs, and move what has no key by hand.",
     Outcome.UNREADABLE: "look at the object; a later version of ddbreplica may have written it.",
@@ -139,7 +141,7 @@ def _redrive(connection: Connection, wanted: _Wanted) -> Redriven:
     buckets = Buckets.of(
         ground.mapping, quarantine=wanted.quarantine_bucket, on_failure=wanted.on_failure_bucket
     )
-    places = tuple(buckets.places(connection, source.table, ground.key_filter))
+    places = tuple(buckets.places(connection, source, ground.key_filter))
     with noting_interrupts() as interrupt:
         healer = Healer(
             connection,

@@ -31,6 +31,7 @@ WORKERS = 8
 MAX_BYTES = 64 * 1024 * 1024
 """More than Lambda puts into one object: an event of 6 MB, escaped."""
 
+_EARLIER = "the record is older than the source table, which was created again under the same name"
 _MAY_LAND = "a write was perhaps not answered, and may still land"
 
 
@@ -48,6 +49,8 @@ class Outcome(Enum):
     """The source had another state of a key in every round."""
     UNDECIDED = "undecided"
     """The replica is an archive, and the source has no item of a key: deleted or expired, nobody can tell."""
+    EARLIER = "earlier"
+    """A record is one of an earlier table with the source's name; the keys of the others are reconciled."""
     OUTSIDE = "outside"
     """The mapping's filter leaves a key out, by now; the keys of the others are healed."""
     KEYLESS = "keyless"
@@ -177,13 +180,13 @@ def _open(found: Found) -> _Opened | Left:
     if held is None:
         return Left(Outcome.GONE, found, "was moved meanwhile")
     try:
-        unpacked = found.place.unpack(held.body)
+        unpacked = found.place.unpack(held.body, found.listed.stored_at)
     except ForeignError as error:
         return Left(Outcome.FOREIGN, found, str(error))
     except UnreadableError as error:
         return Left(Outcome.UNREADABLE, found, str(error))
     rest = LATE_SECONDS - found.listed.age
-    if unpacked.may_land and rest > 0:
+    if unpacked.may_land and unpacked.keys and rest > 0:
         return Left(Outcome.WAITING, found, f"{_MAY_LAND}, for {ceil(rest / 60)} min more", unpacked.keys)
     return _Opened(found, held.etag, unpacked)
 
@@ -215,6 +218,8 @@ def _judged(opened: _Opened, confirmed: Container[Key], why_not: _WhyNot) -> _Op
 def _unhealable(opened: _Opened) -> Left | None:
     """Why it stays even if all is healed that can be; None if that is all of it."""
     unpacked = opened.unpacked
+    if unpacked.earlier:
+        return Left(Outcome.EARLIER, opened.found, _EARLIER, unpacked.earlier)
     if unpacked.outside:
         reason = "the mapping's filter leaves it out, and did not when this was kept"
         return Left(Outcome.OUTSIDE, opened.found, reason, unpacked.outside)

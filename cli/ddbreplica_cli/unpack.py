@@ -7,12 +7,14 @@ function's event as text in `payload`: https://docs.aws.amazon.com/lambda/latest
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from ddbreplica.decode import MalformedError, key_of
 from ddbreplica.model import Key
 from ddbreplica.schema import source_arn
 from ddbreplica.write import SUSPECT
+from ddbreplica_cli.earlier import is_earlier
 from ddbreplica_cli.key_filter import KeyFilter
 
 _SCHEMA = 1
@@ -23,7 +25,8 @@ class Unpacked:
     """What an object keeps. `keys` are different ones; `keyless` counts the records whose key cannot be read.
 
     `why` it is kept is its writer's word. `may_land` says that a write of it may still be carried out. `outside` are
-    keys that the mapping's filter leaves out, by now, and are not among `keys`.
+    keys that the mapping's filter leaves out, by now, and are not among `keys`; nor are the `earlier` ones, whose
+    records are those of an earlier table of the source's name.
     """
 
     keys: tuple[Key, ...]
@@ -31,6 +34,7 @@ class Unpacked:
     why: str
     may_land: bool
     outside: tuple[Key, ...] = ()
+    earlier: tuple[Key, ...] = ()
 
 
 class ForeignError(Exception):
@@ -41,33 +45,34 @@ class UnreadableError(Exception):
     """The object is not what its writer puts there, or a later version's."""
 
 
-Unpack: TypeAlias = Callable[[bytes], Unpacked]
-"""Raises ForeignError or UnreadableError, whose message completes the sentence `it is left, since it …`."""
+Unpack: TypeAlias = Callable[[bytes, datetime], Unpacked]
+"""Reads an object's content, which S3 stored at the given time.
+
+Raises ForeignError or UnreadableError, whose message completes the sentence `it is left, since it …`."""
 
 
-def quarantined(source: str) -> Unpack:
-    """How to read what the function keeps of the records of the source with this ARN."""
+def quarantined(source: str, *, created_at: datetime) -> Unpack:
+    """How to read what the function keeps of the records of the source with this ARN, which was created then."""
 
-    def unpack(body: bytes) -> Unpacked:
+    def unpack(body: bytes, stored_at: datetime) -> Unpacked:
         content = _json_object(body)
         if content.get("schema") != _SCHEMA or "record" not in content:
             raise UnreadableError(f"is no quarantined record of schema {_SCHEMA}")
         _refuse_foreign(source_arn(content["record"]), source)
-        keys, keyless = _keys([content["record"]])
-        return Unpacked(
-            keys, keyless, why=str(content.get("reason")), may_land=content.get("error_code") == SUSPECT
-        )
+        records = _Records(created_at=created_at, stored_at=stored_at, stream=None)
+        records.add([content["record"]])
+        return records.unpacked(why=str(content.get("reason")), may_land=content.get("error_code") == SUSPECT)
 
     return unpack
 
 
-def given_up(source: str, *, function: str | None) -> Unpack:
-    """How to read what Lambda gave up of the records of the source with this ARN, meant for this function or any.
+def given_up(source: str, *, created_at: datetime, function: str | None) -> Unpack:
+    """How to read what Lambda gave up of the source's records likewise, meant for this function or any.
 
     An invocation that failed could not say which of its writes may still land, so any may.
     """
 
-    def unpack(body: bytes) -> Unpacked:
+    def unpack(body: bytes, stored_at: datetime) -> Unpacked:
         content = _json_object(body)
         try:
             stream, context = content["DDBStreamBatchInfo"]["streamArn"], content["requestContext"]
@@ -78,8 +83,9 @@ def given_up(source: str, *, function: str | None) -> Unpack:
         _refuse_foreign(table, source)
         if function is not None and given_to != _unqualified(function):
             raise ForeignError(f"was given to the function {given_to}")
-        keys, keyless = _keys([first, *others])
-        return Unpacked(keys, keyless, why=str(condition), may_land=True)
+        records = _Records(created_at=created_at, stored_at=stored_at, stream=stream)
+        records.add([first, *others])
+        return records.unpacked(why=str(condition), may_land=True)
 
     return unpack
 
@@ -87,8 +93,8 @@ def given_up(source: str, *, function: str | None) -> Unpack:
 def within(key_filter: KeyFilter, unpack: Unpack) -> Unpack:
     """The same reading, with the keys that the filter leaves out told apart."""
 
-    def parted(body: bytes) -> Unpacked:
-        unpacked = unpack(body)
+    def parted(body: bytes, stored_at: datetime) -> Unpacked:
+        unpacked = unpack(body, stored_at)
         keys = tuple(key for key in unpacked.keys if key_filter.passes(key))
         outside = tuple(key for key in unpacked.keys if not key_filter.passes(key))
         return replace(unpacked, keys=keys, outside=outside)
@@ -117,13 +123,32 @@ def _unqualified(function_arn: str) -> str:
     return ":".join(function_arn.split(":")[:7])
 
 
-def _keys(records: Iterable[Any]) -> tuple[tuple[Key, ...], int]:
-    keys: dict[Key, None] = {}
-    keyless = 0
-    for record in records:
-        data = record.get("dynamodb") if isinstance(record, dict) else None
-        try:
-            keys[key_of(data.get("Keys") if isinstance(data, dict) else None)] = None
-        except MalformedError:
-            keyless += 1
-    return tuple(keys), keyless
+class _Records:
+    """Takes the records of an object, which are of `stream` where they do not name another, and parts their keys."""
+
+    def __init__(self, *, created_at: datetime, stored_at: datetime, stream: str | None) -> None:
+        self._created_at = created_at
+        self._stored_at = stored_at
+        self._stream = stream
+        self._keys: dict[Key, None] = {}
+        self._earlier: dict[Key, None] = {}
+        self._keyless = 0
+
+    def add(self, records: Iterable[Any]) -> None:
+        for record in records:
+            data = record.get("dynamodb") if isinstance(record, dict) else None
+            try:
+                key = key_of(data.get("Keys") if isinstance(data, dict) else None)
+            except MalformedError:
+                self._keyless += 1
+            else:
+                (self._earlier if self._is_earlier(record) else self._keys)[key] = None
+
+    def unpacked(self, *, why: str, may_land: bool) -> Unpacked:
+        # A key that the present table changed as well is reconciled: its own record asks for that.
+        return Unpacked(tuple(self._keys), self._keyless, why, may_land, earlier=tuple(self._earlier))
+
+    def _is_earlier(self, record: Any) -> bool:
+        arn = record.get("eventSourceARN")
+        stream = arn if isinstance(arn, str) else self._stream
+        return is_earlier(stream, stored_at=self._stored_at, created_at=self._created_at)

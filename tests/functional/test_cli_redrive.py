@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,7 +21,14 @@ from tests.support.cli import (
     run,
     tables,
 )
-from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, answer_mapping, put_aside
+from tests.support.put_aside import (
+    ON_FAILURE,
+    QUARANTINE,
+    PutAside,
+    answer_mapping,
+    put_aside,
+    recreate_source,
+)
 from tests.support.records import STREAM, delete, put, record
 from tests.support.wire import error, response
 
@@ -359,6 +367,83 @@ class TestOfOthers:
 
         assert redrive()["objects"] == 0
         assert put_aside.names(QUARANTINE) == [name]
+
+
+class TestEarlierTable:
+    """The source was deleted and restored under its name: what the backup lacks may exist in the replica alone."""
+
+    EARLIER = STREAM.replace("2026-11-01", "2026-09-01")
+
+    def test_the_replicas_only_copy_stays_with_its_object(self, tables: Tables, put_aside: PutAside) -> None:
+        for pk in ("kept", "given up"):
+            tables.put(REPLICA, pk)
+        tables.put(SOURCE, "new")
+        names = [
+            put_aside.quarantine(put(1, "kept") | {"eventSourceARN": self.EARLIER}),
+            put_aside.give_up(put(2, "given up") | {"eventSourceARN": self.EARLIER}),
+        ]
+        put_aside.quarantine(put(3, "new"))
+
+        assert outcomes(redrive("--dry-run"))[names[0]] == "earlier"
+        result = run("redrive")
+
+        assert result.exit_code == 1
+        assert lines(result.stdout)[4:8] == [
+            "",
+            f"earlier      s3://{QUARANTINE}/{names[0]}",
+            '             PK={"S": "kept"}',
+            "             the record is older than the source table, which was created again under the same name",
+        ]
+        assert lines(result.stderr) == [
+            (
+                "Try: compare these items with `ddbreplica verify --keys-from FILE`; the replica may hold the only"
+                " copy. Write each back to the source or delete it from the replica; then move the object by hand."
+            )
+        ]
+        assert outcomes(redrive(exit_code=1)) == dict.fromkeys(names, "earlier")
+        assert sorted(tables.items(REPLICA)) == ["given up", "kept", "new"]
+
+    def test_a_batch_of_two_tables_stays_and_the_present_ones_items_are_reconciled(
+        self, tables: Tables, put_aside: PutAside
+    ) -> None:
+        tables.put(REPLICA, "only copy")
+        tables.put(SOURCE, "a")
+        name = put_aside.give_up(put(2, "a"), put(1, "only copy") | {"eventSourceARN": self.EARLIER})
+
+        document = redrive(exit_code=1)
+
+        assert document["left"][0]["keys"] == [{"PK": {"S": "only copy"}}]
+        assert outcomes(document) == {name: "earlier"}
+        assert sorted(tables.items(REPLICA)) == ["a", "only copy"]
+        assert put_aside.names(ON_FAILURE) == [name]
+
+    def test_a_record_of_a_command_is_as_old_as_its_object(self, tables: Tables, put_aside: PutAside) -> None:
+        tables.put(REPLICA, "a")
+        without_label = put(1, "a") | {"eventSourceARN": STREAM.partition("/stream/")[0]}
+        name = put_aside.quarantine(without_label, code=SUSPECT, age=3600)
+        recreate_source(datetime.now(UTC) - timedelta(seconds=3590))
+
+        assert outcomes(redrive(exit_code=1)) == {name: "earlier"}
+        assert list(tables.items(REPLICA)) == ["a"]
+
+        recreate_source(datetime.now(UTC) - timedelta(seconds=3610))
+
+        assert redrive()["healed"] == 1
+        assert tables.items(REPLICA) == {}
+
+    def test_what_will_not_be_reconciled_is_not_waited_for(self, put_aside: PutAside) -> None:
+        name = put_aside.give_up(put(1, "a") | {"eventSourceARN": self.EARLIER}, age=0)
+
+        assert outcomes(redrive(exit_code=1)) == {name: "earlier"}
+
+    def test_a_stream_that_was_turned_on_later_is_the_present_tables(
+        self, tables: Tables, put_aside: PutAside
+    ) -> None:
+        tables.put(REPLICA, "a")
+        put_aside.quarantine(put(1, "a") | {"eventSourceARN": STREAM.replace("2026-11-01", "2026-10-02")})
+
+        assert redrive()["healed"] == 1
+        assert tables.items(REPLICA) == {}
 
 
 class TestMoving:

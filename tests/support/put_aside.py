@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.dynamodb.models import dynamodb_backends
 from moto.s3.models import s3_backends
 
 from ddbreplica.deadline import Deadline
@@ -22,6 +23,8 @@ from tests.support.on_failure import FUNCTION_ARN, MAPPING, GivenUp, on_failure_
 QUARANTINE = "quarantined-records"
 ON_FAILURE = "given-up-records"
 POISON = "ValidationException"
+CREATED = datetime(2026, 10, 1, 12, tzinfo=UTC)
+"""When the source was: before the stream of `records`."""
 
 
 class PutAside:
@@ -84,8 +87,15 @@ def put_aside(tables: Tables, aws: Misbehaviour) -> PutAside:
     tables.client.update_table(
         TableName=SOURCE, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
     )
+    recreate_source(CREATED)
     answer_mapping(tables, aws)
     return PutAside()
+
+
+def recreate_source(at: datetime) -> None:
+    """As if the source had been created then."""
+    table = dynamodb_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].tables[SOURCE]
+    table.created_at = at.replace(tzinfo=None)  # moto's times are in UTC, without saying so
 
 
 def answer_mapping(

@@ -41,6 +41,7 @@ HAZARDS: Mapping[int, str] = {
     14: "An archive loses what has expired, or keeps what was deleted.",
     15: "A filter drops deletes, or a healer does not go by it: stale items stay, or unwanted ones come.",
     17: "The replica is its own source, and every write makes another.",
+    22: "The source was restored under its name, and a record of the table before deletes the replica's only copy.",
 }
 
 BAD = {"N": "5"}

@@ -1,5 +1,6 @@
 """quarantining: what is suspect outlives the run, or the run says that it does not."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -26,7 +27,8 @@ def test_suspects_are_kept_in_a_form_that_the_next_run_reads() -> None:
 
     journal(bucket).suspect([A, B])
 
-    read = [quarantined(SOURCE)(body) for body in bucket.objects.values()]
+    now = datetime.now(UTC)
+    read = [quarantined(SOURCE, created_at=now)(body, now) for body in bucket.objects.values()]
     assert [(unpacked.keys, unpacked.may_land) for unpacked in read] == [((A,), True), ((B,), True)]
     assert all(name.startswith("quarantine/copy/") for name in bucket.objects)
 

@@ -1,6 +1,7 @@
 """redriven: what is said of objects that stay."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from ddbreplica_cli.bucket import Bucket, Listed
 from ddbreplica_cli.redriven import document, text
@@ -11,8 +12,9 @@ from tests.support.fake_bucket import FakeBucket
 
 def left(outcome: Outcome, reason: str, *keys: str) -> Left:
     bucket = Bucket(FakeBucket().connect(), "bucket", option="--bucket")
-    place = Place(bucket, "quarantine/", quarantined("arn"))
-    found = Found(place, Listed("quarantine/a.json", 1, 0.0))
+    now = datetime.now(UTC)
+    place = Place(bucket, "quarantine/", quarantined("arn", created_at=now))
+    found = Found(place, Listed("quarantine/a.json", 1, 0.0, now))
     return Left(outcome, found, reason, tuple((("PK", "S", key),) for key in keys))
 
 

@@ -21,6 +21,7 @@ from ddbreplica.deadline import Deadline
 from ddbreplica.settings import Settings
 from ddbreplica_cli import (
     backfilling,
+    earlier,
     ground,
     heal,
     key_filter,
@@ -38,7 +39,14 @@ from tests.functional.test_cli_filter import filtered
 from tests.support import template
 from tests.support.cli import aws, tables
 from tests.support.put_aside import put_aside
-from tests.unit import test_backfilling, test_key_filter, test_reconcile, test_repair, test_safeguards
+from tests.unit import (
+    test_backfilling,
+    test_key_filter,
+    test_reconcile,
+    test_repair,
+    test_safeguards,
+    test_unpack,
+)
 from tests.unit import test_hazards as hazards
 from tests.unit.test_backfilling import path
 
@@ -59,6 +67,7 @@ HELD_BY: tuple[ModuleType, ...] = (
     test_cli_filter,
     test_cli_verify,
     test_key_filter,
+    test_unpack,
 )
 """Where the hazards' tests stand."""
 
@@ -663,6 +672,17 @@ RULES = (
         "if source_arn(change.record) == table.arn:",
         "if False:",
         (hazards.test_the_replica_is_never_its_own_source,),
+    ),
+    Rule(
+        22,
+        "a record that is older than the source is left",
+        earlier.is_earlier,
+        "since < created_at - TOLERANCE",
+        "False",
+        (
+            test_unpack.test_a_record_of_an_earlier_table_is_not_reconciled,
+            test_unpack.test_a_command_s_record_is_as_old_as_its_object,
+        ),
     ),
 )
 

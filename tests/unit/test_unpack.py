@@ -1,6 +1,7 @@
 """unpack: what an object keeps, or why it is none of ours."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddbreplica_cli.key_filter import KeyFilter
-from ddbreplica_cli.unpack import ForeignError, UnreadableError, given_up, quarantined, within
+from ddbreplica_cli.unpack import ForeignError, Unpacked, UnreadableError, given_up, quarantined, within
 from tests.support.on_failure import FUNCTION_ARN, GivenUp, on_failure_object
 from tests.support.records import batch, put
 
@@ -16,8 +17,18 @@ SOURCE = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile"
 A = (("PK", "S", "a"),)
 B = (("PK", "S", "b"),)
 
-kept = quarantined(SOURCE)
-lost = given_up(SOURCE, function=FUNCTION_ARN)
+CREATED = datetime(2026, 11, 1, 11, 59, 59, tzinfo=UTC)
+"""A second before the stream of `records`."""
+LATER = CREATED + timedelta(days=1)
+
+
+def kept(content: bytes, stored_at: datetime = LATER) -> Unpacked:
+    return quarantined(SOURCE, created_at=CREATED)(content, stored_at)
+
+
+def lost(content: bytes, stored_at: datetime = LATER) -> Unpacked:
+    return given_up(SOURCE, created_at=CREATED, function=FUNCTION_ARN)(content, stored_at)
+
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=5),
@@ -56,7 +67,7 @@ def test_a_batch_has_each_key_once_in_order() -> None:
 def test_keys_that_a_filter_leaves_out_are_told_apart() -> None:
     only_a = KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": ["a"]}}}}'])
 
-    unpacked = within(only_a, lost)(given_up_body(put(1, "b"), put(2, "a"), "broken"))
+    unpacked = within(only_a, lost)(given_up_body(put(1, "b"), put(2, "a"), "broken"), LATER)
 
     assert (unpacked.keys, unpacked.outside, unpacked.keyless) == ((A,), (B,), 1)
     assert (unpacked.why, unpacked.may_land) == ("RecordAgeExceeded", True)
@@ -102,3 +113,95 @@ def test_any_record_is_with_or_without_a_key(record: Any) -> None:
     unpacked = kept(body(record))
 
     assert len(unpacked.keys) + unpacked.keyless == 1
+
+
+def of_stream(number: int, pk: str, label: str) -> Any:
+    return put(number, pk) | {"eventSourceARN": f"{SOURCE}/stream/{label}"}
+
+
+@pytest.mark.hazard(number=22)
+def test_a_record_of_an_earlier_table_is_not_reconciled() -> None:
+    unpacked = kept(body(of_stream(1, "a", "2026-10-31T23:00:00.000")))
+
+    assert (unpacked.keys, unpacked.earlier) == ((), (A,))
+
+
+@pytest.mark.hazard(number=22)
+def test_a_command_s_record_is_as_old_as_its_object() -> None:
+    without_label = put(1, "a") | {"eventSourceARN": SOURCE}
+
+    assert kept(body(without_label), CREATED - timedelta(seconds=3)).earlier == (A,)
+    assert kept(body(without_label), CREATED + timedelta(seconds=3)).keys == (A,)
+
+
+class TestEarlierTable:
+    """A table that was deleted and restored keeps its name; what its records ask for is not the present table's."""
+
+    @pytest.mark.parametrize(
+        ("label", "is_earlier"),
+        [
+            ("2026-11-01T11:59:58.000", False),  # the clocks of two services
+            ("2026-11-01T11:59:56.999", True),
+            ("2026-11-01T11:59:59.000", False),
+            ("2026-11-27T00:00:00.000", False),  # the stream was turned off and on
+            ("2026-11-01T11:59:56.999999", True),
+            ("2026-11-01T11:59:56", True),
+            ("2026-11-01T11:59:56Z", True),
+            ("2026-11-01T12:59:56+01:00", True),
+            ("2026-11-01T12:59:59+01:00", False),
+            ("2026-11-01T10:59:59-01:00", False),
+            ("2026-11-01 11:59:56.000", True),
+        ],
+    )
+    def test_a_label_is_a_time_in_utc(self, label: str, is_earlier: bool) -> None:
+        for unpacked in (
+            kept(body(of_stream(1, "a", label))),
+            lost(given_up_body(of_stream(1, "a", label))),
+        ):
+            assert unpacked.earlier == ((A,) if is_earlier else ())
+            assert unpacked.keys == (() if is_earlier else (A,))
+
+    @pytest.mark.parametrize("arn", [None, SOURCE, f"{SOURCE}/stream/", f"{SOURCE}/stream/latest"])
+    @pytest.mark.parametrize(
+        ("seconds", "is_earlier"), [(-2.001, True), (-2, False), (0, False), (60, False)]
+    )
+    def test_a_record_without_a_label_is_as_old_as_its_object(
+        self, arn: str | None, seconds: float, is_earlier: bool
+    ) -> None:
+        record = put(1, "a") | {"eventSourceARN": arn}
+
+        unpacked = kept(body(record), CREATED + timedelta(seconds=seconds))
+
+        assert unpacked.earlier == ((A,) if is_earlier else ())
+
+    def test_a_record_with_a_label_is_not_as_old_as_its_object(self) -> None:
+        # An object's date says when it was stored; a copy of it, or another clock, says nothing of the record.
+        unpacked = kept(body(of_stream(1, "a", "2026-11-01T12:00:00.000")), CREATED - timedelta(days=1))
+
+        assert unpacked.keys == (A,)
+
+    def test_a_batch_of_two_tables_has_its_keys_parted(self) -> None:
+        unpacked = lost(given_up_body(of_stream(1, "a", "2026-10-31T23:00:00.000"), put(2, "b"), "broken"))
+
+        assert (unpacked.keys, unpacked.earlier, unpacked.keyless) == ((B,), (A,), 1)
+
+    def test_a_record_without_a_stream_is_of_its_batchs(self) -> None:
+        record = put(1, "a")
+        del record["eventSourceARN"]
+        batch_info = {"streamArn": f"{SOURCE}/stream/2026-10-31T23:00:00.000"}
+
+        assert lost(given_up_body(record)).keys == (A,)
+        assert lost(given_up_body(record, DDBStreamBatchInfo=batch_info)).earlier == (A,)
+
+    def test_a_key_of_both_tables_is_reconciled_and_named(self) -> None:
+        unpacked = lost(given_up_body(of_stream(1, "a", "2026-10-31T23:00:00.000"), put(2, "a")))
+
+        assert (unpacked.keys, unpacked.earlier) == ((A,), (A,))
+
+    def test_a_filter_leaves_them_named(self) -> None:
+        only_b = KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": ["b"]}}}}'])
+        content = given_up_body(of_stream(1, "a", "2026-10-31T23:00:00.000"), put(2, "b"))
+
+        unpacked = within(only_b, lost)(content, LATER)
+
+        assert (unpacked.keys, unpacked.earlier, unpacked.outside) == ((B,), (A,), ())
