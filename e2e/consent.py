@@ -6,7 +6,7 @@ from e2e.errors import RefusedError
 from e2e.run import Run
 
 _COST = "less than 1 US dollar"
-"""Three hours of two tables with 20 read and 10 write units each ($0.06 in us-east-1), fourteen alarms, ten custom
+"""Three hours of two tables with 20 read and 10 write units each ($0.06 in us-east-1), fifteen alarms, ten custom
 metrics and a dashboard by the hour ($0.05), and some ten thousand invocations, log lines and requests ($0.05); the
 rest is for dearer Regions."""
 
@@ -22,7 +22,7 @@ def announce(run: Run, *, quick: bool) -> None:
 
 It creates there, and deletes again
   the stack {names.stack}, by SAM CLI, from template.yaml: two tables ({names.source}, {names.replica}),
-  a function with its role, stream mapping and log group, two buckets, a dashboard and fourteen alarms;
+  a function with its role, stream mapping and log group, two buckets, a dashboard and fifteen alarms;
   the bucket {names.code_bucket} for the function's code.
 It touches nothing else. It takes {duration} and costs {_COST}, by estimate.
 """,

@@ -89,7 +89,7 @@ def test_without_a_parameter_the_workshop_s_stack_is_made_and_watched() -> None:
     made = {name: resource["Type"] for name, resource in deploy()["Resources"].items()}
     watching = {name for name, kind in made.items() if kind.endswith("Alarm")}
     assert {name: kind for name, kind in made.items() if name not in watching} == WITHOUT_A_PARAMETER
-    assert len(watching) == 14
+    assert len(watching) == 15
 
 
 def test_the_application_is_described_as_the_package_is() -> None:
