@@ -1,6 +1,25 @@
 """`python -m ddbreplica_cli` is the `ddbreplica` command."""
 
-from ddbreplica_cli.app import main
+import sys
+import traceback
+
+from ddbreplica_cli import signals
+
+
+def start() -> None:
+    """Run the command line of this process. An exception that nothing explains exits with 2: it is no difference."""
+    with signals.handled() as handler:
+        try:
+            from ddbreplica_cli.app import main  # noqa: PLC0415  a signal during its imports is handled too
+
+            main(prog_name="ddbreplica")
+        except KeyboardInterrupt:
+            sys.stderr.write("Error: interrupted.\nTry: run the same command again.\n")
+            sys.exit(handler.exit_status)
+        except Exception:  # noqa: BLE001  the traceback is printed, and only the exit status is another
+            traceback.print_exc()
+            sys.exit(2)
+
 
 if __name__ == "__main__":
-    main(prog_name="ddbreplica")
+    start()

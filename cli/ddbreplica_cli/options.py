@@ -6,13 +6,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, NoReturn, ParamSpec
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ddbreplica.refusal import refusal_of
-from ddbreplica_cli import output
+from ddbreplica_cli import output, signals
 from ddbreplica_cli.errors import CommandError, InterruptedByUserError, explain
 
 P = ParamSpec("P")
@@ -97,7 +97,7 @@ def _spelt(named: Mapping[str, str | None]) -> str:
 
 
 def shared_options(command: Callable[Concatenate[Options, P], None]) -> Callable[..., None]:
-    """Give a command the shared options; it may raise CommandError, botocore's errors, KeyboardInterrupt."""
+    """Give a command the shared options; it may raise CommandError, botocore's errors, OSError, KeyboardInterrupt."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -114,12 +114,36 @@ def shared_options(command: Callable[Concatenate[Options, P], None]) -> Callable
 
 @contextmanager
 def _explained(*, as_json: bool) -> Iterator[None]:
-    try:
-        yield
-    except (CommandError, BotoCoreError, ClientError, KeyboardInterrupt) as raised:
-        error = _as_command_error(raised)
+    with signals.handled() as handler:
+        try:
+            yield
+        except (CommandError, BotoCoreError, ClientError, OSError, KeyboardInterrupt) as raised:
+            with handler.noted(_is_over):
+                _end(raised, handler, as_json=as_json)
+
+
+def _is_over(_: int) -> None:
+    """Nothing is left to interrupt."""
+
+
+def _end(raised: BaseException, handler: signals.Signals, *, as_json: bool) -> NoReturn:
+    if isinstance(raised, OSError):
+        output.discard_stdout()
+    # A terminal that was closed takes no output any more, and its signal is why.
+    is_by_signal = isinstance(raised, InterruptedByUserError | KeyboardInterrupt | OSError)
+    if handler.first is not None and is_by_signal:
+        ended = raised if isinstance(raised, InterruptedByUserError) else _interrupted()
+        output.print_error(ended, as_json=as_json)
+        output.discard_stdout()
+        sys.exit(handler.exit_status)
+    error = _as_command_error(raised)
+    if not isinstance(raised, BrokenPipeError):  # who reads the output has had enough
         output.print_error(error, as_json=as_json)
-        sys.exit(error.exit_code)
+    sys.exit(error.exit_code)
+
+
+def _interrupted() -> InterruptedByUserError:
+    return InterruptedByUserError("interrupted.", hint="run the same command again.")
 
 
 def _as_command_error(raised: BaseException) -> CommandError:
@@ -127,4 +151,13 @@ def _as_command_error(raised: BaseException) -> CommandError:
         return raised
     if isinstance(raised, BotoCoreError | ClientError):
         return explain(refusal_of(raised))
-    return InterruptedByUserError("interrupted.", hint="run the same command again.")
+    if isinstance(raised, OSError):
+        return _of_system(raised)
+    return _interrupted()
+
+
+def _of_system(error: OSError) -> CommandError:
+    what = f"{error.filename}: " if error.filename else ""
+    return CommandError(
+        f"{what}{error.strerror or error}.", hint="make room, or check the file and its permissions."
+    )

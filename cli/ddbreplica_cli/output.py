@@ -1,6 +1,9 @@
 """Results and errors → what is printed: data on stdout, everything else on stderr."""
 
+import os
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -10,17 +13,27 @@ from ddbreplica_cli.printable import printable
 
 
 def print_result(document: Mapping[str, Any], text: str, *, as_json: bool) -> None:
-    """The same result for a program or for a reader."""
+    """The same result for a program or for a reader. Raises OSError where stdout cannot be written."""
     click.echo(printable(document, indent=2) if as_json else text)
 
 
 def print_note(text: str) -> None:
-    """Something to know that is no part of the result."""
-    click.echo(text, err=True)
+    """Something to know that is no part of the result; a terminal that is gone ends nothing."""
+    with suppress(OSError):
+        click.echo(text, err=True)
 
 
 def print_error(error: CommandError, *, as_json: bool) -> None:
     """Two lines, `Error:` and `Try:`; for a program also a document, with what was done until then."""
-    click.echo(f"Error: {error.fact}\nTry: {error.hint}", err=True)
+    print_note(f"Error: {error.fact}\nTry: {error.hint}")
     if as_json:
-        print_result({**error.facts, "error": error.fact, "try": error.hint}, "", as_json=True)
+        with suppress(OSError):
+            print_result({**error.facts, "error": error.fact, "try": error.hint}, "", as_json=True)
+
+
+def discard_stdout() -> None:
+    """Drop what stdout could not take so far, so that the end of the process neither waits for it nor fails by it."""
+    with suppress(OSError, ValueError):  # a stdout that is no file has nothing to wait for
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)

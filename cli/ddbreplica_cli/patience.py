@@ -1,12 +1,12 @@
-"""How long a command goes on: until Ctrl-C, and no longer than a while without progress."""
+"""How long a command goes on: until a signal ends it, and no longer than a while without progress."""
 
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from ddbreplica.deadline import Deadline
+from ddbreplica_cli import signals
 
 PATIENCE_SECONDS = 60.0
 """What a throttled table is waited for, counted from the last request that it granted."""
@@ -15,7 +15,7 @@ _SLICE = 0.1
 
 
 class Interrupt:
-    """Ctrl-C as something to ask for, so that it falls between two requests and never into one.
+    """A signal that ends the command, as something to ask for: it falls between two requests and never into one.
 
     A plain flag: a lock, such as an Event has, must not be taken where a signal is handled.
     """
@@ -23,14 +23,25 @@ class Interrupt:
     def __init__(self) -> None:
         """Not interrupted yet."""
         self.is_set = False
+        self._number: int = signal.SIGINT
+
+    def set(self, number: int) -> None:
+        """Note a signal by its number."""
+        self._number = number
+        self.is_set = True
+
+    @property
+    def exit_status(self) -> int:
+        """The exit status of a command that this interrupt has ended."""
+        return signals.exit_status(self._number)
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt, in whatever thread, if Ctrl-C was pressed."""
+        """Raise KeyboardInterrupt, in whatever thread, if a signal was noted."""
         if self.is_set:
             raise KeyboardInterrupt
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, and wake soon after Ctrl-C."""
+        """Sleep, and wake soon after a signal."""
         end = time.monotonic() + seconds
         while not self.is_set and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, _SLICE))
@@ -65,22 +76,13 @@ class Patience:
         return 0.0 if self.interrupt.is_set else self._seconds - self.idle()
 
     def deadline(self) -> Deadline:
-        """The same as the core's loops understand it; their sleeps end on Ctrl-C."""
+        """The same as the core's loops understand it; their sleeps end on a signal."""
         return Deadline(self.remaining, sleep=self.interrupt.sleep)
 
 
 @contextmanager
 def noting_interrupts() -> Iterator[Interrupt]:
-    """Within the block the first Ctrl-C is only noted; a second one is raised as ever."""
+    """Within the block the first signal is only noted; a second one ends the process at once."""
     interrupt = Interrupt()
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if interrupt.is_set:
-            signal.default_int_handler(number, frame)
-        interrupt.is_set = True
-
-    previous = signal.signal(signal.SIGINT, note)
-    try:
+    with signals.handled() as handler, handler.noted(interrupt.set):
         yield interrupt
-    finally:
-        signal.signal(signal.SIGINT, previous)

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from ddbreplica_cli import output
 from ddbreplica_cli.connection import Connection
-from ddbreplica_cli.errors import InterruptedByUserError
 from ddbreplica_cli.fleet import observe_fleet
 from ddbreplica_cli.fleet_screen import fleet_document, fleet_screen
 from ddbreplica_cli.health import AS_FAR_AS_SEEN, REPLICATING, examine
@@ -99,7 +98,7 @@ def _watch(look: Callable[[], _Seen], seconds: float, *, as_json: bool) -> NoRet
         while not interrupt.is_set:
             show(look())
             interrupt.sleep(seconds)
-    raise SystemExit(InterruptedByUserError.exit_code)
+    raise SystemExit(interrupt.exit_status)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import click
 from ddbreplica_cli import output
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.described import describe
-from ddbreplica_cli.errors import CommandError, InterruptedByUserError, explain
+from ddbreplica_cli.errors import CommandError, explain
 from ddbreplica_cli.options import Options, shared_options
 from ddbreplica_cli.patience import Patience, noting_interrupts
 from ddbreplica_cli.printable import printable
@@ -78,7 +78,7 @@ def tail(options: Options, *, since: datetime | None, keys_only: bool, limit: in
         if not interrupt.is_set:
             return
     output.print_note(f"Interrupted. {_how_to_go_on(last, options)}")
-    raise SystemExit(InterruptedByUserError.exit_code)
+    raise SystemExit(interrupt.exit_status)
 
 
 def _stream_arn(connection: Connection) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
@@ -450,6 +451,7 @@ def test_ctrl_c_says_how_far_it_got(tables: Tables, aws: Misbehaviour) -> None:
     def press(**_: Any) -> None:
         if next(calls) == 2:
             press_ctrl_c()
+            time.sleep(0.2)  # the main thread notes it before the response is read
 
     aws.on("before-send.dynamodb.BatchGetItem", press)
 

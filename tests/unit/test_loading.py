@@ -231,14 +231,6 @@ def test_an_interrupt_ends_waiting_for_a_throttled_table() -> None:
     assert error.fact == "interrupted; 0 rows written."
 
 
-def test_a_second_interrupt_is_not_held_back() -> None:
-    with noting_interrupts() as interrupt:
-        signal.raise_signal(signal.SIGINT)
-        assert interrupt.is_set
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-
-
 def test_all_problems_are_counted_and_the_first_ten_listed() -> None:
     problems = Problems()
     for line in range(1, 13):

@@ -1,0 +1,214 @@
+"""Real processes, ended by real signals: the same last lines, the same state, and an exit status of their own."""
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+from ddbreplica_cli.journal import FileJournal
+from tests.support.on_moto import Process, running
+from tests.support.put_aside import ON_FAILURE, QUARANTINE
+
+EXIT_STATUS = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
+BACKFILL = ("backfill", "--without-mapping", "--segments", "1")
+VERIFY = ("verify", "--without-mapping", "--segments", "1", "--grace", "0")
+STATE = "logfile-logfile_replica.backfill"
+AGAIN = ["Error: interrupted.", "Try: run the same command again."]
+
+# What a command is started with, the call at which the signal comes, and how its last two lines begin.
+LONG = {
+    "load": (
+        ("load", "--generate", "5000"),
+        "before-send.dynamodb.BatchWriteItem",
+        ["Error: interrupted; ", "Try: run the same command again."],
+    ),
+    "redrive": (
+        (
+            "redrive",
+            "--without-mapping",
+            "--quarantine-bucket",
+            QUARANTINE,
+            "--on-failure-bucket",
+            ON_FAILURE,
+        ),
+        "before-send.dynamodb.BatchGetItem",
+        [
+            "Error: interrupted; 0 of 1 objects were healed and moved.",
+            "Try: run the same command again: it goes on with the objects that are still there.",
+        ],
+    ),
+    "status": (("status", "--watch", "1"), "before-call.lambda.ListEventSourceMappings", []),
+    "tail": (
+        ("tail", "--since", "1h"),
+        "before-call.dynamodb-streams.GetRecords",
+        ["Following arn:aws:", "Interrupted. To go on: ddbreplica tail --since "],
+    ),
+    "verify": (
+        VERIFY,
+        "before-send.dynamodb.Scan",
+        [
+            "Error: interrupted; 0 items of the source and 0 of the replica were compared; looked different",
+            "Try: run the same command again; verifying changes nothing.",
+        ],
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    # moto answers for no endpoint that has the account's number in its name.
+    monkeypatch.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")
+
+
+def ended_by(process: Process, *numbers: signal.Signals) -> tuple[int, str, list[str]]:
+    """Send signals while a call is under way, and let that be answered; what the process ends with."""
+    process.wait_until_stalled()
+    for number in numbers:
+        process.send(number)
+    time.sleep(0.3)
+    process.let_go()
+    status, stdout, stderr = process.end()
+    return status, stdout, stderr.splitlines()
+
+
+def is_at_rest(state: Path) -> bool:
+    """Whether the next run may go on at once, with keys that are open."""
+    journal = FileJournal(state)
+    try:
+        return bool(journal.open_keys()) and journal.held() == (0, 0.0)
+    finally:
+        journal.close()
+
+
+@pytest.mark.parametrize("number", EXIT_STATUS)
+def test_each_signal_ends_a_backfill_as_ctrl_c_does(tmp_path: Path, number: signal.Signals) -> None:
+    with running(tmp_path, *BACKFILL, at="before-send.dynamodb.BatchWriteItem", call=3) as process:
+        status, stdout, stderr = ended_by(process, number)
+
+    assert (status, stdout) == (EXIT_STATUS[number], "")
+    assert stderr == [
+        "Error: interrupted; 0 items were gone through.",
+        f"Try: run the same command again; it goes on from {STATE}.",
+    ]
+    assert (tmp_path / STATE).read_text().splitlines()[-1] == '{"rest":true}'
+    assert is_at_rest(tmp_path / STATE)
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_sigterm_ends_each_long_command_in_order(tmp_path: Path, name: str) -> None:
+    args, call, last = LONG[name]
+    with running(tmp_path, *args, at=call) as process:
+        status, _, stderr = ended_by(process, signal.SIGTERM)
+
+    assert status == 143
+    assert len(stderr) == len(last), stderr
+    assert [line for line, begins in zip(stderr, last, strict=True) if not line.startswith(begins)] == []
+
+
+def test_sigterm_ends_what_is_under_way_before_the_work_begins(tmp_path: Path) -> None:
+    with running(tmp_path, *BACKFILL, at="before-send.dynamodb.DescribeTable") as process:
+        process.wait_until_stalled()
+        process.send(signal.SIGTERM)
+        status, _, stderr = process.end()
+
+    assert (status, stderr.splitlines()) == (143, AGAIN)
+
+
+def test_sigterm_ends_a_command_that_cannot_print_its_result(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    with running(tmp_path, *VERIFY, "--json", "--limit", "250", stdout=writing) as process:
+        os.close(writing)
+        while int.from_bytes(fcntl.ioctl(reading, termios.FIONREAD, bytes(4)), "little") < 4096:
+            time.sleep(0.01)
+        process.send(signal.SIGTERM)
+        time.sleep(0.3)
+        shown = os.read(reading, 4096)  # the document that says so has room now
+        os.close(reading)
+        status, _, stderr = process.end()
+
+    assert shown.startswith(b'{\n  "verdict": "not equal"')
+    assert (status, stderr.splitlines()) == (143, AGAIN)
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)], ids=["text", "json"])
+def test_a_reader_that_is_gone_changes_nothing_about_it(tmp_path: Path, more: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with running(tmp_path, *VERIFY, *more, at="before-send.dynamodb.Scan", stdout=writing) as process:
+        os.close(writing)
+        status, _, stderr = ended_by(process, signal.SIGTERM)
+
+    assert status == 143
+    assert len(stderr) == 2
+    assert stderr[1] == "Try: run the same command again; verifying changes nothing."
+
+
+def test_a_reader_that_is_gone_ends_a_command_without_a_word(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with running(tmp_path, "tail", "--since", "1h", stdout=writing) as process:
+        os.close(writing)
+        status, _, stderr = process.end()
+
+    assert status == 1
+    assert [line.partition(" ")[0] for line in stderr.splitlines()] == ["Following"]
+
+
+def test_a_terminal_that_is_closed_ends_a_backfill_in_order(tmp_path: Path) -> None:
+    terminal, slave = pty.openpty()
+    at = "before-send.dynamodb.BatchWriteItem"
+    with running(tmp_path, *BACKFILL, at=at, call=3, terminal=slave) as process:
+        os.close(slave)
+        process.wait_until_stalled()
+        os.close(terminal)
+        time.sleep(0.5)
+        process.let_go()
+        status, _, _ = process.end()
+
+    assert status == 129
+    assert (tmp_path / STATE).read_text().splitlines()[-1] == '{"rest":true}'
+
+
+def test_nohup_goes_on_after_a_hangup(tmp_path: Path) -> None:
+    with running(tmp_path, *VERIFY, "--json", at="before-send.dynamodb.Scan", before=["nohup"]) as process:
+        status, stdout, _ = ended_by(process, signal.SIGHUP)
+
+    assert status == 1
+    assert json.loads(stdout)["verdict"] == "not equal"
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_second_signal_ends_at_once(tmp_path: Path, second: signal.Signals) -> None:
+    with running(tmp_path, *BACKFILL, at="before-send.dynamodb.BatchWriteItem", call=3) as process:
+        process.wait_until_stalled()
+        process.send(signal.SIGTERM)
+        time.sleep(0.3)
+        assert process.process.poll() is None
+        process.send(second)
+        status, _, stderr = process.end()  # the call is never answered
+
+    assert status == EXIT_STATUS[second]
+    assert stderr.splitlines() == [
+        "Error: ended at once by a second signal; a request may still be under way.",
+        "Try: run the same command again.",
+    ]
+    assert '"rest"' not in (tmp_path / STATE).read_text().splitlines()[-1]
+
+
+def test_a_hangup_that_comes_twice_is_one(tmp_path: Path) -> None:
+    with running(tmp_path, *BACKFILL, at="before-send.dynamodb.BatchWriteItem", call=3) as process:
+        process.wait_until_stalled()
+        process.send(signal.SIGHUP)
+        time.sleep(0.2)
+        status, _, stderr = ended_by(process, signal.SIGHUP)
+
+    assert status == 129
+    assert stderr[0] == "Error: interrupted; 0 items were gone through."

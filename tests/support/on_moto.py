@@ -1,0 +1,142 @@
+"""The `ddbreplica` command as a process with an AWS inside, which stalls at one call until it is let go.
+
+The tables `logfile` and `logfile_replica` differ in 250 items; a record of one is in quarantine.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore import handlers
+from moto import mock_aws
+
+from tests.support.put_aside import CREATED, PutAside, recreate_source
+from tests.support.records import put
+
+ITEMS = 250
+
+_ROOT = Path(__file__).parents[2]
+_SECONDS = 30.0
+
+
+class Process:
+    """A run of the command; `directory` is where it runs."""
+
+    def __init__(self, process: "subprocess.Popen[str]", directory: Path) -> None:
+        self.process = process
+        self._directory = directory
+
+    def wait_until_stalled(self) -> None:
+        """Wait for the call at which it stalls."""
+        give_up_at = time.monotonic() + _SECONDS
+        while not (self._directory / "stalled").exists():
+            assert self.process.poll() is None, self.process.communicate()
+            assert time.monotonic() < give_up_at, "it has not come to the call"
+            time.sleep(0.01)
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def let_go(self) -> None:
+        (self._directory / "go").touch()
+
+    def end(self) -> tuple[int, str, str]:
+        """Its exit status, stdout and stderr, once it has ended."""
+        stdout, stderr = self.process.communicate(timeout=_SECONDS)
+        return self.process.returncode, stdout, stderr
+
+
+@contextmanager
+def running(
+    directory: Path,
+    *args: str,
+    at: str = "",
+    call: int = 1,
+    before: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    stdout: int = subprocess.PIPE,
+    terminal: int | None = None,
+) -> Iterator[Process]:
+    """Start `ddbreplica` with these arguments; it stalls at a botocore event, when that happens for this time.
+
+    `before` is a command that starts it, such as `nohup`; `terminal` is one that it gets for all input and output.
+    """
+    plan = json.dumps({"at": at, "call": call, "args": args, "has_terminal": terminal is not None})
+    process = subprocess.Popen(  # noqa: S603
+        [*before, sys.executable, "-m", "tests.support.on_moto", plan],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": _python_path(), "PYTHONWARNINGS": "ignore", **(environment or {})},
+        stdin=subprocess.DEVNULL if terminal is None else terminal,
+        stdout=stdout if terminal is None else terminal,
+        stderr=subprocess.PIPE if terminal is None else terminal,
+        start_new_session=terminal is not None,
+        text=True,
+    )
+    try:
+        yield Process(process, directory)
+    finally:
+        process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def _python_path() -> str:
+    return os.pathsep.join(map(str, (_ROOT / "src", _ROOT / "cli", _ROOT)))
+
+
+def _stall_at(event: str, call: int) -> None:
+    calls = iter(range(1, sys.maxsize))
+
+    def stall(**_: Any) -> None:
+        if next(calls) == call:
+            Path("stalled").touch()
+            give_up_at = time.monotonic() + _SECONDS
+            while not Path("go").exists() and time.monotonic() < give_up_at:
+                time.sleep(0.01)
+
+    patched: Any = handlers
+    patched.BUILTIN_HANDLERS = [(event, stall), *handlers.BUILTIN_HANDLERS]
+
+
+def _create_all() -> None:
+    tables: Any = boto3.client("dynamodb")
+    for name in ("logfile", "logfile_replica"):
+        tables.create_table(
+            TableName=name,
+            KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "PK", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+        )
+    items = [{"PutRequest": {"Item": {"PK": {"S": f"item{number:03}"}}}} for number in range(ITEMS)]
+    for start in range(0, ITEMS, 25):
+        tables.batch_write_item(RequestItems={"logfile": items[start : start + 25]})
+    recreate_source(CREATED)
+    PutAside().quarantine(put(1, "item000"))
+
+
+if __name__ == "__main__":
+    todo = json.loads(sys.argv[1])
+    if todo["has_terminal"]:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    with mock_aws():
+        _create_all()
+        _stall_at(todo["at"], todo["call"])
+        # A test may run where Ctrl-C is ignored; a terminal's command does not.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        from ddbreplica_cli.__main__ import start
+
+        sys.argv = ["ddbreplica", *todo["args"]]
+        start()

@@ -1,0 +1,94 @@
+"""What the first signal does, what the second one does, and what is no second one."""
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from ddbreplica_cli import signals
+from ddbreplica_cli.patience import noting_interrupts
+from ddbreplica_cli.signals import Signals
+
+
+class Ended(Exception):  # noqa: N818  it is how a process ends
+    pass
+
+
+@pytest.fixture(autouse=True)
+def _ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(number: int) -> None:
+        raise Ended(number)
+
+    monkeypatch.setattr(signals, "_end_at_once", end)
+
+
+@pytest.fixture
+def hangup() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_the_first_is_raised_and_the_second_ends_at_once() -> None:
+    handler = Signals()
+
+    with pytest.raises(KeyboardInterrupt):
+        handler(signal.SIGTERM, None)
+    with pytest.raises(Ended):
+        handler(signal.SIGINT, None)
+
+    assert handler.exit_status == 143
+
+
+def test_where_it_is_noted_the_first_raises_nothing_and_the_second_ends_at_once() -> None:
+    with noting_interrupts() as interrupt:
+        signal.raise_signal(signal.SIGTERM)
+        assert interrupt.is_set
+        assert interrupt.exit_status == 143
+        with pytest.raises(Ended):
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_after_the_block_it_is_raised_again() -> None:
+    with signals.handled() as handler:
+        with noting_interrupts():
+            pass
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+
+    assert handler.first == signal.SIGTERM
+
+
+@pytest.mark.parametrize(("seconds", "ends"), [(0.9, False), (1.1, True)])
+def test_a_hangup_right_after_another_signal_is_no_second_one(seconds: float, *, ends: bool) -> None:
+    now = [0.0]
+    handler = Signals(clock=lambda: now[0])
+    with handler.noted(lambda _: None):
+        handler(signal.SIGTERM, None)
+        now[0] = seconds
+        try:
+            handler(signal.SIGHUP, None)
+        except Ended:
+            assert ends
+        else:
+            assert not ends
+
+
+def test_a_hangup_that_was_ignored_at_the_start_stays_ignored(hangup: None) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    with signals.handled():
+        signal.raise_signal(signal.SIGHUP)
+
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_what_was_there_before_is_there_afterwards(hangup: None) -> None:
+    chosen = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    before = [signal.getsignal(number) for number in chosen]
+
+    with signals.handled() as handler:
+        assert [signal.getsignal(number) for number in chosen] == [handler] * 3
+
+    assert [signal.getsignal(number) for number in chosen] == before
