@@ -110,6 +110,11 @@ def test_every_parameter_stands_in_one_group_and_has_a_label() -> None:
             {"DeletionProtection": "true"},
             "With DeletionProtection=true, give AlarmEmail or AlarmTopicArn; somebody must hear the alarms.",
         ),
+        (
+            {"DeletionProtection": "true", "TableDeletionPolicy": "Delete", "AlarmEmail": "ops@example.com"},
+            "TableDeletionPolicy=Delete deletes the table with the stack, and DeletionProtection=true refuses it; change"
+            " one of them.",
+        ),
     ],
 )
 def test_a_mistaken_parameter_is_refused(parameters: Parameters, message: str) -> None:
@@ -132,6 +137,8 @@ def test_the_table_and_its_alarms_are_those_that_the_main_template_makes(paramet
     near, far = resources(TEMPLATE, **parameters), resources(FAR_SIDE, **parameters)
     common = {"ReplicaTable", "ReplicaTableThrottledAlarm", "ReplicaIndexThrottledAlarm", "AlarmTopic"}
     assert far.keys() == near.keys() & common
+    after_the_source = near["ReplicaTable"].pop("Metadata")
+    assert after_the_source == {"CreatedAfter": "<SourceTable>"}
     assert {name: near[name] for name in far} == far
 
 

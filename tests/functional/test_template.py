@@ -115,6 +115,10 @@ def test_a_replica_elsewhere_may_have_the_name_of_its_source(there: Parameters) 
 DIFFER: Final = (
     "SourceTableName and ReplicaTableName must differ, unless the replica is in another Region or account."
 )
+PROTECTED: Final = (
+    "TableDeletionPolicy=Delete deletes the tables with the stack, and DeletionProtection=true refuses it; change one "
+    "of them."
+)
 MADE_THERE: Final = (
     "A replica in another Region or account is not made here; deploy replica.yaml there, and set "
     "CreateReplicaTable=false."
@@ -208,6 +212,10 @@ MADE_THERE: Final = (
         (
             {"DeletionProtection": "true"},
             "With DeletionProtection=true, give AlarmEmail or AlarmTopicArn; somebody must hear the alarms.",
+        ),
+        (
+            {"DeletionProtection": "true", "TableDeletionPolicy": "Delete", "AlarmEmail": "ops@example.com"},
+            PROTECTED,
         ),
     ],
 )

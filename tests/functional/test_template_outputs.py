@@ -1,5 +1,6 @@
 """What template.yaml makes as a whole, what it tells of it, and how it is described to a repository."""
 
+import re
 import tomllib
 from typing import Final
 
@@ -102,8 +103,36 @@ def test_the_application_is_described_as_the_package_is() -> None:
     assert described["ReadmeUrl"] == project["readme"]
 
 
-def test_the_application_s_description_keeps_to_the_repository_s_limits() -> None:
-    described = load()["Metadata"]["AWS::ServerlessRepo::Application"]
-    assert len(described["Description"]) <= 256
-    assert len(described["Labels"]) <= 10
-    assert all(label.replace("-", "").isalnum() for label in described["Labels"])
+# docs.aws.amazon.com/serverless-application-model/latest/developerguide/
+# serverless-sam-template-publishing-applications-metadata-properties.html
+REQUIRED: Final = {"Name", "Description", "Author"}
+TO_BE_PUBLIC: Final = {"SpdxLicenseId", "LicenseUrl", "SemanticVersion"}
+PATTERNS: Final = {
+    "Name": r"[a-zA-Z0-9\-]{1,140}",
+    "Description": r".{1,256}",
+    "Author": r"(?=.{1,127}$)[a-z0-9](([a-z0-9]|-(?!-))*[a-z0-9])?",
+    "SpdxLicenseId": r"[A-Za-z0-9.\-]+",
+    "LicenseUrl": r"LICENSE",  # a local file, which `sam package` uploads
+    "ReadmeUrl": r"README\.md",
+    "HomePageUrl": r"https://\S+",
+    "SourceCodeUrl": r"https://\S+",
+    "SemanticVersion": r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.\-]+)?(\+[0-9A-Za-z.\-]+)?",
+}
+LABEL: Final = r"[a-zA-Z0-9+\-_:/@]{1,127}"
+
+
+def test_the_application_s_description_keeps_to_the_repository_s_patterns() -> None:
+    described = dict(load()["Metadata"]["AWS::ServerlessRepo::Application"])
+    labels = described.pop("Labels")
+    assert described.keys() >= REQUIRED | TO_BE_PUBLIC
+    assert {name: re.fullmatch(PATTERNS[name], text) is not None for name, text in described.items()} == (
+        dict.fromkeys(described, True)
+    )
+    assert len(labels) <= 10
+    assert [label for label in labels if not re.fullmatch(LABEL, label)] == []
+
+
+@pytest.mark.parametrize("url", ["LicenseUrl", "ReadmeUrl"])
+def test_the_application_s_files_exist_and_are_small_enough(url: str) -> None:
+    path = TEMPLATE.parent / load()["Metadata"]["AWS::ServerlessRepo::Application"][url]
+    assert 0 < path.stat().st_size <= 5 * 1024 * 1024

@@ -1,9 +1,12 @@
 """What template.yaml makes to keep data in: tables, buckets, log."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from tests.support.placements import EXISTING_REPLICA, EXISTING_SOURCE, IN_REGION, KEY, ON_DEMAND
-from tests.support.template import properties, resources
+from tests.support.template import decide, load, properties, resources
 
 
 @pytest.mark.parametrize(("table", "name"), [("SourceTable", "logfile"), ("ReplicaTable", "logfile_replica")])
@@ -143,7 +146,38 @@ def test_a_bucket_is_encrypted_with_the_key_that_is_given(bucket: str) -> None:
 def test_a_bucket_and_its_policy_outlive_the_stack(bucket: str) -> None:
     created = resources()
     for kept in (created[bucket], created[f"{bucket}Policy"]):
-        assert (kept["DeletionPolicy"], kept["UpdateReplacePolicy"]) == ("Retain", "Retain")
+        assert (kept["DeletionPolicy"], kept["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+
+
+def test_without_the_transform_that_refuses_it_a_resource_is_kept_except_on_create() -> None:
+    """AWS::LanguageExtensions refuses RetainExceptOnCreate."""
+    assert load()["Transform"] == "AWS::Serverless-2016-10-31"
+
+
+def referenced(node: Any) -> Iterator[str]:
+    """The logical ids that a part of a template refers to by Ref."""
+    if isinstance(node, dict):
+        yield from ([node["Ref"]] if "Ref" in node else ())
+        for value in node.values():
+            yield from referenced(value)
+    if isinstance(node, list):
+        for value in node:
+            yield from referenced(value)
+
+
+@pytest.mark.parametrize("index", ["true", "false"])
+def test_the_replica_table_is_created_after_the_source_table(index: str) -> None:
+    """DynamoDB limits how many tables with indexes it creates at a time, so AWS asks for a dependency."""
+    both = decide(CreateIndex=index)["Resources"]
+    assert "SourceTable" in referenced(both["ReplicaTable"])
+    assert "ReplicaTable" not in referenced(both["SourceTable"])
+
+
+def test_the_replica_of_an_existing_source_waits_for_no_table() -> None:
+    """CloudFormation refuses a reference to a resource that its condition leaves out."""
+    created = decide(**EXISTING_SOURCE)["Resources"]
+    assert "SourceTable" not in created
+    assert "SourceTable" not in referenced(created["ReplicaTable"])
 
 
 @pytest.mark.parametrize("bucket", ["QuarantineBucket", "OnFailureBucket"])

@@ -42,7 +42,7 @@ EVERYTHING: Final[Parameters] = {
     "SortKeyName": "placed_at",
     "SortKeyType": "N",
     "BillingMode": "PAY_PER_REQUEST",
-    "TableDeletionPolicy": "Delete",
+    "TableDeletionPolicy": "Retain",
     "DeletionProtection": "true",
     "MemorySize": 512,
     "Timeout": 120,
