@@ -112,8 +112,7 @@ def test_every_parameter_stands_in_one_group_and_has_a_label() -> None:
         ),
         (
             {"DeletionProtection": "true", "TableDeletionPolicy": "Delete", "AlarmEmail": "ops@example.com"},
-            "TableDeletionPolicy=Delete deletes the table with the stack, and DeletionProtection=true refuses it; change"
-            " one of them.",
+            "TableDeletionPolicy=Delete and DeletionProtection=true contradict each other; change one of them.",
         ),
     ],
 )

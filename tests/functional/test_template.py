@@ -116,8 +116,7 @@ DIFFER: Final = (
     "SourceTableName and ReplicaTableName must differ, unless the replica is in another Region or account."
 )
 PROTECTED: Final = (
-    "TableDeletionPolicy=Delete deletes the tables with the stack, and DeletionProtection=true refuses it; change one "
-    "of them."
+    "TableDeletionPolicy=Delete and DeletionProtection=true contradict each other; change one of them."
 )
 MADE_THERE: Final = (
     "A replica in another Region or account is not made here; deploy replica.yaml there, and set "
