@@ -14,7 +14,7 @@ from ddbreplica_cli import export as exports
 from ddbreplica_cli import output
 from ddbreplica_cli.backfilling import Backfill
 from ddbreplica_cli.connection import Connection
-from ddbreplica_cli.copying import NAMED, Copying, Tables, Wanted, facts
+from ddbreplica_cli.copying import NAMED, Copying, Tables, Wanted, damage, facts
 from ddbreplica_cli.described import SHARE, describe_pair
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.export import Export
@@ -93,7 +93,7 @@ def backfill(options: Options, /, **wanted: Any) -> None:
         **copying.undecided.facts(),
         "seconds": time.perf_counter() - started,
     }
-    _finish(done, copying.undecided, document, as_json=options.as_json)
+    _finish(done, copying, document, as_json=options.as_json)
 
 
 def _export(connection: Connection, url: str, tables: Tables) -> Export:
@@ -117,10 +117,10 @@ def _ground(connection: Connection, wanted: Wanted, tables: Tables, export: Expo
     return Ground.on(mapping, archive=wanted.archive)
 
 
-def _finish(done: Backfill, undecided: Undecided, document: Mapping[str, Any], *, as_json: bool) -> None:
+def _finish(done: Backfill, copying: Copying, document: Mapping[str, Any], *, as_json: bool) -> None:
     outside = f" {done.outside:,} are outside the mapping's filter." if done.outside else ""
     copied = f"{done.items - len(done.left):,} items copied in {document['seconds']:.1f} seconds.{outside}"
-    if not done.left and not undecided:
+    if not done.left and not done.damaged and not copying.undecided:
         output.print_result(document, copied, as_json=as_json)
         return
     if not as_json:
@@ -128,26 +128,33 @@ def _finish(done: Backfill, undecided: Undecided, document: Mapping[str, Any], *
     if done.left:
         output.print_note("\n".join(_listed(done)))
     raise CommandError(
-        " ".join(_unfinished(done, undecided)),
-        hint="; ".join(_to_do(done, undecided)) + ".",
+        " ".join(_unfinished(done, copying.undecided)),
+        hint="; ".join(_to_do(done, copying)) + ".",
         facts=document,
     )
 
 
 def _unfinished(done: Backfill, undecided: Undecided) -> Iterator[str]:
+    if done.damaged:
+        yield f"{damage(done)}. Some items may not have been copied."
     if done.left:
         yield f"{len(done.left):,} items are not copied yet."
     if undecided:
         yield f"{len(undecided):,} items are gone from the source, deleted or expired: {undecided.path} lists them."
 
 
-def _to_do(done: Backfill, undecided: Undecided) -> Iterator[str]:
+def _to_do(done: Backfill, copying: Copying) -> Iterator[str]:
     if done.left:
         yield "mend what is refused, and run the same command again: it goes on with these"
-    if undecided:
+    if done.damaged:
+        yield (
+            "export the table again and name the new export, with another --state file or after you remove"
+            f" {copying.state}"
+        )
+    if copying.undecided:
         yield (
             "look at each that is gone: if it was deleted, delete it from the replica too;"
-            f" then remove {undecided.path}"
+            f" then remove {copying.undecided.path}"
         )
 
 

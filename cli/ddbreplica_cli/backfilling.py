@@ -27,6 +27,7 @@ MOST_LEFT = 10_000
 """Where it ends early: so many items that cannot be healed tell of something else, and memory has an end."""
 
 _BEGINNING = object()
+_DAMAGE = "damage"
 _COUNTED = ("items", "outside")
 _ROUNDS = 3
 _CHANGING = "it changed at the source each time"
@@ -46,6 +47,10 @@ class Page:
     outside: int = 0
 
 
+class DamagedError(Exception):
+    """A part of a listing is damaged. The message completes the sentence that begins with the part's name."""
+
+
 class Listing(Protocol):
     """Where the keys come from. Its parts share no key; each may be read from a thread of its own."""
 
@@ -55,7 +60,10 @@ class Listing(Protocol):
         ...
 
     def pages(self, part: str, after: Any) -> Iterator[Page]:
-        """What follows a cursor of an earlier page, or all of a part if that is None."""
+        """What follows a cursor of an earlier page, or all of a part if that is None.
+
+        Raises DamagedError for a part that is damaged, before any page whose cursor is None.
+        """
         ...
 
 
@@ -98,7 +106,8 @@ Heal: TypeAlias = Callable[[Sequence[Key], Items], Reconciled]
 class Backfill:
     """One run. `left` says why items are not healed yet; `items` counts all that any run has given to healing.
 
-    `outside` counts those that it went by since the mapping's filter leaves them out.
+    `outside` counts those that it went by since the mapping's filter leaves them out. `damaged` names each part that
+    this run or an earlier one found damaged, and why: the state keeps it, and what the part lacks is never copied.
     """
 
     def __init__(
@@ -124,6 +133,7 @@ class Backfill:
         self._left_before = len(journal.open_keys())
         self._refused: set[Key] = set()
         self.left: dict[Key, str] = {}
+        self.damaged: dict[str, str] = {}
         self.items = 0
         self.outside = 0
 
@@ -167,6 +177,16 @@ class Backfill:
 
     def _heal_part(self, part: str) -> None:
         done = self._journal.notes.get(part, {})
+        if _DAMAGE in done:
+            self.damaged[part] = done[_DAMAGE]
+            return
+        try:
+            self._heal_pages(part, done)
+        except DamagedError as error:
+            self._journal.note(part, {**self._journal.notes.get(part, {}), _DAMAGE: str(error)})
+            self.damaged[part] = str(error)
+
+    def _heal_pages(self, part: str, done: Mapping[str, Any]) -> None:
         if done.get("after", _BEGINNING) is None:
             return
         so_far = Counter({what: done.get(what, 0) for what in _COUNTED})

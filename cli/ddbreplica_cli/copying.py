@@ -93,11 +93,14 @@ class Copying:
     ground: Ground
 
     def go(self) -> Backfill:
-        """Copy what is not copied yet; the state file is removed if that is everything."""
+        """Copy what is not copied yet; the state file is removed if that is everything.
+
+        The file of a damaged export stays: else the next run would not know of the damage.
+        """
         self._warn()
         with noting_interrupts() as interrupt, self._journal() as journal:
             backfill = self._copy(journal, Patience(interrupt))
-            if not journal.open_keys():
+            if not journal.open_keys() and not backfill.damaged:
                 journal.remove()
         return backfill
 
@@ -204,6 +207,8 @@ class Copying:
 
     def _ended(self, backfill: Backfill, why: BaseException) -> CommandError:
         so_far, done = f"{backfill.items:,} items were gone through", facts(backfill)
+        if backfill.damaged:
+            so_far += f"; {damage(backfill)}"
         if isinstance(why, CommandError):
             fact = f"{why.fact.rstrip('.')}; {so_far}, and {self.state} says where to go on."
             return CommandError(fact, hint=why.hint, facts=done)
@@ -235,4 +240,11 @@ def facts(done: Backfill) -> dict[str, Any]:
         "outside": done.outside,
         "left": len(done.left),
         "left_items": [{"key": attributes_of(key), "reason": reason} for key, reason in first],
+        "damaged": [{"file": part, "reason": reason} for part, reason in sorted(done.damaged.items())],
     }
+
+
+def damage(done: Backfill) -> str:
+    """The damaged parts of an export, of which there is at least one, without a full stop."""
+    first, *others = (f"{part} {reason}" for part, reason in sorted(done.damaged.items()))
+    return f"{first} (and {len(others):,} more files)" if others else first

@@ -5,9 +5,11 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Ou
 
 import gzip
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -17,15 +19,30 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ddbreplica.decode import MalformedError, key_of
 from ddbreplica.model import Key
 from ddbreplica.refusal import refusal_of
-from ddbreplica_cli.backfilling import PAGE, Page
+from ddbreplica_cli.backfilling import PAGE, DamagedError, Page
 from ddbreplica_cli.errors import CommandError, explain
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+MAX_LINE = 16 * 1024 * 1024
+"""Bytes of an item: 400 KB, each of which JSON spells in up to six characters, and much to spare."""
+
 _SUMMARY = "manifest-summary.json"
 _FILES = "manifest-files.json"
 _EXPORT_AGAIN = "export the table again, or leave out --from-export."
+_UNREADABLE = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    MalformedError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    zlib.error,
+)
+"""What a file that is no list of items makes its reader raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +74,7 @@ def find(client: "S3Client", url: str) -> Export:
     folder = f"s3://{bucket}/{summaries[0].removesuffix(_SUMMARY)}"
     try:
         return _export(folder, _text(client, folder + _SUMMARY), _text(client, folder + _FILES))
-    except (KeyError, TypeError, ValueError) as error:
+    except _UNREADABLE as error:
         raise CommandError(f"the manifests in {folder} cannot be read.", hint=_EXPORT_AGAIN) from error
 
 
@@ -74,18 +91,19 @@ class Exported:
     def pages(self, part: str, after: Any) -> Iterator[Page]:
         """The keys after so many; nothing is known of their states at the source.
 
-        Raises CommandError for a file that is not whole.
+        The last page has no key, and comes only of a file that was read to its end and is as its manifest says.
+        Raises DamagedError for any other file, and CommandError for one that cannot be read now.
         """
         done, of = after or 0, self._export.files[part]
         with TemporaryFile() as file:  # it may be worked on for longer than S3 keeps a connection
             self._fetch(part, file)
-            with gzip.open(file) as lines:
-                items = islice(lines, done, None)
-                while keys := tuple(self._keys(part, islice(items, PAGE))):
-                    done += len(keys)
-                    yield Page(keys, {}, done if done < of else None)
+            keys = self._keys(file, after=done, of=of)
+            while piece := tuple(islice(keys, PAGE)):
+                done += len(piece)
+                yield Page(piece, {}, done)
         if done != of:
-            raise _damaged(part, f"it holds {done:,} items and not {of:,}")
+            raise _of_other_length(done, of)
+        yield Page((), {}, None)
 
     def _fetch(self, part: str, file: Any) -> None:
         bucket, name = _place(part)
@@ -95,13 +113,23 @@ class Exported:
             raise explain(refusal_of(error), doing=f"{part} cannot be read") from error
         file.seek(0)
 
-    def _keys(self, part: str, lines: Iterable[bytes]) -> Iterator[Key]:
+    def _keys(self, file: Any, *, after: int, of: int) -> Iterator[Key]:
+        read = 0
         try:
-            for line in lines:
-                item = json.loads(line)["Item"]
-                yield key_of({name: item[name] for name in self._key_names})
-        except (EOFError, KeyError, OSError, TypeError, ValueError, MalformedError) as error:
-            raise _damaged(part, "a line of it cannot be read") from error
+            with gzip.open(file) as lines:
+                for line in iter(partial(lines.readline, MAX_LINE), b""):
+                    key = self._key(line) if read >= after else None
+                    read += 1
+                    if key is not None:
+                        yield key
+        except _UNREADABLE as error:
+            raise DamagedError(f"is damaged: line {read + 1:,} cannot be read") from error
+        if read < after:
+            raise _of_other_length(read, of)
+
+    def _key(self, line: bytes) -> Key:
+        item = json.loads(line)["Item"]
+        return key_of({name: item[name] for name in self._key_names})
 
 
 def _export(folder: str, summary: str, files: str) -> Export:
@@ -113,16 +141,33 @@ def _export(folder: str, summary: str, files: str) -> Export:
             hint=_EXPORT_AGAIN,
         )
     entries = [json.loads(line) for line in files.splitlines() if line.strip()]
+    # Whether the names in a manifest begin with the prefix depends on who wrote it; the folder is always this.
+    counts = [(f"{folder}data/{e['dataFileS3Key'].rpartition('/')[2]}", _count(e)) for e in entries]
     export = Export(
-        url=folder,
-        table_arn=whole["tableArn"],
-        taken_at=datetime.fromisoformat(whole["exportTime"]),
-        # Whether the names in a manifest begin with the prefix depends on who wrote it; the folder is always this.
-        files={f"{folder}data/{e['dataFileS3Key'].rpartition('/')[2]}": e["itemCount"] for e in entries},
+        url=folder, table_arn=whole["tableArn"], taken_at=_time(whole["exportTime"]), files=dict(counts)
     )
-    if export.items != whole["itemCount"]:
+    if len(export.files) < len(counts):
+        raise _damaged(folder, "its manifest names a file twice")
+    if export.items != _count(whole):
         raise _damaged(folder, f"its files hold {export.items:,} items and not {whole['itemCount']:,}")
     return export
+
+
+def _count(of: Mapping[str, Any]) -> int:
+    count: object = of["itemCount"]
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise ValueError(count)
+    return count
+
+
+def _time(text: str) -> datetime:
+    """A time is in UTC unless it names a zone."""
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _of_other_length(items: int, of: int) -> DamagedError:
+    return DamagedError(f"is damaged: it holds {items:,} items, and its manifest says {of:,}")
 
 
 def _damaged(what: str, why: str) -> CommandError:

@@ -139,6 +139,7 @@ class TestCopying:
             "outside": 0,
             "left": 0,
             "left_items": [],
+            "damaged": [],
             "undecided": 0,
             "undecided_file": None,
         }
@@ -473,7 +474,7 @@ class TestSafeguards:
 FOLDER = "exports/AWSDynamoDB/01234-abc"
 
 
-class TestFromExport:
+class InS3:
     @pytest.fixture(autouse=True)
     def _bucket(self, tables: Tables) -> None:
         self.tables = tables
@@ -513,6 +514,8 @@ class TestFromExport:
         assert self.tables.items(REPLICA) == {}
         return lines(result.stderr)[0]
 
+
+class TestFromExport(InS3):
     def test_keys_are_taken_from_it_and_items_from_the_source(self, aws: Misbehaviour) -> None:
         fill(self.tables, 300, new={"BOOL": True})
         self.export(
@@ -585,35 +588,144 @@ class TestFromExport:
 
         assert self.error().endswith(why)
 
-    def test_a_file_with_fewer_items_than_it_should_have(self) -> None:
-        self.tables.put(SOURCE, "a")
-        self.export(["a"], counted=1)
+    def test_a_manifest_that_says_what_cannot_be(self) -> None:
+        for count in (-1, "1", True, 1.0, None):
+            self.export(["a"], itemCount=count)
+            self.refuses_manifest(
+                "manifest-files.json", {"itemCount": count, "dataFileS3Key": "data/0.json.gz"}
+            )
+        for name in (5, None):
+            self.export(["a"])
+            self.refuses_manifest("manifest-files.json", {"itemCount": 1, "dataFileS3Key": name})
 
-        result = self.backfill()
+    def test_a_manifest_that_cannot_be_read(self) -> None:
+        for name in ("manifest-files.json", "manifest-summary.json"):
+            for body in (b"\xff", b"[]", b"null", b"5", b'{"itemCount"', b"[" * 100_000):
+                self.export(["a"])
+                self.refuses_manifest(name, body)
 
-        assert result.exit_code == 1
-        assert (
-            f"s3://bucket/{FOLDER}/data/0.json.gz is not whole: it holds 1 items and not 2; " in result.stderr
-        )
+    def refuses_manifest(self, name: str, content: Any) -> None:
+        self.put(name, content if isinstance(content, bytes) else json.dumps(content).encode())
+        assert self.error() == f"Error: the manifests in s3://bucket/{FOLDER}/ cannot be read."
 
-    @pytest.mark.parametrize(
-        "body",
-        [
-            b"no gzip",
-            gzip.compress(b'{"Item": {"PK": {"S": "a"}}}\n')[:-9],
-            gzip.compress(b'{"PK": 1}\n'),
-            gzip.compress(b"{\n"),
-        ],
-    )
-    def test_a_file_that_cannot_be_read(self, body: bytes) -> None:
+    def test_a_manifest_that_names_a_file_twice(self) -> None:
         self.export(["a"])
-        self.put("data/0.json.gz", body)
+        line = json.dumps({"itemCount": 1, "dataFileS3Key": f"{FOLDER}/data/0.json.gz"})
+        self.put("manifest-files.json", f"{line}\n{line}\n".encode())
 
-        assert (
-            f"s3://bucket/{FOLDER}/data/0.json.gz is not whole: a line of it cannot be read; 0 items"
-            in self.error()
+        assert self.error() == (
+            f"Error: s3://bucket/{FOLDER}/ is not whole: its manifest names a file twice."
         )
 
+    def test_a_time_that_names_no_zone_is_in_utc(self) -> None:
+        self.export(["a"], exportTime="2099-11-22T12:00:00")
+
+        assert self.backfill().exit_code == 0
+
+
+FILE = f"s3://bucket/{FOLDER}/data/0.json.gz"
+
+
+def gzipped(*keys: str) -> bytes:
+    return gzip.compress(b"".join(b'{"Item": {"PK": {"S": "%s"}}}\n' % key.encode() for key in keys))
+
+
+class TestDamagedExport(InS3):
+    """Damage is a part of the state: whatever happens after it was found, no run of this state ends well."""
+
+    DAMAGES = (
+        (gzipped("item0"), "it holds 1 items, and its manifest says 2"),
+        (gzipped("item0", "item1", "item2"), "it holds 3 items, and its manifest says 2"),
+        (gzipped("item0", "item1")[:-8] + bytes(8), "line 3 cannot be read"),  # another checksum
+    )
+
+    @pytest.fixture(autouse=True)
+    def _items(self, _bucket: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(exports, "PAGE", 2)
+        fill(self.tables, 8)
+        self.export(["item0", "item1"], ["item4", "item5", "item6", "item7"])
+
+    def test_every_run_ends_with_it_and_the_other_files_are_copied(self) -> None:
+        for body, why in self.DAMAGES:
+            self.put("data/0.json.gz", body)
+            for _ in range(2):
+                result = self.backfill("--json")
+
+                assert result.exit_code == 1
+                error, hint = lines(result.stderr)[-2:]
+                assert error.startswith(f"Error: {FILE} is damaged: ")
+                assert error.endswith(f"{why}. Some items may not have been copied.")
+                assert hint == (
+                    "Try: export the table again and name the new export, with another --state file or after you"
+                    f" remove {STATE}."
+                )
+                (damaged,) = json.loads(result.stdout)["damaged"]
+                assert damaged["file"] == FILE
+                assert {f"item{number}" for number in range(4, 8)} <= self.tables.items(REPLICA).keys()
+            STATE.unlink()
+
+    def test_a_state_that_is_replaced_forgets_it(self) -> None:
+        self.put("data/0.json.gz", gzipped("item0"))
+        self.backfill()
+        self.put("data/0.json.gz", gzipped("item0", "item1"))
+
+        assert self.backfill().exit_code == 1
+        assert self.backfill("--state", "another").exit_code == 0
+
+    def test_a_line_that_is_too_long(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(exports, "MAX_LINE", 20)
+
+        assert f"{FILE} is damaged: line 1 cannot be read (and 1 more files)." in self.backfill().stderr
+
+    def test_ctrl_c_after_it_was_found(self, aws: Misbehaviour) -> None:
+        self.put("data/0.json.gz", gzipped("item0", "item1", "item2"))
+        self.press_at(4, aws)  # of the first file two pages, then the second file
+
+        first = self.backfill("--segments", "1")
+
+        assert lines(first.stderr)[0] == (
+            f"Error: interrupted; 5 items were gone through; {FILE} is damaged: it holds 3 items, and its manifest"
+            " says 2."
+        )
+        assert first.exit_code == 130
+        for _ in range(2):
+            again = self.backfill("--segments", "1")
+            assert f"{FILE} is damaged: it holds 3 items, and its manifest says 2." in again.stderr
+            assert again.exit_code == 1
+        assert len(self.tables.items(REPLICA)) == 7
+
+    def test_ctrl_c_just_before_it_is_found(self, aws: Misbehaviour) -> None:
+        # All items that the manifest speaks of are copied, and the others would come next.
+        self.put("data/0.json.gz", gzipped("item0", "item1", "item2", "item3"))
+        self.press_at(2, aws)
+
+        assert lines(self.backfill("--segments", "1").stderr)[0] == (
+            "Error: interrupted; 2 items were gone through."
+        )
+        for _ in range(2):
+            again = self.backfill("--segments", "1")
+            assert f"{FILE} is damaged: it holds 4 items, and its manifest says 2." in again.stderr
+        assert self.tables.items(REPLICA) == self.tables.items(SOURCE)
+
+    def test_a_file_that_is_shorter_than_it_was(self, aws: Misbehaviour) -> None:
+        self.press_at(3, aws)
+        self.backfill("--segments", "1")
+        self.put("data/1.json.gz", gzipped("item4"))
+
+        again = self.backfill("--segments", "1")
+
+        assert "data/1.json.gz is damaged: it holds 1 items, and its manifest says 4." in again.stderr
+
+    def press_at(self, page: int, aws: Misbehaviour) -> None:
+        """Press Ctrl-C while the page before this one is confirmed: each is read once before and once after."""
+        reads = iter(range(1, 1000))
+        aws.on(
+            "before-send.dynamodb.BatchGetItem",
+            lambda **_: press_ctrl_c() if next(reads) == 2 * page - 2 else None,
+        )
+
+
+class TestFetching(InS3):
     def test_a_file_that_is_not_there(self) -> None:
         self.export(["a"])
         self.client.delete_object(Bucket="bucket", Key=f"{FOLDER}/data/0.json.gz")

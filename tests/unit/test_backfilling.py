@@ -14,7 +14,7 @@ from ddbreplica.decode import key_of
 from ddbreplica.model import Key
 from ddbreplica.reconcile import LATE_SECONDS, Pair, Reconciled, reconcile
 from ddbreplica_cli import backfilling
-from ddbreplica_cli.backfilling import Backfill, Page, Within
+from ddbreplica_cli.backfilling import Backfill, DamagedError, Page, Within
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.journal import FileJournal
 from ddbreplica_cli.key_filter import KeyFilter
@@ -41,6 +41,7 @@ class World:
         self.source = FakeSource(*(item(number) for number in range(items)))
         self.replica = FakeReplica(**fakes)
         self.parts = tuple(f"part {number}" for number in range(parts))
+        self.damaged: dict[str, str] = {}
         self.listed: Counter[Key] = Counter()
         self.kill: Callable[[], None] = lambda: None
         self.now = 0.0
@@ -55,7 +56,11 @@ class World:
             page = [key for key in keys[start : start + PAGE] if key in self.source.items]
             self.listed.update(page)
             end = start + PAGE
-            yield Page(page, {key: self.source.items[key] for key in page}, end if end < len(keys) else None)
+            cursor = end if end < len(keys) or part in self.damaged else None
+            yield Page(page, {key: self.source.items[key] for key in page}, cursor)
+        self.kill()
+        if part in self.damaged:
+            raise DamagedError(self.damaged[part])
 
     def heal(self, keys: Iterable[Key], seen: Items) -> Reconciled:
         tables = _Killing(self.source, self), _Killing(self.replica, self)
@@ -192,6 +197,39 @@ def test_a_write_of_a_killed_run_that_lands_late_is_overwritten(path: Path) -> N
     world.wait = land_and_wait  # type: ignore[method-assign]
 
     assert world.run().left == {}
+    assert world.is_equal
+
+
+def test_a_damaged_part_is_named_by_every_run_and_the_others_are_copied(path: Path) -> None:
+    world = World(path)
+    world.damaged = {"part 1": "lacks an item"}
+
+    assert world.run().damaged == world.damaged
+    listed = Counter(world.listed)
+    world.damaged = {}
+
+    assert world.run().damaged == {"part 1": "lacks an item"}
+    assert world.listed == listed
+    assert world.is_equal
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_killed_anywhere_damage_is_never_forgotten(path: Path, seed: int) -> None:
+    random = Random(seed)  # noqa: S311
+    world = World(path)
+    world.damaged = {"part 1": "lacks an item"}
+
+    def kill() -> None:
+        if random.random() < 0.02:
+            raise Killed
+
+    world.kill = kill
+    for _ in range(10):
+        with suppress(Killed):
+            assert world.run().damaged == world.damaged
+    world.kill = lambda: None
+
+    assert world.run().damaged == world.damaged
     assert world.is_equal
 
 
