@@ -53,7 +53,6 @@ def _parts(event: Any) -> Mapping[str, Callable[[], object]]:
     from ddbreplica.plan import plan  # noqa: PLC0415
     from ddbreplica.quarantine import Kept  # noqa: PLC0415
     from ddbreplica.send import send  # noqa: PLC0415
-    from ddbreplica.telemetry import summarise  # noqa: PLC0415
     from ddbreplica.write import Outcome  # noqa: PLC0415
 
     whole = ours.prepare(event)
@@ -62,7 +61,7 @@ def _parts(event: Any) -> Mapping[str, Callable[[], object]]:
     deadline = Deadline(lambda: 60.0)
     decoded = decode(event, replicate_ttl_deletes=True)
     writes = plan(decoded.changes)
-    summary = summarise(decoded, Outcome(applied=writes), Kept(0, 0, ()), now=time.time())
+    done = (decoded, Outcome(applied=writes), Kept(0, 0, ()))
     requests = _requests(container.replica, whole)
     return {
         "floor: ready requests signed and sent, four threads": floor.prepare(event),
@@ -73,7 +72,7 @@ def _parts(event: Any) -> Mapping[str, Callable[[], object]]:
         "    of it botocore's signer": lambda: _sign(container.replica, requests),
         "    of it sockets and HTTP": lambda: _exchange(container.replica, requests),
         "  telemetry: a log line, the metrics": lambda: container.telemetry.publish(
-            summary, reported=None, request_id="a request"
+            *done, ended_at=time.time(), reported=None, request_id="a request"
         ),
     }
 

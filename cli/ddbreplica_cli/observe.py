@@ -160,6 +160,7 @@ def _of_function(mapping: MappingState, replica: str) -> Iterator["MetricDataQue
     own = {
         "service": mapping.environment.get("POWERTOOLS_SERVICE_NAME") or "ddbreplica",
         "ReplicaTable": replica,
+        **function,
     }
     namespace = mapping.environment.get("POWERTOOLS_METRICS_NAMESPACE") or "ddbreplica"
     for name in _OF_REPLICA:

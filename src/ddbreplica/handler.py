@@ -15,7 +15,7 @@ from ddbreplica.plan import plan
 from ddbreplica.quarantine import Quarantine
 from ddbreplica.report import checkpoint, report
 from ddbreplica.settings import Settings
-from ddbreplica.telemetry import Telemetry, summarise
+from ddbreplica.telemetry import Telemetry
 from ddbreplica.write import write
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ def replicator() -> Replicator:
         telemetry=Telemetry(
             service=settings.powertools_service_name,
             namespace=settings.powertools_metrics_namespace,
+            function=settings.aws_lambda_function_name,
             table=settings.table,
+            level=settings.powertools_log_level,
         ),
         deadline=deadline_of,
     )
@@ -96,7 +98,10 @@ def replicate(event: Any, context: "LambdaContext", to: Replicator) -> dict[str,
     )
     failures = (*outcome.failures, *kept.failures)
     to.telemetry.publish(
-        summarise(decoded, outcome, kept, now=ended_at),
+        decoded,
+        outcome,
+        kept,
+        ended_at=ended_at,
         reported=checkpoint(failures),
         request_id=context.aws_request_id,
     )

@@ -10,11 +10,16 @@ from ddbreplica.errors import SettingsError
 WriteMode: TypeAlias = Literal["mirror"]
 
 _BOOLEANS = {"true": True, "false": False}
+_ON = frozenset({"true", "1", "y", "yes", "t", "on"})
+_OFF = frozenset({"false", "0", "n", "no", "f", "off"})
+_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL", "FATAL", "NOTSET"})
 _TABLE = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 _TABLE_ARN = re.compile(r"arn:[^:]+:dynamodb:[a-z0-9-]+:\d{12}:table/([a-zA-Z0-9_.-]{3,255})")
 _REGION = re.compile(r"[a-z]+(-[a-z]+)+-[0-9]+")
 _ROLE_ARN = re.compile(r"arn:[^:]+:iam::[0-9]{12}:role/[a-zA-Z0-9_+=,.@/-]{1,576}")
 _EXTERNAL_ID = re.compile(r"[a-zA-Z0-9_+=,.@:/-]{2,1224}")
+_NAMESPACE = re.compile(r"(?!:|AWS/| +$)[a-zA-Z0-9 ._/#:-]{1,255}")
+_DIMENSION = re.compile(r"[!-9;-~][ -~]{0,254}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,8 @@ class Settings:
     """What an owner can set. Each field is named after its environment variable.
 
     `replica_table_name` is a name or an ARN; `replica_region` None means the function's own Region, and
-    `replica_role_arn` None its own role. Lambda sets `aws_lambda_function_name`.
+    `replica_role_arn` None its own role. Lambda sets `aws_lambda_function_name`. Powertools reads its own variables
+    by itself; here they are checked first, since it may refuse them only after a batch was written.
     """
 
     replica_table_name: str
@@ -35,6 +41,16 @@ class Settings:
     powertools_service_name: str = "ddbreplica"
     powertools_metrics_namespace: str = "ddbreplica"
     aws_lambda_function_name: str = "ddbreplica"
+    powertools_log_level: str = "INFO"
+    powertools_dev: bool = False
+    powertools_metrics_disabled: bool | None = None
+
+    @property
+    def emits_metrics(self) -> bool:
+        """Whether Powertools writes the metrics, without which the alarm on quarantined records sees nothing."""
+        if self.powertools_metrics_disabled is None:
+            return not self.powertools_dev
+        return not self.powertools_metrics_disabled
 
     @property
     def table(self) -> str:
@@ -47,6 +63,7 @@ class Settings:
 
         Raises SettingsError, which names the variable, its value and what is allowed.
         """
+        _check_powertools(env)
         return cls(
             replica_table_name=_table(env),
             quarantine_bucket=_required(env, "QUARANTINE_BUCKET", allowed="the name of an S3 bucket"),
@@ -55,9 +72,12 @@ class Settings:
             replica_external_id=_external_id(env),
             replicate_ttl_deletes=_boolean(env, "REPLICATE_TTL_DELETES", default=True),
             write_mode=_write_mode(env),
-            powertools_service_name=env.get("POWERTOOLS_SERVICE_NAME") or "ddbreplica",
-            powertools_metrics_namespace=env.get("POWERTOOLS_METRICS_NAMESPACE") or "ddbreplica",
+            powertools_service_name=_service(env),
+            powertools_metrics_namespace=_namespace(env),
             aws_lambda_function_name=env.get("AWS_LAMBDA_FUNCTION_NAME") or "ddbreplica",
+            powertools_log_level=_level(env),
+            powertools_dev=_switch(env, "POWERTOOLS_DEV") or False,
+            powertools_metrics_disabled=_switch(env, "POWERTOOLS_METRICS_DISABLED"),
         )
 
 
@@ -113,6 +133,60 @@ def _boolean(env: Mapping[str, str], name: str, *, default: bool) -> bool:
     if value not in _BOOLEANS:
         raise _refused(name, env[name], "true or false")
     return _BOOLEANS[value]
+
+
+def _check_powertools(env: Mapping[str, str]) -> None:
+    """Check what has no field, since Powertools alone goes by it."""
+    for name in ("POWERTOOLS_DEBUG", "POWERTOOLS_LOG_DEDUPLICATION_DISABLED"):
+        _switch(env, name)
+    rate = env.get("POWERTOOLS_LOGGER_SAMPLE_RATE") or "0"
+    if not _is_share(rate):
+        raise _refused("POWERTOOLS_LOGGER_SAMPLE_RATE", rate, "nothing, or a number from 0 to 1")
+
+
+def _switch(env: Mapping[str, str], name: str) -> bool | None:
+    """None if it is not set."""
+    value = env.get(name)
+    if value is not None and value.lower() not in _ON | _OFF:
+        allowed = (
+            "true, false, or another word for one that Powertools takes: 1, y, yes, t, on, 0, n, no, f, off"
+        )
+        raise _refused(name, value, allowed)
+    return None if value is None else value.lower() in _ON
+
+
+def _is_share(value: str) -> bool:
+    try:
+        return 0 <= float(value) <= 1
+    except ValueError:
+        return False
+
+
+def _level(env: Mapping[str, str]) -> str:
+    name = "POWERTOOLS_LOG_LEVEL" if env.get("POWERTOOLS_LOG_LEVEL") else "LOG_LEVEL"
+    level = env.get(name) or "INFO"
+    if level.upper() not in _LEVELS:
+        raise _refused(name, level, "DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    return level.upper()
+
+
+def _service(env: Mapping[str, str]) -> str:
+    value = env.get("POWERTOOLS_SERVICE_NAME") or "ddbreplica"
+    if not _DIMENSION.fullmatch(value):
+        allowed = "1 to 255 ASCII characters that can be printed, the first neither a space nor ':'"
+        raise _refused("POWERTOOLS_SERVICE_NAME", value, allowed)
+    return value
+
+
+def _namespace(env: Mapping[str, str]) -> str:
+    value = env.get("POWERTOOLS_METRICS_NAMESPACE") or "ddbreplica"
+    if not _NAMESPACE.fullmatch(value):
+        allowed = (
+            "a namespace of CloudWatch (1 to 255 letters, digits, spaces and '.-_/#:') that begins neither with ':'"
+            " nor with 'AWS/'"
+        )
+        raise _refused("POWERTOOLS_METRICS_NAMESPACE", value, allowed)
+    return value
 
 
 def _write_mode(env: Mapping[str, str]) -> WriteMode:

@@ -83,7 +83,7 @@ def test_all_is_well(deploy: Deploy) -> None:
 
 def test_the_metrics_of_mapping_function_replica_and_table_are_read(deploy: Deploy) -> None:
     deploy()
-    own = {"service": "ddbreplica", "ReplicaTable": "logfile_replica"}
+    own = {"service": "ddbreplica", "ReplicaTable": "logfile_replica", "FunctionName": "replicator"}
     index = {"TableName": "logfile_replica", "GlobalSecondaryIndexName": "GSI_1"}
     poll()
     measure("AWS/Lambda", "FailedInvokeEventCount", 7, minutes_ago=30, EventSourceMappingUUID=UUID)

@@ -22,7 +22,12 @@ def test_the_function_is_configured_as_documented() -> None:
         "MemorySize": 256,
         "Timeout": 60,
         "TracingConfig": {"Mode": "PassThrough"},
-        "LoggingConfig": {"LogFormat": "JSON", "LogGroup": "<ReplicatorLogGroup>"},
+        "LoggingConfig": {
+            "LogFormat": "JSON",
+            "ApplicationLogLevel": "INFO",
+            "SystemLogLevel": "INFO",
+            "LogGroup": "<ReplicatorLogGroup>",
+        },
         "Environment": {
             "Variables": {
                 "REPLICA_TABLE_NAME": "<ReplicaTable>",
@@ -96,8 +101,12 @@ def test_every_setting_has_one_name_in_the_function_its_environment_and_the_temp
             "Variables"
         ]
     )
-    # The log level is read by Powertools itself; the function's name is set by Lambda.
-    assert variables - {"POWERTOOLS_LOG_LEVEL"} == fields - {"AWS_LAMBDA_FUNCTION_NAME"}
+    # The function's name is set by Lambda, and the others are for nobody but who tries something out.
+    assert variables == fields - {
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "POWERTOOLS_DEV",
+        "POWERTOOLS_METRICS_DISABLED",
+    }
     in_template = {name: name.title().replace("_", "") for name in variables if "POWERTOOLS" not in name}
     assert set(in_template.values()) <= {*defaults(), *resources()}
 

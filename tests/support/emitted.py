@@ -12,7 +12,7 @@ STREAM: Final = {
     "StreamLabel": "<SourceTable label>",
     "Operation": "GetRecords",
 }
-OWN: Final = {"service": "ddbreplica", "ReplicaTable": "logfile_replica"}
+OWN: Final = {"service": "ddbreplica", "ReplicaTable": "logfile_replica", **FUNCTION}
 EMITTED: Final = [
     ("AWS/Lambda", "ConcurrentExecutions", FUNCTION),
     ("AWS/Lambda", "DestinationDeliveryFailures", FUNCTION),

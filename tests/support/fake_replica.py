@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ddbreplica.decode import key_of
@@ -19,7 +20,10 @@ Script = Callable[[Request], Sequence[Write] | Refusal]
 
 
 class FakeReplica:
-    """Holds items as wire JSON by key. `poison` says which items it can never take, as DynamoDB would."""
+    """Holds items as wire JSON by key. `poison` says which items it can never take, as DynamoDB would.
+
+    `words` are those with which it refuses such an item.
+    """
 
     def __init__(
         self,
@@ -29,6 +33,7 @@ class FakeReplica:
         poison: Callable[[Mapping[str, Any]], bool] = lambda item: False,
         is_active: bool = True,
         table: Table | Refusal | None = None,
+        words: Callable[[Mapping[str, Any]], str] = lambda item: INVALID.message,
     ) -> None:
         schema = frozenset((key_schema or {"PK": "S"}).items())
         self.table = table or Table(arn=TABLE_ARN, is_active=is_active, key_schema=schema)
@@ -39,6 +44,7 @@ class FakeReplica:
         self.most_in_flight = 0
         self._script = script
         self._poison = poison
+        self._words = words
 
     def describe(self, *, afresh: bool = False) -> Table | Refusal:
         self.descriptions += 1
@@ -71,8 +77,9 @@ class FakeReplica:
         answer = self._script(request)
         if isinstance(answer, Refusal):
             return answer
-        if any(self._refuses(write) for write in request):
-            return INVALID
+        refused = [write for write in request if self._refuses(write)]
+        if refused:
+            return replace(INVALID, message=self._words(json.loads(refused[0].text)))
         left = {write.change.key for write in answer}
         for write in request:
             if write.change.key not in left:

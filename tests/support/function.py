@@ -49,7 +49,9 @@ class Function(Generic[R]):
             settings=settings,
             replica=self.replica,
             quarantine=Quarantine("bucket", table=settings.table, connect=self.bucket.connect),
-            telemetry=Telemetry(service="ddbreplica", namespace="ddbreplica", table=settings.table),
+            telemetry=Telemetry(
+                service="ddbreplica", namespace="ddbreplica", function="replicator", table=settings.table
+            ),
             deadline=lambda context: Deadline(
                 deadline_of(context).remaining, sleep=cast("Context", context).sleep
             ),

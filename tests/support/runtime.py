@@ -113,6 +113,7 @@ def _environment(bundle: Path, *, timeout: int | None, variables: Mapping[str, s
         "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout or function["Timeout"]),
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function["MemorySize"]),
         "AWS_LAMBDA_LOG_FORMAT": function["LoggingConfig"]["LogFormat"],
+        "AWS_LAMBDA_LOG_LEVEL": function["LoggingConfig"]["ApplicationLogLevel"],
         **function["Environment"]["Variables"],
         **variables,
     }

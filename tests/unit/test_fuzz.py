@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.support.fake_bucket import FakeBucket, s3_error
 from tests.support.fake_replica import DENIED, THROTTLED, TIMED_OUT, FakeReplica, in_turn
 from tests.support.function import Context, Function
 from tests.support.records import batch, delete, put, record, ttl_delete
+from tests.unit.test_redact import ECHOES
 
 CANARIES = ("canary", "Y2FuYXJ5", "7700770077")
 """What the items hold: text, base64 and a number. Nothing that is written or raised may hold any of it."""
@@ -159,13 +161,14 @@ def broken_batches(draw: st.DrawFn) -> Any:
     faults=st.lists(st.sampled_from([None, "SlowDown"]), max_size=8) | st.just([None, "NoSuchBucket"]),
     seconds=st.sampled_from([60.0, REQUEST_SECONDS, 60.0, REQUEST_SECONDS, PUT_SECONDS - 1]),
     replicate_ttl_deletes=st.booleans(),
+    echo=st.sampled_from([echo for echo, _ in ECHOES]),
 )
 def test_each_record_of_a_broken_batch_is_written_or_reported_or_kept(
-    event: Any, answers: Any, faults: Any, seconds: float, replicate_ttl_deletes: bool
+    event: Any, answers: Any, faults: Any, seconds: float, replicate_ttl_deletes: bool, echo: str
 ) -> None:
     bucket = FakeBucket(*(s3_error(code) if code else None for code in faults))
 
-    invoke_and_account(event, replica(*answers), bucket, seconds, replicate_ttl_deletes)
+    invoke_and_account(event, replica(*answers, echo=echo), bucket, seconds, replicate_ttl_deletes)
 
     assert [kept for kept in kept_by(bucket) if kept in SOUND_TEXTS] == []
 
@@ -180,8 +183,16 @@ def test_an_event_of_any_shape_is_accounted_for_or_refused(event: Any) -> None:
     invoke_and_account(event, replica(), FakeBucket())
 
 
-def replica(*answers: Any) -> FakeReplica:
-    made = FakeReplica(script=in_turn(*answers), poison=lambda item: item.get("poison") == POISON)
+def replica(*answers: Any, echo: str = "{}") -> FakeReplica:
+    """It refuses poison in words that hold the item, as DynamoDB's may, and asks for patience in such words too."""
+    echoing = [
+        replace(one, message=echo.replace("{}", "canary")) if one is THROTTLED else one for one in answers
+    ]
+    made = FakeReplica(
+        script=in_turn(*echoing),
+        poison=lambda item: item.get("poison") == POISON,
+        words=lambda item: echo.replace("{}", as_text(item)),
+    )
     made.items = {**OLD_ITEMS}
     return made
 

@@ -1,5 +1,6 @@
 """handler: what the steps do together, with a replica and a bucket that are handed in."""
 
+import json
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -153,4 +154,44 @@ def test_settings_are_read_at_the_first_invocation_and_errors_are_not_kept(
     assert one.settings.table == "copy"
     assert isinstance(one.replica, DynamoDBReplica)
     assert one.deadline(cast("LambdaContext", Context(seconds_left=7))).allows(7)
+    handler.replicator.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("POWERTOOLS_METRICS_DISABLED", "maybe"),
+        ("POWERTOOLS_DEV", "maybe"),
+        ("POWERTOOLS_DEBUG", "maybe"),
+        ("POWERTOOLS_LOG_LEVEL", "loud"),
+        ("POWERTOOLS_LOGGER_SAMPLE_RATE", "often"),
+    ],
+)
+def test_what_telemetry_cannot_go_by_is_refused_by_name_before_anything_is_written(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler.replicator.cache_clear()
+    monkeypatch.setenv("REPLICA_TABLE_NAME", "copy")
+    monkeypatch.setenv("QUARANTINE_BUCKET", "bucket")
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(handler, "replicate", pytest.fail)
+
+    with pytest.raises(SettingsError, match=f"{name} is '{value}'. Allowed: "):
+        handler.lambda_handler(batch(put(1, "a")), cast("LambdaContext", Context()))
+
+
+def test_the_metrics_are_the_functions_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler.replicator.cache_clear()
+    monkeypatch.setenv("REPLICA_TABLE_NAME", "arn:aws:dynamodb:eu-west-1:123456789012:table/copy")
+    monkeypatch.setenv("QUARANTINE_BUCKET", "bucket")
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "replicator-of-orders")
+    made = handler.replicator()
+
+    replicate = handler.replicate(batch(), cast("LambdaContext", Context()), made)
+
+    metrics = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert replicate == {"batchItemFailures": []}
+    assert (metrics["FunctionName"], metrics["ReplicaTable"]) == ("replicator-of-orders", "copy")
     handler.replicator.cache_clear()

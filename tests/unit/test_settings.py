@@ -7,6 +7,14 @@ from ddbreplica.settings import Settings
 
 ENOUGH = {"REPLICA_TABLE_NAME": "logfile_replica", "QUARANTINE_BUCKET": "bucket"}
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/logfile_replica"
+LEVELS = "DEBUG, INFO, WARNING, ERROR or CRITICAL"
+SWITCH = "true, false, or another word for one that Powertools takes: 1, y, yes, t, on, 0, n, no, f, off"
+NAMESPACE = (
+    "a namespace of CloudWatch (1 to 255 letters, digits, spaces and '.-_/#:') that begins neither with ':' nor with"
+    " 'AWS/'"
+)
+DIMENSION = "1 to 255 ASCII characters that can be printed, the first neither a space nor ':'"
+RATE = "nothing, or a number from 0 to 1"
 ROLE = "arn:aws:iam::222222222222:role/copies/replica-writer"
 
 
@@ -22,6 +30,9 @@ def test_two_variables_are_enough() -> None:
         powertools_service_name="ddbreplica",
         powertools_metrics_namespace="ddbreplica",
         aws_lambda_function_name="ddbreplica",
+        powertools_log_level="INFO",
+        powertools_dev=False,
+        powertools_metrics_disabled=None,
     )
 
 
@@ -37,6 +48,9 @@ def test_every_variable_is_read() -> None:
         "POWERTOOLS_SERVICE_NAME": "copies",
         "POWERTOOLS_METRICS_NAMESPACE": "ours",
         "AWS_LAMBDA_FUNCTION_NAME": "replicator",
+        "POWERTOOLS_LOG_LEVEL": "warning",
+        "POWERTOOLS_DEV": "yes",
+        "POWERTOOLS_METRICS_DISABLED": "Off",
     }
 
     assert Settings.from_env(env) == Settings(
@@ -50,6 +64,9 @@ def test_every_variable_is_read() -> None:
         "copies",
         "ours",
         "replicator",
+        "WARNING",
+        True,
+        False,
     )
 
 
@@ -75,6 +92,46 @@ def test_the_table_is_called_by_its_name(name: str) -> None:
             "WRITE_MODE is 'guarded'. Allowed: mirror; this version does not have guarded",
         ),
         ("WRITE_MODE", "fast", "WRITE_MODE is 'fast'. Allowed: mirror."),
+        ("POWERTOOLS_LOG_LEVEL", "loud", f"POWERTOOLS_LOG_LEVEL is 'loud'. Allowed: {LEVELS}."),
+        ("POWERTOOLS_LOG_LEVEL", "20", f"POWERTOOLS_LOG_LEVEL is '20'. Allowed: {LEVELS}."),
+        ("LOG_LEVEL", "TRACE", f"LOG_LEVEL is 'TRACE'. Allowed: {LEVELS}."),
+        (
+            "POWERTOOLS_METRICS_DISABLED",
+            "maybe",
+            f"POWERTOOLS_METRICS_DISABLED is 'maybe'. Allowed: {SWITCH}.",
+        ),
+        ("POWERTOOLS_METRICS_DISABLED", "", f"POWERTOOLS_METRICS_DISABLED is empty. Allowed: {SWITCH}."),
+        ("POWERTOOLS_DEV", "2", f"POWERTOOLS_DEV is '2'. Allowed: {SWITCH}."),
+        ("POWERTOOLS_DEBUG", "ja", f"POWERTOOLS_DEBUG is 'ja'. Allowed: {SWITCH}."),
+        (
+            "POWERTOOLS_LOG_DEDUPLICATION_DISABLED",
+            " true",
+            f"POWERTOOLS_LOG_DEDUPLICATION_DISABLED is ' true'. Allowed: {SWITCH}.",
+        ),
+        (
+            "POWERTOOLS_LOGGER_SAMPLE_RATE",
+            "often",
+            f"POWERTOOLS_LOGGER_SAMPLE_RATE is 'often'. Allowed: {RATE}.",
+        ),
+        ("POWERTOOLS_LOGGER_SAMPLE_RATE", "1.5", f"POWERTOOLS_LOGGER_SAMPLE_RATE is '1.5'. Allowed: {RATE}."),
+        ("POWERTOOLS_LOGGER_SAMPLE_RATE", "nan", f"POWERTOOLS_LOGGER_SAMPLE_RATE is 'nan'. Allowed: {RATE}."),
+        (
+            "POWERTOOLS_METRICS_NAMESPACE",
+            "AWS/ours",
+            f"POWERTOOLS_METRICS_NAMESPACE is 'AWS/ours'. Allowed: {NAMESPACE}.",
+        ),
+        ("POWERTOOLS_METRICS_NAMESPACE", " ", "POWERTOOLS_METRICS_NAMESPACE is ' '. Allowed: a namespace"),
+        (
+            "POWERTOOLS_SERVICE_NAME",
+            "größe",
+            f"POWERTOOLS_SERVICE_NAME is 'größe'. Allowed: {DIMENSION}.",
+        ),
+        ("POWERTOOLS_SERVICE_NAME", " ", "POWERTOOLS_SERVICE_NAME is ' '. Allowed: 1 to 255 ASCII"),
+        (
+            "REPLICA_REGION",
+            "Oregon",
+            "REPLICA_REGION is 'Oregon'. Allowed: nothing, or a Region such as eu-west-1.",
+        ),
         (
             "REPLICA_ROLE_ARN",
             "arn:x",
@@ -121,3 +178,45 @@ def test_the_region_must_be_the_arns() -> None:
         SettingsError, match=r"REPLICA_REGION is 'eu-central-1'. Allowed: nothing, or the Region of"
     ):
         Settings.from_env(env | {"REPLICA_REGION": "eu-central-1"})
+
+
+@pytest.mark.parametrize(
+    ("env", "level"),
+    [
+        ({}, "INFO"),
+        ({"POWERTOOLS_LOG_LEVEL": "", "LOG_LEVEL": ""}, "INFO"),
+        ({"LOG_LEVEL": "debug"}, "DEBUG"),
+        ({"POWERTOOLS_LOG_LEVEL": "Error", "LOG_LEVEL": "DEBUG"}, "ERROR"),
+        # Python's own other names for two of them, and for none.
+        ({"LOG_LEVEL": "warn"}, "WARN"),
+        ({"LOG_LEVEL": "FATAL"}, "FATAL"),
+        ({"LOG_LEVEL": "NOTSET"}, "NOTSET"),
+    ],
+)
+def test_the_log_level_is_that_of_powertools(env: dict[str, str], level: str) -> None:
+    assert Settings.from_env(ENOUGH | env).powertools_log_level == level
+
+
+def test_a_log_level_that_has_no_effect_stops_nothing() -> None:
+    Settings.from_env(ENOUGH | {"POWERTOOLS_LOG_LEVEL": "INFO", "LOG_LEVEL": "verbose"})
+
+
+@pytest.mark.parametrize(
+    ("env", "emits"),
+    [
+        ({}, True),
+        ({"POWERTOOLS_METRICS_DISABLED": "true"}, False),
+        ({"POWERTOOLS_METRICS_DISABLED": "0"}, True),
+        ({"POWERTOOLS_DEV": "on"}, False),
+        ({"POWERTOOLS_DEV": "off"}, True),
+        ({"POWERTOOLS_DEV": "1", "POWERTOOLS_METRICS_DISABLED": "no"}, True),
+        ({"POWERTOOLS_DEV": "n", "POWERTOOLS_METRICS_DISABLED": "Y"}, False),
+    ],
+)
+def test_what_keeps_powertools_from_emitting_metrics_is_known(env: dict[str, str], emits: bool) -> None:
+    assert Settings.from_env(ENOUGH | env).emits_metrics is emits
+
+
+@pytest.mark.parametrize("rate", ["", "0", "1", "0.25", "1e-3"])
+def test_a_sample_rate_is_a_share(rate: str) -> None:
+    Settings.from_env(ENOUGH | {"POWERTOOLS_LOGGER_SAMPLE_RATE": rate})

@@ -1,0 +1,78 @@
+"""redact: AWS's words about a refusal → the same without what they quote."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddbreplica.redact import MAX_LENGTH, redact
+
+INVALID = "One or more parameter values were invalid: "
+NOT_VALID = "One or more parameter values are not valid. "
+
+WHOLE = (
+    f"{INVALID}Type mismatch for Index Key GSI_1_PK Expected: S Actual: N IndexName: GSI_1",
+    f"{INVALID}Type mismatch for key PK expected: S actual: N",
+    f"{INVALID}Missing the key PK in the item",
+    f"{INVALID}Size of hashkey has exceeded the maximum size limit of2048 bytes",
+    f"{INVALID}An number set  may not be empty",
+    f"{INVALID}Null attribute value types must have the value of true",
+    f"{NOT_VALID}The AttributeValue for a key attribute cannot contain an empty string value. Key: PK",
+    f"{NOT_VALID}A value specified for a secondary index key is not supported. IndexName: GSI_1, IndexKey: GSI_1_PK",
+    "The provided key element does not match the schema",
+    "Item size has exceeded the maximum allowed size",
+    "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit",
+    "Requested resource not found: Table: logfile_replica not found",
+    "The level of configured provisioned throughput for the table was exceeded. Consider increasing it.",
+    "refused by the replica: Number overflow. Attempting to store a number with magnitude larger than supported range",
+    "a write was not answered and may still land: Read timeout",
+    "malformed record: SequenceNumber is missing",
+    "a response (HTTP 504) without AWS's request id came from something between here and AWS",
+    'Could not connect to the endpoint URL: "https://dynamodb.eu-west-1.amazonaws.com/"',
+    'Read timeout on endpoint URL: "http://127.0.0.1:8000"',
+    "the invocation's time was used up before the write was tried",
+)
+
+
+@pytest.mark.parametrize("message", WHOLE)
+def test_a_message_that_quotes_nothing_is_whole(message: str) -> None:
+    assert redact(message) == message
+
+
+ECHOES = (
+    (
+        "The parameter cannot be converted to a numeric value: {}",
+        "The parameter cannot be converted to a numeric value …",
+    ),
+    (f"{INVALID}Input collection [{{}}, {{}}] contains duplicates", f"{INVALID}Input collection …"),
+    (
+        f"{INVALID}Input collection [{{}}, {{}}]of type BS contains duplicates.",
+        f"{INVALID}Input collection …",
+    ),
+    (
+        "1 validation error detected: Value '{}' at 'key' failed to satisfy constraint: Member must not be null",
+        "1 validation error detected …",
+    ),
+    ('Invalid value "{}"', "Invalid value …"),
+    ("Invalid value `{}`", "Invalid value …"),
+    ("Invalid key {{PK={}}}", "Invalid key …"),
+    ("Invalid key ({})", "Invalid key …"),
+    ("Invalid key <{}>", "Invalid key …"),
+    ("Unexpected value: {}", "Unexpected value …"),
+    ("malformed record: attribute '{}': a value has an unknown type", "malformed record: attribute …"),
+)
+
+
+@pytest.mark.parametrize(("echo", "shown"), ECHOES)
+@given(content=st.text() | st.sampled_from(["canary", "it's", "'] [x]: ", 'URL: "https://x"', "Key: PK"]))
+def test_what_a_message_quotes_is_cut_off(echo: str, shown: str, content: str) -> None:
+    assert redact(echo.format(*[content] * echo.count("{}"))) == shown
+
+
+def test_a_message_is_bounded() -> None:
+    assert redact("a" * (MAX_LENGTH + 1)) == "a" * MAX_LENGTH + " …"
+    assert redact("a" * MAX_LENGTH) == "a" * MAX_LENGTH
+
+
+@pytest.mark.parametrize("message", ["", "one\nline", "\x1b[31mred", ":"])
+def test_a_message_of_anything_is_one_line(message: str) -> None:
+    assert redact(message).isprintable()
