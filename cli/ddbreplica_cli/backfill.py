@@ -79,6 +79,7 @@ def backfill(options: Options, /, **wanted: Any) -> None:
     tables = Tables(*describe_pair(connection))
     export = _export(connection, asked.from_export, tables) if asked.from_export else None
     ground = _ground(connection, asked, tables, export)
+    ground.warn_of_replicas(tables.source)
     if asked.dry_run:
         estimate = tables.estimate(export)
         document = {"dry_run": True, **tables.names, **estimate.document()}

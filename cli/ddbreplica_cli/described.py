@@ -9,6 +9,7 @@ from ddbreplica.dynamodb import DynamoDBReplica
 from ddbreplica.model import Table
 from ddbreplica_cli.connection import Connection, Side
 from ddbreplica_cli.errors import CommandError, NoTableError, explain
+from ddbreplica_cli.global_table import replicas_of
 
 SHARE = 0.25
 """Of the reads that a table is provisioned with: what a command takes, unless told, so as to starve nobody."""
@@ -48,6 +49,11 @@ class Described:
         """The ARN of its stream; None where that is off."""
         is_on = self.says.get("StreamSpecification", {}).get("StreamEnabled")
         return self.says.get("LatestStreamArn") if is_on else None
+
+    @property
+    def replicas(self) -> str | None:
+        """The other Regions in which it has replicas, if it is a global table."""
+        return replicas_of(self.says)
 
     @property
     def capacity(self) -> tuple[int, int] | None:

@@ -29,7 +29,8 @@ class TableFacts:
     """A table as it describes itself. `items` is some hours old; `indexes` are their states by name.
 
     `capacity` holds read and write units, or is None on demand; `view` is what the stream carries, or None if it
-    is off; `ttl` is the attribute by which items expire, or None if they do not.
+    is off; `ttl` is the attribute by which items expire, or None if they do not; `replicas` are the other Regions of a
+    global table.
     """
 
     name: str
@@ -42,6 +43,7 @@ class TableFacts:
     stream_arn: str | None
     view: str | None
     ttl: Known[str | None]
+    replicas: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from ddbreplica_cli import output
 from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.described import Described
 from ddbreplica_cli.facts import Unknown
+from ddbreplica_cli.global_table import archive_warning
 from ddbreplica_cli.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica_cli.mapping import MappingState, find_mapping, latest_stream
 from ddbreplica_cli.observe import known
@@ -27,6 +29,11 @@ class Ground:
     def on(cls, mapping: MappingState, *, archive: bool) -> "Ground":
         """As the mapping says, or the user. Raises CommandError for a filter that is not one of keys."""
         return cls(mapping, mapping.key_filter, archive or not mapping.replicates_ttl_deletes)
+
+    def warn_of_replicas(self, source: Described) -> None:
+        """Warn if the replica is an archive of a global table, which loses what expires in another Region."""
+        if self.is_archive and source.replicas:
+            output.print_note(f"Warning: {archive_warning(source.side.short_name, source.replicas)}.")
 
 
 def to_heal(connection: Connection, *, without_mapping: bool, archive: bool) -> Ground:

@@ -12,6 +12,7 @@ from ddbreplica.errors import SettingsError
 from ddbreplica.settings import Settings
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.facts import Depth, Facts, Figures, TableFacts, Unknown, UnseenTable
+from ddbreplica_cli.global_table import archive_warning
 from ddbreplica_cli.mapping import MappingState
 from ddbreplica_cli.options import Options
 
@@ -81,6 +82,7 @@ class _Examination:
         for table in (self._source, self._replica):
             yield from _of_state(table)
         yield from self._of_expiry()
+        yield from self._of_archive()
         yield from self._of_the_stream()
         yield from self._of_buckets()
         mapping, figures = self._facts.mapping, self._facts.figures
@@ -96,6 +98,16 @@ class _Examination:
                 f"{self._replica.name} has a time to live of its own, by {attribute}: it deletes what the source has",
                 f"`aws dynamodb update-time-to-live --table-name {self._replica.name} --time-to-live-specification"
                 f" Enabled=false,AttributeName={attribute}{self._replica_place}`, then {self._repair}",
+            )
+
+    def _of_archive(self) -> Iterator[Finding]:
+        mapping, source = self._facts.mapping, self._source
+        is_archive = mapping is not None and not mapping.replicates_ttl_deletes
+        if is_archive and isinstance(source, TableFacts) and source.replicas:
+            yield Finding(
+                Severity.NOTE,
+                archive_warning(source.name, source.replicas),
+                "do not rely on the archive for items that expire",
             )
 
     def _of_the_stream(self) -> Iterator[Finding]:

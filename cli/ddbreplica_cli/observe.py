@@ -122,6 +122,7 @@ def _table(side: Side) -> TableFacts:
         stream_arn=description.get("LatestStreamArn"),
         view=stream.get("StreamViewType") if stream.get("StreamEnabled") else None,
         ttl=known(lambda: _ttl(side)),
+        replicas=described.replicas,
     )
 
 

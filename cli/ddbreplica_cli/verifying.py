@@ -85,6 +85,7 @@ def verified(connection: Connection, wanted: Wanted) -> Verified:
     started = time.perf_counter()
     source, replica = describe_pair(connection)
     ground = _ground(connection, wanted)
+    ground.warn_of_replicas(source)
     journal = _journal(connection, ground, source.table)
     with noting_interrupts() as interrupt, _written(wanted.report) as report, closing(KeySet()) as suspects:
         patience = Patience(interrupt)

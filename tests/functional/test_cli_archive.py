@@ -341,3 +341,49 @@ def test_an_item_that_is_gone_is_undecided_and_its_object_stays(archive: Tables,
     assert sorted(put_aside.names(QUARANTINE)) == sorted([gone, f"done/{there}"])
     assert archive.items(REPLICA)["expired"]["n"] == {"N": "1"}
     assert archive.items(REPLICA)["there"]["n"] == {"N": "2"}
+
+
+class TestGlobalTable:
+    """What expires in another Region is deleted from an archive: whoever looks at one is warned."""
+
+    WARNING = (
+        "the source logfile is a global table with replicas in eu-west-1, us-west-2, and the replica is an archive: an"
+        " item that expires in another Region is deleted from the archive, because its replicated delete does not"
+        " say that it expired"
+    )
+
+    @pytest.fixture(autouse=True)
+    def _global(self, archive: Tables, aws: Misbehaviour) -> None:
+        self.aws = aws
+        self.tables = archive
+
+        def add_replicas(parsed: Any, **_: Any) -> None:
+            if parsed["Table"]["TableName"] == SOURCE:
+                regions = ("us-east-1", "us-west-2", "eu-west-1")
+                parsed["Table"]["Replicas"] = [{"RegionName": region} for region in regions]
+
+        aws.on("after-call.dynamodb.DescribeTable", add_replicas)
+
+    def test_verify_and_backfill_warn_before_they_begin(self) -> None:
+        for args in (["verify"], ["backfill", "--dry-run"], ["backfill"]):
+            result = run(*args)
+
+            assert result.exit_code == 0
+            assert lines(result.stderr)[0] == f"Warning: {self.WARNING}."
+
+    def test_status_notes_it(self) -> None:
+        document = json.loads(run("status", "--json").stdout)
+
+        (finding,) = [found for found in document["findings"] if "global table" in found["fact"]]
+        assert finding == {
+            "severity": "note",
+            "fact": self.WARNING,
+            "try": "do not rely on the archive for items that expire",
+        }
+
+    def test_a_replica_that_keeps_nothing_longer_is_no_archive(self) -> None:
+        answer_mapping(self.tables, self.aws)
+
+        for args in (["verify"], ["backfill", "--dry-run"], ["status"]):
+            result = run(*args)
+            assert "global table" not in result.stdout + result.stderr

@@ -306,6 +306,17 @@ def test_a_mapping_that_need_not_have_reported_is_not_stalled(unpolled: dict[str
     assert found(facts(**mapping(**unpolled), figures=figures(PolledEventCount=[]))) == []
 
 
+@pytest.mark.parametrize(
+    ("replicates", "replicas", "is_noted"),
+    [("false", "eu-west-1", True), ("true", "eu-west-1", False), ("false", None, False)],
+)
+def test_an_archive_of_a_global_table_is_noted(replicates: str, replicas: str | None, is_noted: bool) -> None:
+    environment = {**MAPPING.environment, "REPLICATE_TTL_DELETES": replicates}
+    seen = facts(source=replace(SOURCE, replicas=replicas), **mapping(environment=environment))
+
+    assert [severity for severity, _, _ in found(seen)] == ([NOTE] if is_noted else [])
+
+
 def test_a_filter_on_images_needs_attention() -> None:
     pattern = '{"dynamodb": {"NewImage": {"a": {"S": ["b"]}}}}'
 

@@ -1,0 +1,69 @@
+"""Global tables: as the source of an archive, of which they are no good source, and as the replica."""
+
+from typing import Any
+
+import boto3
+import pytest
+
+from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
+from ddbreplica_cli.global_table import replicas_of
+from tests.support.fake_replica import FakeReplica
+from tests.support.function import Function
+from tests.support.records import batch, delete, put, ttl_delete
+from tests.support.wire import Wire, described, error
+
+ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/orders"
+CONFLICT = error("ReplicatedWriteConflictException")
+
+
+def region(name: str) -> dict[str, str]:
+    return {"RegionName": name, "ReplicaStatus": "ACTIVE"}
+
+
+@pytest.mark.parametrize(
+    ("says", "replicas"),
+    [
+        ({}, None),
+        ({"Replicas": []}, None),
+        ({"Replicas": [region("us-east-1")], "GlobalTableVersion": "2019.11.21"}, None),
+        ({"Replicas": [region("us-east-1"), region("eu-west-1")]}, "eu-west-1"),
+        (
+            {"Replicas": [region("us-west-2"), region("eu-west-1")], "MultiRegionConsistency": "STRONG"},
+            "eu-west-1, us-west-2",
+        ),
+        ({"GlobalTableVersion": "2017.11.29"}, "other Regions"),
+    ],
+)
+def test_a_table_says_where_its_replicas_are(says: dict[str, Any], replicas: str | None) -> None:
+    assert replicas_of({"TableArn": ARN, **says}) == replicas
+
+
+def test_what_expires_in_another_region_is_deleted_from_an_archive() -> None:
+    """The replicated delete has no identity, so that nothing tells it from a delete by a user."""
+    function = Function(FakeReplica(), replicate_ttl_deletes=False)
+
+    function.invoke(batch(put(1, "expired here"), put(2, "expired elsewhere")))
+    function.invoke(batch(ttl_delete(3, "expired here"), delete(4, "expired elsewhere")))
+
+    assert [item["PK"]["S"] for item in function.replica.items.values()] == ["expired here"]
+
+
+@pytest.mark.parametrize("refused", [1, 3])
+def test_a_conflicting_write_in_another_region_is_waited_out(refused: int) -> None:
+    client = boto3.client("dynamodb", region_name="us-east-1", config=CLIENT_CONFIG)
+    done: tuple[int, Any] = (200, {"UnprocessedItems": {}})
+    wire = Wire(client, answers=[described({"PK": "S"}), *[CONFLICT] * refused], always=done)
+
+    assert Function(DynamoDBReplica(client, "copy")).invoke(batch(put(1, "a"))) == []
+
+    assert len(wire.bodies("BatchWriteItem")) == refused + 1
+
+
+def test_a_conflict_that_stays_is_reported_and_never_quarantined() -> None:
+    client = boto3.client("dynamodb", region_name="us-east-1", config=CLIENT_CONFIG)
+    Wire(client, answers=[described({"PK": "S"})], always=CONFLICT)
+    function = Function(DynamoDBReplica(client, "copy"))
+
+    assert function.invoke(batch(put(1, "a"))) == ["1"]
+
+    assert function.bucket.objects == {}
