@@ -1,6 +1,6 @@
 """What `status` sees of a replication at one moment. A figure that cannot be had is Unknown, and says why. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias, TypeVar
@@ -11,7 +11,12 @@ T = TypeVar("T")
 
 HOUR = timedelta(hours=1)
 
+_SLACK = timedelta(minutes=2)  # Lambda's figures and the function's own need not arrive in the same minute
+
 THROTTLED = "WriteThrottleEvents"
+
+COUNTED_BY_FUNCTION = ("WritesApplied", "DeletesApplied", "RecordsQuarantined", "WritesSuspect")
+"""What the function counts itself and emits with each batch; AWS emits all else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,36 @@ class Figures:
     taken_at: datetime
     series: Mapping[str, Series]
 
+    @property
+    def begin(self) -> datetime:
+        """When the hour began."""
+        return self.taken_at - HOUR
+
+    @property
+    def latest(self) -> datetime | None:
+        """The minute of the latest figure; None if there is none."""
+        return max((at for series in self.series.values() for at, _ in series), default=None)
+
+    @property
+    def counts_from(self) -> datetime | None:
+        """The minute of the function's first own counts; None if it emitted none.
+
+        A function that was updated emits them under other dimensions than before.
+        """
+        return self._first(COUNTED_BY_FUNCTION)
+
+    @property
+    def are_counts_partial(self) -> bool:
+        """Whether the function ran in this hour before the first of its own counts."""
+        ran, counted = self._first(("IteratorAge",)), self.counts_from
+        return ran is not None and counted is not None and counted > ran + _SLACK
+
+    def count(self, name: str) -> int | None:
+        """The sum of one of the function's own counts; None if it ran and emitted none, so that nothing is known."""
+        if self.counts_from is None and self.series.get("IteratorAge"):
+            return None
+        return self.total(name)
+
     def total(self, name: str, *, since: timedelta = HOUR) -> int:
         """The sum of a metric; one that CloudWatch has no figure of has counted nothing."""
         return round(sum(self._values(name, since, timedelta(0))))
@@ -87,6 +122,9 @@ class Figures:
         """The replica's throttled writes, of the table and of each index that has any."""
         names = [name for name in self.series if name.startswith(THROTTLED)]
         return {name: count for name in names if (count := self.total(name, since=since))}
+
+    def _first(self, names: Iterable[str]) -> datetime | None:
+        return min((at for name in names for at, _ in self.series.get(name, ())), default=None)
 
     def _values(self, name: str, since: timedelta, until: timedelta) -> Iterator[float]:
         first, end = self.taken_at - since, self.taken_at - until

@@ -42,7 +42,7 @@ def _row(line: Line) -> Sequence[str]:
         _pair(line),
         _text(facts.mappings, lambda _: facts.mapping.state if facts.mapping else "none"),
         _text(facts.figures, _lag),
-        _text(facts.figures, lambda figures: f"{_applied(figures):,}"),
+        _text(facts.figures, _applied),
         _text(facts.quarantine, _depth),
         _text(facts.on_failure, _depth),
     )
@@ -62,8 +62,9 @@ def _lag(figures: Figures) -> str:
     return "idle" if lag is None else duration(lag)
 
 
-def _applied(figures: Figures) -> int:
-    return figures.total("WritesApplied") + figures.total("DeletesApplied")
+def _applied(figures: Figures) -> str:
+    writes, deletes = figures.count("WritesApplied"), figures.count("DeletesApplied")
+    return "?" if writes is None or deletes is None else f"{writes + deletes:,}"
 
 
 def _depth(depth: Depth) -> str:

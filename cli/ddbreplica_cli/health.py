@@ -27,6 +27,7 @@ _VIEWS_WITH_NEW_IMAGE = frozenset({"NEW_IMAGE", "NEW_AND_OLD_IMAGES"})
 _USABLE = frozenset({"ACTIVE", "UPDATING"})
 _CHANGING = frozenset({"CREATING", "UPDATING", "DELETING"})
 _SETTLING = frozenset({"Creating", "Enabling", "Updating"})
+_BLIND = "the alarm on quarantined records cannot fire"
 
 
 class Severity(StrEnum):
@@ -178,12 +179,33 @@ class _Examination:
 
     def _of_settings(self, mapping: MappingState) -> Iterator[Finding]:
         try:
-            Settings.from_env(mapping.environment)
+            settings = Settings.from_env(mapping.environment)
         except SettingsError as error:
             yield Finding(
                 Severity.STOPPED,
                 f"the function {mapping.function_name} refuses its settings: {error.fact}",
                 f"{error.hint} Mend it and deploy again (sam deploy)",
+            )
+        else:
+            yield from self._of_metrics(mapping, settings)
+
+    def _of_metrics(self, mapping: MappingState, settings: Settings) -> Iterator[Finding]:
+        """What keeps the function's metrics from CloudWatch, and thereby an alarm from firing."""
+        name = mapping.function_name
+        if not settings.emits_metrics:
+            yield Finding(
+                Severity.ATTENTION,
+                f"the function {name} emits no metrics, because POWERTOOLS_METRICS_DISABLED or POWERTOOLS_DEV is set:"
+                f" {_BLIND}",
+                "remove these variables from the function's configuration",
+            )
+        elif not mapping.keeps_metrics:
+            yield Finding(
+                Severity.ATTENTION,
+                f"the application log level of the function {name} is {mapping.log_level}, at which Lambda drops the"
+                f" function's metrics: {_BLIND}",
+                f"`aws lambda update-function-configuration --function-name {name} --logging-config LogFormat=JSON,"
+                f"ApplicationLogLevel=INFO,LogGroup={mapping.log_group}{self._place}`",
             )
 
     def _of_buckets(self) -> Iterator[Finding]:

@@ -29,6 +29,7 @@ _SETTINGS = (
     "FunctionResponseTypes",
 )
 _FUNCTION_SETTINGS = ("Timeout", "MemorySize", "Runtime")
+_LEVELS_ABOVE_INFO = frozenset({"WARN", "ERROR", "FATAL"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class MappingState:
 
     `modified_at` is when it was last changed, so that it was made then or before; `on_failure` is the ARN of where
     Lambda puts what it gives up; `counts_events` says that it reports metrics of its own, such as what it polled;
-    `patterns` are those of its filter, or None where Lambda does not show them; `environment` is the function's, whole.
+    `patterns` are those of its filter, or None where Lambda does not show them; `environment` is the function's, whole;
+    `log_level` is that below which Lambda drops the function's log lines, or None where it drops none.
     """
 
     uuid: str
@@ -55,6 +57,7 @@ class MappingState:
     log_group: str
     settings: Mapping[str, Any]
     environment: Mapping[str, str]
+    log_level: str | None = None
 
     @property
     def source_arn(self) -> str:
@@ -80,6 +83,11 @@ class MappingState:
     def replicates_ttl_deletes(self) -> bool:
         """False for an archive, where absence at the source proves nothing, and for a value that nobody can read."""
         return self.environment.get("REPLICATE_TTL_DELETES", "true").lower() == "true"
+
+    @property
+    def keeps_metrics(self) -> bool:
+        """Whether embedded metrics, which count as lines of the level INFO, outlast the function's log level."""
+        return self.log_level not in _LEVELS_ABOVE_INFO
 
     @property
     def key_filter(self) -> KeyFilter:
@@ -183,6 +191,7 @@ def _function(client: "LambdaClient", arn: str) -> Mapping[str, Any]:
 
 def _state(mapping: Any, function: Mapping[str, Any]) -> MappingState:
     name = function.get("FunctionName") or mapping["FunctionArn"].split(":")[6]
+    logging = function.get("LoggingConfig", {})
     function_settings = {name: function[name] for name in _FUNCTION_SETTINGS if name in function}
     return MappingState(
         uuid=mapping["UUID"],
@@ -197,9 +206,10 @@ def _state(mapping: Any, function: Mapping[str, Any]) -> MappingState:
         patterns=_patterns(mapping),
         function_arn=mapping["FunctionArn"],
         function_name=name,
-        log_group=function.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{name}",
+        log_group=logging.get("LogGroup") or f"/aws/lambda/{name}",
         settings={name: mapping[name] for name in _SETTINGS if name in mapping} | function_settings,
         environment=function.get("Environment", {}).get("Variables", {}),
+        log_level=logging.get("ApplicationLogLevel", "INFO") if logging.get("LogFormat") == "JSON" else None,
     )
 
 

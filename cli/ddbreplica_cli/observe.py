@@ -16,6 +16,7 @@ from ddbreplica_cli.connection import Connection, Side
 from ddbreplica_cli.described import describe
 from ddbreplica_cli.errors import CommandError, NoTableError, explain
 from ddbreplica_cli.facts import (
+    COUNTED_BY_FUNCTION,
     HOUR,
     THROTTLED,
     Depth,
@@ -47,7 +48,6 @@ _OF_MAPPING = (
     "OnFailureDestinationDeliveredEventCount",
     "DroppedEventCount",
 )
-_OF_REPLICA = ("WritesApplied", "DeletesApplied", "RecordsQuarantined", "WritesSuspect")
 
 _Dimensions = dict[str, str]
 _Table: TypeAlias = TableFacts | UnseenTable
@@ -164,7 +164,7 @@ def _of_function(mapping: MappingState, replica: str) -> Iterator["MetricDataQue
         **function,
     }
     namespace = mapping.environment.get("POWERTOOLS_METRICS_NAMESPACE") or "ddbreplica"
-    for name in _OF_REPLICA:
+    for name in COUNTED_BY_FUNCTION:
         yield _query(name, namespace, own)
 
 

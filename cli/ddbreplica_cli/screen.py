@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from ddbreplica_cli.facts import Depth, Facts, Figures, Known, TableFacts, Unknown
+from ddbreplica_cli.facts import COUNTED_BY_FUNCTION, Depth, Facts, Figures, Known, TableFacts, Unknown
 from ddbreplica_cli.health import (
     AS_FAR_AS_SEEN,
     RECENTLY,
@@ -38,7 +38,10 @@ _FUNCTION_SETTINGS = ("REPLICATE_TTL_DELETES", "WRITE_MODE")
 
 
 def document(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
-    """Everything, for a program. What is unknown is null, and stands with the reason in `unknown`."""
+    """Everything, for a program. What is unknown is null, and stands with the reason in `unknown`.
+
+    A count is null as well where the function ran and emitted none.
+    """
     return {
         "verdict": verdict(facts, findings),
         "findings": [
@@ -48,6 +51,7 @@ def document(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
         "source": _or_none(facts.source, _table_document),
         "replica": _or_none(facts.replica, _table_document),
         "mappings": _or_none(facts.mappings, lambda found: [_mapping_document(one) for one in found]),
+        "figures": _or_none(facts.figures, _figures_document),
         "lag_seconds": _or_none(facts.figures, lag_seconds),
         "lag_trend": _or_none(facts.figures, trend),
         "last_hour": _or_none(facts.figures, _last_hour),
@@ -75,6 +79,8 @@ def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "mapping", _text(facts.mappings, lambda _: _mapping_text(facts.mapping))
     if facts.mapping and facts.mapping.patterns != ():
         yield "filter", _filter_text(facts.mapping)
+    if isinstance(facts.figures, Figures):
+        yield "figures", _figures_text(facts.figures)
     yield "lag", _text(facts.figures, _lag_text)
     if isinstance(facts.figures, Figures):
         yield "last hour", _applied_text(facts.figures)
@@ -136,21 +142,46 @@ def _lag_text(figures: Figures) -> str:
     return now + in_an_hour
 
 
+def _figures_text(figures: Figures) -> str:
+    period = f"of {figures.begin:%H:%M} to {figures.taken_at:%H:%M} UTC"
+    if figures.latest is None:
+        return f"{period}, and there are none"
+    own = f"; counts of the function since {figures.counts_from:%H:%M}" if figures.are_counts_partial else ""
+    return f"{period}, the latest of {figures.latest:%H:%M}{own}"
+
+
+def _figures_document(figures: Figures) -> dict[str, Any]:
+    moments = {
+        "from": figures.begin,
+        "to": figures.taken_at,
+        "latest": figures.latest,
+        "counts_from": figures.counts_from,
+    }
+    return {name: moment and moment.isoformat() for name, moment in moments.items()}
+
+
 def _last_hour(figures: Figures) -> dict[str, Any]:
-    counts = {name: figures.total(metric) for name, metric in _COUNTS.items()}
+    counts = {name: _counted(figures, metric) for name, metric in _COUNTS.items()}
     return {**counts, "throttled": dict(figures.throttled())}
 
 
+def _counted(figures: Figures, metric: str) -> int | None:
+    return figures.count(metric) if metric in COUNTED_BY_FUNCTION else figures.total(metric)
+
+
 def _applied_text(figures: Figures) -> str:
-    return (
-        f"{figures.total('WritesApplied'):,} writes and {figures.total('DeletesApplied'):,} deletes applied;"
-        f" {figures.total('FailedInvokeEventCount'):,} records came again"
-    )
+    writes, deletes = figures.count("WritesApplied"), figures.count("DeletesApplied")
+    if writes is None or deletes is None:
+        applied = "unknown writes and deletes: the function ran and emitted no counts"
+    else:
+        applied = f"{writes:,} writes and {deletes:,} deletes applied"
+    return f"{applied}; {figures.total('FailedInvokeEventCount'):,} records came again"
 
 
 def _failed_text(figures: Figures) -> str:
+    quarantined = figures.count("RecordsQuarantined")
     return (
-        f"records quarantined: {figures.total('RecordsQuarantined'):,},"
+        f"records quarantined: {'unknown' if quarantined is None else f'{quarantined:,}'},"
         f" given up: {figures.total('OnFailureDestinationDeliveredEventCount'):,},"
         f" dropped: {figures.total('DroppedEventCount'):,}; failures of the function: {figures.total('Errors'):,}"
     )

@@ -123,6 +123,7 @@ def test_a_pairs_own_status_says_the_same(account: Account) -> None:
 
     pair = seen(exit_code=1)[near("orders", "eu-west-1")]
     alone = json.loads(run(*pair.pop("try").strip("`").split()[1:], "--json").stdout)
+    del alone["figures"]  # of another moment
 
     assert {name: pair[name] for name in alone} == alone
 

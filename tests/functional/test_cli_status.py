@@ -1,6 +1,7 @@
 """`ddbreplica status` on moto, with what Lambda says of the mapping laid over it."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from tests.support.cli import Misbehaviour, Tables, aws, lines, press_ctrl_c, re
 __all__ = ["aws", "tables"]
 
 Deploy = Callable[..., str]
+OWN = {"service": "ddbreplica", "ReplicaTable": "logfile_replica"}
 
 
 @pytest.fixture
@@ -55,17 +57,20 @@ def test_all_is_well(deploy: Deploy) -> None:
     stream = deploy()
     poll()
     measure("AWS/Lambda", "IteratorAge", 400, minutes_ago=2, FunctionName="replicator")
+    measure("ddbreplica", "WritesApplied", 12, minutes_ago=2, **OWN, FunctionName="replicator")
 
     result = run("status")
 
     assert result.exit_code == 0
-    assert lines(result.stdout) == [
+    shown = lines(result.stdout)
+    assert re.fullmatch(r"figures     of \d\d:\d\d to \d\d:\d\d UTC, the latest of \d\d:\d\d", shown.pop(4))
+    assert shown == [
         "source      logfile, ACTIVE, about 0 items, on demand, GSI_1 ACTIVE",
         "replica     logfile_replica, ACTIVE, about 0 items, on demand, GSI_1 ACTIVE",
         f"stream      NEW_IMAGE, of {stream.rpartition('/')[2]}",
         f"mapping     {UUID}, Enabled, to replicator, last result: OK",
         "lag         0.4 s, with no trend to be seen; at most 0.4 s in the last hour",
-        "last hour   0 writes and 0 deletes applied; 0 records came again",
+        "last hour   12 writes and 0 deletes applied; 0 records came again",
         "            records quarantined: 0, given up: 0, dropped: 0; failures of the function: 0",
         "throttled   none in the last hour",
         "quarantine  0 objects, s3://kept/quarantine/logfile_replica/",
@@ -83,7 +88,7 @@ def test_all_is_well(deploy: Deploy) -> None:
 
 def test_the_metrics_of_mapping_function_replica_and_table_are_read(deploy: Deploy) -> None:
     deploy()
-    own = {"service": "ddbreplica", "ReplicaTable": "logfile_replica", "FunctionName": "replicator"}
+    own = {**OWN, "FunctionName": "replicator"}
     index = {"TableName": "logfile_replica", "GlobalSecondaryIndexName": "GSI_1"}
     poll()
     measure("AWS/Lambda", "FailedInvokeEventCount", 7, minutes_ago=30, EventSourceMappingUUID=UUID)
@@ -99,6 +104,60 @@ def test_the_metrics_of_mapping_function_replica_and_table_are_read(deploy: Depl
     assert (hour["writes_applied"], hour["records_failed"], hour["function_errors"]) == (11, 7, 2)
     assert hour["throttled"] == {"WriteThrottleEvents": 5, "WriteThrottleEvents GSI_1": 4}
     assert document["verdict"] == "replicating"
+
+
+def test_the_counts_of_another_replica_of_that_name_are_not_added(deploy: Deploy) -> None:
+    deploy()
+    poll()
+    for function_name, writes in (("replicator", 11), ("replicator-into-another-region", 1000)):
+        own = {**OWN, "FunctionName": function_name}
+        measure("ddbreplica", "WritesApplied", writes, minutes_ago=30, **own)
+
+    assert json.loads(run("status", "--json").stdout)["last_hour"]["writes_applied"] == 11
+
+
+def test_nothing_is_concluded_from_counts_under_the_dimensions_of_an_earlier_version(deploy: Deploy) -> None:
+    deploy()
+    poll()
+    measure("AWS/Lambda", "IteratorAge", 400, minutes_ago=30, FunctionName="replicator")
+    measure("ddbreplica", "WritesApplied", 11, minutes_ago=30, **OWN)
+
+    document = json.loads(run("status", "--json").stdout)
+
+    assert document["last_hour"]["writes_applied"] is None
+    assert document["figures"]["counts_from"] is None
+    assert document["verdict"] == "replicating"
+
+
+@pytest.mark.parametrize(
+    ("logging", "facts"),
+    [
+        (
+            {"LogFormat": "JSON", "ApplicationLogLevel": "WARN"},
+            [
+                (
+                    "the application log level of the function replicator is WARN, at which Lambda drops the"
+                    " function's metrics: the alarm on quarantined records cannot fire"
+                )
+            ],
+        ),
+        ({"LogFormat": "JSON", "ApplicationLogLevel": "DEBUG"}, []),
+        ({"LogFormat": "JSON"}, []),
+        ({"LogFormat": "Text"}, []),
+    ],
+)
+def test_a_log_level_that_drops_the_metrics_needs_attention(
+    deploy: Deploy, aws: Misbehaviour, logging: dict[str, str], facts: list[str]
+) -> None:
+    stream = deploy()
+    poll()
+    described = {**function(), "LoggingConfig": {"LogGroup": "/log", **logging}}
+    answer_lambda(aws, [mapping(stream)], {FUNCTION: described})
+
+    document = json.loads(run("status", "--json").stdout)
+
+    assert [finding["fact"] for finding in document["findings"]] == facts
+    assert document["verdict"] == ("needs attention" if facts else "replicating")
 
 
 def test_trouble_ends_with_1_and_says_what_to_run(deploy: Deploy) -> None:

@@ -31,6 +31,7 @@ MAPPING = MappingState(
     log_group="/log",
     settings={"BatchSize": 100, "FunctionResponseTypes": ["ReportBatchItemFailures"]},
     environment={"REPLICA_TABLE_NAME": "logfile_replica", "QUARANTINE_BUCKET": "kept"},
+    log_level="INFO",
 )
 
 

@@ -49,6 +49,14 @@ def test_where_all_is_well_a_pair_is_a_line() -> None:
     assert "  10,000+" in shown(line(facts(quarantine=many)))[1]
 
 
+def test_counts_that_a_function_did_not_emit_are_unknown() -> None:
+    silent = line(facts(figures=figures(IteratorAge=[(2, 400)])))
+
+    assert shown(silent)[1] == (
+        "replicating  logfile → logfile_replica  Enabled  0.4 s             ?           0         0"
+    )
+
+
 def test_the_worst_comes_first_with_what_is_wrong_and_what_to_run() -> None:
     stopped = line(facts(mappings=(replace(MAPPING, state="Disabled"),)), replica=f"{TABLE}z")
     waiting = Depth("s3://kept/", 2, or_more=False, oldest=1.0)

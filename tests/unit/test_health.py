@@ -148,6 +148,38 @@ def mapping(**changes: Any) -> dict[str, Any]:
             "Allowed: mirror; this version does not have guarded yet. Mend it and deploy again (sam deploy)",
             id="settings",
         ),
+        *(
+            pytest.param(
+                mapping(log_level=level),
+                ATTENTION,
+                f"the application log level of the function replicator is {level}, at which Lambda drops the function's"
+                " metrics: the alarm on quarantined records cannot fire",
+                "`aws lambda update-function-configuration --function-name replicator --logging-config"
+                " LogFormat=JSON,ApplicationLogLevel=INFO,LogGroup=/log`",
+                id=f"log level {level}",
+            )
+            for level in ("WARN", "ERROR", "FATAL")
+        ),
+        *(
+            pytest.param(
+                mapping(environment={**MAPPING.environment, variable: "true"}),
+                ATTENTION,
+                "the function replicator emits no metrics, because POWERTOOLS_METRICS_DISABLED or POWERTOOLS_DEV is"
+                " set: the alarm on quarantined records cannot fire",
+                "remove these variables from the function's configuration",
+                id=variable,
+            )
+            for variable in ("POWERTOOLS_METRICS_DISABLED", "POWERTOOLS_DEV")
+        ),
+        pytest.param(
+            mapping(environment={**MAPPING.environment, "POWERTOOLS_METRICS_DISABLED": "maybe"}),
+            STOPPED,
+            "the function replicator refuses its settings: The environment variable POWERTOOLS_METRICS_DISABLED is"
+            " 'maybe'.",
+            "Allowed: true, false, or another word for one that Powertools takes: 1, y, yes, t, on, 0, n, no, f, off."
+            " Mend it and deploy again (sam deploy)",
+            id="settings of Powertools",
+        ),
         pytest.param(
             {"quarantine": Depth("s3://kept/quarantine/logfile_replica/", 1, or_more=False, oldest=5.0)},
             ATTENTION,
@@ -289,6 +321,15 @@ def test_without_the_source_any_mapping_may_be_of_the_present_stream() -> None:
             id="index of no state",
         ),
         pytest.param({"figures": figures(PolledEventCount=[(15, 0)])}, id="polled, and nothing there"),
+        *(
+            pytest.param(mapping(log_level=level), id=f"log level {level}")
+            for level in ("TRACE", "DEBUG", None)
+        ),
+        pytest.param(
+            mapping(environment={**MAPPING.environment, "POWERTOOLS_METRICS_DISABLED": "false"}),
+            id="metrics not disabled",
+        ),
+        pytest.param({"figures": figures(IteratorAge=[(2, 400)])}, id="no counts of the function"),
     ],
 )
 def test_what_is_no_trouble_is_not_told(quiet: dict[str, Any]) -> None:

@@ -37,6 +37,7 @@ def test_a_screen_shows_all_and_ends_with_the_verdict() -> None:
         "replica     logfile_replica, ACTIVE, about 2,000 items, on demand, GSI_1 ACTIVE",
         "stream      NEW_IMAGE, of 2026-01-01T00:00:00.000",
         "mapping     11-22, Enabled, to replicator, last result: OK",
+        "figures     of 11:00 to 12:00 UTC, the latest of 11:59",
         "lag         0.4 s, steady; at most 12.0 s in the last hour",
         "last hour   1,234 writes and 5 deletes applied; 25 records came again",
         "            records quarantined: 1, given up: 2, dropped: 0; failures of the function: 3",
@@ -146,6 +147,12 @@ def test_a_document_holds_all_of_it() -> None:
                 },
             }
         ],
+        "figures": {
+            "from": "2026-01-31T11:00:00+00:00",
+            "to": "2026-01-31T12:00:00+00:00",
+            "latest": "2026-01-31T11:59:00+00:00",
+            "counts_from": "2026-01-31T11:20:00+00:00",
+        },
         "lag_seconds": 0.4,
         "lag_trend": "steady",
         "last_hour": {
@@ -189,5 +196,54 @@ def test_a_document_says_what_is_wrong_and_what_is_unknown() -> None:
             "try": "wait until it is Enabled",
         }
     ]
-    assert made["last_hour"] is made["lag_seconds"] is None
+    assert made["last_hour"] is made["lag_seconds"] is made["figures"] is None
     assert made["unknown"] == {"CloudWatch's metrics": "no metrics here"}
+
+
+def test_figures_say_from_when_they_are() -> None:
+    assert "figures     of 11:00 to 12:00 UTC, the latest of 11:59" in shown(facts())
+    assert "figures     of 11:00 to 12:00 UTC, and there are none" in shown(
+        facts(figures=figures(PolledEventCount=[]))
+    )
+
+
+def test_counts_of_the_function_are_of_the_time_since_it_emits_them() -> None:
+    updated = figures(
+        IteratorAge=[(40, 400), (2, 400)], WritesApplied=[(20, 7)], RecordsQuarantined=[(20, 0)]
+    )
+
+    lines = shown(facts(figures=updated))
+
+    assert (
+        "figures     of 11:00 to 12:00 UTC, the latest of 11:59; counts of the function since 11:40" in lines
+    )
+    assert "last hour   7 writes and 0 deletes applied; 0 records came again" in lines
+    assert documented(facts(figures=updated))["figures"]["counts_from"] == "2026-01-31T11:40:00+00:00"
+
+
+def test_nothing_is_concluded_from_counts_that_a_function_did_not_emit() -> None:
+    silent = facts(
+        figures=figures(IteratorAge=[(40, 400)], FailedInvokeEventCount=[(40, 25)], Errors=[(40, 3)])
+    )
+
+    lines = shown(silent)
+    made = documented(silent)
+
+    assert (
+        "last hour   unknown writes and deletes: the function ran and emitted no counts; 25 records came again"
+        in lines
+    )
+    assert (
+        "            records quarantined: unknown, given up: 0, dropped: 0; failures of the function: 3"
+        in lines
+    )
+    hour = made["last_hour"]
+    names = ("writes_applied", "deletes_applied", "records_quarantined", "writes_suspect")
+    assert [hour[name] for name in names] == [None] * 4
+    assert (hour["records_failed"], made["figures"]["counts_from"]) == (25, None)
+    assert made["verdict"] == "replicating"
+
+
+def test_a_function_that_did_not_run_has_counted_nothing() -> None:
+    assert "last hour   0 writes and 0 deletes applied; 0 records came again" in shown(facts())
+    assert documented(facts())["last_hour"]["writes_applied"] == 0
