@@ -33,7 +33,7 @@ PAGE = 500
 Items: TypeAlias = Mapping[Key, Image]
 """Items (or what was asked for of them) by their keys."""
 
-_UNREADABLE = Refusal(Kind.TRANSIENT, "UnreadableAnswer", "the answer does not hold what was asked for")
+_UNREADABLE = Refusal(Kind.TRANSIENT, "UnreadableResponse", "the answer does not hold what was asked for")
 _UNPROCESSED = Refusal(Kind.TRANSIENT, "UnprocessedKeys", "the table left keys unprocessed")
 
 
@@ -165,13 +165,7 @@ class TableReader:
             self._patience.progressed()  # a wait for our own rate is no table that stands still
 
     def _answer(self, operation: str, body: str, read: Callable[[Any], T]) -> tuple[T, float] | Refusal:
-        answer = self._table.ask(operation, body)
-        if isinstance(answer, Refusal):
-            return answer
-        try:
-            return read(answer), _units(answer)
-        except (AttributeError, KeyError, TypeError):
-            return _UNREADABLE
+        return self._table.ask(operation, body, lambda response: (read(response), _units(response)))
 
     def _wait(self, attempt: int, refusal: Refusal) -> None:
         """Back off before asking again, if that is worth it."""

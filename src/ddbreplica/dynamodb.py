@@ -7,21 +7,23 @@ DescribeTable. What they pass by, the serialiser, the endpoint rules and most ho
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from time import time
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from zlib import crc32
 
 import boto3
-import botocore
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
+from botocore.handlers import add_recursion_detection_header
 from botocore.parsers import create_parser
 
 from ddbreplica.decode import MalformedError, attributes_of, key_of
 from ddbreplica.model import Key, Kind, Pending, Refusal, State, Table, Write
-from ddbreplica.refusal import refusal_of
+from ddbreplica.refusal import asked, foreign, is_from_aws, refusal_of, unreadable
 from ddbreplica.send import IN_FLIGHT
+from ddbreplica.skew import Skew
 from ddbreplica.transport import Answer, Transport, Wait
 
 if TYPE_CHECKING:
@@ -31,19 +33,22 @@ if TYPE_CHECKING:
     from ddbreplica.role import Role
 
 _OK = 200
-_GARBLED = Refusal(Kind.TRANSIENT, "GarbledAnswer", "the answer does not have the checksum that it came with")
-_UNREADABLE = Refusal(Kind.TRANSIENT, "UnreadableAnswer", "the answer is not JSON")
-_UNMATCHED = Refusal(Kind.TRANSIENT, "UnmatchedAnswer", "the answer does not match the request")
+_FIRST_ERROR = 400
+_GARBLED = Refusal(
+    Kind.TRANSIENT, "GarbledResponse", "the response differs from the checksum in its header", in_doubt=True
+)
+_UNMATCHED = Refusal(
+    Kind.TRANSIENT, "UnmatchedResponse", "the response does not match the request", in_doubt=True
+)
 _UNSAID = Refusal(
-    Kind.TRANSIENT, "MissingUnprocessedItems", "the answer does not say what was left unprocessed"
+    Kind.TRANSIENT, "MissingUnprocessedItems", "the response has no UnprocessedItems", in_doubt=True
 )
 
-_Result: TypeAlias = Mapping[str, Any] | Refusal
+_Body: TypeAlias = Mapping[str, Any]
 _T = TypeVar("_T")
 
 _PARSER = create_parser("json")
 _NO_SHAPE: Any = None  # an error's code and message need none
-_USER_AGENT = f"ddbreplica Botocore/{botocore.__version__}"
 
 CLIENT_CONFIG = Config(
     # One attempt, and short: repeating is send's business, which knows the invocation's deadline, and an
@@ -54,27 +59,37 @@ CLIENT_CONFIG = Config(
     max_pool_connections=IN_FLIGHT,
     tcp_keepalive=True,
     parameter_validation=False,
-    user_agent=_USER_AGENT,
+    user_agent_extra="ddbreplica",
 )
 
 
-def connect(table: str, *, region: str | None, role: "Role | None" = None) -> "DynamoDBReplica":
+def connect(
+    table: str, *, region: str | None, role: "Role | None" = None, skew: Skew | None = None
+) -> "DynamoDBReplica":
     """The replica by its name or ARN, written to as `role`. An ARN's Region is used unless `region` names one."""
     if region is None and table.startswith("arn:"):
         region = table.split(":")[3]
     if role is None:
-        return DynamoDBReplica(boto3.client("dynamodb", region_name=region, config=CLIENT_CONFIG), table)
+        client = boto3.client("dynamodb", region_name=region, config=CLIENT_CONFIG)
+        return DynamoDBReplica(client, table, skew=skew)
     client = role.session().client("dynamodb", region_name=region, config=CLIENT_CONFIG)
-    return DynamoDBReplica(client, table, role=role)
+    return DynamoDBReplica(client, table, role=role, skew=skew)
 
 
 class DynamoDBReplica:
     """A table that is written to, or read from, by its name or ARN."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, *, role: "Role | None" = None) -> None:
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        *,
+        role: "Role | None" = None,
+        skew: Skew | None = None,
+    ) -> None:
         """Take over the client's signer, connections and hooks: botocore's own, if not documented.
 
-        A fault ends what `role`, which the client acts as, was granted.
+        A fault ends what `role`, which the client acts as, was granted. `skew` observes the date of every response.
         """
         internals: Any = client
         self._client = client
@@ -82,6 +97,7 @@ class DynamoDBReplica:
         self._session = internals._endpoint.http_session  # noqa: SLF001
         self._events: Any = client.meta.events
         self._role = role
+        self._skew = skew or Skew()
         self._table = table
         self._json_table = json.dumps(table)
         self._described: Table | None = None
@@ -91,9 +107,11 @@ class DynamoDBReplica:
     def describe(self, *, afresh: bool = False) -> Table | Refusal:
         """What the table looks like; unless `afresh`, as it looked when last asked."""
         if self._described is None or afresh:
-            described = self._heard(self._describe())
+            described = self._heard(asked(self._describe))
             if isinstance(described, Refusal):
-                return described
+                # DescribeTable has no item to reject: a ValidationException means an illegal table name.
+                is_rejected = described.kind is Kind.REJECTED
+                return replace(described, kind=Kind.FAULT) if is_rejected else described
             self._described = described
         return self._described
 
@@ -105,50 +123,70 @@ class DynamoDBReplica:
             else f'{{"PutRequest":{{"Item":{write.text}}}}}'
             for write in writes
         )
-        wait = self._start("BatchWriteItem", f'{{"RequestItems":{{{self._json_table}:[{requests}]}}}}')
-        return lambda: answer if isinstance(answer := wait(), Refusal) else _unprocessed(answer, writes)
+        body = f'{{"RequestItems":{{{self._json_table}:[{requests}]}}}}'
+        return self._start("BatchWriteItem", body, lambda response: _unprocessed(response, writes))
 
     def start_one(self, write: Write) -> Pending:
         """One PutItem or DeleteItem."""
         operation, member = ("DeleteItem", "Key") if write.is_delete else ("PutItem", "Item")
-        wait = self._start(operation, f'{{"TableName":{self._json_table},"{member}":{write.text}}}')
-        return lambda: answer if isinstance(answer := wait(), Refusal) else ()
+        body = f'{{"TableName":{self._json_table},"{member}":{write.text}}}'
+        return self._start(operation, body, lambda _: ())
 
     def read_batch(self, keys: Sequence[Key]) -> Mapping[Key, State] | Refusal:
         """One BatchGetItem; an answer that cannot be matched to the request counts as nothing read."""
         asked = json.dumps([attributes_of(key) for key in keys])
         body = f'{{"RequestItems":{{{self._json_table}:{{"ConsistentRead":true,"Keys":{asked}}}}}}}'
-        answer = self.ask("BatchGetItem", body)
-        return answer if isinstance(answer, Refusal) else _states(answer, keys)
+        return self._start("BatchGetItem", body, lambda response: _states(response, keys))()
 
-    def ask(self, operation: str, body: str) -> Mapping[str, Any] | Refusal:
-        """One attempt of an operation whose request is this wire JSON, in ASCII: its answer as wire JSON."""
-        return self._start(operation, body)()
+    def ask(self, operation: str, body: str, read: Callable[[_Body], _T | Refusal]) -> _T | Refusal:
+        """Make one attempt of an operation, whose request is DynamoDB JSON in ASCII; `read` reads the response.
+
+        Whatever `read` raises makes the response unreadable, and is not raised.
+        """
+        return self._start(operation, body, read)()
 
     def _describe(self) -> Table | Refusal:
-        try:
-            return _table(self._client.describe_table(TableName=self._table)["Table"])
-        except (BotoCoreError, ClientError) as error:
-            refusal = refusal_of(error)
-            # DescribeTable has no item to reject: a ValidationException means an illegal table name.
-            return replace(refusal, kind=Kind.FAULT) if refusal.kind is Kind.REJECTED else refusal
-        except (AttributeError, KeyError, TypeError):
-            # botocore passes on whatever it could not read of an answer.
-            return _UNREADABLE
+        sent_at = time()
+        described = self._client.describe_table(TableName=self._table)
+        headers = described["ResponseMetadata"]["HTTPHeaders"]
+        if not is_from_aws(headers):
+            return foreign(described["ResponseMetadata"]["HTTPStatusCode"])
+        self._skew.observe(headers.get("date"), sent_at=sent_at)
+        return _table(described["Table"])
 
     def _keep_route(self, request: Any, **_: Any) -> None:
-        self._route = _Route(request.url, request.context, Transport(self._session, request.url))
+        # A transport knows for how long its connections were idle: it is kept while it serves the same URL.
+        transport = self._route.transport if self._route else None
+        if transport is None or transport.url != request.url:
+            transport = Transport(self._session, request.url)
+        self._route = _Route(request.headers, request.context, transport)
 
-    def _start(self, operation: str, body: str) -> Callable[[], _Result]:
-        """Make one attempt; what is returned waits for the answer's wire JSON, or says why there is none."""
+    def _start(
+        self, operation: str, body: str, read: Callable[[_Body], _T | Refusal]
+    ) -> Callable[[], _T | Refusal]:
+        """Make one attempt; what is returned waits for the response and reads it, or says why it cannot be read."""
         if self._described is None and isinstance(undescribed := self.describe(), Refusal):
-            return lambda: undescribed
-        try:
-            wait = self._send(operation, body.encode("ascii"))
-        except (BotoCoreError, ClientError) as error:  # the latter from STS, while signing
-            unsent = self._heard(refusal_of(error))
+            return lambda: replace(undescribed, in_doubt=False)  # what was to be done was not sent
+        wait = asked(lambda: self._send(operation, body.encode("ascii")))
+        if isinstance(wait, Refusal):
+            unsent = self._heard(wait)
             return lambda: unsent
-        return lambda: self._heard(_result(operation, wait))
+        sent_at = time()
+        return lambda: self._heard(asked(lambda: self._received(operation, wait(), sent_at, read)))
+
+    def _received(
+        self, operation: str, response: Answer, sent_at: float, read: Callable[[_Body], _T | Refusal]
+    ) -> _T | Refusal:
+        """Read a response; raises whatever its content makes a reader raise."""
+        if not is_from_aws(response.headers):
+            return foreign(response.status)
+        self._skew.observe(response.headers.get("date"), sent_at=sent_at)
+        if _is_garbled(response):
+            return _GARBLED
+        if response.status >= _FIRST_ERROR:
+            return _error(operation, response)
+        body = json.loads(response.body.decode())
+        return read(body) if response.status == _OK and isinstance(body, dict) else unreadable()
 
     def _heard(self, answer: _T) -> _T:
         """The same; a fault may be the end of what a role was granted, which the next attempt then asks for anew."""
@@ -158,7 +196,8 @@ class DynamoDBReplica:
 
     def _send(self, operation: str, body: bytes) -> Wait:
         assert self._route is not None  # noqa: S101  told to the type checker: describe has set it
-        request = AWSRequest("POST", self._route.url, headers=_headers(operation), data=body)
+        url, headers = self._route.transport.url, self._route.headers_for(operation)
+        request = AWSRequest("POST", url, headers=headers, data=body)
         request.context = {**self._route.context}  # its own: the signer keeps its timestamp there
         self._signer.sign(operation, request)
         prepared = request.prepare()
@@ -169,38 +208,33 @@ class DynamoDBReplica:
         return lambda: Answer.of(response)
 
 
-@dataclass(frozen=True, slots=True)
 class _Route:
-    """Where the client's endpoint rules sent DescribeTable, and how it was signed."""
+    """Where the client's endpoint rules sent DescribeTable, how it was signed, and who it said was asking."""
 
-    url: str
-    context: Mapping[str, Any]
-    transport: Transport
+    def __init__(self, headers: Mapping[str, str], context: Mapping[str, Any], transport: Transport) -> None:
+        """Take these of DescribeTable's request."""
+        self.context = context
+        self.transport = transport
+        self._user_agent = headers["User-Agent"]
+
+    def headers_for(self, operation: str) -> Mapping[str, str]:
+        """The headers of a request before it is signed, with the trace that this invocation is a part of."""
+        headers = {
+            "Content-Type": "application/x-amz-json-1.0",
+            "User-Agent": self._user_agent,
+            "X-Amz-Target": f"DynamoDB_20120810.{operation}",
+        }
+        add_recursion_detection_header({"headers": headers})
+        return headers
 
 
-def _headers(operation: str) -> Mapping[str, str]:
-    return {
-        "Content-Type": "application/x-amz-json-1.0",
-        "User-Agent": _USER_AGENT,
-        "X-Amz-Target": f"DynamoDB_20120810.{operation}",
-    }
-
-
-def _result(operation: str, wait: Wait) -> _Result:
-    try:
-        answer = wait()
-    except BotoCoreError as error:
-        return refusal_of(error)
-    if answer.status != _OK:
-        raw = {"status_code": answer.status, "headers": answer.headers, "body": answer.body}
-        return refusal_of(ClientError(_PARSER.parse(raw, _NO_SHAPE), operation))
-    if _is_garbled(answer):
-        return _GARBLED
-    try:
-        result: Mapping[str, Any] = json.loads(answer.body)
-    except ValueError:
-        return _UNREADABLE
-    return result if isinstance(result, dict) else _UNREADABLE
+def _error(operation: str, response: Answer) -> Refusal:
+    if response.body.lstrip().startswith(b"{"):
+        json.loads(
+            response.body.decode()
+        )  # raises where it was cut, which botocore takes for a page without JSON
+    raw = {"status_code": response.status, "headers": response.headers, "body": response.body}
+    return refusal_of(ClientError(_PARSER.parse(raw, _NO_SHAPE), operation))
 
 
 def _is_garbled(answer: Answer) -> bool:
@@ -214,7 +248,7 @@ def _table(description: "TableDescriptionTypeDef") -> Table:
     names = [part["AttributeName"] for part in description["KeySchema"]]
     return Table(
         arn=description["TableArn"],
-        is_active=description["TableStatus"] == "ACTIVE",
+        status=description["TableStatus"],
         key_schema=frozenset((name, types[name]) for name in names),
     )
 

@@ -15,6 +15,7 @@ from ddbreplica.plan import plan
 from ddbreplica.quarantine import Quarantine
 from ddbreplica.report import checkpoint, report
 from ddbreplica.settings import Settings
+from ddbreplica.skew import Skew
 from ddbreplica.telemetry import Telemetry
 from ddbreplica.write import write
 
@@ -44,12 +45,13 @@ def deadline_of(context: "LambdaContext") -> Deadline:
 def replicator() -> Replicator:
     """The container's own, made at its first invocation; an error is not kept, and raised again at the next."""
     settings = Settings.from_env(os.environ)
+    skew = Skew()
     return Replicator(
         settings=settings,
         replica=dynamodb.connect(
-            settings.replica_table_name, region=settings.replica_region, role=_role(settings)
+            settings.replica_table_name, region=settings.replica_region, role=_role(settings), skew=skew
         ),
-        quarantine=Quarantine(settings.quarantine_bucket, table=settings.table),
+        quarantine=Quarantine(settings.quarantine_bucket, table=settings.table, skew=skew),
         telemetry=Telemetry(
             service=settings.powertools_service_name,
             namespace=settings.powertools_metrics_namespace,
@@ -89,13 +91,15 @@ def replicate(event: Any, context: "LambdaContext", to: Replicator) -> dict[str,
     outcome = write(writes, replica=to.replica, deadline=deadline)
     ended_at = time.time()
     kept = to.quarantine.keep(
-        (*decoded.malformed, *outcome.poison),
+        () if outcome.ended else (*decoded.malformed, *outcome.poison),
         outcome.suspects,
         below=checkpoint(outcome.failures),
         puts_applied=sum(not write.is_delete for write in outcome.applied),
         request_id=context.aws_request_id,
         deadline=deadline,
     )
+    if outcome.ended is not None:
+        raise outcome.ended
     failures = (*outcome.failures, *kept.failures)
     to.telemetry.publish(
         decoded,

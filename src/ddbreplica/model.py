@@ -109,9 +109,16 @@ class Table:
     """What a table's description says. `key_schema` holds (attribute name, type) of each key attribute."""
 
     arn: str
-    is_active: bool
+    status: str
     key_schema: frozenset[tuple[str, str]]
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether the table takes writes in its status. It is UPDATING for hours while an index is added to it."""
+        return self.status in _WRITABLE
+
+
+_WRITABLE = frozenset({"ACTIVE", "UPDATING"})
 
 Pending: TypeAlias = Callable[[], Sequence[Write] | Refusal]
 """A request under way: call it once, to wait for the writes that were not applied, or why none was."""

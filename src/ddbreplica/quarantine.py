@@ -1,6 +1,6 @@
 """Records that can never be written → objects in S3, each written once under a name of its own.
 
-Object: {"schema": 1, "record": …, "reason": …, "error_code": …, "quarantined_at": …} at
+Object: {"schema": 1, "record": …, "reason": …, "error_code": …, "quarantined_at": …, "clock_ahead_seconds": …} at
 quarantine/<replica table>/<stream label>/<sequence number or event id>-<key hash>-<request id>-<nonce>.json
 """
 
@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from ddbreplica.deadline import Deadline
 from ddbreplica.errors import QuarantineError
 from ddbreplica.model import Failure, Key, Kind, Quarantined, Refusal
-from ddbreplica.refusal import refusal_of
+from ddbreplica.refusal import asked, foreign, is_from_aws
 from ddbreplica.report import checkpoint
+from ddbreplica.skew import Skew
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MAX_IN_A_ROW = 100
-"""So many records in one container, with no item put between them, and the fault is not the records'."""
+"""So many different records in one container, with no item put between them, and the fault is not the records'."""
 
 PUT_SECONDS = 8.0
 """What has to be left when a record is put: 6 s for that (to connect, for TLS, to send: 1 s each; for the answer:
@@ -67,12 +67,23 @@ class Kept:
 class Quarantine:
     """The bucket's part for one replica table, by its name; it counts how many records in a row it was given."""
 
-    def __init__(self, bucket: str, *, table: str, connect: Callable[[], "S3Client"] = connect) -> None:
-        """Take the bucket by its name. Nothing is connected before the first record."""
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        table: str,
+        connect: Callable[[], "S3Client"] = connect,
+        skew: Skew | None = None,
+    ) -> None:
+        """Take the bucket by its name. Nothing is connected before the first record.
+
+        `skew` is that of the clock which signs the writes: each object says how far ahead it was.
+        """
         self._bucket = bucket
         self._table = table
         self._connect = connect
-        self._in_a_row = 0
+        self._skew = skew or Skew()
+        self._in_a_row: set[str] = set()
 
     def keep(
         self,
@@ -93,21 +104,23 @@ class Quarantine:
         suspected, failure = self._put_each(suspects, request_id, deadline)
         first = checkpoint(filter(None, (below, failure)))
         due = [record for record in poison if first is None or record.position < first.position]
-        self._admit(len(due), puts_applied=puts_applied)
+        self._admit(due, puts_applied=puts_applied)
         kept, failure_of_poison = self._put_each(due, request_id, deadline)
-        self._in_a_row += kept
+        self._in_a_row.update(_identity(record) for record in _in_order(due)[:kept])
         return Kept(
             poison=kept, suspects=suspected, failures=tuple(filter(None, (failure, failure_of_poison)))
         )
 
-    def _admit(self, records: int, *, puts_applied: int) -> None:
+    def _admit(self, records: Iterable[Quarantined], *, puts_applied: int) -> None:
         # The count outlives the invocation: bisecting a batch would undercut any bound on a single one.
-        # Deletes do not end it: the wrong table takes them too.
+        # Deletes do not end it: the wrong table takes them too. A record that is delivered again is counted once.
         if puts_applied:
-            self._in_a_row = 0
-        elif records and self._in_a_row + records > MAX_IN_A_ROW:
+            self._in_a_row.clear()
+            return
+        in_a_row = self._in_a_row.union(map(_identity, records))
+        if len(in_a_row) > MAX_IN_A_ROW:
             raise QuarantineError(
-                f"{self._in_a_row + records} records in a row could not be applied, and no item between them was put.",
+                f"{len(in_a_row)} records in a row could not be applied, and no item between them was put.",
                 hint="Compare the replica's key and index types with the source's items; nothing was acknowledged."
                 " If the records are wrong indeed, any change of the function's configuration counts anew.",
             )
@@ -116,7 +129,7 @@ class Quarantine:
         self, records: Iterable[Quarantined], request_id: str, deadline: Deadline
     ) -> tuple[int, Failure | None]:
         """Put objects in the batch's order up to the first that fails, so that none stands behind a failure."""
-        ordered = sorted(records, key=lambda record: record.position)
+        ordered = _in_order(records)
         for kept, record in enumerate(ordered):
             refusal = self._put(record, request_id, deadline)
             if refusal is not None:
@@ -125,31 +138,32 @@ class Quarantine:
 
     def _put(self, record: Quarantined, request_id: str, deadline: Deadline) -> Refusal | None:
         """Put one object, under a new name each time; return why it could not be, for now."""
-        client = self._client
         refusal: Refusal | None = _OUT_OF_TIME
         for _ in deadline.attempts(then=PUT_SECONDS):
-            refusal = self._put_once(client, record, request_id)
+            refusal = self._put_once(record, request_id)
             if refusal is None:
                 break
         return refusal
 
-    def _put_once(self, client: "S3Client", record: Quarantined, request_id: str) -> Refusal | None:
-        try:
-            answer = client.put_object(
-                Bucket=self._bucket,
-                Key=self._name(record, request_id),
-                Body=_body(record),
-                ContentType="application/json",
+    def _put_once(self, record: Quarantined, request_id: str) -> Refusal | None:
+        name, body = self._name(record, request_id), _body(record, clock_ahead_seconds=self._skew.ahead)
+        refusal = asked(lambda: self._stored(name, body))
+        if refusal is not None and refusal.kind is Kind.FAULT:
+            raise QuarantineError(
+                f"The quarantine bucket {self._bucket} refuses: {refusal.code}: {refusal.message}.",
+                hint="Look at QUARANTINE_BUCKET and at the role's s3:PutObject; nothing was acknowledged.",
+                code=refusal.code,
             )
-        except (BotoCoreError, ClientError) as error:
-            refusal = refusal_of(error)
-            if refusal.kind is Kind.FAULT:
-                raise QuarantineError(
-                    f"The quarantine bucket {self._bucket} refuses: {refusal.code}: {refusal.message}.",
-                    hint="Look at QUARANTINE_BUCKET and at the role's s3:PutObject; nothing was acknowledged.",
-                ) from error
-            return refusal
-        return None if "ETag" in answer else _UNSAID
+        return refusal
+
+    def _stored(self, name: str, body: bytes) -> Refusal | None:
+        response = self._client.put_object(
+            Bucket=self._bucket, Key=name, Body=body, ContentType="application/json"
+        )
+        metadata = response["ResponseMetadata"]
+        if not is_from_aws(metadata["HTTPHeaders"]):
+            return foreign(metadata["HTTPStatusCode"])
+        return None if "ETag" in response else _UNSAID
 
     @cached_property
     def _client(self) -> "S3Client":
@@ -158,15 +172,28 @@ class Quarantine:
     def _name(self, record: Quarantined, request_id: str) -> str:
         # Lambda keeps the request id when it repeats a batch, so that only the nonce is new with every writing: a
         # redrive that is still at work on the first object would otherwise remove the second with it.
-        event_id = record.record.get("eventID") if isinstance(record.record, dict) else None
         parts = (
-            record.sequence_number or event_id or "none",
+            record.sequence_number or _event_id(record) or "none",
             _key_hash(record.key),
             request_id,
             secrets.token_hex(4),
         )
         label = _safe(_stream_label(record.record))
         return f"quarantine/{self._table}/{label}/{'-'.join(_safe(str(part)) for part in parts)}.json"
+
+
+def _in_order(records: Iterable[Quarantined]) -> list[Quarantined]:
+    return sorted(records, key=lambda record: record.position)
+
+
+def _identity(record: Quarantined) -> str:
+    """The same for a record that is delivered again."""
+    number = record.sequence_number or _event_id(record) or json.dumps(record.record)
+    return f"{_stream_label(record.record)}/{number}"
+
+
+def _event_id(record: Quarantined) -> Any:
+    return record.record.get("eventID") if isinstance(record.record, dict) else None
 
 
 def _stream_label(record: object) -> str:
@@ -182,12 +209,13 @@ def _safe(part: str) -> str:
     return re.sub(r"[^0-9A-Za-z:._-]", "_", part)[:128]
 
 
-def _body(record: Quarantined) -> bytes:
+def _body(record: Quarantined, *, clock_ahead_seconds: float | None) -> bytes:
     content: dict[str, Any] = {
         "schema": 1,
         "record": record.record,
         "reason": record.reason,
         "error_code": record.error_code,
         "quarantined_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "clock_ahead_seconds": clock_ahead_seconds,
     }
     return json.dumps(content).encode()

@@ -19,7 +19,7 @@ from ddbreplica.errors import ReplicaError, SourceError
 from ddbreplica.model import Change, Image, Journal, Key, Refusal, Replica, Source, State, Write
 from ddbreplica.plan import plan
 from ddbreplica.read import read
-from ddbreplica.send import send
+from ddbreplica.send import Tally, send
 
 ROUNDS = 5
 LATE_SECONDS = 900.0
@@ -130,11 +130,14 @@ class _Healing:
     def _write(self, states: Mapping[Key, State]) -> Sequence[Key]:
         """The keys that were written, by requests that were all answered."""
         writes = plan(_change(number, key, state) for number, (key, state) in enumerate(states.items()))
-        tally = send(writes, replica=self._pair.replica, deadline=self._deadline)
-        suspects = {change.key for change, _ in tally.suspects.values()}
-        if suspects:
-            self._pair.journal.suspect(tuple(suspects))
-            self.result.suspects += suspects
+        tally = Tally()
+        try:
+            send(writes, replica=self._pair.replica, deadline=self._deadline, tally=tally)
+        finally:
+            suspects = {change.key for change, _ in tally.suspects.values()}
+            if suspects:
+                self._pair.journal.suspect(tuple(suspects))
+                self.result.suspects += suspects
         if tally.fault is not None:
             raise ReplicaError(_fact("replica", tally.fault), hint=_HINT, code=tally.fault.code)
         self.result.refused += _not_suspect(tally.rejected, suspects)

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from http.client import HTTPMessage
 from typing import Any, TypeVar
 
 from botocore.exceptions import (
@@ -161,7 +162,7 @@ def foreign(status: object) -> Refusal:
     return Refusal(Kind.TRANSIENT, "ForeignResponse", message, in_doubt=True)
 
 
-def is_from_aws(headers: Mapping[str, Any]) -> bool:
+def is_from_aws(headers: Mapping[str, Any] | HTTPMessage) -> bool:
     """Whether a response has AWS's marks. The headers' names are looked up in lower case."""
     return any(headers.get(mark) for mark in _MARKS)
 
@@ -171,8 +172,11 @@ def _refusal_of_response(error: ClientError) -> Refusal:
     headers = metadata.get("HTTPHeaders")  # botocore always adds them
     if headers is not None and not is_from_aws(headers):
         return foreign(metadata.get("HTTPStatusCode"))
-    code = str(error.response["Error"].get("Code", "Unknown"))
-    return Refusal(_kind_of(code), code, str(error.response["Error"].get("Message", "")))
+    code, message = (error.response["Error"].get(part) for part in ("Code", "Message"))
+    if not isinstance(code, str | None):
+        return unreadable()
+    code = code or "Unknown"
+    return Refusal(_kind_of(code), code, str(message or ""))
 
 
 def _kind_of(code: str) -> Kind:

@@ -27,7 +27,7 @@ CLIENT_CONFIG = Config(
 )
 
 _UNREADABLE = Refusal(
-    Kind.TRANSIENT, "UnreadableAnswer", "the answer to AssumeRole grants nothing that lasts"
+    Kind.TRANSIENT, "UnreadableResponse", "the answer to AssumeRole grants nothing that lasts"
 )
 _WHAT_IT_TAKES = (
     "; it has to exist and to trust the function's role, with REPLICA_EXTERNAL_ID if it asks for one, and the"

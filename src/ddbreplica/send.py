@@ -8,8 +8,9 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteIte
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import TypeAlias, assert_never
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeAlias, TypeVar, assert_never
 
 from ddbreplica.deadline import Deadline
 from ddbreplica.model import Change, Key, Kind, Pending, Refusal, Replica, Write
@@ -33,6 +34,9 @@ OUT_OF_TIME = Refusal(
 )
 _UNPROCESSED = Refusal(Kind.TRANSIENT, "UnprocessedItems", "the replica left the write unprocessed")
 
+_UNKNOWN = Refusal(Kind.TRANSIENT, "Interrupted", "the exchange was ended on this side", in_doubt=True)
+
+_T = TypeVar("_T")
 _Start: TypeAlias = Callable[[Sequence[Write]], Pending]
 
 
@@ -40,8 +44,8 @@ _Start: TypeAlias = Callable[[Sequence[Write]], Pending]
 class Tally:
     """What became of some writes. Each is applied, failed or rejected, unless a fault ended everything.
 
-    `failed` may succeed later; `rejected` were refused by themselves. `suspects`, by sequence number, were sent
-    and not answered in time, so that an old image may still land, whatever became of the write since.
+    `failed` may succeed later; `rejected` were refused by themselves. `suspects`, by sequence number, are in doubt:
+    AWS did not end a request of theirs, so that an old image may still land, whatever became of the write since.
     """
 
     applied: list[Write] = field(default_factory=list)
@@ -61,9 +65,15 @@ class Tally:
         self.retried += other.retried
 
 
-def send(writes: Sequence[Write], *, replica: Replica, deadline: Deadline) -> Tally:
-    """Apply writes of different keys. When it returns or raises, no request is under way."""
-    sender = _Sender(deadline)
+def send(
+    writes: Sequence[Write], *, replica: Replica, deadline: Deadline, tally: Tally | None = None
+) -> Tally:
+    """Apply writes of different keys. When it returns or raises, no request is under way.
+
+    The caller's empty `tally`, if there is one, is what is returned. When this raises, its `suspects` hold every
+    write that is in doubt: so what is known of them outlives any exception.
+    """
+    sender = _Sender(deadline, Tally() if tally is None else tally)
     sender.settle(writes, cut=chunks, start=replica.start_batch)
     # DynamoDB refuses a request as a whole for one bad item: each is asked about by itself.
     rejected, sender.tally.rejected = sender.tally.rejected, []
@@ -93,8 +103,8 @@ def _singly(writes: Iterable[Write]) -> Iterator[tuple[Write, ...]]:
 class _Sender:
     """Sends writes round by round, what is left of one in the next, until a fault or the deadline ends it."""
 
-    def __init__(self, deadline: Deadline) -> None:
-        self.tally = Tally()
+    def __init__(self, deadline: Deadline, tally: Tally) -> None:
+        self.tally = tally
         self._deadline = deadline
         self._reasons: dict[Key, Refusal] = {}
 
@@ -128,7 +138,7 @@ class _Sender:
                     left += self._take(*under_way.popleft())
                 if self.tally.fault is None and self._deadline.allows(REQUEST_SECONDS):
                     self.tally.retried += len(request) if again else 0
-                    under_way.append((request, start(request)))
+                    under_way.append((request, self._in_doubt_if_raised(request, partial(start, request))))
                 else:
                     left += request
             while under_way:
@@ -137,13 +147,13 @@ class _Sender:
             # However this ends: a request still under way would be frozen with the sandbox, and write its old
             # image when that thaws.
             with ExitStack() as stack:
-                for _, pending in under_way:
-                    stack.callback(pending)
+                for request, pending in under_way:
+                    stack.callback(self._take, request, pending)
         return left
 
     def _take(self, request: Sequence[Write], pending: Pending) -> Sequence[Write]:
         """Wait for an answer, and note it; return what is worth sending again."""
-        answer = pending()
+        answer = self._in_doubt_if_raised(request, pending)
         if isinstance(answer, Refusal):
             return self._refused(request, answer)
         if not answer:
@@ -154,11 +164,22 @@ class _Sender:
         self.tally.applied += [write for write in request if write.change.key not in left]
         return answer
 
+    def _in_doubt_if_raised(self, request: Sequence[Write], do: Callable[[], _T]) -> _T:
+        """Do a half of an exchange; where that raises, nobody knows what became of the request."""
+        try:
+            return do()
+        except BaseException as error:
+            self._doubt(request, replace(_UNKNOWN, message=f"{_UNKNOWN.message}: {type(error).__name__}"))
+            raise
+
+    def _doubt(self, request: Sequence[Write], refusal: Refusal) -> None:
+        self.tally.suspects |= {write.change.sequence_number: (write.change, refusal) for write in request}
+
     def _refused(self, request: Sequence[Write], refusal: Refusal) -> Sequence[Write]:
+        if refusal.in_doubt:
+            self._doubt(request, refusal)
         match refusal.kind:
             case Kind.TRANSIENT:
-                if refusal.in_doubt:
-                    self.tally.suspects |= {w.change.sequence_number: (w.change, refusal) for w in request}
                 self._reasons |= dict.fromkeys((write.change.key for write in request), refusal)
                 return request
             case Kind.REJECTED:

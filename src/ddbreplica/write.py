@@ -6,6 +6,7 @@ service a wrong table name, a wrong key type and an oversized item are all the s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ddbreplica import schema
 from ddbreplica.deadline import Deadline
@@ -15,13 +16,10 @@ from ddbreplica.plan import fall_back
 from ddbreplica.send import OUT_OF_TIME, REQUEST_SECONDS, Tally, send
 
 SUSPECT = "SuspectWrite"
-"""The error code of a record whose write was not answered in time."""
+"""The error code of a record whose write is in doubt: AWS did not end a request of it."""
 
-_NOT_ACTIVE = Refusal(
-    Kind.TRANSIENT,
-    "TableNotActive",
-    "the replica refused an item, and the table is not ACTIVE: it may be changing",
-)
+
+_Rejected: TypeAlias = tuple[Write, Refusal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,8 @@ class Outcome:
     """What became of an invocation's writes.
 
     Each change is covered by a write applied, a failure (it names the oldest change lost with the write) or
-    poison. `suspects` were not answered in time: an image may still land, whatever became of its write since.
+    poison. `suspects` are in doubt: an image may still land, whatever became of its write since. Where `ended` is an
+    error the invocation has to fail with it once the suspects are kept, and nothing else counts.
     """
 
     applied: tuple[Write, ...] = ()
@@ -37,39 +36,81 @@ class Outcome:
     poison: tuple[Quarantined, ...] = ()
     suspects: tuple[Quarantined, ...] = ()
     retried: int = 0
+    ended: Exception | None = None
 
 
 def write(writes: Sequence[Write], *, replica: Replica, deadline: Deadline) -> Outcome:
     """Apply writes of different keys, each as often as time allows, and say what became of each.
 
-    When it returns or raises, no request is under way. An item that is refused by itself, by a table
-    that is active and has the records' key, is poison: its key falls back to its previous image in the batch.
-    Raises ReplicaError for a fault of the deployment, SettingsError for a timeout too short for any request.
+    When it returns or raises, no request is under way. An item that is refused by itself, by a table that takes
+    writes and has the records' key, is poison: its key falls back to its previous image in the batch.
+    Raises ReplicaError for a fault of the deployment, SettingsError for a timeout too short for any request; where
+    a write is in doubt by then, the error is in `ended` instead, so that what is known of the write is not lost.
     """
     if not writes:
         return Outcome()
     _refuse_short_timeout(deadline)
-    total = Tally()
-    poison: list[Quarantined] = []
-    refusal = _check_table(writes, replica, deadline, afresh=False)
-    if refusal is not None:
-        total.failed += [(write, refusal) for write in writes]
-        return _outcome(total, poison)
-    pending = writes
-    while pending:
-        sent = send(pending, replica=replica, deadline=deadline)
-        rejected, sent.rejected = sent.rejected, []
-        total.add(sent)
-        if total.fault is not None:
-            raise _fault(total.fault)
-        refused = [write for write, _ in rejected]
-        refusal = _check_table(refused, replica, deadline, afresh=True) if refused else None
+    writer = _Writer(replica, deadline)
+    try:
+        writer.apply(writes)
+    except Exception as error:
+        if not writer.total.suspects:
+            raise
+        return writer.outcome(ended=error)
+    return writer.outcome()
+
+
+class _Writer:
+    """Sends writes, and decides what a refusal of the table says of its items."""
+
+    def __init__(self, replica: Replica, deadline: Deadline) -> None:
+        self.total = Tally()
+        self._poison: list[Quarantined] = []
+        self._replica = replica
+        self._deadline = deadline
+
+    def apply(self, writes: Sequence[Write]) -> None:
+        """Send writes and, for each that proves to be poison, its key's previous image."""
+        refusal = _check_table(writes, self._replica, self._deadline, afresh=False)
         if refusal is not None:
-            total.failed += [(write, refusal) for write, _ in rejected]
-            rejected = []
-        poison += [_poison(write.change, why) for write, why in rejected]
-        pending = [previous for write, _ in rejected if (previous := fall_back(write))]
-    return _outcome(total, poison)
+            self.total.failed += [(write, refusal) for write in writes]
+            return
+        pending = writes
+        while pending:
+            pending = self._judge(self._send(pending))
+
+    def _send(self, writes: Sequence[Write]) -> Sequence[_Rejected]:
+        """Send once; return the items that were refused by themselves. Raises ReplicaError for a fault."""
+        sent = Tally()
+        try:
+            send(writes, replica=self._replica, deadline=self._deadline, tally=sent)
+        finally:
+            rejected, sent.rejected = sent.rejected, []
+            self.total.add(sent)
+        if self.total.fault is not None:
+            raise _fault(self.total.fault)
+        return rejected
+
+    def _judge(self, rejected: Sequence[_Rejected]) -> Sequence[Write]:
+        """Call refused items poison if the table is as it should be; return what to write in their place."""
+        refused = [write for write, _ in rejected]
+        refusal = _check_table(refused, self._replica, self._deadline, afresh=True) if refused else None
+        if refusal is not None:
+            self.total.failed += [(write, refusal) for write in refused]
+            return ()
+        self._poison += [_poison(write.change, why) for write, why in rejected]
+        return [previous for write in refused if (previous := fall_back(write))]
+
+    def outcome(self, *, ended: Exception | None = None) -> Outcome:
+        """What has become of everything so far."""
+        return Outcome(
+            applied=tuple(self.total.applied),
+            failures=tuple(_failure(write, refusal) for write, refusal in self.total.failed),
+            poison=tuple(self._poison),
+            suspects=tuple(_suspect(change, why) for change, why in self.total.suspects.values()),
+            retried=self.total.retried,
+            ended=ended,
+        )
 
 
 def _refuse_short_timeout(deadline: Deadline) -> None:
@@ -83,7 +124,7 @@ def _refuse_short_timeout(deadline: Deadline) -> None:
 def _check_table(
     writes: Sequence[Write], replica: Replica, deadline: Deadline, *, afresh: bool
 ) -> Refusal | None:
-    """None if the table has the writes' key (and, looked at afresh, is active), or why that is not known."""
+    """None if the table has the writes' key (and, looked at afresh, takes writes), or why that is not known."""
     table = _describe(replica, deadline, afresh=afresh)
     if isinstance(table, Refusal):
         return table
@@ -94,7 +135,12 @@ def _check_table(
             raise
         # The table may have been mended since this container first saw it.
         return _check_table(writes, replica, deadline, afresh=True)
-    return _NOT_ACTIVE if afresh and not table.is_active else None
+    return _not_writable(table) if afresh and not table.is_writable else None
+
+
+def _not_writable(table: Table) -> Refusal:
+    message = f"the replica refused an item, and the table's status is {table.status}"
+    return Refusal(Kind.TRANSIENT, "TableNotActive", message)
 
 
 def _describe(replica: Replica, deadline: Deadline, *, afresh: bool) -> Table | Refusal:
@@ -115,16 +161,6 @@ def _fault(fault: Refusal) -> ReplicaError:
     )
 
 
-def _outcome(tally: Tally, poison: Sequence[Quarantined]) -> Outcome:
-    return Outcome(
-        applied=tuple(tally.applied),
-        failures=tuple(_failure(write, refusal) for write, refusal in tally.failed),
-        poison=tuple(poison),
-        suspects=tuple(_suspect(change, why) for change, why in tally.suspects.values()),
-        retried=tally.retried,
-    )
-
-
 def _failure(write: Write, refusal: Refusal) -> Failure:
     # The oldest change: if the newest turns out to be poison next time, the good image before it must come too.
     return Failure(write.oldest.position, write.oldest.sequence_number, refusal)
@@ -135,7 +171,7 @@ def _poison(change: Change, refusal: Refusal) -> Quarantined:
 
 
 def _suspect(change: Change, refusal: Refusal) -> Quarantined:
-    return _quarantined(change, f"a write was not answered and may still land: {refusal.message}", SUSPECT)
+    return _quarantined(change, f"a write is in doubt and may still land: {refusal.message}", SUSPECT)
 
 
 def _quarantined(change: Change, reason: str, error_code: str) -> Quarantined:

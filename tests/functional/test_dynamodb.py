@@ -20,9 +20,10 @@ from moto import mock_aws
 from ddbreplica import dynamodb, send
 from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.model import Image, Kind, Pending, Refusal, Replica, Table, Write
+from ddbreplica.skew import Skew
 from tests.support.contract import KEYS, SCHEMA, ReplicaContract, delete, put
 from tests.support.server import certified, hang_up, http, say, serving
-from tests.support.wire import Wire, error, wire_json
+from tests.support.wire import AWS, FOREIGN, Wire, error, wire_json
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -160,9 +161,9 @@ def test_a_delete_left_unprocessed_is_matched_by_key(client: "DynamoDBClient") -
         ({"UnprocessedItems": {"copy": [{}]}}, "Unmatched"),
         ({}, "MissingUnprocessedItems"),
         ({"UnprocessedItems": None}, "MissingUnprocessedItems"),
-        (b"null", "UnreadableAnswer"),
-        (b"", "UnreadableAnswer"),
-        (b"<html>a proxy's page</html>", "UnreadableAnswer"),
+        (b"null", "UnreadableResponse"),
+        (b"", "UnreadableResponse"),
+        (b"<html>a proxy's page</html>", "UnreadableResponse"),
     ],
 )
 def test_an_answer_that_matches_no_request_is_no_success(
@@ -215,13 +216,13 @@ def test_a_lost_answer_is_a_value(client: "DynamoDBClient", fault: Exception, in
 def test_a_description_is_remembered_until_it_is_asked_afresh(client: "DynamoDBClient") -> None:
     wire = Wire(client, answers=[description(), description("UPDATING")])
     replica = DynamoDBReplica(client, "copy")
-    expected = Table(arn="arn:copy", is_active=True, key_schema=frozenset({("id", "N")}))
+    expected = Table(arn="arn:copy", status="ACTIVE", key_schema=frozenset({("id", "N")}))
 
     assert [replica.describe(), replica.describe()] == [expected, expected]
     assert len(wire.requests) == 1
     fresh = replica.describe(afresh=True)
     assert isinstance(fresh, Table)
-    assert not fresh.is_active
+    assert fresh.status == "UPDATING"
     assert replica.describe() == fresh
 
 
@@ -256,7 +257,7 @@ def test_a_description_that_cannot_be_read_is_a_passing_refusal(
     refusal = replica.describe()
 
     assert isinstance(refusal, Refusal)
-    assert (refusal.kind, refusal.code) == (Kind.TRANSIENT, "UnreadableAnswer")
+    assert (refusal.kind, refusal.code) == (Kind.TRANSIENT, "UnreadableResponse")
     assert isinstance(replica.describe(), Table)
 
 
@@ -266,7 +267,9 @@ def test_a_single_write_is_not_done_unless_an_object_says_so(client: "DynamoDBCl
 
     refusals = [replica.start_one(put())(), replica.start_one(delete())()]
 
-    assert [refusal.code for refusal in refusals if isinstance(refusal, Refusal)] == ["UnreadableAnswer"] * 2
+    assert [refusal.code for refusal in refusals if isinstance(refusal, Refusal)] == [
+        "UnreadableResponse"
+    ] * 2
 
 
 @pytest.mark.hazard(number=8)
@@ -310,6 +313,81 @@ def test_a_write_goes_where_the_description_went_and_is_signed(client: "DynamoDB
     assert (written.method, written.headers["X-Amz-Target"]) == ("POST", "DynamoDB_20120810.BatchWriteItem")
     assert "Credential=dummy/" in written.headers["Authorization"]
     assert "/us-east-1/dynamodb/aws4_request" in written.headers["Authorization"]
+
+
+def test_a_write_bears_the_trace_and_the_app_id_that_the_description_bears(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "replicator")
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "orders-team")
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-first;Sampled=1")
+    headers: list[Any] = []
+    client = dynamodb.connect("copy", region="us-east-1")._client
+    for operation in ("DescribeTable", "BatchWriteItem"):
+        client.meta.events.register(
+            f"before-send.dynamodb.{operation}", lambda request, **_: headers.append({**request.headers})
+        )
+    replica, _ = ready(client, always=NOTHING_LEFT)
+
+    replica.start_batch([put()])()
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-second;Sampled=1")
+    replica.start_batch([put()])()
+
+    described, first, second = ({name: _text(value) for name, value in each.items()} for each in headers)
+    assert [each["X-Amzn-Trace-Id"] for each in (described, first, second)] == [
+        "Root=1-first;Sampled=1",
+        "Root=1-first;Sampled=1",
+        "Root=1-second;Sampled=1",
+    ]
+    assert first["User-Agent"] == second["User-Agent"]
+    assert described["User-Agent"].startswith(
+        first["User-Agent"]
+    )  # Powertools adds itself to what boto3 sends
+    assert "app/orders-team" in first["User-Agent"]
+    assert "ddbreplica" in first["User-Agent"]
+
+
+def _text(header: Any) -> str:
+    return header.decode() if isinstance(header, bytes) else str(header)
+
+
+def test_the_skew_is_the_largest_of_any_response(
+    client: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def observed(answer: tuple[int, Any], *, ahead: float) -> float | None:
+        wire.answers.append((*answer, {**AWS, "date": "Sat, 28 Nov 2026 18:00:00 GMT"}))
+        monkeypatch.setattr(dynamodb, "time", lambda: 1795888800.0 + ahead)
+        answered = replica.describe() if answer == description() else replica.start_batch([put()])()
+        assert not isinstance(answered, Refusal)
+        return skew.ahead
+
+    skew, wire = Skew(), Wire(client)
+    replica = DynamoDBReplica(client, "copy", skew=skew)
+
+    assert observed(description(), ahead=70) == 70
+    assert observed(NOTHING_LEFT, ahead=90) == 90
+    assert observed(NOTHING_LEFT, ahead=80) == 90
+
+
+def test_a_foreign_response_says_nothing_of_the_clock(client: "DynamoDBClient") -> None:
+    skew = Skew()
+    foreign = {**FOREIGN, "date": "Sat, 28 Nov 2020 18:00:00 GMT"}
+    Wire(client, answers=[description()], always=(200, {"UnprocessedItems": {}}, foreign))
+    replica = DynamoDBReplica(client, "copy", skew=skew)
+
+    refusal = replica.start_batch([put()])()
+
+    assert isinstance(refusal, Refusal)
+    assert (refusal.code, skew.ahead) == ("ForeignResponse", None)
+
+
+def test_a_description_that_was_not_answered_leaves_no_write_in_doubt(client: "DynamoDBClient") -> None:
+    Wire(client, answers=[ReadTimeoutError(endpoint_url="https://x")])
+
+    refusal = DynamoDBReplica(client, "copy").start_batch([put()])()
+
+    assert isinstance(refusal, Refusal)
+    assert (refusal.code, refusal.in_doubt) == ("ReadTimeoutError", False)
 
 
 def test_requests_share_nothing_that_the_signer_writes_to(client: "DynamoDBClient") -> None:

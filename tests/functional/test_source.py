@@ -113,10 +113,10 @@ def test_an_answer_that_does_not_match_says_of_no_key_that_it_is_absent(
 
     assert isinstance(refusal, Refusal)
     assert refusal.kind is Kind.TRANSIENT
-    assert refusal.code in ("UnmatchedAnswer", "UnreadableAnswer")
+    assert refusal.code in ("UnmatchedResponse", "UnreadableResponse")
 
 
-@pytest.mark.parametrize(("checksum_of", "code"), [(b"another", "GarbledAnswer"), (None, None)])
+@pytest.mark.parametrize(("checksum_of", "code"), [(b"another", "GarbledResponse"), (None, None)])
 def test_an_answer_is_held_against_its_checksum(
     client: "DynamoDBClient", checksum_of: bytes | None, code: str | None
 ) -> None:

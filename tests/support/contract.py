@@ -121,7 +121,8 @@ class ReplicaContract(ABC):
 
         assert isinstance(table, Table)
         assert table.key_schema == frozenset(SCHEMA.items())
-        assert table.is_active
+        assert table.status == "ACTIVE"
+        assert table.is_writable
         assert table.arn.startswith("arn:")
 
     def test_a_missing_table_is_a_fault_however_it_is_asked(self, replica: Replica) -> None:

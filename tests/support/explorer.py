@@ -325,7 +325,7 @@ def _write(story: Story, world: _World, request: Request) -> Iterator[_Step]:
         lost = world._replace(healers=(healer._replace(losses=healer.losses - 1),))
         timed_out = "broken" if story.flaw is Flaw.SUSPECTS_UNKNOWN else "timed out"
         late = _sorted((*world.late, *under_way))
-        yield "meets a broken connection", _answered(lost, "broken")
+        yield "cannot connect", _answered(lost, "broken")
         yield "gives its request up", _answered(lost, timed_out)._replace(late=late)
 
 

@@ -4,10 +4,13 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+METADATA = {"HTTPStatusCode": 200, "HTTPHeaders": {"x-amz-request-id": "R1"}}
 
 
 def s3_error(code: str, message: str = "no") -> ClientError:
@@ -31,9 +34,10 @@ class FakeBucket:
         self.before_put()
         if self._faults and (fault := self._faults.pop(0)):
             raise fault
-        assert Key not in self.objects, "an object was overwritten"
+        if Key in self.objects:
+            pytest.fail("an object was overwritten")  # not an Exception, which would pass for a bad response
         self.objects[Key] = Body
-        return {"ETag": '"1"'}
+        return {"ETag": '"1"', "ResponseMetadata": METADATA}
 
     @property
     def kept(self) -> list[dict[str, Any]]:

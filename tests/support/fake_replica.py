@@ -31,12 +31,12 @@ class FakeReplica:
         key_schema: Mapping[str, str] | None = None,
         script: Script = lambda request: (),
         poison: Callable[[Mapping[str, Any]], bool] = lambda item: False,
-        is_active: bool = True,
+        status: str = "ACTIVE",
         table: Table | Refusal | None = None,
         words: Callable[[Mapping[str, Any]], str] = lambda item: INVALID.message,
     ) -> None:
         schema = frozenset((key_schema or {"PK": "S"}).items())
-        self.table = table or Table(arn=TABLE_ARN, is_active=is_active, key_schema=schema)
+        self.table = table or Table(arn=TABLE_ARN, status=status, key_schema=schema)
         self.items: dict[Key, dict[str, Any]] = {}
         self.requests: list[Request] = []
         self.descriptions = 0

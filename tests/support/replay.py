@@ -21,7 +21,7 @@ NAMES = "ab"
 _KEYS = tuple(key_of({"PK": {"S": name}}) for name in NAMES)
 _ANSWERS: Mapping[str, Sequence[Write] | Refusal] = {
     "taken": (),
-    "broken": Refusal(Kind.TRANSIENT, "ConnectionClosedError", "no answer"),
+    "broken": Refusal(Kind.TRANSIENT, "EndpointConnectionError", "not sent"),
     "timed out": Refusal(Kind.TRANSIENT, "ReadTimeoutError", "no answer in time", in_doubt=True),
 }
 _FOR_EVER = Deadline(lambda: 1e9, sleep=lambda _: None, jitter=lambda low, _: low)
@@ -78,6 +78,7 @@ class _Script:
         self._answers = iter(answers)
         self._is_archive = is_archive
         self._written: dict[int, Value] = {}
+        self._unanswered: _Unanswered | None = None
 
     def read_batch(self, keys: Sequence[Key]) -> Mapping[Key, State]:
         numbers = _numbers(keys)
@@ -113,7 +114,9 @@ class _Script:
     def _ask(self, kind: str, keys: Sequence[Key], values: tuple[Value, ...] = ()) -> Any:
         for answer in self._answers:
             return answer
-        raise _Unanswered(Request(kind, _numbers(keys), values))
+        # What is asked for on the way out, since the replay has ended, is not what comes next.
+        self._unanswered = self._unanswered or _Unanswered(Request(kind, _numbers(keys), values))
+        raise self._unanswered
 
 
 def _numbers(keys: Sequence[Key]) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -93,12 +94,13 @@ def _accept(listener: socket.socket, server: Server, script: list[Do], tls: ssl.
 def _serve(connection: socket.socket, server: Server, script: list[Do], tls: ssl.SSLContext | None) -> None:
     with suppress(OSError), _secured(connection, tls) as channel, channel.makefile("rb") as stream:
         while lines := _head(stream):
-            length = next(
-                (int(line[15:]) for line in lines if line.lower().startswith(b"content-length:")), 0
-            )
-            server.requests.append((b"\n".join(lines).decode(), stream.read(length)))
+            server.requests.append((b"\n".join(lines).decode(), stream.read(_length(lines))))
             do = script.pop(0) if script else hang_up
             do(channel)
+
+
+def _length(lines: Sequence[bytes]) -> int:
+    return next((int(line[15:]) for line in lines if line.lower().startswith(b"content-length:")), 0)
 
 
 def _secured(connection: socket.socket, tls: ssl.SSLContext | None) -> socket.socket:
@@ -110,3 +112,31 @@ def _head(stream: Iterator[bytes]) -> Sequence[bytes]:
     while line := next(stream, b"").rstrip():
         lines.append(line)
     return lines
+
+
+@contextmanager
+def resetting_kept_connections() -> Iterator[str]:
+    """Answer the first request of each connection, and reset the connection when a second one comes: the URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_reset_kept, args=(listener,), daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _reset_kept(listener: socket.socket) -> None:
+    with suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            threading.Thread(target=_answer_once, args=(connection,), daemon=True).start()
+
+
+def _answer_once(connection: socket.socket) -> None:
+    with suppress(OSError), connection, connection.makefile("rb") as stream:
+        for answer in (http(b"{}"), None):
+            if not (lines := _head(stream)):
+                return
+            stream.read(_length(lines))
+            if answer is None:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            else:
+                connection.sendall(answer)

@@ -4,11 +4,17 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from botocore.awsrequest import AWSResponse
 from botocore.client import BaseClient
 from botocore.compat import HTTPHeaders
+
+AWS: Mapping[str, str] = {"x-amzn-requestid": "r"}
+FOREIGN: Mapping[str, str] = {"server": "nginx"}
+
+Answer: TypeAlias = tuple[int, Any] | tuple[int, Any, Mapping[str, str]]
+"""Status and body, and the headers if they are not AWS's."""
 
 
 @dataclass
@@ -16,8 +22,8 @@ class Wire:
     """Hooks into `client`. Answers are given in turn, an exception is raised, None lets a request through."""
 
     client: BaseClient
-    answers: list[tuple[int, Any] | Exception | None] = field(default_factory=list)
-    always: tuple[int, Any] | None = None
+    answers: list[Answer | Exception | None] = field(default_factory=list)
+    always: Answer | None = None
     requests: list[tuple[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -30,7 +36,10 @@ class Wire:
         answer = self.answers.pop(0) if self.answers else self.always
         if isinstance(answer, Exception):
             raise answer
-        return None if answer is None else response(request.url, *answer)
+        if answer is None:
+            return None
+        status, body, *headers = answer
+        return response(request.url, status, body, headers=headers[0] if headers else AWS)
 
     def bodies(self, operation: str) -> list[Any]:
         return [body for name, body in self.requests if name == operation]
@@ -93,6 +102,6 @@ class _Raw:
         yield self._content
 
 
-def response(url: str, status: int, body: Any) -> AWSResponse:
+def response(url: str, status: int, body: Any, *, headers: Mapping[str, str] = AWS) -> AWSResponse:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return AWSResponse(url, status, HTTPHeaders.from_dict({"x-amzn-requestid": "r"}), _Raw(content))
+    return AWSResponse(url, status, HTTPHeaders.from_dict(headers), _Raw(content))

@@ -14,7 +14,7 @@ UNITS = {"ReadCapacityUnits": 10, "WriteCapacityUnits": 5}
 
 def described(**says: Any) -> Described:
     side = Side("logfile", "--source", None, Clients(None, None, None))
-    return Described(side, Table("arn", is_active=True, key_schema=frozenset()), says)
+    return Described(side, Table("arn", status="ACTIVE", key_schema=frozenset()), says)
 
 
 @pytest.mark.parametrize(

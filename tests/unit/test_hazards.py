@@ -18,11 +18,11 @@ from ddbreplica.model import Refusal
 from ddbreplica.send import REQUEST_SECONDS
 from ddbreplica.settings import Settings
 from tests.support import template
-from tests.support.fake_bucket import FakeBucket, s3_error
-from tests.support.fake_replica import INVALID, THROTTLED, TIMED_OUT, FakeReplica, Request, in_turn
+from tests.support.fake_bucket import METADATA, FakeBucket, s3_error
+from tests.support.fake_replica import DENIED, INVALID, THROTTLED, TIMED_OUT, FakeReplica, Request, in_turn
 from tests.support.function import Context, Function
 from tests.support.records import batch, delete, put, record, ttl_delete
-from tests.support.wire import Wire, described, error
+from tests.support.wire import FOREIGN, Wire, described, error
 
 HAZARDS: Mapping[int, str] = {
     1: "Poison is in quarantine too early: a redrive heals its key, and then this invocation writes an older image.",
@@ -41,7 +41,9 @@ HAZARDS: Mapping[int, str] = {
     14: "An archive loses what has expired, or keeps what was deleted.",
     15: "A filter drops deletes, or a healer does not go by it: stale items stay, or unwanted ones come.",
     17: "The replica is its own source, and every write makes another.",
+    18: "A response that does not come from AWS is taken for the end of a request, which lands after the next one.",
     22: "The source was restored under its name, and a record of the table before deletes the replica's only copy.",
+    23: "A table that takes writes is waited for, and one poison record blocks its shard for hours.",
 }
 
 BAD = {"N": "5"}
@@ -183,7 +185,7 @@ def test_deletes_do_not_hide_that_a_whole_stream_is_refused() -> None:
 
 @pytest.mark.hazard(number=4)
 def test_nothing_is_poison_while_the_table_is_not_active() -> None:
-    function = Function(with_poison(is_active=False))
+    function = Function(with_poison(status="CREATING"))
 
     assert function.invoke(batch(put(1, "a", v=BAD))) == ["1"]
     assert function.bucket.objects == {}
@@ -291,7 +293,7 @@ def test_an_answer_that_says_nothing_is_no_success(answer: Any) -> None:
 def test_a_bucket_s_answer_that_says_nothing_is_no_success() -> None:
     class Proxy(FakeBucket):
         def put_object(self, **_: Any) -> dict[str, Any]:
-            return {}
+            return {"ResponseMetadata": METADATA}
 
     assert Function(with_poison(), Proxy()).invoke(batch(put(1, "a", v=BAD))) == ["1"]
 
@@ -306,6 +308,44 @@ def test_a_write_that_was_not_answered_is_remembered_whatever_became_of_it() -> 
 
     for function in (applied, failed):
         assert [kept["error_code"] for kept in function.bucket.kept] == ["SuspectWrite"]
+
+
+@pytest.mark.hazard(number=18)
+@pytest.mark.parametrize("status", [200, 403, 504])
+def test_a_gateway_s_page_ends_no_write_and_the_record_is_remembered(status: int) -> None:
+    # The gateway has passed the request on: it lands after v2 was written, and nobody would know.
+    page = b"<html><h1>504 Gateway Time-out</h1></html>"
+    function = over_the_wire(described({"PK": "S"}), (status, page, FOREIGN))
+
+    assert function.invoke(batch(put(1, "a", v={"N": "1"}))) == []
+    assert function.invoke(batch(put(2, "a", v={"N": "2"}))) == []
+
+    assert [kept["error_code"] for kept in function.bucket.kept] == ["SuspectWrite"]
+    assert function.bucket.sequence_numbers == ["1"]
+
+
+@pytest.mark.hazard(number=18)
+def test_what_is_in_doubt_is_remembered_although_the_invocation_fails() -> None:
+    function = Function(FakeReplica(script=in_turn(TIMED_OUT, DENIED)))
+
+    with pytest.raises(ReplicaError, match="AccessDeniedException"):
+        function.invoke(
+            batch(*(put(number, f"key-{number}") for number in range(1, 51)), put(51, "x", v=MALFORMED))
+        )
+
+    # The malformed record comes again with the batch; the writes in doubt may succeed then, and nobody would know.
+    assert {kept["error_code"] for kept in function.bucket.kept} == {"SuspectWrite"}
+    assert set(function.bucket.sequence_numbers) == {str(number) for number in range(1, 26)}
+
+
+@pytest.mark.hazard(number=23)
+def test_poison_does_not_block_a_table_to_which_an_index_is_being_added() -> None:
+    function = Function(with_poison(status="UPDATING"))
+
+    assert function.invoke(batch(put(1, "a"), put(2, "b", v=BAD), put(3, "c"))) == []
+
+    assert function.bucket.sequence_numbers == ["2"]
+    assert len(function.replica.items) == 2
 
 
 @pytest.mark.hazard(number=8)

@@ -7,7 +7,7 @@ from ddbreplica.model import Table
 from ddbreplica_cli import keylines
 from ddbreplica_cli.errors import CommandError
 
-TABLE = Table("arn", is_active=True, key_schema=frozenset({("PK", "S"), ("SK", "N")}))
+TABLE = Table("arn", status="ACTIVE", key_schema=frozenset({("PK", "S"), ("SK", "N")}))
 
 
 def test_a_line_is_a_key_or_a_difference_of_a_report() -> None:
@@ -24,7 +24,7 @@ def test_a_line_is_a_key_or_a_difference_of_a_report() -> None:
 
 
 def test_a_key_may_have_the_names_that_a_report_uses() -> None:
-    table = Table("arn", is_active=True, key_schema=frozenset({("key", "S"), ("finding", "S")}))
+    table = Table("arn", status="ACTIVE", key_schema=frozenset({("key", "S"), ("finding", "S")}))
     attributes = {"key": {"S": "a"}, "finding": {"S": "b"}}
 
     assert list(keylines.read(['{"key": {"S": "a"}, "finding": {"S": "b"}}'], table)) == [key_of(attributes)]

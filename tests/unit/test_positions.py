@@ -194,7 +194,8 @@ def test_an_invocation_that_ends_at_a_record_acknowledges_none(
         with pytest.raises((Killed, ReplicaError)):
             reported(Function(trouble.replica, bucket), history)
 
-        assert bucket.objects == {}
+        # Of a request whose exchange was ended on this side nobody knows what became of it.
+        assert {kept["error_code"] for kept in bucket.kept} <= {"SuspectWrite"}
         trouble.end()
         check_the_end(trouble.replica, bucket, history, poison, start=0)
 

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import InvalidRetryModeError, ReadTimeoutError
 
 from ddbreplica import quarantine
 from ddbreplica.deadline import MOST_ATTEMPTS
@@ -12,8 +12,9 @@ from ddbreplica.decode import key_of
 from ddbreplica.errors import QuarantineError
 from ddbreplica.model import Failure, Kind, Quarantined, Refusal
 from ddbreplica.quarantine import Kept, Quarantine
+from ddbreplica.skew import Skew
 from tests.support.clock import Clock
-from tests.support.fake_bucket import FakeBucket, s3_error
+from tests.support.fake_bucket import METADATA, FakeBucket, s3_error
 from tests.support.records import put
 
 SLOW = Refusal(Kind.TRANSIENT, "ThrottlingException", "")
@@ -67,7 +68,17 @@ def test_an_object_holds_the_whole_record_and_why() -> None:
         "record": put(3, "a"),
         "reason": "refused by the replica: why",
         "error_code": "ValidationException",
+        "clock_ahead_seconds": None,
     }
+
+
+def test_an_object_says_how_far_its_writer_s_clock_is_ahead() -> None:
+    bucket, skew = FakeBucket(), Skew()
+    skew.observe("Sat, 28 Nov 2026 18:00:00 GMT", sent_at=1795888800.0 + 42.5)
+
+    keep(bucket, poison(1), into=Quarantine("bucket", table="t", connect=bucket.connect, skew=skew))
+
+    assert [kept["clock_ahead_seconds"] for kept in bucket.kept] == [42.5]
 
 
 @pytest.mark.parametrize(
@@ -157,14 +168,25 @@ def test_a_put_without_an_answer_is_a_failure() -> None:
     assert [failure.sequence_number for failure in kept.failures] == ["1"]
 
 
-def test_an_answer_that_is_not_s3s_own_is_no_success() -> None:
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        # what boto3 makes of a proxy's page, and of one that S3 sent and nobody can read
+        ({"ETag": '"1"', "ResponseMetadata": {"HTTPStatusCode": 200, "HTTPHeaders": {}}}, "ForeignResponse"),
+        ({"ResponseMetadata": METADATA}, "MissingETag"),
+        ({}, "UnreadableResponse"),
+        (None, "UnreadableResponse"),
+    ],
+)
+def test_an_answer_that_is_not_s3s_own_is_no_success(answer: Any, code: str) -> None:
     class Stranger(FakeBucket):
         def put_object(self, **_: Any) -> dict[str, Any]:
-            return {}  # what boto3 makes of a proxy's page
+            response: dict[str, Any] = answer
+            return response
 
     kept = keep(Stranger(), poison(1))
 
-    assert [failure.refusal.code for failure in kept.failures] == ["MissingETag"]
+    assert [failure.refusal.code for failure in kept.failures] == [code]
     assert kept.poison == 0
 
 
@@ -221,6 +243,42 @@ def test_a_whole_stream_is_never_quarantined(monkeypatch: pytest.MonkeyPatch) ->
         " If the records are wrong indeed, any change of the function's configuration counts anew."
     )
     assert len(bucket.objects) == 3
+
+
+def test_a_record_that_is_delivered_again_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quarantine, "MAX_IN_A_ROW", 3)
+    bucket = FakeBucket()
+    one = Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
+    numberless = poison(8, sequence_number=None, record={"eventID": "e-1"})
+    nameless = poison(9, sequence_number=None, record={"dynamodb": {}})
+
+    for _ in range(3):
+        keep(bucket, poison(1), numberless, nameless, into=one, puts_applied=0)
+    with pytest.raises(QuarantineError, match="4 records in a row"):
+        keep(bucket, poison(2), into=one, puts_applied=0)
+
+    assert len(bucket.objects) == 9
+
+
+def test_records_of_two_streams_with_one_number_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quarantine, "MAX_IN_A_ROW", 1)
+    bucket = FakeBucket()
+    one = Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
+    record = {**put(1, "a"), "eventSourceARN": "arn:aws:dynamodb:eu-west-1:1:table/logfile/stream/2026-12-01"}
+
+    keep(bucket, poison(1), into=one, puts_applied=0)
+    with pytest.raises(QuarantineError):
+        keep(bucket, poison(1, record=record), into=one, puts_applied=0)
+
+
+def test_a_client_that_cannot_be_made_is_a_fault_that_says_why() -> None:
+    def connect() -> Any:
+        raise InvalidRetryModeError(provided_retry_mode="often", valid_modes="standard")
+
+    with pytest.raises(QuarantineError, match='Invalid value provided to "mode": "often"'):
+        Quarantine("bucket", table="t", connect=connect).keep(
+            (poison(1),), (), below=None, puts_applied=0, request_id="r", deadline=Clock().deadline()
+        )
 
 
 def test_a_write_in_between_starts_the_count_anew(monkeypatch: pytest.MonkeyPatch) -> None:

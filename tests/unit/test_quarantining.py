@@ -18,7 +18,7 @@ B = (("PK", "B", "AAE="),)
 
 
 def journal(bucket: FakeBucket) -> QuarantiningJournal:
-    source = Table(SOURCE, is_active=True, key_schema=frozenset())
+    source = Table(SOURCE, status="ACTIVE", key_schema=frozenset())
     return QuarantiningJournal(bucket.connect(), "bucket", replica="copy", source=source, command="redrive")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ddbreplica import decode, dynamodb, handler, quarantine, reconcile, refusal, schema, send, write
+from ddbreplica import decode, dynamodb, errors, handler, quarantine, reconcile, refusal, schema, send, write
 from ddbreplica.deadline import Deadline
 from ddbreplica.settings import Settings
 from ddbreplica_cli import (
@@ -118,9 +118,9 @@ RULES = (
     Rule(
         3,
         "poison falls back to the key's image before it",
-        write.write,
-        "pending = [previous for write, _ in rejected if (previous := fall_back(write))]",
-        "pending = []",
+        write._Writer._judge,
+        "return [previous for write in refused if (previous := fall_back(write))]",
+        "return []",
         (
             partial(hazards.test_a_good_image_is_not_swallowed_by_a_poison_one_wherever_the_batch_is_cut, 1),
             partial(hazards.test_a_good_image_is_not_swallowed_by_a_poison_one_wherever_the_batch_is_cut, 3),
@@ -150,9 +150,9 @@ RULES = (
     Rule(
         4,
         "the table is looked at again before anything is poison",
-        write.write,
-        "_check_table(refused, replica, deadline, afresh=True)",
-        "_check_table(refused, replica, deadline, afresh=False)",
+        write._Writer._judge,
+        "_check_table(refused, self._replica, self._deadline, afresh=True)",
+        "_check_table(refused, self._replica, self._deadline, afresh=False)",
         (
             hazards.test_a_whole_stream_is_not_quarantined_for_a_table_that_was_replaced_under_the_container,
             hazards.test_nothing_is_poison_while_the_table_is_not_active,
@@ -170,7 +170,7 @@ RULES = (
         4,
         "a table that is not active proves nothing",
         write._check_table,
-        "return _NOT_ACTIVE if afresh and not table.is_active else None",
+        "return _not_writable(table) if afresh and not table.is_writable else None",
         "return None",
         (hazards.test_nothing_is_poison_while_the_table_is_not_active,),
     ),
@@ -186,7 +186,7 @@ RULES = (
         4,
         "a hundred in a row are not the records' fault",
         quarantine.Quarantine._admit,
-        "self._in_a_row + records > MAX_IN_A_ROW",
+        "len(in_a_row) > MAX_IN_A_ROW",
         "False",
         (
             hazards.test_a_whole_stream_is_not_quarantined_for_a_wrong_index_however_it_is_bisected,
@@ -197,8 +197,8 @@ RULES = (
         4,
         "the count outlives the invocation",
         quarantine.Quarantine.keep,
-        "self._in_a_row += kept",
-        "self._in_a_row = kept",
+        "self._in_a_row.update(_identity(record) for record in _in_order(due)[:kept])",
+        "self._in_a_row = {_identity(record) for record in _in_order(due)[:kept]}",
         (hazards.test_a_whole_stream_is_not_quarantined_for_a_wrong_index_however_it_is_bisected,),
     ),
     Rule(
@@ -213,7 +213,7 @@ RULES = (
         5,
         "a bucket that is missing or denied fails the invocation",
         quarantine.Quarantine._put_once,
-        "if refusal.kind is Kind.FAULT:",
+        "if refusal is not None and refusal.kind is Kind.FAULT:",
         "if False:",
         tuple(
             partial(hazards.test_a_broken_quarantine_never_lets_a_record_go, code)
@@ -312,8 +312,8 @@ RULES = (
     Rule(
         7,
         "an answer says that the object was stored",
-        quarantine.Quarantine._put_once,
-        'return None if "ETag" in answer else _UNSAID',
+        quarantine.Quarantine._stored,
+        'return None if "ETag" in response else _UNSAID',
         "return None",
         (hazards.test_a_bucket_s_answer_that_says_nothing_is_no_success,),
     ),
@@ -321,8 +321,8 @@ RULES = (
         8,
         "a request is bounded in time",
         dynamodb.connect,
-        'return DynamoDBReplica(boto3.client("dynamodb", region_name=region, config=CLIENT_CONFIG), table)',
-        'return DynamoDBReplica(boto3.client("dynamodb", region_name=region, config=Config()), table)',
+        'client = boto3.client("dynamodb", region_name=region, config=CLIENT_CONFIG)',
+        'client = boto3.client("dynamodb", region_name=region, config=Config())',
         (test_dynamodb.test_a_request_is_bounded_in_time_and_tried_once,),
     ),
     Rule(
@@ -343,6 +343,34 @@ RULES = (
             hazards.test_a_write_that_was_not_answered_is_remembered_whatever_became_of_it,
             hazards.test_every_write_that_was_never_answered_is_remembered_although_time_ran_out,
         ),
+    ),
+    Rule(
+        18,
+        "only a response with AWS's request id ends a request",
+        refusal.is_from_aws,
+        "any(headers.get(mark) for mark in _MARKS)",
+        "bool(_MARKS)",
+        tuple(
+            partial(hazards.test_a_gateway_s_page_ends_no_write_and_the_record_is_remembered, status)
+            for status in (403, 504)
+        ),
+        raising=(*RED, errors.ReplicaError),
+    ),
+    Rule(
+        18,
+        "an error waits until what is in doubt is kept",
+        write.write,
+        "if not writer.total.suspects:",
+        "if True:",
+        (hazards.test_what_is_in_doubt_is_remembered_although_the_invocation_fails,),
+    ),
+    Rule(
+        23,
+        "a table that is being updated takes writes",
+        write._check_table,
+        "return _not_writable(table) if afresh and not table.is_writable else None",
+        'return _not_writable(table) if afresh and table.status != "ACTIVE" else None',
+        (hazards.test_poison_does_not_block_a_table_to_which_an_index_is_being_added,),
     ),
     Rule(
         8,
@@ -367,7 +395,7 @@ RULES = (
         9,
         "every request is waited for, whatever happens",
         send._Sender._round,
-        "stack.callback(pending)",
+        "stack.callback(self._take, request, pending)",
         "pass",
         (partial(hazards.test_no_request_and_no_thread_outlives_the_invocation, is_broken=True),),
     ),

@@ -14,7 +14,7 @@ def changes(*records: object) -> tuple[Change, ...]:
 
 
 def table(arn: str = "arn:replica", **key: str) -> Table:
-    return Table(arn=arn, is_active=True, key_schema=frozenset((key or {"PK": "S"}).items()))
+    return Table(arn=arn, status="ACTIVE", key_schema=frozenset((key or {"PK": "S"}).items()))
 
 
 def test_a_table_with_the_changes_key_is_accepted() -> None:

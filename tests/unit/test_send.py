@@ -244,12 +244,15 @@ def test_a_bug_is_raised_when_no_request_is_under_way() -> None:
             raise ZeroDivisionError
         return ()
 
-    replica = FakeReplica(script=explode)
+    replica, tally = FakeReplica(script=explode), Tally()
     with pytest.raises(ZeroDivisionError):
-        send(puts(1000), replica=replica, deadline=Clock().deadline())
+        send(puts(1000), replica=replica, deadline=Clock().deadline(), tally=tally)
 
     assert (replica.most_in_flight, replica.in_flight) == (3, 0)
     assert len(replica.requests) == 4
+    # Three requests were answered, and of the fourth nobody knows whether it was sent.
+    assert sorted(numbers(tally.applied), key=int) == [str(n) for n in range(75)]
+    assert sorted(tally.suspects, key=int) == [str(n) for n in range(75, 100)]
 
 
 def test_an_answer_that_is_a_bug_leaves_no_request_under_way() -> None:
@@ -268,10 +271,27 @@ def test_an_answer_that_is_a_bug_leaves_no_request_under_way() -> None:
         describe = replica.describe
         start_one = replica.start_one
 
+    tally = Tally()
     with pytest.raises(ZeroDivisionError):
-        send(puts(1000), replica=Broken(), deadline=Clock().deadline())
+        send(puts(1000), replica=Broken(), deadline=Clock().deadline(), tally=tally)
 
     assert (replica.most_in_flight, replica.in_flight) == (4, 0)
+    assert sorted(tally.suspects, key=int) == [str(n) for n in range(100)]
+    assert {why.code for _, why in tally.suspects.values()} == {"Interrupted"}
+    assert tally.suspects["0"][1].message == "the exchange was ended on this side: ZeroDivisionError"
+
+
+def test_what_was_in_doubt_before_an_interruption_is_still_known() -> None:
+    def interrupted(request: Request) -> Sequence[Write] | Refusal:
+        if request[0].change.sequence_number == "25":
+            raise KeyboardInterrupt
+        return TIMED_OUT
+
+    tally = Tally()
+    with pytest.raises(KeyboardInterrupt):
+        send(puts(75), replica=FakeReplica(script=interrupted), deadline=Clock().deadline(), tally=tally)
+
+    assert sorted(tally.suspects, key=int) == [str(n) for n in range(50)]
 
 
 def test_a_tally_takes_over_everything_that_another_holds() -> None:

@@ -27,7 +27,7 @@ def test_every_run_adds_to_it_and_verify_reads_it(tmp_path: Path) -> None:
     Undecided(path).add([B, A])
 
     assert Undecided(path).facts() == {"undecided": 3, "undecided_file": str(path)}
-    table = Table("arn", is_active=True, key_schema=frozenset({("PK", "S"), ("SK", "N")}))
+    table = Table("arn", status="ACTIVE", key_schema=frozenset({("PK", "S"), ("SK", "N")}))
     assert list(keylines.read(path.read_text().splitlines(), table)) == [A, B, A]
 
 

@@ -9,7 +9,7 @@ from ddbreplica.plan import plan
 from ddbreplica.send import REQUEST_SECONDS
 from ddbreplica.write import Outcome, write
 from tests.support.clock import Clock
-from tests.support.fake_replica import DENIED, THROTTLED, TIMED_OUT, FakeReplica, in_turn
+from tests.support.fake_replica import DENIED, THROTTLED, TIMED_OUT, FakeReplica, Request, in_turn
 from tests.support.records import batch, delete, put
 
 BAD = {"N": "5"}
@@ -95,7 +95,7 @@ def test_a_failed_write_is_reported_from_the_oldest_change_it_stands_for() -> No
 
 
 def test_a_refused_item_is_no_poison_while_the_table_is_changing() -> None:
-    outcome = written(FakeReplica(poison=is_bad, is_active=False), put(1, "a", v=BAD), put(2, "b"))
+    outcome = written(FakeReplica(poison=is_bad, status="CREATING"), put(1, "a", v=BAD), put(2, "b"))
 
     assert outcome.poison == ()
     assert [(failure.position, failure.refusal.code) for failure in outcome.failures] == [
@@ -106,7 +106,7 @@ def test_a_refused_item_is_no_poison_while_the_table_is_changing() -> None:
 def test_a_refused_item_fails_beside_what_had_failed_before() -> None:
     replica = FakeReplica(
         poison=is_bad,
-        is_active=False,
+        status="CREATING",
         script=lambda request: THROTTLED if request[0].change.sequence_number == "25" else (),
     )
     good = [put(number, f"key-{number}") for number in range(1, 26)]
@@ -213,4 +213,43 @@ def test_writes_without_an_answer_are_suspect_whatever_became_of_them() -> None:
     assert len(outcome.applied) == 1
     (suspect,) = outcome.suspects
     assert (suspect.sequence_number, suspect.error_code) == ("1", "SuspectWrite")
-    assert suspect.reason == "a write was not answered and may still land: no answer"
+    assert suspect.reason == "a write is in doubt and may still land: no answer"
+
+
+def test_a_fault_after_a_write_in_doubt_is_a_value_so_that_the_suspect_is_not_lost() -> None:
+    records = [put(number, f"key-{number}") for number in range(1, 51)]
+
+    outcome = written(FakeReplica(script=in_turn(TIMED_OUT, DENIED)), *records)
+
+    assert isinstance(outcome.ended, ReplicaError)
+    assert [suspect.sequence_number for suspect in outcome.suspects] == [str(n) for n in range(1, 26)]
+
+
+def test_a_bug_after_a_write_in_doubt_is_a_value_too() -> None:
+    def explode(request: Request) -> Refusal:
+        if request[0].change.sequence_number == "26":
+            raise ZeroDivisionError
+        return TIMED_OUT
+
+    outcome = written(FakeReplica(script=explode), *(put(n, f"key-{n}") for n in range(1, 51)))
+
+    assert isinstance(outcome.ended, ZeroDivisionError)
+    assert len(outcome.suspects) == 50
+
+
+@pytest.mark.parametrize(
+    "status", ["CREATING", "DELETING", "ARCHIVING", "ARCHIVED", "INACCESSIBLE_ENCRYPTION_CREDENTIALS"]
+)
+def test_a_refused_item_waits_for_a_table_that_takes_no_writes(status: str) -> None:
+    outcome = written(FakeReplica(poison=is_bad, status=status), put(1, "a", v=BAD))
+
+    (failure,) = outcome.failures
+    assert outcome.poison == ()
+    assert failure.refusal.message == f"the replica refused an item, and the table's status is {status}"
+
+
+@pytest.mark.parametrize("status", ["ACTIVE", "UPDATING"])
+def test_a_refused_item_is_poison_in_a_table_that_takes_writes(status: str) -> None:
+    outcome = written(FakeReplica(poison=is_bad, status=status), put(1, "a", v=BAD))
+
+    assert [poison.sequence_number for poison in outcome.poison] == ["1"]

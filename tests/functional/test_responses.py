@@ -1,0 +1,149 @@
+"""Whatever comes back instead of a response of AWS's own: nothing raises, and nothing is taken for an end."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+
+from ddbreplica import quarantine
+from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
+from ddbreplica.errors import QuarantineError, ReplicatorError
+from ddbreplica.model import Kind, Refusal
+from ddbreplica.quarantine import Quarantine
+from ddbreplica.send import REQUEST_SECONDS
+from tests.support.contract import SCHEMA, delete, put
+from tests.support.fake_replica import FakeReplica
+from tests.support.function import Context, Function
+from tests.support.garbage import PAGES, responses
+from tests.support.records import batch
+from tests.support.records import put as record
+from tests.support.wire import AWS, FOREIGN, described, response
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+BAD = {"N": "5"}
+
+marks = pytest.mark.parametrize("headers", [FOREIGN, AWS], ids=["foreign", "with AWS's request id"])
+
+
+@pytest.fixture
+def client() -> "DynamoDBClient":
+    return boto3.client("dynamodb", region_name="us-east-1", config=CLIENT_CONFIG)
+
+
+class Gateway:
+    """Answers one operation with what `status`, `body` and `headers` are; describes the table otherwise."""
+
+    def __init__(self, client: Any, operation: str, headers: Mapping[str, str], key: dict[str, str]) -> None:
+        self.status, self.body = 200, b"{}"
+        self._operation = operation
+        self._headers = headers
+        self._described = described(key)
+        client.meta.events.register_first("before-send", self._answer)
+
+    def _answer(self, request: Any, event_name: str, **_: Any) -> AWSResponse:
+        if event_name.endswith(f".{self._operation}"):
+            return response(request.url, self.status, self.body, headers=self._headers)
+        status, body = self._described
+        return response(request.url, status, body, headers=AWS)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it is an error as AWS words it: JSON with a code and a message, or a page without JSON."""
+        return self.status >= 400 and self.body in PAGES
+
+
+def attempt(replica: DynamoDBReplica, operation: str) -> Any:
+    """One attempt of an operation."""
+    match operation:
+        case "BatchWriteItem":
+            return replica.start_batch([put(), delete("8")])()
+        case "PutItem":
+            return replica.start_one(put())()
+        case "DeleteItem":
+            return replica.start_one(delete())()
+        case "BatchGetItem":
+            return replica.read_batch([put().change.key])
+        case _:
+            return replica.ask("Scan", '{"TableName":"copy"}', lambda body: body["Items"][0]["part"])
+
+
+@marks
+@pytest.mark.parametrize("operation", ["BatchWriteItem", "PutItem", "DeleteItem", "BatchGetItem", "Scan"])
+def test_no_response_raises_and_none_but_aws_s_own_ends_a_request(
+    client: "DynamoDBClient", operation: str, headers: Mapping[str, str]
+) -> None:
+    gateway = Gateway(client, operation, headers, SCHEMA)
+    replica = DynamoDBReplica(client, "copy")
+    wrong = []
+    for name, gateway.status, gateway.body in responses():
+        answer = attempt(replica, operation)
+        if isinstance(answer, Refusal):
+            is_right = answer.in_doubt or (headers is AWS and gateway.is_error)
+        else:  # PutItem and DeleteItem are done once AWS answers with an object
+            is_object = gateway.status == 200 and gateway.body.startswith(b"{")
+            is_right = headers is AWS and is_object and operation in ("PutItem", "DeleteItem")
+        wrong += [] if is_right else [(name, answer)]
+
+    assert wrong == []
+
+
+@marks
+def test_no_response_to_describe_table_raises_or_describes_a_table(
+    client: "DynamoDBClient", headers: Mapping[str, str]
+) -> None:
+    gateway = Gateway(client, "DescribeTable", headers, SCHEMA)
+    replica = DynamoDBReplica(client, "copy")
+    answers = {name: replica.describe(afresh=True) for name, gateway.status, gateway.body in responses()}
+
+    assert {name for name, answer in answers.items() if not isinstance(answer, Refusal)} == set()
+    if headers is FOREIGN:
+        assert {answer.kind for answer in answers.values() if isinstance(answer, Refusal)} == {Kind.TRANSIENT}
+
+
+@marks
+@pytest.mark.parametrize("operation", ["DescribeTable", "BatchWriteItem"])
+def test_no_response_ends_an_invocation_without_a_report_or_loses_what_is_in_doubt(
+    client: "DynamoDBClient", operation: str, headers: Mapping[str, str]
+) -> None:
+    gateway = Gateway(client, operation, headers, {"PK": "S"})
+    wrong = []
+    for name, gateway.status, gateway.body in responses():
+        function = Function(DynamoDBReplica(client, "copy"))
+        answer = outcome(function, batch(record(1, "a"), record(2, "b")))
+        kept = sorted(str(number) for number in function.bucket.sequence_numbers)
+        is_over = operation != "BatchWriteItem" or (headers is AWS and gateway.is_error)
+        is_right = is_over or (answer, kept) == (["1"], ["1", "2"])
+        wrong += [] if is_right and bool(kept) is not is_over else [(name, answer, kept)]
+
+    assert wrong == []
+
+
+def outcome(function: Function[Any], event: Any) -> Any:
+    """The report of an invocation that has time for one attempt, or the name of the error that it fails with."""
+    try:
+        return function.invoke(event, Context(seconds_left=REQUEST_SECONDS))
+    except ReplicatorError as error:
+        return type(error).__name__
+
+
+@marks
+def test_no_response_of_a_bucket_raises_and_none_but_s3_s_own_says_that_a_record_is_kept(
+    headers: Mapping[str, str],
+) -> None:
+    client: Any = boto3.client("s3", region_name="us-east-1", config=quarantine.CLIENT_CONFIG)
+    gateway = Gateway(client, "PutObject", headers, {"PK": "S"})
+    function = Function(FakeReplica(poison=lambda item: item.get("v") == BAD))
+    bucket = Quarantine("bucket", table="t", connect=lambda: client)
+    function.replicator = replace(function.replicator, quarantine=bucket)
+    wrong = []
+    for name, gateway.status, gateway.body in responses():
+        answer = outcome(function, batch(record(1, "a", v=BAD)))
+        is_fault = headers is AWS and gateway.status in (301, 403) and answer == QuarantineError.__name__
+        wrong += [] if answer == ["1"] or is_fault else [(name, answer)]
+
+    assert wrong == []
