@@ -275,10 +275,13 @@ def test_a_sweep_reads_no_more_after_a_failure(tables: Tables) -> None:
         tables.put(SOURCE, f"missing{number}")
     calls: list[None] = []
 
-    def fail_once(**_: Any) -> None:
+    def fail_once(request: Any, **_: Any) -> Any:
         calls.append(None)
-        if len(calls) == 1:
-            raise CommandError("broken", hint="none")
+        return (
+            response(request.url, *error("AccessDeniedException", message="broken"))
+            if len(calls) == 1
+            else None
+        )
 
     tables.client.meta.events.register_first("before-send.dynamodb.BatchGetItem", fail_once)
 

@@ -11,9 +11,10 @@ from ddbreplica.decode import key_of
 from ddbreplica.model import Image, Key
 from tests.soak.history import is_refused
 from tests.soak.weather import DESCRIBE_FAULTS, QUARANTINE_FAULTS, WRITE_FAULTS, Weather
+from tests.support import wire
 from tests.support.fake_bucket import FakeBucket, s3_error
 from tests.support.function import Context
-from tests.support.wire import error, response
+from tests.support.wire import FOREIGN, answered, error, response
 
 Answer: TypeAlias = tuple[int, Any]
 
@@ -44,14 +45,14 @@ _BUCKET_CODES: Mapping[str, str] = {
 }
 
 
-class KilledError(Exception):
+class KilledError(BaseException):
     """The sandbox was ended; nothing of the invocation goes on."""
 
 
 class _NoAnswer:
     """A response that never comes: reading it is where the caller learns of that."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         self._error = error
 
     @property
@@ -92,21 +93,23 @@ class Table:
                 return response(_URL, status, body)
         if what.startswith("killed"):
             return _NoAnswer(KilledError())
+        if what.endswith("lands later"):
+            self.late.append(writes)
         if what.startswith("connection dropped"):
             return _NoAnswer(ConnectionClosedError(endpoint_url=_URL))
         if what.startswith("no answer in time"):
             self._wait(_READ_TIMEOUT)
-            if what.endswith("lands later"):
-                self.late.append(writes)
             return _NoAnswer(ReadTimeoutError(endpoint_url=_URL))
         if what == "slow answer":
             self._wait(self.weather.chance.uniform(0, _READ_TIMEOUT))
             return response(_URL, 200, body)
-        return response(_URL, *self._told(what, carry_out, writes))
+        return answered(_URL, self._told(what, carry_out, writes))
 
-    def _told(self, what: str, carry_out: Callable[[], Answer], writes: "_Writes") -> Answer:
+    def _told(self, what: str, carry_out: Callable[[], Answer], writes: "_Writes") -> wire.Answer:
         if what in _ANSWERS:
             return _ANSWERS[what]
+        if what.startswith("a gateway's page"):
+            return 504, b"<html>504 Gateway Time-out</html>", FOREIGN
         if what == "some items unprocessed":
             return self._write_some(writes, carry_out)
         status, body = carry_out()

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 Replicate = Callable[[Any, "LambdaContext", Any], Any]
 
 
+class FunctionEndedError(Exception):
+    """What Lambda makes of a sandbox that was ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What became of one history.
@@ -151,12 +155,12 @@ class Trial:
         self.table.context = self.bucket.context = context
         try:
             answer = self.replicate(event, cast("LambdaContext", context), self.container.replicator)
-        except KilledError:
+        except KilledError as killed:
             self.container = self._container()
-            raise
+            raise FunctionEndedError from killed
         if fault == "invocation: killed before its answer":
             self.container = self._container()
-            raise KilledError
+            raise FunctionEndedError
         return json.loads(json.dumps(answer))  # as Lambda's runtime hands it over
 
     def _container(self) -> Function[_Cold]:

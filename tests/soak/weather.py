@@ -20,6 +20,8 @@ WRITE_FAULTS: Final = (
     "write: slow answer",
     "write: answer is no JSON, applied",
     "write: answer is another request's, applied",
+    "write: a gateway's page, not applied",
+    "write: a gateway's page, applied",
     "write: conflicts with a transaction",
     "write: access denied for a while",
     "write: table missing for a while",
@@ -50,7 +52,11 @@ INVOCATION_FAULTS: Final = (
     "invocation: in a new container",
     "mapping: poller crashed, batches come again",
 )
-LANDS_LATE: Final = "write: no answer in time, lands later"
+LANDS_LATE: Final = (
+    "write: no answer in time, lands later",
+    "write: connection dropped, lands later",
+    "write: a gateway's page, lands later",
+)
 """What DynamoDB may do and no mirror can undo: it is promised to be told of, and not to be harmless."""
 
 FAULTS: Final = (*WRITE_FAULTS, *DESCRIBE_FAULTS, *QUARANTINE_FAULTS, *INVOCATION_FAULTS)
@@ -73,7 +79,7 @@ class Weather:
         likelihood = self.likelihood / 4 if faults is INVOCATION_FAULTS else self.likelihood
         if not self.left or self.chance.random() >= likelihood:
             return None
-        fault = self.chance.choice((*faults, LANDS_LATE) if faults is WRITE_FAULTS else faults)
+        fault = self.chance.choice((*faults, *LANDS_LATE) if faults is WRITE_FAULTS else faults)
         if fault not in self.kinds:
             return None
         self.left -= 1

@@ -36,10 +36,7 @@ class Wire:
         answer = self.answers.pop(0) if self.answers else self.always
         if isinstance(answer, Exception):
             raise answer
-        if answer is None:
-            return None
-        status, body, *headers = answer
-        return response(request.url, status, body, headers=headers[0] if headers else AWS)
+        return None if answer is None else answered(request.url, answer)
 
     def bodies(self, operation: str) -> list[Any]:
         return [body for name, body in self.requests if name == operation]
@@ -100,6 +97,12 @@ class _Raw:
 
     def stream(self, *_: Any, **__: Any) -> Any:
         yield self._content
+
+
+def answered(url: str, answer: Answer) -> AWSResponse:
+    """An answer as botocore hands it on."""
+    status, body, *headers = answer
+    return response(url, status, body, headers=headers[0] if headers else AWS)
 
 
 def response(url: str, status: int, body: Any, *, headers: Mapping[str, str] = AWS) -> AWSResponse:

@@ -103,7 +103,7 @@ WRITE_OF: Callable[..., Any] = plan._write
 
 
 def test_a_write_that_lands_late_is_told_of(wire: Wire) -> None:
-    kinds = frozenset({LANDS_LATE, "write: throttled", "write: some items unprocessed"})
+    kinds = frozenset({*LANDS_LATE, "write: throttled", "write: some items unprocessed"})
     stale = 0
     for seed in SEEDS:
         one = Trial(Random(seed), wire)  # noqa: S311
