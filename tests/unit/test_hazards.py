@@ -44,6 +44,7 @@ HAZARDS: Mapping[int, str] = {
     18: "A response that does not come from AWS is taken for the end of a request, which lands after the next one.",
     22: "The source was restored under its name, and a record of the table before deletes the replica's only copy.",
     23: "A table that takes writes is waited for, and one poison record blocks its shard for hours.",
+    25: "Telemetry fails after the writes, and what is applied is never checkpointed; or alarms are blind to metrics.",
 }
 
 BAD = {"N": "5"}
@@ -467,3 +468,36 @@ def test_the_replica_is_never_its_own_source() -> None:
 
     with pytest.raises(ReplicaError, match="is the source"):
         Function(source).invoke(batch(one))
+
+
+@pytest.mark.hazard(number=25)
+def test_a_batch_that_was_applied_is_reported_although_nothing_can_be_logged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    function = Function(FakeReplica())
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("ddbreplica.telemetry.EphemeralMetrics", None)
+
+    assert function.invoke(batch(put(1, "a"))) == []
+
+    assert len(function.replica.items) == 1
+
+
+@pytest.mark.hazard(number=25)
+def test_what_telemetry_could_not_go_by_is_refused_before_anything_is_written() -> None:
+    env = {
+        "REPLICA_TABLE_NAME": "copy",
+        "QUARANTINE_BUCKET": "bucket",
+        "POWERTOOLS_METRICS_DISABLED": "maybe",
+    }
+
+    with pytest.raises(SettingsError, match="POWERTOOLS_METRICS_DISABLED is 'maybe'"):
+        Settings.from_env(env)
+
+
+@pytest.mark.hazard(number=25)
+def test_the_functions_log_level_lets_its_metrics_pass() -> None:
+    function = template.load()["Resources"]["ReplicatorFunction"]["Properties"]
+
+    assert function["LoggingConfig"]["LogFormat"] == "JSON"
+    assert function["LoggingConfig"]["ApplicationLogLevel"] in ("TRACE", "DEBUG", "INFO")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from inspect import Parameter, getsource, signature
+from inspect import Parameter, getsource, signature, unwrap
 from pathlib import Path
 from textwrap import dedent
 from types import CodeType, ModuleType
@@ -16,7 +16,20 @@ from typing import Any
 
 import pytest
 
-from ddbreplica import decode, dynamodb, errors, handler, quarantine, reconcile, refusal, schema, send, write
+from ddbreplica import (
+    decode,
+    dynamodb,
+    errors,
+    handler,
+    quarantine,
+    reconcile,
+    refusal,
+    schema,
+    send,
+    settings,
+    telemetry,
+    write,
+)
 from ddbreplica.deadline import Deadline
 from ddbreplica.settings import Settings
 from ddbreplica_cli import (
@@ -711,6 +724,31 @@ RULES = (
             test_unpack.test_a_record_of_an_earlier_table_is_not_reconciled,
             test_unpack.test_a_command_s_record_is_as_old_as_its_object,
         ),
+    ),
+    Rule(
+        25,
+        "no failure of telemetry fails a batch",
+        unwrap(telemetry._never_raising),
+        "        with suppress(Exception):",
+        "        raise\n        with suppress(Exception):",
+        (hazards.test_a_batch_that_was_applied_is_reported_although_nothing_can_be_logged,),
+        raising=TypeError,
+    ),
+    Rule(
+        25,
+        "what Powertools goes by is checked",
+        settings._switch,
+        "if value is not None and value.lower() not in _ON | _OFF:",
+        "if False:",
+        (hazards.test_what_telemetry_could_not_go_by_is_refused_before_anything_is_written,),
+    ),
+    Rule(
+        25,
+        "the log level is fixed",
+        template.TEMPLATE,
+        "ApplicationLogLevel: INFO",
+        "ApplicationLogLevel: WARN",
+        (hazards.test_the_functions_log_level_lets_its_metrics_pass,),
     ),
 )
 
