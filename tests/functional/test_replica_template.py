@@ -206,9 +206,15 @@ def test_the_role_may_use_the_table_s_key_through_dynamodb_alone() -> None:
         {
             "Sid": "UseTheKeyOfTheTableThroughDynamoDB",
             "Effect": "Allow",
-            "Action": "kms:Decrypt",
+            "Action": [
+                "kms:Decrypt",
+                "kms:DescribeKey",
+                "kms:Encrypt",
+                "kms:GenerateDataKey*",
+                "kms:ReEncrypt*",
+            ],
             "Resource": KEY,
-            "Condition": {"StringLike": {"kms:ViaService": "dynamodb.*"}},
+            "Condition": {"StringLike": {"kms:ViaService": f"dynamodb.{REGION}.*"}},
         },
     ]
 

@@ -10,6 +10,7 @@ from tests.support.placements import (
     EVERYTHING,
     EXISTING_REPLICA,
     EXISTING_SOURCE,
+    FAR,
     IN_ACCOUNT,
     KEY,
     REPLICA_KEY,
@@ -19,7 +20,7 @@ from tests.support.placements import (
     STREAM,
     Parameters,
 )
-from tests.support.template import ACCOUNT, properties, resources
+from tests.support.template import ACCOUNT, REGION, ROOT, properties, resources
 
 IN_THIS_ACCOUNT: Final = {"StringEquals": {"s3:ResourceAccount": ACCOUNT}}
 STATEMENTS: Final = {
@@ -116,40 +117,68 @@ def test_where_another_role_writes_the_role_may_only_assume_it(replica: str) -> 
     }
 
 
+KMS_OF_A_TABLE: Final = [
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey*",
+    "kms:ReEncrypt*",
+]
+"""What AWS lists for principals who use a table under a customer managed key, but kms:CreateGrant, which is for whoever
+creates one: docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html"""
+
+
 @pytest.mark.parametrize(
-    ("parameters", "keys"),
+    ("parameters", "keys", "regions"),
     [
-        ({"KmsKeyArn": KEY}, [KEY]),
-        ({**EXISTING_SOURCE, "KmsKeyArn": KEY}, [KEY]),
-        ({**EXISTING_SOURCE, "SourceKmsKeyArn": SOURCE_KEY}, [SOURCE_KEY]),
+        ({"KmsKeyArn": KEY}, [KEY], [REGION]),
+        ({**EXISTING_SOURCE, "KmsKeyArn": KEY}, [KEY], [REGION]),
+        ({**EXISTING_SOURCE, "SourceKmsKeyArn": SOURCE_KEY}, [SOURCE_KEY], [REGION]),
         (
             {**EXISTING_SOURCE, **EXISTING_REPLICA, "SourceKmsKeyArn": SOURCE_KEY, "KmsKeyArn": KEY},
             [SOURCE_KEY],
+            [REGION],
         ),
-        ({**EXISTING_SOURCE, **BY_ROLE, "SourceKmsKeyArn": SOURCE_KEY, "KmsKeyArn": KEY}, [SOURCE_KEY]),
-        ({**IN_ACCOUNT, "ReplicaKmsKeyArn": REPLICA_KEY}, [REPLICA_KEY]),
-        ({**IN_ACCOUNT, "ReplicaKmsKeyArn": REPLICA_KEY, "KmsKeyArn": KEY}, [KEY, REPLICA_KEY]),
+        (
+            {**EXISTING_SOURCE, **BY_ROLE, "SourceKmsKeyArn": SOURCE_KEY, "KmsKeyArn": KEY},
+            [SOURCE_KEY],
+            [REGION],
+        ),
+        ({**IN_ACCOUNT, "ReplicaKmsKeyArn": REPLICA_KEY}, [REPLICA_KEY], [REGION, FAR]),
+        (
+            {**IN_ACCOUNT, "ReplicaKmsKeyArn": REPLICA_KEY, "KmsKeyArn": KEY},
+            [KEY, REPLICA_KEY],
+            [REGION, FAR],
+        ),
         (
             {**EXISTING_SOURCE, **IN_ACCOUNT, "SourceKmsKeyArn": SOURCE_KEY, "ReplicaKmsKeyArn": REPLICA_KEY},
             [SOURCE_KEY, REPLICA_KEY],
+            [REGION, FAR],
         ),
     ],
 )
 def test_the_role_may_use_the_keys_of_the_tables_through_dynamodb_alone(
-    parameters: Parameters, keys: list[str]
+    parameters: Parameters, keys: list[str], regions: list[str]
 ) -> None:
     assert allowed(**parameters)["UseTheKeysOfTheTablesThroughDynamoDB"] == (
-        "kms:Decrypt",
+        KMS_OF_A_TABLE,
         keys,
-        {"StringLike": {"kms:ViaService": "dynamodb.*"}},
+        {"StringLike": {"kms:ViaService": [f"dynamodb.{region}.*" for region in regions]}},
     )
 
 
+@pytest.mark.parametrize("page", ["DESIGN.md", "docs/permissions.md", "docs/placing.md"])
+def test_the_pages_name_the_same_actions(page: str) -> None:
+    text = (ROOT / page).read_text()
+    assert [action for action in KMS_OF_A_TABLE if f"`{action}`" not in text] == []
+
+
 def test_the_role_may_use_the_key_of_the_buckets_to_write_into_them() -> None:
+    """S3 asks for kms:Decrypt as well only where an upload has parts; Lambda's page on destinations does not."""
     assert allowed(KmsKeyArn=KEY)["UseTheKeyOfTheBucketsThroughS3"] == (
         "kms:GenerateDataKey",
         KEY,
-        {"StringLike": {"kms:ViaService": "s3.*"}},
+        {"StringLike": {"kms:ViaService": f"s3.{REGION}.*"}},
     )
 
 

@@ -13,12 +13,16 @@ from demo.deploy import deploy, deploy_replica
 from demo.embedded import embedded_aws
 from demo.pair import Pair
 from tests.support.cli import run
-from tests.support.enforced import Deployed, Role
+from tests.support.enforced import Deployed, Role, actions
+from tests.support.placements import KEY
+from tests.support.template import FAR_SIDE, properties
 
 FAR: Final = "eu-west-1"
 HERE, THERE = "000000000000", "222222222222"
 EXTERNAL_ID: Final = "orders-2026"
 ACTIONS: Final = ("BatchWriteItem", "DeleteItem", "DescribeTable", "PutItem")
+NOT_TRIED: Final = ("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*")
+"""The embedded AWS notes a table's KMS key, and asks it for nothing: these are what AWS documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,14 @@ def test_the_role_is_enough_and_the_tables_verify_equal(deployed: Assuming) -> N
 
 def test_the_function_s_own_account_has_no_such_table(deployed: Assuming) -> None:
     assert deployed.aws.dynamodb.list_tables()["TableNames"] == [deployed.stack.source]
+
+
+def test_every_action_of_the_role_is_taken_away_by_a_test_or_is_named_as_not_tried() -> None:
+    parameters = {"TrustedAccountId": HERE, "ExternalId": EXTERNAL_ID, "KmsKeyArn": KEY}
+    (policy,) = properties("ReplicaWriterRole", FAR_SIDE, **parameters)["Policies"]
+    granted = [action for each in policy["PolicyDocument"]["Statement"] for action in actions(each)]
+
+    assert sorted(granted) == sorted([*(f"dynamodb:{action}" for action in ACTIONS), *NOT_TRIED])
 
 
 @pytest.mark.parametrize("action", ACTIONS)
