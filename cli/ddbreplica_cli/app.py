@@ -20,7 +20,14 @@ def main() -> None:
       ddbreplica load data/logfile_stream.csv
       ddbreplica verify --stack-name ddbreplica
 
-    Exit status: 0 fine, 1 a difference or a failure, 2 a wrong command line, 130 interrupted.
+    \b
+    Exit status:
+      0  equal, or done
+      1  different, or something requires attention
+      2  usage error, or it could not be done
+      3  inconclusive
+      129, 130, 143  ended by a hangup, Ctrl-C or SIGTERM
+    If two apply: 2 before 1 before 3.
     """  # noqa: D301  \b is click's: do not wrap
 
 

@@ -16,7 +16,7 @@ from ddbreplica_cli.backfilling import Backfill
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.copying import NAMED, Copying, Tables, Wanted, damage, facts
 from ddbreplica_cli.described import SHARE, describe_pair
-from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.errors import AttentionError, CommandError
 from ddbreplica_cli.export import Export
 from ddbreplica_cli.ground import Ground, despite
 from ddbreplica_cli.mapping import find_mapping
@@ -71,8 +71,8 @@ def backfill(options: Options, /, **wanted: Any) -> None:
       ddbreplica backfill --source orders --replica orders-copy --rate 500
       ddbreplica backfill --stack-name ddbreplica --from-export s3://exports/AWSDynamoDB/01234-abc
 
-    Then `ddbreplica verify` proves the two equal. Exit status 1 where an item could not be copied or, in an archive,
-    is gone from the source and nobody can tell whether it was deleted.
+    Then `ddbreplica verify` proves the two equal. Exits with 1 if an item was not copied or, in an archive, needs
+    review (deleted or expired), and with 2 if the backfill could not be done.
     """  # noqa: D301  \b is click's: do not wrap
     asked = Wanted(**wanted)
     connection = Connection(options)
@@ -128,7 +128,8 @@ def _finish(done: Backfill, copying: Copying, document: Mapping[str, Any], *, as
         output.print_result(document, copied, as_json=False)
     if done.left:
         output.print_note("\n".join(_listed(done)))
-    raise CommandError(
+    ended = CommandError if done.damaged else AttentionError
+    raise ended(
         " ".join(_unfinished(done, copying.undecided)),
         hint="; ".join(_to_do(done, copying)) + ".",
         facts=document,

@@ -1,7 +1,8 @@
 """Why a command cannot go on, and what to try.
 
 CommandError
-├── InterruptedByUserError   Ctrl-C
+├── AttentionError           the work was done, and something requires attention
+├── InterruptedByUserError   Ctrl-C or another signal
 └── NoTableError             a table that is named is not there
 """
 
@@ -9,6 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ddbreplica.model import Kind, Refusal
+
+ATTENTION = 1
+"""Exit status: the tables are different, or something requires attention."""
+FAILED = 2
+"""Exit status: a usage error, or it could not be done."""
+INCONCLUSIVE = 3
+"""Exit status: nothing can be concluded."""
 
 _SIGN_IN = "sign in again, or choose other credentials with --profile or the AWS_… environment variables."
 _PERMISSION = "use credentials that may do this (--profile), or have the permission added."
@@ -60,7 +68,7 @@ class CommandError(Exception):
     `facts` is what was done until then; with --json it becomes part of the document.
     """
 
-    exit_code = 1
+    exit_code = FAILED
 
     def __init__(self, fact: str, *, hint: str, facts: Mapping[str, Any] | None = None) -> None:
         """Fact and hint are one sentence each; the hint begins in lower case, since it follows `Try:`."""
@@ -70,8 +78,14 @@ class CommandError(Exception):
         self.facts = facts or {}
 
 
+class AttentionError(CommandError):
+    """A command has done its work, and something that it found requires attention."""
+
+    exit_code = ATTENTION
+
+
 class InterruptedByUserError(CommandError):
-    """Somebody pressed Ctrl-C."""
+    """A signal has ended a command; which one it was decides on the exit status."""
 
     exit_code = 130
 

@@ -15,7 +15,7 @@ from ddbreplica_cli import generate as generator
 from ddbreplica_cli import logfile, output
 from ddbreplica_cli.connection import Connection, Side
 from ddbreplica_cli.described import describe, key_named
-from ddbreplica_cli.errors import CommandError, InterruptedByUserError
+from ddbreplica_cli.errors import AttentionError, CommandError, InterruptedByUserError
 from ddbreplica_cli.loading import AGAIN, Loaded, Loader, Problems, counted, from_line
 from ddbreplica_cli.logfile import BadRow, Row, Rows
 from ddbreplica_cli.options import Options, shared_options
@@ -80,7 +80,8 @@ def load(  # noqa: PLR0913  one for each option
       ddbreplica load data/logfile_stream.csv --start-at 1001
       ddbreplica load --generate 2000 --output rows.csv
 
-    Ends with `RowCount: N, Total seconds: S`.
+    Ends with `RowCount: N, Total seconds: S`. Exits with 1 if the table refused a row, or if --dry-run found a row
+    that cannot be read, and with 2 if the load could not be done.
     """  # noqa: D301  \b is click's: do not wrap
     if (file is None) == (generate is None):
         raise click.UsageError("Give either FILE or --generate N.")
@@ -167,7 +168,7 @@ def _finish(loaded: Loaded, name: str, seconds: float, options: Options) -> None
         return
     if not options.as_json:
         output.print_result(facts, text, as_json=False)
-    raise CommandError(
+    raise AttentionError(
         f"{counted(loaded.refused.count)} not written, {counted(loaded.written)} written.",
         hint=f"mend what was refused or the table's indexes, and load the file again; {AGAIN}.",
         facts=facts,
@@ -189,7 +190,7 @@ def _check(rows: Rows, options: Options, *, skip_bad_rows: bool) -> None:
     facts = {"good": good, "bad": bad.count, "bad_rows": bad.facts(), "dry_run": True}
     _note("that cannot be read", bad)
     if bad.count and not skip_bad_rows:
-        raise CommandError(
+        raise AttentionError(
             f"{counted(bad.count)} cannot be loaded, {good:,} can; nothing was written.",
             hint="mend the rows, or leave them out with --skip-bad-rows.",
             facts=facts,

@@ -12,7 +12,7 @@ from ddbreplica_cli import output
 from ddbreplica_cli import redriven as result
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.described import SHARE, describe
-from ddbreplica_cli.errors import CommandError, InterruptedByUserError
+from ddbreplica_cli.errors import ATTENTION, CommandError, InterruptedByUserError
 from ddbreplica_cli.ground import to_heal
 from ddbreplica_cli.heal import Healer
 from ddbreplica_cli.options import Options, archive_option, shared_options, without_mapping_option
@@ -114,7 +114,8 @@ def redrive(options: Options, /, **wanted: Any) -> None:
       ddbreplica redrive --stack-name ddbreplica
       ddbreplica redrive --source orders --replica orders-copy --older-than 1h --json
 
-    Exit status 1 where an object stays that somebody has to see to. To go on after an interruption, run it again.
+    Exits with 1 if an object stays that requires attention or a later run, and with 2 if the redrive could not be
+    done. To resume after an interruption, run it again.
     """  # noqa: D301  \b is click's: do not wrap
     asked = _Wanted(**wanted)
     started = time.perf_counter()
@@ -124,7 +125,7 @@ def redrive(options: Options, /, **wanted: Any) -> None:
         {**result.document(redriven), **facts}, result.text(redriven), as_json=options.as_json
     )
     if _advise(redriven) and not asked.dry_run:
-        raise SystemExit(1)
+        raise SystemExit(ATTENTION)
 
 
 def _advise(redriven: Redriven) -> bool:

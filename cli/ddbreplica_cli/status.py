@@ -14,7 +14,8 @@ from rich.text import Text
 
 from ddbreplica_cli import output
 from ddbreplica_cli.connection import Connection
-from ddbreplica_cli.fleet import observe_fleet
+from ddbreplica_cli.errors import ATTENTION, INCONCLUSIVE
+from ddbreplica_cli.fleet import UNKNOWN, observe_fleet
 from ddbreplica_cli.fleet_screen import fleet_document, fleet_screen
 from ddbreplica_cli.health import AS_FAR_AS_SEEN, REPLICATING, examine
 from ddbreplica_cli.observe import observe
@@ -24,6 +25,7 @@ from ddbreplica_cli.printable import printable
 from ddbreplica_cli.screen import document, screen
 
 _INTERVAL = 10.0
+_EXIT_STATUS = {REPLICATING: 0, AS_FAR_AS_SEEN: 0, UNKNOWN: INCONCLUSIVE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,8 @@ class _Seen:
     screen: str
 
     @property
-    def is_well(self) -> bool:
-        return self.document["verdict"] in (REPLICATING, AS_FAR_AS_SEEN)
+    def exit_status(self) -> int:
+        return _EXIT_STATUS.get(self.document["verdict"], ATTENTION)
 
 
 @click.command()
@@ -67,7 +69,8 @@ def status(options: Options, *, fleet: bool, watch: float | None) -> None:
       ddbreplica status --stack-name ddbreplica --watch
       ddbreplica status --all
 
-    Ends with `replicating` (exit status 0), `NEEDS ATTENTION`, `NOT REPLICATING` or, with --all, `UNKNOWN` (1).
+    Ends with `replicating` (exit status 0), `NEEDS ATTENTION` or `NOT REPLICATING` (1) or, with --all, `UNKNOWN` (3).
+    Exits with 2 if the status could not be read.
     """  # noqa: D301  \b is click's: do not wrap
     if fleet and (options.source or options.replica or options.stack_name or options.replica_region):
         raise click.UsageError("--all goes with no option that names a table or a stack.")
@@ -76,8 +79,8 @@ def status(options: Options, *, fleet: bool, watch: float | None) -> None:
         _watch(look, watch, as_json=options.as_json)
     seen = look()
     output.print_result(seen.document, seen.screen, as_json=options.as_json)
-    if not seen.is_well:
-        raise SystemExit(1)
+    if seen.exit_status:
+        raise SystemExit(seen.exit_status)
     if not fleet:
         output.print_note(f"Try: `ddbreplica verify{options.tables}` proves that the tables are equal.")
 

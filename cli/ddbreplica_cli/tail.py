@@ -63,7 +63,8 @@ def tail(options: Options, *, since: datetime | None, keys_only: bool, limit: in
       ddbreplica tail --source orders --keys-only
       ddbreplica tail --since 15m --json --limit 100
 
-    A stream serves two readers well, and Lambda is one: run no more than one of these at a time.
+    A stream serves two readers well, and Lambda is one: run no more than one of these at a time. Exits with 2 if the
+    stream could not be read.
     """  # noqa: D301  \b is click's: do not wrap
     connection = Connection(options)
     arn = _stream_arn(connection)

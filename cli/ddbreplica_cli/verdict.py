@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddbreplica.decode import attributes_of
+from ddbreplica_cli import errors
 from ddbreplica_cli.compare import AttributeDifference
 from ddbreplica_cli.findings import REPAIRED, Findings, as_document
 from ddbreplica_cli.printable import bare, printable
@@ -17,6 +18,7 @@ INCONCLUSIVE = "inconclusive"
 
 EVERYTHING = "everything"
 
+_EXIT_STATUS = {NOT_EQUAL: errors.ATTENTION, INCONCLUSIVE: errors.INCONCLUSIVE}
 _LONGEST_VALUE = 60
 _DIFFERENCES = tuple(finding for finding in Finding if finding is not Finding.ARCHIVED)
 _SIDES = {Finding.MISSING: "in the source only", Finding.EXTRA: "in the replica only"}
@@ -46,9 +48,9 @@ class Verified:
         return REPAIRED if certain else EQUAL
 
     @property
-    def is_fine(self) -> bool:
-        """Whether the two are equal now."""
-        return self.verdict in (EQUAL, REPAIRED)
+    def exit_status(self) -> int:
+        """0 only if the two are equal now."""
+        return _EXIT_STATUS.get(self.verdict, 0)
 
     def document(self) -> dict[str, Any]:
         """Everything, for a program."""

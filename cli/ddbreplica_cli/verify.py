@@ -95,15 +95,16 @@ def verify(options: Options, /, **wanted: Any) -> None:
       ddbreplica verify --stack-name ddbreplica --report differences.jsonl
       ddbreplica verify --stack-name ddbreplica --keys-from differences.jsonl --repair
 
-    Ends with `equal` or `repaired` (exit status 0), `NOT EQUAL` or `inconclusive` (1).
+    Ends with `equal` or `repaired` (exit status 0), `NOT EQUAL` (1) or `inconclusive` (3). Exits with 2 if the tables
+    could not be compared.
     """  # noqa: D301  \b is click's: do not wrap
     asked = Wanted(**wanted)
     asked.check()
     result = verified(Connection(options), asked)
     output.print_result(result.document(), result.text(), as_json=options.as_json)
     _advise(result, asked)
-    if not result.is_fine:
-        raise SystemExit(1)
+    if result.exit_status:
+        raise SystemExit(result.exit_status)
 
 
 def _advise(verified: Verified, wanted: Wanted) -> None:

@@ -74,7 +74,7 @@ class TestErrors:
     def test_a_table_that_does_not_exist(self, tables: Tables, command: tuple[str, ...]) -> None:
         result = run(*command, "--source", "nowhere")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert result.stdout == ""
         assert lines(result.stderr) == [
             "Error: there is no table nowhere in us-east-1.",
@@ -84,7 +84,7 @@ class TestErrors:
     def test_an_error_as_a_document(self, tables: Tables, command: tuple[str, ...]) -> None:
         result = run(*command, "--source", "nowhere", "--json")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert json.loads(result.stdout) == {
             "error": "there is no table nowhere in us-east-1.",
             "try": "name another with --source or --stack-name, check --region, or deploy first (sam deploy).",
@@ -114,7 +114,7 @@ class TestErrors:
 
         result = run(*command)
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr) == [
             f"Error: the table logfile cannot be described: {code}: not you",
             f"Try: {hint}",
@@ -126,7 +126,7 @@ class TestErrors:
 
         result = run(*command)
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr) == [
             "Error: the table logfile cannot be described: NoCredentialsError: Unable to locate credentials",
             "Try: sign in, or choose credentials with --profile or the AWS_… environment variables.",
@@ -138,7 +138,7 @@ class TestErrors:
 
         result = run(*command)
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr) == [
             "Error: NoRegionError: You must specify a region.",
             "Try: name a Region with --region, or set AWS_REGION.",
@@ -147,13 +147,13 @@ class TestErrors:
     def test_a_region_that_is_none(self, command: tuple[str, ...]) -> None:
         result = run(*command, "--region", "x y")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr)[1] == "Try: name a Region with --region, or set AWS_REGION."
 
     def test_a_profile_that_does_not_exist(self, command: tuple[str, ...]) -> None:
         result = run(*command, "--profile", "nobody")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr) == [
             "Error: ProfileNotFound: The config profile (nobody) could not be found",
             "Try: choose a profile that ~/.aws/config or ~/.aws/credentials has.",
@@ -162,7 +162,7 @@ class TestErrors:
     def test_an_endpoint_that_is_none(self, command: tuple[str, ...]) -> None:
         result = run(*command, "--endpoint-url", "localhost")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr) == [
             "Error: Invalid endpoint: localhost.",
             "Try: give --endpoint-url (or AWS_ENDPOINT_URL) like http://localhost:8000.",
@@ -182,7 +182,7 @@ class TestErrors:
 
         result = run(*command, "--endpoint-url", "http://localhost:9")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr)[0].startswith(
             f"Error: the table logfile cannot be described: {kind.__name__}: "
         )
@@ -196,7 +196,7 @@ class TestErrors:
 
         result = run(*command, "--stack-name", "nowhere")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr) == [
             "Error: there is no CloudFormation stack nowhere in us-east-1.",
             "Try: check --stack-name and --region, or give --source and --replica.",
@@ -209,5 +209,5 @@ class TestErrors:
 
         result = run(*command, "--stack-name", "other")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr)[0] == "Error: the stack other has no output SourceTableName."

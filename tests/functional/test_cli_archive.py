@@ -234,7 +234,7 @@ class TestBackfill:
 
         result = run("backfill", "--without-mapping", "--segments", "1", "--state", "state")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr)[0].startswith("Error: state.undecided cannot be written: Is a directory;")
         Path("state.undecided").rmdir()
         assert (

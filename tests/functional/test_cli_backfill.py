@@ -261,7 +261,7 @@ class TestGoingOn:
 
         result = backfill("--segments", "2")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr) == [
             (
                 f"Error: {STATE} is the state of another backfill: its listing is a scan in 1 segments, and not a"
@@ -279,7 +279,7 @@ class TestGoingOn:
 
         result = backfill("--segments", "1")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "is the state of another backfill: its replica is arn:" in result.stderr
 
     def test_a_table_that_stops_taking_anything_is_told_with_where_to_go_on(
@@ -290,7 +290,7 @@ class TestGoingOn:
 
         result = backfill("--segments", "1")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr) == [
             (
                 "Error: the replica table refuses every request: AccessDeniedException: why; 100 items were gone"
@@ -424,7 +424,7 @@ class TestSafeguards:
 
         result = run("backfill", *dry_run)
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr) == [
             "Error: the source has no stream that is on; what changes there would not arrive.",
             "Try: see `ddbreplica status`; --without-mapping goes ahead all the same.",
@@ -455,7 +455,7 @@ class TestSafeguards:
 
         result = backfill("--replica", "other")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr)[0].startswith("Error: the source's key is PK (S) and the replica's is ")
 
     def test_one_table_is_not_copied_to_itself(self, tables: Tables) -> None:
@@ -466,7 +466,7 @@ class TestSafeguards:
 
         result = backfill("--state", "rows.csv")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr)[0] == "Error: rows.csv, line 1, is none that this command has written."
         assert Path("rows.csv").read_text() == "1,2,3\n"
 
@@ -510,7 +510,7 @@ class InS3:
 
     def error(self) -> str:
         result = self.backfill()
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert self.tables.items(REPLICA) == {}
         return lines(result.stderr)[0]
 
@@ -651,7 +651,7 @@ class TestDamagedExport(InS3):
             for _ in range(2):
                 result = self.backfill("--json")
 
-                assert result.exit_code == 1
+                assert result.exit_code == 2
                 error, hint = lines(result.stderr)[-2:]
                 assert error.startswith(f"Error: {FILE} is damaged: ")
                 assert error.endswith(f"{why}. Some items may not have been copied.")
@@ -669,7 +669,7 @@ class TestDamagedExport(InS3):
         self.backfill()
         self.put("data/0.json.gz", gzipped("item0", "item1"))
 
-        assert self.backfill().exit_code == 1
+        assert self.backfill().exit_code == 2
         assert self.backfill("--state", "another").exit_code == 0
 
     def test_a_line_that_is_too_long(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -687,11 +687,11 @@ class TestDamagedExport(InS3):
             f"Error: interrupted; 5 items were gone through; {FILE} is damaged: it holds 3 items, and its manifest"
             " says 2."
         )
-        assert first.exit_code == 130
+        assert first.exit_code == 230
         for _ in range(2):
             again = self.backfill("--segments", "1")
             assert f"{FILE} is damaged: it holds 3 items, and its manifest says 2." in again.stderr
-            assert again.exit_code == 1
+            assert again.exit_code == 2
         assert len(self.tables.items(REPLICA)) == 7
 
     def test_ctrl_c_just_before_it_is_found(self, aws: Misbehaviour) -> None:

@@ -110,12 +110,12 @@ class TestBackfill:
     ) -> None:
         filtered.put(SOURCE, "t1#a")
         aws.refuse("BatchWriteItem", "AccessDeniedException")
-        assert run("backfill").exit_code == 1
+        assert run("backfill").exit_code == 2
         answer_mapping(filtered, aws)
 
         result = run("backfill")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert f"is the state of another backfill: its filter is ['{SHOWN}'], and not []." in result.stderr
 
     def test_without_the_mapping_all_is_copied(self, filtered: Tables) -> None:
@@ -201,7 +201,7 @@ def test_a_filter_on_images_is_refused(filtered: Tables, aws: Misbehaviour, comm
 
     result = run(*command)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "Error: the mapping's filter cannot be followed: it looks at dynamodb.NewImage." in result.stderr
     assert filtered.items(REPLICA) == {}
 

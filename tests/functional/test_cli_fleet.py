@@ -209,7 +209,7 @@ def test_settings_that_cannot_be_read_leave_a_pair_unknown(account: Account) -> 
 
     result = run("status", "--all")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert lines(result.stdout)[1].startswith("UNKNOWN      ? → orders  ")
     assert f"(the settings of the function {OTHER} cannot be read: KMS says no)" in lines(result.stdout)[2]
     assert lines(result.stdout)[-3:] == [
@@ -233,7 +233,7 @@ def test_where_mappings_may_not_be_listed_every_function_is_unknown(account: Acc
     denied = refusal("AccessDeniedException", "not you")
     account.aws.on("before-call.lambda.ListEventSourceMappings", lambda **_: denied)
 
-    pairs = seen(exit_code=1)
+    pairs = seen(exit_code=3)
 
     assert (pairs["logfile_replica"]["verdict"], pairs["orders"]["verdict"]) == ("unknown", "unknown")
     assert pairs["orders"]["unknown"]["the mapping"] == "AccessDeniedException: not you"
@@ -244,7 +244,7 @@ def test_without_a_function_there_is_nothing_to_show(aws: Misbehaviour, tables: 
 
     result = run("status", "--all")
 
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (2, "")
     assert lines(result.stderr) == [
         "Error: no function in us-east-1 has the tag ddbreplica.",
         "Try: check --region and --profile, or deploy first (sam deploy).",
@@ -257,7 +257,7 @@ def test_tags_that_may_not_be_seen_are_an_error(aws: Misbehaviour, tables: Table
 
     result = run("status", "--all")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert lines(result.stderr)[0] == "Error: AccessDeniedException: not you"
 
 

@@ -130,7 +130,7 @@ def test_a_bad_row_ends_the_load_and_tells_what_was_written(tables: Tables, file
 
     result = run("load", str(file))
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stdout == ""
     assert lines(result.stderr) == [
         "Error: line 31: expected 10 columns and found 3; 30 rows written.",
@@ -228,7 +228,7 @@ def test_a_fault_in_the_middle_tells_what_was_written(tables: Tables, aws: Misbe
 
     result = run("load", "--generate", "2000", "--json")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert lines(result.stderr)[0] == "Error: AccessDeniedException: why; 1,000 rows written."
     document = json.loads(result.stdout)
     assert document["row_count"] == 1000
@@ -264,7 +264,7 @@ def test_a_table_with_another_key_is_refused_before_anything_is_written(tables: 
 
     result = run("load", "--generate", "3", "--source", "orders")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert lines(result.stderr) == [
         "Error: the table orders has the key at (S), id (N); web-log rows have the key PK (S).",
         "Try: name a table that has this key with --source.",
@@ -292,7 +292,7 @@ def test_a_wrong_command_line(arguments: tuple[str, ...], message: str) -> None:
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     result = run("load", "--generate", "3", "--output", str(tmp_path / "no" / "rows.csv"))
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert lines(result.stderr) == [
         f"Error: {tmp_path / 'no' / 'rows.csv'} cannot be written: No such file or directory.",
         "Try: name another file.",

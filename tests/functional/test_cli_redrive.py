@@ -626,7 +626,7 @@ class TestEnding:
         name = put_aside.quarantine(put(1, "a"))
         aws.refuse("BatchWriteItem", "AccessDeniedException")
 
-        document = redrive(exit_code=1)
+        document = redrive(exit_code=2)
 
         assert document["error"] == (
             "the replica table refuses every request: AccessDeniedException: why;"
@@ -638,7 +638,7 @@ class TestEnding:
     def test_a_bucket_that_is_not_there(self, put_aside: PutAside) -> None:
         result = run("redrive", "--quarantine-bucket", "nowhere")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr) == [
             "Error: there is no bucket nowhere.",
             "Try: name another with --quarantine-bucket, or check --profile and --endpoint-url.",
@@ -655,7 +655,7 @@ class TestEnding:
 
         result = run("redrive")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr)[0].startswith(
             f"Error: the bucket {QUARANTINE} cannot be {what}: AccessDenied: why"
         )
@@ -669,7 +669,7 @@ class TestTheMapping:
 
         result = run("redrive")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr)[0].startswith(
             "Error: no mapping brings the source's changes to the replica; what changes from now on"
         )
@@ -703,7 +703,7 @@ class TestTheMapping:
 
         result = run("redrive", "--without-mapping")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr) == [
             "Error: no mapping can be seen, which would say where the records are.",
             "Try: name their bucket with --quarantine-bucket.",
@@ -721,7 +721,7 @@ class TestTheMapping:
 
         result = run("redrive")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr) == [
             "Error: the function ddbreplica does not say where it keeps records (QUARANTINE_BUCKET).",
             "Try: name the bucket with --quarantine-bucket, and mend the function's settings.",

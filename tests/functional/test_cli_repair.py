@@ -30,6 +30,7 @@ from tests.support.wire import response
 
 __all__ = ["aws", "put_aside", "tables"]
 
+EXIT_CODES = {"equal": 0, "repaired": 0, "not equal": 1, "inconclusive": 3}
 STREAM: Any = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
 
 
@@ -37,7 +38,7 @@ def verify(*args: str) -> Any:
     """The verdict of a run without grace, as a document."""
     result = run("verify", "--grace", "0", "--json", *args)
     document = json.loads(result.stdout)
-    assert result.exit_code == (0 if document.get("verdict") in ("equal", "repaired") else 1)
+    assert result.exit_code == EXIT_CODES[document["verdict"]]
     return document
 
 
@@ -94,7 +95,7 @@ class TestReport:
 
         result = run("verify", "--report", str(tmp_path / "nowhere" / "report.jsonl"))
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr)[0].endswith("report.jsonl cannot be written: No such file or directory.")
 
     def test_it_cannot_be_the_file_that_the_keys_come_from(self, apart: Tables, tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ class TestKeysFrom:
 
         result = run("verify", "--keys-from", str(keys))
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr)[0].startswith("Error: line 2 of the keys is no key: ")
 
     def test_it_goes_with_no_sample(self) -> None:
@@ -354,7 +355,7 @@ class TestRepair:
 
         result = run("verify", "--repair", "--without-mapping", "--grace", "0")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "AccessDeniedException: not you" in lines(result.stderr)[0]
         assert lines(result.stderr)[1] == (
             "Try: use credentials that may do this (--profile), or have the permission added."
@@ -422,7 +423,7 @@ class TestMapping:
 
         result = run("verify", "--repair")
 
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert lines(result.stderr) == [
             (
                 "Error: no mapping brings the source's changes to the replica; what changes from now on would"

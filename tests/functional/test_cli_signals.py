@@ -158,7 +158,7 @@ def test_a_reader_that_is_gone_ends_a_command_without_a_word(tmp_path: Path) -> 
         os.close(writing)
         status, _, stderr = process.end()
 
-    assert status == 1
+    assert status == 2
     assert [line.partition(" ")[0] for line in stderr.splitlines()] == ["Following"]
 
 

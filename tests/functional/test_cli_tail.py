@@ -123,7 +123,7 @@ def test_ctrl_c_ends_after_the_change_that_is_shown_and_says_how_to_go_on(
 def test_a_table_without_a_stream(tables: Tables) -> None:
     result = run("tail")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert lines(result.stderr) == [
         "Error: the table logfile has no stream.",
         "Try: name another with --source, or deploy first (sam deploy).",
@@ -135,7 +135,7 @@ def test_a_stream_that_may_not_be_read(tables: Tables, stream: str, aws: Misbeha
 
     result = run("tail")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert lines(result.stderr)[1:] == [
         "Error: the stream cannot be read: AccessDeniedException: why",
         "Try: use credentials that may do this (--profile), or have the permission added.",

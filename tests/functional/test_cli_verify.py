@@ -439,7 +439,7 @@ def test_an_inconclusive_result_says_what_to_try(tables: Tables, aws: Misbehavio
 
     result = run("verify", "--grace", "0", "--rounds", "2")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert lines(result.stdout)[-1] == "inconclusive"
     assert lines(result.stderr) == [
         "Try: run it again when fewer writes are under way, or with a longer --grace."
@@ -490,7 +490,7 @@ def test_ctrl_c_ends_the_grace(tables: Tables, aws: Misbehaviour) -> None:
 def test_source_and_replica_must_be_two_tables(tables: Tables) -> None:
     result = run("verify", "--replica", SOURCE)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert lines(result.stderr) == [
         "Error: source and replica are one table, arn:aws:dynamodb:us-east-1:123456789012:table/logfile.",
         "Try: name two tables with --source and --replica.",
@@ -503,7 +503,7 @@ def test_tables_with_different_keys_are_not_compared(tables: Tables, key: dict[s
 
     result = run("verify", "--replica", "other")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     named = ", ".join(f"{name} ({tag})" for name, tag in key.items())
     assert lines(result.stderr) == [
         f"Error: the source's key is PK (S) and the replica's is {named}.",
@@ -514,7 +514,7 @@ def test_tables_with_different_keys_are_not_compared(tables: Tables, key: dict[s
 def test_a_replica_that_does_not_exist(tables: Tables) -> None:
     result = run("verify", "--replica", "nowhere")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert lines(result.stderr) == [
         "Error: there is no table nowhere in us-east-1.",
         "Try: name another with --replica or --stack-name, check --region, or deploy first (sam deploy).",
@@ -535,7 +535,7 @@ def test_a_denied_read_ends_it(tables: Tables, aws: Misbehaviour) -> None:
 
     result = run("verify")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert lines(result.stderr) == [
         "Error: the table logfile cannot be read: AccessDeniedException: not you",
         "Try: use credentials that may do this (--profile), or have the permission added.",

@@ -126,5 +126,5 @@ def test_without_it_nothing_goes(operator: Operator, words: str) -> None:
     with operator.allowed("--stack-name"):
         result = operator.run(words, *COMMANDS[words][1])
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "not authorized" in result.output

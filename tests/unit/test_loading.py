@@ -124,7 +124,7 @@ def test_a_bad_row_ends_it_after_the_rows_before_it_were_written() -> None:
     error = failing(Load(replica), [row(1), BadRow(2, 2, "expected 10 columns and found 2"), row(3)])
 
     assert error.fact == "line 2: expected 10 columns and found 2; 1 row written."
-    assert error.exit_code == 1
+    assert error.exit_code == 2
     assert keys(replica) == {"request#1"}
 
 

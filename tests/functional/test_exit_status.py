@@ -1,0 +1,274 @@
+"""The table of exit statuses in docs/operations.md, with each of its cells driven."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from click.testing import Result
+
+from tests.functional.test_cli_fleet import Account, account, polled
+from tests.support.account import UUID
+from tests.support.cli import SOURCE, Misbehaviour, Tables, aws, refusal, run, tables
+from tests.support.put_aside import CREATED, ON_FAILURE, QUARANTINE, PutAside, recreate_source
+from tests.support.records import put
+from tests.support.wire import error, response
+
+__all__ = ["account", "aws", "tables"]
+
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+NOWHERE = ("--source", "nowhere")
+GRACE = ("--grace", "0")
+BUCKETS = ("--without-mapping", "--quarantine-bucket", QUARANTINE, "--on-failure-bucket", ON_FAILURE)
+
+
+@dataclass(frozen=True)
+class World:
+    """Two tables on moto, in a directory of their own, and what AWS is told to do."""
+
+    tables: Tables
+    aws: Misbehaviour
+    directory: Path
+
+    def rows(self, *rows: str) -> str:
+        """A file with these rows."""
+        file = self.directory / "rows.csv"
+        file.write_text("".join(row + "\n" for row in rows))
+        return str(file)
+
+    def refuse(self, key: str) -> None:
+        """Have the replica refuse this item by itself."""
+
+        def refuse(request: Any, **_: Any) -> Any:
+            is_refused = f'"{key}"'.encode() in request.body
+            return response(request.url, *error("ValidationException")) if is_refused else None
+
+        for operation in ("BatchWriteItem", "PutItem"):
+            self.aws.on(f"before-send.dynamodb.{operation}", refuse)
+
+    def keep_moving(self) -> None:
+        """Let an item change at every read."""
+        numbers = iter(range(1000))
+        self.aws.on(
+            "before-send.dynamodb.BatchGetItem",
+            lambda **_: self.tables.put(SOURCE, "busy", n={"N": str(next(numbers))}),
+        )
+        self.tables.put(SOURCE, "busy")
+
+    def quarantine(self) -> PutAside:
+        recreate_source(CREATED)
+        put_aside = PutAside()
+        put_aside.quarantine(put(1, "a"))
+        return put_aside
+
+
+@pytest.fixture
+def world(tables: Tables, aws: Misbehaviour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")
+    return World(tables, aws, tmp_path)
+
+
+GOOD = "1,h,2026-01-01,1,0,GET,/,200,5,agent"
+BAD = "x,h,2026-01-01,1,0,GET,/,200,5,agent"
+
+
+def load(world: World) -> Result:
+    return run("load", world.rows(GOOD))
+
+
+def load_refused(world: World) -> Result:
+    world.refuse("request#1")
+    return run("load", world.rows(GOOD))
+
+
+def load_failed(world: World) -> Result:
+    return run("load", world.rows(GOOD, BAD))
+
+
+def dry_load(world: World) -> Result:
+    return run("load", "--dry-run", world.rows(GOOD))
+
+
+def dry_load_of_bad_rows(world: World) -> Result:
+    return run("load", "--dry-run", world.rows(GOOD, BAD))
+
+
+def dry_load_failed(world: World) -> Result:
+    return run("load", "--dry-run", "nowhere.csv")
+
+
+def backfill(world: World) -> Result:
+    world.tables.put(SOURCE, "a")
+    return run("backfill", "--without-mapping")
+
+
+def backfill_refused(world: World) -> Result:
+    world.tables.put(SOURCE, "a")
+    world.refuse("a")
+    return run("backfill", "--without-mapping")
+
+
+def backfill_failed(world: World) -> Result:
+    return run("backfill")
+
+
+def dry_backfill(world: World) -> Result:
+    return run("backfill", "--without-mapping", "--dry-run")
+
+
+def dry_backfill_failed(world: World) -> Result:
+    return run("backfill", "--dry-run", *NOWHERE)
+
+
+def verify(world: World) -> Result:
+    return run("verify", *GRACE)
+
+
+def verify_different(world: World) -> Result:
+    world.tables.put(SOURCE, "a")
+    world.keep_moving()  # 1 goes before 3
+    return run("verify", *GRACE)
+
+
+def verify_failed(world: World) -> Result:
+    return run("verify", *NOWHERE)
+
+
+def verify_inconclusive(world: World) -> Result:
+    world.keep_moving()
+    return run("verify", *GRACE)
+
+
+def repair(world: World) -> Result:
+    world.tables.put(SOURCE, "a")
+    return run("verify", "--repair", "--without-mapping", *GRACE)
+
+
+def repair_refused(world: World) -> Result:
+    world.tables.put(SOURCE, "a")
+    world.refuse("a")
+    return run("verify", "--repair", "--without-mapping", *GRACE)
+
+
+def repair_failed(world: World) -> Result:
+    world.tables.put(SOURCE, "a")  # 2 goes before 1
+    world.aws.refuse("BatchWriteItem", "AccessDeniedException")
+    return run("verify", "--repair", "--without-mapping", *GRACE)
+
+
+def repair_inconclusive(world: World) -> Result:
+    world.keep_moving()
+    return run("verify", "--repair", "--without-mapping", *GRACE)
+
+
+def redrive(world: World) -> Result:
+    world.quarantine()
+    return run("redrive", *BUCKETS)
+
+
+def redrive_refused(world: World) -> Result:
+    world.quarantine()
+    world.tables.put(SOURCE, "a")
+    world.refuse("a")
+    return run("redrive", *BUCKETS)
+
+
+def redrive_failed(world: World) -> Result:
+    return run("redrive", *BUCKETS)
+
+
+def dry_redrive(world: World) -> Result:
+    world.quarantine()
+    return run("redrive", "--dry-run", *BUCKETS)
+
+
+def dry_redrive_failed(world: World) -> Result:
+    return run("redrive", "--dry-run", *BUCKETS)
+
+
+def status(world: World) -> Result:
+    Account(world.tables, world.aws)
+    polled(UUID)
+    return run("status")
+
+
+def status_bad(world: World) -> Result:
+    made = Account(world.tables, world.aws)
+    made.tell([made.mappings()[0] | {"State": "Disabled"}])
+    return run("status")
+
+
+def status_failed(world: World) -> Result:
+    return run("status", *NOWHERE)
+
+
+def fleet(world: World) -> Result:
+    Account(world.tables, world.aws)
+    polled(UUID, "22-33")
+    return run("status", "--all")
+
+
+def fleet_bad(world: World) -> Result:
+    made = Account(world.tables, world.aws)
+    made.tell(made.mappings(State="Disabled"))
+    return run("status", "--all")
+
+
+def fleet_failed(world: World) -> Result:
+    return run("status", "--all", "--region", "x y")
+
+
+def fleet_unknown(world: World) -> Result:
+    Account(world.tables, world.aws)
+    denied = refusal("AccessDeniedException", "not you")
+    world.aws.on("before-call.lambda.ListEventSourceMappings", lambda **_: denied)
+    return run("status", "--all")
+
+
+def tail(world: World) -> Result:
+    stream: Any = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+    world.tables.client.update_table(TableName=SOURCE, StreamSpecification=stream)
+    world.tables.put(SOURCE, "a")
+    return run("tail", "--since", "1h", "--limit", "1")
+
+
+def tail_failed(world: World) -> Result:
+    return run("tail", *NOWHERE)
+
+
+Ends: TypeAlias = Mapping[int, Callable[[World], Result]]
+
+ENDS: Mapping[str, Ends] = {
+    "load": {0: load, 1: load_refused, 2: load_failed},
+    "load --dry-run": {0: dry_load, 1: dry_load_of_bad_rows, 2: dry_load_failed},
+    "backfill": {0: backfill, 1: backfill_refused, 2: backfill_failed},
+    "backfill --dry-run": {0: dry_backfill, 2: dry_backfill_failed},
+    "verify": {0: verify, 1: verify_different, 2: verify_failed, 3: verify_inconclusive},
+    "verify --repair": {0: repair, 1: repair_refused, 2: repair_failed, 3: repair_inconclusive},
+    "redrive": {0: redrive, 1: redrive_refused, 2: redrive_failed},
+    "redrive --dry-run": {0: dry_redrive, 2: dry_redrive_failed},
+    "status": {0: status, 1: status_bad, 2: status_failed},
+    "status --all": {0: fleet, 1: fleet_bad, 2: fleet_failed, 3: fleet_unknown},
+    "tail": {0: tail, 2: tail_failed},
+}
+
+
+def test_the_table_has_a_cell_for_each_end_that_is_driven_here() -> None:
+    table = OPERATIONS.read_text().partition("\n## Exit status\n")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| `")]
+
+    assert {
+        name.strip("`"): [end for end, cell in enumerate(cells) if cell != "–"] for name, *cells in rows
+    } == {name: list(ends) for name, ends in ENDS.items()}
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [(command, status) for command, ends in ENDS.items() for status in ends]
+)
+def test_a_command_exits_as_the_table_says(world: World, command: str, status: int) -> None:
+    result = ENDS[command][status](world)
+
+    assert result.exit_code == status, result.output
+    assert ("Error: " in result.stderr) <= (status in (1, 2))
