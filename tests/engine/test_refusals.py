@@ -1,5 +1,6 @@
 """Whatever the engine refuses, through the whole function: one record is to blame, or the deployment is."""
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,30 @@ def test_a_record_that_the_engine_refuses_is_quarantined_and_its_neighbours_arri
     assert function.bucket.sequence_numbers == ["99"]
     assert function.bucket.kept[0]["error_code"] == "ValidationException"
     assert {item["PK"]["S"] for item in items_of(client, REPLICA)} == {f"request#{n}" for n in range(24)}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        (
+            {"value": {"SS": ["top secret", "top secret"]}},
+            "One or more parameter values were invalid: Input collection …",
+        ),
+        ({"value": {"N": "top secret"}}, "A value provided cannot be converted into a number"),
+        (
+            {"GSI_1_PK": {"N": "5"}},
+            "One or more parameter values were invalid: Type mismatch for Index Key",
+        ),
+    ],
+)
+def test_the_words_of_the_engine_are_logged_without_what_they_quote(
+    attributes: Any, words: str, replica: DynamoDBReplica, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Function(replica).invoke(batch(put(1, "a", **attributes)))
+
+    log, _ = capsys.readouterr().out.splitlines()
+    said = json.loads(log)["refusal_messages"]
+    assert said == {"ValidationException": f"refused by the replica: {words}"}
 
 
 def test_the_deepest_and_the_longest_that_the_engine_takes_is_no_poison(

@@ -6,6 +6,7 @@ tells it apart is its content (`test_a_table_made_anew_is_another_table` in test
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from itertools import permutations
 from pathlib import Path
@@ -82,6 +83,7 @@ def metrics_of(placement: str, capsys: pytest.CaptureFixture[str]) -> tuple[Any,
     known = {"<ReplicaTable>": "logfile_replica", "<QuarantineBucket>": "kept"}
     env = {name: known.get(value, value) for name, value in variables.items()}
     settings = Settings.from_env({**env, "AWS_LAMBDA_FUNCTION_NAME": f"function of {placement}"})
+    logging.root.manager.loggerDict.pop(settings.powertools_service_name, None)  # of an earlier test's stdout
     done = (decode({"Records": []}, replicate_ttl_deletes=True), Outcome(), Kept(0, 0, ()))
     Telemetry(
         service=settings.powertools_service_name,

@@ -1,6 +1,7 @@
 """handler: what the steps do together, with a replica and a bucket that are handed in."""
 
 import json
+import logging
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -187,6 +188,7 @@ def test_the_metrics_are_the_functions_own(
     monkeypatch.setenv("REPLICA_TABLE_NAME", "arn:aws:dynamodb:eu-west-1:123456789012:table/copy")
     monkeypatch.setenv("QUARANTINE_BUCKET", "bucket")
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "replicator-of-orders")
+    logging.root.manager.loggerDict.pop("ddbreplica", None)  # of an earlier test's stdout
     made = handler.replicator()
 
     replicate = handler.replicate(batch(), cast("LambdaContext", Context()), made)

@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import logging
 import runpy
 import subprocess
 import sys
@@ -432,6 +433,8 @@ def test_every_variable_that_powertools_reads_is_known() -> None:
 
 def telemetry_of(env: dict[str, str]) -> Telemetry:
     settings = Settings.from_env(env)
+    # Powertools keeps a logger by its name, and with it the stdout of the test that made it.
+    logging.root.manager.loggerDict.pop(settings.powertools_service_name, None)
     return Telemetry(
         service=settings.powertools_service_name,
         namespace=settings.powertools_metrics_namespace,
@@ -442,7 +445,8 @@ def telemetry_of(env: dict[str, str]) -> Telemetry:
 
 
 @pytest.mark.parametrize(
-    "value", ["maybe", "", " ", "TRUE ", "-1", "1e999", "nan", "größe", "INFO\n", "x" * 5000]
+    "value",
+    ["maybe", "", " ", "info", "warning", "TRUE ", "-1", "1e999", "nan", "größe", "INFO\n", "x" * 5000],
 )
 @pytest.mark.parametrize("name", CHECKED)
 def test_a_value_of_a_variable_is_refused_by_name_or_harms_nothing(
