@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[1]
 MINISTACK: Final = ROOT / ".venv-stack" / "bin" / "ministack"
+_WITH_REQUEST_IDS: Final = ROOT / "demo" / "ministack_main.py"
 REGION: Final = "us-east-1"
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
@@ -193,7 +194,7 @@ def _launch(home: Path, port: int, *, enforce_roles: bool) -> subprocess.Popen[b
     }
     with _log(home).open("wb") as log:
         return subprocess.Popen(
-            [MINISTACK],
+            [MINISTACK.with_name("python"), _WITH_REQUEST_IDS] if enforce_roles else [MINISTACK],
             env=env,
             cwd=home,
             stdin=subprocess.DEVNULL,
