@@ -18,6 +18,7 @@ _TABLE_ARN = re.compile(r"arn:[^:]+:dynamodb:[a-z0-9-]+:\d{12}:table/([a-zA-Z0-9
 _REGION = re.compile(r"[a-z]+(-[a-z]+)+-[0-9]+")
 _ROLE_ARN = re.compile(r"arn:[^:]+:iam::[0-9]{12}:role/[a-zA-Z0-9_+=,.@/-]{1,576}")
 _EXTERNAL_ID = re.compile(r"[a-zA-Z0-9_+=,.@:/-]{2,1224}")
+_ENDPOINT = re.compile(r"https?://\S+")
 _NAMESPACE = re.compile(r"(?!:|AWS/| +$)[a-zA-Z0-9 ._/#:-]{1,255}")
 _DIMENSION = re.compile(r"[!-9;-~][ -~]{0,254}")
 
@@ -63,6 +64,7 @@ class Settings:
 
         Raises SettingsError, which names the variable, its value and what is allowed.
         """
+        _check_endpoints(env)
         _check_powertools(env)
         return cls(
             replica_table_name=_table(env),
@@ -133,6 +135,15 @@ def _boolean(env: Mapping[str, str], name: str, *, default: bool) -> bool:
     if value not in _BOOLEANS:
         raise _refused(name, env[name], "true or false")
     return _BOOLEANS[value]
+
+
+def _check_endpoints(env: Mapping[str, str]) -> None:
+    """Check what the AWS SDK goes by when it makes a client: that of S3 is made when something is to be quarantined."""
+    for service in ("", "_DYNAMODB", "_S3", "_STS"):
+        name = f"AWS_ENDPOINT_URL{service}"
+        value = env.get(name)
+        if value and not _ENDPOINT.fullmatch(value):
+            raise _refused(name, value, "nothing, or a URL that begins with http:// or https://")
 
 
 def _check_powertools(env: Mapping[str, str]) -> None:

@@ -7,6 +7,12 @@ from ddbreplica.settings import Settings
 
 ENOUGH = {"REPLICA_TABLE_NAME": "logfile_replica", "QUARANTINE_BUCKET": "bucket"}
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/logfile_replica"
+ENDPOINTS = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_STS",
+)
 LEVELS = "DEBUG, INFO, WARNING, ERROR or CRITICAL"
 SWITCH = "true, false, or another word for one that Powertools takes: 1, y, yes, t, on, 0, n, no, f, off"
 NAMESPACE = (
@@ -92,6 +98,14 @@ def test_the_table_is_called_by_its_name(name: str) -> None:
             "WRITE_MODE is 'guarded'. Allowed: mirror; this version does not have guarded",
         ),
         ("WRITE_MODE", "fast", "WRITE_MODE is 'fast'. Allowed: mirror."),
+        *(
+            (
+                name,
+                "localhost:4566",
+                f"{name} is 'localhost:4566'. Allowed: nothing, or a URL that begins with http",
+            )
+            for name in ENDPOINTS
+        ),
         ("POWERTOOLS_LOG_LEVEL", "loud", f"POWERTOOLS_LOG_LEVEL is 'loud'. Allowed: {LEVELS}."),
         ("POWERTOOLS_LOG_LEVEL", "20", f"POWERTOOLS_LOG_LEVEL is '20'. Allowed: {LEVELS}."),
         ("LOG_LEVEL", "TRACE", f"LOG_LEVEL is 'TRACE'. Allowed: {LEVELS}."),
@@ -220,3 +234,11 @@ def test_what_keeps_powertools_from_emitting_metrics_is_known(env: dict[str, str
 @pytest.mark.parametrize("rate", ["", "0", "1", "0.25", "1e-3"])
 def test_a_sample_rate_is_a_share(rate: str) -> None:
     Settings.from_env(ENOUGH | {"POWERTOOLS_LOGGER_SAMPLE_RATE": rate})
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+@pytest.mark.parametrize(
+    "value", ["", "http://127.0.0.1:4566", "https://vpce-1.s3.eu-west-1.vpce.amazonaws.com"]
+)
+def test_an_endpoint_is_a_url(name: str, value: str) -> None:
+    Settings.from_env(ENOUGH | {name: value})
