@@ -26,7 +26,7 @@ except Exception as error:  # noqa: BLE001  it reads variables when it is import
     _unusable = error
 
 MAX_CODES = 20
-"""Error codes of which the log line has a message: DynamoDB has fewer, and whatever stands in between has any."""
+"""Error codes for which the log line has a message. DynamoDB has fewer; a proxy may send any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class Telemetry:
     ) -> None:
         """Write one line and all metrics, as far as that is possible: it never raises, since the batch was applied.
 
-        `ended_at` is when the writes had ended; `reported` is the record that Lambda is told of.
+        `ended_at` is when the writes had ended; `reported` is the record that Lambda delivers again.
         """
         with _never_raising(request_id):
             summary = summarise(decoded, outcome, kept, now=ended_at)
@@ -158,7 +158,7 @@ class Telemetry:
         )
 
     def _emit(self, summary: Summary) -> None:
-        # Anew each time: what one invocation could not emit would otherwise be added to the next one's.
+        # A new set each time: what one invocation could not emit would otherwise be added to the next one's.
         metrics = EphemeralMetrics(service=self._service, namespace=self._namespace)
         for name, value in self._dimensions.items():
             metrics.add_dimension(name=name, value=value)

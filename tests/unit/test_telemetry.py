@@ -230,7 +230,7 @@ def test_the_log_line_is_one_line_of_ascii_whatever_is_in_it(
     assert json.loads(line)["reported_sequence_number"] == "\ud800\n1"
 
 
-# What follows happens after the writes: whatever it is, Lambda is told what it would have been told.
+# What follows happens after the writes: whatever it is, the response to Lambda is what it would have been.
 
 
 class Broken(io.StringIO):
@@ -306,7 +306,7 @@ INJECTED = {
 
 
 def outcome_of(event: Any, *, first: Any = lambda: None, then: Any = lambda: None) -> tuple[Any, ...]:
-    """What Lambda is told, and what replica and bucket hold afterwards; the function is made between the two."""
+    """The responses, and what replica and bucket hold afterwards; the function is created between the two."""
     replica = FakeReplica(
         poison=lambda item: item.get("v") == BAD,
         script=lambda request: THROTTLED if "late" in request[0].text else (),
