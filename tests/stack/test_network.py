@@ -17,11 +17,12 @@ import pytest
 from botocore.config import Config
 
 from ddbreplica import dynamodb, handler, quarantine
+from ddbreplica.dynamodb import DynamoDBReplica
 from ddbreplica.errors import ReplicaError, ReplicatorError
 from ddbreplica.send import REQUEST_SECONDS
 from demo.embedded import EmbeddedAws, embedded_aws
 from tests.support.function import Context
-from tests.support.proxy import FAULTS, Exchange, Fault, Late, Proxy, Script, passed_on
+from tests.support.proxy import FAULTS, Answer, Exchange, Fault, Late, Proxy, Script, passed_on
 from tests.support.records import batch, delete, put
 from tests.support.wire import wire_json
 
@@ -38,13 +39,24 @@ BRIEFLY: Final = REQUEST_SECONDS + 0.4
 """So many seconds left, and no attempt is made after a few."""
 
 TIMED_OUT: Final = ("silent", "unheard")
+IN_DOUBT: Final = (
+    *TIMED_OUT,
+    *("turned away", "dropped before", "dropped after", "dropped within"),
+    *("a page of something else", "well-formed, and not AWS's"),
+    *("not JSON", "no object", "cut short", "empty", "no list", "another table's writes"),
+)
+"""After these nobody knows whether AWS has carried a write out, or will."""
 SLOW: Final = (*TIMED_OUT, "dribbled")
 ANYWHERE: Final = (
     *("throttled", "failing", "unavailable", "turned away", "denied"),
     *("dropped before", "dropped after", "dropped within", "closed after"),
     *SLOW,
 )
-DYNAMODB: Final = (*ANYWHERE, "over capacity", "not JSON", "no object", "cut short")
+DYNAMODB: Final = (
+    *ANYWHERE,
+    *("a page of something else", "well-formed, and not AWS's"),
+    *("over capacity", "not JSON", "no object", "cut short"),
+)
 SEAMS: Final[Mapping[str, Sequence[str]]] = {
     "DescribeTable": (*DYNAMODB, "empty", "another table's description"),
     "BatchWriteItem": (
@@ -56,7 +68,7 @@ SEAMS: Final[Mapping[str, Sequence[str]]] = {
     ),
     "PutItem": DYNAMODB,
     "DeleteItem": DYNAMODB,
-    "PutObject": (*ANYWHERE, "slow down", "not JSON", "empty"),
+    "PutObject": (*ANYWHERE, "slow down", "a page of something else", "not JSON", "empty"),
 }
 """What can go wrong with each request that the function makes."""
 
@@ -312,7 +324,7 @@ def test_a_fault_of_a_first_request_is_waited_out_or_fails_the_invocation(
     assert site.met() == {(seam, fault): 1}
     assert site.items() == {"a": image_of(GOOD[0]), "b": image_of(GOOD[1]), **UNTOUCHED}
     assert site.quarantined() == set()
-    is_suspect = seam == "BatchWriteItem" and fault in TIMED_OUT
+    is_suspect = seam == "BatchWriteItem" and fault in IN_DOUBT
     assert site.suspects() == ({"1", "2", "3"} if is_suspect else set())
     assert site.invocations == (2 if fault == "denied" else 1)
     assert site.broken == []
@@ -331,7 +343,7 @@ def test_a_fault_while_an_item_is_refused_is_waited_out_or_fails_the_invocation(
     assert site.met() == {(seam, fault): 1}
     assert site.items() == UNTOUCHED
     assert site.quarantined() == {"2"}
-    suspects = {"PutItem": {"2"}, "DeleteItem": {"1"}} if fault in TIMED_OUT else {}
+    suspects = {"PutItem": {"2"}, "DeleteItem": {"1"}} if fault in IN_DOUBT else {}
     assert site.suspects() == suspects.get(seam, set())
     assert site.invocations == (2 if fault in {"denied", "another table's description"} else 1)
     assert site.broken == []
@@ -394,16 +406,20 @@ def test_refused_connections_are_reported_and_what_comes_again_is_applied(site: 
 
 
 @pytest.mark.usefixtures("_impatient")
-@pytest.mark.parametrize("noticed", [True, False], ids=["seen at once", "seen when used"])
+@pytest.mark.parametrize("noticed", [True, False], ids=["seen at once", "seen only when used"])
 def test_a_thawed_sandbox_whose_connections_are_dead_makes_new_ones(site: Site, noticed: bool) -> None:
     site.proxy.script = always(BatchWriteItem="closed after") if noticed else no_fault
     assert site.invoke(*puts(100, v=ONE)) == []
+    if not noticed:
+        replica = cast("DynamoDBReplica", handler.replicator().replica)
+        assert replica._route is not None
+        replica._route.transport._clock = lambda: time.time() + 60  # the sandbox was frozen for a minute
 
     old = {exchange.connection for exchange in site.proxy.exchanges}
     site.proxy.script = lambda exchange: FAULTS["dropped before"] if exchange.connection in old else passed_on
     assert site.invoke(*puts(100, v=TWO)) == []
 
-    assert (site.met()["BatchWriteItem", "dropped before"] == 0) == noticed
+    assert site.met()["BatchWriteItem", "dropped before"] == 0
     assert [item["v"] for pk, item in site.items().items() if pk.startswith("key-")] == [TWO] * 100
     assert site.suspects() == set()
     assert site.broken == []
@@ -426,9 +442,14 @@ def test_nothing_is_under_way_when_one_of_many_requests_fails_the_invocation(sit
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_a_late_write_that_lands_on_a_newer_one_is_a_suspect(site: Site) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [None, Answer(504, b"<html>504 Gateway Time-out</html>"), Answer(200, b'{"UnprocessedItems": {}}')],
+    ids=["no answer", "a gateway's page", "a gateway's answer"],
+)
+def test_a_late_write_that_lands_on_a_newer_one_is_a_suspect(site: Site, answer: Answer | None) -> None:
     # What mirror cannot prevent: DynamoDB carries out a request that was given up, after a later batch.
-    late = Late()
+    late = Late(answer)
     site.proxy.script = once("BatchWriteItem", late)
 
     assert site.invoke(put(1, "a", v=ONE)) == []

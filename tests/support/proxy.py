@@ -10,24 +10,29 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler
 from socketserver import BaseServer, ThreadingTCPServer
+from types import MappingProxyType
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
+
+AWS: Mapping[str, str] = MappingProxyType({"x-amzn-RequestId": "R1"})
+"""The mark of a response of AWS's own."""
+
+_PASSED_ON = ("x-amzn-RequestId", "Date", "ETag")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back for a request. `tag` is the header by which S3 says that it has stored an object."""
+    """What goes back for a request. `headers` are AWS's, but for its length, or none where it is not AWS's."""
 
     status: int
     content: bytes
-    tag: str = ""
+    headers: Mapping[str, str] = MappingProxyType({})
 
     @property
     def wire(self) -> bytes:
-        return (
-            f"HTTP/1.1 {self.status} -\r\nContent-Length: {len(self.content)}\r\n{self.tag}\r\n".encode()
-            + self.content
-        )
+        headers = {"Content-Length": str(len(self.content)), **self.headers}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        return f"HTTP/1.1 {self.status} -\r\n{lines}\r\n".encode() + self.content
 
 
 class Exchange:
@@ -67,8 +72,8 @@ class Exchange:
         try:
             behind.request(self.connection.command, self.connection.path, body, headers)
             response = behind.getresponse()
-            tag = response.headers.get("ETag")
-            return Answer(response.status, response.read(), f"ETag: {tag}\r\n" if tag else "")
+            headers = {name: value for name in _PASSED_ON if (value := response.headers.get(name))}
+            return Answer(response.status, response.read(), headers)
         finally:
             behind.close()
 
@@ -208,7 +213,7 @@ def refusal(status: int, code: str) -> Fault:
             if exchange.operation == "PutObject"
             else json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "why"})
         )
-        exchange.answer(Answer(status, content.encode()))
+        exchange.answer(Answer(status, content.encode(), AWS))
 
     return refuse
 
@@ -259,11 +264,11 @@ def dribbled(exchange: Exchange) -> None:
     exchange.send(*(wire[at : at + step] for at in range(0, len(wire), step)), pause=0.04)
 
 
-def answered(content: bytes) -> Fault:
-    """Nothing is carried out, and something in front of AWS says that all is well."""
+def answered(content: bytes, headers: Mapping[str, str] = AWS) -> Fault:
+    """Nothing is carried out, and AWS, or something in front of it, says that all is well."""
 
     def answer(exchange: Exchange) -> None:
-        exchange.answer(Answer(200, content))
+        exchange.answer(Answer(200, content, headers))
 
     return answer
 
@@ -271,7 +276,7 @@ def answered(content: bytes) -> Fault:
 def cut_short(exchange: Exchange) -> None:
     """The last character is missing, and Content-Length says that this is all."""
     answer = exchange.forward()
-    exchange.answer(Answer(answer.status, answer.content[:-1]))
+    exchange.answer(Answer(answer.status, answer.content[:-1], answer.headers))
 
 
 def half_unprocessed(exchange: Exchange) -> None:
@@ -281,18 +286,22 @@ def half_unprocessed(exchange: Exchange) -> None:
     if done and (answer := exchange.forward({"RequestItems": {table: done}})).status != 200:
         exchange.answer(answer)
     else:
-        exchange.answer(Answer(200, json.dumps({"UnprocessedItems": {table: left}}).encode()))
+        exchange.answer(Answer(200, json.dumps({"UnprocessedItems": {table: left}}).encode(), AWS))
 
 
 class Late:
-    """A request that is carried out long after its client has given up: when it is let go."""
+    """A request that is carried out long after its client has given up, or had an answer: when it is let go."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: Answer | None = None) -> None:
+        self._answer = answer
         self._may_go = threading.Event()
         self._has_landed = threading.Event()
 
     def __call__(self, exchange: Exchange) -> None:
-        exchange.wait_for_hang_up()
+        if self._answer is None:
+            exchange.wait_for_hang_up()
+        else:
+            exchange.answer(self._answer)
         self._may_go.wait()
         exchange.forward()
         self._has_landed.set()
@@ -327,6 +336,8 @@ FAULTS: Mapping[str, Fault] = {
     "silent": silent,
     "unheard": unheard,
     "dribbled": dribbled,
+    "a page of something else": answered(b"<html><body>Welcome</body></html>", {}),
+    "well-formed, and not AWS's": answered(b'{"UnprocessedItems": {}}', {}),
     "not JSON": answered(b"<html><body>Welcome</body></html>"),
     "no object": answered(b"null"),
     "empty": answered(b"{}"),
