@@ -18,11 +18,11 @@ _CACHE: Final = ROOT / "build" / "demo"
 _UV: Final = Path(sys.executable).parent / "uv"
 
 
-def bundle(target: Path) -> Path:
-    """Write the bundle of the working tree to `target`. Raises DeployError if a dependency cannot be had."""
+def bundle(target: Path, *, source: Path = _SOURCE) -> Path:
+    """Write the bundle of the code in `source` to `target`. Raises DeployError if a dependency cannot be had."""
     shutil.copyfile(_dependencies(), target)
     with ZipFile(target, "a", ZIP_DEFLATED) as archive:
-        _add(archive, _SOURCE, sorted((_SOURCE / "ddbreplica").rglob("*.py")))
+        _add(archive, source, sorted((source / "ddbreplica").rglob("*.py")))
     return target
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from botocore.exceptions import WaiterError
@@ -48,14 +49,24 @@ class Stack:
         return self.outputs["QuarantineBucketName"]
 
 
-def deploy(aws: EmbeddedAws, name: str = STACK, **parameters: str) -> Stack:
-    """Create a stack from this tree's template, every other parameter at its default, and wait for it.
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A template that is uploaded with its code: its URL, and the names of its parameters."""
+
+    url: str
+    parameters: frozenset[str]
+
+
+def deploy(
+    aws: EmbeddedAws, name: str = STACK, package: Package | None = None, /, **parameters: str
+) -> Stack:
+    """Create a stack from a package, by default this tree's, every other parameter at its default, and wait for it.
 
     Raises DeployError with the events that say why, if it is not.
     """
     aws.cloudformation.create_stack(
         StackName=name,
-        TemplateURL=_packaged(aws),
+        TemplateURL=(package or upload(aws)).url,
         Parameters=_given(parameters),
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
@@ -73,14 +84,21 @@ def deploy_replica(aws: EmbeddedAws, name: str = STACK, **parameters: str) -> St
     return _finished(aws, name, "stack_create_complete")
 
 
-def update(aws: EmbeddedAws, name: str = STACK, **parameters: str) -> Stack:
-    """Give some parameters of a stack another value, and wait for it likewise; the others keep theirs."""
+def update(
+    aws: EmbeddedAws, name: str = STACK, package: Package | None = None, /, **parameters: str
+) -> Stack:
+    """Give a stack another package, or some of its parameters another value, and wait for it likewise.
+
+    The other parameters keep their values, as far as the package has them.
+    """
     described = aws.cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     present = {each["ParameterKey"]: each["ParameterValue"] for each in described["Parameters"]}
+    known = package.parameters if package else present.keys()
+    template: Any = {"TemplateURL": package.url} if package else {"UsePreviousTemplate": True}
     aws.cloudformation.update_stack(
         StackName=name,
-        UsePreviousTemplate=True,
-        Parameters=_given(present | parameters),
+        **template,
+        Parameters=_given({key: value for key, value in (present | parameters).items() if key in known}),
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
     return _finished(aws, name, "stack_update_complete")
@@ -104,15 +122,33 @@ def _finished(
     return Stack(name, len(resources), outputs)
 
 
-def _packaged(aws: EmbeddedAws) -> str:
-    """Upload the code and the template, as `sam package` would leave it, and return the template's URL."""
-    template = yaml_parse(TEMPLATE.read_text())
+def upload(
+    aws: EmbeddedAws,
+    template: Mapping[str, Any] | None = None,
+    *,
+    code: Path | None = None,
+    name: str = "packaged",
+) -> Package:
+    """Upload a template and its code, by default this tree's, as `sam package` leaves it.
+
+    `code` is a directory such as src/. Packages of different names are kept side by side.
+    """
+    template = template or yaml_parse(TEMPLATE.read_text())
+    zipped = bundle(aws.home / f"{name}.zip", source=code) if code else bundle(aws.home / f"{name}.zip")
     aws.s3.create_bucket(Bucket=_ARTEFACTS)
-    aws.s3.upload_file(str(bundle(aws.home / "bundle.zip")), _ARTEFACTS, "bundle.zip")
-    template["Resources"]["ReplicatorFunction"]["Properties"]["CodeUri"] = f"s3://{_ARTEFACTS}/bundle.zip"
-    packaged = json.dumps(spare(template)).encode()
-    aws.s3.put_object(Bucket=_ARTEFACTS, Key="packaged.json", Body=packaged)
-    return f"{aws.endpoint_url}/{_ARTEFACTS}/packaged.json"
+    aws.s3.upload_file(str(zipped), _ARTEFACTS, zipped.name)
+    spared = spare(template)
+    spared["Resources"]["ReplicatorFunction"]["Properties"] |= _code(template, zipped.name)
+    aws.s3.put_object(Bucket=_ARTEFACTS, Key=f"{name}.json", Body=json.dumps(spared).encode())
+    url = f"{aws.endpoint_url}/{_ARTEFACTS}/{name}.json"
+    return Package(url, frozenset(template["Parameters"]))
+
+
+def _code(template: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Where the function's code is, as SAM spells it and as CloudFormation does."""
+    if "Transform" in template:
+        return {"CodeUri": f"s3://{_ARTEFACTS}/{key}"}
+    return {"Code": {"S3Bucket": _ARTEFACTS, "S3Key": key}}
 
 
 def spare(template: Mapping[str, Any]) -> dict[str, Any]:

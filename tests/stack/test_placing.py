@@ -17,6 +17,7 @@ from demo.deploy import Stack, deploy, deploy_replica, update
 from demo.embedded import EmbeddedAws, embedded_aws
 from demo.pair import Item, Pair, wait_until
 from demo.writing import writing
+from tests.support.updated import restore_mapping
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -189,23 +190,6 @@ def test_what_contradicts_itself_is_refused_before_anything_is_made(
     assert "refused" not in aws.dynamodb.list_tables()["TableNames"]
 
 
-def mend_mapping(aws: EmbeddedAws, stack: Stack) -> None:
-    """After an update the embedded AWS has text where the mapping's numbers were, and polls no more."""
-    uuid = stack.outputs["EventSourceMappingId"]
-    mapping: Any = aws.lambda_.get_event_source_mapping(UUID=uuid)
-    numbers: Any = {name: int(value) for name, value in mapping.items() if name in NUMBERS}
-    aws.lambda_.update_event_source_mapping(UUID=uuid, **numbers)
-
-
-NUMBERS = (
-    "BatchSize",
-    "MaximumBatchingWindowInSeconds",
-    "MaximumRecordAgeInSeconds",
-    "MaximumRetryAttempts",
-    "ParallelizationFactor",
-)
-
-
 def test_a_stack_that_is_updated_under_writes_loses_nothing(aws: EmbeddedAws) -> None:
     name = "updated"
     stack = deploy(aws, name, SourceTableName=name, ReplicaTableName="updated_replica")
@@ -217,7 +201,7 @@ def test_a_stack_that_is_updated_under_writes_loses_nothing(aws: EmbeddedAws) ->
         wait_until(lambda: writer.written > 20, "The writer is at work")
         update(aws, name, MemorySize="512", LogRetentionInDays="30", BatchSize="50")
         at_the_update = writer.written
-        mend_mapping(aws, stack)
+        restore_mapping(aws, stack)
         wait_until(lambda: writer.written > at_the_update + 20, "The writer goes on")
     one.pair.wait_until_equal()
 

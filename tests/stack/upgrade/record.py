@@ -1,4 +1,4 @@
-"""Record what a release leaves behind in a user's account: its expanded template, stored objects and state files.
+"""Record what a release leaves behind: its expanded template, its function's code, stored objects and state files.
 
 `recorded/` was written by running this file with the code of commit 6fbf37b; test_upgrade.py starts from it. To record
 another release (COMMIT), from this checkout:
@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any, Final
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import boto3
 
@@ -26,7 +27,7 @@ from ddbreplica.write import SUSPECT
 from demo import traffic
 from demo.command import run, started
 from demo.deploy import Stack, deploy
-from demo.embedded import EmbeddedAws, embedded_aws
+from demo.embedded import ROOT, EmbeddedAws, embedded_aws
 from demo.pair import Pair, wait_until
 from tests.support.on_failure import FUNCTION_ARN, GivenUp, on_failure_object
 from tests.support.stream import StreamReader
@@ -46,6 +47,7 @@ def record(commit: str) -> None:
     """Deploy the release on the embedded AWS, use it, and keep what it writes."""
     RECORDED.mkdir(exist_ok=True)
     _keep("template.json", expand())
+    _keep_code()
     with embedded_aws() as aws:
         stack = deploy(aws, SOURCE, SourceTableName=SOURCE, ReplicaTableName=REPLICA)
         pair = Pair(aws.dynamodb, stack.source, stack.replica)
@@ -55,6 +57,13 @@ def record(commit: str) -> None:
             _end_half_way(aws, RECORDED / f"{name}.backfill", ending)
         _keep("objects.json", _objects(aws, stack, pair))
         _keep("facts.json", _facts(aws, stack, commit))
+
+
+def _keep_code() -> None:
+    source = ROOT / "src"
+    with ZipFile(RECORDED / "code.zip", "w", ZIP_DEFLATED) as archive:
+        for path in sorted((source / "ddbreplica").rglob("*.py")):
+            archive.writestr(ZipInfo(str(path.relative_to(source))), path.read_bytes(), ZIP_DEFLATED)
 
 
 def _end_half_way(aws: EmbeddedAws, state: Path, ending: signal.Signals) -> None:

@@ -1,0 +1,237 @@
+"""A stack of the recorded release is updated to this tree's template and code under writes, and back again.
+
+The recorded release (tests/stack/upgrade/) runs with its own template and its own code. What it has stored is finished
+by today's commands. The embedded AWS replaces resources as CloudFormation does, as far as it knows how;
+tests/functional/test_upgrade.py holds the same by the resource schemas.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo import traffic
+from demo.command import Finished, run
+from demo.deploy import Package, Stack, deploy, update, upload
+from demo.embedded import EmbeddedAws, embedded_aws
+from demo.pair import Pair, wait_until
+from demo.writing import writing
+from tests.support import cli
+from tests.support.cli import Misbehaviour
+from tests.support.recorded import TEMPLATE, Place, StoredObject, closed, code
+from tests.support.updated import restore_mapping
+
+NAME = "upgraded"
+ITEMS = 1000
+"""As many as were recorded: the state files name their keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """The recorded release as a stack, and what it is updated to."""
+
+    aws: EmbeddedAws
+    stack: Stack
+    pair: Pair
+    recorded: Package
+    present: Package
+
+    def update(self, package: Package) -> None:
+        """Update the stack while its source is written to, and wait until the replica has everything."""
+        with writing(self.pair) as writer:
+            wait_until(lambda: writer.written > 20, "The writer is at work")
+            update(self.aws, NAME, package)
+            at_the_update = writer.written
+            restore_mapping(self.aws, self.stack)
+            wait_until(lambda: writer.written > at_the_update + 20, "The writer goes on")
+        self.pair.wait_until_equal()
+        assert writer.deleted
+
+    def identities(self) -> Mapping[str, str]:
+        """The physical id of each resource, and what is given anew to one that is created under the same name."""
+        cloudformation, outputs = self.aws.cloudformation, self.stack.outputs
+        resources = cloudformation.describe_stack_resources(StackName=NAME)["StackResources"]
+        physical = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources}
+        tables = {
+            f"{table} of": str(self.aws.dynamodb.describe_table(TableName=table)["Table"]["CreationDateTime"])
+            for table in (self.pair.source, self.pair.replica)
+        }
+        role = self.aws.iam.get_role(RoleName=outputs["FunctionRoleArn"].rpartition("/")[2])["Role"]
+        buckets = {
+            bucket["Name"]: str(bucket["CreationDate"]) for bucket in self.aws.s3.list_buckets()["Buckets"]
+        }
+        return {**physical, **tables, "role": role["RoleId"], **buckets}
+
+    def function(self) -> str:
+        """Which code the function has."""
+        name = self.stack.outputs["FunctionName"]
+        return self.aws.lambda_.get_function_configuration(FunctionName=name)["CodeSha256"]
+
+    def verify(self, *options: str) -> Finished:
+        return run(self.aws, "verify", "--stack-name", NAME, "--grace", "1", "--read-rate", "1000", *options)
+
+    def damage(self, *keys: str) -> None:
+        """Take items from the replica, behind the function's back."""
+        for key in keys:
+            self.pair.dynamodb.delete_item(TableName=self.pair.replica, Key={"PK": {"S": key}})
+
+    def loaded(self) -> set[str]:
+        """The keys of the items that were there when the backfill was recorded, and still are."""
+        return {f"request#{number + 1}" for number in range(ITEMS)} & self.pair.items(self.pair.source).keys()
+
+    def missing(self) -> set[str]:
+        return self.pair.items(self.pair.source).keys() - self.pair.items(self.pair.replica).keys()
+
+
+@pytest.fixture(scope="module")
+def upgrade(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgrade]:
+    """The recorded release, deployed and loaded."""
+    with embedded_aws() as aws:
+        template: dict[str, Any] = json.loads(TEMPLATE.read_text())
+        recorded = upload(aws, template, code=code(tmp_path_factory.mktemp("code")), name="recorded")
+        stack = deploy(aws, NAME, recorded, SourceTableName=NAME, ReplicaTableName=f"{NAME}_replica")
+        pair = Pair(aws.dynamodb, stack.source, stack.replica)
+        loaded = run(aws, "load", "--generate", str(ITEMS), "--source", NAME)
+        assert loaded.exit_code == 0, loaded.output
+        pair.wait_until_equal()
+        yield Upgrade(aws, stack, pair, recorded, upload(aws))
+
+
+@pytest.fixture(scope="module")
+def poison(upgrade: Upgrade) -> str:
+    """The key of a record that the recorded code has quarantined; the item is fixed at the source."""
+    like = upgrade.pair.items(upgrade.pair.source)["request#1"]
+    _, refused, fixed = traffic.neighbours_and_poison(like)
+    traffic.drop_source_index(upgrade.pair)
+    upgrade.pair.dynamodb.put_item(TableName=NAME, Item=refused)
+    (found,) = traffic.wait_for_quarantine(upgrade.aws.s3, upgrade.stack.quarantine_bucket)
+    upgrade.pair.dynamodb.put_item(TableName=NAME, Item=fixed)
+    upgrade.pair.wait_until_equal()
+    return found.key
+
+
+@pytest.fixture(scope="module")
+def place(upgrade: Upgrade) -> Place:
+    outputs = upgrade.stack.outputs
+    return Place.of(
+        upgrade.aws.dynamodb,
+        source=upgrade.pair.source,
+        replica=upgrade.pair.replica,
+        function_arn=outputs["FunctionArn"],
+    )
+
+
+@pytest.fixture(scope="module")
+def upgraded(upgrade: Upgrade, poison: str) -> Upgrade:
+    """The stack, updated to this tree's template and code."""
+    before, code_before = upgrade.identities(), upgrade.function()
+    upgrade.update(upgrade.present)
+    assert before.items() <= upgrade.identities().items()
+    assert upgrade.function() != code_before
+    return upgrade
+
+
+def test_the_update_replaces_nothing_and_loses_nothing(upgraded: Upgrade) -> None:
+    verified = upgraded.verify()
+
+    assert verified.exit_code == 0, verified.output
+
+
+@pytest.fixture
+def credentials(upgraded: Upgrade, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Sign the commands in that run in this process."""
+    for name, value in {**upgraded.aws.credentials, "AWS_DEFAULT_REGION": upgraded.aws.region}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+
+def an_hour_ago(parsed: Any, **_: Any) -> None:
+    """What S3 would say of objects that an earlier release has stored: a write of theirs has long ended."""
+    for listed in parsed.get("Contents", ()):
+        listed["LastModified"] -= timedelta(hours=1)
+
+
+def stored(upgrade: Upgrade, place: Place) -> list[StoredObject]:
+    """Put the recorded objects where the recorded release had them."""
+    objects = list(place.objects())
+    for each in objects:
+        upgrade.aws.s3.put_object(
+            Bucket=upgrade.stack.outputs[each.bucket], Key=each.name, Body=each.body.encode()
+        )
+    return objects
+
+
+@pytest.mark.usefixtures("credentials")
+def test_quarantined_records_and_discarded_batches_of_before_are_redriven(
+    upgraded: Upgrade, place: Place, poison: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = stored(upgraded, place)
+    keys = {poison}.union(*(each.keys for each in objects))
+    assert len(keys) >= 4
+    upgraded.damage(*keys)
+    Misbehaviour(monkeypatch).on("after-call.s3.ListObjectsV2", an_hour_ago)
+
+    redriven = cli.run("redrive", "--stack-name", NAME, "--endpoint-url", upgraded.aws.endpoint_url)
+
+    assert redriven.exit_code == 0, redriven.output
+    assert upgraded.missing() == set()
+    for output in ("QuarantineBucketName", "OnFailureBucketName"):
+        listed = upgraded.aws.s3.list_objects_v2(Bucket=upgraded.stack.outputs[output])["Contents"]
+        assert [each["Key"] for each in listed if not each["Key"].startswith("done/")] == []
+
+
+def backfill(upgraded: Upgrade, state: Path, *options: str) -> Finished:
+    rates = ("--segments", "2", "--read-rate", "1000")
+    return run(upgraded.aws, "backfill", "--stack-name", NAME, "--state", str(state), *rates, *options)
+
+
+def test_a_backfill_that_was_interrupted_before_the_update_is_resumed(
+    upgraded: Upgrade, place: Place, tmp_path: Path
+) -> None:
+    state = place.state("interrupted", tmp_path)
+    done, *_ = sorted(upgraded.loaded() & closed("interrupted"))
+    left = upgraded.loaded() - closed("interrupted")
+    upgraded.damage(done, *left)
+
+    resumed = backfill(upgraded, state)
+
+    assert resumed.exit_code == 0, resumed.output
+    assert not state.exists()
+    assert upgraded.missing() == {done}  # which shows that it did not start from the beginning
+    repaired = upgraded.verify("--repair")
+    assert repaired.exit_code == 0, repaired.output
+    assert upgraded.missing() == set()
+
+
+def test_a_backfill_that_was_killed_before_the_update_holds_back_what_may_still_be_written(
+    upgraded: Upgrade, place: Place, tmp_path: Path
+) -> None:
+    state = place.state("killed", tmp_path)
+    left = upgraded.loaded() - closed("killed")
+    upgraded.damage(*left)
+
+    resumed = backfill(upgraded, state, "--no-wait")
+
+    assert resumed.exit_code != 0
+    held = upgraded.missing()
+    assert held
+    assert held < left
+    assert f"{len(held):,} items" in resumed.output
+    assert state.exists()
+    repaired = upgraded.verify("--repair")
+    assert repaired.exit_code == 0, repaired.output
+
+
+def test_the_way_back_replaces_nothing_and_loses_nothing_either(upgraded: Upgrade) -> None:
+    before, code_before = upgraded.identities(), upgraded.function()
+
+    upgraded.update(upgraded.recorded)
+
+    assert upgraded.identities().items() <= before.items()
+    assert upgraded.function() != code_before
+    verified = upgraded.verify()
+    assert verified.exit_code == 0, verified.output
