@@ -1,15 +1,16 @@
 """A profile → clients of AWS, one a service and Region, for any number of tables and threads."""
 
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.errors import CONFIGURATION, CommandError
+from ddbreplica_cli.signing_in import SignInSession
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -40,7 +41,9 @@ class Clients:
 
     def __init__(self, profile: str | None, region: str | None, endpoint_url: str | None) -> None:
         """Sign in to nothing yet; where these are silent, boto3's own environment and files decide."""
-        self._session = boto3.Session(profile_name=profile, region_name=region)
+        self._session = boto3.Session(
+            profile_name=profile, region_name=region, botocore_session=SignInSession()
+        )
         self._endpoint_url = endpoint_url
         self._made: dict[Hashable, Any] = {}
         self._lock = Lock()
@@ -101,19 +104,23 @@ class Clients:
 
     def _once(self, what: Hashable, make: Callable[[], T]) -> T:
         # A session may make one client at a time only.
-        with self._lock, _endpoint_checked():
+        with self._lock:
             if what not in self._made:
-                self._made[what] = make()
+                self._made[what] = _checked(make)
             made: T = self._made[what]
             return made
 
 
-@contextmanager
-def _endpoint_checked() -> Iterator[None]:
+def _checked(make: Callable[[], Any]) -> Any:
     try:
-        yield
+        client = make()
+        _ = urlsplit(client.meta.endpoint_url).port  # raises ValueError unless it is a number
     except BotoCoreError:  # some of these are ValueErrors too
         raise
     except ValueError as error:
         hint = "give --endpoint-url (or AWS_ENDPOINT_URL) like http://localhost:8000."
         raise CommandError(f"{error}.", hint=hint) from error
+    except Exception as error:
+        fact = f"the AWS configuration cannot be used: {type(error).__name__}: {error}."
+        raise CommandError(fact, hint=CONFIGURATION) from error
+    return client

@@ -9,6 +9,8 @@ CommandError
 from collections.abc import Mapping
 from typing import Any
 
+import botocore.exceptions
+
 from ddbreplica.model import Kind, Refusal
 
 ATTENTION = 1
@@ -18,42 +20,56 @@ FAILED = 2
 INCONCLUSIVE = 3
 """Exit status: nothing can be concluded."""
 
+CONFIGURATION = (
+    "check the profile in ~/.aws/config and ~/.aws/credentials, and the AWS_… environment variables."
+)
+"""What to try where AWS's own configuration is at fault."""
+
 _SIGN_IN = "sign in again, or choose other credentials with --profile or the AWS_… environment variables."
+_PROVIDER = "sign in again, or check how the profile in ~/.aws/config gets its credentials."
 _PERMISSION = "use credentials that may do this (--profile), or have the permission added."
+_CLOCK = "set the clock of this machine, and run the same command again."
+_SIGNATURE = "check the clock of this machine, then the credentials (--profile)."
 _ENDPOINT = "check the network, --region and --endpoint-url (or AWS_ENDPOINT_URL)."
 _REGION = "name a Region with --region, or set AWS_REGION."
-_PROFILE = "choose a profile that ~/.aws/config or ~/.aws/credentials has."
 _THROTTLED = "wait a moment, or raise the table's capacity, and run the same command again."
 
 _HINTS: Mapping[str, str] = {
+    # what AWS answers
     "AccessDenied": _PERMISSION,
     "AccessDeniedException": _PERMISSION,
-    "ConfigParseError": "mend the AWS configuration file.",
-    "ConnectTimeoutError": _ENDPOINT,
-    "CredentialRetrievalError": _SIGN_IN,
-    "EndpointConnectionError": _ENDPOINT,
     "ExpiredToken": _SIGN_IN,
     "ExpiredTokenException": _SIGN_IN,
     "InvalidClientTokenId": _SIGN_IN,
+    "InvalidSignatureException": _SIGNATURE,
+    "ProvisionedThroughputExceededException": _THROTTLED,
+    "RequestExpired": _CLOCK,
+    "RequestInTheFuture": _CLOCK,
+    "RequestLimitExceeded": _THROTTLED,
+    "RequestTimeTooSkewed": _CLOCK,
+    "SignatureDoesNotMatch": _SIGNATURE,
+    "ThrottlingException": _THROTTLED,
+    "UnrecognizedClientException": _SIGN_IN,
+    # what a response leaves over
+    "UnprocessedItems": _THROTTLED,
+    "UnprocessedKeys": _THROTTLED,
+    # botocore's families of exceptions
+    "BotoCoreError": CONFIGURATION,
+    "ConnectionError": _ENDPOINT,
+    "CredentialRetrievalError": _PROVIDER,
+    "HTTPClientError": "check the network, HTTPS_PROXY, --region and --endpoint-url (or AWS_ENDPOINT_URL).",
     "InvalidRegionError": _REGION,
-    "InvalidSignatureException": _SIGN_IN,
-    "LoginRefreshRequired": _SIGN_IN,
+    "LoginError": _SIGN_IN,
+    "MissingDependencyException": "install the commands with all that they need: pip install 'ddbreplica[cli]'.",
     "NoCredentialsError": "sign in, or choose credentials with --profile or the AWS_… environment variables.",
     "NoRegionError": _REGION,
     "PartialCredentialsError": _SIGN_IN,
-    "ProfileNotFound": _PROFILE,
-    "ProvisionedThroughputExceededException": _THROTTLED,
-    "ProxyConnectionError": _ENDPOINT,
-    "ReadTimeoutError": _ENDPOINT,
-    "RequestLimitExceeded": _THROTTLED,
-    "SSLError": _ENDPOINT,
-    "SSOTokenLoadError": _SIGN_IN,
-    "ThrottlingException": _THROTTLED,
+    "ProfileNotFound": "choose a profile that ~/.aws/config or ~/.aws/credentials has.",
+    "ProxyConnectionError": "check HTTPS_PROXY and the proxy that it names.",
+    "SSLError": "check the certificates that are trusted: AWS_CA_BUNDLE, or ca_bundle in the profile.",
+    "SSOError": _SIGN_IN,
     "TokenRetrievalError": _SIGN_IN,
-    "UnauthorizedSSOTokenError": _SIGN_IN,
-    "UnrecognizedClientException": _SIGN_IN,
-    "UnprocessedItems": _THROTTLED,
-    "UnprocessedKeys": _THROTTLED,
+    "UnknownRegionError": _REGION,
 }
 _HINT_BY_KIND: Mapping[Kind, str] = {
     Kind.TRANSIENT: "run the same command again.",
@@ -102,5 +118,8 @@ def explain(refusal: Refusal, *, doing: str | None = None) -> CommandError:
 
 
 def hint_for(refusal: Refusal) -> str:
-    """What to try about a refusal."""
-    return _HINTS.get(refusal.code) or _HINT_BY_KIND[refusal.kind]
+    """What to try about a refusal: by its code, by the family of botocore's exception, or else by its kind."""
+    family = getattr(getattr(botocore.exceptions, refusal.code, None), "__mro__", ())
+    names = (refusal.code, *(each.__name__ for each in family))
+    hints = (_HINTS[name] for name in names if name in _HINTS)
+    return next(hints, _HINT_BY_KIND[refusal.kind])

@@ -20,7 +20,7 @@ def read(lines: Iterable[str], table: Table) -> Iterator[Key]:
 def _key(number: int, line: str, table: Table) -> Key:
     try:
         key = key_of(_attributes(json.loads(line.encode())))
-    except (ValueError, MalformedError) as error:
+    except (ValueError, RecursionError, MalformedError) as error:
         raise _unreadable(number, str(error), table) from error
     if {(name, tag) for name, tag, _ in key} != table.key_schema:
         raise _unreadable(number, "these are not the table's key attributes", table)

@@ -12,14 +12,18 @@ from ddbreplica_cli.compare import differences
 from ddbreplica_cli.printable import bare, printable
 
 _LONGEST_VALUE = 100
+_TIME_WIDTH = 20
 _EXPIRED = {"PrincipalId": "dynamodb.amazonaws.com", "Type": "Service"}
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A change as the stream tells it, images as wire JSON where it carries them; `at` is in whole seconds."""
+    """A change as the stream tells it, images as wire JSON where it carries them.
 
-    at: datetime
+    `at` is in whole seconds; None where the record does not say when it was made.
+    """
+
+    at: datetime | None
     event: str
     key: Image
     old: Image | None
@@ -30,10 +34,11 @@ class Seen:
 
 def seen(record: Mapping[str, Any]) -> Seen:
     """Read a record."""
+    at = record["dynamodb"].get("ApproximateCreationDateTime")
     # boto3 turns base64 into bytes and leaves everything else.
     data = json.loads(json.dumps(record["dynamodb"], default=_plain))
     return Seen(
-        at=record["dynamodb"]["ApproximateCreationDateTime"].astimezone(UTC),
+        at=None if at is None else at.astimezone(UTC),
         event=record["eventName"],
         key=data["Keys"],
         old=data.get("OldImage"),
@@ -47,7 +52,7 @@ def document(change: Seen, *, keys_only: bool) -> dict[str, Any]:
     """The change for a program."""
     images = {} if keys_only else {"old": change.old, "new": change.new}
     return {
-        "time": _time(change),
+        "time": None if change.at is None else _time(change.at),
         "event": change.event,
         "key": change.key,
         **images,
@@ -60,7 +65,8 @@ def text(change: Seen, *, keys_only: bool) -> str:
     """The change for a reader: one line, and one more for each attribute that it set, changed or removed."""
     key = ", ".join(f"{bare(name)}={_shown(value)}" for name, value in sorted(change.key.items()))
     expiry = "  (expired)" if change.is_expiry else ""
-    head = f"{_time(change)}  {change.event:<6}  {key}{expiry}"
+    time = f"{'(no time)':{_TIME_WIDTH}}" if change.at is None else _time(change.at)
+    head = f"{time}  {change.event:<6}  {key}{expiry}"
     return "\n".join([head, *(() if keys_only else _attributes(change))])
 
 
@@ -75,8 +81,8 @@ def _attributes(change: Seen) -> Iterator[str]:
             yield f"  {bare(attribute.name)}  {_shown(attribute.source)} → {_shown(attribute.replica)}"
 
 
-def _time(change: Seen) -> str:
-    return f"{change.at:%Y-%m-%dT%H:%M:%SZ}"
+def _time(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _shown(value: Mapping[str, Any] | None) -> str:

@@ -2,9 +2,10 @@
 
 import heapq
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import click
@@ -20,6 +21,7 @@ from ddbreplica_cli.record import Seen, document, seen, text
 from ddbreplica_cli.stream import Stream
 
 _PAUSE = 0.5
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
 
 
@@ -96,12 +98,20 @@ def _changes(stream: Stream, patience: Patience, since: datetime | None) -> Iter
     """Changes as they come, until Ctrl-C; those of one page of each shard in the order of their times."""
     while not patience.interrupt.is_set:
         pages = [[seen(record) for record in page] for page in stream.read()]
-        for change in heapq.merge(*pages, key=lambda change: change.at):
-            if since is None or change.at >= since:
+        for _, change in heapq.merge(*map(_timed, pages), key=itemgetter(0)):
+            if since is None or change.at is None or change.at >= since:
                 yield change
         _refuse_to_wait_for_ever(stream, patience, has_read=any(pages))
         if not any(pages):
             patience.interrupt.sleep(_PAUSE)
+
+
+def _timed(page: Iterable[Seen]) -> Iterator[tuple[datetime, Seen]]:
+    """Each change with its time; one without a time has that of the change before it."""
+    at = _LONG_AGO
+    for change in page:
+        at = change.at or at
+        yield at, change
 
 
 def _refuse_to_wait_for_ever(stream: Stream, patience: Patience, *, has_read: bool) -> None:
@@ -128,5 +138,5 @@ def _how_to_go_on(last: Seen | None, options: Options) -> str:
     if last is None:
         return "No change was seen."
     # Times are whole seconds: this shows those of the last one again.
-    moment = f"{last.at:%Y-%m-%dT%H:%M:%SZ}"
-    return f"To go on: ddbreplica tail{options.tables} --since {moment}"
+    since = f" --since {last.at:%Y-%m-%dT%H:%M:%SZ}" if last.at else ""
+    return f"To go on: ddbreplica tail{options.tables}{since}"

@@ -129,6 +129,7 @@ class _Work:
         with closing(KeySet()) as keys:
             if self.wanted.keys_from is not None:
                 keys.add(_read(self.wanted.keys_from, table))
+                _refuse_none(keys, self.wanted.keys_from)
             about = 2 * len(keys) if keys else round(items * self.wanted.sample)
             with progress_bar(f"comparing{self._at()}", about=about) as advance:
                 sweep = Sweep(
@@ -237,6 +238,16 @@ def _written(path: Path | None) -> Iterator[TextIO | None]:
 def _read(path: Path, table: Table) -> Iterator[Key]:
     with click.open_file(str(path), encoding="utf-8", errors="surrogateescape") as lines:
         yield from keylines.read(lines, table)
+
+
+def _refuse_none(keys: KeySet, path: Path) -> None:
+    """Without a key nothing is compared, which must not read as `equal`."""
+    if not keys:
+        name = "standard input" if str(path) == "-" else path
+        raise CommandError(
+            f"{name} has no keys.",
+            hint="write one key a line, or leave out --keys-from to compare everything.",
+        )
 
 
 def _ground(connection: Connection, wanted: Wanted) -> Ground:

@@ -150,6 +150,19 @@ class TestKeysFrom:
         assert result.exit_code == 2
         assert lines(result.stderr)[0].startswith("Error: line 2 of the keys is no key: ")
 
+    @pytest.mark.parametrize("content", ["", "\n \n"], ids=["empty", "blank"])
+    def test_a_file_without_keys_is_not_equal(self, apart: Tables, tmp_path: Path, content: str) -> None:
+        keys = tmp_path / "keys.jsonl"
+        keys.write_text(content)
+
+        result = run("verify", "--keys-from", str(keys))
+
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert lines(result.stderr) == [
+            f"Error: {keys} has no keys.",
+            "Try: write one key a line, or leave out --keys-from to compare everything.",
+        ]
+
     def test_it_goes_with_no_sample(self) -> None:
         result = run("verify", "--keys-from", __file__, "--sample", "0.5")
 

@@ -45,6 +45,7 @@ def test_a_key_may_have_the_names_that_a_report_uses() -> None:
         '{"PK": {"S": "a"}, "SK": {"N": "1"}, "more": {"S": "b"}}',
         '{"finding": "missing"}',
         '{"PK": {"S": "\udcff"}, "SK": {"N": "1"}}',
+        "[" * 100_000,
     ],
 )
 def test_a_line_that_is_no_key_is_named(line: str) -> None:

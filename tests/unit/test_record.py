@@ -32,6 +32,14 @@ def shown(made: dict[str, Any], *, keys_only: bool = False) -> list[str]:
     return text(seen(made), keys_only=keys_only).split("\n")
 
 
+def test_a_record_that_does_not_say_when_it_was_made() -> None:
+    made = record("INSERT", new={**KEY, "v": {"N": "1"}})
+    del made["dynamodb"]["ApproximateCreationDateTime"]
+
+    assert shown(made) == ['(no time)             INSERT  PK={"S": "a"}', '  v  {"N": "1"}']
+    assert document(seen(made), keys_only=True)["time"] is None
+
+
 def test_an_insert_shows_what_was_put() -> None:
     assert shown(record("INSERT", new=NEW)) == [
         '2026-01-31T12:00:00Z  INSERT  PK={"S": "a"}',

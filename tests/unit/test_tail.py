@@ -67,6 +67,16 @@ def test_changes_before_a_time_are_left_out_and_those_of_its_second_are_not() ->
     assert changes(stream, Waiting(), since=since, count=2) == ["2", "3"]
 
 
+def test_a_change_without_a_time_stays_behind_the_one_before_it_and_is_never_left_out() -> None:
+    timeless = record(2, 0)
+    del timeless["dynamodb"]["ApproximateCreationDateTime"]
+    pages = [[record(1, 5), timeless, record(3, 9)], [record(11, 4), record(12, 7)]]
+    since = datetime(2026, 1, 31, 12, 0, 5, tzinfo=UTC)
+
+    assert changes(ScriptedStream(pages), Waiting(), count=5) == ["11", "1", "2", "12", "3"]
+    assert changes(ScriptedStream(pages), Waiting(), since=since, count=4) == ["1", "2", "12", "3"]
+
+
 def test_an_idle_stream_is_asked_twice_a_second() -> None:
     waiting = Waiting()
 
