@@ -7,18 +7,22 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from ddbreplica.settings import Settings
+from tests.functional.test_replica_template import CHOICES as FAR_CHOICES
+from tests.functional.test_replica_template import ROWS as FAR_ROWS
 from tests.functional.test_template_combinations import ROWS, parameters_of
 from tests.support.placements import EVERYTHING, EXISTING_SOURCE, REPLICAS, Parameters
+from tests.support.recorded import FAR_SIDE as OLD_FAR_SIDE
 from tests.support.recorded import RECORDED
 from tests.support.recorded import TEMPLATE as OLD
 from tests.support.replaced import replaced
-from tests.support.template import TEMPLATE, defaults, load, properties, refusals, resources
+from tests.support.template import FAR_SIDE, TEMPLATE, defaults, load, properties, refusals, resources
 
 COMBINATIONS: Final = [{}, EVERYTHING, EXISTING_SOURCE, *REPLICAS.values(), *map(parameters_of, ROWS)]
 
@@ -36,6 +40,15 @@ def test_nor_is_one_on_the_way_back_but_what_is_new(parameters: Parameters) -> N
     assert {resource["Type"] for name, resource in new.items() if name not in old} <= {
         "AWS::CloudWatch::CompositeAlarm"
     }
+
+
+@pytest.mark.parametrize("row", FAR_ROWS)
+def test_no_resource_of_a_replica_elsewhere_is_replaced_or_removed(row: Mapping[str, str]) -> None:
+    chosen = [FAR_CHOICES[choice][option] for choice, option in row.items()]
+    parameters = {name: value for each in chosen for name, value in each.items()}
+    old, new = resources(OLD_FAR_SIDE, **parameters), resources(FAR_SIDE, **parameters)
+    assert replaced(old, new) == replaced(new, old) == []
+    assert refusals(OLD_FAR_SIDE, **parameters) == refusals(FAR_SIDE, **parameters) == []
 
 
 def changed(logical_id: str, **properties: Any) -> dict[str, Any]:

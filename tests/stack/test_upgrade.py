@@ -52,7 +52,7 @@ class Upgrade:
         assert writer.deleted
 
     def identities(self) -> Mapping[str, str]:
-        """The physical id of each resource, and what is given anew to one that is created under the same name."""
+        """The physical id of each resource, and what changes if one is created again under the same name."""
         cloudformation, outputs = self.aws.cloudformation, self.stack.outputs
         resources = cloudformation.describe_stack_resources(StackName=NAME)["StackResources"]
         physical = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources}
