@@ -1,6 +1,7 @@
 """A stack of the recorded release can be updated to template.yaml: nothing that keeps data or a place is replaced.
 
-tests/stack/test_upgrade.py does it on the embedded AWS; here the resource schemas show what CloudFormation would replace.
+tests/stack/test_upgrade.py does it on the embedded AWS; here the resource schemas show what CloudFormation
+would replace.
 """
 
 import json
