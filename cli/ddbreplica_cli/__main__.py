@@ -16,6 +16,14 @@ def start() -> None:
         except KeyboardInterrupt:
             sys.stderr.write("Error: interrupted.\nTry: run the same command again.\n")
             sys.exit(handler.exit_status)
+        except OSError as error:
+            from ddbreplica_cli.output import discard_stdout  # noqa: PLC0415  as above
+
+            discard_stdout()
+            sys.stderr.write(
+                f"Error: the output cannot be written: {error.strerror}.\nTry: send it elsewhere.\n"
+            )
+            sys.exit(2)
         except Exception:  # noqa: BLE001  the traceback is printed, and only the exit status is another
             traceback.print_exc()
             sys.exit(2)

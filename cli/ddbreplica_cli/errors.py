@@ -93,6 +93,11 @@ class CommandError(Exception):
         self.hint = hint
         self.facts = facts or {}
 
+    @property
+    def document(self) -> dict[str, Any]:
+        """The error for a program."""
+        return {**self.facts, "error": self.fact, "try": self.hint}
+
 
 class AttentionError(CommandError):
     """A command has done its work, and something that it found requires attention."""

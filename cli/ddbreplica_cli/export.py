@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from tempfile import TemporaryFile
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -21,6 +21,7 @@ from ddbreplica.model import Key
 from ddbreplica.refusal import refusal_of
 from ddbreplica_cli.backfilling import PAGE, DamagedError, Page
 from ddbreplica_cli.errors import CommandError, explain
+from ddbreplica_cli.temporary import no_room, temporary_file
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -95,7 +96,7 @@ class Exported:
         Raises DamagedError for any other file, and CommandError for one that cannot be read now.
         """
         done, of = after or 0, self._export.files[part]
-        with TemporaryFile() as file:  # it may be worked on for longer than S3 keeps a connection
+        with temporary_file() as file:  # it may be worked on for longer than S3 keeps a connection
             self._fetch(part, file)
             keys = self._keys(file, after=done, of=of)
             while piece := tuple(islice(keys, PAGE)):
@@ -109,9 +110,11 @@ class Exported:
         bucket, name = _place(part)
         try:
             self._client.download_fileobj(bucket, name, file)
+            file.seek(0)
         except (BotoCoreError, ClientError) as error:
             raise explain(refusal_of(error), doing=f"{part} cannot be read") from error
-        file.seek(0)
+        except OSError as error:
+            raise no_room(part, error.strerror, directory=gettempdir()) from error
 
     def _keys(self, file: Any, *, after: int, of: int) -> Iterator[Key]:
         read = 0

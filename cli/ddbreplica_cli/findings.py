@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, TextIO, TypeAlias
+from typing import Any, TypeAlias
 
 from ddbreplica.decode import attributes_of
 from ddbreplica.model import Key
 from ddbreplica_cli import safeguards
 from ddbreplica_cli.printable import printable
 from ddbreplica_cli.recheck import Difference, Finding
+from ddbreplica_cli.report_file import ReportFile
 
 REPAIRED = "repaired"
 """What is said of a key that was healed, and was equal when it was looked at again."""
@@ -30,7 +31,7 @@ class Findings:
     """
 
     keep: int
-    report: TextIO | None = None
+    report: ReportFile | None = None
     counts: Counter[Finding] = field(default_factory=Counter)
     repaired: int = 0
     undecided: int = 0
@@ -46,7 +47,7 @@ class Findings:
         if len(kept) < self.keep:
             kept.append((difference, repair))
         if self.report is not None:
-            self.report.write(printable(as_document(difference, repair)) + "\n")
+            self.report.write(printable(as_document(difference, repair)))
 
     def archive(self, keys: Iterable[Key]) -> None:
         """Take up what only an archive has."""

@@ -3,8 +3,10 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from ddbreplica.model import Key
+from ddbreplica_cli.temporary import directory_of_sqlite, no_room
 
 
 class KeySet:
@@ -22,18 +24,34 @@ class KeySet:
 
     def close(self) -> None:
         """Forget them."""
-        self._file.close()
+        with suppress(sqlite3.Error):  # a disk that is full has been told of already
+            self._file.close()
 
     def add(self, keys: Iterable[Key]) -> None:
-        """Take up keys; one that is there already counts once."""
-        rows = ((json.dumps(key),) for key in keys)
-        self._count += self._file.executemany("INSERT OR IGNORE INTO keys VALUES (?)", rows).rowcount
+        """Take up keys; one that is there already counts once. Raises CommandError where there is no room for them."""
+        rows = [(json.dumps(key),) for key in keys]
+        with _room():
+            self._count += self._file.executemany("INSERT OR IGNORE INTO keys VALUES (?)", rows).rowcount
 
     def chunks(self, size: int) -> Iterator[Sequence[Key]]:
-        """All of them, so many at a time. None may be added meanwhile."""
-        rows = self._file.execute("SELECT key FROM keys ORDER BY key")
-        while chunk := rows.fetchmany(size):
+        """All of them, so many at a time. None may be added meanwhile. Raises CommandError as `add` does."""
+        with _room():
+            rows = self._file.execute("SELECT key FROM keys ORDER BY key")
+        while chunk := _fetched(rows, size):
             yield [_key(text) for (text,) in chunk]
+
+
+def _fetched(rows: sqlite3.Cursor, size: int) -> Sequence[tuple[str]]:
+    with _room():
+        return rows.fetchmany(size)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise no_room("keys", error, directory=directory_of_sqlite()) from error
 
 
 def _key(text: str) -> Key:

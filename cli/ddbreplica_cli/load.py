@@ -205,7 +205,9 @@ def _write_file(to: Path, count: int, options: Options) -> None:
         with to.open("w", encoding="utf-8", newline="") as file:
             logfile.write(islice(generator.rows(), count), file)
     except OSError as error:
-        raise CommandError(f"{to} cannot be written: {error.strerror}.", hint="name another file.") from error
+        raise CommandError(
+            f"{to} cannot be written: {error.strerror}.", hint="make room, or name another file."
+        ) from error
     except KeyboardInterrupt as pressed:
         raise InterruptedByUserError(
             f"interrupted; {to} holds only part of the rows.", hint="run the same command again."

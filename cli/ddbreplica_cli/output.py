@@ -14,7 +14,16 @@ from ddbreplica_cli.printable import printable
 
 def print_result(document: Mapping[str, Any], text: str, *, as_json: bool) -> None:
     """The same result for a program or for a reader. Raises OSError where stdout cannot be written."""
-    click.echo(printable(document, indent=2) if as_json else text)
+    print_data(printable(document, indent=2) if as_json else text)
+
+
+def print_data(line: str) -> None:
+    """A part of the result, at once. Raises OSError likewise."""
+    try:
+        click.echo(line)
+    except OSError as error:
+        error.filename = error.filename or "standard output"
+        raise
 
 
 def print_note(text: str) -> None:
@@ -28,7 +37,7 @@ def print_error(error: CommandError, *, as_json: bool) -> None:
     print_note(f"Error: {error.fact}\nTry: {error.hint}")
     if as_json:
         with suppress(OSError):
-            print_result({**error.facts, "error": error.fact, "try": error.hint}, "", as_json=True)
+            print_result(error.document, "", as_json=True)
 
 
 def discard_stdout() -> None:

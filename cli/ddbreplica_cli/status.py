@@ -108,9 +108,9 @@ def _watch(look: Callable[[], _Seen], seconds: float, *, as_json: bool) -> NoRet
 def _shower(*, as_json: bool) -> Iterator[Callable[[_Seen], None]]:
     """Where each look goes: a line of JSON, a screen after the other, or on a terminal one in place of the other."""
     if as_json:
-        yield lambda seen: click.echo(printable(seen.document))
+        yield lambda seen: output.print_data(printable(seen.document))
     elif not sys.stdout.isatty():
-        yield lambda seen: click.echo(f"{_timed(seen)}\n")
+        yield lambda seen: output.print_data(f"{_timed(seen)}\n")
     else:
         with Live(auto_refresh=False, vertical_overflow="visible") as live:
             yield lambda seen: live.update(Text(_timed(seen)), refresh=True)

@@ -125,9 +125,9 @@ def _refuse_to_wait_for_ever(stream: Stream, patience: Patience, *, has_read: bo
 
 def _show(change: Seen, *, as_json: bool, keys_only: bool) -> None:
     if as_json:
-        click.echo(printable(document(change, keys_only=keys_only)))
+        output.print_data(printable(document(change, keys_only=keys_only)))
     else:
-        click.echo(text(change, keys_only=keys_only))
+        output.print_data(text(change, keys_only=keys_only))
 
 
 def _note_gap(where: str) -> None:

@@ -8,6 +8,7 @@ import click
 from ddbreplica_cli import output
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.described import SHARE
+from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.grace import LEAST, LONGEST
 from ddbreplica_cli.options import Options, archive_option, shared_options
 from ddbreplica_cli.verdict import INCONCLUSIVE, NOT_EQUAL, Verified
@@ -101,10 +102,29 @@ def verify(options: Options, /, **wanted: Any) -> None:
     asked = Wanted(**wanted)
     asked.check()
     result = verified(Connection(options), asked)
-    output.print_result(result.document(), result.text(), as_json=options.as_json)
+    unreported = _unreported(result)
+    output.print_result(
+        {**result.document(), **(unreported.document if unreported else {})},
+        result.text(),
+        as_json=options.as_json,
+    )
     _advise(result, asked)
+    if unreported:
+        output.print_error(unreported, as_json=False)
+        raise SystemExit(unreported.exit_code)
     if result.exit_status:
         raise SystemExit(result.exit_status)
+
+
+def _unreported(verified: Verified) -> CommandError | None:
+    """Why the report is not complete, if it is not: then it was not done as asked, though the verdict stands."""
+    report = verified.findings.report
+    if report is None or report.failure is None:
+        return None
+    return CommandError(
+        f"the report {report.path} is not complete: {report.failure}. The verdict stands.",
+        hint="make room, or name another file with --report, and run the same command again.",
+    )
 
 
 def _advise(verified: Verified, wanted: Wanted) -> None:

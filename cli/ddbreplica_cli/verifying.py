@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TextIO
 
 import click
 
@@ -28,6 +27,7 @@ from ddbreplica_cli.quarantining import QuarantiningJournal
 from ddbreplica_cli.rate import Rate
 from ddbreplica_cli.recheck import Patient, archived, recheck
 from ddbreplica_cli.repair import Look, Mend, foretell, leave, repairing, settle
+from ddbreplica_cli.report_file import ReportFile
 from ddbreplica_cli.sweep import MAX_SUSPECTS, Sweep, Swept
 from ddbreplica_cli.tables import TableReader
 from ddbreplica_cli.verdict import EVERYTHING, Verified
@@ -221,18 +221,12 @@ def _is_one(one: Path, other: Path) -> bool:
 
 
 @contextmanager
-def _written(path: Path | None) -> Iterator[TextIO | None]:
+def _written(path: Path | None) -> Iterator[ReportFile | None]:
     if path is None:
         yield None
         return
-    try:
-        file = path.open("w", encoding="utf-8")
-    except OSError as error:
-        raise CommandError(
-            f"{path} cannot be written: {error.strerror}.", hint="name another file."
-        ) from error
-    with file:
-        yield file
+    with closing(ReportFile(path)) as report:
+        yield report
 
 
 def _read(path: Path, table: Table) -> Iterator[Key]:

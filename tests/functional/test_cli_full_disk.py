@@ -1,0 +1,200 @@
+"""A disk that is full: one line names the file and the way out, and no error hides another one."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import gettempdir
+
+import pytest
+
+from ddbreplica.decode import key_of
+from ddbreplica.model import Key
+from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.keyset import KeySet
+from ddbreplica_cli.temporary import directory_of_sqlite, temporary_file
+from ddbreplica_cli.undecided import Undecided
+from tests.functional.test_cli_backfill import FOLDER, STATE, InS3
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, run, tables
+from tests.support.on_moto import running
+
+__all__ = ["aws", "tables"]
+
+FULL = Path("/dev/full")
+WAY_OUT = "Try: make room, or name another file with --report, and run the same command again."
+
+pytestmark = pytest.mark.skipif(not FULL.exists(), reason="/dev/full is Linux's")
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file of this process may become larger; Python ignores the signal that tells so."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def key(number: int) -> Key:
+    return key_of({"PK": {"S": f"{number:05}" + "x" * 1000}})
+
+
+@pytest.fixture
+def apart(tables: Tables) -> Tables:
+    for number in range(30):
+        tables.put(SOURCE, f"missing{number}")
+    return tables
+
+
+class TestReport:
+    ARGS = ("verify", "--grace", "0", "--report", str(FULL))
+
+    def test_ends_and_the_verification_does_not(self, apart: Tables) -> None:
+        result = run(*self.ARGS)
+
+        assert result.exit_code == 2
+        assert lines(result.stdout)[-1] == "NOT EQUAL"
+        assert lines(result.stderr) == [
+            (
+                "/dev/full cannot be written: No space left on device. The report is not complete; the verification"
+                " continues."
+            ),
+            "Try: the same with --repair --dry-run, then with --repair.",
+            "Error: the report /dev/full is not complete: No space left on device. The verdict stands.",
+            WAY_OUT,
+        ]
+
+    def test_is_in_the_document_too(self, apart: Tables) -> None:
+        result = run(*self.ARGS, "--json")
+
+        document = json.loads(result.stdout)
+        assert (result.exit_code, document["verdict"], document["missing"]) == (2, "not equal", 30)
+        assert (
+            document["error"]
+            == "the report /dev/full is not complete: No space left on device. The verdict stands."
+        )
+
+    def test_does_not_end_a_repair_either(self, apart: Tables) -> None:
+        result = run(*self.ARGS, "--repair", "--without-mapping")
+
+        assert result.exit_code == 2
+        assert lines(result.stdout)[-1] == "repaired"
+        assert apart.items(REPLICA) == apart.items(SOURCE)
+
+    def test_without_a_difference_is_complete(self, tables: Tables) -> None:
+        assert run(*self.ARGS).exit_code == 0
+
+    def test_does_not_hide_why_a_verification_ended(self, apart: Tables, aws: Misbehaviour) -> None:
+        apart.put(REPLICA, "extra")
+        aws.refuse("BatchGetItem", "AccessDeniedException", after=4)
+
+        result = run(*self.ARGS, "--segments", "1", "--archive")
+
+        assert result.exit_code == 2
+        assert lines(result.stderr)[-2].startswith("Error: the table logfile")
+        assert "AccessDeniedException" in lines(result.stderr)[-2]
+
+
+class TestTemporaryFiles:
+    def test_one_of_keys(self) -> None:
+        with closing(KeySet()) as keys, room_for(1_000_000), pytest.raises(CommandError) as raised:
+            keys.add(map(key, range(20_000)))
+
+        assert raised.value.fact.startswith(
+            f"the temporary file of keys, in {directory_of_sqlite()}, cannot be written: "
+        )
+        assert "TMPDIR" in raised.value.hint
+
+    def test_sqlites_directory(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("SQLITE_TMPDIR", raising=False)
+        monkeypatch.setenv("TMPDIR", str(tmp_path))
+        assert directory_of_sqlite() == str(tmp_path)
+        monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
+        assert directory_of_sqlite() == "/var/tmp"  # noqa: S108
+
+    def test_closing_one_hides_nothing(self) -> None:
+        with pytest.raises(KeyError), room_for(100), temporary_file() as file:  # noqa: PT012
+            file.write(bytes(1000))  # what is in the buffer cannot be written at the end either
+            raise KeyError
+
+
+class TestExport(InS3):
+    @pytest.fixture(autouse=True)
+    def _here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+
+    def test_that_finds_no_room(self) -> None:
+        self.export(["a"])
+        self.put("data/0.json.gz", os.urandom(300_000))
+
+        with room_for(100_000):
+            result = self.backfill()
+
+        assert result.exit_code == 2
+        assert lines(result.stderr) == [
+            (
+                f"Error: the temporary file of s3://bucket/{FOLDER}/data/0.json.gz, in {gettempdir()}, cannot be"
+                f" written: File too large; 0 items were gone through, and {STATE} says where to go on."
+            ),
+            "Try: make room there, or name another directory with TMPDIR, and run the same command again.",
+        ]
+        assert STATE.read_text().splitlines()[-1] == '{"rest":true}'
+
+
+class TestUndecided:
+    def test_no_half_a_line_stays(self, tmp_path: Path) -> None:
+        undecided = Undecided(tmp_path / "file")
+        undecided.add([key(1)])
+        before = undecided.path.read_bytes()
+
+        with room_for(2_000), pytest.raises(CommandError, match="file cannot be written: File too large"):
+            undecided.add([key(2), key(3)])
+
+        assert undecided.path.read_bytes() == before
+
+
+class TestOutput:
+    def test_rows(self) -> None:
+        result = run("load", "--generate", "10", "--output", str(FULL))
+
+        assert result.exit_code == 2
+        assert lines(result.stderr) == [
+            "Error: /dev/full cannot be written: No space left on device.",
+            "Try: make room, or name another file.",
+        ]
+
+    def test_a_result(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+        with (
+            FULL.open("w") as full,
+            running(tmp_path, "verify", "--grace", "0", stdout=full.fileno()) as process,
+        ):
+            status, _, stderr = process.end()
+
+        assert status == 2
+        assert stderr.splitlines() == [
+            "Error: standard output: No space left on device.",
+            "Try: make room, or check the file and its permissions.",
+        ]
+
+    def test_a_help_text(self) -> None:
+        with FULL.open("w") as full:
+            ended = subprocess.run(
+                [sys.executable, "-m", "ddbreplica_cli", "--help"],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+
+        assert ended.returncode == 2
+        assert ended.stderr.splitlines() == [
+            "Error: the output cannot be written: No space left on device.",
+            "Try: send it elsewhere.",
+        ]
