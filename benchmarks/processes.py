@@ -44,6 +44,7 @@ def calling(url: str) -> Mapping[str, str]:
     """The environment of a process that calls DynamoDB there, and reads nothing of the machine's own AWS files."""
     return {
         "AWS_ENDPOINT_URL_DYNAMODB": url,
+        "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "benchmark",
         "AWS_SECRET_ACCESS_KEY": "benchmark",

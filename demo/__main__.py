@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ddbreplica_cli.region import variables
 from demo.embedded import CREDENTIALS, REGION, EmbeddedAws, embedded_aws
 from demo.errors import DemoError
 from demo.replicating import milliseconds
@@ -90,7 +91,7 @@ def _summary(figures: Figures, *, seconds: float) -> Table:
 
 
 def _how_to_use(aws: EmbeddedAws) -> str:
-    settings = CREDENTIALS | {"AWS_DEFAULT_REGION": REGION}
+    settings = CREDENTIALS | variables(REGION)
     exports = " ".join(f"{name}={value}" for name, value in settings.items())
     return f"""
 The embedded AWS keeps running. To look around:

@@ -23,6 +23,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
+from ddbreplica_cli.region import variables
 from demo.errors import EmbeddedAwsError
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ class EmbeddedAws:
     def env(self) -> Mapping[str, str]:
         """The whole environment of a child process that is to reach this AWS and no other."""
         passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        place = {"AWS_DEFAULT_REGION": self.region, "AWS_CONFIG_FILE": os.devnull}
-        return {**passed_on, **self.credentials, **place}
+        files = {"AWS_CONFIG_FILE": os.devnull}
+        return {**passed_on, **self.credentials, **variables(self.region), **files}
 
     @property
     def credentials(self) -> Mapping[str, str]:

@@ -13,6 +13,7 @@ from ddbreplica.refusal import refusal_of
 from ddbreplica_cli.errors import CommandError, explain
 from ddbreplica_cli.output import print_error
 from e2e import consent, story
+from e2e.account import Account
 from e2e.errors import RefusedError
 from e2e.names import SUFFIX, Names
 from e2e.programs import SAM
@@ -23,11 +24,16 @@ from e2e.run import ROOT, Run
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--quick", is_flag=True, help="Leave out the troubles whose alarms take long to go off.")
 @click.option("--keep", is_flag=True, help="Leave the stack, unless the run is interrupted.")
+@click.option(
+    "--region",
+    metavar="REGION",
+    help="AWS Region.  [default: AWS_REGION, AWS_DEFAULT_REGION or the profile's]",
+)
 @click.option("--suffix", metavar="TEXT", help="What all names end in or contain; made up unless given.")
-def main(*, yes: bool, quick: bool, keep: bool, suffix: str | None) -> None:
+def main(*, yes: bool, quick: bool, keep: bool, region: str | None, suffix: str | None) -> None:
     """Run ddbreplica on a real AWS account, break it, and report what only AWS can confirm.
 
-    It asks first. Credentials and Region are those of AWS's own environment variables and files.
+    It asks first. The credentials are those of AWS's own environment variables and files.
 
     \b
     Examples:
@@ -36,10 +42,12 @@ def main(*, yes: bool, quick: bool, keep: bool, suffix: str | None) -> None:
     """  # noqa: D301  \b is click's: do not wrap
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _leave)
-    run = Run(Console(highlight=False), names=_names(suffix))
+    names = _names(suffix)
     try:
+        run = Run(Console(highlight=False), Account.in_region(region), names)
+        _ = run.region  # raises NoRegionError if there is none
         _prepare(run, yes=yes, quick=quick)
-    except RefusedError as error:
+    except CommandError as error:
         _refuse(error)
     except (BotoCoreError, ClientError) as error:
         _refuse(explain(refusal_of(error)))

@@ -8,6 +8,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from ddbreplica_cli.region import decide
+
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -22,14 +24,27 @@ _CONFIG: Final = Config(retries={"mode": "standard", "total_max_attempts": 12}, 
 
 @dataclass(frozen=True)
 class Account:
-    """An account and a Region, as AWS's own environment variables and files name them."""
+    """An account, as AWS's own environment variables and files name it, and a Region of it.
 
-    session: boto3.Session = field(default_factory=boto3.Session)
+    Raises CommandError if two environment variables name different Regions.
+    """
+
+    region: str | None = field(default_factory=lambda: decide(profile=None))
+
+    @classmethod
+    def in_region(cls, region: str | None) -> "Account":
+        """The account in this Region or, if None, in that of the environment or the profile."""
+        return cls(decide(region, profile=None))
+
+    @cached_property
+    def session(self) -> boto3.Session:
+        """What makes the clients."""
+        return boto3.Session(region_name=self.region)
 
     def identity(self) -> str:
         """Who asks, in one line: account, Region and principal."""
         caller = self.session.client("sts", config=_CONFIG).get_caller_identity()
-        return f"account {caller['Account']}, Region {self.session.region_name}, as {caller['Arn']}"
+        return f"account {caller['Account']}, Region {self.region}, as {caller['Arn']}"
 
     @cached_property
     def cloudformation(self) -> "CloudFormationClient":

@@ -99,10 +99,9 @@ def stack_resources(run: Run) -> list["StackResourceSummaryTypeDef"]:
 
 
 def _make_code_bucket(run: Run) -> None:
-    region = run.account.s3.meta.region_name
     bucket: Any = {"Bucket": run.names.code_bucket}
-    if region != "us-east-1":  # which has no name there
-        bucket["CreateBucketConfiguration"] = {"LocationConstraint": region}
+    if run.region != "us-east-1":  # which has no name there
+        bucket["CreateBucketConfiguration"] = {"LocationConstraint": run.region}
     # Noted first: a bucket that was made although the answer got lost is removed all the same.
     run.made.append(run.names.code_bucket)
     run.account.s3.create_bucket(**bucket)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from ddbreplica_cli.region import variables
 from e2e.errors import ProgramError
 from e2e.run import ROOT, Run
 
@@ -16,7 +17,7 @@ _DDBREPLICA: Final = Path(sys.executable).parent / "ddbreplica"
 
 def sam(run: Run, *arguments: str) -> None:
     """Run `sam …`. Raises ProgramError with the end of its output if it fails."""
-    done = _run(run, [SAM, *arguments])
+    done = _run(run, [SAM, *arguments, "--region", run.region])
     if done.returncode:
         told = "\n".join(f"{done.stdout}\n{done.stderr}".rstrip().splitlines()[-30:])
         raise ProgramError(f"`sam {arguments[0]}` ended with {done.returncode}:\n{told}")
@@ -24,7 +25,7 @@ def sam(run: Run, *arguments: str) -> None:
 
 def ddbreplica(run: Run, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run `ddbreplica …` on the run's stack to its end, whatever that is."""
-    return _run(run, [_DDBREPLICA, *arguments, "--stack-name", run.names.stack])
+    return _run(run, [_DDBREPLICA, *arguments, "--stack-name", run.names.stack, "--region", run.region])
 
 
 def _run(run: Run, command: Sequence[Path | str]) -> "subprocess.CompletedProcess[str]":
@@ -33,7 +34,7 @@ def _run(run: Run, command: Sequence[Path | str]) -> "subprocess.CompletedProces
         done = subprocess.run(
             command,
             cwd=ROOT,
-            env=os.environ | {"SAM_CLI_TELEMETRY": "0"},
+            env=os.environ | variables(run.region) | {"SAM_CLI_TELEMETRY": "0"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

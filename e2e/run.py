@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from botocore.exceptions import NoRegionError
 from rich.console import Console
 from rich.markup import escape
 
@@ -49,6 +50,13 @@ class Run:
     def home(self) -> Path:
         """Where its report, its build and SAM CLI's output go."""
         return self.reports / self.names.suffix
+
+    @property
+    def region(self) -> str:
+        """The Region that the account's clients and all programs are given. Raises NoRegionError if there is none."""
+        if self.account.region is None:
+            raise NoRegionError
+        return self.account.region
 
     def begin(self, step: str) -> None:
         """Open a step."""

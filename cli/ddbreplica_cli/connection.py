@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from ddbreplica_cli.clients import ASKING, Clients
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.options import REPLICA, SOURCE, Options
+from ddbreplica_cli.region import decide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,15 +51,13 @@ class Side:
 
 
 class Connection:
-    """AWS as the options name it. Where they are silent, boto3's own environment and files decide."""
+    """AWS as the options name it. Where they are silent, the environment and AWS's configuration files decide."""
 
     def __init__(self, options: Options, *, near: Clients | None = None, far: Clients | None = None) -> None:
         """Connect to nothing yet. `near` and `far` are what signs in for the two tables, if it is there already."""
         self._options = options
-        self._near = near or Clients(options.profile, options.region, options.endpoint_url)
-        self._far = far or self._near
-        if options.replica_profile and far is None:
-            self._far = Clients(options.replica_profile, None, options.endpoint_url)
+        self._near = near or _near(options)
+        self._far = far or (_far(options) if options.replica_profile else self._near)
 
     def to(self, options: Options) -> "Connection":
         """The same clients, for the tables that these options name."""
@@ -135,6 +134,17 @@ class Connection:
                 hint="check --stack-name and --region, or give --source and --replica.",
             ) from error
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
+
+
+def _near(options: Options) -> Clients:
+    region = decide(options.region, region_of(options.source or ""), profile=options.profile)
+    return Clients(options.profile, region, options.endpoint_url)
+
+
+def _far(options: Options) -> Clients:
+    named = (options.replica_region, options.region, region_of(options.replica or ""))
+    region = decide(*named, profile=options.replica_profile)
+    return Clients(options.replica_profile, region, options.endpoint_url)
 
 
 def region_of(arn: str) -> str | None:

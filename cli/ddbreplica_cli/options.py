@@ -26,7 +26,11 @@ _OPTIONS = (
     click.option(
         "--stack-name", metavar="STACK", help="Read both names from this CloudFormation stack's outputs."
     ),
-    click.option("--region", metavar="REGION", help="AWS Region, unless a table's ARN names one."),
+    click.option(
+        "--region",
+        metavar="REGION",
+        help="AWS Region, unless a table's ARN names one.  [default: AWS_REGION, AWS_DEFAULT_REGION or the profile's]",
+    ),
     click.option("--replica-region", metavar="REGION", help="Region of the replica, if it is another."),
     click.option("--profile", metavar="PROFILE", help="Profile of the AWS configuration to use."),
     click.option(

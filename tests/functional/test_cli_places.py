@@ -93,6 +93,23 @@ def test_the_replica_may_have_credentials_of_its_own(
     assert place(connection(replica_profile=far_profile).replica)[1] == "ap-south-1"
 
 
+def test_the_replica_is_in_the_sources_region_unless_an_option_names_another(
+    far_profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
+
+    assert place(connection(source=HERE).replica)[1] == "us-east-1"
+    assert place(connection(source=HERE, region="eu-west-3").replica)[1] == "eu-west-3"
+    assert place(connection(region="eu-west-3", replica_profile=far_profile).replica)[1] == "eu-west-3"
+    far = connection(region="eu-west-3", replica_region="eu-west-2", replica_profile=far_profile)
+    assert (place(far.source)[1], place(far.replica)[1]) == ("eu-west-3", "eu-west-2")
+
+
+def test_an_option_comes_before_an_arn_for_what_is_no_table() -> None:
+    assert connection(source=HERE).tags.meta.region_name == "us-east-1"
+    assert connection(source=HERE, region="eu-west-3").tags.meta.region_name == "eu-west-3"
+
+
 def test_a_stack_knows_the_replicas_region(aws: Misbehaviour) -> None:
     answer_stack(aws, SourceTableName="orders", ReplicaTableName="orders", ReplicaRegion="eu-west-1")
 
