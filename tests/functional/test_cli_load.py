@@ -295,7 +295,7 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert lines(result.stderr) == [
         f"Error: {tmp_path / 'no' / 'rows.csv'} cannot be written: No such file or directory.",
-        "Try: name another file.",
+        "Try: make room, or name another file.",
     ]
 
 
