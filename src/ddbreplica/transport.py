@@ -115,7 +115,9 @@ class Transport:
             raise ConnectionClosedError(endpoint_url=self.url, error=error) from error
 
     def _put(self, connection: Any, request: AWSPreparedRequest) -> None:
-        connection.putrequest(request.method, self._target, skip_accept_encoding=True)
+        # awscrt's signer, which botocore uses where that is installed, names the host among the headers.
+        names_host = "host" in request.headers
+        connection.putrequest(request.method, self._target, skip_host=names_host, skip_accept_encoding=True)
         for name, value in request.headers.items():
             connection.putheader(name, value)
         connection.endheaders(request.body)  # head and body in one system call: that is botocore's doing

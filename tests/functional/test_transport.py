@@ -69,6 +69,17 @@ def test_the_answer_is_what_came_back() -> None:
     assert body == b"the body"
 
 
+def test_a_host_that_the_signer_has_named_is_not_named_twice() -> None:
+    # As awscrt's signer does, which botocore uses where it is installed.
+    with serving(say(OK)) as server:
+        request = post(server.url)
+        request.headers["host"] = "dynamodb.example"
+        transport(server.url).start(request)()
+
+    ((head, _),) = server.requests
+    assert [line for line in head.splitlines() if line.lower().startswith("host:")] == ["host: dynamodb.example"]
+
+
 def test_an_error_status_is_an_answer() -> None:
     with serving(say(http(b"no", status="500 Internal Server Error"))) as server:
         answer = transport(server.url).start(post(server.url))()
