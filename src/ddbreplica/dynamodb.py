@@ -8,6 +8,7 @@ DescribeTable. What they pass by, the serialiser, the endpoint rules and most ho
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from time import time
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from zlib import crc32
@@ -246,11 +247,12 @@ def _is_garbled(answer: Answer) -> bool:
 def _table(description: "TableDescriptionTypeDef") -> Table:
     types = {d["AttributeName"]: d["AttributeType"] for d in description["AttributeDefinitions"]}
     names = [part["AttributeName"] for part in description["KeySchema"]]
-    return Table(
-        arn=description["TableArn"],
-        status=description["TableStatus"],
-        key_schema=frozenset((name, types[name]) for name in names),
-    )
+    key_schema = frozenset((name, types[name]) for name in names)
+    arn, status = description["TableArn"], description["TableStatus"]
+    # botocore hands on whatever stands where a text belongs.
+    if not key_schema or not all(isinstance(text, str) for text in (arn, status, *chain(*key_schema))):
+        raise MalformedError("the description of the table is not one")
+    return Table(arn=arn, status=status, key_schema=key_schema)
 
 
 def _unprocessed(answer: Mapping[str, Any], writes: Sequence[Write]) -> Sequence[Write] | Refusal:
@@ -263,7 +265,7 @@ def _unprocessed(answer: Mapping[str, Any], writes: Sequence[Write]) -> Sequence
         left = {
             _request_of(entry, key_names)
             for entries in answer["UnprocessedItems"].values()
-            for entry in entries
+            for entry in _listed(entries)
         }
     except (KeyError, MalformedError):
         return _UNMATCHED
@@ -277,17 +279,24 @@ def _states(answer: Mapping[str, Any], keys: Sequence[Key]) -> Mapping[Key, Stat
     """What was read: an item, or None for a key that the answer neither holds nor names as unprocessed."""
     names = [name for name, _, _ in keys[0]]
     try:
-        left = {key_of(key) for part in answer["UnprocessedKeys"].values() for key in part["Keys"]}
+        left = {key_of(key) for part in answer["UnprocessedKeys"].values() for key in _listed(part["Keys"])}
         items = {
             key_of({name: item[name] for name in names}): item
             for part in answer["Responses"].values()
-            for item in part
+            for item in _listed(part)
         }
     except (AttributeError, KeyError, TypeError, MalformedError):
         return _UNMATCHED
     if not (left | items.keys()) <= set(keys):
         return _UNMATCHED
     return {key: items.get(key) for key in keys if key not in left}
+
+
+def _listed(part: Any) -> list[Any]:
+    """The same, if it is a list: anything else that is empty would say that there is nothing."""
+    if not isinstance(part, list):
+        raise MalformedError("a list is missing")
+    return part
 
 
 def _request_of(entry: Mapping[str, Any], key_names: Sequence[str]) -> tuple[bool, Key]:

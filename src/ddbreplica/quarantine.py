@@ -8,13 +8,15 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.config import Config
 
 from ddbreplica.deadline import Deadline
@@ -52,7 +54,19 @@ _UNSAID = Refusal(
 
 def connect() -> "S3Client":
     """A client with short timeouts. It takes a while to make, and most containers never need one."""
-    return boto3.client("s3", config=CLIENT_CONFIG)
+    client = boto3.client("s3", config=CLIENT_CONFIG)
+    events: Any = client.meta.events
+    events.register("before-call.s3.HeadBucket", _unknown_region)
+    return client
+
+
+def _unknown_region(**_: Any) -> tuple[AWSResponse, Mapping[str, Any]]:
+    """Answer HeadBucket, which botocore sends after a redirect that names no Region, without a request.
+
+    S3 names the Region. A gateway that does not would redirect HeadBucket too, and botocore would send hundreds.
+    """
+    unknown = {"Error": {"Code": "404"}, "ResponseMetadata": {"HTTPHeaders": {}}}
+    return AWSResponse("", 404, HTTPHeaders(), None), unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +131,9 @@ class Quarantine:
         if puts_applied:
             self._in_a_row.clear()
             return
+        # Without a new one nothing is refused, however many a batch with a put has left.
         in_a_row = self._in_a_row.union(map(_identity, records))
-        if len(in_a_row) > MAX_IN_A_ROW:
+        if in_a_row != self._in_a_row and len(in_a_row) > MAX_IN_A_ROW:
             raise QuarantineError(
                 f"{len(in_a_row)} records in a row could not be applied, and no item between them was put.",
                 hint="Compare the replica's key and index types with the source's items; nothing was acknowledged."
@@ -147,7 +162,8 @@ class Quarantine:
 
     def _put_once(self, record: Quarantined, request_id: str) -> Refusal | None:
         name, body = self._name(record, request_id), _body(record, clock_ahead_seconds=self._skew.ahead)
-        refusal = asked(lambda: self._stored(name, body))
+        client = self._client
+        refusal = asked(lambda: self._stored(client, name, body))
         if refusal is not None and refusal.kind is Kind.FAULT:
             raise QuarantineError(
                 f"The quarantine bucket {self._bucket} refuses: {refusal.code}: {refusal.message}.",
@@ -156,10 +172,8 @@ class Quarantine:
             )
         return refusal
 
-    def _stored(self, name: str, body: bytes) -> Refusal | None:
-        response = self._client.put_object(
-            Bucket=self._bucket, Key=name, Body=body, ContentType="application/json"
-        )
+    def _stored(self, client: "S3Client", name: str, body: bytes) -> Refusal | None:
+        response = client.put_object(Bucket=self._bucket, Key=name, Body=body, ContentType="application/json")
         metadata = response["ResponseMetadata"]
         if not is_from_aws(metadata["HTTPHeaders"]):
             return foreign(metadata["HTTPStatusCode"])
@@ -167,7 +181,15 @@ class Quarantine:
 
     @cached_property
     def _client(self) -> "S3Client":
-        return self._connect()
+        try:
+            return self._connect()
+        except Exception as error:  # nothing was sent: whatever is wrong is wrong with the settings
+            raise QuarantineError(
+                f"A client for the quarantine bucket {self._bucket} cannot be created:"
+                f" {type(error).__name__}: {str(error).rstrip('.')}.",
+                hint="Check the function's environment variables whose names begin with AWS_; no record of the batch"
+                " was checkpointed.",
+            ) from error
 
     def _name(self, record: Quarantined, request_id: str) -> str:
         # Lambda keeps the request id when it repeats a batch, so that only the nonce is new with every writing: a

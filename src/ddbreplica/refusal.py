@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPMessage
+from http.client import responses as reasons
 from typing import Any, TypeVar
 
 from botocore.exceptions import (
@@ -19,8 +20,11 @@ from botocore.exceptions import (
     HTTPClientError,
     IncompleteReadError,
     MetadataRetrievalError,
+    ProxyConnectionError,
+    SSLError,
 )
 from botocore.exceptions import ConnectionError as NotSentError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from ddbreplica.model import Kind, Refusal
 
@@ -91,7 +95,10 @@ _PASSING = (
 """What botocore raises for the network and for what came over it. All else that it raises is about settings."""
 
 _SENT = (HTTPClientError, ChecksumError, FlexibleChecksumError, IncompleteReadError)
-"""Those after which the service may have the request."""
+"""Those after which the service may have the request.
+
+Behind a proxy there are two more, which botocore takes for a connection that could not be made: see `_may_be_sent`.
+"""
 
 _MARKS = ("x-amzn-requestid", "x-amz-request-id")
 """The request id, as DynamoDB and most services send it and as S3 does, whatever the status and the body.
@@ -147,7 +154,7 @@ def refusal_of(error: BotoCoreError | ClientError) -> Refusal:
     if isinstance(error, ClientError):
         return _refusal_of_response(error)
     kind = Kind.TRANSIENT if isinstance(error, _PASSING) and not _has_bad_certificates(error) else Kind.FAULT
-    return Refusal(kind, type(error).__name__, str(error), in_doubt=isinstance(error, _SENT))
+    return Refusal(kind, type(error).__name__, str(error), in_doubt=_may_be_sent(error))
 
 
 def unreadable(error: Exception | None = None) -> Refusal:
@@ -164,7 +171,7 @@ def foreign(status: object) -> Refusal:
 
 def is_from_aws(headers: Mapping[str, Any] | HTTPMessage) -> bool:
     """Whether a response has AWS's marks. The headers' names are looked up in lower case."""
-    return any(headers.get(mark) for mark in _MARKS)
+    return any((headers.get(mark) or "").strip() for mark in _MARKS)
 
 
 def _refusal_of_response(error: ClientError) -> Refusal:
@@ -176,6 +183,8 @@ def _refusal_of_response(error: ClientError) -> Refusal:
     if not isinstance(code, str | None):
         return unreadable()
     code = code or "Unknown"
+    if code.isdecimal():  # the status of a page without an error code: its text may be what was sent
+        message = reasons.get(int(code))
     return Refusal(_kind_of(code), code, str(message or ""))
 
 
@@ -183,6 +192,25 @@ def _kind_of(code: str) -> Kind:
     if code in _FAULTS or code.startswith(_FAULT_PREFIX):
         return Kind.FAULT
     return Kind.REJECTED if code in _REJECTED else Kind.TRANSIENT
+
+
+def _may_be_sent(error: BotoCoreError) -> bool:
+    """Whether the service may have the request.
+
+    urllib3 forgets that it was connected to a proxy when the connection breaks, and botocore reports TLS that breaks
+    in the middle of a response as it reports a failed handshake. Neither says that nothing was sent.
+    """
+    if isinstance(error, SSLError):
+        return not _has_bad_certificates(error)
+    if isinstance(error, ProxyConnectionError):
+        return not any(_says_unconnected(cause) for cause in _causes(error))
+    return isinstance(error, _SENT)
+
+
+def _says_unconnected(cause: BaseException) -> bool:
+    """Whether the proxy could not be reached, or refused to connect to the service."""
+    is_unreached = isinstance(cause, NewConnectionError | ConnectTimeoutError)
+    return is_unreached or str(cause).startswith("Tunnel connection failed")
 
 
 def _has_bad_certificates(error: BaseException) -> bool:

@@ -10,7 +10,6 @@ import botocore.session
 from botocore.config import Config
 from botocore.credentials import DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 
 from ddbreplica.model import Kind, Refusal
 from ddbreplica.refusal import RefusedError, refusal_of
@@ -73,8 +72,8 @@ class Role(DeferredRefreshableCredentials):
             granted = _granted(self._sts.assume_role(**self._request))
         except (BotoCoreError, ClientError) as error:
             raise RefusedError(self._refusal(refusal_of(error))) from error
-        except (AttributeError, KeyError, TypeError, ValueError, ResponseParserError) as error:
-            # botocore passes on, or stumbles over, whatever it could not read of an answer.
+        except Exception as error:
+            # botocore passes on, or stumbles over, whatever it could not read of a response.
             raise RefusedError(self._refusal(_UNREADABLE)) from error
         self._has_ended = False
         return granted

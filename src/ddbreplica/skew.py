@@ -5,7 +5,9 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/CommonErrors.html
 """
 
 import math
+from datetime import UTC
 from email.utils import parsedate_to_datetime
+from threading import Lock
 
 EXPIRY_SECONDS = 900.0
 """How long after its time stamp AWS accepts a request."""
@@ -25,6 +27,7 @@ class Skew:
 
     def __init__(self) -> None:
         """No response was seen yet."""
+        self._lock = Lock()
         self.ahead: float | None = None
         """In seconds, 0 for a clock that is right or behind; None before the first response."""
 
@@ -35,10 +38,14 @@ class Skew:
         small by the duration of the request, and never too large by more than the second that `Date` leaves out.
         """
         try:
-            ahead = sent_at - parsedate_to_datetime(date or "").timestamp()
+            moment = parsedate_to_datetime(date or "")
+            # HTTP's dates are in GMT, also where they do not say so.
+            ahead = sent_at - (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
         except (ValueError, TypeError, OverflowError):
             return
-        self.ahead = max(self.ahead or 0.0, ahead)
+        if self.ahead is None or ahead > self.ahead:
+            with self._lock:
+                self.ahead = max(self.ahead or 0.0, ahead)
 
     @property
     def hold_seconds(self) -> float:

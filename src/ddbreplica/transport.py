@@ -18,8 +18,13 @@ from botocore.exceptions import ConnectionError as NotSentError
 from botocore.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
+from ddbreplica.refusal import is_from_aws
+
 # What has arrived while another answer was waited for is read, however late it has become.
 _LEAST_SECONDS = 0.1
+
+_FIRST_FINAL = 200
+"""The first status that ends an exchange."""
 
 MOST_IDLE_SECONDS = 5.0
 """A connection that was idle for longer is opened again before anything is sent on it.
@@ -36,6 +41,15 @@ class Answer:
     status: int
     headers: Mapping[str, str] | HTTPMessage
     body: bytes
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no other response to the same request may follow on the connection.
+
+        After an interim response, and after a page that a gateway sent in place of AWS's response, that response may
+        still come: it would be read as the one to the next request.
+        """
+        return self.status >= _FIRST_FINAL and is_from_aws(self.headers)
 
     @classmethod
     def of(cls, response: AWSResponse) -> "Answer":
@@ -91,6 +105,8 @@ class Transport:
             answer = Answer.of(self._session.send(request))
         finally:
             self._used_at[self._session] = self._clock()
+        if not answer.is_last:
+            self._session.close()
         return lambda: answer
 
     def _is_idle(self, used: Any) -> bool:
@@ -129,7 +145,7 @@ class Transport:
             # Not urllib3's own, which wants to have sent the request itself.
             response = HTTPConnection.getresponse(connection)
             answer = Answer(response.status, response.headers, response.read())
-            is_broken = False
+            is_broken = not answer.is_last
         except TimeoutError as error:
             raise ReadTimeoutError(endpoint_url=self.url, error=error) from error
         except (OSError, HTTPException) as error:

@@ -159,6 +159,8 @@ def test_a_delete_left_unprocessed_is_matched_by_key(client: "DynamoDBClient") -
         ({"UnprocessedItems": {"copy": [{"DeleteRequest": {"Key": KEYS}}]}}, "Unmatched"),
         ({"UnprocessedItems": {"copy": [{"PutRequest": {"Item": {"part": KEYS["part"]}}}]}}, "Unmatched"),
         ({"UnprocessedItems": {"copy": [{}]}}, "Unmatched"),
+        ({"UnprocessedItems": {"copy": {}}}, "Unmatched"),
+        ({"UnprocessedItems": {"copy": ""}}, "Unmatched"),
         ({}, "MissingUnprocessedItems"),
         ({"UnprocessedItems": None}, "MissingUnprocessedItems"),
         (b"null", "UnreadableResponse"),
@@ -247,7 +249,25 @@ def test_a_description_that_is_refused_is_asked_for_again(
     assert isinstance(replica.describe(), Table)
 
 
-@pytest.mark.parametrize("answer", [b"null", b"", b"{}", b'{"Table": {}}', b"<html>a proxy's page</html>"])
+def described(**changed: Any) -> bytes:
+    table = {**description()[1]["Table"], **changed}
+    return json.dumps({"Table": table}).encode()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"null",
+        b"",
+        b"{}",
+        b'{"Table": {}}',
+        b"<html>a proxy's page</html>",
+        described(TableStatus={}),
+        described(TableArn=5),
+        described(KeySchema=[]),
+        described(AttributeDefinitions=[{"AttributeName": "id", "AttributeType": 5}]),
+    ],
+)
 def test_a_description_that_cannot_be_read_is_a_passing_refusal(
     client: "DynamoDBClient", answer: bytes
 ) -> None:

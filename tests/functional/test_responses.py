@@ -9,6 +9,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from ddbreplica import quarantine
+from ddbreplica.deadline import MOST_ATTEMPTS
 from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.errors import QuarantineError, ReplicatorError
 from ddbreplica.model import Kind, Refusal
@@ -20,6 +21,7 @@ from tests.support.function import Context, Function
 from tests.support.garbage import PAGES, responses
 from tests.support.records import batch
 from tests.support.records import put as record
+from tests.support.server import foreign, http, say, serving
 from tests.support.wire import AWS, FOREIGN, described, response
 
 if TYPE_CHECKING:
@@ -147,3 +149,19 @@ def test_no_response_of_a_bucket_raises_and_none_but_s3_s_own_says_that_a_record
         wrong += [] if answer == ["1"] or is_fault else [(name, answer)]
 
     assert wrong == []
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize(
+    "page", [foreign(b"", status="302 Found"), http(b"", status="307 Temporary Redirect")]
+)
+def test_a_redirect_that_names_no_region_is_one_request(page: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(*[say(page)] * 1000) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        bucket = Quarantine("bucket", table="t", connect=quarantine.connect)
+        function = Function(FakeReplica(poison=lambda item: item.get("v") == BAD))
+        function.replicator = replace(function.replicator, quarantine=bucket)
+
+        assert outcome(function, batch(record(1, "a", v=BAD))) == ["1"]
+
+    assert 1 <= len(server.requests) <= MOST_ATTEMPTS

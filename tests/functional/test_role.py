@@ -174,6 +174,8 @@ PASSING: dict[str, Said] = {
     "nonsense": (200, b"nonsense"),
     "no expiration": (200, answer("")),
     "no date": (200, answer("<Expiration>next year</Expiration>")),
+    "an ARN without an account": (200, granted("ASIA1")[1].replace(b"arn:aws:sts::222222222222:", b"")),
+    "nested too deep": (200, b"<a>" * 20_000 + b"</a>" * 20_000),
     "expired already": (200, answer("<Expiration>2020-01-01T00:00:00Z</Expiration>")),
     "no answer": ReadTimeoutError(endpoint_url="https://sts"),
     "unreachable": ConnectTimeoutError(endpoint_url="https://sts"),

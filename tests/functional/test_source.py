@@ -97,6 +97,8 @@ def test_a_table_that_answers_under_its_name_was_asked_by_its_arn(client: "Dynam
         {"Responses": {"copy": []}},
         {"UnprocessedKeys": {}},
         {"Responses": [], "UnprocessedKeys": {}},
+        {"Responses": {"copy": {}}, "UnprocessedKeys": {}},
+        {"Responses": {"copy": []}, "UnprocessedKeys": {"copy": {"Keys": {}}}},
         {"Responses": {"copy": [item("9")]}, "UnprocessedKeys": {}},
         {"Responses": {"copy": [{"part": KEYS["part"]}]}, "UnprocessedKeys": {}},
         {"Responses": {"copy": [{**KEYS, "sort": {"X": "1"}}]}, "UnprocessedKeys": {}},

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from ddbreplica.model import Refusal
 from ddbreplica.refusal import asked
 from ddbreplica.transport import Answer, Transport
 from tests.support.server import (
+    Server,
     after,
     certified,
     foreign,
@@ -77,7 +79,9 @@ def test_a_host_that_the_signer_has_named_is_not_named_twice() -> None:
         transport(server.url).start(request)()
 
     ((head, _),) = server.requests
-    assert [line for line in head.splitlines() if line.lower().startswith("host:")] == ["host: dynamodb.example"]
+    assert [line for line in head.splitlines() if line.lower().startswith("host:")] == [
+        "host: dynamodb.example"
+    ]
 
 
 def test_an_error_status_is_an_answer() -> None:
@@ -148,6 +152,51 @@ def test_a_kept_connection_that_the_server_closed_is_replaced(event: threading.E
         assert sender.start(post(server.url))().status == 200
 
     assert server.connections == 2
+
+
+class Overtaken:
+    """Sends a response in place of the one to the first request, which follows when the second request has come."""
+
+    def __init__(self, first: bytes) -> None:
+        self._first = first
+        self._has_come = threading.Event()
+        self._has_followed = threading.Event()
+
+    def first(self, connection: socket.socket) -> None:
+        connection.sendall(self._first)
+        threading.Thread(target=self._follow, args=(connection,), daemon=True).start()
+
+    def second(self, connection: socket.socket) -> None:
+        self._has_come.set()
+        assert self._has_followed.wait(5)
+        connection.sendall(http(b"2"))
+
+    def _follow(self, connection: socket.socket) -> None:
+        assert self._has_come.wait(5)
+        with suppress(OSError):
+            connection.sendall(http(b"1"))
+        self._has_followed.set()
+
+
+@pytest.mark.parametrize("is_proxied", [False, True])
+@pytest.mark.parametrize(
+    "first",
+    [
+        foreign(b"<html>", status="504 Gateway Timeout"),
+        b"HTTP/1.1 103 Early Hints\r\nx-amzn-requestid: R1\r\n\r\n",
+    ],
+    ids=["a gateway's page", "an interim response"],
+)
+def test_a_response_that_follows_is_not_taken_for_the_one_to_the_next_request(
+    first: bytes, is_proxied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = Overtaken(first)
+    with serving(late.first, late.second) as server:
+        url, options = behind(server, monkeypatch) if is_proxied else (server.url, {})
+        sender = transport(url, **options)
+        exchange(sender, url)
+
+        assert exchange(sender, url).body == b"2"
 
 
 class WallClock:
@@ -243,6 +292,34 @@ def test_behind_a_proxy_requests_go_through_it(monkeypatch: pytest.MonkeyPatch) 
 
     assert answer.status == 200
     assert proxy.requests[0][0].startswith(f"POST {url} HTTP/1.1")
+
+
+def behind(proxy: Server, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Any]:
+    """The URL of a service behind a proxy, and the options that lead there."""
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    monkeypatch.setenv("NO_PROXY", "")
+    return "http://dynamodb.us-east-1.amazonaws.test/", {"proxies": {"http": proxy.url}}
+
+
+@pytest.mark.parametrize("do", [hang_up, say_and_hang_up(OK[:10]), say_and_hang_up(OK[:-1])])
+def test_behind_a_proxy_a_request_without_a_whole_response_is_in_doubt(
+    do: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(do) as proxy:
+        url, options = behind(proxy, monkeypatch)
+        answer = asked(partial(exchange, transport(url, **options), url))
+
+    assert proxy.requests
+    assert answer.in_doubt if isinstance(answer, Refusal) else answer.body != b"{}"
+
+
+def test_a_proxy_that_cannot_be_reached_leaves_nothing_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as proxy:
+        url, options = behind(proxy, monkeypatch)
+    answer = asked(partial(exchange, transport(url, **options), url))
+
+    assert isinstance(answer, Refusal)
+    assert (answer.code, answer.in_doubt) == ("ProxyConnectionError", False)
 
 
 @pytest.fixture(scope="module")

@@ -281,6 +281,32 @@ def test_a_client_that_cannot_be_made_is_a_fault_that_says_why() -> None:
         )
 
 
+@pytest.mark.parametrize("again", [(), (1,), (1, 5)])
+def test_no_batch_is_refused_for_what_an_earlier_one_left(
+    again: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "MAX_IN_A_ROW", 3)
+    bucket = FakeBucket()
+    one = Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
+
+    keep(bucket, *map(poison, range(6)), into=one, puts_applied=1)
+    kept = keep(bucket, *map(poison, again), into=one, puts_applied=0)  # deletes, and half of it once more
+
+    assert kept.poison == len(again)
+    with pytest.raises(QuarantineError, match="7 records in a row"):
+        keep(bucket, poison(6), into=one, puts_applied=0)
+
+
+def test_a_client_that_cannot_be_made_is_no_response() -> None:
+    def connect() -> Any:
+        raise ValueError("Invalid endpoint: https://a..b")
+
+    with pytest.raises(QuarantineError, match=r"ValueError: Invalid endpoint: https://a\.\.b\. Check"):
+        Quarantine("bucket", table="t", connect=connect).keep(
+            (poison(1),), (), below=None, puts_applied=0, request_id="r", deadline=Clock().deadline()
+        )
+
+
 def test_a_write_in_between_starts_the_count_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quarantine, "MAX_IN_A_ROW", 3)
     bucket = FakeBucket()

@@ -1,6 +1,7 @@
 """refusal: every AWS error code that we know, classified."""
 
 import ssl
+from http.client import RemoteDisconnected
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,13 @@ from botocore.exceptions import (
     TokenRetrievalError,
     UnknownServiceError,
 )
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import ConnectTimeoutError as Urllib3ConnectTimeoutError
+from urllib3.exceptions import NewConnectionError, ProxyError
 from urllib3.exceptions import SSLError as Urllib3SSLError
 
 from ddbreplica.model import Kind, Refusal
-from ddbreplica.refusal import RefusedError, asked, refusal_of
+from ddbreplica.refusal import RefusedError, asked, is_from_aws, refusal_of
 
 
 def answered(code: str) -> ClientError:
@@ -61,7 +65,6 @@ def answered(code: str) -> ClientError:
         "InternalError",
         "OperationAborted",
         "RequestTimeout",
-        "503",
         "SomethingNobodyHasSeenYet",
     ],
 )
@@ -146,12 +149,24 @@ def test_missing_credentials_and_unusable_names_are_a_fault(error: BotoCoreError
     assert refusal_of(error).kind is Kind.FAULT
 
 
+CONNECTION = HTTPConnection("x")
+
+
+def behind_a_proxy(cause: Exception) -> ProxyConnectionError:
+    """As urllib3 and botocore hand it on."""
+    return ProxyConnectionError(
+        proxy_url='"https://x"', error=ProxyError("Unable to connect to proxy", cause)
+    )
+
+
 @pytest.mark.parametrize(
     "error",
     [
         EndpointConnectionError(endpoint_url="https://x"),
         ConnectTimeoutError(endpoint_url="https://x"),
-        ProxyConnectionError(proxy_url='"https://x"', error="refused"),
+        behind_a_proxy(NewConnectionError(CONNECTION, "refused")),
+        behind_a_proxy(Urllib3ConnectTimeoutError("timed out")),
+        behind_a_proxy(OSError("Tunnel connection failed: 403 Forbidden")),
     ],
 )
 def test_a_request_that_was_not_sent_is_transient(error: BotoCoreError) -> None:
@@ -170,6 +185,10 @@ def test_a_request_that_was_not_sent_is_transient(error: BotoCoreError) -> None:
         HTTPClientError(error="anything"),
         IncompleteReadError(actual_bytes=1, expected_bytes=2),
         FlexibleChecksumError(error_msg="other content"),
+        behind_a_proxy(RemoteDisconnected("Remote end closed connection without response")),
+        behind_a_proxy(ConnectionResetError(104, "Connection reset by peer")),
+        behind_a_proxy(OSError(113, "No route to host")),
+        SSLError(endpoint_url="https://x", error=Urllib3SSLError(ssl.SSLError(1, "bad record mac"))),
     ],
 )
 def test_a_request_without_a_whole_response_is_transient_and_in_doubt(error: BotoCoreError) -> None:
@@ -203,6 +222,22 @@ def test_a_page_of_aws_without_json_ends_the_request(mark: str, status: int, cod
     assert (refusal.kind, refusal.code, refusal.in_doubt) == (kind, code, False)
 
 
+@pytest.mark.parametrize("code", ["403", "503"])
+def test_the_text_of_a_page_without_an_error_code_is_not_repeated(code: str) -> None:
+    error = response({"x-amzn-requestid": "R1"}, status=int(code), code=code)
+    error.response["Error"]["Message"] = "<html>what was sent"
+
+    assert refusal_of(error).message == {"403": "Forbidden", "503": "Service Unavailable"}[code]
+
+
+@pytest.mark.parametrize(
+    ("mark", "is_mark"), [("", False), (" \t", False), ("\r\n  ", False), (" R1 ", True)]
+)
+def test_a_request_id_of_white_space_is_none(mark: str, is_mark: bool) -> None:
+    assert is_from_aws({"x-amzn-requestid": mark}) is is_mark
+    assert is_from_aws({"x-amz-request-id": mark}) is is_mark
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -228,7 +263,7 @@ def wrapped(cause: Exception) -> SSLError:
 
 
 @pytest.mark.parametrize(
-    ("cause", "kind"),
+    ("cause", "kind"),  # a fault is met before anything is sent; TLS may break at any moment
     [
         (FileNotFoundError(2, "No such file or directory"), Kind.FAULT),
         (IsADirectoryError(21, "Is a directory"), Kind.FAULT),
@@ -238,12 +273,12 @@ def wrapped(cause: Exception) -> SSLError:
         (ConnectionResetError(104, "Connection reset by peer"), Kind.TRANSIENT),
     ],
 )
-def test_certificates_that_cannot_be_used_are_a_fault_and_a_broken_handshake_is_not(
+def test_certificates_that_cannot_be_used_are_a_fault_and_broken_tls_is_in_doubt(
     cause: Exception, kind: Kind
 ) -> None:
     refusal = refusal_of(wrapped(cause))
 
-    assert (refusal.kind, refusal.in_doubt) == (kind, False)
+    assert (refusal.kind, refusal.in_doubt) == (kind, kind is Kind.TRANSIENT)
 
 
 def test_a_bundle_without_certificates_is_a_fault(tmp_path: Path) -> None:

@@ -342,7 +342,7 @@ RULES = (
         8,
         "a read that timed out is a write that may still land",
         refusal.refusal_of,
-        "in_doubt=isinstance(error, _SENT)",
+        "in_doubt=_may_be_sent(error)",
         "in_doubt=False",
         (hazards.test_a_read_time_out_is_a_write_that_was_not_answered,),
     ),
@@ -361,7 +361,7 @@ RULES = (
         18,
         "only a response with AWS's request id ends a request",
         refusal.is_from_aws,
-        "any(headers.get(mark) for mark in _MARKS)",
+        'any((headers.get(mark) or "").strip() for mark in _MARKS)',
         "bool(_MARKS)",
         tuple(
             partial(hazards.test_a_gateway_s_page_ends_no_write_and_the_record_is_remembered, status)

@@ -238,7 +238,26 @@ def test_a_sample_rate_is_a_share(rate: str) -> None:
 
 @pytest.mark.parametrize("name", ENDPOINTS)
 @pytest.mark.parametrize(
-    "value", ["", "http://127.0.0.1:4566", "https://vpce-1.s3.eu-west-1.vpce.amazonaws.com"]
+    "value",
+    ["", "http://127.0.0.1:4566", "http://[::1]:4566/a", "https://vpce-1.s3.eu-west-1.vpce.amazonaws.com"],
 )
 def test_an_endpoint_is_a_url(name: str, value: str) -> None:
     Settings.from_env(ENOUGH | {name: value})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "http://",
+        "https://[",
+        "https://a..b",
+        "http://-a",
+        "http://a:b",
+        "http://a:65536",
+        "http://\xfc",
+        "http://a b",
+    ],
+)
+def test_an_endpoint_that_the_sdk_cannot_use_is_refused_by_name(value: str) -> None:
+    with pytest.raises(SettingsError, match="AWS_ENDPOINT_URL_S3 is "):
+        Settings.from_env(ENOUGH | {"AWS_ENDPOINT_URL_S3": value})

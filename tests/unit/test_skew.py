@@ -1,5 +1,7 @@
 """skew: the local clock beside AWS's."""
 
+import time
+from collections.abc import Iterator
 from email.utils import formatdate
 
 import pytest
@@ -42,6 +44,34 @@ def test_a_header_that_is_no_date_says_nothing(date: str | None) -> None:
     skew.observe(date, sent_at=1000.0)
 
     assert skew.ahead is None
+
+
+@pytest.fixture
+def _in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_tokyo")
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:37 -0000",
+        "Sun, 06 Nov 1994 08:49:37",
+        "Sun Nov  6 08:49:37 1994",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:37 GMT, Sun, 06 Nov 1994 08:49:37 GMT",
+    ],
+)
+def test_a_date_is_in_gmt_wherever_the_clock_is(date: str) -> None:
+    skew = Skew()
+    skew.observe(date, sent_at=784_111_777.0 + 7)
+
+    assert skew.ahead == 7
 
 
 @pytest.mark.parametrize(("ahead", "is_too_large"), [(300.0, False), (301.0, True)])
