@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/CommonErrors.html
 import math
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from threading import Lock
 
 EXPIRY_SECONDS = 900.0
@@ -38,9 +39,7 @@ class Skew:
         small by the duration of the request, and never too large by more than the second that `Date` leaves out.
         """
         try:
-            moment = parsedate_to_datetime(date or "")
-            # HTTP's dates are in GMT, also where they do not say so.
-            ahead = sent_at - (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+            ahead = sent_at - _timestamp(date or "")
         except (ValueError, TypeError, OverflowError):
             return
         if self.ahead is None or ahead > self.ahead:
@@ -56,6 +55,13 @@ class Skew:
     def is_too_large(self) -> bool:
         """Whether the clock is too far ahead for anything to be repaired by it."""
         return self.ahead is not None and self.ahead > MAX_AHEAD_SECONDS
+
+
+@lru_cache(maxsize=8)  # every response of one second has the same date
+def _timestamp(date: str) -> float:
+    moment = parsedate_to_datetime(date)
+    # HTTP's dates are in GMT, also where they do not say so.
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def hold_seconds(ahead: float | None) -> float:
