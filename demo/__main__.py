@@ -14,8 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ddbreplica_cli.region import variables
-from demo.embedded import CREDENTIALS, REGION, EmbeddedAws, embedded_aws
+from demo.embedded import KEPT_SECONDS, EmbeddedAws, embedded_aws
 from demo.errors import DemoError
 from demo.replicating import milliseconds
 from demo.story import Figures, tell
@@ -91,15 +90,13 @@ def _summary(figures: Figures, *, seconds: float) -> Table:
 
 
 def _how_to_use(aws: EmbeddedAws) -> str:
-    settings = CREDENTIALS | variables(REGION)
-    exports = " ".join(f"{name}={value}" for name, value in settings.items())
     return f"""
-The embedded AWS keeps running. To look around:
-  export {exports}
+The embedded AWS keeps running, and ends by itself {KEPT_SECONDS / 60:.0f} minutes after it was started. To look around:
+  . {aws.write_settings()}    # its credentials, which nobody else can read
   .venv/bin/ddbreplica status --stack-name ddbreplica --endpoint-url {aws.endpoint_url}
   aws dynamodb scan --table-name logfile_replica --max-items 2 --endpoint-url {aws.endpoint_url}
   tail -f {aws.log}
-To stop it:
+To stop it before:
   kill -KILL -- -{aws.pid}; rm -r {aws.home}"""
 
 

@@ -3,9 +3,13 @@
 It is ministack, in an environment of its own (.venv-stack), since it pins botocore. It delivers the stream to
 the deployed function as Lambda would, but it ignores reported failures, retries no batch in part, and has one
 shard: how the function stands up to those is tested elsewhere.
+
+It runs the code of whoever may call it. So it accepts only requests that are signed with credentials that are new
+in each run (`ministack_main.py`). They are passed on in environments, and in files that only their user can read.
 """
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -13,7 +17,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
@@ -36,9 +40,11 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[1]
 MINISTACK: Final = ROOT / ".venv-stack" / "bin" / "ministack"
-_WITH_REQUEST_IDS: Final = ROOT / "demo" / "ministack_main.py"
+_GATED: Final = ROOT / "demo" / "ministack_main.py"
 REGION: Final = "us-east-1"
-CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+ACCOUNT: Final = "000000000000"
+KEPT_SECONDS: Final = 3600.0
+"""How long one runs that is kept."""
 
 _SECONDS_TO_COME_UP: Final = 30.0
 _PORTS_TO_TRY: Final = 3
@@ -52,15 +58,16 @@ _PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TERM")
 class EmbeddedAws:
     """A running one, in one Region and account of it; `dataclasses.replace` gives another.
 
-    `home` is its temporary directory; `pid` leads the process group that is all of it. `account` None is the one
-    account that it has of itself.
+    `home` is its temporary directory; `pid` leads the process group that is all of it. `secret` is the secret access
+    key of this run, in whichever account.
     """
 
     endpoint_url: str
     home: Path
     pid: int
+    secret: str = field(repr=False)
     region: str = REGION
-    account: str | None = None
+    account: str = ACCOUNT
 
     @property
     def env(self) -> Mapping[str, str]:
@@ -69,10 +76,18 @@ class EmbeddedAws:
         files = {"AWS_CONFIG_FILE": os.devnull}
         return {**passed_on, **self.credentials, **variables(self.region), **files}
 
+    def write_settings(self) -> Path:
+        """Write credentials and Region into a file that only its user can read, for a shell to source."""
+        settings = {**self.credentials, **variables(self.region)}
+        path = self.home / "env"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.writelines(f"export {name}={value}\n" for name, value in settings.items())
+        return path
+
     @property
     def credentials(self) -> Mapping[str, str]:
         """Who may do anything in the account: the embedded AWS takes an account's number for its access key."""
-        return CREDENTIALS if self.account is None else {**CREDENTIALS, "AWS_ACCESS_KEY_ID": self.account}
+        return {"AWS_ACCESS_KEY_ID": self.account, "AWS_SECRET_ACCESS_KEY": self.secret}
 
     @property
     def log(self) -> Path:
@@ -144,27 +159,28 @@ _CONFIG: Final = Config(
 def embedded_aws(*, keep: bool = False, enforce_roles: bool = False) -> Iterator[EmbeddedAws]:
     """Start an AWS, and stop all of it however the block ends; with `keep`, only if an exception ends it.
 
-    With `enforce_roles` a function may call what its role allows, and nothing else. Raises EmbeddedAwsError if none
-    comes up.
+    One that is kept ends by itself KEPT_SECONDS after its start. With `enforce_roles` a function may call what its
+    role allows, and nothing else. Raises EmbeddedAwsError if none comes up.
     """
     if not MINISTACK.exists():
         raise EmbeddedAwsError(f"{MINISTACK.relative_to(ROOT)} is not there.\nTry: make setup")
     with ExitStack() as cleanup:
         home = Path(mkdtemp(prefix="ddbreplica-aws-"))
         cleanup.callback(shutil.rmtree, home, ignore_errors=True)
-        yield _start(home, cleanup, enforce_roles=enforce_roles)
+        yield _start(home, cleanup, enforce_roles=enforce_roles, seconds=KEPT_SECONDS if keep else None)
         if keep:
             cleanup.pop_all()
 
 
-def _start(home: Path, cleanup: ExitStack, *, enforce_roles: bool) -> EmbeddedAws:
+def _start(home: Path, cleanup: ExitStack, *, enforce_roles: bool, seconds: float | None) -> EmbeddedAws:
     """Start one on a free port. Another process may take that port first: then on another one."""
+    secret = secrets.token_hex(32)
     for _ in range(_PORTS_TO_TRY):
         port = free_port()
-        process = _launch(home, port, enforce_roles=enforce_roles)
+        process = _launch(home, port, secret, enforce_roles=enforce_roles, seconds=seconds)
         cleanup.callback(_kill, process)
         if _comes_up(process, home, port):
-            return EmbeddedAws(f"http://127.0.0.1:{port}", home, process.pid)
+            return EmbeddedAws(f"http://127.0.0.1:{port}", home, process.pid, secret)
         if "in use" not in _log_tail(home):
             break
     raise EmbeddedAwsError(f"The embedded AWS does not come up. The end of its log:\n{_log_tail(home)}")
@@ -178,7 +194,9 @@ def free_port() -> int:
         return port
 
 
-def _launch(home: Path, port: int, *, enforce_roles: bool) -> subprocess.Popen[bytes]:
+def _launch(
+    home: Path, port: int, secret: str, *, enforce_roles: bool, seconds: float | None
+) -> subprocess.Popen[bytes]:
     env = {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",
@@ -188,14 +206,17 @@ def _launch(home: Path, port: int, *, enforce_roles: bool) -> subprocess.Popen[b
         "BIND_HOST": "127.0.0.1",
         # Its only other listener, which would be on all interfaces.
         "IOT_MTLS_ENABLED": "0",
-        # It then checks the signatures of all calls, too.
+        # An account's number is the access key of its root, and this is the secret of each. Functions get it, too.
+        "AWS_SECRET_ACCESS_KEY": secret,
+        # It then holds every call to the policies of who makes it.
         "AUTH": str(enforce_roles).lower(),
         # At start and stop it removes containers of its kind from the Docker that it finds: let it find none.
         "DOCKER_HOST": f"unix://{home}/no-docker.sock",
     }
+    lifetime = () if seconds is None else (f"--seconds={seconds}", f"--home={home}")
     with _log(home).open("wb") as log:
         return subprocess.Popen(
-            [MINISTACK.with_name("python"), _WITH_REQUEST_IDS] if enforce_roles else [MINISTACK],
+            [MINISTACK.with_name("python"), _GATED, *lifetime],
             env=env,
             cwd=home,
             stdin=subprocess.DEVNULL,

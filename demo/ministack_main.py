@@ -1,24 +1,180 @@
-"""ministack, started with the request id in its denials: AWS sends one with every response, ministack with all others.
+"""ministack behind a gate: a request without a valid signature of this run's credentials reaches nothing.
+
+By itself ministack takes any request, signed or not, and runs the code that it is given as a Lambda function. It
+listens on the loopback interface, which every user of the machine and every page in a browser can reach.
 
 It runs in ministack's own environment (.venv-stack), so it imports nothing of this project.
 """
 
+import argparse
+import hashlib
+import hmac
+import os
+import re
+import shutil
+import signal
 import sys
-from typing import Any
+import threading
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qs, quote
 
-from ministack.app import main  # type: ignore[import-not-found]
-from ministack.core import iam_actions  # type: ignore[import-not-found]
+from ministack import app as ministack  # type: ignore[import-not-found]
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime, sigv4  # type: ignore[import-not-found]
+from ministack.core.responses import set_request_account_id  # type: ignore[import-not-found]
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+
+# By its number on any port: a name could be one that a page lets point here. A proxy in front has its own port.
+_HOST: Final = re.compile(rb"127\.0\.0\.1(:[0-9]+)?")
+_OF_A_BROWSER: Final = (b"origin", b"referer", b"sec-fetch-")
+_POLICY_VIOLATION: Final = 1008
 
 _denied = iam_actions.access_denied_response
+
+
+class RefusedError(Exception):
+    """A request that is not let through; the message says why, and nothing of the credentials."""
+
+
+def gate(app: App) -> App:
+    """Return an application that passes on what this run's credentials signed, and refuses all else with 403."""
+
+    async def gated(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await app(scope, receive, send)
+        elif scope["type"] != "http":
+            await receive()
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+        else:
+            try:
+                body = await _admitted(scope, receive)
+            except RefusedError as error:
+                await _refuse(send, str(error))
+            else:
+                await app(scope, _once_more(body, receive), send)
+
+    return gated
+
+
+async def _admitted(scope: Message, receive: Receive) -> bytes:
+    """Return the request's body. Raises RefusedError; before the body is read wherever its headers are enough."""
+    _check_sender(scope["headers"])
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        decoded, key = sigv4.decode_header_value(value), name.decode("latin-1").lower()
+        headers[key] = f"{headers[key]}, {decoded}" if key in headers else decoded
+    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    presigned = "authorization" not in headers
+    parse = sigv4.parse_query_signature if presigned else sigv4.parse_header_signature
+    signature = parse(query if presigned else headers)
+    if isinstance(signature, tuple):
+        raise RefusedError("it is not signed")
+    secret = _secret_of(signature.access_key_id)
+    body = await _read(receive)
+    path = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1")
+    request = (signature, secret, scope["method"], path, query, headers, body)
+    if sigv4.header_signature_failure(*request, presigned=presigned):
+        raise RefusedError("its signature is wrong")
+    return body
+
+
+def _check_sender(headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Raise RefusedError for what a browser sends, whatever it may have been signed with."""
+    hosts = [value for name, value in headers if name.lower() == b"host"]
+    if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
+        raise RefusedError("its Host is not 127.0.0.1")
+    if any(name.lower().startswith(_OF_A_BROWSER) for name, _ in headers):
+        raise RefusedError("a browser sent it")
+
+
+def _secret_of(access_key_id: str) -> str:
+    """Return the secret of the run, of a user's access key or of a role's session. Raises RefusedError."""
+    if not access_key_id:
+        raise RefusedError("it is not signed")
+    # Users and sessions are kept by account, which ministack takes from the access key as it does for a request.
+    set_request_account_id(iam_evaluator.find_iam_access_key_account(access_key_id) or access_key_id)
+    found = iam_evaluator.resolve_credential(access_key_id)
+    if not isinstance(found, iam_evaluator.ResolvedCredential):
+        raise RefusedError("its access key is unknown")
+    return str(found.secret_access_key)
+
+
+async def _read(receive: Receive) -> bytes:
+    chunks = []
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise RefusedError("it was not sent to its end")
+        chunks.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+def _once_more(body: bytes, receive: Receive) -> Receive:
+    """Return a source of messages that begins with this body."""
+    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        return left.pop() if left else await receive()
+
+    return receive_again
+
+
+async def _refuse(send: Send, why: str) -> None:
+    content = (
+        f"Refused: {why}. This embedded AWS takes only what is signed with its run's credentials.\n".encode()
+    )
+    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
 
 
 def _denied_with_request_id(
     service: str, action: str, principal_arn: str, request_id: str, **options: Any
 ) -> tuple[int, dict[str, str], bytes]:
+    """Return ministack's denial with the request id that AWS sends, and that ministack sends with all the rest."""
     status, headers, body = _denied(service, action, principal_arn, request_id, **options)
     return status, {"x-amzn-requestid": request_id, "x-amz-request-id": request_id, **headers}, body
 
 
-if __name__ == "__main__":
+class _Keyed:
+    """What ministack derives a function's session credentials with, in place of `hashlib`.
+
+    It hashes names that are the same in every run, so that anybody could compute the credentials: the run's secret
+    becomes part of them.
+    """
+
+    @staticmethod
+    def sha256(data: bytes) -> hmac.HMAC:
+        return hmac.new(os.environ["AWS_SECRET_ACCESS_KEY"].encode(), data, hashlib.sha256)
+
+
+def _end(home: str) -> None:
+    shutil.rmtree(home, ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)  # it leads its group, in which its functions run
+
+
+def main() -> None:
+    """Serve, for as long as `--seconds` says; then remove `--home` and end, with all functions."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--home")
+    asked = parser.parse_args()
+    del sys.argv[1:]
+    if asked.seconds is not None:
+        ending = threading.Timer(asked.seconds, _end, [asked.home])
+        ending.daemon = True
+        ending.start()
     iam_actions.access_denied_response = _denied_with_request_id
-    sys.exit(main())
+    lambda_runtime.hashlib = _Keyed
+    ministack.app = gate(ministack.app)
+    ministack.main()
+
+
+if __name__ == "__main__":
+    main()

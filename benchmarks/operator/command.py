@@ -48,7 +48,7 @@ def _run(rounds: int, size: Size) -> Results:
 def _on_the_embedded_aws(rounds: int, size: Size) -> Runs:
     try:
         with embedded_aws() as aws:
-            service = Service("the embedded AWS", aws.endpoint_url)
+            service = Service("the embedded AWS", aws.endpoint_url, aws.credentials)
             return between_tables(service, items=size.items, rounds=rounds, say=say)
     except EmbeddedAwsError as error:
         raise BenchmarkError(str(error)) from error

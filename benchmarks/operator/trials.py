@@ -1,6 +1,6 @@
 """A service → what the commands and the loops take on it, in interleaved rounds, and whether they did their work."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ import boto3
 from benchmarks.operator.figures import Case, Runs
 from benchmarks.operator.loops import REPLICA, SOURCE
 from benchmarks.operator.programs import PROGRAMS, Run, run
-from benchmarks.processes import BenchmarkError, calling, endpoint
+from benchmarks.processes import ANYBODY, BenchmarkError, calling, endpoint
 from benchmarks.rounds import Say
 from benchmarks.server import Reset
 from benchmarks.workloads import KEY
@@ -26,15 +26,15 @@ _BETWEEN_TABLES = ("backfill", "verify")  # in this order: what is compared was 
 class Service:
     """DynamoDB under some name, and its two tables."""
 
-    def __init__(self, name: str, url: str) -> None:
+    def __init__(self, name: str, url: str, credentials: Mapping[str, str] = ANYBODY) -> None:
         self.name = name
-        self.environment = calling(url)
+        self.environment = {**calling(url), **credentials}
         self._client: DynamoDBClient = boto3.client(
             "dynamodb",
             endpoint_url=url,
             region_name="us-east-1",
-            aws_access_key_id="benchmark",
-            aws_secret_access_key="benchmark",  # noqa: S106
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
         )
 
     @contextmanager

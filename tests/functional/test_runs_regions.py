@@ -93,12 +93,14 @@ def test_the_demo_stays_in_its_own_region_whatever_the_environment_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
 ) -> None:
     name_regions(monkeypatch, tmp_path, first, "eu-west-3", "ap-south-1")
-    aws = EmbeddedAws("http://127.0.0.1:1", tmp_path, pid=0)
+    aws = EmbeddedAws("http://127.0.0.1:1", tmp_path, pid=0, secret="s")
 
     regions = {name: value for name, value in aws.env.items() if "REGION" in name}
     assert regions == {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}
     assert aws.dynamodb.meta.region_name == "us-east-1"
-    assert " AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1\n" in _how_to_use(aws)
+    assert f". {tmp_path}/env " in _how_to_use(aws)
+    lines = (tmp_path / "env").read_text().splitlines()
+    assert {"export AWS_REGION=us-east-1", "export AWS_DEFAULT_REGION=us-east-1"} <= set(lines)
 
 
 def name_regions(monkeypatch: pytest.MonkeyPatch, home: Path, first: str, second: str, profile: str) -> None:

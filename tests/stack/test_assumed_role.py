@@ -84,7 +84,7 @@ def profiles(deployed: Assuming, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     for name, value in deployed.aws.credentials.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "credentials").write_text(
-        f"[far]\naws_access_key_id = {THERE}\naws_secret_access_key = test\nregion = {FAR}\n"
+        f"[far]\naws_access_key_id = {THERE}\naws_secret_access_key = {deployed.aws.secret}\nregion = {FAR}\n"
     )
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.chdir(tmp_path)

@@ -37,8 +37,9 @@ def test_one_that_ends_at_once_is_an_error_with_its_log(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     broken = tmp_path / "ministack"
-    broken.write_text("#!/bin/sh\necho it is broken\nexit 3\n")
-    broken.chmod(0o755)
+    for program in (broken, broken.with_name("python")):
+        program.write_text("#!/bin/sh\necho it is broken\nexit 3\n")
+        program.chmod(0o755)
     monkeypatch.setattr(embedded, "MINISTACK", broken)
 
     with pytest.raises(EmbeddedAwsError, match="it is broken"), embedded_aws():

@@ -22,7 +22,7 @@ from ddbreplica.errors import ReplicaError, ReplicatorError
 from ddbreplica.send import REQUEST_SECONDS
 from demo.embedded import EmbeddedAws, embedded_aws
 from tests.support.function import Context
-from tests.support.proxy import FAULTS, Answer, Exchange, Fault, Late, Proxy, Script, passed_on
+from tests.support.proxy import FAULTS, Answer, Exchange, Fault, Late, Proxy, Script, passed_on, signer
 from tests.support.records import batch, delete, put
 from tests.support.wire import wire_json
 
@@ -247,7 +247,7 @@ def aws() -> Iterator[EmbeddedAws]:
 
 @pytest.fixture(scope="module")
 def proxy(aws: EmbeddedAws) -> Iterator[Proxy]:
-    between = Proxy(aws.endpoint_url)
+    between = Proxy(aws.endpoint_url, signer(aws.account, aws.secret, aws.region))
     yield between
     between.close()
 
@@ -257,6 +257,8 @@ def site(aws: EmbeddedAws, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Ite
     table, bucket = (f"{what}-{next(_serial)}" for what in ("replica", "quarantine"))
     create_replica(aws, table)
     aws.s3.create_bucket(Bucket=bucket)
+    for name, value in aws.credentials.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("REPLICA_TABLE_NAME", table)
     monkeypatch.setenv("QUARANTINE_BUCKET", bucket)
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", proxy.url)

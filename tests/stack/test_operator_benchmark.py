@@ -30,7 +30,7 @@ def aws() -> Iterator[EmbeddedAws]:
 @pytest.fixture
 def service(aws: EmbeddedAws) -> Iterator[Service]:
     """Its source is full, its replica empty."""
-    service = Service("here", aws.endpoint_url)
+    service = Service("here", aws.endpoint_url, aws.credentials)
     with service.tables(ITEMS):
         yield service
 

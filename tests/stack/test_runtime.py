@@ -12,7 +12,7 @@ import pytest
 from demo.embedded import EmbeddedAws, embedded_aws
 from demo.pair import wait_until
 from tests.support.build import python313
-from tests.support.proxy import Exchange, Proxy, passed_on
+from tests.support.proxy import Exchange, Proxy, passed_on, signer
 from tests.support.runtime import PYTHON, FunctionError, Runtime, emulator, runtime
 from tests.support.stories import BUCKET, OWN_KEYS, STORIES, TABLE, Account, event
 
@@ -36,7 +36,8 @@ def aws() -> Iterator[EmbeddedAws]:
 
 @pytest.fixture
 def account(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
+    for name, value in settings(aws).items():
+        monkeypatch.setenv(name, value)
     fresh = Account()
     yield fresh
     fresh.dynamodb.delete_table(TableName=TABLE)
@@ -48,12 +49,13 @@ def account(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accou
 def function(bundle: Path, aws: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     """One sandbox for all tests: it meets tables of several keys, one after the other."""
     home = tmp_path_factory.mktemp("runtime")
-    with runtime(bundle, settings(aws.endpoint_url), home=home) as started:
+    with runtime(bundle, settings(aws), home=home) as started:
         yield started
 
 
-def settings(endpoint_url: str) -> dict[str, str]:
-    return {"REPLICA_TABLE_NAME": TABLE, "QUARANTINE_BUCKET": BUCKET, "AWS_ENDPOINT_URL": endpoint_url}
+def settings(aws: EmbeddedAws, *, endpoint_url: str | None = None) -> dict[str, str]:
+    own = {"REPLICA_TABLE_NAME": TABLE, "QUARANTINE_BUCKET": BUCKET}
+    return {**own, "AWS_ENDPOINT_URL": endpoint_url or aws.endpoint_url, **aws.credentials}
 
 
 @pytest.mark.parametrize("story", STORIES)
@@ -121,17 +123,17 @@ def never_ending(exchange: Exchange) -> None:
 
 @pytest.fixture
 def proxy(aws: EmbeddedAws) -> Iterator[Proxy]:
-    between = Proxy(aws.endpoint_url)
+    between = Proxy(aws.endpoint_url, signer(aws.account, aws.secret, aws.region))
     between.script = lambda _: never_ending
     yield between
     between.close()
 
 
 def test_a_batch_that_ran_out_of_time_is_a_function_error_and_is_taken_up_again(
-    bundle: Path, account: Account, proxy: Proxy, tmp_path: Path
+    bundle: Path, aws: EmbeddedAws, account: Account, proxy: Proxy, tmp_path: Path
 ) -> None:
     account.create_replica({"PK": "S"})
-    with runtime(bundle, settings(proxy.url), home=tmp_path, timeout=SHORT) as sandbox:
+    with runtime(bundle, settings(aws, endpoint_url=proxy.url), home=tmp_path, timeout=SHORT) as sandbox:
         wake(sandbox)
         with pytest.raises(FunctionError, match=rf"^Task timed out after {SHORT}.00 seconds$"):
             sandbox.invoke(event("insert"))
@@ -145,11 +147,11 @@ def test_a_batch_that_ran_out_of_time_is_a_function_error_and_is_taken_up_again(
 
 
 def test_a_batch_whose_sandbox_was_killed_is_a_function_error_and_is_taken_up_again(
-    bundle: Path, account: Account, proxy: Proxy, tmp_path: Path
+    bundle: Path, aws: EmbeddedAws, account: Account, proxy: Proxy, tmp_path: Path
 ) -> None:
     account.create_replica({"PK": "S"})
     with (
-        runtime(bundle, settings(proxy.url), home=tmp_path) as sandbox,
+        runtime(bundle, settings(aws, endpoint_url=proxy.url), home=tmp_path) as sandbox,
         ThreadPoolExecutor(1) as lambda_service,
     ):
         invocation = lambda_service.submit(sandbox.invoke, event("insert"))
@@ -176,7 +178,7 @@ def test_a_hundred_batches_end_as_one_does_and_their_times_are_told(
     account.create_replica({"PK": "S"})
     batch = event("many-keys")
     seconds = []
-    with runtime(bundle, settings(aws.endpoint_url), home=tmp_path) as sandbox:
+    with runtime(bundle, settings(aws), home=tmp_path) as sandbox:
         for _ in range(1 + BATCHES):
             start = time.perf_counter()
             assert sandbox.invoke(batch) == NOTHING_TO_REPORT

@@ -14,9 +14,14 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
 AWS: Mapping[str, str] = MappingProxyType({"x-amzn-RequestId": "R1"})
 """The mark of a response of AWS's own."""
 
+_OF_A_SIGNATURE = ("authorization", "x-amz-date")
 _PASSED_ON = ("x-amzn-RequestId", "Date", "ETag")
 
 
@@ -41,7 +46,7 @@ class Exchange:
     It is under way until it is answered or dropped, or its client hangs up: then it is abandoned.
     """
 
-    def __init__(self, connection: "_Connection", target: str) -> None:
+    def __init__(self, connection: "_Connection", target: str, sign: "Sign") -> None:
         headers = connection.headers
         # S3 names its operation by the method; of it, the function knows one.
         self.operation = headers.get("X-Amz-Target", "S3.PutObject").partition(".")[2]
@@ -51,6 +56,7 @@ class Exchange:
         self.is_over = False
         self._body = connection.rfile.read(int(headers.get("Content-Length", 0)))
         self._target = target
+        self._sign = sign
         self._is_settled = False
 
     @property
@@ -66,8 +72,10 @@ class Exchange:
 
     def forward(self, content: Any = None) -> Answer:
         """Have the request carried out, or another one in its place; return the answer to it."""
-        body = self._body if content is None else json.dumps(content).encode()
-        headers = {**self.connection.headers, "Content-Length": str(len(body))}
+        body, headers = self._body, dict(self.connection.headers)
+        if content is not None:
+            body = json.dumps(content).encode()
+            headers = self._sign(headers | {"Content-Length": str(len(body))}, body)
         behind = HTTPConnection(self._target, timeout=30)
         try:
             behind.request(self.connection.command, self.connection.path, body, headers)
@@ -113,22 +121,25 @@ class Exchange:
 
 Fault: TypeAlias = Callable[[Exchange], None]
 Script: TypeAlias = Callable[[Exchange], Fault]
+Sign: TypeAlias = Callable[[Mapping[str, str], bytes], dict[str, str]]
+"""Headers of a DynamoDB request and its new body → the headers, signed for it."""
 
 
 class Proxy:
     """An endpoint on the loopback interface. `script` chooses what happens to a request; by default it passes."""
 
-    def __init__(self, target: str) -> None:
-        """Listen. `target` is the URL of the AWS behind."""
+    def __init__(self, target: str, sign: "Sign") -> None:
+        """Listen. `target` is the URL of the AWS behind; `sign` signs a request for it that a fault has changed."""
         self.script: Script = lambda _: passed_on
         self.exchanges: list[Exchange] = []
         self._target = urlsplit(target).netloc
+        self._sign = sign
         self._server = _Server(0, self)
         self._port: int = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self._port}"
 
     def serve(self, connection: "_Connection") -> None:
-        exchange = Exchange(connection, self._target)
+        exchange = Exchange(connection, self._target, self._sign)
         self.exchanges.append(exchange)
         exchange.fault = self.script(exchange)
         try:
@@ -350,3 +361,15 @@ FAULTS: Mapping[str, Fault] = {
     ),
 }
 """By name, all but a late one and a refused connection."""
+
+
+def signer(access_key: str, secret_key: str, region: str) -> Sign:
+    """Sign as DynamoDB's own client does, with these credentials."""
+
+    def sign(headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+        bare = {name: value for name, value in headers.items() if name.lower() not in _OF_A_SIGNATURE}
+        request = AWSRequest("POST", f"http://{headers['Host']}/", data=body, headers=bare)
+        SigV4Auth(Credentials(access_key, secret_key), "dynamodb", region).add_auth(request)
+        return dict(request.headers)
+
+    return sign
