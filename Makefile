@@ -1,6 +1,6 @@
 # The two that matter: `make demo` and `make test`. Each sets itself up; Python ≥ 3.11 and make are all they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test stack bench engine soak e2e mutants check build picture lock clean
+.PHONY: help setup demo test floors stack bench engine soak e2e mutants check build picture lock clean
 SHELL := /bin/bash
 BIN := .venv/bin
 
@@ -38,6 +38,14 @@ demo:  ## Replicate, break and mend on an embedded AWS, and check each promise; 
 
 test: setup .venv-sam/ready  ## Run the unit and functional tests, with the coverage of src/
 	$(BIN)/python -m pytest tests/unit tests/functional --cov
+
+# The contract, each command's ends, and what a user's configuration can get wrong. The package itself is not installed.
+FLOORS = $(addprefix tests/functional/, test_dynamodb.py test_source.py test_transport.py test_exit_status.py \
+	test_cli_redrive.py::TestMoving test_cli_tail.py test_cli_configuration.py) tests/unit/test_handler.py tests/unit/test_telemetry.py
+FLOORS_WITHOUT = killed_at_any_call or signer_writes_to or that_powertools_reads or (is_told_in_two_lines and not verify)
+
+floors: .venv-floors/ready  ## Run the contract and the commands with the lowest versions that pyproject.toml allows
+	PYTHONPATH=src:cli .venv-floors/bin/python -m pytest -q -W default -p no:cacheprovider -k "not ($(FLOORS_WITHOUT))" $(FLOORS)
 
 stack: setup .venv-sam/ready $(LAMBDA)  ## Run the tests on the embedded AWS and in Lambda's own runtime (Linux, Python 3.13)
 	$(BIN)/python -m pytest tests/stack
@@ -81,12 +89,16 @@ picture: .venv/ready  ## Draw docs/dashboard.svg anew from the template
 
 lock:  ## Renew the pinned requirements from requirements/*.in
 	$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 requirements/runtime.in -o src/requirements.txt
+	mkdir -p build
+	$(UV) pip compile -q --resolution lowest-direct --extra cli --python-version 3.11 pyproject.toml -o build/floors.txt
+	$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 \
+		requirements/floors.in -c build/floors.txt -o requirements/floors.txt
 	for set in dev stack sam scan lambda mutants; do \
 		$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 requirements/$$set.in -o requirements/$$set.txt || exit; \
 	done
 
 clean:  ## Remove what was made here
-	rm -rf .engine .venv .venv-stack .venv-sam .venv-scan .venv-lambda .venv-mutants mutants .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .engine .venv .venv-stack .venv-sam .venv-scan .venv-lambda .venv-mutants .venv-floors mutants .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python ≥ 3.11 found; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }

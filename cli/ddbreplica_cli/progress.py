@@ -16,13 +16,18 @@ Advance: TypeAlias = Callable[[int], None]
 @contextmanager
 def progress_bar(what: str, *, about: int | None) -> Iterator[Advance]:
     """Show a bar while the block runs. `about` is a guess at the number of items; None is no idea."""
+    # stderr itself is asked, if there is one: rich may take a pipe for a terminal on the word of the environment.
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield _show_nothing
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), _Items(), _Rate(), TimeRemainingColumn())
-    # stderr itself is asked: rich may take a pipe for a terminal on the word of the environment.
-    with Progress(
-        *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
-    ) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=about or None)
         yield lambda items: _advance(progress, task, items)
+
+
+def _show_nothing(_: int) -> None:
+    """Without a terminal."""
 
 
 def _advance(progress: Progress, task: TaskID, items: int) -> None:

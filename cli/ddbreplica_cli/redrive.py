@@ -16,6 +16,7 @@ from ddbreplica_cli.errors import ATTENTION, CommandError, InterruptedByUserErro
 from ddbreplica_cli.ground import to_heal
 from ddbreplica_cli.heal import Healer
 from ddbreplica_cli.options import Options, archive_option, shared_options, without_mapping_option
+from ddbreplica_cli.param_type import ParamType
 from ddbreplica_cli.patience import Interrupt, Patience, noting_interrupts
 from ddbreplica_cli.places import Buckets
 from ddbreplica_cli.progress import progress_bar
@@ -55,7 +56,7 @@ class _Wanted:
     dry_run: bool
 
 
-class _Age(click.ParamType[float]):
+class _Age(ParamType[float]):
     """`90s`, `15m`, `2h` or `1d`, in seconds."""
 
     name = "age"

@@ -15,6 +15,7 @@ from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.described import describe
 from ddbreplica_cli.errors import CommandError, explain
 from ddbreplica_cli.options import Options, shared_options
+from ddbreplica_cli.param_type import ParamType
 from ddbreplica_cli.patience import Patience, noting_interrupts
 from ddbreplica_cli.printable import printable
 from ddbreplica_cli.record import Seen, document, seen, text
@@ -25,7 +26,7 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
 
 
-class _Moment(click.ParamType[datetime]):
+class _Moment(ParamType[datetime]):
     """`90s`, `15m` or `2h` ago, or a time such as 2026-01-31T12:00:00Z."""
 
     name = "when"

@@ -12,12 +12,11 @@ import pytest
 import trustme
 from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import CredentialRetrievalError
-from click.testing import CliRunner
 
 from ddbreplica.model import Kind, Refusal
-from ddbreplica_cli.app import main
 from ddbreplica_cli.errors import CONFIGURATION, hint_for
 from ddbreplica_cli.signing_in import SignInSession
+from tests.support.cli import invoke
 from tests.support.server import certified, serving
 
 COMMANDS = (
@@ -202,7 +201,7 @@ def test_is_told_in_two_lines(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
 
-    result = CliRunner().invoke(main, command, catch_exceptions=False)
+    result = invoke(*command)
 
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
@@ -224,7 +223,7 @@ def test_certificates_that_do_not_vouch_for_who_answers(
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / bundle))
 
     with serving(tls=certified(trustme.CA())) as server:
-        result = CliRunner().invoke(main, ["verify", "--endpoint-url", server.url], catch_exceptions=False)
+        result = invoke("verify", "--endpoint-url", server.url)
 
     assert result.exit_code == 2, result.output
     assert len(result.stderr.splitlines()) == 2

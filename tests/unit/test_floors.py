@@ -1,0 +1,20 @@
+"""The lowest versions that pyproject.toml allows are those that `make floors` tries."""
+
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_what_is_tried_is_what_is_allowed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    allowed = [*project["dependencies"], *project["optional-dependencies"]["cli"]]
+    tried = re.findall(
+        r"^([a-z0-9-]+)==([0-9.]+)", (ROOT / "requirements" / "floors.txt").read_text(), re.MULTILINE
+    )
+
+    floors = [re.fullmatch(r"([a-z0-9-]+)(?:\[\w+\])?>=([0-9.]+)", each) for each in allowed]
+    assert all(floors), allowed
+    assert [floor.groups() for floor in floors if floor and floor.groups() not in tried] == []
+    assert "awscrt" in dict(tried), "`aws login` profiles need it"
