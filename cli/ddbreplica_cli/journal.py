@@ -4,7 +4,6 @@ The file is JSON lines, appended to, and written anew when it is opened and when
 well, so that how far the work has come and the keys that were open then are never apart.
 """
 
-import fcntl
 import json
 import os
 import time
@@ -231,6 +230,8 @@ def _held(until: Mapping[Key, float], now: float) -> tuple[int, float]:
 
 def _locked(path: Path) -> BinaryIO:
     """The file, made if need be; it is this process's until it is closed."""
+    import fcntl  # noqa: PLC0415  missing on Windows, where help is shown all the same
+
     file = path.open("ab+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

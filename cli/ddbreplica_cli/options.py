@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Concatenate, NoReturn, ParamSpec
 
 import click
@@ -108,12 +109,22 @@ def shared_options(command: Callable[Concatenate[Options, P], None]) -> Callable
         values: dict[str, Any] = {name: kwargs.pop(name) for name in Options.__dataclass_fields__}
         options = Options(**values)
         with _explained(as_json=options.as_json):
+            _refuse_other_systems()
             command(options, *args, **kwargs)
 
     decorated: Callable[..., None] = run
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
     return decorated
+
+
+def _refuse_other_systems() -> None:
+    """What locks a state file is missing on Windows."""
+    if find_spec("fcntl") is None:
+        raise CommandError(
+            "the commands of ddbreplica run on Linux and macOS.",
+            hint="run this command there, in AWS CloudShell, or in the Windows Subsystem for Linux.",
+        )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from types import FrameType
 _SAME_HANGUP_SECONDS = 1.0
 """A terminal that closes may send SIGHUP twice, itself and by its shell; systemd can send it right after SIGTERM."""
 
+_HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
 _SHOW_CURSOR = b"\x1b[?25h\n"
 _AT_ONCE = (
     b"Error: ended at once by a second signal; a request may still be under way.\n"
@@ -39,7 +40,7 @@ class Signals:
             if self._note is None:
                 raise KeyboardInterrupt
             self._note(number)
-        elif number != signal.SIGHUP or self._clock() - self._first_at > _SAME_HANGUP_SECONDS:
+        elif number != _HANGUP or self._clock() - self._first_at > _SAME_HANGUP_SECONDS:
             _end_at_once(number)
 
     @property
@@ -85,8 +86,8 @@ def _chosen() -> Iterator[signal.Signals]:
         return  # no other thread may handle a signal
     yield signal.SIGINT
     yield signal.SIGTERM
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` starts a command
-        yield signal.SIGHUP
+    if _HANGUP and signal.getsignal(_HANGUP) is not signal.SIG_IGN:  # as `nohup` starts a command
+        yield _HANGUP
 
 
 def _end_at_once(number: int) -> None:

@@ -145,7 +145,7 @@ class TestInAFile(JournalContract):
             self.path.unlink()
             self.path.touch()
 
-        monkeypatch.setattr("ddbreplica_cli.journal.fcntl.flock", replaced)
+        monkeypatch.setattr("fcntl.flock", replaced)
 
         with pytest.raises(CommandError, match="state is in use by another command"):
             FileJournal(self.path)

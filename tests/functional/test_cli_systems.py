@@ -1,0 +1,41 @@
+"""A system without fcntl, such as Windows: a command says in one line where it runs, and help is shown all the same."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ddbreplica_cli.app import main
+
+WITHOUT_FCNTL = """
+import signal, sys
+sys.modules["fcntl"] = None
+del signal.SIGHUP
+from ddbreplica_cli.__main__ import start
+start()
+"""
+
+
+def on_windows(*args: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # noqa: S603  our own
+        [sys.executable, "-c", WITHOUT_FCNTL, *args], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_a_command_says_where_it_runs(command: str) -> None:
+    ended = on_windows(command)
+
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr.splitlines() == [
+        "Error: the commands of ddbreplica run on Linux and macOS.",
+        "Try: run this command there, in AWS CloudShell, or in the Windows Subsystem for Linux.",
+    ]
+
+
+@pytest.mark.parametrize("args", [("--help",), ("verify", "--help"), ("--version",)], ids=" ".join)
+def test_help_is_shown(args: tuple[str, ...]) -> None:
+    ended = on_windows(*args)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
