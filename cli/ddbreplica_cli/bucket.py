@@ -3,19 +3,22 @@
 Whatever is read by name, copied or deleted may have been moved by somebody else meanwhile: that is an answer, no error.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from botocore.exceptions import ClientError
-
-from ddbreplica.refusal import refusal_of
+from ddbreplica.model import Refusal
+from ddbreplica.refusal import asked
+from ddbreplica_cli.asking import ask_pages
 from ddbreplica_cli.errors import CommandError, explain
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+T = TypeVar("T")
 
 DONE = "done/"
 
@@ -56,56 +59,60 @@ class Bucket:
     def list(self, prefix: str) -> Iterator[Listed]:
         """All objects whose names begin so, by name."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
-        try:
-            for page in pages:
-                now = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
-                for found in page.get("Contents", ()):
-                    stored_at = found["LastModified"]
-                    yield Listed(found["Key"], found["Size"], _seconds(stored_at, now), stored_at)
-        except ClientError as error:
-            raise self._refused(error, "listed") from error
+        return ask_pages(pages, _listed, refused=partial(self._refused, what="listed"))
 
     def read(self, name: str) -> Held | None:
         """What an object holds; None if there is none of that name any more."""
-        try:
-            answer = self._client.get_object(Bucket=self.name, Key=name)
-        except ClientError as error:
-            if _code(error) in _MOVED_MEANWHILE:
-                return None
-            raise self._refused(error, "read") from error
-        return Held(answer["Body"].read(), answer["ETag"])
+        return self._unless_moved(lambda: self._held(name), what="read")
 
     def finish(self, name: str, etag: str, *, metadata: Mapping[str, str]) -> bool:
         """Move what was read to `done/`; False if it is not there any more, or not what was read.
 
         It is copied first, so that it is in one of the two places at least, and done again without harm.
         """
-        try:
-            self._client.copy_object(
-                Bucket=self.name,
-                Key=DONE + name,
-                CopySource={"Bucket": self.name, "Key": name},
-                CopySourceIfMatch=etag,
-                ContentType="application/json",
-                MetadataDirective="REPLACE",
-                Metadata=metadata,
-            )
-            self._client.delete_object(Bucket=self.name, Key=name, IfMatch=etag)
-        except ClientError as error:
-            if _code(error) in _MOVED_MEANWHILE:
-                return False
-            raise self._refused(error, "emptied") from error
+        return self._unless_moved(lambda: self._move(name, etag, metadata), what="emptied") or False
+
+    def _held(self, name: str) -> Held:
+        response = self._client.get_object(Bucket=self.name, Key=name)
+        return Held(response["Body"].read(), response["ETag"])
+
+    def _move(self, name: str, etag: str, metadata: Mapping[str, str]) -> bool:
+        copied = self._client.copy_object(
+            Bucket=self.name,
+            Key=DONE + name,
+            CopySource={"Bucket": self.name, "Key": name},
+            CopySourceIfMatch=etag,
+            ContentType="application/json",
+            MetadataDirective="REPLACE",
+            Metadata=metadata,
+        )
+        _ = copied["CopyObjectResult"]["ETag"]  # a response without it does not say that there is a copy
+        self._client.delete_object(Bucket=self.name, Key=name, IfMatch=etag)
         return True
 
-    def _refused(self, error: ClientError, what: str) -> CommandError:
-        if _code(error) == "NoSuchBucket":
+    def _unless_moved(self, call: Callable[[], T], *, what: str) -> T | None:
+        """Return what the call returns; None if the object was moved or replaced meanwhile."""
+        result = asked(call)
+        if not isinstance(result, Refusal):
+            return result
+        if result.code in _MOVED_MEANWHILE:
+            return None
+        raise self._refused(result, what=what)
+
+    def _refused(self, refusal: Refusal, *, what: str) -> CommandError:
+        if refusal.code == "NoSuchBucket":
             hint = f"name another with {self._option}, or check --profile and --endpoint-url."
             return CommandError(f"there is no bucket {self.name}.", hint=hint)
-        return explain(refusal_of(error), doing=f"the bucket {self.name} cannot be {what}")
+        return explain(refusal, doing=f"the bucket {self.name} cannot be {what}")
 
 
-def _code(error: ClientError) -> str:
-    return error.response["Error"].get("Code", "")
+def _listed(page: Any) -> Sequence[Listed]:
+    now = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
+    _ = page["KeyCount"]  # a response without it is no listing, and not one of no objects
+    return [
+        Listed(found["Key"], found["Size"], _seconds(found["LastModified"], now), found["LastModified"])
+        for found in page.get("Contents", ())
+    ]
 
 
 def _seconds(since: datetime, until: datetime) -> float:

@@ -10,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from ddbreplica_cli.errors import CONFIGURATION, CommandError
+from ddbreplica_cli.response import check_responses
 from ddbreplica_cli.signing_in import SignInSession
 
 if TYPE_CHECKING:
@@ -123,4 +124,5 @@ def _checked(make: Callable[[], Any]) -> Any:
     except Exception as error:
         fact = f"the AWS configuration cannot be used: {type(error).__name__}: {error}."
         raise CommandError(fact, hint=CONFIGURATION) from error
+    check_responses(client)
     return client

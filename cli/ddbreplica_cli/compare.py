@@ -51,10 +51,14 @@ def canonical(item: State) -> Image | None:
     return None if item is None else {name: _canonical(value) for name, value in item.items()}
 
 
-def _canonical(value: Mapping[str, Any]) -> dict[str, Any]:
-    ((tag, content),) = value.items()
-    canonical_content = _CANONICAL.get(tag)
-    return {tag: canonical_content(content) if canonical_content else content}
+def _canonical(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """One of a type; what is no value of DynamoDB, which no table holds and a response may, stands for itself."""
+    try:
+        ((tag, content),) = value.items()
+        canonical_content = _CANONICAL.get(tag)
+        return {tag: canonical_content(content) if canonical_content else content}
+    except (ArithmeticError, AttributeError, TypeError, ValueError):
+        return value
 
 
 def _number(text: str) -> str:
@@ -67,7 +71,7 @@ def _binary(text: str) -> str:
     return b64encode(b64decode(text)).decode()
 
 
-def _list(content: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _list(content: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [_canonical(member) for member in content]
 
 

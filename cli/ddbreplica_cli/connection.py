@@ -5,16 +5,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
+from ddbreplica.model import Refusal
+from ddbreplica_cli.asking import ask
 from ddbreplica_cli.clients import ASKING, Clients
-from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.errors import CommandError, explain
 from ddbreplica_cli.options import REPLICA, SOURCE, Options
 from ddbreplica_cli.region import decide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mypy_boto3_cloudformation.type_defs import DescribeStacksOutputTypeDef
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
@@ -124,16 +126,21 @@ class Connection:
     def _stack_outputs(self) -> "Mapping[str, str]":
         name = self._options.stack_name or ""
         client = self._near.stacks()
-        try:
-            (stack,) = client.describe_stacks(StackName=name)["Stacks"]
-        except ClientError as error:
-            if error.response["Error"].get("Code") != "ValidationError":
-                raise
-            raise CommandError(
+
+        def refused(refusal: Refusal) -> CommandError:
+            if refusal.code != "ValidationError":
+                return explain(refusal)
+            return CommandError(
                 f"there is no CloudFormation stack {name} in {client.meta.region_name}.",
                 hint="check --stack-name and --region, or give --source and --replica.",
-            ) from error
-        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
+            )
+
+        return ask(lambda: _outputs(client.describe_stacks(StackName=name)), refused=refused)
+
+
+def _outputs(response: "DescribeStacksOutputTypeDef") -> "Mapping[str, str]":
+    (stack,) = response["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
 
 
 def _near(options: Options) -> Clients:

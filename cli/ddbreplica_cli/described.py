@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from ddbreplica.dynamodb import DynamoDBReplica
 from ddbreplica.model import Table
+from ddbreplica_cli.asking import ask
 from ddbreplica_cli.connection import Connection, Side
 from ddbreplica_cli.errors import CommandError, NoTableError, explain
 from ddbreplica_cli.global_table import replicas_of
@@ -30,6 +32,18 @@ class Described:
         return created_at
 
     @property
+    def name(self) -> str:
+        """Its name, never its ARN."""
+        name: str = self.says["TableName"]
+        return name
+
+    @property
+    def state(self) -> str:
+        """In DynamoDB's words."""
+        state: str = self.says["TableStatus"]
+        return state
+
+    @property
     def items(self) -> int:
         """How many there are, about."""
         return int(self.says.get("ItemCount", 0))
@@ -42,13 +56,32 @@ class Described:
     @property
     def indexes(self) -> int:
         """How many global secondary indexes it has."""
-        return len(self.says.get("GlobalSecondaryIndexes", ()))
+        return len(self.index_states)
+
+    @property
+    def index_states(self) -> Mapping[str, str]:
+        """Their states, by name."""
+        return {
+            index["IndexName"]: index.get("IndexStatus", "unknown")
+            for index in self.says.get("GlobalSecondaryIndexes", ())
+        }
 
     @property
     def stream(self) -> str | None:
         """The ARN of its stream; None where that is off."""
         is_on = self.says.get("StreamSpecification", {}).get("StreamEnabled")
         return self.says.get("LatestStreamArn") if is_on else None
+
+    @property
+    def latest_stream(self) -> str | None:
+        """The ARN of its stream, or of its last one, if it ever had one."""
+        return self.says.get("LatestStreamArn")
+
+    @property
+    def view(self) -> str | None:
+        """What its stream carries; None where that is off."""
+        stream = self.says.get("StreamSpecification", {})
+        return stream.get("StreamViewType") if stream.get("StreamEnabled") else None
 
     @property
     def replicas(self) -> str | None:
@@ -76,13 +109,25 @@ def describe(side: Side) -> Described:
     client = side.dynamodb()
     table = DynamoDBReplica(client, side.name).describe()
     if isinstance(table, Table):
-        return Described(side, table, dict(client.describe_table(TableName=side.name)["Table"]))
+        return ask(
+            lambda: _read(side, table, client.describe_table(TableName=side.name)["Table"]),
+            refused=partial(explain, doing=f"the table {side.name} cannot be described"),
+        )
     if table.code == "ResourceNotFoundException":
         raise NoTableError(
             f"there is no table {side.name} in {client.meta.region_name}.",
             hint=f"name another with {side.option} or --stack-name, check --region, or deploy first (sam deploy).",
         )
     raise explain(table, doing=f"the table {side.name} cannot be described")
+
+
+def _read(side: Side, table: Table, says: Mapping[str, Any]) -> Described:
+    """Read a description, and each figure of it once, so that one of a wrong shape is met here."""
+    described = Described(side, table, dict(says))
+    for name, member in vars(Described).items():
+        if isinstance(member, property):
+            getattr(described, name)
+    return described
 
 
 def describe_pair(connection: Connection) -> tuple[Described, Described]:

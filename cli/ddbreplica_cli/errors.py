@@ -34,6 +34,8 @@ _ENDPOINT = "check the network, --region and --endpoint-url (or AWS_ENDPOINT_URL
 _REGION = "name a Region with --region, or set AWS_REGION."
 _THROTTLED = "wait a moment, or raise the table's capacity, and run the same command again."
 
+_LONGEST_CODE, _LONGEST_MESSAGE = 100, 1000
+
 _HINTS: Mapping[str, str] = {
     # what AWS answers
     "AccessDenied": _PERMISSION,
@@ -50,7 +52,9 @@ _HINTS: Mapping[str, str] = {
     "SignatureDoesNotMatch": _SIGNATURE,
     "ThrottlingException": _THROTTLED,
     "UnrecognizedClientException": _SIGN_IN,
-    # what a response leaves over
+    # what came back says nothing, or leaves something over
+    "ForeignResponse": _ENDPOINT,
+    "UnreadableResponse": _ENDPOINT,
     "UnprocessedItems": _THROTTLED,
     "UnprocessedKeys": _THROTTLED,
     # botocore's families of exceptions
@@ -88,8 +92,8 @@ class CommandError(Exception):
 
     def __init__(self, fact: str, *, hint: str, facts: Mapping[str, Any] | None = None) -> None:
         """Fact and hint are one sentence each; the hint begins in lower case, since it follows `Try:`."""
-        super().__init__(fact)
-        self.fact = fact
+        self.fact = " ".join(fact.split())
+        super().__init__(self.fact)
         self.hint = hint
         self.facts = facts or {}
 
@@ -117,9 +121,19 @@ class NoTableError(CommandError):
 
 def explain(refusal: Refusal, *, doing: str | None = None) -> CommandError:
     """What AWS refused, in words for the one who ran the command; `doing` says what was under way."""
-    message = " ".join(refusal.message.split()) or "no further explanation"
-    fact = f"{refusal.code}: {message}"
+    fact = reason(refusal)
     return CommandError(f"{doing}: {fact}" if doing else fact, hint=hint_for(refusal))
+
+
+def reason(refusal: Refusal) -> str:
+    """Return code and message of a refusal, on one line of bounded length."""
+    message = _cut(refusal.message, _LONGEST_MESSAGE) or "no further explanation"
+    return f"{_cut(refusal.code, _LONGEST_CODE)}: {message}"
+
+
+def _cut(text: str, longest: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= longest else f"{line[:longest]}…"
 
 
 def hint_for(refusal: Refusal) -> str:

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html
 """
 
+import errno
 import gzip
 import json
 import zlib
@@ -14,12 +15,11 @@ from itertools import islice
 from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from ddbreplica.decode import MalformedError, key_of
 from ddbreplica.model import Key
-from ddbreplica.refusal import refusal_of
+from ddbreplica_cli.asking import ask
 from ddbreplica_cli.backfilling import PAGE, DamagedError, Page
+from ddbreplica_cli.bucket import Bucket
 from ddbreplica_cli.errors import CommandError, explain
 from ddbreplica_cli.temporary import no_room, temporary_file
 
@@ -32,6 +32,9 @@ MAX_LINE = 16 * 1024 * 1024
 _SUMMARY = "manifest-summary.json"
 _FILES = "manifest-files.json"
 _EXPORT_AGAIN = "export the table again, or leave out --from-export."
+_FULL = frozenset({errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
+"""The errors of a temporary file, which say nothing of what S3 has sent."""
+
 _UNREADABLE = (
     AttributeError,
     EOFError,
@@ -63,18 +66,22 @@ class Export:
 
 def find(client: "S3Client", url: str) -> Export:
     """The only export under `s3://bucket/prefix`. Raises CommandError."""
-    bucket, prefix = _place(url)
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    names = (entry["Key"] for page in pages for entry in page.get("Contents", ()))
+    name, prefix = _place(url)
+    bucket = Bucket(client, name, option="--from-export")
+    names = (listed.name for listed in bucket.list(prefix))
     summaries = [name for name in names if name.rpartition("/")[2] == _SUMMARY]
     if len(summaries) != 1:
         raise CommandError(
             f"expected one {_SUMMARY} under {url}, and found {len(summaries)}.",
             hint="name the folder of one export that has ended: s3://BUCKET/PREFIX/AWSDynamoDB/EXPORT-ID.",
         )
-    folder = f"s3://{bucket}/{summaries[0].removesuffix(_SUMMARY)}"
+    place = summaries[0].removesuffix(_SUMMARY)
+    folder = f"s3://{bucket.name}/{place}"
+    summary, files = (bucket.read(place + name) for name in (_SUMMARY, _FILES))
+    if summary is None or files is None:
+        raise _damaged(folder, "one of its manifests is missing")
     try:
-        return _export(folder, _text(client, folder + _SUMMARY), _text(client, folder + _FILES))
+        return _export(folder, summary.body, files.body)
     except _UNREADABLE as error:
         raise CommandError(f"the manifests in {folder} cannot be read.", hint=_EXPORT_AGAIN) from error
 
@@ -108,13 +115,20 @@ class Exported:
 
     def _fetch(self, part: str, file: Any) -> None:
         bucket, name = _place(part)
-        try:
-            self._client.download_fileobj(bucket, name, file)
-            file.seek(0)
-        except (BotoCoreError, ClientError) as error:
-            raise explain(refusal_of(error), doing=f"{part} cannot be read") from error
-        except OSError as error:
-            raise no_room(part, error.strerror, directory=gettempdir()) from error
+
+        def download() -> OSError | None:
+            try:
+                self._client.download_fileobj(bucket, name, file)
+                file.seek(0)
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                return error
+            return None
+
+        full = ask(download, refused=partial(explain, doing=f"{part} cannot be read"))
+        if full is not None:
+            raise no_room(part, full.strerror, directory=gettempdir()) from full
 
     def _keys(self, file: Any, *, after: int, of: int) -> Iterator[Key]:
         read = 0
@@ -135,7 +149,7 @@ class Exported:
         return key_of({name: item[name] for name in self._key_names})
 
 
-def _export(folder: str, summary: str, files: str) -> Export:
+def _export(folder: str, summary: bytes, files: bytes) -> Export:
     whole = json.loads(summary)
     kind = whole.get("exportType", "FULL_EXPORT"), whole["outputFormat"]
     if kind != ("FULL_EXPORT", "DYNAMODB_JSON"):
@@ -143,7 +157,7 @@ def _export(folder: str, summary: str, files: str) -> Export:
             f"the export in {folder} is {' in '.join(kind)}, and has to be FULL_EXPORT in DYNAMODB_JSON.",
             hint=_EXPORT_AGAIN,
         )
-    entries = [json.loads(line) for line in files.splitlines() if line.strip()]
+    entries = [json.loads(line) for line in files.decode().splitlines() if line.strip()]
     # Whether the names in a manifest begin with the prefix depends on who wrote it; the folder is always this.
     counts = [(f"{folder}data/{e['dataFileS3Key'].rpartition('/')[2]}", _count(e)) for e in entries]
     export = Export(
@@ -175,11 +189,6 @@ def _of_other_length(items: int, of: int) -> DamagedError:
 
 def _damaged(what: str, why: str) -> CommandError:
     return CommandError(f"{what} is not whole: {why}.", hint=_EXPORT_AGAIN)
-
-
-def _text(client: "S3Client", url: str) -> str:
-    bucket, name = _place(url)
-    return client.get_object(Bucket=bucket, Key=name)["Body"].read().decode()
 
 
 def _place(url: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from ddbreplica_cli.asking import ask_pages
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.facts import Facts, Known, Unknown, UnseenTable
@@ -109,9 +110,14 @@ def _tagged(connection: Connection) -> Iterator[tuple[str, str]]:
     pages = connection.tags.get_paginator("get_resources").paginate(
         TagFilters=[{"Key": TAG}], ResourceTypeFilters=["lambda:function"]
     )
-    for page in pages:
-        for found in page["ResourceTagMappingList"]:
-            yield found["ResourceARN"], {tag["Key"]: tag["Value"] for tag in found["Tags"]}[TAG]
+    return ask_pages(pages, _functions)
+
+
+def _functions(page: Any) -> Sequence[tuple[str, str]]:
+    return [
+        (found["ResourceARN"], {tag["Key"]: tag["Value"] for tag in found["Tags"]}[TAG])
+        for found in page["ResourceTagMappingList"]
+    ]
 
 
 def _replicator(connection: Connection, listed: Known[Sequence[Any]], tagged: tuple[str, str]) -> Replicator:

@@ -1,9 +1,13 @@
 """How far the replica is behind → how long to wait before a difference counts as one."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
 
+from ddbreplica_cli.asking import ask
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.mapping import find_mapping, latest_stream
@@ -34,13 +38,14 @@ def lag(connection: Connection) -> float | None:
     try:
         mapping = find_mapping(connection, latest_stream(connection))
         return _iterator_age(connection, mapping.function_name) if mapping else None
-    except (BotoCoreError, ClientError, CommandError):
+    except (BotoCoreError, CommandError):  # the former where no client can be created
         return None
 
 
 def _iterator_age(connection: Connection, function: str) -> float | None:
     now = datetime.now(UTC)
-    points = connection.source.metrics().get_metric_statistics(
+    get = partial(
+        connection.source.metrics().get_metric_statistics,
         Namespace="AWS/Lambda",
         MetricName="IteratorAge",
         Dimensions=[{"Name": "FunctionName", "Value": function}],
@@ -48,5 +53,13 @@ def _iterator_age(connection: Connection, function: str) -> float | None:
         EndTime=now,
         Period=60,
         Statistics=["Maximum"],
-    )["Datapoints"]
-    return max(points, key=lambda point: point["Timestamp"])["Maximum"] / 1000 if points else None
+    )
+    return ask(lambda: _last(get()["Datapoints"]))
+
+
+def _last(points: Sequence[Any]) -> float | None:
+    """The last of some maximums, in seconds."""
+    if not points:
+        return None
+    last: float = max(points, key=lambda point: point["Timestamp"])["Maximum"]
+    return last / 1000

@@ -15,7 +15,7 @@ from ddbreplica.reconcile import Pair, Reconciled, reconcile
 from ddbreplica.send import IN_FLIGHT
 from ddbreplica_cli.connection import Connection, Side
 from ddbreplica_cli.described import describe_pair
-from ddbreplica_cli.errors import CommandError, hint_for
+from ddbreplica_cli.errors import CommandError, hint_for, reason
 from ddbreplica_cli.patience import Patience
 from ddbreplica_cli.rate import Rate
 from ddbreplica_cli.size import size, write_units
@@ -85,8 +85,7 @@ class Healer:
 
     def _stands_still(self, refusal: Refusal) -> CommandError:
         return CommandError(
-            f"nothing could be read or written for {self._patience.idle():.0f} seconds"
-            f" ({refusal.code}: {refusal.message}).",
+            f"nothing could be read or written for {self._patience.idle():.0f} seconds ({reason(refusal)}).",
             hint=hint_for(refusal),
         )
 
@@ -101,8 +100,8 @@ class _Pace:
     def wait(self, units: int) -> None:
         """Wait until so many units may be used, or for Ctrl-C."""
         for start in range(0, units, _PIECE):
-            if self.rate is None or self.patience.interrupt.is_set:
-                return
+            if self.rate is None or self.rate.per_second is None or self.patience.interrupt.is_set:
+                return  # no wait is no progress either: a table that stands still would be asked for ever
             self.rate.take(min(units - start, _PIECE))
             self.patience.progressed()
 

@@ -10,7 +10,7 @@ from ddbreplica.decode import key_of
 from ddbreplica.model import Change, Kind, Pending, Refusal, Replica, Table, Write
 from ddbreplica.plan import fall_back, plan
 from ddbreplica.send import Tally, send
-from ddbreplica_cli.errors import CommandError, InterruptedByUserError, explain, hint_for
+from ddbreplica_cli.errors import CommandError, InterruptedByUserError, explain, hint_for, reason
 from ddbreplica_cli.logfile import KEY, BadRow, Row, Rows
 from ddbreplica_cli.patience import Patience
 from ddbreplica_cli.progress import Advance
@@ -152,7 +152,7 @@ class Loader:
             self._patience.interrupt.check()
             refusal = tally.failed[0][1]
             waited = f"nothing could be written for {self._patience.idle():.0f} seconds"
-            raise self._ended(f"{waited} ({refusal.code}: {refusal.message})", hint=hint_for(refusal))
+            raise self._ended(f"{waited} ({reason(refusal)})", hint=hint_for(refusal))
 
     def _ended(self, why: str, *, hint: str, kind: type[CommandError] = CommandError) -> CommandError:
         """The error that says how far it came, and how to go on from there."""

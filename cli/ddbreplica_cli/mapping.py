@@ -3,15 +3,16 @@
 https://docs.aws.amazon.com/lambda/latest/api/API_EventSourceMappingConfiguration.html
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
+from ddbreplica.model import Refusal
+from ddbreplica.refusal import asked
+from ddbreplica_cli.asking import ask, ask_pages
 from ddbreplica_cli.connection import Connection, Side, account_of, region_of
-from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.errors import CommandError, explain
 from ddbreplica_cli.key_filter import KeyFilter
 
 if TYPE_CHECKING:
@@ -102,9 +103,8 @@ class MappingState:
 
 def latest_stream(connection: Connection) -> str | None:
     """The ARN of the source's present stream, or of its last one, if it ever had one."""
-    source = connection.source
-    table = source.dynamodb().describe_table(TableName=source.name)["Table"]
-    return table.get("LatestStreamArn")
+    client, name = connection.source.dynamodb(), connection.source.name
+    return ask(lambda: client.describe_table(TableName=name)["Table"].get("LatestStreamArn"))
 
 
 def find_mapping(connection: Connection, stream_arn: str | None) -> MappingState | None:
@@ -143,7 +143,8 @@ def find_mappings(connection: Connection, arn: str) -> tuple[MappingState, ...]:
 
 def _of_account(mappings: Iterable[MappingState], replica: Side) -> tuple[MappingState, ...]:
     """Those to this table, of several whose tables have one name in one Region."""
-    arn = replica.dynamodb().describe_table(TableName=replica.name)["Table"]["TableArn"]
+    client = replica.dynamodb()
+    arn = ask(lambda: client.describe_table(TableName=replica.name)["Table"]["TableArn"])
     return tuple(mapping for mapping in mappings if replica_of(mapping) == arn)
 
 
@@ -161,10 +162,14 @@ def replica_of(mapping: MappingState) -> str | None:
 def list_mappings(client: "LambdaClient") -> Iterator[Any]:
     """All mappings of the Region that read a table's stream, as Lambda lists them."""
     # Asked for by ARN, those of an earlier stream would stay unseen, unless each such stream is known.
-    for page in client.get_paginator("list_event_source_mappings").paginate():
-        yield from (
-            one for one in page["EventSourceMappings"] if ":dynamodb:" in one.get("EventSourceArn", "")
-        )
+    return ask_pages(client.get_paginator("list_event_source_mappings").paginate(), _listed)
+
+
+def _listed(page: Any) -> Sequence[Any]:
+    found = [one for one in page["EventSourceMappings"] if ":dynamodb:" in one.get("EventSourceArn", "")]
+    for one in found:
+        _state(one, {})  # all that is needed of it is there
+    return found
 
 
 def state_of(client: "LambdaClient", listed: Any) -> MappingState:
@@ -174,12 +179,11 @@ def state_of(client: "LambdaClient", listed: Any) -> MappingState:
 
 def _function(client: "LambdaClient", arn: str) -> Mapping[str, Any]:
     """What is known of the function; nothing, if it was deleted and left its mapping behind."""
-    try:
-        configuration: Any = client.get_function_configuration(FunctionName=arn)
-    except ClientError as error:
-        if error.response["Error"].get("Code") != "ResourceNotFoundException":
-            raise
-        return {}
+    configuration: Any = asked(lambda: _configuration(client, arn))
+    if isinstance(configuration, Refusal):
+        if configuration.code == "ResourceNotFoundException":
+            return {}
+        raise explain(configuration)
     unreadable = configuration.get("Environment", {}).get("Error")
     if unreadable:
         raise CommandError(
@@ -187,6 +191,12 @@ def _function(client: "LambdaClient", arn: str) -> Mapping[str, Any]:
             hint="use credentials that may use the function's KMS key (--profile).",
         )
     return dict(configuration)
+
+
+def _configuration(client: "LambdaClient", arn: str) -> Any:
+    configuration = client.get_function_configuration(FunctionName=arn)
+    _ = configuration["FunctionName"]  # a response that says nothing is of no function
+    return configuration
 
 
 def _state(mapping: Any, function: Mapping[str, Any]) -> MappingState:

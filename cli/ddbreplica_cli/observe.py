@@ -3,14 +3,15 @@
 Where one of them does not answer, its figure is unknown.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
 
 from ddbreplica.refusal import refusal_of
+from ddbreplica_cli.asking import ask, ask_pages
 from ddbreplica_cli.bucket import Bucket
 from ddbreplica_cli.connection import Connection, Side
 from ddbreplica_cli.described import describe
@@ -33,6 +34,7 @@ from ddbreplica_cli.mapping import MappingState, find_mappings
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
+    from mypy_boto3_dynamodb.type_defs import TimeToLiveDescriptionTypeDef
 
 T = TypeVar("T")
 
@@ -40,7 +42,7 @@ COUNTED = 10_000
 """Objects counted at most: their listing takes a request a thousand."""
 
 _MINUTE = 60
-_REFUSALS = (CommandError, BotoCoreError, ClientError)
+_REFUSALS = (CommandError, BotoCoreError)  # the latter where no client can be created
 _OF_FUNCTION = ("Errors", "Throttles", "DestinationDeliveryFailures")
 _OF_MAPPING = (
     "PolledEventCount",
@@ -75,7 +77,7 @@ def known(ask: Callable[[], T]) -> Known[T]:
         return Unknown(_fact(error))
 
 
-def _fact(error: CommandError | BotoCoreError | ClientError) -> str:
+def _fact(error: CommandError | BotoCoreError) -> str:
     return error.fact if isinstance(error, CommandError) else explain(refusal_of(error)).fact
 
 
@@ -106,29 +108,29 @@ def _table_if_seen(side: Side) -> _Table:
 
 def _table(side: Side) -> TableFacts:
     described = describe(side)
-    table, description = described.table, described.says
-    stream = description.get("StreamSpecification", {})
     return TableFacts(
-        name=description["TableName"],
-        arn=table.arn,
-        state=description["TableStatus"],
-        key_schema=table.key_schema,
-        items=description.get("ItemCount", 0),
+        name=described.name,
+        arn=described.table.arn,
+        state=described.state,
+        key_schema=described.table.key_schema,
+        items=described.items,
         capacity=described.capacity,
-        indexes={
-            index["IndexName"]: index.get("IndexStatus", "unknown")
-            for index in description.get("GlobalSecondaryIndexes", ())
-        },
-        stream_arn=description.get("LatestStreamArn"),
-        view=stream.get("StreamViewType") if stream.get("StreamEnabled") else None,
+        indexes=described.index_states,
+        stream_arn=described.latest_stream,
+        view=described.view,
         ttl=known(lambda: _ttl(side)),
         replicas=described.replicas,
     )
 
 
 def _ttl(side: Side) -> str | None:
-    ttl = side.dynamodb().describe_time_to_live(TableName=side.name)["TimeToLiveDescription"]
-    return ttl.get("AttributeName") if ttl.get("TimeToLiveStatus") in ("ENABLED", "ENABLING") else None
+    client = side.dynamodb()
+    return ask(lambda: _attribute(client.describe_time_to_live(TableName=side.name)["TimeToLiveDescription"]))
+
+
+def _attribute(ttl: "TimeToLiveDescriptionTypeDef") -> str | None:
+    is_on = ttl["TimeToLiveStatus"] in ("ENABLED", "ENABLING")
+    return ttl["AttributeName"] if is_on else None
 
 
 def _figures(connection: Connection, mapping: MappingState, replica: _Table) -> Figures | Unknown:
@@ -145,10 +147,8 @@ def _figures(connection: Connection, mapping: MappingState, replica: _Table) -> 
 
 def _has_metrics(client: "CloudWatchClient", mapping: MappingState) -> bool:
     """Whether the mapping has reported anything within the two weeks that CloudWatch lists metrics for."""
-    listed = client.list_metrics(
-        Namespace="AWS/Lambda", Dimensions=[{"Name": "EventSourceMappingUUID", "Value": mapping.uuid}]
-    )
-    return bool(listed["Metrics"])
+    dimension: Any = {"Name": "EventSourceMappingUUID", "Value": mapping.uuid}
+    return ask(lambda: bool(client.list_metrics(Namespace="AWS/Lambda", Dimensions=[dimension])["Metrics"]))
 
 
 def _of_function(mapping: MappingState, replica: str) -> Iterator["MetricDataQueryTypeDef"]:
@@ -194,16 +194,22 @@ def _query(
 def _series(
     client: "CloudWatchClient", queries: Iterator["MetricDataQueryTypeDef"], now: datetime
 ) -> dict[str, Series]:
-    asked: Sequence[Any] = [{**query, "Id": f"q{number}"} for number, query in enumerate(queries)]
-    found: dict[str, list[tuple[datetime, float]]] = {query["Label"]: [] for query in asked}
-    names = {query["Id"]: query["Label"] for query in asked}
+    wanted: Sequence[Any] = [{**query, "Id": f"q{number}"} for number, query in enumerate(queries)]
+    found: dict[str, list[tuple[datetime, float]]] = {query["Label"]: [] for query in wanted}
+    names = {query["Id"]: query["Label"] for query in wanted}
     pages = client.get_paginator("get_metric_data").paginate(
-        MetricDataQueries=asked, StartTime=now - HOUR, EndTime=now
+        MetricDataQueries=wanted, StartTime=now - HOUR, EndTime=now
     )
-    for page in pages:
-        for result in page["MetricDataResults"]:
-            found[names[result["Id"]]] += zip(result["Timestamps"], result["Values"], strict=True)
+    for name, points in ask_pages(pages, lambda page: _points(page, names)):
+        found[name] += points
     return dict(found)
+
+
+def _points(page: Any, names: Mapping[str, str]) -> Sequence[tuple[str, Series]]:
+    return [
+        (names[result["Id"]], tuple(zip(result["Timestamps"], result["Values"], strict=True)))
+        for result in page["MetricDataResults"]
+    ]
 
 
 def _quarantine(connection: Connection, mapping: MappingState) -> Depth | Unknown:

@@ -26,8 +26,12 @@ def size(item: Mapping[str, Any]) -> int:
 
 
 def _value(value: Mapping[str, Any]) -> int:
-    ((tag, content),) = value.items()
-    return _SIZE[tag](content)
+    """Of a value; what is none, which no table holds and a response may, has no size."""
+    try:
+        ((tag, content),) = value.items()
+        return _SIZE[tag](content)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return 0
 
 
 def _text(text: str) -> int:

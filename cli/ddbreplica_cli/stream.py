@@ -9,10 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from ddbreplica.model import Kind, Refusal
-from ddbreplica.refusal import refusal_of
+from ddbreplica.refusal import asked
 from ddbreplica_cli.errors import explain
 
 if TYPE_CHECKING:
@@ -123,15 +121,12 @@ class Stream:
 
     def _patiently(self, ask: Callable[[], None], shard: _Shard | None = None) -> None:
         """Ask, and mend what can be: what AWS refuses for the moment is only noted."""
-        try:
-            ask()
-        except (BotoCoreError, ClientError) as error:
-            refusal = refusal_of(error)
-            if shard is not None and self._mend(shard, refusal.code):
-                return
-            if refusal.kind is not Kind.TRANSIENT:
-                raise explain(refusal, doing="the stream cannot be read") from error
-            self.refusal = refusal
+        refusal = asked(ask)
+        if refusal is None or (shard is not None and self._mend(shard, refusal.code)):
+            return
+        if refusal.kind is not Kind.TRANSIENT:
+            raise explain(refusal, doing="the stream cannot be read")
+        self.refusal = refusal
 
     def _mend(self, shard: _Shard, code: str) -> bool:
         match code:

@@ -4,7 +4,9 @@ Items stay the wire JSON that they come as: nothing is converted, and that takes
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -15,7 +17,7 @@ from ddbreplica.dynamodb import DynamoDBReplica
 from ddbreplica.model import Image, Key, Kind, Refusal, Table
 from ddbreplica_cli.clients import ASKING
 from ddbreplica_cli.described import Described
-from ddbreplica_cli.errors import CommandError, explain, hint_for
+from ddbreplica_cli.errors import CommandError, explain, hint_for, reason
 from ddbreplica_cli.patience import Patience
 from ddbreplica_cli.rate import Rate
 
@@ -88,8 +90,9 @@ class TableReader:
         """One of `of` disjoint parts of the table, in pages of at most MAX_KEYS items."""
         request = {"Segment": segment, "TotalSegments": of, "Limit": self._page}
         for items, _ in self._pages({**request, **self._what(keys_only=keys_only)}):
-            for start in range(0, len(items), MAX_KEYS):
-                yield self._by_key(items[start : start + MAX_KEYS])
+            every = iter(items.items())
+            while piece := dict(islice(every, MAX_KEYS)):
+                yield piece
             items.clear()  # not held until the next page is there: that would be twice the memory
 
     def scan_on(
@@ -102,29 +105,29 @@ class TableReader:
         request: dict[str, Any] = {"Segment": segment, "TotalSegments": of, "Limit": min(limit, self._page)}
         if after is not None:
             request["ExclusiveStartKey"] = after
-        for items, last in self._pages({**request, **self._what(keys_only=False)}):
-            yield self._by_key(items), last
+        yield from self._pages({**request, **self._what(keys_only=False)})
 
-    def _pages(self, request: Mapping[str, Any]) -> Iterator[tuple[list[Image], Any]]:
+    def _pages(self, request: Mapping[str, Any]) -> Iterator[tuple[dict[Key, Image], Image | None]]:
         request = {"TableName": self._name, **request}
         while True:
             self._patience.progressed()
-            items, last = self._ask("Scan", request, _scanned)
-            yield items, last or None
-            if not last:
+            items, last = self._ask("Scan", request, self._scanned)
+            yield items, last
+            if last is None:
                 return
             request = {**request, "ExclusiveStartKey": last}
 
     def get(self, keys: Sequence[Key], *, keys_only: bool = False) -> Items:
         """The items that exist among at most MAX_KEYS different keys."""
         found: dict[Key, Image] = {}
-        pending: Sequence[Any] = [attributes_of(key) for key in keys]
+        pending = keys
         attempt = 0
         self._patience.progressed()
         while pending:
-            request = {"RequestItems": {self._name: {"Keys": pending, **self._what(keys_only=keys_only)}}}
-            items, left = self._ask("BatchGetItem", request, _gotten)
-            found |= self._by_key(items)
+            asked_for = {"Keys": [attributes_of(key) for key in pending], **self._what(keys_only=keys_only)}
+            request = {"RequestItems": {self._name: asked_for}}
+            items, left = self._ask("BatchGetItem", request, partial(self._gotten, frozenset(pending)))
+            found |= items
             # An answer is cut at 16 MB: what is left of it needs no pause, but what was left entirely does.
             if len(left) < len(pending):
                 self._patience.progressed()
@@ -138,7 +141,19 @@ class TableReader:
     def _what(self, *, keys_only: bool) -> Mapping[str, Any]:
         return {"ConsistentRead": True, **(self._keys_only if keys_only else {})}
 
-    def _by_key(self, items: Sequence[Image]) -> dict[Key, Image]:
+    def _scanned(self, response: Any) -> tuple[dict[Key, Image], Image | None]:
+        last: Image = response.get("LastEvaluatedKey") or {}
+        return self._by_key(response["Items"]), {**last} or None
+
+    def _gotten(self, asked_for: frozenset[Key], response: Any) -> tuple[dict[Key, Image], Sequence[Key]]:
+        """The items, and the keys that were left; none of either that was not asked for."""
+        items = self._by_key(item for part in response["Responses"].values() for item in part)
+        left = [key_of(key) for part in response["UnprocessedKeys"].values() for key in part["Keys"]]
+        if not asked_for >= items.keys() | set(left):
+            raise ValueError(left)
+        return items, left
+
+    def _by_key(self, items: Iterable[Image]) -> dict[Key, Image]:
         return {tuple([_part(name, item[name]) for name in self._key_names]): item for item in items}
 
     def _ask(self, operation: str, request: Mapping[str, Any], read: Callable[[Any], T]) -> T:
@@ -175,14 +190,15 @@ class TableReader:
             self._patience.interrupt.check()
             raise CommandError(
                 f"the table {self._name} has answered no read for {self._patience.idle():.0f} seconds"
-                f" ({refusal.code}: {refusal.message}).",
+                f" ({reason(refusal)}).",
                 hint=hint_for(refusal),
             )
 
 
 def _part(name: str, value: Mapping[str, Any]) -> tuple[str, str, str]:
     """What `key_of` makes of one key attribute; most are text, which needs no second look, and all are looked at."""
-    return (name, "S", value["S"]) if "S" in value else key_of({name: value})[0]
+    text = value.get("S")
+    return (name, "S", text) if isinstance(text, str) else key_of({name: value})[0]
 
 
 def _projection(names: Sequence[str]) -> Mapping[str, Any]:
@@ -191,15 +207,6 @@ def _projection(names: Sequence[str]) -> Mapping[str, Any]:
         "ProjectionExpression": ", ".join(placeholders),
         "ExpressionAttributeNames": placeholders,
     }
-
-
-def _scanned(answer: Any) -> tuple[list[Image], Any]:
-    return answer["Items"], answer.get("LastEvaluatedKey")
-
-
-def _gotten(answer: Any) -> tuple[list[Image], list[Any]]:
-    items = [item for part in answer["Responses"].values() for item in part]
-    return items, [key for part in answer["UnprocessedKeys"].values() for key in part["Keys"]]
 
 
 def _units(answer: Any) -> float:

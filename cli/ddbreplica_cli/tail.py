@@ -2,8 +2,9 @@
 
 import heapq
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from operator import itemgetter
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import click
 
 from ddbreplica_cli import output
+from ddbreplica_cli.asking import ask
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.described import describe
 from ddbreplica_cli.errors import CommandError, explain
@@ -98,7 +100,7 @@ def _stream_arn(connection: Connection) -> str:
 def _changes(stream: Stream, patience: Patience, since: datetime | None) -> Iterator[Seen]:
     """Changes as they come, until Ctrl-C; those of one page of each shard in the order of their times."""
     while not patience.interrupt.is_set:
-        pages = [[seen(record) for record in page] for page in stream.read()]
+        pages = [[_seen(record) for record in page] for page in stream.read()]
         for _, change in heapq.merge(*map(_timed, pages), key=itemgetter(0)):
             if since is None or change.at is None or change.at >= since:
                 yield change
@@ -113,6 +115,10 @@ def _timed(page: Iterable[Seen]) -> Iterator[tuple[datetime, Seen]]:
     for change in page:
         at = change.at or at
         yield at, change
+
+
+def _seen(record: Mapping[str, Any]) -> Seen:
+    return ask(lambda: seen(record), refused=partial(explain, doing="a record of the stream cannot be read"))
 
 
 def _refuse_to_wait_for_ever(stream: Stream, patience: Patience, *, has_read: bool) -> None:

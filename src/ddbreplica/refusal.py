@@ -179,10 +179,11 @@ def _refusal_of_response(error: ClientError) -> Refusal:
     headers = metadata.get("HTTPHeaders")  # botocore always adds them
     if headers is not None and not is_from_aws(headers):
         return foreign(metadata.get("HTTPStatusCode"))
-    code, message = (error.response["Error"].get(part) for part in ("Code", "Message"))
-    if not isinstance(code, str | None):
+    parts: Any = error.response.get("Error")  # which botocore leaves out where it finds none
+    code = parts.get("Code") or "Unknown" if isinstance(parts, dict) else None
+    if not isinstance(code, str):
         return unreadable()
-    code = code or "Unknown"
+    message = parts.get("Message")
     if code.isdecimal():  # the status of a page without an error code: its text may be what was sent
         message = reasons.get(int(code))
     return Refusal(_kind_of(code), code, str(message or ""))

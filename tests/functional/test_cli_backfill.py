@@ -405,7 +405,7 @@ class TestSafeguards:
         function = {"Environment": {"Variables": {"REPLICA_TABLE_NAME": REPLICA}}}
         answers = {
             "ListEventSourceMappings": {"EventSourceMappings": [mapping]},
-            "GetFunctionConfiguration": function,
+            "GetFunctionConfiguration": {"FunctionName": "replicator", **function},
         }
         for operation, answer in answers.items():
             said = SimpleNamespace(status_code=200), answer

@@ -123,7 +123,8 @@ def answer_mapping(
     }
     variables = {"REPLICA_TABLE_NAME": REPLICA, "QUARANTINE_BUCKET": QUARANTINE, **environment}
     _answer(aws, "ListEventSourceMappings", {"EventSourceMappings": [mapping] if mapped else []})
-    _answer(aws, "GetFunctionConfiguration", {"Environment": {"Variables": variables}})
+    function = {"FunctionName": "ddbreplica", "Environment": {"Variables": variables}}
+    _answer(aws, "GetFunctionConfiguration", function)
 
 
 def _answer(aws: Misbehaviour, operation: str, answer: Any) -> None:

@@ -1,0 +1,667 @@
+"""Whatever comes back for what a command asks: it is a result or one line, and what may still land is known.
+
+Each operation is asked by the commands' own code. Taking the guard away from any of them turns its test red.
+"""
+
+import ast
+import gzip
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import boto3
+import botocore.endpoint
+import pytest
+from click.testing import Result
+
+from ddbreplica import deadline
+from ddbreplica.decode import key_of
+from ddbreplica.model import Key
+from ddbreplica.reconcile import Reconciled
+from ddbreplica.write import SUSPECT
+from ddbreplica_cli import fleet, grace, observe, tail
+from ddbreplica_cli.backfilling import DamagedError, Page
+from ddbreplica_cli.bucket import Bucket
+from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.described import describe
+from ddbreplica_cli.errors import ATTENTION, FAILED, INCONCLUSIVE, CommandError, explain
+from ddbreplica_cli.export import Export, Exported
+from ddbreplica_cli.export import find as find_export
+from ddbreplica_cli.heal import Healer
+from ddbreplica_cli.journal import MemoryJournal
+from ddbreplica_cli.mapping import find_mappings, latest_stream
+from ddbreplica_cli.options import Options
+from ddbreplica_cli.patience import Interrupt, Patience
+from ddbreplica_cli.quarantining import QuarantiningJournal
+from ddbreplica_cli.stream import Stream
+from ddbreplica_cli.tables import TableReader
+from tests.support.cli import SOURCE, Misbehaviour, Tables, aws, lines, run, tables
+from tests.support.put_aside import QUARANTINE, PutAside, put_aside
+from tests.support.records import put
+from tests.support.responses import Response, Services, body_of, foreign, garbage, misshapen, path_of
+
+__all__ = ["aws", "put_aside", "tables"]
+
+ACCOUNT = "arn:aws:dynamodb:us-east-1:123456789012:table"
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:replicator"
+NOW = datetime.now(UTC).replace(microsecond=0)
+A = key_of({"PK": {"S": "a"}})
+FILE = "s3://bucket/data/a.json.gz"
+CONTENT = gzip.compress(b'{"Item": {"PK": {"S": "a"}}}\n', mtime=0)
+
+OPTIONS = Options("orders", "orders_copy", None, "us-east-1", None, None, None, None, as_json=False)
+ERROR = 300
+REJECTED = {"__type": "ValidationException", "message": "why"}
+
+Call: TypeAlias = Callable[[], Any]
+
+
+def as_json(**content: Any) -> Response:
+    return Response(json.dumps(content).encode())
+
+
+def as_xml(text: str, **headers: str) -> Response:
+    return Response(text.encode(), headers={"date": format_datetime(NOW, usegmt=True), **headers})
+
+
+def table(request: Any) -> Response:
+    name = body_of(request)["TableName"]
+    return as_json(
+        Table={
+            "TableName": name,
+            "TableArn": f"{ACCOUNT}/{name}",
+            "TableStatus": "ACTIVE",
+            "KeySchema": [{"AttributeName": "PK", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "PK", "AttributeType": "S"}],
+            "CreationDateTime": 1.7e9,
+            "ItemCount": 1,
+            "TableSizeBytes": 1,
+            "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
+            "ProvisionedThroughput": {"ReadCapacityUnits": 0, "WriteCapacityUnits": 0},
+            "GlobalSecondaryIndexes": [{"IndexName": "GSI_1", "IndexStatus": "ACTIVE"}],
+            "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+            "LatestStreamArn": f"{ACCOUNT}/{name}/stream/2026-11-01T00:00:00.000",
+            "Replicas": [{"RegionName": "us-east-1"}, {"RegionName": "eu-west-1"}],
+        }
+    )
+
+
+def items(request: Any) -> Response:
+    ((name, asked),) = body_of(request)["RequestItems"].items()
+    return as_json(Responses={name: [{**key, "v": {"N": "1"}} for key in asked["Keys"]]}, UnprocessedKeys={})
+
+
+def mappings(_: Any) -> Response:
+    mapping = {
+        "UUID": "11-22",
+        "EventSourceArn": f"{ACCOUNT}/orders/stream/2026-11-01T00:00:00.000",
+        "FunctionArn": FUNCTION,
+        "State": "Enabled",
+        "StateTransitionReason": "USER_INITIATED",
+        "LastProcessingResult": "OK",
+        "LastModified": 1.7e9,
+        "StartingPosition": "TRIM_HORIZON",
+        "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:s3:::given-up"}},
+        "MetricsConfig": {"Metrics": ["EventCount"]},
+        "FilterCriteria": {
+            "Filters": [{"Pattern": json.dumps({"dynamodb": {"Keys": {"PK": {"S": ["a"]}}}})}]
+        },
+    }
+    return as_json(EventSourceMappings=[mapping])
+
+
+def content(request: Any) -> Response:
+    """A file of an export, or one of its manifests."""
+    summary = {
+        "tableArn": f"{ACCOUNT}/orders",
+        "exportTime": "2026-11-22T12:00:00Z",
+        "outputFormat": "DYNAMODB_JSON",
+        "itemCount": 1,
+    }
+    bodies = {
+        "manifest-summary.json": json.dumps(summary).encode(),
+        "manifest-files.json": json.dumps({"itemCount": 1, "dataFileS3Key": "data/a.json.gz"}).encode(),
+    }
+    return Response(bodies.get(path_of(request).rpartition("/")[2], CONTENT), headers={"etag": '"e"'})
+
+
+RIGHT: Mapping[str, Callable[[Any], Response]] = {
+    "DescribeTable": table,
+    "DescribeTimeToLive": lambda _: as_json(
+        TimeToLiveDescription={"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}
+    ),
+    "Scan": lambda _: as_json(Items=[{"PK": {"S": "a"}}], Count=1, ConsumedCapacity={"CapacityUnits": 1}),
+    "BatchGetItem": items,
+    "BatchWriteItem": lambda _: as_json(UnprocessedItems={}),
+    "PutItem": lambda _: as_json(),
+    "DeleteItem": lambda _: as_json(),
+    "ListEventSourceMappings": mappings,
+    "GetFunctionConfiguration": lambda _: as_json(
+        FunctionName="replicator",
+        FunctionArn=FUNCTION,
+        Runtime="python3.13",
+        Timeout=60,
+        MemorySize=256,
+        Environment={"Variables": {"REPLICA_TABLE_NAME": "orders_copy", "QUARANTINE_BUCKET": "kept"}},
+        LoggingConfig={"LogGroup": "/log"},
+    ),
+    "GetMetricStatistics": lambda _: as_json(Label="x", Datapoints=[{"Timestamp": 1.7e9, "Maximum": 5.0}]),
+    "GetMetricData": lambda _: as_json(
+        MetricDataResults=[{"Id": "q0", "Label": "IteratorAge", "Timestamps": [1.7e9], "Values": [5.0]}]
+    ),
+    "ListMetrics": lambda _: as_json(Metrics=[{"Namespace": "AWS/Lambda"}]),
+    "GetResources": lambda _: as_json(
+        ResourceTagMappingList=[
+            {"ResourceARN": FUNCTION, "Tags": [{"Key": "ddbreplica", "Value": "orders_copy"}]}
+        ]
+    ),
+    "DescribeStacks": lambda _: as_xml(
+        "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>s</StackName><Outputs>"
+        "<member><OutputKey>SourceTableName</OutputKey><OutputValue>orders</OutputValue></member>"
+        "</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
+    ),
+    "DescribeStream": lambda _: as_json(
+        StreamDescription={
+            "Shards": [{"ShardId": "shardId-00000001234567890123-0123456789ab", "SequenceNumberRange": {}}]
+        }
+    ),
+    "GetShardIterator": lambda _: as_json(ShardIterator="iterator"),
+    "GetRecords": lambda _: as_json(
+        NextShardIterator="iterator",
+        Records=[
+            {
+                "eventName": "INSERT",
+                "dynamodb": {
+                    "ApproximateCreationDateTime": 1.7e9,
+                    "Keys": {"PK": {"S": "a"}},
+                    "NewImage": {"PK": {"S": "a"}},
+                    "SequenceNumber": "100",
+                },
+            }
+        ],
+    ),
+    "ListObjectsV2": lambda _: as_xml(
+        "<ListBucketResult><Name>kept</Name><KeyCount>1</KeyCount><IsTruncated>false</IsTruncated><Contents>"
+        f"<Key>data/manifest-summary.json</Key><Size>1</Size><LastModified>{NOW:%Y-%m-%dT%H:%M:%S.000Z}</LastModified>"
+        "</Contents></ListBucketResult>"
+    ),
+    "GetObject": content,
+    "HeadBucket": lambda _: Response(b"", headers={"x-amz-bucket-region": "eu-west-1"}),
+    "HeadObject": lambda _: Response(b"", headers={"etag": '"e"', "content-length": str(len(CONTENT))}),
+    "CopyObject": lambda _: as_xml("<CopyObjectResult><ETag>e</ETag></CopyObjectResult>"),
+    "DeleteObject": lambda _: Response(b"", status=204),
+    "PutObject": lambda _: Response(b"", headers={"etag": '"e"'}),
+}
+
+
+@pytest.fixture
+def services(aws: Misbehaviour, monkeypatch: pytest.MonkeyPatch) -> Services:
+    """Services that respond to every client, and no pause before a request is repeated."""
+    monkeypatch.setattr(botocore.endpoint, "time", _NoTime)
+    monkeypatch.setattr(Interrupt, "sleep", lambda *_: None)
+    monkeypatch.setattr(deadline, "MOST_ATTEMPTS", 1)
+    made = Services({**RIGHT})
+    aws.on("before-send", made.respond)
+    return made
+
+
+class _NoTime:
+    @staticmethod
+    def sleep(_: float) -> None:
+        """Not at all."""
+
+
+class Waiting(Interrupt):
+    """Whoever sleeps has slept at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self._left = 2000
+
+    def sleep(self, seconds: float) -> None:
+        self.now += max(seconds, 0.1)
+        self._left -= 1
+        assert self._left, "it goes on for ever"
+
+    def patience(self, seconds: float) -> Patience:
+        return Patience(self, seconds=seconds, clock=lambda: self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a command asks. `prepare` returns the call that asks it and reads what comes back.
+
+    `harmless` is what that may return where the response is none; `is_content` where any body may be right.
+    """
+
+    name: str
+    prepare: Callable[[Connection], Call]
+    harmless: tuple[Any, ...] = ()
+    is_content: bool = False
+
+
+def always(call: Callable[[Connection], Any]) -> Callable[[Connection], Call]:
+    return lambda connection: partial(call, connection)
+
+
+def _scanning(connection: Connection) -> Call:
+    reader = _reader(connection)
+    return lambda: list(reader.scan(0, of=1))
+
+
+def _getting(connection: Connection) -> Call:
+    return partial(_reader(connection).get, [A])
+
+
+def _reader(connection: Connection) -> TableReader:
+    patience = Waiting().patience(0.0)
+    return TableReader.of(describe(connection.source), patience, threads=1, read_rate=None)
+
+
+def _following(connection: Connection) -> Call:
+    """The first page of a stream; what is refused for the moment is raised here."""
+
+    def read() -> Any:
+        arn = f"{ACCOUNT}/orders/stream/2026-11-01T00:00:00.000"
+        stream = Stream(connection.streams(), arn, from_oldest=True, gap=lambda _: None)
+        pages = stream.read()
+        if stream.refusal is not None:
+            raise explain(stream.refusal)
+        return [tail._seen(record) for page in pages for record in page]
+
+    return read
+
+
+def _mapped(connection: Connection) -> Any:
+    return [
+        (found.key_filter.patterns, found.quarantine, found.modified_at.year)
+        for found in find_mappings(connection, f"{ACCOUNT}/orders")
+    ]
+
+
+def _figures(connection: Connection) -> Any:
+    query = observe._query("IteratorAge", "AWS/Lambda", {})
+    return observe._series(connection.source.metrics(), iter([query]), NOW)
+
+
+def _has_metrics(connection: Connection) -> bool:
+    (mapping,) = find_mappings(connection, f"{ACCOUNT}/orders")
+    return observe._has_metrics(connection.source.metrics(), mapping)
+
+
+def _of_stack(connection: Connection) -> str:
+    return connection.to(replace(OPTIONS, source=None, stack_name="stack")).source.name
+
+
+def _export(connection: Connection) -> Sequence[Page]:
+    return list(
+        Exported(connection.buckets, Export("s3://b/", "arn", NOW, {FILE: 1}), ["PK"]).pages(FILE, None)
+    )
+
+
+def _found_export(connection: Connection) -> Any:
+    return find_export(connection.buckets, "s3://bucket/prefix")
+
+
+def _bucket(connection: Connection) -> Bucket:
+    return Bucket(connection.buckets, "kept", option="--quarantine-bucket")
+
+
+def _keeping(connection: Connection) -> Call:
+    source = describe(connection.source).table
+
+    def keep() -> None:
+        QuarantiningJournal.of(connection, "kept", source, command="redrive").suspect([A])
+
+    return keep
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "describe": Operation("DescribeTable", always(lambda c: describe(c.source))),
+    "latest stream": Operation("DescribeTable", always(latest_stream)),
+    "time to live": Operation("DescribeTimeToLive", always(lambda c: observe._ttl(c.source))),
+    "scan": Operation("Scan", _scanning),
+    "get": Operation("BatchGetItem", _getting),
+    "mappings": Operation("ListEventSourceMappings", always(_mapped)),
+    # A function that was deleted leaves its mapping behind, which is then of no replica.
+    "function": Operation("GetFunctionConfiguration", always(_mapped), harmless=([],)),
+    "lag": Operation("GetMetricStatistics", always(lambda c: grace._iterator_age(c, "replicator"))),
+    "figures": Operation("GetMetricData", always(_figures)),
+    "any metric": Operation("ListMetrics", always(_has_metrics)),
+    "fleet": Operation("GetResources", always(lambda c: dict(fleet._tagged(c)))),
+    "stack": Operation("DescribeStacks", always(_of_stack)),
+    "stream": Operation("DescribeStream", _following),
+    "iterator": Operation("GetShardIterator", _following),
+    "records": Operation("GetRecords", _following),
+    "list": Operation("ListObjectsV2", always(lambda c: list(_bucket(c).list("")))),
+    "read": Operation("GetObject", always(lambda c: _bucket(c).read("a")), harmless=(None,), is_content=True),
+    "copy": Operation(
+        "CopyObject", always(lambda c: _bucket(c).finish("a", "e", metadata={})), harmless=(False,)
+    ),
+    "delete": Operation(
+        "DeleteObject",
+        always(lambda c: _bucket(c).finish("a", "e", metadata={})),
+        harmless=(False,),
+        is_content=True,
+    ),
+    "keep": Operation("PutObject", _keeping, is_content=True),
+    "manifests": Operation("GetObject", always(_found_export)),
+    "size of a file": Operation("HeadObject", always(_export), is_content=True),
+    "file": Operation("GetObject", always(_export), is_content=True),
+}
+
+
+def outcome(call: Call) -> Any:
+    """What a call returns, or the CommandError that it raises; any other error is a bug."""
+    try:
+        return call()
+    except DamagedError as error:
+        return error
+    except CommandError as error:
+        refused = error
+    assert refused.exit_code != 0
+    assert "\n" not in refused.fact + refused.hint
+    assert refused.fact
+    return refused
+
+
+@pytest.fixture
+def connection(services: Services) -> Connection:
+    return Connection(OPTIONS)
+
+
+@pytest.fixture(params=OPERATIONS)
+def asked(request: pytest.FixtureRequest) -> Operation:
+    return OPERATIONS[request.param]
+
+
+def right_response(services: Services, name: str, call: Call) -> Response:
+    """The response that an operation has, which is read without an error."""
+    result = outcome(call)
+    assert not isinstance(result, Exception), result
+    return services.seen[name]
+
+
+def test_a_response_of_no_sense_is_one_line_and_never_a_result(
+    asked: Operation, services: Services, connection: Connection
+) -> None:
+    call = asked.prepare(connection)
+    right = right_response(services, asked.name, call)
+    for wrong in garbage(right):
+        with services.responding(asked.name, wrong):
+            result = outcome(call)
+        is_read = asked.is_content and wrong.status < ERROR
+        assert is_read or isinstance(result, CommandError) or result in asked.harmless, (wrong, result)
+
+
+def test_a_response_that_is_not_from_aws_is_named_so(
+    asked: Operation, services: Services, connection: Connection
+) -> None:
+    call = asked.prepare(connection)
+    right = right_response(services, asked.name, call)
+    for wrong in foreign(right):
+        with services.responding(asked.name, wrong):
+            result = outcome(call)
+        assert isinstance(result, CommandError), (wrong, result)
+        assert "ForeignResponse" in result.fact, (wrong, result)
+
+
+def test_a_response_of_another_shape_raises_nothing_else(
+    asked: Operation, services: Services, connection: Connection
+) -> None:
+    call = asked.prepare(connection)
+    for wrong in misshapen(right_response(services, asked.name, call)):
+        with services.responding(asked.name, wrong):
+            outcome(call)
+
+
+def test_every_operation_that_a_command_asks_is_tried_here() -> None:
+    services: Any = ("cloudformation", "cloudwatch", "dynamodb", "dynamodbstreams", "lambda", "s3", "sts")
+    methods: dict[str, str] = {}
+    for service in (*services, "resourcegroupstaggingapi"):
+        methods |= boto3.client(service, region_name="us-east-1").meta.method_to_api_mapping
+    modules = Path(tail.__file__).parent.glob("*.py")
+    tried = {operation.name for operation in OPERATIONS.values()} | set(WRITES)
+
+    assert {operation for path in modules for operation in operations_in(path, methods)} <= tried
+
+
+def operations_in(path: Path, methods: Mapping[str, str]) -> Iterator[str]:
+    """The operations that a module asks for by the methods of boto3's clients."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Attribute(attr=name) if name in methods:
+                yield methods[name]
+            case ast.Call(func=ast.Attribute(attr="get_paginator"), args=[ast.Constant(value=str(name))]):
+                yield methods[name]
+
+
+WRITES = ("BatchWriteItem", "PutItem", "DeleteItem")
+
+
+class Forgetful(MemoryJournal):
+    """It holds nothing back, and has the keys of the last call that may still land."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.in_doubt: set[Key] = set()
+
+    def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
+        self.in_doubt.clear()
+        return keys
+
+    def suspect(self, keys: Sequence[Key]) -> None:
+        self.in_doubt.update(keys)
+
+
+@pytest.mark.parametrize("operation", WRITES)
+def test_a_write_that_no_response_of_aws_has_ended_is_in_doubt(
+    operation: str, services: Services, connection: Connection
+) -> None:
+    if operation != "BatchWriteItem":
+        services.right["BatchWriteItem"] = lambda _: replace(as_json(**REJECTED), status=400)
+    if operation == "DeleteItem":
+        services.right["BatchGetItem"] = lambda _: as_json(Responses={}, UnprocessedKeys={})
+    journal = Forgetful()
+    healer = Healer(connection, journal=journal, patience=Waiting().patience(20.01), is_archive=False)
+    right = right_response(services, operation, lambda: healer.heal([A]))
+    for wrong in (*garbage(right), *foreign(right), *misshapen(right)):
+        with services.responding(operation, wrong):
+            result = outcome(lambda: healer.heal([A]))
+        is_no_end = not wrong.is_from_aws or (wrong.status < ERROR and not is_end(operation, wrong))
+        assert journal.in_doubt or not is_no_end, (wrong, result)
+        assert isinstance(result, CommandError | Reconciled)
+
+
+def is_end(operation: str, response: Response) -> bool:
+    """Whether a response with AWS's marks and a 2xx says what became of the request."""
+    try:
+        content = json.loads(response.body.decode())
+    except (ValueError, RecursionError):
+        return False
+    if response.status != 200 or not isinstance(content, dict):
+        return False
+    return operation != "BatchWriteItem" or isinstance(content.get("UnprocessedItems"), dict)
+
+
+@pytest.mark.parametrize("header", ["etag", "content-length"])
+@pytest.mark.parametrize("value", [None, "", "5000", "text"])
+def test_a_file_whose_head_is_another(
+    header: str, value: str | None, services: Services, connection: Connection
+) -> None:
+    for name in ("read", "manifests", "size of a file", "file"):
+        operation = OPERATIONS[name]
+        call = operation.prepare(connection)
+        right = right_response(services, operation.name, call)
+        headers = {each: text for each, text in right.headers.items() if each != header}
+        wrong = replace(right, headers=headers if value is None else {**headers, header: value})
+        with services.responding(operation.name, wrong):
+            outcome(call)
+
+
+def test_a_body_that_is_cut_is_never_read(services: Services, connection: Connection) -> None:
+    for name in ("read", "manifests", "file"):
+        operation = OPERATIONS[name]
+        call = operation.prepare(connection)
+        right = right_response(services, operation.name, call)
+        length = str(len(right.body))
+        with services.responding(
+            operation.name,
+            replace(right, body=right.body[:-1], headers={**right.headers, "content-length": length}),
+        ):
+            assert isinstance(outcome(call), CommandError), name
+
+
+@pytest.mark.parametrize(
+    "date", [None, "", "yesterday", "Sat, 28 Nov 2026 10:00:00", "Sat, 99 Nov 2026 10:00:00 GMT"]
+)
+def test_a_listing_without_a_time_is_refused(
+    date: str | None, services: Services, connection: Connection
+) -> None:
+    operation = OPERATIONS["list"]
+    call = operation.prepare(connection)
+    right = right_response(services, operation.name, call)
+    with services.responding(
+        operation.name, replace(right, headers={"date": date} if date is not None else {})
+    ):
+        assert "UnreadableResponse" in outcome(call).fact
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command waits: whoever sleeps has slept at once, and patience goes by that."""
+    waiting = Waiting()
+    monkeypatch.setattr(botocore.endpoint, "time", _NoTime)
+    monkeypatch.setattr(Interrupt, "sleep", lambda _, seconds: waiting.sleep(max(seconds, 1.0)))
+    defaults: Any = Patience.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, "clock", lambda: waiting.now)
+
+
+GATEWAY = Response(b"<html><h1>504 Gateway Time-out</h1></html>", status=504, is_from_aws=False)
+SIGN_IN = replace(GATEWAY, body=b"<html>Sign in to the network</html>", status=200)
+NO_END = (GATEWAY, SIGN_IN, Response(b"\xff"))
+
+
+def _respond(response: Response, request: Any, **_: Any) -> Any:
+    return response.over(request.url)
+
+
+@pytest.mark.usefixtures("hurried")
+class TestCommands:
+    """Whole commands, on moto: they end with one line, and what may still land outlives them."""
+
+    ITEMS = 25
+
+    @pytest.fixture(autouse=True)
+    def _apart(
+        self,
+        tables: Tables,
+        put_aside: PutAside,
+        aws: Misbehaviour,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        self.aws = aws
+        self.put_aside = put_aside
+        for number in range(self.ITEMS):
+            tables.put(SOURCE, f"item{number}")
+
+    def respond(self, operation: str, response: Response) -> None:
+        self.aws.on(f"before-send.{operation}", partial(_respond, response))
+
+    def ran(self, *args: str) -> Result:
+        """A run that does not end well, and says in its last line what to try."""
+        result = run(*args)
+        assert result.exit_code in (ATTENTION, FAILED, INCONCLUSIVE), (args, result.output)
+        said = lines(result.stderr)
+        assert said[-1].startswith("Try: "), result.output
+        errors = sum(line.startswith("Error: ") for line in said)
+        assert errors == 1 or (errors == 0 and result.exit_code == ATTENTION), result.output
+        return result
+
+    def in_doubt(self) -> set[str]:
+        """The items of the objects in quarantine whose writes may still land."""
+        bodies = [
+            json.loads(self.put_aside.body(QUARANTINE, name)) for name in self.put_aside.names(QUARANTINE)
+        ]
+        return {
+            body["record"]["dynamodb"]["Keys"]["PK"]["S"] for body in bodies if body["error_code"] == SUSPECT
+        }
+
+    @pytest.mark.parametrize("response", NO_END)
+    def test_redrive_keeps_what_is_in_doubt(self, response: Response) -> None:
+        self.put_aside.give_up(*(put(number, f"item{number}") for number in range(self.ITEMS)))
+        self.respond("dynamodb.BatchWriteItem", response)
+
+        self.ran("redrive")
+
+        assert len(self.in_doubt()) == self.ITEMS
+
+    @pytest.mark.parametrize("response", NO_END)
+    def test_a_repair_keeps_what_is_in_doubt(self, response: Response) -> None:
+        self.respond("dynamodb.BatchWriteItem", response)
+
+        self.ran("verify", "--repair", "--grace", "0")
+
+        assert len(self.in_doubt()) == self.ITEMS
+
+    @pytest.mark.parametrize("response", NO_END)
+    def test_a_backfill_s_state_keeps_what_is_in_doubt(self, response: Response) -> None:
+        self.respond("dynamodb.BatchWriteItem", response)
+
+        self.ran("backfill", "--segments", "1", "--no-wait")
+        again = self.ran("backfill", "--segments", "1", "--no-wait")
+
+        assert f"{self.ITEMS} items are not copied yet." in again.stderr
+
+    @pytest.mark.parametrize(
+        ("operations", "args"),
+        [
+            (
+                (
+                    "dynamodb.DescribeTable",
+                    "s3.ListObjectsV2",
+                    "s3.GetObject",
+                    "dynamodb.BatchGetItem",
+                    "s3.CopyObject",
+                ),
+                ["redrive"],
+            ),
+            (("dynamodb.Scan", "dynamodb.BatchGetItem"), ["verify", "--grace", "0"]),
+            (("dynamodb.Scan", "dynamodb.BatchGetItem"), ["backfill", "--segments", "1"]),
+            (("s3.ListObjectsV2",), ["backfill", "--from-export", f"s3://{QUARANTINE}/prefix"]),
+            (("dynamodb.DescribeTable", "dynamodb.BatchWriteItem"), ["load", "--generate", "30"]),
+            (("dynamodb.DescribeTable",), ["status"]),
+            (("dynamodb.DescribeTable", "dynamodbstreams.DescribeStream"), ["tail", "--limit", "1"]),
+            (("cloudformation.DescribeStacks",), ["status", "--stack-name", "stack"]),
+            (("resourcegroupstaggingapi.GetResources",), ["status", "--all"]),
+        ],
+    )
+    def test_it_ends_with_what_to_try(self, operations: Sequence[str], args: Sequence[str]) -> None:
+        self.put_aside.quarantine(put(1, "item1"))
+        for operation, response in zip(operations, cycle((GATEWAY, Response(b"[" * 50_000)))):
+            with pytest.MonkeyPatch.context() as until_the_next:
+                hook = partial(_respond, response)
+                Misbehaviour(until_the_next).on(f"before-send.{operation}", hook)
+                self.ran(*args)
+
+    def test_status_shows_as_unknown_what_cannot_be_read(self) -> None:
+        for operation in ("dynamodb.DescribeTimeToLive", "cloudwatch.GetMetricData", "s3.ListObjectsV2"):
+            self.respond(operation, Response(b"null"))
+
+        document = json.loads(run("status", "--json").stdout)
+
+        assert document["unknown"].keys() == {
+            "the replica's time to live",
+            "CloudWatch's metrics",
+            "the quarantine",
+            "what Lambda gave up",
+        }
