@@ -31,6 +31,10 @@ MUTATION_SCORE = { split($$1, name, "."); made[name[2]]++; noticed[name[2]] += $
 	END { for (m in made) { printf "%-10s %4d of %4d  %5.1f %%\n", m, noticed[m], made[m], 100 * noticed[m] / made[m]; \
 	                        low += noticed[m] < 0.9 * made[m] } exit low > 0 || !NR }
 
+# A switch is on with the value 1 and off with 0; it counts on make's command line only, never from the environment.
+on_command_line = $(and $(filter command,$(origin $1)),$($1))
+switch = $(if $(filter-out 0 1,$(call on_command_line,$1)),$(error $1=$($1): say $1=1 or $1=0),$(filter 1,$(call on_command_line,$1)))
+
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
 
@@ -38,7 +42,7 @@ setup: .venv/ready .venv-stack/ready  ## Make the environments (.venv, and .venv
 
 demo:  ## Replicate, break and mend on an embedded AWS, and check each promise; KEEP=1 leaves it running
 	@start=$$SECONDS; $(MAKE) --no-print-directory -s setup && \
-	DDBREPLICA_SETUP_SECONDS=$$((SECONDS - start)) $(BIN)/python -m demo $(if $(KEEP),--keep)
+	DDBREPLICA_SETUP_SECONDS=$$((SECONDS - start)) $(BIN)/python -m demo $(if $(call switch,KEEP),--keep)
 
 test: setup .venv-sam/ready  ## Run the unit and functional tests, with the coverage of src/
 	$(BIN)/python -m pytest tests/unit tests/functional --cov
@@ -67,9 +71,11 @@ engine: setup .engine/ready  ## Run the contract on DynamoDB Local, AWS's own en
 soak: .venv/ready  ## Drive 10,000 histories through the function, faults at every seam (HISTORIES=500: a short one)
 	$(BIN)/python -m tests.soak $(if $(HISTORIES),--histories $(HISTORIES))
 
-e2e: setup .venv-sam/ready  ## Run on your own AWS account; asks first, and removes everything (QUICK=1, YES=1, KEEP=1)
+e2e: setup .venv-sam/ready  ## Run on your own AWS account; asks first, and removes everything (QUICK=1, KEEP=1, ACCOUNT=number)
 	@test -n "$(PYTHON313)" || { echo "make e2e: no python3.13 found, and the function's runtime is python3.13" >&2; exit 1; }
-	@PATH="$(dir $(PYTHON313)):$$PATH" $(BIN)/python -m e2e $(if $(QUICK),--quick) $(if $(YES),--yes) $(if $(KEEP),--keep)
+	@PATH="$(dir $(PYTHON313)):$$PATH" $(BIN)/python -m e2e \
+		$(if $(call switch,QUICK),--quick) $(if $(call switch,KEEP),--keep) \
+		$(if $(call on_command_line,ACCOUNT),--account '$(call on_command_line,ACCOUNT)')
 
 mutants: .venv-mutants/ready  ## Break the core in 1,400 small ways; of each module's, the unit tests must notice 90 %
 	rm -rf mutants

@@ -1,8 +1,7 @@
 """`python -m e2e`: exit code 0 if everything held, 1 if not, 2 if nothing was begun, 128 and more on a signal."""
 
-import signal
+import io
 import sys
-from types import FrameType
 from typing import NoReturn
 
 import click
@@ -14,6 +13,7 @@ from ddbreplica_cli.errors import CommandError, explain
 from ddbreplica_cli.output import print_error
 from e2e import consent, story
 from e2e.account import Account
+from e2e.endings import InterruptedRunError
 from e2e.errors import RefusedError
 from e2e.names import SUFFIX, Names
 from e2e.programs import SAM
@@ -21,7 +21,7 @@ from e2e.run import ROOT, Run
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--account", metavar="NUMBER", help="Do not ask, if the credentials are for this account.")
 @click.option("--quick", is_flag=True, help="Leave out the troubles whose alarms take long to go off.")
 @click.option("--keep", is_flag=True, help="Leave the stack, unless the run is interrupted.")
 @click.option(
@@ -29,8 +29,8 @@ from e2e.run import ROOT, Run
     metavar="REGION",
     help="AWS Region.  [default: AWS_REGION, AWS_DEFAULT_REGION or the profile's]",
 )
-@click.option("--suffix", metavar="TEXT", help="What all names end in or contain; made up unless given.")
-def main(*, yes: bool, quick: bool, keep: bool, region: str | None, suffix: str | None) -> None:
+@click.option("--remove", metavar="SUFFIX", help="Remove what an earlier run has left, and run nothing.")
+def main(*, account: str | None, quick: bool, keep: bool, region: str | None, remove: str | None) -> None:
     """Run ddbreplica on a real AWS account, break it, and report what only AWS can confirm.
 
     It asks first. The credentials are those of AWS's own environment variables and files.
@@ -39,50 +39,60 @@ def main(*, yes: bool, quick: bool, keep: bool, region: str | None, suffix: str 
     Examples:
       python -m e2e
       AWS_PROFILE=sandbox AWS_REGION=eu-west-1 python -m e2e --quick
+      python -m e2e --remove 1a2b3c4d --region eu-west-1
     """  # noqa: D301  \b is click's: do not wrap
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _leave)
-    names = _names(suffix)
+    _print_anything()
     try:
-        run = Run(Console(highlight=False), Account.in_region(region), names)
+        run = Run(Console(highlight=False), Account.in_region(region), _names(remove))
         _ = run.region  # raises NoRegionError if there is none
-        _prepare(run, yes=yes, quick=quick)
+        is_something = _prepare(run, quick=quick) if remove is None else consent.announce_removal(run)
+        if is_something:
+            consent.ask(run, account=account, is_terminal=sys.stdin.isatty())
     except CommandError as error:
         _refuse(error)
     except (BotoCoreError, ClientError) as error:
         _refuse(explain(refusal_of(error)))
+    if not is_something:
+        return
+    if remove is not None:
+        sys.exit(0 if story.clean_up(run) else 1)
+    sys.exit(conduct(run, story.quick if quick else story.full, keep=keep))
+
+
+def conduct(run: Run, steps: story.Steps, *, keep: bool) -> int:
+    """Carry the run out, and return its exit status."""
     try:
-        held = story.carry_out(run, story.quick if quick else story.full, keep=keep)
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
-    sys.exit(0 if held else 1)
+        return 0 if story.carry_out(run, steps, keep=keep) else 1
+    except InterruptedRunError as interrupted:
+        return 128 + interrupted.number
 
 
-def _names(suffix: str | None) -> Names:
-    if suffix is None:
+def _print_anything() -> None:
+    """Let no character that the terminal cannot show end anything."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _names(remove: str | None) -> Names:
+    if remove is None:
         return Names()
-    if not SUFFIX.fullmatch(suffix):
-        raise click.BadParameter(f"{suffix!r} is not of the form {SUFFIX.pattern}.", param_hint="--suffix")
-    return Names(suffix)
+    if not SUFFIX.fullmatch(remove):
+        raise click.BadParameter(f"{remove!r} is not of the form {SUFFIX.pattern}.", param_hint="--remove")
+    return Names(remove, nonce=None)
 
 
-def _prepare(run: Run, *, yes: bool, quick: bool) -> None:
-    """Find out what can be found out without making anything, and ask."""
+def _prepare(run: Run, *, quick: bool) -> bool:
+    """Find out what can be found out without creating anything. Raises RefusedError."""
     if not SAM.exists():
         raise RefusedError(f"{SAM.relative_to(ROOT)} is not there.", hint="make e2e")
     consent.announce(run, quick=quick)
     consent.refuse_what_exists(run)
-    consent.ask(yes=yes, is_terminal=sys.stdin.isatty())
+    return True
 
 
 def _refuse(error: CommandError) -> NoReturn:
     print_error(error, as_json=False)
     sys.exit(RefusedError.exit_code)
-
-
-def _leave(number: int, _frame: FrameType | None) -> None:
-    # An exception, so that everything is removed on the way out.
-    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

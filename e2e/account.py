@@ -12,11 +12,13 @@ from ddbreplica_cli.region import decide
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef, TagTypeDef
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sts.type_defs import GetCallerIdentityResponseTypeDef
 
 # Many attempts: the workshop's tables have five write units, and what is throttled is only early.
 _CONFIG: Final = Config(retries={"mode": "standard", "total_max_attempts": 12}, tcp_keepalive=True)
@@ -41,10 +43,31 @@ class Account:
         """What makes the clients."""
         return boto3.Session(region_name=self.region)
 
-    def identity(self) -> str:
-        """Who asks, in one line: account, Region and principal."""
-        caller = self.session.client("sts", config=_CONFIG).get_caller_identity()
-        return f"account {caller['Account']}, Region {self.region}, as {caller['Arn']}"
+    @cached_property
+    def caller(self) -> "GetCallerIdentityResponseTypeDef":
+        """Whose credentials these are."""
+        return self.session.client("sts", config=_CONFIG).get_caller_identity()
+
+    @property
+    def number(self) -> str:
+        """The account's number."""
+        return self.caller["Account"]
+
+    def alias(self) -> str:
+        """The account's alias for a reader, or why it is not known."""
+        try:
+            aliases = self.session.client("iam", config=_CONFIG).list_account_aliases()["AccountAliases"]
+        except ClientError as error:
+            return f"unknown ({error.response['Error'].get('Code')})"
+        return ", ".join(aliases) or "none"
+
+    def endpoints(self) -> str:
+        """Where requests are sent to, by service, or in one word if all go to one place."""
+        clients = (self.cloudformation, self.cloudwatch, self.dynamodb, self.functions, self.logs, self.s3)
+        urls = {client.meta.service_model.service_name: client.meta.endpoint_url for client in clients}
+        if len(set(urls.values())) == 1:
+            return urls["s3"]
+        return ", ".join(f"{service} {url}" for service, url in urls.items())
 
     @cached_property
     def cloudformation(self) -> "CloudFormationClient":
@@ -78,11 +101,15 @@ class Account:
 
     def has_stack(self, name: str) -> bool:
         """Whether there is a stack of this name; one that was deleted is none."""
+        return self.stack(name) is not None
+
+    def stack(self, name: str) -> "StackTypeDef | None":
+        """The stack of this name, or of this id even if it was deleted; None if there is none."""
         try:
-            self.cloudformation.describe_stacks(StackName=name)
+            return self.cloudformation.describe_stacks(StackName=name)["Stacks"][0]
         except ClientError as error:
-            return _unless_missing(error, "ValidationError")
-        return True
+            _unless_missing(error, "ValidationError")
+            return None
 
     def has_table(self, name: str) -> bool:
         """Whether there is a table of this name."""
@@ -100,10 +127,34 @@ class Account:
             return _unless_missing(error, "404", "NoSuchBucket")
         return True
 
+    def table_tags(self, name: str) -> "list[TagTypeDef]":
+        """The tags of a table that is there."""
+        arn = self.dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
+        pages = self.dynamodb.get_paginator("list_tags_of_resource").paginate(ResourceArn=arn)
+        return [{"Key": tag["Key"], "Value": tag["Value"]} for page in pages for tag in page["Tags"]]
+
+    def bucket_tags(self, name: str) -> "list[TagTypeDef]":
+        """The tags of a bucket that is there."""
+        try:
+            tags = self.s3.get_bucket_tagging(Bucket=name)["TagSet"]
+        except ClientError as error:
+            _unless_missing(error, "NoSuchTagSet")
+            return []
+        return [{"Key": tag["Key"], "Value": tag["Value"]} for tag in tags]
+
     def has_log_group(self, name: str) -> bool:
         """Whether there is a log group of this name."""
+        return self._log_group_arn(name) is not None
+
+    def log_group_tags(self, name: str) -> "list[TagTypeDef]":
+        """The tags of a log group that is there."""
+        arn = self._log_group_arn(name) or ""
+        tags = self.logs.list_tags_for_resource(resourceArn=arn.removesuffix(":*"))["tags"]
+        return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+    def _log_group_arn(self, name: str) -> str | None:
         found = self.logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
-        return any(group["logGroupName"] == name for group in found)
+        return next((group["arn"] for group in found if group["logGroupName"] == name), None)
 
 
 def _unless_missing(error: ClientError, *codes: str) -> bool:

@@ -1,9 +1,16 @@
-"""Before anything is made: whose account it is, what will be made there and what it costs, and a typed yes."""
+"""Before anything is created or removed: whose account it is, what will be done, and its number typed as consent."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from e2e.errors import RefusedError
+from e2e.removal import DELETED, own_code_buckets, own_stacks, retained
 from e2e.run import Run
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef
 
 _COST = "less than 1 US dollar"
 """Three hours of two tables with 20 read and 10 write units each ($0.06 in us-east-1), fifteen alarms, ten custom
@@ -12,23 +19,61 @@ rest is for dearer Regions."""
 
 
 def announce(run: Run, *, quick: bool) -> None:
-    """Say what is about to happen."""
+    """Show what is about to happen, and where."""
     names = run.names
-    who = run.account.identity()
-    run.report.about = f"{who}; stack {names.stack}."
+    _show_account(run, f"a run on a real AWS account, {names.suffix}")
+    run.report.about = f"{_where(run)}; stack {names.stack}."
     duration = "about 45 minutes" if quick else "two to three hours"
-    run.console.print(
-        f"""This is the run on a real AWS account: {who}.
-
-It creates there, and deletes again
+    run.show(
+        f"""
+It creates, and deletes again
   the stack {names.stack}, by SAM CLI, from template.yaml: two tables ({names.source}, {names.replica}),
-  a function with its role, stream mapping and log group, two buckets, a dashboard and fifteen alarms;
+  a function with its event source mapping and log group, an IAM role that the function assumes, two buckets
+  with their policies, a dashboard and fifteen alarms;
   the bucket {names.code_bucket} for the function's code.
-It touches nothing else. It takes {duration} and costs {_COST}, by estimate.
-""",
-        markup=False,
-        soft_wrap=True,
+It deletes only what has its tag, {names.tag}. It takes {duration} and costs {_COST}, by estimate.
+"""
     )
+
+
+def announce_removal(run: Run) -> bool:
+    """Show what of the runs with this suffix will be deleted. False if there is nothing."""
+    _show_account(run, f"the removal of what runs with the suffix {run.names.suffix} have created")
+    present, deleted = _by_whether_deleted(list(own_stacks(run)))
+    found = [
+        *(
+            f"the stack {each['StackId']} ({each['StackStatus']}) with all that it has created"
+            for each in present
+        ),
+        *(f"{kind} {name}, which a deleted stack has left" for kind, name in retained(run, deleted)),
+        *(f"the bucket {name} with the function's code" for name in own_code_buckets(run)),
+    ]
+    for each in found or ["There is nothing that has the tag of such a run."]:
+        run.show(f"  {each}")
+    return bool(found)
+
+
+def _by_whether_deleted(
+    stacks: "Sequence[StackTypeDef]",
+) -> "tuple[list[StackTypeDef], list[StackTypeDef]]":
+    present = [stack for stack in stacks if stack["StackStatus"] != DELETED]
+    return present, [stack for stack in stacks if stack["StackStatus"] == DELETED]
+
+
+def _show_account(run: Run, what: str) -> None:
+    account = run.account
+    run.show(
+        f"""This is {what}.
+  account   {account.number} (alias: {account.alias()})
+  Region    {run.region}
+  endpoint  {account.endpoints()}
+  identity  {account.caller["Arn"]}
+"""
+    )
+
+
+def _where(run: Run) -> str:
+    return f"account {run.account.number}, Region {run.region}, as {run.account.caller['Arn']}"
 
 
 def refuse_what_exists(run: Run) -> None:
@@ -41,14 +86,22 @@ def refuse_what_exists(run: Run) -> None:
         f"bucket {names.code_bucket}": account.has_bucket(names.code_bucket),
     }
     if existing := [what for what, exists in found.items() if exists]:
-        raise RefusedError(f"there is already: {', '.join(existing)}.", hint="another --suffix, or none.")
+        raise RefusedError(
+            f"there is already: {', '.join(existing)}.", hint="run it again: names are new each time."
+        )
 
 
-def ask(*, yes: bool, is_terminal: bool) -> None:
-    """Raise RefusedError unless somebody types yes, or has said so beforehand."""
-    if yes:
-        return
-    if not is_terminal:
-        raise RefusedError("nobody can be asked, since this is no terminal.", hint="--yes, if it is meant.")
-    if click.prompt("Type yes to begin", default="no", show_default=False).strip() != "yes":
-        raise RefusedError("the answer was not yes; nothing was begun.", hint="type yes, if it is meant.")
+def ask(run: Run, *, account: str | None, is_terminal: bool) -> None:
+    """Raise RefusedError unless the account's number was given beforehand, or is typed."""
+    number = run.account.number
+    if account is None and not is_terminal:
+        raise RefusedError(
+            "consent cannot be asked for: this is no terminal.",
+            hint=f"--account {number}, if it is this account.",
+        )
+    answer = account if account is not None else click.prompt("Type the account's number to begin").strip()
+    if answer != number:
+        raise RefusedError(
+            f"the credentials are for the account {number}, not {answer or 'nothing'}; nothing was begun.",
+            hint="choose the credentials (AWS_PROFILE), or give the number of their account.",
+        )

@@ -1,17 +1,30 @@
 """template.yaml and samconfig.toml's `workshop` → a stack under the run's own names, by SAM CLI as users do it."""
 
 import json
-from collections.abc import Mapping, Sequence
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from botocore.exceptions import WaiterError
 
 from demo.pair import Pair, wait_until
+from e2e.errors import NotOwnedError, ProgramError
+from e2e.names import TAG
 from e2e.programs import ddbreplica, sam
 from e2e.report import Claim
 from e2e.run import ROOT, Run
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudformation.type_defs import StackResourceSummaryTypeDef
+    from mypy_boto3_cloudformation.type_defs import (
+        DescribeChangeSetOutputTypeDef,
+        StackResourceSummaryTypeDef,
+    )
+
+_CONFIG: Final = ROOT / "samconfig.toml"
+_ENVIRONMENT: Final = "workshop"
+
+_Ending: TypeAlias = Literal["stack_create_complete", "stack_update_complete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +76,8 @@ def deploy(run: Run) -> Deployed:
     """Build the function and create the stack. Raises ProgramError if either fails."""
     run.begin(f"Deploy {run.template.name} as the stack {run.names.stack}")
     sam(run, "build", "--template-file", str(run.template), "--build-dir", str(run.home / "build"))
-    _make_code_bucket(run)
-    redeploy(run)
+    make_code_bucket(run)
+    create(run)
     stack = run.account.cloudformation.describe_stacks(StackName=run.names.stack)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
     resources = stack_resources(run)
@@ -72,8 +85,43 @@ def deploy(run: Run) -> Deployed:
     return Deployed(run, outputs, resources)
 
 
+def create(run: Run) -> None:
+    """Create the stack from what was built, with `workshop`'s settings, and wait for it.
+
+    Raises NotOwnedError, and changes nothing, if a stack of its name is there.
+    """
+    stack = run.names.stack
+    if run.account.has_stack(stack):
+        raise NotOwnedError(f"the stack {stack} is there already, and this run has not created it.")
+    change_set = _change_set(run)
+    # SAM CLI makes a change set that updates a stack, if one has appeared meanwhile.
+    described = run.account.stack(change_set.stack_id)
+    if described is None or described["StackStatus"] != "REVIEW_IN_PROGRESS":
+        _discard(run, change_set)
+        raise NotOwnedError(f"the stack {stack} has appeared, and this run has not created it.")
+    _execute(run, change_set, "stack_create_complete")
+
+
 def redeploy(run: Run, **parameters: str | int) -> None:
-    """Create or update the stack from what was built, with `workshop`'s settings, and wait for it."""
+    """Update the run's stack likewise. Raises NotOwnedError, and changes nothing, if it is not the run's."""
+    change_set = _change_set(run, **parameters)
+    described = run.account.stack(change_set.stack_id)
+    if described is None or not run.names.own(described.get("Tags", ())):
+        _discard(run, change_set)
+        raise NotOwnedError(f"the stack {run.names.stack} is not the one that this run has created.")
+    _execute(run, change_set, "stack_update_complete")
+
+
+@dataclass(frozen=True, slots=True)
+class _ChangeSet:
+    """A change set of the run's, by its ARN, and the stack that it is of."""
+
+    arn: str
+    stack_id: str
+
+
+def _change_set(run: Run, **parameters: str | int) -> _ChangeSet:
+    """Upload the code and prepare the change, as `sam deploy` does; nothing is changed yet."""
     names = run.names
     values = {
         "TableDeletionPolicy": "Delete",
@@ -82,12 +130,62 @@ def redeploy(run: Run, **parameters: str | int) -> None:
     } | parameters
     sam(
         run,
-        *("deploy", "--config-file", str(ROOT / "samconfig.toml"), "--config-env", "workshop"),
+        *("deploy", "--config-file", str(_CONFIG), "--config-env", _ENVIRONMENT),
         *("--template-file", str(run.home / "build" / "template.yaml"), "--stack-name", names.stack),
         # In place of SAM CLI's own bucket, which would stay.
-        *("--no-resolve-s3", "--s3-bucket", names.code_bucket, "--no-confirm-changeset"),
+        *("--no-resolve-s3", "--s3-bucket", names.code_bucket),
+        *("--no-confirm-changeset", "--no-execute-changeset"),
+        *("--tags", *_configured_tags(), f"{TAG}={names.tag}"),
         *("--parameter-overrides", *(f"{name}={value}" for name, value in values.items())),
     )
+    for change_set in change_sets(run, names.stack):
+        if change_set["ExecutionStatus"] == "AVAILABLE" and names.own(change_set["Tags"]):
+            return _ChangeSet(change_set["ChangeSetId"], change_set["StackId"])
+    raise ProgramError(f"`sam deploy` has made no change set of the stack {names.stack}.")
+
+
+def _configured_tags() -> Sequence[str]:
+    """The tags of samconfig.toml, which those of the command line replace."""
+    settings = tomllib.loads(_CONFIG.read_text(encoding="utf-8"))
+    tags: list[str] = settings[_ENVIRONMENT]["deploy"]["parameters"]["tags"]
+    return tags
+
+
+def change_sets(run: Run, stack: str) -> "Iterator[DescribeChangeSetOutputTypeDef]":
+    """The change sets of a stack, by its name or id, with their tags."""
+    cloudformation = run.account.cloudformation
+    for page in cloudformation.get_paginator("list_change_sets").paginate(StackName=stack):
+        for summary in page["Summaries"]:
+            yield cloudformation.describe_change_set(ChangeSetName=summary["ChangeSetId"])
+
+
+def _discard(run: Run, change_set: _ChangeSet) -> None:
+    run.account.cloudformation.delete_change_set(ChangeSetName=change_set.arn)
+
+
+def _execute(run: Run, change_set: _ChangeSet, ending: "_Ending") -> None:
+    cloudformation, pace = run.account.cloudformation, run.pace
+    cloudformation.execute_change_set(ChangeSetName=change_set.arn)
+    delay = min(5.0, pace.look)
+    waiter: Any = cloudformation.get_waiter(ending)
+    try:
+        waiter.wait(
+            StackName=change_set.stack_id,
+            WaiterConfig={"Delay": delay, "MaxAttempts": int(pace.resources / delay)},
+        )
+    except WaiterError as error:
+        raise ProgramError(f"the stack was not deployed: {_failures(run, change_set.stack_id)}") from error
+
+
+def _failures(run: Run, stack_id: str) -> str:
+    pages = run.account.cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id)
+    failed = [
+        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}"
+        for page in pages
+        for event in page["StackEvents"]
+        if event.get("ResourceStatus", "").endswith("_FAILED")
+    ]
+    return "; ".join(reversed(failed)) or "no event says why"
 
 
 def stack_resources(run: Run) -> list["StackResourceSummaryTypeDef"]:
@@ -98,10 +196,14 @@ def stack_resources(run: Run) -> list["StackResourceSummaryTypeDef"]:
     return [resource for page in pages for resource in page["StackResourceSummaries"]]
 
 
-def _make_code_bucket(run: Run) -> None:
-    bucket: Any = {"Bucket": run.names.code_bucket}
+def make_code_bucket(run: Run) -> None:
+    """Create the bucket for the function's code, with the run's tag. Raises NotOwnedError if it is there already."""
+    s3, name = run.account.s3, run.names.code_bucket
+    # Asked first: in us-east-1 creating a bucket succeeds where one has it already.
+    if run.account.has_bucket(name):
+        raise NotOwnedError(f"the bucket {name} is there already, and this run has not created it.")
+    bucket: Any = {"Bucket": name}
     if run.region != "us-east-1":  # which has no name there
         bucket["CreateBucketConfiguration"] = {"LocationConstraint": run.region}
-    # Noted first: a bucket that was made although the answer got lost is removed all the same.
-    run.made.append(run.names.code_bucket)
-    run.account.s3.create_bucket(**bucket)
+    s3.create_bucket(**bucket)
+    s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": [{"Key": TAG, "Value": run.names.tag}]})

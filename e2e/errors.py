@@ -1,6 +1,7 @@
 """Why a run ends early. What was promised and is not so is the demo's DidNotHoldError.
 
 E2eError
+├── NotOwnedError  something of the run's names is there, and the run has not created it
 └── ProgramError   SAM CLI, or the project's own command, ended otherwise than it should
 
 RefusedError is of the command line: nothing was begun.
@@ -11,6 +12,10 @@ from ddbreplica_cli.errors import CommandError
 
 class E2eError(Exception):
     """What the run's user is told, in one message."""
+
+
+class NotOwnedError(E2eError):
+    """Something of the run's names is there, and the run has not created it."""
 
 
 class ProgramError(E2eError):

@@ -37,13 +37,14 @@ def _run(run: Run, command: Sequence[Path | str]) -> "subprocess.CompletedProces
             env=os.environ | variables(run.region) | {"SAM_CLI_TELEMETRY": "0"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=run.pace.resources,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise ProgramError(f"`{shown}` took over {error.timeout:.0f} seconds.") from error
     run.home.mkdir(parents=True, exist_ok=True)
-    with (run.home / "programs.log").open("a") as log:
+    with (run.home / "programs.log").open("a", encoding="utf-8") as log:
         log.write(f"$ {shown}\n{done.stdout}\n{done.stderr}\n")
     return done

@@ -1,32 +1,47 @@
-"""A run's stack and buckets → gone. Only what the stack itself names, or the run has made, and bears its name."""
+"""A run's stack and buckets → gone. Only what has the run's tag: a name proves nothing."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from demo.errors import DidNotHoldError
 from demo.pair import wait_until
 from e2e.account import Account
+from e2e.deployment import change_sets
 from e2e.report import Claim
 from e2e.run import Run
 
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef, TagTypeDef
+
+T = TypeVar("T")
+
+DELETED: Final = "DELETE_COMPLETE"
+
 
 def remove(run: Run) -> None:
-    """Delete everything, and report what could not be; it never raises but for an interrupt."""
+    """Delete everything that the run has created, and report what could not be deleted.
+
+    It raises nothing but what is no Exception.
+    """
     run.begin("Remove everything")
-    made = {("AWS::S3::Bucket", bucket) for bucket in run.made}
-    with _noted(run, f"stack {run.names.stack}"):
-        if run.account.has_stack(run.names.stack):
-            made |= _delete_stack(run)
-            _check_tables(run, {name for kind, name in made if kind == "AWS::DynamoDB::Table"})
-    for kind, name in sorted(made):
-        _remove_retained(run, kind, name)
-    with _noted(run, "what could not be looked for"):
-        run.report.left_behind += _named_alike(run)
+    stacks = _found(run, "stacks", lambda: own_stacks(run))
+    for stack in stacks:
+        with _noted(run, f"stack {stack['StackId']}"):
+            _delete_stack(run, stack)
+    for kind, name in _found(run, "what the stacks have left", lambda: retained(run, stacks)):
+        with _noted(run, f"{kind} {name}"):
+            _KINDS[kind].delete(run.account, name)
+            run.say(f"{kind} {name} is deleted.")
+    for bucket in _found(run, "code buckets", lambda: own_code_buckets(run)):
+        with _noted(run, f"bucket {bucket}"):
+            _delete_bucket(run.account, bucket)
+            run.say(f"AWS::S3::Bucket {bucket} is deleted.")
+    run.report.left_behind += _found(run, "what could not be looked for", lambda: _named_alike(run))
     left = run.report.left_behind
     run.found(Claim.REMOVED, f"Left behind: {', '.join(left) or 'nothing'}.", held=not left)
+    if left:
+        run.say(f"To remove what the run has created, if that is left:\n  {run.how_to_remove}")
 
 
 @contextmanager
@@ -34,59 +49,116 @@ def _noted(run: Run, what: str) -> Iterator[None]:
     """Note what could not be removed, and why, and go on."""
     try:
         yield
-    except (BotoCoreError, ClientError, DidNotHoldError) as error:
+    except Exception as error:  # noqa: BLE001  whatever it is, the rest is to be removed
         run.report.left_behind.append(f"{what} ({error})")
 
 
-def _delete_stack(run: Run) -> set[tuple[str, str]]:
-    """Return the type and the name of each resource that the stack has ever had."""
-    cloudformation, pace = run.account.cloudformation, run.pace
-    stack = cloudformation.describe_stacks(StackName=run.names.stack)["Stacks"][0]["StackId"]
+def _found(run: Run, what: str, look: Callable[[], Iterator[T]]) -> Sequence[T]:
+    """All that can be found; what prevents it is noted."""
+    found: list[T] = []
+    with _noted(run, what):
+        found.extend(look())
+    return found
+
+
+def own_stacks(run: Run) -> "Iterator[StackTypeDef]":
+    """The stacks that the run has created, those that were deleted included, which may have left something."""
+    account, name = run.account, run.names.stack
+    present = account.stack(name)
+    if present is not None and _is_own(run, present):
+        yield present
+    pages = account.cloudformation.get_paginator("list_stacks").paginate(StackStatusFilter=[DELETED])
+    ids = [each["StackId"] for page in pages for each in page["StackSummaries"] if each["StackName"] == name]
+    deleted = map(account.stack, ids)
+    yield from (stack for stack in deleted if stack is not None and run.names.own(stack.get("Tags", ())))
+
+
+def _is_own(run: Run, stack: "StackTypeDef") -> bool:
+    if stack["StackStatus"] == "REVIEW_IN_PROGRESS":  # it has nothing but change sets
+        tags = [change_set["Tags"] for change_set in change_sets(run, stack["StackId"])]
+        return bool(tags) and all(map(run.names.own, tags))
+    return run.names.own(stack.get("Tags", ()))
+
+
+def own_code_buckets(run: Run) -> Iterator[str]:
+    """The buckets for code that the run has created."""
+    for bucket in run.account.s3.list_buckets()["Buckets"]:
+        name = bucket["Name"]
+        if name.startswith(run.names.code_buckets) and run.names.own(run.account.bucket_tags(name)):
+            yield name
+
+
+def _delete_stack(run: Run, stack: "StackTypeDef") -> None:
+    cloudformation, pace, stack_id = run.account.cloudformation, run.pace, stack["StackId"]
+    if stack["StackStatus"] == DELETED:
+        return
 
     def is_settled() -> bool:
-        status = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
+        status = cloudformation.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"]
         return not (status.startswith("UPDATE_") and status.endswith("_IN_PROGRESS"))
 
     # A run may be interrupted in the middle of an update, during which CloudFormation deletes nothing.
     wait_until(is_settled, "The stack's update ends", every=pace.look, within=pace.resources)
-    cloudformation.delete_stack(StackName=stack)
+    tables = [name for kind, name in created(run, stack_id) if kind == "AWS::DynamoDB::Table"]
+    cloudformation.delete_stack(StackName=stack_id)
     waiter = cloudformation.get_waiter("stack_delete_complete")
-    waiter.wait(StackName=stack, WaiterConfig={"Delay": 5, "MaxAttempts": int(pace.resources / 5)})
+    waiter.wait(StackName=stack_id, WaiterConfig={"Delay": 5, "MaxAttempts": int(pace.resources / 5)})
     run.say(f"The stack {run.names.stack} is deleted.")
-    # By its events: its list of resources forgets those that are kept where a creation fails.
-    pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
-    events = [event for page in pages for event in page["StackEvents"]]
-    return {(event["ResourceType"], event.get("PhysicalResourceId", "")) for event in events}
-
-
-def _check_tables(run: Run, names: set[str]) -> None:
-    kept = sorted(name for name in names if name and run.account.has_table(name))
-    if names:
+    if tables:
+        kept = sorted(filter(run.account.has_table, tables))
         run.found(Claim.TABLES_DELETED, f"Tables that outlived the stack: {kept or 'none'}.", held=not kept)
 
 
-def _remove_retained(run: Run, kind: str, name: str) -> None:
-    """Remove what the deleted stack has left, if it is of a kind that a stack leaves, and bears the run's name."""
-    if kind not in _KINDS or not run.names.cover(name):
-        return
-    exists, delete = _KINDS[kind]
-    with _noted(run, f"{kind} {name}"):
-        if exists(run.account, name):
-            delete(run.account, name)
-            run.say(f"{kind} {name} is deleted.")
+def retained(run: Run, stacks: "Iterable[StackTypeDef]") -> Iterator[tuple[str, str]]:
+    """What the run's stacks have created and left, by type and name."""
+    for stack in stacks:
+        for kind, name in sorted(created(run, stack["StackId"])):
+            if kind in _KINDS and run.names.cover(name) and _KINDS[kind].is_own(run, name):
+                yield kind, name
+
+
+def created(run: Run, stack_id: str) -> set[tuple[str, str]]:
+    """The type and the name of each resource that the stack's events say it has created.
+
+    Its list of resources forgets those that are kept where a creation fails. An event of a creation that failed may
+    name what was there before.
+    """
+    pages = run.account.cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id)
+    return {
+        (event["ResourceType"], event["PhysicalResourceId"])
+        for page in pages
+        for event in page["StackEvents"]
+        if event.get("ResourceStatus") == "CREATE_COMPLETE" and event.get("PhysicalResourceId")
+    }
 
 
 def _named_alike(run: Run) -> Iterator[str]:
-    """What bears the run's name although everything is deleted."""
+    """What bears the run's name although everything is deleted, and whose it is."""
     account, names = run.account, run.names
-    if account.has_stack(names.stack):
-        yield f"stack {names.stack}"
-    tables = account.dynamodb.get_paginator("list_tables").paginate()
-    yield from (f"table {name}" for page in tables for name in page["TableNames"] if names.cover(name))
-    buckets = account.s3.list_buckets()["Buckets"]
-    yield from (f"bucket {bucket['Name']}" for bucket in buckets if names.cover(bucket["Name"]))
-    groups = account.logs.describe_log_groups(logGroupNamePattern=names.stack)["logGroups"]
-    yield from (f"log group {group['logGroupName']}" for group in groups)
+    stack = account.stack(names.stack)
+    if stack is not None:
+        yield f"stack {names.stack}{_whose(is_own=_is_own(run, stack))}"
+    for noun, kind in _NOUNS.items():
+        for name in filter(names.cover, _KINDS[kind].all(account, names.stack)):
+            yield f"{noun} {name}{_whose(is_own=_KINDS[kind].is_own(run, name))}"
+
+
+def _whose(*, is_own: bool) -> str:
+    return "" if is_own else " (not touched: it does not have this run's tag)"
+
+
+def _all_tables(account: Account, _: str) -> Iterator[str]:
+    for page in account.dynamodb.get_paginator("list_tables").paginate():
+        yield from page["TableNames"]
+
+
+def _all_buckets(account: Account, _: str) -> Iterator[str]:
+    yield from (bucket["Name"] for bucket in account.s3.list_buckets()["Buckets"])
+
+
+def _all_log_groups(account: Account, pattern: str) -> Iterator[str]:
+    groups = account.logs.describe_log_groups(logGroupNamePattern=pattern)["logGroups"]
+    yield from (group["logGroupName"] for group in groups)
 
 
 def _delete_table(account: Account, name: str) -> None:
@@ -95,9 +167,9 @@ def _delete_table(account: Account, name: str) -> None:
 
 
 def _delete_bucket(account: Account, name: str) -> None:
-    for page in account.s3.get_paginator("list_objects_v2").paginate(Bucket=name):
-        for found in page.get("Contents", []):
-            account.s3.delete_object(Bucket=name, Key=found["Key"])
+    for page in account.s3.get_paginator("list_object_versions").paginate(Bucket=name):
+        for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+            account.s3.delete_object(Bucket=name, Key=found["Key"], VersionId=found["VersionId"])
     account.s3.delete_bucket(Bucket=name)
 
 
@@ -105,9 +177,29 @@ def _delete_log_group(account: Account, name: str) -> None:
     account.logs.delete_log_group(logGroupName=name)
 
 
-_KINDS: Final[Mapping[str, tuple[Callable[[Account, str], bool], Callable[[Account, str], None]]]] = {
-    "AWS::DynamoDB::Table": (Account.has_table, _delete_table),
-    "AWS::S3::Bucket": (Account.has_bucket, _delete_bucket),
-    "AWS::Logs::LogGroup": (Account.has_log_group, _delete_log_group),
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of resource that may outlive its stack: all there are, whether one is there, its tags, its deletion."""
+
+    all: Callable[[Account, str], Iterator[str]]
+    exists: Callable[[Account, str], bool]
+    tags: "Callable[[Account, str], Sequence[TagTypeDef]]"
+    delete: Callable[[Account, str], None]
+
+    def is_own(self, run: Run, name: str) -> bool:
+        """Whether it is there and has the run's tag, which CloudFormation gives to all that the stack creates."""
+        return self.exists(run.account, name) and run.names.own(self.tags(run.account, name))
+
+
+_KINDS: Final[Mapping[str, _Kind]] = {
+    "AWS::DynamoDB::Table": _Kind(_all_tables, Account.has_table, Account.table_tags, _delete_table),
+    "AWS::S3::Bucket": _Kind(_all_buckets, Account.has_bucket, Account.bucket_tags, _delete_bucket),
+    "AWS::Logs::LogGroup": _Kind(
+        _all_log_groups, Account.has_log_group, Account.log_group_tags, _delete_log_group
+    ),
 }
-"""What outlives a stack, or may: whether it is there, and how it is deleted."""
+_NOUNS: Final = {
+    "table": "AWS::DynamoDB::Table",
+    "bucket": "AWS::S3::Bucket",
+    "log group": "AWS::Logs::LogGroup",
+}

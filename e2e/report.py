@@ -78,9 +78,9 @@ class Report:
     def write(self, home: Path) -> Path:
         """Write report.md and report.json; return the former's path."""
         home.mkdir(parents=True, exist_ok=True)
-        (home / "report.json").write_text(json.dumps(self.document(), indent=2) + "\n")
+        (home / "report.json").write_text(json.dumps(self.document(), indent=2) + "\n", encoding="utf-8")
         path = home / "report.md"
-        path.write_text(self.text())
+        path.write_text(self.text(), encoding="utf-8")
         return path
 
     def document(self) -> dict[str, Any]:

@@ -1,19 +1,26 @@
 """What every step has at hand: the account, the names, the pace, the report, and a place to say what happens."""
 
+import os
+import shlex
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from botocore.exceptions import NoRegionError
 from rich.console import Console
 from rich.markup import escape
 
+from ddbreplica_cli import output
 from e2e.account import Account
 from e2e.names import Names
 from e2e.report import Claim, Report
 
 ROOT: Final = Path(__file__).parents[1]
+
+_NAMED_IN_HINTS: Final = ("AWS_PROFILE", "AWS_ENDPOINT_URL")
+"""Environment variables without which a command may reach another account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run, before and after there is a stack. `made` are the buckets that it has made itself."""
+    """One run, before and after there is a stack."""
 
     console: Console
     account: Account = field(default_factory=Account)
@@ -43,7 +50,6 @@ class Run:
     report: Report = field(default_factory=Report)
     template: Path = ROOT / "template.yaml"
     reports: Path = ROOT / "build" / "e2e"
-    made: list[str] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
 
     @property
@@ -60,16 +66,36 @@ class Run:
 
     def begin(self, step: str) -> None:
         """Open a step."""
-        self.console.print(f"\n[bold]{self._clock()}  {escape(step)}[/]", soft_wrap=True)
+        self._print(f"\n[bold]{self._clock()}  {escape(step)}[/]", markup=True)
+
+    def show(self, text: str) -> None:
+        """Show a text as it is."""
+        self._print(text, markup=False)
 
     def say(self, text: str) -> None:
         """Say one thing that was done or found."""
-        self.console.print(f"{self._clock()}  {text}", markup=False, soft_wrap=True)
+        self._print(f"{self._clock()}  {text}", markup=False)
 
     def found(self, claim: Claim, evidence: str, *, held: bool = True) -> None:
         """Say what was seen of a claim, and note it for the report."""
         self.report.add(claim, evidence, held=held)
         self.say(evidence if held else f"DID NOT HOLD: {evidence}")
+
+    @property
+    def how_to_remove(self) -> str:
+        """The command that removes what is left of the run, from any terminal."""
+        settings = ((name, os.environ.get(name)) for name in _NAMED_IN_HINTS)
+        given = "".join(f"{name}={shlex.quote(value)} " for name, value in settings if value)
+        return f"{given}.venv/bin/python -m e2e --remove {self.names.suffix} --region {self.region}"
+
+    def _print(self, text: str, **options: Any) -> None:
+        """Print to whoever still reads; a terminal or a pipe that is gone ends nothing."""
+        try:
+            self.console.print(text, soft_wrap=True, **options)
+        except (OSError, ValueError, SystemExit):  # rich exits where a pipe is broken
+            self.console.quiet = True
+            if self.console.file is sys.stdout:
+                output.discard_stdout()
 
     def _clock(self) -> str:
         minutes, seconds = divmod(int(time.monotonic() - self.begun), 60)

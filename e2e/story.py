@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 from botocore.exceptions import BotoCoreError, ClientError
 
 from demo.errors import DemoError
-from e2e import alarms, data, provocation
+from e2e import alarms, data, endings, provocation
 from e2e.deployment import Deployed, deploy, redeploy
 from e2e.errors import E2eError
 from e2e.removal import remove
@@ -15,9 +15,8 @@ from e2e.update import update_under_writes
 
 Steps: TypeAlias = Callable[[Run], None]
 
-_LEFT: Final = """The stack {stack} is left as it is. To remove it:
-  aws cloudformation delete-stack --stack-name {stack}
-  and the buckets whose names begin with {stack}"""
+_LEFT: Final = """The stack {stack} in {region} is left as it is. To remove all of the run:
+  {how}"""
 
 
 def quick(run: Run) -> None:
@@ -53,34 +52,61 @@ def _provoked(*others: provocation.Provocation) -> set[str]:
 def carry_out(run: Run, steps: Steps, *, keep: bool) -> bool:
     """Take the steps, remove everything, write the report; return whether all that was seen held.
 
-    Also where a step fails, or an exception such as Ctrl-C's passes through: then without `keep`.
+    Also where a step fails, or an exception such as Ctrl-C's passes through: then without `keep`. A signal interrupts
+    the steps, and then raises InterruptedRunError; it never interrupts the removal.
     """
+    with endings.handled() as signals:
+        try:
+            held = _taken(run, steps, signals)
+        except BaseException as error:
+            run.report.ended = f"The run was interrupted by {str(error) or type(error).__name__}."
+            run.say(run.report.ended)
+            keep = False
+            raise
+        finally:
+            _end(run, keep=keep)
+    return held and run.report.is_good
+
+
+def clean_up(run: Run) -> bool:
+    """Remove what earlier runs with this suffix have created; return whether nothing is left."""
+    with endings.handled() as signals:
+        signals.disarm()  # a removal goes on to its end
+        remove(run)
+    return not run.report.left_behind
+
+
+def _taken(run: Run, steps: Steps, signals: endings.Endings) -> bool:
+    """Take the steps; return whether they came to their end. Afterwards no signal raises anything."""
     try:
         steps(run)
-    except (DemoError, E2eError, BotoCoreError, ClientError) as error:
+    except (DemoError, E2eError, BotoCoreError, ClientError, OSError) as error:
         run.report.ended = f"The run ended early: {error}"
         run.say(run.report.ended)
         return False
-    except BaseException as error:
-        run.report.ended = f"The run was interrupted by {type(error).__name__}."
-        run.say(run.report.ended)
-        keep = False
-        raise
     finally:
-        _end(run, keep=keep)
-    return run.report.is_good
+        signals.disarm()
+    return True
 
 
 def _end(run: Run, *, keep: bool) -> None:
     left = run.report.left_behind
     try:
         if keep:
-            run.say(_LEFT.format(stack=run.names.stack))
-            left.append(f"the stack {run.names.stack}, and the buckets of its name, as asked for")
+            how = run.how_to_remove
+            run.say(_LEFT.format(stack=run.names.stack, region=run.region, how=how))
+            left.append(f"the stack {run.names.stack} and its buckets, as asked for; to remove them: {how}")
         else:
             remove(run)
     except BaseException as error:
-        left.append(f"unknown: the removal was ended by {type(error).__name__}; look for {run.names.stack}")
+        left.append(f"unknown: the removal was ended by {type(error).__name__}; run {run.how_to_remove}")
         raise
     finally:
+        _write_report(run)
+
+
+def _write_report(run: Run) -> None:
+    try:
         run.say(f"Report: {run.report.write(run.home)}")
+    except OSError as error:
+        run.say(f"The report cannot be written ({error}). It is:\n{run.report.text()}")

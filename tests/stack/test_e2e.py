@@ -4,10 +4,12 @@ import io
 import json
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -25,9 +27,11 @@ from demo.deploy import spare
 from demo.embedded import ROOT, EmbeddedAws, embedded_aws
 from demo.errors import DidNotHoldError
 from demo.pair import Item
-from e2e import alarms, data, on_failure, provocation, story, trouble
-from e2e.deployment import Deployed, _make_code_bucket, deploy, redeploy, stack_resources
-from e2e.names import Names
+from e2e import alarms, consent, data, on_failure, provocation, story, trouble
+from e2e.account import Account
+from e2e.deployment import Deployed, create, deploy, make_code_bucket, redeploy, stack_resources
+from e2e.errors import NotOwnedError, RefusedError
+from e2e.names import TAG, Names
 from e2e.programs import SAM
 from e2e.provocation import Provocation
 from e2e.removal import remove
@@ -109,8 +113,16 @@ def write_template(path: Path, template: dict[str, Any], *, code: Path) -> None:
 def whole(run: Run) -> Deployed:
     """The stack, and rows in it."""
     deployed = deploy(run)
+    for each in deployed.resources:
+        if each["ResourceType"] == "AWS::S3::Bucket":
+            tag_bucket(run.account, each["PhysicalResourceId"], run.names)
     data.load(deployed)
     return deployed
+
+
+def tag_bucket(account: Account, bucket: str, names: Names) -> None:
+    """CloudFormation's part, which the embedded AWS does for all but buckets: what a stack creates has its tags."""
+    account.s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": [{"Key": TAG, "Value": names.tag}]})
 
 
 @pytest.fixture
@@ -509,47 +521,103 @@ def python_m_e2e(*arguments: str, stdin: int) -> "subprocess.CompletedProcess[st
     )
 
 
-def test_without_a_terminal_and_without_yes_nothing_is_begun(aws: EmbeddedAws) -> None:
-    ended = python_m_e2e("--suffix", "noterminal", stdin=subprocess.DEVNULL)
+def suffix_of(shown: str) -> str:
+    """The suffix of the run that has shown this."""
+    found = re.search(r"the stack ddbreplica-e2e-([a-z0-9]+)", shown)
+    assert found
+    return found[1]
+
+
+def test_without_a_terminal_and_without_the_accounts_number_nothing_is_begun(
+    aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("YES", "ACCOUNT", "QUICK", "KEEP"):
+        monkeypatch.setenv(name, "1")
+
+    ended = python_m_e2e(stdin=subprocess.DEVNULL)
 
     assert (ended.returncode, ended.stderr) == (
         2,
-        "Error: nobody can be asked, since this is no terminal.\nTry: --yes, if it is meant.\n",
+        """Error: consent cannot be asked for: this is no terminal.
+Try: --account 000000000000, if it is this account.
+""",
     )
-    assert "account 000000000000, Region us-east-1" in ended.stdout
-    assert "ddbreplica-e2e-noterminal-code" not in buckets(aws)
+    assert names_of(aws, suffix_of(ended.stdout)) == []
 
 
-@pytest.mark.parametrize("answer", [b"no\n", b"y\n"])
-def test_any_answer_but_yes_begins_nothing(aws: EmbeddedAws, answer: bytes) -> None:
+def test_what_is_shown_names_the_account_and_all_that_is_created(aws: EmbeddedAws) -> None:
+    client = aws._session.client("iam", endpoint_url=aws.endpoint_url)
+    client.create_account_alias(AccountAlias="sandbox")
+    try:
+        shown = " ".join(python_m_e2e(stdin=subprocess.DEVNULL).stdout.split())
+    finally:
+        client.delete_account_alias(AccountAlias="sandbox")
+
+    assert "account 000000000000 (alias: sandbox) Region us-east-1" in shown
+    assert f"endpoint {aws.endpoint_url} identity arn:aws:iam::000000000000:root" in shown
+    kinds = Counter(each["Type"] for each in load()["Resources"].values())
+    assert kinds.pop("AWS::CloudWatch::Alarm") + kinds.pop("AWS::CloudWatch::CompositeAlarm") == 15
+    assert kinds.pop("AWS::SNS::Topic") == 1  # where an e-mail address is given, which the run gives none of
+    said = {
+        "AWS::DynamoDB::Table": (2, "two tables"),
+        "AWS::Serverless::Function": (1, "a function with its event source mapping"),
+        "AWS::Logs::LogGroup": (1, "and log group"),
+        "AWS::IAM::Role": (1, "an IAM role that the function assumes"),
+        "AWS::S3::Bucket": (2, "two buckets"),
+        "AWS::S3::BucketPolicy": (2, "with their policies"),
+        "AWS::CloudWatch::Dashboard": (1, "a dashboard and fifteen alarms"),
+    }
+    assert kinds == {kind: count for kind, (count, _) in said.items()}
+    assert [words for _, words in said.values() if words not in shown] == []
+
+
+@pytest.mark.parametrize("answer", [b"yes\n", b"111122223333\n", b"0000\n"])
+def test_any_answer_but_the_accounts_number_begins_nothing(aws: EmbeddedAws, answer: bytes) -> None:
     ours, theirs = pty.openpty()
     os.write(ours, answer)
     try:
-        ended = python_m_e2e("--suffix", "answerno", stdin=theirs)
+        ended = python_m_e2e(stdin=theirs)
     finally:
         os.close(ours)
         os.close(theirs)
 
     assert (ended.returncode, ended.stderr) == (
         2,
-        "Error: the answer was not yes; nothing was begun.\nTry: type yes, if it is meant.\n",
+        f"""Error: the credentials are for the account 000000000000, not {answer.decode().strip()}; nothing was begun.
+Try: choose the credentials (AWS_PROFILE), or give the number of their account.
+""",
     )
-    assert "ddbreplica-e2e-answerno-code" not in buckets(aws)
+    assert names_of(aws, suffix_of(ended.stdout)) == []
+
+
+def test_another_account_than_that_of_the_credentials_begins_nothing(aws: EmbeddedAws) -> None:
+    ended = python_m_e2e("--account", "111122223333", stdin=subprocess.DEVNULL)
+
+    assert ended.returncode == 2
+    assert "the credentials are for the account 000000000000, not 111122223333" in ended.stderr
+    assert names_of(aws, suffix_of(ended.stdout)) == []
+
+
+@pytest.mark.parametrize("option", ["--yes", "--suffix"])
+def test_neither_a_yes_nor_a_suffix_can_be_given(aws: EmbeddedAws, option: str) -> None:
+    ended = python_m_e2e(option, stdin=subprocess.DEVNULL)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"No such option '{option}'" in ended.stderr
 
 
 def test_what_exists_already_is_refused(aws: EmbeddedAws, deployed: Deployed) -> None:
     names = deployed.run.names
 
-    ended = python_m_e2e("--yes", "--suffix", names.suffix, stdin=subprocess.DEVNULL)
+    with pytest.raises(RefusedError) as refused:
+        consent.refuse_what_exists(deployed.run)
 
     things = [f"stack {names.stack}", f"table {names.source}", f"table {names.replica}"]
-    assert ended.returncode == 2
-    assert f"there is already: {', '.join(things)}, bucket {names.code_bucket}." in ended.stderr
-    assert aws.dynamodb.describe_table(TableName=names.source)["Table"]["TableStatus"] == "ACTIVE"
+    assert refused.value.fact == f"there is already: {', '.join(things)}, bucket {names.code_bucket}."
 
 
-def test_a_suffix_that_no_bucket_can_bear_is_a_usage_error(aws: EmbeddedAws) -> None:
-    ended = python_m_e2e("--yes", "--suffix", "Upper_Case", stdin=subprocess.DEVNULL)
+def test_a_suffix_that_no_run_has_is_a_usage_error(aws: EmbeddedAws) -> None:
+    ended = python_m_e2e("--remove", "Upper_Case", stdin=subprocess.DEVNULL)
 
     assert ended.returncode == 2
     assert "'Upper_Case' is not of the form [a-z0-9]{6,12}." in ended.stderr
@@ -563,8 +631,8 @@ def test_a_deployment_that_fails_is_removed_and_reported(run: Run, whole: Deploy
     )
 
     def deploy_what_is_refused(_: Run) -> None:
-        _make_code_bucket(failing)
-        redeploy(failing)
+        make_code_bucket(failing)
+        create(failing)
 
     assert story.carry_out(failing, deploy_what_is_refused, keep=False) is False
 
@@ -576,18 +644,22 @@ def test_a_deployment_that_fails_is_removed_and_reported(run: Run, whole: Deploy
 def test_a_run_that_fails_ends_with_exit_code_1_and_a_report(
     aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = ROOT / "build" / "e2e" / "unbuilt"
     monkeypatch.setenv("PATH", os.defpath)  # where SAM CLI does not find the runtime's Python
 
-    try:
-        ended = python_m_e2e("--yes", "--suffix", home.name, stdin=subprocess.DEVNULL)
-        report = json.loads((home / "report.json").read_text())
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    ended = python_m_e2e("--account", "000000000000", stdin=subprocess.DEVNULL)
+    home = ROOT / "build" / "e2e" / suffix_of(ended.stdout)
+    report = json.loads((home / "report.json").read_text())
+    shutil.rmtree(home)
 
     assert ended.returncode == 1
     assert "`sam build` ended with 1" in report["ended"]
     assert (report["claims"]["deployed"]["outcome"], report["left_behind"]) == ("not tried", [])
+
+
+def names_of(aws: EmbeddedAws, suffix: str) -> list[str]:
+    """The names in the account that have this suffix."""
+    stacks = [each["StackName"] for each in aws.cloudformation.list_stacks()["StackSummaries"]]
+    return [name for name in (*stacks, *buckets(aws)) if suffix in name]
 
 
 def left(run: Run) -> list[str]:
@@ -603,18 +675,136 @@ def buckets(aws: EmbeddedAws) -> list[str]:
     return [bucket["Name"] for bucket in aws.s3.list_buckets()["Buckets"]]
 
 
-def test_nothing_is_removed_that_does_not_bear_the_runs_name(aws: EmbeddedAws, tmp_path: Path) -> None:
-    other = Names("another")
-    aws.s3.create_bucket(Bucket="somebody-elses")
-    aws.s3.create_bucket(Bucket=other.code_bucket)
-    run = Run(
-        Console(file=io.StringIO()), pace=PACE, reports=tmp_path, made=["somebody-elses", other.code_bucket]
-    )
+def test_nothing_is_removed_that_does_not_have_the_runs_tag(aws: EmbeddedAws, tmp_path: Path) -> None:
+    run = Run(Console(file=io.StringIO()), pace=PACE, reports=tmp_path)
+    second = Run(Console(file=io.StringIO()), names=Names(run.names.suffix), pace=PACE, reports=tmp_path)
+    make_code_bucket(second)
+    foreign_stack(aws, second.names, tags=[{"Key": TAG, "Value": second.names.tag}])
+    tag_bucket(second.account, f"{second.names.stack}-foreign", second.names)
+    aws.s3.create_bucket(Bucket=run.names.code_bucket)  # of the run's name, and without its tag
 
     remove(run)
 
-    assert {"somebody-elses", other.code_bucket} <= set(buckets(aws))
-    assert run.report.left_behind == []
+    marked = "(not touched: it does not have this run's tag)"
+    assert sorted(run.report.left_behind) == sorted(
+        [
+            f"stack {run.names.stack} {marked}",
+            f"table {run.names.source} {marked}",
+            f"bucket {run.names.stack}-foreign {marked}",
+            f"bucket {run.names.code_bucket} {marked}",
+            f"bucket {second.names.code_bucket} {marked}",
+        ]
+    )
+    assert_untouched(aws, run.names)
+    aws.s3.delete_bucket(Bucket=run.names.code_bucket)
+    remove(second)
+    assert (left(run), second.report.left_behind) == ([], [])
+
+
+def test_a_bucket_of_the_code_buckets_name_is_not_taken(aws: EmbeddedAws, tmp_path: Path) -> None:
+    run = Run(Console(file=io.StringIO()), pace=PACE, reports=tmp_path)
+    aws.s3.create_bucket(Bucket=run.names.code_bucket)
+
+    assert story.carry_out(run, make_code_bucket, keep=False) is False
+
+    assert run.names.code_bucket in buckets(aws)
+    assert "is there already, and this run has not created it" in run.report.ended
+    aws.s3.delete_bucket(Bucket=run.names.code_bucket)
+
+
+def foreign_stack(aws: EmbeddedAws, names: Names, *, tags: Any = ()) -> None:
+    """A stack of the run's name that somebody else creates: a retained table, and a bucket that is not empty."""
+    key = {"AttributeName": "PK"}
+    table = {
+        "TableName": names.source,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{**key, "AttributeType": "S"}],
+        "KeySchema": [{**key, "KeyType": "HASH"}],
+    }
+    bucket = {"BucketName": f"{names.stack}-foreign"}
+    resources = {
+        "SourceTable": {"Type": "AWS::DynamoDB::Table", "DeletionPolicy": "Retain", "Properties": table},
+        "Bucket": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": bucket},
+    }
+    aws.cloudformation.create_stack(
+        StackName=names.stack, TemplateBody=json.dumps({"Resources": resources}), Tags=tags
+    )
+    aws.cloudformation.get_waiter("stack_create_complete").wait(
+        StackName=names.stack, WaiterConfig={"Delay": 1}
+    )
+    aws.dynamodb.put_item(TableName=names.source, Item={"PK": {"S": "precious"}})
+    aws.s3.put_object(Bucket=bucket["BucketName"], Key="precious", Body=b"1")
+
+
+def assert_untouched(aws: EmbeddedAws, names: Names) -> None:
+    (stack,) = aws.cloudformation.describe_stacks(StackName=names.stack)["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    assert aws.cloudformation.list_change_sets(StackName=names.stack)["Summaries"] == []
+    resources = aws.cloudformation.list_stack_resources(StackName=names.stack)["StackResourceSummaries"]
+    assert len(resources) == 2
+    assert aws.dynamodb.scan(TableName=names.source)["Items"] == [{"PK": {"S": "precious"}}]
+    assert aws.s3.get_object(Bucket=f"{names.stack}-foreign", Key="precious")["Body"].read() == b"1"
+
+
+def remove_foreign(aws: EmbeddedAws, names: Names) -> None:
+    aws.cloudformation.delete_stack(StackName=names.stack)
+    aws.dynamodb.delete_table(TableName=names.source)
+    aws.s3.delete_object(Bucket=f"{names.stack}-foreign", Key="precious")
+    aws.s3.delete_bucket(Bucket=f"{names.stack}-foreign")
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["seen", "while SAM CLI prepares"])
+def test_a_foreign_stack_that_appears_after_the_check_is_not_touched(
+    aws: EmbeddedAws, run: Run, whole: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: bool
+) -> None:
+    late = Run(Console(file=io.StringIO()), pace=PACE, reports=tmp_path)
+    shutil.copytree(run.home / "build", late.home / "build")
+    consent.refuse_what_exists(late)
+
+    def appear_and_deploy(_: Run) -> None:
+        make_code_bucket(late)
+        foreign_stack(aws, late.names)
+        if hidden:
+            monkeypatch.setattr(Account, "has_stack", lambda *_: False)
+        try:
+            create(late)
+        finally:
+            monkeypatch.undo()
+            name_in_environment(aws, monkeypatch)
+
+    assert story.carry_out(late, appear_and_deploy, keep=False) is False
+
+    assert "and this run has not created it" in late.report.ended
+    assert_untouched(aws, late.names)
+    assert late.names.code_bucket not in buckets(aws)
+    assert late.report.outcome(Claim.REMOVED) == "DID NOT HOLD"
+    remove_foreign(aws, late.names)
+
+
+def test_a_second_run_with_the_same_suffix_touches_nothing_of_the_first(
+    aws: EmbeddedAws, run: Run, whole: Deployed, tmp_path: Path
+) -> None:
+    second = Run(Console(file=io.StringIO()), names=Names(run.names.suffix), pace=PACE, reports=tmp_path)
+    shutil.copytree(run.home / "build", second.home / "build")
+    before = left(run)
+
+    def deploy_beside(_: Run) -> None:
+        make_code_bucket(second)
+        create(second)
+
+    assert story.carry_out(second, deploy_beside, keep=False) is False
+    make_code_bucket(second)
+    with pytest.raises(NotOwnedError, match="is not the one that this run has created"):
+        redeploy(second, MemorySize=256)
+    remove(second)
+
+    assert "is there already, and this run has not created it" in second.report.ended
+    assert (left(run), run.account.has_stack(run.names.stack)) == (before, True)
+    assert aws.cloudformation.describe_stacks(StackName=run.names.stack)["Stacks"][0]["StackStatus"] in (
+        "CREATE_COMPLETE",
+        "UPDATE_COMPLETE",
+    )
+    whole.wait_until_equal()
 
 
 def test_a_stack_that_is_asked_for_is_left_and_said_to_be(aws: EmbeddedAws, tmp_path: Path) -> None:
@@ -622,7 +812,8 @@ def test_a_stack_that_is_asked_for_is_left_and_said_to_be(aws: EmbeddedAws, tmp_
 
     assert story.carry_out(run, lambda _: None, keep=True) is True
 
-    assert f"- the stack {run.names.stack}, and the buckets" in (run.home / "report.md").read_text()
+    how = f".venv/bin/python -m e2e --remove {run.names.suffix} --region us-east-1"
+    assert f"AWS_ENDPOINT_URL={aws.endpoint_url} {how}" in (run.home / "report.md").read_text()
     assert run.report.outcome(Claim.REMOVED) == "not tried"
 
 
@@ -639,28 +830,14 @@ def test_a_removal_that_is_interrupted_does_not_say_that_nothing_is_left(
         story.carry_out(run, lambda _: None, keep=False)
 
     report = (run.home / "report.md").read_text()
-    assert f"- unknown: the removal was ended by KeyboardInterrupt; look for {run.names.stack}" in report
+    assert "- unknown: the removal was ended by KeyboardInterrupt; run " in report
+    assert f"-m e2e --remove {run.names.suffix} --region us-east-1" in report
 
 
 def test_a_table_that_outlives_its_stack_is_told_and_removed(aws: EmbeddedAws, tmp_path: Path) -> None:
     run = Run(Console(file=io.StringIO()), pace=PACE, reports=tmp_path)
-    key = {"AttributeName": "PK"}
-    table = {
-        "Type": "AWS::DynamoDB::Table",
-        "DeletionPolicy": "Retain",
-        "Properties": {
-            "TableName": run.names.source,
-            "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": [{**key, "AttributeType": "S"}],
-            "KeySchema": [{**key, "KeyType": "HASH"}],
-        },
-    }
-    aws.cloudformation.create_stack(
-        StackName=run.names.stack, TemplateBody=json.dumps({"Resources": {"SourceTable": table}})
-    )
-    aws.cloudformation.get_waiter("stack_create_complete").wait(
-        StackName=run.names.stack, WaiterConfig={"Delay": 1}
-    )
+    foreign_stack(aws, run.names, tags=[{"Key": TAG, "Value": run.names.tag}])
+    tag_bucket(run.account, f"{run.names.stack}-foreign", run.names)
 
     remove(run)
 
@@ -676,7 +853,8 @@ def test_what_cannot_be_removed_is_named(aws: EmbeddedAws, tmp_path: Path) -> No
 
     remove(run)
 
-    assert run.report.left_behind == [f"bucket {stranger}"]
+    assert run.report.left_behind == [f"bucket {stranger} (not touched: it does not have this run's tag)"]
+    aws.s3.delete_bucket(Bucket=stranger)
     assert run.report.outcome(Claim.REMOVED) == "DID NOT HOLD"
 
 

@@ -1,0 +1,109 @@
+"""What proves that a run of e2e has created something, and the variables that make passes to it."""
+
+import io
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from botocore.stub import Stubber
+from rich.console import Console
+
+from e2e.account import Account
+from e2e.names import TAG, Names
+from e2e.removal import created
+from e2e.run import Run
+
+ROOT = Path(__file__).parents[2]
+STACK = "arn:aws:cloudformation:us-east-1:111122223333:stack/s/1"
+
+
+@pytest.mark.parametrize(
+    ("value", "own", "own_of_any_run"),
+    [
+        ("abcdef.0123", True, True),
+        ("abcdef.4567", False, True),
+        ("abcdefg.0123", False, False),
+        ("abcdef", False, False),
+    ],
+)
+def test_only_a_tag_with_the_suffix_and_the_nonce_proves_a_run(
+    value: str, own: bool, own_of_any_run: bool
+) -> None:
+    tags = [{"Key": "Name", "Value": "abcdef.0123"}, {"Key": TAG, "Value": value}]
+
+    assert Names("abcdef", "0123").own(tags) is own  # type: ignore[arg-type]
+    assert Names("abcdef", None).own(tags) is own_of_any_run  # type: ignore[arg-type]
+    assert Names("abcdef", "0123").own(tags[:1]) is False  # type: ignore[arg-type]
+
+
+def test_only_events_that_say_created_name_what_a_stack_has_created() -> None:
+    statuses = {
+        "begun": "CREATE_IN_PROGRESS",
+        "there-before": "CREATE_FAILED",
+        "own": "CREATE_COMPLETE",
+        "kept": "DELETE_SKIPPED",
+    }
+    events = [
+        {
+            "StackId": STACK,
+            "EventId": name,
+            "StackName": "s",
+            "ResourceType": "AWS::DynamoDB::Table",
+            "PhysicalResourceId": name,
+            "ResourceStatus": status,
+            "Timestamp": "2026-11-28T00:00:00Z",
+        }
+        for name, status in statuses.items()
+    ]
+    account = Account("us-east-1")
+    run = Run(Console(file=io.StringIO()), account)
+    with Stubber(account.cloudformation) as stub:
+        stub.add_response("describe_stack_events", {"StackEvents": events}, {"StackName": STACK})
+
+        assert created(run, STACK) == {("AWS::DynamoDB::Table", "own")}
+
+
+@pytest.mark.parametrize("target", ["e2e", "demo"])
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ([], ""),
+        (["KEEP=1"], "--keep"),
+        (["KEEP=0"], ""),
+        (["KEEP="], ""),
+    ],
+)
+def test_make_passes_a_switch_from_its_command_line_only(
+    target: str, arguments: list[str], options: str
+) -> None:
+    shown = made(target, *arguments, KEEP="1", QUICK="1", YES="1", ACCOUNT="111122223333")
+
+    assert shown.returncode == 0, shown.stderr
+    assert given(shown.stdout, target) == options
+
+
+def test_make_passes_the_account_and_the_pace_of_e2e() -> None:
+    shown = made("e2e", "QUICK=1", "ACCOUNT=111122223333")
+
+    assert given(shown.stdout, "e2e") == "--quick --account '111122223333'"
+
+
+def test_make_refuses_another_value_of_a_switch() -> None:
+    shown = made("e2e", "KEEP=no")
+
+    assert shown.returncode == 2
+    assert "KEEP=no: say KEEP=1 or KEEP=0" in shown.stderr
+
+
+def made(target: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """What make would run. Nothing is run: make gives what its recipes call to a shell, which only prints it."""
+    command = ["make", "-n", target, "SHELL=/bin/echo", "PYTHON313=python3.13", *arguments]
+    return subprocess.run(  # noqa: S603
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+def given(shown: str, target: str) -> str:
+    """The options in the last command that make shows."""
+    return " ".join(shown.replace("\\\n", " ").rpartition(f"python -m {target}")[2].split())
