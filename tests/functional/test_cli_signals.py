@@ -5,6 +5,8 @@ import json
 import os
 import pty
 import signal
+import subprocess
+import sys
 import termios
 import time
 from pathlib import Path
@@ -121,6 +123,7 @@ def test_sigterm_ends_what_is_under_way_before_the_work_begins(tmp_path: Path) -
     assert (status, stderr.splitlines()) == (143, AGAIN)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="nowhere else has a pipe a size")
 def test_sigterm_ends_a_command_that_cannot_print_its_result(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
@@ -212,3 +215,41 @@ def test_a_hangup_that_comes_twice_is_one(tmp_path: Path) -> None:
 
     assert status == 129
     assert stderr[0] == "Error: interrupted; 0 items were gone through."
+
+
+START = """
+import signal, sys, types
+app = types.ModuleType("ddbreplica_cli.app")
+def main(**_):
+    raise {raised}
+app.main = main
+sys.modules["ddbreplica_cli.app"] = app
+from ddbreplica_cli.__main__ import start
+start()
+"""
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "last"),
+    [
+        ("KeyboardInterrupt", 130, "Try: run the same command again."),
+        ("KeyError('a bug')", 2, "KeyError: 'a bug'"),
+    ],
+)
+def test_what_happens_outside_a_command_has_its_exit_status_too(raised: str, status: int, last: str) -> None:
+    ended = subprocess.run(  # noqa: S603  our own
+        [sys.executable, "-c", START.format(raised=raised)], capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == status
+    assert ended.stderr.splitlines()[-1] == last
+
+
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_a_command_without_an_output_ends_as_ever(tmp_path: Path, closed: str) -> None:
+    before = ["sh", "-c", f'exec "$@" {closed}>&-', "sh"]
+    with running(tmp_path, *VERIFY, "--limit", "0", before=before) as process:
+        status, stdout, stderr = process.end()
+
+    assert status == 1
+    assert (stdout == "", stderr == "") == (closed == "1", closed == "2")
