@@ -35,7 +35,7 @@ def _value(value: Mapping[str, Any]) -> int:
 
 
 def _text(text: str) -> int:
-    return len(text.encode())
+    return len(text.encode(errors="surrogatepass"))
 
 
 def _number(text: str) -> int:

@@ -22,7 +22,7 @@ from click.testing import Result
 
 from ddbreplica import deadline
 from ddbreplica.decode import key_of
-from ddbreplica.model import Key
+from ddbreplica.model import Key, Kind, Refusal
 from ddbreplica.reconcile import Reconciled
 from ddbreplica.write import SUSPECT
 from ddbreplica_cli import fleet, grace, observe, tail
@@ -420,6 +420,31 @@ def test_a_response_of_another_shape_raises_nothing_else(
     for wrong in misshapen(right_response(services, asked.name, call)):
         with services.responding(asked.name, wrong):
             outcome(call)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        as_json(Responses={"orders": [{"PK": {"S": "another"}}]}, UnprocessedKeys={}),
+        as_json(Responses={}, UnprocessedKeys={"orders": {"Keys": [{"PK": {"S": "another"}}]}}),
+    ],
+)
+def test_keys_that_were_not_asked_for_are_no_response(
+    response: Response, services: Services, connection: Connection
+) -> None:
+    call = OPERATIONS["get"].prepare(connection)
+
+    with services.responding("BatchGetItem", response):
+        assert "UnreadableResponse" in outcome(call).fact
+
+
+def test_an_error_is_one_line_of_bounded_length() -> None:
+    refusal = Refusal(Kind.TRANSIENT, "Code\n" * 100, "x\n" * 5000)
+
+    error = explain(refusal, doing="reading\nfailed")
+
+    assert "\n" not in error.fact
+    assert len(error.fact) < 2000
 
 
 def test_every_operation_that_a_command_asks_is_tried_here() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddbreplica_cli.compare import AttributeDifference, canonical, differences, fingerprint, same
+from ddbreplica_cli.size import size
 
 SMALLEST = "0." + "0" * 129 + "1"
 LARGEST = "9" * 38 + "0" * 88
@@ -193,3 +194,24 @@ def test_any_respelling_of_an_item_is_the_same_item(item: Any, choose: random.Ra
 @given(items, items)
 def test_what_is_not_the_same_shows_a_difference(one: Any, other: Any) -> None:
     assert same(one, other) == (differences(one, other) == ()) == (fingerprint(one) == fingerprint(other))
+
+
+@given(
+    st.dictionaries(
+        st.text(),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(),
+            lambda inner: (
+                st.lists(inner)
+                | st.dictionaries(st.sampled_from(["S", "N", "B", "SS", "NS", "BS", "L", "M"]), inner)
+            ),
+        ),
+    )
+)
+def test_what_is_no_item_stands_for_itself(garbage: Any) -> None:
+    """No table holds it, and a response may."""
+    assert same(garbage, garbage)
+    assert differences(garbage, garbage) == ()
+    assert not same(garbage, {**garbage, "another": {"S": "a"}})
+    assert fingerprint(garbage) == fingerprint(garbage)
+    assert size(garbage) >= 0
