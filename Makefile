@@ -44,7 +44,7 @@ demo:  ## Replicate, break and mend on an embedded AWS, and check each promise; 
 	@start=$$SECONDS; $(MAKE) --no-print-directory -s setup && \
 	DDBREPLICA_SETUP_SECONDS=$$((SECONDS - start)) $(BIN)/python -m demo $(if $(call switch,KEEP),--keep)
 
-test: setup .venv-sam/ready  ## Run the unit and functional tests, with the coverage of src/
+test: setup .venv-sam/ready .venv-sbom/ready  ## Run the unit and functional tests, with the coverage of src/
 	$(BIN)/python -m pytest tests/unit tests/functional --cov
 
 # The contract, each command's ends, and what a user's configuration can get wrong. The package itself is not installed.
@@ -83,17 +83,18 @@ mutants: .venv-mutants/ready  ## Break the core in 1,400 small ways; of each mod
 	.venv-mutants/bin/mutmut results
 	@.venv-mutants/bin/mutmut results --all true | awk '$(MUTATION_SCORE)'
 
-check: setup .venv-sam/ready .venv-scan/ready  ## Format, lint, types, template, scanners: what CI runs before the tests
+check: setup .venv-sam/ready .venv-scan/ready  ## Format, lint, types, template, scanners: what CI runs before the tests (ADVISORIES=offline)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/cfn-lint template.yaml replica.yaml examples/*/template.yaml
 	for template in template.yaml examples/*/template.yaml; do $(SAM_ENV) $(SAM) validate --lint --template $$template || exit; done
-	$(BIN)/python -m scan
+	$(BIN)/python -m scan $(if $(filter command,$(origin ADVISORIES)),$(if $(filter offline,$(ADVISORIES)),--offline))
 
-build: .venv-sam/ready  ## Build what is deployed, and print its size (needs Python 3.13, the function's runtime)
+build: setup .venv-sam/ready .venv-sbom/ready  ## Build what is deployed, with its SBOM, and print its size (needs Python 3.13, the function's runtime)
 	@test -n "$(PYTHON313)" || { echo "make build: no python3.13 found, and the function's runtime is python3.13" >&2; exit 1; }
 	$(SAM_ENV) $(SAM) build --cached
+	$(BIN)/python -m scan.sbom build/sbom.cdx.json
 	@du -sh --apparent-size .aws-sam/build/ReplicatorFunction
 
 picture: .venv/ready  ## Draw docs/dashboard.svg anew from the template
@@ -105,13 +106,13 @@ lock: .venv-uv/ready  ## Renew the pinned requirements from requirements/*.in, a
 	$(UV) pip compile -q --resolution lowest-direct --extra cli --python-version 3.11 pyproject.toml -o build/floors.txt
 	$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 \
 		requirements/floors.in -c build/floors.txt -o requirements/floors.txt
-	for set in uv dev stack sam scan lambda mutants; do \
+	for set in uv dev stack sam scan sbom lambda mutants; do \
 		$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 requirements/$$set.in -o requirements/$$set.txt || exit; \
 	done
 	cd requirements/engine && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --silent
 
 clean:  ## Remove what was made here
-	rm -rf .engine .venv .venv-uv .venv-stack .venv-sam .venv-scan .venv-lambda .venv-mutants .venv-floors mutants .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .engine .venv .venv-uv .venv-stack .venv-sam .venv-scan .venv-sbom .venv-lambda .venv-mutants .venv-floors mutants .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv-uv/ready: requirements/uv.txt
 	@test -n "$(PYTHON)" || { echo "No Python ≥ 3.11 found; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }

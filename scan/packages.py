@@ -2,12 +2,12 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from scan.bare import TO_THE_NETWORK, run
 from scan.findings import Finding, ScanError
 
 _PIP_AUDIT: Final = Path(__file__).parents[1] / ".venv-scan" / "bin" / "pip-audit"
@@ -29,9 +29,7 @@ class Audit:
 def scan(lock: Path) -> Audit:
     """Ask PyPI's advisories. Raises UnansweredError, or ScanError if pip-audit does not do its work."""
     options = ("--disable-pip", "--require-hashes", "--format=json", "--progress-spinner=off")
-    done = subprocess.run(
-        [_PIP_AUDIT, *options, f"--requirement={lock}"], capture_output=True, text=True, check=False
-    )
+    done = run([_PIP_AUDIT, *options, f"--requirement={lock}"], passed_on=TO_THE_NETWORK)
     try:
         report = json.loads(done.stdout)
     except json.JSONDecodeError as error:

@@ -1,11 +1,11 @@
 """CloudFormation templates → what checkov finds in them."""
 
 import json
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from scan.bare import run
 from scan.findings import Finding, ScanError
 
 _CHECKOV: Final = Path(__file__).parents[1] / ".venv-scan" / "bin" / "checkov"
@@ -14,12 +14,7 @@ _CHECKOV: Final = Path(__file__).parents[1] / ".venv-scan" / "bin" / "checkov"
 def scan(templates: Sequence[Path]) -> list[Finding]:
     """Let checkov read the templates by the rules that it brings along, asking nobody. Raises ScanError."""
     files = [argument for template in templates for argument in ("--file", str(template))]
-    done = subprocess.run(
-        [_CHECKOV, "--framework", "cloudformation", "--skip-download", "--output", "json", *files],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run([_CHECKOV, "--framework", "cloudformation", "--skip-download", "--output", "json", *files])
     try:
         report = json.loads(done.stdout)
     except json.JSONDecodeError as error:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from scan import sbom
 from tests.support.build import ROOT
 
 PACKAGES = {
@@ -42,6 +43,28 @@ def test_the_build_holds_the_runtime_lock_and_nothing_more(bundle: Path) -> None
     names = {path.name.split("-")[0].replace("_", "-") for path in bundle.glob("*.dist-info")}
 
     assert names == PACKAGES
+
+
+def test_the_bill_of_materials_lists_what_the_build_holds_with_its_hashes(
+    bundle: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "build" / "sbom.cdx.json"
+    sbom.write(target)
+    sbom.write(tmp_path / "again.json")
+
+    found = json.loads(target.read_text())
+    assert target.read_bytes() == (tmp_path / "again.json").read_bytes()
+    assert found["bomFormat"] == "CycloneDX"
+    assert found["metadata"]["component"]["name"] == "ddbreplica"
+    listed = {f"{each['name']}-{each['version']}": each for each in found["components"]}
+    held = {path.name.removesuffix(".dist-info").replace("_", "-") for path in bundle.glob("*.dist-info")}
+    assert listed.keys() == held
+    lock = sbom.LOCK.read_text()
+    for each in listed.values():
+        (source,) = each["externalReferences"]
+        assert source["url"].startswith("https://pypi.org/simple/")
+        assert all(f"--hash=sha256:{digest['content']}" in lock for digest in source["hashes"])
+        assert source["hashes"]
 
 
 def test_the_build_holds_no_test_no_command_line_and_no_dev_file(bundle: Path) -> None:

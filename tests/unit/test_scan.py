@@ -1,12 +1,15 @@
 """scan: what others know to be unsafe fails the check unless it is accepted with a reason."""
 
+import json
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scan import packages, templates
+import scan.__main__ as command
+from scan import bare, packages, sbom, templates
 from scan.findings import Finding, ScanError, accepted, outlived, unaccepted
 from scan.packages import Audit, UnansweredError
 
@@ -139,3 +142,103 @@ class TestPackages:
     )
     def test_a_scanner_that_does_not_work_fails_the_check(self, last: str) -> None:
         assert isinstance(packages.failure(last), ScanError)
+
+
+class TestTheWholeScan:
+    @pytest.fixture(autouse=True)
+    def _no_scanner(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(command, "accepted", lambda _: {})
+        monkeypatch.setattr(templates, "scan", lambda _: [])
+        monkeypatch.setattr(packages, "scan", lambda _: Audit([]))
+
+    def run(self, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["scan", *options])
+        return command.main()
+
+    def unreachable(self, _: Path) -> Audit:
+        raise UnansweredError("requests.exceptions.ConnectionError: no route")
+
+    def test_advisories_that_find_nothing_are_no_complaint(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.run(monkeypatch) == 0
+        assert f"Audited {len(command._LOCKS)} locks: 0 findings" in capsys.readouterr().out
+
+    def test_advisories_out_of_reach_fail_the_check_and_say_what_to_do(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(packages, "scan", self.unreachable)
+
+        assert self.run(monkeypatch) == 1
+        said = capsys.readouterr().err
+        assert "Packages are not audited: requests.exceptions.ConnectionError: no route" in said
+        assert "ADVISORIES=offline" in said
+
+    def test_a_package_that_the_advisories_do_not_know_fails_the_check(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(packages, "scan", lambda _: Audit([], ["six"]))
+
+        assert self.run(monkeypatch) == 1
+        assert capsys.readouterr().err == "six: PyPI's advisories do not know this package\n"
+
+    def test_offline_nobody_is_asked_and_the_check_says_so(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(packages, "scan", self.unreachable)
+
+        assert self.run(monkeypatch, "--offline") == 0
+        assert "were NOT looked up in PyPI's advisories" in capsys.readouterr().out
+
+    def test_offline_the_templates_are_scanned_all_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(templates, "scan", lambda _: [OPEN])
+
+        assert self.run(monkeypatch, "--offline") == 1
+
+
+class TestABareEnvironment:
+    @pytest.fixture
+    def ours(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+        """An environment with secrets, and scanners in whose place a program shows what it was given."""
+        for name in ("AWS_ACCESS_KEY_ID", "GITHUB_TOKEN", "PIP_INDEX_URL", "BC_API_KEY", "HTTP_PROXY"):
+            monkeypatch.setenv(name, "secret")
+        monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+        shown = tmp_path / "shown.json"
+        program = tmp_path / "scanner"
+        program.write_text(
+            f"#!{sys.executable}\nimport json, os\njson.dump(dict(os.environ), open({str(shown)!r}, 'w'))\n"
+        )
+        program.chmod(0o755)
+        monkeypatch.setattr(templates, "_CHECKOV", program)
+        monkeypatch.setattr(packages, "_PIP_AUDIT", program)
+        monkeypatch.setattr(sbom, "_CYCLONEDX", program)
+        return shown
+
+    def given(self, shown: Path) -> dict[str, str]:
+        variables: dict[str, str] = json.loads(shown.read_text())
+        assert "secret" not in variables.values()
+        assert variables["HOME"] != str(Path.home())
+        assert not Path(variables["HOME"]).exists()
+        return variables
+
+    def test_the_templates_scanner_has_no_credentials_and_no_network(self, ours: Path) -> None:
+        with pytest.raises(ScanError):
+            templates.scan([])
+
+        assert "HTTPS_PROXY" not in self.given(ours)
+
+    def test_the_packages_scanner_has_what_reaches_the_advisories_alone(self, ours: Path) -> None:
+        with pytest.raises((ScanError, IndexError)):
+            packages.scan(LIST)
+
+        assert self.given(ours)["HTTPS_PROXY"] == "http://proxy.example:3128"
+
+    def test_so_has_what_lists_the_packages(self, ours: Path, tmp_path: Path) -> None:
+        sbom.write(tmp_path / "list.json")
+
+        assert "HTTPS_PROXY" not in self.given(ours)
+
+    def test_no_other_module_of_the_scan_starts_a_program(self) -> None:
+        others = [path for path in LIST.parent.glob("*.py") if path.name != Path(bare.__file__).name]
+
+        assert [path.name for path in others if "subprocess" in path.read_text()] == []
