@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import click
@@ -19,8 +18,15 @@ from ddbreplica_cli.described import SHARE, describe_pair
 from ddbreplica_cli.errors import AttentionError, CommandError
 from ddbreplica_cli.export import Export
 from ddbreplica_cli.ground import Ground, despite
+from ddbreplica_cli.journal import BACKFILL
 from ddbreplica_cli.mapping import find_mapping
-from ddbreplica_cli.options import Options, archive_option, shared_options, without_mapping_option
+from ddbreplica_cli.options import (
+    Options,
+    archive_option,
+    shared_options,
+    state_option,
+    without_mapping_option,
+)
 from ddbreplica_cli.printable import bare, printable
 from ddbreplica_cli.safeguards import refuse_unsafe
 from ddbreplica_cli.undecided import Undecided
@@ -46,12 +52,7 @@ from ddbreplica_cli.undecided import Undecided
     help="Read units a second to use at the source."
     f"  [default: {SHARE:.0%} of what is provisioned; no limit on demand]",
 )
-@click.option(
-    "--state",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Keep here how far it has come.  [default: SOURCE-REPLICA.backfill, in this directory]",
-)
+@state_option(BACKFILL)
 @click.option("--no-wait", is_flag=True, help="Leave to a later run what cannot be written yet.")
 @without_mapping_option
 @archive_option

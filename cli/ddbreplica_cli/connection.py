@@ -1,6 +1,6 @@
 """The shared options → the two tables' places, and clients of AWS there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ from botocore.config import Config
 from ddbreplica.model import Refusal
 from ddbreplica_cli.asking import ask
 from ddbreplica_cli.clients import ASKING, Clients
+from ddbreplica_cli.clock import Clock
 from ddbreplica_cli.errors import CommandError, explain
 from ddbreplica_cli.options import REPLICA, SOURCE, Options
 from ddbreplica_cli.region import decide
@@ -37,6 +38,7 @@ class Side:
     option: str
     region: str | None
     _clients: Clients
+    clock: Clock = field(default_factory=Clock)
 
     @property
     def short_name(self) -> str:
@@ -57,6 +59,7 @@ class Connection:
 
     def __init__(self, options: Options, *, near: Clients | None = None, far: Clients | None = None) -> None:
         """Connect to nothing yet. `near` and `far` are what signs in for the two tables, if it is there already."""
+        self.clock = Clock()
         self._options = options
         self._near = near or _near(options)
         self._far = far or (_far(options) if options.replica_profile else self._near)
@@ -69,14 +72,16 @@ class Connection:
     def source(self) -> Side:
         """The source table: as given, or as the stack says, or the default."""
         name = self._options.source or self._from_stack("SourceTableName", default=SOURCE)
-        return Side(name, "--source", region_of(name), self._near)
+        return Side(name, "--source", region_of(name), self._near, self.clock)
 
     @cached_property
     def replica(self) -> Side:
         """The replica table likewise, in the source's Region and account unless another is named."""
         name = self._options.replica or self._replica_of_stack()
         region = region_of(name) or self._options.replica_region or self._region_in_stack()
-        return Side(name, "--replica", region or self._far.region or self.source.region, self._far)
+        return Side(
+            name, "--replica", region or self._far.region or self.source.region, self._far, self.clock
+        )
 
     def streams(self, *, config: Config = ASKING) -> "DynamoDBStreamsClient":
         """A client for the source's stream."""

@@ -13,26 +13,25 @@ from ddbreplica.decode import attributes_of
 from ddbreplica_cli import output
 from ddbreplica_cli.backfilling import Backfill, Listing, Scan, Within
 from ddbreplica_cli.connection import Connection
-from ddbreplica_cli.described import Described
+from ddbreplica_cli.described import Described, identity
 from ddbreplica_cli.errors import CommandError, InterruptedByUserError
 from ddbreplica_cli.estimate import Estimate
 from ddbreplica_cli.export import Export, Exported
 from ddbreplica_cli.grace import lag
 from ddbreplica_cli.ground import Ground
-from ddbreplica_cli.heal import Healer
-from ddbreplica_cli.journal import FileJournal
+from ddbreplica_cli.heal import Healer, Rates
+from ddbreplica_cli.journal import BACKFILL, FileJournal
 from ddbreplica_cli.key_filter import KeyFilter
 from ddbreplica_cli.patience import Interrupt, Patience, noting_interrupts
 from ddbreplica_cli.progress import progress_bar
 from ddbreplica_cli.rate import Rate
 from ddbreplica_cli.safeguards import warning
+from ddbreplica_cli.state import default_path
 from ddbreplica_cli.tables import TableReader
 from ddbreplica_cli.undecided import Undecided
 
 NAMED = 10
 """Items that are named one by one, of those that were not copied."""
-
-_IDENTITY = "backfill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +64,7 @@ class Tables:
     def identity(self, listing: str, key_filter: KeyFilter) -> Mapping[str, Any]:
         """What has to be the same for a run to go on where another was: tables and stream made anew are others."""
         return {
-            "source": f"{self.source.table.arn} of {self.source.says['CreationDateTime']}",
-            "replica": f"{self.replica.table.arn} of {self.replica.says['CreationDateTime']}",
+            **identity(self.source, self.replica),
             "stream": self.source.stream,
             "listing": listing,
             "filter": list(key_filter.patterns),
@@ -107,8 +105,7 @@ class Copying:
     @property
     def state(self) -> Path:
         """The file that says how far it has come."""
-        names = (side.short_name for side in (self.connection.source, self.connection.replica))
-        return self.wanted.state or Path("-".join(names) + ".backfill")
+        return self.wanted.state or default_path(self.connection, BACKFILL)
 
     @property
     def undecided(self) -> Undecided:
@@ -129,7 +126,7 @@ class Copying:
 
     @contextmanager
     def _journal(self) -> Iterator[FileJournal]:
-        journal = FileJournal(self.state)
+        journal = FileJournal.at(self.state, command=BACKFILL, clock=self.connection.clock)
         try:
             self._go_on(journal)
             yield journal
@@ -139,19 +136,8 @@ class Copying:
     def _go_on(self, journal: FileJournal) -> None:
         """Check that the state is of the same work, if it is of any."""
         listing = self.export.url if self.export else f"a scan in {self.wanted.segments} segments"
-        identity = self.tables.identity(listing, self.ground.key_filter)
-        before = journal.notes.get(_IDENTITY)
-        if before is None:
-            journal.note(_IDENTITY, identity)
-            return
-        for name, now in identity.items():
-            if before.get(name) != now:
-                raise CommandError(
-                    f"{self.state} is the state of another backfill: its {name} is {before.get(name)}, and not"
-                    f" {now}.",
-                    hint="give the same options to go on with it, or name another file with --state to begin anew.",
-                )
-        output.print_note(f"Going on from {self.state}.")
+        if journal.resume(self.tables.identity(listing, self.ground.key_filter)):
+            output.print_note(f"Resuming from {self.state}.")
 
     def _copy(self, journal: FileJournal, patience: Patience) -> Backfill:
         with progress_bar("copying", about=self.tables.estimate(self.export).items) as advance:
@@ -163,8 +149,7 @@ class Copying:
                 journal=journal,
                 patience=patience,
                 is_archive=self.ground.is_archive,
-                rate=rate,
-                read_rate=read_rate,
+                rates=Rates(write=rate, read=read_rate),
             )
             backfill = Backfill(
                 self._listing(reader),

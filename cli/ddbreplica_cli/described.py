@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -104,10 +104,18 @@ class Described:
         return read_units * SHARE or None
 
 
+def identity(source: Described, replica: Described) -> Mapping[str, Any]:
+    """What has to be the same for a state of the two tables to be resumed: a table that was recreated is another."""
+    return {
+        name: f"{described.table.arn} of {described.says['CreationDateTime'].astimezone(UTC)}"
+        for name, described in (("source", source), ("replica", replica))
+    }
+
+
 def describe(side: Side) -> Described:
     """Ask the table. Raises CommandError, which names the option that names the table."""
     client = side.dynamodb()
-    table = DynamoDBReplica(client, side.name).describe()
+    table = DynamoDBReplica(client, side.name, skew=side.clock).describe()
     if isinstance(table, Table):
         return ask(
             lambda: _read(side, table, client.describe_table(TableName=side.name)["Table"]),

@@ -1,9 +1,10 @@
 """Keys → healed: `reconcile` between two tables, for several threads, at a command's rates and with its patience."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock
 from types import MappingProxyType
 
 from botocore.config import Config
@@ -33,6 +34,47 @@ _NOTHING: Items = MappingProxyType({})
 _INTERRUPTED = Refusal(Kind.TRANSIENT, "Interrupted", "Ctrl-C was pressed before the request was sent")
 
 
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How many units a second to use: write units at the replica, read units at the source. None is unlimited."""
+
+    write: Rate | None = None
+    read: Rate | None = None
+
+
+class UnderWay:
+    """Calls that may have a request under way: those that have begun, and have not ended in order."""
+
+    def __init__(self) -> None:
+        """None has begun."""
+        self._calls = 0
+        self._lock = Lock()
+
+    @property
+    def is_none(self) -> bool:
+        """Whether it is certain that no request is under way."""
+        return self._calls == 0
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """A call that ends in order if the block does, or raises what `reconcile` and its journal raise.
+
+        Anything else, such as a second Ctrl-C, may be raised while a response is waited for.
+        """
+        with self._lock:
+            self._calls += 1
+        try:
+            yield
+        except (CommandError, ReplicatorError):
+            self._ended()
+            raise
+        self._ended()
+
+    def _ended(self) -> None:
+        with self._lock:
+            self._calls -= 1
+
+
 class Healer:
     """Gives the replica the source's state of keys, whatever else reads and writes the two tables meanwhile.
 
@@ -46,21 +88,25 @@ class Healer:
         journal: Journal,
         patience: Patience,
         is_archive: bool,
-        rate: Rate | None = None,
-        read_rate: Rate | None = None,
+        rates: Rates | None = None,
+        under_way: UnderWay | None = None,
     ) -> None:
-        """Between the connection's two tables, at these rates of write and of read units; None is unlimited.
+        """Between the connection's two tables.
 
-        If the replica `is_archive`, nothing is deleted there, and keys may be left undecided.
+        If the replica `is_archive`, nothing is deleted there, and keys may be left undecided. `under_way` then says
+        whether a request may be.
 
         Raises CommandError unless there are two tables of the same key.
         """
         describe_pair(connection)
+        self._clock = connection.clock
         self._patience = patience
+        self._under_way = under_way or UnderWay()
+        rates = rates or Rates()
         self._slots = BoundedSemaphore(CONNECTIONS // IN_FLIGHT)
         self._pair = Pair(
-            source=_PacedSource(_table(connection.source), _Pace(read_rate, patience)),
-            replica=_PacedReplica(_table(connection.replica), _Pace(rate, patience)),
+            source=_PacedSource(_table(connection.source), _Pace(rates.read, patience)),
+            replica=_PacedReplica(_table(connection.replica), _Pace(rates.write, patience)),
             journal=journal,
             is_archive=is_archive,
         )
@@ -68,14 +114,17 @@ class Healer:
     def heal(self, keys: Iterable[Key], seen: Items = _NOTHING) -> Reconciled:
         """Reconcile keys, for as long as the patience lasts; no key may be in two calls at a time.
 
-        None of the result has failed. Raises CommandError where a table refuses everything or stands still, and
-        KeyboardInterrupt once the patience's interrupt is set; when it does, no request is under way.
+        None of the result has failed. Raises CommandError where a table refuses everything or stands still, or the
+        local clock is too far ahead, and KeyboardInterrupt once the patience's interrupt is set; when it does, no
+        request is under way.
         """
         with self._slots:
             self._patience.interrupt.check()
+            self._clock.refuse_fast()
             self._patience.progressed()
             try:
-                healed = reconcile(keys, self._pair, deadline=self._patience.deadline(), seen=seen)
+                with self._under_way.call():
+                    healed = reconcile(keys, self._pair, deadline=self._patience.deadline(), seen=seen)
             except ReplicatorError as error:
                 raise _refused(error) from error
             if healed.failed:
@@ -156,7 +205,7 @@ class _PacedReplica:
 
 
 def _table(side: Side) -> DynamoDBReplica:
-    table = DynamoDBReplica(side.dynamodb(_HEALING), side.name)
+    table = DynamoDBReplica(side.dynamodb(_HEALING), side.name, skew=side.clock)
     table.describe()  # asked once here, and not by each thread
     return table
 

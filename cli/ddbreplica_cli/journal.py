@@ -1,87 +1,97 @@
-"""Keys that are being healed → what is still open after any kill: the Journal protocol in memory, and in a file.
+"""The keys that a command reconciles, and its notes: the Journal protocol in a state that outlives the process.
 
-The file is JSON lines, appended to, and written anew when it is opened and whenever it has grown. It holds notes as
-well, so that how far the work has come and the keys that were open then are never apart.
+A state is JSON lines, appended to, and written again as a whole when it is opened and whenever it has grown. Its first
+line says what it is: {"ddbreplica": "state", "version": 2, "command": "redrive"}. Each other line is one of
+
+    {"note": name, "value": …}              a fact, in the place of what was noted under this name before
+    {"open": [key, …]}                      keys that may be written from now on
+    {"hold": [key, …], "seconds": s, "until": t}
+                                            keys of which a write may still land: hold them back for s seconds after
+                                            this line is read, or until t, by AWS's clock, if that is no null
+    {"close": [key, …]}                     keys that are confirmed
+    {"clock_ahead_seconds": s}              how far the writer's clock was ahead of AWS's, at most, so far
+    {"rest": true}                          no request is under way
+
+Notes and keys stand together, so that how far the work has come and the keys that were open then are never apart.
 """
 
 import json
-import os
-import time
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO
+from typing import Any
 
 from ddbreplica.decode import MalformedError, attributes_of, key_of
 from ddbreplica.model import Key
-from ddbreplica.reconcile import LATE_SECONDS
+from ddbreplica.skew import UNKNOWN_HOLD_SECONDS, hold_seconds
+from ddbreplica_cli.clock import Clock
 from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.state import Lines, StateFile, lines_of
 
 GROWN = 16 * 1024 * 1024
-"""Bytes appended after which the file is written anew, so that it stays small however long the work is."""
+"""Bytes appended after which the state is written again as a whole, so that it stays small however long the work is."""
 
-_FIRST = {"ddbreplica": "journal", "version": 1}
+BACKFILL = "backfill"
+VERIFY = "verify"
+REDRIVE = "redrive"
+COMMANDS = (BACKFILL, VERIFY, REDRIVE)
+
+_VERSION = 2
 _AT_REST = {"rest": True}
+_IDENTITY = "identity"
 _IN_A_LINE = 1000
 
 
-class MemoryJournal:
-    """For work that a kill leaves to be found again: it is gone with the process."""
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """A key held back: `since` then for `seconds` at least, or `until` a time of AWS's clock, if that is known."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing is open."""
-        self._clock = clock
-        self._free_at: dict[Key, float] = {}
-        self._lock = Lock()
+    since: float
+    seconds: float
+    until: float | None = None
 
-    def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
-        """Open keys; return those that are not held back."""
-        with self._lock:
-            now = self._clock()
-            return [key for key in keys if self._free_at.get(key, now) <= now]
-
-    def suspect(self, keys: Sequence[Key]) -> None:
-        """Hold keys back."""
-        with self._lock:
-            self._free_at |= dict.fromkeys(keys, self._clock() + LATE_SECONDS)
-
-    def confirm(self, keys: Sequence[Key]) -> None:
-        """Close keys."""
-        with self._lock:
-            for key in keys:
-                self._free_at.pop(key, None)
-
-    def held(self) -> tuple[int, float]:
-        """How many keys are held back, and for how many seconds at most."""
-        with self._lock:
-            return _held(self._free_at, self._clock())
+    def left(self, clock: Clock) -> float:
+        """For how long it still is."""
+        left = self.since + max(self.seconds, clock.hold_seconds) - clock.ticks()
+        if self.until is None or clock.now is None:
+            return left
+        return min(left, self.until - clock.now)
 
 
 class FileJournal:
-    """Open keys and notes in one file, which one process at a time may have open.
+    """Open keys and notes. What is held back is so across runs, however the local clock is set meanwhile."""
 
-    What is held back is so across runs: the clock is one that the next run can read as well.
-    """
+    def __init__(self, lines: Lines, *, command: str, clock: Clock) -> None:
+        """Read back what an earlier run of the command left.
 
-    def __init__(
-        self, path: Path, *, clock: Callable[[], float] = time.time, late_seconds: float = LATE_SECONDS
-    ) -> None:
-        """Read back what an earlier run left; what it may have had under way is held back from now on.
-
-        Raises CommandError where the file is damaged, something else, in use or not to be written.
+        If that run was killed, each key that it left open is held back from now on, for as long as a write of that run
+        may still land. Raises CommandError where the lines are damaged, of something else, or cannot be written.
         """
-        self._path = path
+        self._lines = lines
+        self._command = command
         self._clock = clock
-        self._late_seconds = late_seconds
         self._lock = Lock()
-        self._failure: CommandError | None = None
         try:
-            self._file = _locked(path)
-            self._kept = _read(path, self._file)
-            self._kept.find(now=clock(), late_seconds=late_seconds)
-            self._write_anew(_AT_REST)
-        except OSError as error:
-            raise _unwritable(path, error) from error
+            self._kept = _read(lines.read(), lines.name, command)
+            self._kept.find(now=clock.ticks())
+            self._replace(_AT_REST)
+        except CommandError:
+            lines.close()
+            raise
+
+    @classmethod
+    def at(cls, path: Path, *, command: str, clock: Clock) -> "FileJournal":
+        """The journal in a file, which is created if there is none."""
+        return cls(StateFile(path), command=command, clock=clock)
+
+    @property
+    def name(self) -> str:
+        """How messages name the state."""
+        return self._lines.name
 
     @property
     def notes(self) -> Mapping[str, Any]:
@@ -96,7 +106,22 @@ class FileJournal:
     def held(self) -> tuple[int, float]:
         """How many keys are held back, and for how many seconds at most."""
         with self._lock:
-            return _held(self._kept.held, self._clock())
+            return self._kept.longest(self._clock)
+
+    def resume(self, identity: Mapping[str, Any]) -> bool:
+        """Return whether an earlier run of the same work left this state. Raises CommandError for other work."""
+        before = self.notes.get(_IDENTITY)
+        if before is None:
+            self.note(_IDENTITY, identity)
+            return False
+        for name, now in identity.items():
+            if before.get(name) != now:
+                raise CommandError(
+                    f"{self.name} is the state of another {self._command}: its {name} is {before.get(name)}, and"
+                    f" not {now}.",
+                    hint="use the same tables and options to resume it, or name another file with --state.",
+                )
+        return True
 
     def note(self, name: str, value: Any) -> None:
         """Remember a fact, as JSON, in the place of what was noted under this name before.
@@ -110,73 +135,109 @@ class FileJournal:
     def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
         """Open keys, durably when it returns; return those that are not held back."""
         with self._lock:
-            now = self._clock()
-            free = [key for key in keys if self._kept.held.get(key, now) <= now]
+            held = self._kept.held
+            free = [key for key in keys if key not in held or held[key].left(self._clock) <= 0]
             if free:
-                self._append({"open": _as_json(free)}, durably=True)
+                self._append(*self._ahead(), {"open": _as_json(free)}, durably=True)
                 self._kept.open(free)
             return free
 
     def suspect(self, keys: Sequence[Key]) -> None:
-        """Hold keys back."""
+        """Hold keys back from now on, in this run and the next ones."""
+        if not keys:
+            return
         with self._lock:
-            until = self._clock() + self._late_seconds
-            self._kept.hold(keys, until)
-            self._append({"hold": _as_json(keys), "until": until})
+            held = dict.fromkeys(keys, _Hold(self._clock.ticks(), self._clock.hold_seconds))
+            self._kept.hold(held)
+            self._append(*self._ahead(), *_hold_lines(held))
 
     def confirm(self, keys: Sequence[Key]) -> None:
         """Close keys."""
+        if not keys:
+            return
         with self._lock:
             self._append({"close": _as_json(keys)})
             self._kept.close(keys)
-            if self._grown > GROWN:
-                self._write_anew()
+            if self._lines.appended > GROWN:
+                self._replace()
 
     def rest(self) -> None:
-        """Say that no request is under way: what is open and no suspect may be written by the next run at once."""
+        """Record that no request is under way, and until when keys are held back.
+
+        What is open and not held back may then be written by the next run at once.
+        """
         with self._lock:
-            self._append(_AT_REST, durably=True)
+            held = self._kept.until(self._clock)
+            self._append(*self._ahead(), *_hold_lines(held), _AT_REST, durably=True)
+
+    @contextmanager
+    def leaving(self, *, is_at_rest: Callable[[], bool]) -> Iterator[None]:
+        """Let the state, when the block ends, say what the next run has to know; remove it if that is nothing."""
+        try:
+            yield
+        except BaseException:
+            with suppress(CommandError):  # not at rest then: the next run holds back what is open
+                self._leave(is_at_rest=is_at_rest())
+            raise
+        else:
+            self._leave(is_at_rest=is_at_rest())
+        finally:
+            self.close()
+
+    def _leave(self, *, is_at_rest: bool) -> None:
+        if self.open_keys():
+            if is_at_rest:
+                self.rest()
+        else:
+            self.remove()
 
     def close(self) -> None:
-        """Let another process have the file."""
-        self._file.close()
+        """Let another process have the state."""
+        self._lines.close()
 
     def remove(self) -> None:
-        """Forget everything, and the file."""
-        self._path.unlink(missing_ok=True)
-        self.close()
+        """Forget everything, and the state."""
+        self._lines.remove()
 
-    def _append(self, line: Mapping[str, Any], *, durably: bool = False) -> None:
-        if self._failure is not None:  # half a line may stand there, which only the last one may be
-            raise self._failure
-        try:
-            self._grown += self._file.write(_line(line))
-            self._file.flush()
-            if durably:
-                os.fsync(self._file.fileno())
-        except OSError as error:
-            self._failure = _unwritable(self._path, error)
-            raise self._failure from error
+    def _ahead(self) -> Iterator[Mapping[str, Any]]:
+        """How far the local clock is ahead, if that is more than what was recorded."""
+        ahead, recorded = self._clock.ahead, self._kept.ahead
+        if ahead is not None and (recorded is None or ahead >= recorded + 1):
+            self._kept.ahead = ahead
+            yield {"clock_ahead_seconds": ahead}
 
-    def _write_anew(self, *more: Mapping[str, Any]) -> None:
-        anew = self._path.with_name(f"{self._path.name}.new")
-        file = _locked(anew)
-        file.truncate(0)
-        file.writelines(_line(line) for line in (_FIRST, *self._kept.lines(), *more))
-        file.flush()
-        os.fsync(file.fileno())
-        anew.replace(self._path)
-        self._file.close()
-        self._file, self._grown = file, 0
+    def _append(self, *lines: Mapping[str, Any], durably: bool = False) -> None:
+        self._lines.append(b"".join(map(_line, lines)), durably=durably)
+
+    def _replace(self, *more: Mapping[str, Any]) -> None:
+        head = {"ddbreplica": "state", "version": _VERSION, "command": self._command}
+        self._lines.replace(map(_line, (head, *self._kept.lines(), *more)))
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a state file would hold back if it were resumed: how many keys, for how long at most, of which tables."""
+
+    held: int
+    seconds: float
+    identity: Mapping[str, Any]
+
+
+def left_in(path: Path, *, command: str, clock: Clock) -> Left:
+    """What a command would find in a state file if it resumed now; nothing is changed. Raises CommandError."""
+    kept = _read(lines_of(path), str(path), command)
+    kept.find(now=clock.ticks())
+    return Left(*kept.longest(clock), kept.notes.get(_IDENTITY, {}))
 
 
 class _Kept:
-    """What the lines of a file amount to. `held` says until when."""
+    """What the lines of a state amount to. `ahead` is what they record of the clock; None is nothing."""
 
     def __init__(self) -> None:
         self.notes: dict[str, Any] = {}
         self.opened: dict[Key, None] = {}
-        self.held: dict[Key, float] = {}
+        self.held: dict[Key, _Hold] = {}
+        self.ahead: float | None = None
         self._is_at_rest = True
 
     def open(self, keys: Iterable[Key]) -> None:
@@ -184,8 +245,8 @@ class _Kept:
             self.opened[key] = None
             self.held.pop(key, None)
 
-    def hold(self, keys: Iterable[Key], until: float) -> None:
-        self.held |= dict.fromkeys(keys, until)
+    def hold(self, held: Mapping[Key, _Hold]) -> None:
+        self.held |= held
 
     def close(self, keys: Iterable[Key]) -> None:
         for key in keys:
@@ -194,86 +255,130 @@ class _Kept:
 
     def take(self, line: Mapping[str, Any]) -> None:
         """Do again what a line says was done."""
-        self._is_at_rest = line == _AT_REST
         match line:
             case {"note": str(name), "value": value}:
                 self.notes[name] = value
             case {"open": keys}:
                 self.open(map(key_of, keys))
-            case {"hold": keys, "until": until}:
-                self.hold(map(key_of, keys), float(until))
+                self._is_at_rest = False
+            case {"hold": keys}:
+                self.hold(dict.fromkeys(map(key_of, keys), _held(line)))
             case {"close": keys}:
                 self.close(map(key_of, keys))
-            case _ if not self._is_at_rest:
+            case {"clock_ahead_seconds": ahead}:
+                self.ahead = float(ahead)
+            case {"rest": True}:
+                self._is_at_rest = True
+            case _:
                 raise ValueError(line)
 
-    def find(self, *, now: float, late_seconds: float) -> None:
-        """Hold back what a killed run may have had under way; nothing is ever held longer than that is, from now."""
-        latest = now + late_seconds
-        self.held = {key: min(until, latest) for key, until in self.held.items()}
+    def find(self, *, now: float) -> None:
+        """Hold back from now on what earlier runs leave: all of it, if the last of them was killed."""
         if not self._is_at_rest:
-            self.hold(self.opened.keys() - self.held.keys(), latest)
+            least = min(hold_seconds(self.ahead), UNKNOWN_HOLD_SECONDS)
+            self.held = {
+                key: _Hold(0, max(least, self.held[key].seconds if key in self.held else 0))
+                for key in self.opened
+            }
+        self.held = {key: replace(hold, since=now) for key, hold in self.held.items()}
+        self.ahead, self._is_at_rest = None, True
+
+    def until(self, clock: Clock) -> Mapping[Key, _Hold]:
+        """The same keys held back, until a time of AWS's clock where that is known."""
+        found = {}
+        for key, hold in self.held.items():
+            left = hold.left(clock)
+            until = None if clock.now is None else clock.now + left
+            found[key] = _Hold(hold.since, max(hold.seconds, clock.hold_seconds), until)
+        return found
+
+    def longest(self, clock: Clock) -> tuple[int, float]:
+        """How many keys are held back, and for how many seconds at most."""
+        left = [seconds for hold in self.held.values() if (seconds := hold.left(clock)) > 0]
+        return len(left), max(left, default=0.0)
 
     def lines(self) -> Iterator[Mapping[str, Any]]:
         """The fewest lines that amount to the same."""
+        if self.ahead is not None:
+            yield {"clock_ahead_seconds": self.ahead}
         yield from ({"note": name, "value": value} for name, value in self.notes.items())
         yield from ({"open": keys} for keys in _pieces(self.opened))
-        for until in sorted(set(self.held.values())):
-            keys = [key for key, held_until in self.held.items() if held_until == until]
-            yield from ({"hold": piece, "until": until} for piece in _pieces(keys))
+        yield from _hold_lines(self.held)
 
 
-def _held(until: Mapping[Key, float], now: float) -> tuple[int, float]:
-    left = [moment - now for moment in until.values() if moment > now]
-    return len(left), max(left, default=0.0)
-
-
-def _locked(path: Path) -> BinaryIO:
-    """The file, made if need be; it is this process's until it is closed."""
-    import fcntl  # noqa: PLC0415  missing on Windows, where help is shown all the same
-
-    file = path.open("ab+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_there_still = os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except (BlockingIOError, FileNotFoundError):
-        is_there_still = False
-    if is_there_still:
-        return file
-    file.close()
-    raise CommandError(
-        f"{path} is in use by another command.", hint="wait for that command's end, or name another file."
-    )
-
-
-def _read(path: Path, file: BinaryIO) -> _Kept:
-    """What the file holds, without a last line that a kill has torn."""
+def _read(lines: Iterable[bytes], name: str, command: str) -> _Kept:
+    """What lines hold, without a last one that a kill has torn."""
     kept = _Kept()
-    file.seek(0)
-    for number, line in enumerate(file):
+    for number, line in enumerate(lines):
         if not line.endswith(b"\n"):
+            if line and not number:  # the head is never torn: a state's first lines are written as a whole
+                raise _foreign(name, number)
             break
         try:
-            take = kept.take if number else _check_first
-            take(json.loads(line))
-        except (AttributeError, TypeError, ValueError, MalformedError) as error:
-            file.close()
-            raise CommandError(
-                f"{path}, line {number + 1}, is none that this command has written.",
-                hint="name another file, or remove this one to start from the beginning.",
-            ) from error
+            content = json.loads(line)
+            if number:
+                kept.take(content)
+            else:
+                _check_head(content, name, command)
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError, MalformedError) as error:
+            raise _foreign(name, number) from error
+    if BACKFILL in kept.notes:  # as version 1 names it
+        kept.notes[_IDENTITY] = {name: _in_utc(value) for name, value in kept.notes.pop(BACKFILL).items()}
     return kept
 
 
-def _check_first(line: Mapping[str, Any]) -> None:
-    if line != _FIRST:
-        raise ValueError(line)
+def _in_utc(value: Any) -> Any:
+    """Of version 1, which spells the time of a table's creation in the zone of its machine."""
+    if not isinstance(value, str) or " of " not in value:
+        return value
+    arn, _, created = value.partition(" of ")
+    try:
+        return f"{arn} of {datetime.fromisoformat(created).astimezone(UTC)}"
+    except ValueError:
+        return value
 
 
-def _unwritable(path: Path, error: OSError) -> CommandError:
+def _check_head(head: Mapping[str, Any], name: str, command: str) -> None:
+    hint = "name another file with --state."
+    match head:
+        case {"ddbreplica": "state", "version": 2, "command": str(of)}:
+            pass
+        case {"ddbreplica": "journal", "version": 1}:
+            of = BACKFILL
+        case {"ddbreplica": "state", "version": version}:
+            raise CommandError(
+                f"{name} was written by another version of ddbreplica: its state has version {version}.",
+                hint=f"resume it with that version, or {hint}",
+            )
+        case _:
+            raise ValueError(head)
+    if of != command:
+        raise CommandError(f"{name} is the state of {of}, not of {command}.", hint=hint)
+
+
+def _foreign(name: str, number: int) -> CommandError:
     return CommandError(
-        f"{path} cannot be written: {error.strerror}.", hint="make room, or name a file elsewhere."
+        f"{name}, line {number + 1}: ddbreplica has not written this line.",
+        hint="name another file with --state, or remove this one to start from the beginning.",
     )
+
+
+def _held(line: Mapping[str, Any]) -> _Hold:
+    """Of version 1, whose clock may have been set since, and whose skew nobody knows, only that it is held back."""
+    seconds, until = line.get("seconds"), line["until"]
+    if seconds is None:
+        return _Hold(0, UNKNOWN_HOLD_SECONDS)
+    if not math.isfinite(seconds) or not math.isfinite(until or 0):
+        raise ValueError(line)
+    return _Hold(0, min(float(seconds), UNKNOWN_HOLD_SECONDS), until)
+
+
+def _hold_lines(held: Mapping[Key, _Hold]) -> Iterator[Mapping[str, Any]]:
+    keys: dict[tuple[float, float | None], list[Key]] = {}
+    for key, hold in held.items():
+        keys.setdefault((hold.seconds, hold.until), []).append(key)
+    for (seconds, until), alike in keys.items():
+        yield from ({"hold": piece, "seconds": seconds, "until": until} for piece in _pieces(alike))
 
 
 def _as_json(keys: Iterable[Key]) -> list[Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Concatenate, NoReturn, ParamSpec
 
 import click
@@ -85,6 +86,17 @@ class Options:
                 "--endpoint-url": self.endpoint_url,
             }
         )
+
+
+def state_option(command: str, *, when: str = "") -> Callable[..., Any]:
+    """The option that names the state file of a command; `when` begins its help where it needs another option."""
+    return click.option(
+        "--state",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help=f"{when}State file: run the command again with it to resume."
+        f"  [default: SOURCE-REPLICA.{command}, in this directory]",
+    )
 
 
 without_mapping_option = click.option(

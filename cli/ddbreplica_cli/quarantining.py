@@ -1,49 +1,66 @@
-"""A journal of healing whose suspects outlive the process: they are put into quarantine, as the function puts its own.
+"""A journal whose in-doubt keys are put into quarantine as well, as the function puts its own.
 
-Whoever redrives next finds them there, and leaves them alone until nothing can land any more.
+Whoever redrives next, from any machine, finds them there, and leaves them alone until nothing can land any more.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ddbreplica.decode import attributes_of
 from ddbreplica.errors import QuarantineError
-from ddbreplica.model import Key, Quarantined, Table
+from ddbreplica.model import Journal, Key, Quarantined, Table
 from ddbreplica.quarantine import Quarantine
 from ddbreplica.write import SUSPECT
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.journal import MemoryJournal
 from ddbreplica_cli.patience import Interrupt, Patience
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-_HINT = "let 15 minutes pass before you run the same command again: a write may still land until then."
+_HINT = "run the same command again on this machine: its state has the keys, and holds them back."
 
 
-class QuarantiningJournal(MemoryJournal):
-    """The Journal of one run; `suspect` returns when an object of each key is in the bucket."""
+class QuarantiningJournal:
+    """The same journal; `suspect` returns when an object of each key is in the bucket as well."""
 
-    def __init__(self, client: "S3Client", bucket: str, *, replica: str, source: Table, command: str) -> None:
-        """`replica` is the replica's name, by which the bucket is parted; `command` is who writes."""
-        super().__init__()
+    def __init__(
+        self,
+        journal: Journal,
+        quarantine: Quarantine,
+        *,
+        source: Table,
+        command: str,
+    ) -> None:
+        """`quarantine` is the replica's part of the bucket; `command` is who writes."""
+        self._journal = journal
         self._command = command
-        self._quarantine = Quarantine(bucket, table=replica, connect=lambda: client)
+        self._quarantine = quarantine
         self._source_arn = source.arn
 
     @classmethod
-    def of(cls, connection: Connection, bucket: str, source: Table, *, command: str) -> "QuarantiningJournal":
+    def of(
+        cls, journal: Journal, connection: Connection, bucket: str, source: Table, *, command: str
+    ) -> "QuarantiningJournal":
         """Of a command, between the connection's two tables."""
-        return cls(
-            connection.buckets, bucket, replica=connection.replica.short_name, source=source, command=command
+        quarantine = Quarantine(
+            bucket,
+            table=connection.replica.short_name,
+            connect=lambda: connection.buckets,
+            skew=connection.clock,
         )
+        return cls(journal, quarantine, source=source, command=command)
+
+    def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
+        """Open keys, durably when it returns; return those that are not held back."""
+        return self._journal.intend(keys)
+
+    def confirm(self, keys: Sequence[Key]) -> None:
+        """Close keys."""
+        self._journal.confirm(keys)
 
     def suspect(self, keys: Sequence[Key]) -> None:
-        """Hold keys back, in this run and the next ones. Raises CommandError if they cannot be kept."""
-        super().suspect(keys)
+        """Hold keys back, in this run and the next ones. Raises CommandError if they cannot be put into quarantine."""
+        self._journal.suspect(keys)
         records = tuple(self._suspect(position, key) for position, key in enumerate(keys))
-        # With a patience of its own: Ctrl-C, and a table that stands still, are why keys are suspect.
+        # With a patience of its own: Ctrl-C, and a table that stands still, are why keys are in doubt.
         deadline = Patience(Interrupt()).deadline()
         try:
             kept = self._quarantine.keep(

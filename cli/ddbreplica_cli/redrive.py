@@ -2,20 +2,33 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import click
 
+from ddbreplica.model import Key
+from ddbreplica.reconcile import Reconciled
 from ddbreplica_cli import output
 from ddbreplica_cli import redriven as result
+from ddbreplica_cli.clock import time_after
 from ddbreplica_cli.connection import Connection
-from ddbreplica_cli.described import SHARE, describe
+from ddbreplica_cli.described import SHARE, describe_pair, identity
 from ddbreplica_cli.errors import ATTENTION, CommandError, InterruptedByUserError
-from ddbreplica_cli.ground import to_heal
-from ddbreplica_cli.heal import Healer
-from ddbreplica_cli.options import Options, archive_option, shared_options, without_mapping_option
+from ddbreplica_cli.ground import Ground, to_heal
+from ddbreplica_cli.heal import Healer, Rates, UnderWay
+from ddbreplica_cli.journal import REDRIVE, FileJournal
+from ddbreplica_cli.key_filter import KeyFilter
+from ddbreplica_cli.leftover import print_leftovers
+from ddbreplica_cli.options import (
+    Options,
+    archive_option,
+    shared_options,
+    state_option,
+    without_mapping_option,
+)
 from ddbreplica_cli.param_type import ParamType
 from ddbreplica_cli.patience import Interrupt, Patience, noting_interrupts
 from ddbreplica_cli.places import Buckets
@@ -23,9 +36,11 @@ from ddbreplica_cli.progress import progress_bar
 from ddbreplica_cli.quarantining import QuarantiningJournal
 from ddbreplica_cli.rate import Rate
 from ddbreplica_cli.redriving import Found, Heal, Outcome, Redriven, Redriver, find
+from ddbreplica_cli.state import default_path
+
+_Tell: TypeAlias = Callable[[Redriven], None]
 
 _ADVICE = {
-    Outcome.WAITING: "run it again in 15 minutes; until then a write that was not answered may still land.",
     Outcome.UNWRITABLE: "mend the items at the source, or the replica's indexes, and run it again.",
     Outcome.UNSETTLED: "run it again when fewer writes are under way.",
     Outcome.UNDECIDED: "look at its record: if the item was deleted, delete it from the replica too; then move the"
@@ -37,6 +52,9 @@ _ADVICE = {
     Outcome.UNREADABLE: "look at the object; a later version of ddbreplica may have written it.",
 }
 """For every outcome that leaves something to do."""
+
+_TOLD_ONCE = frozenset({Outcome.UNDECIDED, Outcome.OUTSIDE})
+"""Of a key that no object has: a person has to look at it, and no later run will know more."""
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -51,6 +69,7 @@ class _Wanted:
     limit: int | None
     rate: float | None
     read_rate: float | None
+    state: Path | None
     without_mapping: bool
     archive: bool
     dry_run: bool
@@ -98,6 +117,7 @@ class _Age(ParamType[float]):
     help="Read units a second to use at the source."
     f"  [default: {SHARE:.0%} of what is provisioned; no limit on demand]",
 )
+@state_option(REDRIVE)
 @without_mapping_option
 @archive_option
 @click.option("--dry-run", is_flag=True, help="Say what would be healed; write and move nothing.")
@@ -107,7 +127,8 @@ def redrive(options: Options, /, **wanted: Any) -> None:
 
     Gives the replica the source's present state of those items; the records' own images are never written. An
     object whose items are all healed is moved to done/ in its bucket; any other stays, and is listed with the
-    reason.
+    reason. Keys that are being written are kept in a state file: after Ctrl-C, a crash or a kill run the same command
+    again in the same directory, and it reconciles them too. The file is removed when no such key is left.
 
     \b
     Examples:
@@ -115,64 +136,143 @@ def redrive(options: Options, /, **wanted: Any) -> None:
       ddbreplica redrive --stack-name ddbreplica
       ddbreplica redrive --source orders --replica orders-copy --older-than 1h --json
 
-    Exits with 1 if an object stays that requires attention or a later run, and with 2 if the redrive could not be
-    done. To resume after an interruption, run it again.
+    Exits with 1 if an object or a key is left that requires attention or a later run, and with 2 if the redrive could
+    not be done.
     """  # noqa: D301  \b is click's: do not wrap
     asked = _Wanted(**wanted)
     started = time.perf_counter()
-    redriven = _redrive(Connection(options), asked)
-    facts = {"dry_run": asked.dry_run, "seconds": time.perf_counter() - started}
-    output.print_result(
-        {**result.document(redriven), **facts}, result.text(redriven), as_json=options.as_json
-    )
+    connection = Connection(options)
+
+    def tell(redriven: Redriven) -> None:
+        facts = {"dry_run": asked.dry_run, "seconds": time.perf_counter() - started}
+        output.print_result(
+            {**result.document(redriven), **facts}, result.text(redriven), as_json=options.as_json
+        )
+
+    redriven = _foretell(connection, asked, tell) if asked.dry_run else _redrive(connection, asked, tell)
     if _advise(redriven) and not asked.dry_run:
         raise SystemExit(ATTENTION)
 
 
 def _advise(redriven: Redriven) -> bool:
     """Say what is left to do, if anything is."""
-    advice = [advice for outcome, advice in _ADVICE.items() if redriven.counts[outcome]]
+    left = {*(left.outcome for left in redriven.left), *(outcome for outcome, _ in redriven.open.values())}
+    advice = [advice for outcome, advice in _ADVICE.items() if outcome in left]
+    if redriven.wait > 0:
+        until = time_after(redriven.wait)
+        advice.insert(
+            0, f"run it again after {until}; until then an in-doubt write may still change the replica."
+        )
     for sentence in advice:
         output.print_note(f"Try: {sentence}")
     return bool(advice)
 
 
-def _redrive(connection: Connection, wanted: _Wanted) -> Redriven:
-    source = describe(connection.source)
+def _redrive(connection: Connection, wanted: _Wanted, tell: _Tell) -> Redriven:
+    path = wanted.state or default_path(connection, REDRIVE)
+    under_way = UnderWay()
+    journal = FileJournal.at(path, command=REDRIVE, clock=connection.clock)
+    with journal.leaving(is_at_rest=lambda: under_way.is_none):
+        source, replica = describe_pair(connection)
+        if journal.resume(identity(source, replica)):
+            output.print_note(f"Resuming from {path}.")
+        connection.clock.refuse_fast()
+        ground = to_heal(connection, without_mapping=wanted.without_mapping, archive=wanted.archive)
+        buckets = _buckets(ground, wanted)
+        places = tuple(buckets.places(connection, source, ground.key_filter))
+        with noting_interrupts() as interrupt:
+            healer = Healer(
+                connection,
+                journal=QuarantiningJournal.of(
+                    journal, connection, buckets.quarantine, source.table, command=REDRIVE
+                ),
+                patience=Patience(interrupt),
+                is_archive=ground.is_archive,
+                rates=Rates(
+                    write=Rate(wanted.rate, sleep=interrupt.sleep),
+                    read=Rate(source.read_rate(wanted.read_rate), sleep=interrupt.sleep),
+                ),
+                under_way=under_way,
+            )
+            work = _Work(_Open(journal, ground.key_filter, healer.heal), interrupt)
+            redriven = work.through(find(places, older_than=wanted.older_than, limit=wanted.limit))
+        tell(redriven)
+        journal.confirm([key for key, (outcome, _) in redriven.open.items() if outcome in _TOLD_ONCE])
+    return redriven
+
+
+def _foretell(connection: Connection, wanted: _Wanted, tell: _Tell) -> Redriven:
+    """A dry run, which writes nothing and so needs no state."""
+    source, replica = describe_pair(connection)
     ground = to_heal(connection, without_mapping=wanted.without_mapping, archive=wanted.archive)
-    buckets = Buckets.of(
+    places = tuple(_buckets(ground, wanted).places(connection, source, ground.key_filter))
+    print_leftovers(connection, source, replica)
+    with noting_interrupts() as interrupt:
+        work = _Work(None, interrupt)
+        redriven = work.through(find(places, older_than=wanted.older_than, limit=wanted.limit))
+    tell(redriven)
+    return redriven
+
+
+def _buckets(ground: Ground, wanted: _Wanted) -> Buckets:
+    return Buckets.of(
         ground.mapping, quarantine=wanted.quarantine_bucket, on_failure=wanted.on_failure_bucket
     )
-    places = tuple(buckets.places(connection, source, ground.key_filter))
-    with noting_interrupts() as interrupt:
-        healer = Healer(
-            connection,
-            journal=QuarantiningJournal.of(connection, buckets.quarantine, source.table, command="redrive"),
-            patience=Patience(interrupt),
-            is_archive=ground.is_archive,
-            rate=Rate(wanted.rate, sleep=interrupt.sleep),
-            read_rate=Rate(source.read_rate(wanted.read_rate), sleep=interrupt.sleep),
-        )
-        found = find(places, older_than=wanted.older_than, limit=wanted.limit)
-        return _work_through(found, None if wanted.dry_run else healer.heal, interrupt)
 
 
-def _work_through(found: Sequence[Found], heal: Heal | None, interrupt: Interrupt) -> Redriven:
-    with progress_bar("redriving", about=len(found)) as advance:
-        redriver = Redriver(heal, interrupt=interrupt, advance=advance)
-        try:
-            redriver.run(found)
-        except KeyboardInterrupt as pressed:
-            hint = "run the same command again: it goes on with the objects that are still there."
-            raise _ended(
-                redriver.redriven, found, InterruptedByUserError("interrupted", hint=hint)
-            ) from pressed
-        except CommandError as error:
-            raise _ended(redriver.redriven, found, error) from error
-    return redriver.redriven
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """The keys that are open in a state, and how they are reconciled."""
+
+    journal: FileJournal
+    key_filter: KeyFilter
+    heal: Heal
+
+    def heal_of_objects(self, keys: Sequence[Key]) -> Reconciled:
+        """Reconcile keys; close those that their objects have still, unless a write of theirs may land."""
+        reconciled = self.heal(keys)
+        refused = (key for key, _ in reconciled.refused)
+        self.journal.confirm([*reconciled.changing, *reconciled.undecided, *refused])
+        return reconciled
+
+    def resume(self, redriver: Redriver) -> None:
+        """Reconcile those that no object has any more."""
+        keys = self.journal.open_keys()
+        redriver.leave_outside([key for key in keys if not self.key_filter.passes(key)])
+        redriver.resume([key for key in keys if self.key_filter.passes(key)], self.heal)
 
 
-def _ended(redriven: Redriven, found: Sequence[Found], why: CommandError) -> CommandError:
-    """The same error, with what was done until then."""
-    done = f"{redriven.counts[Outcome.HEALED]:,} of {len(found):,} objects were healed and moved"
-    return type(why)(f"{why.fact.rstrip('.')}; {done}.", hint=why.hint, facts=result.document(redriven))
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A run over objects; without `open` it is a dry run."""
+
+    open: _Open | None
+    interrupt: Interrupt
+
+    def through(self, found: Sequence[Found]) -> Redriven:
+        """Work through them. Raises CommandError with what was done until then."""
+        with progress_bar("redriving", about=len(found)) as advance:
+            heal = self.open.heal_of_objects if self.open else None
+            redriver = Redriver(heal, interrupt=self.interrupt, advance=advance)
+            try:
+                redriver.run(found)
+                if self.open:
+                    self.open.resume(redriver)
+            except KeyboardInterrupt as pressed:
+                hint = "run the same command again: it goes on with the objects that are still there."
+                error = InterruptedByUserError("interrupted", hint=hint)
+                raise self._ended(redriver.redriven, found, error) from pressed
+            except CommandError as error:
+                raise self._ended(redriver.redriven, found, error) from error
+        return self._counted(redriver.redriven)
+
+    def _counted(self, redriven: Redriven) -> Redriven:
+        if self.open:
+            redriven.in_doubt, redriven.in_doubt_seconds = self.open.journal.held()
+        return redriven
+
+    def _ended(self, redriven: Redriven, found: Sequence[Found], why: CommandError) -> CommandError:
+        """The same error, with what was done until then."""
+        done = f"{redriven.counts[Outcome.HEALED]:,} of {len(found):,} objects were healed and moved"
+        facts = result.document(self._counted(redriven))
+        return type(why)(f"{why.fact.rstrip('.')}; {done}.", hint=why.hint, facts=facts)

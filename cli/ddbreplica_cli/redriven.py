@@ -18,16 +18,26 @@ def document(redriven: Redriven) -> dict[str, Any]:
         "objects": redriven.counts.total(),
         **{outcome.value: redriven.counts[outcome] for outcome in Outcome},
         "keys_healed": redriven.keys,
+        "keys_resumed": redriven.resumed,
+        "keys_in_doubt": redriven.in_doubt,
         "left": [_as_document(left) for left in redriven.left],
+        "left_keys": [
+            {"outcome": outcome.value, "key": attributes_of(key), "reason": reason}
+            for key, (outcome, reason) in redriven.open.items()
+        ],
     }
 
 
 def text(redriven: Redriven) -> str:
-    """Counts, then every object that stays, and why."""
+    """Counts, then every object and every key that is left, and why."""
     counts = {outcome.value: redriven.counts[outcome] for outcome in Outcome if redriven.counts[outcome]}
-    rows = {"objects": redriven.counts.total(), **counts, "keys healed": redriven.keys}
+    more = {"keys resumed": redriven.resumed, "in doubt": redriven.in_doubt}
+    more = {name: count for name, count in more.items() if count}
+    rows = {"objects": redriven.counts.total(), **counts, "keys healed": redriven.keys, **more}
     table = [f"{name:<{_WIDTH}}{count:>12,}" for name, count in rows.items()]
-    return "\n".join([*table, *(line for left in redriven.left for line in _as_lines(left))])
+    return "\n".join(
+        [*table, *(line for left in redriven.left for line in _as_lines(left)), *_left_keys(redriven)]
+    )
 
 
 def _as_document(left: Left) -> dict[str, Any]:
@@ -47,6 +57,13 @@ def _as_lines(left: Left) -> Iterator[str]:
         more = f" and {len(left.keys) - 1:,} more" if len(left.keys) > 1 else ""
         yield f"{'':<{_WIDTH}}{_named(left.keys[0])}{more}"
     yield f"{'':<{_WIDTH}}{' '.join(left.reason.split())}"
+
+
+def _left_keys(redriven: Redriven) -> Iterator[str]:
+    for key, (outcome, reason) in redriven.open.items():
+        yield ""
+        yield f"{outcome.value:<{_WIDTH}}{_named(key)}"
+        yield f"{'':<{_WIDTH}}{' '.join(reason.split())}"
 
 
 def _named(key: Key) -> str:

@@ -15,7 +15,7 @@ from typing import TypeAlias, TypeVar
 
 from ddbreplica.model import Key
 from ddbreplica.read import MAX_KEYS
-from ddbreplica.reconcile import LATE_SECONDS, Reconciled
+from ddbreplica.reconcile import Reconciled
 from ddbreplica_cli.bucket import Bucket, Listed
 from ddbreplica_cli.patience import Interrupt
 from ddbreplica_cli.progress import Advance
@@ -32,7 +32,8 @@ MAX_BYTES = 64 * 1024 * 1024
 """More than Lambda puts into one object: an event of 6 MB, escaped."""
 
 _EARLIER = "the record is older than the source table, which was created again under the same name"
-_MAY_LAND = "a write was perhaps not answered, and may still land"
+_OUTSIDE = "the mapping's filter leaves it out, and did not when this was kept"
+_MAY_LAND = "an in-doubt write may still change the replica"
 
 
 class Outcome(Enum):
@@ -42,7 +43,7 @@ class Outcome(Enum):
     DUE = "due"
     """It would be healed: a dry run."""
     WAITING = "waiting"
-    """A write of it was perhaps not answered, and may still land."""
+    """An in-doubt write of it may still change the replica."""
     UNWRITABLE = "unwritable"
     """A table refuses a key, or its item, by itself."""
     UNSETTLED = "unsettled"
@@ -86,21 +87,39 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """An object that stays, and why; `keys` are those that are the reason."""
+    """An object that stays, and why; `keys` are those that are the reason.
+
+    `wait` is for how many seconds an in-doubt write of it may still change the replica, where the object says so.
+    """
 
     outcome: Outcome
     found: Found
     reason: str
     keys: tuple[Key, ...] = ()
+    wait: float = 0.0
 
 
 @dataclass(slots=True)
 class Redriven:
-    """What has become of the objects so far; `keys` counts those of the objects that were healed."""
+    """What has become of the objects so far; `keys` counts those of the objects that were healed.
+
+    `resumed` counts the keys that an earlier run left open, and that are reconciled now though no object has them any
+    more. `open` says of others of these why they are not. Of `in_doubt` keys a write may still change the replica, for
+    so many seconds at most.
+    """
 
     counts: Counter[Outcome] = field(default_factory=Counter)
     keys: int = 0
     left: list[Left] = field(default_factory=list)
+    resumed: int = 0
+    open: dict[Key, tuple[Outcome, str]] = field(default_factory=dict)
+    in_doubt: int = 0
+    in_doubt_seconds: float = 0.0
+
+    @property
+    def wait(self) -> float:
+        """For how many seconds anything at all may still change the replica."""
+        return max((self.in_doubt_seconds, *(left.wait for left in self.left)))
 
     def healed(self, opened: "_Opened") -> None:
         """Count an object that was moved."""
@@ -157,6 +176,20 @@ class Redriver:
                     self.redriven.healed(moved)
                 self._advance(len(piece))
 
+    def resume(self, keys: Sequence[Key], heal: Heal) -> None:
+        """Reconcile the keys that an earlier run left open and that no object has any more."""
+        for piece in _pieces(keys, MAX_KEYS):
+            self._interrupt.check()
+            reconciled = heal(piece)
+            self.redriven.resumed += len(reconciled.confirmed)
+            self.redriven.open |= {
+                key: why for key, why in _why_not(reconciled).items() if why[0] is not Outcome.WAITING
+            }
+
+    def leave_outside(self, keys: Sequence[Key]) -> None:
+        """Count keys that an earlier run left open, and that the mapping's filter leaves out by now."""
+        self.redriven.open |= dict.fromkeys(keys, (Outcome.OUTSIDE, _OUTSIDE))
+
     def _left_out(self, objects: Iterable[_Opened | Left]) -> Sequence[_Opened]:
         """Count the objects that stay, and return the others."""
         opened = []
@@ -185,9 +218,10 @@ def _open(found: Found) -> _Opened | Left:
         return Left(Outcome.FOREIGN, found, str(error))
     except UnreadableError as error:
         return Left(Outcome.UNREADABLE, found, str(error))
-    rest = LATE_SECONDS - found.listed.age
-    if unpacked.may_land and unpacked.keys and rest > 0:
-        return Left(Outcome.WAITING, found, f"{_MAY_LAND}, for {ceil(rest / 60)} min more", unpacked.keys)
+    wait = unpacked.hold_seconds - found.listed.age
+    if unpacked.keys and wait > 0:
+        reason = f"{_MAY_LAND}, for {ceil(wait / 60)} min more"
+        return Left(Outcome.WAITING, found, reason, unpacked.keys, wait)
     return _Opened(found, held.etag, unpacked)
 
 
@@ -221,8 +255,7 @@ def _unhealable(opened: _Opened) -> Left | None:
     if unpacked.earlier:
         return Left(Outcome.EARLIER, opened.found, _EARLIER, unpacked.earlier)
     if unpacked.outside:
-        reason = "the mapping's filter leaves it out, and did not when this was kept"
-        return Left(Outcome.OUTSIDE, opened.found, reason, unpacked.outside)
+        return Left(Outcome.OUTSIDE, opened.found, _OUTSIDE, unpacked.outside)
     if unpacked.keyless:
         reason = f"{unpacked.keyless} of its records: no key can be read ({unpacked.why})"
         return Left(Outcome.KEYLESS, opened.found, reason)

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import TypeAlias
 
 from ddbreplica.model import Key
-from ddbreplica.reconcile import LATE_SECONDS, Reconciled
+from ddbreplica.reconcile import Reconciled
 from ddbreplica_cli.findings import REPAIRED, UNDECIDED
 from ddbreplica_cli.keyset import KeySet
 from ddbreplica_cli.recheck import CERTAIN, Difference, Finding
@@ -14,6 +14,8 @@ Mended: TypeAlias = tuple[Difference, str | None]
 """A difference, and what was done about it; None is nothing."""
 
 Look: TypeAlias = Callable[[Sequence[Key]], Iterable[Difference]]
+Heal: TypeAlias = Callable[[Sequence[Key]], Reconciled]
+"""Reconciles keys; none of the result has failed."""
 Mend: TypeAlias = Callable[[Sequence[Difference]], Iterable[Mended]]
 
 CHUNK = 10_000
@@ -40,13 +42,13 @@ def foretell(differences: Sequence[Difference]) -> Iterator[Mended]:
     return ((difference, _FORETOLD[difference.finding]) for difference in differences)
 
 
-def repairing(heal: Callable[[Sequence[Key]], Reconciled], look: Look) -> Mend:
+def repairing(heal: Heal, look: Look) -> Mend:
     """Heal what certainly differs, and believe it only when it was found equal afterwards."""
 
     def mend(differences: Sequence[Difference]) -> Iterator[Mended]:
         certain = [d.key for d in differences if d.finding in CERTAIN]
         healed = heal(certain) if certain else Reconciled()
-        said = _said(healed)
+        said = outcomes(healed)
         for again in look(healed.confirmed):
             if again.finding is Finding.ARCHIVED:  # it has expired since
                 continue
@@ -56,17 +58,18 @@ def repairing(heal: Callable[[Sequence[Key]], Reconciled], look: Look) -> Mend:
     return mend
 
 
-def _said(healed: Reconciled) -> dict[Key, str]:
+def outcomes(healed: Reconciled) -> dict[Key, str]:
+    """Say of each key what became of it."""
     return {
         **dict.fromkeys(healed.confirmed, REPAIRED),
         **dict.fromkeys(healed.changing, "changed at the source each time"),
-        **dict.fromkeys(healed.suspects, _LATE),
+        **dict.fromkeys(healed.suspects, _IN_DOUBT),
         **dict.fromkeys(healed.undecided, UNDECIDED),
         **{key: f"refused: {why.code}: {why.message}" for key, why in healed.refused},
     }
 
 
-_LATE = f"not answered; the write may land within {LATE_SECONDS / 60:.0f} minutes"
+_IN_DOUBT = "an in-doubt write may still change the replica"
 _FORETOLD: Mapping[Finding, str | None] = {
     Finding.MISSING: "would be put",
     Finding.DIFFERENT: "would be put",

@@ -15,6 +15,7 @@ from botocore.config import Config
 from ddbreplica.decode import attributes_of, key_of
 from ddbreplica.dynamodb import DynamoDBReplica
 from ddbreplica.model import Image, Key, Kind, Refusal, Table
+from ddbreplica.skew import Skew
 from ddbreplica_cli.clients import ASKING
 from ddbreplica_cli.described import Described
 from ddbreplica_cli.errors import CommandError, explain, hint_for, reason
@@ -63,8 +64,12 @@ class TableReader:
         patience: Patience,
         *,
         read_rate: float | None = None,
+        skew: Skew | None = None,
     ) -> None:
-        """`table` is what the table's description says; `read_rate` is in units a second, None is unlimited."""
+        """`table` is what the table's description says; `read_rate` is in units a second, None is unlimited.
+
+        `skew` observes every response.
+        """
         self._name = name
         self._patience = patience
         self.rate = Rate(read_rate, sleep=patience.interrupt.sleep)
@@ -74,7 +79,7 @@ class TableReader:
         self._page = PAGE if read_rate is None else MAX_KEYS
         self._key_names = sorted(name for name, _ in table.key_schema)
         self._keys_only = _projection(self._key_names)
-        self._table = DynamoDBReplica(client, name)
+        self._table = DynamoDBReplica(client, name, skew=skew)
         self._table.describe()  # asked once here, and not by each thread
 
     @classmethod
@@ -84,7 +89,7 @@ class TableReader:
         """The reader of a described table, for so many threads."""
         side = described.side
         client = side.dynamodb(reading(threads))
-        return cls(client, side.name, described.table, patience, read_rate=read_rate)
+        return cls(client, side.name, described.table, patience, read_rate=read_rate, skew=side.clock)
 
     def scan(self, segment: int, *, of: int, keys_only: bool = False) -> Iterator[Items]:
         """One of `of` disjoint parts of the table, in pages of at most MAX_KEYS items."""

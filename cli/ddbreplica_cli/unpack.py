@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from ddbreplica.decode import MalformedError, key_of
 from ddbreplica.model import Key
 from ddbreplica.schema import source_arn
+from ddbreplica.skew import UNKNOWN_HOLD_SECONDS, hold_seconds
 from ddbreplica.write import SUSPECT
 from ddbreplica_cli.earlier import is_earlier
 from ddbreplica_cli.key_filter import KeyFilter
@@ -24,15 +25,15 @@ _SCHEMA = 1
 class Unpacked:
     """What an object keeps. `keys` are different ones; `keyless` counts the records whose key cannot be read.
 
-    `why` it is kept is its writer's word. `may_land` says that a write of it may still be carried out. `outside` are
-    keys that the mapping's filter leaves out, by now, and are not among `keys`; nor are the `earlier` ones, whose
-    records are those of an earlier table of the source's name.
+    `why` it is kept is its writer's word. For `hold_seconds` after S3 stored the object a write of its records may
+    still be carried out; 0 means that none may. `outside` are keys that the mapping's filter leaves out, by now, and
+    are not among `keys`; nor are the `earlier` ones, whose records are those of an earlier table of the source's name.
     """
 
     keys: tuple[Key, ...]
     keyless: int
     why: str
-    may_land: bool
+    hold_seconds: float
     outside: tuple[Key, ...] = ()
     earlier: tuple[Key, ...] = ()
 
@@ -61,7 +62,8 @@ def quarantined(source: str, *, created_at: datetime) -> Unpack:
         _refuse_foreign(source_arn(content["record"]), source)
         records = _Records(created_at=created_at, stored_at=stored_at, stream=None)
         records.add([content["record"]])
-        return records.unpacked(why=str(content.get("reason")), may_land=content.get("error_code") == SUSPECT)
+        hold = _hold(content.get("clock_ahead_seconds")) if content.get("error_code") == SUSPECT else 0.0
+        return records.unpacked(why=str(content.get("reason")), hold_seconds=hold)
 
     return unpack
 
@@ -69,7 +71,7 @@ def quarantined(source: str, *, created_at: datetime) -> Unpack:
 def given_up(source: str, *, created_at: datetime, function: str | None) -> Unpack:
     """How to read what Lambda gave up of the source's records likewise, meant for this function or any.
 
-    An invocation that failed could not say which of its writes may still land, so any may.
+    An invocation that failed could not say which of its writes may still land, nor by which clock, so any may.
     """
 
     def unpack(body: bytes, stored_at: datetime) -> Unpacked:
@@ -85,7 +87,7 @@ def given_up(source: str, *, created_at: datetime, function: str | None) -> Unpa
             raise ForeignError(f"was given to the function {given_to}")
         records = _Records(created_at=created_at, stored_at=stored_at, stream=stream)
         records.add([first, *others])
-        return records.unpacked(why=str(condition), may_land=True)
+        return records.unpacked(why=str(condition), hold_seconds=UNKNOWN_HOLD_SECONDS)
 
     return unpack
 
@@ -118,6 +120,14 @@ def _refuse_foreign(arn: str | None, source: str) -> None:
         raise ForeignError(f"keeps records of {arn}")
 
 
+def _hold(clock_ahead_seconds: Any) -> float:
+    """For how long a write may land whose sender's clock was so far ahead; older versions did not record that."""
+    is_known = (
+        isinstance(clock_ahead_seconds, int | float) and abs(clock_ahead_seconds) < UNKNOWN_HOLD_SECONDS
+    )
+    return min(hold_seconds(clock_ahead_seconds if is_known else None), UNKNOWN_HOLD_SECONDS)
+
+
 def _unqualified(function_arn: str) -> str:
     """The function's ARN without version or alias."""
     return ":".join(function_arn.split(":")[:7])
@@ -144,9 +154,9 @@ class _Records:
             else:
                 (self._earlier if self._is_earlier(record) else self._keys)[key] = None
 
-    def unpacked(self, *, why: str, may_land: bool) -> Unpacked:
+    def unpacked(self, *, why: str, hold_seconds: float) -> Unpacked:
         # A key that the present table changed as well is reconciled: its own record asks for that.
-        return Unpacked(tuple(self._keys), self._keyless, why, may_land, earlier=tuple(self._earlier))
+        return Unpacked(tuple(self._keys), self._keyless, why, hold_seconds, earlier=tuple(self._earlier))
 
     def _is_earlier(self, record: Any) -> bool:
         arn = record.get("eventSourceARN")

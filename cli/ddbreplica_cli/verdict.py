@@ -26,7 +26,10 @@ _SIDES = {Finding.MISSING: "in the source only", Finding.EXTRA: "in the replica 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A verification that came to its end. `looked_at` says of what; `is_repair` that differences were to be healed."""
+    """A verification that came to its end. `looked_at` says of what; `is_repair` that differences were to be healed.
+
+    Of `in_doubt` items an in-doubt write may still change the replica.
+    """
 
     source: str
     replica: str
@@ -35,6 +38,7 @@ class Verified:
     findings: Findings
     is_repair: bool
     seconds: float
+    in_doubt: int = 0
 
     @property
     def verdict(self) -> str:
@@ -43,7 +47,7 @@ class Verified:
         certain = sum(counts[finding] for finding in CERTAIN)
         if certain > self.findings.repaired:
             return NOT_EQUAL
-        if counts[Finding.INCONCLUSIVE] or self.swept.stopped_early:
+        if counts[Finding.INCONCLUSIVE] or self.swept.stopped_early or self.in_doubt:
             return INCONCLUSIVE
         return REPAIRED if certain else EQUAL
 
@@ -96,11 +100,12 @@ class Verified:
         }
 
     def _beside(self) -> dict[str, int]:
-        """Items of an archive that the source has not, and those that the mapping's filter leaves out."""
+        """Items of an archive that the source has not, those that the filter leaves out, and those in doubt."""
         return {
             "archived": self.findings.counts[Finding.ARCHIVED],
             "source_outside": self.swept.source_outside,
             "replica_outside": self.swept.replica_outside,
+            "in_doubt": self.in_doubt,
         }
 
     def _shown(self) -> Iterator[str]:

@@ -10,7 +10,9 @@ from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.described import SHARE
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.grace import LEAST, LONGEST
-from ddbreplica_cli.options import Options, archive_option, shared_options
+from ddbreplica_cli.journal import VERIFY
+from ddbreplica_cli.options import Options, archive_option, shared_options, state_option
+from ddbreplica_cli.recheck import Finding
 from ddbreplica_cli.verdict import INCONCLUSIVE, NOT_EQUAL, Verified
 from ddbreplica_cli.verifying import Wanted, verified
 
@@ -74,6 +76,7 @@ _NEXT = {
     metavar="UNITS",
     help="With --repair: write units a second at most.",
 )
+@state_option(VERIFY, when="With --repair: ")
 @click.option(
     "--without-mapping",
     is_flag=True,
@@ -86,7 +89,9 @@ def verify(options: Options, /, **wanted: Any) -> None:
 
     Reads both tables from end to end, consistently, while writes go on. An item that differs is read again after
     a grace, so that lag is no difference. Changes nothing, unless --repair is given: then the replica gets the
-    source's present state of exactly what differs, and that is verified again.
+    source's present state of exactly what differs, and that is verified again. Keys that are being repaired are kept
+    in a state file: after Ctrl-C, a crash or a kill run the same command again in the same directory, and it
+    reconciles them, equal or not. The file is removed when no such key is left.
 
     \b
     Examples:
@@ -101,13 +106,17 @@ def verify(options: Options, /, **wanted: Any) -> None:
     """  # noqa: D301  \b is click's: do not wrap
     asked = Wanted(**wanted)
     asked.check()
-    result = verified(Connection(options), asked)
+
+    def tell(result: Verified) -> None:
+        unreported = _unreported(result)
+        output.print_result(
+            {**result.document(), **(unreported.document if unreported else {})},
+            result.text(),
+            as_json=options.as_json,
+        )
+
+    result = verified(Connection(options), asked, tell)
     unreported = _unreported(result)
-    output.print_result(
-        {**result.document(), **(unreported.document if unreported else {})},
-        result.text(),
-        as_json=options.as_json,
-    )
     _advise(result, asked)
     if unreported:
         output.print_error(unreported, as_json=False)
@@ -131,7 +140,9 @@ def _advise(verified: Verified, wanted: Wanted) -> None:
     if verified.swept.stopped_early:
         suspects = f"{verified.swept.suspects:,} keys that looked different"
         output.print_note(f"Stopped early, after {suspects}; the rest was not compared.")
-    if verified.verdict == INCONCLUSIVE:
+    if verified.verdict == INCONCLUSIVE and (
+        verified.findings.counts[Finding.INCONCLUSIVE] or not verified.in_doubt
+    ):
         output.print_note("Try: run it again when fewer writes are under way, or with a longer --grace.")
     if verified.findings.undecided:
         output.print_note(

@@ -1,16 +1,15 @@
 """Two tables → whether they are equal, as far as was wanted; and what differs, repaired if that was wanted too."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import click
 
-from ddbreplica.model import Key, Table
+from ddbreplica.model import Journal, Key, Table
 from ddbreplica_cli import keylines, output
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.described import Described, describe_pair
@@ -18,16 +17,19 @@ from ddbreplica_cli.errors import CommandError, InterruptedByUserError
 from ddbreplica_cli.findings import Findings
 from ddbreplica_cli.grace import grace, is_longer, lag
 from ddbreplica_cli.ground import Ground, to_compare, to_heal
-from ddbreplica_cli.heal import Healer
-from ddbreplica_cli.journal import MemoryJournal
+from ddbreplica_cli.heal import Healer, Rates, UnderWay
+from ddbreplica_cli.journal import VERIFY, FileJournal
 from ddbreplica_cli.keyset import KeySet
+from ddbreplica_cli.leftover import print_leftovers
 from ddbreplica_cli.patience import Patience, noting_interrupts
 from ddbreplica_cli.progress import progress_bar
 from ddbreplica_cli.quarantining import QuarantiningJournal
 from ddbreplica_cli.rate import Rate
 from ddbreplica_cli.recheck import Patient, archived, recheck
 from ddbreplica_cli.repair import Look, Mend, foretell, leave, repairing, settle
+from ddbreplica_cli.repair_state import Repair, State
 from ddbreplica_cli.report_file import ReportFile
+from ddbreplica_cli.state import default_path
 from ddbreplica_cli.sweep import MAX_SUSPECTS, Sweep, Swept
 from ddbreplica_cli.tables import TableReader
 from ddbreplica_cli.verdict import EVERYTHING, Verified
@@ -55,6 +57,7 @@ class Wanted:
     repair: bool
     dry_run: bool
     rate: float | None
+    state: Path | None
     without_mapping: bool
     archive: bool
 
@@ -62,8 +65,8 @@ class Wanted:
         """Raise UsageError for what does not go together."""
         if self.sample < 1 and self.keys_from is not None:
             raise click.UsageError("--sample and --keys-from do not go together.")
-        if not self.repair and (self.dry_run or self.rate is not None):
-            raise click.UsageError("--dry-run and --rate go with --repair.")
+        if not self.repair and (self.dry_run or self.rate is not None or self.state is not None):
+            raise click.UsageError("--dry-run, --rate and --state go with --repair.")
         if self.report is not None and self.keys_from is not None and _is_one(self.report, self.keys_from):
             raise click.UsageError("--report would overwrite the file of --keys-from.")
 
@@ -80,26 +83,69 @@ class Wanted:
         return None if self.report or self.repair else MAX_SUSPECTS
 
 
-def verified(connection: Connection, wanted: Wanted) -> Verified:
-    """Compare, and repair if that is wanted. Raises CommandError where that cannot be done."""
+def verified(connection: Connection, wanted: Wanted, tell: Callable[[Verified], None]) -> Verified:
+    """Compare, and repair if that is wanted; `tell` prints the result. Raises CommandError where it cannot be done."""
     started = time.perf_counter()
-    source, replica = describe_pair(connection)
-    ground = _ground(connection, wanted)
-    ground.warn_of_replicas(source)
-    journal = _journal(connection, ground, source.table)
-    with noting_interrupts() as interrupt, _written(wanted.report) as report, closing(KeySet()) as suspects:
-        patience = Patience(interrupt)
-        readers = _reader(source, wanted, patience), _reader(replica, wanted, patience)
-        findings = Findings(wanted.limit, report)
-        work = _Work(connection, wanted, patience, ground, journal, readers, suspects, findings)
-        try:
-            swept = work.run(table=source.table, items=source.items + replica.items)
-        finally:
-            if said := _unanswered(journal):
-                output.print_note(said)
-    seconds = time.perf_counter() - started
-    looked_at = wanted.looked_at(ground)
-    return Verified(source.side.name, replica.side.name, looked_at, swept, findings, wanted.repair, seconds)
+    with _state(connection, wanted) as state:
+        source, replica = describe_pair(connection)
+        if state is None:
+            print_leftovers(connection, source, replica)
+        else:
+            state.resume(connection, source, replica)
+        ground = _ground(connection, wanted)
+        ground.warn_of_replicas(source)
+        with (
+            noting_interrupts() as interrupt,
+            _written(wanted.report) as report,
+            closing(KeySet()) as suspects,
+        ):
+            patience = Patience(interrupt)
+            readers = _reader(source, wanted, patience), _reader(replica, wanted, patience)
+            findings = Findings(wanted.limit, report)
+            repair = None
+            if state is not None:
+                healer = Healer(
+                    connection,
+                    journal=_journal(connection, state.journal, ground, source.table),
+                    patience=patience,
+                    is_archive=ground.is_archive,
+                    rates=Rates(Rate(wanted.rate, sleep=interrupt.sleep), readers[0].rate),
+                    under_way=state.under_way,
+                )
+                repair = Repair(state.journal, healer.heal)
+            work = _Work(connection, wanted, patience, ground, repair, readers, suspects, findings)
+            try:
+                swept = work.run(table=source.table, items=source.items + replica.items)
+            finally:
+                if state and (said := state.in_doubt()):
+                    output.print_note(said)
+        result = Verified(
+            source.side.name,
+            replica.side.name,
+            wanted.looked_at(ground),
+            swept,
+            findings,
+            wanted.repair,
+            time.perf_counter() - started,
+            in_doubt=state.journal.held()[0] if state else 0,
+        )
+        tell(result)
+        if repair:
+            repair.told()
+    return result
+
+
+@contextmanager
+def _state(connection: Connection, wanted: Wanted) -> Iterator[State | None]:
+    """None for a run that writes nothing."""
+    if not wanted.repair or wanted.dry_run:
+        yield None
+        return
+    under_way = UnderWay()
+    path = wanted.state or default_path(connection, VERIFY)
+    journal = FileJournal.at(path, command=VERIFY, clock=connection.clock)
+    with journal.leaving(is_at_rest=lambda: under_way.is_none):
+        yield State(journal, under_way)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +156,7 @@ class _Work:
     wanted: Wanted
     patience: Patience
     ground: Ground
-    journal: MemoryJournal
+    repair: Repair | None
     readers: tuple[TableReader, TableReader]
     suspects: KeySet
     findings: Findings
@@ -122,6 +168,8 @@ class _Work:
             if self.ground.unseen:
                 output.print_note(_UNSEEN.format(why=self.ground.unseen))
             self._settle(swept)
+        if self.repair is not None:
+            self._resume(self.repair, swept)
         return swept
 
     def _sweep(self, table: Table, items: int) -> Swept:
@@ -182,19 +230,17 @@ class _Work:
         )
 
     def _mend(self, look: Look) -> Mend:
-        if not self.wanted.repair:
-            return leave
-        if self.wanted.dry_run:
-            return foretell
-        healer = Healer(
-            self.connection,
-            journal=self.journal,
-            patience=self.patience,
-            is_archive=self.ground.is_archive,
-            rate=Rate(self.wanted.rate, sleep=self.patience.interrupt.sleep),
-            read_rate=self.readers[0].rate,
-        )
-        return repairing(healer.heal, look)
+        if self.repair is not None:
+            return repairing(self.repair.of_differences, look)
+        return foretell if self.wanted.repair else leave
+
+    def _resume(self, repair: Repair, swept: Swept) -> None:
+        """Reconcile what an earlier run left open."""
+        try:
+            for difference, said in repair.of_open_keys(self.ground.key_filter):
+                self.findings.add(difference, said)
+        except KeyboardInterrupt as pressed:
+            raise self._interrupted(swept) from pressed
 
     def _interrupted(self, swept: Swept) -> InterruptedByUserError:
         compared = f"{swept.source_items:,} items of the source and {swept.replica_items:,} of the replica"
@@ -249,20 +295,8 @@ def _ground(connection: Connection, wanted: Wanted) -> Ground:
     return find(connection, without_mapping=wanted.without_mapping, archive=wanted.archive)
 
 
-def _journal(connection: Connection, ground: Ground, source: Table) -> MemoryJournal:
-    """Whose suspects outlive this run, where there is a place for them."""
+def _journal(connection: Connection, journal: Journal, ground: Ground, source: Table) -> Journal:
+    """Whose in-doubt keys are found from any machine, where there is a place for them."""
     if ground.mapping is None or not ground.mapping.quarantine:
-        return MemoryJournal()
-    return QuarantiningJournal.of(connection, ground.mapping.quarantine, source, command="verify")
-
-
-def _unanswered(journal: MemoryJournal) -> str | None:
-    """What to say of writes that may still land."""
-    keys, seconds = journal.held()
-    if not keys:
-        return None
-    until = datetime.now(UTC) + timedelta(seconds=seconds, minutes=1)  # the minute is cut off
-    said = f"{keys:,} writes were not answered, and may land until {until:%H:%M} UTC."
-    if isinstance(journal, QuarantiningJournal):
-        return f"{said} Their keys are in quarantine: `ddbreplica redrive` heals them after that."
-    return f"{said} Run the same command again after that: until then the two may look equal, and become unequal."
+        return journal
+    return QuarantiningJournal.of(journal, connection, ground.mapping.quarantine, source, command=VERIFY)

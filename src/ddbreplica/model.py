@@ -163,8 +163,8 @@ class Journal(Protocol):
     def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
         """Open keys, durably when it returns; return those that may be written now.
 
-        The others are held back, for `reconcile.LATE_SECONDS`: what a killed run left open, from the moment at
-        which the journal was read back, and suspects, from the moment at which they were named.
+        The others are held back for as long as `skew.hold_seconds` says: what a killed run left open, from the
+        moment at which the journal was read back, and suspects, from the moment at which they were named.
         """
         ...
 

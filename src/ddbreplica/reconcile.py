@@ -22,11 +22,6 @@ from ddbreplica.read import read
 from ddbreplica.send import Tally, send
 
 ROUNDS = 5
-LATE_SECONDS = 900.0
-"""How long a write that was not answered may still land: AWS refuses a request 15 minutes after its date stamp.
-
-https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/CommonErrors.html (RequestExpired)
-"""
 
 _NOTHING: Mapping[Key, Image] = MappingProxyType({})
 _HINT = (
@@ -50,9 +45,10 @@ class Reconciled:
 
     `confirmed`: the replica was written, and the source had the same state still. `changing`: the source had
     another one each time. `suspects`: a write was not answered, here or before, and may still land; they may be
-    tried again after LATE_SECONDS. `refused`: a table refuses the key, or its item, by itself. `failed`: time ran
-    out, and why it did. `undecided`: of an archive only; the source has no item, or none any more, and whether it
-    was deleted or has expired nobody can tell. The archive holds what it held, or what the source had in this call.
+    tried again when the journal no longer holds them back. `refused`: a table refuses the key, or its item, by
+    itself. `failed`: time ran out, and why it did. `undecided`: of an archive only; the source has no item, or none
+    any more, and whether it was deleted or has expired nobody can tell. The archive holds what it held, or what the
+    source had in this call.
     """
 
     confirmed: list[Key] = field(default_factory=list)

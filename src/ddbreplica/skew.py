@@ -39,7 +39,7 @@ class Skew:
         small by the duration of the request, and never too large by more than the second that `Date` leaves out.
         """
         try:
-            ahead = sent_at - _timestamp(date or "")
+            ahead = sent_at - timestamp(date or "")
         except (ValueError, TypeError, OverflowError):
             return
         if self.ahead is None or ahead > self.ahead:
@@ -58,7 +58,8 @@ class Skew:
 
 
 @lru_cache(maxsize=8)  # every response of one second has the same date
-def _timestamp(date: str) -> float:
+def timestamp(date: str) -> float:
+    """What a `Date` header says, in seconds since the epoch; raises ValueError and its like for what is no date."""
     moment = parsedate_to_datetime(date)
     # HTTP's dates are in GMT, also where they do not say so.
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

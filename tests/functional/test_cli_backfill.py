@@ -5,7 +5,6 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +14,9 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from click.testing import Result
 
-from ddbreplica_cli import backfilling, copying
+from ddbreplica import skew
+from ddbreplica_cli import backfilling
 from ddbreplica_cli import export as exports
-from ddbreplica_cli.journal import FileJournal
 from ddbreplica_cli.rate import Rate
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, press_ctrl_c, run, tables
 from tests.support.wire import error, response
@@ -233,7 +232,7 @@ class TestGoingOn:
 
         assert result.exit_code == 0
         assert result.stdout.startswith("200 items copied in ")
-        assert result.stderr == "Going on from logfile-logfile_replica.backfill.\n"
+        assert result.stderr == "Resuming from logfile-logfile_replica.backfill.\n"
         assert ["ExclusiveStartKey" in request for request in requests] == [True, True]
         assert tables.items(REPLICA) == tables.items(SOURCE)
         assert not STATE.exists()
@@ -267,7 +266,7 @@ class TestGoingOn:
                 f"Error: {STATE} is the state of another backfill: its listing is a scan in 1 segments, and not a"
                 " scan in 2 segments."
             ),
-            "Try: give the same options to go on with it, or name another file with --state to begin anew.",
+            "Try: use the same tables and options to resume it, or name another file with --state.",
         ]
 
     def test_a_table_made_anew_is_another_table(self, tables: Tables, aws: Misbehaviour) -> None:
@@ -365,7 +364,8 @@ class TestSuspects:
         assert backfill("--no-wait", "--segments", "1").exit_code == 1
 
     def test_are_waited_for(self, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(copying, "FileJournal", partial(FileJournal, late_seconds=0.5))
+        for name, seconds in {"UNKNOWN_HOLD": 0.5, "EXPIRY": 0.5, "MARGIN": 0.0}.items():
+            monkeypatch.setattr(skew, f"{name}_SECONDS", seconds)
 
         result = backfill("--segments", "1")
 
@@ -467,7 +467,7 @@ class TestSafeguards:
         result = backfill("--state", "rows.csv")
 
         assert result.exit_code == 2
-        assert lines(result.stderr)[0] == "Error: rows.csv, line 1, is none that this command has written."
+        assert lines(result.stderr)[0] == "Error: rows.csv, line 1: ddbreplica has not written this line."
         assert Path("rows.csv").read_text() == "1,2,3\n"
 
 

@@ -1,15 +1,18 @@
 """`ddbreplica redrive` on moto: what is healed, what is moved, and what has to stay."""
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from ddbreplica.write import SUSPECT
+from ddbreplica_cli.journal import REDRIVE
 from tests.support.cli import (
     REPLICA,
     SOURCE,
@@ -22,6 +25,8 @@ from tests.support.cli import (
     run,
     tables,
 )
+from tests.support.killed import Killed
+from tests.support.machine import Machine, machine
 from tests.support.put_aside import (
     ON_FAILURE,
     QUARANTINE,
@@ -33,9 +38,12 @@ from tests.support.put_aside import (
 from tests.support.records import STREAM, delete, put, record
 from tests.support.wire import error, response
 
-__all__ = ["aws", "put_aside", "tables"]
+__all__ = ["aws", "machine", "put_aside", "tables"]
 
-QUARTER_OF_AN_HOUR = 900
+HALF_AN_HOUR = 1800
+"""For how long a write may land whose sender's clock nobody knows."""
+
+STATE = Path("logfile-logfile_replica.redrive")
 
 
 def redrive(*args: str, exit_code: int = 0) -> Any:
@@ -159,11 +167,9 @@ class TestHealing:
 
 
 class TestWaiting:
-    """A write that was not answered may land for 15 minutes, and would undo the healing."""
+    """An in-doubt write may land for a while, and would undo the healing."""
 
-    @pytest.mark.parametrize(
-        ("age", "outcome"), [(QUARTER_OF_AN_HOUR - 60, "waiting"), (QUARTER_OF_AN_HOUR, None)]
-    )
+    @pytest.mark.parametrize(("age", "outcome"), [(HALF_AN_HOUR - 60, "waiting"), (HALF_AN_HOUR, None)])
     def test_a_suspect(self, put_aside: PutAside, age: float, outcome: str | None) -> None:
         name = put_aside.quarantine(put(1, "a"), code=SUSPECT, age=age)
 
@@ -171,9 +177,7 @@ class TestWaiting:
 
         assert outcomes(document).get(name) == outcome
 
-    @pytest.mark.parametrize(
-        ("age", "outcome"), [(QUARTER_OF_AN_HOUR - 60, "waiting"), (QUARTER_OF_AN_HOUR, None)]
-    )
+    @pytest.mark.parametrize(("age", "outcome"), [(HALF_AN_HOUR - 60, "waiting"), (HALF_AN_HOUR, None)])
     def test_what_lambda_gave_up(self, put_aside: PutAside, age: float, outcome: str | None) -> None:
         name = put_aside.give_up(put(1, "a"), age=age)
 
@@ -187,20 +191,21 @@ class TestWaiting:
         assert redrive()["healed"] == 1
 
     def test_it_is_said_when_to_come_again(self, put_aside: PutAside) -> None:
-        put_aside.quarantine(put(1, "a"), code=SUSPECT, age=QUARTER_OF_AN_HOUR - 150)
+        put_aside.quarantine(put(1, "a"), code=SUSPECT, age=HALF_AN_HOUR - 150)
 
         result = run("redrive")
 
         assert lines(result.stdout)[-2:] == [
             '             PK={"S": "a"}',
-            "             a write was perhaps not answered, and may still land, for 3 min more",
+            "             an in-doubt write may still change the replica, for 3 min more",
         ]
-        assert lines(result.stderr) == [
-            "Try: run it again in 15 minutes; until then a write that was not answered may still land."
-        ]
+        assert re.fullmatch(
+            r"Try: run it again after \d\d:\d\d UTC; until then an in-doubt write may still change the replica\.\n",
+            result.stderr,
+        )
 
     def test_a_write_of_its_own_that_is_not_answered(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour, machine: Machine
     ) -> None:
         tables.put(SOURCE, "a", state={"S": "mended"})
         first = put_aside.quarantine(put(1, "a"))
@@ -212,9 +217,170 @@ class TestWaiting:
         kept = json.loads(put_aside.body(QUARANTINE, suspect))
         assert kept["error_code"] == SUSPECT
         assert kept["record"]["dynamodb"] == {"Keys": {"PK": {"S": "a"}}}
-        assert outcomes(redrive(exit_code=1)) == {suspect: "waiting"}
-        put_aside.make_older(QUARANTINE, suspect, QUARTER_OF_AN_HOUR)
+        assert outcomes(redrive(exit_code=1)) == {first: "waiting", suspect: "waiting"}
+        put_aside.make_older(QUARANTINE, suspect, HALF_AN_HOUR)
+        machine.pass_by(HALF_AN_HOUR)
+        assert redrive()["healed"] == 2
+        assert not STATE.exists()
+
+
+class TestState:
+    """A run that was killed with a write under way, of the items `a` and `b`."""
+
+    @pytest.fixture(autouse=True)
+    def _kill(self, tables: Tables, put_aside: PutAside) -> None:
+        for pk in ("a", "b"):
+            tables.put(SOURCE, pk, state={"S": "old"})
+        self.name = put_aside.give_up(put(1, "a"), put(2, "b"))
+        self.killed = Killed(REDRIVE, tables, "a", "b")
+
+    def test_an_object_that_keeps_its_keys_waits(self, put_aside: PutAside, machine: Machine) -> None:
+        document = redrive(exit_code=1)
+
+        assert outcomes(document) == {self.name: "waiting"}
+        assert document["keys_in_doubt"] == 2
+        machine.pass_by(HALF_AN_HOUR)
         assert redrive()["healed"] == 1
+        assert not STATE.exists()
+
+    @pytest.mark.usefixtures("put_aside")
+    def test_what_lands_after_the_next_run_is_reconciled_by_the_one_after_it(
+        self, tables: Tables, machine: Machine
+    ) -> None:
+        redrive(exit_code=1)
+        for pk in ("a", "b"):
+            tables.put_both(pk, state={"S": "new"})
+        self.killed.land()
+        machine.pass_by(HALF_AN_HOUR)
+
+        assert redrive()["healed"] == 1
+        assert tables.items(REPLICA) == tables.items(SOURCE)
+
+    def test_its_keys_are_reconciled_though_their_object_is_gone(
+        self, tables: Tables, put_aside: PutAside, machine: Machine
+    ) -> None:
+        put_aside.client.delete_object(Bucket=ON_FAILURE, Key=self.name)
+
+        result = run("redrive")
+        assert result.exit_code == 1
+        assert lines(result.stdout) == [
+            "objects                 0",
+            "keys healed             0",
+            "in doubt                2",
+        ]
+        assert lines(result.stderr)[0] == "Resuming from logfile-logfile_replica.redrive."
+        assert lines(result.stderr)[1].startswith("Try: run it again after ")
+        self.killed.land()
+        tables.put(SOURCE, "a", state={"S": "new"})
+        machine.pass_by(HALF_AN_HOUR)
+
+        assert lines(run("redrive").stdout)[-1] == "keys resumed            2"
+        assert tables.items(REPLICA) == tables.items(SOURCE)
+        assert not STATE.exists()
+
+    def test_a_key_that_cannot_be_written_is_named_and_stays(
+        self, put_aside: PutAside, machine: Machine, aws: Misbehaviour
+    ) -> None:
+        put_aside.client.delete_object(Bucket=ON_FAILURE, Key=self.name)
+        redrive(exit_code=1)
+        machine.pass_by(HALF_AN_HOUR)
+        refuse_item(aws, "b")
+
+        result = run("redrive")
+
+        assert result.exit_code == 1
+        assert lines(result.stdout)[2:] == [
+            "keys resumed            1",
+            "",
+            'unwritable   PK={"S": "b"}',
+            "             ValidationException: wrong index type",
+        ]
+        assert redrive(exit_code=1)["left_keys"] == [
+            {
+                "outcome": "unwritable",
+                "key": {"PK": {"S": "b"}},
+                "reason": "ValidationException: wrong index type",
+            }
+        ]
+
+    def test_a_key_that_nobody_can_decide_about_is_told_once(
+        self, tables: Tables, put_aside: PutAside, machine: Machine
+    ) -> None:
+        put_aside.client.delete_object(Bucket=ON_FAILURE, Key=self.name)
+        redrive(exit_code=1)
+        machine.pass_by(HALF_AN_HOUR)
+        tables.delete(SOURCE, "a")
+
+        assert [left["outcome"] for left in redrive("--archive", exit_code=1)["left_keys"]] == ["undecided"]
+        assert redrive("--archive")["left_keys"] == []
+
+    def test_a_key_that_the_filter_excludes_by_now_is_told_once(
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        put_aside.client.delete_object(Bucket=ON_FAILURE, Key=self.name)
+        answer_mapping(tables, aws, patterns=[{"dynamodb": {"Keys": {"PK": {"S": ["c"]}}}}])
+
+        assert [left["outcome"] for left in redrive(exit_code=1)["left_keys"]] == ["outside"] * 2
+        assert redrive()["left_keys"] == []
+
+    @pytest.mark.usefixtures("put_aside")
+    def test_a_dry_run_names_it_and_changes_nothing(self) -> None:
+        before = STATE.read_bytes()
+
+        result = run("redrive", "--dry-run")
+
+        assert result.exit_code == 0
+        assert lines(result.stderr)[0].startswith(
+            "Note: logfile-logfile_replica.redrive is the state of a redrive that is running or was interrupted. Until"
+        )
+        assert STATE.read_bytes() == before
+
+    @pytest.mark.usefixtures("put_aside")
+    def test_a_state_of_tables_that_were_recreated_is_refused(self, tables: Tables) -> None:
+        tables.client.delete_table(TableName=REPLICA)
+        tables.create_logfile(REPLICA)
+
+        result = run("redrive")
+
+        assert lines(result.stderr)[0].startswith(
+            "Error: logfile-logfile_replica.redrive is the state of another redrive: its replica is arn:aws:dynamodb:"
+        )
+        assert STATE.exists()
+
+    @pytest.mark.usefixtures("put_aside")
+    def test_another_file_may_be_named(self) -> None:
+        assert outcomes(redrive("--state", "other")) == {}
+        assert not Path("other").exists()
+
+
+class TestPlaceOfTheState:
+    @pytest.mark.parametrize(
+        ("path", "why"),
+        [
+            ("nowhere/state", "nowhere/state cannot be written: No such file or directory."),
+            ("/dev/full", "/dev/full is not a regular file."),
+        ],
+    )
+    def test_one_that_cannot_be_written_is_one_line_before_the_first_call(
+        self, put_aside: PutAside, aws: Misbehaviour, path: str, why: str
+    ) -> None:
+        put_aside.quarantine(put(1, "a"))
+
+        def fail(**_: Any) -> None:
+            raise AssertionError
+
+        aws.on("before-send", fail)
+
+        result = run("redrive", "--state", path)
+
+        assert result.exit_code != 0
+        assert lines(result.stderr)[0] == f"Error: {why}"
+        assert len(lines(result.stderr)) == 2
+
+    def test_an_error_leaves_no_file(self, put_aside: PutAside) -> None:
+        run("redrive", "--replica", "nowhere")
+
+        assert list(Path().iterdir()) == []
 
 
 class TestStaying:
@@ -349,7 +515,7 @@ class TestOfOthers:
         assert document["left"][0]["reason"] == (
             "was given to the function arn:aws:lambda:us-east-1:123456789012:function:another"
         )
-        put_aside.make_older(ON_FAILURE, name, QUARTER_OF_AN_HOUR)
+        put_aside.make_older(ON_FAILURE, name, HALF_AN_HOUR)
         assert redrive("--on-failure-bucket", ON_FAILURE)["healed"] == 1
 
     def test_a_version_of_the_function_is_the_function(self, put_aside: PutAside) -> None:
@@ -358,7 +524,7 @@ class TestOfOthers:
             b"function:ddbreplica", b"function:ddbreplica:$LATEST"
         )
         put_aside.put(ON_FAILURE, name, body)
-        put_aside.make_older(ON_FAILURE, name, QUARTER_OF_AN_HOUR)
+        put_aside.make_older(ON_FAILURE, name, HALF_AN_HOUR)
 
         assert redrive()["healed"] == 1
 
@@ -493,7 +659,7 @@ class TestMoving:
         assert outcomes(redrive()) == {name: "gone"}
 
     def test_killed_at_any_call_nothing_is_lost_and_the_next_run_ends_it(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour, machine: Machine
     ) -> None:
         tables.put(SOURCE, "a", state={"S": "mended"})
         kills = 0
@@ -507,6 +673,8 @@ class TestMoving:
                 break
             assert {name, f"done/{name}"} & set(put_aside.names(QUARANTINE))
             kills += 1
+            run("redrive")  # which may find the item held back
+            machine.pass_by(HALF_AN_HOUR)
             assert redrive()["left"] == []
             assert name not in put_aside.names(QUARANTINE)
             assert f"done/{name}" in put_aside.names(QUARANTINE)

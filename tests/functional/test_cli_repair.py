@@ -13,6 +13,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from ddbreplica.write import SUSPECT
 from ddbreplica_cli import verifying
+from ddbreplica_cli.journal import VERIFY
 from tests.support.cli import (
     REPLICA,
     SOURCE,
@@ -25,12 +26,15 @@ from tests.support.cli import (
     run,
     tables,
 )
+from tests.support.killed import Killed
+from tests.support.machine import Machine, machine
 from tests.support.put_aside import QUARANTINE, PutAside, answer_mapping, put_aside
 from tests.support.wire import response
 
-__all__ = ["aws", "put_aside", "tables"]
+__all__ = ["aws", "machine", "put_aside", "tables"]
 
 EXIT_CODES = {"equal": 0, "repaired": 0, "not equal": 1, "inconclusive": 3}
+STATE = Path("logfile-logfile_replica.verify")
 STREAM: Any = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
 
 
@@ -411,12 +415,12 @@ class TestRepair:
     ) -> None:
         assert lines(run("verify", "--grace", "0", *options).stderr) == [advice]
 
-    @pytest.mark.parametrize("option", ["--dry-run", "--rate=1"])
+    @pytest.mark.parametrize("option", ["--dry-run", "--rate=1", "--state=x"])
     def test_its_options_are_of_no_use_without_it(self, option: str) -> None:
         result = run("verify", option)
 
         assert result.exit_code == 2
-        assert "--dry-run and --rate go with --repair." in result.stderr
+        assert "--dry-run, --rate and --state go with --repair." in result.stderr
 
 
 class TestMapping:
@@ -474,39 +478,73 @@ class TestUnanswered:
 
         assert result.exit_code == 1
         document = json.loads(result.stdout)
-        assert (document["verdict"], document["repaired"]) == ("not equal", 0)
+        assert (document["verdict"], document["repaired"], document["in_doubt"]) == ("not equal", 0, 3)
         assert {found["repair"] for found in document["differences"]} == {
-            "not answered; the write may land within 15 minutes"
+            "an in-doubt write may still change the replica"
         }
-        assert re.match(
-            r"3 writes were not answered, and may land until \d\d:\d\d UTC\. Their keys are in quarantine:"
-            r" `ddbreplica redrive` heals them after that\.",
-            result.stderr,
-        )
         kept = [json.loads(put_aside.body(QUARANTINE, name)) for name in put_aside.names(QUARANTINE)]
         assert [one["error_code"] for one in kept] == [SUSPECT] * 3
-        # Written all the same, and equal by now: but not for certain before those are redriven.
-        assert verify()["verdict"] == "equal"
         assert run("redrive").exit_code == 1
 
-    @pytest.mark.usefixtures("put_aside")
-    def test_a_function_that_names_no_quarantine_is_no_place_for_it(
-        self, apart: Tables, aws: Misbehaviour
-    ) -> None:
-        answer_mapping(apart, aws, QUARANTINE_BUCKET="")
-
-        assert "Run the same command again after that" in run("verify", "--repair", "--grace", "0").stderr
-
-    def test_without_a_mapping_it_is_said_until_when_nothing_is_certain(self, apart: Tables) -> None:
+    @pytest.mark.usefixtures("apart")
+    def test_its_keys_outlive_the_run_in_the_state_file(self) -> None:
         result = run("verify", "--repair", "--without-mapping", "--grace", "0")
 
         assert result.exit_code == 1
         assert lines(result.stdout)[-1] == "NOT EQUAL"
         assert re.match(
-            r"3 writes were not answered, and may land until \d\d:\d\d UTC\. Run the same command again after that:"
-            r" until then the two may look equal, and become unequal\.",
+            r"Until \d\d:\d\d UTC in-doubt writes may still change 3 items of the replica\."
+            r" logfile-logfile_replica\.verify has their keys: run the same command again after that time\.",
             result.stderr,
         )
+        assert STATE.exists()
+
+    @pytest.mark.usefixtures("apart")
+    def test_a_verification_that_finds_them_equal_by_now_is_told_of_it(self) -> None:
+        repair()
+
+        result = run("verify", "--grace", "0")
+
+        assert lines(result.stdout)[-1] == "equal"
+        assert re.match(
+            r"Note: logfile-logfile_replica\.verify is the state of a verify that is running or was interrupted\."
+            r" Until \d\d:\d\d UTC its writes may still change 3 items of the replica; run that command again after"
+            r" that time\.",
+            result.stderr,
+        )
+
+    @pytest.mark.usefixtures("apart")
+    def test_a_verification_of_other_tables_is_not(self, apart: Tables) -> None:
+        repair()
+        Path("other-logfile_replica.verify").write_bytes(STATE.read_bytes())
+        Path("other-logfile_replica.redrive").write_text("of something else")
+        apart.create_logfile("other")
+
+        assert "Note:" not in run("verify", "--grace", "0", "--source", "other").stderr
+
+    def test_the_next_repair_is_inconclusive_until_nothing_can_land_any_more(
+        self, apart: Tables, machine: Machine
+    ) -> None:
+        repair()
+        machine.pass_by(600)
+
+        result = run("verify", "--repair", "--without-mapping", "--grace", "0")
+        assert lines(result.stdout)[-1] == "inconclusive"
+        assert "in doubt                  3" in lines(result.stdout)
+        assert lines(result.stderr)[0] == "Resuming from logfile-logfile_replica.verify."
+        assert lines(result.stderr)[1].startswith("Until ")
+        assert len(lines(result.stderr)) == 2
+
+        machine.pass_by(1201)
+        apart.put(REPLICA, "missing", n={"N": "7"})  # it lands, and is found by the sweep
+        apart.put(
+            SOURCE, "different", n={"N": "3"}
+        )  # it lands after the sweep, which the reconciliation undoes
+        apart.put(REPLICA, "different", n={"N": "3"})
+        assert repair()["verdict"] == "repaired"
+        assert apart.items(REPLICA) == apart.items(SOURCE)
+        assert not STATE.exists()
+        assert repair()["verdict"] == "equal"
 
     def test_it_is_said_too_if_ctrl_c_ends_it(self, apart: Tables, aws: Misbehaviour) -> None:
         for number in range(150):
@@ -516,7 +554,98 @@ class TestUnanswered:
         result = run("verify", "--repair", "--without-mapping", "--grace", "0")
 
         assert result.exit_code == 130
-        assert "25 writes were not answered" in lines(result.stderr)[0]
+        assert "in-doubt writes may still change 25 items of the replica" in lines(result.stderr)[0]
+
+
+class TestKilled:
+    """A repair that is killed with a write under way, which then lands or does not."""
+
+    @pytest.fixture(autouse=True)
+    def _kill(self, apart: Tables) -> None:
+        self.killed = Killed(VERIFY, apart, "missing", "different", "extra")
+
+    def make_equal(self, apart: Tables) -> None:
+        """The source changes, and the stream brings that."""
+        apart.put_both("missing", n={"N": "8"})
+        apart.put_both("different", n={"N": "8"})
+        apart.put_both("extra", n={"N": "8"})
+
+    def test_what_lands_after_the_next_run_is_repaired_by_the_one_after_it(
+        self, apart: Tables, machine: Machine
+    ) -> None:
+        self.make_equal(apart)
+
+        document = repair()
+        assert (document["verdict"], document["in_doubt"]) == ("inconclusive", 3)
+        self.killed.land()
+        machine.pass_by(1801)
+
+        assert repair()["verdict"] == "repaired"
+        assert apart.items(REPLICA) == apart.items(SOURCE)
+        assert not STATE.exists()
+
+    def test_what_lands_during_the_sweep_is_reconciled_whatever_the_sweep_shows(
+        self, apart: Tables, aws: Misbehaviour, machine: Machine
+    ) -> None:
+        self.make_equal(apart)
+        repair()
+        machine.pass_by(1801)
+        scans = iter(range(100))
+        # The last of eight: both tables have been read by then.
+        aws.on("before-send.dynamodb.Scan", lambda **_: self.killed.land() if next(scans) == 7 else None)
+
+        assert repair("--segments", "4")["verdict"] in ("equal", "repaired")
+        assert apart.items(REPLICA) == apart.items(SOURCE)
+        assert not STATE.exists()
+
+    def test_a_state_of_tables_that_were_recreated_is_refused(self, apart: Tables) -> None:
+        apart.client.delete_table(TableName=REPLICA)
+        apart.create_logfile(REPLICA)
+
+        result = run("verify", "--repair", "--without-mapping")
+
+        assert lines(result.stderr)[0].startswith(
+            "Error: logfile-logfile_replica.verify is the state of another verify: its replica is arn:aws:dynamodb:"
+        )
+        assert STATE.exists()
+
+    def test_what_the_replica_refuses_by_now_stays_open(
+        self, apart: Tables, aws: Misbehaviour, machine: Machine
+    ) -> None:
+        self.make_equal(apart)
+        repair()
+        machine.pass_by(1801)
+        aws.refuse("BatchWriteItem", "ValidationException")
+        aws.refuse("PutItem", "ValidationException", message="too large")
+
+        document = repair()
+
+        assert document["verdict"] == "inconclusive"
+        assert [found["repair"] for found in document["differences"]] == [
+            "refused: ValidationException: too large"
+        ] * 3
+        assert repair()["inconclusive"] == 3
+
+    def test_ctrl_c_leaves_what_is_open(self, apart: Tables, aws: Misbehaviour, machine: Machine) -> None:
+        self.make_equal(apart)
+        repair()
+        machine.pass_by(1801)
+        aws.on("before-send.dynamodb.BatchGetItem", lambda **_: press_ctrl_c())
+
+        assert run("verify", "--repair", "--without-mapping").exit_code == 130
+        assert STATE.exists()
+
+    def test_what_the_filter_excludes_by_now_is_named_once(self, apart: Tables, aws: Misbehaviour) -> None:
+        self.make_equal(apart)
+        apart.client.update_table(TableName=SOURCE, StreamSpecification=STREAM)
+        answer_mapping(apart, aws, patterns=[{"dynamodb": {"Keys": {"PK": {"S": [{"prefix": "same"}]}}}}])
+
+        first, second = (run("verify", "--repair", "--grace", "0", "--json") for _ in range(2))
+
+        assert {found["repair"] for found in json.loads(first.stdout)["differences"]} == {
+            "the mapping's filter excludes it, and did not when its reconciliation was interrupted"
+        }
+        assert json.loads(second.stdout)["verdict"] == "equal"
 
 
 class TestLag:

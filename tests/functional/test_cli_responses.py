@@ -34,7 +34,6 @@ from ddbreplica_cli.errors import ATTENTION, FAILED, INCONCLUSIVE, CommandError,
 from ddbreplica_cli.export import Export, Exported
 from ddbreplica_cli.export import find as find_export
 from ddbreplica_cli.heal import Healer
-from ddbreplica_cli.journal import MemoryJournal
 from ddbreplica_cli.mapping import find_mappings, latest_stream
 from ddbreplica_cli.options import Options
 from ddbreplica_cli.patience import Interrupt, Patience
@@ -42,6 +41,7 @@ from ddbreplica_cli.quarantining import QuarantiningJournal
 from ddbreplica_cli.stream import Stream
 from ddbreplica_cli.tables import TableReader
 from tests.support.cli import SOURCE, Misbehaviour, Tables, aws, lines, run, tables
+from tests.support.fake_journal import FakeJournal
 from tests.support.put_aside import QUARANTINE, PutAside, put_aside
 from tests.support.records import put
 from tests.support.responses import Response, Services, body_of, foreign, garbage, misshapen, path_of
@@ -318,7 +318,7 @@ def _keeping(connection: Connection) -> Call:
     source = describe(connection.source).table
 
     def keep() -> None:
-        QuarantiningJournal.of(connection, "kept", source, command="redrive").suspect([A])
+        QuarantiningJournal.of(FakeJournal(), connection, "kept", source, command="redrive").suspect([A])
 
     return keep
 
@@ -471,12 +471,12 @@ def operations_in(path: Path, methods: Mapping[str, str]) -> Iterator[str]:
 WRITES = ("BatchWriteItem", "PutItem", "DeleteItem")
 
 
-class Forgetful(MemoryJournal):
+class Forgetful(FakeJournal):
     """It holds nothing back, and has the keys of the last call that may still land."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.in_doubt: set[Key] = set()
+        super().__init__()
 
     def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
         self.in_doubt.clear()
@@ -484,6 +484,9 @@ class Forgetful(MemoryJournal):
 
     def suspect(self, keys: Sequence[Key]) -> None:
         self.in_doubt.update(keys)
+
+    def confirm(self, keys: Sequence[Key]) -> None:
+        pass
 
 
 @pytest.mark.parametrize("operation", WRITES)

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import termios
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ddbreplica_cli.journal import FileJournal
+from tests.support.memory_state import ManualClock
 from tests.support.on_moto import Process, running
 from tests.support.put_aside import ON_FAILURE, QUARANTINE
 
@@ -82,11 +84,8 @@ def ended_by(process: Process, *numbers: signal.Signals) -> tuple[int, str, list
 
 def is_at_rest(state: Path) -> bool:
     """Whether the next run may go on at once, with keys that are open."""
-    journal = FileJournal(state)
-    try:
+    with closing(FileJournal.at(state, command=BACKFILL[0], clock=ManualClock())) as journal:
         return bool(journal.open_keys()) and journal.held() == (0, 0.0)
-    finally:
-        journal.close()
 
 
 @pytest.mark.parametrize("number", EXIT_STATUS)
@@ -101,6 +100,27 @@ def test_each_signal_ends_a_backfill_as_ctrl_c_does(tmp_path: Path, number: sign
     ]
     assert (tmp_path / STATE).read_text().splitlines()[-1] == '{"rest":true}'
     assert is_at_rest(tmp_path / STATE)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [BACKFILL, LONG["redrive"][0], (*VERIFY, "--repair")],
+    ids=["backfill", "redrive", "verify --repair"],
+)
+def test_what_a_killed_command_was_writing_is_held_back_for_the_next_run(
+    tmp_path: Path, args: tuple[str, ...]
+) -> None:
+    with running(tmp_path, *args, at="before-send.dynamodb.BatchWriteItem") as process:
+        process.wait_until_stalled()
+        process.send(signal.SIGKILL)
+        status, _, _ = process.end()
+    path = tmp_path / f"logfile-logfile_replica.{args[0]}"
+
+    assert status == -signal.SIGKILL
+    with closing(FileJournal.at(path, command=args[0], clock=ManualClock())) as journal:
+        keys = journal.open_keys()
+        assert journal.held()[0] == len(keys) > 0
+        assert journal.intend(keys) == []
 
 
 @pytest.mark.parametrize("name", LONG)

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
+from ddbreplica.errors import SourceError
 from ddbreplica.model import Key
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.heal import Healer
-from ddbreplica_cli.journal import MemoryJournal
+from ddbreplica_cli.heal import Healer, Rates, UnderWay
 from ddbreplica_cli.options import Options
 from ddbreplica_cli.patience import Interrupt, Patience
 from ddbreplica_cli.rate import Rate
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, tables
+from tests.support.fake_journal import FakeJournal
 from tests.support.wire import error, response
 
 __all__ = ["aws", "tables"]
@@ -38,7 +39,7 @@ def key(name: str) -> Key:
 def healer(clock: Interrupt | None = None, **more: Any) -> Healer:
     clock = clock or _Clock()
     patience = Patience(clock, clock=lambda: getattr(clock, "now", 0.0))
-    return Healer(connection(), journal=MemoryJournal(), patience=patience, **{"is_archive": False, **more})
+    return Healer(connection(), journal=FakeJournal(), patience=patience, **{"is_archive": False, **more})
 
 
 def connection(**named: Any) -> Connection:
@@ -89,7 +90,7 @@ def test_tables_of_different_keys_are_refused(tables: Tables) -> None:
     with pytest.raises(CommandError, match=r"the source's key is PK \(S\) and the replica's is id \(S\)"):
         Healer(
             connection(replica="other"),
-            journal=MemoryJournal(),
+            journal=FakeJournal(),
             patience=Patience(Interrupt()),
             is_archive=False,
         )
@@ -183,7 +184,7 @@ def test_ctrl_c_ends_a_wait_for_the_rate(tables: Tables, aws: Misbehaviour) -> N
     rate = Rate(0.001, clock=lambda: clock.now, sleep=interrupted)
 
     with pytest.raises(KeyboardInterrupt):
-        healer(clock, rate=rate).heal([key("a")])
+        healer(clock, rates=Rates(write=rate)).heal([key("a")])
 
     assert tables.items(REPLICA) == {}
 
@@ -200,7 +201,9 @@ def test_rates_are_waited_for_without_losing_patience(tables: Tables) -> None:
         left.append(patience.remaining())
 
     rate = Rate(1, clock=lambda: clock.now, sleep=sleep)
-    slow = Healer(connection(), journal=MemoryJournal(), patience=patience, is_archive=False, rate=rate)
+    slow = Healer(
+        connection(), journal=FakeJournal(), patience=patience, is_archive=False, rates=Rates(write=rate)
+    )
     healed = slow.heal([key("a")])
 
     assert healed.confirmed == [key("a")]
@@ -212,9 +215,9 @@ def test_rates_are_waited_for_without_losing_patience(tables: Tables) -> None:
 def test_a_delete_and_an_absent_item_take_a_unit(tables: Tables, units: str, seconds: int) -> None:
     clock = _Clock()
     rate = Rate(1, clock=lambda: clock.now, sleep=clock.sleep)
-    rates = {"rate": rate} if units == "write" else {"read_rate": rate}
+    rates = Rates(write=rate) if units == "write" else Rates(read=rate)
 
-    healer(clock, **rates).heal([key(f"item{number}") for number in range(10)])
+    healer(clock, rates=rates).heal([key(f"item{number}") for number in range(10)])
 
     assert clock.now == pytest.approx(seconds)
 
@@ -241,3 +244,27 @@ def test_threads_share_no_more_connections_than_there_are(tables: Tables, aws: M
 
     assert sum(len(one.confirmed) for one in healed) == 64
     assert 1 < most <= 16
+
+
+@pytest.mark.hazard(number=19)
+def test_a_call_that_is_broken_off_may_have_a_request_under_way() -> None:
+    under_way = UnderWay()
+
+    with pytest.raises(KeyboardInterrupt), under_way.call():
+        raise KeyboardInterrupt
+
+    assert not under_way.is_none
+
+
+@pytest.mark.parametrize(
+    "error", [CommandError("no quarantine", hint="none"), SourceError("no table", hint="none")]
+)
+def test_a_call_that_ends_in_order_has_none(error: Exception) -> None:
+    under_way = UnderWay()
+
+    with pytest.raises(type(error)), under_way.call():
+        raise error
+    with under_way.call():
+        assert not under_way.is_none
+
+    assert under_way.is_none

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from inspect import signature
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -110,8 +111,9 @@ class Tables:
 
 
 @pytest.fixture
-def tables() -> Iterator[Tables]:
-    """The template's two tables, empty."""
+def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tables]:
+    """The template's two tables, empty, and a working directory of the test's own, where commands keep their state."""
+    monkeypatch.chdir(tmp_path)
     with mock_aws():
         made = Tables()
         made.create_logfile(SOURCE)

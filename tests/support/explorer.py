@@ -1,9 +1,11 @@
 """A small story of a source, its stream and healers → every state that any interleaving of them reaches.
 
-The healers run the real `reconcile`: it is replayed from its start with the answers that it had so far, up to the
-first request that has none yet, and that request is then carried out key by key, with any step of anybody else in
-between. The stream may deliver any record again at any time, and leave out what a later one supersedes, as long as
-it ends with the last. So what holds here holds for every cut, crash and redelivery that Lambda's contract allows.
+The healers run the real `reconcile` with the real journal of their command (`journals`): it is replayed from its start
+with the answers that it had so far, up to the first request that has none yet, and that request is then carried out key
+by key, with any step of anybody else in between. What a killed healer had under way lands afterwards, at any time until
+AWS would refuse it. The stream may deliver any record again at any time, and leave out what a later one supersedes, as
+long as it ends with the last. So what holds here holds for every cut, crash and redelivery that Lambda's contract
+allows.
 
 Of an archive the stream leaves out that an item expired, and nothing else: the item before that is still brought.
 """
@@ -14,6 +16,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
+from ddbreplica_cli.journal import BACKFILL, REDRIVE, VERIFY
+from tests.support import journals
 from tests.support.replay import NAMES, Call, Request, Value, next_request
 
 EXPIRED: Final = 0
@@ -27,8 +31,10 @@ class Flaw(Enum):
     """What was written is taken for what the source holds."""
     EVENTUAL_LAST_READ = auto()
     """The last read may give what the source held some time before."""
-    JOURNAL_LOST = auto()
+    JOURNAL_IN_MEMORY = auto()
     """What was open is forgotten when a healer is killed."""
+    ALWAYS_AT_REST = auto()
+    """A run that was killed is taken for one that ended in order."""
     CURSOR_TOO_EARLY = auto()
     """The cursor passes a page before it was reconciled."""
     SUSPECTS_UNKNOWN = auto()
@@ -49,14 +55,15 @@ class Flaw(Enum):
 class Story:
     """What happens. `histories` are the source's states by key: the first is there before the stream is.
 
-    A healer that `scans` reads a page of the source first, and hands it in; one that does not is told the keys.
-    Of each healer, so many `kills` and writes of which the answer is lost (`losses`).
+    A `backfill` reads a page of the source first, and hands it in; a `redrive` is told the keys, by objects that stay
+    until all of them are confirmed; a `verify` looks at both tables first, in each run. Of each healer, so many `kills`
+    and writes of which the answer is lost (`losses`).
     """
 
     histories: tuple[tuple[Value, ...], ...]
     replica: tuple[Value, ...]
     healers: int = 1
-    scans: bool = False
+    command: str = REDRIVE
     kills: int = 0
     losses: int = 0
     is_archive: bool = False
@@ -82,11 +89,18 @@ class _Healer(NamedTuple):
     kills: int
     losses: int
     has_page: bool
+    journal: journals.Process
     call: Call | None = None
     answers: tuple[Any, ...] = ()
     done: tuple[Value, ...] = ()
-    opened: frozenset[int] = frozenset()
-    held: frozenset[int] = frozenset()
+
+    @property
+    def opened(self) -> frozenset[int]:
+        return journals.opened(self.journal)
+
+    @property
+    def held(self) -> frozenset[int]:
+        return journals.held(self.journal)
 
     @property
     def is_idle(self) -> bool:
@@ -128,7 +142,7 @@ def explore(story: Story) -> Explored:
 
 
 def _start(story: Story) -> _World:
-    healer = _Healer(story.kills, story.losses, has_page=True)
+    healer = _Healer(story.kills, story.losses, has_page=True, journal=journals.begun(story.command))
     nothing = (0,) * len(story.histories)
     return _World(nothing, nothing, story.replica, (healer,) * story.healers)
 
@@ -223,8 +237,8 @@ def _late_writes(world: _World) -> Iterator[_Step]:
 def _heal(story: Story, world: _World, healer: _Healer) -> Iterator[_Step]:
     """What a healer can do or suffer; the world that is left has it as its only healer."""
     world = world._replace(healers=(healer,))
-    if healer.held and (story.flaw is Flaw.NO_PATIENCE or not healer.held & {key for key, _ in world.late}):
-        yield "has waited", _healed(world, held=frozenset())
+    if healer.held:
+        yield from _wait(story, world, healer)
     if healer.call is None:
         yield from _begin(story, world, healer)
     else:
@@ -234,10 +248,28 @@ def _heal(story: Story, world: _World, healer: _Healer) -> Iterator[_Step]:
             yield "is killed", _killed(story, world, request)
 
 
+def _wait(story: Story, world: _World, healer: _Healer) -> Iterator[_Step]:
+    """Go on when nothing of what is held back can land any more, in this run or the next one; or at once in that."""
+    can_land = story.flaw is not Flaw.NO_PATIENCE and healer.held & {key for key, _ in world.late}
+    if not can_land:
+        yield "has waited", _healed(world, journal=journals.step(healer.journal, "wait")[0])
+    if healer.call is None:
+        has_page = healer.has_page or story.command == VERIFY
+        yield (
+            "is run again",
+            _healed(world, journal=journals.ended(healer.journal, is_late=False), has_page=has_page, done=()),
+        )
+        if not can_land:
+            later = journals.ended(healer.journal, is_late=True)
+            yield "is run again later", _healed(world, journal=later, has_page=has_page, done=())
+
+
 def _begin(story: Story, world: _World, healer: _Healer) -> Iterator[_Step]:
     keys = tuple(range(len(story.histories)))
-    if healer.has_page and not story.scans:
+    if healer.has_page and story.command == REDRIVE:
         yield "begins", _healed(world, call=story.begun._replace(keys=keys))
+    elif healer.has_page and story.command == VERIFY:
+        yield from _look(story, world, healer)
     elif healer.has_page and len(healer.done) < len(keys):
         key = len(healer.done)
         value = _source(story, world)[key]
@@ -251,34 +283,64 @@ def _begin(story: Story, world: _World, healer: _Healer) -> Iterator[_Step]:
         yield "takes up what is open", _healed(world, call=story.begun._replace(keys=tuple(sorted(free))))
 
 
+def _look(story: Story, world: _World, healer: _Healer) -> Iterator[_Step]:
+    """Compare source and replica, key by key; what differs is healed."""
+    keys = range(len(story.histories))
+    key, is_replica = divmod(len(healer.done), 2)
+    if key in keys:
+        value = (world.replica if is_replica else _source(story, world))[key]
+        yield f"looks at {_item(key, value)}", _healed(world, done=(*healer.done, value))
+        return
+    pairs = zip(keys, healer.done[::2], healer.done[1::2], strict=True)
+    differing = tuple(
+        k for k, theirs, ours in pairs if theirs != ours and not (story.begun.is_archive and theirs is None)
+    )
+    if differing:
+        yield "finds what differs", _healed(world, call=story.begun._replace(keys=differing), done=())
+    else:
+        yield "finds them equal", _healed(world, done=(), has_page=False)
+
+
 def _killed(story: Story, world: _World, request: Request) -> _World:
     (healer,) = world.healers
-    opened = frozenset[int]() if story.flaw is Flaw.JOURNAL_LOST else healer.opened
+    match story.flaw:
+        case Flaw.JOURNAL_IN_MEMORY:
+            journal = journals.begun(story.command)
+        case Flaw.ALWAYS_AT_REST:
+            journal = journals.ended(healer.journal, is_late=False)
+        case _:
+            journal = journals.killed(healer.journal)
     late = _under_way(healer, request) if request.kind == "write" else ()
-    left = healer._replace(kills=healer.kills - 1, call=None, answers=(), done=(), opened=opened, held=opened)
+    has_page = healer.has_page or story.command == VERIFY
+    left = healer._replace(
+        kills=healer.kills - 1, call=None, answers=(), done=(), journal=journal, has_page=has_page
+    )
     return world._replace(healers=(left,), late=_sorted((*world.late, *late)))
 
 
 def _intend(_story: Story, world: _World, request: Request) -> Iterator[_Step]:
-    (healer,) = world.healers
-    free = frozenset(request.keys) - healer.held
-    yield "opens keys", _answered(world, free, opened=healer.opened | free)
+    journal, free = _journalled(world, request)
+    yield "opens keys", _answered(world, free, journal=journal)
 
 
 def _suspect(_story: Story, world: _World, request: Request) -> Iterator[_Step]:
-    (healer,) = world.healers
-    yield "holds suspects back", _answered(world, None, held=healer.held | frozenset(request.keys))
+    journal, _ = _journalled(world, request)
+    yield "holds suspects back", _answered(world, None, journal=journal)
 
 
 def _confirm(story: Story, world: _World, request: Request) -> Iterator[_Step]:
-    (healer,) = world.healers
     keys = frozenset(request.keys)
     said = world._replace(certain=world.certain | keys) if story.is_archive else world
-    yield "confirms", _answered(said, None, opened=healer.opened - keys)
+    journal, _ = _journalled(world, request)
+    yield "confirms", _answered(said, None, journal=journal)
+
+
+def _journalled(world: _World, request: Request) -> tuple[journals.Process, frozenset[int]]:
+    return journals.step(world.healers[0].journal, request.kind, request.keys)
 
 
 def _end(story: Story, world: _World, request: Request) -> Iterator[_Step]:
-    """What is undecided is told, and then closed."""
+    """What is undecided is told, and then closed. What an object or the next sweep has still is closed as well."""
     (healer,) = world.healers
     assert healer.call is not None
     assert healer.opened & set(healer.call.keys) == set(request.keys), (
@@ -289,8 +351,13 @@ def _end(story: Story, world: _World, request: Request) -> Iterator[_Step]:
     what = "certain" if story.flaw is Flaw.ABSENCE_CONFIRMS else "undecided"
     said = world._replace(**{what: getattr(world, what) | request.undecided})
     label = "ends, undecided" if request.undecided else "ends"
-    opened = healer.opened - request.undecided
-    yield label, _healed(said, call=None, answers=(), has_page=False, opened=opened)
+    is_found_again = story.command != BACKFILL
+    closed = request.undecided | (request.changing if is_found_again else frozenset())
+    journal = healer.journal
+    if closed:
+        journal, _ = journals.step(journal, "confirm", tuple(sorted(closed)))
+    has_page = is_found_again and bool(set(request.keys) - request.undecided)
+    yield label, _healed(said, call=None, answers=(), has_page=has_page, journal=journal)
 
 
 def _read(story: Story, world: _World, request: Request) -> Iterator[_Step]:

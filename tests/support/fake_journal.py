@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from ddbreplica.model import Key
-from ddbreplica.reconcile import LATE_SECONDS
+from ddbreplica.skew import UNKNOWN_HOLD_SECONDS as HOLD
+
+__all__ = ["HOLD"]
 
 
 class FakeJournal:
-    """`opened` is what a real one would have on disk."""
+    """`opened` is what a real one would have on disk. It has seen no response."""
 
-    def __init__(self, now: Callable[[], float], left_open: Iterable[Key] = ()) -> None:
+    def __init__(self, now: Callable[[], float] = lambda: 0.0, left_open: Iterable[Key] = ()) -> None:
         self.opened = dict.fromkeys(left_open)
         self._now = now
         self._free_at: dict[Key, float] = {}
@@ -20,7 +22,7 @@ class FakeJournal:
         return [key for key in keys if self._free_at.get(key, 0) <= self._now()]
 
     def suspect(self, keys: Sequence[Key]) -> None:
-        self._free_at |= dict.fromkeys(keys, self._now() + LATE_SECONDS)
+        self._free_at |= dict.fromkeys(keys, self._now() + HOLD)
 
     def confirm(self, keys: Sequence[Key]) -> None:
         for key in keys:

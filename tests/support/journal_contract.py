@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 
 from ddbreplica.model import Journal, Key
-from ddbreplica.reconcile import LATE_SECONDS
+from ddbreplica.skew import UNKNOWN_HOLD_SECONDS as HOLD
 
 A: Key = (("PK", "S", "a"),)
 B: Key = (("PK", "S", 'é "\n'), ("SK", "N", "-1500"))
@@ -33,10 +33,10 @@ class JournalContract(ABC):
     def test_suspects_are_held_back_until_nothing_of_theirs_can_land_any_more(self) -> None:
         journal = self.journal()
         journal.intend([A, B])
-        self.pass_by(LATE_SECONDS)
+        self.pass_by(HOLD)
         journal.suspect([B])
 
-        self.pass_by(LATE_SECONDS - 1)
+        self.pass_by(HOLD - 1)
         assert list(journal.intend([A, B])) == [A]
         self.pass_by(1)
         assert list(journal.intend([A, B])) == [A, B]
@@ -45,18 +45,18 @@ class JournalContract(ABC):
         journal = self.journal()
         journal.intend([A])
         journal.suspect([A])
-        self.pass_by(LATE_SECONDS)
+        self.pass_by(HOLD)
         journal.suspect([A])
 
-        self.pass_by(LATE_SECONDS - 1)
+        self.pass_by(HOLD - 1)
         assert list(journal.intend([A])) == []
 
     def test_what_a_killed_run_left_open_is_held_back_from_when_it_was_found(self) -> None:
         self.journal().intend([A, B])
-        self.pass_by(LATE_SECONDS)
+        self.pass_by(HOLD)
         journal = self.journal()
 
-        self.pass_by(LATE_SECONDS - 1)
+        self.pass_by(HOLD - 1)
         assert list(journal.intend([A, B, C])) == [C]
         self.pass_by(1)
         assert list(journal.intend([A, B, C])) == [A, B, C]

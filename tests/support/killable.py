@@ -2,14 +2,13 @@
 
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ddbreplica_cli import backfilling, copying
+from ddbreplica import skew
+from ddbreplica_cli import backfilling, copying, journal
 from ddbreplica_cli.app import main
 from ddbreplica_cli.backfilling import Page, Scan
-from ddbreplica_cli.journal import FileJournal
 
 PAGE = 20
 
@@ -25,11 +24,16 @@ class _NotedScan(Scan):
 
 
 if __name__ == "__main__":
-    patched: Any = copying
-    for name, own in {"Scan": _NotedScan, "FileJournal": partial(FileJournal, late_seconds=1)}.items():
-        assert hasattr(patched, name), (
+    for module, name, own in (
+        (copying, "Scan", _NotedScan),
+        (journal, "UNKNOWN_HOLD_SECONDS", 1.0),
+        (skew, "UNKNOWN_HOLD_SECONDS", 1.0),
+        (skew, "EXPIRY_SECONDS", 1.0),
+        (skew, "MARGIN_SECONDS", 0.0),
+    ):
+        assert hasattr(module, name), (
             f"{name} is used elsewhere by now: the command would wait for 15 minutes"
         )
-        setattr(patched, name, own)
+        setattr(module, name, own)
     backfilling.PAGE = PAGE
     main(sys.argv[1:], prog_name="ddbreplica")

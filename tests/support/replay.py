@@ -18,7 +18,7 @@ Value: TypeAlias = int | None
 
 NAMES = "ab"
 
-_KEYS = tuple(key_of({"PK": {"S": name}}) for name in NAMES)
+KEYS = tuple(key_of({"PK": {"S": name}}) for name in NAMES)
 _ANSWERS: Mapping[str, Sequence[Write] | Refusal] = {
     "taken": (),
     "broken": Refusal(Kind.TRANSIENT, "EndpointConnectionError", "not sent"),
@@ -30,13 +30,14 @@ _FOR_EVER = Deadline(lambda: 1e9, sleep=lambda _: None, jitter=lambda low, _: lo
 class Request(NamedTuple):
     """What `reconcile` asks for next. `values` are those to write or, for a read, those it wrote before.
 
-    At its `end`, the keys are those that were not confirmed, and some of them are `undecided`.
+    At its `end`, the keys are those that were not confirmed, and some of them are `undecided`, others `changing`.
     """
 
     kind: str
     keys: tuple[int, ...]
     values: tuple[Value, ...] = ()
     undecided: frozenset[int] = frozenset()
+    changing: frozenset[int] = frozenset()
 
 
 class Call(NamedTuple):
@@ -58,17 +59,18 @@ def next_request(call: Call, answers: tuple[Any, ...]) -> Request:
     script = _Script(answers, is_archive=call.is_archive)
     try:
         result = reconcile(
-            [_KEYS[key] for key in call.keys],
+            [KEYS[key] for key in call.keys],
             Pair(script, script, script, is_archive=call.is_archive),
             deadline=_FOR_EVER,
-            seen={_KEYS[key]: _item(key, value) for key, value in call.seen},
+            seen={KEYS[key]: _item(key, value) for key, value in call.seen},
         )
     except _Unanswered as unanswered:
         return unanswered.request
     assert not result.refused
     assert not result.failed
     unconfirmed = [*result.changing, *result.suspects, *result.undecided]
-    return Request("end", _numbers(unconfirmed), undecided=frozenset(_numbers(result.undecided)))
+    undecided, changing = (frozenset(_numbers(keys)) for keys in (result.undecided, result.changing))
+    return Request("end", _numbers(unconfirmed), undecided=undecided, changing=changing)
 
 
 class _Script:
@@ -84,7 +86,7 @@ class _Script:
         numbers = _numbers(keys)
         written = tuple(self._written[key] for key in numbers if key in self._written)
         values = self._ask("read", keys, written)
-        return {_KEYS[key]: _state(key, value) for key, value in zip(numbers, values, strict=True)}
+        return {KEYS[key]: _state(key, value) for key, value in zip(numbers, values, strict=True)}
 
     def start_batch(self, writes: Sequence[Write]) -> Pending:
         values = tuple(_value(write.change.image) for write in writes)
@@ -120,7 +122,7 @@ class _Script:
 
 
 def _numbers(keys: Sequence[Key]) -> tuple[int, ...]:
-    return tuple(_KEYS.index(key) for key in keys)
+    return tuple(KEYS.index(key) for key in keys)
 
 
 def _state(key: int, value: Value) -> State:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ddbreplica.model import Key, Refusal, State, Write
-from ddbreplica.reconcile import LATE_SECONDS, Pair, reconcile
+from ddbreplica.reconcile import Pair, reconcile
 from tests.support.clock import Clock
-from tests.support.fake_journal import FakeJournal
+from tests.support.fake_journal import HOLD, FakeJournal
 from tests.support.fake_replica import THROTTLED, TIMED_OUT, FakeReplica, Request
 from tests.support.fake_source import FakeSource
 
@@ -58,7 +58,7 @@ class Weather:
 
     def wait(self) -> None:
         """Until everything late has landed."""
-        self._now += LATE_SECONDS
+        self._now += HOLD
         while self._late:
             self._land()
 

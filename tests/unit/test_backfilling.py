@@ -12,16 +12,18 @@ import pytest
 
 from ddbreplica.decode import key_of
 from ddbreplica.model import Key
-from ddbreplica.reconcile import LATE_SECONDS, Pair, Reconciled, reconcile
+from ddbreplica.reconcile import Pair, Reconciled, reconcile
 from ddbreplica_cli import backfilling
 from ddbreplica_cli.backfilling import Backfill, DamagedError, Page, Within
 from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.journal import FileJournal
+from ddbreplica_cli.journal import BACKFILL, FileJournal
 from ddbreplica_cli.key_filter import KeyFilter
 from ddbreplica_cli.tables import Items
 from tests.support.clock import Clock
+from tests.support.fake_journal import HOLD
 from tests.support.fake_replica import INVALID, TIMED_OUT, FakeReplica, Request, in_turn
 from tests.support.fake_source import FakeSource
+from tests.support.memory_state import ManualClock
 
 PAGE = 7
 
@@ -44,7 +46,8 @@ class World:
         self.damaged: dict[str, str] = {}
         self.listed: Counter[Key] = Counter()
         self.kill: Callable[[], None] = lambda: None
-        self.now = 0.0
+        self.clock = ManualClock()
+        self.clock.respond()
         self._path = path
         self._keys = sorted(self.source.items)
 
@@ -69,7 +72,7 @@ class World:
 
     def run(self, *, wait: bool = True) -> Backfill:
         """One run, until it is done or killed."""
-        self._journal = FileJournal(self._path, clock=lambda: self.now)
+        self._journal = FileJournal.at(self._path, command=BACKFILL, clock=self.clock)
         try:
             journal: Any = _Killing(self._journal, self)
             backfill = Backfill(
@@ -77,12 +80,13 @@ class World:
             )
             backfill.run()
             backfill.settle(self.wait if wait else lambda: None)
+            self._journal.rest()
             return backfill
         finally:
             self._journal.close()
 
     def wait(self) -> None:
-        self.now += self._journal.held()[1]
+        self.clock.pass_by(self._journal.held()[1])
 
     @property
     def is_equal(self) -> bool:
@@ -108,6 +112,10 @@ class _Killing:
             return answer
 
         return killing
+
+
+def opened(path: Path) -> FileJournal:
+    return FileJournal.at(path, command=BACKFILL, clock=ManualClock())
 
 
 def _no(_: int) -> None:
@@ -240,7 +248,7 @@ def test_what_may_still_land_is_left_if_nobody_waits(path: Path) -> None:
 
     assert len(left) == PAGE
     assert set(left.values()) == {"a write was not answered, and may still land"}
-    world.now += LATE_SECONDS
+    world.clock.pass_by(HOLD)
     assert world.run(wait=False).left == {}
 
 
@@ -289,7 +297,7 @@ def test_progress_counts_what_earlier_runs_have_done(path: Path) -> None:
     world.run()
     counted: list[int] = []
 
-    with closing(FileJournal(path)) as journal:
+    with closing(opened(path)) as journal:
         Backfill(
             world,
             heal=world.heal,
@@ -307,7 +315,7 @@ def test_what_a_filter_leaves_out_is_counted_by_every_run_and_never_healed(path:
     within = Within(KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": [{"suffix": "1"}]}}}}']), world)
 
     for _ in range(2):
-        with closing(FileJournal(path)) as journal:
+        with closing(opened(path)) as journal:
             world._journal = journal
             counted: list[int] = []
             backfill = Backfill(
@@ -355,7 +363,7 @@ def test_a_part_that_fails_halts_the_others_between_two_pages(path: Path) -> Non
         assert backfill._halted.wait(10)
         return Reconciled(confirmed=list(keys))
 
-    with closing(FileJournal(path)) as journal:
+    with closing(opened(path)) as journal:
         backfill = Backfill(
             world,
             heal=fail_in_the_first,
@@ -385,7 +393,7 @@ def test_it_is_at_rest_only_if_all_ended_in_order(path: Path, error: BaseExcepti
         raise error
 
     world.heal = fail  # type: ignore[method-assign]
-    with closing(FileJournal(path)) as journal:
+    with closing(opened(path)) as journal:
         backfill = Backfill(
             world, heal=world.heal, journal=journal, undecided=world.undecided.extend, threads=1, advance=_no
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ddbreplica_cli.journal import BACKFILL, COMMANDS, VERIFY
 from tests.support.explorer import EXPIRED, Flaw, Story, explore
 from tests.support.replay import Value, next_request
 
@@ -37,8 +38,8 @@ def test_the_histories_are_all_there_are() -> None:
 
 
 def test_a_scanned_page_converges_whatever_interleaves() -> None:
-    assert explored(Story((h,), (None,), scans=True, kills=1) for h in HISTORIES) > 20_000
-    assert explored(Story((h,), (None,), scans=True, kills=1, losses=1) for h in SHORTER) > 15_000
+    assert explored(Story((h,), (None,), command=BACKFILL, kills=1) for h in HISTORIES) > 20_000
+    assert explored(Story((h,), (None,), command=BACKFILL, kills=1, losses=1) for h in SHORTER) > 15_000
 
 
 def test_named_keys_converge_whatever_interleaves() -> None:
@@ -49,8 +50,8 @@ def test_named_keys_converge_whatever_interleaves() -> None:
 def test_two_keys_in_one_page_converge_whatever_interleaves() -> None:
     pairs = list(combinations_with_replacement([(1, 2), (1, None), (None, 1)], 2))
 
-    assert explored(Story(pair, (None, None), scans=True, kills=1) for pair in pairs) > 20_000
-    assert explored(Story(pair, (None, None), scans=True, losses=1) for pair in pairs) > 10_000
+    assert explored(Story(pair, (None, None), command=BACKFILL, kills=1) for pair in pairs) > 20_000
+    assert explored(Story(pair, (None, None), command=BACKFILL, losses=1) for pair in pairs) > 10_000
 
 
 def test_two_healers_of_one_key_converge_whatever_interleaves() -> None:
@@ -71,7 +72,7 @@ def test_what_still_changes_after_the_last_round_is_taken_up_again() -> None:
 
 
 def failing(flaw: Flaw, **story: Any) -> tuple[str, ...]:
-    return told(Story(((1, 2, None),), (None,), scans=True, flaw=flaw, **story))
+    return told(Story(((1, 2, None),), (None,), command=BACKFILL, flaw=flaw, **story))
 
 
 def told(story: Story) -> tuple[str, ...]:
@@ -99,7 +100,7 @@ def test_the_explorer_finds_what_comes_of_confirming_without_a_consistent_last_r
 
 def test_the_explorer_finds_what_comes_of_a_kill_without_a_journal() -> None:
     # The next scan does not even see the key: nobody would ever look at it again.
-    assert failing(Flaw.JOURNAL_LOST, kills=1) == (
+    assert failing(Flaw.JOURNAL_IN_MEMORY, kills=1) == (
         "source: a = 2",
         "healer 1 scans a = 2",
         "source: no a",
@@ -163,7 +164,7 @@ def archives(histories: Iterable[tuple[Value, ...]], **story: Any) -> Iterator[S
     """An archive that held something else before, and is told the keys; and one that was empty, and scans."""
     for history in histories:
         yield Story((history,), (9,), is_archive=True, **story)
-        yield Story((history,), (None,), is_archive=True, scans=True, **story)
+        yield Story((history,), (None,), is_archive=True, command=BACKFILL, **story)
 
 
 def test_the_lives_are_all_there_are() -> None:
@@ -180,7 +181,9 @@ def test_what_is_certain_in_an_archive_is_so_whatever_interleaves() -> None:
 def test_two_keys_of_an_archive_in_one_page_are_right_whatever_interleaves() -> None:
     pairs = list(combinations_with_replacement([(1, 2), (1, None), (1, EXPIRED)], 2))
 
-    assert explored(Story(p, (None, None), is_archive=True, scans=True, losses=1) for p in pairs) > 10_000
+    assert (
+        explored(Story(p, (None, None), is_archive=True, command=BACKFILL, losses=1) for p in pairs) > 10_000
+    )
 
 
 def test_two_healers_of_an_archive_are_right_whatever_interleaves() -> None:
@@ -217,7 +220,7 @@ def test_the_explorer_finds_what_comes_of_taking_an_absence_for_an_expiry() -> N
 
 
 def test_the_explorer_finds_what_comes_of_confirming_what_is_gone_after_the_write() -> None:
-    brought_back = Story(((1, None),), (None,), scans=True, is_archive=True, flaw=Flaw.ABSENCE_CONFIRMS)
+    brought_back = Story(((1, None),), (None,), command=BACKFILL, is_archive=True, flaw=Flaw.ABSENCE_CONFIRMS)
 
     assert told(brought_back) == (
         "healer 1 scans a = 1",
@@ -234,7 +237,7 @@ def test_the_explorer_finds_what_comes_of_confirming_what_is_gone_after_the_writ
 
 def test_the_explorer_finds_what_the_archive_may_hold_of_an_undecided_key() -> None:
     # The price of a put that is not conditional: the item before the last, where both came between scan and write.
-    older = Story(((1, 2, EXPIRED),), (None,), scans=True, is_archive=True, flaw=Flaw.ABSENCE_CONFIRMS)
+    older = Story(((1, 2, EXPIRED),), (None,), command=BACKFILL, is_archive=True, flaw=Flaw.ABSENCE_CONFIRMS)
 
     assert told(older) == (
         "healer 1 scans a = 1",
@@ -252,7 +255,7 @@ def test_the_explorer_finds_what_the_archive_may_hold_of_an_undecided_key() -> N
 
 
 def test_the_explorer_finds_what_comes_of_leaving_out_what_an_expiry_supersedes() -> None:
-    story = Story(((1, 2, EXPIRED),), (None,), scans=True, is_archive=True, flaw=Flaw.EXPIRY_SUPERSEDES)
+    story = Story(((1, 2, EXPIRED),), (None,), command=BACKFILL, is_archive=True, flaw=Flaw.EXPIRY_SUPERSEDES)
 
     assert told(story) == (
         "healer 1 scans a = 1",
@@ -271,13 +274,51 @@ def test_the_explorer_finds_what_comes_of_leaving_out_what_an_expiry_supersedes(
 
 @pytest.mark.parametrize("flaw", [Flaw.NO_LAST_READ, Flaw.EVENTUAL_LAST_READ])
 def test_the_explorer_finds_in_an_archive_too_what_comes_of_confirming_too_early(flaw: Flaw) -> None:
-    story = Story(((1, 2, EXPIRED),), (None,), scans=True, is_archive=True, flaw=flaw)
+    story = Story(((1, 2, EXPIRED),), (None,), command=BACKFILL, is_archive=True, flaw=flaw)
 
     assert "healer 1 confirms" in told(story)
 
 
 @pytest.mark.parametrize("trouble", [{"losses": 1}, {"kills": 1}])
 def test_the_explorer_finds_in_an_archive_too_what_comes_of_impatience(trouble: dict[str, int]) -> None:
-    story = Story(((1, 2),), (None,), scans=True, is_archive=True, flaw=Flaw.NO_PATIENCE, **trouble)
+    story = Story(((1, 2),), (None,), command=BACKFILL, is_archive=True, flaw=Flaw.NO_PATIENCE, **trouble)
 
     assert "late: a = 1" in told(story)
+
+
+def test_a_repair_converges_whatever_interleaves() -> None:
+    assert explored(Story((h,), (9,), command=VERIFY, kills=1) for h in SHORTER) > 10_000
+    assert explored(Story((h,), (None,), command=VERIFY, losses=1) for h in SHORTER) > 5_000
+    assert (
+        explored(Story((h,), (1,), command=VERIFY, kills=1, is_archive=True) for h in SHORTER_LIVES) > 4_000
+    )
+
+
+@pytest.mark.parametrize("flaw", [Flaw.JOURNAL_IN_MEMORY, Flaw.ALWAYS_AT_REST])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_explorer_finds_what_comes_of_an_intention_that_dies_with_its_process(
+    command: str, flaw: Flaw
+) -> None:
+    """The next run ends well, and then the old write lands: in every command."""
+    way = told(Story(((1, 2),), (None,), command=command, kills=1, flaw=flaw))
+
+    assert way.index("healer 1 is killed") < way.index("late: a = 1")
+
+
+def test_the_explorer_finds_what_comes_of_a_repair_that_forgets_what_it_was_writing() -> None:
+    forgetful = Story(((1, 2),), (None,), command=VERIFY, kills=1, flaw=Flaw.JOURNAL_IN_MEMORY)
+
+    assert told(forgetful) == (
+        "healer 1 looks at a = 1",
+        "healer 1 looks at no a",
+        "healer 1 finds what differs",
+        "healer 1 opens keys",
+        "healer 1 reads a = 1",
+        "source: a = 2",
+        "stream: a = 2",
+        "healer 1 is killed",
+        "healer 1 looks at a = 2",
+        "healer 1 looks at a = 2",
+        "late: a = 1",
+        "healer 1 finds them equal",
+    )

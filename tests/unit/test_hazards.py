@@ -42,6 +42,7 @@ HAZARDS: Mapping[int, str] = {
     15: "A filter drops deletes, or a healer does not go by it: stale items stay, or unwanted ones come.",
     17: "The replica is its own source, and every write makes another.",
     18: "A response that does not come from AWS is taken for the end of a request, which lands after the next one.",
+    19: "A process is killed, and its write lands after the next one has found everything equal.",
     22: "The source was restored under its name, and a record of the table before deletes the replica's only copy.",
     23: "A table that takes writes is waited for, and one poison record blocks its shard for hours.",
     25: "Telemetry fails after the writes, and what is applied is never checkpointed; or alarms are blind to metrics.",

@@ -1,40 +1,108 @@
-"""journal: keys that are being healed → what is still open, after any kill."""
+"""journal: keys that are being reconciled → what is still open, after any kill, whatever the clocks do."""
 
 import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from ddbreplica.reconcile import LATE_SECONDS
+from ddbreplica.model import Journal, Key, Table
+from ddbreplica.quarantine import Quarantine
+from ddbreplica.skew import MARGIN_SECONDS, UNKNOWN_HOLD_SECONDS
 from ddbreplica_cli import journal as journals
+from ddbreplica_cli.clock import Clock
 from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.journal import FileJournal, MemoryJournal
+from ddbreplica_cli.journal import BACKFILL, COMMANDS, REDRIVE, VERIFY, FileJournal, left_in
+from ddbreplica_cli.quarantining import QuarantiningJournal
+from tests.support.fake_bucket import FakeBucket
+from tests.support.fake_journal import FakeJournal
 from tests.support.journal_contract import A, B, C, JournalContract
+from tests.support.memory_state import ManualClock, MemoryLines
+
+V1 = '{"ddbreplica":"journal","version":1}\n'
+V2 = '{"ddbreplica":"state","version":2,"command":"backfill"}\n'
+HOLD = 900 + MARGIN_SECONDS
+"""Of a clock that is right."""
 
 
-class _Clock:
-    now = 1000.0
+class _Runs(JournalContract):
+    """Runs that were killed, each with a clock of its own."""
 
-    def __call__(self) -> float:
-        return self.now
+    latest: FileJournal | None = None
 
-
-class TestInAFile(JournalContract):
     @pytest.fixture(autouse=True)
-    def _in(self, tmp_path: Path) -> None:
+    def _begin(self, tmp_path: Path) -> Iterator[None]:
         self.path = tmp_path / "state"
-        self.clock = _Clock()
-        self.latest: FileJournal | None = None
+        self.lines = MemoryLines()
+        self.clock = ManualClock()
+        yield
+        if self.latest is not None:
+            self.latest.close()
 
-    def journal(self) -> FileJournal:
+    def pass_by(self, seconds: float) -> None:
+        self.clock.pass_by(seconds)
+
+    def opened(self) -> FileJournal:
         if self.latest is not None:
             self.latest.close()  # as a kill does
-        self.latest = FileJournal(self.path, clock=self.clock)
+            self.clock = self.clock.next_run()
+        self.latest = self.open()
+        return self.latest
+
+    def open(self) -> FileJournal:
+        return FileJournal(self.lines, command=REDRIVE, clock=self.clock)
+
+
+class TestTheFake(JournalContract):
+    @pytest.fixture(autouse=True)
+    def _begin(self) -> None:
+        self.now = 0.0
+        self.latest = FakeJournal()
+
+    def journal(self) -> Journal:
+        self.latest = FakeJournal(lambda: self.now, self.latest.opened)
         return self.latest
 
     def pass_by(self, seconds: float) -> None:
-        self.clock.now += seconds
+        self.now += seconds
+
+
+class TestInMemory(_Runs):
+    def journal(self) -> Journal:
+        return self.opened()
+
+
+class TestWithAQuarantine(_Runs):
+    def journal(self) -> Journal:
+        source = Table("arn:source", status="ACTIVE", key_schema=frozenset())
+        return QuarantiningJournal(
+            self.opened(),
+            Quarantine("bucket", table="copy", connect=FakeBucket().connect),
+            source=source,
+            command="redrive",
+        )
+
+
+class TestInAFile(_Runs):
+    def journal(self) -> FileJournal:
+        return self.opened()
+
+    def open(self) -> FileJournal:
+        return FileJournal.at(self.path, command=BACKFILL, clock=self.clock)
+
+    def respond(self) -> None:
+        self.clock.respond()
+
+    def test_the_first_line_says_what_it_is(self) -> None:
+        self.journal()
+
+        assert json.loads(self.path.read_bytes().splitlines()[0]) == {
+            "ddbreplica": "state",
+            "version": 2,
+            "command": "backfill",
+        }
 
     def test_what_is_open_was_on_disk_before_it_may_be_written(self) -> None:
         self.journal().intend([A])
@@ -56,7 +124,7 @@ class TestInAFile(JournalContract):
         journal = self.journal()
         journal.intend([A])
         journal.rest()
-        self.journal()
+        self.journal().note("one", 1)
 
         assert self.journal().intend([A]) == [A]
 
@@ -67,30 +135,13 @@ class TestInAFile(JournalContract):
 
         assert self.journal().intend([A]) == []
 
-    def test_opening_the_file_again_holds_nothing_back_anew(self) -> None:
-        self.journal().intend([A])
-        self.journal()
-        self.pass_by(LATE_SECONDS - 1)
-
-        assert self.journal().held() == (1, 1.0)
-        self.pass_by(1)
-        assert self.journal().intend([A]) == [A]
-
-    def test_a_key_written_again_after_it_was_held_back_is_held_back_anew(self) -> None:
+    def test_a_key_written_again_after_it_was_held_back_is_held_back_once_more(self) -> None:
         self.journal().intend([A])
         journal = self.journal()
-        self.pass_by(LATE_SECONDS)
+        self.pass_by(UNKNOWN_HOLD_SECONDS)
         journal.intend([A])
 
         assert self.journal().intend([A]) == []
-
-    def test_a_clock_that_was_set_back_holds_nothing_back_for_longer(self) -> None:
-        journal = self.journal()
-        journal.intend([A])
-        journal.suspect([A])
-        self.pass_by(-1_000_000)
-
-        assert self.journal().held() == (1, LATE_SECONDS)
 
     def test_notes_are_the_last_of_their_name(self) -> None:
         journal = self.journal()
@@ -129,13 +180,23 @@ class TestInAFile(JournalContract):
         assert again.open_keys() == (C,)
         assert again.intend([C]) == []
 
+    def test_a_file_that_grows_loses_no_suspect(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(journals, "GROWN", 0)
+        journal = self.journal()
+        journal.intend([A, B])
+        journal.suspect([A])
+        journal.confirm([B])
+        journal.rest()
+
+        assert self.journal().intend([A, B]) == [B]
+
     def test_one_process_at_a_time(self) -> None:
         self.journal().note("one", 1)
 
         with pytest.raises(CommandError, match="state is in use by another command"):
-            FileJournal(self.path)
+            self.open()
 
-    def test_a_file_that_another_process_writes_anew_meanwhile_is_its(
+    def test_a_file_that_another_process_writes_again_meanwhile_is_its(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Between opening the file and locking it the other replaces it, and ends: what is locked is gone."""
@@ -148,7 +209,7 @@ class TestInAFile(JournalContract):
         monkeypatch.setattr("fcntl.flock", replaced)
 
         with pytest.raises(CommandError, match="state is in use by another command"):
-            FileJournal(self.path)
+            self.open()
 
     def test_a_file_that_is_removed_is_forgotten(self) -> None:
         self.journal().note("one", 1)
@@ -163,74 +224,442 @@ class TestInAFile(JournalContract):
         ("content", "line"),
         [
             ("PK,host\n1,a\n", 1),
-            ('{"ddbreplica":"journal","version":2}\n', 1),
-            ('{"ddbreplica":"journal","version":1}\n{"open":[]\n{"rest":true}\n', 2),
-            ('{"ddbreplica":"journal","version":1}\n{"open":[{}]}\n', 2),
-            ('{"ddbreplica":"journal","version":1}\n{"open":7}\n', 2),
-            ('{"ddbreplica":"journal","version":1}\n7\n', 2),
-            ('{"ddbreplica":"journal","version":1}\n{"close":[{"PK":{"BOOL":true}}]}\n', 2),
+            ("a secret without an end of line", 1),
+            ("x" * 10_000 + "\n", 1),
+            ('{"ddbreplica":"state"}\n', 1),
+            ("[" * 3000 + "\n", 1),
+            (V2 + '{"open":[]\n{"rest":true}\n', 2),
+            (V2 + '{"open":[{}]}\n', 2),
+            (V2 + '{"open":7}\n', 2),
+            (V2 + "7\n", 2),
+            (V2 + '{"close":[{"PK":{"BOOL":true}}]}\n', 2),
+            (V2 + '{"rest":true}\n{"hold":[],"seconds":"x","until":null}\n', 3),
+            (V2 + '{"hold":[],"seconds":1,"until":NaN}\n', 2),
+            (V1 + '{"hold":[]}\n', 2),
         ],
     )
     def test_a_file_of_something_else_is_left_alone(self, content: str, line: int) -> None:
         self.path.write_text(content)
 
-        with pytest.raises(CommandError, match=rf"line {line}, is none that this command has written"):
+        with pytest.raises(CommandError, match=rf"line {line}: ddbreplica has not written this line"):
             self.journal()
 
         assert self.path.read_text() == content
+        self.path.unlink()
+        self.journal()  # it is not locked any more
 
-    def test_a_place_that_cannot_be_written_is_told(self, tmp_path: Path) -> None:
-        with pytest.raises(CommandError, match="cannot be written: No such file or directory"):
-            FileJournal(tmp_path / "nowhere" / "state")
+    def test_a_state_of_another_version_is_refused_by_its_version(self) -> None:
+        self.path.write_text('{"ddbreplica":"state","version":3,"command":"backfill"}\n')
 
-    def test_nothing_follows_half_a_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(CommandError, match="another version of ddbreplica: its state has version 3"):
+            self.journal()
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    @pytest.mark.parametrize("other", COMMANDS)
+    def test_a_state_of_another_command_is_refused(self, command: str, other: str) -> None:
+        FileJournal.at(self.path, command=command, clock=self.clock).close()
+        if command == other:
+            FileJournal.at(self.path, command=other, clock=self.clock).close()
+            return
+
+        with pytest.raises(CommandError, match=f"state is the state of {command}, not of {other}"):
+            FileJournal.at(self.path, command=other, clock=self.clock)
+
+    def test_a_state_of_other_work_is_refused_with_what_differs(self) -> None:
+        assert not self.journal().resume({"source": "a of today", "replica": "b"})
+        assert self.journal().resume({"source": "a of today", "replica": "b"})
+
+        with pytest.raises(CommandError) as refused:
+            self.journal().resume({"source": "a of tomorrow", "replica": "b"})
+
+        assert refused.value.fact == (
+            f"{self.path} is the state of another backfill: its source is a of today, and not a of tomorrow."
+        )
+
+    @pytest.mark.parametrize(
+        ("path", "why"),
+        [
+            ("nowhere/state", "cannot be written: No such file or directory"),
+            ("", "cannot be written: Is a directory"),
+            ("/dev/full", "is not a regular file"),
+            ("/dev/null", "is not a regular file"),
+        ],
+    )
+    def test_a_place_that_cannot_be_written_is_reported(self, tmp_path: Path, path: str, why: str) -> None:
+        with pytest.raises(CommandError, match=why):
+            FileJournal.at(tmp_path / path, command=REDRIVE, clock=self.clock)
+
+    @pytest.mark.parametrize("durably", [False, True])
+    def test_nothing_follows_half_a_line(self, monkeypatch: pytest.MonkeyPatch, durably: bool) -> None:
         journal = self.journal()
+        step = journal.intend if durably else journal.confirm
 
-        def full(_: int) -> None:
+        def full(*_: Any) -> None:
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patched:
-            patched.setattr("ddbreplica_cli.journal.os.fsync", full)
+            patched.setattr(f"ddbreplica_cli.state.{'os.fsync' if durably else '_write'}", full)
             with pytest.raises(CommandError, match="state cannot be written: No space left on device"):
-                journal.intend([A])
+                step([A])
 
         with pytest.raises(CommandError, match="No space left on device"):
-            journal.confirm([A])
+            journal.rest()
+
+    def test_a_disk_that_is_full_leaves_the_file_as_it_was(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        journal = self.journal()
+        journal.intend([A])
+        before = self.path.read_bytes()
+        journal.close()
+
+        def full(*_: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("ddbreplica_cli.state.os.fsync", full)
+            with pytest.raises(CommandError, match="No space left on device"):
+                self.open()
+
+        assert self.path.read_bytes() == before
+        assert list(self.path.parent.iterdir()) == [self.path]
+        self.latest = self.open()
+
+    def test_a_file_system_that_cannot_sync_a_directory_does(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: Any) -> None:
+            raise OSError(22, "Invalid argument")
+
+        monkeypatch.setattr("ddbreplica_cli.state.os.open", refuse)
+
+        assert self.journal().intend([A]) == [A]
 
 
-class TestInMemory:
+class TestLeaving:
+    @pytest.fixture(autouse=True)
+    def _begin(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "state"
+        self.journal = FileJournal.at(self.path, command=REDRIVE, clock=ManualClock())
+
+    def free(self) -> Sequence[Key]:
+        """What the next run may write at once."""
+        with closing(FileJournal.at(self.path, command=REDRIVE, clock=ManualClock())) as journal:
+            return journal.intend([A])
+
+    def test_nothing_open_leaves_no_file(self) -> None:
+        with self.journal.leaving(is_at_rest=lambda: True):
+            self.journal.intend([A])
+            self.journal.confirm([A])
+
+        assert not self.path.exists()
+
+    def test_what_is_open_and_at_rest_may_be_written_by_the_next_run(self) -> None:
+        with self.journal.leaving(is_at_rest=lambda: True):
+            self.journal.intend([A])
+
+        assert self.free() == [A]
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, CommandError("x", hint="y")])
+    def test_what_may_be_under_way_is_held_back(self, error: Any) -> None:
+        with pytest.raises(BaseException) as raised, self.journal.leaving(is_at_rest=lambda: False):  # noqa: PT011, PT012
+            self.journal.intend([A])
+            raise error
+
+        assert raised.value is error or raised.type is error
+        assert self.free() == []
+
+    def test_a_full_disk_hides_no_other_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(*_: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        with pytest.raises(RuntimeError), self.journal.leaving(is_at_rest=lambda: True):  # noqa: PT012
+            self.journal.intend([A])
+            monkeypatch.setattr("ddbreplica_cli.state._write", full)
+            raise RuntimeError
+
+        monkeypatch.undo()
+        assert self.free() == []
+
+
+class TestHolding:
+    """For how long a key is held back, by the clocks of this run and of the runs before."""
+
     @pytest.fixture(autouse=True)
     def _begin(self) -> None:
-        self.clock = _Clock()
-        self.journal = MemoryJournal(clock=self.clock)
+        self.lines = MemoryLines()
 
-    def test_new_keys_and_open_ones_may_be_written(self) -> None:
-        assert self.journal.intend([A, B]) == [A, B]
-        assert self.journal.intend([A, B, C]) == [A, B, C]
+    def run(self, clock: Clock) -> FileJournal:
+        return FileJournal(self.lines, command=REDRIVE, clock=clock)
 
-    def test_suspects_are_held_back_until_nothing_of_theirs_can_land_any_more(self) -> None:
-        self.journal.intend([A, B])
-        self.journal.suspect([B])
+    def test_by_a_clock_that_is_right_for_15_minutes_and_the_margin(self) -> None:
+        clock = ManualClock()
+        clock.respond()
+        journal = self.run(clock)
+        journal.intend([A])
+        journal.suspect([A])
 
-        self.clock.now += LATE_SECONDS - 1
-        assert self.journal.intend([A, B]) == [A]
-        self.clock.now += 1
-        assert self.journal.intend([A, B]) == [A, B]
+        assert journal.held() == (1, HOLD)
+        clock.pass_by(HOLD - 0.01)
+        assert journal.intend([A]) == []
+        clock.pass_by(0.01)
+        assert journal.intend([A]) == [A]
 
-    def test_nothing_is_kept_of_what_was_confirmed(self) -> None:
-        self.journal.intend([A, B])
-        self.journal.suspect([A])
-        self.journal.confirm([A, B])
+    def test_for_30_minutes_where_no_response_was_seen(self) -> None:
+        journal = self.run(ManualClock())
+        journal.suspect([A])
 
-        assert self.journal.intend([A, B]) == [A, B]
+        assert journal.held() == (1, 1800)
 
-    def test_what_is_held_back_is_counted_for_as_long_as_it_is(self) -> None:
-        self.journal.suspect([A])
-        self.clock.now += 100
-        self.journal.suspect([B])
+    def test_a_lead_that_shows_only_later_counts_for_what_is_held_back_already(self) -> None:
+        clock = ManualClock()
+        clock.respond()
+        journal = self.run(clock)
+        journal.suspect([A])
+        clock.ahead_by = 250
+        clock.respond()
+        clock.ahead_by = 0
+        clock.respond()
 
-        assert self.journal.held() == (2, LATE_SECONDS)
-        self.clock.now += LATE_SECONDS - 100
-        assert self.journal.held() == (1, 100)
-        self.clock.now += 100
-        assert self.journal.held() == (0, 0)
+        assert journal.held() == (1, HOLD + 250)
+        clock.pass_by(HOLD + 249)
+        assert journal.intend([A]) == []
+
+    @pytest.mark.parametrize("step", [-1_000_000, 1_000_000])
+    def test_setting_the_clock_changes_nothing_within_a_run(self, step: float) -> None:
+        clock = ManualClock()
+        clock.respond()
+        journal = self.run(clock)
+        journal.suspect([A])
+        clock.ahead_by += step
+
+        assert journal.held() == (1, HOLD)
+
+    @pytest.mark.parametrize("step", [-1_000_000, -1200, 0, 1200, 1_000_000])
+    def test_setting_the_clock_between_two_runs_shortens_nothing(self, step: float) -> None:
+        clock = ManualClock()
+        clock.respond()
+        journal = self.run(clock)
+        journal.intend([A])
+        journal.suspect([A])
+        journal.rest()
+
+        clock.pass_by(600)
+        later = clock.next_run()
+        later.ahead_by = step
+        journal = self.run(later)
+        later.respond()
+
+        assert journal.held() == pytest.approx((1, HOLD - 600), abs=1)
+        later.pass_by(HOLD - 602)
+        assert journal.intend([A]) == []
+        later.pass_by(4)
+        assert journal.intend([A]) == [A]
+
+    def test_a_machine_that_was_started_again_counts_on(self) -> None:
+        clock = ManualClock()
+        clock.respond()
+        journal = self.run(clock)
+        journal.suspect([A])
+        journal.rest()
+
+        clock.pass_by(600)
+        later = clock.next_run()
+        later.monotonic = 3.0
+        journal = self.run(later)
+        later.respond()
+
+        assert journal.held() == pytest.approx((1, HOLD - 600), abs=1)
+
+    def test_as_long_as_awss_time_is_unknown_it_is_held_back_from_now(self) -> None:
+        clock = ManualClock()
+        clock.respond()
+        journal = self.run(clock)
+        journal.suspect([A])
+        journal.rest()
+        clock.pass_by(HOLD)
+        later = clock.next_run()
+
+        journal = self.run(later)
+
+        assert journal.held() == (1, 1800)
+        later.respond()
+        assert journal.held() == (0, 0)
+
+    def test_a_run_that_saw_no_response_holds_back_for_the_next_one_from_its_beginning(self) -> None:
+        clock = ManualClock()
+        journal = self.run(clock)
+        journal.suspect([A])
+        journal.rest()
+        clock.pass_by(1000)
+        later = clock.next_run()
+
+        journal = self.run(later)
+        later.respond()
+
+        assert journal.held() == (1, 1800)
+
+    def test_what_a_killed_run_left_is_held_back_by_that_runs_clock(self) -> None:
+        clock = ManualClock(ahead_by=200)
+        clock.respond()
+        self.run(clock).intend([A])
+        clock.ahead_by = 0
+        later = clock.next_run()
+        later.respond()
+
+        assert self.run(later).held() == (1, HOLD + 200)
+
+    def test_the_lead_that_a_killed_run_recorded_is_its_largest(self) -> None:
+        clock = ManualClock(ahead_by=20)
+        clock.respond()
+        journal = self.run(clock)
+        journal.intend([A])
+        clock.ahead_by = 100
+        clock.respond()
+        journal.intend([B])
+        clock.ahead_by = 0
+        later = clock.next_run()
+        later.respond()
+
+        assert self.run(later).held() == (2, HOLD + 100)
+
+    def test_a_killed_run_that_recorded_no_lead_is_held_back_for_30_minutes(self) -> None:
+        clock = ManualClock()
+        self.run(clock).intend([A])
+        later = clock.next_run()
+        later.respond()
+
+        assert self.run(later).held() == (1, 1800)
+
+    def test_a_killed_run_counts_from_when_its_state_was_read_back_and_each_orderly_run_counts_on(
+        self,
+    ) -> None:
+        clock = ManualClock()
+        clock.respond()
+        self.run(clock).intend([A])
+        clock.pass_by(5000)
+        second = clock.next_run()
+        journal = self.run(second)
+        second.respond()
+        second.pass_by(400)
+        journal.rest()
+
+        third = second.next_run()
+        third.respond()
+        journal = self.run(third)
+        assert journal.held() == pytest.approx((1, HOLD - 400), abs=1)
+        journal.rest()
+
+        fourth = third.next_run()
+        fourth.respond()
+        assert self.run(fourth).held() == pytest.approx((1, HOLD - 400), abs=2)
+
+    def test_nothing_is_held_back_for_more_than_a_hold(self) -> None:
+        clock = ManualClock(aws=5e9)
+        clock.respond()
+        journal = self.run(clock)
+        journal.suspect([A])
+        journal.rest()
+        later = ManualClock()
+        later.respond()
+
+        assert self.run(later).held() == (1, HOLD)
+
+    def test_an_absurd_number_in_a_state_holds_back_for_half_an_hour(self) -> None:
+        self.lines.content = (
+            b'{"ddbreplica":"state","version":2,"command":"redrive"}\n'
+            b'{"hold":[{"PK":{"S":"a"}}],"seconds":1e99,"until":null}\n'
+            b'{"rest":true}\n'
+        )
+        clock = ManualClock()
+        clock.respond()
+
+        assert self.run(clock).held() == (1, 1800)
+
+
+class TestVersion1:
+    """What the code before wrote: a backfill's state."""
+
+    IDENTITY: ClassVar[Mapping[str, Any]] = {
+        "source": "arn of 2026-11-28 20:05:19+01:00",
+        "listing": "a scan in 4 segments",
+        "filter": [],
+    }
+
+    def state(self, *more: Any) -> MemoryLines:
+        lines = [{"note": "backfill", "value": self.IDENTITY}, *more]
+        return MemoryLines((V1 + "".join(json.dumps(line) + "\n" for line in lines)).encode())
+
+    def test_is_resumed_by_a_backfill(self) -> None:
+        clock = ManualClock()
+        clock.respond()
+        lines = self.state({"note": "segment 0 of 4", "value": {"after": None}}, {"rest": True})
+
+        journal = FileJournal(lines, command=BACKFILL, clock=clock)
+
+        assert journal.resume({**self.IDENTITY, "source": "arn of 2026-11-28 19:05:19+00:00"})
+        assert journal.notes["segment 0 of 4"] == {"after": None}
+        assert lines.content.startswith(V2.encode())
+
+    def test_is_not_resumed_between_other_tables(self) -> None:
+        journal = FileJournal(self.state(), command=BACKFILL, clock=ManualClock())
+
+        with pytest.raises(CommandError, match="its source is arn of 2026-11-28 19:05:19"):
+            journal.resume({**self.IDENTITY, "source": "arn of 2026-11-29 19:05:19+00:00"})
+
+    @pytest.mark.parametrize("command", [REDRIVE, VERIFY])
+    def test_is_no_other_commands(self, command: str) -> None:
+        with pytest.raises(CommandError, match=f"state is the state of backfill, not of {command}"):
+            FileJournal(self.state(), command=command, clock=ManualClock())
+
+    @pytest.mark.parametrize(
+        ("more", "free"),
+        [
+            ([{"open": [{"PK": {"S": "a"}}]}], False),
+            ([{"open": [{"PK": {"S": "a"}}]}, {"rest": True}], True),
+            (
+                [
+                    {"open": [{"PK": {"S": "a"}}]},
+                    {"hold": [{"PK": {"S": "a"}}], "until": 1.0},
+                    {"rest": True},
+                ],
+                False,
+            ),
+        ],
+    )
+    def test_what_may_land_is_held_back_for_30_minutes(self, more: list[Any], free: bool) -> None:
+        """Nobody knows how far its writer's clock was ahead, nor whether it was set since."""
+        clock = ManualClock()
+        clock.respond()
+
+        journal = FileJournal(self.state(*more), command=BACKFILL, clock=clock)
+
+        assert journal.held() == ((0, 0) if free else (1, 1800))
+        assert journal.open_keys() == (A,)
+
+
+class TestLookingAtAState:
+    def test_a_state_that_another_run_holds_is_only_looked_at(self, tmp_path: Path) -> None:
+        clock = ManualClock()
+        clock.respond()
+        path = tmp_path / "state"
+        with closing(FileJournal.at(path, command=REDRIVE, clock=clock)) as journal:
+            journal.resume({"source": "a"})
+            journal.intend([A, B])
+            before = path.read_bytes()
+
+            left = left_in(path, command=REDRIVE, clock=clock)
+
+        assert (left.held, left.seconds, left.identity) == (2, HOLD, {"source": "a"})
+        assert path.read_bytes() == before
+
+    @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.write_text("x")])
+    def test_one_that_cannot_be_read(self, tmp_path: Path, make: Callable[[Path], Any]) -> None:
+        make(tmp_path / "state")
+
+        with pytest.raises(CommandError):
+            left_in(tmp_path / "state", command=REDRIVE, clock=ManualClock())
+
+
+@pytest.mark.hazard(number=19)
+def test_what_a_killed_run_may_have_written_is_held_back_by_the_next_run() -> None:
+    lines = MemoryLines()
+    FileJournal(lines, command=VERIFY, clock=ManualClock()).intend([A])
+
+    assert FileJournal(lines, command=VERIFY, clock=ManualClock()).intend([A, B]) == [B]

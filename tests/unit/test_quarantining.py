@@ -7,19 +7,28 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ddbreplica.model import Table
+from ddbreplica.quarantine import Quarantine
+from ddbreplica.skew import Skew
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.quarantining import QuarantiningJournal
 from ddbreplica_cli.unpack import quarantined
 from tests.support.fake_bucket import FakeBucket, s3_error
+from tests.support.fake_journal import FakeJournal
+from tests.support.memory_state import ManualClock
 
 SOURCE = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile"
 A = (("PK", "S", "a"),)
 B = (("PK", "B", "AAE="),)
 
 
-def journal(bucket: FakeBucket) -> QuarantiningJournal:
+def journal(bucket: FakeBucket, *, skew: Skew | None = None) -> QuarantiningJournal:
     source = Table(SOURCE, status="ACTIVE", key_schema=frozenset())
-    return QuarantiningJournal(bucket.connect(), "bucket", replica="copy", source=source, command="redrive")
+    return QuarantiningJournal(
+        FakeJournal(),
+        Quarantine("bucket", table="copy", connect=bucket.connect, skew=skew),
+        source=source,
+        command="redrive",
+    )
 
 
 def test_suspects_are_kept_in_a_form_that_the_next_run_reads() -> None:
@@ -29,7 +38,7 @@ def test_suspects_are_kept_in_a_form_that_the_next_run_reads() -> None:
 
     now = datetime.now(UTC)
     read = [quarantined(SOURCE, created_at=now)(body, now) for body in bucket.objects.values()]
-    assert [(unpacked.keys, unpacked.may_land) for unpacked in read] == [((A,), True), ((B,), True)]
+    assert [(unpacked.keys, unpacked.hold_seconds > 0) for unpacked in read] == [((A,), True), ((B,), True)]
     assert all(name.startswith("quarantine/copy/") for name in bucket.objects)
 
 
@@ -58,4 +67,13 @@ def test_it_is_said_if_they_cannot_be_kept(
         journal(FakeBucket(*[fault] * 10)).suspect([A])
 
     assert raised.value.fact == f"a write was not answered, and its key cannot be put into quarantine: {said}"
-    assert "15 minutes" in raised.value.hint
+    assert raised.value.hint.startswith("run the same command again on this machine")
+
+
+def test_an_object_says_how_far_ahead_the_clock_was_that_signed_the_write() -> None:
+    bucket, clock = FakeBucket(), ManualClock(ahead_by=40)
+    clock.respond()
+
+    journal(bucket, skew=clock).suspect([A])
+
+    assert [kept["clock_ahead_seconds"] for kept in bucket.kept] == [40]

@@ -8,10 +8,10 @@ import pytest
 from ddbreplica.decode import key_of
 from ddbreplica.errors import ReplicaError, SourceError
 from ddbreplica.model import Change, Image, Key
-from ddbreplica.reconcile import LATE_SECONDS, ROUNDS, Pair, Reconciled, reconcile
+from ddbreplica.reconcile import ROUNDS, Pair, Reconciled, reconcile
 from ddbreplica.send import REQUEST_SECONDS
 from tests.support.clock import Clock
-from tests.support.fake_journal import FakeJournal
+from tests.support.fake_journal import HOLD, FakeJournal
 from tests.support.fake_replica import DENIED, INVALID, THROTTLED, TIMED_OUT, FakeReplica, Request, in_turn
 from tests.support.fake_source import INVALID_KEY, FakeSource
 
@@ -215,12 +215,12 @@ def test_a_suspect_is_left_alone_until_nothing_of_it_can_land_any_more() -> None
     world.heal(A)
     requests = len(world.replica.requests)
 
-    world.journal.now = LATE_SECONDS - 1
+    world.journal.now = HOLD - 1
     assert world.heal(A) == Reconciled(suspects=[A])
     assert len(world.replica.requests) == requests
 
     world.replica.items[A] = item("a", 0)  # it has landed
-    world.journal.now = LATE_SECONDS
+    world.journal.now = HOLD
     assert world.heal(A) == Reconciled(confirmed=[A])
     assert world.replica.items == {A: item("a")}
 

@@ -100,7 +100,7 @@ def test_what_was_not_healed_says_why_and_is_not_looked_at() -> None:
 
     assert [said for _, said in mended] == [
         "changed at the source each time",
-        "not answered; the write may land within 15 minutes",
+        "an in-doubt write may still change the replica",
         "refused: ValidationException: too large",
         "repaired",
         "undecided: the source has no such item: it was deleted or has expired, and nobody can tell",

@@ -37,6 +37,7 @@ from ddbreplica_cli import (
     earlier,
     ground,
     heal,
+    journal,
     key_filter,
     recheck,
     redriving,
@@ -46,7 +47,7 @@ from ddbreplica_cli import (
     unpack,
     verdict,
 )
-from tests.functional import test_cli_archive, test_cli_filter, test_cli_verify, test_dynamodb
+from tests.functional import test_cli_archive, test_cli_filter, test_cli_verify, test_dynamodb, test_heal
 from tests.functional.test_cli_archive import archive
 from tests.functional.test_cli_filter import filtered
 from tests.support import template
@@ -54,6 +55,7 @@ from tests.support.cli import aws, tables
 from tests.support.put_aside import put_aside
 from tests.unit import (
     test_backfilling,
+    test_journal,
     test_key_filter,
     test_reconcile,
     test_repair,
@@ -81,6 +83,8 @@ HELD_BY: tuple[ModuleType, ...] = (
     test_cli_verify,
     test_key_filter,
     test_unpack,
+    test_journal,
+    test_heal,
 )
 """Where the hazards' tests stand."""
 
@@ -713,6 +717,30 @@ RULES = (
         "if source_arn(change.record) == table.arn:",
         "if False:",
         (hazards.test_the_replica_is_never_its_own_source,),
+    ),
+    Rule(
+        19,
+        "keys are in the state before they are written",
+        journal.FileJournal.intend,
+        'self._append(*self._ahead(), {"open": _as_json(free)}, durably=True)',
+        "pass",
+        (test_journal.test_what_a_killed_run_may_have_written_is_held_back_by_the_next_run,),
+    ),
+    Rule(
+        19,
+        "what is open and not at rest is held back",
+        journal._Kept.find,
+        "if not self._is_at_rest:",
+        "if False:",
+        (test_journal.test_what_a_killed_run_may_have_written_is_held_back_by_the_next_run,),
+    ),
+    Rule(
+        19,
+        "only what has ended in order is at rest",
+        unwrap(heal.UnderWay.call),
+        "except (CommandError, ReplicatorError):",
+        "except BaseException:",
+        (test_heal.test_a_call_that_is_broken_off_may_have_a_request_under_way,),
     ),
     Rule(
         22,

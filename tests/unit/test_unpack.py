@@ -50,18 +50,33 @@ def given_up_body(*records: Any, **more: Any) -> bytes:
 def test_one_record() -> None:
     unpacked = kept(body(put(1, "a")))
 
-    assert (unpacked.keys, unpacked.keyless, unpacked.why, unpacked.may_land) == ((A,), 0, "why", False)
+    assert (unpacked.keys, unpacked.keyless, unpacked.why, unpacked.hold_seconds) == ((A,), 0, "why", 0)
 
 
-def test_a_suspect_may_land() -> None:
-    assert kept(body(put(1, "a"), error_code="SuspectWrite")).may_land
+@pytest.mark.parametrize(
+    ("more", "seconds"),
+    [
+        ({}, 1800),
+        ({"clock_ahead_seconds": None}, 1800),
+        ({"clock_ahead_seconds": 0}, 930),
+        ({"clock_ahead_seconds": 12.5}, 942.5),
+        ({"clock_ahead_seconds": -3}, 930),
+        ({"clock_ahead_seconds": 880}, 1800),
+        ({"clock_ahead_seconds": 10**400}, 1800),
+        ({"clock_ahead_seconds": float("nan")}, 1800),
+        ({"clock_ahead_seconds": "5"}, 1800),
+    ],
+)
+def test_a_suspect_may_land_by_the_clock_of_its_writer(more: dict[str, Any], seconds: float) -> None:
+    assert kept(body(put(1, "a"), error_code="SuspectWrite", **more)).hold_seconds == seconds
+    assert kept(body(put(1, "a"), **more)).hold_seconds == 0
 
 
 def test_a_batch_has_each_key_once_in_order() -> None:
     unpacked = lost(given_up_body(put(1, "b"), put(2, "a"), put(3, "b"), "broken"))
 
     assert (unpacked.keys, unpacked.keyless, unpacked.why) == ((B, A), 1, "RecordAgeExceeded")
-    assert unpacked.may_land
+    assert unpacked.hold_seconds == 1800
 
 
 def test_keys_that_a_filter_leaves_out_are_told_apart() -> None:
@@ -70,7 +85,7 @@ def test_keys_that_a_filter_leaves_out_are_told_apart() -> None:
     unpacked = within(only_a, lost)(given_up_body(put(1, "b"), put(2, "a"), "broken"), LATER)
 
     assert (unpacked.keys, unpacked.outside, unpacked.keyless) == ((A,), (B,), 1)
-    assert (unpacked.why, unpacked.may_land) == ("RecordAgeExceeded", True)
+    assert (unpacked.why, unpacked.hold_seconds) == ("RecordAgeExceeded", 1800)
 
 
 def test_one_key_in_two_spellings_is_one() -> None:

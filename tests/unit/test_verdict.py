@@ -139,6 +139,7 @@ def test_a_program_gets_whole_values() -> None:
         "archived": 0,
         "source_outside": 0,
         "replica_outside": 0,
+        "in_doubt": 0,
         "seconds": 1.234,
         "stopped_early": False,
         "differences": [

@@ -1,0 +1,196 @@
+"""A command's state file: lines that one process at a time writes, such that a kill leaves all but the last whole."""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.errors import CommandError
+
+MAX_HEAD = 4096
+"""Bytes of a first line: what has a longer one is no state file, and might have no end."""
+
+
+class Lines(Protocol):
+    """The lines that a state consists of. Each ends in a newline, except a last one that a kill has torn."""
+
+    @property
+    def name(self) -> str:
+        """How messages name it."""
+        ...
+
+    def read(self) -> Iterator[bytes]:
+        """All of them, the first one cut off after MAX_HEAD bytes."""
+        ...
+
+    def append(self, line: bytes, *, durably: bool) -> None:
+        """Add one or more; they outlive a crash of the machine if this returns and they were added `durably`."""
+        ...
+
+    def replace(self, lines: Iterable[bytes]) -> None:
+        """Put these in the place of all others, durably, or leave everything as it was."""
+        ...
+
+    @property
+    def appended(self) -> int:
+        """Bytes that were appended since the lines were last replaced."""
+        ...
+
+    def close(self) -> None:
+        """Let another process have them."""
+        ...
+
+    def remove(self) -> None:
+        """Forget them."""
+        ...
+
+
+class StateFile:
+    """Lines in a file, which is locked until it is closed. Raises CommandError where it cannot be read or written."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, and create it if there is none. Raises CommandError if another process has it open."""
+        self.path = path
+        self.appended = 0
+        self._failure: CommandError | None = None
+        try:
+            self._file = _locked(path)
+        except OSError as error:
+            raise unwritable(path, error) from error
+
+    @property
+    def name(self) -> str:
+        """Its path."""
+        return str(self.path)
+
+    def read(self) -> Iterator[bytes]:
+        """All lines."""
+        try:
+            yield from _lines(self._file)
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+
+    def append(self, line: bytes, *, durably: bool) -> None:
+        """Add a line or more. Once that has failed, it fails again: only the last line of a file may be torn."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            _write(self._file, line)
+            if durably:
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            self._failure = unwritable(self.path, error)
+            raise self._failure from error
+        self.appended += len(line)
+
+    def replace(self, lines: Iterable[bytes]) -> None:
+        """Write a second file, and give it the place of the first one."""
+        new = self.path.with_name(f"{self.path.name}.new")
+        try:
+            file = _locked(new)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        try:
+            file.truncate(0)
+            for line in lines:
+                _write(file, line)
+            os.fsync(file.fileno())
+            new.replace(self.path)
+            _sync_directory(self.path)
+        except OSError as error:
+            file.close()
+            with suppress(OSError):
+                new.unlink()
+            raise unwritable(self.path, error) from error
+        self._file.close()
+        self._file, self.appended = file, 0
+
+    def close(self) -> None:
+        """Let another process have the file."""
+        self._file.close()
+
+    def remove(self) -> None:
+        """Remove the file."""
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        finally:
+            self.close()
+
+
+def default_path(connection: Connection, command: str) -> Path:
+    """Where a command keeps its state if no file is named: in the working directory, by the tables' names."""
+    names = (side.short_name for side in (connection.source, connection.replica))
+    return Path(f"{'-'.join(names)}.{command}")
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """The lines of a state file that is not locked: another process may be writing it."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            yield from _lines(file)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> CommandError:
+    """A file that cannot be written, and why."""
+    return CommandError(
+        f"{path} cannot be written: {error.strerror}.",
+        hint="make room, or name a file elsewhere with --state.",
+    )
+
+
+def unreadable(path: Path, error: OSError) -> CommandError:
+    """A file that cannot be read, and why."""
+    return CommandError(f"{path} cannot be read: {error.strerror}.", hint="name another file with --state.")
+
+
+def _locked(path: Path) -> BinaryIO:
+    """The file, created if need be; it is this process's until it is closed."""
+    import fcntl  # noqa: PLC0415  missing on Windows, where help is shown all the same
+
+    # Unbuffered: closing it then has nothing left to write, and cannot fail after the disk was full.
+    file: BinaryIO = path.open("ab+", buffering=0)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_there_still = os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        is_there_still = False
+    if not is_there_still:
+        file.close()
+        raise CommandError(
+            f"{path} is in use by another command.",
+            hint="wait until that command ends, or name another file with --state.",
+        )
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise CommandError(f"{path} is not a regular file.", hint="name another file with --state.")
+    return file
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    file.seek(0)
+    with open(file.fileno(), "rb", closefd=False) as reader:
+        yield reader.readline(MAX_HEAD)
+        yield from reader
+
+
+def _write(file: BinaryIO, line: bytes) -> None:
+    left = memoryview(line)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _sync_directory(path: Path) -> None:
+    """Let a new name outlive a crash of the machine, where the file system has a way to."""
+    with suppress(OSError):
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)

@@ -1,0 +1,142 @@
+"""The journal that a command really has, as a number: a state, and what was done with it since it was opened.
+
+It is the real one over lines in memory, with a bucket in memory where the command has one, and is replayed from its
+opening for each new step. So a process can be at any point of its work, and be killed there. Processes that differ in
+nothing that has consequences have one number; keys are numbers too.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple, NewType, TypeAlias
+
+from ddbreplica.model import Journal, Key, Table
+from ddbreplica.quarantine import Quarantine
+from ddbreplica_cli.journal import BACKFILL, FileJournal
+from ddbreplica_cli.quarantining import QuarantiningJournal
+from tests.support.fake_bucket import FakeBucket
+from tests.support.memory_state import ManualClock, MemoryLines
+from tests.support.replay import KEYS
+
+Process = NewType("Process", int)
+"""A run of a command, at some point of its work."""
+
+_Step: TypeAlias = tuple[str, tuple[int, ...]]
+
+_SOURCE = Table("arn:aws:dynamodb:us-east-1:123456789012:table/source", "ACTIVE", frozenset())
+_MUCH_LATER = 1e6
+
+
+class _Run(NamedTuple):
+    """How it came there: from which state, by which steps; `is_late` if nothing of earlier runs could land by then."""
+
+    command: str
+    state: bytes = b""
+    steps: tuple[_Step, ...] = ()
+    is_late: bool = False
+
+
+class _Seen(NamedTuple):
+    """What the last step returned, what is open and held back, and the state as it is now."""
+
+    answer: frozenset[int]
+    opened: frozenset[int]
+    held: frozenset[int]
+    state: bytes
+
+
+_RUNS: list[_Run] = []
+_SEEN: list[_Seen] = []
+_NUMBERS: dict[tuple[Any, ...], Process] = {}
+
+
+@cache
+def begun(command: str) -> Process:
+    """The first run of a command."""
+    return _numbered(_Run(command))[0]
+
+
+def opened(process: Process) -> frozenset[int]:
+    """The keys that are open."""
+    return _SEEN[process].opened
+
+
+def held(process: Process) -> frozenset[int]:
+    """The keys that are held back."""
+    return _SEEN[process].held
+
+
+@cache
+def step(process: Process, kind: str, keys: tuple[int, ...] = ()) -> tuple[Process, frozenset[int]]:
+    """Take one step, and return what it returns; `wait` is for as long as anything is held back."""
+    run = _RUNS[process]
+    return _numbered(run._replace(steps=(*run.steps, (kind, keys))))
+
+
+@cache
+def killed(process: Process) -> Process:
+    """The next run, right after this one was killed."""
+    return _numbered(_Run(_RUNS[process].command, _SEEN[process].state))[0]
+
+
+@cache
+def ended(process: Process, *, is_late: bool) -> Process:
+    """The next run, right after this one came to its end, or when nothing of it can land any more."""
+    run = _RUNS[process]
+    state = _replayed(run._replace(steps=(*run.steps, ("rest", ())))).state
+    return _numbered(_Run(run.command, state, is_late=is_late))[0]
+
+
+def _numbered(run: _Run) -> tuple[Process, frozenset[int]]:
+    seen = _replayed(run)
+    next_run = MemoryLines(seen.state)
+    FileJournal(next_run, command=run.command, clock=ManualClock())
+    same = (run.command, run.is_late, seen.opened, seen.held, next_run.content)
+    if same not in _NUMBERS:
+        _NUMBERS[same] = Process(len(_RUNS))
+        _RUNS.append(run)
+        _SEEN.append(seen)
+    return _NUMBERS[same], seen.answer
+
+
+def _replayed(run: _Run) -> _Seen:
+    clock = ManualClock()
+    clock.pass_by(_MUCH_LATER if run.is_late else 0)
+    clock.respond()
+    lines = MemoryLines(run.state)
+    file = FileJournal(lines, command=run.command, clock=clock)
+    bucket = FakeBucket()
+    journal = _composed(file, run.command, bucket)
+    answer: Sequence[Key] = ()
+    for kind, numbers in run.steps:
+        keys = [KEYS[number] for number in numbers]
+        match kind:
+            case "intend":
+                answer = journal.intend(keys)
+            case "suspect":
+                _suspect(journal, keys, None if run.command == BACKFILL else bucket)
+            case "confirm":
+                journal.confirm(keys)
+            case "rest":
+                file.rest()
+            case _:
+                clock.pass_by(file.held()[1])
+    held = [key for key, hold in file._kept.held.items() if hold.left(clock) > 0]
+    return _Seen(_numbers(answer), _numbers(file.open_keys()), _numbers(held), lines.content)
+
+
+def _composed(file: FileJournal, command: str, bucket: FakeBucket) -> Journal:
+    """As the command puts it together."""
+    if command == BACKFILL:
+        return file
+    quarantine = Quarantine("bucket", table="replica", connect=bucket.connect)
+    return QuarantiningJournal(file, quarantine, source=_SOURCE, command=command)
+
+
+def _suspect(journal: Journal, keys: Sequence[Key], bucket: FakeBucket | None) -> None:
+    before = len(bucket.objects) if bucket else 0
+    journal.suspect(keys)
+    assert bucket is None or len(bucket.objects) == before + len(keys), "another machine does not find them"
+
+
+def _numbers(keys: Sequence[Key]) -> frozenset[int]:
+    return frozenset(map(KEYS.index, keys))

@@ -1,0 +1,39 @@
+"""A run that was killed with a write under way: its state, and the write, which may land.
+
+`functional/test_cli_signals.py` holds that a real kill leaves this state.
+"""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from ddbreplica_cli.clock import Clock
+from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.described import describe_pair, identity
+from ddbreplica_cli.journal import FileJournal
+from ddbreplica_cli.options import Options
+from tests.support.cli import REPLICA, SOURCE, Tables
+
+
+class Killed:
+    """What a killed command was writing: the source's state of some items, as it was then."""
+
+    def __init__(self, command: str, tables: Tables, *pks: str) -> None:
+        self._tables = tables
+        states = tables.items(SOURCE)
+        self._writes: list[Any] = [
+            {"PutRequest": {"Item": states[pk]}}
+            if pk in states
+            else {"DeleteRequest": {"Key": {"PK": {"S": pk}}}}
+            for pk in pks
+        ]
+        silent: Any = dict.fromkeys(Options.__dataclass_fields__)
+        connection = Connection(Options(**{**silent, "as_json": False}))
+        path = Path(f"{SOURCE}-{REPLICA}.{command}")
+        with closing(FileJournal.at(path, command=command, clock=Clock())) as journal:
+            journal.resume(identity(*describe_pair(connection)))
+            journal.intend([(("PK", "S", pk),) for pk in pks])
+
+    def land(self) -> None:
+        """What was under way is carried out after all."""
+        self._tables.client.batch_write_item(RequestItems={REPLICA: self._writes})

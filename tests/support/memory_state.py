@@ -1,0 +1,58 @@
+"""A command's state in memory, as a state file has it, and a clock that passes only when it is told to."""
+
+from collections.abc import Iterable, Iterator
+from email.utils import formatdate
+
+from ddbreplica_cli.clock import Clock
+
+
+class MemoryLines:
+    """Lines that any number of journals may be opened on, one after the other."""
+
+    name = "state"
+
+    def __init__(self, content: bytes = b"") -> None:
+        self.content = content
+        self.appended = 0
+        self.is_open = True
+
+    def read(self) -> Iterator[bytes]:
+        return iter(self.content.splitlines(keepends=True))
+
+    def append(self, line: bytes, *, durably: bool) -> None:
+        self.content += line
+        self.appended += len(line)
+
+    def replace(self, lines: Iterable[bytes]) -> None:
+        self.content, self.appended = b"".join(lines), 0
+
+    def close(self) -> None:
+        self.is_open = False
+
+    def remove(self) -> None:
+        self.content = b""
+        self.close()
+
+
+class ManualClock(Clock):
+    """A machine's clock and AWS's. `pass_by` moves both, `step` the former alone; `ahead_by` is how far it is ahead."""
+
+    def __init__(self, *, aws: float = 1_764_288_000.0, ahead_by: float = 0.0) -> None:
+        self.monotonic = 5000.0
+        self.aws = aws
+        self.ahead_by = ahead_by
+        super().__init__(lambda: self.monotonic)
+
+    def pass_by(self, seconds: float) -> None:
+        self.monotonic += seconds
+        self.aws += seconds
+
+    def respond(self) -> None:
+        """Let a response arrive."""
+        self.observe(formatdate(self.aws, usegmt=True), sent_at=self.aws + self.ahead_by)
+
+    def next_run(self) -> "ManualClock":
+        """The clock of another process, on the same machine, which has seen no response yet."""
+        another = ManualClock(aws=self.aws, ahead_by=self.ahead_by)
+        another.monotonic = self.monotonic
+        return another
