@@ -159,8 +159,9 @@ _CONFIG: Final = Config(
 def embedded_aws(*, keep: bool = False, enforce_roles: bool = False) -> Iterator[EmbeddedAws]:
     """Start an AWS, and stop all of it however the block ends; with `keep`, only if an exception ends it.
 
-    One that is kept ends by itself KEPT_SECONDS after its start. With `enforce_roles` a function may call what its
-    role allows, and nothing else. Raises EmbeddedAwsError if none comes up.
+    If this process is killed, the AWS ends by itself; one that is kept does so KEPT_SECONDS after its start. With
+    `enforce_roles` a function may call what its role allows, and nothing else. Raises EmbeddedAwsError if none comes
+    up.
     """
     if not MINISTACK.exists():
         raise EmbeddedAwsError(f"{MINISTACK.relative_to(ROOT)} is not there.\nTry: make setup")
@@ -213,7 +214,7 @@ def _launch(
         # At start and stop it removes containers of its kind from the Docker that it finds: let it find none.
         "DOCKER_HOST": f"unix://{home}/no-docker.sock",
     }
-    lifetime = () if seconds is None else (f"--seconds={seconds}", f"--home={home}")
+    lifetime = [f"--home={home}", *([] if seconds is None else [f"--seconds={seconds}"])]
     with _log(home).open("wb") as log:
         return subprocess.Popen(
             [MINISTACK.with_name("python"), _GATED, *lifetime],

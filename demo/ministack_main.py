@@ -15,6 +15,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs, quote
@@ -32,6 +33,7 @@ App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 _HOST: Final = re.compile(rb"127\.0\.0\.1(:[0-9]+)?")
 _OF_A_BROWSER: Final = (b"origin", b"referer", b"sec-fetch-")
 _POLICY_VIOLATION: Final = 1008
+_SECONDS_BETWEEN_LOOKS: Final = 1.0
 
 _denied = iam_actions.access_denied_response
 
@@ -159,17 +161,26 @@ def _end(home: str) -> None:
     os.killpg(0, signal.SIGKILL)  # it leads its group, in which its functions run
 
 
+def _end_in_time(home: str, *, seconds: float | None) -> None:
+    """End after so many seconds, or with the parent process, which may be killed."""
+    parent = os.getppid()
+    if seconds is not None:
+        time.sleep(seconds)
+    else:
+        while os.getppid() == parent:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+    _end(home)
+
+
 def main() -> None:
-    """Serve, for as long as `--seconds` says; then remove `--home` and end, with all functions."""
+    """Serve as long as the parent process lives, or `--seconds`; then remove `--home` and end, with all functions."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--home", required=True)
     parser.add_argument("--seconds", type=float)
-    parser.add_argument("--home")
     asked = parser.parse_args()
     del sys.argv[1:]
-    if asked.seconds is not None:
-        ending = threading.Timer(asked.seconds, _end, [asked.home])
-        ending.daemon = True
-        ending.start()
+    limits = {"seconds": asked.seconds}
+    threading.Thread(target=_end_in_time, args=[asked.home], kwargs=limits, daemon=True).start()
     iam_actions.access_denied_response = _denied_with_request_id
     lambda_runtime.hashlib = _Keyed
     ministack.app = gate(ministack.app)

@@ -326,20 +326,53 @@ def test_its_secret_is_in_no_log_and_no_command_line(aws: EmbeddedAws) -> None:
     assert not command.exists() or aws.secret not in command.read_text()
 
 
-def test_one_that_is_kept_ends_by_itself_and_leaves_nothing() -> None:
-    script = (
-        "from demo import embedded\n"
-        "embedded.KEPT_SECONDS = 4.0\n"
-        "with embedded.embedded_aws(keep=True) as aws:\n"
-        "    print(aws.endpoint_url, aws.home, aws.pid, aws.secret)\n"
-    )
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", script], cwd=embedded.ROOT, capture_output=True, text=True, check=True
-    )
-    url, home, pid, secret = done.stdout.split()
-    kept = EmbeddedAws(url, Path(home), int(pid), secret)
-    assert kept.dynamodb.list_tables()["TableNames"] == []
+def started(script: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", script]
+    return subprocess.Popen(command, cwd=embedded.ROOT, stdout=subprocess.PIPE, text=True)  # noqa: S603
 
-    wait_until(lambda: not kept.home.exists(), "It ends by itself", within=20)
+
+def running(process: "subprocess.Popen[str]") -> EmbeddedAws:
+    """The embedded AWS that a script has printed."""
+    assert process.stdout
+    url, home, pid, secret = process.stdout.readline().split()
+    aws = EmbeddedAws(url, Path(home), int(pid), secret)
+    assert aws.dynamodb.list_tables()["TableNames"] == []
+    return aws
+
+
+def check_that_it_ends(aws: EmbeddedAws) -> None:
+    wait_until(lambda: not aws.home.exists(), "It ends by itself", within=20)
     with pytest.raises(EndpointConnectionError):
-        kept.dynamodb.list_tables()
+        aws.dynamodb.list_tables()
+
+
+SHOWN: Final = "print(aws.endpoint_url, aws.home, aws.pid, aws.secret, flush=True)"
+
+
+def test_one_that_is_kept_ends_by_itself_and_leaves_nothing() -> None:
+    script = f"""
+from demo import embedded
+embedded.KEPT_SECONDS = 4.0
+with embedded.embedded_aws(keep=True) as aws:
+    {SHOWN}
+"""
+    with started(script) as process:
+        aws = running(process)
+        assert process.wait(30) == 0
+
+    check_that_it_ends(aws)
+
+
+def test_one_whose_owner_is_killed_ends_by_itself_and_leaves_nothing() -> None:
+    script = f"""
+import time
+from demo.embedded import embedded_aws
+with embedded_aws() as aws:
+    {SHOWN}
+    time.sleep(60)
+"""
+    with started(script) as process:
+        aws = running(process)
+        process.kill()
+
+    check_that_it_ends(aws)
