@@ -94,7 +94,7 @@ class Described:
         if self.says.get("BillingModeSummary", {}).get("BillingMode") == "PAY_PER_REQUEST":
             return None
         units = self.says.get("ProvisionedThroughput", {})
-        return units.get("ReadCapacityUnits", 0), units.get("WriteCapacityUnits", 0)
+        return int(units.get("ReadCapacityUnits", 0)), int(units.get("WriteCapacityUnits", 0))
 
     def read_rate(self, per_second: float | None) -> float | None:
         """Read units a second to take: as asked for, or a share of what is provisioned; None is unlimited."""

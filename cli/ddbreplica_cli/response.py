@@ -72,4 +72,12 @@ def _fits(value: Any, shape: Any) -> bool:
             return isinstance(value, dict) and all(_fits(each, shape.value) for each in value.values())
         case name:
             is_boolean = isinstance(value, bool)  # which Python counts among the numbers
-            return isinstance(value, _TYPES.get(name, object)) and is_boolean == (name == "boolean")
+            is_of_type = isinstance(value, _TYPES.get(name, object)) and is_boolean == (name == "boolean")
+            return is_of_type or _is_spelled(value, name)
+
+
+def _is_spelled(value: Any, name: str) -> bool:
+    """Return whether a number or a boolean is there as text, as an emulator sends what a template had as text."""
+    if not isinstance(value, str):
+        return False
+    return value.isdecimal() if _TYPES.get(name) is int else name == "boolean" and value in ("true", "false")

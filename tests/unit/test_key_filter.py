@@ -213,7 +213,7 @@ def test_an_exact_text_that_lambda_takes_for_an_address_is_refused(text: str) ->
     ("pattern", "why"),
     [
         ("{", "{ is not JSON"),
-        ("", " is not JSON"),
+        ("", "is not JSON"),
         ("[]", "a pattern is []"),
         ("{}", "a pattern is {}"),
         ('{"dynamodb": {}}', "dynamodb is {}"),
