@@ -21,6 +21,7 @@ _DESCRIPTION = {
         "TableName": TABLE,
         "TableArn": f"arn:aws:dynamodb:us-east-1:123456789012:table/{TABLE}",
         "TableStatus": "ACTIVE",
+        "CreationDateTime": 1.7e9,
         "KeySchema": [{"AttributeName": KEY, "KeyType": "HASH"}],
         "AttributeDefinitions": [{"AttributeName": KEY, "AttributeType": "S"}],
     }
