@@ -105,7 +105,7 @@ def _replayed(run: _Run) -> _Seen:
     lines = MemoryLines(run.state)
     file = FileJournal(lines, command=run.command, clock=clock)
     bucket = FakeBucket()
-    journal = _composed(file, run.command, bucket)
+    journal = composed(file, run.command, bucket)
     answer: Sequence[Key] = ()
     for kind, numbers in run.steps:
         keys = [KEYS[number] for number in numbers]
@@ -124,8 +124,8 @@ def _replayed(run: _Run) -> _Seen:
     return _Seen(_numbers(answer), _numbers(file.open_keys()), _numbers(held), lines.content)
 
 
-def _composed(file: FileJournal, command: str, bucket: FakeBucket) -> Journal:
-    """As the command puts it together."""
+def composed(file: FileJournal, command: str, bucket: FakeBucket) -> Journal:
+    """A command's journal, as the command puts it together."""
     if command == BACKFILL:
         return file
     quarantine = Quarantine("bucket", table="replica", connect=bucket.connect)

@@ -7,10 +7,13 @@ from typing import Any
 
 from ddbreplica.model import Key, Refusal, State, Write
 from ddbreplica.reconcile import Pair, reconcile
+from ddbreplica_cli.journal import FileJournal
 from tests.support.clock import Clock
-from tests.support.fake_journal import HOLD, FakeJournal
+from tests.support.fake_bucket import FakeBucket
 from tests.support.fake_replica import THROTTLED, TIMED_OUT, FakeReplica, Request
 from tests.support.fake_source import FakeSource
+from tests.support.journals import composed
+from tests.support.memory_state import ManualClock, MemoryLines
 
 KEYS = 60
 
@@ -23,18 +26,26 @@ def item(number: int, value: int) -> dict[str, Any]:
     return {"PK": {"S": str(number)}, "v": {"N": str(value)}}
 
 
-class Killed(Exception):  # noqa: N818  what happens to a process is no error of the code
-    """The healer was ended between two requests, or within one."""
+class Killed(BaseException):
+    """The healer was ended between two requests, or within one; nothing that it does after that counts."""
+
+    def __init__(self, state: bytes) -> None:
+        self.state = state
 
 
 class Weather:
-    """The tables' owner: `troubles` come one a request, `changes` is how often the source is written to."""
+    """The tables' owner: `troubles` come one a request, `changes` is how often the source is written to.
 
-    def __init__(self, chance: random.Random, troubles: list[str], changes: int) -> None:
-        self._now = 0.0
+    Each healer is a run of `command`, with the journal that it really has.
+    """
+
+    def __init__(self, chance: random.Random, troubles: list[str], changes: int, command: str) -> None:
+        self._command = command
+        self._clock = ManualClock()
+        self._lines = MemoryLines()
         self.source = FakeSource(script=self._read)
         self.replica = FakeReplica(script=self._write)
-        self.journal = FakeJournal(lambda: self._now)
+        self.journal = self._opened()
         self._chance = chance
         self._troubles = troubles
         self._changes = changes
@@ -47,20 +58,33 @@ class Weather:
                 self.replica.items[key(number)] = item(number, -1)
 
     def heal(self, keys: Iterable[Key]) -> bool:
-        """Give whether it came to its end; if it did not, the next one finds the journal."""
-        pair = Pair(self.source, self.replica, self.journal)
+        """Give whether it came to its end; if it did not, the next one finds the state."""
+        journal = composed(self.journal, self._command, FakeBucket())
+        pair = Pair(self.source, self.replica, journal)
         try:
             reconcile(keys, pair, deadline=Clock(1e6).deadline())
-        except Killed:
-            self.journal = FakeJournal(lambda: self._now, self.journal.opened)
+        except Killed as killed:
+            self._lines.content = killed.state
+            self._clock = self._clock.next_run()
+            self.journal = self._opened()
             return False
         return True
 
+    def run_again(self) -> None:
+        """End a run in order, and begin the next one."""
+        self.journal.rest()
+        self._clock = self._clock.next_run()
+        self.journal = self._opened()
+
     def wait(self) -> None:
         """Until everything late has landed."""
-        self._now += HOLD
+        self._clock.pass_by(self.journal.held()[1])
         while self._late:
             self._land()
+
+    def _opened(self) -> FileJournal:
+        self._clock.respond()
+        return FileJournal(self._lines, command=self._command, clock=self._clock)
 
     def drain(self) -> None:
         """Until the stream has delivered everything."""
@@ -99,7 +123,7 @@ class Weather:
             case "unprocessed":
                 return keys[self._chance.randrange(len(keys)) :]
             case "killed":
-                raise Killed
+                raise Killed(self._lines.content)
             case _:
                 return ()
 
@@ -114,7 +138,7 @@ class Weather:
                 return TIMED_OUT
             case "killed":
                 self._apply_some(request)
-                raise Killed
+                raise Killed(self._lines.content)
             case _:
                 return ()
 

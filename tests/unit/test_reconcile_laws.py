@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddbreplica.model import Image, Key, State
 from ddbreplica.reconcile import Pair, Reconciled, reconcile
+from ddbreplica_cli.journal import COMMANDS
 from tests.support.clock import Clock
 from tests.support.fake_journal import FakeJournal
 from tests.support.fake_replica import FakeReplica
@@ -21,22 +23,24 @@ from tests.support.weather import KEYS, Weather, item, key
 TROUBLES = ("none", "throttled", "unprocessed", "lost", "killed")
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.parametrize("command", COMMANDS)
+@settings(max_examples=60, deadline=None)
 @given(
     chance=st.randoms(use_true_random=False),
     troubles=st.lists(st.sampled_from(TROUBLES), max_size=15),
     changes=st.integers(0, 60),
 )
 def test_any_number_of_keys_converges_under_any_trouble(
-    chance: random.Random, troubles: list[str], changes: int
+    chance: random.Random, troubles: list[str], changes: int, command: str
 ) -> None:
-    weather = Weather(chance, troubles, changes)
+    weather = Weather(chance, troubles, changes, command)
 
     while not weather.heal(map(key, range(KEYS))):
         pass
-    while weather.journal.opened:
+    weather.run_again()
+    while keys := weather.journal.open_keys():
         weather.wait()
-        weather.heal(tuple(weather.journal.opened))
+        weather.heal(keys)
 
     weather.drain()
     assert weather.replica.items == weather.source.items
