@@ -18,7 +18,8 @@ from ddbreplica_cli.described import SHARE, describe_pair
 from ddbreplica_cli.errors import AttentionError, CommandError
 from ddbreplica_cli.export import Export
 from ddbreplica_cli.ground import Ground, despite
-from ddbreplica_cli.journal import BACKFILL
+from ddbreplica_cli.journal import BACKFILL, FileJournal
+from ddbreplica_cli.leftover import print_leftovers
 from ddbreplica_cli.mapping import find_mapping
 from ddbreplica_cli.options import (
     Options,
@@ -29,6 +30,7 @@ from ddbreplica_cli.options import (
 )
 from ddbreplica_cli.printable import bare, printable
 from ddbreplica_cli.safeguards import refuse_unsafe
+from ddbreplica_cli.state import default_path
 from ddbreplica_cli.undecided import Undecided
 
 
@@ -77,25 +79,39 @@ def backfill(options: Options, /, **wanted: Any) -> None:
     """  # noqa: D301  \b is click's: do not wrap
     asked = Wanted(**wanted)
     connection = Connection(options)
-    tables = Tables(*describe_pair(connection))
-    export = _export(connection, asked.from_export, tables) if asked.from_export else None
-    ground = _ground(connection, asked, tables, export)
-    ground.warn_of_replicas(tables.source)
     if asked.dry_run:
-        estimate = tables.estimate(export)
-        document = {"dry_run": True, **tables.names, **estimate.document()}
+        copying = _copying(connection, asked)
+        estimate = copying.tables.estimate(copying.export)
+        document = {"dry_run": True, **copying.tables.names, **estimate.document()}
         output.print_result(document, estimate.text(), as_json=options.as_json)
         return
-    started = time.perf_counter()
-    copying = Copying(connection, asked, tables, export, ground)
-    done = copying.go()
+    path = asked.state or default_path(connection, BACKFILL)
+    journal = FileJournal.at(path, command=BACKFILL, clock=connection.clock)
+    with journal.kept():
+        copying = _copying(connection, asked)
+        started = time.perf_counter()
+        done = copying.go(journal)
     document = {
-        **tables.names,
+        **copying.tables.names,
         **facts(done),
         **copying.undecided.facts(),
         "seconds": time.perf_counter() - started,
     }
     _finish(done, copying, document, as_json=options.as_json)
+
+
+def _copying(connection: Connection, asked: Wanted) -> Copying:
+    """What there is to copy. Raises CommandError where that cannot be done, or not safely."""
+    source, replica = describe_pair(connection)
+    if asked.dry_run:
+        print_leftovers(connection, source, replica)
+    else:
+        connection.clock.refuse_fast()
+    tables = Tables(source, replica)
+    export = _export(connection, asked.from_export, tables) if asked.from_export else None
+    ground = _ground(connection, asked, tables, export)
+    ground.warn_of_replicas(source)
+    return Copying(connection, asked, tables, export, ground)
 
 
 def _export(connection: Connection, url: str, tables: Tables) -> Export:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from math import ceil
@@ -90,16 +90,17 @@ class Copying:
     export: Export | None
     ground: Ground
 
-    def go(self) -> Backfill:
-        """Copy what is not copied yet; the state file is removed if that is everything.
+    def go(self, journal: FileJournal) -> Backfill:
+        """Copy what is not copied yet; nothing is left in the journal if that is everything.
 
-        The file of a damaged export stays: else the next run would not know of the damage.
+        The state of a damaged export stays: else the next run would not know of the damage.
         """
         self._warn()
-        with noting_interrupts() as interrupt, self._journal() as journal:
+        self._go_on(journal)
+        with noting_interrupts() as interrupt:
             backfill = self._copy(journal, Patience(interrupt))
             if not journal.open_keys() and not backfill.damaged:
-                journal.remove()
+                journal.forget()
         return backfill
 
     @property
@@ -123,15 +124,6 @@ class Copying:
         behind = None if self.wanted.without_mapping else lag(self.connection)
         if said := warning(lag=behind, seconds=seconds):
             output.print_note(said)
-
-    @contextmanager
-    def _journal(self) -> Iterator[FileJournal]:
-        journal = FileJournal.at(self.state, command=BACKFILL, clock=self.connection.clock)
-        try:
-            self._go_on(journal)
-            yield journal
-        finally:
-            journal.close()
 
     def _go_on(self, journal: FileJournal) -> None:
         """Check that the state is of the same work, if it is of any."""
@@ -185,10 +177,14 @@ class Copying:
         try:
             yield
         except (CommandError, KeyboardInterrupt) as ended:
+            with suppress(CommandError):  # what cannot be written now is held back by the next run
+                self._rest(backfill, journal)
             raise self._ended(backfill, ended) from ended
-        finally:
-            if backfill.is_at_rest:
-                journal.rest()
+        self._rest(backfill, journal)
+
+    def _rest(self, backfill: Backfill, journal: FileJournal) -> None:
+        if backfill.is_at_rest:
+            journal.rest()
 
     def _ended(self, backfill: Backfill, why: BaseException) -> CommandError:
         so_far, done = f"{backfill.items:,} items were gone through", facts(backfill)

@@ -191,6 +191,22 @@ class FileJournal:
         else:
             self.remove()
 
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the state, when the block ends, if it says anything but of which work it is."""
+        try:
+            yield
+        finally:
+            if self.open_keys() or self.notes.keys() - {_IDENTITY}:
+                self.close()
+            else:
+                self.remove()
+
+    def forget(self) -> None:
+        """Forget all notes: the work is done."""
+        with self._lock:
+            self._kept.notes.clear()
+
     def close(self) -> None:
         """Let another process have the state."""
         self._lines.close()

@@ -353,36 +353,6 @@ class TestState:
         assert not Path("other").exists()
 
 
-class TestPlaceOfTheState:
-    @pytest.mark.parametrize(
-        ("path", "why"),
-        [
-            ("nowhere/state", "nowhere/state cannot be written: No such file or directory."),
-            ("/dev/full", "/dev/full is not a regular file."),
-        ],
-    )
-    def test_one_that_cannot_be_written_is_one_line_before_the_first_call(
-        self, put_aside: PutAside, aws: Misbehaviour, path: str, why: str
-    ) -> None:
-        put_aside.quarantine(put(1, "a"))
-
-        def fail(**_: Any) -> None:
-            raise AssertionError
-
-        aws.on("before-send", fail)
-
-        result = run("redrive", "--state", path)
-
-        assert result.exit_code != 0
-        assert lines(result.stderr)[0] == f"Error: {why}"
-        assert len(lines(result.stderr)) == 2
-
-    def test_an_error_leaves_no_file(self, put_aside: PutAside) -> None:
-        run("redrive", "--replica", "nowhere")
-
-        assert list(Path().iterdir()) == []
-
-
 class TestStaying:
     def test_an_item_that_the_replica_still_refuses_stays_and_its_neighbours_do_not(
         self, tables: Tables, put_aside: PutAside, aws: Misbehaviour

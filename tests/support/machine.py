@@ -1,15 +1,18 @@
 """The clocks of the commands that a test runs in process: time passes when it is told to, for AWS too."""
 
+import time
+
 import pytest
 
 from ddbreplica_cli.clock import Clock
 
 
 class Machine:
-    """A machine, on which one command runs after the other."""
+    """A machine, on which one command runs after the other; its clock is some seconds `ahead` of AWS's."""
 
     def __init__(self) -> None:
         self.passed = 0.0
+        self.ahead = 0.0
 
     def pass_by(self, seconds: float) -> None:
         self.passed += seconds
@@ -18,6 +21,7 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
+    monkeypatch.setattr("ddbreplica.dynamodb.time", lambda: time.time() + machine.ahead)
     monkeypatch.setattr("ddbreplica_cli.clock.ticking", lambda: 5000.0 + machine.passed)
     monkeypatch.setattr(Clock, "now", property(lambda _: 1_764_288_000.0 + machine.passed))
     return machine

@@ -1,0 +1,134 @@
+"""The commands by a clock that is ahead of AWS's: one that is far ahead repairs nothing, and holds are longer."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from ddbreplica_cli.clock import Clock
+from ddbreplica_cli.journal import BACKFILL, REDRIVE, VERIFY, FileJournal
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, run, tables
+from tests.support.machine import Machine, machine
+from tests.support.put_aside import PutAside, put_aside
+from tests.support.records import put
+
+__all__ = ["aws", "machine", "put_aside", "tables"]
+
+REPAIRS = [
+    (BACKFILL, "--without-mapping", "--segments", "1"),
+    (REDRIVE, "--without-mapping"),
+    (VERIFY, "--repair", "--without-mapping", "--grace", "0"),
+]
+
+
+@pytest.fixture
+def apart(tables: Tables, put_aside: PutAside) -> Tables:
+    """A source of which the replica has nothing, and a record of each item."""
+    for number in range(60):
+        tables.put(SOURCE, f"item{number:02}")
+    put_aside.give_up(*(put(number, f"item{number:02}") for number in range(60)))
+    return tables
+
+
+def is_fast(stderr: str) -> bool:
+    error, hint = lines(stderr)[-2:]
+    says = (
+        "seconds ahead of AWS's clock, and nothing is repaired by a clock that is more than 300 seconds ahead"
+    )
+    return says in error and hint.startswith("Try: set the clock")
+
+
+@pytest.mark.parametrize("command", REPAIRS, ids=lambda command: command[0])
+def test_nothing_is_repaired_by_a_clock_that_is_far_ahead(
+    apart: Tables, machine: Machine, command: Sequence[str]
+) -> None:
+    machine.ahead = 303.0
+
+    result = run(*command)
+
+    assert result.exit_code == 2
+    assert len(lines(result.stderr)) == 2
+    assert is_fast(result.stderr)
+    assert apart.items(REPLICA) == {}
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("command", REPAIRS, ids=lambda command: command[0])
+def test_a_clock_that_is_less_ahead_repairs(apart: Tables, machine: Machine, command: Sequence[str]) -> None:
+    machine.ahead = 290.0
+
+    assert run(*command).exit_code == 0
+    assert apart.items(REPLICA) == apart.items(SOURCE)
+
+
+@pytest.mark.parametrize("command", REPAIRS, ids=lambda command: command[0])
+def test_a_clock_that_is_set_far_ahead_ends_a_repair(
+    apart: Tables,
+    machine: Machine,
+    aws: Misbehaviour,
+    command: Sequence[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("backfilling.PAGE", "redriving.MAX_KEYS", "repair.PIECE"):
+        monkeypatch.setattr(f"ddbreplica_cli.{name}", 20)
+    monkeypatch.setattr("ddbreplica_cli.redriving.WORKERS", 1)
+    writes: list[Any] = []
+
+    def step(request: Any, **_: Any) -> None:
+        writes.append(request)
+        machine.ahead = 400.0
+
+    aws.on("before-send.dynamodb.BatchWriteItem", step)
+
+    result = run(*command)
+
+    assert result.exit_code == 2
+    assert is_fast(result.stderr)
+    assert len(writes) == 1
+    assert len(apart.items(REPLICA)) == 20
+
+
+@pytest.mark.parametrize(
+    "command",
+    [(*command, "--dry-run") for command in REPAIRS] + [(VERIFY, "--grace", "0")],
+    ids=lambda command: " ".join([command[0], command[-1]]),
+)
+def test_what_writes_nothing_goes_on_with_a_note(
+    apart: Tables, machine: Machine, command: Sequence[str]
+) -> None:
+    machine.ahead = 303.0
+
+    result = run(*command)
+
+    assert result.exit_code == (1 if command[0] == VERIFY else 0)
+    assert lines(result.stderr)[0].startswith("Note: the local clock is 30")
+    assert lines(result.stderr)[0].endswith(
+        " seconds ahead of AWS's clock. Set it before anything is repaired."
+    )
+
+
+@pytest.mark.parametrize("command", REPAIRS, ids=lambda command: command[0])
+def test_a_write_in_doubt_is_held_back_for_as_long_as_the_clock_is_ahead(
+    apart: Tables, machine: Machine, aws: Misbehaviour, command: Sequence[str]
+) -> None:
+    machine.ahead = 200.0
+    calls = iter(range(1, 10_000))
+
+    def fail_once(request: Any, **_: Any) -> None:
+        if next(calls) == 1:
+            raise ReadTimeoutError(endpoint_url=request.url)
+
+    aws.on("before-send.dynamodb.BatchWriteItem", fail_once)
+
+    assert run(*command, *(["--no-wait"] if command[0] == BACKFILL else [])).exit_code == 1
+
+    clock = Clock()
+    path = Path(f"{SOURCE}-{REPLICA}.{command[0]}")
+    with closing(FileJournal.at(path, command=command[0], clock=clock)) as left:
+        clock.ahead = 0.0
+        keys, seconds = left.held()
+    assert keys == 25
+    assert seconds == pytest.approx(900 + 200 + 30, abs=5)

@@ -1,0 +1,71 @@
+"""clock: one that never steps, and AWS's as far as responses have shown it."""
+
+import re
+import time
+from email.utils import formatdate
+
+import pytest
+
+from ddbreplica_cli.clock import Clock, ticking, time_after
+from ddbreplica_cli.errors import CommandError
+from tests.support.memory_state import ManualClock
+
+
+def test_a_commands_own_clock_is_not_the_one_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = ticking()
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+
+    assert before <= ticking() <= before + 60
+
+
+def test_awss_time_is_unknown_before_the_first_response() -> None:
+    clock = Clock()
+    clock.observe(None, sent_at=0)
+    clock.observe("yesterday", sent_at=0)
+
+    assert (clock.now, clock.ahead) == (None, None)
+
+
+@pytest.mark.parametrize("ahead_by", [-5000.0, 0.0, 200.0])
+def test_awss_time_goes_on_from_the_latest_response_however_the_local_clock_is_set(ahead_by: float) -> None:
+    clock = ManualClock(aws=1_764_288_000, ahead_by=ahead_by)
+    clock.respond()
+    clock.pass_by(100)
+    clock.respond()
+    clock.ahead_by = 77_000
+    clock.pass_by(50)
+
+    assert clock.now == 1_764_288_150
+    assert clock.ahead == max(0.0, ahead_by)
+
+
+@pytest.mark.parametrize("ahead", [None, 0.0, 300.0])
+def test_a_clock_that_is_not_far_ahead_may_repair(ahead: float | None) -> None:
+    clock = Clock()
+    if ahead is not None:
+        clock.observe(formatdate(1_764_288_000, usegmt=True), sent_at=1_764_288_000 + ahead)
+
+    assert clock.fast is None
+    clock.refuse_fast()
+
+
+def test_one_that_is_may_not() -> None:
+    clock = Clock()
+    clock.observe(formatdate(1_764_288_000, usegmt=True), sent_at=1_764_291_600)
+
+    with pytest.raises(CommandError) as refused:
+        clock.refuse_fast()
+
+    assert refused.value.fact == (
+        "the local clock is 3,600 seconds ahead of AWS's clock, and nothing is repaired by a clock that is more than"
+        " 300 seconds ahead."
+    )
+    assert refused.value.exit_code == 2
+
+
+def test_a_time_of_day_is_never_too_early() -> None:
+    shown = re.fullmatch(r"(\d\d):(\d\d) UTC", time_after(90))
+    assert shown is not None
+    minutes = int(shown[1]) * 60 + int(shown[2])
+
+    assert 1 <= (minutes - int(time.time()) // 60) % 1440 <= 3
