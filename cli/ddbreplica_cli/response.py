@@ -4,7 +4,8 @@ botocore takes a page of something else for a response that lacks everything, an
 documented. A member that is missing is met by whoever reads it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +24,10 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "integer": int,
     "long": int,
     "short": int,
+    "list": list,
+    "map": dict,
     "string": str,
+    "structure": dict,
     "timestamp": datetime,
 }
 
@@ -53,31 +57,43 @@ def _check(http_response: Any, parsed: Any, model: OperationModel, **_: Any) -> 
     headers = getattr(http_response, "headers", None)  # what a hook responds has none
     if headers is not None and not is_from_aws(headers):
         raise RefusedError(foreign(http_response.status_code))
-    if http_response.status_code < _ERROR and not _fits(parsed, model.output_shape):
-        raise RefusedError(unreadable())
+    if http_response.status_code < _ERROR and (place := _misfit(parsed, model.output_shape, "")) is not None:
+        refusal = unreadable()
+        raise RefusedError(replace(refusal, message=f"{refusal.message}: it has another type{place}"))
 
 
-def _fits(value: Any, shape: Any) -> bool:
-    """Return whether each part of a value that is there has the type that the service documents."""
+def _misfit(value: Any, shape: Any, place: str) -> str | None:
+    """Return where a part of a value has not the type that the service documents; None where all have."""
     if shape is None:
-        return True
-    match shape.type_name:
-        case "structure":
-            return isinstance(value, dict) and all(
-                _fits(value[name], member) for name, member in shape.members.items() if name in value
-            )
-        case "list":
-            return isinstance(value, list) and all(_fits(each, shape.member) for each in value)
-        case "map":
-            return isinstance(value, dict) and all(_fits(each, shape.value) for each in value.values())
-        case name:
-            is_boolean = isinstance(value, bool)  # which Python counts among the numbers
-            is_of_type = isinstance(value, _TYPES.get(name, object)) and is_boolean == (name == "boolean")
-            return is_of_type or _is_spelled(value, name)
+        return None
+    kind = shape.type_name
+    if not _is_of(kind, value):
+        return f" at {place}" if place else ""
+    for name, part, member in _parts(value, shape, kind):
+        if (misfit := _misfit(part, member, f"{place}.{name}" if place else name)) is not None:
+            return misfit
+    return None
 
 
-def _is_spelled(value: Any, name: str) -> bool:
+def _is_of(kind: str, value: Any) -> bool:
+    is_boolean = isinstance(value, bool)  # which Python counts among the numbers
+    is_of_type = isinstance(value, _TYPES.get(kind, object)) and is_boolean == (kind == "boolean")
+    return is_of_type or _is_spelled(value, kind)
+
+
+def _is_spelled(value: Any, kind: str) -> bool:
     """Return whether a number or a boolean is there as text, as an emulator sends what a template had as text."""
     if not isinstance(value, str):
         return False
-    return value.isdecimal() if _TYPES.get(name) is int else name == "boolean" and value in ("true", "false")
+    return value.isdecimal() if _TYPES.get(kind) is int else kind == "boolean" and value in ("true", "false")
+
+
+def _parts(value: Any, shape: Any, kind: str) -> Iterator[tuple[str, Any, Any]]:
+    """The parts that are there, with their names for reading and their shapes."""
+    match kind:
+        case "structure":
+            yield from ((name, value[name], each) for name, each in shape.members.items() if name in value)
+        case "list":
+            yield from (("[]", each, shape.member) for each in value)
+        case "map":
+            yield from (("{}", each, shape.value) for each in value.values())

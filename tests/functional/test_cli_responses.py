@@ -438,6 +438,15 @@ def test_keys_that_were_not_asked_for_are_no_response(
         assert "UnreadableResponse" in outcome(call).fact
 
 
+def test_the_member_that_has_another_type_is_named(services: Services, connection: Connection) -> None:
+    call = OPERATIONS["mappings"].prepare(connection)
+
+    with services.responding("ListEventSourceMappings", as_json(EventSourceMappings=[{"UUID": 5}])):
+        assert outcome(call).fact == (
+            "UnreadableResponse: the response cannot be read: it has another type at EventSourceMappings.[].UUID"
+        )
+
+
 def test_an_error_is_one_line_of_bounded_length() -> None:
     refusal = Refusal(Kind.TRANSIENT, "Code\n" * 100, "x\n" * 5000)
 
