@@ -28,6 +28,7 @@ from ddbreplica.write import SUSPECT
 from ddbreplica_cli import fleet, grace, observe, tail
 from ddbreplica_cli.backfilling import DamagedError, Page
 from ddbreplica_cli.bucket import Bucket
+from ddbreplica_cli.clients import Clients
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.described import describe
 from ddbreplica_cli.errors import ATTENTION, FAILED, INCONCLUSIVE, CommandError, explain
@@ -200,15 +201,24 @@ RIGHT: Mapping[str, Callable[[Any], Response]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def signed_in() -> tuple[Clients, Services]:
+    """Clients, each created when it is first asked for, and the services that respond to all of them."""
+    clients, services = Clients(None, "us-east-1", None), Services({})
+    events: Any = clients._session.events
+    events.register_first("before-send", services.respond)
+    return clients, services
+
+
 @pytest.fixture
-def services(aws: Misbehaviour, monkeypatch: pytest.MonkeyPatch) -> Services:
-    """Services that respond to every client, and no pause before a request is repeated."""
+def services(signed_in: tuple[Clients, Services], monkeypatch: pytest.MonkeyPatch) -> Services:
+    """The same services, right again, and no pause before a request is repeated."""
     monkeypatch.setattr(botocore.endpoint, "time", _NoTime)
     monkeypatch.setattr(Interrupt, "sleep", lambda *_: None)
     monkeypatch.setattr(deadline, "MOST_ATTEMPTS", 1)
-    made = Services({**RIGHT})
-    aws.on("before-send", made.respond)
-    return made
+    _, services = signed_in
+    services.right = {**RIGHT}
+    return services
 
 
 class _NoTime:
@@ -373,8 +383,9 @@ def outcome(call: Call) -> Any:
 
 
 @pytest.fixture
-def connection(services: Services) -> Connection:
-    return Connection(OPTIONS)
+def connection(services: Services, signed_in: tuple[Clients, Services]) -> Connection:
+    clients, _ = signed_in
+    return Connection(OPTIONS, near=clients)
 
 
 @pytest.fixture(params=OPERATIONS)
