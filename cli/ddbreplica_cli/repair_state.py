@@ -67,8 +67,8 @@ class Repair:
         for start in range(0, len(within), PIECE):
             reconciled = self._heal(within[start : start + PIECE])
             settled = {*reconciled.confirmed, *reconciled.suspects}
-            said = outcomes(reconciled)
-            yield from ((Difference(Finding.INCONCLUSIVE, key), said[key]) for key in said.keys() - settled)
+            left = {key: why for key, why in outcomes(reconciled).items() if key not in settled}
+            yield from ((Difference(Finding.INCONCLUSIVE, key), why) for key, why in left.items())
 
     def told(self) -> None:
         """Close what nobody can decide about."""
