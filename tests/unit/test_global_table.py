@@ -6,7 +6,13 @@ import boto3
 import pytest
 
 from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
+from ddbreplica.model import Table
+from ddbreplica_cli.clients import Clients
+from ddbreplica_cli.connection import Side
+from ddbreplica_cli.described import Described
 from ddbreplica_cli.global_table import replicas_of
+from ddbreplica_cli.ground import Ground
+from ddbreplica_cli.key_filter import EVERY_KEY
 from tests.support.fake_replica import FakeReplica
 from tests.support.function import Function
 from tests.support.records import batch, delete, put, ttl_delete
@@ -36,6 +42,19 @@ def region(name: str) -> dict[str, str]:
 )
 def test_a_table_says_where_its_replicas_are(says: dict[str, Any], replicas: str | None) -> None:
     assert replicas_of({"TableArn": ARN, **says}) == replicas
+
+
+@pytest.mark.hazard(number=24)
+def test_whoever_uses_an_archive_of_a_global_table_is_warned(capsys: pytest.CaptureFixture[str]) -> None:
+    side = Side("orders", "--source", None, Clients(None, None, None))
+    table = Table(ARN, status="ACTIVE", key_schema=frozenset())
+    source = Described(side, table, {"TableArn": ARN, "Replicas": [region("eu-west-1")]})
+
+    Ground(None, EVERY_KEY, is_archive=True).warn_of_replicas(source)
+
+    assert capsys.readouterr().err.startswith(
+        "Warning: the source orders is a global table with replicas in eu"
+    )
 
 
 def test_what_expires_in_another_region_is_deleted_from_an_archive() -> None:

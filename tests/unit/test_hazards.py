@@ -45,6 +45,7 @@ HAZARDS: Mapping[int, str] = {
     19: "A process is killed, and its write lands after the next one has found everything equal.",
     22: "The source was restored under its name, and a record of the table before deletes the replica's only copy.",
     23: "A table that takes writes is waited for, and one poison record blocks its shard for hours.",
+    24: "An archive of a global table deletes what expired in another Region, and nobody is warned.",
     25: "Telemetry fails after the writes, and what is applied is never checkpointed; or alarms are blind to metrics.",
 }
 

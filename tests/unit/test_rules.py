@@ -55,6 +55,7 @@ from tests.support.cli import aws, tables
 from tests.support.put_aside import put_aside
 from tests.unit import (
     test_backfilling,
+    test_global_table,
     test_journal,
     test_key_filter,
     test_reconcile,
@@ -85,6 +86,7 @@ HELD_BY: tuple[ModuleType, ...] = (
     test_unpack,
     test_journal,
     test_heal,
+    test_global_table,
 )
 """Where the hazards' tests stand."""
 
@@ -752,6 +754,14 @@ RULES = (
             test_unpack.test_a_record_of_an_earlier_table_is_not_reconciled,
             test_unpack.test_a_command_s_record_is_as_old_as_its_object,
         ),
+    ),
+    Rule(
+        24,
+        "an archive of a global table is warned of",
+        ground.Ground.warn_of_replicas,
+        "if self.is_archive and source.replicas:",
+        "if False:",
+        (test_global_table.test_whoever_uses_an_archive_of_a_global_table_is_warned,),
     ),
     Rule(
         25,
