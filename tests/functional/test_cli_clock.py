@@ -1,6 +1,6 @@
 """The commands by a clock that is ahead of AWS's: one that is far ahead repairs nothing, and holds are longer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,12 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from ddbreplica_cli.clock import Clock
+from ddbreplica_cli.connection import Connection
+from ddbreplica_cli.described import Described, describe
 from ddbreplica_cli.journal import BACKFILL, REDRIVE, VERIFY, FileJournal
+from ddbreplica_cli.options import Options
+from ddbreplica_cli.patience import Interrupt, Patience
+from ddbreplica_cli.tables import TableReader
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, run, tables
 from tests.support.machine import Machine, machine
 from tests.support.put_aside import PutAside, put_aside
@@ -132,3 +137,23 @@ def test_a_write_in_doubt_is_held_back_for_as_long_as_the_clock_is_ahead(
         keys, seconds = left.held()
     assert keys == 25
     assert seconds == pytest.approx(900 + 200 + 30, abs=5)
+
+
+def test_every_request_to_a_table_shows_how_far_ahead_the_clock_is(tables: Tables, machine: Machine) -> None:
+    silent: Any = dict.fromkeys(Options.__dataclass_fields__)
+    connection = Connection(Options(**{**silent, "as_json": False}))
+    steps: Sequence[Callable[[], Any]] = (
+        lambda: described.append(describe(connection.replica)),
+        lambda: readers.append(
+            TableReader.of(described[0], Patience(Interrupt()), threads=1, read_rate=None)
+        ),
+        lambda: list(readers[0].scan(0, of=1)),
+        lambda: readers[0].get([(("PK", "S", "a"),)]),
+    )
+    described: list[Described] = []
+    readers: list[TableReader] = []
+
+    for number, step in enumerate(steps, 1):
+        machine.ahead = number * 20.0
+        step()
+        assert connection.clock.ahead == pytest.approx(number * 20, abs=5)
