@@ -1,9 +1,7 @@
 """What proves that a run of e2e has created something, and the variables that make passes to it."""
 
 import io
-import os
 import subprocess
-from pathlib import Path
 
 import pytest
 from botocore.stub import Stubber
@@ -13,8 +11,8 @@ from e2e.account import Account
 from e2e.names import TAG, Names
 from e2e.removal import created
 from e2e.run import Run
+from tests.support.build import ROOT, without_make
 
-ROOT = Path(__file__).parents[2]
 STACK = "arn:aws:cloudformation:us-east-1:111122223333:stack/s/1"
 
 
@@ -100,7 +98,7 @@ def made(target: str, *arguments: str, **environment: str) -> "subprocess.Comple
     """What make would run. Nothing is run: make gives what its recipes call to a shell, which only prints it."""
     command = ["make", "-n", target, "SHELL=/bin/echo", "PYTHON313=python3.13", *arguments]
     return subprocess.run(  # noqa: S603
-        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        command, cwd=ROOT, env=without_make(environment), capture_output=True, text=True, check=False
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.operator import network
 from benchmarks.operator.engines import dynamodb_local
 from benchmarks.processes import BenchmarkError
-from tests.support.build import ROOT
+from tests.support.build import ROOT, without_make
 
 LOCKS = [ROOT / "src" / "requirements.txt", *sorted((ROOT / "requirements").glob("*.txt"))]
 ENGINE = ROOT / "requirements" / "engine"
@@ -24,11 +24,10 @@ def commands(*arguments: str, **environment: str) -> list[str]:
     """Return what make would run, whatever is up to date."""
     make = shutil.which("make")
     assert make
-    others = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(  # noqa: S603
         [make, "--dry-run", "--always-make", *arguments],
         cwd=ROOT,
-        env={**others, **environment},
+        env=without_make(environment),
         capture_output=True,
         text=True,
         check=True,

@@ -31,6 +31,12 @@ def build(target: Path, *, project: Path = ROOT) -> Path:
     return target
 
 
+def without_make(environment: dict[str, str]) -> dict[str, str]:
+    """Return the environment for another make: the make that runs these tests hands on its switches in variables."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return others | environment
+
+
 def python313() -> Path | None:
     """The runtime's interpreter, which `sam build` looks for on PATH; version managers keep theirs aside."""
     candidates = [shutil.which("python3.13"), sys.executable]
