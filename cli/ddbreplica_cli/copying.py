@@ -179,21 +179,22 @@ class Copying:
         except (CommandError, KeyboardInterrupt) as ended:
             with suppress(CommandError):  # what cannot be written now is held back by the next run
                 self._rest(backfill, journal)
-            raise self._ended(backfill, ended) from ended
+            raise self._ended(backfill, ended, is_resumable=journal.says_more) from ended
         self._rest(backfill, journal)
 
     def _rest(self, backfill: Backfill, journal: FileJournal) -> None:
         if backfill.is_at_rest:
             journal.rest()
 
-    def _ended(self, backfill: Backfill, why: BaseException) -> CommandError:
+    def _ended(self, backfill: Backfill, why: BaseException, *, is_resumable: bool) -> CommandError:
         so_far, done = f"{backfill.items:,} items were gone through", facts(backfill)
         if backfill.damaged:
             so_far += f"; {damage(backfill)}"
         if isinstance(why, CommandError):
-            fact = f"{why.fact.rstrip('.')}; {so_far}, and {self.state} says where to go on."
-            return CommandError(fact, hint=why.hint, facts=done)
-        hint = f"run the same command again; it goes on from {self.state}."
+            where = f", and {self.state} says where to go on" if is_resumable else ""
+            return CommandError(f"{why.fact.rstrip('.')}; {so_far}{where}.", hint=why.hint, facts=done)
+        where = f"; it goes on from {self.state}" if is_resumable else ""
+        hint = f"run the same command again{where}."
         return InterruptedByUserError(f"interrupted; {so_far}.", hint=hint, facts=done)
 
     def _wait(self, journal: FileJournal, interrupt: Interrupt) -> None:

@@ -191,13 +191,18 @@ class FileJournal:
         else:
             self.remove()
 
+    @property
+    def says_more(self) -> bool:
+        """Whether the state says anything but of which work it is."""
+        return bool(self.open_keys() or self.notes.keys() - {_IDENTITY})
+
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Keep the state, when the block ends, if it says anything but of which work it is."""
         try:
             yield
         finally:
-            if self.open_keys() or self.notes.keys() - {_IDENTITY}:
+            if self.says_more:
                 self.close()
             else:
                 self.remove()
