@@ -9,6 +9,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from ddbreplica.endpoint import is_private
 from ddbreplica_cli.errors import CONFIGURATION, CommandError
 from ddbreplica_cli.response import check_responses
 from ddbreplica_cli.signing_in import SignInSession
@@ -115,7 +116,8 @@ class Clients:
 def _checked(make: Callable[[], Any]) -> Any:
     try:
         client = make()
-        _ = urlsplit(client.meta.endpoint_url).port  # raises ValueError unless it is a number
+        url = client.meta.endpoint_url
+        _ = urlsplit(url).port  # raises ValueError unless it is a number
     except BotoCoreError:  # some of these are ValueErrors too
         raise
     except ValueError as error:
@@ -124,5 +126,10 @@ def _checked(make: Callable[[], Any]) -> Any:
     except Exception as error:
         fact = f"the AWS configuration cannot be used: {type(error).__name__}: {error}."
         raise CommandError(fact, hint=CONFIGURATION) from error
+    if not is_private(url):
+        raise CommandError(
+            f"the endpoint {url} is not encrypted: whoever is on the network could read the items.",
+            hint="give an https:// URL; http:// is for a local host, such as http://localhost:8000.",
+        )
     check_responses(client)
     return client

@@ -23,16 +23,13 @@ from ddbreplica_cli.health import (
     verdict,
     worst_first,
 )
-from ddbreplica_cli.mapping import MappingState, list_mappings, replica_of, state_of
+from ddbreplica_cli.mapping import TAG, MappingState, list_mappings, replica_of, state_of
 from ddbreplica_cli.observe import known, observe_mappings
 from ddbreplica_cli.options import Options
 from ddbreplica_cli.pairs import Pair, Replicator, pair_up, told
 
 A = TypeVar("A")
 B = TypeVar("B")
-
-TAG = "ddbreplica"
-"""Which template.yaml puts on each function."""
 
 UNKNOWN = "unknown"
 """The verdict on a pair of which nothing can be told."""

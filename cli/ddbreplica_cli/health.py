@@ -13,7 +13,7 @@ from ddbreplica.settings import Settings
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.facts import Depth, Facts, Figures, TableFacts, Unknown, UnseenTable
 from ddbreplica_cli.global_table import archive_warning
-from ddbreplica_cli.mapping import MappingState
+from ddbreplica_cli.mapping import TAG, MappingState
 from ddbreplica_cli.options import Options
 
 RECENTLY = timedelta(minutes=5)
@@ -145,7 +145,10 @@ class _Examination:
             yield from _of_filter(mapping)
 
     def _no_mapping(self, mappings: Sequence[MappingState]) -> Finding:
-        fact = f"no mapping brings the stream of {self._source.name} to {self._replica.name}"
+        fact = (
+            f"no mapping of a function with the tag {TAG} brings the stream of {self._source.name} to"
+            f" {self._replica.name}"
+        )
         if mappings and isinstance(self._source, TableFacts):
             earlier, present = label(mappings[0].stream_arn), label(self._source.stream_arn or "")
             fact = (

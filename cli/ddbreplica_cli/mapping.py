@@ -18,6 +18,9 @@ from ddbreplica_cli.key_filter import KeyFilter
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
+TAG = "ddbreplica"
+"""The tag that template.yaml puts on each function of this project."""
+
 TRIM_HORIZON = "TRIM_HORIZON"
 
 _SETTINGS = (
@@ -126,7 +129,8 @@ def find_mapping(connection: Connection, stream_arn: str | None) -> MappingState
 def find_mappings(connection: Connection, arn: str) -> tuple[MappingState, ...]:
     """All mappings, of whatever state, from any stream of a table (named by its ARN, or a stream's) to the replica.
 
-    Others that read its streams, for other purposes or into other replicas, are left out.
+    Others that read its streams, for other purposes or into other replicas, are left out. A function without this
+    project's tag is one of these: its settings, which may hold a secret, are not read.
     """
     table_arn = arn.partition("/stream/")[0]
     if not table_arn:
@@ -136,7 +140,7 @@ def find_mappings(connection: Connection, arn: str) -> tuple[MappingState, ...]:
     reading = (
         one for one in list_mappings(client) if one["EventSourceArn"].startswith(f"{table_arn}/stream/")
     )
-    found = (state_of(client, one) for one in reading)
+    found = (state_of(client, one) for one in reading if _has_tag(client, one["FunctionArn"]))
     near = tuple(mapping for mapping in found if _target(mapping, client.meta.region_name) == replica)
     return near if len(near) < 2 else _of_account(near, connection.replica)
 
@@ -170,6 +174,15 @@ def _listed(page: Any) -> Sequence[Any]:
     for one in found:
         _state(one, {})  # all that is needed of it is there
     return found
+
+
+def _has_tag(client: "LambdaClient", arn: str) -> bool:
+    """Whether a function has this project's tag; a function that was deleted has none."""
+    function = ":".join(arn.split(":")[:7])  # a version or an alias has no tags of its own
+    tags = asked(lambda: client.list_tags(Resource=function)["Tags"])
+    if isinstance(tags, Refusal) and tags.code != "ResourceNotFoundException":
+        raise explain(tags)
+    return TAG in tags if not isinstance(tags, Refusal) else False
 
 
 def state_of(client: "LambdaClient", listed: Any) -> MappingState:

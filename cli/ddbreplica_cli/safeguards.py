@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.export import Export
-from ddbreplica_cli.mapping import MappingState
+from ddbreplica_cli.mapping import TAG, MappingState
 
 RETENTION = timedelta(hours=24)
 """How long the stream keeps a change that was not delivered."""
@@ -28,7 +28,8 @@ def refuse_unhealable(mapping: MappingState | None) -> MappingState:
     """Raise CommandError where healing would not last."""
     if mapping is None:
         raise CommandError(
-            "no mapping brings the source's changes to the replica; what changes from now on would not arrive.",
+            f"no mapping of a function with the tag {TAG} brings the source's changes to the replica; what changes from"
+            " now on would not arrive.",
             hint=f"deploy first (sam deploy), and {_STATUS}{_ALL_THE_SAME}.",
         )
     return mapping

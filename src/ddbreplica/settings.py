@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
-from urllib.parse import urlsplit
 
+from ddbreplica.endpoint import is_endpoint, is_private
 from ddbreplica.errors import SettingsError
 
 WriteMode: TypeAlias = Literal["mirror"]
@@ -19,8 +19,6 @@ _TABLE_ARN = re.compile(r"arn:[^:]+:dynamodb:[a-z0-9-]+:\d{12}:table/([a-zA-Z0-9
 _REGION = re.compile(r"[a-z]+(-[a-z]+)+-[0-9]+")
 _ROLE_ARN = re.compile(r"arn:[^:]+:iam::[0-9]{12}:role/[a-zA-Z0-9_+=,.@/-]{1,576}")
 _EXTERNAL_ID = re.compile(r"[a-zA-Z0-9_+=,.@:/-]{2,1224}")
-_LABEL = r"(?!-)[a-zA-Z0-9-]{1,63}(?<!-)"
-_ENDPOINT = re.compile(rf"https?://(({_LABEL}\.)*{_LABEL}\.?|\[[0-9a-fA-F:.]+])(:[0-9]+)?(/\S*)?")
 _NAMESPACE = re.compile(r"(?!:|AWS/| +$)[a-zA-Z0-9 ._/#:-]{1,255}")
 _DIMENSION = re.compile(r"[!-9;-~][ -~]{0,254}")
 
@@ -144,16 +142,8 @@ def _check_endpoints(env: Mapping[str, str]) -> None:
     for service in ("", "_DYNAMODB", "_S3", "_STS"):
         name = f"AWS_ENDPOINT_URL{service}"
         value = env.get(name)
-        if value and not _is_endpoint(value):
-            raise _refused(name, value, "nothing, or a URL that begins with http:// or https:// and a host")
-
-
-def _is_endpoint(value: str) -> bool:
-    try:
-        _ = urlsplit(value).port  # raises where it is no port
-    except ValueError:
-        return False
-    return _ENDPOINT.fullmatch(value) is not None
+        if value and not (is_endpoint(value) and is_private(value)):
+            raise _refused(name, value, "nothing, an https:// URL with a host, or http:// and a local host")
 
 
 def _check_powertools(env: Mapping[str, str]) -> None:

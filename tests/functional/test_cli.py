@@ -168,6 +168,22 @@ class TestErrors:
             "Try: give --endpoint-url (or AWS_ENDPOINT_URL) like http://localhost:8000.",
         ]
 
+    @pytest.mark.parametrize("by", ["option", "variable"])
+    def test_an_endpoint_that_anybody_on_the_network_can_read(
+        self, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], by: str
+    ) -> None:
+        url = "http://dynamodb.example.com"
+        if by == "variable":
+            monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+
+        result = run(*command, *(["--endpoint-url", url] if by == "option" else []))
+
+        assert result.exit_code == 2
+        assert lines(result.stderr) == [
+            f"Error: the endpoint {url} is not encrypted: whoever is on the network could read the items.",
+            "Try: give an https:// URL; http:// is for a local host, such as http://localhost:8000.",
+        ]
+
     @pytest.mark.parametrize("kind", [EndpointConnectionError, ConnectTimeoutError])
     def test_an_endpoint_that_does_not_answer(
         self,

@@ -406,6 +406,7 @@ class TestSafeguards:
         answers = {
             "ListEventSourceMappings": {"EventSourceMappings": [mapping]},
             "GetFunctionConfiguration": {"FunctionName": "replicator", **function},
+            "ListTags": {"Tags": {"ddbreplica": REPLICA}},
         }
         for operation, answer in answers.items():
             said = SimpleNamespace(status_code=200), answer

@@ -9,7 +9,7 @@ from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.mapping import MappingState, find_mapping, find_mappings, latest_stream
 from ddbreplica_cli.options import Options
 from tests.support.account import FUNCTION, UUID, answer_lambda, function, mapping
-from tests.support.cli import Misbehaviour, Tables, aws, tables
+from tests.support.cli import Misbehaviour, Tables, aws, refusal, tables
 
 __all__ = ["aws", "tables"]
 
@@ -67,6 +67,32 @@ def test_every_page_is_looked_at_and_others_are_left_out(tables: Tables, aws: Mi
     found = find_mapping(connection(), STREAM)
     assert found is not None
     assert found.uuid == UUID
+
+
+def test_the_settings_of_a_function_without_the_tag_are_not_read(aws: Misbehaviour) -> None:
+    version = f"{OTHER_FUNCTION}:7"
+    read: list[str] = []
+    aws.on(
+        "provide-client-params.lambda.GetFunctionConfiguration",
+        lambda params, **_: read.append(params["FunctionName"]),
+    )
+    answer_lambda(
+        aws,
+        [mapping(STREAM, UUID="a", FunctionArn=version), mapping(STREAM, FunctionArn=f"{FUNCTION}:live")],
+        {f"{FUNCTION}:live": function(), version: function()},
+        untagged=[OTHER_FUNCTION],
+    )
+
+    assert uuids(find_mappings(connection(), STREAM)) == [UUID]
+    assert read == [f"{FUNCTION}:live"]
+
+
+def test_a_function_whose_tags_may_not_be_seen_is_no_other(aws: Misbehaviour) -> None:
+    answer_lambda(aws, [mapping(STREAM)])
+    aws.on("before-call.lambda.ListTags", lambda **_: refusal("AccessDeniedException", "not authorized"))
+
+    with pytest.raises(CommandError, match="AccessDeniedException"):
+        find_mappings(connection(), STREAM)
 
 
 def test_without_a_mapping_of_this_stream_there_is_none(aws: Misbehaviour) -> None:

@@ -809,7 +809,7 @@ class TestTheMapping:
 
         assert result.exit_code == 2
         assert lines(result.stderr)[0].startswith(
-            "Error: no mapping brings the source's changes to the replica; what changes from now on"
+            "Error: no mapping of a function with the tag ddbreplica brings the source's changes to the replica;"
         )
         assert lines(result.stderr)[1] == (
             "Try: deploy first (sam deploy), and see `ddbreplica status`; --without-mapping goes ahead all the same."

@@ -443,8 +443,8 @@ class TestMapping:
         assert result.exit_code == 2
         assert lines(result.stderr) == [
             (
-                "Error: no mapping brings the source's changes to the replica; what changes from now on would"
-                " not arrive."
+                "Error: no mapping of a function with the tag ddbreplica brings the source's changes to the replica;"
+                " what changes from now on would not arrive."
             ),
             "Try: deploy first (sam deploy), and see `ddbreplica status`; --without-mapping goes ahead all the same.",
         ]

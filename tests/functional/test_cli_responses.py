@@ -152,6 +152,7 @@ RIGHT: Mapping[str, Callable[[Any], Response]] = {
         Environment={"Variables": {"REPLICA_TABLE_NAME": "orders_copy", "QUARANTINE_BUCKET": "kept"}},
         LoggingConfig={"LogGroup": "/log"},
     ),
+    "ListTags": lambda _: as_json(Tags={"ddbreplica": "orders_copy"}),
     "GetMetricStatistics": lambda _: as_json(Label="x", Datapoints=[{"Timestamp": 1.7e9, "Maximum": 5.0}]),
     "GetMetricData": lambda _: as_json(
         MetricDataResults=[{"Id": "q0", "Label": "IteratorAge", "Timestamps": [1.7e9], "Values": [5.0]}]
@@ -342,6 +343,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "mappings": Operation("ListEventSourceMappings", always(_mapped)),
     # A function that was deleted leaves its mapping behind, which is then of no replica.
     "function": Operation("GetFunctionConfiguration", always(_mapped), harmless=([],)),
+    "tags": Operation("ListTags", always(_mapped)),
     "lag": Operation("GetMetricStatistics", always(lambda c: grace._iterator_age(c, "replicator"))),
     "figures": Operation("GetMetricData", always(_figures)),
     "any metric": Operation("ListMetrics", always(_has_metrics)),

@@ -4,6 +4,7 @@ from typing import Final
 
 import pytest
 
+from tests.support.endpoints import IN_THE_CLEAR, LOCAL
 from tests.support.placements import (
     BY_ROLE,
     ELSEWHERE,
@@ -22,6 +23,10 @@ from tests.support.placements import (
 )
 from tests.support.template import load, refusals
 
+ENCRYPTED_OR_LOCAL: Final = (
+    "EndpointUrl must be empty, or begin with https://, or with http:// and a local host, such as"
+    " http://host.docker.internal:8000."
+)
 PARAMETERS: Final = {
     "SourceTableName": ("String", "logfile"),
     "SourceStreamArn": ("String", ""),
@@ -171,7 +176,7 @@ MADE_THERE: Final = (
             {"MaximumRecordAgeInSeconds": 86400},
             "MaximumRecordAgeInSeconds must be 60 to 82800; the stream itself drops a record after 86400.",
         ),
-        ({"EndpointUrl": "localhost:8000"}, "EndpointUrl must be empty or begin with http:// or https://."),
+        *(({"EndpointUrl": url}, ENCRYPTED_OR_LOCAL) for url in ("localhost:8000", *IN_THE_CLEAR)),
         ({"AlarmEmail": "ops"}, "AlarmEmail must be empty or one e-mail address."),
         (
             {"AlarmTopicArn": "arn:aws:sqs:eu-west-1:111122223333:ops"},
@@ -220,3 +225,8 @@ MADE_THERE: Final = (
 )
 def test_a_mistaken_parameter_is_refused(parameters: Parameters, message: str) -> None:
     assert refusals(**parameters) == [message]
+
+
+@pytest.mark.parametrize("url", ["https://10.0.0.1", *map(str.lower, LOCAL)])
+def test_an_endpoint_may_be_encrypted_or_local(url: str) -> None:
+    assert refusals(EndpointUrl=url) == []

@@ -1,7 +1,7 @@
 """What Lambda says of a deployed stack, laid over moto, which runs no mapping."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -56,8 +56,13 @@ def answer_lambda(
     aws: Misbehaviour,
     mappings: list[dict[str, Any]],
     functions: Mapping[str, dict[str, Any]] | None = None,
+    *,
+    untagged: Collection[str] = (),
 ) -> None:
-    """Let Lambda tell of these mappings, one a page, and of these functions by their ARNs."""
+    """Let Lambda tell of these mappings, one a page, and of these functions by their ARNs.
+
+    All have the project's tag but those that are named.
+    """
     known = {FUNCTION: function()} if functions is None else functions
 
     def list_mappings(params: Any, **_: Any) -> Any:
@@ -70,7 +75,17 @@ def answer_lambda(
         return _ok(found[0]) if found else _missing()
 
     aws.on("before-call.lambda.ListEventSourceMappings", list_mappings)
+
+    def list_tags(params: Any, **_: Any) -> Any:
+        arn = params["url_path"].rpartition("/")[2].replace("%3A", ":")
+        if not any(known_arn == arn or known_arn.startswith(f"{arn}:") for known_arn in known):
+            return _missing()
+        return _ok(
+            {"Tags": {"team": "x"} if arn in untagged else {"team": "x", "ddbreplica": "logfile_replica"}}
+        )
+
     aws.on("before-call.lambda.GetFunctionConfiguration", get_function)
+    aws.on("before-call.lambda.ListTags", list_tags)
 
 
 def answer_tags(aws: Misbehaviour, replicas: Mapping[str, str]) -> None:

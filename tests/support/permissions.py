@@ -89,6 +89,8 @@ def _needed(service: str, operation: str, params: Mapping[str, Any]) -> Iterator
             yield Permission(f"dynamodb:{operation}", _short(stream))
         case "lambda", "GetFunctionConfiguration":
             yield Permission(f"lambda:{operation}", _short(params["FunctionName"]))
+        case "lambda", "ListTags":
+            yield Permission(f"lambda:{operation}", _short(params["Resource"]))
         case "resource-groups-tagging-api", _:
             yield Permission(f"tag:{operation}", "*")
         case "cloudformation", _:

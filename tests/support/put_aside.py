@@ -125,6 +125,7 @@ def answer_mapping(
     _answer(aws, "ListEventSourceMappings", {"EventSourceMappings": [mapping] if mapped else []})
     function = {"FunctionName": "ddbreplica", "Environment": {"Variables": variables}}
     _answer(aws, "GetFunctionConfiguration", function)
+    _answer(aws, "ListTags", {"Tags": {"ddbreplica": REPLICA}})
 
 
 def _answer(aws: Misbehaviour, operation: str, answer: Any) -> None:

@@ -86,7 +86,7 @@ def mapping(**changes: Any) -> dict[str, Any]:
         pytest.param(
             {"mappings": ()},
             STOPPED,
-            "no mapping brings the stream of logfile to logfile_replica",
+            "no mapping of a function with the tag ddbreplica brings the stream of logfile to logfile_replica",
             f"deploy again (sam deploy), then {REPAIR}",
             id="no mapping",
         ),

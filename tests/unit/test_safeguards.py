@@ -54,7 +54,8 @@ def test_a_source_without_a_stream() -> None:
 
 def test_a_stream_that_nothing_reads() -> None:
     assert why(None) == (
-        "no mapping brings the source's changes to the replica; what changes from now on would not arrive."
+        "no mapping of a function with the tag ddbreplica brings the source's changes to the replica; what changes from"
+        " now on would not arrive."
     )
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from ddbreplica.errors import SettingsError
 from ddbreplica.settings import Settings
+from tests.support.endpoints import IN_THE_CLEAR, LOCAL
 
 ENOUGH = {"REPLICA_TABLE_NAME": "logfile_replica", "QUARANTINE_BUCKET": "bucket"}
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/logfile_replica"
@@ -102,7 +103,7 @@ def test_the_table_is_called_by_its_name(name: str) -> None:
             (
                 name,
                 "localhost:4566",
-                f"{name} is 'localhost:4566'. Allowed: nothing, or a URL that begins with http",
+                f"{name} is 'localhost:4566'. Allowed: nothing, an https:// URL",
             )
             for name in ENDPOINTS
         ),
@@ -239,9 +240,9 @@ def test_a_sample_rate_is_a_share(rate: str) -> None:
 @pytest.mark.parametrize("name", ENDPOINTS)
 @pytest.mark.parametrize(
     "value",
-    ["", "http://127.0.0.1:4566", "http://[::1]:4566/a", "https://vpce-1.s3.eu-west-1.vpce.amazonaws.com"],
+    ["", *LOCAL, "https://vpce-1.s3.eu-west-1.vpce.amazonaws.com", "https://10.0.0.1"],
 )
-def test_an_endpoint_is_a_url(name: str, value: str) -> None:
+def test_an_endpoint_is_encrypted_or_local(name: str, value: str) -> None:
     Settings.from_env(ENOUGH | {name: value})
 
 
@@ -256,8 +257,9 @@ def test_an_endpoint_is_a_url(name: str, value: str) -> None:
         "http://a:65536",
         "http://\xfc",
         "http://a b",
+        *IN_THE_CLEAR,
     ],
 )
-def test_an_endpoint_that_the_sdk_cannot_use_is_refused_by_name(value: str) -> None:
+def test_another_endpoint_is_refused_by_name(value: str) -> None:
     with pytest.raises(SettingsError, match="AWS_ENDPOINT_URL_S3 is "):
         Settings.from_env(ENOUGH | {"AWS_ENDPOINT_URL_S3": value})

@@ -1,0 +1,21 @@
+"""Endpoints of plain HTTP: on this machine, and where whoever is on the network can read what is sent."""
+
+LOCAL = (
+    "http://127.0.0.1:4566",
+    "http://127.9.9.9",
+    "http://[::1]:4566/a",
+    "http://LOCALHOST:8000",
+    "http://s3.localhost",
+    "http://host.docker.internal:8000",
+    "http://localhost.localstack.cloud:4566",
+)
+IN_THE_CLEAR = (
+    "http://dynamodb.eu-west-1.amazonaws.com",
+    "http://10.0.0.1",
+    "http://[fe80::1]",
+    "http://localhost.example.com",
+    "http://localhost@example.com",
+    "http://127.0.0.1.example.com",
+    "http://notlocalhost",
+    "HTTP://example.com",
+)
