@@ -26,7 +26,7 @@ REPLICATOR: Final = f"arn:aws:iam::{ELSEWHERE}:role/ddbreplica-DDBReplicationRol
 BY_POLICY: Final[Parameters] = {"ReplicatorRoleArn": REPLICATOR}
 BY_ACCOUNT: Final[Parameters] = {"TrustedAccountId": ELSEWHERE, "ExternalId": "orders-2026"}
 BY_ONE_ROLE: Final[Parameters] = {"ReplicatorRoleArn": REPLICATOR, "ExternalId": "orders-2026"}
-OWN: Final = {"EnableStream", "ReplicatorRoleArn", "TrustedAccountId", "ExternalId"}
+OWN: Final = {"EnableStream", "ReplicatorRoleArn", "TrustedAccountId", "ExternalId", "CutOffRoleArn"}
 ACTIONS: Final = [
     "dynamodb:BatchWriteItem",
     "dynamodb:DeleteItem",
@@ -36,6 +36,7 @@ ACTIONS: Final = [
 
 CHOICES: Final[Mapping[str, Mapping[str, Parameters]]] = {
     "writer": {"none": {}, "policy": BY_POLICY, "account": BY_ACCOUNT, "role": BY_ONE_ROLE},
+    "failover": {"before": {}, "after": {"CutOffRoleArn": REPLICATOR}},
     "key": {"one": {}, "two": {"PartitionKeyType": "B", "SortKeyName": "SK", "SortKeyType": "N"}},
     "index": {"with": {}, "without": {"CreateIndex": "false"}},
     "stream": {"without": {}, "with": {"EnableStream": "true"}},
@@ -169,6 +170,25 @@ def test_a_role_of_another_account_is_let_in_by_the_table_s_policy() -> None:
         },
     ]
     assert "ReplicaWriterRole" not in resources(FAR_SIDE, **BY_POLICY)
+
+
+@pytest.mark.parametrize(("parameters", "others"), [({}, 0), (BY_ACCOUNT, 0), (BY_POLICY, 1)])
+def test_a_failover_denies_writes_and_keeps_the_rest_of_the_policy(
+    parameters: Parameters, others: int
+) -> None:
+    before = there("ReplicaTable", **parameters).get("ResourcePolicy", {"PolicyDocument": {"Statement": []}})
+    after = there("ReplicaTable", **parameters, CutOffRoleArn=REPLICATOR)["ResourcePolicy"]
+
+    *kept, denied = after["PolicyDocument"]["Statement"]
+    assert len(kept) == others
+    assert kept == before["PolicyDocument"]["Statement"]
+    assert denied == {
+        "Sid": "CutTheReplicatorOffAfterAFailover",
+        "Effect": "Deny",
+        "Principal": {"AWS": REPLICATOR},
+        "Action": [action for action in ACTIONS if action != "dynamodb:DescribeTable"],
+        "Resource": "arn:aws:dynamodb:eu-west-1:111122223333:table/logfile_replica",
+    }
 
 
 @pytest.mark.parametrize(
