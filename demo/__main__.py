@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ddbreplica_cli import output
 from demo.embedded import KEPT_SECONDS, EmbeddedAws, embedded_aws
 from demo.errors import DemoError
 from demo.replicating import milliseconds
@@ -24,10 +25,16 @@ _WIDTH_OF_A_FILE: Final = 110
 
 def main() -> int:
     """Run the demo on an embedded AWS, which is gone afterwards unless `--keep` asks for it."""
-    keep = _arguments().keep
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _leave)
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE, highlight=False)
+    with output.escaping():
+        keep = _arguments().keep
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, _leave)
+        return _main(keep=keep)
+
+
+def _main(*, keep: bool) -> int:
+    width = None if sys.stdout.isatty() else _WIDTH_OF_A_FILE
+    console = output.console(sys.stdout, width=width, highlight=False)
     try:
         _run(console, keep=keep)
     except (DemoError, BotoCoreError, ClientError) as error:

@@ -59,7 +59,7 @@ def load(stage: Stage) -> float:
 
 def _watch(stage: Stage, loader: Command) -> float:
     """Show both tables' counts until the loader has ended and they are the same; return when it ended."""
-    columns = (TextColumn("  {task.description:16}"), BarColumn(40), MofNCompleteColumn())
+    columns = (TextColumn("  {task.description:16}", markup=False), BarColumn(40), MofNCompleteColumn())
     tables = (stage.pair.source, stage.pair.replica)
     with Progress(*columns, console=stage.console) as progress:
         bars = {table: progress.add_task(table, total=ROWS) for table in tables}

@@ -1,16 +1,14 @@
 """`python -m e2e`: exit code 0 if everything held, 1 if not, 2 if nothing was begun, 128 and more on a signal."""
 
-import io
 import sys
 from typing import NoReturn
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
 
 from ddbreplica.refusal import refusal_of
 from ddbreplica_cli.errors import CommandError, explain
-from ddbreplica_cli.output import print_error
+from ddbreplica_cli.output import EscapedCommand, console, print_error
 from e2e import consent, story
 from e2e.account import Account
 from e2e.endings import InterruptedRunError
@@ -20,7 +18,7 @@ from e2e.programs import SAM
 from e2e.run import ROOT, Run
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=EscapedCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--account", metavar="NUMBER", help="Do not ask, if the credentials are for this account.")
 @click.option("--quick", is_flag=True, help="Leave out the troubles whose alarms take long to go off.")
 @click.option("--keep", is_flag=True, help="Leave the stack, unless the run is interrupted.")
@@ -41,9 +39,8 @@ def main(*, account: str | None, quick: bool, keep: bool, region: str | None, re
       AWS_PROFILE=sandbox AWS_REGION=eu-west-1 python -m e2e --quick
       python -m e2e --remove 1a2b3c4d --region eu-west-1
     """  # noqa: D301  \b is click's: do not wrap
-    _print_anything()
     try:
-        run = Run(Console(highlight=False), Account.in_region(region), _names(remove))
+        run = Run(console(sys.stdout, highlight=False), Account.in_region(region), _names(remove))
         _ = run.region  # raises NoRegionError if there is none
         is_something = _prepare(run, quick=quick) if remove is None else consent.announce_removal(run)
         if is_something:
@@ -65,12 +62,6 @@ def conduct(run: Run, steps: story.Steps, *, keep: bool) -> int:
         return 0 if story.carry_out(run, steps, keep=keep) else 1
     except InterruptedRunError as interrupted:
         return 128 + interrupted.number
-
-
-def _print_anything() -> None:
-    """Let no character that the terminal cannot show end anything."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _names(remove: str | None) -> Names:

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,8 +93,7 @@ class Run:
             self.console.print(text, soft_wrap=True, **options)
         except (OSError, ValueError, SystemExit):  # rich exits where a pipe is broken
             self.console.quiet = True
-            if self.console.file is sys.stdout:
-                output.discard_stdout()
+            output.discard(self.console.file)
 
     def _clock(self) -> str:
         minutes, seconds = divmod(int(time.monotonic() - self.begun), 60)

@@ -4,13 +4,14 @@ import click
 
 from ddbreplica_cli.backfill import backfill
 from ddbreplica_cli.load import load
+from ddbreplica_cli.output import EscapedGroup
 from ddbreplica_cli.redrive import redrive
 from ddbreplica_cli.status import status
 from ddbreplica_cli.tail import tail
 from ddbreplica_cli.verify import verify
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=EscapedGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ddbreplica", prog_name="ddbreplica")
 def main() -> None:
     """Operate a DynamoDB table and the replica that ddbreplica keeps equal to it.

@@ -144,7 +144,7 @@ def _finish(done: Backfill, copying: Copying, document: Mapping[str, Any], *, as
     if not as_json:
         output.print_result(document, copied, as_json=False)
     if done.left:
-        output.print_note("\n".join(_listed(done)))
+        output.print_note(*_listed(done))
     ended = CommandError if done.damaged else AttentionError
     raise ended(
         " ".join(_unfinished(done, copying.undecided)),

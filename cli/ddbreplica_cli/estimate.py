@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from ddbreplica_cli.printable import lines
+
 READ_UNIT_PRICE = 0.125e-6
 WRITE_UNIT_PRICE = 0.625e-6
 
@@ -74,7 +76,7 @@ class Estimate:
             "  of indexes": f"{self.index_units:>14,}  at most",
             "dollars": f"{self.dollars:>14,.4f}  on demand in us-east-1",
         }
-        return "\n".join(f"{name:<15}{value}" for name, value in rows.items())
+        return lines(f"{name:<15}{value}" for name, value in rows.items())
 
     @property
     def _average(self) -> float:

@@ -8,7 +8,7 @@ from ddbreplica_cli.facts import Depth, Figures, Known, Unknown
 from ddbreplica_cli.fleet import Fleet, Line
 from ddbreplica_cli.health import REPLICATING, Severity, duration
 from ddbreplica_cli.pairs import told
-from ddbreplica_cli.printable import bare
+from ddbreplica_cli.printable import bare, lines, one_line
 from ddbreplica_cli.screen import document, lag_seconds, loud
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ def fleet_screen(fleet: Fleet) -> str:
     """The same for a reader: a line a pair, under it what is wrong or unknown; then what to try, and the verdict."""
     heading, *rows = _aligned([_HEADING, *(_row(line) for line in fleet.lines)])
     body = [text for row, line in zip(rows, fleet.lines, strict=True) for text in (row, *_remarks(line))]
-    return "\n".join([heading, *body, "", *_summary(fleet), "", loud(fleet.verdict)])
+    return lines([heading, *body, "", *_summary(fleet), "", loud(fleet.verdict)])
 
 
 def _row(line: Line) -> Sequence[str]:
@@ -72,6 +72,7 @@ def _depth(depth: Depth) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Sequence[str]:
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         _GAP.join(

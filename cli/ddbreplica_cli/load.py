@@ -20,6 +20,7 @@ from ddbreplica_cli.loading import AGAIN, Loaded, Loader, Problems, counted, fro
 from ddbreplica_cli.logfile import BadRow, Row, Rows
 from ddbreplica_cli.options import Options, shared_options
 from ddbreplica_cli.patience import Patience, noting_interrupts
+from ddbreplica_cli.printable import one_line
 from ddbreplica_cli.progress import progress_bar
 from ddbreplica_cli.rate import Rate
 
@@ -177,7 +178,7 @@ def _finish(loaded: Loaded, name: str, seconds: float, options: Options) -> None
 
 def _note(what: str, problems: Problems) -> None:
     if problems.count:
-        output.print_note(f"Rows {what}: {problems.count:,}\n{problems.text()}")
+        output.print_note(f"Rows {what}: {problems.count:,}", *problems.texts())
 
 
 def _check(rows: Rows, options: Options, *, skip_bad_rows: bool) -> None:
@@ -213,5 +214,7 @@ def _write_file(to: Path, count: int, options: Options) -> None:
             f"interrupted; {to} holds only part of the rows.", hint="run the same command again."
         ) from pressed
     output.print_result(
-        {"row_count": count, "output": str(to)}, f"Wrote {counted(count)} to {to}.", as_json=options.as_json
+        {"row_count": count, "output": str(to)},
+        one_line(f"Wrote {counted(count)} to {to}."),
+        as_json=options.as_json,
     )

@@ -37,11 +37,11 @@ class Problems:
         if len(self.first) < LISTED:
             self.first.append((lines, reason))
 
-    def text(self) -> str:
+    def texts(self) -> Iterator[str]:
         """One line each, and how many more there are."""
-        more = self.count - len(self.first)
-        shown = [f"  {lines}: {reason}" for lines, reason in self.first]
-        return "\n".join([*shown, f"  and {more:,} more"] if more else shown)
+        yield from (f"  {lines}: {reason}" for lines, reason in self.first)
+        if more := self.count - len(self.first):
+            yield f"  and {more:,} more"
 
     def facts(self) -> list[dict[str, str]]:
         """The first few, for a program."""

@@ -1,18 +1,65 @@
-"""A value → JSON that a terminal only shows, whatever is in it. Pure."""
+"""Texts and values → text that a terminal only shows, whatever is in them. Pure.
+
+A character of the Unicode categories Cc, Cf, Zl, Zp and Cs moves the cursor, turns text around or cannot be seen. It is
+shown by its number, as JSON spells it, so that JSON stays the same document.
+"""
 
 import json
 import re
+from collections.abc import Iterable
+from unicodedata import category
 
-# What JSON leaves as it is: a second set of control characters, separators, and marks that turn text around.
-_ACTED_UPON = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_ACTED_UPON = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
+_DOUBTFUL = re.compile(r"[^\n\t -~]")
+_BREAKS = {ord("\n"): "\\n", ord("\t"): "\\t"}
+
+
+def escaped(text: str) -> str:
+    """The text with every such character escaped, except line feeds and tabs: a command writes these itself."""
+    return _DOUBTFUL.sub(_shown, text)
+
+
+def one_line(text: str) -> str:
+    """The text with every such character escaped."""
+    return escaped(text).translate(_BREAKS)
+
+
+def lines(texts: Iterable[str]) -> str:
+    """Each text as one line, whatever values it has in it."""
+    return "\n".join(map(one_line, texts))
+
+
+def encodable(text: str, encoding: str) -> str:
+    """The text with every character escaped that the encoding does not have."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return "".join(each if _is_in(encoding, each) else _spelled(each) for each in text)
+    return text
 
 
 def printable(value: object, *, indent: int | None = None) -> str:
-    """JSON with every character escaped that a terminal would act upon; for a program it is the same document."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return _ACTED_UPON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    """JSON with every such character escaped; for a program it is the same document."""
+    return escaped(json.dumps(value, ensure_ascii=False, indent=indent))
 
 
 def bare(text: str) -> str:
     """The same of a text, without its quotes."""
     return printable(text)[1:-1]
+
+
+def _shown(found: re.Match[str]) -> str:
+    return _spelled(found[0]) if category(found[0]) in _ACTED_UPON else found[0]
+
+
+def _spelled(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
+
+
+def _is_in(encoding: str, character: str) -> bool:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True

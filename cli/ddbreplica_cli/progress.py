@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from ddbreplica_cli import output
+from ddbreplica_cli.printable import one_line
 
 Advance: TypeAlias = Callable[[int], None]
 """Counts so many more items as done; may be called from any thread."""
@@ -20,9 +22,15 @@ def progress_bar(what: str, *, about: int | None) -> Iterator[Advance]:
     if sys.stderr is None or not sys.stderr.isatty():
         yield _show_nothing
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), _Items(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=about or None)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        _Items(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=output.console(sys.stderr), transient=True) as progress:
+        task = progress.add_task(one_line(what), total=about or None)
         yield lambda items: _advance(progress, task, items)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ddbreplica.model import Image
 from ddbreplica_cli.compare import differences
-from ddbreplica_cli.printable import bare, printable
+from ddbreplica_cli.printable import bare, lines, printable
 
 _LONGEST_VALUE = 100
 _TIME_WIDTH = 20
@@ -67,7 +67,7 @@ def text(change: Seen, *, keys_only: bool) -> str:
     expiry = "  (expired)" if change.is_expiry else ""
     time = f"{'(no time)':{_TIME_WIDTH}}" if change.at is None else _time(change.at)
     head = f"{time}  {change.event:<6}  {key}{expiry}"
-    return "\n".join([head, *(() if keys_only else _attributes(change))])
+    return lines([head, *(() if keys_only else _attributes(change))])
 
 
 def _attributes(change: Seen) -> Iterator[str]:

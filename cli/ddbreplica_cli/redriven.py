@@ -5,7 +5,7 @@ from typing import Any
 
 from ddbreplica.decode import attributes_of
 from ddbreplica.model import Key
-from ddbreplica_cli.printable import bare, printable
+from ddbreplica_cli.printable import bare, lines, printable
 from ddbreplica_cli.redriving import Left, Outcome, Redriven
 
 _KEYS_NAMED = 10
@@ -35,7 +35,7 @@ def text(redriven: Redriven) -> str:
     more = {name: count for name, count in more.items() if count}
     rows = {"objects": redriven.counts.total(), **counts, "keys healed": redriven.keys, **more}
     table = [f"{name:<{_WIDTH}}{count:>12,}" for name, count in rows.items()]
-    return "\n".join(
+    return lines(
         [*table, *(line for left in redriven.left for line in _as_lines(left)), *_left_keys(redriven)]
     )
 

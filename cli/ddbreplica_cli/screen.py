@@ -18,6 +18,7 @@ from ddbreplica_cli.health import (
     verdict,
 )
 from ddbreplica_cli.mapping import MappingState
+from ddbreplica_cli.printable import lines
 
 T = TypeVar("T")
 
@@ -64,7 +65,7 @@ def document(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
 def screen(facts: Facts, findings: Sequence[Finding]) -> str:
     """The same for a reader: what there is, what is wrong and what to try and, last, the verdict."""
     rows = [f"{name:<12}{value}" for name, value in _rows(facts)]
-    return "\n".join([*rows, "", *_found(findings), loud(verdict(facts, findings))])
+    return lines([*rows, "", *_found(findings), loud(verdict(facts, findings))])
 
 
 def loud(word: str) -> str:

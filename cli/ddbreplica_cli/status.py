@@ -109,11 +109,15 @@ def _shower(*, as_json: bool) -> Iterator[Callable[[_Seen], None]]:
     """Where each look goes: a line of JSON, a screen after the other, or on a terminal one in place of the other."""
     if as_json:
         yield lambda seen: output.print_data(printable(seen.document))
-    elif not sys.stdout.isatty():
+    elif sys.stdout is None or not sys.stdout.isatty():
         yield lambda seen: output.print_data(f"{_timed(seen)}\n")
     else:
-        with Live(auto_refresh=False, vertical_overflow="visible") as live:
-            yield lambda seen: live.update(Text(_timed(seen)), refresh=True)
+        console = output.console(sys.stdout)
+        with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+            # Escaped before it is wrapped: else a line would be longer than it was counted.
+            yield lambda seen: live.update(
+                Text(output.displayed(_timed(seen), console.encoding)), refresh=True
+            )
 
 
 def _timed(seen: _Seen) -> str:

@@ -8,7 +8,7 @@ from ddbreplica.decode import attributes_of
 from ddbreplica_cli import errors
 from ddbreplica_cli.compare import AttributeDifference
 from ddbreplica_cli.findings import REPAIRED, Findings, as_document
-from ddbreplica_cli.printable import bare, printable
+from ddbreplica_cli.printable import bare, lines, printable
 from ddbreplica_cli.recheck import CERTAIN, Difference, Finding
 from ddbreplica_cli.sweep import Swept
 
@@ -83,7 +83,7 @@ class Verified:
             "seconds": f"{self.seconds:>12.2f}",
         }
         table = [f"{name:<15}{value}" for name, value in rows.items()]
-        return "\n".join([*table, "", *self._shown(), self._last_line()])
+        return lines([*table, "", *self._shown(), self._last_line()])
 
     def _last_line(self) -> str:
         said = self.verdict.upper() if self.verdict == NOT_EQUAL else self.verdict

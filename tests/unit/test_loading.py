@@ -236,8 +236,8 @@ def test_all_problems_are_counted_and_the_first_ten_listed() -> None:
     for line in range(1, 13):
         problems.add(f"line {line}", "why")
 
-    assert problems.text().splitlines()[0] == "  line 1: why"
-    assert problems.text().splitlines()[9:] == ["  line 10: why", "  and 2 more"]
+    assert next(problems.texts()) == "  line 1: why"
+    assert [*problems.texts()][9:] == ["  line 10: why", "  and 2 more"]
 
 
 def test_an_unknown_refusal_still_comes_with_something_to_try() -> None:

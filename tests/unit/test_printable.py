@@ -1,14 +1,18 @@
 """printable: what items and objects hold is shown, and does nothing to the terminal that shows it."""
 
 import json
+import sys
 from pathlib import Path
+from unicodedata import category
 
 import pytest
 
 import ddbreplica_cli
-from ddbreplica_cli.printable import bare, printable
+from ddbreplica_cli.printable import bare, encodable, escaped, lines, one_line, printable
 
 CLI = Path(ddbreplica_cli.__file__).parent
+EVERY = [chr(number) for number in range(sys.maxunicode + 1)]
+HIDDEN = [each for each in EVERY if category(each) in ("Cc", "Cf", "Zl", "Zp", "Cs")]
 
 
 @pytest.mark.parametrize("character", ["\x00", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u202e", "\u2066"])
@@ -19,8 +23,53 @@ def test_what_a_terminal_acts_upon_is_escaped(character: str) -> None:
     assert json.loads(shown) == {"S": f"a{character}b"}
 
 
+def test_every_character_of_these_categories_is_escaped_and_no_other_one() -> None:
+    assert {each for each in EVERY if escaped(each) != each} == set(HIDDEN) - {"\n", "\t"}
+    assert {each for each in EVERY if one_line(each) != each} == set(HIDDEN)
+
+
+def test_none_of_them_is_left_in_a_json_document_which_stays_the_same() -> None:
+    shown = printable(HIDDEN)
+
+    assert not set(shown) & set(HIDDEN)
+    assert json.loads(shown) == HIDDEN
+
+
+def test_a_lone_surrogate_is_shown() -> None:
+    assert printable({"S": "\ud800"}) == '{"S": "\\ud800"}'
+    assert one_line("\udc80") == "\\udc80"
+
+
+def test_a_character_beyond_the_basic_plane_is_shown_as_json_spells_it() -> None:
+    assert one_line("\U000e0001") == "\\udb40\\udc01"
+
+
+def test_a_text_is_escaped_once() -> None:
+    text = one_line("a\x1b\n\u202e\udc80")
+
+    assert text == "a\\u001b\\n\\u202e\\udc80"
+    assert one_line(text) == escaped(text) == text
+
+
+def test_a_line_break_of_a_value_is_no_line_break_of_the_text() -> None:
+    assert lines(["verdict\nError: forged", "", "a\tb"]) == "verdict\\nError: forged\n\na\\tb"
+
+
 def test_letters_stay_as_they_are() -> None:
     assert printable({"S": "blåbær 蓝莓"}) == '{"S": "blåbær 蓝莓"}'
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("ascii", "bl\\u00e5 \\u84dd \\ud83c\\udf53"),
+        ("latin-1", "blå \\u84dd \\ud83c\\udf53"),
+        ("utf-8", "blå 蓝 🍓"),
+    ],
+)
+def test_what_an_encoding_does_not_have_is_shown_by_its_number(encoding: str, shown: str) -> None:
+    assert encodable("blå 蓝 🍓", encoding) == shown
+    assert json.loads(f'"{shown}"') == "blå 蓝 🍓"
 
 
 def test_a_text_alone_has_no_quotes() -> None:

@@ -1,0 +1,199 @@
+"""output: everything that is printed leaves by one function, whoever prints it."""
+
+import ast
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from rich.text import Text
+
+from ddbreplica_cli import output
+from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.printable import escaped
+
+ROOT = Path(__file__).parents[2]
+FOREIGN = "a\x1b[31m\x9b\u202e\u2028\udc80\U000e0001b"
+SHOWN = "a\\u001b[31m\\u009b\\u202e\\u2028\\udc80\\udb40\\udc01b"
+
+
+class TestPrinting:
+    def test_a_result(self, capsys: pytest.CaptureFixture[str]) -> None:
+        output.print_result({}, FOREIGN, as_json=False)
+
+        assert capsys.readouterr().out == f"{SHOWN}\n"
+
+    def test_a_note_has_one_line_each(self, capsys: pytest.CaptureFixture[str]) -> None:
+        output.print_note(f"a note of\n{FOREIGN}", "another")
+
+        assert capsys.readouterr().err == f"a note of\\n{SHOWN}\nanother\n"
+
+    def test_an_error_has_two_lines(self, capsys: pytest.CaptureFixture[str]) -> None:
+        output.print_error(CommandError("no\x1b", hint="see\nError: forged"), as_json=False)
+
+        assert capsys.readouterr().err == "Error: no\\u001b\nTry: see\\nError: forged\n"
+
+    def test_what_the_terminal_cannot_show_is_shown_by_its_number(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        taken = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(taken, encoding="ascii"))
+
+        output.print_result({"S": "å→🍓\ud800"}, "", as_json=True)
+
+        assert taken.getvalue() == b'{\n  "S": "\\u00e5\\u2192\\ud83c\\udf53\\ud800"\n}\n'
+
+    def test_nothing_where_there_is_no_stream(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "stdout", None)
+        monkeypatch.setattr(sys, "stderr", None)
+
+        with output.escaping():
+            output.print_data("text")
+            output.print_note("text")
+            output.discard_stdout()
+
+
+class TestEscaping:
+    def test_whoever_prints(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with output.escaping():
+            print(FOREIGN)  # noqa: T201  as a library might
+            click.echo(FOREIGN, err=True, color=True)
+            click.echo("å\x1b\u202e".encode() + b"\x9b")
+
+        taken = capsys.readouterr()
+        assert taken.out == f"{SHOWN}\nå\\u001b\\u202e\\udc9b\n"
+        assert taken.err == f"{SHOWN}\n"
+
+    def test_it_ends_with_the_block(self) -> None:
+        before = sys.stdout, sys.stderr
+
+        with output.escaping():
+            assert sys.stdout is not before[0]
+
+        assert (sys.stdout, sys.stderr) == before
+
+    def test_a_usage_error(self) -> None:
+        @click.command(cls=output.EscapedCommand)
+        @click.option("--number", type=int)
+        def command(number: int) -> None:
+            raise click.UsageError(f"it is\nnot {FOREIGN}{number}")
+
+        for args in (["--number", "5"], ["--nu\x9b\nmber"], [FOREIGN], ["--number", f"{FOREIGN}\n"]):
+            ended = CliRunner().invoke(command, args, catch_exceptions=False)
+            assert ended.exit_code == 2
+            assert escaped(ended.output) == ended.output
+            assert ended.output.splitlines()[-1].startswith("Error: ")
+
+
+class TestConsole:
+    def rendered(self, renderable: object, **options: object) -> str:
+        stream = io.StringIO()
+        output.console(stream, width=80, **options).print(renderable)
+        return stream.getvalue()
+
+    def test_the_sequences_of_a_text_do_not_pass(self) -> None:
+        assert self.rendered(Text(FOREIGN)) == f"{SHOWN}\n"
+
+    def test_those_of_the_console_do(self) -> None:
+        shown = self.rendered(Text(FOREIGN, style="red"), force_terminal=True, color_system="standard")
+
+        assert shown == f"\x1b[31m{SHOWN}\x1b[0m\n"
+
+    def test_it_writes_past_the_stream_that_escapes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stream = io.StringIO()
+        monkeypatch.setattr(sys, "stdout", stream)
+
+        with output.escaping():
+            output.console(sys.stdout, force_terminal=True, color_system="standard").print(
+                Text("a\x1b", style="red")
+            )
+
+        assert stream.getvalue() == "\x1b[31ma\\u001b\x1b[0m\n"
+
+
+PRINTING = {
+    "click": {
+        "echo",
+        "secho",
+        "style",
+        "confirm",
+        "progressbar",
+        "pause",
+        "echo_via_pager",
+        "get_text_stream",
+    },
+    "sys": {"__stdout__", "__stderr__"},
+    "os": {"write", "system", "popen"},
+    "traceback": {"print_exc", "print_exception", "print_stack"},
+    "warnings": {"warn"},
+    "logging": {"warning", "error", "info", "exception", "getLogger", "basicConfig"},
+    "rich": {"print", "inspect", "get_console", "print_json"},
+}
+ALONE = {"print", "input", "Console"}
+STREAMS = {"stdout", "stderr"}
+
+
+def printing(path: Path) -> Iterator[str]:
+    """What a module prints otherwise than by `output`."""
+    tree = ast.parse(path.read_text())
+    harmless = {id(node) for each in ast.walk(tree) for node in _asked(each)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name in ALONE:
+                yield name
+            case ast.Attribute(value=ast.Name(id=module), attr=name) if name in PRINTING.get(module, ()):
+                yield f"{module}.{name}"
+            case ast.Attribute(value=ast.Name(id="sys"), attr=name) if name in STREAMS:
+                if id(node) not in harmless:
+                    yield f"sys.{name}"
+            case ast.ImportFrom(module="rich.console" | "rich", names=names):
+                yield from (alias.name for alias in names if alias.name == "print")
+
+
+def _asked(node: ast.AST) -> Iterator[ast.AST]:
+    """The streams that are only asked whether they are a terminal, or handed to `output`."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=stream, attr="isatty")):
+            yield stream
+        case ast.Compare(left=stream, ops=[ast.Is()], comparators=[ast.Constant(value=None)]):
+            yield stream
+        case ast.Call(
+            func=ast.Attribute(value=ast.Name(id="output"), attr="console") | ast.Name(id="console"),
+            args=[stream],
+        ):
+            yield stream
+
+
+@pytest.mark.parametrize(
+    ("program", "exceptions"),
+    [
+        # The handlers of signals, with constant texts.
+        ("cli/ddbreplica_cli", {"signals.py": {"os.write"}}),
+        ("demo", {}),
+        ("e2e", {"endings.py": {"os.write"}}),
+    ],
+)
+def test_no_module_prints_by_another_way(program: str, exceptions: dict[str, set[str]]) -> None:
+    found = {path.name: set(printing(path)) for path in sorted((ROOT / program).rglob("*.py"))}
+
+    del found["output.py" if program.startswith("cli") else "__init__.py"]
+    assert {name: ways for name, ways in found.items() if ways} == exceptions
+
+
+def test_text_of_several_lines_is_joined_by_one_function() -> None:
+    """Elsewhere a line break in a text that is printed might be that of a value."""
+    joined = {
+        path.name
+        for path in (ROOT / "cli" / "ddbreplica_cli").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "join"
+        and isinstance(node.func.value, ast.Constant)
+        and "\n" in str(node.func.value.value)
+    }
+
+    assert joined == {"printable.py"}
