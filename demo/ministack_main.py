@@ -36,6 +36,7 @@ _POLICY_VIOLATION: Final = 1008
 _SECONDS_BETWEEN_LOOKS: Final = 1.0
 
 _denied = iam_actions.access_denied_response
+_s3_context = iam_actions.s3_service_context
 
 
 class RefusedError(Exception):
@@ -144,6 +145,16 @@ def _denied_with_request_id(
     return status, {"x-amzn-requestid": request_id, "x-amz-request-id": request_id, **headers}, body
 
 
+def _s3_context_with_precondition(
+    action: str, query: Any, path: str = "", headers: Any = None
+) -> MutableMapping[str, Any]:
+    """Return ministack's condition keys of a request to S3, and `s3:if-none-match`, which it leaves out."""
+    context: MutableMapping[str, Any] = _s3_context(action, query, path, headers)
+    if action == "s3:PutObject" and (wanted := (headers or {}).get("if-none-match")):
+        context["s3:if-none-match"] = wanted
+    return context
+
+
 class _Keyed:
     """What ministack derives a function's session credentials with, in place of `hashlib`.
 
@@ -182,6 +193,7 @@ def main() -> None:
     limits = {"seconds": asked.seconds}
     threading.Thread(target=_end_in_time, args=[asked.home], kwargs=limits, daemon=True).start()
     iam_actions.access_denied_response = _denied_with_request_id
+    iam_actions.s3_service_context = _s3_context_with_precondition
     lambda_runtime.hashlib = _Keyed
     ministack.app = gate(ministack.app)
     ministack.main()

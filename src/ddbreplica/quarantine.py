@@ -1,10 +1,12 @@
 """Records that can never be written → objects in S3, each written once under a name of its own.
 
 Object: {"schema": 1, "record": …, "reason": …, "error_code": …, "quarantined_at": …, "clock_ahead_seconds": …} at
-quarantine/<replica table>/<stream label>/<sequence number or event id>-<key hash>-<request id>-<nonce>.json
+quarantine/<replica table>/<stream label>/<sequence number or event id>-<request id>-<nonce>.json
+
+The name contains nothing of the item: the hash of a short key could be reversed by trying all keys. Each put has
+`If-None-Match: *`, which the bucket's policy demands, so that no object can be overwritten.
 """
 
-import hashlib
 import json
 import re
 import secrets
@@ -21,7 +23,7 @@ from botocore.config import Config
 
 from ddbreplica.deadline import Deadline
 from ddbreplica.errors import QuarantineError
-from ddbreplica.model import Failure, Key, Kind, Quarantined, Refusal
+from ddbreplica.model import Failure, Kind, Quarantined, Refusal
 from ddbreplica.refusal import asked, foreign, is_from_aws
 from ddbreplica.report import checkpoint
 from ddbreplica.skew import Skew
@@ -152,7 +154,11 @@ class Quarantine:
         return len(ordered), None
 
     def _put(self, record: Quarantined, request_id: str, deadline: Deadline) -> Refusal | None:
-        """Put one object, under a new name each time; return why it could not be, for now."""
+        """Put one object, under a new name each time; return why it could not be, for now.
+
+        A name that is taken (412) says nothing of this record, and a conflict (409) stores nothing: both are repeated
+        under a new name, so that a record may be kept twice and is never reported as kept without an object.
+        """
         refusal: Refusal | None = _OUT_OF_TIME
         for _ in deadline.attempts(then=PUT_SECONDS):
             refusal = self._put_once(record, request_id)
@@ -173,7 +179,9 @@ class Quarantine:
         return refusal
 
     def _stored(self, client: "S3Client", name: str, body: bytes) -> Refusal | None:
-        response = client.put_object(Bucket=self._bucket, Key=name, Body=body, ContentType="application/json")
+        response = client.put_object(
+            Bucket=self._bucket, Key=name, Body=body, ContentType="application/json", IfNoneMatch="*"
+        )
         metadata = response["ResponseMetadata"]
         if not is_from_aws(metadata["HTTPHeaders"]):
             return foreign(metadata["HTTPStatusCode"])
@@ -196,9 +204,8 @@ class Quarantine:
         # redrive that is still at work on the first object would otherwise remove the second with it.
         parts = (
             record.sequence_number or _event_id(record) or "none",
-            _key_hash(record.key),
             request_id,
-            secrets.token_hex(4),
+            secrets.token_hex(8),
         )
         label = _safe(_stream_label(record.record))
         return f"quarantine/{self._table}/{label}/{'-'.join(_safe(str(part)) for part in parts)}.json"
@@ -221,10 +228,6 @@ def _event_id(record: Quarantined) -> Any:
 def _stream_label(record: object) -> str:
     arn = record.get("eventSourceARN") if isinstance(record, dict) else None
     return (arn.partition("/stream/")[2] if isinstance(arn, str) else "") or "none"
-
-
-def _key_hash(key: Key | None) -> str:
-    return "none" if key is None else hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
 
 
 def _safe(part: str) -> str:

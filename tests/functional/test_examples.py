@@ -25,7 +25,7 @@ OF_ALL: Final = {
         ],
         STREAM,
     ),
-    "KeepWhatLambdaGivesUp": ("s3:PutObject", "<OnFailureBucket.Arn>/*"),
+    "KeepWhatLambdaGivesUp": ("s3:PutObject", "<OnFailureBucket.Arn>/aws/lambda/*"),
     "LetLambdaFindTheOnFailureBucket": ("s3:ListBucket", "<OnFailureBucket.Arn>"),
 }
 STATEMENTS: Final[dict[str, dict[str, Any]]] = {
@@ -84,6 +84,17 @@ def test_the_role_may_do_what_the_function_does_and_nothing_else(example: str) -
 
     assert {one["Sid"]: (one["Action"], one["Resource"]) for one in statements} == STATEMENTS[example]
     assert {one["Effect"] for one in statements} == {"Allow"}
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_bucket_keeps_what_is_overwritten(example: str) -> None:
+    bucket = of_type(example, "AWS::S3::Bucket")
+
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert [rule["Id"] for rule in bucket["LifecycleConfiguration"]["Rules"]] == [
+        "ExpireOldVersions",
+        "AbortIncompleteUploads",
+    ]
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -62,6 +62,7 @@ PARAMETERS: Final = {
     "MaximumRecordAgeInSeconds": ("Number", 79200),
     "KmsKeyArn": ("String", ""),
     "PermissionsBoundaryArn": ("String", ""),
+    "DoneRetentionInDays": ("Number", 90),
     "AlarmEmail": ("String", ""),
     "AlarmTopicArn": ("String", ""),
 }

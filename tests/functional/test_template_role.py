@@ -44,7 +44,11 @@ STATEMENTS: Final = {
         "<QuarantineBucket.Arn>/quarantine/*",
         IN_THIS_ACCOUNT,
     ),
-    "KeepWhatLambdaGivesUp": ("s3:PutObject", "<OnFailureBucket.Arn>/*", IN_THIS_ACCOUNT),
+    "KeepWhatLambdaGivesUp": (
+        "s3:PutObject",
+        "<OnFailureBucket.Arn>/aws/lambda/*",
+        IN_THIS_ACCOUNT,
+    ),
     "LetLambdaFindTheOnFailureBucket": ("s3:ListBucket", "<OnFailureBucket.Arn>", IN_THIS_ACCOUNT),
     "WriteItsOwnLog": (["logs:CreateLogStream", "logs:PutLogEvents"], "<ReplicatorLogGroup.Arn>", None),
 }

@@ -119,9 +119,22 @@ def test_a_bucket_is_private_and_deletes_only_what_is_done(bucket: str) -> None:
             "IgnorePublicAcls": True,
             "RestrictPublicBuckets": True,
         },
+        "VersioningConfiguration": {"Status": "Enabled"},
         "LifecycleConfiguration": {
             "Rules": [
-                {"Id": "ExpireWhatIsDone", "Status": "Enabled", "Prefix": "done/", "ExpirationInDays": 90},
+                {
+                    "Id": "ExpireWhatIsDone",
+                    "Status": "Enabled",
+                    "Prefix": "done/",
+                    "ExpirationInDays": 90,
+                    "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+                },
+                {
+                    "Id": "ExpireOldVersions",
+                    "Status": "Enabled",
+                    "NoncurrentVersionExpiration": {"NoncurrentDays": 90},
+                    "ExpiredObjectDeleteMarker": True,
+                },
                 {
                     "Id": "AbortIncompleteUploads",
                     "Status": "Enabled",
@@ -130,6 +143,19 @@ def test_a_bucket_is_private_and_deletes_only_what_is_done(bucket: str) -> None:
             ],
         },
     }
+
+
+@pytest.mark.parametrize("bucket", ["QuarantineBucket", "OnFailureBucket"])
+def test_what_is_done_and_old_versions_are_kept_for_the_days_asked_for(bucket: str) -> None:
+    done, old, _ = properties(bucket, DoneRetentionInDays=7)["LifecycleConfiguration"]["Rules"]
+
+    assert done["ExpirationInDays"] == old["NoncurrentVersionExpiration"]["NoncurrentDays"] == 7
+
+
+def test_what_waits_never_expires() -> None:
+    for bucket in ("QuarantineBucket", "OnFailureBucket"):
+        rules = properties(bucket)["LifecycleConfiguration"]["Rules"]
+        assert [rule["Prefix"] for rule in rules if "ExpirationInDays" in rule] == ["done/"]
 
 
 @pytest.mark.parametrize("bucket", ["QuarantineBucket", "OnFailureBucket"])
@@ -184,16 +210,33 @@ def test_the_replica_of_an_existing_source_waits_for_no_table() -> None:
 def test_a_bucket_refuses_plain_http_by_a_policy_of_its_own(bucket: str) -> None:
     policy = properties(f"{bucket}Policy")
     assert policy["Bucket"] == f"<{bucket}>"
-    assert policy["PolicyDocument"]["Statement"] == [
+    assert policy["PolicyDocument"]["Statement"][0] == {
+        "Sid": "RefusePlainHttp",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [f"<{bucket}.Arn>", f"<{bucket}.Arn>/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+def test_the_quarantine_bucket_refuses_to_overwrite_a_record_whoever_asks() -> None:
+    """Not what redrive copies to done/: a copy cannot meet such a policy."""
+    assert properties("QuarantineBucketPolicy")["PolicyDocument"]["Statement"][1:] == [
         {
-            "Sid": "RefusePlainHttp",
+            "Sid": "RefuseToOverwriteRecords",
             "Effect": "Deny",
             "Principal": "*",
-            "Action": "s3:*",
-            "Resource": [f"<{bucket}.Arn>", f"<{bucket}.Arn>/*"],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            "Action": "s3:PutObject",
+            "Resource": "<QuarantineBucket.Arn>/quarantine/*",
+            "Condition": {"Null": {"s3:if-none-match": "true"}},
         },
     ]
+    assert properties("OnFailureBucketPolicy")["PolicyDocument"]["Statement"][1:] == []
+
+
+def test_the_policy_is_changed_after_the_code_that_meets_it() -> None:
+    assert resources()["QuarantineBucketPolicy"]["DependsOn"] == "ReplicatorFunction"
 
 
 def test_the_log_is_kept_for_the_days_asked_for_under_the_key_that_is_given() -> None:

@@ -193,11 +193,11 @@ class Bucket(FakeBucket):
         self.weather = weather
         self.context = Context()
 
-    def put_object(self, *, Key: str, Body: bytes, **_: Any) -> dict[str, Any]:  # noqa: N803  boto3's spelling
+    def put_object(self, *, Key: str, Body: bytes, **other: Any) -> dict[str, Any]:  # noqa: N803  boto3's spelling
         fault = self.weather.strikes(QUARANTINE_FAULTS)
         what = fault.partition(": ")[2] if fault else ""
         if what in ("", "killed after") or what.endswith(", stored"):
-            answer = super().put_object(Key=Key, Body=Body)
+            answer = super().put_object(Key=Key, Body=Body, **other)
         if what:
             self._refuse(what)
         return answer

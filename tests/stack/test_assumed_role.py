@@ -13,7 +13,7 @@ from demo.deploy import deploy, deploy_replica
 from demo.embedded import embedded_aws
 from demo.pair import Pair
 from tests.support.cli import run
-from tests.support.enforced import Deployed, Role, actions
+from tests.support.enforced import Deployed, Role, actions, over_http
 from tests.support.placements import KEY
 from tests.support.template import FAR_SIDE, properties
 
@@ -72,7 +72,7 @@ def deployed() -> Iterator[Assuming]:
         traffic.drop_source_index(pair)
         # This AWS is reached by plain HTTP, which the template lets no bucket be.
         bucket_policy = aws.s3.get_bucket_policy(Bucket=stack.quarantine_bucket)["Policy"]
-        aws.s3.delete_bucket_policy(Bucket=stack.quarantine_bucket)
+        aws.s3.put_bucket_policy(Bucket=stack.quarantine_bucket, Policy=over_http(bucket_policy))
         role = Role(aws.iam, stack.outputs["FunctionRoleArn"].rpartition("/")[2])
         far_role = Role(there.iam, role_arn.rpartition("/")[2])
         yield Assuming(aws, stack, pair, role, bucket_policy, far_role)

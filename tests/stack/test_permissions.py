@@ -15,6 +15,7 @@ from demo.deploy import Stack, deploy
 from demo.embedded import REGION, EmbeddedAws, embedded_aws
 from demo.pair import Pair
 from tests.support.cli import run
+from tests.support.enforced import over_http
 from tests.support.permissions import sections
 
 USER = "operator"
@@ -86,8 +87,9 @@ def deployed() -> Iterator[Operator]:
     with embedded_aws(enforce_roles=True) as aws:
         stack = deploy(aws)
         # This AWS is reached by plain HTTP, which the template lets no bucket be.
-        for bucket in (stack.quarantine_bucket, stack.outputs["OnFailureBucketName"]):
-            aws.s3.delete_bucket_policy(Bucket=bucket)
+        policy = aws.s3.get_bucket_policy(Bucket=stack.quarantine_bucket)["Policy"]
+        aws.s3.put_bucket_policy(Bucket=stack.quarantine_bucket, Policy=over_http(policy))
+        aws.s3.delete_bucket_policy(Bucket=stack.outputs["OnFailureBucketName"])
         pair = Pair(aws.dynamodb, stack.source, stack.replica)
         traffic.drop_source_index(pair)
         pair.dynamodb.put_item(TableName=pair.source, Item={"PK": {"S": KEY}, "GSI_1_PK": {"N": "5"}})

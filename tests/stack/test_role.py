@@ -1,15 +1,18 @@
 """The role of the template, enforced: enough for the function's work, and without any action of it nothing is lost."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
+from botocore.exceptions import ClientError
 
 from demo import traffic
 from demo.deploy import deploy
-from demo.embedded import embedded_aws
+from demo.embedded import EmbeddedAws, embedded_aws
 from demo.pair import Pair
-from tests.support.enforced import ENFORCED, Deployed, Role, actions
+from tests.support.enforced import ENFORCED, Deployed, Role, actions, over_http
 from tests.support.placements import BY_ROLE, KEY
 from tests.support.template import resources
 
@@ -77,7 +80,7 @@ def deployed() -> Iterator[Deployed]:
         role = Role(aws.iam, stack.outputs["FunctionRoleArn"].rpartition("/")[2])
         # This AWS is reached by plain HTTP, which the template lets no bucket be.
         bucket_policy = aws.s3.get_bucket_policy(Bucket=stack.quarantine_bucket)["Policy"]
-        aws.s3.delete_bucket_policy(Bucket=stack.quarantine_bucket)
+        aws.s3.put_bucket_policy(Bucket=stack.quarantine_bucket, Policy=over_http(bucket_policy))
         yield Deployed(aws, stack, pair, role, bucket_policy)
 
 
@@ -115,6 +118,33 @@ def test_plain_http_is_refused_by_the_bucket_and_the_batch_is_not_lost(deployed:
     assert REFUSED["s3"] in error
     assert "with an explicit deny in a resource-based policy" in error
     assert poison in deployed.quarantined()
+
+
+def test_the_bucket_refuses_to_overwrite_a_record_and_to_put_one_without_asking(deployed: Deployed) -> None:
+    poison = deployed.write_batch("overwritten")
+    deployed.deliver()
+    deployed.settle(poison)
+    s3, bucket = who_may_do_anything(deployed.aws).s3, deployed.stack.quarantine_bucket
+    (name,) = (found.name for found in traffic.quarantined(s3, bucket) if found.key == poison)
+    asked: Any = [{}, {"IfNoneMatch": "*"}]
+
+    codes = []
+    for how in asked:
+        with pytest.raises(ClientError) as caught:
+            s3.put_object(Bucket=bucket, Key=name, Body=b"forged", **how)
+        codes.append(caught.value.response["Error"]["Code"])
+
+    assert codes == ["AccessDenied", "PreconditionFailed"]
+    assert poison in deployed.quarantined()
+
+
+def who_may_do_anything(aws: EmbeddedAws) -> EmbeddedAws:
+    """The same AWS for a user, since what signs as the account itself is held to no policy here."""
+    aws.iam.create_user(UserName="writer")
+    document = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    aws.iam.put_user_policy(UserName="writer", PolicyName="all", PolicyDocument=json.dumps(document))
+    key = aws.iam.create_access_key(UserName="writer")["AccessKey"]
+    return replace(aws, account=key["AccessKeyId"], secret=key["SecretAccessKey"])
 
 
 def granted(**parameters: str | int) -> set[tuple[str, str]]:

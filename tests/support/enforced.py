@@ -78,6 +78,11 @@ class Deployed:
     role: Role
     bucket_policy: str
 
+    @property
+    def policy_over_http(self) -> str:
+        """The bucket's policy without the statement that refuses plain HTTP."""
+        return over_http(self.bucket_policy)
+
     def write_batch(self, name: str) -> str:
         """Write one batch that takes every call which the function knows, and hold it back; return its poison's key.
 
@@ -130,7 +135,7 @@ class Deployed:
         try:
             yield
         finally:
-            self.aws.s3.delete_bucket_policy(Bucket=bucket)
+            self.aws.s3.put_bucket_policy(Bucket=bucket, Policy=self.policy_over_http)
 
     def _poll(self, enabled: bool) -> None:
         uuid = self.stack.outputs["EventSourceMappingId"]
@@ -139,6 +144,13 @@ class Deployed:
     def _last_result(self) -> str:
         uuid = self.stack.outputs["EventSourceMappingId"]
         return self.aws.lambda_.get_event_source_mapping(UUID=uuid)["LastProcessingResult"]
+
+
+def over_http(policy: str) -> str:
+    """A bucket's policy as the embedded AWS can have it, which is reached by plain HTTP."""
+    document = json.loads(policy)
+    left = [each for each in document["Statement"] if each["Sid"] != "RefusePlainHttp"]
+    return json.dumps({**document, "Statement": left})
 
 
 def item(key: str) -> Item:

@@ -1,10 +1,12 @@
-"""A bucket in memory, in the place of boto3's S3 client; its faults are raised in turn."""
+"""A bucket in memory, in the place of boto3's S3 client, under the policy of the quarantine bucket.
+
+Its faults are raised in turn.
+"""
 
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-import pytest
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
@@ -18,7 +20,10 @@ def s3_error(code: str, message: str = "no") -> ClientError:
 
 
 class FakeBucket:
-    """Keeps what is put, refuses to overwrite, and is its own client."""
+    """Keeps what is put, and is its own client.
+
+    As the bucket's policy says, a put without `If-None-Match: *` is denied; as S3 does, it refuses to overwrite.
+    """
 
     def __init__(self, *faults: Exception | None) -> None:
         self.objects: dict[str, bytes] = {}
@@ -29,13 +34,15 @@ class FakeBucket:
     def connect(self) -> "S3Client":
         return cast("S3Client", self)
 
-    def put_object(self, *, Key: str, Body: bytes, **_: Any) -> dict[str, Any]:  # noqa: N803  boto3's spelling
+    def put_object(self, *, Key: str, Body: bytes, **other: Any) -> dict[str, Any]:  # noqa: N803  boto3's spelling
         self.calls += 1
         self.before_put()
         if self._faults and (fault := self._faults.pop(0)):
             raise fault
+        if other.get("IfNoneMatch") != "*":
+            raise s3_error("AccessDenied", "with an explicit deny in a resource-based policy")
         if Key in self.objects:
-            pytest.fail("an object was overwritten")  # not an Exception, which would pass for a bad response
+            raise s3_error("PreconditionFailed")
         self.objects[Key] = Body
         return {"ETag": '"1"', "ResponseMetadata": METADATA}
 

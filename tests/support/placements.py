@@ -56,6 +56,7 @@ EVERYTHING: Final[Parameters] = {
     "KeyFilter": '{"customer": {"S": [{"prefix": "tenant-1#"}]}}',
     "Tracing": "Active",
     "LogRetentionInDays": 30,
+    "DoneRetentionInDays": 30,
     "KmsKeyArn": KEY,
     "PermissionsBoundaryArn": BOUNDARY,
     "AlarmEmail": "ops@example.com",

@@ -60,7 +60,7 @@ def test_an_object_holds_the_whole_record_and_why() -> None:
     ((name, _),) = bucket.objects.items()
     (kept,) = bucket.kept
     assert re.fullmatch(
-        r"quarantine/logfile_replica/2026-11-01T12:00:00\.000/3-[0-9a-f]{16}-req-1-[0-9a-f]{8}\.json", name
+        r"quarantine/logfile_replica/2026-11-01T12:00:00\.000/3-req-1-[0-9a-f]{16}\.json", name
     )
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT[\d:]{8}\.\d{3}\+00:00", kept.pop("quarantined_at"))
     assert kept == {
@@ -84,11 +84,11 @@ def test_an_object_says_how_far_its_writer_s_clock_is_ahead() -> None:
 @pytest.mark.parametrize(
     ("record", "start"),
     [
-        ({"eventID": "e/1"}, "none/e_1-none-"),
-        ({}, "none/none-none-"),
-        ({"eventSourceARN": "arn:table/logfile"}, "none/none-none-"),
-        (42, "none/none-none-"),
-        ({"eventID": "x" * 500}, f"none/{'x' * 128}-none-"),
+        ({"eventID": "e/1"}, "none/e_1-"),
+        ({}, "none/none-"),
+        ({"eventSourceARN": "arn:table/logfile"}, "none/none-"),
+        (42, "none/none-"),
+        ({"eventID": "x" * 500}, f"none/{'x' * 128}-"),
     ],
 )
 def test_a_record_without_sequence_number_goes_by_its_event_id(record: Any, start: str) -> None:
@@ -100,20 +100,45 @@ def test_a_record_without_sequence_number_goes_by_its_event_id(record: Any, star
     assert name.startswith(f"quarantine/logfile_replica/{start}req-1-")
 
 
-def test_equal_keys_have_one_hash_in_the_name() -> None:
+def test_a_name_contains_nothing_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even its hash: that of a six-digit number is found in a second."""
+    monkeypatch.setattr("ddbreplica.quarantine.secrets.token_hex", lambda size: "0" * 2 * size)
+    first, second = FakeBucket(), FakeBucket()
+
+    keep(first, poison(1, key=key_of({"k": {"N": "123456"}})))
+    keep(second, poison(1, key=key_of({"k": {"N": "654321"}})))
+
+    assert first.objects.keys() == second.objects.keys()
+
+
+def test_an_object_that_is_there_is_never_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    nonces = iter(["taken", "taken", "free"])
+    monkeypatch.setattr("ddbreplica.quarantine.secrets.token_hex", lambda _: next(nonces))
     bucket = FakeBucket()
 
-    keep(bucket, poison(1, key=key_of({"k": {"N": "1"}})), poison(2, key=key_of({"k": {"N": "1.0"}})))
+    keep(bucket, poison(1))
+    kept = keep(bucket, poison(1, reason="refused again"))
 
-    assert len({name.split("-")[-4] for name in bucket.objects}) == 1
+    assert kept == Kept(poison=1, suspects=0, failures=())
+    assert [each["reason"] for each in bucket.kept] == ["refused by the replica: why", "refused again"]
+    assert [name.rpartition("-")[2] for name in bucket.objects] == ["taken.json", "free.json"]
 
 
-def test_keys_that_differ_have_different_hashes_in_the_name() -> None:
-    bucket = FakeBucket()
+@pytest.mark.parametrize("code", ["PreconditionFailed", "ConditionalRequestConflict"])
+def test_a_record_whose_name_is_refused_every_time_is_not_reported_as_kept(code: str) -> None:
+    bucket = FakeBucket(*[s3_error(code)] * MOST_ATTEMPTS)
 
-    keep(bucket, poison(1, key=key_of({"k": {"N": "1"}})), poison(2, key=key_of({"k": {"N": "2"}})))
+    kept = keep(bucket, poison(1))
 
-    assert len({name.split("-")[-4] for name in bucket.objects}) == 2
+    assert (bucket.calls, bucket.objects, kept.poison) == (MOST_ATTEMPTS, {}, 0)
+    assert [failure.refusal.code for failure in kept.failures] == [code]
+
+
+def test_a_conflict_with_another_request_is_tried_again() -> None:
+    bucket = FakeBucket(s3_error("ConditionalRequestConflict"))
+
+    assert keep(bucket, poison(1)) == Kept(poison=1, suspects=0, failures=())
+    assert len(bucket.objects) == 1
 
 
 def test_an_object_is_json_in_the_bucket_that_was_named() -> None:
@@ -126,7 +151,7 @@ def test_an_object_is_json_in_the_bucket_that_was_named() -> None:
 
     keep(Recorder(), poison(1))
 
-    assert calls == [{"Bucket": "bucket", "ContentType": "application/json"}]
+    assert calls == [{"Bucket": "bucket", "ContentType": "application/json", "IfNoneMatch": "*"}]
 
 
 def test_objects_are_written_in_the_order_of_the_batch() -> None:

@@ -31,6 +31,7 @@ from ddbreplica import (
     write,
 )
 from ddbreplica.deadline import Deadline
+from ddbreplica.errors import QuarantineError, UnreportableError
 from ddbreplica.settings import Settings
 from ddbreplica_cli import (
     backfilling,
@@ -130,9 +131,19 @@ RULES = (
         2,
         "every writing has a name of its own",
         quarantine.Quarantine._name,
-        "secrets.token_hex(4)",
+        "secrets.token_hex(8)",
         "0",
         (hazards.test_a_repeated_batch_never_overwrites_what_it_quarantined_before,),
+        raising=UnreportableError,
+    ),
+    Rule(
+        2,
+        "S3 is asked not to overwrite",
+        quarantine.Quarantine._stored,
+        ', IfNoneMatch="*"',
+        "",
+        (hazards.test_a_repeated_batch_never_overwrites_what_it_quarantined_before,),
+        raising=QuarantineError,
     ),
     Rule(
         3,
