@@ -111,7 +111,7 @@ class Copying:
     @property
     def undecided(self) -> Undecided:
         """What nobody can decide about, listed beside the state, and for longer."""
-        return Undecided(self.state.with_name(f"{self.state.name}.undecided"))
+        return Undecided.beside(self.state)
 
     @property
     def read_rate(self) -> float | None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from io import BufferedWriter, TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -21,6 +22,7 @@ from ddbreplica_cli.logfile import BadRow, Row, Rows
 from ddbreplica_cli.options import Options, shared_options
 from ddbreplica_cli.patience import Patience, noting_interrupts
 from ddbreplica_cli.printable import one_line
+from ddbreplica_cli.private_file import open_to_write
 from ddbreplica_cli.progress import progress_bar
 from ddbreplica_cli.rate import Rate
 
@@ -203,7 +205,8 @@ def _check(rows: Rows, options: Options, *, skip_bad_rows: bool) -> None:
 
 def _write_file(to: Path, count: int, options: Options) -> None:
     try:
-        with to.open("w", encoding="utf-8", newline="") as file:
+        opened = open_to_write(to, option="--output")
+        with TextIOWrapper(BufferedWriter(opened), encoding="utf-8", newline="") as file:
             logfile.write(islice(generator.rows(), count), file)
     except OSError as error:
         raise CommandError(

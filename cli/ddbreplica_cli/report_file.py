@@ -1,9 +1,11 @@
 """The file of `verify --report`, with a line for each difference. Where it cannot be written, it ends alone."""
 
+from io import BufferedWriter, TextIOWrapper
 from pathlib import Path
 
 from ddbreplica_cli import output
 from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.private_file import open_to_write
 
 
 class ReportFile:
@@ -14,11 +16,12 @@ class ReportFile:
         self.path = path
         self.failure: str | None = None
         try:
-            self._file = path.open("w", encoding="utf-8")
+            file = open_to_write(path, option="--report")
         except OSError as error:
             raise CommandError(
-                f"{path} cannot be written: {error.strerror}.", hint="name another file."
+                f"{path} cannot be written: {error.strerror}.", hint="name another file with --report."
             ) from error
+        self._file = TextIOWrapper(BufferedWriter(file), encoding="utf-8")
 
     def write(self, line: str) -> None:
         """Add a line, unless an earlier one could not be written."""

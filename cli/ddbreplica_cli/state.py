@@ -1,17 +1,25 @@
 """A command's state file: lines that one process at a time writes, such that a kill leaves all but the last whole."""
 
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.private_file import open_to_append, open_to_read, write_all
+
+OPTION = "--state"
+UNDECIDED = ".undecided"
+"""How the name of the file ends that lists beside a state what a backfill could not decide about."""
 
 MAX_HEAD = 4096
 """Bytes of a first line: what has a longer one is no state file, and might have no end."""
+
+_NEW = ".new"
+_BEGINNING = b'{"ddbreplica"'
 
 
 class Lines(Protocol):
@@ -56,8 +64,12 @@ class StateFile:
         self.path = path
         self.appended = 0
         self._failure: CommandError | None = None
+        if path.name.endswith((_NEW, UNDECIDED)):
+            raise CommandError(
+                f"{path} is the name of a file beside a state file.", hint=f"name another file with {OPTION}."
+            )
         try:
-            self._file = _locked(path)
+            self._file = open_to_append(path, option=OPTION)
         except OSError as error:
             raise unwritable(path, error) from error
 
@@ -78,7 +90,7 @@ class StateFile:
         if self._failure is not None:
             raise self._failure
         try:
-            _write(self._file, line)
+            write_all(self._file, line)
             if durably:
                 os.fsync(self._file.fileno())
         except OSError as error:
@@ -88,15 +100,14 @@ class StateFile:
 
     def replace(self, lines: Iterable[bytes]) -> None:
         """Write a second file, and give it the place of the first one."""
-        new = self.path.with_name(f"{self.path.name}.new")
+        new = self.path.with_name(f"{self.path.name}{_NEW}")
         try:
-            file = _locked(new)
+            file = _created(new)
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise unwritable(new, error) from error
         try:
-            file.truncate(0)
             for line in lines:
-                _write(file, line)
+                write_all(file, line)
             os.fsync(file.fileno())
             new.replace(self.path)
             _sync_directory(self.path)
@@ -131,7 +142,7 @@ def default_path(connection: Connection, command: str) -> Path:
 def lines_of(path: Path) -> Iterator[bytes]:
     """The lines of a state file that is not locked: another process may be writing it."""
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_to_read(path, option=OPTION) as file:
             yield from _lines(file)
     except OSError as error:
         raise unreadable(path, error) from error
@@ -141,49 +152,42 @@ def unwritable(path: Path, error: OSError) -> CommandError:
     """A file that cannot be written, and why."""
     return CommandError(
         f"{path} cannot be written: {error.strerror}.",
-        hint="make room, or name a file elsewhere with --state.",
+        hint=f"make room, or name a file elsewhere with {OPTION}.",
     )
 
 
 def unreadable(path: Path, error: OSError) -> CommandError:
     """A file that cannot be read, and why."""
-    return CommandError(f"{path} cannot be read: {error.strerror}.", hint="name another file with --state.")
+    return CommandError(f"{path} cannot be read: {error.strerror}.", hint=f"name another file with {OPTION}.")
 
 
-def _locked(path: Path) -> BinaryIO:
-    """The file, created if need be; it is this process's until it is closed."""
-    import fcntl  # noqa: PLC0415  missing on Windows, where help is shown all the same
-
-    # Unbuffered: closing it then has nothing left to write, and cannot fail after the disk was full.
-    file: BinaryIO = path.open("ab+", buffering=0)
+def _created(path: Path) -> FileIO:
+    """A new file, in the place of what a run has left that was killed while it wrote one."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_there_still = os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except (BlockingIOError, FileNotFoundError):
-        is_there_still = False
-    if not is_there_still:
-        file.close()
-        raise CommandError(
-            f"{path} is in use by another command.",
-            hint="wait until that command ends, or name another file with --state.",
-        )
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise CommandError(f"{path} is not a regular file.", hint="name another file with --state.")
-    return file
+        return open_to_append(path, option=OPTION, is_new=True)
+    except FileExistsError:
+        _remove_leftover(path)
+    return open_to_append(path, option=OPTION, is_new=True)
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
+def _remove_leftover(path: Path) -> None:
+    """Remove what only this command can have left, since it has the state locked. Raises CommandError for all else."""
+    with open_to_append(path, option=OPTION) as file:
+        file.seek(0)
+        beginning = file.read(len(_BEGINNING))
+        if not _BEGINNING.startswith(beginning):
+            raise CommandError(
+                f"{path} was not written by ddbreplica, which needs that name.",
+                hint=f"move that file away, or name another file with {OPTION}.",
+            )
+        path.unlink()
+
+
+def _lines(file: FileIO) -> Iterator[bytes]:
     file.seek(0)
     with open(file.fileno(), "rb", closefd=False) as reader:
         yield reader.readline(MAX_HEAD)
         yield from reader
-
-
-def _write(file: BinaryIO, line: bytes) -> None:
-    left = memoryview(line)
-    while left:
-        left = left[file.write(left) :]
 
 
 def _sync_directory(path: Path) -> None:

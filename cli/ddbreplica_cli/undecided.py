@@ -7,19 +7,16 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from io import FileIO
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ddbreplica.decode import attributes_of
 from ddbreplica.model import Key
-from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.private_file import make_private, open_to_append, open_to_read, write_all
+from ddbreplica_cli.state import OPTION, UNDECIDED, unreadable, unwritable
 
-
-def _write(file: FileIO, content: bytes) -> None:
-    left = memoryview(content)
-    while left:
-        left = left[file.write(left) :]
+_PIECE = 1024 * 1024
 
 
 class Undecided:
@@ -29,23 +26,27 @@ class Undecided:
         """List nothing yet."""
         self.path = path
 
+    @classmethod
+    def beside(cls, state: Path) -> "Undecided":
+        """The file of the run that has this state file."""
+        return cls(state.with_name(f"{state.name}{UNDECIDED}"))
+
     def add(self, keys: Sequence[Key]) -> None:
         """List keys, durably when it returns; for one thread at a time. Raises CommandError where it cannot."""
         lines = "".join(json.dumps(attributes_of(key)) + "\n" for key in keys)
-        before = None
         try:
-            with self.path.open("ab", buffering=0) as file:
+            with open_to_append(self.path, option=OPTION) as file:
+                make_private(file, self.path)
                 before = file.seek(0, os.SEEK_END)
-                _write(file, lines.encode())
-                os.fsync(file.fileno())
+                try:
+                    write_all(file, lines.encode())
+                    os.fsync(file.fileno())
+                except OSError:
+                    with suppress(OSError):  # no half a line, which the next one would follow
+                        file.truncate(before)
+                    raise
         except OSError as error:
-            if before is not None:  # no half a line, which the next one would follow
-                with suppress(OSError):
-                    os.truncate(self.path, before)
-            raise CommandError(
-                f"{self.path} cannot be written: {error.strerror}.",
-                hint="make room, or name a --state elsewhere.",
-            ) from error
+            raise unwritable(self.path, error) from error
 
     def facts(self) -> dict[str, Any]:
         """For a program."""
@@ -53,7 +54,10 @@ class Undecided:
 
     def __len__(self) -> int:
         """How many lines there are, from whatever run."""
-        if not self.path.exists():
+        try:
+            with open_to_read(self.path, option=OPTION) as lines:
+                return sum(piece.count(b"\n") for piece in iter(partial(lines.read, _PIECE), b""))
+        except FileNotFoundError:
             return 0
-        with self.path.open(encoding="utf-8") as lines:
-            return sum(1 for _ in lines)
+        except OSError as error:
+            raise unreadable(self.path, error) from error

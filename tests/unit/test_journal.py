@@ -1,6 +1,7 @@
 """journal: keys that are being reconciled → what is still open, after any kill, whatever the clocks do."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -298,7 +299,7 @@ class TestInAFile(_Runs):
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patched:
-            patched.setattr(f"ddbreplica_cli.state.{'os.fsync' if durably else '_write'}", full)
+            patched.setattr(f"ddbreplica_cli.state.{'os.fsync' if durably else 'write_all'}", full)
             with pytest.raises(CommandError, match="state cannot be written: No space left on device"):
                 step([A])
 
@@ -324,8 +325,12 @@ class TestInAFile(_Runs):
         self.latest = self.open()
 
     def test_a_file_system_that_cannot_sync_a_directory_does(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(*_: Any) -> None:
-            raise OSError(22, "Invalid argument")
+        open_file = os.open
+
+        def refuse(path: Any, flags: int, *mode: int) -> int:
+            if Path(path).is_dir():
+                raise OSError(22, "Invalid argument")
+            return open_file(path, flags, *mode)
 
         monkeypatch.setattr("ddbreplica_cli.state.os.open", refuse)
 
@@ -371,7 +376,7 @@ class TestLeaving:
 
         with pytest.raises(RuntimeError), self.journal.leaving(is_at_rest=lambda: True):  # noqa: PT012
             self.journal.intend([A])
-            monkeypatch.setattr("ddbreplica_cli.state._write", full)
+            monkeypatch.setattr("ddbreplica_cli.state.write_all", full)
             raise RuntimeError
 
         monkeypatch.undo()
