@@ -11,10 +11,11 @@ from cfnlint.api import lint, lint_file  # type: ignore[import-untyped]
 from cfnlint.config import ManualArgs  # type: ignore[import-untyped]
 
 from tests.support.build import ROOT, build
-from tests.support.template import REGION, expand, load, resources
+from tests.support.template import REGION, TEMPLATE, expand, load, resources
 
 STREAM: Final = "arn:aws:dynamodb:eu-west-1:111122223333:table/tasks/stream/2026-11-01T12:00:00.000"
 TOPIC: Final = "arn:aws:sns:eu-west-1:111122223333:ops"
+KEY: Final = "arn:aws:kms:eu-west-1:111122223333:key/1234"
 OF_ALL: Final = {
     "ReadChangesOfTheSource": (
         [
@@ -66,7 +67,9 @@ def test_the_template_is_free_of_lint(example: str) -> None:
     assert list(map(str, lint_file(template(example)))) == []
 
 
-@pytest.mark.parametrize("parameters", [{}, {"AlarmTopicArn": TOPIC}, {"FifoTopic": "true"}], ids=str)
+@pytest.mark.parametrize(
+    "parameters", [{}, {"AlarmTopicArn": TOPIC}, {"FifoTopic": "true"}, {"KmsKeyArn": KEY}], ids=str
+)
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_expanded_template_is_free_of_lint(example: str, parameters: dict[str, str]) -> None:
     known = {
@@ -84,17 +87,6 @@ def test_the_role_may_do_what_the_function_does_and_nothing_else(example: str) -
 
     assert {one["Sid"]: (one["Action"], one["Resource"]) for one in statements} == STATEMENTS[example]
     assert {one["Effect"] for one in statements} == {"Allow"}
-
-
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_the_bucket_keeps_what_is_overwritten(example: str) -> None:
-    bucket = of_type(example, "AWS::S3::Bucket")
-
-    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
-    assert [rule["Id"] for rule in bucket["LifecycleConfiguration"]["Rules"]] == [
-        "ExpireOldVersions",
-        "AbortIncompleteUploads",
-    ]
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -121,7 +113,82 @@ def test_the_alarm_watches_the_function_and_tells_the_topic(example: str) -> Non
     assert (alarm["MetricName"], alarm["Threshold"]) == ("IteratorAge", 900000)
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": f"<{FUNCTIONS[example]}>"}]
     assert alarm["AlarmActions"] == [TOPIC]
+    assert alarm["OKActions"] == [TOPIC]
     assert of_type(example, "AWS::CloudWatch::Alarm")["AlarmActions"] == []
+
+
+@pytest.mark.parametrize("parameters", [{}, {"KmsKeyArn": KEY}], ids=str)
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_bucket_is_as_the_template_s_own(example: str, parameters: dict[str, str]) -> None:
+    made = resources(template(example), SourceStreamArn=STREAM, **parameters)
+    own = resources(TEMPLATE, **parameters)
+
+    rules = own["OnFailureBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert rules.pop(0)["Id"] == "ExpireWhatIsDone"  # which only redrive moves, and it knows no recipe
+    for name in ("OnFailureBucket", "OnFailureBucketPolicy"):
+        assert made[name] == own[name]
+
+
+@pytest.mark.parametrize("parameters", [{}, {"KmsKeyArn": KEY}], ids=str)
+def test_the_topic_is_encrypted_as_the_template_s_own(parameters: dict[str, str]) -> None:
+    own = resources(TEMPLATE, **parameters, AlarmEmail="ops@example.com")["AlarmTopic"]["Properties"]
+
+    assert of_type("new_item_messages", "AWS::SNS::Topic", **parameters).get("KmsMasterKeyId") == (
+        own.get("KmsMasterKeyId")
+    )
+
+
+@pytest.mark.parametrize("parameters", [{}, {"KmsKeyArn": KEY}], ids=str)
+def test_the_tables_are_encrypted_as_the_template_s_own(parameters: dict[str, str]) -> None:
+    made = resources(template("task_counts"), SourceStreamArn=STREAM, **parameters)
+    own = resources(TEMPLATE, **parameters)["ReplicaTable"]["Properties"]
+
+    for name in ("CountsTable", "MarkersTable"):
+        assert made[name]["Properties"].get("SSESpecification") == own.get("SSESpecification")
+
+
+@pytest.mark.parametrize(
+    ("example", "statements"),
+    [
+        (
+            "task_counts",
+            {
+                "UseTheKeyOfTheBucketThroughS3": ("kms:GenerateDataKey", "s3"),
+                "UseTheKeyOfTheTablesThroughDynamoDB": (
+                    [
+                        "kms:Decrypt",
+                        "kms:DescribeKey",
+                        "kms:Encrypt",
+                        "kms:GenerateDataKey*",
+                        "kms:ReEncrypt*",
+                    ],
+                    "dynamodb",
+                ),
+            },
+        ),
+        (
+            "new_item_messages",
+            {
+                "UseTheKeyOfTheBucketThroughS3": ("kms:GenerateDataKey", "s3"),
+                "UseTheKeyOfTheTopicThroughSNS": (["kms:Decrypt", "kms:GenerateDataKey*"], "sns"),
+            },
+        ),
+    ],
+)
+def test_the_role_uses_a_kms_key_through_its_services_only(example: str, statements: dict[str, Any]) -> None:
+    (policy,) = of_type(example, "AWS::IAM::Role", KmsKeyArn=KEY)["Policies"]
+    more = [one for one in policy["PolicyDocument"]["Statement"] if one["Sid"] not in STATEMENTS[example]]
+
+    assert more == [
+        {
+            "Sid": sid,
+            "Effect": "Allow",
+            "Action": actions,
+            "Resource": KEY,
+            "Condition": {"StringLike": {"kms:ViaService": f"{service}.{REGION}.*"}},
+        }
+        for sid, (actions, service) in statements.items()
+    ]
 
 
 def test_the_two_tables_can_be_written_to_in_transactions_only() -> None:

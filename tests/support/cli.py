@@ -5,8 +5,10 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from inspect import signature
 from pathlib import Path
+from threading import Lock
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import boto3
 import pytest
@@ -18,6 +20,7 @@ from ddbreplica.dynamodb import DynamoDBReplica
 from ddbreplica.model import Table
 from ddbreplica_cli.app import main
 from ddbreplica_cli.patience import Interrupt, Patience
+from ddbreplica_cli.signals import Signals
 from ddbreplica_cli.tables import TableReader
 from tests.support.permissions import listed, recorded
 from tests.support.wire import error, response
@@ -45,13 +48,26 @@ def run(*args: str) -> Result:
     return result
 
 
+_PRESSING = Lock()
+_PRESSED: WeakSet[Signals] = WeakSet()
+
+
 def lines(text: str) -> list[str]:
     return text.rstrip("\n").split("\n")
 
 
 def press_ctrl_c() -> None:
-    """What a terminal does: the signal goes to the process, whichever thread this is."""
-    os.kill(os.getpid(), signal.SIGINT)
+    """What a terminal does: the signal goes to the process, whichever thread this is.
+
+    It is sent once to each command: a second one ends the process at once, and the tests with it.
+    """
+    with _PRESSING:
+        handler = signal.getsignal(signal.SIGINT)
+        if isinstance(handler, Signals):
+            if handler in _PRESSED:
+                return
+            _PRESSED.add(handler)
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 class Tables:
