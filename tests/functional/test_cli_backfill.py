@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,18 @@ from ddbreplica import skew
 from ddbreplica_cli import backfilling
 from ddbreplica_cli import export as exports
 from ddbreplica_cli.rate import Rate
-from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, press_ctrl_c, run, tables
+from tests.support.cli import (
+    REPLICA,
+    SOURCE,
+    Misbehaviour,
+    Tables,
+    aws,
+    lines,
+    press_ctrl_c,
+    press_ctrl_c_while_it_waits,
+    run,
+    tables,
+)
 from tests.support.wire import error, response
 
 __all__ = ["aws", "tables"]
@@ -376,13 +386,11 @@ class TestSuspects:
         )
         assert tables.items(REPLICA) == tables.items(SOURCE)
 
-    def test_ctrl_c_ends_the_wait(self, tables: Tables) -> None:
-        timer = threading.Timer(3, press_ctrl_c)
-        timer.start()
+    def test_ctrl_c_ends_the_wait(self, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+        press_ctrl_c_while_it_waits(monkeypatch)
 
         result = backfill("--segments", "1")
 
-        timer.join()
         assert result.exit_code == 130
         assert lines(result.stderr)[1:] == ["Error: interrupted; 50 items were gone through.", GO_ON]
 

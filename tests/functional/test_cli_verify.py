@@ -1,7 +1,6 @@
 """`ddbreplica verify` on moto, and its two halves: the sweep over both tables and the second look at suspects."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -16,7 +15,18 @@ from ddbreplica_cli.keyset import KeySet
 from ddbreplica_cli.patience import Interrupt, Patience
 from ddbreplica_cli.recheck import Difference, Finding, Patient, recheck
 from ddbreplica_cli.sweep import Sweep
-from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, press_ctrl_c, run, tables
+from tests.support.cli import (
+    REPLICA,
+    SOURCE,
+    Misbehaviour,
+    Tables,
+    aws,
+    lines,
+    press_ctrl_c,
+    press_ctrl_c_while_it_waits,
+    run,
+    tables,
+)
 from tests.support.wire import error, response, wire_json
 
 __all__ = ["aws", "tables"]
@@ -471,15 +481,9 @@ def test_ctrl_c_says_how_far_it_got(tables: Tables, aws: Misbehaviour) -> None:
     )
 
 
-def test_ctrl_c_ends_the_grace(tables: Tables, aws: Misbehaviour) -> None:
+def test_ctrl_c_ends_the_grace(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     tables.put(SOURCE, "a")
-    calls = iter(range(1, 1000))
-
-    def press(**_: Any) -> None:
-        if next(calls) == 3:
-            threading.Timer(0.3, press_ctrl_c).start()
-
-    aws.on("before-send.dynamodb.BatchGetItem", press)
+    press_ctrl_c_while_it_waits(monkeypatch)
 
     result = run("verify", "--grace", "600")
 

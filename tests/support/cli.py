@@ -2,10 +2,11 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from inspect import signature
 from pathlib import Path
-from threading import Lock
+from threading import Lock, current_thread, main_thread
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -68,6 +69,27 @@ def press_ctrl_c() -> None:
                 return
             _PRESSED.add(handler)
         os.kill(os.getpid(), signal.SIGINT)
+    if isinstance(handler, Signals):
+        _wait_until_handled(handler)
+
+
+def press_ctrl_c_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Press it when the command, and not one of its threads, waits for time to pass."""
+    wait = Interrupt.sleep
+
+    def sleep(interrupt: Interrupt, seconds: float) -> None:
+        if current_thread() is main_thread():
+            press_ctrl_c()
+        wait(interrupt, seconds)
+
+    monkeypatch.setattr(Interrupt, "sleep", sleep)
+
+
+def _wait_until_handled(handler: Signals) -> None:
+    """Hold up the thread that pressed it, whose work may otherwise end before the main thread handles the signal."""
+    end = time.monotonic() + 10
+    while handler.first is None and time.monotonic() < end:
+        time.sleep(0.001)
 
 
 class Tables:
