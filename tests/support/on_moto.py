@@ -24,6 +24,8 @@ from tests.support.put_aside import CREATED, PutAside, recreate_source
 from tests.support.records import put
 
 ITEMS = 250
+FOREIGN = "x\x1b[2J\x9b1m\u202e\u2028\U000e0001[red]å→🍓\nFORGED: in a line of its own"
+"""The key of one more item, and of its record, where that is asked for."""
 
 _ROOT = Path(__file__).parents[2]
 _SECONDS = 180.0
@@ -66,12 +68,15 @@ def running(
     environment: Mapping[str, str] | None = None,
     stdout: int = subprocess.PIPE,
     terminal: int | None = None,
+    foreign: bool = False,
 ) -> Iterator[Process]:
     """Start `ddbreplica` with these arguments; it stalls at a botocore event, when that happens for this time.
 
     `before` is a command that starts it, such as `nohup`; `terminal` is one that it gets for all input and output.
     """
-    plan = json.dumps({"at": at, "call": call, "args": args, "has_terminal": terminal is not None})
+    plan = json.dumps(
+        {"at": at, "call": call, "args": args, "has_terminal": terminal is not None, "foreign": foreign}
+    )
     process = subprocess.Popen(  # noqa: S603
         [*before, sys.executable, "-m", "tests.support.on_moto", plan],
         cwd=directory,
@@ -110,7 +115,7 @@ def _stall_at(event: str, call: int) -> None:
     patched.BUILTIN_HANDLERS = [(event, stall), *handlers.BUILTIN_HANDLERS]
 
 
-def _create_all() -> None:
+def _create_all(*more: str) -> None:
     tables: Any = boto3.client("dynamodb")
     for name in ("logfile", "logfile_replica"):
         tables.create_table(
@@ -121,10 +126,13 @@ def _create_all() -> None:
             StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
         )
     items = [{"PutRequest": {"Item": {"PK": {"S": f"item{number:03}"}}}} for number in range(ITEMS)]
-    for start in range(0, ITEMS, 25):
+    items += [{"PutRequest": {"Item": {"PK": {"S": key}}}} for key in more]
+    for start in range(0, len(items), 25):
         tables.batch_write_item(RequestItems={"logfile": items[start : start + 25]})
     recreate_source(CREATED)
-    PutAside().quarantine(put(1, "item000"))
+    put_aside = PutAside()
+    for number, key in enumerate(("item000", *more), 1):
+        put_aside.quarantine(put(number, key))
 
 
 if __name__ == "__main__":
@@ -132,7 +140,7 @@ if __name__ == "__main__":
     if todo["has_terminal"]:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     with mock_aws():
-        _create_all()
+        _create_all(*([FOREIGN] if todo["foreign"] else []))
         _stall_at(todo["at"], todo["call"])
         # A test may run where Ctrl-C is ignored; a terminal's command does not.
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,201 @@
+"""A terminal, and encodings that lack a character: what is written to each, byte by byte."""
+
+import os
+import pty
+import re
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from unicodedata import category
+
+import pytest
+
+from ddbreplica_cli.app import main
+from ddbreplica_cli.patience import Interrupt
+from ddbreplica_cli.progress import progress_bar
+from tests.functional.test_cli_escapes import COMMANDS, FORBIDDEN, World, changed, hurried, signed_in, world
+from tests.support.cli import press_ctrl_c
+from tests.support.on_moto import running
+
+__all__ = ["hurried", "signed_in", "world"]
+
+OWN = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[1A|\x1b\[2K|\r")
+"""What rich writes for a progress bar or a live screen: colours, the cursor, an erased line."""
+
+
+def hidden(text: str) -> set[str]:
+    return {each for each in text if category(each) in FORBIDDEN} - {"\n"}
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+    ids=["ascii", "C"],
+)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("verify", "--grace", "0", "--without-mapping", "--limit", "1000"),
+        ("redrive", "--without-mapping", "--quarantine-bucket", "quarantined-records", "--dry-run"),
+        ("--help",),
+        ("verify", "--help"),
+        ("verify", "--grace", "å\udc80"),
+    ],
+    ids=ascii,
+)
+def test_an_encoding_that_lacks_a_character(
+    tmp_path: Path, command: tuple[str, ...], environment: dict[str, str]
+) -> None:
+    with running(tmp_path, *command, foreign=True, environment=environment) as process:
+        status, stdout, stderr = process.end()
+
+    assert status == {"verify": 1, "--help": 0}.get(
+        command[-1], 2 if "å\udc80" in command else int("verify" in command)
+    )
+    assert "Traceback" not in stderr
+    assert (stdout + stderr).isascii()
+    assert not hidden(stdout + stderr)
+    assert command[0] == "--help" or command[-1] == "--help" or "\\u" in stdout + stderr
+
+
+class Terminal:
+    """A pseudo-terminal as stdout and stderr, and all that was written to it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._own, ours = pty.openpty()
+        self._stream = os.fdopen(ours, "w", encoding="utf-8")
+        self._taken = b""
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
+        monkeypatch.setattr(sys, "stdout", self._stream)
+        monkeypatch.setattr(sys, "stderr", self._stream)
+        monkeypatch.setenv("TERM", "xterm-256color")
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.delenv("NO_COLOR", raising=False)
+
+    def _read(self) -> None:
+        while taken := self._some():
+            self._taken += taken
+
+    def _some(self) -> bytes:
+        try:
+            return os.read(self._own, 65536)
+        except OSError:  # which is how Linux says that nobody writes any more
+            return b""
+
+    def text(self) -> str:
+        """Everything, once nobody writes any more."""
+        self._stream.close()
+        self._reader.join()
+        os.close(self._own)
+        return self._taken.decode()
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Terminal]:
+    """Opens one: within the test itself, since pytest has streams of its own for a fixture."""
+    return partial(Terminal, monkeypatch)
+
+
+FULL = "x\x1b[2J\x1b]8;;http://x\x07\x9b1m\u202e\u2028\ud800\U000e0001[red]\r\nFORGED\n"
+
+
+def check(text: str) -> str:
+    """What is left of it without the program's own sequences."""
+    left = OWN.sub("", text)
+    assert not hidden(left), ascii(left)
+    assert not [line for line in left.split("\n") if line.strip().startswith("FORGED")], left
+    assert "Traceback" not in left
+    return left
+
+
+def test_a_progress_bar_interprets_nothing_of_its_title(
+    opened: Callable[[], Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = opened()
+    with progress_bar(f"loading {FULL}", about=2) as advance:
+        advance(1)
+
+    text = terminal.text()
+
+    assert "\x1b[" in text, "it has drawn nothing"
+    assert "loading x\\u001b[2J\\u001b]8;;http://x\\u0007" in check(text)
+    assert "[red]" in check(text)
+
+
+def run_on(terminal: Terminal, *args: str) -> str:
+    """All that a command writes to a terminal."""
+    with pytest.raises(SystemExit) as ended:
+        main.main(args, prog_name="ddbreplica")
+    assert ended.value.code in (0, 1, 2, 3, 130)
+    return terminal.text()
+
+
+WATCHED: dict[str, tuple[str, ...]] = {
+    "status": ("status", "--source", "orders", "--replica", "orders_copy", "--watch", "5"),
+    "fleet": ("status", "--all", "--watch", "5"),
+}
+CASES = [
+    ("status", "ListEventSourceMappings", ("EventSourceMappings", 0, "State")),
+    ("status", "DescribeTable", ("Table", "TableStatus")),
+    ("status", "DescribeTable", ("Table", "GlobalSecondaryIndexes", 0, "IndexName")),
+    ("status", "GetFunctionConfiguration", ("Environment", "Variables", "QUARANTINE_BUCKET")),
+    ("fleet", "ListEventSourceMappings", ("EventSourceMappings", 0, "State")),
+    ("fleet", "GetFunctionConfiguration", ("Environment", "Variables", "REPLICA_TABLE_NAME")),
+]
+
+
+@pytest.mark.parametrize(("screen", "operation", "place"), CASES)
+def test_a_live_screen_interprets_nothing(
+    world: World,
+    opened: Callable[[], Terminal],
+    monkeypatch: pytest.MonkeyPatch,
+    screen: str,
+    operation: str,
+    place: tuple[Any, ...],
+) -> None:
+    monkeypatch.setattr(Interrupt, "sleep", lambda *_: press_ctrl_c())
+
+    with world.changing(operation, partial(changed, place=place, poison=FULL)):
+        text = run_on(opened(), *WATCHED[screen])
+
+    assert "\x1b[?25l" in text, "it was no live screen"
+    assert "[red]" in check(text)
+
+
+def test_a_live_screen_is_wrapped_as_it_is_shown(
+    world: World, opened: Callable[[], Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would have more lines than are erased before the next look."""
+    monkeypatch.setattr(Interrupt, "sleep", lambda *_: press_ctrl_c())
+    terminal = opened()
+    monkeypatch.setenv("COLUMNS", "60")
+    place = ("EventSourceMappings", 0, "State")
+
+    with world.changing("ListEventSourceMappings", partial(changed, place=place, poison="\u202e" * 30)):
+        text = run_on(terminal, *WATCHED["status"])
+
+    assert "\\u202e" * 5 in text
+    lines = OWN.sub("\n", text).split("\n")
+    assert not [line for line in lines if len(line.rstrip()) > 60]
+
+
+@pytest.mark.parametrize("name", ["verify", "repair", "redrive", "backfill", "tail", "load", "status"])
+def test_a_result_on_a_terminal_has_no_colours(
+    world: World, opened: Callable[[], Terminal], name: str
+) -> None:
+    """Only a bar or a live screen has sequences, and these are gone when the result is printed."""
+    place = {"tail": ("Records", 0, "dynamodb", "NewImage", "PK", "S")}.get(name, ("Items", 0, "v", "S"))
+    operation = "GetRecords" if name == "tail" else "Scan"
+
+    with world.changing(operation, partial(changed, place=place, poison=FULL)):
+        text = run_on(opened(), *COMMANDS[name])
+
+    check(text)
+    assert "\x1b" not in text.rpartition("\x1b[2K")[2]
