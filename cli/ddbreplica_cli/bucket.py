@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ddbreplica.model import Refusal
@@ -23,7 +24,10 @@ T = TypeVar("T")
 DONE = "done/"
 
 # 412: another object has the name by now; 404: none has; 409: somebody else is at it.
-_MOVED_MEANWHILE = frozenset({"PreconditionFailed", "NoSuchKey", "ConditionalRequestConflict", "404", "409"})
+_MOVED_MEANWHILE = frozenset(
+    {"PreconditionFailed", "NoSuchKey", "NoSuchVersion", "ConditionalRequestConflict", "404", "409"}
+)
+_NO_VERSIONS = frozenset({"AccessDenied", "NotImplemented"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,26 @@ class Listed:
     size: int
     age: float
     stored_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of an object, or a delete marker, which has no `size` and no `etag`.
+
+    `id` is None for the present object of a bucket whose versions are not listed. `is_present` is what a request by
+    name alone would find.
+    """
+
+    name: str
+    id: str | None
+    is_present: bool
+    size: int | None
+    etag: str | None
+    stored_at: datetime
+
+
+class NoVersionsError(CommandError):
+    """The versions of a bucket may not be listed, or it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +85,19 @@ class Bucket:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
         return ask_pages(pages, _listed, refused=partial(self._refused, what="listed"))
 
-    def read(self, name: str) -> Held | None:
-        """What an object holds; None if there is none of that name any more."""
-        return self._unless_moved(lambda: self._held(name), what="read")
+    def versions(self, prefix: str) -> Iterator[Version]:
+        """All versions of all objects whose names begin so, by name. Raises NoVersionsError if they may not be seen."""
+        pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.name, Prefix=prefix)
+        return ask_pages(pages, _versions, refused=self._unlisted)
+
+    def read(self, name: str, version: str | None = None) -> Held | None:
+        """What an object holds, or an old version of it; None if there is none of that name any more."""
+        return self._unless_moved(lambda: self._held(name, version), what="read")
+
+    def delete(self, version: Version) -> None:
+        """Delete a version for good, whether or not it is there still."""
+        which: Any = {"Bucket": self.name, "Key": version.name, "VersionId": version.id}
+        self._unless_moved(lambda: self._client.delete_object(**which), what="emptied")
 
     def finish(self, name: str, etag: str, *, metadata: Mapping[str, str]) -> bool:
         """Move what was read to `done/`; False if it is not there any more, or not what was read.
@@ -72,8 +106,9 @@ class Bucket:
         """
         return self._unless_moved(lambda: self._move(name, etag, metadata), what="emptied") or False
 
-    def _held(self, name: str) -> Held:
-        response = self._client.get_object(Bucket=self.name, Key=name)
+    def _held(self, name: str, version: str | None) -> Held:
+        which: Any = {} if version is None else {"VersionId": version}
+        response = self._client.get_object(Bucket=self.name, Key=name, **which)
         return Held(response["Body"].read(), response["ETag"])
 
     def _move(self, name: str, etag: str, metadata: Mapping[str, str]) -> bool:
@@ -99,6 +134,12 @@ class Bucket:
             return None
         raise self._refused(result, what=what)
 
+    def _unlisted(self, refusal: Refusal) -> CommandError:
+        if refusal.code in _NO_VERSIONS:
+            error = explain(refusal, doing=f"the versions in the bucket {self.name} cannot be listed")
+            return NoVersionsError(error.fact, hint=error.hint)
+        return self._refused(refusal, what="listed")
+
     def _refused(self, refusal: Refusal, *, what: str) -> CommandError:
         if refusal.code == "NoSuchBucket":
             hint = f"name another with {self._option}, or check --profile and --endpoint-url."
@@ -113,6 +154,21 @@ def _listed(page: Any) -> Sequence[Listed]:
         Listed(found["Key"], found["Size"], _seconds(found["LastModified"], now), found["LastModified"])
         for found in page.get("Contents", ())
     ]
+
+
+def _versions(page: Any) -> Sequence[Version]:
+    _ = page["Name"]  # a response without it is no listing, and not one of no objects
+    kept = [
+        Version(
+            each["Key"], each["VersionId"], each["IsLatest"], each["Size"], each["ETag"], each["LastModified"]
+        )
+        for each in page.get("Versions", ())
+    ]
+    markers = [
+        Version(each["Key"], each["VersionId"], each["IsLatest"], None, None, each["LastModified"])
+        for each in page.get("DeleteMarkers", ())
+    ]
+    return sorted((*kept, *markers), key=attrgetter("name"))
 
 
 def _seconds(since: datetime, until: datetime) -> float:

@@ -11,7 +11,7 @@ import click
 
 from ddbreplica.model import Key
 from ddbreplica.reconcile import Reconciled
-from ddbreplica_cli import output
+from ddbreplica_cli import erasure, output
 from ddbreplica_cli import redriven as result
 from ddbreplica_cli.clock import time_after
 from ddbreplica_cli.connection import Connection
@@ -73,6 +73,9 @@ class _Wanted:
     without_mapping: bool
     archive: bool
     dry_run: bool
+    find: tuple[str, ...]
+    purge_done: bool
+    yes: bool
 
 
 class _Age(ParamType[float]):
@@ -120,7 +123,23 @@ class _Age(ParamType[float]):
 @state_option(REDRIVE)
 @without_mapping_option
 @archive_option
-@click.option("--dry-run", is_flag=True, help="Say what would be healed; write and move nothing.")
+@click.option(
+    "--find",
+    multiple=True,
+    metavar="KEY",
+    help="Reconcile nothing. List the objects that hold this key (in DynamoDB JSON), in done/ and old versions too."
+    " May be repeated.",
+)
+@click.option(
+    "--purge-done",
+    is_flag=True,
+    help="Reconcile nothing. Delete for good what is in done/, with all its versions; with --find, only what"
+    " holds a key.",
+)
+@click.option("--yes", is_flag=True, help="With --purge-done: do not ask for confirmation.")
+@click.option(
+    "--dry-run", is_flag=True, help="Say what would be healed or deleted; write, move and delete nothing."
+)
 @shared_options
 def redrive(options: Options, /, **wanted: Any) -> None:
     """Heal the items whose records are in quarantine or were given up by Lambda.
@@ -135,13 +154,25 @@ def redrive(options: Options, /, **wanted: Any) -> None:
       ddbreplica redrive --stack-name ddbreplica --dry-run
       ddbreplica redrive --stack-name ddbreplica
       ddbreplica redrive --source orders --replica orders-copy --older-than 1h --json
+      ddbreplica redrive --stack-name ddbreplica --find '{"PK": {"S": "a"}}'
 
     Exits with 1 if an object or a key is left that requires attention or a later run, and with 2 if the redrive could
-    not be done.
+    not be done. With --find it exits with 1 if an object holds the key or cannot be read, and with 3 if old versions
+    cannot be listed.
     """  # noqa: D301  \b is click's: do not wrap
     asked = _Wanted(**wanted)
     started = time.perf_counter()
+    erasing = erasure.wanted(asked.find, purge_done=asked.purge_done, yes=asked.yes, dry_run=asked.dry_run)
     connection = Connection(options)
+    if erasing is not None:
+        raise SystemExit(
+            erasing.run(
+                connection,
+                quarantine=asked.quarantine_bucket,
+                on_failure=asked.on_failure_bucket,
+                as_json=options.as_json,
+            )
+        )
 
     def tell(redriven: Redriven) -> None:
         facts = {"dry_run": asked.dry_run, "seconds": time.perf_counter() - started}

@@ -27,7 +27,7 @@ from ddbreplica.reconcile import Reconciled
 from ddbreplica.write import SUSPECT
 from ddbreplica_cli import fleet, grace, observe, tail
 from ddbreplica_cli.backfilling import DamagedError, Page
-from ddbreplica_cli.bucket import Bucket
+from ddbreplica_cli.bucket import Bucket, Version
 from ddbreplica_cli.clients import Clients
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.described import describe
@@ -193,6 +193,13 @@ RIGHT: Mapping[str, Callable[[Any], Response]] = {
         f"<Key>data/manifest-summary.json</Key><Size>1</Size><LastModified>{NOW:%Y-%m-%dT%H:%M:%S.000Z}</LastModified>"
         "</Contents></ListBucketResult>"
     ),
+    "ListObjectVersions": lambda _: as_xml(
+        "<ListVersionsResult><Name>kept</Name><IsTruncated>false</IsTruncated>"
+        "<Version><Key>a</Key><VersionId>v</VersionId><IsLatest>true</IsLatest><Size>1</Size><ETag>e</ETag>"
+        f"<LastModified>{NOW:%Y-%m-%dT%H:%M:%S.000Z}</LastModified></Version>"
+        "<DeleteMarker><Key>b</Key><VersionId>v</VersionId><IsLatest>true</IsLatest>"
+        f"<LastModified>{NOW:%Y-%m-%dT%H:%M:%S.000Z}</LastModified></DeleteMarker></ListVersionsResult>"
+    ),
     "GetObject": content,
     "HeadBucket": lambda _: Response(b"", headers={"x-amz-bucket-region": "eu-west-1"}),
     "HeadObject": lambda _: Response(b"", headers={"etag": '"e"', "content-length": str(len(CONTENT))}),
@@ -353,6 +360,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "iterator": Operation("GetShardIterator", _following),
     "records": Operation("GetRecords", _following),
     "list": Operation("ListObjectsV2", always(lambda c: list(_bucket(c).list("")))),
+    "versions": Operation("ListObjectVersions", always(lambda c: list(_bucket(c).versions("")))),
     "read": Operation("GetObject", always(lambda c: _bucket(c).read("a")), harmless=(None,), is_content=True),
     "copy": Operation(
         "CopyObject", always(lambda c: _bucket(c).finish("a", "e", metadata={})), harmless=(False,)
@@ -361,6 +369,14 @@ OPERATIONS: Mapping[str, Operation] = {
         "DeleteObject",
         always(lambda c: _bucket(c).finish("a", "e", metadata={})),
         harmless=(False,),
+        is_content=True,
+    ),
+    "delete a version": Operation(
+        "DeleteObject",
+        always(
+            lambda c: _bucket(c).delete(Version("a", "v", is_present=False, size=1, etag="e", stored_at=NOW))
+        ),
+        harmless=(None,),
         is_content=True,
     ),
     "keep": Operation("PutObject", _keeping, is_content=True),
@@ -484,6 +500,8 @@ def operations_in(path: Path, methods: Mapping[str, str]) -> Iterator[str]:
     """The operations that a module asks for by the methods of boto3's clients."""
     for node in ast.walk(ast.parse(path.read_text())):
         match node:
+            case ast.Attribute(value=ast.Call(func=ast.Name(id="super"))):
+                pass  # a method of ours, whose name one of boto3's may have too
             case ast.Attribute(attr=name) if name in methods:
                 yield methods[name]
             case ast.Call(func=ast.Attribute(attr="get_paginator"), args=[ast.Constant(value=str(name))]):

@@ -10,7 +10,7 @@ from click.testing import Result
 
 from tests.functional.test_cli_fleet import Account, account, polled
 from tests.support.account import UUID
-from tests.support.cli import SOURCE, Misbehaviour, Tables, aws, refusal, run, tables
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, refusal, run, tables
 from tests.support.put_aside import CREATED, ON_FAILURE, QUARANTINE, PutAside, recreate_source
 from tests.support.records import put
 from tests.support.wire import error, response
@@ -20,7 +20,8 @@ __all__ = ["account", "aws", "tables"]
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 NOWHERE = ("--source", "nowhere")
 GRACE = ("--grace", "0")
-BUCKETS = ("--without-mapping", "--quarantine-bucket", QUARANTINE, "--on-failure-bucket", ON_FAILURE)
+NAMED = ("--quarantine-bucket", QUARANTINE, "--on-failure-bucket", ON_FAILURE)
+BUCKETS = ("--without-mapping", *NAMED)
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,45 @@ def dry_redrive_failed(world: World) -> Result:
     return run("redrive", "--dry-run", *BUCKETS)
 
 
+KEY = '{"PK": {"S": "a"}}'
+
+
+def find(world: World) -> Result:
+    world.quarantine()
+    return run("redrive", "--find", '{"PK": {"S": "b"}}', *NAMED)
+
+
+def find_found(world: World) -> Result:
+    world.quarantine()
+    return run("redrive", "--find", KEY, *NAMED)
+
+
+def find_failed(world: World) -> Result:
+    world.quarantine()
+    return run("redrive", "--find", "a", *NAMED)
+
+
+def find_unseen(world: World) -> Result:
+    world.quarantine()
+    world.aws.on("before-call.s3.ListObjectVersions", lambda **_: refusal("AccessDenied", "not you"))
+    return run("redrive", "--find", '{"PK": {"S": "b"}}', *NAMED)
+
+
+def purge(world: World) -> Result:
+    world.quarantine()
+    return run("redrive", "--purge-done", "--yes", *NAMED)
+
+
+def purge_left(world: World) -> Result:
+    world.quarantine().put(QUARANTINE, f"done/quarantine/{REPLICA}/x.json", b"[")
+    return run("redrive", "--purge-done", "--find", KEY, "--yes", *NAMED)
+
+
+def purge_unconfirmed(world: World) -> Result:
+    world.quarantine()
+    return run("redrive", "--purge-done", *NAMED)
+
+
 def status(world: World) -> Result:
     Account(world.tables, world.aws)
     polled(UUID)
@@ -249,6 +289,8 @@ ENDS: Mapping[str, Ends] = {
     "verify --repair": {0: repair, 1: repair_refused, 2: repair_failed, 3: repair_inconclusive},
     "redrive": {0: redrive, 1: redrive_refused, 2: redrive_failed},
     "redrive --dry-run": {0: dry_redrive, 2: dry_redrive_failed},
+    "redrive --find": {0: find, 1: find_found, 2: find_failed, 3: find_unseen},
+    "redrive --purge-done": {0: purge, 1: purge_left, 2: purge_unconfirmed},
     "status": {0: status, 1: status_bad, 2: status_failed},
     "status --all": {0: fleet, 1: fleet_bad, 2: fleet_failed, 3: fleet_unknown},
     "tail": {0: tail, 2: tail_failed},

@@ -117,6 +117,10 @@ def redrive(world: World) -> None:
     world.put_aside.quarantine(put(3, "put"))
     time_out_once(world.aws)
     ddbreplica("redrive", exit_code=1)
+    key = '{"PK": {"S": "put"}}'
+    ddbreplica("redrive", "--find", key, exit_code=1)
+    ddbreplica("redrive", "--find", key, "--purge-done", "--yes")
+    ddbreplica("redrive", "--purge-done", "--yes")
 
 
 def status(world: World) -> None:
@@ -153,7 +157,9 @@ SCENARIOS = {scenario.__name__: scenario for scenario in (backfill, load, redriv
 
 @pytest.mark.parametrize("command", sorted(main.commands))
 def test_a_command_needs_what_is_listed_and_nothing_else(command: str, world: World) -> None:
-    granted = documented(command, "--all", "--from-export", "--repair", "--stack-name")
+    granted = documented(
+        command, "--all", "--find", "--from-export", "--purge-done", "--repair", "--stack-name"
+    )
 
     with recorded() as needed:
         SCENARIOS[command](world)

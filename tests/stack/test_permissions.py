@@ -28,6 +28,8 @@ COMMANDS = {
     "verify --repair": (0, ("--grace", "0")),
     "backfill": (0, ()),
     "redrive": (0, ()),
+    "redrive --find": (1, (json.dumps({"PK": {"S": KEY}}),)),
+    "redrive --purge-done": (0, ("--yes",)),
 }
 """How they end, and with which options. Not `tail`: the embedded AWS knows no resource of a stream's calls."""
 

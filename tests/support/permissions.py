@@ -11,7 +11,11 @@ from botocore import handlers
 
 _DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "permissions.md"
 _SECTION: Final = re.compile(r"^## `([^`]+)`$.*?^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_S3: Final = {"ListObjectsV2": "s3:ListBucket", "HeadObject": "s3:GetObject"}
+_S3: Final = {
+    "ListObjectsV2": "s3:ListBucket",
+    "ListObjectVersions": "s3:ListBucketVersions",
+    "HeadObject": "s3:GetObject",
+}
 
 
 class Permission(NamedTuple):
@@ -80,7 +84,8 @@ def _needed(service: str, operation: str, params: Mapping[str, Any]) -> Iterator
             yield Permission("s3:PutObject", f"s3:{params['Bucket']}/{params['Key']}")
         case "s3", _:
             place = "/".join(params[part] for part in ("Bucket", "Key") if part in params)
-            yield Permission(_S3.get(operation, f"s3:{operation}"), f"s3:{place}")
+            of_version = "Version" if "VersionId" in params else ""
+            yield Permission(_S3.get(operation, f"s3:{operation}{of_version}"), f"s3:{place}")
         case "dynamodb", _:
             for table in params.get("RequestItems", (params.get("TableName"),)):
                 yield Permission(f"dynamodb:{operation}", f"dynamodb:table/{table.rpartition('/')[2]}")

@@ -34,6 +34,7 @@ class PutAside:
         self.client = boto3.client("s3", region_name="us-east-1")
         for bucket in (QUARANTINE, ON_FAILURE):
             self.client.create_bucket(Bucket=bucket)
+            self.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         self._count = 0
 
     def quarantine(self, record: Any, *, code: str = POISON, age: float = 0, replica: str = REPLICA) -> str:
@@ -76,6 +77,11 @@ class PutAside:
 
     def names(self, bucket: str) -> list[str]:
         return [found["Key"] for found in self.client.list_objects_v2(Bucket=bucket).get("Contents", ())]
+
+    def versions(self, bucket: str) -> list[str]:
+        """The name of each version and of each delete marker."""
+        listed: Any = self.client.list_object_versions(Bucket=bucket)
+        return sorted(each["Key"] for part in ("Versions", "DeleteMarkers") for each in listed.get(part, ()))
 
     def body(self, bucket: str, name: str) -> bytes:
         return self.client.get_object(Bucket=bucket, Key=name)["Body"].read()

@@ -1,0 +1,414 @@
+"""`ddbreplica redrive --find` and `--purge-done` on moto: where copies of an item are, and their deletion for good."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ddbreplica_cli import copies, purging
+from ddbreplica_cli.app import main
+from ddbreplica_cli.redriving import PIECE
+from tests.functional.test_cli_redrive import KilledError, kill_at
+from tests.support.cli import (
+    REPLICA,
+    SOURCE,
+    Misbehaviour,
+    Tables,
+    aws,
+    lines,
+    press_ctrl_c,
+    refusal,
+    run,
+    tables,
+)
+from tests.support.permissions import recorded
+from tests.support.put_aside import (
+    CREATED,
+    ON_FAILURE,
+    QUARANTINE,
+    PutAside,
+    answer_mapping,
+    put_aside,
+    recreate_source,
+)
+from tests.support.records import put, record
+
+__all__ = ["aws", "put_aside", "tables"]
+
+KEY = json.dumps({"PK": {"S": "a"}})
+
+
+def find(*args: str, exit_code: int = 1) -> Any:
+    """The result of a search for the item "a", as a document."""
+    result = run("redrive", "--find", KEY, "--json", *args)
+    assert result.exit_code == exit_code, result.output
+    return json.loads(result.stdout)
+
+
+def purge(*args: str, exit_code: int = 0) -> Any:
+    """The result of a purge, as a document."""
+    result = run("redrive", "--purge-done", "--json", *args)
+    assert result.exit_code == exit_code, result.output
+    return json.loads(result.stdout)
+
+
+def redrive() -> None:
+    result = run("redrive")
+    assert result.exit_code == 0, result.output
+
+
+def found(document: Any) -> list[tuple[str, bool]]:
+    """Each copy: the object, and whether it is present or an old version."""
+    return [(each["object"], each["present"]) for each in document["found"]]
+
+
+class TestFinding:
+    def test_every_copy_is_found_wherever_it_is(self, put_aside: PutAside) -> None:
+        moved, batch = put_aside.quarantine(put(1, "a")), put_aside.give_up(put(2, "b"), put(3, "a"))
+        redrive()
+        waiting = put_aside.quarantine(put(4, "a"))
+        put_aside.quarantine(put(5, "b"))
+
+        document = find()
+
+        assert found(document) == [
+            (f"s3://{QUARANTINE}/{moved}", False),
+            (f"s3://{QUARANTINE}/{waiting}", True),
+            (f"s3://{QUARANTINE}/done/{moved}", True),
+            (f"s3://{ON_FAILURE}/{batch}", False),
+            (f"s3://{ON_FAILURE}/done/{batch}", True),
+        ]
+        assert (document["objects"], document["unread"], document["old_versions_unseen"]) == (6, [], {})
+
+    def test_it_changes_nothing(self, tables: Tables, put_aside: PutAside) -> None:
+        tables.put(SOURCE, "a")
+        put_aside.quarantine(put(1, "a"))
+        before = put_aside.versions(QUARANTINE)
+
+        find()
+
+        assert put_aside.versions(QUARANTINE) == before
+        assert tables.items(REPLICA) == {}
+        assert list(Path().iterdir()) == []
+
+    def test_nothing_is_found_where_nothing_is(self, put_aside: PutAside) -> None:
+        put_aside.quarantine(put(1, "b"))
+
+        assert find(exit_code=0)["found"] == []
+
+    def test_a_reader_sees_what_can_be_deleted_by_hand(self, put_aside: PutAside) -> None:
+        name = put_aside.quarantine(put(1, "a"))
+        redrive()
+        (old, *_) = put_aside.client.list_object_versions(Bucket=QUARANTINE, Prefix=name)["Versions"]
+
+        result = run("redrive", "--find", KEY)
+
+        assert lines(result.stdout) == [
+            "objects                 2",
+            "found                   2",
+            "unread                  0",
+            f"found        s3://{QUARANTINE}/{name}  (old version {old['VersionId']})",
+            f"found        s3://{QUARANTINE}/done/{name}",
+        ]
+
+    def test_several_keys_at_a_time(self, put_aside: PutAside) -> None:
+        names = [put_aside.quarantine(put(number, key)) for number, key in enumerate("abc")]
+
+        document = find("--find", json.dumps({"PK": {"S": "c"}}))
+
+        assert [each["object"].rpartition("/")[2] for each in document["found"]] == [
+            names[0].rpartition("/")[2],
+            names[2].rpartition("/")[2],
+        ]
+
+    def test_a_record_of_an_earlier_table_is_a_copy(self, put_aside: PutAside) -> None:
+        put_aside.quarantine(put(1, "a"))
+        recreate_source(CREATED.replace(year=2030))
+
+        assert len(find()["found"]) == 1
+
+    def test_what_the_filter_excludes_is_a_copy(
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        put_aside.quarantine(put(1, "a"))
+        answer_mapping(tables, aws, patterns=[{"dynamodb": {"Keys": {"PK": {"S": ["b"]}}}}])
+
+        assert len(find()["found"]) == 1
+
+    def test_a_batch_of_another_function_is_a_copy(
+        self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tests.support.on_failure.FUNCTION_ARN", "arn:aws:lambda:us-east-1:1:function:x")
+        put_aside.give_up(put(1, "a"))
+
+        assert len(find()["found"]) == 1
+
+    def test_a_record_of_another_table_is_none(self, put_aside: PutAside) -> None:
+        arn = "arn:aws:dynamodb:us-east-1:123456789012:table/other/stream/2026-11-01T12:00:00.000"
+        put_aside.quarantine({**put(1, "a"), "eventSourceARN": arn})
+
+        assert find(exit_code=0)["objects"] == 1
+
+    @pytest.mark.parametrize(
+        ("body", "reason"),
+        [
+            (b"[", "it is not JSON"),
+            (json.dumps({"schema": 9}).encode(), "it is no quarantined record of schema 1"),
+            (
+                json.dumps({"schema": 1, "record": record(1, "INSERT", {})}).encode(),
+                "1 of its records: no key can be read",
+            ),
+        ],
+    )
+    def test_what_cannot_be_read_may_be_a_copy(self, put_aside: PutAside, body: bytes, reason: str) -> None:
+        put_aside.put(QUARANTINE, f"quarantine/{REPLICA}/x.json", body)
+
+        (unread,) = find()["unread"]
+
+        assert unread["reason"] == reason
+
+    def test_what_is_too_large_is_not_read(
+        self, put_aside: PutAside, aws: Misbehaviour, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(copies, "MAX_BYTES", 10)
+        put_aside.quarantine(put(1, "a"))
+        aws.on("before-call.s3.GetObject", lambda **_: refusal("AccessDenied", "why"))
+
+        (unread,) = find()["unread"]
+
+        assert unread["reason"] == "it is larger than anything that is kept"
+
+    @pytest.mark.parametrize(("key", "exit_code"), [("a", 1), ("b", 3)])
+    def test_where_versions_may_not_be_listed_present_objects_are_looked_at(
+        self, put_aside: PutAside, aws: Misbehaviour, key: str, exit_code: int
+    ) -> None:
+        put_aside.quarantine(put(1, key))
+        aws.on("before-call.s3.ListObjectVersions", lambda **_: refusal("AccessDenied", "why"))
+
+        result = run("redrive", "--find", KEY)
+
+        assert result.exit_code == exit_code
+        assert lines(result.stderr) == [
+            f"Note: old versions in the bucket {bucket} were not looked at: the versions in the bucket {bucket}"
+            " cannot be listed: AccessDenied: why"
+            for bucket in (QUARANTINE, ON_FAILURE)
+        ]
+
+    @pytest.mark.parametrize(
+        ("text", "why"),
+        [
+            ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+            ('{"SK": {"S": "a"}}', "these are not the table's key attributes"),
+            ('{"PK": {"N": "1"}}', "these are not the table's key attributes"),
+        ],
+    )
+    def test_what_is_no_key_is_refused(self, put_aside: PutAside, text: str, why: str) -> None:
+        result = run("redrive", "--find", text)
+
+        assert result.exit_code == 2
+        error, hint = lines(result.stderr)
+        assert error.endswith(f": not a primary key of this table: {why}.")
+        assert hint == 'Try: give the key in DynamoDB JSON, as \'{"PK": {"S": "…"}}\'.'
+
+    def test_named_buckets_need_no_mapping(
+        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        put_aside.quarantine(put(1, "a"))
+        answer_mapping(tables, aws, mapped=False)
+
+        assert len(find("--quarantine-bucket", QUARANTINE, "--on-failure-bucket", ON_FAILURE)["found"]) == 1
+        assert "name their bucket" in find(exit_code=2)["try"]
+
+
+@pytest.fixture
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moto cannot list the versions of a bucket while another thread deletes some."""
+    monkeypatch.setattr(purging, "WORKERS", 1)
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+class TestPurging:
+    def test_nothing_is_left_of_what_was_moved_and_all_of_what_waits(self, put_aside: PutAside) -> None:
+        put_aside.quarantine(put(1, "a"))
+        put_aside.give_up(put(2, "b"))
+        redrive()
+        waiting, batch = put_aside.quarantine(put(3, "a")), put_aside.give_up(put(4, "a"))
+
+        document = purge("--yes")
+
+        # in done/, under its first name, and the mark that it was deleted there
+        assert (document["purged"], document["versions"], document["left"]) == (2, 6, [])
+        assert put_aside.versions(QUARANTINE) == [waiting]
+        assert put_aside.versions(ON_FAILURE) == [batch]
+
+    def test_only_what_holds_the_key(self, put_aside: PutAside) -> None:
+        put_aside.quarantine(put(1, "a"))
+        other = put_aside.quarantine(put(2, "b"))
+        redrive()
+
+        assert purge("--find", KEY, "--yes")["purged"] == 1
+
+        assert set(put_aside.versions(QUARANTINE)) == {other, f"done/{other}"}
+        assert find(exit_code=0)["found"] == []
+
+    def test_what_cannot_be_read_is_left_where_a_key_is_asked_for(self, put_aside: PutAside) -> None:
+        name = f"done/quarantine/{REPLICA}/x.json"
+        put_aside.put(QUARANTINE, name, b"[")
+
+        document = purge("--find", KEY, "--yes", exit_code=1)
+
+        assert (document["purged"], [each["reason"] for each in document["left"]]) == (0, ["it is not JSON"])
+        assert put_aside.versions(QUARANTINE) == [name]
+
+    def test_an_object_that_has_the_first_name_again_is_left(self, put_aside: PutAside) -> None:
+        name = put_aside.quarantine(put(1, "a"))
+        redrive()
+        put_aside.put(QUARANTINE, name, b"again")
+
+        assert purge("--yes")["versions"] == 1
+
+        assert put_aside.body(QUARANTINE, name) == b"again"
+        assert put_aside.versions(QUARANTINE) == [name] * 3
+
+    def test_an_object_that_was_overwritten_is_left_and_reported(self, put_aside: PutAside) -> None:
+        name = put_aside.give_up(put(1, "a"))
+        body = put_aside.body(ON_FAILURE, name)
+        put_aside.put(ON_FAILURE, name, body.replace(b"RetryAttemptsExhausted", b"RecordAgeExceeded"))
+        put_aside.make_older(ON_FAILURE, name, 3600)
+        redrive()
+
+        result = run("redrive", "--purge-done", "--yes")
+
+        assert result.exit_code == 1
+        assert "it was overwritten before it was moved" in result.stdout
+        assert put_aside.versions(ON_FAILURE) == [*[name] * 3, f"done/{name}"]
+
+    def test_a_bucket_without_versions(self, put_aside: PutAside) -> None:
+        client = put_aside.client
+        client.create_bucket(Bucket="mine")
+        name = f"done/quarantine/{REPLICA}/x.json"
+        put_aside.put("mine", name, b"{}")
+
+        assert purge("--yes", "--quarantine-bucket", "mine")["purged"] == 1
+
+        assert put_aside.versions("mine") == []
+
+    def test_a_dry_run_counts(self, put_aside: PutAside) -> None:
+        put_aside.quarantine(put(1, "a"))
+        redrive()
+        before = put_aside.versions(QUARANTINE)
+
+        document = purge("--dry-run")
+
+        assert (document["purged"], document["versions"], document["dry_run"]) == (1, 3, True)
+        assert put_aside.versions(QUARANTINE) == before
+
+    @pytest.mark.parametrize("options", [(), ("--json",)])
+    def test_without_a_terminal_it_has_to_be_said(
+        self, put_aside: PutAside, options: tuple[str, ...]
+    ) -> None:
+        put_aside.quarantine(put(1, "a"))
+        redrive()
+
+        result = run("redrive", "--purge-done", *options)
+
+        assert result.exit_code == 2
+        assert "Try: add --yes; --dry-run shows how many objects would be deleted." in result.stderr
+        assert len(put_aside.versions(QUARANTINE)) == 3
+
+    def test_where_versions_may_not_be_listed_nothing_is_deleted(
+        self, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        put_aside.quarantine(put(1, "a"))
+        redrive()
+        aws.on("before-call.s3.ListObjectVersions", lambda **_: refusal("AccessDenied", "why"))
+
+        assert "cannot be listed" in purge("--yes", exit_code=2)["error"]
+
+    def test_ctrl_c_leaves_what_is_not_done(self, put_aside: PutAside, aws: Misbehaviour) -> None:
+        for number in range(PIECE + 5):
+            put_aside.quarantine(put(number, "a"))
+        redrive()
+        pressed = iter([press_ctrl_c])
+        aws.on("before-call.s3.DeleteObject", lambda **_: next(pressed, lambda: None)())
+
+        document = purge("--yes", exit_code=130)
+
+        assert document["purged"] == PIECE
+        assert len(put_aside.names(QUARANTINE)) == 5
+
+    def test_killed_at_any_call_the_next_run_ends_it(self, put_aside: PutAside, aws: Misbehaviour) -> None:
+        kills = 0
+        while True:
+            put_aside.quarantine(put(kills, "a"))
+            redrive()
+            is_killed = kill_at(aws, kills)
+            with suppress(KilledError):
+                run("redrive", "--purge-done", "--yes")
+            if not is_killed():
+                break
+            kills += 1
+            purge("--yes")
+            assert put_aside.versions(QUARANTINE) == []
+        assert kills > 6
+
+
+class TestAsking:
+    """On a terminal."""
+
+    @pytest.fixture(autouse=True)
+    def _on_a_terminal(self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True)
+        put_aside.quarantine(put(1, "a"))
+        redrive()
+
+    def purge(self, answer: str) -> Result:
+        with recorded():
+            return CliRunner().invoke(main, ["redrive", "--purge-done"], input=answer)
+
+    def test_yes(self, put_aside: PutAside) -> None:
+        result = self.purge("y\n")
+
+        assert result.exit_code == 0
+        assert (
+            f"Delete 1 objects in s3://{QUARANTINE}/done/quarantine/{REPLICA}/ and"
+            f" s3://{ON_FAILURE}/done/aws/lambda/ for good (3 versions)? [y/N]:"
+        ) in result.stderr
+        assert put_aside.versions(QUARANTINE) == []
+
+    @pytest.mark.parametrize(("answer", "exit_code"), [("n\n", 2), ("\n", 2), ("", 130)])
+    def test_no(self, put_aside: PutAside, answer: str, exit_code: int) -> None:
+        result = self.purge(answer)
+
+        assert result.exit_code == exit_code
+        assert "nothing was deleted." in result.stderr
+        assert len(put_aside.versions(QUARANTINE)) == 3
+
+
+class TestOptions:
+    @pytest.mark.parametrize(
+        "args",
+        [
+            ("--find", KEY, "--limit", "1"),
+            ("--purge-done", "--older-than", "1h"),
+            ("--purge-done", "--state", "x"),
+            ("--find", KEY, "--archive"),
+            ("--find", KEY, "--without-mapping"),
+            ("--find", KEY, "--rate", "1"),
+            ("--find", KEY, "--read-rate", "1"),
+        ],
+    )
+    def test_those_of_a_redrive_are_refused(self, args: tuple[str, ...]) -> None:
+        result = run("redrive", *args)
+
+        assert result.exit_code == 2
+        assert "cannot be combined with --find or --purge-done." in result.stderr
+
+    def test_yes_belongs_to_a_purge(self) -> None:
+        result = run("redrive", "--yes")
+
+        assert result.exit_code == 2
+        assert "--yes belongs to --purge-done." in result.stderr
