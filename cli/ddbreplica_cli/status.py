@@ -114,7 +114,7 @@ def _shower(*, as_json: bool) -> Iterator[Callable[[_Seen], None]]:
     else:
         console = output.console(sys.stdout)
         with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
-            # Escaped before it is wrapped: else a line would be longer than it was counted.
+            # Escaped before it is wrapped: else what no longer fits into its line would be cut off.
             yield lambda seen: live.update(
                 Text(output.displayed(_timed(seen), console.encoding)), refresh=True
             )

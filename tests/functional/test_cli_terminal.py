@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -172,7 +173,7 @@ def test_a_live_screen_interprets_nothing(
 def test_a_live_screen_is_wrapped_as_it_is_shown(
     world: World, opened: Callable[..., Terminal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else it would have more lines than are erased before the next look."""
+    """Else what does not fit into a line would be cut off."""
     monkeypatch.setattr(Interrupt, "sleep", lambda *_: press_ctrl_c())
     terminal = opened(encoding="ascii")
     monkeypatch.setenv("COLUMNS", "60")
@@ -181,8 +182,8 @@ def test_a_live_screen_is_wrapped_as_it_is_shown(
     with world.changing("ListEventSourceMappings", partial(changed, place=place, poison="å" * 30)):
         text = run_on(terminal, *WATCHED["status"])
 
-    assert "\\u00e5" * 5 in text
     lines = OWN.sub("\n", text).split("\n")
+    assert "Enabled" + "\\u00e5" * 30 in "".join(line.rstrip() for line in lines)
     assert not [line for line in lines if len(line.rstrip()) > 60]
 
 
@@ -199,3 +200,28 @@ def test_a_result_on_a_terminal_has_no_colours(
 
     check(text)
     assert "\x1b" not in text.rpartition("\x1b[2K")[2]
+
+
+WITHOUT_STANDARD_FILES = """
+import sys, types
+app = types.ModuleType("ddbreplica_cli.app")
+def main(**_):
+    print("lost", file=sys.stdout), print("lost", file=sys.stderr)
+    with open("state", "w") as file, open("number", "w") as number:
+        number.write(str(file.fileno()))
+    raise KeyError("a bug")
+app.main = main
+sys.modules["ddbreplica_cli.app"] = app
+from ddbreplica_cli.__main__ import start
+start()
+"""
+
+
+def test_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
+    """Else what is written to the number of a stream, as a second signal does, would be in a state file."""
+    command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", WITHOUT_STANDARD_FILES]
+
+    ended = subprocess.run(command, cwd=tmp_path, check=False)  # noqa: S603  our own
+
+    assert ended.returncode == 2
+    assert int((tmp_path / "number").read_text()) > 2
