@@ -13,7 +13,7 @@ from ddbreplica.model import Key, Table
 from ddbreplica_cli.bucket import DONE, Held, Listed, NoVersionsError, Version
 from ddbreplica_cli.errors import ATTENTION, INCONCLUSIVE, CommandError
 from ddbreplica_cli.patience import Interrupt
-from ddbreplica_cli.printable import bare, printable
+from ddbreplica_cli.printable import bare, lines, printable
 from ddbreplica_cli.progress import Advance
 from ddbreplica_cli.redriving import MAX_BYTES, PIECE, WORKERS, Place
 from ddbreplica_cli.unpack import ForeignError, UnreadableError
@@ -44,6 +44,10 @@ class Copy:
         """As a line."""
         old = "" if self.version.is_present else f"  (old version {bare(str(self.version.id))})"
         return f"{what:<{_WIDTH}}{bare(self.url)}{old}"
+
+    def rows(self, what: str, why: str) -> Sequence[str]:
+        """As a line, and one more for the reason."""
+        return self.row(what), f"{'':<{_WIDTH}}{bare(why)}"
 
 
 @dataclass(slots=True)
@@ -81,8 +85,8 @@ class Copies:
         rows = {"objects": self.objects, "found": len(self.found), "unread": len(self.unread)}
         table = [f"{name:<{_WIDTH}}{count:>12,}" for name, count in rows.items()]
         copies = [copy.row("found") for copy in self.found]
-        unread = [f"{copy.row('unread')}\n{'':<{_WIDTH}}{bare(reason)}" for copy, reason in self.unread]
-        return "\n".join([*table, *copies, *unread])
+        unread = [line for copy, why in self.unread for line in copy.rows("unread", why)]
+        return lines([*table, *copies, *unread])
 
 
 def keys_of(texts: Iterable[str], table: Table) -> frozenset[Key]:

@@ -134,7 +134,7 @@ def _ask(places: Sequence[Place], counted: Purged) -> None:
     where = " and ".join(f"s3://{place.bucket.name}/{DONE}{place.prefix}" for place in places)
     question = f"Delete {counted.objects:,} objects in {where} for good ({counted.versions:,} versions)?"
     try:
-        is_confirmed = click.confirm(question, err=True)
+        is_confirmed = output.confirm(question)
     except click.Abort as pressed:
         raise InterruptedByUserError("interrupted; nothing was deleted.", hint=_AGAIN) from pressed
     if not is_confirmed:

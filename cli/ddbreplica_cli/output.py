@@ -52,6 +52,11 @@ def print_error(error: CommandError, *, as_json: bool) -> None:
             print_result(error.document, "", as_json=True)
 
 
+def confirm(question: str) -> bool:
+    """Ask on the terminal. Raises click.Abort for Ctrl-C."""
+    return click.confirm(one_line(question), err=True)
+
+
 def discard_stdout() -> None:
     """Drop what stdout could not take so far, so that the end of the process neither waits for it nor fails by it."""
     discard(sys.stdout)

@@ -16,7 +16,7 @@ from ddbreplica_cli.bucket import DONE, Version
 from ddbreplica_cli.copies import Copy, holds, pieces
 from ddbreplica_cli.errors import ATTENTION
 from ddbreplica_cli.patience import Interrupt
-from ddbreplica_cli.printable import bare
+from ddbreplica_cli.printable import lines
 from ddbreplica_cli.progress import Advance
 from ddbreplica_cli.redriving import WORKERS, Place
 
@@ -63,8 +63,7 @@ class Purged:
         """Counts, then every object that is left."""
         rows = {"purged": self.objects, "versions": self.versions}
         table = [f"{name:<{_WIDTH}}{count:>12,}" for name, count in rows.items()]
-        left = [f"{copy.row('left')}\n{'':<{_WIDTH}}{bare(reason)}" for copy, reason in self.left]
-        return "\n".join([*table, *left])
+        return lines([*table, *(line for copy, why in self.left for line in copy.rows("left", why))])
 
 
 def purge(

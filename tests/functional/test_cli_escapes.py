@@ -106,6 +106,19 @@ def _objects(request: Any) -> Response:
     )
 
 
+def _versions(request: Any) -> Response:
+    prefix = parse_qs(urlsplit(request.url).query).get("prefix", [""])[0]
+    name = KEPT if KEPT.startswith(prefix) else f"done/{KEPT}" if f"done/{KEPT}".startswith(prefix) else ""
+    version = (
+        f"<Version><Key>{name}</Key><VersionId>v</VersionId><IsLatest>false</IsLatest><Size>1</Size><ETag>e</ETag>"
+        f"<LastModified>{NOW:%Y-%m-%dT%H:%M:%S.000Z}</LastModified></Version>"
+    )
+    found = version if name else ""
+    return as_xml(
+        f"<ListVersionsResult><Name>kept</Name><IsTruncated>false</IsTruncated>{found}</ListVersionsResult>"
+    )
+
+
 def _given_up() -> tuple[str, str]:
     records = [_record(number, key) for number, key in enumerate("ab")]
     batch = GivenUp(records, "shardId-1", "RetryAttemptsExhausted", "request", 3, None)
@@ -135,6 +148,7 @@ WORLD: Mapping[str, Callable[[Any], Response]] = {
     "Scan": _scan,
     "BatchGetItem": _items,
     "ListObjectsV2": _objects,
+    "ListObjectVersions": _versions,
     "GetObject": _content,
     "DescribeStacks": lambda _: as_xml(
         "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>s</StackName><Outputs>"
@@ -287,6 +301,7 @@ UNTOLD = ("GetMetricStatistics", "DescribeTimeToLive")
 
 IN_XML_OPERATIONS = (
     "DescribeStacks",
+    "ListObjectVersions",
     "ListObjectsV2",
     "GetObject",
     "HeadObject",
@@ -317,6 +332,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "what a redrive would do": ("redrive", *TABLES, "--dry-run"),
     "backfill": ("backfill", *TABLES, "--no-wait", "--segments", "1"),
     "an export": ("backfill", *TABLES, "--no-wait", "--from-export", "s3://bucket/prefix"),
+    "find": ("redrive", *TABLES, "--find", '{"PK": {"S": "a"}}'),
+    "purge": ("redrive", *TABLES, "--purge-done", "--yes"),
     "an estimate": ("backfill", *TABLES, "--dry-run"),
     "load": ("load", "--generate", "3", "--source", "orders"),
     "status": ("status", "--stack-name", "s"),
