@@ -213,6 +213,13 @@ class TestFinding:
         assert error.endswith(f": not a primary key of this table: {why}.")
         assert hint == 'Try: give the key in DynamoDB JSON, as \'{"PK": {"S": "…"}}\'.'
 
+    def test_records_of_an_earlier_replica_lie_under_its_name(self, put_aside: PutAside) -> None:
+        name = put_aside.quarantine(put(1, "a"), replica="earlier")
+        named = ("--quarantine-bucket", QUARANTINE, "--on-failure-bucket", ON_FAILURE)
+
+        assert find(*named, exit_code=0)["objects"] == 0
+        assert found(find("--replica", "earlier", *named)) == [(f"s3://{QUARANTINE}/{name}", True)]
+
     def test_named_buckets_need_no_mapping(
         self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
     ) -> None:
