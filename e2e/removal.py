@@ -35,7 +35,7 @@ def remove(run: Run) -> None:
             run.say(f"{kind} {name} is deleted.")
     for bucket in _found(run, "code buckets", lambda: own_code_buckets(run)):
         with _noted(run, f"bucket {bucket}"):
-            _delete_bucket(run.account, bucket)
+            delete_bucket(run.account, bucket)
             run.say(f"AWS::S3::Bucket {bucket} is deleted.")
     run.report.left_behind += _found(run, "what could not be looked for", lambda: _named_alike(run))
     left = run.report.left_behind
@@ -166,7 +166,8 @@ def _delete_table(account: Account, name: str) -> None:
     account.dynamodb.get_waiter("table_not_exists").wait(TableName=name)
 
 
-def _delete_bucket(account: Account, name: str) -> None:
+def delete_bucket(account: Account, name: str) -> None:
+    """Delete a bucket with its objects, in all versions."""
     for page in account.s3.get_paginator("list_object_versions").paginate(Bucket=name):
         for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
             account.s3.delete_object(Bucket=name, Key=found["Key"], VersionId=found["VersionId"])
@@ -193,7 +194,7 @@ class _Kind:
 
 _KINDS: Final[Mapping[str, _Kind]] = {
     "AWS::DynamoDB::Table": _Kind(_all_tables, Account.has_table, Account.table_tags, _delete_table),
-    "AWS::S3::Bucket": _Kind(_all_buckets, Account.has_bucket, Account.bucket_tags, _delete_bucket),
+    "AWS::S3::Bucket": _Kind(_all_buckets, Account.has_bucket, Account.bucket_tags, delete_bucket),
     "AWS::Logs::LogGroup": _Kind(
         _all_log_groups, Account.has_log_group, Account.log_group_tags, _delete_log_group
     ),

@@ -5,11 +5,12 @@ import subprocess
 
 import pytest
 from botocore.stub import Stubber
+from moto import mock_aws
 from rich.console import Console
 
 from e2e.account import Account
 from e2e.names import TAG, Names
-from e2e.removal import created
+from e2e.removal import created, delete_bucket
 from e2e.run import Run
 from tests.support.build import ROOT, without_make
 
@@ -60,6 +61,20 @@ def test_only_events_that_say_created_name_what_a_stack_has_created() -> None:
         stub.add_response("describe_stack_events", {"StackEvents": events}, {"StackName": STACK})
 
         assert created(run, STACK) == {("AWS::DynamoDB::Table", "own")}
+
+
+@mock_aws
+def test_a_bucket_is_deleted_with_every_version_of_its_objects() -> None:
+    account = Account("us-east-1")
+    account.s3.create_bucket(Bucket="kept")
+    account.s3.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
+    for _ in range(2):
+        account.s3.put_object(Bucket="kept", Key="quarantine/a", Body=b"1")
+    account.s3.delete_object(Bucket="kept", Key="quarantine/a")
+
+    delete_bucket(account, "kept")
+
+    assert account.s3.list_buckets()["Buckets"] == []
 
 
 @pytest.mark.parametrize("target", ["e2e", "demo"])
