@@ -11,6 +11,9 @@ from types import FrameType
 _SAME_HANGUP_SECONDS = 1.0
 """A terminal that closes may send SIGHUP twice, itself and by its shell; systemd can send it right after SIGTERM."""
 
+_SAME_SIGNAL_SECONDS = 0.2
+"""`timeout` sends its signal to the command and then to the command's process group; nobody is so quick by hand."""
+
 _HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
 _SHOW_CURSOR = b"\x1b[?25h\n"
 _AT_ONCE = (
@@ -23,7 +26,7 @@ class Signals:
     """The handler of these signals, for one command.
 
     The first signal raises KeyboardInterrupt in the main thread, or is only noted while something asks for that. A
-    second one ends the process at once.
+    second one ends the process at once, but not the same signal that arrives twice for one reason.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,8 +43,14 @@ class Signals:
             if self._note is None:
                 raise KeyboardInterrupt
             self._note(number)
-        elif number != _HANGUP or self._clock() - self._first_at > _SAME_HANGUP_SECONDS:
+        elif self._clock() - self._first_at > self._same_seconds(number):
             _end_at_once(number)
+
+    def _same_seconds(self, number: int) -> float:
+        """For how long after the first signal this one is no second signal."""
+        if number == _HANGUP:
+            return _SAME_HANGUP_SECONDS
+        return _SAME_SIGNAL_SECONDS if number == self.first else 0.0
 
     @property
     def exit_status(self) -> int:

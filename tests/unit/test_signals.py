@@ -46,7 +46,7 @@ def test_where_it_is_noted_the_first_raises_nothing_and_the_second_ends_at_once(
         assert interrupt.is_set
         assert interrupt.exit_status == 143
         with pytest.raises(Ended):
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_after_the_block_it_is_raised_again() -> None:
@@ -59,15 +59,28 @@ def test_after_the_block_it_is_raised_again() -> None:
     assert handler.first == signal.SIGTERM
 
 
-@pytest.mark.parametrize(("seconds", "ends"), [(0.9, False), (1.1, True)])
-def test_a_hangup_right_after_another_signal_is_no_second_one(seconds: float, *, ends: bool) -> None:
+@pytest.mark.parametrize(
+    ("first", "second", "seconds", "ends"),
+    [
+        (signal.SIGTERM, signal.SIGHUP, 0.9, False),
+        (signal.SIGTERM, signal.SIGHUP, 1.1, True),
+        (signal.SIGTERM, signal.SIGTERM, 0.1, False),
+        (signal.SIGTERM, signal.SIGTERM, 0.3, True),
+        (signal.SIGINT, signal.SIGINT, 0.1, False),
+        (signal.SIGINT, signal.SIGINT, 0.3, True),
+        (signal.SIGTERM, signal.SIGINT, 0.001, True),
+    ],
+)
+def test_a_signal_that_arrives_twice_for_one_reason_is_no_second_one(
+    first: signal.Signals, second: signal.Signals, seconds: float, *, ends: bool
+) -> None:
     now = [0.0]
     handler = Signals(clock=lambda: now[0])
     with handler.noted(lambda _: None):
-        handler(signal.SIGTERM, None)
+        handler(first, None)
         now[0] = seconds
         try:
-            handler(signal.SIGHUP, None)
+            handler(second, None)
         except Ended:
             assert ends
         else:
