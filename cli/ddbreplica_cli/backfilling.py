@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 from ddbreplica.model import Key
 from ddbreplica.reconcile import Reconciled
 from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.journal import FileJournal
+from ddbreplica_cli.journal import DAMAGED, FileJournal
 from ddbreplica_cli.key_filter import KeyFilter
 from ddbreplica_cli.progress import Advance
 from ddbreplica_cli.tables import Items, TableReader
@@ -143,7 +143,7 @@ class Backfill:
         Raises CommandError and KeyboardInterrupt as healing and listing do, and where too much is left.
         """
         for part in self._listing.parts:
-            self._count(self._journal.notes.get(part, {}))
+            self._count(self._done(part))
         self._in_threads(partial(self._heal_part, part) for part in self._listing.parts)
 
     def settle(self, wait: Callable[[], None]) -> None:
@@ -176,15 +176,25 @@ class Backfill:
             raise
 
     def _heal_part(self, part: str) -> None:
-        done = self._journal.notes.get(part, {})
+        done = self._done(part)
         if _DAMAGE in done:
             self.damaged[part] = done[_DAMAGE]
             return
         try:
             self._heal_pages(part, done)
         except DamagedError as error:
-            self._journal.note(part, {**self._journal.notes.get(part, {}), _DAMAGE: str(error)})
+            self._journal.note(part, {**self._done(part), _DAMAGE: str(error)})
             self.damaged[part] = str(error)
+
+    def _done(self, part: str) -> Mapping[str, Any]:
+        """How far this run and earlier ones have come with a part. Raises CommandError for what none has noted."""
+        done = self._journal.notes.get(part, {})
+        if not _is_note(done):
+            raise CommandError(
+                f"{self._journal.name}: ddbreplica has not written what it says of {part}.", hint=DAMAGED
+            )
+        noted: Mapping[str, Any] = done
+        return noted
 
     def _heal_pages(self, part: str, done: Mapping[str, Any]) -> None:
         if done.get("after", _BEGINNING) is None:
@@ -226,6 +236,14 @@ class Backfill:
             self.items += items
             self.outside += outside
         self._advance(items + outside)
+
+
+def _is_note(done: Any) -> bool:
+    return (
+        isinstance(done, dict)
+        and isinstance(done.get(_DAMAGE, ""), str)
+        and all(isinstance(done.get(what, 0), int) for what in _COUNTED)
+    )
 
 
 def _ended_in_order(work: Future[None]) -> bool:

@@ -40,9 +40,17 @@ VERIFY = "verify"
 REDRIVE = "redrive"
 COMMANDS = (BACKFILL, VERIFY, REDRIVE)
 
+DAMAGED = (
+    "wait until 30 minutes after its command ended, since the state may name writes that can still land; then remove"
+    " the file, run the command again, and compare the tables with `ddbreplica verify`."
+)
+"""What to do about a state that cannot be read to its end."""
+
 _VERSION = 2
 _AT_REST = {"rest": True}
 _IDENTITY = "identity"
+_IDENTITIES = frozenset({_IDENTITY, BACKFILL})
+"""The notes that say of which tables a state is; the second as version 1 names it."""
 _IN_A_LINE = 1000
 
 
@@ -277,7 +285,7 @@ class _Kept:
     def take(self, line: Mapping[str, Any]) -> None:
         """Do again what a line says was done."""
         match line:
-            case {"note": str(name), "value": value}:
+            case {"note": str(name), "value": value} if name not in _IDENTITIES or isinstance(value, dict):
                 self.notes[name] = value
             case {"open": keys}:
                 self.open(map(key_of, keys))
@@ -378,10 +386,8 @@ def _check_head(head: Mapping[str, Any], name: str, command: str) -> None:
 
 
 def _foreign(name: str, number: int) -> CommandError:
-    return CommandError(
-        f"{name}, line {number + 1}: ddbreplica has not written this line.",
-        hint="name another file with --state, or remove this one to start from the beginning.",
-    )
+    fact = f"{name}, line {number + 1}: ddbreplica has not written this line."
+    return CommandError(fact, hint=DAMAGED if number else "name another file with --state.")
 
 
 def _held(line: Mapping[str, Any]) -> _Hold:

@@ -104,7 +104,7 @@ class StateFile:
         try:
             file = _created(new)
         except OSError as error:
-            raise unwritable(new, error) from error
+            raise unwritable(new, error, state=self.path) from error
         try:
             for line in lines:
                 write_all(file, line)
@@ -148,12 +148,19 @@ def lines_of(path: Path) -> Iterator[bytes]:
         raise unreadable(path, error) from error
 
 
-def unwritable(path: Path, error: OSError) -> CommandError:
-    """A file that cannot be written, and why."""
-    return CommandError(
-        f"{path} cannot be written: {error.strerror}.",
-        hint=f"make room, or name a file elsewhere with {OPTION}.",
-    )
+def unwritable(path: Path, error: OSError, *, state: Path | None = None) -> CommandError:
+    """A file that cannot be written, and why. `state` is the state that it belongs to, if that is another file."""
+    elsewhere = f"name a file elsewhere with {OPTION}"
+    if _has_content(state or path):  # in another file the command would forget what this one names
+        elsewhere = f"move {state or path} elsewhere and name it with {OPTION}"
+    return CommandError(f"{path} cannot be written: {error.strerror}.", hint=f"make room, or {elsewhere}.")
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def unreadable(path: Path, error: OSError) -> CommandError:

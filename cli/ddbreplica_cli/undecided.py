@@ -46,7 +46,8 @@ class Undecided:
                         file.truncate(before)
                     raise
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            state = self.path.with_name(self.path.name.removesuffix(UNDECIDED))
+            raise unwritable(self.path, error, state=state) from error
 
     def facts(self) -> dict[str, Any]:
         """For a program."""

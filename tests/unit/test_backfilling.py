@@ -463,3 +463,13 @@ def test_a_suspect_that_is_undecided_in_the_end_is_no_longer_left(path: Path) ->
 
     assert world.run().left == {}
     assert world.undecided == [key(0)]
+
+
+@pytest.mark.parametrize("value", [5, None, [], {"items": "x"}, {"outside": None}, {"damage": 5}])
+def test_a_note_that_no_run_has_written_is_one_line(path: Path, value: Any) -> None:
+    world = World(path, items=1)
+    with closing(opened(path)) as journal:
+        journal.note(world.parts[0], value)
+
+    with pytest.raises(CommandError, match=f"ddbreplica has not written what it says of {world.parts[0]}"):
+        world.run()

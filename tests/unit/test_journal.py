@@ -237,6 +237,8 @@ class TestInAFile(_Runs):
             (V2 + '{"rest":true}\n{"hold":[],"seconds":"x","until":null}\n', 3),
             (V2 + '{"hold":[],"seconds":1,"until":NaN}\n', 2),
             (V1 + '{"hold":[]}\n', 2),
+            (V2 + '{"note":"identity","value":5}\n', 2),
+            (V1 + '{"note":"backfill","value":[]}\n', 2),
         ],
     )
     def test_a_file_of_something_else_is_left_alone(self, content: str, line: int) -> None:
@@ -248,6 +250,14 @@ class TestInAFile(_Runs):
         assert self.path.read_text() == content
         self.path.unlink()
         self.journal()  # it is not locked any more
+
+    def test_a_damaged_state_is_not_to_be_removed_while_its_writes_may_land(self) -> None:
+        self.path.write_text(V2 + "{}\n")
+
+        with pytest.raises(CommandError) as raised:
+            self.journal()
+
+        assert raised.value.hint.startswith("wait until 30 minutes after its command ended")
 
     def test_a_state_of_another_version_is_refused_by_its_version(self) -> None:
         self.path.write_text('{"ddbreplica":"state","version":3,"command":"backfill"}\n')
@@ -317,9 +327,11 @@ class TestInAFile(_Runs):
 
         with monkeypatch.context() as patched:
             patched.setattr("ddbreplica_cli.state.os.fsync", full)
-            with pytest.raises(CommandError, match="No space left on device"):
+            with pytest.raises(CommandError, match="No space left on device") as raised:
                 self.open()
 
+        # Another file would begin without the keys that this one holds.
+        assert raised.value.hint == f"make room, or move {self.path} elsewhere and name it with --state."
         assert self.path.read_bytes() == before
         assert list(self.path.parent.iterdir()) == [self.path]
         self.latest = self.open()
