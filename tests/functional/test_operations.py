@@ -14,7 +14,8 @@ RUNBOOK = ROOT / "docs" / "operations.md"
 TEMPLATE = ROOT / "template.yaml"
 DEMO = ROOT / "docs" / "demo.md"
 GUIDE = ROOT / "docs" / "placing.md"
-PLACES = [RUNBOOK, GUIDE, ROOT / "README.md", TEMPLATE]
+DELETION = ROOT / "docs" / "deletion.md"
+PLACES = [RUNBOOK, GUIDE, DELETION, ROOT / "README.md", TEMPLATE]
 
 # On a prompt's line to its end, and otherwise between backticks, even across a line's end.
 SAID = re.compile(r"^\$ (ddbreplica .+)$|`(ddbreplica\s[^`]+)`", re.MULTILINE)
@@ -57,7 +58,7 @@ def is_there(document: Path, link: str) -> bool:
     return link.startswith("https://") or (document.parent / link).exists()
 
 
-@pytest.mark.parametrize("document", [RUNBOOK, GUIDE], ids=lambda path: path.name)
+@pytest.mark.parametrize("document", [RUNBOOK, GUIDE, DELETION], ids=lambda path: path.name)
 def test_every_link_leads_somewhere(document: Path) -> None:
     text = document.read_text()
     headings = {
