@@ -40,6 +40,8 @@ _ANSWERS: Mapping[str, Answer] = {
 _BUCKET_CODES: Mapping[str, str] = {
     "slow down": "SlowDown",
     "500, stored": "InternalError",
+    "conflict": "ConditionalRequestConflict",
+    "repeated on the way, stored": "PreconditionFailed",
     "bucket missing for a while": "NoSuchBucket",
     "access denied for a while": "AccessDenied",
 }

@@ -41,6 +41,8 @@ QUARANTINE_FAULTS: Final = (
     "quarantine: connection dropped, not stored",
     "quarantine: connection dropped, stored",
     "quarantine: no answer in time, stored",
+    "quarantine: conflict",
+    "quarantine: repeated on the way, stored",
     "quarantine: bucket missing for a while",
     "quarantine: access denied for a while",
     "quarantine: killed before",
