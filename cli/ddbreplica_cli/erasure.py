@@ -132,7 +132,8 @@ def _refuse_unless_asked(*, as_json: bool) -> None:
 
 def _ask(places: Sequence[Place], counted: Purged) -> None:
     where = " and ".join(f"s3://{place.bucket.name}/{DONE}{place.prefix}" for place in places)
-    question = f"Delete {counted.objects:,} objects in {where} for good ({counted.versions:,} versions)?"
+    objects = "1 object" if counted.objects == 1 else f"{counted.objects:,} objects"
+    question = f"Delete {objects} in {where} for good, in {counted.versions:,} versions?"
     try:
         is_confirmed = output.confirm(question)
     except click.Abort as pressed:

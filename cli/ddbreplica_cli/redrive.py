@@ -138,7 +138,9 @@ class _Age(ParamType[float]):
 )
 @click.option("--yes", is_flag=True, help="With --purge-done: do not ask for confirmation.")
 @click.option(
-    "--dry-run", is_flag=True, help="Say what would be healed or deleted; write, move and delete nothing."
+    "--dry-run",
+    is_flag=True,
+    help="Show what would be reconciled or deleted; write, move and delete nothing.",
 )
 @shared_options
 def redrive(options: Options, /, **wanted: Any) -> None:

@@ -381,8 +381,8 @@ class TestAsking:
 
         assert result.exit_code == 0
         assert (
-            f"Delete 1 objects in s3://{QUARANTINE}/done/quarantine/{REPLICA}/ and"
-            f" s3://{ON_FAILURE}/done/aws/lambda/ for good (3 versions)? [y/N]:"
+            f"Delete 1 object in s3://{QUARANTINE}/done/quarantine/{REPLICA}/ and"
+            f" s3://{ON_FAILURE}/done/aws/lambda/ for good, in 3 versions? [y/N]:"
         ) in result.stderr
         assert put_aside.versions(QUARANTINE) == []
 
