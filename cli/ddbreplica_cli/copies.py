@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ddbreplica.decode import MalformedError, key_of
 from ddbreplica.model import Key, Table
@@ -21,6 +21,28 @@ from ddbreplica_cli.unpack import ForeignError, UnreadableError
 T = TypeVar("T")
 
 _WIDTH = 13
+LISTED = 10_000
+"""Copies that are listed; others are counted, since a bucket may hold any number of objects."""
+
+
+class Listing(Generic[T]):
+    """The first of any number of values, and how many there are."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self.first: list[T] = []
+        self.count = 0
+
+    def add(self, value: T) -> None:
+        """Add a value."""
+        self.count += 1
+        if len(self.first) < LISTED:
+            self.first.append(value)
+
+    @property
+    def more(self) -> int:
+        """How many are not listed."""
+        return self.count - len(self.first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +80,14 @@ class Copies:
     """
 
     objects: int = 0
-    found: list[Copy] = field(default_factory=list)
-    unread: list[tuple[Copy, str]] = field(default_factory=list)
+    found: Listing[Copy] = field(default_factory=Listing)
+    unread: Listing[tuple[Copy, str]] = field(default_factory=Listing)
     unseen: dict[str, str] = field(default_factory=dict)
 
     @property
     def exit_status(self) -> int:
         """1 if a copy is there or an object cannot be read, 3 if old versions cannot be seen, otherwise 0."""
-        if self.found or self.unread:
+        if self.found.count or self.unread.count:
             return ATTENTION
         return INCONCLUSIVE if self.unseen else 0
 
@@ -74,18 +96,20 @@ class Copies:
         """Everything, for a program."""
         return {
             "objects": self.objects,
-            "found": [copy.document for copy in self.found],
-            "unread": [{**copy.document, "reason": reason} for copy, reason in self.unread],
+            "found": [copy.document for copy in self.found.first],
+            "more_found": self.found.more,
+            "unread": [{**copy.document, "reason": reason} for copy, reason in self.unread.first],
+            "more_unread": self.unread.more,
             "old_versions_unseen": dict(self.unseen),
         }
 
     @property
     def text(self) -> str:
         """Counts, then every copy, and every object that could not be read."""
-        rows = {"objects": self.objects, "found": len(self.found), "unread": len(self.unread)}
+        rows = {"objects": self.objects, "found": self.found.count, "unread": self.unread.count}
         table = [f"{name:<{_WIDTH}}{count:>12,}" for name, count in rows.items()]
-        copies = [copy.row("found") for copy in self.found]
-        unread = [line for copy, why in self.unread for line in copy.rows("unread", why)]
+        copies = [copy.row("found") for copy in self.found.first]
+        unread = [line for copy, why in self.unread.first for line in copy.rows("unread", why)]
         return lines([*table, *copies, *unread])
 
 
@@ -131,9 +155,9 @@ def search(
             for copy, looked in zip(piece, pool.map(partial(holds, keys), piece), strict=True):
                 into.objects += 1
                 if isinstance(looked, str):
-                    into.unread.append((copy, looked))
+                    into.unread.add((copy, looked))
                 elif looked:
-                    into.found.append(copy)
+                    into.found.add(copy)
             advance(len(piece))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ddbreplica.model import Key
 from ddbreplica_cli.bucket import DONE, Version
-from ddbreplica_cli.copies import Copy, holds, pieces
+from ddbreplica_cli.copies import Copy, Listing, holds, pieces
 from ddbreplica_cli.errors import ATTENTION
 from ddbreplica_cli.patience import Interrupt
 from ddbreplica_cli.printable import lines
@@ -42,12 +42,12 @@ class Purged:
 
     objects: int = 0
     versions: int = 0
-    left: list[tuple[Copy, str]] = field(default_factory=list)
+    left: Listing[tuple[Copy, str]] = field(default_factory=Listing)
 
     @property
     def exit_status(self) -> int:
         """1 if such an object is left, otherwise 0."""
-        return ATTENTION if self.left else 0
+        return ATTENTION if self.left.count else 0
 
     @property
     def document(self) -> dict[str, Any]:
@@ -55,15 +55,16 @@ class Purged:
         return {
             "purged": self.objects,
             "versions": self.versions,
-            "left": [{**copy.document, "reason": reason} for copy, reason in self.left],
+            "left": [{**copy.document, "reason": reason} for copy, reason in self.left.first],
+            "more_left": self.left.more,
         }
 
     @property
     def text(self) -> str:
         """Counts, then every object that is left."""
-        rows = {"purged": self.objects, "versions": self.versions}
+        rows = {"purged": self.objects, "versions": self.versions, "left": self.left.count}
         table = [f"{name:<{_WIDTH}}{count:>12,}" for name, count in rows.items()]
-        return lines([*table, *(line for copy, why in self.left for line in copy.rows("left", why))])
+        return lines([*table, *(line for copy, why in self.left.first for line in copy.rows("left", why))])
 
 
 def purge(
@@ -86,7 +87,8 @@ def purge(
             for versions, left in pool.map(partial(_purge, keys, dry_run=dry_run), piece):
                 into.objects += bool(versions)
                 into.versions += versions
-                into.left += left
+                for each in left:
+                    into.left.add(each)
             advance(len(piece))
 
 

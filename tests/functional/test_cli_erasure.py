@@ -114,6 +114,19 @@ class TestFinding:
             f"found        s3://{QUARANTINE}/done/{name}",
         ]
 
+    def test_of_any_number_the_first_are_listed(
+        self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(copies, "LISTED", 2)
+        for number in range(3):
+            put_aside.quarantine(put(number, "a"))
+            put_aside.put(QUARANTINE, f"quarantine/{REPLICA}/{number}", b"[")
+
+        document = find()
+
+        assert [len(document["found"]), document["more_found"]] == [2, 1]
+        assert [len(document["unread"]), document["more_unread"]] == [2, 1]
+
     def test_several_keys_at_a_time(self, put_aside: PutAside) -> None:
         names = [put_aside.quarantine(put(number, key)) for number, key in enumerate("abc")]
 
