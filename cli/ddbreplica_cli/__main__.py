@@ -38,6 +38,8 @@ def _reserve_standard_files() -> None:
         except OSError:
             with suppress(OSError):
                 os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    if sys.stdin is None:  # it was closed, and has nothing to read
+        sys.stdin = os.fdopen(0, encoding="utf-8")
 
 
 def _print(*texts: str) -> None:

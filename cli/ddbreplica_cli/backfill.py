@@ -12,6 +12,7 @@ from ddbreplica.decode import attributes_of
 from ddbreplica_cli import export as exports
 from ddbreplica_cli import output
 from ddbreplica_cli.backfilling import Backfill
+from ddbreplica_cli.clock import time_after
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.copying import NAMED, Copying, Tables, Wanted, damage, facts
 from ddbreplica_cli.described import SHARE, describe_pair
@@ -28,6 +29,7 @@ from ddbreplica_cli.options import (
     state_option,
     without_mapping_option,
 )
+from ddbreplica_cli.param_type import Name
 from ddbreplica_cli.printable import bare, printable
 from ddbreplica_cli.safeguards import refuse_unsafe
 from ddbreplica_cli.state import default_path
@@ -38,6 +40,7 @@ from ddbreplica_cli.undecided import Undecided
 @click.option("--segments", type=click.IntRange(1, 64), default=4, show_default=True, help="Parallel scans.")
 @click.option(
     "--from-export",
+    type=Name(),
     metavar="s3://BUCKET/PREFIX",
     help="Take the keys from this full export of the table, in place of a scan; the items are read from the table.",
 )
@@ -91,13 +94,14 @@ def backfill(options: Options, /, **wanted: Any) -> None:
         copying = _copying(connection, asked)
         started = time.perf_counter()
         done = copying.go(journal)
+        held = journal.held()
     document = {
         **copying.tables.names,
         **facts(done),
         **copying.undecided.facts(),
         "seconds": time.perf_counter() - started,
     }
-    _finish(done, copying, document, as_json=options.as_json)
+    _finish(done, copying, held, document, as_json=options.as_json)
 
 
 def _copying(connection: Connection, asked: Wanted) -> Copying:
@@ -135,7 +139,9 @@ def _ground(connection: Connection, wanted: Wanted, tables: Tables, export: Expo
     return Ground.on(mapping, archive=wanted.archive)
 
 
-def _finish(done: Backfill, copying: Copying, document: Mapping[str, Any], *, as_json: bool) -> None:
+def _finish(
+    done: Backfill, copying: Copying, held: tuple[int, float], document: Mapping[str, Any], *, as_json: bool
+) -> None:
     outside = f" {done.outside:,} are outside the mapping's filter." if done.outside else ""
     copied = f"{done.items - len(done.left):,} items copied in {document['seconds']:.1f} seconds.{outside}"
     if not done.left and not done.damaged and not copying.undecided:
@@ -148,7 +154,7 @@ def _finish(done: Backfill, copying: Copying, document: Mapping[str, Any], *, as
     ended = CommandError if done.damaged else AttentionError
     raise ended(
         " ".join(_unfinished(done, copying.undecided)),
-        hint="; ".join(_to_do(done, copying)) + ".",
+        hint="; ".join(_to_do(done, copying, held)) + ".",
         facts=document,
     )
 
@@ -162,8 +168,14 @@ def _unfinished(done: Backfill, undecided: Undecided) -> Iterator[str]:
         yield f"{len(undecided):,} items are gone from the source, deleted or expired: {undecided.path} lists them."
 
 
-def _to_do(done: Backfill, copying: Copying) -> Iterator[str]:
-    if done.left:
+def _to_do(done: Backfill, copying: Copying, held: tuple[int, float]) -> Iterator[str]:
+    keys, seconds = held
+    if keys:
+        yield (
+            f"run the same command again after {time_after(seconds)}, since until then a write may still change"
+            f" {keys:,} items of the replica"
+        )
+    if len(done.left) > keys:
         yield "mend what is refused, and run the same command again: it goes on with these"
     if done.damaged:
         yield (

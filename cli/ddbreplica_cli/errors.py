@@ -6,7 +6,8 @@ CommandError
 └── NoTableError             a table that is named is not there
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import botocore.exceptions
@@ -117,6 +118,16 @@ class InterruptedByUserError(CommandError):
 
 class NoTableError(CommandError):
     """A table that is named is not there."""
+
+
+@contextmanager
+def naming(what: object) -> Iterator[None]:
+    """Within the block an error of the operating system that names no file gets this name."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(what)
+        raise
 
 
 def explain(refusal: Refusal, *, doing: str | None = None) -> CommandError:

@@ -16,7 +16,7 @@ from ddbreplica_cli import generate as generator
 from ddbreplica_cli import logfile, output
 from ddbreplica_cli.connection import Connection, Side
 from ddbreplica_cli.described import describe, key_named
-from ddbreplica_cli.errors import AttentionError, CommandError, InterruptedByUserError
+from ddbreplica_cli.errors import AttentionError, CommandError, InterruptedByUserError, naming
 from ddbreplica_cli.loading import AGAIN, Loaded, Loader, Problems, counted, from_line
 from ddbreplica_cli.logfile import BadRow, Row, Rows
 from ddbreplica_cli.options import Options, shared_options
@@ -107,18 +107,19 @@ def _rows(file: Path | None, generate: int | None) -> Iterator[Rows]:
         yield (Row(line, logfile.item(row)) for line, row in enumerate(islice(generator.rows(), generate), 1))
         return
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-        yield logfile.read(_lines(lines))
+        yield logfile.read(_lines(lines, file))
 
 
-def _lines(file: TextIO) -> Iterator[str]:
-    return iter(partial(file.readline, logfile.MAX_LINE), "")
+def _lines(file: TextIO, name: Path) -> Iterator[str]:
+    with naming(name):
+        yield from iter(partial(file.readline, logfile.MAX_LINE), "")
 
 
 def _estimate(file: Path | None) -> int | None:
     """About how many rows a file has, going by its beginning; None for a pipe, which can be read but once."""
     if file is None or not file.is_file():
         return None
-    with file.open("rb") as opened:
+    with naming(file), file.open("rb") as opened:
         lines = opened.read(_SAMPLE).count(b"\n")
         return lines * file.stat().st_size // opened.tell() if lines else None
 

@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ddbreplica.refusal import refusal_of
 from ddbreplica_cli import output, signals
 from ddbreplica_cli.errors import CommandError, InterruptedByUserError, explain
+from ddbreplica_cli.param_type import Name
 
 P = ParamSpec("P")
 
@@ -23,22 +24,42 @@ SOURCE = "logfile"
 REPLICA = "logfile_replica"
 
 _OPTIONS = (
-    click.option("--source", metavar="TABLE", help=f"Source table, by name or ARN.  [default: {SOURCE}]"),
-    click.option("--replica", metavar="TABLE", help=f"Replica table, by name or ARN.  [default: {REPLICA}]"),
     click.option(
-        "--stack-name", metavar="STACK", help="Read both names from this CloudFormation stack's outputs."
+        "--source", type=Name(), metavar="TABLE", help=f"Source table, by name or ARN.  [default: {SOURCE}]"
+    ),
+    click.option(
+        "--replica",
+        type=Name(),
+        metavar="TABLE",
+        help=f"Replica table, by name or ARN.  [default: {REPLICA}]",
+    ),
+    click.option(
+        "--stack-name",
+        type=Name(),
+        metavar="STACK",
+        help="Read both names from this CloudFormation stack's outputs.",
     ),
     click.option(
         "--region",
+        type=Name(),
         metavar="REGION",
         help="AWS Region, unless a table's ARN names one.  [default: AWS_REGION, AWS_DEFAULT_REGION or the profile's]",
     ),
-    click.option("--replica-region", metavar="REGION", help="Region of the replica, if it is another."),
-    click.option("--profile", metavar="PROFILE", help="Profile of the AWS configuration to use."),
     click.option(
-        "--replica-profile", metavar="PROFILE", help="Profile to use for the replica, if it is another."
+        "--replica-region", type=Name(), metavar="REGION", help="Region of the replica, if it is another."
     ),
-    click.option("--endpoint-url", metavar="URL", help="Send requests here: an AWS to experiment with."),
+    click.option(
+        "--profile", type=Name(), metavar="PROFILE", help="Profile of the AWS configuration to use."
+    ),
+    click.option(
+        "--replica-profile",
+        type=Name(),
+        metavar="PROFILE",
+        help="Profile to use for the replica, if it is another.",
+    ),
+    click.option(
+        "--endpoint-url", type=Name(), metavar="URL", help="Send requests here: an AWS to experiment with."
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document."),
 )
 

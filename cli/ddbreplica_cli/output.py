@@ -15,7 +15,7 @@ import click
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.errors import CommandError, naming
 from ddbreplica_cli.printable import encodable, escaped, lines, one_line, printable
 
 
@@ -31,11 +31,8 @@ def print_result(document: Mapping[str, Any], text: str, *, as_json: bool) -> No
 
 def print_data(text: str) -> None:
     """A part of the result, at once. Raises OSError likewise."""
-    try:
+    with naming("standard output"):
         _print(sys.stdout, text)
-    except OSError as error:
-        error.filename = error.filename or "standard output"
-        raise
 
 
 def print_note(*texts: str) -> None:

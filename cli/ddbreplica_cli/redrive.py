@@ -29,7 +29,7 @@ from ddbreplica_cli.options import (
     state_option,
     without_mapping_option,
 )
-from ddbreplica_cli.param_type import ParamType
+from ddbreplica_cli.param_type import Name, ParamType
 from ddbreplica_cli.patience import Interrupt, Patience, noting_interrupts
 from ddbreplica_cli.places import Buckets
 from ddbreplica_cli.progress import progress_bar
@@ -92,10 +92,14 @@ class _Age(ParamType[float]):
 
 @click.command()
 @click.option(
-    "--quarantine-bucket", metavar="BUCKET", help="Bucket of quarantined records.  [default: the function's]"
+    "--quarantine-bucket",
+    type=Name(),
+    metavar="BUCKET",
+    help="Bucket of quarantined records.  [default: the function's]",
 )
 @click.option(
     "--on-failure-bucket",
+    type=Name(),
     metavar="BUCKET",
     help="Bucket of what Lambda gave up, of any function.  [default: the mapping's, of its function]",
 )

@@ -88,11 +88,17 @@ def tail(options: Options, *, since: datetime | None, keys_only: bool, limit: in
 
 
 def _stream_arn(connection: Connection) -> str:
-    arn: str | None = describe(connection.source).says.get("LatestStreamArn")
+    says = describe(connection.source).says
+    arn: str | None = says.get("LatestStreamArn")
     if arn is None:
         raise CommandError(
             f"the table {connection.source.name} has no stream.",
             hint="name another with --source, or deploy first (sam deploy).",
+        )
+    if not says.get("StreamSpecification", {}).get("StreamEnabled"):
+        output.print_note(
+            f"Note: the stream of the table {connection.source.name} is turned off. It has the changes of the last 24"
+            " hours until then, and gets no more."
         )
     return arn
 

@@ -13,7 +13,7 @@ from ddbreplica.model import Journal, Key, Table
 from ddbreplica_cli import keylines, output
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.described import Described, describe_pair
-from ddbreplica_cli.errors import CommandError, InterruptedByUserError
+from ddbreplica_cli.errors import CommandError, InterruptedByUserError, naming
 from ddbreplica_cli.findings import Findings
 from ddbreplica_cli.grace import grace, is_longer, lag
 from ddbreplica_cli.ground import Ground, to_compare, to_heal
@@ -276,16 +276,19 @@ def _written(path: Path | None) -> Iterator[ReportFile | None]:
 
 
 def _read(path: Path, table: Table) -> Iterator[Key]:
-    with click.open_file(str(path), encoding="utf-8", errors="surrogateescape") as lines:
+    with naming(_name(path)), click.open_file(str(path), encoding="utf-8", errors="surrogateescape") as lines:
         yield from keylines.read(lines, table)
+
+
+def _name(path: Path) -> str:
+    return "standard input" if str(path) == "-" else str(path)
 
 
 def _refuse_none(keys: KeySet, path: Path) -> None:
     """Without a key nothing is compared, which must not read as `equal`."""
     if not keys:
-        name = "standard input" if str(path) == "-" else path
         raise CommandError(
-            f"{name} has no keys.",
+            f"{_name(path)} has no keys.",
             hint="write one key a line, or leave out --keys-from to compare everything.",
         )
 

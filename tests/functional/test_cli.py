@@ -227,3 +227,19 @@ class TestErrors:
 
         assert result.exit_code == 2
         assert lines(result.stderr)[0] == "Error: the stack other has no output SourceTableName."
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        *((command, option) for command in COMMANDS for option in SHARED if option != "--json"),
+        ("backfill", "--from-export"),
+        ("redrive", "--quarantine-bucket"),
+        ("redrive", "--on-failure-bucket"),
+    ],
+)
+def test_an_empty_name_is_no_missing_option(command: str, option: str) -> None:
+    result = run(command, option, "")
+
+    assert result.exit_code == 2
+    assert lines(result.stderr)[-1] == f"Error: Invalid value for '{option}': it is empty."

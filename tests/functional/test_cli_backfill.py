@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -371,7 +372,13 @@ class TestSuspects:
             json.loads(result.stdout)["left_items"][0]["reason"]
             == "a write was not answered, and may still land"
         )
-        assert backfill("--no-wait", "--segments", "1").exit_code == 1
+        again = backfill("--no-wait", "--segments", "1")
+        assert again.exit_code == 1
+        assert re.fullmatch(
+            r"Try: run the same command again after \d\d:\d\d UTC, since until then a write may still change 25"
+            r" items of the replica\.",
+            lines(again.stderr)[-1],
+        )
 
     def test_are_waited_for(self, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
         for name, seconds in {"UNKNOWN_HOLD": 0.5, "EXPIRY": 0.5, "MARGIN": 0.0}.items():

@@ -5,7 +5,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import gettempdir
@@ -198,3 +198,15 @@ class TestOutput:
             "Error: the output cannot be written: No space left on device.",
             "Try: send it elsewhere.",
         ]
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="nowhere else has a file that cannot be read by its owner"
+)
+@pytest.mark.usefixtures("tables")
+@pytest.mark.parametrize("args", [("load",), ("load", "--dry-run"), ("verify", "--keys-from")])
+def test_a_file_that_cannot_be_read_is_named(args: Sequence[str]) -> None:
+    result = run(*args, "/proc/self/mem")
+
+    assert result.exit_code == 2
+    assert lines(result.stderr)[0] == "Error: /proc/self/mem: Input/output error."

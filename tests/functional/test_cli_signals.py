@@ -273,3 +273,12 @@ def test_a_command_without_an_output_ends_as_ever(tmp_path: Path, closed: str) -
 
     assert status == 1
     assert (stdout == "", stderr == "") == (closed == "1", closed == "2")
+
+
+def test_a_closed_standard_input_has_no_keys(tmp_path: Path) -> None:
+    before = ["sh", "-c", 'exec "$@" <&-', "sh"]
+    with running(tmp_path, *VERIFY, "--keys-from", "-", before=before) as process:
+        status, _, stderr = process.end()
+
+    assert status == 2
+    assert stderr.splitlines()[0] == "Error: standard input has no keys."

@@ -120,6 +120,22 @@ def test_ctrl_c_ends_after_the_change_that_is_shown_and_says_how_to_go_on(
     )
 
 
+def test_a_stream_that_is_turned_off(tables: Tables, stream: str, aws: Misbehaviour) -> None:
+    tables.client.update_table(TableName="logfile", StreamSpecification={"StreamEnabled": False})
+    aws.on("before-call.dynamodbstreams.DescribeStream", when_first_asked(press_ctrl_c))
+
+    result = run("tail")
+
+    note = (
+        "Note: the stream of the table logfile is turned off. It has the changes of the last 24 hours until then, and"
+        " gets no more."
+    )
+    assert lines(result.stderr)[:2] == [
+        note,
+        f"Following {stream}, as one of the two readers that a stream serves well.",
+    ]
+
+
 def test_a_table_without_a_stream(tables: Tables) -> None:
     result = run("tail")
 
