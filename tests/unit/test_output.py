@@ -36,6 +36,22 @@ class TestPrinting:
 
         assert capsys.readouterr().err == "Error: no\\u001b\nTry: see\\nError: forged\n"
 
+    def test_a_question_has_one_line(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        asked: list[str] = []
+
+        def answer(question: str) -> str:
+            asked.append(question)
+            return "y"
+
+        monkeypatch.setattr("click.termui.visible_prompt_func", answer)
+
+        assert output.confirm(f"all of\n{FOREIGN}?")
+
+        # Which of the two shows it depends on the version of click.
+        assert "".join([capsys.readouterr().err, *asked]).startswith(f"all of\\n{SHOWN}?")
+
     def test_what_the_terminal_cannot_show_is_shown_by_its_number(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -79,6 +95,7 @@ class TestEscaping:
         @click.command(cls=output.EscapedCommand)
         @click.option("--number", type=int)
         def command(number: int) -> None:
+            click.echo(FOREIGN, color=True)
             raise click.UsageError(f"it is\nnot {FOREIGN}{number}")
 
         for args in (["--number", "5"], ["--nu\x9b\nmber"], [FOREIGN], ["--number", f"{FOREIGN}\n"]):
