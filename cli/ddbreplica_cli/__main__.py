@@ -7,6 +7,9 @@ from contextlib import suppress
 
 from ddbreplica_cli import signals
 
+_COMPLETES = "_DDBREPLICA_COMPLETE"
+"""What click's scripts for shells set."""
+
 
 def start() -> None:
     """Run the command line of this process. An exception that nothing explains exits with 2: it is no difference."""
@@ -26,7 +29,8 @@ def start() -> None:
             _print(f"Error: the output cannot be written: {error.strerror}.", "Try: send it elsewhere.")
             sys.exit(2)
         except Exception:  # noqa: BLE001  the traceback is printed, and only the exit status is another
-            _print(*traceback.format_exc().splitlines())
+            if _COMPLETES not in os.environ:  # a shell that completes a line has no place for it
+                _print(*traceback.format_exc().splitlines())
             sys.exit(2)
 
 

@@ -39,3 +39,19 @@ def test_a_script_for_the_shell(shell: str) -> None:
     )
 
     assert f"_DDBREPLICA_COMPLETE={shell}_complete" in script.stdout
+
+
+def test_a_word_that_is_no_text_is_not_completed() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "ddbreplica_cli"],
+        env={
+            **os.environb,
+            b"_DDBREPLICA_COMPLETE": b"bash_complete",
+            b"COMP_WORDS": b"ddbreplica load \xff",
+            b"COMP_CWORD": b"2",
+        },
+        capture_output=True,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, b"", b"")
