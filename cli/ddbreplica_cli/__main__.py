@@ -44,6 +44,8 @@ def _reserve_standard_files() -> None:
                 os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
     if sys.stdin is None:  # it was closed, and has nothing to read
         sys.stdin = os.fdopen(0, encoding="utf-8")
+    if sys.stderr is None:  # click would print its errors to stdout
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8")
 
 
 def _print(*texts: str) -> None:

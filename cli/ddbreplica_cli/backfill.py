@@ -29,7 +29,7 @@ from ddbreplica_cli.options import (
     state_option,
     without_mapping_option,
 )
-from ddbreplica_cli.param_type import Name
+from ddbreplica_cli.param_type import Name, Number
 from ddbreplica_cli.printable import bare, printable
 from ddbreplica_cli.safeguards import refuse_unsafe
 from ddbreplica_cli.state import default_path
@@ -46,13 +46,13 @@ from ddbreplica_cli.undecided import Undecided
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="UNITS",
     help="Write units a second to use at the replica, its indexes apart.  [default: no limit]",
 )
 @click.option(
     "--read-rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="UNITS",
     help="Read units a second to use at the source."
     f"  [default: {SHARE:.0%} of what is provisioned; no limit on demand]",

@@ -20,6 +20,7 @@ from ddbreplica_cli.errors import AttentionError, CommandError, InterruptedByUse
 from ddbreplica_cli.loading import AGAIN, Loaded, Loader, Problems, counted, from_line
 from ddbreplica_cli.logfile import BadRow, Row, Rows
 from ddbreplica_cli.options import Options, shared_options
+from ddbreplica_cli.param_type import Number
 from ddbreplica_cli.patience import Patience, noting_interrupts
 from ddbreplica_cli.printable import one_line
 from ddbreplica_cli.private_file import open_to_write
@@ -44,7 +45,7 @@ _SAMPLE = 64 * 1024
 @click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be read, and go on.")
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="UNITS",
     help="Use at most so many of the table's write units a second.  [default: as many as it grants]",
 )

@@ -1,5 +1,6 @@
 """click's ParamType, named with the type that it converts to: at run time click has that only since 8.5."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,4 +29,15 @@ class Name(ParamType[str]):
         return str(value)
 
 
-__all__ = ["Name", "ParamType"]
+class Number(click.FloatRange):
+    """A number within a range. NaN would be within any, since every comparison with it is false."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+__all__ = ["Name", "Number", "ParamType"]

@@ -29,7 +29,7 @@ from ddbreplica_cli.options import (
     state_option,
     without_mapping_option,
 )
-from ddbreplica_cli.param_type import Name, ParamType
+from ddbreplica_cli.param_type import Name, Number, ParamType
 from ddbreplica_cli.patience import Interrupt, Patience, noting_interrupts
 from ddbreplica_cli.places import Buckets
 from ddbreplica_cli.progress import progress_bar
@@ -113,13 +113,13 @@ class _Age(ParamType[float]):
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N objects, by name.")
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="UNITS",
     help="Write units a second to use at the replica, its indexes apart.  [default: no limit]",
 )
 @click.option(
     "--read-rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="UNITS",
     help="Read units a second to use at the source."
     f"  [default: {SHARE:.0%} of what is provisioned; no limit on demand]",

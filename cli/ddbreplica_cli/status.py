@@ -20,6 +20,7 @@ from ddbreplica_cli.fleet_screen import fleet_document, fleet_screen
 from ddbreplica_cli.health import AS_FAR_AS_SEEN, REPLICATING, examine
 from ddbreplica_cli.observe import observe
 from ddbreplica_cli.options import Options, shared_options
+from ddbreplica_cli.param_type import Number
 from ddbreplica_cli.patience import noting_interrupts
 from ddbreplica_cli.printable import printable
 from ddbreplica_cli.screen import document, screen
@@ -46,7 +47,7 @@ class _Seen:
 )
 @click.option(
     "--watch",
-    type=click.FloatRange(min=1),
+    type=Number(min=1),
     is_flag=False,
     flag_value=_INTERVAL,
     metavar="SECONDS",

@@ -38,11 +38,11 @@ class _Moment(ParamType[datetime]):
             return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         try:
             moment = datetime.fromisoformat(str(value))
-        except ValueError:
+            return moment if moment.tzinfo else moment.astimezone()
+        except (ValueError, OverflowError):
             self.fail(
                 f"{value!r} is neither like 90s, 15m or 2h nor a time like 2026-01-31T12:00:00Z.", param, ctx
             )
-        return moment if moment.tzinfo else moment.astimezone()
 
 
 @click.command()

@@ -12,6 +12,7 @@ from ddbreplica_cli.errors import CommandError
 from ddbreplica_cli.grace import LEAST, LONGEST
 from ddbreplica_cli.journal import VERIFY
 from ddbreplica_cli.options import Options, archive_option, shared_options, state_option
+from ddbreplica_cli.param_type import Number
 from ddbreplica_cli.recheck import Finding
 from ddbreplica_cli.verdict import INCONCLUSIVE, NOT_EQUAL, Verified
 from ddbreplica_cli.verifying import Wanted, verified
@@ -27,7 +28,7 @@ _NEXT = {
 @click.option("--segments", type=click.IntRange(1, 64), default=4, show_default=True, help="Parallel scans.")
 @click.option(
     "--sample",
-    type=click.FloatRange(min=0.0001, max=1),
+    type=Number(min=0.0001, max=1),
     metavar="FRACTION",
     default=1.0,
     help="Look at this share of either table only, chosen at random.",
@@ -40,7 +41,7 @@ _NEXT = {
 )
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     metavar="SECONDS",
     help="Time for the replica to catch up before a difference counts."
     f"  [default: twice what it is behind, if that is known; {LEAST:.0f} to {LONGEST:.0f}]",
@@ -54,7 +55,7 @@ _NEXT = {
 )
 @click.option(
     "--read-rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="UNITS",
     help="Read units a second to take from each table."
     f"  [default: {SHARE:.0%} of what is provisioned; no limit on demand]",
@@ -72,7 +73,7 @@ _NEXT = {
 @click.option("--dry-run", is_flag=True, help="With --repair: say what would be done, and write nothing.")
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="UNITS",
     help="With --repair: write units a second at most.",
 )

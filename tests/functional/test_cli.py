@@ -243,3 +243,20 @@ def test_an_empty_name_is_no_missing_option(command: str, option: str) -> None:
 
     assert result.exit_code == 2
     assert lines(result.stderr)[-1] == f"Error: Invalid value for '{option}': it is empty."
+
+
+@pytest.mark.parametrize("number", ["nan", "inf"])
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (name, parameter.opts[-1])
+        for name, command in sorted(main.commands.items())
+        for parameter in command.params
+        if isinstance(parameter.type, click.FloatRange)
+    ],
+)
+def test_what_is_no_number_is_within_no_range(command: str, option: str, number: str) -> None:
+    result = run(command, option, number)
+
+    assert result.exit_code == 2
+    assert lines(result.stderr)[-1].startswith(f"Error: Invalid value for '{option}': ")

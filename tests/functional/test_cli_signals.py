@@ -282,3 +282,11 @@ def test_a_closed_standard_input_has_no_keys(tmp_path: Path) -> None:
 
     assert status == 2
     assert stderr.splitlines()[0] == "Error: standard input has no keys."
+
+
+def test_a_usage_error_is_never_printed_to_standard_output(tmp_path: Path) -> None:
+    before = ["sh", "-c", 'exec "$@" 2>&-', "sh"]
+    with running(tmp_path, "verify", "--sample", "9", before=before) as process:
+        status, stdout, _ = process.end()
+
+    assert (status, stdout) == (2, "")

@@ -166,3 +166,12 @@ def test_a_time_that_is_none() -> None:
         "Error: Invalid value for '--since': 'yesterday' is neither like 90s, 15m or 2h nor a time like"
         " 2026-01-31T12:00:00Z."
     )
+
+
+def test_a_time_that_no_clock_can_show() -> None:
+    result = run("tail", "--since", "0001-01-01T00:00:00")
+
+    assert result.exit_code == 2
+    assert lines(result.stderr)[-1].startswith(
+        "Error: Invalid value for '--since': '0001-01-01T00:00:00' is neither"
+    )
