@@ -35,13 +35,16 @@ MUTATION_SCORE = { split($$1, name, "."); made[name[2]]++; noticed[name[2]] += $
 on_command_line = $(and $(filter command,$(origin $1)),$($1))
 switch = $(if $(filter-out 0 1,$(call on_command_line,$1)),$(error $1=$($1): say $1=1 or $1=0),$(filter 1,$(call on_command_line,$1)))
 
+# A recipe that names $(MAKE) itself is run by `make -n` too, and the whole demo with it.
+SET_UP = $(MAKE) --no-print-directory -s setup
+
 help:  ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
 
 setup: .venv/ready .venv-stack/ready  ## Make the environments (.venv, and .venv-stack for the embedded AWS)
 
 demo:  ## Replicate, break and mend on an embedded AWS, and check each promise; KEEP=1 leaves it running
-	@start=$$SECONDS; $(MAKE) --no-print-directory -s setup && \
+	@start=$$SECONDS; $(SET_UP) && \
 	DDBREPLICA_SETUP_SECONDS=$$((SECONDS - start)) $(BIN)/python -m demo $(if $(call switch,KEEP),--keep)
 
 test: setup .venv-sam/ready .venv-sbom/ready  ## Run the unit and functional tests, with the coverage of src/

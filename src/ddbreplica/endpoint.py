@@ -22,8 +22,12 @@ def is_endpoint(url: str) -> bool:
 
 
 def is_private(url: str) -> bool:
-    """Whether nobody on a network can read what is sent there: it is encrypted, or it does not leave this machine."""
-    return urlsplit(url).scheme != "http" or _is_local(urlsplit(url).hostname or "")
+    """Whether nobody on a network can read what is sent there: it is encrypted, or it does not leave this machine.
+
+    The SDK connects to `a` for `http://a\\@localhost`, where urlsplit finds `localhost`: the URL must be a plain one.
+    """
+    parts = urlsplit(url)
+    return parts.scheme != "http" or (is_endpoint(url) and _is_local(parts.hostname or ""))
 
 
 def _is_local(host: str) -> bool:

@@ -109,6 +109,13 @@ def test_make_refuses_another_value_of_a_switch() -> None:
     assert "KEEP=no: say KEEP=1 or KEEP=0" in shown.stderr
 
 
+@pytest.mark.parametrize("target", ["demo", "e2e", "stack", "bench", "engine"])
+def test_make_n_runs_nothing(target: str) -> None:
+    shown = made(target, "SHELL=/bin/false")  # by which every recipe that is run fails
+
+    assert shown.returncode == 0, shown.stderr
+
+
 def made(target: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """What make would run. Nothing is run: make gives what its recipes call to a shell, which only prints it."""
     command = ["make", "-n", target, "SHELL=/bin/echo", "PYTHON313=python3.13", *arguments]

@@ -18,4 +18,7 @@ IN_THE_CLEAR = (
     "http://127.0.0.1.example.com",
     "http://notlocalhost",
     "HTTP://example.com",
+    "http://example.com\\@localhost/",
+    "http://example.com\\.localhost",
+    "http://10.0.0.1\\@127.0.0.1:8000",
 )
