@@ -392,7 +392,7 @@ def test_no_text_of_a_response_acts_upon_the_terminal(
             check(result, as_json=as_json and command[0] != "tail")
             if as_json and command[0] == "tail" and not result.exit_code:
                 check_lines(result.stdout_bytes)
-            shown += "\\u202e" in result.output
+            shown += "\\u202e" in result.stdout + result.stderr
     assert shown or as_json or command[0] == "load", "nothing of it was printed, and so nothing was tried"
     assert world.reported or "--report" not in command
 
@@ -420,7 +420,7 @@ def test_no_error_acts_upon_the_terminal(world: World, command: tuple[str, ...],
             check(result, as_json=as_json and command[0] != "tail")
             if as_json and command[0] == "tail" and not result.exit_code:
                 check_lines(result.stdout_bytes)
-            shown += "\\u202e" in result.output
+            shown += "\\u202e" in result.stdout + result.stderr
         assert shown or operation in UNTOLD, operation
 
 
@@ -453,7 +453,7 @@ def test_no_name_of_a_command_does(args: tuple[str, ...]) -> None:
     result = invoke(*args)
 
     check(result)
-    assert "\\u202e" in result.output
+    assert "\\u202e" in result.stdout + result.stderr
 
 
 @pytest.mark.usefixtures("hurried")
