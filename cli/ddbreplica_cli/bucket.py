@@ -4,6 +4,7 @@ Whatever is read by name, copied or deleted may have been moved by somebody else
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -15,6 +16,7 @@ from ddbreplica.model import Refusal
 from ddbreplica.refusal import asked
 from ddbreplica_cli.asking import ask_pages
 from ddbreplica_cli.errors import CommandError, explain
+from ddbreplica_cli.limits import room
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DONE = "done/"
+
+_PART = 256 * 1024
+"""Bytes of an object to read at a time."""
 
 # 412: another object has the name by now; 404: none has; 409: somebody else is at it.
 _MOVED_MEANWHILE = frozenset(
@@ -65,10 +70,14 @@ class NoVersionsError(CommandError):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An object's content, and the ETag that stands for exactly this content."""
+    """An object's content, and the ETag that stands for exactly this content.
 
-    body: bytes
+    If the content `is_cut` it has more bytes than were to be read.
+    """
+
+    body: memoryview
     etag: str
+    is_cut: bool = False
 
 
 class Bucket:
@@ -90,9 +99,9 @@ class Bucket:
         pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.name, Prefix=prefix)
         return ask_pages(pages, _versions, refused=self._unlisted)
 
-    def read(self, name: str, version: str | None = None) -> Held | None:
-        """What an object holds, or an old version of it; None if there is none of that name any more."""
-        return self._unless_moved(lambda: self._held(name, version), what="read")
+    def read(self, name: str, version: str | None = None, *, most: int) -> Held | None:
+        """What an object or an old version of it holds, up to so many bytes; None if there is none any more."""
+        return self._unless_moved(lambda: self._held(name, version, most), what="read")
 
     def delete(self, version: Version) -> None:
         """Delete a version for good, whether or not it is there still."""
@@ -106,10 +115,15 @@ class Bucket:
         """
         return self._unless_moved(lambda: self._move(name, etag, metadata), what="emptied") or False
 
-    def _held(self, name: str, version: str | None) -> Held:
+    def _held(self, name: str, version: str | None, most: int) -> Held:
         which: Any = {} if version is None else {"VersionId": version}
         response = self._client.get_object(Bucket=self.name, Key=name, **which)
-        return Held(response["Body"].read(), response["ETag"])
+        content, size = room(most + 1), 0
+        with closing(response["Body"]) as body:
+            while part := body.read(min(_PART, most + 1 - size)):
+                content[size : size + len(part)] = part
+                size += len(part)
+        return Held(content[:size], response["ETag"], is_cut=size > most)
 
     def _move(self, name: str, etag: str, metadata: Mapping[str, str]) -> bool:
         copied = self._client.copy_object(

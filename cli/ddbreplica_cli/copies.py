@@ -12,10 +12,11 @@ from ddbreplica.decode import MalformedError, key_of
 from ddbreplica.model import Key, Table
 from ddbreplica_cli.bucket import DONE, Held, Listed, NoVersionsError, Version
 from ddbreplica_cli.errors import ATTENTION, INCONCLUSIVE, CommandError
+from ddbreplica_cli.limits import MAX_OBJECT, memory_for
 from ddbreplica_cli.patience import Interrupt
 from ddbreplica_cli.printable import bare, lines, printable
 from ddbreplica_cli.progress import Advance
-from ddbreplica_cli.redriving import MAX_BYTES, PIECE, WORKERS, Place
+from ddbreplica_cli.redriving import PIECE, WORKERS, Place
 from ddbreplica_cli.unpack import ForeignError, UnreadableError
 
 T = TypeVar("T")
@@ -165,10 +166,13 @@ def holds(keys: frozenset[Key], copy: Copy) -> bool | str:
     """Return whether a version holds one of the keys, or why nobody can say."""
     if copy.version.size is None:
         return False
-    if copy.version.size > MAX_BYTES:
+    if copy.version.size > MAX_OBJECT:
         return "it is larger than anything that is kept"
-    held = copy.place.bucket.read(copy.version.name, copy.version.id)
-    return False if held is None else _holds(keys, copy, held)  # None was deleted meanwhile
+    with memory_for(copy.version.size):
+        held = copy.place.bucket.read(copy.version.name, copy.version.id, most=copy.version.size)
+        if held is None:  # it was deleted meanwhile
+            return False
+        return "it was replaced meanwhile" if held.is_cut else _holds(keys, copy, held)
 
 
 def _holds(keys: frozenset[Key], copy: Copy, held: Held) -> bool | str:

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Ou
 import errno
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,22 +16,38 @@ from itertools import islice
 from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
-from ddbreplica.decode import MalformedError, key_of
+from boto3.s3.transfer import TransferConfig
+
+from ddbreplica.decode import MalformedError
 from ddbreplica.model import Key
 from ddbreplica_cli.asking import ask
 from ddbreplica_cli.backfilling import PAGE, DamagedError, Page
 from ddbreplica_cli.bucket import Bucket
 from ddbreplica_cli.errors import CommandError, explain
+from ddbreplica_cli.limits import (
+    MAX_ENTRY,
+    MAX_FILES,
+    MAX_KEY_TEXT,
+    MAX_LINE,
+    MAX_MANIFEST,
+    MAX_SMALL,
+    MEMORY,
+    MIB,
+    key_within,
+    room,
+)
+from ddbreplica_cli.skim import Skim
 from ddbreplica_cli.temporary import no_room, temporary_file
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-MAX_LINE = 16 * 1024 * 1024
-"""Bytes of an item: 400 KB, each of which JSON spells in up to six characters, and much to spare."""
-
 _SUMMARY = "manifest-summary.json"
 _FILES = "manifest-files.json"
+_FILLED_LINE = re.compile(rb"[ \t\r]*+[^ \t\r\n][^\n]*+")
+_BY_THIS_THREAD = TransferConfig(use_threads=False)
+"""Threads of its own would hold 25 MiB for each file."""
+
 _EXPORT_AGAIN = "export the table again, or leave out --from-export."
 _FULL = frozenset({errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
 """The errors of a temporary file, which say nothing of what S3 has sent."""
@@ -77,9 +94,12 @@ def find(client: "S3Client", url: str) -> Export:
         )
     place = summaries[0].removesuffix(_SUMMARY)
     folder = f"s3://{bucket.name}/{place}"
-    summary, files = (bucket.read(place + name) for name in (_SUMMARY, _FILES))
+    summary = bucket.read(place + _SUMMARY, most=MIB)
+    files = bucket.read(place + _FILES, most=MAX_MANIFEST)
     if summary is None or files is None:
         raise _damaged(folder, "one of its manifests is missing")
+    if summary.is_cut or files.is_cut:
+        raise _too_large(folder)
     try:
         return _export(folder, summary.body, files.body)
     except _UNREADABLE as error:
@@ -118,7 +138,7 @@ class Exported:
 
         def download() -> OSError | None:
             try:
-                self._client.download_fileobj(bucket, name, file)
+                self._client.download_fileobj(bucket, name, file, Config=_BY_THIS_THREAD)
                 file.seek(0)
             except OSError as error:
                 if error.errno not in _FULL:
@@ -134,40 +154,75 @@ class Exported:
         read = 0
         try:
             with gzip.open(file) as lines:
-                for line in iter(partial(lines.readline, MAX_LINE), b""):
-                    key = self._key(line) if read >= after else None
+                while line := lines.readline(MAX_SMALL):
+                    is_wanted = read >= after
+                    key = self._key_of_line(line, lines) if is_wanted or not line.endswith(b"\n") else None
                     read += 1
-                    if key is not None:
+                    if key is not None and is_wanted:
                         yield key
+                    if read > of:  # what follows may have no end
+                        return
         except _UNREADABLE as error:
             raise DamagedError(f"is damaged: line {read + 1:,} cannot be read") from error
         if read < after:
             raise _of_other_length(read, of)
 
-    def _key(self, line: bytes) -> Key:
-        item = json.loads(line)["Item"]
-        return key_of({name: item[name] for name in self._key_names})
+    def _key_of_line(self, line: bytes, rest: gzip.GzipFile) -> Key:
+        """The key of the line that begins so. A long one is read to its end with memory of its own."""
+        if line.endswith(b"\n") or len(line) < MAX_SMALL:
+            return self._key(line)
+        with MEMORY.take(MAX_LINE):
+            whole, size = room(MAX_LINE), 0
+            while line:
+                whole[size : size + len(line)] = line  # raises ValueError if that is too long
+                size += len(line)
+                line = b"" if line.endswith(b"\n") else rest.readline(MAX_SMALL)
+            return self._key(whole[:size])
+
+    def _key(self, line: bytes | memoryview) -> Key:
+        skim, key = Skim(line), {}
+        for member in skim.members():
+            if member == "Item":
+                key = {name: skim.value(MAX_KEY_TEXT) for name in skim.members() if name in self._key_names}
+        skim.end()
+        return key_within({name: key[name] for name in self._key_names})
 
 
-def _export(folder: str, summary: bytes, files: bytes) -> Export:
-    whole = json.loads(summary)
+def _export(folder: str, summary: memoryview, files: memoryview) -> Export:
+    whole = _small(bytes(summary))
     kind = whole.get("exportType", "FULL_EXPORT"), whole["outputFormat"]
     if kind != ("FULL_EXPORT", "DYNAMODB_JSON"):
         raise CommandError(
             f"the export in {folder} is {' in '.join(kind)}, and has to be FULL_EXPORT in DYNAMODB_JSON.",
             hint=_EXPORT_AGAIN,
         )
-    entries = [json.loads(line) for line in files.decode().splitlines() if line.strip()]
-    # Whether the names in a manifest begin with the prefix depends on who wrote it; the folder is always this.
-    counts = [(f"{folder}data/{e['dataFileS3Key'].rpartition('/')[2]}", _count(e)) for e in entries]
+    counts: dict[str, int] = {}
+    for line in _FILLED_LINE.finditer(files):
+        if len(counts) == MAX_FILES:
+            raise _too_large(folder)
+        entry = _small(line[0])
+        # Whether the names in a manifest begin with the prefix depends on who wrote it; the folder is always this.
+        name = f"{folder}data/{_ascii(entry['dataFileS3Key'].rpartition('/')[2])}"
+        if name in counts:
+            raise _damaged(folder, "its manifest names a file twice")
+        counts[name] = _count(entry)
     export = Export(
-        url=folder, table_arn=whole["tableArn"], taken_at=_time(whole["exportTime"]), files=dict(counts)
+        url=folder, table_arn=whole["tableArn"], taken_at=_time(whole["exportTime"]), files=counts
     )
-    if len(export.files) < len(counts):
-        raise _damaged(folder, "its manifest names a file twice")
     if export.items != _count(whole):
         raise _damaged(folder, f"its files hold {export.items:,} items and not {whole['itemCount']:,}")
     return export
+
+
+def _small(line: bytes) -> Any:
+    if len(line) > MAX_ENTRY:
+        raise ValueError(len(line))
+    return json.loads(line)
+
+
+def _ascii(name: str) -> str:
+    """The same name, which DynamoDB makes of letters and digits."""
+    return name.encode("ascii").decode()
 
 
 def _count(of: Mapping[str, Any]) -> int:
@@ -184,7 +239,16 @@ def _time(text: str) -> datetime:
 
 
 def _of_other_length(items: int, of: int) -> DamagedError:
-    return DamagedError(f"is damaged: it holds {items:,} items, and its manifest says {of:,}")
+    """`items` were read: one more than the manifest says, or all."""
+    holds = f"{items:,} items or more" if items > of else f"{items:,} items"
+    return DamagedError(f"is damaged: it holds {holds}, and its manifest says {of:,}")
+
+
+def _too_large(folder: str) -> CommandError:
+    return CommandError(
+        f"the manifests in {folder} are larger than those of any export.",
+        hint="name an export that DynamoDB has written.",
+    )
 
 
 def _damaged(what: str, why: str) -> CommandError:

@@ -35,7 +35,7 @@ from ddbreplica_cli.places import Buckets
 from ddbreplica_cli.progress import progress_bar
 from ddbreplica_cli.quarantining import QuarantiningJournal
 from ddbreplica_cli.rate import Rate
-from ddbreplica_cli.redriving import Found, Heal, Outcome, Redriven, Redriver, find
+from ddbreplica_cli.redriving import MAX_OBJECTS, Found, Heal, Outcome, Redriven, Redriver, find
 from ddbreplica_cli.state import default_path
 
 _Tell: TypeAlias = Callable[[Redriven], None]
@@ -199,6 +199,10 @@ def _advise(redriven: Redriven) -> bool:
         until = time_after(redriven.wait)
         advice.insert(
             0, f"run it again after {until}; until then an in-doubt write may still change the replica."
+        )
+    if redriven.may_be_more:
+        advice.append(
+            f"run it again: it looks at the first {MAX_OBJECTS:,} objects by name, and there may be more."
         )
     for sentence in advice:
         output.print_note(f"Try: {sentence}")

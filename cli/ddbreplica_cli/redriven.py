@@ -8,7 +8,6 @@ from ddbreplica.model import Key
 from ddbreplica_cli.printable import bare, lines, printable
 from ddbreplica_cli.redriving import Left, Outcome, Redriven
 
-_KEYS_NAMED = 10
 _WIDTH = 13
 
 
@@ -45,8 +44,8 @@ def _as_document(left: Left) -> dict[str, Any]:
         "outcome": left.outcome.value,
         "object": left.found.url,
         "reason": left.reason,
-        "keys": [attributes_of(key) for key in left.keys[:_KEYS_NAMED]],
-        "more_keys": max(len(left.keys) - _KEYS_NAMED, 0),
+        "keys": [attributes_of(key) for key in left.keys],
+        "more_keys": left.more_keys,
     }
 
 
@@ -54,7 +53,8 @@ def _as_lines(left: Left) -> Iterator[str]:
     yield ""
     yield f"{left.outcome.value:<{_WIDTH}}{bare(left.found.url)}"
     if left.keys:
-        more = f" and {len(left.keys) - 1:,} more" if len(left.keys) > 1 else ""
+        others = len(left.keys) - 1 + left.more_keys
+        more = f" and {others:,} more" if others else ""
         yield f"{'':<{_WIDTH}}{_named(left.keys[0])}{more}"
     yield f"{'':<{_WIDTH}}{' '.join(left.reason.split())}"
 

@@ -7,7 +7,7 @@ record that is put aside meanwhile keeps its object, and a run that is killed le
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import islice
 from math import ceil
@@ -17,6 +17,7 @@ from ddbreplica.model import Key
 from ddbreplica.read import MAX_KEYS
 from ddbreplica.reconcile import Reconciled
 from ddbreplica_cli.bucket import Bucket, Listed
+from ddbreplica_cli.limits import MAX_OBJECT, MIB, memory_for
 from ddbreplica_cli.patience import Interrupt
 from ddbreplica_cli.progress import Advance
 from ddbreplica_cli.safeguards import UNDECIDED
@@ -27,9 +28,20 @@ T = TypeVar("T")
 PIECE = 20
 """Objects held in memory at a time, by their keys: a batch that Lambda gave up may have 10,000 records."""
 
+PIECE_BYTES = 16 * MIB
+"""Bytes of these objects, unless one alone has more."""
+
 WORKERS = 8
-MAX_BYTES = 64 * 1024 * 1024
-"""More than Lambda puts into one object: an event of 6 MB, escaped."""
+MAX_OBJECTS = 20_000
+"""Objects of a run: each takes up to 8 KB of memory, if its name has 1,024 bytes and it is printed."""
+
+KEYS_NAMED = 10
+"""Keys of an object that are named where they are the reason that it stays."""
+
+ROOM = 2 * MIB
+"""Characters of the keys that are named in all: a bucket may hold any number of objects."""
+
+_LONGEST_REASON = 500
 
 _EARLIER = "the record is older than the source table, which was created again under the same name"
 _OUTSIDE = "the mapping's filter leaves it out, and did not when this was kept"
@@ -87,7 +99,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """An object that stays, and why; `keys` are those that are the reason.
+    """An object that stays, and why; `keys` are those that are the reason, and `more_keys` counts others.
 
     `wait` is for how many seconds an in-doubt write of it may still change the replica, where the object says so.
     """
@@ -97,6 +109,7 @@ class Left:
     reason: str
     keys: tuple[Key, ...] = ()
     wait: float = 0.0
+    more_keys: int = 0
 
 
 @dataclass(slots=True)
@@ -105,7 +118,7 @@ class Redriven:
 
     `resumed` counts the keys that an earlier run left open, and that are reconciled now though no object has them any
     more. `open` says of others of these why they are not. Of `in_doubt` keys a write may still change the replica, for
-    so many seconds at most.
+    so many seconds at most. If there `may_be_more` objects, as many were looked at as a run does.
     """
 
     counts: Counter[Outcome] = field(default_factory=Counter)
@@ -115,6 +128,8 @@ class Redriven:
     open: dict[Key, tuple[Outcome, str]] = field(default_factory=dict)
     in_doubt: int = 0
     in_doubt_seconds: float = 0.0
+    room: int = ROOM
+    may_be_more: bool = False
 
     @property
     def wait(self) -> float:
@@ -129,7 +144,12 @@ class Redriven:
     def stays(self, left: Left) -> None:
         """Count an object that was not."""
         self.counts[left.outcome] += 1
-        self.left.append(left)
+        named = left.keys[:KEYS_NAMED]
+        size = sum(len(name) + len(value) for key in named for name, _, value in key)
+        named = named if size <= self.room else ()
+        self.room -= size if named else 0
+        reason = left.reason[:_LONGEST_REASON]
+        self.left.append(replace(left, reason=reason, keys=named, more_keys=len(left.keys) - len(named)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +168,16 @@ _WhyNot: TypeAlias = Mapping[Key, tuple[Outcome, str]]
 
 
 def find(places: Iterable[Place], *, older_than: float, limit: int | None) -> tuple[Found, ...]:
-    """The objects that are there now, at least so many seconds old; the first few by place and name."""
+    """The objects that are there now, at least so many seconds old; the first few by place and name.
+
+    These are MAX_OBJECTS at most.
+    """
     found = (Found(place, listed) for place in places for listed in place.bucket.list(place.prefix))
-    return tuple(islice((each for each in found if each.listed.age >= older_than), limit))
+    return tuple(
+        islice(
+            (each for each in found if each.listed.age >= older_than), min(limit or MAX_OBJECTS, MAX_OBJECTS)
+        )
+    )
 
 
 class Redriver:
@@ -165,8 +192,9 @@ class Redriver:
 
     def run(self, found: Sequence[Found]) -> None:
         """Heal and move what can be. Raises KeyboardInterrupt once interrupted, and whatever `heal` raises."""
+        self.redriven.may_be_more = len(found) >= MAX_OBJECTS
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="redrive") as pool:
-            for piece in _pieces(found, PIECE):
+            for piece in _pieces_of_objects(found):
                 self._interrupt.check()
                 due = self._left_out(pool.map(_open, piece))
                 healed = self._left_out(
@@ -205,13 +233,32 @@ def _pieces(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (values[start : start + size] for start in range(0, len(values), size))
 
 
+def _pieces_of_objects(found: Sequence[Found]) -> Iterator[Sequence[Found]]:
+    """As many as are held in memory at a time."""
+    piece: list[Found] = []
+    size = 0
+    for each in found:
+        size += each.listed.size
+        if piece and (len(piece) == PIECE or size > PIECE_BYTES):
+            yield piece
+            piece, size = [], each.listed.size
+        piece.append(each)
+    if piece:
+        yield piece
+
+
 def _open(found: Found) -> _Opened | Left:
     """Read one object; say why, if it is not to be healed now."""
-    if found.listed.size > MAX_BYTES:
-        return Left(Outcome.UNREADABLE, found, "is larger than anything that is kept")
-    held = found.place.bucket.read(found.listed.name)
-    if held is None:
-        return Left(Outcome.GONE, found, "was moved meanwhile")
+    if found.listed.size > MAX_OBJECT:
+        return Left(Outcome.UNREADABLE, found, f"is larger than anything that is kept ({MAX_OBJECT:,} bytes)")
+    with memory_for(found.listed.size):
+        return _opened(found)
+
+
+def _opened(found: Found) -> _Opened | Left:
+    held = found.place.bucket.read(found.listed.name, most=found.listed.size)
+    if held is None or held.is_cut:
+        return Left(Outcome.GONE, found, "was moved or replaced meanwhile")
     try:
         unpacked = found.place.unpack(held.body, found.listed.stored_at)
     except ForeignError as error:

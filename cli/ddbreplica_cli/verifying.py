@@ -276,8 +276,8 @@ def _written(path: Path | None) -> Iterator[ReportFile | None]:
 
 
 def _read(path: Path, table: Table) -> Iterator[Key]:
-    with naming(_name(path)), click.open_file(str(path), encoding="utf-8", errors="surrogateescape") as lines:
-        yield from keylines.read(lines, table)
+    with naming(_name(path)), click.open_file(str(path), "rb") as file:
+        yield from keylines.read(keylines.lines_of(file), table)
 
 
 def _name(path: Path) -> str:

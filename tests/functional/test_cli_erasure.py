@@ -186,7 +186,7 @@ class TestFinding:
     def test_what_is_too_large_is_not_read(
         self, put_aside: PutAside, aws: Misbehaviour, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(copies, "MAX_BYTES", 10)
+        monkeypatch.setattr(copies, "MAX_OBJECT", 10)
         put_aside.quarantine(put(1, "a"))
         aws.on("before-call.s3.GetObject", lambda **_: refusal("AccessDenied", "why"))
 

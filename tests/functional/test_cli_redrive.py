@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
@@ -460,10 +461,45 @@ class TestOfOthers:
     def test_an_object_that_is_too_large_is_not_even_read(
         self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("ddbreplica_cli.redriving.MAX_BYTES", 10)
+        monkeypatch.setattr("ddbreplica_cli.redriving.MAX_OBJECT", 10)
         name = put_aside.quarantine(put(1, "a"))
 
         assert outcomes(redrive(exit_code=1)) == {name: "unreadable"}
+
+    def test_more_objects_than_memory_holds_take_more_than_one_run(
+        self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ddbreplica_cli.redriving.MAX_OBJECTS", 2)
+        monkeypatch.setattr("ddbreplica_cli.redrive.MAX_OBJECTS", 2)
+        for number in range(3):
+            put_aside.quarantine(put(number + 1, f"{number}"))
+
+        first = run("redrive")
+        assert first.exit_code == 1
+        assert lines(first.stderr)[-1] == (
+            "Try: run it again: it looks at the first 2 objects by name, and there may be more."
+        )
+        assert len(put_aside.names(QUARANTINE)) == 3
+        assert run("redrive").exit_code == 0
+        assert [name for name in put_aside.names(QUARANTINE) if not name.startswith("done/")] == []
+
+    def test_an_object_that_grew_since_it_was_listed_is_left(
+        self, put_aside: PutAside, aws: Misbehaviour
+    ) -> None:
+        name = put_aside.quarantine(put(1, "a"))
+        body = put_aside.body(QUARANTINE, name)
+        larger = body.replace(b"why", b"why" * 10)
+        writer: Any = boto3.client("s3", region_name="us-east-1")
+        calls = iter([True])
+
+        def replaced(**_: Any) -> None:
+            if next(calls, False):
+                writer.put_object(Bucket=QUARANTINE, Key=name, Body=larger)
+
+        aws.on("before-call.s3.GetObject", replaced)
+
+        assert outcomes(redrive()) == {name: "gone"}
+        assert put_aside.body(QUARANTINE, name) == larger
 
     def test_records_of_another_table(self, put_aside: PutAside) -> None:
         foreign = {"eventSourceARN": STREAM.replace("table/logfile", "table/other")}

@@ -361,7 +361,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "records": Operation("GetRecords", _following),
     "list": Operation("ListObjectsV2", always(lambda c: list(_bucket(c).list("")))),
     "versions": Operation("ListObjectVersions", always(lambda c: list(_bucket(c).versions("")))),
-    "read": Operation("GetObject", always(lambda c: _bucket(c).read("a")), harmless=(None,), is_content=True),
+    "read": Operation(
+        "GetObject", always(lambda c: _bucket(c).read("a", most=1000)), harmless=(None,), is_content=True
+    ),
     "copy": Operation(
         "CopyObject", always(lambda c: _bucket(c).finish("a", "e", metadata={})), harmless=(False,)
     ),

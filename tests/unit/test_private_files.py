@@ -74,6 +74,7 @@ def mode_of(call: ast.Call) -> str | None:
         "gzip",
         "io",
         "click",
+        "os",
     )
     position = 0 if is_method else 1
     given = call.args[position : position + 1] or [each.value for each in call.keywords if each.arg == "mode"]
@@ -85,8 +86,7 @@ def mode_of(call: ast.Call) -> str | None:
 def opens_to_write(call: ast.Call) -> bool:
     name = name_of(call)
     if name in ("open", "open_file", "fdopen"):
-        is_of_os = ast.unparse(call.func) in ("os.open", "os.fdopen")
-        return is_of_os or mode_of(call) not in READING
+        return ast.unparse(call.func) == "os.open" or mode_of(call) not in READING
     if name == "File" and ast.unparse(call.func) == "click.File":
         return True
     is_of_open_file = (
@@ -143,7 +143,15 @@ def test_every_other_way_is_seen(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["path.open()", "path.open('rb')", "gzip.open(file)", "file.truncate(0)", "click.open_file(name)"]
+    "text",
+    [
+        "path.open()",
+        "path.open('rb')",
+        "gzip.open(file)",
+        "file.truncate(0)",
+        "click.open_file(name)",
+        "os.fdopen(0)",
+    ],
 )
 def test_reading_is_not_writing(text: str) -> None:
     (call,) = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))

@@ -28,7 +28,7 @@ def test_every_run_adds_to_it_and_verify_reads_it(tmp_path: Path) -> None:
 
     assert Undecided(path).facts() == {"undecided": 3, "undecided_file": str(path)}
     table = Table("arn", status="ACTIVE", key_schema=frozenset({("PK", "S"), ("SK", "N")}))
-    assert list(keylines.read(path.read_text().splitlines(), table)) == [A, B, A]
+    assert list(keylines.read(path.read_bytes().splitlines(), table)) == [A, B, A]
 
 
 def test_one_that_cannot_be_written_is_told(tmp_path: Path) -> None:

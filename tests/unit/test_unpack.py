@@ -22,11 +22,11 @@ CREATED = datetime(2026, 11, 1, 11, 59, 59, tzinfo=UTC)
 LATER = CREATED + timedelta(days=1)
 
 
-def kept(content: bytes, stored_at: datetime = LATER) -> Unpacked:
+def kept(content: bytes | memoryview, stored_at: datetime = LATER) -> Unpacked:
     return quarantined(SOURCE, created_at=CREATED)(content, stored_at)
 
 
-def lost(content: bytes, stored_at: datetime = LATER) -> Unpacked:
+def lost(content: bytes | memoryview, stored_at: datetime = LATER) -> Unpacked:
     return given_up(SOURCE, created_at=CREATED, function=FUNCTION_ARN)(content, stored_at)
 
 
