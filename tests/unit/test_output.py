@@ -163,7 +163,7 @@ def printing(path: Path) -> Iterator[str]:
                 yield name
             case ast.Attribute(value=ast.Name(id=module), attr=name) if name in PRINTING.get(module, ()):
                 yield f"{module}.{name}"
-            case ast.Attribute(value=ast.Name(id="sys"), attr=name) if name in STREAMS:
+            case ast.Attribute(value=ast.Name(id="sys"), attr=name, ctx=ast.Load()) if name in STREAMS:
                 if id(node) not in harmless:
                     yield f"sys.{name}"
             case ast.ImportFrom(module="rich.console" | "rich", names=names):
