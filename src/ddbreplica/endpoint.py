@@ -24,7 +24,7 @@ def is_endpoint(url: str) -> bool:
 def is_private(url: str) -> bool:
     """Whether nobody on a network can read what is sent there: it is encrypted, or it does not leave this machine.
 
-    The SDK connects to `a` for `http://a\\@localhost`, where urlsplit finds `localhost`: the URL must be a plain one.
+    A URL that is not a plain one is not private: urlsplit and the SDK may find another host in it each.
     """
     parts = urlsplit(url)
     return parts.scheme != "http" or (is_endpoint(url) and _is_local(parts.hostname or ""))
