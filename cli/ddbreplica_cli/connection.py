@@ -134,7 +134,7 @@ class Connection:
 
         def refused(refusal: Refusal) -> CommandError:
             if refusal.code != "ValidationError":
-                return explain(refusal)
+                return explain(refusal, doing=f"the stack {name} cannot be described")
             return CommandError(
                 f"there is no CloudFormation stack {name} in {client.meta.region_name}.",
                 hint="check --stack-name and --region, or give --source and --replica.",

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from ddbreplica_cli.asking import ask_pages
 from ddbreplica_cli.connection import Connection
-from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.errors import CommandError, explain
 from ddbreplica_cli.facts import Facts, Known, Unknown, UnseenTable
 from ddbreplica_cli.health import (
     AS_FAR_AS_SEEN,
@@ -107,7 +107,8 @@ def _tagged(connection: Connection) -> Iterator[tuple[str, str]]:
     pages = connection.tags.get_paginator("get_resources").paginate(
         TagFilters=[{"Key": TAG}], ResourceTypeFilters=["lambda:function"]
     )
-    return ask_pages(pages, _functions)
+    refused = partial(explain, doing=f"the functions with the tag {TAG} cannot be listed")
+    return ask_pages(pages, _functions, refused=refused)
 
 
 def _functions(page: Any) -> Sequence[tuple[str, str]]:

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/lambda/latest/api/API_EventSourceMappingConfiguratio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ddbreplica.model import Refusal
@@ -107,7 +108,8 @@ class MappingState:
 def latest_stream(connection: Connection) -> str | None:
     """The ARN of the source's present stream, or of its last one, if it ever had one."""
     client, name = connection.source.dynamodb(), connection.source.name
-    return ask(lambda: client.describe_table(TableName=name)["Table"].get("LatestStreamArn"))
+    refused = partial(explain, doing=f"the table {name} cannot be described")
+    return ask(lambda: client.describe_table(TableName=name)["Table"].get("LatestStreamArn"), refused=refused)
 
 
 def find_mapping(connection: Connection, stream_arn: str | None) -> MappingState | None:
@@ -148,7 +150,8 @@ def find_mappings(connection: Connection, arn: str) -> tuple[MappingState, ...]:
 def _of_account(mappings: Iterable[MappingState], replica: Side) -> tuple[MappingState, ...]:
     """Those to this table, of several whose tables have one name in one Region."""
     client = replica.dynamodb()
-    arn = ask(lambda: client.describe_table(TableName=replica.name)["Table"]["TableArn"])
+    refused = partial(explain, doing=f"the table {replica.name} cannot be described")
+    arn = ask(lambda: client.describe_table(TableName=replica.name)["Table"]["TableArn"], refused=refused)
     return tuple(mapping for mapping in mappings if replica_of(mapping) == arn)
 
 
@@ -166,7 +169,9 @@ def replica_of(mapping: MappingState) -> str | None:
 def list_mappings(client: "LambdaClient") -> Iterator[Any]:
     """All mappings of the Region that read a table's stream, as Lambda lists them."""
     # Asked for by ARN, those of an earlier stream would stay unseen, unless each such stream is known.
-    return ask_pages(client.get_paginator("list_event_source_mappings").paginate(), _listed)
+    pages = client.get_paginator("list_event_source_mappings").paginate()
+    refused = partial(explain, doing="the event source mappings cannot be listed")
+    return ask_pages(pages, _listed, refused=refused)
 
 
 def _listed(page: Any) -> Sequence[Any]:
@@ -181,7 +186,7 @@ def _has_tag(client: "LambdaClient", arn: str) -> bool:
     function = ":".join(arn.split(":")[:7])  # a version or an alias has no tags of its own
     tags = asked(lambda: client.list_tags(Resource=function)["Tags"])
     if isinstance(tags, Refusal) and tags.code != "ResourceNotFoundException":
-        raise explain(tags)
+        raise explain(tags, doing=f"the tags of the function {arn} cannot be read")
     return TAG in tags if not isinstance(tags, Refusal) else False
 
 
@@ -196,7 +201,7 @@ def _function(client: "LambdaClient", arn: str) -> Mapping[str, Any]:
     if isinstance(configuration, Refusal):
         if configuration.code == "ResourceNotFoundException":
             return {}
-        raise explain(configuration)
+        raise explain(configuration, doing=f"the settings of the function {arn} cannot be read")
     unreadable = configuration.get("Environment", {}).get("Error")
     if unreadable:
         raise CommandError(

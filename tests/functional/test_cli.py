@@ -260,3 +260,24 @@ def test_what_is_no_number_is_within_no_range(command: str, option: str, number:
 
     assert result.exit_code == 2
     assert lines(result.stderr)[-1].startswith(f"Error: Invalid value for '{option}': ")
+
+
+@pytest.mark.parametrize(
+    ("call", "args", "what"),
+    [
+        ("lambda.ListEventSourceMappings", ("backfill",), "the event source mappings cannot be listed"),
+        ("cloudformation.DescribeStacks", ("verify", "--stack-name", "a"), "the stack a cannot be described"),
+    ],
+)
+def test_an_error_says_what_could_not_be_read(
+    tables: Tables, aws: Misbehaviour, call: str, args: tuple[str, ...], what: str
+) -> None:
+    tables.client.update_table(
+        TableName="logfile", StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+    )
+    aws.on(f"before-call.{call}", lambda **_: refusal("AccessDeniedException", "not you"))
+
+    result = run(*args)
+
+    assert result.exit_code == 2
+    assert lines(result.stderr)[0] == f"Error: {what}: AccessDeniedException: not you"

@@ -236,7 +236,9 @@ def test_where_mappings_may_not_be_listed_every_function_is_unknown(account: Acc
     pairs = seen(exit_code=3)
 
     assert (pairs["logfile_replica"]["verdict"], pairs["orders"]["verdict"]) == ("unknown", "unknown")
-    assert pairs["orders"]["unknown"]["the mapping"] == "AccessDeniedException: not you"
+    assert pairs["orders"]["unknown"]["the mapping"] == (
+        "the event source mappings cannot be listed: AccessDeniedException: not you"
+    )
 
 
 def test_without_a_function_there_is_nothing_to_show(aws: Misbehaviour, tables: Tables) -> None:
@@ -258,7 +260,9 @@ def test_tags_that_may_not_be_seen_are_an_error(aws: Misbehaviour, tables: Table
     result = run("status", "--all")
 
     assert result.exit_code == 2
-    assert lines(result.stderr)[0] == "Error: AccessDeniedException: not you"
+    assert lines(result.stderr)[0] == (
+        "Error: the functions with the tag ddbreplica cannot be listed: AccessDeniedException: not you"
+    )
 
 
 @pytest.mark.parametrize(
