@@ -15,6 +15,9 @@ from pathlib import Path
 from ddbreplica_cli import output
 from ddbreplica_cli.errors import CommandError
 
+STATE_BEGINNING = b'{"ddbreplica"'
+"""How a state file begins, whatever its version. It may name writes that can still land."""
+
 _MODE = 0o600
 _OTHERS = 0o077
 _DEVICES = Path("/dev")
@@ -42,7 +45,9 @@ def open_to_read(path: Path, *, option: str) -> FileIO:
 
 
 def open_to_write(path: Path, *, option: str) -> FileIO:
-    """Open an empty file of mode 0600, whatever it held, and lock it until it is closed. Raises the same.
+    """Open an empty file of mode 0600, and lock it until it is closed. Raises the same.
+
+    Whatever it held is gone, but a state is refused: a command would forget what it was writing.
 
     `/dev/stdout`, `/dev/fd/3` and the like are the streams that the command was started with, and a character device
     directly in /dev, such as /dev/null, is used as it is: only root can create one there.
@@ -53,8 +58,13 @@ def open_to_write(path: Path, *, option: str) -> FileIO:
     if path.parent == _DEVICES and stat.S_ISCHR(path.lstat().st_mode):
         return FileIO(os.open(path, os.O_WRONLY | _SAFELY & ~getattr(os, "O_NONBLOCK", 0)), "w")
     file = _locked(_opened(path, os.O_RDWR | os.O_CREAT, option), path, option)
-    make_private(file, path)
-    file.truncate(0)
+    try:
+        _refuse_state(file, path, option)
+        make_private(file, path)
+        file.truncate(0)
+    except (CommandError, OSError):
+        file.close()
+        raise
     return file
 
 
@@ -110,6 +120,16 @@ def _check(path: Path, found: os.stat_result, option: str) -> None:
     else:
         return
     raise CommandError(f"{path} {why}.", hint=f"name another file with {option}, or remove this one.")
+
+
+def _refuse_state(file: FileIO, path: Path, option: str) -> None:
+    beginning = file.read(len(STATE_BEGINNING))
+    file.seek(0)
+    if beginning == STATE_BEGINNING:
+        raise CommandError(
+            f"{path} is the state of a command, which may name writes that can still change the replica.",
+            hint=f"name another file with {option}.",
+        )
 
 
 def _locked(file: FileIO, path: Path, option: str) -> FileIO:

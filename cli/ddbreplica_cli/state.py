@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ddbreplica_cli.connection import Connection
 from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.private_file import open_to_append, open_to_read, write_all
+from ddbreplica_cli.private_file import STATE_BEGINNING, open_to_append, open_to_read, write_all
 
 OPTION = "--state"
 UNDECIDED = ".undecided"
@@ -19,7 +19,6 @@ MAX_HEAD = 4096
 """Bytes of a first line: what has a longer one is no state file, and might have no end."""
 
 _NEW = ".new"
-_BEGINNING = b'{"ddbreplica"'
 
 
 class Lines(Protocol):
@@ -181,8 +180,8 @@ def _remove_leftover(path: Path) -> None:
     """Remove what only this command can have left, since it has the state locked. Raises CommandError for all else."""
     with open_to_append(path, option=OPTION) as file:
         file.seek(0)
-        beginning = file.read(len(_BEGINNING))
-        if not _BEGINNING.startswith(beginning):
+        beginning = file.read(len(STATE_BEGINNING))
+        if not STATE_BEGINNING.startswith(beginning):
             raise CommandError(
                 f"{path} was not written by ddbreplica, which needs that name.",
                 hint=f"move that file away, or name another file with {OPTION}.",

@@ -199,6 +199,18 @@ def test_what_a_file_of_the_users_held_is_gone_when_it_is_written_again(kind: Ki
     assert CONTENT not in Path(kind.name).read_bytes()
 
 
+@pytest.mark.parametrize("kind", KINDS[3:], ids=[kind.name for kind in KINDS[3:]])
+def test_a_state_is_not_overwritten(kind: Kind) -> None:
+    state = b'{"ddbreplica":"state","version":2,"command":"redrive"}\n{"open":[{"PK":{"S":"a"}}]}\n'
+    Path(kind.name).write_bytes(state)
+
+    assert refused(kind) == [
+        f"Error: {kind.name} is the state of a command, which may name writes that can still change the replica.",
+        f"Try: name another file with {kind.option}.",
+    ]
+    assert Path(kind.name).read_bytes() == state
+
+
 class TestMode:
     @each_kind
     def test_a_new_file_is_its_users_alone(self, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
