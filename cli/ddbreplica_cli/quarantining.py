@@ -83,5 +83,5 @@ class QuarantiningJournal:
 
 def _unkept(why: str) -> CommandError:
     return CommandError(
-        f"a write was not answered, and its key cannot be put into quarantine: {why}.", hint=_HINT
+        f"a write was not answered, and its key cannot be put into quarantine: {why.rstrip('.')}.", hint=_HINT
     )

@@ -55,6 +55,7 @@ def test_they_are_held_back_in_this_run_too() -> None:
     [
         (s3_error("AccessDenied"), "the quarantine bucket bucket refuses: AccessDenied: no."),
         (s3_error("MadeUp", "odd"), "MadeUp: odd."),
+        (s3_error("MadeUp", "a whole sentence."), "MadeUp: a whole sentence."),
     ],
 )
 def test_it_is_said_if_they_cannot_be_kept(
