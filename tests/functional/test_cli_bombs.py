@@ -437,16 +437,16 @@ class TestExport:
     @pytest.mark.parametrize(
         "manifest",
         [
-            {"files": b"[" * 100 * MIB},
+            {"files": b"[" * 48 * MIB},
             {"files": (b"[" * (MIB - 1) + b"\n") * 30},
-            {"files": b"\n" * 100 * MIB},
+            {"files": b"\n" * 48 * MIB},
             {"files": b'{"itemCount":0,"dataFileS3Key":"a"}\n' * 1_000_000},
             {
                 "files": b"".join(
                     b'{"itemCount":0,"dataFileS3Key":"%07d"}\n' % number for number in range(600_000)
                 )
             },
-            {"summary": b"[" * 100 * MIB},
+            {"summary": b"[" * 16 * MIB},
             {"summary": b"[" + b"[]," * (MIB // 4) + b"1]"},
             {"summary": b"[" * 50_000 + b"]" * 50_000},
         ],
