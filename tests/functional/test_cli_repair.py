@@ -710,5 +710,6 @@ class TestLag:
 
         assert waits == [5.0]
         assert result.stderr.startswith(
-            "The mapping cannot be seen (AccessDeniedException: why): keys were compared"
+            "The mapping cannot be seen (the event source mappings cannot be listed: AccessDeniedException: why):"
+            " keys were compared"
         )
