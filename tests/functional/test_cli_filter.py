@@ -99,7 +99,8 @@ class TestVerify:
 
         assert result.exit_code == 1
         assert lines(result.stderr)[0] == (
-            "The mapping cannot be seen (AccessDeniedException: why): keys were compared whatever its filter, and what"
+            "The mapping cannot be seen (the event source mappings cannot be listed: AccessDeniedException: why): keys"
+            " were compared whatever its filter, and what"
             " only the replica has is extra, unless --archive is given."
         )
 
