@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from ddbreplica.decode import MalformedError, key_of
 from ddbreplica.model import Key, Table
 from ddbreplica_cli.bucket import DONE, Held, Listed, NoVersionsError, Version
+from ddbreplica_cli.enumeration import Listing
 from ddbreplica_cli.errors import ATTENTION, INCONCLUSIVE, CommandError
 from ddbreplica_cli.limits import MAX_OBJECT, memory_for
 from ddbreplica_cli.patience import Interrupt
@@ -22,28 +23,6 @@ from ddbreplica_cli.unpack import ForeignError, UnreadableError
 T = TypeVar("T")
 
 _WIDTH = 13
-LISTED = 10_000
-"""Copies that are listed; others are counted, since a bucket may hold any number of objects."""
-
-
-class Listing(Generic[T]):
-    """The first of any number of values, and how many there are."""
-
-    def __init__(self) -> None:
-        """None yet."""
-        self.first: list[T] = []
-        self.count = 0
-
-    def add(self, value: T) -> None:
-        """Add a value."""
-        self.count += 1
-        if len(self.first) < LISTED:
-            self.first.append(value)
-
-    @property
-    def more(self) -> int:
-        """How many are not listed."""
-        return self.count - len(self.first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +135,9 @@ def search(
             for copy, looked in zip(piece, pool.map(partial(holds, keys), piece), strict=True):
                 into.objects += 1
                 if isinstance(looked, str):
-                    into.unread.add((copy, looked))
+                    into.unread.add((copy, looked), copy.url, looked)
                 elif looked:
-                    into.found.add(copy)
+                    into.found.add(copy, copy.url)
             advance(len(piece))
 
 

@@ -85,14 +85,15 @@ def find(client: "S3Client", url: str) -> Export:
     """The only export under `s3://bucket/prefix`. Raises CommandError."""
     name, prefix = _place(url)
     bucket = Bucket(client, name, option="--from-export")
-    names = (listed.name for listed in bucket.list(prefix))
-    summaries = [name for name in names if name.rpartition("/")[2] == _SUMMARY]
-    if len(summaries) != 1:
+    summaries, place = 0, ""
+    for listed in bucket.list(prefix):
+        if listed.name.rpartition("/")[2] == _SUMMARY:
+            summaries, place = summaries + 1, listed.name.removesuffix(_SUMMARY)
+    if summaries != 1:
         raise CommandError(
-            f"expected one {_SUMMARY} under {url}, and found {len(summaries)}.",
+            f"expected one {_SUMMARY} under {url}, and found {summaries:,}.",
             hint="name the folder of one export that has ended: s3://BUCKET/PREFIX/AWSDynamoDB/EXPORT-ID.",
         )
-    place = summaries[0].removesuffix(_SUMMARY)
     folder = f"s3://{bucket.name}/{place}"
     summary = bucket.read(place + _SUMMARY, most=MIB)
     files = bucket.read(place + _FILES, most=MAX_MANIFEST)

@@ -13,7 +13,8 @@ from typing import Any
 
 from ddbreplica.model import Key
 from ddbreplica_cli.bucket import DONE, Version
-from ddbreplica_cli.copies import Copy, Listing, holds, pieces
+from ddbreplica_cli.copies import Copy, holds, pieces
+from ddbreplica_cli.enumeration import Listing
 from ddbreplica_cli.errors import ATTENTION
 from ddbreplica_cli.patience import Interrupt
 from ddbreplica_cli.printable import lines
@@ -87,8 +88,8 @@ def purge(
             for versions, left in pool.map(partial(_purge, keys, dry_run=dry_run), piece):
                 into.objects += bool(versions)
                 into.versions += versions
-                for each in left:
-                    into.left.add(each)
+                for copy, why in left:
+                    into.left.add((copy, why), copy.url, why)
             advance(len(piece))
 
 

@@ -2,8 +2,9 @@
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -35,7 +36,7 @@ from ddbreplica_cli.places import Buckets
 from ddbreplica_cli.progress import progress_bar
 from ddbreplica_cli.quarantining import QuarantiningJournal
 from ddbreplica_cli.rate import Rate
-from ddbreplica_cli.redriving import MAX_OBJECTS, Found, Heal, Outcome, Redriven, Redriver, find
+from ddbreplica_cli.redriving import LISTED_AT_A_TIME, Found, Heal, Outcome, Redriven, Redriver, find
 from ddbreplica_cli.state import default_path
 
 _Tell: TypeAlias = Callable[[Redriven], None]
@@ -193,16 +194,12 @@ def redrive(options: Options, /, **wanted: Any) -> None:
 
 def _advise(redriven: Redriven) -> bool:
     """Say what is left to do, if anything is."""
-    left = {*(left.outcome for left in redriven.left), *(outcome for outcome, _ in redriven.open.values())}
+    left = {*redriven.counts, *(outcome for outcome, _ in redriven.open.values())}
     advice = [advice for outcome, advice in _ADVICE.items() if outcome in left]
     if redriven.wait > 0:
         until = time_after(redriven.wait)
         advice.insert(
             0, f"run it again after {until}; until then an in-doubt write may still change the replica."
-        )
-    if redriven.may_be_more:
-        advice.append(
-            f"run it again: it looks at the first {MAX_OBJECTS:,} objects by name, and there may be more."
         )
     for sentence in advice:
         output.print_note(f"Try: {sentence}")
@@ -290,21 +287,26 @@ class _Work:
     open: _Open | None
     interrupt: Interrupt
 
-    def through(self, found: Sequence[Found]) -> Redriven:
+    def through(self, found: Iterator[Found]) -> Redriven:
         """Work through them. Raises CommandError with what was done until then."""
-        with progress_bar("redriving", about=len(found)) as advance:
-            heal = self.open.heal_of_objects if self.open else None
-            redriver = Redriver(heal, interrupt=self.interrupt, advance=advance)
-            try:
-                redriver.run(found)
-                if self.open:
-                    self.open.resume(redriver)
-            except KeyboardInterrupt as pressed:
-                hint = "run the same command again: it goes on with the objects that are still there."
-                error = InterruptedByUserError("interrupted", hint=hint)
-                raise self._ended(redriver.redriven, found, error) from pressed
-            except CommandError as error:
-                raise self._ended(redriver.redriven, found, error) from error
+        heal = self.open.heal_of_objects if self.open else None
+        redriver = Redriver(heal, interrupt=self.interrupt)
+        piece = tuple(islice(found, LISTED_AT_A_TIME))
+        objects = 0
+        try:
+            while piece:
+                objects += len(piece)
+                with progress_bar("redriving", about=len(piece)) as advance:
+                    redriver.run(piece, advance)
+                piece = tuple(islice(found, LISTED_AT_A_TIME))
+            if self.open:
+                self.open.resume(redriver)
+        except KeyboardInterrupt as pressed:
+            hint = "run the same command again: it goes on with the objects that are still there."
+            error = InterruptedByUserError("interrupted", hint=hint)
+            raise self._ended(redriver.redriven, objects, error) from pressed
+        except CommandError as error:
+            raise self._ended(redriver.redriven, objects, error) from error
         return self._counted(redriver.redriven)
 
     def _counted(self, redriven: Redriven) -> Redriven:
@@ -312,8 +314,8 @@ class _Work:
             redriven.in_doubt, redriven.in_doubt_seconds = self.open.journal.held()
         return redriven
 
-    def _ended(self, redriven: Redriven, found: Sequence[Found], why: CommandError) -> CommandError:
+    def _ended(self, redriven: Redriven, objects: int, why: CommandError) -> CommandError:
         """The same error, with what was done until then."""
-        done = f"{redriven.counts[Outcome.HEALED]:,} of {len(found):,} objects were healed and moved"
+        done = f"{redriven.counts[Outcome.HEALED]:,} of {objects:,} objects were healed and moved"
         facts = result.document(self._counted(redriven))
         return type(why)(f"{why.fact.rstrip('.')}; {done}.", hint=why.hint, facts=facts)

@@ -19,7 +19,8 @@ def document(redriven: Redriven) -> dict[str, Any]:
         "keys_healed": redriven.keys,
         "keys_resumed": redriven.resumed,
         "keys_in_doubt": redriven.in_doubt,
-        "left": [_as_document(left) for left in redriven.left],
+        "left": [_as_document(left) for left in redriven.left.first],
+        "more_left": redriven.left.more,
         "left_keys": [
             {"outcome": outcome.value, "key": attributes_of(key), "reason": reason}
             for key, (outcome, reason) in redriven.open.items()
@@ -30,12 +31,16 @@ def document(redriven: Redriven) -> dict[str, Any]:
 def text(redriven: Redriven) -> str:
     """Counts, then every object and every key that is left, and why."""
     counts = {outcome.value: redriven.counts[outcome] for outcome in Outcome if redriven.counts[outcome]}
-    more = {"keys resumed": redriven.resumed, "in doubt": redriven.in_doubt}
+    more = {
+        "keys resumed": redriven.resumed,
+        "in doubt": redriven.in_doubt,
+        "not listed": redriven.left.more,
+    }
     more = {name: count for name, count in more.items() if count}
     rows = {"objects": redriven.counts.total(), **counts, "keys healed": redriven.keys, **more}
     table = [f"{name:<{_WIDTH}}{count:>12,}" for name, count in rows.items()]
     return lines(
-        [*table, *(line for left in redriven.left for line in _as_lines(left)), *_left_keys(redriven)]
+        [*table, *(line for left in redriven.left.first for line in _as_lines(left)), *_left_keys(redriven)]
     )
 
 

@@ -17,6 +17,7 @@ from ddbreplica.model import Key
 from ddbreplica.read import MAX_KEYS
 from ddbreplica.reconcile import Reconciled
 from ddbreplica_cli.bucket import Bucket, Listed
+from ddbreplica_cli.enumeration import Listing
 from ddbreplica_cli.limits import MAX_OBJECT, MIB, memory_for
 from ddbreplica_cli.patience import Interrupt
 from ddbreplica_cli.progress import Advance
@@ -32,14 +33,11 @@ PIECE_BYTES = 16 * MIB
 """Bytes of these objects, unless one alone has more."""
 
 WORKERS = 8
-MAX_OBJECTS = 20_000
-"""Objects of a run: each takes up to 8 KB of memory, if its name has 1,024 bytes and it is printed."""
+LISTED_AT_A_TIME = 20_000
+"""Objects of a bucket whose names are held in memory at a time."""
 
 KEYS_NAMED = 10
 """Keys of an object that are named where they are the reason that it stays."""
-
-ROOM = 2 * MIB
-"""Characters of the keys that are named in all: a bucket may hold any number of objects."""
 
 _LONGEST_REASON = 500
 
@@ -118,23 +116,22 @@ class Redriven:
 
     `resumed` counts the keys that an earlier run left open, and that are reconciled now though no object has them any
     more. `open` says of others of these why they are not. Of `in_doubt` keys a write may still change the replica, for
-    so many seconds at most. If there `may_be_more` objects, as many were looked at as a run does.
+    so many seconds at most, and after `objects_wait` seconds no write of an object that stays may land.
     """
 
     counts: Counter[Outcome] = field(default_factory=Counter)
     keys: int = 0
-    left: list[Left] = field(default_factory=list)
+    left: Listing[Left] = field(default_factory=Listing)
     resumed: int = 0
     open: dict[Key, tuple[Outcome, str]] = field(default_factory=dict)
     in_doubt: int = 0
     in_doubt_seconds: float = 0.0
-    room: int = ROOM
-    may_be_more: bool = False
+    objects_wait: float = 0.0
 
     @property
     def wait(self) -> float:
         """For how many seconds anything at all may still change the replica."""
-        return max((self.in_doubt_seconds, *(left.wait for left in self.left)))
+        return max(self.in_doubt_seconds, self.objects_wait)
 
     def healed(self, opened: "_Opened") -> None:
         """Count an object that was moved."""
@@ -144,12 +141,12 @@ class Redriven:
     def stays(self, left: Left) -> None:
         """Count an object that was not."""
         self.counts[left.outcome] += 1
-        named = left.keys[:KEYS_NAMED]
-        size = sum(len(name) + len(value) for key in named for name, _, value in key)
-        named = named if size <= self.room else ()
-        self.room -= size if named else 0
-        reason = left.reason[:_LONGEST_REASON]
-        self.left.append(replace(left, reason=reason, keys=named, more_keys=len(left.keys) - len(named)))
+        self.objects_wait = max(self.objects_wait, left.wait)
+        named, reason = left.keys[:KEYS_NAMED], left.reason[:_LONGEST_REASON]
+        short = replace(left, reason=reason, keys=named, more_keys=len(left.keys) - len(named))
+        self.left.add(
+            short, left.found.url, reason, *(part for key in named for each in key for part in each)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,32 +164,26 @@ Heal: TypeAlias = Callable[[Sequence[Key]], Reconciled]
 _WhyNot: TypeAlias = Mapping[Key, tuple[Outcome, str]]
 
 
-def find(places: Iterable[Place], *, older_than: float, limit: int | None) -> tuple[Found, ...]:
-    """The objects that are there now, at least so many seconds old; the first few by place and name.
-
-    These are MAX_OBJECTS at most.
-    """
+def find(places: Iterable[Place], *, older_than: float, limit: int | None) -> Iterator[Found]:
+    """The objects that are at least so many seconds old; the first few by place and name."""
     found = (Found(place, listed) for place in places for listed in place.bucket.list(place.prefix))
-    return tuple(
-        islice(
-            (each for each in found if each.listed.age >= older_than), min(limit or MAX_OBJECTS, MAX_OBJECTS)
-        )
-    )
+    return islice((each for each in found if each.listed.age >= older_than), limit)
 
 
 class Redriver:
     """Works through objects. `redriven` is right at any moment, so that an end at any moment can be told."""
 
-    def __init__(self, heal: Heal | None, *, interrupt: Interrupt, advance: Advance) -> None:
-        """Without `heal` it is a dry run. `advance` is told of every object that was looked at."""
+    def __init__(self, heal: Heal | None, *, interrupt: Interrupt) -> None:
+        """Without `heal` it is a dry run."""
         self.redriven = Redriven()
         self._heal = heal
         self._interrupt = interrupt
-        self._advance = advance
 
-    def run(self, found: Sequence[Found]) -> None:
-        """Heal and move what can be. Raises KeyboardInterrupt once interrupted, and whatever `heal` raises."""
-        self.redriven.may_be_more = len(found) >= MAX_OBJECTS
+    def run(self, found: Sequence[Found], advance: Advance) -> None:
+        """Heal and move what can be. Raises KeyboardInterrupt once interrupted, and whatever `heal` raises.
+
+        `advance` counts every object that was looked at.
+        """
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="redrive") as pool:
             for piece in _pieces_of_objects(found):
                 self._interrupt.check()
@@ -202,7 +193,7 @@ class Redriver:
                 )
                 for moved in self._left_out(pool.map(_move, healed)):
                     self.redriven.healed(moved)
-                self._advance(len(piece))
+                advance(len(piece))
 
     def resume(self, keys: Sequence[Key], heal: Heal) -> None:
         """Reconcile the keys that an earlier run left open and that no object has any more."""

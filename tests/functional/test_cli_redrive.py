@@ -466,22 +466,44 @@ class TestOfOthers:
 
         assert outcomes(redrive(exit_code=1)) == {name: "unreadable"}
 
-    def test_more_objects_than_memory_holds_take_more_than_one_run(
+    def test_objects_that_stay_do_not_keep_a_run_from_those_behind_them(
         self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("ddbreplica_cli.redriving.MAX_OBJECTS", 2)
-        monkeypatch.setattr("ddbreplica_cli.redrive.MAX_OBJECTS", 2)
-        for number in range(3):
-            put_aside.quarantine(put(number + 1, f"{number}"))
+        """However many there are: a bucket may hold more names than memory does."""
+        monkeypatch.setattr("ddbreplica_cli.redrive.LISTED_AT_A_TIME", 2)
+        for number in range(5):
+            put_aside.put(QUARANTINE, f"quarantine/{REPLICA}/!{number}", b"no record")
+        name = put_aside.quarantine(put(1, "a"))
 
-        first = run("redrive")
-        assert first.exit_code == 1
-        assert lines(first.stderr)[-1] == (
-            "Try: run it again: it looks at the first 2 objects by name, and there may be more."
-        )
-        assert len(put_aside.names(QUARANTINE)) == 3
-        assert run("redrive").exit_code == 0
-        assert [name for name in put_aside.names(QUARANTINE) if not name.startswith("done/")] == []
+        done = redrive(exit_code=1)
+
+        assert (done["objects"], done["unreadable"], done["healed"]) == (6, 5, 1)
+        assert f"done/{name}" in put_aside.names(QUARANTINE)
+
+    def test_objects_that_have_no_room_in_the_result_are_counted(
+        self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ddbreplica_cli.enumeration.ROOM", 230)
+        for number in range(5):
+            put_aside.put(QUARANTINE, f"quarantine/{REPLICA}/{number}", b"no record")
+
+        done = redrive(exit_code=1)
+        assert (len(done["left"]), done["more_left"], done["unreadable"]) == (3, 2, 5)
+
+        shown = lines(run("redrive").stdout)
+        assert "not listed              2" in shown
+        assert sum(line.startswith("unreadable   s3://") for line in shown) == 3
+
+    def test_an_object_that_is_not_listed_is_waited_for_all_the_same(
+        self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ddbreplica_cli.enumeration.ROOM", 0)
+        put_aside.give_up(put(1, "a"), age=0)
+
+        result = run("redrive")
+
+        assert result.exit_code == 1
+        assert lines(result.stderr)[-1].startswith("Try: run it again after ")
 
     def test_an_object_that_grew_since_it_was_listed_is_left(
         self, put_aside: PutAside, aws: Misbehaviour

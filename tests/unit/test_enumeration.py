@@ -1,0 +1,101 @@
+"""enumeration: any number of values → the first of them, and how many others there are."""
+
+import os
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from ddbreplica_cli import enumeration, output, redriven
+from ddbreplica_cli.bucket import Listed, Version
+from ddbreplica_cli.copies import Copies, Copy
+from ddbreplica_cli.enumeration import Listing
+from ddbreplica_cli.redriving import Found, Left, Outcome, Place, Redriven
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+WIDE = "\U000e0041"
+"""A character of four bytes that is printed as twelve."""
+
+OBJECTS = 11_000
+MOST = 128 * 1024 * 1024
+"""Bytes: what a command may have beside what Python and the AWS SDK take."""
+
+
+def test_all_values_that_have_room_are_listed() -> None:
+    listing: Listing[str] = Listing()
+    for value in "abc":
+        listing.add(value, value)
+
+    assert (listing.first, listing.count, listing.more) == (["a", "b", "c"], 3, 0)
+
+
+def test_no_more_than_so_many_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enumeration, "LISTED", 2)
+    listing: Listing[str] = Listing()
+    for value in "abc":
+        listing.add(value, value)
+
+    assert (listing.first, listing.count, listing.more) == (["a", "b"], 3, 1)
+
+
+def test_once_one_has_no_room_none_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enumeration, "ROOM", 20)
+    listing: Listing[str] = Listing()
+    for value in ("short", "x" * 30, "y"):
+        listing.add(value, value)
+
+    assert (listing.first, listing.count, listing.more) == (["short"], 3, 2)
+
+
+def test_the_room_is_of_characters_as_they_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enumeration, "ROOM", 13)
+    listing: Listing[str] = Listing()
+    listing.add(WIDE, WIDE)
+
+    assert listing.more == 1
+
+
+def _names() -> Iterator[str]:
+    """The longest names of objects that there are."""
+    return (f"{number:024}{WIDE * 250}" for number in range(OBJECTS))
+
+
+def _of_redrive() -> tuple[Any, str]:
+    place = Place(Mock(), "aws/lambda/", Mock())
+    result = Redriven()
+    for name in _names():
+        found = Found(place, Listed(name, 1, 0.0, NOW))
+        result.stays(Left(Outcome.FOREIGN, found, f"keeps records of {WIDE * 1000}"))
+    return redriven.document(result), redriven.text(result)
+
+
+def _of_a_search() -> tuple[Any, str]:
+    place = Place(Mock(), "aws/lambda/", Mock())
+    result = Copies()
+    for name in _names():
+        copy = Copy(place, Version(name, "v", is_present=False, size=1, etag="e", stored_at=NOW))
+        result.found.add(copy, copy.url)
+        result.unread.add((copy, "it is not JSON"), copy.url, "it is not JSON")
+    return result.document, result.text
+
+
+@pytest.mark.parametrize("result", [_of_redrive, _of_a_search])
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "JSON"])
+def test_a_result_takes_no_more_memory_whatever_the_names_are(
+    result: Any, monkeypatch: pytest.MonkeyPatch, *, as_json: bool
+) -> None:
+    with open(os.devnull, "w", encoding="utf-8") as nothing:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stdout", nothing)
+        tracemalloc.start()
+        try:
+            document, text = result()
+            output.print_result(document, text, as_json=as_json)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert peak < MOST
