@@ -1,7 +1,9 @@
 """Every test: dummy credentials, no Region but one, and no socket unless its layer says so; the bundle, built."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from hypothesis import settings
@@ -14,6 +16,20 @@ settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
 _LAYERS_WITH_SOCKETS = ("stack", "engine")
+
+
+def pytest_configure() -> None:
+    """Let what the tests start get signals, though whoever started the tests ignores some of them.
+
+    A script's background job ignores SIGINT, and `nohup` SIGHUP; every process that a test starts would inherit that.
+    A handler in their place is inherited by nobody, and keeps a SIGHUP from ending the tests all the same.
+    """
+
+    def nothing(_number: int, _frame: FrameType | None) -> None: ...
+
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, nothing)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,15 @@
 """What every test of this layer needs: the embedded AWS of the demo."""
 
+import boto3
 import pytest
 
 from demo.embedded import MINISTACK
+
+
+@pytest.fixture(autouse=True)
+def _credentials_of_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no session of an earlier test sign: each embedded AWS has credentials of its own."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
