@@ -147,14 +147,20 @@ class Backfill:
         self._in_threads(partial(self._heal_part, part) for part in self._listing.parts)
 
     def settle(self, wait: Callable[[], None]) -> None:
-        """Heal what is still open, each time after a wait until nothing of it is held back."""
-        for _ in range(_ROUNDS):
-            keys = [key for key in self._journal.open_keys() if key not in self._refused]
-            if not keys:
-                return
+        """Heal what is still open, each time after a wait until nothing of it is held back.
+
+        A response may show that the clock is further ahead, which holds back what was free: such a round is none.
+        """
+        fewest, rounds = len(self._open()), 0
+        while (keys := self._open()) and rounds < _ROUNDS:
+            rounds = 0 if len(keys) < fewest else rounds + 1
+            fewest = min(fewest, len(keys))
             wait()
             pieces = (keys[start : start + PAGE] for start in range(0, len(keys), PAGE))
             self._in_threads(partial(self._heal, piece, {}) for piece in pieces)
+
+    def _open(self) -> Sequence[Key]:
+        return [key for key in self._journal.open_keys() if key not in self._refused]
 
     @property
     def is_at_rest(self) -> bool:

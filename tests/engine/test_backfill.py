@@ -93,13 +93,14 @@ def run_and_kill(endpoint: str, directory: Path, after_bytes: int) -> int:
         "AWS_ENDPOINT_URL": endpoint,
         "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", ROOT / "cli", ROOT))),
     }
-    process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "tests.support.killable", *COMMAND],
-        cwd=directory,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with (directory / "said").open("wb") as said:
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "tests.support.killable", *COMMAND],
+            cwd=directory,
+            env=environment,
+            stdout=said,
+            stderr=said,
+        )
     state = directory / "old-new.backfill"
     began_with = None
     while process.poll() is None:
@@ -124,7 +125,7 @@ def test_killed_at_any_moment_it_goes_on_and_ends_equal(
             kills += 1
             assert kills < 100
 
-    assert status == 0
+    assert status == 0, (tmp_path / "said").read_text()
     assert kills >= 3
     assert items(client, "new") == items(client, "old")
     scanned = sum(map(int, (tmp_path / "scanned").read_text().split()))

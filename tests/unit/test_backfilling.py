@@ -252,6 +252,39 @@ def test_what_may_still_land_is_left_if_nobody_waits(path: Path) -> None:
     assert world.run(wait=False).left == {}
 
 
+def test_what_a_later_response_holds_back_again_is_waited_for_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfilling, "PAGE", PAGE)
+    pages, heals = 6, []
+    world = World(path)
+    keys = [key(number) for number in range(pages * PAGE)]
+    world._journal = journal = opened(path)
+    journal.intend(keys)
+
+    def heal_and_see_that_the_clock_is_ahead(some: Iterable[Key], _seen: Items) -> Reconciled:
+        wanted = list(some)
+        free = journal.intend(wanted)
+        journal.confirm(free)
+        heals.append(len(free))
+        journal.suspect(journal.open_keys())
+        return Reconciled(confirmed=list(free), suspects=[key for key in wanted if key not in free])
+
+    backfill = Backfill(
+        world,
+        heal=heal_and_see_that_the_clock_is_ahead,
+        journal=journal,
+        undecided=print,
+        threads=1,
+        advance=_no,
+    )
+    with closing(journal):
+        backfill.settle(world.wait)
+
+    assert journal.open_keys() == ()
+    assert [healed for healed in heals if healed] == [PAGE] * pages
+
+
 def test_an_item_that_is_refused_is_left_with_the_reason_and_copied_once_mended(path: Path) -> None:
     world = World(path, poison=lambda image: image["v"] == {"N": "13"})
     world.source.put(item(5, value=13))
