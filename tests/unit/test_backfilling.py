@@ -259,7 +259,7 @@ def test_what_a_later_response_holds_back_again_is_waited_for_again(
     pages, heals = 6, []
     world = World(path)
     keys = [key(number) for number in range(pages * PAGE)]
-    world._journal = journal = opened(path)
+    world._journal = journal = FileJournal.at(path, command=BACKFILL, clock=world.clock)
     journal.intend(keys)
 
     def heal_and_see_that_the_clock_is_ahead(some: Iterable[Key], _seen: Items) -> Reconciled:
