@@ -474,7 +474,8 @@ def test_the_member_that_has_another_type_is_named(services: Services, connectio
 
     with services.responding("ListEventSourceMappings", as_json(EventSourceMappings=[{"UUID": 5}])):
         assert outcome(call).fact == (
-            "UnreadableResponse: the response cannot be read: it has another type at EventSourceMappings.[].UUID"
+            "the event source mappings cannot be listed: UnreadableResponse: the response cannot be read: it has"
+            " another type at EventSourceMappings.[].UUID"
         )
 
 
