@@ -11,7 +11,7 @@ from ddbreplica_cli.described import Described
 from ddbreplica_cli.facts import Unknown
 from ddbreplica_cli.global_table import archive_warning
 from ddbreplica_cli.key_filter import EVERY_KEY, KeyFilter
-from ddbreplica_cli.mapping import MappingState, find_mapping, latest_stream
+from ddbreplica_cli.mapping import TAG, MappingState, find_mapping, functions_without_tag, latest_stream
 from ddbreplica_cli.observe import known
 from ddbreplica_cli.safeguards import pause, refuse_unhealable
 
@@ -58,6 +58,19 @@ def to_compare(connection: Connection, *, without_mapping: bool, archive: bool) 
 
 def despite(connection: Connection, *, archive: bool) -> Ground:
     """As if there were no mapping; but what one that can be seen says of an archive holds, lest it be deleted from."""
-    seen = known(lambda: find_mapping(connection, latest_stream(connection)))
+    stream = known(lambda: latest_stream(connection))
+    seen = stream if isinstance(stream, Unknown) else known(lambda: find_mapping(connection, stream))
     mapping = None if isinstance(seen, Unknown) else seen
+    if mapping is None and stream and not (archive or isinstance(stream, Unknown)):
+        _note_unread(connection, stream)
     return Ground(mapping, EVERY_KEY, archive or (mapping is not None and not mapping.replicates_ttl_deletes))
+
+
+def _note_unread(connection: Connection, stream: str) -> None:
+    """Say which functions may keep the replica as an archive, from which what has expired would be deleted."""
+    unread = known(lambda: functions_without_tag(connection, stream))
+    if not isinstance(unread, Unknown) and unread:
+        output.print_note(
+            f"Warning: functions without the tag {TAG} read the source's stream, and what they do is not known:"
+            f" {', '.join(unread)}. If one of them keeps the replica as an archive, add --archive."
+        )

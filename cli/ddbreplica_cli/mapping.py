@@ -139,12 +139,25 @@ def find_mappings(connection: Connection, arn: str) -> tuple[MappingState, ...]:
         return ()
     replica = _place(connection.replica.name, connection.replica.dynamodb().meta.region_name)
     client = connection.functions
-    reading = (
-        one for one in list_mappings(client) if one["EventSourceArn"].startswith(f"{table_arn}/stream/")
+    found = (
+        state_of(client, one) for one in _reading(client, table_arn) if _has_tag(client, one["FunctionArn"])
     )
-    found = (state_of(client, one) for one in reading if _has_tag(client, one["FunctionArn"]))
     near = tuple(mapping for mapping in found if _target(mapping, client.meta.region_name) == replica)
     return near if len(near) < 2 else _of_account(near, connection.replica)
+
+
+def functions_without_tag(connection: Connection, arn: str) -> tuple[str, ...]:
+    """The ARNs of functions without this project's tag that read a stream of a table, named as for `find_mappings`.
+
+    Nobody has read what they do with it.
+    """
+    client = connection.functions
+    reading = {one["FunctionArn"] for one in _reading(client, arn.partition("/stream/")[0])}
+    return tuple(sorted(function for function in reading if not _has_tag(client, function)))
+
+
+def _reading(client: "LambdaClient", table_arn: str) -> Iterator[Any]:
+    return (one for one in list_mappings(client) if one["EventSourceArn"].startswith(f"{table_arn}/stream/"))
 
 
 def _of_account(mappings: Iterable[MappingState], replica: Side) -> tuple[MappingState, ...]:

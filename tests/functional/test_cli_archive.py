@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -387,3 +388,27 @@ class TestGlobalTable:
         for args in (["verify"], ["backfill", "--dry-run"], ["status"]):
             result = run(*args)
             assert "global table" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["verify", "--repair", "--grace", "0"], ["backfill"], ["redrive"]], ids=lambda one: one[0]
+)
+def test_a_function_without_the_tag_that_may_keep_an_archive_is_warned_of(
+    archive: Tables, aws: Misbehaviour, command: list[str]
+) -> None:
+    aws.on(
+        "before-call.lambda.ListTags", lambda **_: (SimpleNamespace(status_code=200), {"Tags": {"team": "x"}})
+    )
+    buckets = (
+        ["--quarantine-bucket", QUARANTINE, "--on-failure-bucket", ON_FAILURE]
+        if command == ["redrive"]
+        else []
+    )
+    warning = "Warning: functions without the tag ddbreplica read the source's stream"
+
+    warned = run(*command, *buckets, "--without-mapping", "--dry-run")
+    said_itself = run(*command, *buckets, "--without-mapping", "--dry-run", "--archive")
+
+    assert f"{warning}, and what they do is not known: arn:" in warned.stderr
+    assert "If one of them keeps the replica as an archive, add --archive." in warned.stderr
+    assert warning not in said_itself.stderr
