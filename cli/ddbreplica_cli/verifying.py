@@ -102,17 +102,8 @@ def verified(connection: Connection, wanted: Wanted, tell: Callable[[Verified], 
             patience = Patience(interrupt)
             readers = _reader(source, wanted, patience), _reader(replica, wanted, patience)
             findings = Findings(wanted.limit, report)
-            repair = None
-            if state is not None:
-                healer = Healer(
-                    connection,
-                    journal=_journal(connection, state.journal, ground, source.table),
-                    patience=patience,
-                    is_archive=ground.is_archive,
-                    rates=Rates(Rate(wanted.rate, sleep=interrupt.sleep), readers[0].rate),
-                    under_way=state.under_way,
-                )
-                repair = Repair(state.journal, healer.heal)
+            rates = Rates(Rate(wanted.rate, sleep=interrupt.sleep), readers[0].rate)
+            repair = _repair(connection, state, ground, source.table, patience, rates) if state else None
             work = _Work(connection, wanted, patience, ground, repair, readers, suspects, findings)
             try:
                 swept = work.run(table=source.table, items=source.items + replica.items)
@@ -133,6 +124,21 @@ def verified(connection: Connection, wanted: Wanted, tell: Callable[[Verified], 
         if repair:
             repair.told()
     return result
+
+
+def _repair(
+    connection: Connection, state: State, ground: Ground, table: Table, patience: Patience, rates: Rates
+) -> Repair:
+    """What gives the replica the source's state of keys, with its intentions in the state."""
+    healer = Healer(
+        connection,
+        journal=_journal(connection, state.journal, ground, table),
+        patience=patience,
+        is_archive=ground.is_archive,
+        rates=rates,
+        under_way=state.under_way,
+    )
+    return Repair(state.journal, healer.heal)
 
 
 @contextmanager
