@@ -111,7 +111,7 @@ def _key(text: str, table: Table) -> Key:
 def _no_key(text: str, why: str, table: Table) -> CommandError:
     example = printable({name: {tag: "…"} for name, tag in sorted(table.key_schema)})
     return CommandError(
-        f"--find {bare(text)[:200]}: not a primary key of this table: {why}.",
+        f"--find {text[:200]}: not a primary key of this table: {why}.",
         hint=f"give the key in DynamoDB JSON, as '{example}'.",
     )
 
