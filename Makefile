@@ -76,7 +76,7 @@ soak: .venv/ready  ## Drive 10,000 histories through the function, faults at eve
 
 e2e: setup .venv-sam/ready  ## Run on your own AWS account; asks first, and removes everything (QUICK=1, KEEP=1, ACCOUNT=number)
 	@test -n "$(PYTHON313)" || { echo "make e2e: no python3.13 found, and the function's runtime is python3.13" >&2; exit 1; }
-	@PATH="$(dir $(PYTHON313)):$$PATH" $(BIN)/python -m e2e \
+	@PATH="$(dir $(PYTHON313)):$$PATH" $(BIN)/python -m tests.e2e \
 		$(if $(call switch,QUICK),--quick) $(if $(call switch,KEEP),--keep) \
 		$(if $(call on_command_line,ACCOUNT),--account '$(call on_command_line,ACCOUNT)')
 

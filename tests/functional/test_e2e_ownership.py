@@ -1,6 +1,7 @@
 """What proves that a run of e2e has created something, and the variables that make passes to it."""
 
 import io
+import re
 import subprocess
 
 import pytest
@@ -8,10 +9,10 @@ from botocore.stub import Stubber
 from moto import mock_aws
 from rich.console import Console
 
-from e2e.account import Account
-from e2e.names import TAG, Names
-from e2e.removal import created, delete_bucket
-from e2e.run import Run
+from tests.e2e.account import Account
+from tests.e2e.names import TAG, Names
+from tests.e2e.removal import created, delete_bucket
+from tests.e2e.run import Run
 from tests.support.build import ROOT, without_make
 
 STACK = "arn:aws:cloudformation:us-east-1:111122223333:stack/s/1"
@@ -126,4 +127,5 @@ def made(target: str, *arguments: str, **environment: str) -> "subprocess.Comple
 
 def given(shown: str, target: str) -> str:
     """The options in the last command that make shows."""
-    return " ".join(shown.replace("\\\n", " ").rpartition(f"python -m {target}")[2].split())
+    last = re.split(rf"python -m (?:tests\.)?{target}\b", shown.replace("\\\n", " "))[-1]
+    return " ".join(last.split())

@@ -14,9 +14,9 @@ from ddbreplica_cli import output
 from demo.command import Finished
 from demo.errors import DidNotHoldError
 from demo.stage import Stage, check_exit
-from e2e.__main__ import main as e2e_command
-from e2e.report import Claim
-from e2e.run import Run
+from tests.e2e.__main__ import main as e2e_command
+from tests.e2e.report import Claim
+from tests.e2e.run import Run
 
 FOREIGN = "x\x1b[2J\x9b1m\u202e\u2028\udc80\U000e0001[red]å"
 SHOWN = "x\\u001b[2J\\u009b1m\\u202e\\u2028\\udc80\\udb40\\udc01[red]å"

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from demo.__main__ import _how_to_use
 from demo.embedded import EmbeddedAws
-from e2e import programs
-from e2e.__main__ import main
-from e2e.account import Account
-from e2e.programs import ddbreplica, sam
-from e2e.run import Run
+from tests.e2e import programs
+from tests.e2e.__main__ import main
+from tests.e2e.account import Account
+from tests.e2e.programs import ddbreplica, sam
+from tests.e2e.run import Run
 
 PRINTING = """#!/bin/sh
 echo "$AWS_REGION $AWS_DEFAULT_REGION $*"

@@ -27,17 +27,17 @@ from demo.deploy import spare
 from demo.embedded import ROOT, EmbeddedAws, embedded_aws
 from demo.errors import DidNotHoldError
 from demo.pair import Item
-from e2e import alarms, consent, data, on_failure, provocation, story, trouble
-from e2e.account import Account
-from e2e.deployment import Deployed, create, deploy, make_code_bucket, redeploy, stack_resources
-from e2e.errors import NotOwnedError, RefusedError
-from e2e.names import TAG, Names
-from e2e.programs import SAM
-from e2e.provocation import Provocation
-from e2e.removal import remove
-from e2e.report import OUT_OF_REACH, Claim, Report
-from e2e.run import Pace, Run
-from e2e.update import update_under_writes
+from tests.e2e import alarms, consent, data, on_failure, provocation, story, trouble
+from tests.e2e.account import Account
+from tests.e2e.deployment import Deployed, create, deploy, make_code_bucket, redeploy, stack_resources
+from tests.e2e.errors import NotOwnedError, RefusedError
+from tests.e2e.names import TAG, Names
+from tests.e2e.programs import SAM
+from tests.e2e.provocation import Provocation
+from tests.e2e.removal import remove
+from tests.e2e.report import OUT_OF_REACH, Claim, Report
+from tests.e2e.run import Pace, Run
+from tests.e2e.update import update_under_writes
 from tests.support.build import python313
 from tests.support.on_failure import GivenUp, on_failure_object
 from tests.support.template import load
@@ -515,7 +515,7 @@ def test_each_alarm_is_provoked_or_said_to_be_out_of_reach() -> None:
 
 
 def python_m_e2e(*arguments: str, stdin: int) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "e2e", *arguments]
+    command = [sys.executable, "-m", "tests.e2e", *arguments]
     return subprocess.run(  # noqa: S603
         command, cwd=ROOT, stdin=stdin, capture_output=True, text=True, check=False, timeout=120
     )
@@ -812,7 +812,7 @@ def test_a_stack_that_is_asked_for_is_left_and_said_to_be(aws: EmbeddedAws, tmp_
 
     assert story.carry_out(run, lambda _: None, keep=True) is True
 
-    how = f".venv/bin/python -m e2e --remove {run.names.suffix} --region us-east-1"
+    how = f".venv/bin/python -m tests.e2e --remove {run.names.suffix} --region us-east-1"
     assert f"AWS_ENDPOINT_URL={aws.endpoint_url} {how}" in (run.home / "report.md").read_text()
     assert run.report.outcome(Claim.REMOVED) == "not tried"
 
@@ -831,7 +831,7 @@ def test_a_removal_that_is_interrupted_does_not_say_that_nothing_is_left(
 
     report = (run.home / "report.md").read_text()
     assert "- unknown: the removal was ended by KeyboardInterrupt; run " in report
-    assert f"-m e2e --remove {run.names.suffix} --region us-east-1" in report
+    assert f"-m tests.e2e --remove {run.names.suffix} --region us-east-1" in report
 
 
 def test_a_table_that_outlives_its_stack_is_told_and_removed(aws: EmbeddedAws, tmp_path: Path) -> None:

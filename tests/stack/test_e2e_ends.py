@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from demo.embedded import ROOT, EmbeddedAws, embedded_aws
-from e2e.names import Names
+from tests.e2e.names import Names
 
 pytestmark = pytest.mark.loopback
 
@@ -183,7 +183,7 @@ def test_a_reader_that_is_gone_ends_nothing_and_ctrl_c_removes_everything(
 def remove(
     aws: EmbeddedAws, suffix: str, *options: str, stdin: int = subprocess.DEVNULL
 ) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "e2e", "--remove", suffix, *options]
+    command = [sys.executable, "-m", "tests.e2e", "--remove", suffix, *options]
     return subprocess.run(  # noqa: S603
         command,
         cwd=ROOT,

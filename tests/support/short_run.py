@@ -11,10 +11,10 @@ from typing import Any
 
 from rich.console import Console
 
-from e2e.__main__ import conduct
-from e2e.deployment import make_code_bucket
-from e2e.names import TAG, Names
-from e2e.run import Pace, Run
+from tests.e2e.__main__ import conduct
+from tests.e2e.deployment import make_code_bucket
+from tests.e2e.names import TAG, Names
+from tests.e2e.run import Pace, Run
 
 _PACE = Pace(look=0.3, resources=60)
 _MINUTE = 60.0

@@ -190,7 +190,7 @@ def _asked(node: ast.AST) -> Iterator[ast.AST]:
         # The handlers of signals, with constant texts.
         ("cli/ddbreplica_cli", {"signals.py": {"os.write"}}),
         ("demo", {}),
-        ("e2e", {"endings.py": {"os.write"}}),
+        ("tests/e2e", {"endings.py": {"os.write"}}),
     ],
 )
 def test_no_module_prints_by_another_way(program: str, exceptions: dict[str, set[str]]) -> None:

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from ddbreplica_cli import output
-from e2e.account import Account
-from e2e.names import Names
-from e2e.report import Claim, Report
+from tests.e2e.account import Account
+from tests.e2e.names import Names
+from tests.e2e.report import Claim, Report
 
-ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[2]
 
 _NAMED_IN_HINTS: Final = ("AWS_PROFILE", "AWS_ENDPOINT_URL")
 """Environment variables without which a command may reach another account."""
@@ -85,7 +85,7 @@ class Run:
         """The command that removes what is left of the run, from any terminal."""
         settings = ((name, os.environ.get(name)) for name in _NAMED_IN_HINTS)
         given = "".join(f"{name}={shlex.quote(value)} " for name, value in settings if value)
-        return f"{given}.venv/bin/python -m e2e --remove {self.names.suffix} --region {self.region}"
+        return f"{given}.venv/bin/python -m tests.e2e --remove {self.names.suffix} --region {self.region}"
 
     def _print(self, text: str, **options: Any) -> None:
         """Print to whoever still reads; a terminal or a pipe that is gone ends nothing."""

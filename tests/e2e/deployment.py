@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from botocore.exceptions import WaiterError
 
 from demo.pair import Pair, wait_until
-from e2e.errors import NotOwnedError, ProgramError
-from e2e.names import TAG
-from e2e.programs import ddbreplica, sam
-from e2e.report import Claim
-from e2e.run import ROOT, Run
+from tests.e2e.errors import NotOwnedError, ProgramError
+from tests.e2e.names import TAG
+from tests.e2e.programs import ddbreplica, sam
+from tests.e2e.report import Claim
+from tests.e2e.run import ROOT, Run
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import (

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from ddbreplica_cli.region import variables
-from e2e.errors import ProgramError
-from e2e.run import ROOT, Run
+from tests.e2e.errors import ProgramError
+from tests.e2e.run import ROOT, Run
 
 SAM: Final = ROOT / ".venv-sam" / "bin" / "sam"
 _DDBREPLICA: Final = Path(sys.executable).parent / "ddbreplica"

@@ -11,8 +11,8 @@ from typing import Final
 
 from demo import traffic
 from demo.pair import wait_until
-from e2e.deployment import Deployed
-from e2e.report import Claim
+from tests.e2e.deployment import Deployed
+from tests.e2e.report import Claim
 
 _PAUSE: Final = 0.25
 """Between two writes, so that the workshop's five write units suffice."""

@@ -1,4 +1,4 @@
-"""`python -m e2e`: exit code 0 if everything held, 1 if not, 2 if nothing was begun, 128 and more on a signal."""
+"""`python -m tests.e2e`: exit code 0 if everything held, 1 if not, 2 if nothing was begun, 128 and more on a signal."""
 
 import sys
 from typing import NoReturn
@@ -9,13 +9,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ddbreplica.refusal import refusal_of
 from ddbreplica_cli.errors import CommandError, explain
 from ddbreplica_cli.output import EscapedCommand, console, print_error
-from e2e import consent, story
-from e2e.account import Account
-from e2e.endings import InterruptedRunError
-from e2e.errors import RefusedError
-from e2e.names import SUFFIX, Names
-from e2e.programs import SAM
-from e2e.run import ROOT, Run
+from tests.e2e import consent, story
+from tests.e2e.account import Account
+from tests.e2e.endings import InterruptedRunError
+from tests.e2e.errors import RefusedError
+from tests.e2e.names import SUFFIX, Names
+from tests.e2e.programs import SAM
+from tests.e2e.run import ROOT, Run
 
 
 @click.command(cls=EscapedCommand, context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,9 +35,9 @@ def main(*, account: str | None, quick: bool, keep: bool, region: str | None, re
 
     \b
     Examples:
-      python -m e2e
-      AWS_PROFILE=sandbox AWS_REGION=eu-west-1 python -m e2e --quick
-      python -m e2e --remove 1a2b3c4d --region eu-west-1
+      python -m tests.e2e
+      AWS_PROFILE=sandbox AWS_REGION=eu-west-1 python -m tests.e2e --quick
+      python -m tests.e2e --remove 1a2b3c4d --region eu-west-1
     """  # noqa: D301  \b is click's: do not wrap
     try:
         run = Run(console(sys.stdout, highlight=False), Account.in_region(region), _names(remove))

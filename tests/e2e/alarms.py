@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from demo.errors import DidNotHoldError
 from demo.pair import wait_until
-from e2e.deployment import Deployed
-from e2e.report import Claim
+from tests.e2e.deployment import Deployed
+from tests.e2e.report import Claim
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.type_defs import MetricAlarmTypeDef

@@ -5,11 +5,11 @@ from itertools import cycle, islice
 from demo import traffic
 from demo.errors import DidNotHoldError
 from demo.pair import INDEX, wait_until
-from e2e import alarms
-from e2e.deployment import Deployed
-from e2e.programs import ddbreplica
-from e2e.report import Claim
-from e2e.trouble import mapping_set
+from tests.e2e import alarms
+from tests.e2e.deployment import Deployed
+from tests.e2e.programs import ddbreplica
+from tests.e2e.report import Claim
+from tests.e2e.trouble import mapping_set
 
 
 def load(deployed: Deployed) -> None:
@@ -54,7 +54,7 @@ def quarantine(deployed: Deployed) -> None:
     traffic.drop_source_index(pair, within=run.pace.resources)
     run.say(f"The source's {INDEX} is removed, so that it takes what the replica's refuses.")
     like = pair.item(pair.source, deployed.keys()[0])
-    assert like is not None  # noqa: S101  told to the type checker: it was there just now
+    assert like is not None
     neighbours, poison, mended = traffic.neighbours_and_poison(like)
     key = poison["PK"]["S"]
     since = alarms.moments(deployed)

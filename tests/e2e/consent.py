@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from e2e.errors import RefusedError
-from e2e.removal import DELETED, own_code_buckets, own_stacks, retained
-from e2e.run import Run
+from tests.e2e.errors import RefusedError
+from tests.e2e.removal import DELETED, own_code_buckets, own_stacks, retained
+from tests.e2e.run import Run
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from demo.pair import wait_until
-from e2e.account import Account
-from e2e.deployment import change_sets
-from e2e.report import Claim
-from e2e.run import Run
+from tests.e2e.account import Account
+from tests.e2e.deployment import change_sets
+from tests.e2e.report import Claim
+from tests.e2e.run import Run
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef, TagTypeDef

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from demo.pair import INDEX, wait_until
-from e2e.deployment import Deployed
+from tests.e2e.deployment import Deployed
 
 _READS: Final = 10
 _WRITES: Final = 5

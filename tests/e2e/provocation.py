@@ -9,11 +9,11 @@ from typing import Final, TypeAlias
 from demo import traffic
 from demo.errors import DidNotHoldError
 from demo.pair import wait_until
-from e2e import alarms
-from e2e.deployment import Deployed
-from e2e.on_failure import GivenUp, given_up
-from e2e.report import Claim
-from e2e.trouble import (
+from tests.e2e import alarms
+from tests.e2e.deployment import Deployed
+from tests.e2e.on_failure import GivenUp, given_up
+from tests.e2e.report import Claim
+from tests.e2e.trouble import (
     destination_denied,
     mapping_set,
     misdirected,

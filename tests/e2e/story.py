@@ -6,12 +6,12 @@ from typing import Final, TypeAlias
 from botocore.exceptions import BotoCoreError, ClientError
 
 from demo.errors import DemoError
-from e2e import alarms, data, endings, provocation
-from e2e.deployment import Deployed, deploy, redeploy
-from e2e.errors import E2eError
-from e2e.removal import remove
-from e2e.run import Run
-from e2e.update import update_under_writes
+from tests.e2e import alarms, data, endings, provocation
+from tests.e2e.deployment import Deployed, deploy, redeploy
+from tests.e2e.errors import E2eError
+from tests.e2e.removal import remove
+from tests.e2e.run import Run
+from tests.e2e.update import update_under_writes
 
 Steps: TypeAlias = Callable[[Run], None]
 
