@@ -26,7 +26,7 @@ IN_OWN_NETWORK = $(shell unshare -rn ip link set lo up 2>/dev/null && \
 
 ALLOWING = $(if $(filter command,$(origin ALLOW_OPEN)),$(if $(filter 1,$(ALLOW_OPEN)),DDBREPLICA_ALLOW_OPEN=1))
 
-# A mutant's name and fate, "ddbreplica.decode.x__image__mutmut_1: killed", a line → noticed and made, by module.
+# A mutant's name and fate, "ddbreplica.records.decode.x__image__mutmut_1: killed", a line → noticed and made, by module.
 MUTATION_SCORE = { split($$1, name, "."); made[name[2]]++; noticed[name[2]] += $$2 == "killed" || $$2 == "timeout" } \
 	END { for (m in made) { printf "%-10s %4d of %4d  %5.1f %%\n", m, noticed[m], made[m], 100 * noticed[m] / made[m]; \
 	                        low += noticed[m] < 0.9 * made[m] } exit low > 0 || !NR }

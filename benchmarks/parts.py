@@ -18,8 +18,8 @@ from rich.table import Table
 
 from benchmarks.processes import endpoint
 from benchmarks.workloads import WORKLOADS
-from ddbreplica.deadline import Deadline
-from ddbreplica.send import IN_FLIGHT
+from ddbreplica.dynamodb.deadline import Deadline
+from ddbreplica.dynamodb.send import IN_FLIGHT
 
 _ROUNDS = 9
 _SECONDS = 0.2
@@ -48,12 +48,12 @@ def main() -> None:
 def _parts(event: Any) -> Mapping[str, Callable[[], object]]:
     # Imported here, since the contestants look at the environment when they are.
     from benchmarks.contestants import floor, ours  # noqa: PLC0415
-    from ddbreplica.decode import decode  # noqa: PLC0415
+    from ddbreplica.bucket.quarantine import Kept  # noqa: PLC0415
+    from ddbreplica.dynamodb.send import send  # noqa: PLC0415
     from ddbreplica.handler import replicator  # noqa: PLC0415
-    from ddbreplica.plan import plan  # noqa: PLC0415
-    from ddbreplica.quarantine import Kept  # noqa: PLC0415
-    from ddbreplica.send import send  # noqa: PLC0415
-    from ddbreplica.write import Outcome  # noqa: PLC0415
+    from ddbreplica.records.decode import decode  # noqa: PLC0415
+    from ddbreplica.records.plan import plan  # noqa: PLC0415
+    from ddbreplica.replicate.write import Outcome  # noqa: PLC0415
 
     whole = ours.prepare(event)
     whole()

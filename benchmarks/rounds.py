@@ -10,7 +10,7 @@ from benchmarks.figures import Case, Timings, Work
 from benchmarks.processes import BenchmarkError, Endpoint, Sample, Worker, worker
 from benchmarks.server import Counts, Reset
 from benchmarks.workloads import WORKLOADS, Item, Workload
-from ddbreplica_cli import compare
+from ddbreplica.records import compare
 
 SERVICE_TIMES = (0, 4)
 """Milliseconds. None, which shows the work alone; and 4, as DynamoDB answers a write in the same Region."""

@@ -8,8 +8,8 @@ from functools import partial
 from itertools import islice
 from typing import Any, TypeAlias
 
-from ddbreplica_cli.generate import rows
-from ddbreplica_cli.logfile import item
+from ddbreplica_cli.samples.generate import rows
+from ddbreplica_cli.samples.logfile import item
 
 Event: TypeAlias = dict[str, Any]
 Item: TypeAlias = Mapping[str, Mapping[str, Any]]

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ddbreplica_cli import output
+from ddbreplica_cli.terminal import output
 from demo.embedded import KEPT_SECONDS, EmbeddedAws, embedded_aws
 from demo.errors import DemoError
 from demo.replicating import milliseconds

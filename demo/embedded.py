@@ -27,7 +27,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-from ddbreplica_cli.region import variables
+from ddbreplica.aws.region import variables
 from demo.errors import EmbeddedAwsError
 
 if TYPE_CHECKING:

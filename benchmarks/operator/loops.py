@@ -14,11 +14,12 @@ from typing import Any, Final, TypeAlias
 import boto3
 from botocore.config import Config
 
-from ddbreplica.dynamodb import DynamoDBReplica
+from ddbreplica.backfill import pages
+from ddbreplica.dynamodb import scan
+from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.model import Refusal
-from ddbreplica_cli import backfilling, tables
-from ddbreplica_cli.generate import rows
-from ddbreplica_cli.logfile import KEY, item
+from ddbreplica_cli.samples.generate import rows
+from ddbreplica_cli.samples.logfile import KEY, item
 
 SOURCE: Final = "logfile"
 REPLICA: Final = "logfile_replica"
@@ -60,7 +61,7 @@ def backfill(ask: Ask) -> None:
     """Copy, and read each item again, as `ddbreplica backfill` does."""
 
     def segment(number: int) -> None:
-        for page in _scan(ask, SOURCE, number, Limit=backfilling.PAGE):
+        for page in _scan(ask, SOURCE, number, Limit=pages.PAGE):
             for chunk in _chunks(page, 25):
                 _write(ask, chunk)
             for chunk in _chunks(page, 100):
@@ -73,7 +74,7 @@ def verify(ask: Ask) -> None:
     """Look up each source item at the replica, and each replica key at the source, as `ddbreplica verify` does."""
 
     def segment(number: int, *, one: str, other: str, what: Item) -> None:
-        for page in _scan(ask, one, number, Limit=tables.PAGE, **what):
+        for page in _scan(ask, one, number, Limit=scan.PAGE, **what):
             for chunk in _chunks(page, 100):
                 _expect(_get(ask, other, chunk, **what), chunk)
 

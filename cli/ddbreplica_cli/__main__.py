@@ -5,7 +5,7 @@ import sys
 import traceback
 from contextlib import suppress
 
-from ddbreplica_cli import signals
+from ddbreplica_cli.terminal import signals
 
 _COMPLETES = "_DDBREPLICA_COMPLETE"
 """What click's scripts for shells set."""
@@ -23,7 +23,7 @@ def start() -> None:
             _print("Error: interrupted.", "Try: run the same command again.")
             sys.exit(handler.exit_status)
         except OSError as error:
-            from ddbreplica_cli.output import discard_stdout  # noqa: PLC0415  as above
+            from ddbreplica_cli.terminal.output import discard_stdout  # noqa: PLC0415  as above
 
             discard_stdout()
             _print(f"Error: the output cannot be written: {error.strerror}.", "Try: send it elsewhere.")
@@ -49,7 +49,7 @@ def _reserve_standard_files() -> None:
 
 
 def _print(*texts: str) -> None:
-    from ddbreplica_cli.output import print_note  # noqa: PLC0415  a signal during its imports is handled too
+    from ddbreplica_cli.terminal.output import print_note  # noqa: PLC0415  a signal during its imports is handled too
 
     print_note(*texts)
 

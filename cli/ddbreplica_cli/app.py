@@ -2,13 +2,13 @@
 
 import click
 
-from ddbreplica_cli.backfill import backfill
-from ddbreplica_cli.load import load
-from ddbreplica_cli.output import EscapedGroup
-from ddbreplica_cli.redrive import redrive
-from ddbreplica_cli.status import status
-from ddbreplica_cli.tail import tail
-from ddbreplica_cli.verify import verify
+from ddbreplica_cli.commands.backfill import backfill
+from ddbreplica_cli.commands.load import load
+from ddbreplica_cli.commands.redrive import redrive
+from ddbreplica_cli.commands.status import status
+from ddbreplica_cli.commands.tail import tail
+from ddbreplica_cli.commands.verify import verify
+from ddbreplica_cli.terminal.output import EscapedGroup
 
 
 @click.group(cls=EscapedGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from ddbreplica import dynamodb
-from ddbreplica.deadline import Deadline
-from ddbreplica.decode import decode
+from ddbreplica.aws.skew import Skew
+from ddbreplica.bucket.quarantine import Quarantine
+from ddbreplica.dynamodb import table
+from ddbreplica.dynamodb.deadline import Deadline
 from ddbreplica.model import Replica
-from ddbreplica.plan import plan
-from ddbreplica.quarantine import Quarantine
-from ddbreplica.report import checkpoint, report
+from ddbreplica.records.decode import decode
+from ddbreplica.records.plan import plan
+from ddbreplica.replicate.report import checkpoint, report
+from ddbreplica.replicate.telemetry import Telemetry
+from ddbreplica.replicate.write import write
 from ddbreplica.settings import Settings
-from ddbreplica.skew import Skew
-from ddbreplica.telemetry import Telemetry
-from ddbreplica.write import write
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from ddbreplica.role import Role
+    from ddbreplica.aws.role import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def replicator() -> Replicator:
     skew = Skew()
     return Replicator(
         settings=settings,
-        replica=dynamodb.connect(
+        replica=table.connect(
             settings.replica_table_name, region=settings.replica_region, role=_role(settings), skew=skew
         ),
         quarantine=Quarantine(settings.quarantine_bucket, table=settings.table, skew=skew),
@@ -66,7 +66,7 @@ def replicator() -> Replicator:
 def _role(settings: Settings) -> "Role | None":
     if settings.replica_role_arn is None:
         return None
-    from ddbreplica.role import Role  # noqa: PLC0415  a cold start without a role does not pay for it
+    from ddbreplica.aws.role import Role  # noqa: PLC0415  a cold start without a role does not pay for it
 
     return Role(
         settings.replica_role_arn,

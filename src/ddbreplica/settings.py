@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ddbreplica.endpoint import is_endpoint, is_private
+from ddbreplica.aws.endpoint import is_endpoint, is_private
 from ddbreplica.errors import SettingsError
 
 WriteMode: TypeAlias = Literal["mirror"]

@@ -6,9 +6,9 @@ from typing import NoReturn
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ddbreplica.refusal import refusal_of
-from ddbreplica_cli.errors import CommandError, explain
-from ddbreplica_cli.output import EscapedCommand, console, print_error
+from ddbreplica.aws.refusal import refusal_of
+from ddbreplica_cli.terminal.errors import CommandError, explain
+from ddbreplica_cli.terminal.output import EscapedCommand, console, print_error
 from tests.e2e import consent, story
 from tests.e2e.account import Account
 from tests.e2e.endings import InterruptedRunError

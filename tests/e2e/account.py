@@ -8,7 +8,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from ddbreplica_cli.region import decide
+from ddbreplica.aws.region import decide
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

@@ -7,7 +7,7 @@ E2eError
 RefusedError is of the command line: nothing was begun.
 """
 
-from ddbreplica_cli.errors import CommandError
+from ddbreplica_cli.terminal.errors import CommandError
 
 
 class E2eError(Exception):

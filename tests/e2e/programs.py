@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from ddbreplica_cli.region import variables
+from ddbreplica.aws.region import variables
 from tests.e2e.errors import ProgramError
 from tests.e2e.run import ROOT, Run
 

@@ -11,7 +11,7 @@ from botocore.exceptions import NoRegionError
 from rich.console import Console
 from rich.markup import escape
 
-from ddbreplica_cli import output
+from ddbreplica_cli.terminal import output
 from tests.e2e.account import Account
 from tests.e2e.names import Names
 from tests.e2e.report import Claim, Report

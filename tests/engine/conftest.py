@@ -12,7 +12,7 @@ import pytest
 from benchmarks.operator.engines import dynamodb_local, is_ready
 from benchmarks.operator.network import refuse_open_network
 from benchmarks.processes import BenchmarkError
-from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
+from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from tests.support.wire import wire_json
 
 if TYPE_CHECKING:

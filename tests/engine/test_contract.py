@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ddbreplica.dynamodb import DynamoDBReplica
+from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.model import Image, Kind, Refusal, Replica
-from ddbreplica_cli.compare import same
+from ddbreplica.records.compare import same
 from tests.engine.conftest import REPLICA, connect, items_of
 from tests.functional.test_dynamodb import create_table
 from tests.support.contract import KEYS, ReplicaContract, put, write_of

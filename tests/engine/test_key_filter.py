@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from ddbreplica.decode import key_of
-from ddbreplica_cli.key_filter import KeyFilter
+from ddbreplica.mapping.key_filter import KeyFilter
+from ddbreplica.records.decode import key_of
 from tests.support.stream import StreamReader
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ddbreplica.dynamodb import DynamoDBReplica
+from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.errors import KeySchemaError, ReplicaError
 from tests.engine.conftest import REPLICA, connect, items_of
 from tests.support.function import Function

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 
-from ddbreplica.decode import key_of
-from ddbreplica.dynamodb import DynamoDBReplica
+from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.handler import replicate
 from ddbreplica.model import Key
-from ddbreplica_cli.compare import same
+from ddbreplica.records.compare import same
+from ddbreplica.records.decode import key_of
 from tests.engine.conftest import REPLICA, SOURCE, connect, items_of
 from tests.engine.test_refusals import REFUSED_INDEX_KEYS
 from tests.support.contract import EVERY_TYPE

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ddbreplica.dynamodb import DynamoDBReplica
+from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.model import Image, Refusal, Source
 from tests.engine.conftest import connect
 from tests.functional.test_dynamodb import create_table

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.dynamodb import DynamoDBReplica
+from ddbreplica.dynamodb.table import DynamoDBReplica
 from tests.engine.conftest import connect
 from tests.support import records
 from tests.support.function import Function

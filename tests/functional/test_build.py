@@ -68,7 +68,7 @@ def test_the_bill_of_materials_lists_what_the_build_holds_with_its_hashes(
 
 
 def test_the_build_holds_no_test_no_command_line_and_no_dev_file(bundle: Path) -> None:
-    own = {path.name for path in (bundle / "ddbreplica").iterdir() if path.name != "__pycache__"}
+    own = {path.relative_to(bundle) for path in (bundle / "ddbreplica").rglob("*.py")}
     strangers = {
         "tests",
         "cli",
@@ -81,5 +81,5 @@ def test_the_build_holds_no_test_no_command_line_and_no_dev_file(bundle: Path) -
         "events",
     }
 
-    assert own == {path.name for path in (ROOT / "src" / "ddbreplica").glob("*.py")}
+    assert own == {path.relative_to(ROOT / "src") for path in (ROOT / "src" / "ddbreplica").rglob("*.py")}
     assert not strangers & {path.name for path in bundle.iterdir()}

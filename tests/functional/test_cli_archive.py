@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ddbreplica_cli import verifying
-from ddbreplica_cli.keyset import KeySet
-from ddbreplica_cli.sweep import Sweep
+from ddbreplica.verify import job
+from ddbreplica.verify.keyset import KeySet
+from ddbreplica.verify.sweep import Sweep
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, refusal, run, tables
 from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, answer_mapping, put_aside
 from tests.support.records import delete, put
@@ -312,7 +312,7 @@ def test_what_expires_before_the_second_look_is_archived(
 ) -> None:
     archive.put(SOURCE, "a", n={"N": "2"})
     archive.put(REPLICA, "a", n={"N": "1"})
-    monkeypatch.setattr(verifying, "lag", lambda _: archive.delete(SOURCE, "a"))
+    monkeypatch.setattr(job, "lag", lambda _: archive.delete(SOURCE, "a"))
 
     document = verify()
 

@@ -14,10 +14,10 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from click.testing import Result
 
-from ddbreplica import skew
-from ddbreplica_cli import backfilling
-from ddbreplica_cli import export as exports
-from ddbreplica_cli.rate import Rate
+from ddbreplica.aws import skew
+from ddbreplica.backfill import export as exports
+from ddbreplica.backfill import pages
+from ddbreplica.dynamodb.rate import Rate
 from tests.support.cli import (
     REPLICA,
     SOURCE,
@@ -211,7 +211,7 @@ class TestRates:
 class TestGoingOn:
     @pytest.fixture(autouse=True)
     def _small_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(backfilling, "PAGE", 50)
+        monkeypatch.setattr(pages, "PAGE", 50)
 
     def interrupt_at(self, number: int, aws: Misbehaviour) -> None:
         calls = iter(range(1, 10_000))

@@ -14,9 +14,9 @@ from typing import Any
 import boto3
 import pytest
 
+from ddbreplica.bucket.quarantine import _body as quarantine_body
+from ddbreplica.files.limits import MAX_LINE, MAX_OBJECT, MAX_PAYLOAD
 from ddbreplica.model import Quarantined
-from ddbreplica.quarantine import _body as quarantine_body
-from ddbreplica_cli.limits import MAX_LINE, MAX_OBJECT, MAX_PAYLOAD
 from tests.functional.test_cli_backfill import FOLDER
 from tests.support.cli import REPLICA, SOURCE, Tables, aws, tables
 from tests.support.on_failure import GivenUp, on_failure_object

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from ddbreplica_cli.clock import Clock
-from ddbreplica_cli.connection import Connection
-from ddbreplica_cli.described import Described, describe
-from ddbreplica_cli.journal import BACKFILL, REDRIVE, VERIFY, FileJournal
-from ddbreplica_cli.options import Options
-from ddbreplica_cli.patience import Interrupt, Patience
-from ddbreplica_cli.tables import TableReader
+from ddbreplica.aws.clock import Clock
+from ddbreplica.driver import Interrupt, Patience
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.dynamodb.describe import Described, describe
+from ddbreplica.dynamodb.scan import TableReader
+from ddbreplica.reconcile.journal import BACKFILL, REDRIVE, VERIFY, FileJournal
+from ddbreplica_cli.terminal.options import Options
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, run, tables
 from tests.support.machine import Machine, machine
 from tests.support.put_aside import PutAside, put_aside
@@ -79,7 +79,7 @@ def test_a_clock_that_is_set_far_ahead_ends_a_repair(
 ) -> None:
     for name in ("backfilling.PAGE", "redriving.MAX_KEYS", "repair.PIECE"):
         monkeypatch.setattr(f"ddbreplica_cli.{name}", 20)
-    monkeypatch.setattr("ddbreplica_cli.redriving.WORKERS", 1)
+    monkeypatch.setattr("ddbreplica.redrive.objects.WORKERS", 1)
     writes: list[Any] = []
 
     def step(request: Any, **_: Any) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from ddbreplica_cli import copies, enumeration, purging
+from ddbreplica.redrive import bounded_list, copies
+from ddbreplica.redrive import purge as purging
+from ddbreplica.redrive.objects import PIECE
 from ddbreplica_cli.app import main
-from ddbreplica_cli.redriving import PIECE
 from tests.functional.test_cli_redrive import KilledError, kill_at
 from tests.support.cli import (
     REPLICA,
@@ -117,7 +118,7 @@ class TestFinding:
     def test_of_any_number_the_first_are_listed(
         self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(enumeration, "LISTED", 2)
+        monkeypatch.setattr(bounded_list, "LISTED", 2)
         for number in range(3):
             put_aside.quarantine(put(number, "a"))
             put_aside.put(QUARANTINE, f"quarantine/{REPLICA}/{number}", b"[")

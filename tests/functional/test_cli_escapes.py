@@ -20,10 +20,10 @@ import click
 import pytest
 from click.testing import Result
 
-from ddbreplica_cli import connection
+from ddbreplica.aws.session import Clients
+from ddbreplica.driver import Interrupt
+from ddbreplica.dynamodb import connection
 from ddbreplica_cli.app import main
-from ddbreplica_cli.clients import Clients
-from ddbreplica_cli.patience import Interrupt
 from tests.functional.test_cli_responses import (
     ACCOUNT,
     FUNCTION,

@@ -12,12 +12,12 @@ from tempfile import gettempdir
 
 import pytest
 
-from ddbreplica.decode import key_of
+from ddbreplica.files.temporary import directory_of_sqlite, temporary_file
 from ddbreplica.model import Key
-from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.keyset import KeySet
-from ddbreplica_cli.temporary import directory_of_sqlite, temporary_file
-from ddbreplica_cli.undecided import Undecided
+from ddbreplica.reconcile.review import Undecided
+from ddbreplica.records.decode import key_of
+from ddbreplica.verify.keyset import KeySet
+from ddbreplica_cli.terminal.errors import CommandError
 from tests.functional.test_cli_backfill import FOLDER, STATE, InS3
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, run, tables
 from tests.support.on_moto import running

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from ddbreplica_cli.connection import Connection
-from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.mapping import MappingState, find_mapping, find_mappings, latest_stream
-from ddbreplica_cli.options import Options
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.mapping.event_source_mapping import MappingState, find_mapping, find_mappings, latest_stream
+from ddbreplica_cli.terminal.errors import CommandError
+from ddbreplica_cli.terminal.options import Options
 from tests.support.account import FUNCTION, UUID, answer_lambda, function, mapping
 from tests.support.cli import Misbehaviour, Tables, aws, refusal, tables
 

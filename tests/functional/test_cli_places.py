@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from ddbreplica_cli.connection import Connection, Side
-from ddbreplica_cli.options import Options
+from ddbreplica.dynamodb.connection import Connection, Side
+from ddbreplica_cli.terminal.options import Options
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, run, tables
 
 __all__ = ["aws", "tables"]

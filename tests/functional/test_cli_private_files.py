@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from ddbreplica.decode import key_of
+from ddbreplica.aws.clock import Clock
+from ddbreplica.files.temporary import temporary_file
 from ddbreplica.model import Key
-from ddbreplica_cli.clock import Clock
-from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.journal import COMMANDS, VERIFY, FileJournal
-from ddbreplica_cli.keyset import KeySet
-from ddbreplica_cli.state import StateFile
-from ddbreplica_cli.temporary import temporary_file
-from ddbreplica_cli.undecided import Undecided
+from ddbreplica.reconcile.journal import COMMANDS, VERIFY, FileJournal
+from ddbreplica.reconcile.review import Undecided
+from ddbreplica.reconcile.state import StateFile
+from ddbreplica.records.decode import key_of
+from ddbreplica.verify.keyset import KeySet
+from ddbreplica_cli.terminal.errors import CommandError
 from tests.support.cli import REPLICA, SOURCE, Tables, aws, lines, run, tables
 
 __all__ = ["aws", "tables"]

@@ -12,8 +12,8 @@ import boto3
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from ddbreplica.write import SUSPECT
-from ddbreplica_cli.journal import REDRIVE
+from ddbreplica.reconcile.journal import REDRIVE
+from ddbreplica.replicate.write import SUSPECT
 from tests.support.cli import (
     REPLICA,
     SOURCE,
@@ -461,7 +461,7 @@ class TestOfOthers:
     def test_an_object_that_is_too_large_is_not_even_read(
         self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("ddbreplica_cli.redriving.MAX_OBJECT", 10)
+        monkeypatch.setattr("ddbreplica.redrive.objects.MAX_OBJECT", 10)
         name = put_aside.quarantine(put(1, "a"))
 
         assert outcomes(redrive(exit_code=1)) == {name: "unreadable"}
@@ -470,7 +470,7 @@ class TestOfOthers:
         self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """However many there are: a bucket may hold more names than memory does."""
-        monkeypatch.setattr("ddbreplica_cli.redrive.LISTED_AT_A_TIME", 2)
+        monkeypatch.setattr("ddbreplica_cli.commands.redrive.LISTED_AT_A_TIME", 2)
         for number in range(5):
             put_aside.put(QUARANTINE, f"quarantine/{REPLICA}/!{number}", b"no record")
         name = put_aside.quarantine(put(1, "a"))
@@ -483,7 +483,7 @@ class TestOfOthers:
     def test_objects_that_have_no_room_in_the_result_are_counted(
         self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("ddbreplica_cli.enumeration.ROOM", 230)
+        monkeypatch.setattr("ddbreplica.redrive.bounded_list.ROOM", 230)
         for number in range(5):
             put_aside.put(QUARANTINE, f"quarantine/{REPLICA}/{number}", b"no record")
 
@@ -497,7 +497,7 @@ class TestOfOthers:
     def test_an_object_that_is_not_listed_is_waited_for_all_the_same(
         self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("ddbreplica_cli.enumeration.ROOM", 0)
+        monkeypatch.setattr("ddbreplica.redrive.bounded_list.ROOM", 0)
         put_aside.give_up(put(1, "a"), age=0)
 
         result = run("redrive")
@@ -716,7 +716,7 @@ class TestRates:
         """What is waited for, by rate; the waits pass at once."""
         taken: list[tuple[float | None, float]] = []
         monkeypatch.setattr(
-            "ddbreplica_cli.rate.Rate.take", lambda self, units: taken.append((self.per_second, units))
+            "ddbreplica.dynamodb.rate.Rate.take", lambda self, units: taken.append((self.per_second, units))
         )
         return taken
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from ddbreplica.write import SUSPECT
-from ddbreplica_cli import verifying
-from ddbreplica_cli.journal import VERIFY
+from ddbreplica.reconcile.journal import VERIFY
+from ddbreplica.replicate.write import SUSPECT
+from ddbreplica.verify import job
 from tests.support.cli import (
     REPLICA,
     SOURCE,
@@ -217,7 +217,7 @@ class TestReadRate:
             def take(self, units: float) -> None:
                 taken.append((self.per_second, units))
 
-        monkeypatch.setattr("ddbreplica_cli.tables.Rate", Noted)
+        monkeypatch.setattr("ddbreplica.dynamodb.scan.Rate", Noted)
         return taken
 
     def test_on_demand_there_is_none(self, apart: Tables, taken: list[tuple[float | None, float]]) -> None:
@@ -381,7 +381,7 @@ class TestRepair:
     def test_ctrl_c_says_how_many_were_repaired(
         self, apart: Tables, aws: Misbehaviour, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("ddbreplica_cli.repair.PIECE", 1)
+        monkeypatch.setattr("ddbreplica.verify.repair.PIECE", 1)
         calls = iter(range(1, 100))
 
         def press(**_: Any) -> None:
@@ -653,9 +653,7 @@ class TestLag:
     def waits(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         """Sleeps that pass at once."""
         waits: list[float] = []
-        monkeypatch.setattr(
-            "ddbreplica_cli.patience.Interrupt.sleep", lambda _, seconds: waits.append(seconds)
-        )
+        monkeypatch.setattr("ddbreplica.driver.Interrupt.sleep", lambda _, seconds: waits.append(seconds))
         return waits
 
     @pytest.mark.parametrize(("lag", "grace"), [(None, 5.0), (0.1, 5.0), (40.0, 80.0)])
@@ -667,7 +665,7 @@ class TestLag:
         lag: float | None,
         grace: float,
     ) -> None:
-        monkeypatch.setattr(verifying, "lag", lambda _: lag)
+        monkeypatch.setattr(job, "lag", lambda _: lag)
 
         assert run("verify").exit_code == 1
 
@@ -676,7 +674,7 @@ class TestLag:
     def test_behind_for_longer_than_the_grace_nothing_is_a_difference(
         self, apart: Tables, waits: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(verifying, "lag", lambda _: 90.0)
+        monkeypatch.setattr(job, "lag", lambda _: 90.0)
 
         result = run("verify", "--grace", "30", "--json")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ddbreplica_cli.journal import FileJournal
+from ddbreplica.reconcile.journal import FileJournal
 from tests.support.memory_state import ManualClock
 from tests.support.on_moto import Process, running
 from tests.support.put_aside import ON_FAILURE, QUARANTINE

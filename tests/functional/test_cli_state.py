@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ddbreplica_cli.clock import Clock
-from ddbreplica_cli.journal import BACKFILL, COMMANDS, REDRIVE, VERIFY, FileJournal
+from ddbreplica.aws.clock import Clock
+from ddbreplica.reconcile.journal import BACKFILL, COMMANDS, REDRIVE, VERIFY, FileJournal
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, run, tables
 from tests.support.killed import Killed
 from tests.support.put_aside import PutAside, put_aside

@@ -14,10 +14,10 @@ from unicodedata import category
 
 import pytest
 
-from ddbreplica_cli import output
+from ddbreplica.driver import Interrupt
 from ddbreplica_cli.app import main
-from ddbreplica_cli.patience import Interrupt
-from ddbreplica_cli.progress import progress_bar
+from ddbreplica_cli.terminal import output
+from ddbreplica_cli.terminal.progress import progress_bar
 from tests.functional.test_cli_escapes import COMMANDS, FORBIDDEN, World, changed, hurried, signed_in, world
 from tests.support.cli import press_ctrl_c
 from tests.support.on_moto import running

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.decode import key_of
+from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.model import Key
-from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.keyset import KeySet
-from ddbreplica_cli.patience import Interrupt, Patience
-from ddbreplica_cli.recheck import Difference, Finding, Patient, recheck
-from ddbreplica_cli.sweep import Sweep
+from ddbreplica.records.decode import key_of
+from ddbreplica.verify.keyset import KeySet
+from ddbreplica.verify.recheck import Difference, Finding, Patient, recheck
+from ddbreplica.verify.sweep import Sweep
+from ddbreplica_cli.terminal.errors import CommandError
 from tests.support.cli import (
     REPLICA,
     SOURCE,

@@ -17,10 +17,11 @@ from botocore.exceptions import (
 )
 from moto import mock_aws
 
-from ddbreplica import dynamodb, send
-from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
+from ddbreplica.aws.skew import Skew
+from ddbreplica.dynamodb import send
+from ddbreplica.dynamodb import table as dynamodb
+from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.model import Image, Kind, Pending, Refusal, Replica, Table, Write
-from ddbreplica.skew import Skew
 from tests.support.contract import KEYS, SCHEMA, ReplicaContract, delete, put
 from tests.support.server import certified, hang_up, http, say, serving
 from tests.support.wire import AWS, FOREIGN, Wire, error, wire_json

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from ddbreplica.driver import Interrupt, Patience
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.errors import SourceError
 from ddbreplica.model import Key
-from ddbreplica_cli.connection import Connection
-from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.heal import Healer, Rates, UnderWay
-from ddbreplica_cli.options import Options
-from ddbreplica_cli.patience import Interrupt, Patience
-from ddbreplica_cli.rate import Rate
+from ddbreplica.reconcile.reconciler import Healer, Rates, UnderWay
+from ddbreplica_cli.terminal.errors import CommandError
+from ddbreplica_cli.terminal.options import Options
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, tables
 from tests.support.fake_journal import FakeJournal
 from tests.support.wire import error, response

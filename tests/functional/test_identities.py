@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import pytest
 
-from ddbreplica.decode import decode
-from ddbreplica.quarantine import Kept
+from ddbreplica.bucket.quarantine import Kept
+from ddbreplica.records.decode import decode
+from ddbreplica.replicate.telemetry import Telemetry
+from ddbreplica.replicate.write import Outcome
 from ddbreplica.settings import Settings
-from ddbreplica.telemetry import Telemetry
-from ddbreplica.write import Outcome
 from tests.support.placements import EXISTING_SOURCE, REPLICAS
 from tests.support.regions import REGIONS
 from tests.support.template import FAR_SIDE, TEMPLATE, load, properties

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from moto import mock_aws
 
 import new_item_messages
-from ddbreplica.deadline import Deadline
+from ddbreplica.dynamodb.deadline import Deadline
 from ddbreplica.errors import EventError
 from ddbreplica.handler import deadline_of
 from new_item_messages import Topic, publish

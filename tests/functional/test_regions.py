@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from ddbreplica.dynamodb.connection import region_of
 from ddbreplica.errors import SettingsError
 from ddbreplica.settings import Settings
-from ddbreplica_cli.connection import region_of
 from tests.support.regions import REGIONS, Region
 from tests.support.template import FAR_SIDE, ROOT, TEMPLATE, load, refusals
 

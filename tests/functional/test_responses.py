@@ -8,13 +8,13 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from ddbreplica import quarantine
-from ddbreplica.deadline import MOST_ATTEMPTS
-from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
+from ddbreplica.bucket import quarantine
+from ddbreplica.bucket.quarantine import Quarantine
+from ddbreplica.dynamodb.deadline import MOST_ATTEMPTS
+from ddbreplica.dynamodb.send import REQUEST_SECONDS
+from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.errors import QuarantineError, ReplicatorError
 from ddbreplica.model import Kind, Refusal
-from ddbreplica.quarantine import Quarantine
-from ddbreplica.send import REQUEST_SECONDS
 from tests.support.contract import SCHEMA, delete, put
 from tests.support.fake_replica import FakeReplica
 from tests.support.function import Context, Function

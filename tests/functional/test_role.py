@@ -16,13 +16,14 @@ from botocore.exceptions import (
 )
 from moto import mock_aws
 
-from ddbreplica import dynamodb, handler
-from ddbreplica.dynamodb import DynamoDBReplica
+from ddbreplica import handler
+from ddbreplica.aws.role import Role
+from ddbreplica.dynamodb import table as dynamodb
+from ddbreplica.dynamodb.send import MAX_WRITES, send
+from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.errors import ReplicaError
 from ddbreplica.model import Image, Kind, Refusal, Replica, Table, Write
-from ddbreplica.role import Role
-from ddbreplica.send import MAX_WRITES, send
-from ddbreplica.write import write
+from ddbreplica.replicate.write import write
 from tests.functional.test_dynamodb import create_table
 from tests.support.clock import Clock
 from tests.support.contract import SCHEMA, ReplicaContract, put
@@ -333,6 +334,6 @@ def test_the_function_acts_as_the_role_that_its_settings_name(monkeypatch: pytes
 
 
 def test_a_cold_start_without_a_role_does_not_load_what_assumes_one() -> None:
-    probe = "import ddbreplica.handler, sys; print('ddbreplica.role' in sys.modules)"
+    probe = "import ddbreplica.handler, sys; print('ddbreplica.aws.role' in sys.modules)"
 
     assert subprocess.check_output([sys.executable, "-c", probe], text=True) == "False\n"  # noqa: S603

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import demo.__main__ as demo_command
-from ddbreplica_cli import output
+from ddbreplica_cli.terminal import output
 from demo.command import Finished
 from demo.errors import DidNotHoldError
 from demo.stage import Stage, check_exit

@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from moto import mock_aws
 
-from ddbreplica import dynamodb
-from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
+from ddbreplica.dynamodb import table
+from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.model import Image, Kind, Refusal, Source
 from tests.functional.test_dynamodb import create_table, description
 from tests.support.contract import KEYS
@@ -30,13 +30,13 @@ class TestOnMoto(SourceContract):
         with mock_aws():
             self.client = boto3.client("dynamodb", region_name="us-east-1")
             create_table(self.client)
-            yield dynamodb.connect("copy", region="us-east-1")
+            yield table.connect("copy", region="us-east-1")
 
     def put(self, item: Image) -> None:
         self.client.put_item(TableName="copy", Item=as_read(item))
 
     def missing(self) -> Source:
-        return dynamodb.connect("another", region="us-east-1")
+        return table.connect("another", region="us-east-1")
 
 
 @pytest.fixture

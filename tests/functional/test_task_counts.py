@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 import task_counts
-from ddbreplica.dynamodb import CLIENT_CONFIG
+from ddbreplica.dynamodb.table import CLIENT_CONFIG
 from ddbreplica.errors import EventError, UnreportableError
 from ddbreplica.model import Kind
 from tests.support.function import Context

@@ -21,9 +21,9 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NotSentError
 from botocore.httpsession import URLLib3Session
 
+from ddbreplica.aws.refusal import asked
+from ddbreplica.dynamodb.transport import Answer, Transport
 from ddbreplica.model import Refusal
-from ddbreplica.refusal import asked
-from ddbreplica.transport import Answer, Transport
 from tests.support.server import (
     Server,
     after,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeAlias
 
-from ddbreplica.decode import key_of
 from ddbreplica.model import Image, Key
+from ddbreplica.records.decode import key_of
 from tests.support.mapping import Shard
 from tests.support.records import record
 

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
-from ddbreplica.decode import key_of
 from ddbreplica.model import Image, Key
+from ddbreplica.records.decode import key_of
 from tests.soak.history import is_refused
 from tests.soak.weather import DESCRIBE_FAULTS, QUARANTINE_FAULTS, WRITE_FAULTS, Weather
 from tests.support import wire

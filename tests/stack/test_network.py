@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pytest
 from botocore.config import Config
 
-from ddbreplica import dynamodb, handler, quarantine
-from ddbreplica.dynamodb import DynamoDBReplica
+from ddbreplica import handler
+from ddbreplica.bucket import quarantine
+from ddbreplica.dynamodb import table as dynamodb
+from ddbreplica.dynamodb.send import REQUEST_SECONDS
+from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.errors import ReplicaError, ReplicatorError
-from ddbreplica.send import REQUEST_SECONDS
 from demo.embedded import EmbeddedAws, embedded_aws
 from tests.support.function import Context
 from tests.support.proxy import FAULTS, Answer, Exchange, Fault, Late, Proxy, Script, passed_on, signer

@@ -17,12 +17,12 @@ from botocore import handlers
 from click.testing import CliRunner, Result
 from moto import mock_aws
 
-from ddbreplica.dynamodb import DynamoDBReplica
+from ddbreplica.driver import Interrupt, Patience
+from ddbreplica.dynamodb.scan import TableReader
+from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.model import Table
 from ddbreplica_cli.app import main
-from ddbreplica_cli.patience import Interrupt, Patience
-from ddbreplica_cli.signals import Signals
-from ddbreplica_cli.tables import TableReader
+from ddbreplica_cli.terminal.signals import Signals
 from tests.support.permissions import listed, recorded
 from tests.support.wire import error, response
 

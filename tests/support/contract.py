@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.decode import decode, key_of
 from ddbreplica.model import Image, Kind, Refusal, Replica, Table, Write
-from ddbreplica.plan import plan
-from ddbreplica_cli.compare import same
+from ddbreplica.records.compare import same
+from ddbreplica.records.decode import decode, key_of
+from ddbreplica.records.plan import plan
 from tests.support.records import batch, record
 
 KEYS = {"part": {"B": "AAH/"}, "sort": {"N": "7"}}

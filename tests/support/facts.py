@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ddbreplica_cli.facts import Depth, Facts, Figures, TableFacts
-from ddbreplica_cli.mapping import MappingState
-from ddbreplica_cli.options import Options
+from ddbreplica.inspect.facts import Depth, Facts, Figures, TableFacts
+from ddbreplica.mapping.event_source_mapping import MappingState
+from ddbreplica_cli.terminal.options import Options
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/"

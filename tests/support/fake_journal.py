@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from ddbreplica.aws.skew import UNKNOWN_HOLD_SECONDS as HOLD
 from ddbreplica.model import Key
-from ddbreplica.skew import UNKNOWN_HOLD_SECONDS as HOLD
 
 __all__ = ["HOLD"]
 

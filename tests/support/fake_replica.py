@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ddbreplica.decode import key_of
 from ddbreplica.model import Key, Kind, Pending, Refusal, Table, Write
+from ddbreplica.records.decode import key_of
 
 TABLE_ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile_replica"
 THROTTLED = Refusal(Kind.TRANSIENT, "ThrottlingException", "slow down")

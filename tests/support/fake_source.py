@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ddbreplica.decode import key_of
 from ddbreplica.model import Image, Key, Kind, Refusal, State
+from ddbreplica.records.decode import key_of
 
 INVALID_KEY = Refusal(Kind.REJECTED, "ValidationException", "One or more parameter values are not valid")
 

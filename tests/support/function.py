@@ -4,12 +4,12 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from ddbreplica.deadline import Deadline
+from ddbreplica.bucket.quarantine import Quarantine
+from ddbreplica.dynamodb.deadline import Deadline
 from ddbreplica.handler import Replicator, deadline_of, replicate
 from ddbreplica.model import Replica
-from ddbreplica.quarantine import Quarantine
+from ddbreplica.replicate.telemetry import Telemetry
 from ddbreplica.settings import Settings
-from ddbreplica.telemetry import Telemetry
 from tests.support.fake_bucket import FakeBucket
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from abc import ABC, abstractmethod
 
+from ddbreplica.aws.skew import UNKNOWN_HOLD_SECONDS as HOLD
 from ddbreplica.model import Journal, Key
-from ddbreplica.skew import UNKNOWN_HOLD_SECONDS as HOLD
 
 A: Key = (("PK", "S", "a"),)
 B: Key = (("PK", "S", 'é "\n'), ("SK", "N", "-1500"))

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple, NewType, TypeAlias
 
+from ddbreplica.bucket.quarantine import Quarantine
 from ddbreplica.model import Journal, Key, Table
-from ddbreplica.quarantine import Quarantine
-from ddbreplica_cli.journal import BACKFILL, FileJournal
-from ddbreplica_cli.quarantining import QuarantiningJournal
+from ddbreplica.reconcile.in_doubt import QuarantiningJournal
+from ddbreplica.reconcile.journal import BACKFILL, FileJournal
 from tests.support.fake_bucket import FakeBucket
 from tests.support.memory_state import ManualClock, MemoryLines
 from tests.support.replay import KEYS

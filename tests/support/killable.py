@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ddbreplica import skew
-from ddbreplica_cli import backfilling, copying, journal
+from ddbreplica.aws import skew
+from ddbreplica.backfill import job
+from ddbreplica.backfill import pages as backfilling
+from ddbreplica.backfill.pages import Page, Scan
+from ddbreplica.reconcile import journal
 from ddbreplica_cli.app import main
-from ddbreplica_cli.backfilling import Page, Scan
 
 PAGE = 20
 
@@ -25,7 +27,7 @@ class _NotedScan(Scan):
 
 if __name__ == "__main__":
     for module, name, own in (
-        (copying, "Scan", _NotedScan),
+        (job, "Scan", _NotedScan),
         (journal, "UNKNOWN_HOLD_SECONDS", 1.0),
         (skew, "UNKNOWN_HOLD_SECONDS", 1.0),
         (skew, "EXPIRY_SECONDS", 1.0),

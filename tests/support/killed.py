@@ -7,11 +7,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ddbreplica_cli.clock import Clock
-from ddbreplica_cli.connection import Connection
-from ddbreplica_cli.described import describe_pair, identity
-from ddbreplica_cli.journal import FileJournal
-from ddbreplica_cli.options import Options
+from ddbreplica.aws.clock import Clock
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.dynamodb.describe import describe_pair, identity
+from ddbreplica.reconcile.journal import FileJournal
+from ddbreplica_cli.terminal.options import Options
 from tests.support.cli import REPLICA, SOURCE, Tables
 
 

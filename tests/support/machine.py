@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from ddbreplica_cli.clock import Clock
+from ddbreplica.aws.clock import Clock
 
 
 class Machine:
@@ -21,7 +21,7 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine()
-    monkeypatch.setattr("ddbreplica.dynamodb.time", lambda: time.time() + machine.ahead)
-    monkeypatch.setattr("ddbreplica_cli.clock.ticking", lambda: 5000.0 + machine.passed)
+    monkeypatch.setattr("ddbreplica.dynamodb.table.time", lambda: time.time() + machine.ahead)
+    monkeypatch.setattr("ddbreplica.aws.clock.ticking", lambda: 5000.0 + machine.passed)
     monkeypatch.setattr(Clock, "now", property(lambda _: 1_764_288_000.0 + machine.passed))
     return machine

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from email.utils import formatdate
 
-from ddbreplica_cli.clock import Clock
+from ddbreplica.aws.clock import Clock
 
 
 class MemoryLines:

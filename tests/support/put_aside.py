@@ -12,11 +12,11 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.s3.models import s3_backends
 
-from ddbreplica.deadline import Deadline
-from ddbreplica.decode import MalformedError, key_of
+from ddbreplica.bucket.quarantine import Quarantine
+from ddbreplica.dynamodb.deadline import Deadline
 from ddbreplica.model import Quarantined
-from ddbreplica.quarantine import Quarantine
-from ddbreplica.write import SUSPECT
+from ddbreplica.records.decode import MalformedError, key_of
+from ddbreplica.replicate.write import SUSPECT
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables
 from tests.support.on_failure import FUNCTION_ARN, MAPPING, GivenUp, on_failure_object
 

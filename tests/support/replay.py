@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
-from ddbreplica.deadline import Deadline
-from ddbreplica.decode import key_of
+from ddbreplica.dynamodb.deadline import Deadline
 from ddbreplica.model import Image, Key, Kind, Pending, Refusal, State, Table, Write
-from ddbreplica.reconcile import Pair, reconcile
+from ddbreplica.reconcile.primitive import Pair, reconcile
+from ddbreplica.records.decode import key_of
 
 Value: TypeAlias = int | None
 """An item that holds this number, or no item."""

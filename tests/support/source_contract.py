@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from ddbreplica.decode import key_of
 from ddbreplica.model import Image, Key, Kind, Refusal, Source, State
-from ddbreplica_cli.compare import same
+from ddbreplica.records.compare import same
+from ddbreplica.records.decode import key_of
 from tests.support.contract import EVERY_TYPE, KEYS
 
 

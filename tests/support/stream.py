@@ -6,8 +6,8 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Am
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from ddbreplica.decode import key_of
 from ddbreplica.model import Key
+from ddbreplica.records.decode import key_of
 from tests.support.mapping import Shard
 from tests.support.wire import wire_json
 

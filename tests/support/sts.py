@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from botocore.awsrequest import AWSResponse
 
-from ddbreplica.role import Role
+from ddbreplica.aws.role import Role
 from tests.support.wire import response
 
 ARN = "arn:aws:iam::222222222222:role/replica-writer"

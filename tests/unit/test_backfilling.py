@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.decode import key_of
+from ddbreplica.backfill import pages as backfilling
+from ddbreplica.backfill.pages import Backfill, DamagedError, Page, Within
+from ddbreplica.dynamodb.scan import Items
+from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Key
-from ddbreplica.reconcile import Pair, Reconciled, reconcile
-from ddbreplica_cli import backfilling
-from ddbreplica_cli.backfilling import Backfill, DamagedError, Page, Within
-from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.journal import BACKFILL, FileJournal
-from ddbreplica_cli.key_filter import KeyFilter
-from ddbreplica_cli.tables import Items
+from ddbreplica.reconcile.journal import BACKFILL, FileJournal
+from ddbreplica.reconcile.primitive import Pair, Reconciled, reconcile
+from ddbreplica.records.decode import key_of
+from ddbreplica_cli.terminal.errors import CommandError
 from tests.support.clock import Clock
 from tests.support.fake_journal import HOLD
 from tests.support.fake_replica import INVALID, TIMED_OUT, FakeReplica, Request, in_turn

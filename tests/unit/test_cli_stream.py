@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.stream import LOOK_AGAIN_SECONDS, Stream
+from ddbreplica.dynamodb.stream import LOOK_AGAIN_SECONDS, Stream
+from ddbreplica_cli.terminal.errors import CommandError
 
 ARN = "arn:stream"
 

@@ -6,8 +6,8 @@ from email.utils import formatdate
 
 import pytest
 
-from ddbreplica_cli.clock import Clock, ticking, time_after
-from ddbreplica_cli.errors import CommandError
+from ddbreplica.aws.clock import Clock, ticking, time_after
+from ddbreplica_cli.terminal.errors import CommandError
 from tests.support.memory_state import ManualClock
 
 

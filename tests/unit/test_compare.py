@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddbreplica_cli.compare import AttributeDifference, canonical, differences, fingerprint, same
-from ddbreplica_cli.size import size
+from ddbreplica.dynamodb.size import size
+from ddbreplica.records.compare import AttributeDifference, canonical, differences, fingerprint, same
 
 SMALLEST = "0." + "0" * 129 + "1"
 LARGEST = "9" * 38 + "0" * 88

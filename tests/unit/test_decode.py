@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.decode import MalformedError, decode, key_of
 from ddbreplica.errors import EventError, StreamViewTypeError
+from ddbreplica.records.decode import MalformedError, decode, key_of
 from tests.support.records import STREAM, batch, delete, put, record, ttl_delete
 
 KEYS = {"PK": {"S": "a"}}

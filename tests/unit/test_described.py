@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from ddbreplica.aws.session import Clients
+from ddbreplica.dynamodb.connection import Side
+from ddbreplica.dynamodb.describe import Described
 from ddbreplica.model import Table
-from ddbreplica_cli.clients import Clients
-from ddbreplica_cli.connection import Side
-from ddbreplica_cli.described import Described
 
 UNITS = {"ReadCapacityUnits": 10, "WriteCapacityUnits": 5}
 

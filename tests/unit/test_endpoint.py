@@ -2,7 +2,7 @@
 
 import pytest
 
-from ddbreplica.endpoint import is_endpoint, is_private
+from ddbreplica.aws.endpoint import is_endpoint, is_private
 from tests.support.endpoints import IN_THE_CLEAR, LOCAL
 
 

@@ -10,11 +10,13 @@ from unittest.mock import Mock
 
 import pytest
 
-from ddbreplica_cli import enumeration, output, redriven
-from ddbreplica_cli.bucket import Listed, Version
-from ddbreplica_cli.copies import Copies, Copy
-from ddbreplica_cli.enumeration import Listing
-from ddbreplica_cli.redriving import Found, Left, Outcome, Place, Redriven
+from ddbreplica.bucket.bucket import Listed, Version
+from ddbreplica.redrive import bounded_list
+from ddbreplica.redrive.bounded_list import Listing
+from ddbreplica.redrive.copies import Copies, Copy
+from ddbreplica.redrive.objects import Found, Left, Outcome, Place, Redriven
+from ddbreplica_cli.commands import redriven
+from ddbreplica_cli.terminal import output
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 WIDE = "\U000e0041"
@@ -34,7 +36,7 @@ def test_all_values_that_have_room_are_listed() -> None:
 
 
 def test_no_more_than_so_many_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(enumeration, "LISTED", 2)
+    monkeypatch.setattr(bounded_list, "LISTED", 2)
     listing: Listing[str] = Listing()
     for value in "abc":
         listing.add(value, value)
@@ -43,7 +45,7 @@ def test_no_more_than_so_many_are(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_once_one_has_no_room_none_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(enumeration, "ROOM", 20)
+    monkeypatch.setattr(bounded_list, "ROOM", 20)
     listing: Listing[str] = Listing()
     for value in ("short", "x" * 30, "y"):
         listing.add(value, value)
@@ -52,7 +54,7 @@ def test_once_one_has_no_room_none_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_room_is_of_characters_as_they_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(enumeration, "ROOM", 13)
+    monkeypatch.setattr(bounded_list, "ROOM", 13)
     listing: Listing[str] = Listing()
     listing.add(WIDE, WIDE)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ddbreplica_cli.estimate import Estimate
+from ddbreplica.backfill.estimate import Estimate
 
 
 def test_items_are_rounded_up_one_by_one_and_a_scan_is_not() -> None:

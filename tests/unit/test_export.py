@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddbreplica_cli import export as exports
-from ddbreplica_cli.backfilling import DamagedError, Page
-from ddbreplica_cli.export import Export, Exported
+from ddbreplica.backfill import export as exports
+from ddbreplica.backfill.export import Export, Exported
+from ddbreplica.backfill.pages import DamagedError, Page
 
 packed = partial(gzip.compress, mtime=0)
 FILE = "s3://bucket/data/a.json.gz"

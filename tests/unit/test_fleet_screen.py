@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-from ddbreplica_cli.facts import Depth, Facts, Unknown, UnseenTable
-from ddbreplica_cli.fleet import Fleet, Line, worst_lines_first
-from ddbreplica_cli.fleet_screen import fleet_document, fleet_screen
-from ddbreplica_cli.health import Finding, Severity, examine
+from ddbreplica.inspect.facts import Depth, Facts, Unknown, UnseenTable
+from ddbreplica.inspect.fleet import Fleet, Line, worst_lines_first
+from ddbreplica.inspect.health import Finding, Severity, examine
+from ddbreplica_cli.commands.fleet_screen import fleet_document, fleet_screen
 from tests.support.facts import MAPPING, OPTIONS, REPLICA, TABLE, facts, figures
 
 FUNCTION = MAPPING.function_arn

@@ -5,8 +5,8 @@ from collections import Counter
 from itertools import islice
 from pathlib import Path
 
-from ddbreplica_cli import logfile
-from ddbreplica_cli.generate import rows
+from ddbreplica_cli.samples import logfile
+from ddbreplica_cli.samples.generate import rows
 
 DATA = Path(__file__).parents[2] / "data" / "logfile_stream.csv"
 

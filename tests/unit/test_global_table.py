@@ -5,14 +5,14 @@ from typing import Any
 import boto3
 import pytest
 
-from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
+from ddbreplica.aws.session import Clients
+from ddbreplica.dynamodb.connection import Side
+from ddbreplica.dynamodb.describe import Described
+from ddbreplica.dynamodb.global_table import replicas_of
+from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
+from ddbreplica.mapping.key_filter import EVERY_KEY
+from ddbreplica.mapping.preflight import Ground
 from ddbreplica.model import Table
-from ddbreplica_cli.clients import Clients
-from ddbreplica_cli.connection import Side
-from ddbreplica_cli.described import Described
-from ddbreplica_cli.global_table import replicas_of
-from ddbreplica_cli.ground import Ground
-from ddbreplica_cli.key_filter import EVERY_KEY
 from tests.support.fake_replica import FakeReplica
 from tests.support.function import Function
 from tests.support.records import batch, delete, put, ttl_delete

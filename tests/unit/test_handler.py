@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from ddbreplica import handler
-from ddbreplica.deadline import LONGEST_DELAY
-from ddbreplica.dynamodb import DynamoDBReplica
+from ddbreplica.dynamodb.deadline import LONGEST_DELAY
+from ddbreplica.dynamodb.send import REQUEST_SECONDS
+from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.errors import (
     QuarantineError,
     ReplicaError,
@@ -16,7 +17,6 @@ from ddbreplica.errors import (
     StreamViewTypeError,
     UnreportableError,
 )
-from ddbreplica.send import REQUEST_SECONDS
 from tests.support.fake_bucket import FakeBucket, s3_error
 from tests.support.fake_replica import DENIED, THROTTLED, TIMED_OUT, FakeReplica, in_turn
 from tests.support.function import Context, Function

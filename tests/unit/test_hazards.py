@@ -11,11 +11,11 @@ import boto3
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from ddbreplica import quarantine
-from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
+from ddbreplica.bucket import quarantine
+from ddbreplica.dynamodb.send import REQUEST_SECONDS
+from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.errors import KeySchemaError, QuarantineError, ReplicaError, SettingsError
 from ddbreplica.model import Refusal
-from ddbreplica.send import REQUEST_SECONDS
 from ddbreplica.settings import Settings
 from tests.support import template
 from tests.support.fake_bucket import METADATA, FakeBucket, s3_error
@@ -478,7 +478,7 @@ def test_a_batch_that_was_applied_is_reported_although_nothing_can_be_logged(
 ) -> None:
     function = Function(FakeReplica())
     monkeypatch.setattr("sys.stdout", None)
-    monkeypatch.setattr("ddbreplica.telemetry.EphemeralMetrics", None)
+    monkeypatch.setattr("ddbreplica.replicate.telemetry.EphemeralMetrics", None)
 
     assert function.invoke(batch(put(1, "a"))) == []
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ddbreplica_cli.facts import Depth, Facts, Unknown, UnseenTable
-from ddbreplica_cli.health import Severity, counted, duration, examine, trend, verdict
-from ddbreplica_cli.options import Options
+from ddbreplica.inspect.facts import Depth, Facts, Unknown, UnseenTable
+from ddbreplica.inspect.health import Severity, counted, duration, examine, trend, verdict
+from ddbreplica_cli.terminal.options import Options
 from tests.support.facts import EARLIER_STREAM, MAPPING, NOW, OPTIONS, REPLICA, SOURCE, facts, figures, table
 
 STOPPED, ATTENTION, NOTE = Severity.STOPPED, Severity.ATTENTION, Severity.NOTE

@@ -1,14 +1,27 @@
-"""How the modules may lean on each other, read from their syntax trees."""
+"""How the packages may use each other, read from the syntax trees of all modules, and what a cold start imports."""
 
 import ast
+import subprocess
+import sys
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "src" / "ddbreplica"
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
-PURE = ("decode", "plan", "report", "schema", "model", "errors")
+from tests.support.modules import ENGINE, TERMINAL, modules_of, name_of
+
+PATHS = {name_of(path): path for package in (ENGINE, TERMINAL) for path in modules_of(package)}
+PURE = (
+    "ddbreplica.model",
+    "ddbreplica.errors",
+    "ddbreplica.records.compare",
+    "ddbreplica.records.decode",
+    "ddbreplica.records.plan",
+    "ddbreplica.records.schema",
+    "ddbreplica.records.text",
+    "ddbreplica.replicate.report",
+)
 FORBIDDEN_IN_PURE = {
     "boto3",
     "botocore",
@@ -22,39 +35,41 @@ FORBIDDEN_IN_PURE = {
 
 
 def imports(path: Path) -> set[str]:
+    """Return the modules that a module imports: ours by their own names, others as they are written."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module == "ddbreplica":
-            found |= {f"ddbreplica.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            found.add(node.module or "")
+            found |= {_imported(node.module or "", alias.name) for alias in node.names}
     return found
 
 
-def own(module: str) -> set[str]:
-    return {
-        name.partition(".")[2] for name in imports(PACKAGE / f"{module}.py") if name.startswith("ddbreplica")
-    }
+def _imported(module: str, name: str) -> str:
+    return f"{module}.{name}" if f"{module}.{name}" in PATHS else module
+
+
+@cache
+def own(module: str) -> frozenset[str]:
+    return frozenset(imports(PATHS[module]) & PATHS.keys())
 
 
 @pytest.mark.parametrize("module", PURE)
 def test_the_pure_core_touches_nothing(module: str) -> None:
-    outside = {name.partition(".")[0] for name in imports(PACKAGE / f"{module}.py")}
+    outside = {name.partition(".")[0] for name in imports(PATHS[module])}
 
     assert not outside & FORBIDDEN_IN_PURE
     assert own(module) <= set(PURE)
 
 
-@pytest.mark.parametrize("module", ["model", "errors"])
+@pytest.mark.parametrize("module", ["ddbreplica.model", "ddbreplica.errors"])
 def test_the_vocabulary_imports_nothing_of_ours(module: str) -> None:
     assert own(module) == set()
 
 
 def test_imports_point_one_way() -> None:
-    left = {module: own(module) for module in MODULES}
+    left = {module: own(module) for module in PATHS}
     while left:
         free = {module for module, needs in left.items() if not needs & left.keys()}
         assert free, f"these import each other: {sorted(left)}"
@@ -62,21 +77,57 @@ def test_imports_point_one_way() -> None:
 
 
 def test_the_handler_alone_imports_every_step() -> None:
-    importers = {module for module in MODULES if {"decode", "write", "quarantine", "settings"} <= own(module)}
+    steps = {
+        "ddbreplica.records.decode",
+        "ddbreplica.replicate.write",
+        "ddbreplica.bucket.quarantine",
+        "ddbreplica.settings",
+    }
 
-    assert importers == {"handler"}
-
-
-def test_one_module_reads_the_environment() -> None:
-    assert [module for module in MODULES if "os" in imports(PACKAGE / f"{module}.py")] == ["handler"]
-    assert "os.environ" in (PACKAGE / "handler.py").read_text()
-
-
-def test_the_function_never_imports_the_command_line() -> None:
-    assert not [m for m in MODULES if any("ddbreplica_cli" in name for name in imports(PACKAGE / f"{m}.py"))]
+    assert {module for module in PATHS if steps <= own(module)} == {"ddbreplica.handler"}
 
 
-def test_every_module_of_the_function_has_its_tests() -> None:
-    tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("*/test_*.py")}
+def test_a_package_has_at_most_twelve_modules_and_says_in_a_sentence_what_it_does() -> None:
+    sizes = Counter(name.rpartition(".")[0] for name in PATHS)
+    first = {
+        name: ast.get_docstring(ast.parse((PATHS[module].parent / "__init__.py").read_text())) or ""
+        for module in PATHS
+        for name in [module.rpartition(".")[0]]
+    }
 
-    assert set(MODULES) - tested <= {"model", "errors"}
+    assert max(sizes.values()) <= 12
+    assert all(text.endswith(".") for text in first.values())
+
+
+def test_a_cold_start_imports_nothing_that_a_batch_does_not_need() -> None:
+    probe = "import ddbreplica.handler, sys; print(*sorted(sys.modules))"
+    imported = subprocess.run(  # noqa: S603  this interpreter, with a text of this file
+        [sys.executable, "-c", probe],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(ENGINE.parent)},
+    ).stdout.split()
+
+    assert {name for name in imported if name in PATHS} == {
+        "ddbreplica.aws.endpoint",
+        "ddbreplica.aws.redact",
+        "ddbreplica.aws.refusal",
+        "ddbreplica.aws.skew",
+        "ddbreplica.bucket.quarantine",
+        "ddbreplica.dynamodb.deadline",
+        "ddbreplica.dynamodb.send",
+        "ddbreplica.dynamodb.table",
+        "ddbreplica.dynamodb.transport",
+        "ddbreplica.errors",
+        "ddbreplica.handler",
+        "ddbreplica.model",
+        "ddbreplica.records.decode",
+        "ddbreplica.records.plan",
+        "ddbreplica.records.schema",
+        "ddbreplica.replicate.report",
+        "ddbreplica.replicate.telemetry",
+        "ddbreplica.replicate.write",
+        "ddbreplica.settings",
+    }
+    assert not {"click", "rich", "sqlite3", "ddbreplica_cli"} & set(imported)

@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 
 import pytest
 
+from ddbreplica.aws.clock import Clock
+from ddbreplica.aws.skew import MARGIN_SECONDS, UNKNOWN_HOLD_SECONDS
+from ddbreplica.bucket.quarantine import Quarantine
 from ddbreplica.model import Journal, Key, Table
-from ddbreplica.quarantine import Quarantine
-from ddbreplica.skew import MARGIN_SECONDS, UNKNOWN_HOLD_SECONDS
-from ddbreplica_cli import journal as journals
-from ddbreplica_cli.clock import Clock
-from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.journal import BACKFILL, COMMANDS, REDRIVE, VERIFY, FileJournal, left_in
-from ddbreplica_cli.quarantining import QuarantiningJournal
+from ddbreplica.reconcile import journal as journals
+from ddbreplica.reconcile.in_doubt import QuarantiningJournal
+from ddbreplica.reconcile.journal import BACKFILL, COMMANDS, REDRIVE, VERIFY, FileJournal, left_in
+from ddbreplica_cli.terminal.errors import CommandError
 from tests.support.fake_bucket import FakeBucket
 from tests.support.fake_journal import FakeJournal
 from tests.support.journal_contract import A, B, C, JournalContract
@@ -309,7 +309,7 @@ class TestInAFile(_Runs):
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patched:
-            patched.setattr(f"ddbreplica_cli.state.{'os.fsync' if durably else 'write_all'}", full)
+            patched.setattr(f"ddbreplica.reconcile.state.{'os.fsync' if durably else 'write_all'}", full)
             with pytest.raises(CommandError, match="state cannot be written: No space left on device"):
                 step([A])
 
@@ -326,7 +326,7 @@ class TestInAFile(_Runs):
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patched:
-            patched.setattr("ddbreplica_cli.state.os.fsync", full)
+            patched.setattr("ddbreplica.reconcile.state.os.fsync", full)
             with pytest.raises(CommandError, match="No space left on device") as raised:
                 self.open()
 
@@ -344,7 +344,7 @@ class TestInAFile(_Runs):
                 raise OSError(22, "Invalid argument")
             return open_file(path, flags, *mode)
 
-        monkeypatch.setattr("ddbreplica_cli.state.os.open", refuse)
+        monkeypatch.setattr("ddbreplica.reconcile.state.os.open", refuse)
 
         assert self.journal().intend([A]) == [A]
 
@@ -388,7 +388,7 @@ class TestLeaving:
 
         with pytest.raises(RuntimeError), self.journal.leaving(is_at_rest=lambda: True):  # noqa: PT012
             self.journal.intend([A])
-            monkeypatch.setattr("ddbreplica_cli.state.write_all", full)
+            monkeypatch.setattr("ddbreplica.reconcile.state.write_all", full)
             raise RuntimeError
 
         monkeypatch.undo()

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto.events.models import EventPattern
 
-from ddbreplica.decode import key_of
+from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Key
-from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.key_filter import KeyFilter
+from ddbreplica.records.decode import key_of
+from ddbreplica_cli.terminal.errors import CommandError
 
 
 def on_keys(keys: Any) -> str:

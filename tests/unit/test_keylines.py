@@ -5,10 +5,10 @@ from io import BytesIO
 
 import pytest
 
-from ddbreplica.decode import key_of
 from ddbreplica.model import Table
-from ddbreplica_cli import keylines
-from ddbreplica_cli.errors import CommandError
+from ddbreplica.records.decode import key_of
+from ddbreplica.verify import keys_file
+from ddbreplica_cli.terminal.errors import CommandError
 
 TABLE = Table("arn", status="ACTIVE", key_schema=frozenset({("PK", "S"), ("SK", "N")}))
 
@@ -20,7 +20,7 @@ def test_a_line_is_a_key_or_a_difference_of_a_report() -> None:
         b'{"finding": "missing", "key": {"PK": {"S": "b"}, "SK": {"N": "2"}}, "attributes": []}',
     ]
 
-    assert list(keylines.read(lines, TABLE)) == [
+    assert list(keys_file.read(lines, TABLE)) == [
         key_of({"PK": {"S": "a"}, "SK": {"N": "1"}}),
         key_of({"PK": {"S": "b"}, "SK": {"N": "2"}}),
     ]
@@ -30,7 +30,9 @@ def test_a_key_may_have_the_names_that_a_report_uses() -> None:
     table = Table("arn", status="ACTIVE", key_schema=frozenset({("key", "S"), ("finding", "S")}))
     attributes = {"key": {"S": "a"}, "finding": {"S": "b"}}
 
-    assert list(keylines.read([b'{"key": {"S": "a"}, "finding": {"S": "b"}}'], table)) == [key_of(attributes)]
+    assert list(keys_file.read([b'{"key": {"S": "a"}, "finding": {"S": "b"}}'], table)) == [
+        key_of(attributes)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_a_line_that_is_no_key_is_named(line: str) -> None:
     good = b'{"PK": {"S": "a"}, "SK": {"N": "1"}}'
 
     with pytest.raises(CommandError, match=r"^line 2 of the keys is no key: .+\.$") as raised:
-        list(keylines.read([good, line.encode("utf-8", "surrogateescape")], TABLE))
+        list(keys_file.read([good, line.encode("utf-8", "surrogateescape")], TABLE))
 
     assert raised.value.hint == (
         'write one key a line, as {"PK": {"S": "…"}, "SK": {"N": "…"}}, or take a file that --report wrote.'
@@ -75,16 +77,16 @@ def test_a_difference_of_the_largest_items_is_read() -> None:
     line = json.dumps(difference).encode() + b"\n"
 
     assert (
-        list(keylines.read(keylines.lines_of(BytesIO(line * 2)), TABLE))
+        list(keys_file.read(keys_file.lines_of(BytesIO(line * 2)), TABLE))
         == [key_of({"PK": {"S": "a"}, "SK": {"N": "1"}})] * 2
     )
 
 
 def test_a_line_without_an_end_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keylines, "MAX_LINE", 100)
+    monkeypatch.setattr(keys_file, "MAX_LINE", 100)
     file = BytesIO(b"[" * 1000)
 
     with pytest.raises(CommandError, match=r"^line 1 of the keys is no key: .+\.$"):
-        list(keylines.read(keylines.lines_of(file), TABLE))
+        list(keys_file.read(keys_file.lines_of(file), TABLE))
 
     assert file.tell() == 100

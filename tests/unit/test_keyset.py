@@ -5,9 +5,9 @@ from contextlib import closing
 
 import pytest
 
-from ddbreplica.decode import key_of
 from ddbreplica.model import Key
-from ddbreplica_cli.keyset import KeySet
+from ddbreplica.records.decode import key_of
+from ddbreplica.verify.keyset import KeySet
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import boto3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ddbreplica.deadline import MOST_ATTEMPTS
-from ddbreplica.decode import MalformedError, key_of
-from ddbreplica.dynamodb import CLIENT_CONFIG, DynamoDBReplica
+from ddbreplica.dynamodb.deadline import MOST_ATTEMPTS
+from ddbreplica.dynamodb.send import REQUEST_SECONDS
+from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.handler import replicate
 from ddbreplica.model import Kind, Refusal, Write
-from ddbreplica.send import REQUEST_SECONDS
+from ddbreplica.records.decode import MalformedError, key_of
 from tests.support.fake_bucket import FakeBucket, s3_error
 from tests.support.fake_replica import THROTTLED, TIMED_OUT, FakeReplica, Request
 from tests.support.function import Context, Function

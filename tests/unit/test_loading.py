@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from ddbreplica.driver import Interrupt, Patience, noting_interrupts
+from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.model import Kind, Refusal
-from ddbreplica_cli.errors import CommandError, InterruptedByUserError
-from ddbreplica_cli.loading import Loaded, Loader, Problems
-from ddbreplica_cli.logfile import BadRow, Row, Rows
-from ddbreplica_cli.patience import Interrupt, Patience, noting_interrupts
-from ddbreplica_cli.rate import Rate
+from ddbreplica_cli.samples.loader import Loaded, Loader, Problems
+from ddbreplica_cli.samples.logfile import BadRow, Row, Rows
+from ddbreplica_cli.terminal.errors import CommandError, InterruptedByUserError
 from tests.support.fake_replica import DENIED, INVALID, THROTTLED, FakeReplica, Request, in_turn
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddbreplica_cli.logfile import BadRow, Row, RowError, item, read, write
+from ddbreplica_cli.samples.logfile import BadRow, Row, RowError, item, read, write
 
 ROW = ("17", "66.249.67.3", "2017-07-20", "04", "GMT-0700", "GET", "/søk?q=a,b", "302", "05", 'Bot "x", 1.0')
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from ddbreplica_cli.facts import Unknown
-from ddbreplica_cli.mapping import MappingState
-from ddbreplica_cli.options import Options
-from ddbreplica_cli.pairs import Pair, Replicator, pair_up, told
+from ddbreplica.inspect.facts import Unknown
+from ddbreplica.inspect.pairs import Pair, Replicator, pair_up, told
+from ddbreplica.mapping.event_source_mapping import MappingState
+from ddbreplica_cli.terminal.options import Options
 from tests.support.facts import EARLIER_STREAM, MAPPING, STREAM, TABLE
 
 SHARED = Options(None, None, None, "us-east-1", None, "near", "far", None, as_json=False)

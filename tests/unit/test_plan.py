@@ -2,8 +2,8 @@
 
 import json
 
-from ddbreplica.decode import decode
-from ddbreplica.plan import fall_back, plan
+from ddbreplica.records.decode import decode
+from ddbreplica.records.plan import fall_back, plan
 from tests.support.records import batch, delete, put, record
 
 

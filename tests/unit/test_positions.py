@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, ReadTimeoutError
 
+from ddbreplica.aws.refusal import refusal_of
+from ddbreplica.dynamodb.send import REQUEST_SECONDS
 from ddbreplica.errors import QuarantineError, ReplicaError
 from ddbreplica.model import Refusal, Write
-from ddbreplica.refusal import refusal_of
-from ddbreplica.send import REQUEST_SECONDS
 from tests.support.fake_bucket import FakeBucket, s3_error
 from tests.support.fake_replica import FakeReplica, Request
 from tests.support.function import Context, Function

@@ -2,15 +2,13 @@
 
 import json
 import sys
-from pathlib import Path
 from unicodedata import category
 
 import pytest
 
-import ddbreplica_cli
-from ddbreplica_cli.printable import bare, encodable, escaped, lines, one_line, printable
+from ddbreplica.records.text import bare, encodable, escaped, lines, one_line, printable
+from tests.support.modules import ENGINE, TERMINAL, modules_of
 
-CLI = Path(ddbreplica_cli.__file__).parent
 EVERY = [chr(number) for number in range(sys.maxunicode + 1)]
 HIDDEN = [each for each in EVERY if category(each) in ("Cc", "Cf", "Zl", "Zp", "Cs")]
 
@@ -77,4 +75,6 @@ def test_a_text_alone_has_no_quotes() -> None:
 
 
 def test_no_other_module_prints_readable_json() -> None:
-    assert [path.name for path in CLI.glob("*.py") if "ensure_ascii" in path.read_text()] == ["printable.py"]
+    modules = [*modules_of(ENGINE), *modules_of(TERMINAL)]
+
+    assert [path.name for path in modules if "ensure_ascii" in path.read_text()] == ["text.py"]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ddbreplica_cli.journal import COMMANDS
+from ddbreplica.reconcile.journal import COMMANDS
+from tests.support.modules import ENGINE, ROOT, TERMINAL, modules_of
+from tests.support.modules import name_of as name_of_module
 
-ROOT = Path(__file__).parents[2]
-MODULES = sorted((ROOT / "cli" / "ddbreplica_cli").glob("*.py"))
+MODULES = [*modules_of(ENGINE), *modules_of(TERMINAL)]
 THE_ONE = "private_file.py"
 
 READING = {"r", "rb", "rt"}
@@ -19,6 +20,12 @@ ALLOWED = {
     ("__main__.py", "os.open(os.devnull, os.O_RDWR)"),
     ("__main__.py", "os.fdopen(2, 'w', encoding='utf-8')"),
     ("output.py", "os.open(os.devnull, os.O_WRONLY)"),
+    # Connections to AWS.
+    ("transport.py", "connection.connect()"),
+    (
+        "handler.py",
+        "table.connect(settings.replica_table_name, region=settings.replica_region, role=_role(settings), skew=skew)",
+    ),
     # The directory, to let a new name outlive a crash.
     ("state.py", "os.open(path.parent, os.O_RDONLY)"),
     # A file without a name, gone with its process: test_cli_private_files.py holds its mode.
@@ -100,7 +107,7 @@ IS_OF_KEYS = {"self.open(map(key_of, keys))", "self._kept.open(free)"}
 """Of the journal's keys, which are open too."""
 
 
-@pytest.mark.parametrize("path", MODULES, ids=[path.name for path in MODULES])
+@pytest.mark.parametrize("path", MODULES, ids=list(map(name_of_module, MODULES)))
 def test_no_module_opens_a_file_to_write_by_another_way(path: Path) -> None:
     found = {ast.unparse(call) for call in calls(path) if opens_to_write(call)} - IS_OF_KEYS
     allowed = {text for name, text in ALLOWED if name == path.name}

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import InvalidRetryModeError, ReadTimeoutError
 
-from ddbreplica import quarantine
-from ddbreplica.deadline import MOST_ATTEMPTS
-from ddbreplica.decode import key_of
+from ddbreplica.aws.skew import Skew
+from ddbreplica.bucket import quarantine
+from ddbreplica.bucket.quarantine import Kept, Quarantine
+from ddbreplica.dynamodb.deadline import MOST_ATTEMPTS
 from ddbreplica.errors import QuarantineError
 from ddbreplica.model import Failure, Kind, Quarantined, Refusal
-from ddbreplica.quarantine import Kept, Quarantine
-from ddbreplica.skew import Skew
+from ddbreplica.records.decode import key_of
 from tests.support.clock import Clock
 from tests.support.fake_bucket import METADATA, FakeBucket, s3_error
 from tests.support.records import put
@@ -102,7 +102,7 @@ def test_a_record_without_sequence_number_goes_by_its_event_id(record: Any, star
 
 def test_a_name_contains_nothing_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even its hash: that of a six-digit number is found in a second."""
-    monkeypatch.setattr("ddbreplica.quarantine.secrets.token_hex", lambda size: "0" * 2 * size)
+    monkeypatch.setattr("ddbreplica.bucket.quarantine.secrets.token_hex", lambda size: "0" * 2 * size)
     first, second = FakeBucket(), FakeBucket()
 
     keep(first, poison(1, key=key_of({"k": {"N": "123456"}})))
@@ -113,7 +113,7 @@ def test_a_name_contains_nothing_of_the_key(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_an_object_that_is_there_is_never_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
     nonces = iter(["taken", "taken", "free"])
-    monkeypatch.setattr("ddbreplica.quarantine.secrets.token_hex", lambda _: next(nonces))
+    monkeypatch.setattr("ddbreplica.bucket.quarantine.secrets.token_hex", lambda _: next(nonces))
     bucket = FakeBucket()
 
     keep(bucket, poison(1))

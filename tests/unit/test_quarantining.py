@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from ddbreplica.aws.skew import Skew
+from ddbreplica.bucket.quarantine import Quarantine
+from ddbreplica.bucket.unpack import quarantined
 from ddbreplica.model import Table
-from ddbreplica.quarantine import Quarantine
-from ddbreplica.skew import Skew
-from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.quarantining import QuarantiningJournal
-from ddbreplica_cli.unpack import quarantined
+from ddbreplica.reconcile.in_doubt import QuarantiningJournal
+from ddbreplica_cli.terminal.errors import CommandError
 from tests.support.fake_bucket import FakeBucket, s3_error
 from tests.support.fake_journal import FakeJournal
 from tests.support.memory_state import ManualClock
@@ -62,7 +62,7 @@ def test_it_is_said_if_they_cannot_be_kept(
     fault: ClientError, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[Any] = []
-    monkeypatch.setattr("ddbreplica_cli.patience.Interrupt.sleep", lambda _, seconds: slept.append(seconds))
+    monkeypatch.setattr("ddbreplica.driver.Interrupt.sleep", lambda _, seconds: slept.append(seconds))
 
     with pytest.raises(CommandError) as raised:
         journal(FakeBucket(*[fault] * 10)).suspect([A])

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from ddbreplica_cli.rate import Rate
+from ddbreplica.dynamodb.rate import Rate
 
 
 class Watch:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.decode import key_of
+from ddbreplica.dynamodb.send import REQUEST_SECONDS
 from ddbreplica.errors import ReplicaError, SourceError
 from ddbreplica.model import Change, Image, Key
-from ddbreplica.reconcile import ROUNDS, Pair, Reconciled, reconcile
-from ddbreplica.send import REQUEST_SECONDS
+from ddbreplica.reconcile.primitive import ROUNDS, Pair, Reconciled, reconcile
+from ddbreplica.records.decode import key_of
 from tests.support.clock import Clock
 from tests.support.fake_journal import HOLD, FakeJournal
 from tests.support.fake_replica import DENIED, INVALID, THROTTLED, TIMED_OUT, FakeReplica, Request, in_turn

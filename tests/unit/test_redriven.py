@@ -3,10 +3,10 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from ddbreplica_cli.bucket import Bucket, Listed
-from ddbreplica_cli.redriven import document, text
-from ddbreplica_cli.redriving import Found, Left, Outcome, Place, Redriven
-from ddbreplica_cli.unpack import quarantined
+from ddbreplica.bucket.bucket import Bucket, Listed
+from ddbreplica.bucket.unpack import quarantined
+from ddbreplica.redrive.objects import Found, Left, Outcome, Place, Redriven
+from ddbreplica_cli.commands.redriven import document, text
 from tests.support.fake_bucket import FakeBucket
 
 

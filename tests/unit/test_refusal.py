@@ -37,8 +37,8 @@ from urllib3.exceptions import ConnectTimeoutError as Urllib3ConnectTimeoutError
 from urllib3.exceptions import NewConnectionError, ProxyError
 from urllib3.exceptions import SSLError as Urllib3SSLError
 
+from ddbreplica.aws.refusal import RefusedError, asked, is_from_aws, refusal_of
 from ddbreplica.model import Kind, Refusal
-from ddbreplica.refusal import RefusedError, asked, is_from_aws, refusal_of
 
 
 def answered(code: str) -> ClientError:

@@ -6,10 +6,10 @@ from contextlib import closing
 import pytest
 
 from ddbreplica.model import Key, Kind, Refusal
-from ddbreplica.reconcile import Reconciled
-from ddbreplica_cli.keyset import KeySet
-from ddbreplica_cli.recheck import Difference, Finding
-from ddbreplica_cli.repair import PIECE, foretell, leave, repairing, settle
+from ddbreplica.reconcile.primitive import Reconciled
+from ddbreplica.verify.keyset import KeySet
+from ddbreplica.verify.recheck import Difference, Finding
+from ddbreplica.verify.repair import PIECE, foretell, leave, repairing, settle
 
 
 def key(pk: str) -> Key:

@@ -16,38 +16,20 @@ from typing import Any
 
 import pytest
 
-from ddbreplica import (
-    decode,
-    dynamodb,
-    errors,
-    handler,
-    quarantine,
-    reconcile,
-    refusal,
-    schema,
-    send,
-    settings,
-    telemetry,
-    write,
-)
-from ddbreplica.deadline import Deadline
+from ddbreplica import errors, handler, settings
+from ddbreplica.aws import refusal
+from ddbreplica.backfill import pages
+from ddbreplica.bucket import earlier, quarantine, unpack
+from ddbreplica.dynamodb import send, table
+from ddbreplica.dynamodb.deadline import Deadline
 from ddbreplica.errors import QuarantineError, UnreportableError
+from ddbreplica.mapping import key_filter, preflight, safeguards
+from ddbreplica.reconcile import journal, primitive, reconciler
+from ddbreplica.records import decode, schema
+from ddbreplica.redrive import objects
+from ddbreplica.replicate import telemetry, write
 from ddbreplica.settings import Settings
-from ddbreplica_cli import (
-    backfilling,
-    earlier,
-    ground,
-    heal,
-    journal,
-    key_filter,
-    recheck,
-    redriving,
-    repair,
-    safeguards,
-    sweep,
-    unpack,
-    verdict,
-)
+from ddbreplica.verify import recheck, repair, sweep, verdict
 from tests.functional import test_cli_archive, test_cli_filter, test_cli_verify, test_dynamodb, test_heal
 from tests.functional.test_cli_archive import archive
 from tests.functional.test_cli_filter import filtered
@@ -191,7 +173,7 @@ RULES = (
     Rule(
         4,
         "a second look is not the first one remembered",
-        dynamodb.DynamoDBReplica.describe,
+        table.DynamoDBReplica.describe,
         "if self._described is None or afresh:",
         "if self._described is None:",
         (hazards.test_a_whole_stream_is_not_quarantined_for_a_table_that_was_replaced_under_the_container,),
@@ -309,7 +291,7 @@ RULES = (
     Rule(
         7,
         "what is left unprocessed was in the request",
-        dynamodb._unprocessed,
+        table._unprocessed,
         "if not left <= by_request.keys():",
         "if False:",
         (
@@ -322,7 +304,7 @@ RULES = (
     Rule(
         7,
         "what is left unprocessed has a key",
-        dynamodb._unprocessed,
+        table._unprocessed,
         "except (KeyError, MalformedError):\n        return _UNMATCHED",
         "except (KeyError, MalformedError):\n        return ()",
         (
@@ -334,7 +316,7 @@ RULES = (
     Rule(
         7,
         "an answer says what is left unprocessed",
-        dynamodb._unprocessed,
+        table._unprocessed,
         "return _UNSAID",
         "return ()",
         (partial(hazards.test_an_answer_that_says_nothing_is_no_success, {}),),
@@ -350,7 +332,7 @@ RULES = (
     Rule(
         8,
         "a request is bounded in time",
-        dynamodb.connect,
+        table.connect,
         'client = boto3.client("dynamodb", region_name=region, config=CLIENT_CONFIG)',
         'client = boto3.client("dynamodb", region_name=region, config=Config())',
         (test_dynamodb.test_a_request_is_bounded_in_time_and_tried_once,),
@@ -481,7 +463,7 @@ RULES = (
     Rule(
         11,
         "only a read after the write confirms",
-        reconcile._Healing._round,
+        primitive._Healing._round,
         "now = self._read(written)",
         "now = {key: states[key] for key in written}",
         (test_reconcile.test_what_changes_meanwhile_goes_round_once_more_and_nothing_else_does,),
@@ -489,7 +471,7 @@ RULES = (
     Rule(
         11,
         "keys are open in the journal before they are written",
-        reconcile._Healing._intend,
+        primitive._Healing._intend,
         "free = self._pair.journal.intend(keys)",
         "free = keys",
         (test_reconcile.test_keys_are_opened_before_and_closed_after_everything_else,),
@@ -498,7 +480,7 @@ RULES = (
     Rule(
         11,
         "a write that was not answered confirms nothing",
-        reconcile._Healing._write,
+        primitive._Healing._write,
         "for write in tally.applied if write.change.key not in suspects]",
         "for write in tally.applied]",
         (test_reconcile.test_a_write_that_was_not_answered_is_no_success_although_its_repetition_was,),
@@ -610,7 +592,7 @@ RULES = (
     Rule(
         14,
         "in an archive an absence proves nothing",
-        reconcile._Healing._decided,
+        primitive._Healing._decided,
         "if not self._pair.is_archive:",
         "if True:",
         (
@@ -621,7 +603,7 @@ RULES = (
     Rule(
         14,
         "an archive is healed as one",
-        heal.Healer.__init__,
+        reconciler.Healer.__init__,
         "is_archive=is_archive",
         "is_archive=False",
         (test_cli_archive.test_no_command_deletes_from_an_archive,),
@@ -629,7 +611,7 @@ RULES = (
     Rule(
         14,
         "the mapping says that it is an archive",
-        ground.Ground.on.__func__,  # type: ignore[attr-defined]
+        preflight.Ground.on.__func__,  # type: ignore[attr-defined]
         "archive or not mapping.replicates_ttl_deletes",
         "archive",
         (
@@ -640,7 +622,7 @@ RULES = (
     Rule(
         14,
         "without a mapping too, one that can be seen says so",
-        ground.despite,
+        preflight.despite,
         "archive or (mapping is not None and not mapping.replicates_ttl_deletes)",
         "archive",
         (test_cli_archive.test_no_command_deletes_from_an_archive,),
@@ -672,7 +654,7 @@ RULES = (
     Rule(
         14,
         "what is undecided keeps its object",
-        redriving._healed,
+        objects._healed,
         "confirmed.update(reconciled.confirmed)",
         "confirmed.update(reconciled.confirmed + reconciled.undecided)",
         (test_cli_archive.test_an_item_that_is_gone_is_undecided_and_its_object_stays,),
@@ -680,7 +662,7 @@ RULES = (
     Rule(
         14,
         "what is undecided is listed before it is closed",
-        backfilling.Backfill._hand_over,
+        pages.Backfill._hand_over,
         "self._undecided(undecided)",
         "pass",
         (test_backfilling.test_what_is_undecided_is_handed_over_and_the_state_comes_to_its_end,),
@@ -702,7 +684,7 @@ RULES = (
     Rule(
         15,
         "a backfill goes by the filter",
-        backfilling.Within.pages,
+        pages.Within.pages,
         "for key in page.keys if self._key_filter.passes(key)",
         "for key in page.keys",
         (test_cli_filter.test_a_backfill_leaves_out_what_is_outside,),
@@ -750,7 +732,7 @@ RULES = (
     Rule(
         19,
         "only what has ended in order is at rest",
-        unwrap(heal.UnderWay.call),
+        unwrap(reconciler.UnderWay.call),
         "except (CommandError, ReplicatorError):",
         "except BaseException:",
         (test_heal.test_a_call_that_is_broken_off_may_have_a_request_under_way,),
@@ -769,7 +751,7 @@ RULES = (
     Rule(
         24,
         "an archive of a global table is warned of",
-        ground.Ground.warn_of_replicas,
+        preflight.Ground.warn_of_replicas,
         "if self.is_archive and source.replicas:",
         "if False:",
         (test_global_table.test_whoever_uses_an_archive_of_a_global_table_is_warned,),

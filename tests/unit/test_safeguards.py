@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.export import Export
-from ddbreplica_cli.mapping import MappingState
-from ddbreplica_cli.safeguards import refuse_unsafe, warning
+from ddbreplica.backfill.export import Export
+from ddbreplica.mapping.event_source_mapping import MappingState
+from ddbreplica.mapping.safeguards import refuse_unsafe, warning
+from ddbreplica_cli.terminal.errors import CommandError
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 STREAM = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile/stream/2026-11-20T00:00:00.000"

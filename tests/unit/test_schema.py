@@ -2,10 +2,10 @@
 
 import pytest
 
-from ddbreplica.decode import decode
 from ddbreplica.errors import KeySchemaError, ReplicaError
 from ddbreplica.model import Change, Table
-from ddbreplica.schema import check, source_arn
+from ddbreplica.records.decode import decode
+from ddbreplica.records.schema import check, source_arn
 from tests.support.records import STREAM, batch, put, record
 
 

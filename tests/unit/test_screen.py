@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from ddbreplica_cli.facts import Depth, Facts, Unknown, UnseenTable
-from ddbreplica_cli.health import examine
-from ddbreplica_cli.screen import document, screen
+from ddbreplica.inspect.facts import Depth, Facts, Unknown, UnseenTable
+from ddbreplica.inspect.health import examine
+from ddbreplica_cli.commands.status_screen import document, screen
 from tests.support.facts import MAPPING, OPTIONS, REPLICA, SOURCE, STREAM, TABLE, facts, figures
 
 BUSY = figures(

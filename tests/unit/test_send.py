@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from ddbreplica.deadline import LONGEST_DELAY
-from ddbreplica.decode import decode
+from ddbreplica.dynamodb.deadline import LONGEST_DELAY
+from ddbreplica.dynamodb.send import IN_FLIGHT, MAX_BYTES, REQUEST_SECONDS, Tally, chunks, send
 from ddbreplica.model import Change, Kind, Pending, Refusal, Write
-from ddbreplica.plan import plan
-from ddbreplica.send import IN_FLIGHT, MAX_BYTES, REQUEST_SECONDS, Tally, chunks, send
+from ddbreplica.records.decode import decode
+from ddbreplica.records.plan import plan
 from tests.support.clock import Clock
 from tests.support.fake_replica import DENIED, INVALID, THROTTLED, TIMED_OUT, FakeReplica, Request, in_turn
 from tests.support.records import batch, delete, put

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from ddbreplica_cli import signals
-from ddbreplica_cli.patience import noting_interrupts
-from ddbreplica_cli.signals import Signals
+from ddbreplica.driver import noting_interrupts
+from ddbreplica_cli.terminal import signals
+from ddbreplica_cli.terminal.signals import Signals
 
 
 class Ended(Exception):  # noqa: N818  it is how a process ends

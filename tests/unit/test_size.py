@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ddbreplica_cli.size import size, write_units
+from ddbreplica.dynamodb.size import size, write_units
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddbreplica_cli.skim import NAME_BYTES, Skim
+from ddbreplica.files.skim import NAME_BYTES, Skim
 
 TEXT = st.text(max_size=8) | st.text(alphabet='"\\[]{},:/ué🎉\ud800', max_size=8)
 JSON = st.recursive(

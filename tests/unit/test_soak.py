@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 
-from ddbreplica import dynamodb, handler, plan, quarantine, report, send, write
-from ddbreplica.decode import key_of
-from ddbreplica.write import SUSPECT
+from ddbreplica import handler
+from ddbreplica.bucket import quarantine
+from ddbreplica.dynamodb import send, table
+from ddbreplica.records import plan
+from ddbreplica.records.decode import key_of
+from ddbreplica.replicate import report, write
+from ddbreplica.replicate.write import SUSPECT
 from tests.soak.command import main
 from tests.soak.trial import Trial, Verdict, Wire, try_seed
 from tests.soak.weather import FAULTS, LANDS_LATE, Weather
@@ -80,7 +84,7 @@ def test_a_function_that_acknowledges_what_it_has_not_done_is_found_out(wire: Wi
         (send.Tally, "failed", property(lambda _: [], lambda *_: None)),
         (report, "checkpoint", lambda failures: max(failures, key=lambda f: f.position, default=None)),
         (plan, "_write", lambda change, earlier: WRITE_OF(earlier[0] if earlier else change, ())),
-        (dynamodb, "_unprocessed", lambda *_: ()),
+        (table, "_unprocessed", lambda *_: ()),
     ],
     ids=[
         "no fall-back",

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.model import Kind, Refusal
-from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.patience import Interrupt, Patience
-from ddbreplica_cli.tail import _changes
+from ddbreplica_cli.commands.tail import _changes
+from ddbreplica_cli.terminal.errors import CommandError
 
 
 class Waiting(Interrupt):

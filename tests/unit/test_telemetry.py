@@ -16,15 +16,15 @@ from aws_lambda_powertools.shared.functions import strtobool
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddbreplica import telemetry
-from ddbreplica.decode import decode
+from ddbreplica.aws.redact import MAX_LENGTH
+from ddbreplica.bucket.quarantine import Kept
+from ddbreplica.dynamodb.send import REQUEST_SECONDS
 from ddbreplica.errors import SettingsError
-from ddbreplica.quarantine import Kept
-from ddbreplica.redact import MAX_LENGTH
-from ddbreplica.send import REQUEST_SECONDS
+from ddbreplica.records.decode import decode
+from ddbreplica.replicate import telemetry
+from ddbreplica.replicate.telemetry import MAX_CODES, Telemetry
+from ddbreplica.replicate.write import Outcome
 from ddbreplica.settings import Settings
-from ddbreplica.telemetry import MAX_CODES, Telemetry
-from ddbreplica.write import Outcome
 from tests.support.fake_bucket import FakeBucket, s3_error
 from tests.support.fake_replica import THROTTLED, FakeReplica, in_turn
 from tests.support.function import Context, Function
@@ -287,8 +287,8 @@ INJECTED = {
     "stdout": break_stdout,
     "stdout and stderr": break_both,
     "no stdout and no stderr": no_streams,
-    "the summary": breaking("ddbreplica.telemetry.summarise"),
-    "redacting": breaking("ddbreplica.telemetry.redact"),
+    "the summary": breaking("ddbreplica.replicate.telemetry.summarise"),
+    "redacting": breaking("ddbreplica.replicate.telemetry.redact"),
     "the logger": breaking("logging.Logger.handle"),
     "Powertools' logger": breaking("aws_lambda_powertools.Logger.info"),
     "Powertools' logger, warning": breaking("aws_lambda_powertools.Logger.warning"),
@@ -380,7 +380,7 @@ def test_metrics_that_failed_are_not_added_to_the_next_ones(
 
 def test_an_interrupt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
     function = Function(FakeReplica())
-    monkeypatch.setattr("ddbreplica.telemetry.summarise", raising(KeyboardInterrupt()))
+    monkeypatch.setattr("ddbreplica.replicate.telemetry.summarise", raising(KeyboardInterrupt()))
 
     with pytest.raises(KeyboardInterrupt):
         function.invoke(batch(put(1, "a")))
@@ -409,10 +409,10 @@ SPY = """
 import json, os
 read, look = set(), os.environ.__class__.__getitem__
 os.environ.__class__.__getitem__ = lambda self, name: read.add(name) or look(self, name)
-from ddbreplica.telemetry import Telemetry
-from ddbreplica.decode import decode
-from ddbreplica.quarantine import Kept
-from ddbreplica.write import Outcome
+from ddbreplica.replicate.telemetry import Telemetry
+from ddbreplica.records.decode import decode
+from ddbreplica.bucket.quarantine import Kept
+from ddbreplica.replicate.write import Outcome
 telemetry = Telemetry(service="s", namespace="n", function="f", table="t")
 read.discard("PYTHONPATH")
 done = decode({"Records": []}, replicate_ttl_deletes=True), Outcome(), Kept(0, 0, ())
@@ -488,7 +488,7 @@ def test_a_switch_is_what_powertools_takes_for_one(value: str) -> None:
 def test_telemetry_that_cannot_be_set_up_is_a_matter_of_settings(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ddbreplica.telemetry.Logger", raising(error))
+    monkeypatch.setattr("ddbreplica.replicate.telemetry.Logger", raising(error))
 
     with pytest.raises(SettingsError, match=rf"cannot be set up: {type(error).__name__}: .*POWERTOOLS_"):
         Telemetry(service="s", namespace="n", function="f", table="t")

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from ddbreplica.model import Key, Table
-from ddbreplica_cli import keylines
-from ddbreplica_cli.errors import CommandError
-from ddbreplica_cli.undecided import Undecided
+from ddbreplica.reconcile.review import Undecided
+from ddbreplica.verify import keys_file
+from ddbreplica_cli.terminal.errors import CommandError
 
 A: Key = (("PK", "S", 'é "\n'), ("SK", "N", "-1500"))
 B: Key = (("PK", "S", "b"), ("SK", "N", "1"))
@@ -28,7 +28,7 @@ def test_every_run_adds_to_it_and_verify_reads_it(tmp_path: Path) -> None:
 
     assert Undecided(path).facts() == {"undecided": 3, "undecided_file": str(path)}
     table = Table("arn", status="ACTIVE", key_schema=frozenset({("PK", "S"), ("SK", "N")}))
-    assert list(keylines.read(path.read_bytes().splitlines(), table)) == [A, B, A]
+    assert list(keys_file.read(path.read_bytes().splitlines(), table)) == [A, B, A]
 
 
 def test_one_that_cannot_be_written_is_told(tmp_path: Path) -> None:

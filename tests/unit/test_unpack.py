@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddbreplica_cli.key_filter import KeyFilter
-from ddbreplica_cli.unpack import ForeignError, Unpacked, UnreadableError, given_up, quarantined, within
+from ddbreplica.bucket.unpack import ForeignError, Unpacked, UnreadableError, given_up, quarantined, within
+from ddbreplica.mapping.key_filter import KeyFilter
 from tests.support.on_failure import FUNCTION_ARN, GivenUp, on_failure_object
 from tests.support.records import batch, put
 

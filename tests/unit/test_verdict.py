@@ -4,11 +4,11 @@ from collections import Counter
 
 import pytest
 
-from ddbreplica_cli.compare import AttributeDifference
-from ddbreplica_cli.findings import REPAIRED, Findings
-from ddbreplica_cli.recheck import CERTAIN, Difference, Finding
-from ddbreplica_cli.sweep import Swept
-from ddbreplica_cli.verdict import EVERYTHING, Verified
+from ddbreplica.records.compare import AttributeDifference
+from ddbreplica.verify.findings import REPAIRED, Findings
+from ddbreplica.verify.recheck import CERTAIN, Difference, Finding
+from ddbreplica.verify.sweep import Swept
+from ddbreplica.verify.verdict import EVERYTHING, Verified
 
 
 def verified(

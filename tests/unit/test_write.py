@@ -2,12 +2,12 @@
 
 import pytest
 
-from ddbreplica.decode import decode
+from ddbreplica.dynamodb.send import REQUEST_SECONDS
 from ddbreplica.errors import KeySchemaError, ReplicaError, SettingsError
 from ddbreplica.model import Pending, Refusal, Table, Write
-from ddbreplica.plan import plan
-from ddbreplica.send import REQUEST_SECONDS
-from ddbreplica.write import Outcome, write
+from ddbreplica.records.decode import decode
+from ddbreplica.records.plan import plan
+from ddbreplica.replicate.write import Outcome, write
 from tests.support.clock import Clock
 from tests.support.fake_replica import DENIED, THROTTLED, TIMED_OUT, FakeReplica, Request, in_turn
 from tests.support.records import batch, delete, put

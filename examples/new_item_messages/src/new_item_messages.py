@@ -15,12 +15,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ddbreplica.deadline import Deadline
-from ddbreplica.decode import decode
+from ddbreplica.aws.refusal import refusal_of
+from ddbreplica.dynamodb.deadline import Deadline
 from ddbreplica.handler import deadline_of
 from ddbreplica.model import Change, Failure, Kind, Quarantined, Refusal
-from ddbreplica.refusal import refusal_of
-from ddbreplica.report import report
+from ddbreplica.records.decode import decode
+from ddbreplica.replicate.report import report
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ddbreplica.deadline import Deadline
-from ddbreplica.decode import decode
-from ddbreplica.dynamodb import CLIENT_CONFIG
+from ddbreplica.aws.refusal import refusal_of
+from ddbreplica.dynamodb.deadline import Deadline
+from ddbreplica.dynamodb.table import CLIENT_CONFIG
 from ddbreplica.handler import deadline_of
 from ddbreplica.model import Change, Failure, Image, Kind, Quarantined, Refusal
-from ddbreplica.refusal import refusal_of
-from ddbreplica.report import report
+from ddbreplica.records.decode import decode
+from ddbreplica.replicate.report import report
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

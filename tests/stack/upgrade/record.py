@@ -19,11 +19,11 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import boto3
 
-from ddbreplica.deadline import Deadline
-from ddbreplica.decode import key_of
+from ddbreplica.bucket.quarantine import Quarantine
+from ddbreplica.dynamodb.deadline import Deadline
 from ddbreplica.model import Quarantined
-from ddbreplica.quarantine import Quarantine
-from ddbreplica.write import SUSPECT
+from ddbreplica.records.decode import key_of
+from ddbreplica.replicate.write import SUSPECT
 from demo import traffic
 from demo.command import run, started
 from demo.deploy import Stack, deploy

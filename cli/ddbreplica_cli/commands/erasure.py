@@ -1,0 +1,143 @@
+"""`redrive --find` and `--purge-done`: where copies of an item are kept in the buckets, and their deletion for good."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import click
+from click.core import ParameterSource
+
+from ddbreplica.bucket.bucket import DONE
+from ddbreplica.driver import Interrupt, noting_interrupts
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.dynamodb.describe import Described, describe
+from ddbreplica.mapping.event_source_mapping import find_mapping, latest_stream
+from ddbreplica.mapping.key_filter import EVERY_KEY
+from ddbreplica.model import Key
+from ddbreplica.redrive import copies, purge
+from ddbreplica.redrive.copies import Copies
+from ddbreplica.redrive.objects import Place
+from ddbreplica.redrive.places import Buckets
+from ddbreplica.redrive.purge import Purged
+from ddbreplica_cli.terminal import output
+from ddbreplica_cli.terminal.errors import CommandError, InterruptedByUserError
+from ddbreplica_cli.terminal.progress import progress_bar
+
+_OF_REDRIVE = ("older_than", "limit", "rate", "read_rate", "state", "without_mapping", "archive")
+_AGAIN = "run the same command again."
+
+
+class _Result(Protocol):
+    @property
+    def exit_status(self) -> int: ...
+
+    @property
+    def document(self) -> dict[str, Any]: ...
+
+    @property
+    def text(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Erasing:
+    """What is asked for: to find the copies of some keys, or to delete what is in done/."""
+
+    find: Sequence[str]
+    purge_done: bool
+    yes: bool
+    dry_run: bool
+
+    def run(
+        self, connection: Connection, *, quarantine: str | None, on_failure: str | None, as_json: bool
+    ) -> int:
+        """Do it, and print the result. Return the exit status."""
+        source = describe(connection.source)
+        keys = copies.keys_of(self.find, source.table)
+        places = _places(connection, source, quarantine=quarantine, on_failure=on_failure)
+        result: _Result
+        if self.purge_done:
+            result = self._purge(places, keys if self.find else None, as_json=as_json)
+        else:
+            result = _find(places, keys)
+        output.print_result({**result.document, "dry_run": self.dry_run}, result.text, as_json=as_json)
+        return result.exit_status
+
+    def _purge(self, places: Sequence[Place], keys: frozenset[Key] | None, *, as_json: bool) -> Purged:
+        if not (self.yes or self.dry_run):
+            _refuse_unless_asked(as_json=as_json)
+            _ask(places, _purged(places, keys, dry_run=True))
+        return _purged(places, keys, dry_run=self.dry_run)
+
+
+def wanted(find: Sequence[str], *, purge_done: bool, yes: bool, dry_run: bool) -> Erasing | None:
+    """Return what the command line asks for; None for a redrive. Raises UsageError for options of the other."""
+    if not (find or purge_done):
+        if yes:
+            raise click.UsageError("--yes belongs to --purge-done.")
+        return None
+    context = click.get_current_context()
+    for name in _OF_REDRIVE:
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            option = "--" + name.replace("_", "-")
+            raise click.UsageError(f"{option} cannot be combined with --find or --purge-done.")
+    return Erasing(find, purge_done, yes, dry_run)
+
+
+def _places(
+    connection: Connection, source: Described, *, quarantine: str | None, on_failure: str | None
+) -> tuple[Place, ...]:
+    is_named = quarantine is not None and on_failure is not None
+    mapping = None if is_named else find_mapping(connection, latest_stream(connection))
+    buckets = Buckets.of(mapping, quarantine=quarantine, on_failure=on_failure)
+    # Of any function and whatever the filter: a copy is a copy.
+    return tuple(replace(buckets, function=None).places(connection, source, EVERY_KEY))
+
+
+def _find(places: Sequence[Place], keys: frozenset[Key]) -> Copies:
+    found = Copies()
+    with _interruptible(found) as interrupt, progress_bar("objects", about=None) as advance:
+        copies.search(places, keys, interrupt=interrupt, advance=advance, into=found)
+    for bucket, why in found.unseen.items():
+        output.print_note(f"Note: old versions in the bucket {bucket} were not looked at: {why}")
+    return found
+
+
+def _purged(places: Sequence[Place], keys: frozenset[Key] | None, *, dry_run: bool) -> Purged:
+    purged = Purged()
+    with _interruptible(purged) as interrupt, progress_bar("objects", about=None) as advance:
+        purge.purge(places, keys, dry_run=dry_run, interrupt=interrupt, advance=advance, into=purged)
+    return purged
+
+
+@contextmanager
+def _interruptible(done: _Result) -> Iterator[Interrupt]:
+    """Let a signal end the block between two requests, and give any error what was done until then."""
+    try:
+        with noting_interrupts() as interrupt:
+            yield interrupt
+    except KeyboardInterrupt as pressed:
+        raise InterruptedByUserError("interrupted.", hint=_AGAIN, facts=done.document) from pressed
+    except CommandError as error:
+        raise type(error)(error.fact, hint=error.hint, facts=done.document) from error
+
+
+def _refuse_unless_asked(*, as_json: bool) -> None:
+    if as_json or sys.stdin is None or not sys.stdin.isatty():
+        raise CommandError(
+            "--purge-done deletes objects for good, and there is no terminal on which to ask for confirmation.",
+            hint="add --yes; --dry-run shows how many objects would be deleted.",
+        )
+
+
+def _ask(places: Sequence[Place], counted: Purged) -> None:
+    where = " and ".join(f"s3://{place.bucket.name}/{DONE}{place.prefix}" for place in places)
+    objects = "1 object" if counted.objects == 1 else f"{counted.objects:,} objects"
+    question = f"Delete {objects} in {where} for good, in {counted.versions:,} versions?"
+    try:
+        is_confirmed = output.confirm(question)
+    except click.Abort as pressed:
+        raise InterruptedByUserError("interrupted; nothing was deleted.", hint=_AGAIN) from pressed
+    if not is_confirmed:
+        raise CommandError("nothing was deleted.", hint="--find lists which objects hold a key.")

@@ -1,0 +1,110 @@
+"""What `status --all` saw → one document, or one screen of text with a line a pair, the worst first. Pure."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from ddbreplica.inspect.facts import Depth, Figures, Known, Unknown
+from ddbreplica.inspect.fleet import Fleet, Line
+from ddbreplica.inspect.health import REPLICATING, Severity, duration
+from ddbreplica.inspect.pairs import told
+from ddbreplica.records.text import bare, lines, one_line
+from ddbreplica_cli.commands.status_screen import document, lag_seconds, loud
+
+T = TypeVar("T")
+
+_HEADING = ("verdict", "source → replica", "mapping", "lag", "applied, 1 h", "quarantine", "given up")
+_ALIGNED = "<<<>>>>"
+_GAP = "  "
+_INDENT = "    "
+
+
+def fleet_document(fleet: Fleet) -> dict[str, Any]:
+    """Everything, for a program: what `status` says of each pair, the worst first."""
+    return {
+        "verdict": fleet.verdict,
+        "region": fleet.region,
+        "pairs": [_line_document(line) for line in fleet.lines],
+    }
+
+
+def fleet_screen(fleet: Fleet) -> str:
+    """The same for a reader: a line a pair, under it what is wrong or unknown; then what to try, and the verdict."""
+    heading, *rows = _aligned([_HEADING, *(_row(line) for line in fleet.lines)])
+    body = [text for row, line in zip(rows, fleet.lines, strict=True) for text in (row, *_remarks(line))]
+    return lines([heading, *body, "", *_summary(fleet), "", loud(fleet.verdict)])
+
+
+def _row(line: Line) -> Sequence[str]:
+    facts = line.facts
+    return (
+        loud(line.verdict).partition(",")[0],
+        _pair(line),
+        _text(facts.mappings, lambda _: facts.mapping.state if facts.mapping else "none"),
+        _text(facts.figures, _lag),
+        _text(facts.figures, _applied),
+        _text(facts.quarantine, _depth),
+        _text(facts.on_failure, _depth),
+    )
+
+
+def _pair(line: Line) -> str:
+    source, replica = (told(table or "?", beside=line.function) for table in (line.source, line.replica))
+    return bare(f"{source} → {replica}")
+
+
+def _text(figure: Known[T], shown: Callable[[T], str]) -> str:
+    return "?" if isinstance(figure, Unknown) else shown(figure)
+
+
+def _lag(figures: Figures) -> str:
+    lag = lag_seconds(figures)
+    return "idle" if lag is None else duration(lag)
+
+
+def _applied(figures: Figures) -> str:
+    writes, deletes = figures.count("WritesApplied"), figures.count("DeletesApplied")
+    return "?" if writes is None or deletes is None else f"{writes + deletes:,}"
+
+
+def _depth(depth: Depth) -> str:
+    return f"{depth.objects:,}{'+' if depth.or_more else ''}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Sequence[str]:
+    rows = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        _GAP.join(
+            f"{cell:{to}{width}}" for cell, to, width in zip(row, _ALIGNED, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _remarks(line: Line) -> Iterator[str]:
+    """The worst of what is wrong, and what is unknown, each reason once; `status` on this pair tells the rest."""
+    worse = [finding.fact for finding in line.findings if finding.severity is not Severity.NOTE]
+    if worse:
+        more = f" (and {len(worse) - 1} more)" if len(worse) > 1 else ""
+        yield f"{_INDENT}{bare(worse[0])}{more}"
+    unknowns = line.facts.unknowns.items()
+    for why in dict.fromkeys(unknown.why for _, unknown in unknowns if unknown.why not in worse):
+        what = ", ".join(what for what, unknown in unknowns if unknown.why == why)
+        yield f"{_INDENT}unknown: {what} ({bare(why)})"
+
+
+def _summary(fleet: Fleet) -> Iterator[str]:
+    counts = Counter(line.verdict for line in fleet.lines)
+    yield f"{fleet.region}: {'; '.join(f'{count} {word}' for word, count in counts.items())}."
+    if fleet.verdict != REPLICATING:
+        yield f"  Try: {fleet.lines[0].hint}."
+
+
+def _line_document(line: Line) -> dict[str, Any]:
+    return {
+        "pair": {"source": line.source, "replica": line.replica, "function": line.function},
+        "try": line.hint,
+        **document(line.facts, line.findings),
+        "verdict": line.verdict,
+    }

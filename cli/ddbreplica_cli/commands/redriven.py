@@ -1,0 +1,76 @@
+"""What became of the objects → one document, and the same as text. Pure."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ddbreplica.model import Key
+from ddbreplica.records.decode import attributes_of
+from ddbreplica.records.text import bare, lines, printable
+from ddbreplica.redrive.objects import Left, Outcome, Redriven
+
+_WIDTH = 13
+
+
+def document(redriven: Redriven) -> dict[str, Any]:
+    """Everything, for a program; keys are wire JSON."""
+    return {
+        "objects": redriven.counts.total(),
+        **{outcome.value: redriven.counts[outcome] for outcome in Outcome},
+        "keys_healed": redriven.keys,
+        "keys_resumed": redriven.resumed,
+        "keys_in_doubt": redriven.in_doubt,
+        "left": [_as_document(left) for left in redriven.left.first],
+        "more_left": redriven.left.more,
+        "left_keys": [
+            {"outcome": outcome.value, "key": attributes_of(key), "reason": reason}
+            for key, (outcome, reason) in redriven.open.items()
+        ],
+    }
+
+
+def text(redriven: Redriven) -> str:
+    """Counts, then every object and every key that is left, and why."""
+    counts = {outcome.value: redriven.counts[outcome] for outcome in Outcome if redriven.counts[outcome]}
+    more = {
+        "keys resumed": redriven.resumed,
+        "in doubt": redriven.in_doubt,
+        "not listed": redriven.left.more,
+    }
+    more = {name: count for name, count in more.items() if count}
+    rows = {"objects": redriven.counts.total(), **counts, "keys healed": redriven.keys, **more}
+    table = [f"{name:<{_WIDTH}}{count:>12,}" for name, count in rows.items()]
+    return lines(
+        [*table, *(line for left in redriven.left.first for line in _as_lines(left)), *_left_keys(redriven)]
+    )
+
+
+def _as_document(left: Left) -> dict[str, Any]:
+    return {
+        "outcome": left.outcome.value,
+        "object": left.found.url,
+        "reason": left.reason,
+        "keys": [attributes_of(key) for key in left.keys],
+        "more_keys": left.more_keys,
+    }
+
+
+def _as_lines(left: Left) -> Iterator[str]:
+    yield ""
+    yield f"{left.outcome.value:<{_WIDTH}}{bare(left.found.url)}"
+    if left.keys:
+        others = len(left.keys) - 1 + left.more_keys
+        more = f" and {others:,} more" if others else ""
+        yield f"{'':<{_WIDTH}}{_named(left.keys[0])}{more}"
+    yield f"{'':<{_WIDTH}}{' '.join(left.reason.split())}"
+
+
+def _left_keys(redriven: Redriven) -> Iterator[str]:
+    for key, (outcome, reason) in redriven.open.items():
+        yield ""
+        yield f"{outcome.value:<{_WIDTH}}{_named(key)}"
+        yield f"{'':<{_WIDTH}}{' '.join(reason.split())}"
+
+
+def _named(key: Key) -> str:
+    """A key as wire JSON, with control characters escaped."""
+    return ", ".join(f"{bare(name)}={printable(value)}" for name, value in attributes_of(key).items())

@@ -1,0 +1,253 @@
+"""What `status` saw and found → one document, or one screen of text. Pure."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from ddbreplica.inspect.facts import COUNTED_BY_FUNCTION, Depth, Facts, Figures, Known, TableFacts, Unknown
+from ddbreplica.inspect.health import (
+    AS_FAR_AS_SEEN,
+    RECENTLY,
+    REPLICATING,
+    Finding,
+    Severity,
+    counted,
+    duration,
+    label,
+    trend,
+    verdict,
+)
+from ddbreplica.mapping.event_source_mapping import MappingState
+from ddbreplica.records.text import lines
+
+T = TypeVar("T")
+
+_COUNTS = {
+    "writes_applied": "WritesApplied",
+    "deletes_applied": "DeletesApplied",
+    "records_failed": "FailedInvokeEventCount",
+    "records_quarantined": "RecordsQuarantined",
+    "writes_suspect": "WritesSuspect",
+    "records_given_up": "OnFailureDestinationDeliveredEventCount",
+    "records_dropped": "DroppedEventCount",
+    "function_errors": "Errors",
+    "function_throttles": "Throttles",
+}
+"""The document's name → CloudWatch's, of what is counted over an hour."""
+
+_FUNCTION_SETTINGS = ("REPLICATE_TTL_DELETES", "WRITE_MODE")
+
+
+def document(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
+    """Everything, for a program. What is unknown is null, and stands with the reason in `unknown`.
+
+    A count is null as well where the function ran and emitted none.
+    """
+    return {
+        "verdict": verdict(facts, findings),
+        "findings": [
+            {"severity": finding.severity.value, "fact": finding.fact, "try": finding.hint}
+            for finding in findings
+        ],
+        "source": _or_none(facts.source, _table_document),
+        "replica": _or_none(facts.replica, _table_document),
+        "mappings": _or_none(facts.mappings, lambda found: [_mapping_document(one) for one in found]),
+        "figures": _or_none(facts.figures, _figures_document),
+        "lag_seconds": _or_none(facts.figures, lag_seconds),
+        "lag_trend": _or_none(facts.figures, trend),
+        "last_hour": _or_none(facts.figures, _last_hour),
+        "quarantine": _or_none(facts.quarantine, asdict),
+        "on_failure": _or_none(facts.on_failure, asdict),
+        "unknown": {what: unknown.why for what, unknown in facts.unknowns.items()},
+    }
+
+
+def screen(facts: Facts, findings: Sequence[Finding]) -> str:
+    """The same for a reader: what there is, what is wrong and what to try and, last, the verdict."""
+    rows = [f"{name:<12}{value}" for name, value in _rows(facts)]
+    return lines([*rows, "", *_found(findings), loud(verdict(facts, findings))])
+
+
+def loud(word: str) -> str:
+    """A verdict as a reader is told it: in capitals, if something has to be done."""
+    return word if word in (REPLICATING, AS_FAR_AS_SEEN) else word.upper()
+
+
+def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
+    yield "source", _text(facts.source, _table_text)
+    yield "replica", _text(facts.replica, _table_text)
+    yield "stream", _text(facts.source, _stream_text)
+    yield "mapping", _text(facts.mappings, lambda _: _mapping_text(facts.mapping))
+    if facts.mapping and facts.mapping.patterns != ():
+        yield "filter", _filter_text(facts.mapping)
+    if isinstance(facts.figures, Figures):
+        yield "figures", _figures_text(facts.figures)
+    yield "lag", _text(facts.figures, _lag_text)
+    if isinstance(facts.figures, Figures):
+        yield "last hour", _applied_text(facts.figures)
+        yield "", _failed_text(facts.figures)
+        yield "throttled", _throttled_text(facts.figures)
+    yield "quarantine", _text(facts.quarantine, _depth_text)
+    yield "on failure", _text(facts.on_failure, _depth_text)
+    if facts.mapping:
+        yield "settings", _pairs(facts.mapping.settings)
+        if own := _function_settings(facts.mapping):
+            yield "", _pairs(own)
+
+
+def _found(findings: Sequence[Finding]) -> Iterator[str]:
+    for finding in findings:
+        prefix = "note: " if finding.severity is Severity.NOTE else ""
+        yield f"{prefix}{finding.fact}."
+        yield f"  Try: {finding.hint}."
+    if findings:
+        yield ""
+
+
+def _table_text(table: TableFacts) -> str:
+    capacity = (
+        "on demand"
+        if table.capacity is None
+        else f"{table.capacity[0]} read and {table.capacity[1]} write units"
+    )
+    indexes = "".join(f", {name} {state}" for name, state in table.indexes.items())
+    return f"{table.name}, {table.state}, about {table.items:,} items, {capacity}{indexes}"
+
+
+def _stream_text(source: TableFacts) -> str:
+    return "off" if source.view is None else f"{source.view}, of {label(source.stream_arn or '')}"
+
+
+def _mapping_text(mapping: MappingState | None) -> str:
+    if mapping is None:
+        return "none"
+    result = f", last result: {mapping.last_result}" if mapping.last_result else ""
+    return f"{mapping.uuid}, {mapping.state}, to {mapping.function_name}{result}"
+
+
+def _filter_text(mapping: MappingState) -> str:
+    return "unknown: it is encrypted" if mapping.patterns is None else " or ".join(mapping.patterns)
+
+
+def lag_seconds(figures: Figures) -> float | None:
+    """How far the replica is behind; None if nothing came in the last 5 minutes."""
+    age = figures.most("IteratorAge", since=RECENTLY)
+    return None if age is None else age / 1000
+
+
+def _lag_text(figures: Figures) -> str:
+    lag = lag_seconds(figures)
+    most = figures.most("IteratorAge")
+    in_an_hour = "" if most is None else f"; at most {duration(most / 1000)} in the last hour"
+    now = "nothing came in the last 5 minutes" if lag is None else f"{duration(lag)}, {trend(figures)}"
+    return now + in_an_hour
+
+
+def _figures_text(figures: Figures) -> str:
+    period = f"of {figures.begin:%H:%M} to {figures.taken_at:%H:%M} UTC"
+    if figures.latest is None:
+        return f"{period}, and there are none"
+    own = f"; counts of the function since {figures.counts_from:%H:%M}" if figures.are_counts_partial else ""
+    return f"{period}, the latest of {figures.latest:%H:%M}{own}"
+
+
+def _figures_document(figures: Figures) -> dict[str, Any]:
+    moments = {
+        "from": figures.begin,
+        "to": figures.taken_at,
+        "latest": figures.latest,
+        "counts_from": figures.counts_from,
+    }
+    return {name: moment and moment.isoformat() for name, moment in moments.items()}
+
+
+def _last_hour(figures: Figures) -> dict[str, Any]:
+    counts = {name: _counted(figures, metric) for name, metric in _COUNTS.items()}
+    return {**counts, "throttled": dict(figures.throttled())}
+
+
+def _counted(figures: Figures, metric: str) -> int | None:
+    return figures.count(metric) if metric in COUNTED_BY_FUNCTION else figures.total(metric)
+
+
+def _applied_text(figures: Figures) -> str:
+    writes, deletes = figures.count("WritesApplied"), figures.count("DeletesApplied")
+    if writes is None or deletes is None:
+        applied = "unknown writes and deletes: the function ran and emitted no counts"
+    else:
+        applied = f"{writes:,} writes and {deletes:,} deletes applied"
+    return f"{applied}; {figures.total('FailedInvokeEventCount'):,} records came again"
+
+
+def _failed_text(figures: Figures) -> str:
+    quarantined = figures.count("RecordsQuarantined")
+    return (
+        f"records quarantined: {'unknown' if quarantined is None else f'{quarantined:,}'},"
+        f" given up: {figures.total('OnFailureDestinationDeliveredEventCount'):,},"
+        f" dropped: {figures.total('DroppedEventCount'):,}; failures of the function: {figures.total('Errors'):,}"
+    )
+
+
+def _throttled_text(figures: Figures) -> str:
+    throttled = [f"{count:,} by {_thrower(name)}" for name, count in figures.throttled().items()]
+    return ", ".join(throttled) or "none in the last hour"
+
+
+def _thrower(metric: str) -> str:
+    return metric.partition(" ")[2] or "the replica"
+
+
+def _depth_text(depth: Depth) -> str:
+    oldest = "" if depth.oldest is None else f", the oldest {duration(depth.oldest)} ago"
+    return f"{counted(depth)}{oldest}, {depth.place}"
+
+
+def _function_settings(mapping: MappingState) -> Mapping[str, str]:
+    return {name: mapping.environment[name] for name in _FUNCTION_SETTINGS if name in mapping.environment}
+
+
+def _pairs(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_plain(value)}" for name, value in settings.items())
+
+
+def _plain(value: object) -> str:
+    return "+".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _text(figure: Known[T], told: Callable[[T], str]) -> str:
+    return f"unknown: {figure.why}" if isinstance(figure, Unknown) else told(figure)
+
+
+def _or_none(figure: Known[T], told: Callable[[T], Any]) -> Any:
+    return None if isinstance(figure, Unknown) else told(figure)
+
+
+def _table_document(table: TableFacts) -> dict[str, Any]:
+    read, write = table.capacity or (None, None)
+    return {
+        "table": table.name,
+        "arn": table.arn,
+        "state": table.state,
+        "items": table.items,
+        "read_units": read,
+        "write_units": write,
+        "indexes": dict(table.indexes),
+        "stream": table.stream_arn if table.view else None,
+        "view": table.view,
+        "ttl": None if isinstance(table.ttl, Unknown) else table.ttl,
+    }
+
+
+def _mapping_document(mapping: MappingState) -> dict[str, Any]:
+    return {
+        "uuid": mapping.uuid,
+        "state": mapping.state,
+        "state_reason": mapping.state_reason,
+        "last_result": mapping.last_result,
+        "stream": mapping.stream_arn,
+        "starting_position": mapping.starting_position,
+        "modified_at": mapping.modified_at.isoformat(),
+        "function": mapping.function_arn,
+        "filter": None if mapping.patterns is None else list(mapping.patterns),
+        "settings": {**mapping.settings, **_function_settings(mapping)},
+    }

@@ -1,0 +1,96 @@
+"""A stream's record, as boto3 reads it → a line for a program, or a few for a reader. Pure."""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ddbreplica.model import Image
+from ddbreplica.records.compare import differences
+from ddbreplica.records.text import bare, lines, printable
+
+_LONGEST_VALUE = 100
+_TIME_WIDTH = 20
+_EXPIRED = {"PrincipalId": "dynamodb.amazonaws.com", "Type": "Service"}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A change as the stream tells it, images as wire JSON where it carries them.
+
+    `at` is in whole seconds; None where the record does not say when it was made.
+    """
+
+    at: datetime | None
+    event: str
+    key: Image
+    old: Image | None
+    new: Image | None
+    sequence_number: str
+    is_expiry: bool
+
+
+def seen(record: Mapping[str, Any]) -> Seen:
+    """Read a record."""
+    at = record["dynamodb"].get("ApproximateCreationDateTime")
+    # boto3 turns base64 into bytes and leaves everything else.
+    data = json.loads(json.dumps(record["dynamodb"], default=_plain))
+    return Seen(
+        at=None if at is None else at.astimezone(UTC),
+        event=record["eventName"],
+        key=data["Keys"],
+        old=data.get("OldImage"),
+        new=data.get("NewImage"),
+        sequence_number=data["SequenceNumber"],
+        is_expiry=record.get("userIdentity") == _EXPIRED,
+    )
+
+
+def document(change: Seen, *, keys_only: bool) -> dict[str, Any]:
+    """The change for a program."""
+    images = {} if keys_only else {"old": change.old, "new": change.new}
+    return {
+        "time": None if change.at is None else _time(change.at),
+        "event": change.event,
+        "key": change.key,
+        **images,
+        "is_expiry": change.is_expiry,
+        "sequence_number": change.sequence_number,
+    }
+
+
+def text(change: Seen, *, keys_only: bool) -> str:
+    """The change for a reader: one line, and one more for each attribute that it set, changed or removed."""
+    key = ", ".join(f"{bare(name)}={_shown(value)}" for name, value in sorted(change.key.items()))
+    expiry = "  (expired)" if change.is_expiry else ""
+    time = f"{'(no time)':{_TIME_WIDTH}}" if change.at is None else _time(change.at)
+    head = f"{time}  {change.event:<6}  {key}{expiry}"
+    return lines([head, *(() if keys_only else _attributes(change))])
+
+
+def _attributes(change: Seen) -> Iterator[str]:
+    if change.old is None:
+        for name, value in sorted((change.new or {}).items()):
+            if name not in change.key:
+                yield f"  {bare(name)}  {_shown(value)}"
+        return
+    for attribute in differences(change.old, change.new or {}):
+        if attribute.name not in change.key:
+            yield f"  {bare(attribute.name)}  {_shown(attribute.source)} → {_shown(attribute.replica)}"
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _shown(value: Mapping[str, Any] | None) -> str:
+    if value is None:
+        return "(absent)"
+    shown = printable(value)
+    return shown if len(shown) <= _LONGEST_VALUE else f"{shown[:_LONGEST_VALUE]}… ({len(shown):,} characters)"
+
+
+def _plain(value: object) -> str:
+    return b64encode(value).decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,1 @@
+"""The web-log rows of the workshop: read, generated and written."""

@@ -1,0 +1,1 @@
+"""What every command shares: options, errors and exit status, output, progress and signals."""

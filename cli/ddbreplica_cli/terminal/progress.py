@@ -1,0 +1,56 @@
+"""How far a long command has come: items, rate and time left on stderr, if that is a terminal."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from ddbreplica.records.text import one_line
+from ddbreplica_cli.terminal import output
+
+Advance: TypeAlias = Callable[[int], None]
+"""Counts so many more items as done; may be called from any thread."""
+
+
+@contextmanager
+def progress_bar(what: str, *, about: int | None) -> Iterator[Advance]:
+    """Show a bar while the block runs. `about` is a guess at the number of items; None is no idea."""
+    # stderr itself is asked, if there is one: rich may take a pipe for a terminal on the word of the environment.
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield _show_nothing
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        _Items(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=output.console(sys.stderr), transient=True) as progress:
+        task = progress.add_task(one_line(what), total=about or None)
+        yield lambda items: _advance(progress, task, items)
+
+
+def _show_nothing(_: int) -> None:
+    """Without a terminal."""
+
+
+def _advance(progress: Progress, task: TaskID, items: int) -> None:
+    progress.advance(task, items)
+    total = progress.tasks[0].total
+    if total is not None and progress.tasks[0].completed > total:
+        progress.update(task, total=progress.tasks[0].completed)
+
+
+class _Items(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        done = f"{int(task.completed):,}"
+        return Text(done if task.total is None else f"{done} of about {int(task.total):,}")
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")

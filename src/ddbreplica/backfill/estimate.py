@@ -1,0 +1,83 @@
+"""How large a table is → what a backfill will use, take and cost, about. Pure.
+
+Prices: US dollars, us-east-1, on demand, as of November 2026; other Regions and provisioned tables differ.
+https://aws.amazon.com/dynamodb/pricing/on-demand/
+"""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from ddbreplica.records.text import lines
+
+READ_UNIT_PRICE = 0.125e-6
+WRITE_UNIT_PRICE = 0.625e-6
+
+_WRITE_UNIT = 1024
+_READ_UNIT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Of `items` that have `bytes` together, into a table with so many `indexes`; `is_listed`: no scan is needed."""
+
+    items: int
+    bytes: int
+    indexes: int
+    is_listed: bool = False
+
+    @property
+    def read_units(self) -> int:
+        """A scan, which counts bytes, and for each item one read after its write; a listed one is read before, too."""
+        each = ceil(self._average / _READ_UNIT)
+        return self.items * each * 2 if self.is_listed else ceil(self.bytes / _READ_UNIT) + self.items * each
+
+    @property
+    def write_units(self) -> int:
+        """Of the table alone."""
+        return self.items * ceil(self._average / _WRITE_UNIT)
+
+    @property
+    def index_units(self) -> int:
+        """Of its indexes, if each takes every item whole."""
+        return self.write_units * self.indexes
+
+    @property
+    def dollars(self) -> float:
+        """All of it."""
+        writes = self.write_units + self.index_units
+        return self.read_units * READ_UNIT_PRICE + writes * WRITE_UNIT_PRICE
+
+    def seconds(self, *, rate: float | None, read_rate: float | None) -> float | None:
+        """How long it takes at least, at these rates; None if there is no limit to go by."""
+        times = [
+            units / per_second
+            for units, per_second in ((self.write_units, rate), (self.read_units, read_rate))
+            if per_second
+        ]
+        return max(times, default=None)
+
+    def document(self) -> dict[str, Any]:
+        """For a program."""
+        return {
+            "items": self.items,
+            "read_units": self.read_units,
+            "write_units": self.write_units,
+            "index_write_units_at_most": self.index_units,
+            "dollars": round(self.dollars, 6),
+        }
+
+    def text(self) -> str:
+        """A figure a line."""
+        rows = {
+            "items": f"{self.items:>14,}",
+            "read units": f"{self.read_units:>14,}",
+            "write units": f"{self.write_units:>14,}",
+            "  of indexes": f"{self.index_units:>14,}  at most",
+            "dollars": f"{self.dollars:>14,.4f}  on demand in us-east-1",
+        }
+        return lines(f"{name:<15}{value}" for name, value in rows.items())
+
+    @property
+    def _average(self) -> float:
+        return max(1.0, self.bytes / self.items) if self.items else 0.0

@@ -1,0 +1,261 @@
+"""A full export of a table in S3 → the keys of its items, file by file. Its images, which are old, are not used.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html
+"""
+
+import errno
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from tempfile import gettempdir
+from typing import TYPE_CHECKING, Any
+
+from boto3.s3.transfer import TransferConfig
+
+from ddbreplica.aws.request import ask
+from ddbreplica.backfill.pages import PAGE, DamagedError, Page
+from ddbreplica.bucket.bucket import Bucket
+from ddbreplica.files.limits import (
+    MAX_ENTRY,
+    MAX_FILES,
+    MAX_KEY_TEXT,
+    MAX_LINE,
+    MAX_MANIFEST,
+    MAX_SMALL,
+    MEMORY,
+    MIB,
+    key_within,
+    room,
+)
+from ddbreplica.files.skim import Skim
+from ddbreplica.files.temporary import no_room, temporary_file
+from ddbreplica.model import Key
+from ddbreplica.records.decode import MalformedError
+from ddbreplica_cli.terminal.errors import CommandError, explain
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_SUMMARY = "manifest-summary.json"
+_FILES = "manifest-files.json"
+_FILLED_LINE = re.compile(rb"[ \t\r]*+[^ \t\r\n][^\n]*+")
+_BY_THIS_THREAD = TransferConfig(use_threads=False)
+"""Threads of its own would hold 25 MiB for each file."""
+
+_EXPORT_AGAIN = "export the table again, or leave out --from-export."
+_FULL = frozenset({errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
+"""The errors of a temporary file, which say nothing of what S3 has sent."""
+
+_UNREADABLE = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    MalformedError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    zlib.error,
+)
+"""What a file that is no list of items makes its reader raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export that is whole. `taken_at` is the moment whose state it holds; `files` has the items of each file."""
+
+    url: str
+    table_arn: str
+    taken_at: datetime
+    files: Mapping[str, int]
+
+    @property
+    def items(self) -> int:
+        """How many items the table had."""
+        return sum(self.files.values())
+
+
+def find(client: "S3Client", url: str) -> Export:
+    """The only export under `s3://bucket/prefix`. Raises CommandError."""
+    name, prefix = _place(url)
+    bucket = Bucket(client, name, option="--from-export")
+    summaries, place = 0, ""
+    for listed in bucket.list(prefix):
+        if listed.name.rpartition("/")[2] == _SUMMARY:
+            summaries, place = summaries + 1, listed.name.removesuffix(_SUMMARY)
+    if summaries != 1:
+        raise CommandError(
+            f"expected one {_SUMMARY} under {url}, and found {summaries:,}.",
+            hint="name the folder of one export that has ended: s3://BUCKET/PREFIX/AWSDynamoDB/EXPORT-ID.",
+        )
+    folder = f"s3://{bucket.name}/{place}"
+    summary = bucket.read(place + _SUMMARY, most=MIB)
+    files = bucket.read(place + _FILES, most=MAX_MANIFEST)
+    if summary is None or files is None:
+        raise _damaged(folder, "one of its manifests is missing")
+    if summary.is_cut or files.is_cut:
+        raise _too_large(folder)
+    try:
+        return _export(folder, summary.body, files.body)
+    except _UNREADABLE as error:
+        raise CommandError(f"the manifests in {folder} cannot be read.", hint=_EXPORT_AGAIN) from error
+
+
+class Exported:
+    """The keys of an export's items, a part a file."""
+
+    def __init__(self, client: "S3Client", export: Export, key_names: Sequence[str]) -> None:
+        """`key_names` are those of the table's key attributes."""
+        self._client = client
+        self._export = export
+        self._key_names = key_names
+        self.parts = tuple(export.files)
+
+    def pages(self, part: str, after: Any) -> Iterator[Page]:
+        """The keys after so many; nothing is known of their states at the source.
+
+        The last page has no key, and comes only of a file that was read to its end and is as its manifest says.
+        Raises DamagedError for any other file, and CommandError for one that cannot be read now.
+        """
+        done, of = after or 0, self._export.files[part]
+        with temporary_file() as file:  # it may be worked on for longer than S3 keeps a connection
+            self._fetch(part, file)
+            keys = self._keys(file, after=done, of=of)
+            while piece := tuple(islice(keys, PAGE)):
+                done += len(piece)
+                yield Page(piece, {}, done)
+        if done != of:
+            raise _of_other_length(done, of)
+        yield Page((), {}, None)
+
+    def _fetch(self, part: str, file: Any) -> None:
+        bucket, name = _place(part)
+
+        def download() -> OSError | None:
+            try:
+                self._client.download_fileobj(bucket, name, file, Config=_BY_THIS_THREAD)
+                file.seek(0)
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                return error
+            return None
+
+        full = ask(download, refused=partial(explain, doing=f"{part} cannot be read"))
+        if full is not None:
+            raise no_room(part, full.strerror, directory=gettempdir()) from full
+
+    def _keys(self, file: Any, *, after: int, of: int) -> Iterator[Key]:
+        read = 0
+        try:
+            with gzip.open(file) as lines:
+                while line := lines.readline(MAX_SMALL):
+                    is_wanted = read >= after
+                    key = self._key_of_line(line, lines) if is_wanted or not line.endswith(b"\n") else None
+                    read += 1
+                    if key is not None and is_wanted:
+                        yield key
+                    if read > of:  # what follows may have no end
+                        return
+        except _UNREADABLE as error:
+            raise DamagedError(f"is damaged: line {read + 1:,} cannot be read") from error
+        if read < after:
+            raise _of_other_length(read, of)
+
+    def _key_of_line(self, line: bytes, rest: gzip.GzipFile) -> Key:
+        """The key of the line that begins so. A long one is read to its end with memory of its own."""
+        if line.endswith(b"\n") or len(line) < MAX_SMALL:
+            return self._key(line)
+        with MEMORY.take(MAX_LINE):
+            whole, size = room(MAX_LINE), 0
+            while line:
+                whole[size : size + len(line)] = line  # raises ValueError if that is too long
+                size += len(line)
+                line = b"" if line.endswith(b"\n") else rest.readline(MAX_SMALL)
+            return self._key(whole[:size])
+
+    def _key(self, line: bytes | memoryview) -> Key:
+        skim, key = Skim(line), {}
+        for member in skim.members():
+            if member == "Item":
+                key = {name: skim.value(MAX_KEY_TEXT) for name in skim.members() if name in self._key_names}
+        skim.end()
+        return key_within({name: key[name] for name in self._key_names})
+
+
+def _export(folder: str, summary: memoryview, files: memoryview) -> Export:
+    whole = _small(bytes(summary))
+    kind = whole.get("exportType", "FULL_EXPORT"), whole["outputFormat"]
+    if kind != ("FULL_EXPORT", "DYNAMODB_JSON"):
+        raise CommandError(
+            f"the export in {folder} is {' in '.join(kind)}, and has to be FULL_EXPORT in DYNAMODB_JSON.",
+            hint=_EXPORT_AGAIN,
+        )
+    counts: dict[str, int] = {}
+    for line in _FILLED_LINE.finditer(files):
+        if len(counts) == MAX_FILES:
+            raise _too_large(folder)
+        entry = _small(line[0])
+        # Whether the names in a manifest begin with the prefix depends on who wrote it; the folder is always this.
+        name = f"{folder}data/{_ascii(entry['dataFileS3Key'].rpartition('/')[2])}"
+        if name in counts:
+            raise _damaged(folder, "its manifest names a file twice")
+        counts[name] = _count(entry)
+    export = Export(
+        url=folder, table_arn=whole["tableArn"], taken_at=_time(whole["exportTime"]), files=counts
+    )
+    if export.items != _count(whole):
+        raise _damaged(folder, f"its files hold {export.items:,} items and not {whole['itemCount']:,}")
+    return export
+
+
+def _small(line: bytes) -> Any:
+    if len(line) > MAX_ENTRY:
+        raise ValueError(len(line))
+    return json.loads(line)
+
+
+def _ascii(name: str) -> str:
+    """The same name, which DynamoDB makes of letters and digits."""
+    return name.encode("ascii").decode()
+
+
+def _count(of: Mapping[str, Any]) -> int:
+    count: object = of["itemCount"]
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise ValueError(count)
+    return count
+
+
+def _time(text: str) -> datetime:
+    """A time is in UTC unless it names a zone."""
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _of_other_length(items: int, of: int) -> DamagedError:
+    """`items` were read: one more than the manifest says, or all."""
+    holds = f"{items:,} items or more" if items > of else f"{items:,} items"
+    return DamagedError(f"is damaged: it holds {holds}, and its manifest says {of:,}")
+
+
+def _too_large(folder: str) -> CommandError:
+    return CommandError(
+        f"the manifests in {folder} are larger than those of any export.",
+        hint="name an export that DynamoDB has written.",
+    )
+
+
+def _damaged(what: str, why: str) -> CommandError:
+    return CommandError(f"{what} is not whole: {why}.", hint=_EXPORT_AGAIN)
+
+
+def _place(url: str) -> tuple[str, str]:
+    bucket, _, name = url.removeprefix("s3://").partition("/")
+    return bucket, name

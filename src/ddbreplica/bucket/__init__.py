@@ -1,0 +1,1 @@
+"""The S3 buckets that keep records: the quarantine bucket and the on-failure bucket."""

@@ -1,0 +1,1 @@
+"""One DynamoDB table: described, read, scanned, written, and its stream followed, within its capacity."""

@@ -1,0 +1,159 @@
+"""A table's place → what the table says of itself; and two of them → a pair, or why they are none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from ddbreplica.aws.request import ask
+from ddbreplica.dynamodb.connection import Connection, Side
+from ddbreplica.dynamodb.global_table import replicas_of
+from ddbreplica.dynamodb.table import DynamoDBReplica
+from ddbreplica.model import Table
+from ddbreplica_cli.terminal.errors import CommandError, NoTableError, explain
+
+SHARE = 0.25
+"""Of the reads that a table is provisioned with: what a command takes, unless told, so as to starve nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A table, and the whole answer of DescribeTable; its counts are some hours old."""
+
+    side: Side
+    table: Table
+    says: Mapping[str, Any]
+
+    @property
+    def created_at(self) -> datetime:
+        """When the table was created; a restored table was created when it was restored."""
+        created_at: datetime = self.says["CreationDateTime"]
+        return created_at
+
+    @property
+    def name(self) -> str:
+        """Its name, never its ARN."""
+        name: str = self.says["TableName"]
+        return name
+
+    @property
+    def state(self) -> str:
+        """In DynamoDB's words."""
+        state: str = self.says["TableStatus"]
+        return state
+
+    @property
+    def items(self) -> int:
+        """How many there are, about."""
+        return int(self.says.get("ItemCount", 0))
+
+    @property
+    def bytes(self) -> int:
+        """How large the table is, about."""
+        return int(self.says.get("TableSizeBytes", 0))
+
+    @property
+    def indexes(self) -> int:
+        """How many global secondary indexes it has."""
+        return len(self.index_states)
+
+    @property
+    def index_states(self) -> Mapping[str, str]:
+        """Their states, by name."""
+        return {
+            index["IndexName"]: index.get("IndexStatus", "unknown")
+            for index in self.says.get("GlobalSecondaryIndexes", ())
+        }
+
+    @property
+    def stream(self) -> str | None:
+        """The ARN of its stream; None where that is off."""
+        is_on = self.says.get("StreamSpecification", {}).get("StreamEnabled")
+        return self.says.get("LatestStreamArn") if is_on else None
+
+    @property
+    def latest_stream(self) -> str | None:
+        """The ARN of its stream, or of its last one, if it ever had one."""
+        return self.says.get("LatestStreamArn")
+
+    @property
+    def view(self) -> str | None:
+        """What its stream carries; None where that is off."""
+        stream = self.says.get("StreamSpecification", {})
+        return stream.get("StreamViewType") if stream.get("StreamEnabled") else None
+
+    @property
+    def replicas(self) -> str | None:
+        """The other Regions in which it has replicas, if it is a global table."""
+        return replicas_of(self.says)
+
+    @property
+    def capacity(self) -> tuple[int, int] | None:
+        """The read and write units that are provisioned; None on demand."""
+        if self.says.get("BillingModeSummary", {}).get("BillingMode") == "PAY_PER_REQUEST":
+            return None
+        units = self.says.get("ProvisionedThroughput", {})
+        return int(units.get("ReadCapacityUnits", 0)), int(units.get("WriteCapacityUnits", 0))
+
+    def read_rate(self, per_second: float | None) -> float | None:
+        """Read units a second to take: as asked for, or a share of what is provisioned; None is unlimited."""
+        if per_second or self.capacity is None:
+            return per_second
+        read_units, _ = self.capacity
+        return read_units * SHARE or None
+
+
+def identity(source: Described, replica: Described) -> Mapping[str, Any]:
+    """What has to be the same for a state of the two tables to be resumed: a table that was recreated is another."""
+    return {
+        name: f"{described.table.arn} of {described.says['CreationDateTime'].astimezone(UTC)}"
+        for name, described in (("source", source), ("replica", replica))
+    }
+
+
+def describe(side: Side) -> Described:
+    """Ask the table. Raises CommandError, which names the option that names the table."""
+    client = side.dynamodb()
+    table = DynamoDBReplica(client, side.name, skew=side.clock).describe()
+    if isinstance(table, Table):
+        return ask(
+            lambda: _read(side, table, client.describe_table(TableName=side.name)["Table"]),
+            refused=partial(explain, doing=f"the table {side.name} cannot be described"),
+        )
+    if table.code == "ResourceNotFoundException":
+        raise NoTableError(
+            f"there is no table {side.name} in {client.meta.region_name}.",
+            hint=f"name another with {side.option} or --stack-name, check --region, or deploy first (sam deploy).",
+        )
+    raise explain(table, doing=f"the table {side.name} cannot be described")
+
+
+def _read(side: Side, table: Table, says: Mapping[str, Any]) -> Described:
+    """Read a description, and each figure of it once, so that one of a wrong shape is met here."""
+    described = Described(side, table, dict(says))
+    for name, member in vars(Described).items():
+        if isinstance(member, property):
+            getattr(described, name)
+    return described
+
+
+def describe_pair(connection: Connection) -> tuple[Described, Described]:
+    """Source and replica. Raises CommandError unless they are different tables with the same key."""
+    source, replica = describe(connection.source), describe(connection.replica)
+    if source.table.arn == replica.table.arn:
+        raise CommandError(
+            f"source and replica are one table, {source.table.arn}.",
+            hint="name two tables with --source and --replica.",
+        )
+    if source.table.key_schema != replica.table.key_schema:
+        raise CommandError(
+            f"the source's key is {key_named(source.table)} and the replica's is {key_named(replica.table)}.",
+            hint="name the right tables with --source and --replica, or recreate the replica with that key.",
+        )
+    return source, replica
+
+
+def key_named(table: Table) -> str:
+    """The attributes of a table's key, for reading."""
+    return ", ".join(f"{name} ({tag})" for name, tag in sorted(table.key_schema))

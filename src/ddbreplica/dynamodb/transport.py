@@ -1,0 +1,161 @@
+"""A signed request → the service's answer, with the wait left to the caller: several are under way on one thread.
+
+botocore waits for an answer before it returns, so that four requests at a time take four threads, and their taking
+turns takes more CPU than sending does. The connections are botocore's own, with its TLS, CA bundle and timeouts.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPMessage
+from time import monotonic, time
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from botocore.exceptions import ConnectionError as NotSentError
+from botocore.utils import get_environ_proxies
+from urllib3.exceptions import HTTPError
+
+from ddbreplica.aws.refusal import is_from_aws
+
+# What has arrived while another answer was waited for is read, however late it has become.
+_LEAST_SECONDS = 0.1
+
+_FIRST_FINAL = 200
+"""The first status that ends an exchange."""
+
+MOST_IDLE_SECONDS = 5.0
+"""A connection that was idle for longer is opened again before anything is sent on it.
+
+The other end closes what is idle, and a sandbox that was frozen does not notice: a request sent on such a connection
+would be in doubt for no reason.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str] | HTTPMessage
+    body: bytes
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no other response to the same request may follow on the connection.
+
+        After an interim response, and after a page that a gateway sent in place of AWS's response, that response may
+        still come: it would be read as the one to the next request.
+        """
+        return self.status >= _FIRST_FINAL and is_from_aws(self.headers)
+
+    @classmethod
+    def of(cls, response: AWSResponse) -> "Answer":
+        """The answer that botocore, or a tool in the place of AWS, has read already."""
+        return cls(response.status_code, response.headers, response.content)
+
+
+Wait: TypeAlias = Callable[[], Answer]
+"""To be called once, even if the answer is of no use any more: until then the connection is taken."""
+
+
+class Transport:
+    """Sends to one URL. Both halves of an exchange raise BotoCoreError where no answer can be had."""
+
+    def __init__(self, session: Any, url: str, *, clock: Callable[[], float] = time) -> None:
+        """Take over the connections of botocore's HTTP session.
+
+        That has to have sent a request to the URL before `start` does: this tells them which certificates to trust.
+        `clock` is a wall clock, since no other goes on while a sandbox is frozen.
+        """
+        self._session = session
+        self.url = url
+        self._clock = clock
+        self._used_at: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        self._begun_at = clock()
+        self._target = urlsplit(url).path or "/"
+        self._connections = session._manager.connection_from_url(url)  # noqa: SLF001
+        self._timeout = self._connections.timeout
+        self._is_proxied = bool(get_environ_proxies(url))
+
+    def start(self, request: AWSPreparedRequest) -> Wait:
+        """Send a request, within the connect timeout; what is returned waits for the answer.
+
+        The answer has the read timeout, from now on. Behind a proxy the wait is here, as botocore has it. Raises
+        NotSentError only where no byte of the request can have left.
+        """
+        if self._is_proxied:
+            return self._through_the_proxy(request)
+        connection = self._connections._get_conn()  # noqa: SLF001
+        try:
+            self._open(connection)
+            self._send(connection, request)
+        except BaseException:
+            self._give_back(connection, is_broken=True)
+            raise
+        give_up_at = monotonic() + self._timeout.read_timeout
+        return lambda: self._receive(connection, give_up_at)
+
+    def _through_the_proxy(self, request: AWSPreparedRequest) -> Wait:
+        if self._is_idle(self._session):
+            self._session.close()  # and with it every connection that it keeps
+        try:
+            answer = Answer.of(self._session.send(request))
+        finally:
+            self._used_at[self._session] = self._clock()
+        if not answer.is_last:
+            self._session.close()
+        return lambda: answer
+
+    def _is_idle(self, used: Any) -> bool:
+        # In either direction: a clock that was set says nothing of how long it was.
+        return abs(self._clock() - self._used_at.get(used, self._begun_at)) > MOST_IDLE_SECONDS
+
+    def _open(self, connection: Any) -> None:
+        """Connect, if the connection is new or has been idle for too long."""
+        if connection.sock is not None and self._is_idle(connection):
+            connection.close()
+        try:
+            if connection.sock is None:
+                connection.connect()
+        except (OSError, HTTPException, HTTPError) as error:
+            raise NotSentError(error=error) from error
+        connection.sock.settimeout(self._timeout.connect_timeout)
+
+    def _send(self, connection: Any, request: AWSPreparedRequest) -> None:
+        try:
+            self._put(connection, request)
+        except (OSError, HTTPException, HTTPError) as error:
+            raise ConnectionClosedError(endpoint_url=self.url, error=error) from error
+
+    def _put(self, connection: Any, request: AWSPreparedRequest) -> None:
+        # awscrt's signer, which botocore uses where that is installed, names the host among the headers.
+        names_host = "host" in request.headers
+        connection.putrequest(request.method, self._target, skip_host=names_host, skip_accept_encoding=True)
+        for name, value in request.headers.items():
+            connection.putheader(name, value)
+        connection.endheaders(request.body)  # head and body in one system call: that is botocore's doing
+
+    def _receive(self, connection: Any, give_up_at: float) -> Answer:
+        is_broken = True
+        try:
+            connection.sock.settimeout(max(give_up_at - monotonic(), _LEAST_SECONDS))
+            # Not urllib3's own, which wants to have sent the request itself.
+            response = HTTPConnection.getresponse(connection)
+            answer = Answer(response.status, response.headers, response.read())
+            is_broken = not answer.is_last
+        except TimeoutError as error:
+            raise ReadTimeoutError(endpoint_url=self.url, error=error) from error
+        except (OSError, HTTPException) as error:
+            raise ConnectionClosedError(endpoint_url=self.url, error=error) from error
+        finally:
+            self._give_back(connection, is_broken=is_broken)
+        return answer
+
+    def _give_back(self, connection: Any, *, is_broken: bool) -> None:
+        if is_broken:
+            connection.close()
+        self._used_at[connection] = self._clock()
+        self._connections._put_conn(connection)  # noqa: SLF001

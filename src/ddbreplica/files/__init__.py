@@ -1,0 +1,1 @@
+"""Files of the user and temporary files: opened safely, read within bounds."""

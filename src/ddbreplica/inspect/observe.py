@@ -1,0 +1,233 @@
+"""The tables, the mapping, CloudWatch and the buckets, asked → `Facts`. Nothing here writes.
+
+Where one of them does not answer, its figure is unknown.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from botocore.exceptions import BotoCoreError
+
+from ddbreplica.aws.refusal import refusal_of
+from ddbreplica.aws.request import ask, ask_pages
+from ddbreplica.bucket.bucket import Bucket
+from ddbreplica.dynamodb.connection import Connection, Side
+from ddbreplica.dynamodb.describe import describe
+from ddbreplica.inspect.facts import (
+    COUNTED_BY_FUNCTION,
+    HOUR,
+    THROTTLED,
+    Depth,
+    Facts,
+    Figures,
+    Known,
+    Series,
+    TableFacts,
+    Unknown,
+    UnseenTable,
+)
+from ddbreplica.mapping.event_source_mapping import MappingState, find_mappings
+from ddbreplica_cli.terminal.errors import CommandError, NoTableError, explain
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
+    from mypy_boto3_dynamodb.type_defs import TimeToLiveDescriptionTypeDef
+
+T = TypeVar("T")
+
+COUNTED = 10_000
+"""Objects counted at most: their listing takes a request a thousand."""
+
+_MINUTE = 60
+_REFUSALS = (CommandError, BotoCoreError)  # the latter where no client can be created
+_OF_FUNCTION = ("Errors", "Throttles", "DestinationDeliveryFailures")
+_OF_MAPPING = (
+    "PolledEventCount",
+    "FailedInvokeEventCount",
+    "OnFailureDestinationDeliveredEventCount",
+    "DroppedEventCount",
+)
+
+_Dimensions = dict[str, str]
+_Table: TypeAlias = TableFacts | UnseenTable
+
+
+def observe(connection: Connection) -> Facts:
+    """Look once. Raises CommandError if one of the tables cannot be described."""
+    source = _table(connection.source)
+    replica = _table(connection.replica)
+    mappings = known(lambda: find_mappings(connection, source.arn))
+    return _observed(connection, source, replica, mappings)
+
+
+def observe_mappings(connection: Connection, mappings: Sequence[MappingState]) -> Facts:
+    """Look once at what these mappings do. Where a table cannot be described, what the rest says is still seen."""
+    source, replica = (_table_if_seen(side) for side in (connection.source, connection.replica))
+    return _observed(connection, source, replica, tuple(mappings))
+
+
+def known(ask: Callable[[], T]) -> Known[T]:
+    """What asking answers; where that is a refusal, why."""
+    try:
+        return ask()
+    except _REFUSALS as error:
+        return Unknown(_fact(error))
+
+
+def _fact(error: CommandError | BotoCoreError) -> str:
+    return error.fact if isinstance(error, CommandError) else explain(refusal_of(error)).fact
+
+
+def _observed(
+    connection: Connection, source: _Table, replica: _Table, mappings: Known[tuple[MappingState, ...]]
+) -> Facts:
+    unasked = mappings if isinstance(mappings, Unknown) else Unknown("there is no mapping to ask about")
+    facts = Facts(source, replica, mappings, figures=unasked, quarantine=unasked, on_failure=unasked)
+    mapping = facts.mapping
+    if mapping is None:
+        return facts
+    return Facts(
+        source,
+        replica,
+        mappings,
+        figures=known(lambda: _figures(connection, mapping, replica)),
+        quarantine=known(lambda: _quarantine(connection, mapping)),
+        on_failure=known(lambda: _on_failure(connection, mapping)),
+    )
+
+
+def _table_if_seen(side: Side) -> _Table:
+    try:
+        return _table(side)
+    except _REFUSALS as error:
+        return UnseenTable(_fact(error), side.short_name, is_missing=isinstance(error, NoTableError))
+
+
+def _table(side: Side) -> TableFacts:
+    described = describe(side)
+    return TableFacts(
+        name=described.name,
+        arn=described.table.arn,
+        state=described.state,
+        key_schema=described.table.key_schema,
+        items=described.items,
+        capacity=described.capacity,
+        indexes=described.index_states,
+        stream_arn=described.latest_stream,
+        view=described.view,
+        ttl=known(lambda: _ttl(side)),
+        replicas=described.replicas,
+    )
+
+
+def _ttl(side: Side) -> str | None:
+    client = side.dynamodb()
+    return ask(lambda: _attribute(client.describe_time_to_live(TableName=side.name)["TimeToLiveDescription"]))
+
+
+def _attribute(ttl: "TimeToLiveDescriptionTypeDef") -> str | None:
+    is_on = ttl["TimeToLiveStatus"] in ("ENABLED", "ENABLING")
+    return ttl["AttributeName"] if is_on else None
+
+
+def _figures(connection: Connection, mapping: MappingState, replica: _Table) -> Figures | Unknown:
+    """The metrics of the last hour; unknown if there has never been one of this mapping."""
+    beside_function = connection.source.metrics()
+    now = datetime.now(UTC)
+    series = _series(beside_function, _of_function(mapping, connection.replica.short_name), now)
+    if isinstance(replica, TableFacts):
+        series |= _series(connection.replica.metrics(), _of_table(replica), now)
+    if not any(series.values()) and not _has_metrics(beside_function, mapping):
+        return Unknown("there is no metric of this mapping here")
+    return Figures(now, series)
+
+
+def _has_metrics(client: "CloudWatchClient", mapping: MappingState) -> bool:
+    """Whether the mapping has reported anything within the two weeks that CloudWatch lists metrics for."""
+    dimension: Any = {"Name": "EventSourceMappingUUID", "Value": mapping.uuid}
+    return ask(lambda: bool(client.list_metrics(Namespace="AWS/Lambda", Dimensions=[dimension])["Metrics"]))
+
+
+def _of_function(mapping: MappingState, replica: str) -> Iterator["MetricDataQueryTypeDef"]:
+    function = {"FunctionName": mapping.function_name}
+    yield _query("IteratorAge", "AWS/Lambda", function, stat="Maximum")
+    for name in _OF_FUNCTION:
+        yield _query(name, "AWS/Lambda", function)
+    for name in _OF_MAPPING:
+        yield _query(name, "AWS/Lambda", {"EventSourceMappingUUID": mapping.uuid})
+    own = {
+        "service": mapping.environment.get("POWERTOOLS_SERVICE_NAME") or "ddbreplica",
+        "ReplicaTable": replica,
+        **function,
+    }
+    namespace = mapping.environment.get("POWERTOOLS_METRICS_NAMESPACE") or "ddbreplica"
+    for name in COUNTED_BY_FUNCTION:
+        yield _query(name, namespace, own)
+
+
+def _of_table(replica: TableFacts) -> Iterator["MetricDataQueryTypeDef"]:
+    table = {"TableName": replica.name}
+    yield _query(THROTTLED, "AWS/DynamoDB", table)
+    for index in replica.indexes:
+        dimensions = {**table, "GlobalSecondaryIndexName": index}
+        yield _query(THROTTLED, "AWS/DynamoDB", dimensions, label=f"{THROTTLED} {index}")
+
+
+def _query(
+    name: str, namespace: str, dimensions: _Dimensions, *, stat: str = "Sum", label: str | None = None
+) -> "MetricDataQueryTypeDef":
+    metric: Any = {
+        "Namespace": namespace,
+        "MetricName": name,
+        "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
+    }
+    return {
+        "Id": "to be numbered",
+        "Label": label or name,
+        "MetricStat": {"Metric": metric, "Period": _MINUTE, "Stat": stat},
+    }
+
+
+def _series(
+    client: "CloudWatchClient", queries: Iterator["MetricDataQueryTypeDef"], now: datetime
+) -> dict[str, Series]:
+    wanted: Sequence[Any] = [{**query, "Id": f"q{number}"} for number, query in enumerate(queries)]
+    found: dict[str, list[tuple[datetime, float]]] = {query["Label"]: [] for query in wanted}
+    names = {query["Id"]: query["Label"] for query in wanted}
+    pages = client.get_paginator("get_metric_data").paginate(
+        MetricDataQueries=wanted, StartTime=now - HOUR, EndTime=now
+    )
+    for name, points in ask_pages(pages, lambda page: _points(page, names)):
+        found[name] += points
+    return dict(found)
+
+
+def _points(page: Any, names: Mapping[str, str]) -> Sequence[tuple[str, Series]]:
+    return [
+        (names[result["Id"]], tuple(zip(result["Timestamps"], result["Values"], strict=True)))
+        for result in page["MetricDataResults"]
+    ]
+
+
+def _quarantine(connection: Connection, mapping: MappingState) -> Depth | Unknown:
+    bucket = mapping.quarantine
+    if not bucket:
+        return Unknown("the function names no QUARANTINE_BUCKET")
+    return _depth(connection, bucket, f"quarantine/{connection.replica.short_name}/")
+
+
+def _on_failure(connection: Connection, mapping: MappingState) -> Depth | Unknown:
+    service, _, bucket = (mapping.on_failure or "").rpartition(":::")
+    if not service.endswith(":s3"):
+        return Unknown("the mapping puts what it gives up into no bucket")
+    return _depth(connection, bucket, f"aws/lambda/{mapping.uuid}/")
+
+
+def _depth(connection: Connection, bucket: str, prefix: str) -> Depth:
+    listed = Bucket(connection.buckets, bucket, option="--stack-name").list(prefix)
+    ages = [found.age for found in islice(listed, COUNTED)]
+    or_more = next(iter(listed), None) is not None
+    return Depth(f"s3://{bucket}/{prefix}", len(ages), or_more=or_more, oldest=max(ages, default=None))

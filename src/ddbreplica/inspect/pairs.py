@@ -1,0 +1,72 @@
+"""Functions that have this project's tag, and their mappings → the pairs of tables that they keep equal. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ddbreplica.dynamodb.connection import account_of, region_of
+from ddbreplica.inspect.facts import Known, Unknown
+from ddbreplica.mapping.event_source_mapping import MappingState, replica_of
+from ddbreplica_cli.terminal.options import Options
+
+
+@dataclass(frozen=True, slots=True)
+class Replicator:
+    """A function by its ARN, the replica's name as its tag says it, and its mappings, if they can be seen."""
+
+    arn: str
+    tag: str
+    mappings: Known[tuple[MappingState, ...]]
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self.arn.rpartition(":")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two tables by their ARNs, and all mappings that bring the changes of one to the other: one, if all is well."""
+
+    source: str
+    replica: str
+    mappings: tuple[MappingState, ...]
+
+    @property
+    def function(self) -> str:
+        """The ARN of a function that does so."""
+        return self.mappings[0].function_arn
+
+    def options(self, shared: Options) -> Options:
+        """The options that name this pair to any command; credentials and the like are `shared`."""
+        region, account = region_of(self.function), account_of(self.function)
+        is_near = account_of(self.replica) == account
+        is_plain = is_near and region_of(self.replica) != region
+        return replace(
+            shared,
+            source=_short(self.source) if account_of(self.source) == account else self.source,
+            replica=_short(self.replica) if is_near else self.replica,
+            replica_region=region_of(self.replica) if is_plain else None,
+            replica_profile=None if is_near else shared.replica_profile,
+        )
+
+
+def pair_up(replicators: Iterable[Replicator]) -> Sequence[Pair]:
+    """The pairs of all mappings that can be seen, and whose functions name a replica."""
+    found: dict[tuple[str, str], list[MappingState]] = {}
+    for replicator in replicators:
+        for mapping in () if isinstance(replicator.mappings, Unknown) else replicator.mappings:
+            if replica := replica_of(mapping):
+                found.setdefault((mapping.source_arn, replica), []).append(mapping)
+    return [Pair(*tables, tuple(mappings)) for tables, mappings in found.items()]
+
+
+def told(table: str, *, beside: str) -> str:
+    """A table's name for a reader: of an ARN with the Region and the account, where they are not the function's."""
+    region, account = region_of(table), account_of(table)
+    where = f" in {region}" if region and region != region_of(beside) else ""
+    whose = f" of {account}" if account and account != account_of(beside) else ""
+    return _short(table) + where + whose
+
+
+def _short(table_arn: str) -> str:
+    return table_arn.rpartition("/")[2]

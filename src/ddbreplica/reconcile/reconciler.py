@@ -1,0 +1,219 @@
+"""Keys → healed: `reconcile` between two tables, for several threads, at a command's rates and with its patience."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil
+from threading import BoundedSemaphore, Lock
+from types import MappingProxyType
+
+from botocore.config import Config
+
+from ddbreplica.driver import Patience
+from ddbreplica.dynamodb.connection import Connection, Side
+from ddbreplica.dynamodb.describe import describe_pair
+from ddbreplica.dynamodb.rate import Rate
+from ddbreplica.dynamodb.scan import Items
+from ddbreplica.dynamodb.send import IN_FLIGHT
+from ddbreplica.dynamodb.size import size, write_units
+from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
+from ddbreplica.errors import ReplicatorError
+from ddbreplica.model import Journal, Key, Kind, Pending, Refusal, Replica, Source, State, Table, Write
+from ddbreplica.reconcile.primitive import Pair, Reconciled, reconcile
+from ddbreplica_cli.terminal.errors import CommandError, hint_for, reason
+
+CONNECTIONS = 64
+"""How many requests at most are under way to one table, however many threads heal."""
+
+_HEALING = CLIENT_CONFIG.merge(Config(max_pool_connections=CONNECTIONS))
+_READ_UNIT = 4096
+_PIECE = 10
+"""Units waited for at a time: a wait for our own rate must not look like a table that stands still."""
+
+_NOTHING: Items = MappingProxyType({})
+_INTERRUPTED = Refusal(Kind.TRANSIENT, "Interrupted", "Ctrl-C was pressed before the request was sent")
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How many units a second to use: write units at the replica, read units at the source. None is unlimited."""
+
+    write: Rate | None = None
+    read: Rate | None = None
+
+
+class UnderWay:
+    """Calls that may have a request under way: those that have begun, and have not ended in order."""
+
+    def __init__(self) -> None:
+        """None has begun."""
+        self._calls = 0
+        self._lock = Lock()
+
+    @property
+    def is_none(self) -> bool:
+        """Whether it is certain that no request is under way."""
+        return self._calls == 0
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """A call that ends in order if the block does, or raises what `reconcile` and its journal raise.
+
+        Anything else, such as a second Ctrl-C, may be raised while a response is waited for.
+        """
+        with self._lock:
+            self._calls += 1
+        try:
+            yield
+        except (CommandError, ReplicatorError):
+            self._ended()
+            raise
+        self._ended()
+
+    def _ended(self) -> None:
+        with self._lock:
+            self._calls -= 1
+
+
+class Healer:
+    """Gives the replica the source's state of keys, whatever else reads and writes the two tables meanwhile.
+
+    Never are more than CONNECTIONS requests under way to a table.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        journal: Journal,
+        patience: Patience,
+        is_archive: bool,
+        rates: Rates | None = None,
+        under_way: UnderWay | None = None,
+    ) -> None:
+        """Between the connection's two tables.
+
+        If the replica `is_archive`, nothing is deleted there, and keys may be left undecided. `under_way` then says
+        whether a request may be.
+
+        Raises CommandError unless there are two tables of the same key.
+        """
+        describe_pair(connection)
+        self._clock = connection.clock
+        self._patience = patience
+        self._under_way = under_way or UnderWay()
+        rates = rates or Rates()
+        self._slots = BoundedSemaphore(CONNECTIONS // IN_FLIGHT)
+        self._pair = Pair(
+            source=_PacedSource(_table(connection.source), _Pace(rates.read, patience)),
+            replica=_PacedReplica(_table(connection.replica), _Pace(rates.write, patience)),
+            journal=journal,
+            is_archive=is_archive,
+        )
+
+    def heal(self, keys: Iterable[Key], seen: Items = _NOTHING) -> Reconciled:
+        """Reconcile keys, for as long as the patience lasts; no key may be in two calls at a time.
+
+        None of the result has failed. Raises CommandError where a table refuses everything or stands still, or the
+        local clock is too far ahead, and KeyboardInterrupt once the patience's interrupt is set; when it does, no
+        request is under way.
+        """
+        with self._slots:
+            self._patience.interrupt.check()
+            self._clock.refuse_fast()
+            self._patience.progressed()
+            try:
+                with self._under_way.call():
+                    healed = reconcile(keys, self._pair, deadline=self._patience.deadline(), seen=seen)
+            except ReplicatorError as error:
+                raise _refused(error) from error
+            if healed.failed:
+                self._patience.interrupt.check()
+                raise self._stands_still(healed.failed[0][1])
+            return healed
+
+    def _stands_still(self, refusal: Refusal) -> CommandError:
+        return CommandError(
+            f"nothing could be read or written for {self._patience.idle():.0f} seconds ({reason(refusal)}).",
+            hint=hint_for(refusal),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """A limit of one kind of units. To wait for it is no lack of progress."""
+
+    rate: Rate | None
+    patience: Patience
+
+    def wait(self, units: int) -> None:
+        """Wait until so many units may be used, or for Ctrl-C."""
+        for start in range(0, units, _PIECE):
+            if self.rate is None or self.rate.per_second is None or self.patience.interrupt.is_set:
+                return  # no wait is no progress either: a table that stands still would be asked for ever
+            self.rate.take(min(units - start, _PIECE))
+            self.patience.progressed()
+
+
+class _PacedSource:
+    """The source, with the units of every answer waited for after it."""
+
+    def __init__(self, source: Source, pace: _Pace) -> None:
+        self._source = source
+        self._pace = pace
+
+    def read_batch(self, keys: Sequence[Key]) -> Mapping[Key, State] | Refusal:
+        answer = self._source.read_batch(keys)
+        if isinstance(answer, Refusal):
+            return answer
+        self._pace.patience.progressed()
+        if self._pace.rate is not None:
+            self._pace.wait(sum(map(_read_units, answer.values())))
+        return answer
+
+
+class _PacedReplica:
+    """The replica, with the units of every request waited for before it."""
+
+    def __init__(self, replica: Replica, pace: _Pace) -> None:
+        self._replica = replica
+        self._pace = pace
+
+    def describe(self, *, afresh: bool = False) -> Table | Refusal:
+        return self._replica.describe(afresh=afresh)
+
+    def start_batch(self, writes: Sequence[Write]) -> Pending:
+        return self._start(writes, lambda: self._replica.start_batch(writes))
+
+    def start_one(self, write: Write) -> Pending:
+        return self._start((write,), lambda: self._replica.start_one(write))
+
+    def _start(self, writes: Sequence[Write], start: Callable[[], Pending]) -> Pending:
+        if self._pace.rate is not None:
+            self._pace.wait(sum(write_units(write.change.image) for write in writes))
+        if self._pace.patience.interrupt.is_set:
+            return lambda: _INTERRUPTED
+        pending = start()
+        return lambda: self._noted(pending(), sent=len(writes))
+
+    def _noted(self, answer: Sequence[Write] | Refusal, *, sent: int) -> Sequence[Write] | Refusal:
+        """A refused item is progress too: the table is not what holds things up."""
+        is_answered = answer.kind is Kind.REJECTED if isinstance(answer, Refusal) else len(answer) < sent
+        if is_answered:
+            self._pace.patience.progressed()
+        return answer
+
+
+def _table(side: Side) -> DynamoDBReplica:
+    table = DynamoDBReplica(side.dynamodb(_HEALING), side.name, skew=side.clock)
+    table.describe()  # asked once here, and not by each thread
+    return table
+
+
+def _read_units(state: State) -> int:
+    return 1 if state is None else max(1, ceil(size(state) / _READ_UNIT))
+
+
+def _refused(error: ReplicatorError) -> CommandError:
+    hint = hint_for(Refusal(Kind.FAULT, error.code or "", error.fact))
+    return CommandError(error.fact[0].lower() + error.fact[1:], hint=hint)

@@ -1,0 +1,191 @@
+"""`redrive --find`: the objects of both buckets, old versions and done/ among them → those that hold an item's key."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Any, TypeVar
+
+from ddbreplica.bucket.bucket import DONE, Held, Listed, NoVersionsError, Version
+from ddbreplica.bucket.unpack import ForeignError, UnreadableError
+from ddbreplica.driver import Interrupt
+from ddbreplica.files.limits import MAX_OBJECT, memory_for
+from ddbreplica.model import Key, Table
+from ddbreplica.records.decode import MalformedError, key_of
+from ddbreplica.records.text import bare, lines, printable
+from ddbreplica.redrive.bounded_list import Listing
+from ddbreplica.redrive.objects import PIECE, WORKERS, Place
+from ddbreplica_cli.terminal.errors import ATTENTION, INCONCLUSIVE, CommandError
+from ddbreplica_cli.terminal.progress import Advance
+
+T = TypeVar("T")
+
+_WIDTH = 13
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A version of an object, and the place that it was found in."""
+
+    place: Place
+    version: Version
+
+    @property
+    def url(self) -> str:
+        """As `aws s3` spells it."""
+        return f"s3://{self.place.bucket.name}/{self.version.name}"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """For a program."""
+        return {"object": self.url, "version": self.version.id, "present": self.version.is_present}
+
+    def row(self, what: str) -> str:
+        """As a line."""
+        old = "" if self.version.is_present else f"  (old version {bare(str(self.version.id))})"
+        return f"{what:<{_WIDTH}}{bare(self.url)}{old}"
+
+    def rows(self, what: str, why: str) -> Sequence[str]:
+        """As a line, and one more for the reason."""
+        return self.row(what), f"{'':<{_WIDTH}}{bare(why)}"
+
+
+@dataclass(slots=True)
+class Copies:
+    """What a search has found so far: `objects` counts what was looked at, and `unread` says what could not be read.
+
+    `unseen` are the buckets whose old versions cannot be listed.
+    """
+
+    objects: int = 0
+    found: Listing[Copy] = field(default_factory=Listing)
+    unread: Listing[tuple[Copy, str]] = field(default_factory=Listing)
+    unseen: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def exit_status(self) -> int:
+        """1 if a copy is there or an object cannot be read, 3 if old versions cannot be seen, otherwise 0."""
+        if self.found.count or self.unread.count:
+            return ATTENTION
+        return INCONCLUSIVE if self.unseen else 0
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Everything, for a program."""
+        return {
+            "objects": self.objects,
+            "found": [copy.document for copy in self.found.first],
+            "more_found": self.found.more,
+            "unread": [{**copy.document, "reason": reason} for copy, reason in self.unread.first],
+            "more_unread": self.unread.more,
+            "old_versions_unseen": dict(self.unseen),
+        }
+
+    @property
+    def text(self) -> str:
+        """Counts, then every copy, and every object that could not be read."""
+        rows = {"objects": self.objects, "found": self.found.count, "unread": self.unread.count}
+        table = [f"{name:<{_WIDTH}}{count:>12,}" for name, count in rows.items()]
+        copies = [copy.row("found") for copy in self.found.first]
+        unread = [line for copy, why in self.unread.first for line in copy.rows("unread", why)]
+        return lines([*table, *copies, *unread])
+
+
+def keys_of(texts: Iterable[str], table: Table) -> frozenset[Key]:
+    """Read keys in DynamoDB JSON. Raises CommandError for one that is not a primary key of the table."""
+    return frozenset(_key(text, table) for text in texts)
+
+
+def _key(text: str, table: Table) -> Key:
+    try:
+        key = key_of(json.loads(text))
+    except (ValueError, RecursionError, MalformedError) as error:
+        raise _no_key(text, str(error), table) from error
+    if {(name, tag) for name, tag, _ in key} != table.key_schema:
+        raise _no_key(text, "these are not the table's key attributes", table)
+    return key
+
+
+def _no_key(text: str, why: str, table: Table) -> CommandError:
+    example = printable({name: {tag: "…"} for name, tag in sorted(table.key_schema)})
+    return CommandError(
+        f"--find {text[:200]}: not a primary key of this table: {why}.",
+        hint=f"give the key in DynamoDB JSON, as '{example}'.",
+    )
+
+
+def search(
+    places: Iterable[Place], keys: frozenset[Key], *, interrupt: Interrupt, advance: Advance, into: Copies
+) -> None:
+    """Look at all versions of all objects, and add what holds one of the keys to `into`.
+
+    Raises KeyboardInterrupt once interrupted.
+    """
+    everything = (
+        copy
+        for place in places
+        for prefix in (place.prefix, DONE + place.prefix)
+        for copy in _copies(place, prefix, into)
+    )
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="find") as pool:
+        for piece in pieces(everything):
+            interrupt.check()
+            for copy, looked in zip(piece, pool.map(partial(holds, keys), piece), strict=True):
+                into.objects += 1
+                if isinstance(looked, str):
+                    into.unread.add((copy, looked), copy.url, looked)
+                elif looked:
+                    into.found.add(copy, copy.url)
+            advance(len(piece))
+
+
+def holds(keys: frozenset[Key], copy: Copy) -> bool | str:
+    """Return whether a version holds one of the keys, or why nobody can say."""
+    if copy.version.size is None:
+        return False
+    if copy.version.size > MAX_OBJECT:
+        return "it is larger than anything that is kept"
+    with memory_for(copy.version.size):
+        held = copy.place.bucket.read(copy.version.name, copy.version.id, most=copy.version.size)
+        if held is None:  # it was deleted meanwhile
+            return False
+        return "it was replaced meanwhile" if held.is_cut else _holds(keys, copy, held)
+
+
+def _holds(keys: frozenset[Key], copy: Copy, held: Held) -> bool | str:
+    try:
+        unpacked = copy.place.unpack(held.body, copy.version.stored_at)
+    except ForeignError:
+        return False
+    except UnreadableError as error:
+        return f"it {error}"
+    if not keys.isdisjoint((*unpacked.keys, *unpacked.earlier)):
+        return True
+    return f"{unpacked.keyless} of its records: no key can be read" if unpacked.keyless else False
+
+
+def pieces(values: Iterable[T]) -> Iterator[Sequence[T]]:
+    """Return as many at a time as are held in memory."""
+    remaining = iter(values)
+    while piece := tuple(islice(remaining, PIECE)):
+        yield piece
+
+
+def _present(listed: Listed) -> Version:
+    return Version(
+        listed.name, None, is_present=True, size=listed.size, etag=None, stored_at=listed.stored_at
+    )
+
+
+def _copies(place: Place, prefix: str, into: Copies) -> Iterator[Copy]:
+    """All versions, or the present objects where versions cannot be listed."""
+    try:
+        for version in place.bucket.versions(prefix):
+            if version.size is not None:
+                yield Copy(place, version)
+    except NoVersionsError as error:
+        into.unseen[place.bucket.name] = error.fact
+        for listed in place.bucket.list(prefix):
+            yield Copy(place, _present(listed))

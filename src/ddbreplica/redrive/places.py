@@ -1,0 +1,74 @@
+"""The mapping, and the buckets that were named → where the records lie that were put aside."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ddbreplica.bucket.bucket import Bucket
+from ddbreplica.bucket.unpack import given_up, quarantined, within
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.dynamodb.describe import Described
+from ddbreplica.mapping.event_source_mapping import MappingState
+from ddbreplica.mapping.key_filter import KeyFilter
+from ddbreplica.redrive.objects import Place
+from ddbreplica_cli.terminal import output
+from ddbreplica_cli.terminal.errors import CommandError
+
+_ON_FAILURE_PREFIX = "aws/lambda/"
+_S3_ARN = ":s3:::"
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """The quarantine, and what Lambda gives up; None where there is no bucket of that.
+
+    `function` is whose records Lambda's are: those of any function where the bucket was named.
+    """
+
+    quarantine: str
+    on_failure: str | None
+    function: str | None
+
+    @classmethod
+    def of(cls, mapping: MappingState | None, *, quarantine: str | None, on_failure: str | None) -> "Buckets":
+        """As they were named or, where they were not, as the mapping says. Raises CommandError for no quarantine."""
+        # A bucket that is named may be of a stack that is gone: its function was another, and its tables were these.
+        function = None if on_failure or mapping is None else mapping.function_arn
+        return cls(quarantine or _quarantine_of(mapping), on_failure or _on_failure_of(mapping), function)
+
+    def places(self, connection: Connection, source: Described, key_filter: KeyFilter) -> Iterator[Place]:
+        """Where the records of these two tables lie, of which the filter leaves out some keys."""
+        arn, created_at = source.table.arn, source.created_at
+        kept = Bucket(connection.buckets, self.quarantine, option="--quarantine-bucket")
+        unpack = within(key_filter, quarantined(arn, created_at=created_at))
+        yield Place(kept, f"quarantine/{connection.replica.short_name}/", unpack)
+        if self.on_failure:
+            lambdas = Bucket(connection.buckets, self.on_failure, option="--on-failure-bucket")
+            unpack = within(key_filter, given_up(arn, created_at=created_at, function=self.function))
+            yield Place(lambdas, _ON_FAILURE_PREFIX, unpack)
+
+
+def _quarantine_of(mapping: MappingState | None) -> str:
+    if mapping is None:
+        raise CommandError(
+            "no mapping can be seen, which would say where the records are.",
+            hint="name their bucket with --quarantine-bucket.",
+        )
+    if bucket := mapping.quarantine:
+        return bucket
+    raise CommandError(
+        f"the function {mapping.function_name} does not say where it keeps records (QUARANTINE_BUCKET).",
+        hint="name the bucket with --quarantine-bucket, and mend the function's settings.",
+    )
+
+
+def _on_failure_of(mapping: MappingState | None) -> str | None:
+    if mapping is None:
+        output.print_note("No --on-failure-bucket was named: what Lambda gave up is not looked at.")
+        return None
+    if mapping.on_failure is not None and _S3_ARN in mapping.on_failure:
+        return mapping.on_failure.rpartition(_S3_ARN)[2]
+    destination = mapping.on_failure or "not set"
+    output.print_note(
+        f"Lambda's on-failure destination is {destination}, and no bucket: what it gave up is not looked at."
+    )
+    return None

@@ -1,0 +1,126 @@
+"""`redrive --purge-done`: what redrive has moved to done/ → deleted for good, in every version.
+
+A moved object leaves an old version behind under its first name. It is deleted with the one in done/, and before it: a
+run that is interrupted finds what is left by what lies in done/.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from ddbreplica.bucket.bucket import DONE, Version
+from ddbreplica.driver import Interrupt
+from ddbreplica.model import Key
+from ddbreplica.records.text import lines
+from ddbreplica.redrive.bounded_list import Listing
+from ddbreplica.redrive.copies import Copy, holds, pieces
+from ddbreplica.redrive.objects import WORKERS, Place
+from ddbreplica_cli.terminal.errors import ATTENTION
+from ddbreplica_cli.terminal.progress import Advance
+
+_WIDTH = 13
+_OVERWRITTEN = "it was overwritten before it was moved, and an old version may be the only copy of a record"
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """All versions of one object in done/."""
+
+    place: Place
+    name: str
+    versions: Sequence[Version]
+
+
+@dataclass(slots=True)
+class Purged:
+    """How many objects were deleted so far, in how many versions, delete markers among them.
+
+    `left` are those that were not deleted though they may be meant, and why.
+    """
+
+    objects: int = 0
+    versions: int = 0
+    left: Listing[tuple[Copy, str]] = field(default_factory=Listing)
+
+    @property
+    def exit_status(self) -> int:
+        """1 if such an object is left, otherwise 0."""
+        return ATTENTION if self.left.count else 0
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Everything, for a program."""
+        return {
+            "purged": self.objects,
+            "versions": self.versions,
+            "left": [{**copy.document, "reason": reason} for copy, reason in self.left.first],
+            "more_left": self.left.more,
+        }
+
+    @property
+    def text(self) -> str:
+        """Counts, then every object that is left."""
+        rows = {"purged": self.objects, "versions": self.versions, "left": self.left.count}
+        table = [f"{name:<{_WIDTH}}{count:>12,}" for name, count in rows.items()]
+        return lines([*table, *(line for copy, why in self.left.first for line in copy.rows("left", why))])
+
+
+def purge(
+    places: Iterable[Place],
+    keys: frozenset[Key] | None,
+    *,
+    dry_run: bool,
+    interrupt: Interrupt,
+    advance: Advance,
+    into: Purged,
+) -> None:
+    """Delete what lies in done/, or only what holds one of the keys; in a dry run, count it. `into` counts it.
+
+    Raises KeyboardInterrupt once interrupted.
+    """
+    done = (each for place in places for each in _done(place))
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="purge") as pool:
+        for piece in pieces(done):
+            interrupt.check()
+            for versions, left in pool.map(partial(_purge, keys, dry_run=dry_run), piece):
+                into.objects += bool(versions)
+                into.versions += versions
+                for copy, why in left:
+                    into.left.add((copy, why), copy.url, why)
+            advance(len(piece))
+
+
+def _done(place: Place) -> Iterator[_Done]:
+    by_name = groupby(place.bucket.versions(DONE + place.prefix), lambda version: version.name)
+    for name, versions in by_name:
+        yield _Done(place, name, tuple(versions))
+
+
+def _purge(
+    keys: frozenset[Key] | None, done: _Done, *, dry_run: bool
+) -> tuple[int, Sequence[tuple[Copy, str]]]:
+    """Return how many versions were deleted, and what was not, with the reason."""
+    if keys is not None:
+        copies = [Copy(done.place, version) for version in done.versions]
+        looked = [(copy, holds(keys, copy)) for copy in copies]
+        if not any(held is True for _, held in looked):
+            return 0, [(copy, held) for copy, held in looked if isinstance(held, str)]
+    moved = _moved(done)
+    if len({version.etag for version in moved if version.size is not None}) > 1:
+        return 0, [(Copy(done.place, moved[0]), _OVERWRITTEN)]
+    versions = [*moved, *done.versions]
+    if not dry_run:
+        for version in versions:
+            done.place.bucket.delete(version)
+    return len(versions), ()
+
+
+def _moved(done: _Done) -> Sequence[Version]:
+    """All versions under the object's first name, unless an object has that name again."""
+    name = done.name.removeprefix(DONE)
+    versions = [version for version in done.place.bucket.versions(name) if version.name == name]
+    is_there = any(version.is_present and version.size is not None for version in versions)
+    return () if is_there else versions

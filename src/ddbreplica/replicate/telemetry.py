@@ -1,0 +1,187 @@
+"""What an invocation did → one log line and one set of metrics. No item's content, at any level above DEBUG."""
+
+import json
+import logging
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import TextIO
+
+from ddbreplica.aws.redact import redact
+from ddbreplica.bucket.quarantine import Kept
+from ddbreplica.errors import SettingsError
+from ddbreplica.model import Failure
+from ddbreplica.records.decode import Decoded
+from ddbreplica.replicate.write import Outcome
+
+_unusable: Exception | None = None
+try:
+    from aws_lambda_powertools import Logger
+    from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+except Exception as error:  # noqa: BLE001  it reads variables when it is imported, and names none: Settings does so first
+    _unusable = error
+
+MAX_CODES = 20
+"""Error codes for which the log line has a message. DynamoDB has fewer; a proxy may send any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One invocation in numbers.
+
+    `counts` are by metric name. `lag` is how old the oldest record was when it was applied, in seconds; None if
+    nothing was applied or no record says. `refusals` counts the error codes that were met, and `messages` has what
+    was said with the first of each.
+    """
+
+    counts: Mapping[str, int]
+    lag: float | None
+    refusals: Mapping[str, int]
+    messages: Mapping[str, str]
+
+
+def summarise(decoded: Decoded, outcome: Outcome, kept: Kept, *, now: float) -> Summary:
+    """Count what was done. `now` is when the writes had ended, in seconds since the epoch."""
+    deletes = sum(write.is_delete for write in outcome.applied)
+    oldest = decoded.oldest_created_at
+    met = tuple(_met(decoded, outcome, kept))
+    return Summary(
+        counts={
+            "RecordsReceived": decoded.received,
+            "RecordsCoalesced": sum(len(write.earlier) for write in outcome.applied),
+            "WritesApplied": len(outcome.applied) - deletes,
+            "DeletesApplied": deletes,
+            "WritesRetried": outcome.retried,
+            "WritesFailed": len(outcome.failures),
+            "WritesSuspect": kept.suspects,
+            "RecordsQuarantined": kept.poison,
+            "TtlDeletesSkipped": decoded.ttl_deletes_skipped,
+        },
+        lag=max(0.0, now - oldest) if oldest is not None and outcome.applied else None,
+        refusals=Counter(code for code, _ in met),
+        messages={code: redact(message) for code, message in islice(_first_of_each(met), MAX_CODES)},
+    )
+
+
+def _met(decoded: Decoded, outcome: Outcome, kept: Kept) -> Iterator[tuple[str, str]]:
+    """The code and the message of each refusal."""
+    for record in (*decoded.malformed, *outcome.poison, *outcome.suspects):
+        yield record.error_code, record.reason
+    for failure in (*outcome.failures, *kept.failures):
+        yield failure.refusal.code, failure.refusal.message
+
+
+def _first_of_each(met: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    seen: set[str] = set()
+    for code, message in met:
+        if code not in seen:
+            seen.add(code)
+            yield code, message
+
+
+class _Stdout(logging.StreamHandler[TextIO]):
+    """Where the log line goes. An error is the caller's, in place of a traceback on stderr."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stdout)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  as logging has it
+        raise  # noqa: PLE0704  it is called where an error is being handled
+
+
+class Telemetry:
+    """Where the numbers go: CloudWatch Logs, and by way of the log (embedded metric format) CloudWatch metrics."""
+
+    def __init__(
+        self, *, service: str, namespace: str, function: str, table: str, level: str = "INFO"
+    ) -> None:
+        """Carry the function's name and the replica table's as dimensions of the metrics, beside `service`.
+
+        Two functions of one account and Region may write to replicas of one name, elsewhere or by turns.
+        Raises SettingsError where Powertools cannot be set up.
+        """
+        self._dimensions = {"ReplicaTable": table, "FunctionName": function}
+        self._table = table
+        self._namespace = namespace
+        self._service = service
+        try:
+            if _unusable is not None:
+                raise _unusable  # noqa: TRY301
+            # In ASCII and on one line, whatever stdout's encoding is and POWERTOOLS_DEV asks for.
+            as_json = partial(json.dumps, default=str, separators=(",", ":"))
+            self._logger = Logger(
+                service=service, level=level, logger_handler=_Stdout(), json_serializer=as_json
+            )
+        except Exception as error:
+            raise SettingsError(
+                f"The log line and the metrics cannot be set up: {type(error).__name__}: {str(error).rstrip('.')}.",
+                hint="Look at the function's environment variables whose names begin with POWERTOOLS_ or PYTHON.",
+            ) from error
+
+    def publish(
+        self,
+        decoded: Decoded,
+        outcome: Outcome,
+        kept: Kept,
+        *,
+        ended_at: float,
+        reported: Failure | None,
+        request_id: str,
+    ) -> None:
+        """Write one line and all metrics, as far as that is possible: it never raises, since the batch was applied.
+
+        `ended_at` is when the writes had ended; `reported` is the record that Lambda delivers again.
+        """
+        with _never_raising(request_id):
+            summary = summarise(decoded, outcome, kept, now=ended_at)
+            with _never_raising(request_id):
+                self._log(summary, reported, request_id)
+            self._emit(summary)
+
+    def _log(self, summary: Summary, reported: Failure | None, request_id: str) -> None:
+        log = self._logger.warning if summary.refusals else self._logger.info
+        log(
+            "batch applied" if reported is None else "batch applied up to a failure",
+            extra={
+                "function_request_id": request_id,
+                "replica_table": self._table,
+                "reported_sequence_number": reported.sequence_number if reported else None,
+                "refusals": summary.refusals,
+                "refusal_messages": summary.messages,
+                "lag_seconds": summary.lag,
+                **summary.counts,
+            },
+        )
+
+    def _emit(self, summary: Summary) -> None:
+        # A new set each time: what one invocation could not emit would otherwise be added to the next one's.
+        metrics = EphemeralMetrics(service=self._service, namespace=self._namespace)
+        for name, value in self._dimensions.items():
+            metrics.add_dimension(name=name, value=value)
+        for name, count in summary.counts.items():
+            metrics.add_metric(name=name, unit=MetricUnit.Count, value=count)
+        if summary.lag is not None:
+            metrics.add_metric(name="ReplicationLag", unit=MetricUnit.Milliseconds, value=summary.lag * 1000)
+        metrics.flush_metrics()
+
+
+@contextmanager
+def _never_raising(request_id: str) -> Iterator[None]:
+    """Swallow any error of telemetry, and write one line about it to stderr, if that can be written.
+
+    The line has the error's type alone: its text may hold content.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  the batch was applied: raising would bring it back, for hours, and apply it again
+        with suppress(Exception):
+            print(  # noqa: T201
+                f"The log line or the metrics of the request {request_id} could not be written"
+                f" ({type(error).__name__}); its batch was processed all the same.",
+                file=sys.stderr,
+                flush=True,
+            )

@@ -1,0 +1,1 @@
+"""Compare the two tables, and repair what differs."""

@@ -1,0 +1,46 @@
+"""The file of `verify --report`, with a line for each difference. Where it cannot be written, it ends alone."""
+
+from io import BufferedWriter, TextIOWrapper
+from pathlib import Path
+
+from ddbreplica.files.private_file import open_to_write
+from ddbreplica_cli.terminal import output
+from ddbreplica_cli.terminal.errors import CommandError
+
+
+class ReportFile:
+    """The file, open until it is closed; `failure` is why it is not complete, None if it is."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin an empty file. Raises CommandError where there cannot be one."""
+        self.path = path
+        self.failure: str | None = None
+        try:
+            file = open_to_write(path, option="--report")
+        except OSError as error:
+            raise CommandError(
+                f"{path} cannot be written: {error.strerror}.", hint="name another file with --report."
+            ) from error
+        self._file = TextIOWrapper(BufferedWriter(file), encoding="utf-8")
+
+    def write(self, line: str) -> None:
+        """Add a line, unless an earlier one could not be written."""
+        if self.failure is None:
+            try:
+                self._file.write(line + "\n")
+            except OSError as error:
+                self._end(error)
+
+    def close(self) -> None:
+        """Close the file. Raises nothing: an error that is on its way is not hidden by this one."""
+        try:
+            self._file.close()
+        except OSError as error:
+            if self.failure is None:
+                self._end(error)
+
+    def _end(self, error: OSError) -> None:
+        self.failure = error.strerror or str(error)
+        output.print_note(
+            f"{self.path} cannot be written: {self.failure}. The report is not complete; the verification continues."
+        )

@@ -1,0 +1,160 @@
+"""Two tables → the keys under which they may differ: one pass over each, in parallel segments, page by page.
+
+Every read is consistent, but no two reads are of one moment, so that what is found here is only suspected.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from math import ceil
+from threading import Event, Lock
+
+from ddbreplica.dynamodb.scan import MAX_KEYS, Items, TableReader
+from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
+from ddbreplica.model import Key
+from ddbreplica.records.compare import same
+from ddbreplica.verify.keyset import KeySet
+from ddbreplica_cli.terminal.progress import Advance
+
+MAX_SUSPECTS = 10_000
+"""Where the pass ends early, unless every difference is wanted: so many tell enough."""
+
+
+@dataclass(slots=True)
+class Swept:
+    """What a sweep has seen so far: items compared on either side, and keys that looked different.
+
+    `source_outside` and `replica_outside` are items that the mapping's filter leaves out, and were not compared.
+    """
+
+    source_items: int = 0
+    replica_items: int = 0
+    suspects: int = 0
+    stopped_early: bool = False
+    source_outside: int = 0
+    replica_outside: int = 0
+
+
+class Sweep:
+    """One sweep. `swept` is right at any moment, so that an end at any moment can be told."""
+
+    def __init__(
+        self,
+        tables: tuple[TableReader, TableReader],
+        suspects: KeySet,
+        *,
+        advance: Advance,
+        key_filter: KeyFilter = EVERY_KEY,
+        archived: Callable[[Sequence[Key]], None] | None = None,
+        max_suspects: int | None = MAX_SUSPECTS,
+    ) -> None:
+        """`suspects` takes the keys that look different; `advance` is told of every item looked at.
+
+        `archived` takes what only the replica has, if that is an archive: there it is no difference.
+        """
+        self.swept = Swept()
+        self._source, self._replica = tables
+        self._suspects = suspects
+        self._archived = archived
+        self._advance = advance
+        self._key_filter = key_filter
+        self._max_suspects = max_suspects
+        self._halted = Event()
+        self._lock = Lock()
+
+    def over_tables(self, *, segments: int, sample: float = 1.0) -> None:
+        """Look at every item of the source and every key of the replica, unless there are too many suspects.
+
+        A `sample` below 1 looks at no more than that share of either, in segments chosen at random. When it returns
+        or raises, no request is under way. Raises what reading raises.
+        """
+        total = ceil(segments / sample)
+        for look in (self._missing_or_different, self._extra):
+            chosen = random.sample(range(total), segments)
+            self._in_threads([partial(look, segment, of=total) for segment in chosen])
+
+    def over_keys(self, keys: KeySet, *, threads: int) -> None:
+        """Look at these keys, on both sides, likewise."""
+        chunks = keys.chunks(MAX_KEYS)
+        self._in_threads([partial(self._these, chunks)] * threads)
+
+    def _in_threads(self, looks: Sequence[Callable[[], None]]) -> None:
+        with ThreadPoolExecutor(len(looks), thread_name_prefix="sweep") as pool:
+            for future in [pool.submit(self._halting, look) for look in looks]:
+                future.result()
+
+    def _halting(self, look: Callable[[], None]) -> None:
+        try:
+            look()
+        except BaseException:
+            self._halted.set()
+            raise
+
+    def _missing_or_different(self, segment: int, *, of: int) -> None:
+        for page in self._source.scan(segment, of=of):
+            if self._halted.is_set():
+                return
+            inside = self._of_source(page)
+            self._note(_unlike(inside, self._replica.get(list(inside))), source=len(inside))
+
+    def _extra(self, segment: int, *, of: int) -> None:
+        for page in self._replica.scan(segment, of=of, keys_only=True):
+            if self._halted.is_set():
+                return
+            inside = self._of_replica(page)
+            found = self._source.get(list(inside), keys_only=True)
+            self._note_extra([key for key in inside if key not in found], replica=len(inside))
+
+    def _these(self, chunks: Iterator[Sequence[Key]]) -> None:
+        while not self._halted.is_set():
+            with self._lock:
+                chunk = next(chunks, ())
+            if not chunk:
+                return
+            theirs = self._of_source(self._source.get(chunk))
+            ours = self._of_replica(self._replica.get(chunk))
+            self._note(_unlike(theirs, ours), source=len(theirs))
+            self._note_extra([key for key in ours if key not in theirs], replica=len(ours))
+
+    def _of_source(self, items: Items) -> Items:
+        """Those to compare; the others are only counted."""
+        inside, outside = self._parted(items)
+        with self._lock:
+            self.swept.source_outside += outside
+        return inside
+
+    def _of_replica(self, items: Items) -> Items:
+        inside, outside = self._parted(items)
+        with self._lock:
+            self.swept.replica_outside += outside
+        return inside
+
+    def _parted(self, items: Items) -> tuple[Items, int]:
+        inside = {key: item for key, item in items.items() if self._key_filter.passes(key)}
+        self._advance(outside := len(items) - len(inside))
+        return inside, outside
+
+    def _note_extra(self, extra: Sequence[Key], *, replica: int) -> None:
+        if self._archived is None:
+            self._note(extra, replica=replica)
+            return
+        with self._lock:
+            self._archived(extra)
+        self._note((), replica=replica)
+
+    def _note(self, suspects: Sequence[Key], *, source: int = 0, replica: int = 0) -> None:
+        with self._lock:
+            self.swept.source_items += source
+            self.swept.replica_items += replica
+            self._suspects.add(suspects)
+            self.swept.suspects = len(self._suspects)
+            if self._max_suspects is not None and self.swept.suspects >= self._max_suspects:
+                self.swept.stopped_early = True
+                self._halted.set()
+        self._advance(source + replica)
+
+
+def _unlike(page: Items, found: Items) -> Sequence[Key]:
+    return [key for key, item in page.items() if not same(item, found.get(key))]

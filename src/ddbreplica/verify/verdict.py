@@ -1,0 +1,141 @@
+"""What a verification found → one verdict, as a document and as text. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ddbreplica.records.compare import AttributeDifference
+from ddbreplica.records.decode import attributes_of
+from ddbreplica.records.text import bare, lines, printable
+from ddbreplica.verify.findings import REPAIRED, Findings, as_document
+from ddbreplica.verify.recheck import CERTAIN, Difference, Finding
+from ddbreplica.verify.sweep import Swept
+from ddbreplica_cli.terminal import errors
+
+EQUAL = "equal"
+NOT_EQUAL = "not equal"
+INCONCLUSIVE = "inconclusive"
+
+EVERYTHING = "everything"
+
+_EXIT_STATUS = {NOT_EQUAL: errors.ATTENTION, INCONCLUSIVE: errors.INCONCLUSIVE}
+_LONGEST_VALUE = 60
+_DIFFERENCES = tuple(finding for finding in Finding if finding is not Finding.ARCHIVED)
+_SIDES = {Finding.MISSING: "in the source only", Finding.EXTRA: "in the replica only"}
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A verification that came to its end. `looked_at` says of what; `is_repair` that differences were to be healed.
+
+    Of `in_doubt` items an in-doubt write may still change the replica.
+    """
+
+    source: str
+    replica: str
+    looked_at: str
+    swept: Swept
+    findings: Findings
+    is_repair: bool
+    seconds: float
+    in_doubt: int = 0
+
+    @property
+    def verdict(self) -> str:
+        """`equal`, or `repaired`, only if everything was looked at and nothing is open."""
+        counts = self.findings.counts
+        certain = sum(counts[finding] for finding in CERTAIN)
+        if certain > self.findings.repaired:
+            return NOT_EQUAL
+        if counts[Finding.INCONCLUSIVE] or self.swept.stopped_early or self.in_doubt:
+            return INCONCLUSIVE
+        return REPAIRED if certain else EQUAL
+
+    @property
+    def exit_status(self) -> int:
+        """0 only if the two are equal now."""
+        return _EXIT_STATUS.get(self.verdict, 0)
+
+    def document(self) -> dict[str, Any]:
+        """Everything, for a program."""
+        return {
+            "verdict": self.verdict,
+            "source": self.source,
+            "replica": self.replica,
+            "looked_at": self.looked_at,
+            **self._counts(),
+            **self._beside(),
+            "seconds": self.seconds,
+            "stopped_early": self.swept.stopped_early,
+            "differences": [as_document(*found) for found in self.findings.first],
+            "archived_items": [attributes_of(found.key) for found, _ in self.findings.archived],
+        }
+
+    def text(self) -> str:
+        """Counts, the first differences and, last, the verdict."""
+        beside = {name: count for name, count in self._beside().items() if count}
+        counts = {**self._counts(), **beside}
+        rows = {
+            "source": self.source,
+            "replica": self.replica,
+            **({} if self.looked_at == EVERYTHING else {"looked at": self.looked_at}),
+            **{name.replace("_", " "): f"{count:>12,}" for name, count in counts.items()},
+            "seconds": f"{self.seconds:>12.2f}",
+        }
+        table = [f"{name:<15}{value}" for name, value in rows.items()]
+        return lines([*table, "", *self._shown(), self._last_line()])
+
+    def _last_line(self) -> str:
+        said = self.verdict.upper() if self.verdict == NOT_EQUAL else self.verdict
+        return said if self.looked_at == EVERYTHING else f"{said} ({self.looked_at})"
+
+    def _counts(self) -> dict[str, int]:
+        counts = {finding.value: self.findings.counts[finding] for finding in _DIFFERENCES}
+        repaired = {"repaired": self.findings.repaired} if self.is_repair else {}
+        return {
+            "source_items": self.swept.source_items,
+            "replica_items": self.swept.replica_items,
+            **counts,
+            **repaired,
+        }
+
+    def _beside(self) -> dict[str, int]:
+        """Items of an archive that the source has not, those that the filter leaves out, and those in doubt."""
+        return {
+            "archived": self.findings.counts[Finding.ARCHIVED],
+            "source_outside": self.swept.source_outside,
+            "replica_outside": self.swept.replica_outside,
+            "in_doubt": self.in_doubt,
+        }
+
+    def _shown(self) -> Iterator[str]:
+        for difference, repair in self.findings.first:
+            yield from _as_lines(difference, repair)
+        if more := sum(self.findings.counts[finding] for finding in _DIFFERENCES) - len(self.findings.first):
+            yield f"and {more:,} more"
+        if self.findings.first or more:
+            yield ""
+
+
+def _as_lines(difference: Difference, repair: str | None) -> Iterator[str]:
+    attributes = sorted(attributes_of(difference.key).items())
+    key = ", ".join(f"{bare(name)}={_shortened(value)}" for name, value in attributes)
+    side = _SIDES.get(difference.finding)
+    notes = f"  ({side})" if side else ""
+    yield f"{difference.finding.value:<13}{key}{notes}" + (f": {repair}" if repair else "")
+    for attribute in difference.attributes:
+        yield from _attribute_lines(attribute)
+
+
+def _attribute_lines(attribute: AttributeDifference) -> Iterator[str]:
+    yield f"{'':<13}{printable(attribute.name)}"
+    yield f"{'':<15}source   {_shortened(attribute.source)}"
+    yield f"{'':<15}replica  {_shortened(attribute.replica)}"
+
+
+def _shortened(value: Mapping[str, Any] | None) -> str:
+    """A value as wire JSON, with control characters escaped, on one line."""
+    if value is None:
+        return "(absent)"
+    text = printable(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}… ({len(text):,} characters)"
