@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, quote
 from ministack import app as ministack  # type: ignore[import-not-found]
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime, sigv4  # type: ignore[import-not-found]
 from ministack.core.responses import set_request_account_id  # type: ignore[import-not-found]
+from ministack.services.cloudformation import changesets, engine, handlers  # type: ignore[import-not-found]
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -37,6 +38,7 @@ _SECONDS_BETWEEN_LOOKS: Final = 1.0
 
 _denied = iam_actions.access_denied_response
 _s3_context = iam_actions.s3_service_context
+_resolve_parameters = engine._resolve_parameters  # noqa: SLF001  ministack has no public one
 
 
 class RefusedError(Exception):
@@ -155,6 +157,21 @@ def _s3_context_with_precondition(
     return context
 
 
+def _resolve_declared_parameters(
+    template: MutableMapping[str, Any], provided: Sequence[MutableMapping[str, Any]], *previous: Any
+) -> MutableMapping[str, Any]:
+    """Return the values of a template's parameters, as ministack does.
+
+    Raises ValueError, as AWS refuses the request, for a parameter that the template does not declare; ministack
+    ignores such a parameter.
+    """
+    declared = template.get("Parameters", {})
+    if unknown := [each["Key"] for each in provided if "Key" in each and each["Key"] not in declared]:
+        raise ValueError(f"Parameters: [{', '.join(unknown)}] do not exist in the template")
+    resolved: MutableMapping[str, Any] = _resolve_parameters(template, provided, *previous)
+    return resolved
+
+
 class _Keyed:
     """What ministack derives a function's session credentials with, in place of `hashlib`.
 
@@ -195,6 +212,8 @@ def main() -> None:
     iam_actions.access_denied_response = _denied_with_request_id
     iam_actions.s3_service_context = _s3_context_with_precondition
     lambda_runtime.hashlib = _Keyed
+    for module in (changesets, engine, handlers):
+        module._resolve_parameters = _resolve_declared_parameters  # noqa: SLF001
     ministack.app = gate(ministack.app)
     ministack.main()
 

@@ -3,12 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from ddbreplica.aws.endpoint import is_endpoint, is_private
 from ddbreplica.errors import SettingsError
-
-WriteMode: TypeAlias = Literal["mirror"]
 
 _BOOLEANS = {"true": True, "false": False}
 _ON = frozenset({"true", "1", "y", "yes", "t", "on"})
@@ -38,7 +35,6 @@ class Settings:
     replica_role_arn: str | None = None
     replica_external_id: str | None = None
     replicate_ttl_deletes: bool = True
-    write_mode: WriteMode = "mirror"
     powertools_service_name: str = "ddbreplica"
     powertools_metrics_namespace: str = "ddbreplica"
     aws_lambda_function_name: str = "ddbreplica"
@@ -73,7 +69,6 @@ class Settings:
             replica_role_arn=_role(env),
             replica_external_id=_external_id(env),
             replicate_ttl_deletes=_boolean(env, "REPLICATE_TTL_DELETES", default=True),
-            write_mode=_write_mode(env),
             powertools_service_name=_service(env),
             powertools_metrics_namespace=_namespace(env),
             aws_lambda_function_name=env.get("AWS_LAMBDA_FUNCTION_NAME") or "ddbreplica",
@@ -198,12 +193,3 @@ def _namespace(env: Mapping[str, str]) -> str:
         )
         raise _refused("POWERTOOLS_METRICS_NAMESPACE", value, allowed)
     return value
-
-
-def _write_mode(env: Mapping[str, str]) -> WriteMode:
-    value = env.get("WRITE_MODE", "mirror")
-    if value == "guarded":
-        raise _refused("WRITE_MODE", value, "mirror; this version does not have guarded yet")
-    if value != "mirror":
-        raise _refused("WRITE_MODE", value, "mirror")
-    return "mirror"

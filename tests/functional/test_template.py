@@ -48,7 +48,6 @@ PARAMETERS: Final = {
     "DeletionProtection": ("String", "false"),
     "ReplicateTtlDeletes": ("String", "true"),
     "KeyFilter": ("String", ""),
-    "WriteMode": ("String", "mirror"),
     "MemorySize": ("Number", 256),
     "Timeout": ("Number", 60),
     "ReservedConcurrency": ("String", "none"),
@@ -171,7 +170,6 @@ MADE_THERE: Final = (
             "PermissionsBoundaryArn must be empty or the ARN of a managed policy.",
         ),
         ({"Timeout": 29}, "Timeout must be 30 to 900."),
-        ({"WriteMode": "guarded"}, "WriteMode must be mirror; guarded is not available in this version."),
         ({"ReservedConcurrency": "0"}, "ReservedConcurrency must be none or a whole number from 1."),
         (
             {"MaximumRecordAgeInSeconds": 86400},

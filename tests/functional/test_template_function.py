@@ -33,7 +33,6 @@ def test_the_function_is_configured_as_documented() -> None:
                 "REPLICA_TABLE_NAME": "<ReplicaTable>",
                 "QUARANTINE_BUCKET": "<QuarantineBucket>",
                 "REPLICATE_TTL_DELETES": "true",
-                "WRITE_MODE": "mirror",
                 "POWERTOOLS_SERVICE_NAME": "ddbreplica",
                 "POWERTOOLS_METRICS_NAMESPACE": "ddbreplica",
                 "POWERTOOLS_LOG_LEVEL": "INFO",

@@ -452,7 +452,7 @@ def test_nothing_is_under_way_when_one_of_many_requests_fails_the_invocation(sit
     ids=["no answer", "a gateway's page", "a gateway's answer"],
 )
 def test_a_late_write_that_lands_on_a_newer_one_is_a_suspect(site: Site, answer: Answer | None) -> None:
-    # What mirror cannot prevent: DynamoDB carries out a request that was given up, after a later batch.
+    # What the function cannot prevent: DynamoDB carries out a request that was given up, after a later batch.
     late = Late(answer)
     site.proxy.script = once("BatchWriteItem", late)
 
@@ -468,7 +468,7 @@ def test_a_late_write_that_lands_on_a_newer_one_is_a_suspect(site: Site, answer:
 
 @pytest.mark.usefixtures("_impatient")
 def test_a_suspect_that_cannot_be_kept_comes_again_and_is_none_any_more(site: Site) -> None:
-    # What mirror cannot prevent either: a late write as in the test above would then be on no list.
+    # What it cannot prevent either: a late write as in the test above would then be on no list.
     site.proxy.script = always(BatchWriteItem="unheard", PutObject="slow down")
 
     assert site.invoke(put(1, "a", v=ONE), seconds=BRIEFLY) == ["1"]

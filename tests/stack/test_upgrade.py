@@ -6,6 +6,7 @@ tests/functional/test_upgrade.py holds the same by the resource schemas.
 """
 
 import json
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from demo import traffic
 from demo.command import Finished, run
@@ -21,6 +23,7 @@ from demo.embedded import EmbeddedAws, embedded_aws
 from demo.pair import Pair, wait_until
 from demo.writing import writing
 from tests.support import cli
+from tests.support.build import SAM
 from tests.support.cli import Misbehaviour
 from tests.support.recorded import TEMPLATE, Place, StoredObject, closed, code
 from tests.support.updated import restore_mapping
@@ -224,6 +227,72 @@ def test_a_backfill_that_was_killed_before_the_update_holds_back_what_may_still_
     assert state.exists()
     repaired = upgraded.verify("--repair")
     assert repaired.exit_code == 0, repaired.output
+
+
+CONFIGURATION = """
+version = 0.1
+[default.deploy.parameters]
+stack_name = "configured"
+capabilities = "CAPABILITY_IAM"
+s3_bucket = "{bucket}"
+confirm_changeset = false
+parameter_overrides = [
+  "SourceTableName=configured",
+  "ReplicaTableName=configured_replica",
+  "WriteMode=mirror",
+  "MemorySize=512",
+]
+"""
+
+
+@pytest.mark.skipif(not SAM.exists(), reason="needs SAM CLI (make .venv-sam/ready)")
+def test_sam_deploy_leaves_out_a_parameter_that_is_gone_and_cloudformation_refuses_it(
+    upgrade: Upgrade, tmp_path: Path
+) -> None:
+    aws, recorded = upgrade.aws, upgrade.recorded
+    names = {"SourceTableName": "configured", "ReplicaTableName": "configured_replica"}
+    before = deploy(aws, "configured", recorded, WriteMode="mirror", **names)
+    with pytest.raises(ClientError, match=r"Parameters: \[WriteMode\] do not exist in the template"):
+        aws.cloudformation.update_stack(
+            StackName="configured",
+            TemplateURL=upgrade.present.url,
+            Parameters=[{"ParameterKey": "WriteMode", "UsePreviousValue": True}],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+    bucket, key = upgrade.present.url.removeprefix(f"{aws.endpoint_url}/").split("/")
+    template = json.load(aws.s3.get_object(Bucket=bucket, Key=key)["Body"])
+    del template["Metadata"]  # names files beside the template
+    (tmp_path / "template.json").write_text(json.dumps(template))
+    (tmp_path / "samconfig.toml").write_text(CONFIGURATION.format(bucket=bucket))
+
+    deployed = subprocess.run(  # noqa: S603
+        [SAM, "deploy", "--template-file", "template.json", "--config-file", "samconfig.toml"],
+        cwd=tmp_path,
+        env={
+            **aws.env,
+            "AWS_ENDPOINT_URL": aws.endpoint_url,
+            "SAM_CLI_TELEMETRY": "0",
+            "SAM_CLI_POLL_DELAY": "0.5",
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert deployed.returncode == 0, deployed.stderr
+    stack = aws.cloudformation.describe_stacks(StackName="configured")["Stacks"][0]
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+    assert parameters.keys() == upgrade.present.parameters
+    assert {**names, "MemorySize": "512"}.items() <= parameters.items()
+    function = aws.lambda_.get_function_configuration(FunctionName=before.outputs["FunctionName"])
+    assert function["MemorySize"] == 512
+    assert "WRITE_MODE" not in function["Environment"]["Variables"]
+    restore_mapping(aws, before)
+    pair = Pair(aws.dynamodb, before.source, before.replica)
+    aws.dynamodb.put_item(TableName=pair.source, Item={"PK": {"S": "1"}})
+    pair.wait_until_equal()
+    assert pair.items(pair.replica).keys() == {"1"}
 
 
 def test_the_way_back_replaces_nothing_and_loses_nothing_either(upgraded: Upgrade) -> None:

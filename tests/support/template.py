@@ -99,8 +99,10 @@ def properties(logical_id: str, path: Path = TEMPLATE, /, **parameters: str | in
 
 
 def refusals(path: Path = TEMPLATE, /, **parameters: str | int) -> list[str]:
-    """Return what CloudFormation would say against the parameters: their own constraints, then the rules."""
+    """Return what CloudFormation would say against the parameters: unknown ones, their own constraints, the rules."""
     template = load(path)
+    if unknown := sorted(parameters.keys() - template["Parameters"].keys()):
+        return [f"Parameters: [{', '.join(unknown)}] do not exist in the template"]
     values = defaults(path) | parameters
     resolver = _Resolver(values, {})
     constraints = [

@@ -142,10 +142,11 @@ def mapping(**changes: Any) -> dict[str, Any]:
             id="latest",
         ),
         pytest.param(
-            mapping(environment={**MAPPING.environment, "WRITE_MODE": "guarded"}),
+            mapping(environment={**MAPPING.environment, "REPLICATE_TTL_DELETES": "maybe"}),
             STOPPED,
-            "the function replicator refuses its settings: The environment variable WRITE_MODE is 'guarded'.",
-            "Allowed: mirror; this version does not have guarded yet. Mend it and deploy again (sam deploy)",
+            "the function replicator refuses its settings: The environment variable"
+            " REPLICATE_TTL_DELETES is 'maybe'.",
+            "Allowed: true or false. Mend it and deploy again (sam deploy)",
             id="settings",
         ),
         *(

@@ -109,7 +109,8 @@ def test_no_stream_and_no_mapping_are_said() -> None:
 
 
 def test_a_document_holds_all_of_it() -> None:
-    mapping = replace(MAPPING, environment={**MAPPING.environment, "REPLICATE_TTL_DELETES": "false"})
+    ours = {"REPLICATE_TTL_DELETES": "false", "WRITE_MODE": "mirror"}  # the second, of an earlier release
+    mapping = replace(MAPPING, environment={**MAPPING.environment, **ours})
 
     made = documented(facts(figures=BUSY, mappings=(mapping,)))
 

@@ -33,7 +33,6 @@ def test_two_variables_are_enough() -> None:
         replica_role_arn=None,
         replica_external_id=None,
         replicate_ttl_deletes=True,
-        write_mode="mirror",
         powertools_service_name="ddbreplica",
         powertools_metrics_namespace="ddbreplica",
         aws_lambda_function_name="ddbreplica",
@@ -51,7 +50,6 @@ def test_every_variable_is_read() -> None:
         "REPLICA_ROLE_ARN": ROLE,
         "REPLICA_EXTERNAL_ID": "shared_+=,.@:/-7",
         "REPLICATE_TTL_DELETES": "False",
-        "WRITE_MODE": "mirror",
         "POWERTOOLS_SERVICE_NAME": "copies",
         "POWERTOOLS_METRICS_NAMESPACE": "ours",
         "AWS_LAMBDA_FUNCTION_NAME": "replicator",
@@ -67,7 +65,6 @@ def test_every_variable_is_read() -> None:
         ROLE,
         "shared_+=,.@:/-7",
         False,
-        "mirror",
         "copies",
         "ours",
         "replicator",
@@ -75,6 +72,11 @@ def test_every_variable_is_read() -> None:
         True,
         False,
     )
+
+
+@pytest.mark.parametrize("value", ["mirror", "guarded", ""])
+def test_a_variable_that_an_earlier_release_read_is_ignored(value: str) -> None:
+    assert Settings.from_env(ENOUGH | {"WRITE_MODE": value}) == Settings.from_env(ENOUGH)
 
 
 @pytest.mark.parametrize("name", ["logfile_replica", ARN])
@@ -93,12 +95,6 @@ def test_the_table_is_called_by_its_name(name: str) -> None:
         ("QUARANTINE_BUCKET", "", "QUARANTINE_BUCKET is empty"),
         ("REPLICATE_TTL_DELETES", "maybe", "REPLICATE_TTL_DELETES is 'maybe'. Allowed: true or false"),
         ("REPLICATE_TTL_DELETES", "", "REPLICATE_TTL_DELETES is empty. Allowed: true or false"),
-        (
-            "WRITE_MODE",
-            "guarded",
-            "WRITE_MODE is 'guarded'. Allowed: mirror; this version does not have guarded",
-        ),
-        ("WRITE_MODE", "fast", "WRITE_MODE is 'fast'. Allowed: mirror."),
         *(
             (
                 name,

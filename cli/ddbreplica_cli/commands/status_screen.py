@@ -35,7 +35,7 @@ _COUNTS = {
 }
 """The document's name → CloudWatch's, of what is counted over an hour."""
 
-_FUNCTION_SETTINGS = ("REPLICATE_TTL_DELETES", "WRITE_MODE")
+_FUNCTION_SETTINGS = ("REPLICATE_TTL_DELETES",)
 
 
 def document(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
