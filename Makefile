@@ -1,6 +1,6 @@
 # The two that matter: `make demo` and `make test`. Each sets itself up; Python ≥ 3.11 and make are all they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test floors stack bench engine soak e2e mutants check build picture lock clean
+.PHONY: help setup demo test floors stack bench engine soak e2e mutants check lint scan-templates scan-packages build picture lock clean
 SHELL := /bin/bash
 BIN := .venv/bin
 
@@ -10,7 +10,8 @@ PYTHON ?= $(shell for p in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3
 PYTHON313 := $(shell for p in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13.*/bin/python3.13; do \
 	"$$p" -c '' 2>/dev/null && { command -v "$$p"; break; }; done)
 # uv by its hash (requirements/uv.txt), and never another one that is on PATH.
-UV := .venv-uv/bin/uv
+UV := $(BIN)/uv
+LOCK = $(UV) pip compile -q --universal --generate-hashes --python-version 3.11
 SAM := .venv-sam/bin/sam
 # SAM CLI asks for a Region even where it talks to nobody, and finds the runtime's interpreter on PATH.
 export SAM_CLI_TELEMETRY := 0
@@ -25,6 +26,26 @@ IN_OWN_NETWORK = $(shell unshare -rn ip link set lo up 2>/dev/null && \
 	echo "unshare -rn sh -c 'ip link set lo up && exec \"\$$@\"' sh")
 
 ALLOWING = $(if $(filter command,$(origin ALLOW_OPEN)),$(if $(filter 1,$(ALLOW_OPEN)),DDBREPLICA_ALLOW_OPEN=1))
+
+# What reads files of others, or the network, gets no credentials and no configuration: only these variables, those that $1 names,
+# and an empty directory as HOME, which is removed at the end of the recipe.
+OWN_HOME = home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT
+bare = env -i PATH="$$PATH" HOME="$$home" PYTHONNOUSERSITE=1 $(foreach name,LANG LC_ALL TMPDIR $1,$${$(name):+"$(name)=$$$(name)"})
+PROXIES := HTTPS_PROXY https_proxy NO_PROXY no_proxy SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE
+
+CHECKOV := .venv-scan/bin/checkov
+PIP_AUDIT := $(BIN)/pip-audit
+CYCLONEDX := $(BIN)/cyclonedx-py
+SBOM := build/sbom.cdx.json
+TEMPLATES := template.yaml replica.yaml
+# "replica.yaml ReplicaTable CKV_AWS_119", a line each: what the templates' comments accept, and what checkov finds without them.
+ACCEPTED = /^  [A-Za-z0-9]+:$$/ { resource = $$1 } \
+	sub(/.*checkov:skip=/, "") { sub(/:.*/, ""); sub(/:$$/, "", resource); print FILENAME, resource, $$0 }
+FOUND = $$2 ~ /CKV/ { gsub(/ |.*[.\/]/, "", $$4); gsub(/ /, "", $$2); gsub(/ |.*\//, "", $$6); print $$6, $$4, $$2 }
+DIFFERENCE = /^\t/ { print substr($$0, 2) ": found, and no comment accepts it; $(CHECKOV) says more" } \
+	/^[^\t]/ { print $$0 ": accepted by a comment, and not found" } END { exit NR > 0 }
+# The floors are old on purpose, and are installed for nobody.
+AUDITED := src/requirements.txt $(filter-out requirements/floors.txt,$(wildcard requirements/*.txt))
 
 # A mutant's name and fate, "ddbreplica.records.decode.x__image__mutmut_1: killed", a line → noticed and made, by module.
 MUTATION_SCORE = { split($$1, name, "."); made[name[2]]++; noticed[name[2]] += $$2 == "killed" || $$2 == "timeout" } \
@@ -47,7 +68,7 @@ demo:  ## Replicate, break and mend on an embedded AWS, and check each promise; 
 	@start=$$SECONDS; $(SET_UP) && \
 	DDBREPLICA_SETUP_SECONDS=$$((SECONDS - start)) $(BIN)/python -m demo $(if $(call switch,KEEP),--keep)
 
-test: setup .venv-sam/ready .venv-sbom/ready  ## Run the unit and functional tests, with the coverage of src/
+test: setup .venv-sam/ready  ## Run the unit and functional tests, with the coverage of src/
 	$(BIN)/python -m pytest tests/unit tests/functional --cov
 
 # The contract, each command's ends, and what a user's configuration can get wrong. The package itself is not installed.
@@ -80,52 +101,73 @@ e2e: setup .venv-sam/ready  ## Run on your own AWS account; asks first, and remo
 		$(if $(call switch,QUICK),--quick) $(if $(call switch,KEEP),--keep) \
 		$(if $(call on_command_line,ACCOUNT),--account '$(call on_command_line,ACCOUNT)')
 
-mutants: .venv-mutants/ready  ## Break the core in 1,400 small ways; of each module's, the unit tests must notice 90 %
+mutants: .venv/ready  ## Break the core in 1,400 small ways; of each module's, the unit tests must notice 90 %
 	rm -rf mutants
-	nice .venv-mutants/bin/mutmut run
-	.venv-mutants/bin/mutmut results
-	@.venv-mutants/bin/mutmut results --all true | awk '$(MUTATION_SCORE)'
+	nice $(BIN)/mutmut run
+	$(BIN)/mutmut results
+	@$(BIN)/mutmut results --all true | awk '$(MUTATION_SCORE)'
 
-check: setup .venv-sam/ready .venv-scan/ready  ## Format, lint, types, template, scanners: what CI runs before the tests (ADVISORIES=offline)
+check: lint scan-templates scan-packages  ## Format, lint, types, template, scanners: what CI runs before the tests (ADVISORIES=offline)
+
+lint: setup .venv-sam/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/cfn-lint template.yaml replica.yaml examples/*/template.yaml
 	for template in template.yaml examples/*/template.yaml; do $(SAM_ENV) $(SAM) validate --lint --template $$template || exit; done
-	$(BIN)/python -m scan $(if $(filter command,$(origin ADVISORIES)),$(if $(filter offline,$(ADVISORIES)),--offline))
 
-build: setup .venv-sam/ready .venv-sbom/ready  ## Build what is deployed, with its SBOM, and print its size (needs Python 3.13, the function's runtime)
+# .checkov.yaml configures checkov. Where a template breaks a rule on purpose, a comment at the resource accepts that and gives the
+# reason. Without the comments checkov must find what they accept and nothing else: a comment that is no longer needed has to go,
+# and a template that checkov cannot read does not pass for a good one.
+scan-templates: .venv-scan/ready
+	@$(OWN_HOME) && for template in $(TEMPLATES); do sed '/checkov:skip=/d' $$template > "$$home/$$template"; done && \
+	awk '$(ACCEPTED)' $(TEMPLATES) | sort > "$$home/accepted" && \
+	$(bare) $(CHECKOV) $(TEMPLATES:%=--file "$$home/%") --output github_failed_only | awk -F '|' '$(FOUND)' | sort > "$$home/found" && \
+	comm -3 "$$home/accepted" "$$home/found" | awk '$(DIFFERENCE)' >&2
+
+# An advisory that does not concern us is accepted here: --ignore-vuln=ID, with the reason in a comment.
+scan-packages: .venv/ready
+ifeq ($(call on_command_line,ADVISORIES),offline)
+	@echo "OFFLINE: the packages of $(words $(AUDITED)) locks were NOT looked up in PyPI's advisories."
+else
+	@$(OWN_HOME) && for lock in $(AUDITED); do \
+		echo "Looking up the packages of $$lock" && \
+		$(call bare,$(PROXIES)) $(PIP_AUDIT) --strict --disable-pip --require-hashes --progress-spinner=off --requirement=$$lock || \
+		{ echo "Try: make check ADVISORIES=offline, if PyPI is out of reach." >&2; exit 1; }; \
+	done
+endif
+
+build: setup .venv-sam/ready $(SBOM)  ## Build what is deployed, with its SBOM, and print its size (needs Python 3.13, the function's runtime)
 	@test -n "$(PYTHON313)" || { echo "make build: no python3.13 found, and the function's runtime is python3.13" >&2; exit 1; }
 	$(SAM_ENV) $(SAM) build --cached
-	$(BIN)/python -m scan.sbom build/sbom.cdx.json
 	@du -sh --apparent-size .aws-sam/build/ReplicatorFunction
+
+# The same lock gives the same bytes: there is no time and no random number in it.
+$(SBOM): src/requirements.txt pyproject.toml .venv/ready
+	@mkdir -p $(@D)
+	@$(OWN_HOME) && $(bare) PYTHONWARNINGS=ignore $(CYCLONEDX) requirements $< --pyproject=pyproject.toml --output-reproducible --of=JSON --output-file=$@
 
 picture: .venv/ready  ## Draw docs/dashboard.svg anew from the template
 	$(BIN)/python -m tests.support.dashboard
 
-lock: .venv-uv/ready  ## Renew the pinned requirements from requirements/*.in, and the lock of DynamoDB Local
-	$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 requirements/runtime.in -o src/requirements.txt
+lock: .venv/ready  ## Renew the pins of pyproject.toml's dependencies and groups in requirements/, and the lock of DynamoDB Local
+	$(LOCK) --upgrade pyproject.toml -o src/requirements.txt
+	$(LOCK) --upgrade pyproject.toml --group dev -c src/requirements.txt -o requirements/dev.txt
+	$(LOCK) --upgrade --group uv -c requirements/dev.txt -o requirements/uv.txt
 	mkdir -p build
 	$(UV) pip compile -q --resolution lowest-direct --extra cli --python-version 3.11 pyproject.toml -o build/floors.txt
-	$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 \
-		requirements/floors.in -c build/floors.txt -o requirements/floors.txt
-	for set in uv dev stack sam scan sbom lambda mutants; do \
-		$(UV) pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 requirements/$$set.in -o requirements/$$set.txt || exit; \
-	done
+	$(LOCK) --upgrade pyproject.toml --extra cli --group tests -c build/floors.txt -o requirements/floors.txt
+	for group in stack sam scan lambda; do $(LOCK) --upgrade --group $$group -o requirements/$$group.txt || exit; done
 	cd requirements/engine && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --silent
 
 clean:  ## Remove what was made here
-	rm -rf .engine .venv .venv-uv .venv-stack .venv-sam .venv-scan .venv-sbom .venv-lambda .venv-mutants .venv-floors mutants .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .engine .venv .venv-* mutants .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.venv-uv/ready: requirements/uv.txt
+.venv/ready: requirements/uv.txt requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python ≥ 3.11 found; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
-	$(PYTHON) -m venv --clear .venv-uv
-	.venv-uv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --requirement $<
-	touch $@
-
-.venv/ready: requirements/dev.txt pyproject.toml .venv-uv/ready
 	@echo "Setting up .venv with $$($(PYTHON) --version)" >&2
-	$(UV) venv --quiet --clear --python "$(PYTHON)" .venv
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --requirement $<
 	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
 	touch $@
@@ -139,7 +181,7 @@ clean:  ## Remove what was made here
 
 .venv-lambda/ready: INTERPRETER = $(PYTHON313)
 .venv-%/ready: INTERPRETER = $(BIN)/python
-.venv-%/ready: requirements/%.txt .venv/ready
+.venv-%/ready: requirements/%.txt | .venv/ready
 	$(UV) venv --quiet --clear --python $(INTERPRETER) .venv-$*
 	$(UV) pip sync --quiet --require-hashes --python .venv-$*/bin/python $<
 	touch $@

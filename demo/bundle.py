@@ -15,7 +15,7 @@ from demo.errors import DeployError
 _SOURCE: Final = ROOT / "src"
 _LOCK: Final = _SOURCE / "requirements.txt"
 _CACHE: Final = ROOT / "build" / "demo"
-_UV: Final = ROOT / ".venv-uv" / "bin" / "uv"
+_UV: Final = ROOT / ".venv" / "bin" / "uv"
 
 
 def bundle(target: Path, *, source: Path = _SOURCE) -> Path:

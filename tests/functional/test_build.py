@@ -3,10 +3,10 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
-from scan import sbom
-from tests.support.build import ROOT
+from tests.support.build import ROOT, bill_of_materials
 
 PACKAGES = {
     "aws-lambda-powertools",
@@ -49,17 +49,18 @@ def test_the_bill_of_materials_lists_what_the_build_holds_with_its_hashes(
     bundle: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "build" / "sbom.cdx.json"
-    sbom.write(target)
-    sbom.write(tmp_path / "again.json")
+    bill_of_materials(target)
+    bill_of_materials(tmp_path / "again.json")
 
     found = json.loads(target.read_text())
     assert target.read_bytes() == (tmp_path / "again.json").read_bytes()
     assert found["bomFormat"] == "CycloneDX"
-    assert found["metadata"]["component"]["name"] == "ddbreplica"
+    described = found["metadata"]["component"]
+    assert (described["name"], described["version"]) == ("ddbreplica", version("ddbreplica"))
     listed = {f"{each['name']}-{each['version']}": each for each in found["components"]}
     held = {path.name.removesuffix(".dist-info").replace("_", "-") for path in bundle.glob("*.dist-info")}
     assert listed.keys() == held
-    lock = sbom.LOCK.read_text()
+    lock = (ROOT / "src" / "requirements.txt").read_text()
     for each in listed.values():
         (source,) = each["externalReferences"]
         assert source["url"].startswith("https://pypi.org/simple/")

