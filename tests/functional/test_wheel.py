@@ -1,0 +1,103 @@
+"""What `pip install` gives a user: both packages, typed, and described; the version stands in pyproject.toml."""
+
+import email
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from zipfile import ZipFile
+
+import pytest
+from trove_classifiers import classifiers
+
+from tests.support.build import ROOT
+from tests.support.template import load
+
+PROJECT: Final[Mapping[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PACKAGES: Final = {"ddbreplica": ROOT / "src", "ddbreplica_cli": ROOT / "cli"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of this tree, but of version 9.8.7, unpacked, as pip would install it."""
+    home = tmp_path_factory.mktemp("wheel")
+    for name in ("src", "cli"):
+        shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("README.md", "LICENSE"):
+        shutil.copy(ROOT / name, home)
+    text = (ROOT / "pyproject.toml").read_text()
+    assert text.count(f'\nversion = "{PROJECT["version"]}"') == 1
+    changed = text.replace(f'\nversion = "{PROJECT["version"]}"', '\nversion = "9.8.7"')
+    (home / "pyproject.toml").write_text(changed)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", f"{home / 'dist'}"]
+    subprocess.run(build, cwd=home, check=True, capture_output=True)  # noqa: S603
+    (built,) = (home / "dist").iterdir()
+    with ZipFile(built) as archive:
+        archive.extractall(home / "installed")
+    return home / "installed"
+
+
+@pytest.fixture(scope="module")
+def described(wheel: Path) -> email.message.Message:
+    return email.message_from_string((wheel / "ddbreplica-9.8.7.dist-info" / "METADATA").read_text())
+
+
+def test_it_holds_both_packages_and_nothing_else(wheel: Path) -> None:
+    held = {path.relative_to(wheel) for path in wheel.rglob("*") if path.is_file()}
+    ours = {
+        path.relative_to(root)
+        for name, root in PACKAGES.items()
+        for path in (root / name).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+
+    assert {path for path in held if path.parts[0] != "ddbreplica-9.8.7.dist-info"} == ours
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_type_checkers_read_its_types(wheel: Path, package: str) -> None:
+    assert (wheel / package / "py.typed").is_file()
+
+
+def test_the_command_knows_the_version(wheel: Path, tmp_path: Path) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "ddbreplica_cli", "--version"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": f"{wheel}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert shown.stdout == "ddbreplica, version 9.8.7\n"
+
+
+def test_it_is_installed_as_a_command(wheel: Path) -> None:
+    entries = (wheel / "ddbreplica-9.8.7.dist-info" / "entry_points.txt").read_text()
+
+    assert entries.split() == ["[console_scripts]", "ddbreplica", "=", "ddbreplica_cli.__main__:start"]
+
+
+def test_it_is_described(described: email.message.Message) -> None:
+    assert described["Author"] == "The ddbreplica authors"
+    assert described["License-Expression"] == "Apache-2.0"
+    assert described["License-File"] == "LICENSE"
+    assert described["Requires-Python"] == ">=3.11"
+    assert described["Summary"]
+    assert str(described.get_payload()).startswith("# ddbreplica")
+
+
+def test_its_classifiers_exist_and_say_that_it_is_typed(described: email.message.Message) -> None:
+    named = described.get_all("Classifier") or []
+
+    assert "Typing :: Typed" in named
+    assert [name for name in named if name not in classifiers] == []
+
+
+def test_its_keywords_are_the_application_s(described: email.message.Message) -> None:
+    application = load()["Metadata"]["AWS::ServerlessRepo::Application"]
+
+    assert described["Keywords"].split(",") == sorted(application["Labels"])
