@@ -72,7 +72,7 @@ test: setup .venv-sam/ready  ## Run the unit and functional tests, with the cove
 	$(BIN)/python -m pytest tests/unit tests/functional --cov
 
 # The contract, each command's ends, and what a user's configuration can get wrong. The package itself is not installed.
-FLOORS = $(addprefix tests/functional/, test_dynamodb.py test_source.py test_transport.py test_exit_status.py \
+FLOORS = $(addprefix tests/functional/, test_dynamodb.py test_plain_replica.py test_source.py test_transport.py test_exit_status.py \
 	test_cli_redrive.py::TestMoving test_cli_tail.py test_cli_configuration.py) tests/unit/test_handler.py tests/unit/test_telemetry.py
 FLOORS_WITHOUT = killed_at_any_call or signer_writes_to or that_powertools_reads or (is_told_in_two_lines and not verify)
 

@@ -84,9 +84,9 @@ def _requests(replica: Any, whole: Callable[[], object]) -> Sequence[AWSPrepared
     def note(request: AWSPreparedRequest, **_: Any) -> None:
         seen.append(request)
 
-    replica._events.register("before-send.dynamodb.BatchWriteItem", note)  # noqa: SLF001
+    replica._client.meta.events.register("before-send.dynamodb.BatchWriteItem", note)  # noqa: SLF001
     whole()
-    replica._events.unregister("before-send.dynamodb.BatchWriteItem", note)  # noqa: SLF001
+    replica._client.meta.events.unregister("before-send.dynamodb.BatchWriteItem", note)  # noqa: SLF001
     return seen
 
 
@@ -94,7 +94,7 @@ def _sign(replica: Any, requests: Sequence[AWSPreparedRequest]) -> None:
     for sent in requests:
         request = AWSRequest("POST", sent.url, headers={"X-Amz-Target": "x"}, data=sent.body)
         request.context = {**replica._route.context}  # noqa: SLF001
-        replica._signer.sign("BatchWriteItem", request)  # noqa: SLF001
+        replica._parts.sign("BatchWriteItem", request)  # noqa: SLF001
 
 
 def _exchange(replica: Any, requests: Sequence[AWSPreparedRequest]) -> None:

@@ -24,6 +24,7 @@ CONTESTANTS: Mapping[str, Contestant] = {
         wrong={"nested": "binaries are encoded twice", "hot": "an older image may come last"},
     ),
     "batch_writer": Contestant("batch_writer", coalesces=True, wrong={}),
+    "plain": Contestant("ddbreplica by boto3's own calls", coalesces=True, wrong={}),
     "ours": Contestant("ddbreplica", coalesces=True, wrong={}),
     "floor": Contestant("floor: signed requests alone", coalesces=True, wrong={}),
 }

@@ -1,5 +1,6 @@
 """The Lambda function: decode, plan, write, quarantine, report."""
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -7,10 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ddbreplica.aws.botocore_private import MissingPartError
 from ddbreplica.aws.skew import Skew
 from ddbreplica.bucket.quarantine import Quarantine
 from ddbreplica.dynamodb import table
 from ddbreplica.dynamodb.deadline import Deadline
+from ddbreplica.errors import SettingsError
 from ddbreplica.model import Replica
 from ddbreplica.records.decode import decode
 from ddbreplica.records.plan import plan
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from ddbreplica.aws.role import Role
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +53,7 @@ def replicator() -> Replicator:
     skew = Skew()
     return Replicator(
         settings=settings,
-        replica=table.connect(
-            settings.replica_table_name, region=settings.replica_region, role=_role(settings), skew=skew
-        ),
+        replica=_replica(settings, skew),
         quarantine=Quarantine(settings.quarantine_bucket, table=settings.table, skew=skew),
         telemetry=Telemetry(
             service=settings.powertools_service_name,
@@ -63,10 +66,28 @@ def replicator() -> Replicator:
     )
 
 
+def _replica(settings: Settings, skew: Skew) -> Replica:
+    """Connect to the replica; by boto3's documented calls where botocore lacks a private part, with a warning."""
+    where: Any = {"region": settings.replica_region, "role": _role(settings), "skew": skew}
+    try:
+        return table.connect(settings.replica_table_name, **where)
+    except MissingPartError as error:
+        _LOGGER.warning("%s Until then batches are written by boto3's documented calls, more slowly.", error)
+        from ddbreplica.replicate import plain_replica  # noqa: PLC0415  a cold start with all parts does not pay for it
+
+        return plain_replica.connect(settings.replica_table_name, **where)
+
+
 def _role(settings: Settings) -> "Role | None":
     if settings.replica_role_arn is None:
         return None
-    from ddbreplica.aws.role import Role  # noqa: PLC0415  a cold start without a role does not pay for it
+    try:
+        from ddbreplica.aws.role import Role  # noqa: PLC0415  a cold start without a role does not pay for it
+    except ImportError as error:
+        raise SettingsError(
+            f"REPLICA_ROLE_ARN is set, and the installed botocore cannot renew a role's credentials: {error}.",
+            hint="Deploy the function with the versions that src/requirements.txt pins.",
+        ) from error
 
     return Role(
         settings.replica_role_arn,

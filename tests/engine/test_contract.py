@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.model import Image, Kind, Refusal, Replica
 from ddbreplica.records.compare import same
+from ddbreplica.replicate.plain_replica import PlainReplica
 from tests.engine.conftest import REPLICA, connect, items_of
 from tests.functional.test_dynamodb import create_table
 from tests.support.contract import KEYS, ReplicaContract, put, write_of
 from tests.support.function import Function
+from tests.support.public_client import public
 from tests.support.strategies import attribute_value
 from tests.support.wire import wire_json
 
@@ -25,17 +27,22 @@ EVENTS = Path(__file__).parents[2] / "events"
 
 
 class TestOnTheEngine(ReplicaContract):
-    @pytest.fixture
-    def replica(self, client: "DynamoDBClient") -> Replica:
+    @pytest.fixture(params=[DynamoDBReplica, PlainReplica])
+    def replica(self, request: pytest.FixtureRequest, client: "DynamoDBClient") -> Replica:
         self.client = client
+        self.is_plain = request.param is PlainReplica
         create_table(client)
-        return DynamoDBReplica(connect(client.meta.endpoint_url), "copy")
+        return self.at("copy")
 
     def items(self) -> list[Image]:
         return [wire_json(item) for item in self.client.scan(TableName="copy")["Items"]]
 
     def missing(self) -> Replica:
-        return DynamoDBReplica(connect(self.client.meta.endpoint_url), "another")
+        return self.at("another")
+
+    def at(self, table: str) -> Replica:
+        client = connect(self.client.meta.endpoint_url)
+        return PlainReplica(public(client), table) if self.is_plain else DynamoDBReplica(client, table)
 
     def test_one_bad_item_rejects_the_whole_request(self, replica: Replica) -> None:
         refusal = replica.start_batch([put("1"), put("2", big={"S": "x" * 410_000})])()

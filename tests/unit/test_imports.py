@@ -110,6 +110,7 @@ def test_a_cold_start_imports_nothing_that_a_batch_does_not_need() -> None:
     ).stdout.split()
 
     assert {name for name in imported if name in PATHS} == {
+        "ddbreplica.aws.botocore_private",
         "ddbreplica.aws.endpoint",
         "ddbreplica.aws.redact",
         "ddbreplica.aws.refusal",

@@ -291,7 +291,7 @@ RULES = (
     Rule(
         7,
         "what is left unprocessed was in the request",
-        table._unprocessed,
+        table.unprocessed,
         "if not left <= by_request.keys():",
         "if False:",
         (
@@ -304,7 +304,7 @@ RULES = (
     Rule(
         7,
         "what is left unprocessed has a key",
-        table._unprocessed,
+        table.unprocessed,
         "except (KeyError, MalformedError):\n        return _UNMATCHED",
         "except (KeyError, MalformedError):\n        return ()",
         (
@@ -316,7 +316,7 @@ RULES = (
     Rule(
         7,
         "an answer says what is left unprocessed",
-        table._unprocessed,
+        table.unprocessed,
         "return _UNSAID",
         "return ()",
         (partial(hazards.test_an_answer_that_says_nothing_is_no_success, {}),),
@@ -332,9 +332,9 @@ RULES = (
     Rule(
         8,
         "a request is bounded in time",
-        table.connect,
-        'client = boto3.client("dynamodb", region_name=region, config=CLIENT_CONFIG)',
-        'client = boto3.client("dynamodb", region_name=region, config=Config())',
+        table.client_of,
+        'return boto3.client("dynamodb", region_name=region, config=CLIENT_CONFIG)',
+        'return boto3.client("dynamodb", region_name=region, config=Config())',
         (test_dynamodb.test_a_request_is_bounded_in_time_and_tried_once,),
     ),
     Rule(

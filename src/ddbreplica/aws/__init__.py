@@ -1,1 +1,1 @@
-"""How requests to AWS are made: sessions, Regions, roles and clocks, and what a response or a refusal means."""
+"""How requests to AWS are made, by which parts of botocore, and what a response or a refusal means."""

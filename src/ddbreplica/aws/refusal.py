@@ -26,6 +26,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NotSentError
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from ddbreplica.aws.botocore_private import handed_on
 from ddbreplica.model import Kind, Refusal
 
 _REJECTED = frozenset(
@@ -232,5 +233,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(each))
         yield each
-        handed = (*each.args, *getattr(each, "kwargs", {}).values(), each.__cause__, each.__context__)
+        handed = (*each.args, *handed_on(each), each.__cause__, each.__context__)
         left += [cause for cause in handed if isinstance(cause, BaseException)]

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from botocore.client import BaseClient
-from botocore.model import OperationModel
 
+from ddbreplica.aws.botocore_private import empty_body, members_of, output_of, type_of, watch_responses
 from ddbreplica.aws.refusal import RefusedError, foreign, is_from_aws, unreadable
 
 _ERROR = 300
@@ -34,30 +34,23 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
 
 def check_responses(client: BaseClient) -> None:
     """Have the client raise RefusedError for every such response, before its caller has it."""
-    events: Any = client.meta.events
-    events.register_first("before-parse", _empty)
-    events.register_first("after-call", _check)
+    watch_responses(client, before_parse=_empty, after_call=_check)
 
 
-def _empty(response_dict: Any, operation_model: OperationModel, **_: Any) -> None:
+def _empty(response: Any, operation: Any) -> None:
     """Have nothing of a response that is not from AWS parsed, which may end in any error, before it is tried again."""
-    if not is_from_aws(response_dict["headers"]) and not operation_model.has_streaming_output:
-        response_dict["body"] = _nothing(operation_model)
+    if not is_from_aws(response["headers"]) and (body := empty_body(operation)) is not None:
+        response["body"] = body
 
 
-def _nothing(operation: OperationModel) -> bytes:
-    """A body that the operation's parser takes, and finds nothing in."""
-    if "json" in operation.service_model.resolved_protocol:
-        return b"{}"
-    serialization = operation.output_shape.serialization if operation.output_shape else {}
-    return f"<empty><{serialization.get('resultWrapper', 'empty')}/></empty>".encode()
-
-
-def _check(http_response: Any, parsed: Any, model: OperationModel, **_: Any) -> None:
+def _check(http_response: Any, parsed: Any, operation: Any) -> None:
     headers = getattr(http_response, "headers", None)  # what a hook responds has none
     if headers is not None and not is_from_aws(headers):
         raise RefusedError(foreign(http_response.status_code))
-    if http_response.status_code < _ERROR and (place := _misfit(parsed, model.output_shape, "")) is not None:
+    if (
+        http_response.status_code < _ERROR
+        and (place := _misfit(parsed, output_of(operation), "")) is not None
+    ):
         refusal = unreadable()
         raise RefusedError(replace(refusal, message=f"{refusal.message}: it has another type{place}"))
 
@@ -66,7 +59,7 @@ def _misfit(value: Any, shape: Any, place: str) -> str | None:
     """Return where a part of a value has not the type that the service documents; None where all have."""
     if shape is None:
         return None
-    kind = shape.type_name
+    kind = type_of(shape)
     if not _is_of(kind, value):
         return f" at {place}" if place else ""
     for name, part, member in _parts(value, shape, kind):
@@ -90,10 +83,11 @@ def _is_spelled(value: Any, kind: str) -> bool:
 
 def _parts(value: Any, shape: Any, kind: str) -> Iterator[tuple[str, Any, Any]]:
     """The parts that are there, with their names for reading and their shapes."""
-    match kind:
-        case "structure":
-            yield from ((name, value[name], each) for name, each in shape.members.items() if name in value)
-        case "list":
-            yield from (("[]", each, shape.member) for each in value)
-        case "map":
-            yield from (("{}", each, shape.value) for each in value.values())
+    for name, member in members_of(shape).items():
+        match kind:
+            case "structure" if name in value:
+                yield name, value[name], member
+            case "list":
+                yield from ((name, each, member) for each in value)
+            case "map":
+                yield from ((name, each, member) for each in value.values())

@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import botocore.session
 from botocore.config import Config
-from botocore.credentials import DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ddbreplica.aws.botocore_private import RenewedCredentials, session_of
 from ddbreplica.aws.refusal import RefusedError, refusal_of
 from ddbreplica.model import Kind, Refusal
 
@@ -34,7 +33,7 @@ _WHAT_IT_TAKES = (
 )
 
 
-class Role(DeferredRefreshableCredentials):
+class Role(RenewedCredentials):
     """Credentials that last an hour; botocore's own rules renew them 15 minutes before that.
 
     Signing a request with them raises RefusedError where the role cannot be assumed. To be used by one thread.
@@ -51,9 +50,7 @@ class Role(DeferredRefreshableCredentials):
 
     def session(self) -> boto3.Session:
         """What makes clients that act as this role."""
-        session = botocore.session.get_session()
-        session.register_component("credential_provider", self)
-        return boto3.Session(botocore_session=session)
+        return boto3.Session(botocore_session=session_of(self))
 
     def load_credentials(self) -> "Role":
         """Itself: what a session asks its provider of credentials for."""

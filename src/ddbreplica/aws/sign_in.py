@@ -12,6 +12,8 @@ from typing import Any
 import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError
 
+from ddbreplica.aws.botocore_private import provider_of
+
 _UNKNOWN = "the AWS configuration"
 
 
@@ -57,7 +59,7 @@ class _Credentials:
 
     @property
     def _provider(self) -> str:
-        return getattr(self._credentials, "__dict__", {}).get("method") or _UNKNOWN
+        return provider_of(self._credentials) or _UNKNOWN
 
 
 @contextmanager

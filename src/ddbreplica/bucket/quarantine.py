@@ -10,17 +10,16 @@ The name contains nothing of the item: the hash of a short key could be reversed
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.awsrequest import AWSResponse
-from botocore.compat import HTTPHeaders
 from botocore.config import Config
 
+from ddbreplica.aws.botocore_private import respond
 from ddbreplica.aws.refusal import asked, foreign, is_from_aws
 from ddbreplica.aws.skew import Skew
 from ddbreplica.dynamodb.deadline import Deadline
@@ -57,18 +56,11 @@ _UNSAID = Refusal(
 def connect() -> "S3Client":
     """A client with short timeouts. It takes a while to make, and most containers never need one."""
     client = boto3.client("s3", config=CLIENT_CONFIG)
-    events: Any = client.meta.events
-    events.register("before-call.s3.HeadBucket", _unknown_region)
-    return client
-
-
-def _unknown_region(**_: Any) -> tuple[AWSResponse, Mapping[str, Any]]:
-    """Answer HeadBucket, which botocore sends after a redirect that names no Region, without a request.
-
-    S3 names the Region. A gateway that does not would redirect HeadBucket too, and botocore would send hundreds.
-    """
+    # botocore sends HeadBucket after a redirect that names no Region. S3 names the Region. A gateway that does not
+    # would redirect HeadBucket too, and botocore would send hundreds: so it is never sent.
     unknown = {"Error": {"Code": "404"}, "ResponseMetadata": {"HTTPHeaders": {}}}
-    return AWSResponse("", 404, HTTPHeaders(), None), unknown
+    respond(client, "s3.HeadBucket", 404, unknown)
+    return client
 
 
 @dataclass(frozen=True, slots=True)

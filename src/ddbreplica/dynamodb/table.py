@@ -17,9 +17,8 @@ import boto3
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from botocore.handlers import add_recursion_detection_header
-from botocore.parsers import create_parser
 
+from ddbreplica.aws import botocore_private
 from ddbreplica.aws.refusal import asked, foreign, is_from_aws, refusal_of, unreadable
 from ddbreplica.aws.skew import Skew
 from ddbreplica.dynamodb.send import IN_FLIGHT
@@ -48,9 +47,6 @@ _UNSAID = Refusal(
 _Body: TypeAlias = Mapping[str, Any]
 _T = TypeVar("_T")
 
-_PARSER = create_parser("json")
-_NO_SHAPE: Any = None  # an error's code and message need none
-
 CLIENT_CONFIG = Config(
     # One attempt, and short: repeating is send's business, which knows the invocation's deadline, and an
     # attempt that times out may still land later, so that each one has to be known of.
@@ -67,14 +63,17 @@ CLIENT_CONFIG = Config(
 def connect(
     table: str, *, region: str | None, role: "Role | None" = None, skew: Skew | None = None
 ) -> "DynamoDBReplica":
-    """The replica by its name or ARN, written to as `role`. An ARN's Region is used unless `region` names one."""
+    """The replica by its name or ARN, written to as `role`. Raises MissingPartError where botocore lacks a part."""
+    return DynamoDBReplica(client_of(table, region=region, role=role), table, role=role, skew=skew)
+
+
+def client_of(table: str, *, region: str | None, role: "Role | None") -> "DynamoDBClient":
+    """Return a client that acts as `role`, in the Region of a table's ARN unless `region` names one."""
     if region is None and table.startswith("arn:"):
         region = table.split(":")[3]
     if role is None:
-        client = boto3.client("dynamodb", region_name=region, config=CLIENT_CONFIG)
-        return DynamoDBReplica(client, table, skew=skew)
-    client = role.session().client("dynamodb", region_name=region, config=CLIENT_CONFIG)
-    return DynamoDBReplica(client, table, role=role, skew=skew)
+        return boto3.client("dynamodb", region_name=region, config=CLIENT_CONFIG)
+    return role.session().client("dynamodb", region_name=region, config=CLIENT_CONFIG)
 
 
 class DynamoDBReplica:
@@ -88,31 +87,26 @@ class DynamoDBReplica:
         role: "Role | None" = None,
         skew: Skew | None = None,
     ) -> None:
-        """Take over the client's signer, connections and hooks: botocore's own, if not documented.
+        """Take over the client's signer, connections and hooks. Raises MissingPartError where botocore lacks them.
 
         A fault ends what `role`, which the client acts as, was granted. `skew` observes the date of every response.
         """
-        internals: Any = client
         self._client = client
-        self._signer = internals._request_signer  # noqa: SLF001
-        self._session = internals._endpoint.http_session  # noqa: SLF001
-        self._events: Any = client.meta.events
+        self._parts = botocore_private.parts_of(client)
         self._role = role
         self._skew = skew or Skew()
         self._table = table
         self._json_table = json.dumps(table)
         self._described: Table | None = None
         self._route: _Route | None = None
-        self._events.register("request-created.dynamodb.DescribeTable", self._keep_route)
+        botocore_private.watch_requests(client, "DescribeTable", self._keep_route)
 
     def describe(self, *, afresh: bool = False) -> Table | Refusal:
         """What the table looks like; unless `afresh`, as it looked when last asked."""
         if self._described is None or afresh:
             described = self._heard(asked(self._describe))
             if isinstance(described, Refusal):
-                # DescribeTable has no item to reject: a ValidationException means an illegal table name.
-                is_rejected = described.kind is Kind.REJECTED
-                return replace(described, kind=Kind.FAULT) if is_rejected else described
+                return undescribed(described)
             self._described = described
         return self._described
 
@@ -125,7 +119,7 @@ class DynamoDBReplica:
             for write in writes
         )
         body = f'{{"RequestItems":{{{self._json_table}:[{requests}]}}}}'
-        return self._start("BatchWriteItem", body, lambda response: _unprocessed(response, writes))
+        return self._start("BatchWriteItem", body, lambda response: unprocessed(response, writes))
 
     def start_one(self, write: Write) -> Pending:
         """One PutItem or DeleteItem."""
@@ -153,25 +147,26 @@ class DynamoDBReplica:
         if not is_from_aws(headers):
             return foreign(described["ResponseMetadata"]["HTTPStatusCode"])
         self._skew.observe(headers.get("date"), sent_at=sent_at)
-        return _table(described["Table"])
+        return table_of(described["Table"])
 
     def _keep_route(self, request: Any, **_: Any) -> None:
         # A transport knows for how long its connections were idle: it is kept while it serves the same URL.
         transport = self._route.transport if self._route else None
         if transport is None or transport.url != request.url:
-            transport = Transport(self._session, request.url)
+            transport = Transport(self._parts.http_session, request.url)
         self._route = _Route(request.headers, request.context, transport)
 
     def _start(
         self, operation: str, body: str, read: Callable[[_Body], _T | Refusal]
     ) -> Callable[[], _T | Refusal]:
         """Make one attempt; what is returned waits for the response and reads it, or says why it cannot be read."""
-        if self._described is None and isinstance(undescribed := self.describe(), Refusal):
-            return lambda: replace(undescribed, in_doubt=False)  # what was to be done was not sent
+        if self._described is None and isinstance(described := self.describe(), Refusal):
+            unsent = replace(described, in_doubt=False)
+            return lambda: unsent
         wait = asked(lambda: self._send(operation, body.encode("ascii")))
         if isinstance(wait, Refusal):
-            unsent = self._heard(wait)
-            return lambda: unsent
+            refused = self._heard(wait)
+            return lambda: refused
         sent_at = time()
         return lambda: self._heard(asked(lambda: self._received(operation, wait(), sent_at, read)))
 
@@ -200,10 +195,9 @@ class DynamoDBReplica:
         url, headers = self._route.transport.url, self._route.headers_for(operation)
         request = AWSRequest("POST", url, headers=headers, data=body)
         request.context = {**self._route.context}  # its own: the signer keeps its timestamp there
-        self._signer.sign(operation, request)
+        self._parts.sign(operation, request)
         prepared = request.prepare()
-        # The hook that tools answer by in the place of AWS.
-        _, response = self._events.emit_until_response(f"before-send.dynamodb.{operation}", request=prepared)
+        response = botocore_private.response_of_hook(self._client, operation, prepared)
         if response is None:
             return self._route.transport.start(prepared)
         return lambda: Answer.of(response)
@@ -225,7 +219,7 @@ class _Route:
             "User-Agent": self._user_agent,
             "X-Amz-Target": f"DynamoDB_20120810.{operation}",
         }
-        add_recursion_detection_header({"headers": headers})
+        botocore_private.add_trace(headers)
         return headers
 
 
@@ -234,8 +228,8 @@ def _error(operation: str, response: Answer) -> Refusal:
         json.loads(
             response.body.decode()
         )  # raises where it was cut, which botocore takes for a page without JSON
-    raw = {"status_code": response.status, "headers": response.headers, "body": response.body}
-    return refusal_of(ClientError(_PARSER.parse(raw, _NO_SHAPE), operation))
+    found = botocore_private.error_of(response.status, response.headers, response.body)
+    return refusal_of(ClientError(found, operation))
 
 
 def _is_garbled(answer: Answer) -> bool:
@@ -244,7 +238,8 @@ def _is_garbled(answer: Answer) -> bool:
     return checksum is not None and checksum != str(crc32(answer.body))
 
 
-def _table(description: "TableDescriptionTypeDef") -> Table:
+def table_of(description: "TableDescriptionTypeDef") -> Table:
+    """Read a response to DescribeTable. Raises whatever its content makes a reader raise."""
     types = {d["AttributeName"]: d["AttributeType"] for d in description["AttributeDefinitions"]}
     names = [part["AttributeName"] for part in description["KeySchema"]]
     key_schema = frozenset((name, types[name]) for name in names)
@@ -255,7 +250,13 @@ def _table(description: "TableDescriptionTypeDef") -> Table:
     return Table(arn=arn, status=status, key_schema=key_schema)
 
 
-def _unprocessed(answer: Mapping[str, Any], writes: Sequence[Write]) -> Sequence[Write] | Refusal:
+def undescribed(refusal: Refusal) -> Refusal:
+    """Return why a table cannot be described. DescribeTable has no item to reject: the table's name is illegal."""
+    return replace(refusal, kind=Kind.FAULT) if refusal.kind is Kind.REJECTED else refusal
+
+
+def unprocessed(answer: Mapping[str, Any], writes: Sequence[Write]) -> Sequence[Write] | Refusal:
+    """Return the writes that a response to BatchWriteItem lists as unprocessed, or why it cannot be read."""
     if not isinstance(answer.get("UnprocessedItems"), dict):
         return _UNSAID
     if not answer["UnprocessedItems"]:

@@ -6,7 +6,7 @@ turns takes more CPU than sending does. The connections are botocore's own, with
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPMessage
+from http.client import HTTPException, HTTPMessage
 from time import monotonic, time
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -15,9 +15,10 @@ from weakref import WeakKeyDictionary
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from botocore.exceptions import ConnectionError as NotSentError
-from botocore.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
+from ddbreplica.aws import botocore_private
+from ddbreplica.aws.botocore_private import socket_of
 from ddbreplica.aws.refusal import is_from_aws
 
 # What has arrived while another answer was waited for is read, however late it has become.
@@ -76,9 +77,8 @@ class Transport:
         self._used_at: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
         self._begun_at = clock()
         self._target = urlsplit(url).path or "/"
-        self._connections = session._manager.connection_from_url(url)  # noqa: SLF001
-        self._timeout = self._connections.timeout
-        self._is_proxied = bool(get_environ_proxies(url))
+        self._connections = botocore_private.connections(session, url)
+        self._is_proxied = botocore_private.is_proxied(url)
 
     def start(self, request: AWSPreparedRequest) -> Wait:
         """Send a request, within the connect timeout; what is returned waits for the answer.
@@ -88,14 +88,14 @@ class Transport:
         """
         if self._is_proxied:
             return self._through_the_proxy(request)
-        connection = self._connections._get_conn()  # noqa: SLF001
+        connection = self._connections.take()
         try:
             self._open(connection)
             self._send(connection, request)
         except BaseException:
             self._give_back(connection, is_broken=True)
             raise
-        give_up_at = monotonic() + self._timeout.read_timeout
+        give_up_at = monotonic() + self._connections.read_timeout
         return lambda: self._receive(connection, give_up_at)
 
     def _through_the_proxy(self, request: AWSPreparedRequest) -> Wait:
@@ -115,35 +115,26 @@ class Transport:
 
     def _open(self, connection: Any) -> None:
         """Connect, if the connection is new or has been idle for too long."""
-        if connection.sock is not None and self._is_idle(connection):
+        if socket_of(connection) is not None and self._is_idle(connection):
             connection.close()
         try:
-            if connection.sock is None:
+            if socket_of(connection) is None:
                 connection.connect()
         except (OSError, HTTPException, HTTPError) as error:
             raise NotSentError(error=error) from error
-        connection.sock.settimeout(self._timeout.connect_timeout)
+        socket_of(connection).settimeout(self._connections.connect_timeout)
 
     def _send(self, connection: Any, request: AWSPreparedRequest) -> None:
         try:
-            self._put(connection, request)
+            botocore_private.send(connection, self._target, request)
         except (OSError, HTTPException, HTTPError) as error:
             raise ConnectionClosedError(endpoint_url=self.url, error=error) from error
-
-    def _put(self, connection: Any, request: AWSPreparedRequest) -> None:
-        # awscrt's signer, which botocore uses where that is installed, names the host among the headers.
-        names_host = "host" in request.headers
-        connection.putrequest(request.method, self._target, skip_host=names_host, skip_accept_encoding=True)
-        for name, value in request.headers.items():
-            connection.putheader(name, value)
-        connection.endheaders(request.body)  # head and body in one system call: that is botocore's doing
 
     def _receive(self, connection: Any, give_up_at: float) -> Answer:
         is_broken = True
         try:
-            connection.sock.settimeout(max(give_up_at - monotonic(), _LEAST_SECONDS))
-            # Not urllib3's own, which wants to have sent the request itself.
-            response = HTTPConnection.getresponse(connection)
+            socket_of(connection).settimeout(max(give_up_at - monotonic(), _LEAST_SECONDS))
+            response = botocore_private.response_of(connection)
             answer = Answer(response.status, response.headers, response.read())
             is_broken = not answer.is_last
         except TimeoutError as error:
@@ -158,4 +149,4 @@ class Transport:
         if is_broken:
             connection.close()
         self._used_at[connection] = self._clock()
-        self._connections._put_conn(connection)  # noqa: SLF001
+        self._connections.give_back(connection)

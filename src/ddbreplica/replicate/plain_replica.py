@@ -1,0 +1,133 @@
+"""The Replica protocol by boto3's documented calls alone, one request at a time.
+
+The function uses it where the installed botocore lacks a private part that `dynamodb` writes by. Its calls take several
+times the CPU time, and it does not compare a response with its checksum, since boto3 does not return the text of one.
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping, Sequence
+from time import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ddbreplica.aws.refusal import asked, foreign, is_from_aws
+from ddbreplica.aws.skew import Skew
+from ddbreplica.dynamodb.table import client_of, table_of, undescribed, unprocessed
+from ddbreplica.model import Kind, Pending, Refusal, Table, Write
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from ddbreplica.aws.role import Role
+
+_T = TypeVar("_T")
+
+
+def connect(
+    table: str, *, region: str | None, role: "Role | None" = None, skew: Skew | None = None
+) -> "PlainReplica":
+    """Return the replica by its name or ARN, written to as `role`."""
+    return PlainReplica(client_of(table, region=region, role=role), table, role=role, skew=skew)
+
+
+class PlainReplica:
+    """A table that is written to by its name or ARN."""
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        *,
+        role: "Role | None" = None,
+        skew: Skew | None = None,
+    ) -> None:
+        """Take the client, which acts as `role` and makes one attempt a call."""
+        self._client: Any = client
+        self._table = table
+        self._role = role
+        self._skew = skew or Skew()
+        self._described: Table | None = None
+
+    def describe(self, *, afresh: bool = False) -> Table | Refusal:
+        """Describe the table; unless `afresh`, as it was when last asked."""
+        if self._described is None or afresh:
+            described = self._called(
+                self._client.describe_table,
+                {"TableName": self._table},
+                lambda response: table_of(response["Table"]),
+            )
+            if isinstance(described, Refusal):
+                return undescribed(described)
+            self._described = described
+        return self._described
+
+    def start_batch(self, writes: Sequence[Write]) -> Pending:
+        """Make one BatchWriteItem, and return its result when asked for it."""
+        left = self._called(
+            self._client.batch_write_item,
+            {"RequestItems": {self._table: [_request(write) for write in writes]}},
+            lambda response: unprocessed(_as_text(response), writes),
+        )
+        return lambda: left
+
+    def start_one(self, write: Write) -> Pending:
+        """Make one PutItem or DeleteItem, and return its result when asked for it."""
+        method = self._client.delete_item if write.is_delete else self._client.put_item
+        ((_, parameters),) = _request(write).items()
+        left = self._called(method, {"TableName": self._table, **parameters}, lambda _: ())
+        return lambda: left
+
+    def _called(
+        self,
+        method: Callable[..., Any],
+        parameters: Mapping[str, Any],
+        read: Callable[[Any], _T | Refusal],
+    ) -> _T | Refusal:
+        """Call a method of the client once; `read` reads the response, and may raise anything."""
+        sent_at = time()
+
+        def call() -> _T | Refusal:
+            response = method(**parameters)
+            metadata = response["ResponseMetadata"]
+            if not is_from_aws(metadata["HTTPHeaders"]):
+                return foreign(metadata["HTTPStatusCode"])
+            self._skew.observe(metadata["HTTPHeaders"].get("date"), sent_at=sent_at)
+            return read(response)
+
+        result = asked(call)
+        if self._role is not None and isinstance(result, Refusal) and result.kind is Kind.FAULT:
+            self._role.end()
+        return result
+
+
+def _request(write: Write) -> Mapping[str, Any]:
+    """Return a write as BatchWriteItem of boto3 takes it, with binaries as bytes."""
+    if write.change.image is None:
+        return {"DeleteRequest": {"Key": _as_bytes(write.change.key_attributes)}}
+    return {"PutRequest": {"Item": _as_bytes(write.change.image)}}
+
+
+def _as_bytes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: _value_as_bytes(value) for name, value in attributes.items()}
+
+
+def _value_as_bytes(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    ((kind, content),) = value.items()
+    match kind:
+        case "B":
+            content = b64decode(content)
+        case "BS":
+            content = [b64decode(each) for each in content]
+        case "L":
+            content = [_value_as_bytes(each) for each in content]
+        case "M":
+            content = _as_bytes(content)
+    return {kind: content}
+
+
+def _as_text(response: Any) -> Any:
+    """Return a response of boto3 with binaries as base64 text again."""
+    if isinstance(response, dict):
+        return {name: _as_text(value) for name, value in response.items()}
+    if isinstance(response, list):
+        return [_as_text(value) for value in response]
+    return b64encode(response).decode() if isinstance(response, bytes) else response

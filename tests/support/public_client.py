@@ -1,0 +1,20 @@
+"""A client of boto3 without the private parts of botocore, as a later version may be."""
+
+from typing import Any, cast
+
+from botocore.client import BaseClient
+
+
+class _Public:
+    def __init__(self, client: BaseClient) -> None:
+        self.__client = client
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.__client, name)
+
+
+def public(client: Any) -> Any:
+    """Return the client with its documented parts alone."""
+    return cast("Any", _Public(client))
