@@ -26,7 +26,7 @@ REPLICA = "logfile_replica"
 def endpoint() -> Iterator[str]:
     """The engine's address. It listens on all interfaces: `make engine` gives it a network of its own."""
     if not is_ready():
-        pytest.skip("DynamoDB Local is not here, or Java is not: run make engine")
+        pytest.skip("needs DynamoDB Local and Java: run `make engine`")
     try:
         refuse_open_network()
     except BenchmarkError as error:

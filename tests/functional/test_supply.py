@@ -15,10 +15,11 @@ import pytest
 from benchmarks.operator import network
 from benchmarks.operator.engines import dynamodb_local
 from benchmarks.processes import BenchmarkError
+from tests.support import build
 from tests.support.build import ROOT, without_make
 
 LOCKS = [ROOT / "src" / "requirements.txt", *sorted((ROOT / "requirements").glob("*.txt"))]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ENGINE = ROOT / "requirements" / "engine"
 
 
@@ -50,7 +51,7 @@ def test_every_package_of_a_lock_is_pinned_with_its_hashes_and_comes_from_no_oth
 def group(name: str) -> set[str]:
     """The names of the packages in a dependency group of pyproject.toml, those of the groups in it included."""
     found: set[str] = set()
-    for each in PROJECT["dependency-groups"][name]:
+    for each in CONFIGURATION["dependency-groups"][name]:
         found |= group(each["include-group"]) if isinstance(each, dict) else {package(each)}
     return found
 
@@ -66,19 +67,42 @@ def pinned(lock: str) -> set[str]:
 
 def test_what_pyproject_names_is_pinned_and_nothing_else_is_locked() -> None:
     locks = {path.stem for path in (ROOT / "requirements").glob("*.txt")}
-    groups = PROJECT["dependency-groups"].keys() - {"tests"}  # which are part of others
+    groups = CONFIGURATION["dependency-groups"].keys() - {"tests"}  # which are part of others
 
     assert locks == groups | {"floors"}
     for name in groups:
         assert group(name) <= pinned(f"requirements/{name}.txt"), name
     assert group("tests") <= pinned("requirements/floors.txt")
-    ships = {package(each) for each in PROJECT["project"]["dependencies"]}
+    ships = {package(each) for each in CONFIGURATION["project"]["dependencies"]}
     assert ships <= pinned("src/requirements.txt")
     assert pinned("src/requirements.txt") <= pinned("requirements/dev.txt")
 
 
+def test_plain_pytest_runs_the_unit_and_the_functional_tests() -> None:
+    assert CONFIGURATION["tool"]["pytest"]["ini_options"]["testpaths"] == ["tests/unit", "tests/functional"]
+
+
+def test_without_sam_cli_the_tests_of_the_bundle_are_skipped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(build, "SAM", tmp_path / "sam")
+    monkeypatch.setattr(build, "python313", lambda: tmp_path)
+
+    with pytest.raises(pytest.skip.Exception, match=r"^needs SAM CLI: run `make \.venv-sam/ready`$"):
+        build.build(tmp_path)
+
+
+def test_a_skipped_test_names_a_target_that_make_knows() -> None:
+    texts = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    targets = set(re.findall(r"\brun `make ([a-z./-]+)`", texts))
+
+    assert targets >= {".venv-sam/ready", "setup", "stack", "engine"}
+    for target in targets:
+        commands(target)
+
+
 def test_the_environment_for_changes_has_what_the_commands_need() -> None:
-    needed = {package(each) for each in PROJECT["project"]["optional-dependencies"]["cli"]}
+    needed = {package(each) for each in CONFIGURATION["project"]["optional-dependencies"]["cli"]}
 
     assert needed - {"botocore"} <= group("dev")
 

@@ -14,7 +14,7 @@ def _credentials_of_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark this layer, and skip it where the embedded AWS has not been set up."""
-    missing = pytest.mark.skipif(not MINISTACK.exists(), reason=".venv-stack is not there: run `make setup`")
+    missing = pytest.mark.skipif(not MINISTACK.exists(), reason="needs the embedded AWS: run `make setup`")
     for item in items:
         if item.path.parent.name == "stack":
             item.add_marker(pytest.mark.stack)

@@ -38,7 +38,7 @@ from tests.e2e.removal import remove
 from tests.e2e.report import OUT_OF_REACH, Claim, Report
 from tests.e2e.run import Pace, Run
 from tests.e2e.update import update_under_writes
-from tests.support.build import python313
+from tests.support.build import SET_SAM_UP, python313
 from tests.support.on_failure import GivenUp, on_failure_object
 from tests.support.template import load
 
@@ -48,7 +48,7 @@ pytestmark = [
     pytest.mark.loopback,
     pytest.mark.skipif(
         not SAM.exists() or RUNTIME is None,
-        reason="needs SAM CLI (make .venv-sam/ready) and Python 3.13, the function's runtime",
+        reason=f"needs SAM CLI and Python 3.13, the function's runtime: {SET_SAM_UP}",
     ),
 ]
 

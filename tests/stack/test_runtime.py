@@ -11,7 +11,7 @@ import pytest
 
 from demo.embedded import EmbeddedAws, embedded_aws
 from demo.pair import wait_until
-from tests.support.build import python313
+from tests.support.build import SET_SAM_UP, python313
 from tests.support.proxy import Exchange, Proxy, passed_on, signer
 from tests.support.runtime import PYTHON, FunctionError, Runtime, emulator, runtime
 from tests.support.stories import BUCKET, OWN_KEYS, STORIES, TABLE, Account, event
@@ -22,9 +22,11 @@ SHORT: Final = 22
 """A timeout, in seconds, that leaves a warm sandbox time to start a request, which needs 20, and not to repeat it."""
 
 pytestmark = [
-    pytest.mark.skipif(python313() is None, reason="no Python 3.13, the function's runtime, was found"),
-    pytest.mark.skipif(emulator() is None, reason="no emulator for Linux here: run `make .venv-sam/ready`"),
-    pytest.mark.skipif(not PYTHON.exists(), reason=".venv-lambda is not there: run `make stack`"),
+    pytest.mark.skipif(
+        python313() is None, reason="needs Python 3.13, the function's runtime, and then: run `make stack`"
+    ),
+    pytest.mark.skipif(emulator() is None, reason=f"needs SAM CLI's emulator for Linux: {SET_SAM_UP}"),
+    pytest.mark.skipif(not PYTHON.exists(), reason="needs Lambda's runtime client: run `make stack`"),
 ]
 
 

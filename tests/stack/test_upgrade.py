@@ -23,7 +23,7 @@ from demo.embedded import EmbeddedAws, embedded_aws
 from demo.pair import Pair, wait_until
 from demo.writing import writing
 from tests.support import cli
-from tests.support.build import SAM
+from tests.support.build import SAM, SET_SAM_UP
 from tests.support.cli import Misbehaviour
 from tests.support.recorded import TEMPLATE, Place, StoredObject, closed, code
 from tests.support.updated import restore_mapping
@@ -245,7 +245,7 @@ parameter_overrides = [
 """
 
 
-@pytest.mark.skipif(not SAM.exists(), reason="needs SAM CLI (make .venv-sam/ready)")
+@pytest.mark.skipif(not SAM.exists(), reason=f"needs SAM CLI: {SET_SAM_UP}")
 def test_sam_deploy_leaves_out_a_parameter_that_is_gone_and_cloudformation_refuses_it(
     upgrade: Upgrade, tmp_path: Path
 ) -> None:

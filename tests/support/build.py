@@ -11,13 +11,16 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[2]
 SAM: Final = ROOT / ".venv-sam" / "bin" / "sam"
+SET_SAM_UP: Final = "run `make .venv-sam/ready`"
 
 
 def build(target: Path, *, project: Path = ROOT) -> Path:
     """Build into `target`, a directory a bundle, and return it; skip where Python 3.13 or SAM CLI is missing."""
     where = python313()
-    if where is None or not SAM.exists():
-        pytest.skip("needs Python 3.13, the function's runtime, and SAM CLI (make .venv-sam/ready)")
+    if where is None:
+        pytest.skip(f"needs Python 3.13, the function's runtime, and then: {SET_SAM_UP}")
+    if not SAM.exists():
+        pytest.skip(f"needs SAM CLI: {SET_SAM_UP}")
     env = os.environ | {"PATH": f"{where}:{os.environ['PATH']}", "SAM_CLI_TELEMETRY": "0"}
     built = subprocess.run(  # noqa: S603
         [SAM, "build", "--build-dir", target, "--region", "us-east-1"],
