@@ -1,15 +1,25 @@
-"""Every test: dummy credentials, no Region but one, and no socket unless its layer says so; the bundle, built."""
+"""Every test: dummy credentials, no Region but one, and no socket unless its layer says so; and the common fixtures.
+
+A fixture imports what it needs itself, so that whoever does not use it does not wait for it.
+"""
 
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 from pytest_socket import disable_socket, enable_socket, socket_allow_hosts
 
 from tests.support.build import build
+from tests.support.models import read_models_once
+
+if TYPE_CHECKING:
+    from tests.support.cli import Misbehaviour, Tables
+    from tests.support.machine import Machine
+    from tests.support.put_aside import PutAside
 
 # No test asserts an absolute time: a busy machine is no failure.
 settings.register_profile("any machine", deadline=None)
@@ -19,7 +29,7 @@ _LAYERS_WITH_SOCKETS = ("stack", "engine")
 
 
 def pytest_configure() -> None:
-    """Let what the tests start get signals, though whoever started the tests ignores some of them.
+    """Parse botocore's files once, and let what the tests start get signals, which their own parent may ignore.
 
     A script's background job ignores SIGINT, and `nohup` SIGHUP; every process that a test starts would inherit that.
     A handler in their place is inherited by nobody, and keeps a SIGHUP from ending the tests all the same.
@@ -27,6 +37,7 @@ def pytest_configure() -> None:
 
     def nothing(_number: int, _frame: FrameType | None) -> None: ...
 
+    read_models_once()
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, nothing)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
@@ -58,3 +69,37 @@ def _sockets(request: pytest.FixtureRequest) -> Iterator[None]:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle that is deployed; it takes a while to build."""
     return build(tmp_path_factory.mktemp("build")) / "ReplicatorFunction"
+
+
+@pytest.fixture
+def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Tables]":
+    """The template's two tables, empty, and a working directory of the test's own, where commands keep their state."""
+    from tests.support.cli import on_moto
+
+    monkeypatch.chdir(tmp_path)
+    with on_moto() as made:
+        yield made
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> "Misbehaviour":
+    """AWS, to be told what to do wrong."""
+    from tests.support.cli import Misbehaviour
+
+    return Misbehaviour(monkeypatch)
+
+
+@pytest.fixture
+def put_aside(tables: "Tables", aws: "Misbehaviour") -> "PutAside":
+    """Two empty buckets, and a mapping that names them."""
+    from tests.support.put_aside import mapped
+
+    return mapped(tables, aws)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> "Machine":
+    """The machine that commands run on, and its clocks."""
+    from tests.support.machine import running
+
+    return running(monkeypatch)

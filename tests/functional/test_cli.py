@@ -12,9 +12,7 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
 
 from ddbreplica_cli.app import main
-from tests.support.cli import Misbehaviour, Tables, aws, lines, refusal, run, tables
-
-__all__ = ["aws", "tables"]
+from tests.support.cli import Misbehaviour, Tables, lines, refusal, run
 
 README = Path(__file__).parents[2] / "README.md"
 COMMANDS = sorted(main.commands)

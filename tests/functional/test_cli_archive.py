@@ -12,11 +12,9 @@ import pytest
 from ddbreplica.verify import job
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica.verify.sweep import Sweep
-from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, refusal, run, tables
-from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, answer_mapping, put_aside
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, refusal, run
+from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, answer_mapping
 from tests.support.records import delete, put
-
-__all__ = ["aws", "put_aside", "tables"]
 
 UNDECIDED = "the source has no such item: it was deleted or has expired, and nobody can tell"
 

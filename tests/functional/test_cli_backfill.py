@@ -23,16 +23,12 @@ from tests.support.cli import (
     SOURCE,
     Misbehaviour,
     Tables,
-    aws,
     lines,
     press_ctrl_c,
     press_ctrl_c_while_it_waits,
     run,
-    tables,
 )
 from tests.support.wire import error, response
-
-__all__ = ["aws", "tables"]
 
 MADE_AT = datetime(2026, 11, 22, 11, tzinfo=UTC)
 STATE = Path("logfile-logfile_replica.backfill")

@@ -15,12 +15,10 @@ from ddbreplica.dynamodb.describe import Described, describe
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.reconcile.journal import BACKFILL, REDRIVE, VERIFY, FileJournal
 from ddbreplica_cli.terminal.options import Options
-from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, run, tables
-from tests.support.machine import Machine, machine
-from tests.support.put_aside import PutAside, put_aside
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, run
+from tests.support.machine import Machine
+from tests.support.put_aside import PutAside
 from tests.support.records import put
-
-__all__ = ["aws", "machine", "put_aside", "tables"]
 
 REPAIRS = [
     (BACKFILL, "--without-mapping", "--segments", "1"),
@@ -77,8 +75,8 @@ def test_a_clock_that_is_set_far_ahead_ends_a_repair(
     command: Sequence[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("backfilling.PAGE", "redriving.MAX_KEYS", "repair.PIECE"):
-        monkeypatch.setattr(f"ddbreplica_cli.{name}", 20)
+    for name in ("backfill.pages.PAGE", "redrive.objects.MAX_KEYS", "verify.repair.PIECE"):
+        monkeypatch.setattr(f"ddbreplica.{name}", 20)
     monkeypatch.setattr("ddbreplica.redrive.objects.WORKERS", 1)
     writes: list[Any] = []
 

@@ -13,31 +13,10 @@ from ddbreplica.redrive import purge as purging
 from ddbreplica.redrive.objects import PIECE
 from ddbreplica_cli.app import main
 from tests.functional.test_cli_redrive import KilledError, kill_at
-from tests.support.cli import (
-    REPLICA,
-    SOURCE,
-    Misbehaviour,
-    Tables,
-    aws,
-    lines,
-    press_ctrl_c,
-    refusal,
-    run,
-    tables,
-)
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, press_ctrl_c, refusal, run
 from tests.support.permissions import recorded
-from tests.support.put_aside import (
-    CREATED,
-    ON_FAILURE,
-    QUARANTINE,
-    PutAside,
-    answer_mapping,
-    put_aside,
-    recreate_source,
-)
+from tests.support.put_aside import CREATED, ON_FAILURE, QUARANTINE, PutAside, answer_mapping, recreate_source
 from tests.support.records import put, record
-
-__all__ = ["aws", "put_aside", "tables"]
 
 KEY = json.dumps({"PK": {"S": "a"}})
 

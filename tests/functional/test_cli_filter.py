@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 
 from tests.support.account import UUID, answer_lambda, mapping
-from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, refusal, run, tables
-from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, answer_mapping, put_aside
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, refusal, run
+from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, answer_mapping
 from tests.support.records import put
-
-__all__ = ["aws", "put_aside", "tables"]
 
 TENANT = {"dynamodb": {"Keys": {"PK": {"S": [{"prefix": "t1#"}]}}}}
 ON_IMAGES = {"dynamodb": {"NewImage": {"tenant": {"S": ["t1"]}}}}

@@ -8,9 +8,7 @@ import boto3
 import pytest
 
 from tests.support.account import FUNCTION, UUID, answer_lambda, answer_tags, function, mapping
-from tests.support.cli import Misbehaviour, Tables, aws, lines, press_ctrl_c, refusal, run, tables
-
-__all__ = ["aws", "tables"]
+from tests.support.cli import Misbehaviour, Tables, lines, press_ctrl_c, refusal, run
 
 OTHER = f"{FUNCTION}-of-orders"
 FAR = "arn:aws:dynamodb:eu-west-1:210987654321:table/copy"

@@ -19,10 +19,8 @@ from ddbreplica.records.decode import key_of
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica_cli.terminal.errors import CommandError
 from tests.functional.test_cli_backfill import FOLDER, STATE, InS3
-from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, run, tables
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, run
 from tests.support.on_moto import running
-
-__all__ = ["aws", "tables"]
 
 FULL = Path("/dev/full")
 WAY_OUT = "Try: make room, or name another file with --report, and run the same command again."

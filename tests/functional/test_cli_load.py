@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cli import Misbehaviour, Tables, aws, lines, press_ctrl_c, run, tables
-
-__all__ = ["aws", "tables"]
+from tests.support.cli import Misbehaviour, Tables, lines, press_ctrl_c, run
 
 DATA = Path(__file__).parents[2] / "data" / "logfile_stream.csv"
 ROW = '{},66.249.67.3,2017-07-20,04,GMT-0700,GET,"/søk?q=a,b",{},05,"Bot ""x"", 1.0"\n'

@@ -9,9 +9,7 @@ from ddbreplica.mapping.event_source_mapping import MappingState, find_mapping, 
 from ddbreplica_cli.terminal.errors import CommandError
 from ddbreplica_cli.terminal.options import Options
 from tests.support.account import FUNCTION, UUID, answer_lambda, function, mapping
-from tests.support.cli import Misbehaviour, Tables, aws, refusal, tables
-
-__all__ = ["aws", "tables"]
+from tests.support.cli import Misbehaviour, Tables, refusal
 
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile"
 STREAM = f"{TABLE}/stream/2026-01-02T00:00:00.000"

@@ -7,9 +7,7 @@ import pytest
 
 from ddbreplica.dynamodb.connection import Connection, Side
 from ddbreplica_cli.terminal.options import Options
-from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, run, tables
-
-__all__ = ["aws", "tables"]
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, run
 
 HERE = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile"
 THERE = "arn:aws:dynamodb:eu-west-1:210987654321:table/copy"

@@ -21,9 +21,7 @@ from ddbreplica.reconcile.state import StateFile
 from ddbreplica.records.decode import key_of
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica_cli.terminal.errors import CommandError
-from tests.support.cli import REPLICA, SOURCE, Tables, aws, lines, run, tables
-
-__all__ = ["aws", "tables"]
+from tests.support.cli import REPLICA, SOURCE, Tables, lines, run
 
 CONTENT = b"what the user had written"
 A = key_of({"PK": {"S": "a"}})

@@ -14,32 +14,12 @@ from botocore.exceptions import ReadTimeoutError
 
 from ddbreplica.reconcile.journal import REDRIVE
 from ddbreplica.replicate.write import SUSPECT
-from tests.support.cli import (
-    REPLICA,
-    SOURCE,
-    Misbehaviour,
-    Tables,
-    aws,
-    lines,
-    press_ctrl_c,
-    refusal,
-    run,
-    tables,
-)
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, press_ctrl_c, refusal, run
 from tests.support.killed import Killed
-from tests.support.machine import Machine, machine
-from tests.support.put_aside import (
-    ON_FAILURE,
-    QUARANTINE,
-    PutAside,
-    answer_mapping,
-    put_aside,
-    recreate_source,
-)
+from tests.support.machine import Machine
+from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, answer_mapping, recreate_source
 from tests.support.records import STREAM, delete, put, record
 from tests.support.wire import error, response
-
-__all__ = ["aws", "machine", "put_aside", "tables"]
 
 HALF_AN_HOUR = 1800
 """For how long a write may land whose sender's clock nobody knows."""

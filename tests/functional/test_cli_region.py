@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from ddbreplica_cli.app import main
-from tests.support.cli import Misbehaviour, aws, lines, refusal, run
-
-__all__ = ["aws"]
+from tests.support.cli import Misbehaviour, lines, refusal, run
 
 ARGUMENTS = {"load": ("--generate", "1"), "redrive": ("--dry-run",)}
 COMMANDS = [*((name, *ARGUMENTS.get(name, ())) for name in sorted(main.commands)), ("status", "--all")]

@@ -14,24 +14,11 @@ from botocore.exceptions import ReadTimeoutError
 from ddbreplica.reconcile.journal import VERIFY
 from ddbreplica.replicate.write import SUSPECT
 from ddbreplica.verify import job
-from tests.support.cli import (
-    REPLICA,
-    SOURCE,
-    Misbehaviour,
-    Tables,
-    aws,
-    lines,
-    press_ctrl_c,
-    refusal,
-    run,
-    tables,
-)
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, press_ctrl_c, refusal, run
 from tests.support.killed import Killed
-from tests.support.machine import Machine, machine
-from tests.support.put_aside import QUARANTINE, PutAside, answer_mapping, put_aside
+from tests.support.machine import Machine
+from tests.support.put_aside import QUARANTINE, PutAside, answer_mapping
 from tests.support.wire import response
-
-__all__ = ["aws", "machine", "put_aside", "tables"]
 
 EXIT_CODES = {"equal": 0, "repaired": 0, "not equal": 1, "inconclusive": 3}
 STATE = Path("logfile-logfile_replica.verify")

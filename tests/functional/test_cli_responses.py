@@ -43,14 +43,12 @@ from ddbreplica.replicate.write import SUSPECT
 from ddbreplica_cli.commands import tail
 from ddbreplica_cli.terminal.errors import ATTENTION, FAILED, INCONCLUSIVE, CommandError, explain
 from ddbreplica_cli.terminal.options import Options
-from tests.support.cli import SOURCE, Misbehaviour, Tables, aws, lines, run, tables
+from tests.support.cli import SOURCE, Misbehaviour, Tables, lines, run
 from tests.support.fake_journal import FakeJournal
 from tests.support.modules import ENGINE, TERMINAL, modules_of
-from tests.support.put_aside import QUARANTINE, PutAside, put_aside
+from tests.support.put_aside import QUARANTINE, PutAside
 from tests.support.records import put
 from tests.support.responses import Response, Services, body_of, foreign, garbage, misshapen, path_of
-
-__all__ = ["aws", "put_aside", "tables"]
 
 ACCOUNT = "arn:aws:dynamodb:us-east-1:123456789012:table"
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:replicator"

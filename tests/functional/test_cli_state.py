@@ -10,12 +10,10 @@ import pytest
 
 from ddbreplica.aws.clock import Clock
 from ddbreplica.reconcile.journal import BACKFILL, COMMANDS, REDRIVE, VERIFY, FileJournal
-from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, lines, run, tables
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, run
 from tests.support.killed import Killed
-from tests.support.put_aside import PutAside, put_aside
+from tests.support.put_aside import PutAside
 from tests.support.records import put
-
-__all__ = ["aws", "put_aside", "tables"]
 
 ARGS = {
     BACKFILL: ("backfill", "--without-mapping"),

@@ -10,9 +10,7 @@ import boto3
 import pytest
 
 from tests.support.account import FUNCTION, UUID, answer_lambda, function, mapping
-from tests.support.cli import Misbehaviour, Tables, aws, lines, press_ctrl_c, refusal, run, tables
-
-__all__ = ["aws", "tables"]
+from tests.support.cli import Misbehaviour, Tables, lines, press_ctrl_c, refusal, run
 
 Deploy = Callable[..., str]
 OWN = {"service": "ddbreplica", "ReplicaTable": "logfile_replica"}

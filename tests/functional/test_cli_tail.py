@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cli import Misbehaviour, Tables, aws, lines, press_ctrl_c, refusal, run, tables
-
-__all__ = ["aws", "tables"]
+from tests.support.cli import Misbehaviour, Tables, lines, press_ctrl_c, refusal, run
 
 
 @pytest.fixture

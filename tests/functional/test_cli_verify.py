@@ -20,16 +20,12 @@ from tests.support.cli import (
     SOURCE,
     Misbehaviour,
     Tables,
-    aws,
     lines,
     press_ctrl_c,
     press_ctrl_c_while_it_waits,
     run,
-    tables,
 )
 from tests.support.wire import error, response, wire_json
-
-__all__ = ["aws", "tables"]
 
 
 def verify(*args: str) -> Any:

@@ -8,12 +8,10 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, run, tables
-from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, put_aside
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, run
+from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside
 from tests.support.records import put
 from tests.support.template import ROOT, load
-
-__all__ = ["aws", "put_aside", "tables"]
 
 PAGE: Final = (ROOT / "docs" / "deletion.md").read_text()
 PROCEDURE: Final = PAGE.partition("\n## Delete it\n")[2].partition("\n## ")[0]

@@ -16,11 +16,9 @@ from ddbreplica.model import Key
 from ddbreplica.reconcile.reconciler import Healer, Rates, UnderWay
 from ddbreplica_cli.terminal.errors import CommandError
 from ddbreplica_cli.terminal.options import Options
-from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, tables
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables
 from tests.support.fake_journal import FakeJournal
 from tests.support.wire import error, response
-
-__all__ = ["aws", "tables"]
 
 
 class _Clock(Interrupt):

@@ -14,13 +14,11 @@ from botocore.exceptions import ReadTimeoutError
 from ddbreplica.mapping import lag
 from ddbreplica_cli.app import main
 from tests.support.account import answer_tags
-from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, aws, run, tables
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, run
 from tests.support.on_failure import FUNCTION_ARN
 from tests.support.permissions import Permission, listed, recorded, sections
-from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, put_aside
+from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside
 from tests.support.records import delete, put
-
-__all__ = ["aws", "put_aside", "tables"]
 
 NAMES = {
     "SOURCE": SOURCE,

@@ -4,8 +4,8 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from inspect import signature
-from pathlib import Path
 from threading import Lock, current_thread, main_thread
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -148,10 +148,9 @@ class Tables:
         return TableReader(self.client, name, table, patience or Patience(Interrupt()))
 
 
-@pytest.fixture
-def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tables]:
-    """The template's two tables, empty, and a working directory of the test's own, where commands keep their state."""
-    monkeypatch.chdir(tmp_path)
+@contextmanager
+def on_moto() -> Iterator[Tables]:
+    """The template's two tables, empty, for as long as the block runs."""
     with mock_aws():
         made = Tables()
         made.create_logfile(SOURCE)
@@ -195,8 +194,3 @@ class Misbehaviour:
 def refusal(code: str, message: str = "why") -> Any:
     """What a `before-call` hook returns in place of a call."""
     return SimpleNamespace(status_code=400), {"Error": {"Code": code, "Message": message}}
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Misbehaviour:
-    return Misbehaviour(monkeypatch)

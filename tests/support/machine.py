@@ -18,8 +18,8 @@ class Machine:
         self.passed += seconds
 
 
-@pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+def running(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A machine whose clocks the commands go by."""
     machine = Machine()
     monkeypatch.setattr("ddbreplica.dynamodb.table.time", lambda: time.time() + machine.ahead)
     monkeypatch.setattr("ddbreplica.aws.clock.ticking", lambda: 5000.0 + machine.passed)

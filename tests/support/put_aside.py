@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
-import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.s3.models import s3_backends
@@ -87,8 +86,7 @@ class PutAside:
         return self.client.get_object(Bucket=bucket, Key=name)["Body"].read()
 
 
-@pytest.fixture
-def put_aside(tables: Tables, aws: Misbehaviour) -> PutAside:
+def mapped(tables: Tables, aws: Misbehaviour) -> PutAside:
     """Two empty buckets, and a mapping that names them."""
     tables.client.update_table(
         TableName=SOURCE, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}

@@ -34,8 +34,6 @@ from tests.functional import test_cli_archive, test_cli_filter, test_cli_verify,
 from tests.functional.test_cli_archive import archive
 from tests.functional.test_cli_filter import filtered
 from tests.support import template
-from tests.support.cli import aws, tables
-from tests.support.put_aside import put_aside
 from tests.unit import (
     test_backfilling,
     test_global_table,
@@ -49,7 +47,7 @@ from tests.unit import (
 from tests.unit import test_hazards as hazards
 from tests.unit.test_backfilling import path
 
-__all__ = ["archive", "aws", "filtered", "path", "put_aside", "tables"]
+__all__ = ["archive", "filtered", "path"]
 
 Test = Callable[..., None]
 
