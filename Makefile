@@ -1,6 +1,6 @@
 # The two that matter: `make demo` and `make test`. Each sets itself up; Python ≥ 3.11 and make are all they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test floors stack bench engine soak e2e mutants check lint scan-templates scan-packages build picture lock clean
+.PHONY: help setup demo test floors stack bench engine soak e2e mutants check lint complexity scan-templates scan-packages build picture lock clean
 SHELL := /bin/bash
 BIN := .venv/bin
 
@@ -34,6 +34,7 @@ bare = env -i PATH="$$PATH" HOME="$$home" PYTHONNOUSERSITE=1 $(foreach name,LANG
 PROXIES := HTTPS_PROXY https_proxy NO_PROXY no_proxy SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE
 
 CHECKOV := .venv-scan/bin/checkov
+RADON := $(BIN)/radon
 PIP_AUDIT := $(BIN)/pip-audit
 CYCLONEDX := $(BIN)/cyclonedx-py
 SBOM := build/sbom.cdx.json
@@ -46,6 +47,11 @@ DIFFERENCE = /^\t/ { print substr($$0, 2) ": found, and no comment accepts it; $
 	/^[^\t]/ { print $$0 ": accepted by a comment, and not found" } END { exit NR > 0 }
 # The floors are old on purpose, and are installed for nobody.
 AUDITED := src/requirements.txt $(filter-out requirements/floors.txt,$(wildcard requirements/*.txt))
+
+# radon's "F 258:0 name - C (11)", under the name of its file, a line each: none above 10, and 95 % at most 6.
+COMPLEXITY = NF == 1 { file = $$1 } sub(/\)$$/, "") && sub(/.*\(/, $$3 " ") { blocks++; low += $$2 <= 6; \
+	if ($$2 > 10) { high++; print file ": " $$1 " has a complexity of " $$2 ", and 10 is the most that is allowed" } } \
+	END { printf "Complexity: %.1f %% of %d blocks have 6 or less\n", 100 * low / blocks, blocks; exit high || low < 0.95 * blocks || !blocks }
 
 # A mutant's name and fate, "ddbreplica.records.decode.x__image__mutmut_1: killed", a line → noticed and made, by module.
 MUTATION_SCORE = { split($$1, name, "."); made[name[2]]++; noticed[name[2]] += $$2 == "killed" || $$2 == "timeout" } \
@@ -107,7 +113,7 @@ mutants: .venv/ready  ## Break the core in 1,400 small ways; of each module's, t
 	$(BIN)/mutmut results
 	@$(BIN)/mutmut results --all true | awk '$(MUTATION_SCORE)'
 
-check: lint scan-templates scan-packages  ## Format, lint, types, template, scanners: what CI runs before the tests (ADVISORIES=offline)
+check: lint complexity scan-templates scan-packages  ## Format, lint, types, complexity, template, scanners: what CI runs before the tests (ADVISORIES=offline)
 
 lint: setup .venv-sam/ready
 	$(BIN)/ruff format --check .
@@ -115,6 +121,9 @@ lint: setup .venv-sam/ready
 	$(BIN)/mypy
 	$(BIN)/cfn-lint template.yaml replica.yaml examples/*/template.yaml
 	for template in template.yaml examples/*/template.yaml; do $(SAM_ENV) $(SAM) validate --lint --template $$template || exit; done
+
+complexity: .venv/ready
+	@$(RADON) cc --show-complexity src cli | awk '$(COMPLEXITY)'
 
 # .checkov.yaml configures checkov. Where a template breaks a rule on purpose, a comment at the resource accepts that and gives the
 # reason. Without the comments checkov must find what they accept and nothing else: a comment that is no longer needed has to go,

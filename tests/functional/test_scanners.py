@@ -1,4 +1,4 @@
-"""`make check` and `make build`: what the scanners are given, and what they find that makes the check fail."""
+"""`make check` and `make build`: what scanners and radon are given, and what they find that fails the check."""
 
 import json
 import re
@@ -148,6 +148,30 @@ class TestTemplates:
         assert [text for text in comments if not re.fullmatch(r"=CKV_AWS_\d+:\w.{20,}\.", text)] == []
 
 
+class TestComplexity:
+    SIMPLE: Final = "src/x.py\n" + "    F 1:0 simple - A (2)\n" * 95 + "    M 9:4 Some.more - B (7)\n" * 5
+
+    def test_a_few_functions_may_be_less_simple(self, program: Program) -> None:
+        done = made("complexity", f"RADON={program(self.SIMPLE.rstrip())}")
+
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == "Complexity: 95.0 % of 100 blocks have 6 or less\n"
+
+    def test_one_above_ten_fails_the_check(self, program: Program) -> None:
+        found = f"{self.SIMPLE}src/y.py\n    F 3:0 knot - C (11)"
+
+        done = made("complexity", f"RADON={program(found)}")
+
+        assert done.returncode == 2
+        assert done.stdout.startswith("src/y.py: knot has a complexity of 11, and 10 is the most")
+
+    def test_more_than_a_few_fail_the_check(self, program: Program) -> None:
+        assert made("complexity", f"RADON={program(self.SIMPLE + '    F 3:0 b - B (7)')}").returncode == 2
+
+    def test_nothing_measured_fails_the_check(self, program: Program) -> None:
+        assert made("complexity", f"RADON={program()}").returncode == 2
+
+
 class TestPackages:
     def test_all_locks_are_looked_up_but_the_floors(self, program: Program, shown: Path) -> None:
         done = made("scan-packages", f"PIP_AUDIT={program()}")
@@ -218,7 +242,7 @@ class TestABareEnvironment:
         assert "HTTPS_PROXY" not in self.given(shown, target, f"SBOM={target}", f"CYCLONEDX={program()}")
 
 
-def test_the_check_scans_templates_and_packages() -> None:
+def test_the_check_runs_them_all() -> None:
     makefile = (ROOT / "Makefile").read_text()
 
-    assert re.search(r"^check:.* scan-templates scan-packages\b", makefile, re.MULTILINE)
+    assert re.search(r"^check:.* complexity scan-templates scan-packages\b", makefile, re.MULTILINE)

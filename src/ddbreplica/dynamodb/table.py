@@ -263,11 +263,7 @@ def unprocessed(answer: Mapping[str, Any], writes: Sequence[Write]) -> Sequence[
         return ()
     key_names = [name for name, _, _ in writes[0].change.key]
     try:
-        left = {
-            _request_of(entry, key_names)
-            for entries in answer["UnprocessedItems"].values()
-            for entry in _listed(entries)
-        }
+        left = {_request_of(entry, key_names) for entry in _entries(answer["UnprocessedItems"])}
     except (KeyError, MalformedError):
         return _UNMATCHED
     by_request = {(write.is_delete, write.change.key): write for write in writes}
@@ -281,16 +277,17 @@ def _states(answer: Mapping[str, Any], keys: Sequence[Key]) -> Mapping[Key, Stat
     names = [name for name, _, _ in keys[0]]
     try:
         left = {key_of(key) for part in answer["UnprocessedKeys"].values() for key in _listed(part["Keys"])}
-        items = {
-            key_of({name: item[name] for name in names}): item
-            for part in answer["Responses"].values()
-            for item in _listed(part)
-        }
+        items = {key_of({name: item[name] for name in names}): item for item in _entries(answer["Responses"])}
     except (AttributeError, KeyError, TypeError, MalformedError):
         return _UNMATCHED
     if not (left | items.keys()) <= set(keys):
         return _UNMATCHED
     return {key: items.get(key) for key in keys if key not in left}
+
+
+def _entries(by_table: Mapping[str, Any]) -> list[Any]:
+    """The entries of all tables."""
+    return [entry for entries in by_table.values() for entry in _listed(entries)]
 
 
 def _listed(part: Any) -> list[Any]:

@@ -171,6 +171,18 @@ def _image(event_name: Any, data: Mapping[str, Any], key: Key) -> Image | None:
         return None
     if event_name not in ("INSERT", "MODIFY"):
         raise MalformedError("eventName is none of INSERT, MODIFY and REMOVE")
+    image = _new_image(data)
+    for name, value in image.items():
+        # Most attributes are text or a number's text; to see that here costs a tenth of the full check.
+        is_text = type(value) is dict and len(value) == 1 and type(value.get("S") or value.get("N")) is str
+        if not is_text:
+            _check_attribute(name, value)
+    if not _holds(image, data["Keys"], key):
+        raise MalformedError("NewImage does not hold the key that Keys names")
+    return image
+
+
+def _new_image(data: Mapping[str, Any]) -> Image:
     image = data.get("NewImage")
     if image is None and data.get("StreamViewType") in _VIEWS_WITHOUT_NEW_IMAGE:
         raise StreamViewTypeError(
@@ -179,13 +191,6 @@ def _image(event_name: Any, data: Mapping[str, Any], key: Key) -> Image | None:
         )
     if not isinstance(image, dict):
         raise MalformedError("NewImage is missing")
-    for name, value in image.items():
-        # Most attributes are text or a number's text; to see that here costs a tenth of the full check.
-        is_text = type(value) is dict and len(value) == 1 and type(value.get("S") or value.get("N")) is str
-        if not is_text:
-            _check_attribute(name, value)
-    if not _holds(image, data["Keys"], key):
-        raise MalformedError("NewImage does not hold the key that Keys names")
     return image
 
 

@@ -104,18 +104,26 @@ def _purge(
 ) -> tuple[int, Sequence[tuple[Copy, str]]]:
     """Return how many versions were deleted, and what was not, with the reason."""
     if keys is not None:
-        copies = [Copy(done.place, version) for version in done.versions]
-        looked = [(copy, holds(keys, copy)) for copy in copies]
+        looked = [(copy, holds(keys, copy)) for copy in (Copy(done.place, each) for each in done.versions)]
         if not any(held is True for _, held in looked):
             return 0, [(copy, held) for copy, held in looked if isinstance(held, str)]
     moved = _moved(done)
-    if len({version.etag for version in moved if version.size is not None}) > 1:
+    if _is_overwritten(moved):
         return 0, [(Copy(done.place, moved[0]), _OVERWRITTEN)]
     versions = [*moved, *done.versions]
     if not dry_run:
-        for version in versions:
-            done.place.bucket.delete(version)
+        _delete(done.place, versions)
     return len(versions), ()
+
+
+def _delete(place: Place, versions: Sequence[Version]) -> None:
+    for version in versions:
+        place.bucket.delete(version)
+
+
+def _is_overwritten(moved: Sequence[Version]) -> bool:
+    """Whether the versions that are no delete markers have several contents."""
+    return len({version.etag for version in moved if version.size is not None}) > 1
 
 
 def _moved(done: _Done) -> Sequence[Version]:

@@ -65,10 +65,7 @@ class Repair:
         self.undecided.extend(outside)
         within = [key for key in keys if key_filter.passes(key)]
         for start in range(0, len(within), PIECE):
-            reconciled = self._heal(within[start : start + PIECE])
-            settled = {*reconciled.confirmed, *reconciled.suspects}
-            left = {key: why for key, why in outcomes(reconciled).items() if key not in settled}
-            yield from ((Difference(Finding.INCONCLUSIVE, key), why) for key, why in left.items())
+            yield from _unsettled(self._heal(within[start : start + PIECE]))
 
     def told(self) -> None:
         """Close what nobody can decide about."""
@@ -78,3 +75,11 @@ class Repair:
         reconciled = self.heal(keys)
         self.undecided.extend(reconciled.undecided)
         return reconciled
+
+
+def _unsettled(reconciled: Reconciled) -> Iterator[Mended]:
+    """The keys that are neither confirmed nor written by a write that is in doubt, each with the reason."""
+    settled = {*reconciled.confirmed, *reconciled.suspects}
+    for key, why in outcomes(reconciled).items():
+        if key not in settled:
+            yield Difference(Finding.INCONCLUSIVE, key), why
