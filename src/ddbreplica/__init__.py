@@ -1,1 +1,94 @@
-"""Keeps a second DynamoDB table equal to a first one, change by change, from the first one's stream."""
+"""Keeps a second DynamoDB table equal to a first one, change by change, from the first one's stream.
+
+Functions of your own import from here, and from no module below. Each name is loaded when it is first used, so that
+`import ddbreplica` alone loads nothing.
+"""
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from ddbreplica.aws.refusal import RefusedError, refusal_of
+    from ddbreplica.dynamodb.deadline import Deadline, deadline_of
+    from ddbreplica.dynamodb.table import CLIENT_CONFIG
+    from ddbreplica.errors import EventError, ReplicatorError, StreamViewTypeError, UnreportableError
+    from ddbreplica.model import (
+        Change,
+        Failure,
+        Image,
+        Key,
+        Kind,
+        Pending,
+        Quarantined,
+        Refusal,
+        Replica,
+        Table,
+        Write,
+    )
+    from ddbreplica.records.decode import Decoded, decode
+    from ddbreplica.records.plan import plan
+    from ddbreplica.replicate.process import process
+    from ddbreplica.replicate.report import report
+    from ddbreplica.replicate.write import Outcome, write
+
+__all__ = [
+    "CLIENT_CONFIG",
+    "Change",
+    "Deadline",
+    "Decoded",
+    "EventError",
+    "Failure",
+    "Image",
+    "Key",
+    "Kind",
+    "Outcome",
+    "Pending",
+    "Quarantined",
+    "Refusal",
+    "RefusedError",
+    "Replica",
+    "ReplicatorError",
+    "StreamViewTypeError",
+    "Table",
+    "UnreportableError",
+    "Write",
+    "deadline_of",
+    "decode",
+    "plan",
+    "process",
+    "refusal_of",
+    "report",
+    "write",
+]
+
+_MODULES: Final = {
+    "aws.refusal": ("RefusedError", "refusal_of"),
+    "dynamodb.deadline": ("Deadline", "deadline_of"),
+    "dynamodb.table": ("CLIENT_CONFIG",),
+    "errors": ("EventError", "ReplicatorError", "StreamViewTypeError", "UnreportableError"),
+    "model": (
+        *("Change", "Failure", "Image", "Key", "Kind", "Pending", "Quarantined", "Refusal", "Replica"),
+        *("Table", "Write"),
+    ),
+    "records.decode": ("Decoded", "decode"),
+    "records.plan": ("plan",),
+    "replicate.process": ("process",),
+    "replicate.report": ("report",),
+    "replicate.write": ("Outcome", "write"),
+}
+
+
+if not TYPE_CHECKING:  # to which each other name is an error
+
+    def __getattr__(name: str) -> Any:
+        """Load a public name when it is first used."""
+        for module, names in _MODULES.items():
+            if name in names:
+                from importlib import import_module  # noqa: PLC0415  `import ddbreplica` does not pay for it
+
+                return globals().setdefault(name, getattr(import_module(f"{__name__}.{module}"), name))
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, whether they are loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -12,7 +12,7 @@ from ddbreplica.aws.botocore_private import MissingPartError
 from ddbreplica.aws.skew import Skew
 from ddbreplica.bucket.quarantine import Quarantine
 from ddbreplica.dynamodb import table
-from ddbreplica.dynamodb.deadline import Deadline
+from ddbreplica.dynamodb.deadline import Deadline, deadline_of
 from ddbreplica.errors import SettingsError
 from ddbreplica.model import Replica
 from ddbreplica.records.decode import decode
@@ -39,11 +39,6 @@ class Replicator:
     quarantine: Quarantine
     telemetry: Telemetry
     deadline: Callable[["LambdaContext"], Deadline]
-
-
-def deadline_of(context: "LambdaContext") -> Deadline:
-    """The end of the invocation, as Lambda tells it."""
-    return Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
 
 
 @lru_cache(maxsize=1)

@@ -11,9 +11,8 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from moto import mock_aws
 
 import new_item_messages
-from ddbreplica.dynamodb.deadline import Deadline
+from ddbreplica.dynamodb.deadline import Deadline, deadline_of
 from ddbreplica.errors import EventError
-from ddbreplica.handler import deadline_of
 from new_item_messages import Topic, publish
 from tests.support.function import Context
 from tests.support.records import batch, delete, put, record

@@ -1,10 +1,13 @@
 """What `pip install` gives a user: both packages, typed, and described; the version stands in pyproject.toml."""
 
 import email
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import venv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +16,7 @@ from zipfile import ZipFile
 import pytest
 from trove_classifiers import classifiers
 
+from tests.functional.test_recipes import code as recipe
 from tests.support.build import ROOT
 from tests.support.template import load
 
@@ -60,6 +64,42 @@ def test_it_holds_both_packages_and_nothing_else(wheel: Path) -> None:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_type_checkers_read_its_types(wheel: Path, package: str) -> None:
     assert (wheel / package / "py.typed").is_file()
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter whose packages are those of this environment, and the wheel in place of this tree."""
+    home = tmp_path_factory.mktemp("environment")
+    venv.create(home, symlinks=True)
+    packages = sysconfig.get_path("purelib", "venv", {"base": str(home)})
+    Path(packages, "installed.pth").write_text(f"{wheel}\n{sysconfig.get_path('purelib')}\n")
+    return home / "bin" / "python"
+
+
+def test_a_user_s_function_is_type_checked_against_it(installed: Path, tmp_path: Path) -> None:
+    right, wrong = tmp_path / "right.py", tmp_path / "wrong.py"
+    right.write_text(f"{recipe()}\nreveal_type(process)\n")
+    wrong.write_text(
+        "from ddbreplica import Change, proces\n\n\ndef key(change: Change) -> int:\n    return change.key\n"
+    )
+    checked = subprocess.run(  # noqa: S603  our own
+        [
+            *(sys.executable, "-m", "mypy", "--strict", "--python-executable", str(installed)),
+            *("--config-file", os.devnull, "--cache-dir", str(tmp_path / "cache"), str(right), str(wrong)),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    *lines, last = checked.stdout.splitlines()
+    found = [line.partition(": ")[::2] for line in lines]
+    assert [text for where, text in found if where.startswith("right.py") and text.startswith("error")] == []
+    (revealed,) = [text for where, text in found if where.startswith("right.py")]
+    assert "def (event: Any, apply: def (ddbreplica.model.Change) -> object, *, deadline:" in revealed
+    assert [where for where, text in found if text.startswith("error")] == ["wrong.py:1", "wrong.py:5"]
+    assert last == "Found 2 errors in 1 file (checked 2 source files)"
 
 
 def test_the_command_knows_the_version(wheel: Path, tmp_path: Path) -> None:

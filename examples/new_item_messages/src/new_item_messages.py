@@ -5,7 +5,6 @@ The message is the item's key: an item may be larger than a message, and may hav
 
 import hashlib
 import json
-import logging
 import os
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,14 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from ddbreplica.aws.refusal import refusal_of
-from ddbreplica.dynamodb.deadline import Deadline
-from ddbreplica.handler import deadline_of
-from ddbreplica.model import Change, Failure, Kind, Quarantined, Refusal
-from ddbreplica.records.decode import decode
-from ddbreplica.replicate.report import report
+from ddbreplica import Change, Deadline, deadline_of, process
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -32,8 +25,6 @@ ATTEMPT_SECONDS = 10.0
 _CLIENT_CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=1, read_timeout=5
 )
-_LOGGER = logging.getLogger(__name__)
-_OUT_OF_TIME = Refusal(Kind.TRANSIENT, "OutOfTime", "the invocation's time was used up")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,33 +68,9 @@ def lambda_handler(event: Any, context: "LambdaContext") -> dict[str, list[dict[
 
 def publish(event: Any, to: Topic, deadline: Deadline) -> dict[str, list[dict[str, str]]]:
     """What the handler does, with everything that it touches handed in. It ends at the first record that fails."""
-    decoded = decode(event, replicate_ttl_deletes=True)
-    failure = next(map(_malformed, decoded.malformed), None)
-    for change in decoded.changes:
-        if failure and failure.position < change.position:
-            break
-        if change.record["eventName"] == "INSERT" and (refusal := _refusal(change, to, deadline)):
-            failure = Failure(change.position, change.sequence_number, refusal)
-    if failure:
-        _LOGGER.warning("record %s comes again: %s", failure.sequence_number, failure.refusal.code)
-    return report(filter(None, [failure]))
+    return process(event, to.publish, deadline=deadline, attempt_seconds=ATTEMPT_SECONDS, select=is_new)
 
 
-def _malformed(record: Quarantined) -> Failure:
-    refusal = Refusal(Kind.REJECTED, record.error_code, record.reason)
-    return Failure(record.position, record.sequence_number, refusal)
-
-
-def _refusal(change: Change, to: Topic, deadline: Deadline) -> Refusal | None:
-    """Send a change's message; say why it could not be, for now."""
-    refusal = _OUT_OF_TIME
-    for _ in deadline.attempts(then=ATTEMPT_SECONDS):
-        try:
-            to.publish(change)
-        except (BotoCoreError, ClientError) as error:
-            refusal = refusal_of(error)
-            if refusal.kind is Kind.FAULT:
-                raise
-        else:
-            return None
-    return refusal
+def is_new(change: Change) -> bool:
+    """Whether the change is the first of a new item."""
+    return bool(change.record["eventName"] == "INSERT")

@@ -6,7 +6,6 @@ at every moment the number of markers that name its list, and each marker ends a
 
 import hashlib
 import json
-import logging
 import os
 import time
 from collections.abc import Callable
@@ -17,13 +16,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ddbreplica.aws.refusal import refusal_of
-from ddbreplica.dynamodb.deadline import Deadline
-from ddbreplica.dynamodb.table import CLIENT_CONFIG
-from ddbreplica.handler import deadline_of
-from ddbreplica.model import Change, Failure, Image, Kind, Quarantined, Refusal
-from ddbreplica.records.decode import decode
-from ddbreplica.replicate.report import report
+from ddbreplica import CLIENT_CONFIG, Change, Deadline, Image, Kind, Refusal, deadline_of, process, refusal_of
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -32,8 +25,6 @@ if TYPE_CHECKING:
 ATTEMPT_SECONDS = 18.0
 """What has to be left when a change is counted: 8 s to read its marker, 8 s for the transaction, 2 s to answer."""
 
-_LOGGER = logging.getLogger(__name__)
-_OUT_OF_TIME = Refusal(Kind.TRANSIENT, "OutOfTime", "the invocation's time was used up")
 _PERMANENT = frozenset({"ItemCollectionSizeLimitExceeded", "ValidationError"})
 _DAY = 86_400
 
@@ -95,38 +86,7 @@ def lambda_handler(event: Any, context: "LambdaContext") -> dict[str, list[dict[
 
 def count(event: Any, to: Counter, deadline: Deadline) -> dict[str, list[dict[str, str]]]:
     """What the handler does, with everything that it touches handed in. It ends at the first record that fails."""
-    decoded = decode(event, replicate_ttl_deletes=True)
-    failure = next(map(_malformed, decoded.malformed), None)
-    for change in decoded.changes:
-        if failure and failure.position < change.position:
-            break
-        if refusal := _refusal(change, to, deadline):
-            failure = Failure(change.position, change.sequence_number, refusal)
-    if failure:
-        _LOGGER.warning("record %s comes again: %s", failure.sequence_number, failure.refusal.code)
-    return report(filter(None, [failure]))
-
-
-def _malformed(record: Quarantined) -> Failure:
-    refusal = Refusal(Kind.REJECTED, record.error_code, record.reason)
-    return Failure(record.position, record.sequence_number, refusal)
-
-
-def _refusal(change: Change, to: Counter, deadline: Deadline) -> Refusal | None:
-    """Count a change, reading its marker afresh each time; say why it could not be, for now."""
-    refusal = _OUT_OF_TIME
-    for _ in deadline.attempts(then=ATTEMPT_SECONDS):
-        try:
-            to.count(change)
-        except (BotoCoreError, ClientError) as error:
-            refusal = why(error)
-            if refusal.kind is Kind.FAULT:
-                raise
-            if refusal.kind is Kind.REJECTED:
-                break
-        else:
-            return None
-    return refusal
+    return process(event, to.count, deadline=deadline, attempt_seconds=ATTEMPT_SECONDS, explain=why)
 
 
 def why(error: BotoCoreError | ClientError) -> Refusal:

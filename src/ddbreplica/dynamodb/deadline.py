@@ -4,6 +4,10 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 FIRST_DELAY = 0.05
 LONGEST_DELAY = 2.0
@@ -42,3 +46,8 @@ class Deadline:
             return False
         self.sleep(delay)
         return True
+
+
+def deadline_of(context: "LambdaContext") -> Deadline:
+    """The end of the invocation, as Lambda tells it."""
+    return Deadline(lambda: context.get_remaining_time_in_millis() / 1000)

@@ -58,6 +58,7 @@ CLIENT_CONFIG = Config(
     parameter_validation=False,
     user_agent_extra="ddbreplica",
 )
+"""A client's configuration: one attempt a request, 1 s to connect, 5 s for the response."""
 
 
 def connect(
