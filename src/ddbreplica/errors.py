@@ -8,6 +8,7 @@
     ├── ReplicaError             the replica table cannot take the batch, whatever the records
     │   └── KeySchemaError         its key is not the source's key
     ├── QuarantineError          the bucket refuses, or too much would go into it
+    ├── MissingPartError         botocore lacks a part that it does not document (in aws.botocore_private)
     └── UnreportableError        a record without sequence number was neither applied nor kept
 
 Inside a batch a failed write is a value (`model.Failure`); each of these fails the invocation, and Lambda keeps

@@ -13,6 +13,7 @@ from typing import Any, Concatenate, NoReturn, ParamSpec
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ddbreplica.aws.botocore_private import MissingPartError
 from ddbreplica.aws.refusal import refusal_of
 from ddbreplica_cli.terminal import output, signals
 from ddbreplica_cli.terminal.errors import CommandError, InterruptedByUserError, explain
@@ -165,7 +166,10 @@ def _explained(*, as_json: bool) -> Iterator[None]:
     with signals.handled() as handler:
         try:
             yield
-        except (CommandError, BotoCoreError, ClientError, OSError, KeyboardInterrupt) as raised:
+        except (
+            *(CommandError, MissingPartError, BotoCoreError, ClientError),
+            *(OSError, KeyboardInterrupt),
+        ) as raised:
             with handler.noted(_is_over):
                 _end(raised, handler, as_json=as_json)
 
@@ -199,9 +203,15 @@ def _as_command_error(raised: BaseException) -> CommandError:
         return raised
     if isinstance(raised, BotoCoreError | ClientError):
         return explain(refusal_of(raised))
+    if isinstance(raised, MissingPartError):
+        return CommandError(_begun_small(raised.fact), hint=_begun_small(raised.hint))
     if isinstance(raised, OSError):
         return _of_system(raised)
     return _interrupted()
+
+
+def _begun_small(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
 
 
 def _of_system(error: OSError) -> CommandError:

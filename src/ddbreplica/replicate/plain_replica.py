@@ -1,7 +1,7 @@
 """The Replica protocol by boto3's documented calls alone, one request at a time.
 
-The function uses it where the installed botocore lacks a private part that `dynamodb` writes by. Its calls take several
-times the CPU time, and it does not compare a response with its checksum, since boto3 does not return the text of one.
+The function uses it where the installed botocore lacks a private part that `dynamodb.table` writes by. Its calls take
+three times the CPU time. It compares no response with its checksum, since boto3 does not return the text of one.
 """
 
 from base64 import b64decode, b64encode
