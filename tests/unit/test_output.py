@@ -187,9 +187,16 @@ def _asked(node: ast.AST) -> Iterator[ast.AST]:
 @pytest.mark.parametrize(
     ("program", "exceptions"),
     [
+        # The function has no terminal: its log goes to stdout, where Lambda takes it up.
+        (
+            "src/ddbreplica",
+            {
+                "telemetry.py": {"print", "sys.stdout", "sys.stderr"},
+                "handler.py": {"logging.getLogger"},
+                "process.py": {"logging.getLogger"},
+            },
+        ),
         # The handlers of signals, with constant texts.
-        # The function has no terminal: its log line goes to stdout, where Lambda takes it up.
-        ("src/ddbreplica", {"telemetry.py": {"print", "sys.stdout", "sys.stderr"}}),
         ("cli/ddbreplica_cli", {"signals.py": {"os.write"}}),
         ("demo", {}),
         ("tests/e2e", {"endings.py": {"os.write"}}),
