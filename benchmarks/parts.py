@@ -18,7 +18,7 @@ from rich.table import Table
 
 from benchmarks.processes import endpoint
 from benchmarks.workloads import WORKLOADS
-from ddbreplica.dynamodb.deadline import Deadline
+from ddbreplica.deadline import Deadline
 from ddbreplica.dynamodb.send import IN_FLIGHT
 
 _ROUNDS = 9

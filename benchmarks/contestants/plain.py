@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.contestants import Apply, ours
+from ddbreplica.dynamodb import plain_replica
 from ddbreplica.handler import replicate, replicator
-from ddbreplica.replicate import plain_replica
 
 _function = replicator()
 _plain = replace(

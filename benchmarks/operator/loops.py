@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import boto3
 from botocore.config import Config
 
-from ddbreplica.backfill import pages
+from ddbreplica.backfill import listing
 from ddbreplica.dynamodb import scan
 from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.model import Refusal
@@ -61,7 +61,7 @@ def backfill(ask: Ask) -> None:
     """Copy, and read each item again, as `ddbreplica backfill` does."""
 
     def segment(number: int) -> None:
-        for page in _scan(ask, SOURCE, number, Limit=pages.PAGE):
+        for page in _scan(ask, SOURCE, number, Limit=listing.PAGE):
             for chunk in _chunks(page, 25):
                 _write(ask, chunk)
             for chunk in _chunks(page, 100):

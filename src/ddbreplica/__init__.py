@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from ddbreplica.aws.refusal import RefusedError, refusal_of
-    from ddbreplica.dynamodb.deadline import Deadline, deadline_of
+    from ddbreplica.deadline import Deadline, deadline_of
     from ddbreplica.dynamodb.table import CLIENT_CONFIG
     from ddbreplica.errors import EventError, ReplicatorError, StreamViewTypeError, UnreportableError
     from ddbreplica.model import (
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     )
     from ddbreplica.records.decode import Decoded, decode
     from ddbreplica.records.plan import plan
+    from ddbreplica.records.report import report
     from ddbreplica.replicate.process import process
-    from ddbreplica.replicate.report import report
     from ddbreplica.replicate.write import Outcome, write
 
 __all__ = [
@@ -62,7 +62,7 @@ __all__ = [
 
 _MODULES: Final = {
     "aws.refusal": ("RefusedError", "refusal_of"),
-    "dynamodb.deadline": ("Deadline", "deadline_of"),
+    "deadline": ("Deadline", "deadline_of"),
     "dynamodb.table": ("CLIENT_CONFIG",),
     "errors": ("EventError", "ReplicatorError", "StreamViewTypeError", "UnreportableError"),
     "model": (
@@ -72,7 +72,7 @@ _MODULES: Final = {
     "records.decode": ("Decoded", "decode"),
     "records.plan": ("plan",),
     "replicate.process": ("process",),
-    "replicate.report": ("report",),
+    "records.report": ("report",),
     "replicate.write": ("Outcome", "write"),
 }
 

@@ -1,21 +1,27 @@
-"""How long a command goes on: until a signal ends it, and no longer than a while without progress."""
+"""What an engine needs from whoever runs it, a terminal or a worker: notes, progress, interruption and patience."""
 
-import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
-from ddbreplica.dynamodb.deadline import Deadline
-from ddbreplica_cli.terminal import signals
+from ddbreplica.deadline import Deadline
 
 PATIENCE_SECONDS = 60.0
 """What a throttled table is waited for, counted from the last request that it granted."""
 
 _SLICE = 0.1
 
+Note: TypeAlias = Callable[..., None]
+"""Shows texts that are no part of a result, a line each."""
+
+Advance: TypeAlias = Callable[[int], None]
+"""Counts so many more items as done; may be called from any thread."""
+
 
 class Interrupt:
-    """A signal that ends the command, as something to ask for: it falls between two requests and never into one.
+    """A request to end, as something to ask for: it falls between two requests to AWS and never into one.
 
     A plain flag: a lock, such as an Event has, must not be taken where a signal is handled.
     """
@@ -23,25 +29,18 @@ class Interrupt:
     def __init__(self) -> None:
         """Not interrupted yet."""
         self.is_set = False
-        self._number: int = signal.SIGINT
 
-    def set(self, number: int) -> None:
-        """Note a signal by its number."""
-        self._number = number
+    def set(self) -> None:
+        """Ask for the end."""
         self.is_set = True
 
-    @property
-    def exit_status(self) -> int:
-        """The exit status of a command that this interrupt has ended."""
-        return signals.exit_status(self._number)
-
     def check(self) -> None:
-        """Raise KeyboardInterrupt, in whatever thread, if a signal was noted."""
+        """Raise KeyboardInterrupt, in whatever thread, if the end was asked for."""
         if self.is_set:
             raise KeyboardInterrupt
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, and wake soon after a signal."""
+        """Sleep, and wake soon after the end was asked for."""
         end = time.monotonic() + seconds
         while not self.is_set and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, _SLICE))
@@ -80,9 +79,36 @@ class Patience:
         return Deadline(self.remaining, sleep=self.interrupt.sleep)
 
 
+class Progress(Protocol):
+    """Shows how far a long step has come while a block runs. `about` is a guess at its items; None is no idea."""
+
+    def __call__(self, what: str, *, about: int | None) -> AbstractContextManager[Advance]:
+        """Return the block's context manager, which gives the function that counts items."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """What runs an engine. Within the block of `interruptible` the engine is asked to end by an Interrupt alone."""
+
+    note: Note
+    progress: Progress
+    interruptible: Callable[[], AbstractContextManager[Interrupt]]
+
+
 @contextmanager
-def noting_interrupts() -> Iterator[Interrupt]:
-    """Within the block the first signal is only noted; a second one ends the process at once."""
-    interrupt = Interrupt()
-    with signals.handled() as handler, handler.noted(interrupt.set):
-        yield interrupt
+def _no_progress(what: str, *, about: int | None) -> Iterator[Advance]:  # noqa: ARG001  as Progress has it
+    yield lambda _items: None
+
+
+@contextmanager
+def _never() -> Iterator[Interrupt]:
+    yield Interrupt()
+
+
+def _no_note(*_texts: str) -> None:
+    """Nobody reads it."""
+
+
+SILENT = Driver(note=_no_note, progress=_no_progress, interruptible=_never)
+"""Shows nothing, and never asks an engine to end."""

@@ -9,15 +9,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ddbreplica.aws.botocore_private import MissingPartError
-from ddbreplica.aws.skew import Skew
+from ddbreplica.aws.clock import Skew
 from ddbreplica.bucket.quarantine import Quarantine
+from ddbreplica.deadline import Deadline, deadline_of
 from ddbreplica.dynamodb import table
-from ddbreplica.dynamodb.deadline import Deadline, deadline_of
 from ddbreplica.errors import SettingsError
 from ddbreplica.model import Replica
 from ddbreplica.records.decode import decode
 from ddbreplica.records.plan import plan
-from ddbreplica.replicate.report import checkpoint, report
+from ddbreplica.records.report import checkpoint, report
 from ddbreplica.replicate.telemetry import Telemetry
 from ddbreplica.replicate.write import write
 from ddbreplica.settings import Settings
@@ -68,7 +68,7 @@ def _replica(settings: Settings, skew: Skew) -> Replica:
         return table.connect(settings.replica_table_name, **where)
     except MissingPartError as error:
         _LOGGER.warning("%s Until then batches are written by boto3's documented calls, more slowly.", error)
-        from ddbreplica.replicate import plain_replica  # noqa: PLC0415  a cold start with all parts does not pay for it
+        from ddbreplica.dynamodb import plain_replica  # noqa: PLC0415  a cold start with all parts does not pay for it
 
         return plain_replica.connect(settings.replica_table_name, **where)
 

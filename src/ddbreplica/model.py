@@ -18,6 +18,9 @@ State: TypeAlias = Image | None
 Key: TypeAlias = tuple[tuple[str, str, str], ...]
 """A key's identity: (attribute name, type, canonical value) sorted by name. Equal for equal DynamoDB keys."""
 
+Items: TypeAlias = Mapping[Key, Image]
+"""Items (or what was asked for of them) by their keys."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -34,6 +37,10 @@ class Change:
     image: Image | None
     created_at: float | None
     record: Mapping[str, Any]
+
+
+SUSPECT = "SuspectWrite"
+"""The error code of a record whose write is in doubt: AWS did not end a request of it."""
 
 
 @dataclass(frozen=True, slots=True)

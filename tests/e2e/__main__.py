@@ -6,8 +6,9 @@ from typing import NoReturn
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ddbreplica.aws.hints import explain
 from ddbreplica.aws.refusal import refusal_of
-from ddbreplica_cli.terminal.errors import CommandError, explain
+from ddbreplica.errors import TaskError
 from ddbreplica_cli.terminal.output import EscapedCommand, console, print_error
 from tests.e2e import consent, story
 from tests.e2e.account import Account
@@ -45,7 +46,7 @@ def main(*, account: str | None, quick: bool, keep: bool, region: str | None, re
         is_something = _prepare(run, quick=quick) if remove is None else consent.announce_removal(run)
         if is_something:
             consent.ask(run, account=account, is_terminal=sys.stdin.isatty())
-    except CommandError as error:
+    except TaskError as error:
         _refuse(error)
     except (BotoCoreError, ClientError) as error:
         _refuse(explain(refusal_of(error)))
@@ -81,7 +82,7 @@ def _prepare(run: Run, *, quick: bool) -> bool:
     return True
 
 
-def _refuse(error: CommandError) -> NoReturn:
+def _refuse(error: TaskError) -> NoReturn:
     print_error(error, as_json=False)
     sys.exit(RefusedError.exit_code)
 

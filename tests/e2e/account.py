@@ -28,7 +28,7 @@ _CONFIG: Final = Config(retries={"mode": "standard", "total_max_attempts": 12}, 
 class Account:
     """An account, as AWS's own environment variables and files name it, and a Region of it.
 
-    Raises CommandError if two environment variables name different Regions.
+    Raises TaskError if two environment variables name different Regions.
     """
 
     region: str | None = field(default_factory=lambda: decide(profile=None))

@@ -7,7 +7,7 @@ E2eError
 RefusedError is of the command line: nothing was begun.
 """
 
-from ddbreplica_cli.terminal.errors import CommandError
+from ddbreplica.errors import TaskError
 
 
 class E2eError(Exception):
@@ -22,7 +22,7 @@ class ProgramError(E2eError):
     """SAM CLI, or the project's own command, ended otherwise than it should."""
 
 
-class RefusedError(CommandError):
+class RefusedError(TaskError):
     """Nothing was begun."""
 
     exit_code = 2

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from ddbreplica.dynamodb.plain_replica import PlainReplica
 from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.model import Image, Kind, Refusal, Replica
 from ddbreplica.records.compare import same
-from ddbreplica.replicate.plain_replica import PlainReplica
 from tests.engine.conftest import REPLICA, connect, items_of
 from tests.functional.test_dynamodb import create_table
 from tests.support.contract import KEYS, ReplicaContract, put, write_of

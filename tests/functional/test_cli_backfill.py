@@ -14,9 +14,9 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from click.testing import Result
 
-from ddbreplica.aws import skew
+from ddbreplica.aws import clock as skew
 from ddbreplica.backfill import export as exports
-from ddbreplica.backfill import pages
+from ddbreplica.backfill import listing
 from ddbreplica.dynamodb.rate import Rate
 from tests.support.cli import (
     REPLICA,
@@ -207,7 +207,7 @@ class TestRates:
 class TestGoingOn:
     @pytest.fixture(autouse=True)
     def _small_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(pages, "PAGE", 50)
+        monkeypatch.setattr(listing, "PAGE", 50)
 
     def interrupt_at(self, number: int, aws: Misbehaviour) -> None:
         calls = iter(range(1, 10_000))

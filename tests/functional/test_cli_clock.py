@@ -13,7 +13,8 @@ from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, describe
 from ddbreplica.dynamodb.scan import TableReader
-from ddbreplica.reconcile.journal import BACKFILL, REDRIVE, VERIFY, FileJournal
+from ddbreplica.reconcile.contents import BACKFILL, REDRIVE, VERIFY
+from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica_cli.terminal.options import Options
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, run
 from tests.support.machine import Machine
@@ -75,7 +76,7 @@ def test_a_clock_that_is_set_far_ahead_ends_a_repair(
     command: Sequence[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("backfill.pages.PAGE", "redrive.objects.MAX_KEYS", "verify.repair.PIECE"):
+    for name in ("backfill.listing.PAGE", "redrive.objects.MAX_KEYS", "verify.repair.PIECE"):
         monkeypatch.setattr(f"ddbreplica.{name}", 20)
     monkeypatch.setattr("ddbreplica.redrive.objects.WORKERS", 1)
     writes: list[Any] = []
@@ -143,7 +144,9 @@ def test_every_request_to_a_table_shows_how_far_ahead_the_clock_is(tables: Table
     steps: Sequence[Callable[[], Any]] = (
         lambda: described.append(describe(connection.replica)),
         lambda: readers.append(
-            TableReader.of(described[0], Patience(Interrupt()), threads=1, read_rate=None)
+            TableReader.of(
+                described[0].side, described[0].table, Patience(Interrupt()), threads=1, read_rate=None
+            )
         ),
         lambda: list(readers[0].scan(0, of=1)),
         lambda: readers[0].get([(("PK", "S", "a"),)]),

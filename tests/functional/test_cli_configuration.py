@@ -13,9 +13,9 @@ import trustme
 from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import CredentialRetrievalError
 
+from ddbreplica.aws.hints import CONFIGURATION, hint_for
 from ddbreplica.aws.sign_in import SignInSession
 from ddbreplica.model import Kind, Refusal
-from ddbreplica_cli.terminal.errors import CONFIGURATION, hint_for
 from tests.support.cli import invoke
 from tests.support.server import certified, serving
 

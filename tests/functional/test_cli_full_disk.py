@@ -12,12 +12,13 @@ from tempfile import gettempdir
 
 import pytest
 
+from ddbreplica.errors import TaskError
 from ddbreplica.files.temporary import directory_of_sqlite, temporary_file
 from ddbreplica.model import Key
 from ddbreplica.reconcile.review import Undecided
 from ddbreplica.records.decode import key_of
 from ddbreplica.verify.keyset import KeySet
-from ddbreplica_cli.terminal.errors import CommandError
+from ddbreplica_cli.terminal.output import print_note
 from tests.functional.test_cli_backfill import FOLDER, STATE, InS3
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, run
 from tests.support.on_moto import running
@@ -101,7 +102,7 @@ class TestReport:
 
 class TestTemporaryFiles:
     def test_one_of_keys(self) -> None:
-        with closing(KeySet()) as keys, room_for(1_000_000), pytest.raises(CommandError) as raised:
+        with closing(KeySet()) as keys, room_for(1_000_000), pytest.raises(TaskError) as raised:
             keys.add(map(key, range(20_000)))
 
         assert raised.value.fact.startswith(
@@ -147,11 +148,11 @@ class TestExport(InS3):
 
 class TestUndecided:
     def test_no_half_a_line_stays(self, tmp_path: Path) -> None:
-        undecided = Undecided(tmp_path / "file")
+        undecided = Undecided(tmp_path / "file", note=print_note)
         undecided.add([key(1)])
         before = undecided.path.read_bytes()
 
-        with room_for(2_000), pytest.raises(CommandError, match="file cannot be written: File too large"):
+        with room_for(2_000), pytest.raises(TaskError, match="file cannot be written: File too large"):
             undecided.add([key(2), key(3)])
 
         assert undecided.path.read_bytes() == before

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.mapping.event_source_mapping import MappingState, find_mapping, find_mappings, latest_stream
-from ddbreplica_cli.terminal.errors import CommandError
+from ddbreplica.errors import TaskError
+from ddbreplica.mapping.event_source_mapping import MappingState
+from ddbreplica.mapping.lookup import find_mapping, find_mappings, latest_stream
 from ddbreplica_cli.terminal.options import Options
 from tests.support.account import FUNCTION, UUID, answer_lambda, function, mapping
 from tests.support.cli import Misbehaviour, Tables, refusal
@@ -89,7 +90,7 @@ def test_a_function_whose_tags_may_not_be_seen_is_no_other(aws: Misbehaviour) ->
     answer_lambda(aws, [mapping(STREAM)])
     aws.on("before-call.lambda.ListTags", lambda **_: refusal("AccessDeniedException", "not authorized"))
 
-    with pytest.raises(CommandError, match="AccessDeniedException"):
+    with pytest.raises(TaskError, match="AccessDeniedException"):
         find_mappings(connection(), STREAM)
 
 
@@ -103,7 +104,7 @@ def test_without_a_mapping_of_this_stream_there_is_none(aws: Misbehaviour) -> No
 def test_two_mappings_of_one_stream_are_an_error(tables: Tables, aws: Misbehaviour) -> None:
     answer_lambda(aws, [mapping(STREAM, UUID="a"), mapping(STREAM, UUID="b")])
 
-    with pytest.raises(CommandError) as two:
+    with pytest.raises(TaskError) as two:
         find_mapping(connection(), STREAM)
 
     assert two.value.fact == "2 mappings bring this stream to the replica: a, b."
@@ -197,7 +198,7 @@ def test_settings_that_may_not_be_read_are_an_error(aws: Misbehaviour) -> None:
     hidden: dict[str, Any] = {**function(), "Environment": {"Error": {"Message": "KMS says no"}}}
     answer_lambda(aws, [mapping(STREAM)], {FUNCTION: hidden})
 
-    with pytest.raises(CommandError) as denied:
+    with pytest.raises(TaskError) as denied:
         find_mapping(connection(), STREAM)
 
     assert denied.value.fact == f"the settings of the function {FUNCTION} cannot be read: KMS says no"

@@ -13,14 +13,16 @@ import pytest
 from click.testing import Result
 
 from ddbreplica.aws.clock import Clock
+from ddbreplica.errors import TaskError
 from ddbreplica.files.temporary import temporary_file
 from ddbreplica.model import Key
-from ddbreplica.reconcile.journal import COMMANDS, VERIFY, FileJournal
+from ddbreplica.reconcile.contents import COMMANDS, VERIFY
+from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.review import Undecided
 from ddbreplica.reconcile.state import StateFile
 from ddbreplica.records.decode import key_of
 from ddbreplica.verify.keyset import KeySet
-from ddbreplica_cli.terminal.errors import CommandError
+from ddbreplica_cli.terminal.output import print_note
 from tests.support.cli import REPLICA, SOURCE, Tables, lines, run
 
 CONTENT = b"what the user had written"
@@ -40,7 +42,7 @@ class Kind:
 
 
 def _undecided() -> None:
-    Undecided(Path("state.undecided")).add([A])
+    Undecided(Path("state.undecided"), note=print_note).add([A])
 
 
 KINDS = [
@@ -74,7 +76,7 @@ def refused(kind: Kind) -> list[str]:
     """The two lines that a command ends with."""
     try:
         result = kind.use()
-    except CommandError as error:
+    except TaskError as error:
         return [f"Error: {error.fact}", f"Try: {error.hint}"]
     assert result is not None
     assert result.exit_code == 2, result.output
@@ -299,7 +301,7 @@ class TestNewState:
     def test_a_file_of_the_users_is_not_replaced(self) -> None:
         Path("state.new").write_bytes(CONTENT)
 
-        with pytest.raises(CommandError) as raised:
+        with pytest.raises(TaskError) as raised:
             journal()
 
         assert raised.value.fact == "state.new was not written by ddbreplica, which needs that name."
@@ -315,7 +317,7 @@ class TestNewState:
             path.symlink_to("elsewhere")
 
         monkeypatch.setattr(Path, "unlink", planted)
-        with pytest.raises(CommandError, match=r"state\.new is a symbolic link, which is not followed"):
+        with pytest.raises(TaskError, match=r"state\.new is a symbolic link, which is not followed"):
             journal()
 
         assert not Path("elsewhere").exists()
@@ -323,7 +325,7 @@ class TestNewState:
     def test_what_another_process_is_writing_is_not_removed(self) -> None:
         with closing(StateFile(Path("state"))) as other:
             Path("state").rename("state.new")
-            with pytest.raises(CommandError, match=r"state\.new is in use by another command"):
+            with pytest.raises(TaskError, match=r"state\.new is in use by another command"):
                 journal()
             other.append(b"more", durably=False)
 

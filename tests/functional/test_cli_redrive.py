@@ -12,8 +12,8 @@ import boto3
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from ddbreplica.reconcile.journal import REDRIVE
-from ddbreplica.replicate.write import SUSPECT
+from ddbreplica.model import SUSPECT
+from ddbreplica.reconcile.contents import REDRIVE
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, press_ctrl_c, refusal, run
 from tests.support.killed import Killed
 from tests.support.machine import Machine

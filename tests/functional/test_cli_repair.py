@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from ddbreplica.reconcile.journal import VERIFY
-from ddbreplica.replicate.write import SUSPECT
+from ddbreplica.model import SUSPECT
+from ddbreplica.reconcile.contents import VERIFY
 from ddbreplica.verify import job
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, press_ctrl_c, refusal, run
 from tests.support.killed import Killed

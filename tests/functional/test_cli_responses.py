@@ -20,28 +20,29 @@ import botocore.endpoint
 import pytest
 from click.testing import Result
 
+from ddbreplica import deadline
+from ddbreplica.aws.hints import explain
 from ddbreplica.aws.session import Clients
 from ddbreplica.backfill.export import Export, Exported
 from ddbreplica.backfill.export import find as find_export
-from ddbreplica.backfill.pages import DamagedError, Page
+from ddbreplica.backfill.listing import DamagedError, Page
 from ddbreplica.bucket.bucket import Bucket, Version
 from ddbreplica.driver import Interrupt, Patience
-from ddbreplica.dynamodb import deadline
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import describe
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.dynamodb.stream import Stream
-from ddbreplica.inspect import fleet, observe
+from ddbreplica.errors import TaskError
+from ddbreplica.inspect import observe, survey
 from ddbreplica.mapping import lag
-from ddbreplica.mapping.event_source_mapping import find_mappings, latest_stream
-from ddbreplica.model import Key, Kind, Refusal
+from ddbreplica.mapping.lookup import find_mappings, latest_stream
+from ddbreplica.model import SUSPECT, Key, Kind, Refusal
 from ddbreplica.reconcile.in_doubt import QuarantiningJournal
 from ddbreplica.reconcile.primitive import Reconciled
 from ddbreplica.reconcile.reconciler import Healer
 from ddbreplica.records.decode import key_of
-from ddbreplica.replicate.write import SUSPECT
 from ddbreplica_cli.commands import tail
-from ddbreplica_cli.terminal.errors import ATTENTION, FAILED, INCONCLUSIVE, CommandError, explain
+from ddbreplica_cli.terminal.errors import ATTENTION, FAILED, INCONCLUSIVE, exit_status
 from ddbreplica_cli.terminal.options import Options
 from tests.support.cli import SOURCE, Misbehaviour, Tables, lines, run
 from tests.support.fake_journal import FakeJournal
@@ -281,7 +282,8 @@ def _getting(connection: Connection) -> Call:
 
 def _reader(connection: Connection) -> TableReader:
     patience = Waiting().patience(0.0)
-    return TableReader.of(describe(connection.source), patience, threads=1, read_rate=None)
+    described = describe(connection.source)
+    return TableReader.of(described.side, described.table, patience, threads=1, read_rate=None)
 
 
 def _following(connection: Connection) -> Call:
@@ -355,7 +357,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "lag": Operation("GetMetricStatistics", always(lambda c: lag._iterator_age(c, "replicator"))),
     "figures": Operation("GetMetricData", always(_figures)),
     "any metric": Operation("ListMetrics", always(_has_metrics)),
-    "fleet": Operation("GetResources", always(lambda c: dict(fleet._tagged(c)))),
+    "fleet": Operation("GetResources", always(lambda c: dict(survey._tagged(c)))),
     "stack": Operation("DescribeStacks", always(_of_stack)),
     "stream": Operation("DescribeStream", _following),
     "iterator": Operation("GetShardIterator", _following),
@@ -390,14 +392,14 @@ OPERATIONS: Mapping[str, Operation] = {
 
 
 def outcome(call: Call) -> Any:
-    """What a call returns, or the CommandError that it raises; any other error is a bug."""
+    """What a call returns, or the TaskError that it raises; any other error is a bug."""
     try:
         return call()
     except DamagedError as error:
         return error
-    except CommandError as error:
+    except TaskError as error:
         refused = error
-    assert refused.exit_code != 0
+    assert exit_status(refused) != 0
     assert "\n" not in refused.fact + refused.hint
     assert refused.fact
     return refused
@@ -430,7 +432,7 @@ def test_a_response_of_no_sense_is_one_line_and_never_a_result(
         with services.responding(asked.name, wrong):
             result = outcome(call)
         is_read = asked.is_content and wrong.status < ERROR
-        assert is_read or isinstance(result, CommandError) or result in asked.harmless, (wrong, result)
+        assert is_read or isinstance(result, TaskError) or result in asked.harmless, (wrong, result)
 
 
 def test_a_response_that_is_not_from_aws_is_named_so(
@@ -441,7 +443,7 @@ def test_a_response_that_is_not_from_aws_is_named_so(
     for wrong in foreign(right):
         with services.responding(asked.name, wrong):
             result = outcome(call)
-        assert isinstance(result, CommandError), (wrong, result)
+        assert isinstance(result, TaskError), (wrong, result)
         assert "ForeignResponse" in result.fact, (wrong, result)
 
 
@@ -550,7 +552,7 @@ def test_a_write_that_no_response_of_aws_has_ended_is_in_doubt(
             result = outcome(lambda: healer.heal([A]))
         is_no_end = not wrong.is_from_aws or (wrong.status < ERROR and not is_end(operation, wrong))
         assert journal.in_doubt or not is_no_end, (wrong, result)
-        assert isinstance(result, CommandError | Reconciled)
+        assert isinstance(result, TaskError | Reconciled)
 
 
 def is_end(operation: str, response: Response) -> bool:
@@ -589,7 +591,7 @@ def test_a_body_that_is_cut_is_never_read(services: Services, connection: Connec
             operation.name,
             replace(right, body=right.body[:-1], headers={**right.headers, "content-length": length}),
         ):
-            assert isinstance(outcome(call), CommandError), name
+            assert isinstance(outcome(call), TaskError), name
 
 
 @pytest.mark.parametrize(

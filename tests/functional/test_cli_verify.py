@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from ddbreplica.driver import Interrupt, Patience
+from ddbreplica.errors import TaskError
 from ddbreplica.model import Key
 from ddbreplica.records.decode import key_of
+from ddbreplica.verify.difference import Difference, Finding
 from ddbreplica.verify.keyset import KeySet
-from ddbreplica.verify.recheck import Difference, Finding, Patient, recheck
+from ddbreplica.verify.recheck import Patient, recheck
 from ddbreplica.verify.sweep import Sweep
-from ddbreplica_cli.terminal.errors import CommandError
 from tests.support.cli import (
     REPLICA,
     SOURCE,
@@ -234,7 +235,7 @@ def test_a_table_that_answers_no_read_is_given_up(tables: Tables) -> None:
     tables.client.meta.events.register_first("before-send.dynamodb.BatchGetItem", leave_all)
 
     with pytest.raises(
-        CommandError, match=r"the table logfile has answered no read for \d\d seconds \(UnprocessedKeys: "
+        TaskError, match=r"the table logfile has answered no read for \d\d seconds \(UnprocessedKeys: "
     ):
         reader.get([key("a")])
 
@@ -291,7 +292,7 @@ def test_a_sweep_reads_no_more_after_a_failure(tables: Tables) -> None:
 
     tables.client.meta.events.register_first("before-send.dynamodb.BatchGetItem", fail_once)
 
-    with closing(KeySet()) as suspects, pytest.raises(CommandError, match="broken"):
+    with closing(KeySet()) as suspects, pytest.raises(TaskError, match="broken"):
         sweep(tables, suspects)
 
     assert len(calls) <= 3

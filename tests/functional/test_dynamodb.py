@@ -17,7 +17,7 @@ from botocore.exceptions import (
 )
 from moto import mock_aws
 
-from ddbreplica.aws.skew import Skew
+from ddbreplica.aws.clock import Skew
 from ddbreplica.dynamodb import send
 from ddbreplica.dynamodb import table as dynamodb
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica

@@ -11,10 +11,10 @@ import pytest
 from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.rate import Rate
-from ddbreplica.errors import SourceError
+from ddbreplica.errors import SourceError, TaskError
 from ddbreplica.model import Key
-from ddbreplica.reconcile.reconciler import Healer, Rates, UnderWay
-from ddbreplica_cli.terminal.errors import CommandError
+from ddbreplica.reconcile.reconciler import Healer, Rates
+from ddbreplica.reconcile.under_way import UnderWay
 from ddbreplica_cli.terminal.options import Options
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables
 from tests.support.fake_journal import FakeJournal
@@ -85,7 +85,7 @@ def test_what_was_seen_is_written_before_it_is_read_again(tables: Tables, aws: M
 def test_tables_of_different_keys_are_refused(tables: Tables) -> None:
     tables.create("other", {"id": "S"})
 
-    with pytest.raises(CommandError, match=r"the source's key is PK \(S\) and the replica's is id \(S\)"):
+    with pytest.raises(TaskError, match=r"the source's key is PK \(S\) and the replica's is id \(S\)"):
         Healer(
             connection(replica="other"),
             journal=FakeJournal(),
@@ -101,7 +101,7 @@ def test_a_table_that_refuses_everything(
     tables.put(SOURCE, "a")
     aws.refuse(operation, "AccessDeniedException")
 
-    with pytest.raises(CommandError) as refused:
+    with pytest.raises(TaskError) as refused:
         healer().heal([key("a")])
 
     assert refused.value.fact == f"the {table} table refuses every request: AccessDeniedException: why."
@@ -127,7 +127,7 @@ def test_a_table_that_stands_still_is_given_up(tables: Tables, aws: Misbehaviour
     tables.put(SOURCE, "a")
     aws.refuse(operation, "ProvisionedThroughputExceededException")
 
-    with pytest.raises(CommandError) as given_up:
+    with pytest.raises(TaskError) as given_up:
         healer().heal([key("a")])
 
     assert given_up.value.fact.startswith("nothing could be read or written for ")
@@ -255,7 +255,7 @@ def test_a_call_that_is_broken_off_may_have_a_request_under_way() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [CommandError("no quarantine", hint="none"), SourceError("no table", hint="none")]
+    "error", [TaskError("no quarantine", hint="none"), SourceError("no table", hint="none")]
 )
 def test_a_call_that_ends_in_order_has_none(error: Exception) -> None:
     under_way = UnderWay()

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from moto import mock_aws
 
 import new_item_messages
-from ddbreplica.dynamodb.deadline import Deadline, deadline_of
+from ddbreplica.deadline import Deadline, deadline_of
 from ddbreplica.errors import EventError
 from new_item_messages import Topic, publish
 from tests.support.function import Context

@@ -15,14 +15,13 @@ from moto import mock_aws
 from ddbreplica import handler
 from ddbreplica.aws import botocore_private
 from ddbreplica.aws.botocore_private import MissingPartError
-from ddbreplica.aws.skew import Skew
-from ddbreplica.dynamodb import table
+from ddbreplica.aws.clock import Skew
+from ddbreplica.dynamodb import plain_replica, table
+from ddbreplica.dynamodb.plain_replica import PlainReplica
 from ddbreplica.dynamodb.table import CLIENT_CONFIG
 from ddbreplica.errors import SettingsError
 from ddbreplica.model import Image, Kind, Refusal, Replica, Table
 from ddbreplica.records import compare
-from ddbreplica.replicate import plain_replica
-from ddbreplica.replicate.plain_replica import PlainReplica
 from tests.functional.test_dynamodb import NOTHING_LEFT, create_table, description
 from tests.support.contract import EVERY_TYPE, KEYS, ReplicaContract, delete, put
 from tests.support.public_client import public

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ddbreplica.dynamodb.connection import region_of
+from ddbreplica.aws.arn import region_of
 from ddbreplica.errors import SettingsError
 from ddbreplica.settings import Settings
 from tests.support.regions import REGIONS, Region

@@ -10,7 +10,7 @@ from botocore.awsrequest import AWSResponse
 
 from ddbreplica.bucket import quarantine
 from ddbreplica.bucket.quarantine import Quarantine
-from ddbreplica.dynamodb.deadline import MOST_ATTEMPTS
+from ddbreplica.deadline import MOST_ATTEMPTS
 from ddbreplica.dynamodb.send import REQUEST_SECONDS
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.errors import QuarantineError, ReplicatorError

@@ -11,10 +11,9 @@ import boto3
 
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.handler import replicate
-from ddbreplica.model import Key, Pending, Refusal, Write
+from ddbreplica.model import SUSPECT, Key, Pending, Refusal, Write
 from ddbreplica.model import Table as Description
 from ddbreplica.records.decode import key_of
-from ddbreplica.replicate.write import SUSPECT
 from tests.soak.history import History, Record, history, is_malformed, is_refused
 from tests.soak.service import Bucket, KilledError, Table
 from tests.soak.weather import INVOCATION_FAULTS, Weather, weather

@@ -2,7 +2,7 @@
 
 import threading
 
-from ddbreplica.dynamodb.deadline import Deadline
+from ddbreplica.deadline import Deadline
 
 
 class Clock:

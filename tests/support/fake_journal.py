@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ddbreplica.aws.skew import UNKNOWN_HOLD_SECONDS as HOLD
+from ddbreplica.aws.clock import UNKNOWN_HOLD_SECONDS as HOLD
 from ddbreplica.model import Key
 
 __all__ = ["HOLD"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ddbreplica.bucket.quarantine import Quarantine
-from ddbreplica.dynamodb.deadline import Deadline, deadline_of
+from ddbreplica.deadline import Deadline, deadline_of
 from ddbreplica.handler import Replicator, replicate
 from ddbreplica.model import Replica
 from ddbreplica.replicate.telemetry import Telemetry

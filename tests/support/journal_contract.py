@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 
-from ddbreplica.aws.skew import UNKNOWN_HOLD_SECONDS as HOLD
+from ddbreplica.aws.clock import UNKNOWN_HOLD_SECONDS as HOLD
 from ddbreplica.model import Journal, Key
 
 A: Key = (("PK", "S", "a"),)

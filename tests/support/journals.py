@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, NewType, TypeAlias
 
 from ddbreplica.bucket.quarantine import Quarantine
 from ddbreplica.model import Journal, Key, Table
+from ddbreplica.reconcile.contents import BACKFILL
 from ddbreplica.reconcile.in_doubt import QuarantiningJournal
-from ddbreplica.reconcile.journal import BACKFILL, FileJournal
+from ddbreplica.reconcile.journal import FileJournal
 from tests.support.fake_bucket import FakeBucket
 from tests.support.memory_state import ManualClock, MemoryLines
 from tests.support.replay import KEYS

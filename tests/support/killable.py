@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ddbreplica.aws import skew
-from ddbreplica.backfill import job
-from ddbreplica.backfill import pages as backfilling
-from ddbreplica.backfill.pages import Page, Scan
+from ddbreplica.aws import clock as skew
+from ddbreplica.backfill import job, listing
+from ddbreplica.backfill.listing import Page
+from ddbreplica.backfill.pages import Scan
 from ddbreplica.reconcile import journal
 from ddbreplica_cli.app import main
 
@@ -37,5 +37,5 @@ if __name__ == "__main__":
             f"{name} is used elsewhere by now: the command would wait for 15 minutes"
         )
         setattr(module, name, own)
-    backfilling.PAGE = PAGE
+    listing.PAGE = PAGE
     main(sys.argv[1:], prog_name="ddbreplica")

@@ -12,10 +12,9 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.s3.models import s3_backends
 
 from ddbreplica.bucket.quarantine import Quarantine
-from ddbreplica.dynamodb.deadline import Deadline
-from ddbreplica.model import Quarantined
+from ddbreplica.deadline import Deadline
+from ddbreplica.model import SUSPECT, Quarantined
 from ddbreplica.records.decode import MalformedError, key_of
-from ddbreplica.replicate.write import SUSPECT
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables
 from tests.support.on_failure import FUNCTION_ARN, MAPPING, GivenUp, on_failure_object
 

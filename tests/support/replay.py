@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
-from ddbreplica.dynamodb.deadline import Deadline
+from ddbreplica.deadline import Deadline
 from ddbreplica.model import Image, Key, Kind, Pending, Refusal, State, Table, Write
 from ddbreplica.reconcile.primitive import Pair, reconcile
 from ddbreplica.records.decode import key_of

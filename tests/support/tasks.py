@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from botocore.exceptions import ClientError, ReadTimeoutError
 from hypothesis import strategies as st
 
-from ddbreplica.dynamodb.deadline import Deadline, deadline_of
+from ddbreplica.deadline import Deadline, deadline_of
 from task_counts import Counter, count, list_of
 from tests.support.function import Context
 from tests.support.mapping import Mapping, MappingSettings, Shard

@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
+from ddbreplica.backfill import listing
 from ddbreplica.backfill import pages as backfilling
-from ddbreplica.backfill.pages import Backfill, DamagedError, Page, Within
-from ddbreplica.dynamodb.scan import Items
+from ddbreplica.backfill.listing import DamagedError, Page
+from ddbreplica.backfill.pages import Backfill, Within
+from ddbreplica.errors import TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
-from ddbreplica.model import Key
-from ddbreplica.reconcile.journal import BACKFILL, FileJournal
+from ddbreplica.model import Items, Key
+from ddbreplica.reconcile.contents import BACKFILL
+from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.primitive import Pair, Reconciled, reconcile
 from ddbreplica.records.decode import key_of
-from ddbreplica_cli.terminal.errors import CommandError
 from tests.support.clock import Clock
 from tests.support.fake_journal import HOLD
 from tests.support.fake_replica import INVALID, TIMED_OUT, FakeReplica, Request, in_turn
@@ -255,7 +257,7 @@ def test_what_may_still_land_is_left_if_nobody_waits(path: Path) -> None:
 def test_what_a_later_response_holds_back_again_is_waited_for_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backfilling, "PAGE", PAGE)
+    monkeypatch.setattr(listing, "PAGE", PAGE)
     pages, heals = 6, []
     world = World(path)
     keys = [key(number) for number in range(pages * PAGE)]
@@ -317,9 +319,7 @@ def test_it_ends_early_where_nothing_can_be_copied(path: Path, monkeypatch: pyte
     monkeypatch.setattr(backfilling, "MOST_LEFT", 10)
     world = World(path, script=lambda request: INVALID)
 
-    with pytest.raises(
-        CommandError, match="14 items cannot be healed; the last: ValidationException: type mis"
-    ):
+    with pytest.raises(TaskError, match="14 items cannot be healed; the last: ValidationException: type mis"):
         world.run()
 
     assert len(world.listed) == 14
@@ -372,12 +372,12 @@ def test_a_thread_that_fails_halts_the_others(path: Path) -> None:
     def fail_once(keys: Iterable[Key], seen: Items) -> Reconciled:
         if not world.replica.requests:
             world.replica.requests.append(())
-            raise CommandError("broken", hint="none")
+            raise TaskError("broken", hint="none")
         return Reconciled(confirmed=list(keys))
 
     world.heal = fail_once  # type: ignore[method-assign]
 
-    with pytest.raises(CommandError, match="broken"):
+    with pytest.raises(TaskError, match="broken"):
         world.run()
 
     assert len(world.listed) <= 3 * PAGE
@@ -391,7 +391,7 @@ def test_a_part_that_fails_halts_the_others_between_two_pages(path: Path) -> Non
     def fail_in_the_first(keys: Sequence[Key], seen: Items) -> Reconciled:
         if keys[0] in firsts:
             assert has_begun.wait(10)
-            raise CommandError("broken", hint="none")
+            raise TaskError("broken", hint="none")
         has_begun.set()
         assert backfill._halted.wait(10)
         return Reconciled(confirmed=list(keys))
@@ -405,7 +405,7 @@ def test_a_part_that_fails_halts_the_others_between_two_pages(path: Path) -> Non
             threads=2,
             advance=_no,
         )
-        with pytest.raises(CommandError, match="broken"):
+        with pytest.raises(TaskError, match="broken"):
             backfill.run()
 
     assert len(world.listed) <= 2 * PAGE
@@ -414,7 +414,7 @@ def test_a_part_that_fails_halts_the_others_between_two_pages(path: Path) -> Non
 @pytest.mark.parametrize(
     ("error", "is_at_rest"),
     [
-        (CommandError("broken", hint="none"), True),
+        (TaskError("broken", hint="none"), True),
         (KeyboardInterrupt(), True),
         (RuntimeError("a bug"), False),
     ],
@@ -504,5 +504,5 @@ def test_a_note_that_no_run_has_written_is_one_line(path: Path, value: Any) -> N
     with closing(opened(path)) as journal:
         journal.note(world.parts[0], value)
 
-    with pytest.raises(CommandError, match=f"ddbreplica has not written what it says of {world.parts[0]}"):
+    with pytest.raises(TaskError, match=f"ddbreplica has not written what it says of {world.parts[0]}"):
         world.run()

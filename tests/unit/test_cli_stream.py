@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from ddbreplica.dynamodb.stream import LOOK_AGAIN_SECONDS, Stream
-from ddbreplica_cli.terminal.errors import CommandError
+from ddbreplica.errors import TaskError
 
 ARN = "arn:stream"
 
@@ -258,7 +258,7 @@ def test_a_page_that_is_refused_does_not_lose_the_page_of_another_shard(service:
 def test_what_is_refused_for_good_is_an_error(service: FakeStreams) -> None:
     service.refusals = [refused("AccessDeniedException")]
 
-    with pytest.raises(CommandError) as denied:
+    with pytest.raises(TaskError) as denied:
         Reading(service, from_oldest=True).read()
 
     assert denied.value.fact == "the stream cannot be read: AccessDeniedException: why"

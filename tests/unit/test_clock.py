@@ -7,7 +7,8 @@ from email.utils import formatdate
 import pytest
 
 from ddbreplica.aws.clock import Clock, ticking, time_after
-from ddbreplica_cli.terminal.errors import CommandError
+from ddbreplica.errors import TaskError
+from ddbreplica_cli.terminal.errors import exit_status
 from tests.support.memory_state import ManualClock
 
 
@@ -53,14 +54,14 @@ def test_one_that_is_may_not() -> None:
     clock = Clock()
     clock.observe(formatdate(1_764_288_000, usegmt=True), sent_at=1_764_291_600)
 
-    with pytest.raises(CommandError) as refused:
+    with pytest.raises(TaskError) as refused:
         clock.refuse_fast()
 
     assert refused.value.fact == (
         "the local clock is 3,600 seconds ahead of AWS's clock, and nothing is repaired by a clock that is more than"
         " 300 seconds ahead."
     )
-    assert refused.value.exit_code == 2
+    assert exit_status(refused.value) == 2
 
 
 def test_a_time_of_day_is_never_too_early() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddbreplica.dynamodb.size import size
 from ddbreplica.records.compare import AttributeDifference, canonical, differences, fingerprint, same
+from ddbreplica.records.size import size
 
 SMALLEST = "0." + "0" * 129 + "1"
 LARGEST = "9" * 38 + "0" * 88

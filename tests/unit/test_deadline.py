@@ -1,6 +1,6 @@
 """deadline: whether one more request fits into the invocation."""
 
-from ddbreplica.dynamodb.deadline import LONGEST_DELAY, MOST_ATTEMPTS, Deadline
+from ddbreplica.deadline import LONGEST_DELAY, MOST_ATTEMPTS, Deadline
 from tests.support.clock import Clock
 
 

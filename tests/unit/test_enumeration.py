@@ -12,10 +12,10 @@ import pytest
 
 from ddbreplica.bucket.bucket import Listed, Version
 from ddbreplica.redrive import bounded_list
+from ddbreplica.redrive import report as redriven
 from ddbreplica.redrive.bounded_list import Listing
 from ddbreplica.redrive.copies import Copies, Copy
 from ddbreplica.redrive.objects import Found, Left, Outcome, Place, Redriven
-from ddbreplica_cli.commands import redriven
 from ddbreplica_cli.terminal import output
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.reconcile.journal import BACKFILL, COMMANDS, VERIFY
+from ddbreplica.reconcile.contents import BACKFILL, COMMANDS, VERIFY
 from tests.support.explorer import EXPIRED, Flaw, Story, explore
 from tests.support.replay import Value, next_request
 

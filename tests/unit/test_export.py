@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ddbreplica.backfill import export as exports
 from ddbreplica.backfill.export import Export, Exported
-from ddbreplica.backfill.pages import DamagedError, Page
+from ddbreplica.backfill.listing import DamagedError, Page
 
 packed = partial(gzip.compress, mtime=0)
 FILE = "s3://bucket/data/a.json.gz"

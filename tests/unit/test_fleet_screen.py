@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from ddbreplica.inspect.facts import Depth, Facts, Unknown, UnseenTable
+from ddbreplica.aws.request import Unknown
+from ddbreplica.inspect.facts import Depth, Facts, UnseenTable
 from ddbreplica.inspect.fleet import Fleet, Line, worst_lines_first
 from ddbreplica.inspect.health import Finding, Severity, examine
 from ddbreplica_cli.commands.fleet_screen import fleet_document, fleet_screen

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from ddbreplica.bucket.quarantine import PUT_SECONDS
 from ddbreplica.dynamodb.send import REQUEST_SECONDS
 from ddbreplica.errors import EventError, ReplicatorError
-from ddbreplica.model import Key
+from ddbreplica.model import SUSPECT, Key
 from ddbreplica.records.decode import MalformedError, key_of
-from ddbreplica.replicate.write import SUSPECT
 from tests.support.fake_bucket import FakeBucket, s3_error
 from tests.support.fake_replica import DENIED, THROTTLED, TIMED_OUT, FakeReplica, in_turn
 from tests.support.function import Context, Function

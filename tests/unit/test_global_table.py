@@ -7,12 +7,12 @@ import pytest
 
 from ddbreplica.aws.session import Clients
 from ddbreplica.dynamodb.connection import Side
-from ddbreplica.dynamodb.describe import Described
-from ddbreplica.dynamodb.global_table import replicas_of
+from ddbreplica.dynamodb.describe import Described, replicas_of
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.mapping.key_filter import EVERY_KEY
 from ddbreplica.mapping.preflight import Ground
 from ddbreplica.model import Table
+from ddbreplica_cli.terminal.output import print_note
 from tests.support.fake_replica import FakeReplica
 from tests.support.function import Function
 from tests.support.records import batch, delete, put, ttl_delete
@@ -50,7 +50,7 @@ def test_whoever_uses_an_archive_of_a_global_table_is_warned(capsys: pytest.Capt
     table = Table(ARN, status="ACTIVE", key_schema=frozenset())
     source = Described(side, table, {"TableArn": ARN, "Replicas": [region("eu-west-1")]})
 
-    Ground(None, EVERY_KEY, is_archive=True).warn_of_replicas(source)
+    Ground(None, EVERY_KEY, is_archive=True).warn_of_replicas(source, note=print_note)
 
     assert capsys.readouterr().err.startswith(
         "Warning: the source orders is a global table with replicas in eu"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from ddbreplica import handler
-from ddbreplica.dynamodb.deadline import LONGEST_DELAY
+from ddbreplica.deadline import LONGEST_DELAY
 from ddbreplica.dynamodb.send import REQUEST_SECONDS
 from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.errors import (

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.inspect.facts import Depth, Facts, Unknown, UnseenTable
+from ddbreplica.aws.request import Unknown
+from ddbreplica.inspect.facts import Depth, Facts, UnseenTable
 from ddbreplica.inspect.health import Severity, counted, duration, examine, trend, verdict
 from ddbreplica_cli.terminal.options import Options
 from tests.support.facts import EARLIER_STREAM, MAPPING, NOW, OPTIONS, REPLICA, SOURCE, facts, figures, table

@@ -12,6 +12,35 @@ import pytest
 from tests.support.modules import ENGINE, TERMINAL, modules_of, name_of
 
 PATHS = {name_of(path): path for package in (ENGINE, TERMINAL) for path in modules_of(package)}
+ORDER = (
+    "ddbreplica.model",
+    "ddbreplica.errors",
+    "ddbreplica.deadline",
+    "ddbreplica.driver",
+    "ddbreplica.records",
+    "ddbreplica.aws",
+    "ddbreplica.settings",
+    "ddbreplica.dynamodb",
+    "ddbreplica.mapping",
+    "ddbreplica.files",
+    "ddbreplica.bucket",
+    "ddbreplica.reconcile",
+    "ddbreplica.replicate",
+    "ddbreplica.backfill",
+    "ddbreplica.verify",
+    "ddbreplica.redrive",
+    "ddbreplica.inspect",
+    "ddbreplica.handler",
+    "ddbreplica_cli.terminal",
+    "ddbreplica_cli.samples",
+    "ddbreplica_cli.commands",
+    "ddbreplica_cli.app",
+    "ddbreplica_cli.__main__",
+)
+"""The packages, and the modules of the top level; each imports only what stands above it."""
+
+CAPABILITIES = {"ddbreplica.backfill", "ddbreplica.verify", "ddbreplica.redrive", "ddbreplica.inspect"}
+
 PURE = (
     "ddbreplica.model",
     "ddbreplica.errors",
@@ -20,7 +49,7 @@ PURE = (
     "ddbreplica.records.plan",
     "ddbreplica.records.schema",
     "ddbreplica.records.text",
-    "ddbreplica.replicate.report",
+    "ddbreplica.records.report",
 )
 FORBIDDEN_IN_PURE = {
     "boto3",
@@ -76,6 +105,56 @@ def test_imports_point_one_way() -> None:
         left = {module: needs for module, needs in left.items() if module not in free}
 
 
+def test_the_engine_never_imports_the_terminal() -> None:
+    outside = {name: imports(path) for name, path in PATHS.items() if name.startswith("ddbreplica.")}
+
+    assert not {
+        name: found
+        for name, each in outside.items()
+        if (found := {one for one in each if one.partition(".")[0] in {"ddbreplica_cli", "click", "rich"}})
+    }
+
+
+def test_a_package_imports_only_packages_above_it() -> None:
+    upwards = {
+        (name, used)
+        for name in PATHS
+        for used in own(name)
+        if package(name) != package(used) and ORDER.index(package(used)) >= ORDER.index(package(name))
+    }
+
+    assert not upwards
+
+
+def test_no_capability_imports_another() -> None:
+    assert not {
+        (name, used)
+        for name in PATHS
+        for used in own(name)
+        if {package(name), package(used)} <= CAPABILITIES and package(name) != package(used)
+    }
+
+
+def test_no_chain_of_imports_is_longer_than_ten_modules() -> None:
+    assert len(longest("ddbreplica_cli.app")) <= 10, longest("ddbreplica_cli.app")
+
+
+def test_every_package_is_in_the_order() -> None:
+    assert {package(name) for name in PATHS} == set(ORDER)
+
+
+def package(module: str) -> str:
+    """Return the package that a module is in; a module of the top level has its own place in the order."""
+    parent = module.rpartition(".")[0]
+    return module if parent in {"ddbreplica", "ddbreplica_cli"} else parent
+
+
+@cache
+def longest(module: str) -> tuple[str, ...]:
+    """Return the longest chain of imports from a module down, itself included."""
+    return module, *max((longest(used) for used in own(module)), key=len, default=())
+
+
 def test_the_handler_alone_imports_every_step() -> None:
     steps = {
         "ddbreplica.records.decode",
@@ -112,11 +191,11 @@ def test_a_cold_start_imports_nothing_that_a_batch_does_not_need() -> None:
     assert {name for name in imported if name in PATHS} == {
         "ddbreplica.aws.botocore_private",
         "ddbreplica.aws.endpoint",
-        "ddbreplica.aws.redact",
+        "ddbreplica.replicate.redact",
         "ddbreplica.aws.refusal",
-        "ddbreplica.aws.skew",
+        "ddbreplica.aws.clock",
         "ddbreplica.bucket.quarantine",
-        "ddbreplica.dynamodb.deadline",
+        "ddbreplica.deadline",
         "ddbreplica.dynamodb.send",
         "ddbreplica.dynamodb.table",
         "ddbreplica.dynamodb.transport",
@@ -126,7 +205,7 @@ def test_a_cold_start_imports_nothing_that_a_batch_does_not_need() -> None:
         "ddbreplica.records.decode",
         "ddbreplica.records.plan",
         "ddbreplica.records.schema",
-        "ddbreplica.replicate.report",
+        "ddbreplica.records.report",
         "ddbreplica.replicate.telemetry",
         "ddbreplica.replicate.write",
         "ddbreplica.settings",

@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 
 import pytest
 
-from ddbreplica.aws.clock import Clock
-from ddbreplica.aws.skew import MARGIN_SECONDS, UNKNOWN_HOLD_SECONDS
+from ddbreplica.aws.clock import MARGIN_SECONDS, UNKNOWN_HOLD_SECONDS, Clock
 from ddbreplica.bucket.quarantine import Quarantine
+from ddbreplica.errors import TaskError
 from ddbreplica.model import Journal, Key, Table
 from ddbreplica.reconcile import journal as journals
+from ddbreplica.reconcile.contents import BACKFILL, COMMANDS, REDRIVE, VERIFY
 from ddbreplica.reconcile.in_doubt import QuarantiningJournal
-from ddbreplica.reconcile.journal import BACKFILL, COMMANDS, REDRIVE, VERIFY, FileJournal, left_in
-from ddbreplica_cli.terminal.errors import CommandError
+from ddbreplica.reconcile.journal import FileJournal, left_in
 from tests.support.fake_bucket import FakeBucket
 from tests.support.fake_journal import FakeJournal
 from tests.support.journal_contract import A, B, C, JournalContract
@@ -194,7 +194,7 @@ class TestInAFile(_Runs):
     def test_one_process_at_a_time(self) -> None:
         self.journal().note("one", 1)
 
-        with pytest.raises(CommandError, match="state is in use by another command"):
+        with pytest.raises(TaskError, match="state is in use by another command"):
             self.open()
 
     def test_a_file_that_another_process_writes_again_meanwhile_is_its(
@@ -209,7 +209,7 @@ class TestInAFile(_Runs):
 
         monkeypatch.setattr("fcntl.flock", replaced)
 
-        with pytest.raises(CommandError, match="state is in use by another command"):
+        with pytest.raises(TaskError, match="state is in use by another command"):
             self.open()
 
     def test_a_file_that_is_removed_is_forgotten(self) -> None:
@@ -244,7 +244,7 @@ class TestInAFile(_Runs):
     def test_a_file_of_something_else_is_left_alone(self, content: str, line: int) -> None:
         self.path.write_text(content)
 
-        with pytest.raises(CommandError, match=rf"line {line}: ddbreplica has not written this line"):
+        with pytest.raises(TaskError, match=rf"line {line}: ddbreplica has not written this line"):
             self.journal()
 
         assert self.path.read_text() == content
@@ -254,7 +254,7 @@ class TestInAFile(_Runs):
     def test_a_damaged_state_is_not_to_be_removed_while_its_writes_may_land(self) -> None:
         self.path.write_text(V2 + "{}\n")
 
-        with pytest.raises(CommandError) as raised:
+        with pytest.raises(TaskError) as raised:
             self.journal()
 
         assert raised.value.hint.startswith("wait until 30 minutes after its command ended")
@@ -262,7 +262,7 @@ class TestInAFile(_Runs):
     def test_a_state_of_another_version_is_refused_by_its_version(self) -> None:
         self.path.write_text('{"ddbreplica":"state","version":3,"command":"backfill"}\n')
 
-        with pytest.raises(CommandError, match="another version of ddbreplica: its state has version 3"):
+        with pytest.raises(TaskError, match="another version of ddbreplica: its state has version 3"):
             self.journal()
 
     @pytest.mark.parametrize("command", COMMANDS)
@@ -273,14 +273,14 @@ class TestInAFile(_Runs):
             FileJournal.at(self.path, command=other, clock=self.clock).close()
             return
 
-        with pytest.raises(CommandError, match=f"state is the state of {command}, not of {other}"):
+        with pytest.raises(TaskError, match=f"state is the state of {command}, not of {other}"):
             FileJournal.at(self.path, command=other, clock=self.clock)
 
     def test_a_state_of_other_work_is_refused_with_what_differs(self) -> None:
         assert not self.journal().resume({"source": "a of today", "replica": "b"})
         assert self.journal().resume({"source": "a of today", "replica": "b"})
 
-        with pytest.raises(CommandError) as refused:
+        with pytest.raises(TaskError) as refused:
             self.journal().resume({"source": "a of tomorrow", "replica": "b"})
 
         assert refused.value.fact == (
@@ -297,7 +297,7 @@ class TestInAFile(_Runs):
         ],
     )
     def test_a_place_that_cannot_be_written_is_reported(self, tmp_path: Path, path: str, why: str) -> None:
-        with pytest.raises(CommandError, match=why):
+        with pytest.raises(TaskError, match=why):
             FileJournal.at(tmp_path / path, command=REDRIVE, clock=self.clock)
 
     @pytest.mark.parametrize("durably", [False, True])
@@ -310,10 +310,10 @@ class TestInAFile(_Runs):
 
         with monkeypatch.context() as patched:
             patched.setattr(f"ddbreplica.reconcile.state.{'os.fsync' if durably else 'write_all'}", full)
-            with pytest.raises(CommandError, match="state cannot be written: No space left on device"):
+            with pytest.raises(TaskError, match="state cannot be written: No space left on device"):
                 step([A])
 
-        with pytest.raises(CommandError, match="No space left on device"):
+        with pytest.raises(TaskError, match="No space left on device"):
             journal.rest()
 
     def test_a_disk_that_is_full_leaves_the_file_as_it_was(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,7 +327,7 @@ class TestInAFile(_Runs):
 
         with monkeypatch.context() as patched:
             patched.setattr("ddbreplica.reconcile.state.os.fsync", full)
-            with pytest.raises(CommandError, match="No space left on device") as raised:
+            with pytest.raises(TaskError, match="No space left on device") as raised:
                 self.open()
 
         # Another file would begin without the keys that this one holds.
@@ -373,7 +373,7 @@ class TestLeaving:
 
         assert self.free() == [A]
 
-    @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, CommandError("x", hint="y")])
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, TaskError("x", hint="y")])
     def test_what_may_be_under_way_is_held_back(self, error: Any) -> None:
         with pytest.raises(BaseException) as raised, self.journal.leaving(is_at_rest=lambda: False):  # noqa: PT011, PT012
             self.journal.intend([A])
@@ -617,12 +617,12 @@ class TestVersion1:
     def test_is_not_resumed_between_other_tables(self) -> None:
         journal = FileJournal(self.state(), command=BACKFILL, clock=ManualClock())
 
-        with pytest.raises(CommandError, match="its source is arn of 2026-11-28 19:05:19"):
+        with pytest.raises(TaskError, match="its source is arn of 2026-11-28 19:05:19"):
             journal.resume({**self.IDENTITY, "source": "arn of 2026-11-29 19:05:19+00:00"})
 
     @pytest.mark.parametrize("command", [REDRIVE, VERIFY])
     def test_is_no_other_commands(self, command: str) -> None:
-        with pytest.raises(CommandError, match=f"state is the state of backfill, not of {command}"):
+        with pytest.raises(TaskError, match=f"state is the state of backfill, not of {command}"):
             FileJournal(self.state(), command=command, clock=ManualClock())
 
     @pytest.mark.parametrize(
@@ -670,7 +670,7 @@ class TestLookingAtAState:
     def test_one_that_cannot_be_read(self, tmp_path: Path, make: Callable[[Path], Any]) -> None:
         make(tmp_path / "state")
 
-        with pytest.raises(CommandError):
+        with pytest.raises(TaskError):
             left_in(tmp_path / "state", command=REDRIVE, clock=ManualClock())
 
 

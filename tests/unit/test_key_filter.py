@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto.events.models import EventPattern
 
+from ddbreplica.errors import TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Key
 from ddbreplica.records.decode import key_of
-from ddbreplica_cli.terminal.errors import CommandError
 
 
 def on_keys(keys: Any) -> str:
@@ -162,7 +162,7 @@ def test_the_patterns_are_kept_in_the_mappings_words() -> None:
     ],
 )
 def test_a_filter_on_anything_but_keys_is_refused(pattern: Any, why: str) -> None:
-    with pytest.raises(CommandError) as refused:
+    with pytest.raises(TaskError) as refused:
         KeyFilter.of([rules_on_pk("a"), json.dumps(pattern)])
 
     assert refused.value.fact == f"the mapping's filter cannot be followed: {why}."
@@ -199,13 +199,13 @@ def test_a_filter_on_anything_but_keys_is_refused(pattern: Any, why: str) -> Non
     ],
 )
 def test_a_rule_that_keys_cannot_be_held_against_is_refused(rule: Any) -> None:
-    with pytest.raises(CommandError, match="is none for the texts that keys are in a stream"):
+    with pytest.raises(TaskError, match="is none for the texts that keys are in a stream"):
         KeyFilter.of([rules_on_pk(rule)])
 
 
 @pytest.mark.parametrize("text", ["192.0.2.1", "1.2.3.4", "300.1.1.1", "::1", "2001:DB8::1"])
 def test_an_exact_text_that_lambda_takes_for_an_address_is_refused(text: str) -> None:
-    with pytest.raises(CommandError, match=f"Lambda compares {text} as an IP address"):
+    with pytest.raises(TaskError, match=f"Lambda compares {text} as an IP address"):
         KeyFilter.of([rules_on_pk(text)])
 
 
@@ -241,7 +241,7 @@ def test_an_exact_text_that_lambda_takes_for_an_address_is_refused(text: str) ->
     ],
 )
 def test_a_pattern_that_is_none_is_refused(pattern: str, why: str) -> None:
-    with pytest.raises(CommandError) as refused:
+    with pytest.raises(TaskError) as refused:
         KeyFilter.of([pattern])
 
     assert refused.value.fact == f"the mapping's filter cannot be followed: {why}."

@@ -5,10 +5,10 @@ from io import BytesIO
 
 import pytest
 
+from ddbreplica.errors import TaskError
 from ddbreplica.model import Table
 from ddbreplica.records.decode import key_of
 from ddbreplica.verify import keys_file
-from ddbreplica_cli.terminal.errors import CommandError
 
 TABLE = Table("arn", status="ACTIVE", key_schema=frozenset({("PK", "S"), ("SK", "N")}))
 
@@ -59,7 +59,7 @@ def test_a_key_may_have_the_names_that_a_report_uses() -> None:
 def test_a_line_that_is_no_key_is_named(line: str) -> None:
     good = b'{"PK": {"S": "a"}, "SK": {"N": "1"}}'
 
-    with pytest.raises(CommandError, match=r"^line 2 of the keys is no key: .+\.$") as raised:
+    with pytest.raises(TaskError, match=r"^line 2 of the keys is no key: .+\.$") as raised:
         list(keys_file.read([good, line.encode("utf-8", "surrogateescape")], TABLE))
 
     assert raised.value.hint == (
@@ -86,7 +86,7 @@ def test_a_line_without_an_end_is_not_read_to_its_end(monkeypatch: pytest.Monkey
     monkeypatch.setattr(keys_file, "MAX_LINE", 100)
     file = BytesIO(b"[" * 1000)
 
-    with pytest.raises(CommandError, match=r"^line 1 of the keys is no key: .+\.$"):
+    with pytest.raises(TaskError, match=r"^line 1 of the keys is no key: .+\.$"):
         list(keys_file.read(keys_file.lines_of(file), TABLE))
 
     assert file.tell() == 100

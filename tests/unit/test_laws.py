@@ -9,7 +9,7 @@ import boto3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ddbreplica.dynamodb.deadline import MOST_ATTEMPTS
+from ddbreplica.deadline import MOST_ATTEMPTS
 from ddbreplica.dynamodb.send import REQUEST_SECONDS
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.handler import replicate

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.driver import Interrupt, Patience, noting_interrupts
+from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.dynamodb.rate import Rate
+from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.model import Kind, Refusal
 from ddbreplica_cli.samples.loader import Loaded, Loader, Problems
 from ddbreplica_cli.samples.logfile import BadRow, Row, Rows
-from ddbreplica_cli.terminal.errors import CommandError, InterruptedByUserError
+from ddbreplica_cli.terminal.driver import noting_interrupts
+from ddbreplica_cli.terminal.errors import exit_status
 from tests.support.fake_replica import DENIED, INVALID, THROTTLED, FakeReplica, Request, in_turn
 
 
@@ -58,8 +60,8 @@ def keys(replica: FakeReplica) -> set[str]:
     return {item["PK"]["S"] for item in replica.items.values()}
 
 
-def failing(load: Load, rows: Rows) -> CommandError:
-    with pytest.raises(CommandError) as failed:
+def failing(load: Load, rows: Rows) -> TaskError:
+    with pytest.raises(TaskError) as failed:
         load.load(rows)
     return failed.value
 
@@ -124,7 +126,7 @@ def test_a_bad_row_ends_it_after_the_rows_before_it_were_written() -> None:
     error = failing(Load(replica), [row(1), BadRow(2, 2, "expected 10 columns and found 2"), row(3)])
 
     assert error.fact == "line 2: expected 10 columns and found 2; 1 row written."
-    assert error.exit_code == 2
+    assert exit_status(error) == 2
     assert keys(replica) == {"request#1"}
 
 
@@ -212,8 +214,8 @@ def test_an_interrupt_ends_it_between_two_requests() -> None:
     with noting_interrupts() as interrupt:
         error = failing(Load(replica, interrupt=interrupt), (row(line) for line in range(1, 5001)))
 
-    assert isinstance(error, InterruptedByUserError)
-    assert error.exit_code == 130
+    assert isinstance(error, StoppedError)
+    assert exit_status(error) == 130
     assert error.fact == f"interrupted; {len(replica.items):,} rows written."
     assert 1000 <= len(replica.items) < 5000
     assert error.hint == "run the same command again. To go on where it ended, add --start-at 1001."
@@ -318,5 +320,5 @@ def test_an_interrupt_ends_a_wait_for_the_rate() -> None:
 
     error = failing(Load(replica, interrupt=Pressed(), per_second=1), [row(1)])
 
-    assert isinstance(error, InterruptedByUserError)
+    assert isinstance(error, StoppedError)
     assert replica.items == {}

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 from rich.text import Text
 
+from ddbreplica.errors import TaskError
 from ddbreplica.records.text import escaped
 from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.errors import CommandError
 from tests.support.modules import ENGINE, ROOT, TERMINAL, modules_of
 
 FOREIGN = "a\x1b[31m\x9b\u202e\u2028\udc80\U000e0001b"
@@ -32,7 +32,7 @@ class TestPrinting:
         assert capsys.readouterr().err == f"a note of\\n{SHOWN}\nanother\n"
 
     def test_an_error_has_two_lines(self, capsys: pytest.CaptureFixture[str]) -> None:
-        output.print_error(CommandError("no\x1b", hint="see\nError: forged"), as_json=False)
+        output.print_error(TaskError("no\x1b", hint="see\nError: forged"), as_json=False)
 
         assert capsys.readouterr().err == "Error: no\\u001b\nTry: see\\nError: forged\n"
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ddbreplica.inspect.facts import Unknown
+from ddbreplica.aws.request import Unknown
 from ddbreplica.inspect.pairs import Pair, Replicator, pair_up, told
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica_cli.terminal.options import Options

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ddbreplica.reconcile.journal import COMMANDS
+from ddbreplica.reconcile.contents import COMMANDS
 from tests.support.modules import ENGINE, ROOT, TERMINAL, modules_of
 from tests.support.modules import name_of as name_of_module
 

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, NoCredentialsError
 
 from ddbreplica import Change, Kind, Refusal, RefusedError, deadline_of, process
-from ddbreplica.dynamodb.deadline import MOST_ATTEMPTS, Deadline
+from ddbreplica.deadline import MOST_ATTEMPTS, Deadline
 from ddbreplica.errors import EventError, StreamViewTypeError, UnreportableError
 from tests.support.function import Context
 from tests.support.records import batch, delete, put

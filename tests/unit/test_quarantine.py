@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import InvalidRetryModeError, ReadTimeoutError
 
-from ddbreplica.aws.skew import Skew
+from ddbreplica.aws.clock import Skew
 from ddbreplica.bucket import quarantine
 from ddbreplica.bucket.quarantine import Kept, Quarantine
-from ddbreplica.dynamodb.deadline import MOST_ATTEMPTS
+from ddbreplica.deadline import MOST_ATTEMPTS
 from ddbreplica.errors import QuarantineError
 from ddbreplica.model import Failure, Kind, Quarantined, Refusal
 from ddbreplica.records.decode import key_of

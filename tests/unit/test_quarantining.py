@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from ddbreplica.aws.skew import Skew
+from ddbreplica.aws.clock import Skew
 from ddbreplica.bucket.quarantine import Quarantine
 from ddbreplica.bucket.unpack import quarantined
+from ddbreplica.errors import TaskError
 from ddbreplica.model import Table
 from ddbreplica.reconcile.in_doubt import QuarantiningJournal
-from ddbreplica_cli.terminal.errors import CommandError
 from tests.support.fake_bucket import FakeBucket, s3_error
 from tests.support.fake_journal import FakeJournal
 from tests.support.memory_state import ManualClock
@@ -64,7 +64,7 @@ def test_it_is_said_if_they_cannot_be_kept(
     slept: list[Any] = []
     monkeypatch.setattr("ddbreplica.driver.Interrupt.sleep", lambda _, seconds: slept.append(seconds))
 
-    with pytest.raises(CommandError) as raised:
+    with pytest.raises(TaskError) as raised:
         journal(FakeBucket(*[fault] * 10)).suspect([A])
 
     assert raised.value.fact == f"a write was not answered, and its key cannot be put into quarantine: {said}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from ddbreplica.dynamodb.deadline import LONGEST_DELAY
+from ddbreplica.deadline import LONGEST_DELAY
 from ddbreplica.dynamodb.read import Readings, read
 from ddbreplica.dynamodb.send import OUT_OF_TIME, REQUEST_SECONDS
 from ddbreplica.model import Key, Kind, Refusal

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddbreplica.model import Image, Key, State
-from ddbreplica.reconcile.journal import COMMANDS
+from ddbreplica.reconcile.contents import COMMANDS
 from ddbreplica.reconcile.primitive import Pair, Reconciled, reconcile
 from tests.support.clock import Clock
 from tests.support.fake_journal import FakeJournal

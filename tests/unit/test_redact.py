@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddbreplica.aws.redact import MAX_LENGTH, redact
+from ddbreplica.replicate.redact import MAX_LENGTH, redact
 
 INVALID = "One or more parameter values were invalid: "
 NOT_VALID = "One or more parameter values are not valid. "

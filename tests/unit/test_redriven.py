@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from ddbreplica.bucket.bucket import Bucket, Listed
 from ddbreplica.bucket.unpack import quarantined
 from ddbreplica.redrive.objects import Found, Left, Outcome, Place, Redriven
-from ddbreplica_cli.commands.redriven import document, text
+from ddbreplica.redrive.report import document, text
 from tests.support.fake_bucket import FakeBucket
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from ddbreplica.model import Key, Kind, Refusal
 from ddbreplica.reconcile.primitive import Reconciled
+from ddbreplica.verify.difference import Difference, Finding
 from ddbreplica.verify.keyset import KeySet
-from ddbreplica.verify.recheck import Difference, Finding
 from ddbreplica.verify.repair import PIECE, foretell, leave, repairing, settle
 
 

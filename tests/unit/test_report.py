@@ -4,7 +4,7 @@ import pytest
 
 from ddbreplica.errors import UnreportableError
 from ddbreplica.model import Failure, Kind, Refusal
-from ddbreplica.replicate.report import checkpoint, report
+from ddbreplica.records.report import checkpoint, report
 
 SLOW = Refusal(Kind.TRANSIENT, "SlowDown", "")
 

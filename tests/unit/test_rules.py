@@ -20,11 +20,11 @@ from ddbreplica import errors, handler, settings
 from ddbreplica.aws import refusal
 from ddbreplica.backfill import pages
 from ddbreplica.bucket import earlier, quarantine, unpack
+from ddbreplica.deadline import Deadline
 from ddbreplica.dynamodb import send, table
-from ddbreplica.dynamodb.deadline import Deadline
 from ddbreplica.errors import QuarantineError, UnreportableError
 from ddbreplica.mapping import key_filter, preflight, safeguards
-from ddbreplica.reconcile import journal, primitive, reconciler
+from ddbreplica.reconcile import contents, journal, primitive, reconciler, under_way
 from ddbreplica.records import decode, schema
 from ddbreplica.redrive import objects
 from ddbreplica.replicate import telemetry, write
@@ -128,7 +128,7 @@ RULES = (
     Rule(
         3,
         "poison falls back to the key's image before it",
-        write._Writer._judge,
+        write._Writer.judge,
         "return [previous for write in refused if (previous := fall_back(write))]",
         "return []",
         (
@@ -160,7 +160,7 @@ RULES = (
     Rule(
         4,
         "the table is looked at again before anything is poison",
-        write._Writer._judge,
+        write._Writer.judge,
         "_check_table(refused, self._replica, self._deadline, afresh=True)",
         "_check_table(refused, self._replica, self._deadline, afresh=False)",
         (
@@ -722,7 +722,7 @@ RULES = (
     Rule(
         19,
         "what is open and not at rest is held back",
-        journal._Kept.find,
+        contents.Contents.find,
         "if not self._is_at_rest:",
         "if False:",
         (test_journal.test_what_a_killed_run_may_have_written_is_held_back_by_the_next_run,),
@@ -730,8 +730,8 @@ RULES = (
     Rule(
         19,
         "only what has ended in order is at rest",
-        unwrap(reconciler.UnderWay.call),
-        "except (CommandError, ReplicatorError):",
+        unwrap(under_way.UnderWay.call),
+        "except (TaskError, ReplicatorError):",
         "except BaseException:",
         (test_heal.test_a_call_that_is_broken_off_may_have_a_request_under_way,),
     ),

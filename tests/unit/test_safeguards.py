@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ddbreplica.backfill.export import Export
+from ddbreplica.errors import TaskError
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.safeguards import refuse_unsafe, warning
-from ddbreplica_cli.terminal.errors import CommandError
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 STREAM = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile/stream/2026-11-20T00:00:00.000"
@@ -29,20 +28,19 @@ MAPPING = MappingState(
     settings={},
     environment={},
 )
-EXPORT = Export("s3://bucket/export/", "arn", NOW, {})
 
 
 def why(
-    mapping: MappingState | None = MAPPING, stream: str | None = STREAM, export: Export | None = None
+    mapping: MappingState | None = MAPPING, stream: str | None = STREAM, exported_at: datetime | None = None
 ) -> str:
-    with pytest.raises(CommandError) as refused:
-        refuse_unsafe(mapping, stream=stream, export=export, now=NOW)
+    with pytest.raises(TaskError) as refused:
+        refuse_unsafe(mapping, stream=stream, exported_at=exported_at, now=NOW)
     return refused.value.fact
 
 
-@pytest.mark.parametrize("export", [None, EXPORT])
-def test_an_enabled_mapping_from_the_oldest_change_on_is_enough(export: Export | None) -> None:
-    assert refuse_unsafe(MAPPING, stream=STREAM, export=export, now=NOW) == MAPPING
+@pytest.mark.parametrize("exported_at", [None, NOW])
+def test_an_enabled_mapping_from_the_oldest_change_on_is_enough(exported_at: datetime | None) -> None:
+    assert refuse_unsafe(MAPPING, stream=STREAM, exported_at=exported_at, now=NOW) == MAPPING
 
 
 @pytest.mark.hazard(number=12)
@@ -75,14 +73,12 @@ def test_a_mapping_from_the_latest_change_on_that_has_only_just_begun() -> None:
         " it may not see every change yet."
     )
     settled = replace(latest, modified_at=NOW - timedelta(minutes=10))
-    assert refuse_unsafe(settled, stream=STREAM, export=None, now=NOW) == settled
+    assert refuse_unsafe(settled, stream=STREAM, exported_at=None, now=NOW) == settled
 
 
 @pytest.mark.hazard(number=12)
 def test_an_export_from_before_the_mapping() -> None:
-    old = replace(EXPORT, taken_at=NOW - timedelta(minutes=2))
-
-    assert why(export=old) == (
+    assert why(exported_at=NOW - timedelta(minutes=2)) == (
         "the export is of 2026-11-22 11:58:00 UTC and the mapping was made or altered at 2026-11-22 11:59:00 UTC;"
         " an item that was new between may be in neither."
     )

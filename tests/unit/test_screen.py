@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from ddbreplica.inspect.facts import Depth, Facts, Unknown, UnseenTable
+from ddbreplica.aws.request import Unknown
+from ddbreplica.inspect.facts import Depth, Facts, UnseenTable
 from ddbreplica.inspect.health import examine
 from ddbreplica_cli.commands.status_screen import document, screen
 from tests.support.facts import MAPPING, OPTIONS, REPLICA, SOURCE, STREAM, TABLE, facts, figures

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ddbreplica.dynamodb.deadline import LONGEST_DELAY
+from ddbreplica.deadline import LONGEST_DELAY
 from ddbreplica.dynamodb.send import IN_FLIGHT, MAX_BYTES, REQUEST_SECONDS, Tally, chunks, send
 from ddbreplica.model import Change, Kind, Pending, Refusal, Write
 from ddbreplica.records.decode import decode

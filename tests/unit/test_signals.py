@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ddbreplica.driver import noting_interrupts
 from ddbreplica_cli.terminal import signals
+from ddbreplica_cli.terminal.driver import noting_interrupts
 from ddbreplica_cli.terminal.signals import Signals
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.dynamodb.size import size, write_units
+from ddbreplica.records.size import size, write_units
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from email.utils import formatdate
 
 import pytest
 
-from ddbreplica.aws.skew import Skew, hold_seconds
+from ddbreplica.aws.clock import Skew, hold_seconds
 
 
 def at(seconds: float) -> str:

@@ -11,10 +11,10 @@ import pytest
 from ddbreplica import handler
 from ddbreplica.bucket import quarantine
 from ddbreplica.dynamodb import send, table
-from ddbreplica.records import plan
+from ddbreplica.model import SUSPECT
+from ddbreplica.records import plan, report
 from ddbreplica.records.decode import key_of
-from ddbreplica.replicate import report, write
-from ddbreplica.replicate.write import SUSPECT
+from ddbreplica.replicate import write
 from tests.soak.command import main
 from tests.soak.trial import Trial, Verdict, Wire, try_seed
 from tests.soak.weather import FAULTS, LANDS_LATE, Weather

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from ddbreplica.driver import Interrupt, Patience
+from ddbreplica.errors import TaskError
 from ddbreplica.model import Kind, Refusal
 from ddbreplica_cli.commands.tail import _changes
-from ddbreplica_cli.terminal.errors import CommandError
 
 
 class Waiting(Interrupt):
@@ -96,7 +96,7 @@ def test_a_stream_that_answers_nothing_for_a_minute_is_given_up() -> None:
     waiting = Waiting()
     throttled = Refusal(Kind.TRANSIENT, "LimitExceededException", "too many readers")
 
-    with pytest.raises(CommandError) as given_up:
+    with pytest.raises(TaskError) as given_up:
         changes(ScriptedStream([[record(1, 1)]], refusal=throttled), waiting, count=2)
 
     assert given_up.value.fact == (

@@ -16,12 +16,12 @@ from aws_lambda_powertools.shared.functions import strtobool
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddbreplica.aws.redact import MAX_LENGTH
 from ddbreplica.bucket.quarantine import Kept
 from ddbreplica.dynamodb.send import REQUEST_SECONDS
 from ddbreplica.errors import SettingsError
 from ddbreplica.records.decode import decode
 from ddbreplica.replicate import telemetry
+from ddbreplica.replicate.redact import MAX_LENGTH
 from ddbreplica.replicate.telemetry import MAX_CODES, Telemetry
 from ddbreplica.replicate.write import Outcome
 from ddbreplica.settings import Settings

@@ -2,30 +2,27 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ddbreplica.aws.clock import time_after
-from ddbreplica.backfill import export as exports
-from ddbreplica.backfill.export import Export
-from ddbreplica.backfill.job import NAMED, Copying, Tables, Wanted, damage, facts
+from ddbreplica.backfill.job import NAMED, Wanted, damage, facts, prepare
 from ddbreplica.backfill.pages import Backfill
 from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.dynamodb.describe import SHARE, describe_pair
-from ddbreplica.mapping.event_source_mapping import find_mapping
-from ddbreplica.mapping.preflight import Ground, despite
-from ddbreplica.mapping.safeguards import refuse_unsafe
-from ddbreplica.reconcile.journal import BACKFILL, FileJournal
-from ddbreplica.reconcile.leftover import print_leftovers
+from ddbreplica.dynamodb.describe import SHARE
+from ddbreplica.errors import AttentionError, TaskError
+from ddbreplica.reconcile.contents import BACKFILL
+from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.review import Undecided
 from ddbreplica.reconcile.state import default_path
 from ddbreplica.records.decode import attributes_of
-from ddbreplica.records.text import bare, printable
+from ddbreplica.records.text import key_text
 from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.errors import AttentionError, CommandError
+from ddbreplica_cli.terminal.driver import TERMINAL
 from ddbreplica_cli.terminal.options import (
     Options,
     archive_option,
@@ -80,118 +77,92 @@ def backfill(options: Options, /, **wanted: Any) -> None:
     Then `ddbreplica verify` proves the two equal. Exits with 1 if an item was not copied or, in an archive, needs
     review (deleted or expired), and with 2 if the backfill could not be done.
     """  # noqa: D301  \b is click's: do not wrap
+    state = wanted.pop("state")
     asked = Wanted(**wanted)
     connection = Connection(options)
     if asked.dry_run:
-        copying = _copying(connection, asked)
+        copying = prepare(connection, asked, TERMINAL)
         estimate = copying.tables.estimate(copying.export)
         document = {"dry_run": True, **copying.tables.names, **estimate.document()}
         output.print_result(document, estimate.text(), as_json=options.as_json)
         return
-    path = asked.state or default_path(connection, BACKFILL)
+    path = state or default_path(connection.tables, BACKFILL)
     journal = FileJournal.at(path, command=BACKFILL, clock=connection.clock)
     with journal.kept():
-        copying = _copying(connection, asked)
+        copying = prepare(connection, asked, TERMINAL)
         started = time.perf_counter()
-        done = copying.go(journal)
-        held = journal.held()
+        undecided = Undecided.beside(path, note=output.print_note)
+        done = copying.go(journal, undecided)
+        ended = _Ended(done, path, undecided, *journal.held())
     document = {
         **copying.tables.names,
         **facts(done),
-        **copying.undecided.facts(),
+        **undecided.facts(),
         "seconds": time.perf_counter() - started,
     }
-    _finish(done, copying, held, document, as_json=options.as_json)
+    ended.finish(document, as_json=options.as_json)
 
 
-def _copying(connection: Connection, asked: Wanted) -> Copying:
-    """What there is to copy. Raises CommandError where that cannot be done, or not safely."""
-    source, replica = describe_pair(connection)
-    if asked.dry_run:
-        print_leftovers(connection, source, replica)
-    else:
-        connection.clock.refuse_fast()
-    tables = Tables(source, replica)
-    export = _export(connection, asked.from_export, tables) if asked.from_export else None
-    ground = _ground(connection, asked, tables, export)
-    ground.warn_of_replicas(source)
-    return Copying(connection, asked, tables, export, ground)
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A backfill that came to its end, and the files it leaves. Of `in_doubt` keys a write may still land."""
 
+    done: Backfill
+    state: Path
+    undecided: Undecided
+    in_doubt: int
+    in_doubt_seconds: float
 
-def _export(connection: Connection, url: str, tables: Tables) -> Export:
-    export = exports.find(connection.buckets, url)
-    is_of_source = export.table_arn == tables.source.table.arn
-    if not is_of_source or export.taken_at < tables.source.says["CreationDateTime"]:
-        raise CommandError(
-            f"{export.url} is the export of another table.", hint=f"name one of {tables.source.table.arn}."
+    def finish(self, document: Mapping[str, Any], *, as_json: bool) -> None:
+        """Print the result. Raises AttentionError or TaskError where something is left to do."""
+        done = self.done
+        outside = f" {done.outside:,} are outside the mapping's filter." if done.outside else ""
+        copied = (
+            f"{done.items - len(done.left):,} items copied in {document['seconds']:.1f} seconds.{outside}"
         )
-    return export
+        if not done.left and not done.damaged and not self.undecided:
+            output.print_result(document, copied, as_json=as_json)
+            return
+        if not as_json:
+            output.print_result(document, copied, as_json=False)
+        if done.left:
+            output.print_note(*_listed(done))
+        ended = TaskError if done.damaged else AttentionError
+        raise ended(" ".join(self._unfinished()), hint="; ".join(self._to_do()) + ".", facts=document)
 
+    def _unfinished(self) -> Iterator[str]:
+        if self.done.damaged:
+            yield f"{damage(self.done)}. Some items may not have been copied."
+        if self.done.left:
+            yield f"{len(self.done.left):,} items are not copied yet."
+        if self.undecided:
+            yield (
+                f"{len(self.undecided):,} items are gone from the source, deleted or expired:"
+                f" {self.undecided.path} lists them."
+            )
 
-def _ground(connection: Connection, wanted: Wanted, tables: Tables, export: Export | None) -> Ground:
-    """Raise CommandError where a change could get lost."""
-    if wanted.without_mapping:
-        return despite(connection, archive=wanted.archive)
-    stream = tables.source.stream
-    mapping = refuse_unsafe(
-        find_mapping(connection, stream), stream=stream, export=export, now=datetime.now(UTC)
-    )
-    return Ground.on(mapping, archive=wanted.archive)
-
-
-def _finish(
-    done: Backfill, copying: Copying, held: tuple[int, float], document: Mapping[str, Any], *, as_json: bool
-) -> None:
-    outside = f" {done.outside:,} are outside the mapping's filter." if done.outside else ""
-    copied = f"{done.items - len(done.left):,} items copied in {document['seconds']:.1f} seconds.{outside}"
-    if not done.left and not done.damaged and not copying.undecided:
-        output.print_result(document, copied, as_json=as_json)
-        return
-    if not as_json:
-        output.print_result(document, copied, as_json=False)
-    if done.left:
-        output.print_note(*_listed(done))
-    ended = CommandError if done.damaged else AttentionError
-    raise ended(
-        " ".join(_unfinished(done, copying.undecided)),
-        hint="; ".join(_to_do(done, copying, held)) + ".",
-        facts=document,
-    )
-
-
-def _unfinished(done: Backfill, undecided: Undecided) -> Iterator[str]:
-    if done.damaged:
-        yield f"{damage(done)}. Some items may not have been copied."
-    if done.left:
-        yield f"{len(done.left):,} items are not copied yet."
-    if undecided:
-        yield f"{len(undecided):,} items are gone from the source, deleted or expired: {undecided.path} lists them."
-
-
-def _to_do(done: Backfill, copying: Copying, held: tuple[int, float]) -> Iterator[str]:
-    keys, seconds = held
-    if keys:
-        yield (
-            f"run the same command again after {time_after(seconds)}, since until then a write may still change"
-            f" {keys:,} items of the replica"
-        )
-    if len(done.left) > keys:
-        yield "mend what is refused, and run the same command again: it goes on with these"
-    if done.damaged:
-        yield (
-            "export the table again and name the new export, with another --state file or after you remove"
-            f" {copying.state}"
-        )
-    if copying.undecided:
-        yield (
-            "look at each that is gone: if it was deleted, delete it from the replica too;"
-            f" then remove {copying.undecided.path}"
-        )
+    def _to_do(self) -> Iterator[str]:
+        if self.in_doubt:
+            yield (
+                f"run the same command again after {time_after(self.in_doubt_seconds)}, since until then a write may"
+                f" still change {self.in_doubt:,} items of the replica"
+            )
+        if len(self.done.left) > self.in_doubt:
+            yield "mend what is refused, and run the same command again: it goes on with these"
+        if self.done.damaged:
+            yield (
+                "export the table again and name the new export, with another --state file or after you remove"
+                f" {self.state}"
+            )
+        if self.undecided:
+            yield (
+                "look at each that is gone: if it was deleted, delete it from the replica too;"
+                f" then remove {self.undecided.path}"
+            )
 
 
 def _listed(done: Backfill) -> Iterator[str]:
     for key, reason in islice(done.left.items(), NAMED):
-        shown = ", ".join(f"{bare(name)}={printable(value)}" for name, value in attributes_of(key).items())
-        yield f"  {shown}: {reason}"
+        yield f"  {key_text(attributes_of(key))}: {reason}"
     if len(done.left) > NAMED:
         yield f"  and {len(done.left) - NAMED:,} more"

@@ -10,11 +10,12 @@ import click
 from click.core import ParameterSource
 
 from ddbreplica.bucket.bucket import DONE
-from ddbreplica.driver import Interrupt, noting_interrupts
+from ddbreplica.driver import Interrupt
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, describe
-from ddbreplica.mapping.event_source_mapping import find_mapping, latest_stream
+from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.key_filter import EVERY_KEY
+from ddbreplica.mapping.lookup import find_mapping, latest_stream
 from ddbreplica.model import Key
 from ddbreplica.redrive import copies, purge
 from ddbreplica.redrive.copies import Copies
@@ -22,7 +23,8 @@ from ddbreplica.redrive.objects import Place
 from ddbreplica.redrive.places import Buckets
 from ddbreplica.redrive.purge import Purged
 from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.errors import CommandError, InterruptedByUserError
+from ddbreplica_cli.terminal.driver import noting_interrupts
+from ddbreplica_cli.terminal.errors import ATTENTION, INCONCLUSIVE
 from ddbreplica_cli.terminal.progress import progress_bar
 
 _OF_REDRIVE = ("older_than", "limit", "rate", "read_rate", "state", "without_mapping", "archive")
@@ -30,9 +32,6 @@ _AGAIN = "run the same command again."
 
 
 class _Result(Protocol):
-    @property
-    def exit_status(self) -> int: ...
-
     @property
     def document(self) -> dict[str, Any]: ...
 
@@ -52,17 +51,26 @@ class Erasing:
     def run(
         self, connection: Connection, *, quarantine: str | None, on_failure: str | None, as_json: bool
     ) -> int:
-        """Do it, and print the result. Return the exit status."""
+        """Do it, and print the result.
+
+        Return the exit status: 1 if a copy is there or cannot be read, or an object is left that may be meant; 3 if
+        old versions cannot be seen; otherwise 0.
+        """
         source = describe(connection.source)
         keys = copies.keys_of(self.find, source.table)
         places = _places(connection, source, quarantine=quarantine, on_failure=on_failure)
-        result: _Result
         if self.purge_done:
-            result = self._purge(places, keys if self.find else None, as_json=as_json)
-        else:
-            result = _find(places, keys)
+            purged = self._purge(places, keys if self.find else None, as_json=as_json)
+            self._print(purged, as_json=as_json)
+            return ATTENTION if purged.left.count else 0
+        found = _find(places, keys)
+        self._print(found, as_json=as_json)
+        if found.found.count or found.unread.count:
+            return ATTENTION
+        return INCONCLUSIVE if found.unseen else 0
+
+    def _print(self, result: _Result, *, as_json: bool) -> None:
         output.print_result({**result.document, "dry_run": self.dry_run}, result.text, as_json=as_json)
-        return result.exit_status
 
     def _purge(self, places: Sequence[Place], keys: frozenset[Key] | None, *, as_json: bool) -> Purged:
         if not (self.yes or self.dry_run):
@@ -90,7 +98,7 @@ def _places(
 ) -> tuple[Place, ...]:
     is_named = quarantine is not None and on_failure is not None
     mapping = None if is_named else find_mapping(connection, latest_stream(connection))
-    buckets = Buckets.of(mapping, quarantine=quarantine, on_failure=on_failure)
+    buckets = Buckets.of(mapping, quarantine=quarantine, on_failure=on_failure, note=output.print_note)
     # Of any function and whatever the filter: a copy is a copy.
     return tuple(replace(buckets, function=None).places(connection, source, EVERY_KEY))
 
@@ -118,14 +126,14 @@ def _interruptible(done: _Result) -> Iterator[Interrupt]:
         with noting_interrupts() as interrupt:
             yield interrupt
     except KeyboardInterrupt as pressed:
-        raise InterruptedByUserError("interrupted.", hint=_AGAIN, facts=done.document) from pressed
-    except CommandError as error:
+        raise StoppedError("interrupted.", hint=_AGAIN, facts=done.document) from pressed
+    except TaskError as error:
         raise type(error)(error.fact, hint=error.hint, facts=done.document) from error
 
 
 def _refuse_unless_asked(*, as_json: bool) -> None:
     if as_json or sys.stdin is None or not sys.stdin.isatty():
-        raise CommandError(
+        raise TaskError(
             "--purge-done deletes objects for good, and there is no terminal on which to ask for confirmation.",
             hint="add --yes; --dry-run shows how many objects would be deleted.",
         )
@@ -138,6 +146,6 @@ def _ask(places: Sequence[Place], counted: Purged) -> None:
     try:
         is_confirmed = output.confirm(question)
     except click.Abort as pressed:
-        raise InterruptedByUserError("interrupted; nothing was deleted.", hint=_AGAIN) from pressed
+        raise StoppedError("interrupted; nothing was deleted.", hint=_AGAIN) from pressed
     if not is_confirmed:
-        raise CommandError("nothing was deleted.", hint="--find lists which objects hold a key.")
+        raise TaskError("nothing was deleted.", hint="--find lists which objects hold a key.")

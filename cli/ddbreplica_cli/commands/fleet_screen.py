@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from ddbreplica.inspect.facts import Depth, Figures, Known, Unknown
+from ddbreplica.aws.request import Known, Unknown
+from ddbreplica.inspect.facts import Depth, Figures
 from ddbreplica.inspect.fleet import Fleet, Line
 from ddbreplica.inspect.health import REPLICATING, Severity, duration
 from ddbreplica.inspect.pairs import told

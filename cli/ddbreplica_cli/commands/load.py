@@ -11,19 +11,21 @@ from typing import TextIO
 
 import click
 
-from ddbreplica.driver import Patience, noting_interrupts
+from ddbreplica.driver import Patience
 from ddbreplica.dynamodb.connection import Connection, Side
-from ddbreplica.dynamodb.describe import describe, key_named
+from ddbreplica.dynamodb.describe import describe
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
+from ddbreplica.errors import AttentionError, StoppedError, TaskError, naming
 from ddbreplica.files.private_file import open_to_write
+from ddbreplica.records.schema import key_schema_text
 from ddbreplica.records.text import one_line
 from ddbreplica_cli.samples import generate as generator
 from ddbreplica_cli.samples import logfile
 from ddbreplica_cli.samples.loader import AGAIN, Loaded, Loader, Problems, counted, from_line
 from ddbreplica_cli.samples.logfile import BadRow, Row, Rows
 from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.errors import AttentionError, CommandError, InterruptedByUserError, naming
+from ddbreplica_cli.terminal.driver import noting_interrupts
 from ddbreplica_cli.terminal.options import Options, shared_options
 from ddbreplica_cli.terminal.param_type import Number
 from ddbreplica_cli.terminal.progress import progress_bar
@@ -160,8 +162,9 @@ def _load(
 def _refuse_other_key(source: Side) -> None:
     table = describe(source).table
     if table.key_schema != {(logfile.KEY, "S")}:
-        raise CommandError(
-            f"the table {source.name} has the key {key_named(table)}; web-log rows have the key {logfile.KEY} (S).",
+        raise TaskError(
+            f"the table {source.name} has the key {key_schema_text(table.key_schema)};"
+            f" web-log rows have the key {logfile.KEY} (S).",
             hint="name a table that has this key with --source.",
         )
 
@@ -208,15 +211,15 @@ def _check(rows: Rows, options: Options, *, skip_bad_rows: bool) -> None:
 
 def _write_file(to: Path, count: int, options: Options) -> None:
     try:
-        opened = open_to_write(to, option="--output")
+        opened = open_to_write(to, option="--output", note=output.print_note)
         with TextIOWrapper(BufferedWriter(opened), encoding="utf-8", newline="") as file:
             logfile.write(islice(generator.rows(), count), file)
     except OSError as error:
-        raise CommandError(
+        raise TaskError(
             f"{to} cannot be written: {error.strerror}.", hint="make room, or name another file."
         ) from error
     except KeyboardInterrupt as pressed:
-        raise InterruptedByUserError(
+        raise StoppedError(
             f"interrupted; {to} holds only part of the rows.", hint="run the same command again."
         ) from pressed
     output.print_result(

@@ -2,34 +2,23 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import click
 
 from ddbreplica.aws.clock import time_after
-from ddbreplica.driver import Interrupt, Patience, noting_interrupts
 from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.dynamodb.describe import SHARE, describe_pair, identity
-from ddbreplica.dynamodb.rate import Rate
-from ddbreplica.mapping.key_filter import KeyFilter
-from ddbreplica.mapping.preflight import Ground, to_heal
-from ddbreplica.model import Key
-from ddbreplica.reconcile.in_doubt import QuarantiningJournal
-from ddbreplica.reconcile.journal import REDRIVE, FileJournal
-from ddbreplica.reconcile.leftover import print_leftovers
-from ddbreplica.reconcile.primitive import Reconciled
-from ddbreplica.reconcile.reconciler import Healer, Rates, UnderWay
+from ddbreplica.dynamodb.describe import SHARE
+from ddbreplica.reconcile.contents import REDRIVE
+from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.state import default_path
-from ddbreplica.redrive.objects import LISTED_AT_A_TIME, Found, Heal, Outcome, Redriven, Redriver, find
-from ddbreplica.redrive.places import Buckets
+from ddbreplica.redrive import job, report
+from ddbreplica.redrive.job import Wanted
+from ddbreplica.redrive.objects import Outcome, Redriven
 from ddbreplica_cli.commands import erasure
-from ddbreplica_cli.commands import redriven as result
 from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.errors import ATTENTION, CommandError, InterruptedByUserError
+from ddbreplica_cli.terminal.driver import TERMINAL
+from ddbreplica_cli.terminal.errors import ATTENTION
 from ddbreplica_cli.terminal.options import (
     Options,
     archive_option,
@@ -38,9 +27,6 @@ from ddbreplica_cli.terminal.options import (
     without_mapping_option,
 )
 from ddbreplica_cli.terminal.param_type import Name, Number, ParamType
-from ddbreplica_cli.terminal.progress import progress_bar
-
-_Tell: TypeAlias = Callable[[Redriven], None]
 
 _ADVICE = {
     Outcome.UNWRITABLE: "mend the items at the source, or the replica's indexes, and run it again.",
@@ -55,29 +41,7 @@ _ADVICE = {
 }
 """For every outcome that leaves something to do."""
 
-_TOLD_ONCE = frozenset({Outcome.UNDECIDED, Outcome.OUTSIDE})
-"""Of a key that no object has: a person has to look at it, and no later run will know more."""
-
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What the command line asks for, option by option."""
-
-    quarantine_bucket: str | None
-    on_failure_bucket: str | None
-    older_than: float
-    limit: int | None
-    rate: float | None
-    read_rate: float | None
-    state: Path | None
-    without_mapping: bool
-    archive: bool
-    dry_run: bool
-    find: tuple[str, ...]
-    purge_done: bool
-    yes: bool
 
 
 class _Age(ParamType[float]):
@@ -168,9 +132,15 @@ def redrive(options: Options, /, **wanted: Any) -> None:
     not be done. With --find it exits with 1 if an object holds the key or cannot be read, and with 3 if old versions
     cannot be listed.
     """  # noqa: D301  \b is click's: do not wrap
-    asked = _Wanted(**wanted)
+    erasing = erasure.wanted(
+        wanted.pop("find"),
+        purge_done=wanted.pop("purge_done"),
+        yes=wanted.pop("yes"),
+        dry_run=wanted["dry_run"],
+    )
+    state = wanted.pop("state")
+    asked = Wanted(**wanted)
     started = time.perf_counter()
-    erasing = erasure.wanted(asked.find, purge_done=asked.purge_done, yes=asked.yes, dry_run=asked.dry_run)
     connection = Connection(options)
     if erasing is not None:
         raise SystemExit(
@@ -185,10 +155,15 @@ def redrive(options: Options, /, **wanted: Any) -> None:
     def tell(redriven: Redriven) -> None:
         facts = {"dry_run": asked.dry_run, "seconds": time.perf_counter() - started}
         output.print_result(
-            {**result.document(redriven), **facts}, result.text(redriven), as_json=options.as_json
+            {**report.document(redriven), **facts}, report.text(redriven), as_json=options.as_json
         )
 
-    redriven = _foretell(connection, asked, tell) if asked.dry_run else _redrive(connection, asked, tell)
+    if asked.dry_run:
+        redriven = job.foretell(connection, asked, tell, TERMINAL)
+    else:
+        path = state or default_path(connection.tables, REDRIVE)
+        journal = FileJournal.at(path, command=REDRIVE, clock=connection.clock)
+        redriven = job.redrive(connection, asked, tell, TERMINAL, journal)
     if _advise(redriven) and not asked.dry_run:
         raise SystemExit(ATTENTION)
 
@@ -205,118 +180,3 @@ def _advise(redriven: Redriven) -> bool:
     for sentence in advice:
         output.print_note(f"Try: {sentence}")
     return bool(advice)
-
-
-def _redrive(connection: Connection, wanted: _Wanted, tell: _Tell) -> Redriven:
-    path = wanted.state or default_path(connection, REDRIVE)
-    under_way = UnderWay()
-    journal = FileJournal.at(path, command=REDRIVE, clock=connection.clock)
-    with journal.leaving(is_at_rest=lambda: under_way.is_none):
-        source, replica = describe_pair(connection)
-        if journal.resume(identity(source, replica)):
-            output.print_note(f"Resuming from {path}.")
-        connection.clock.refuse_fast()
-        ground = to_heal(connection, without_mapping=wanted.without_mapping, archive=wanted.archive)
-        buckets = _buckets(ground, wanted)
-        places = tuple(buckets.places(connection, source, ground.key_filter))
-        with noting_interrupts() as interrupt:
-            healer = Healer(
-                connection,
-                journal=QuarantiningJournal.of(
-                    journal, connection, buckets.quarantine, source.table, command=REDRIVE
-                ),
-                patience=Patience(interrupt),
-                is_archive=ground.is_archive,
-                rates=Rates(
-                    write=Rate(wanted.rate, sleep=interrupt.sleep),
-                    read=Rate(source.read_rate(wanted.read_rate), sleep=interrupt.sleep),
-                ),
-                under_way=under_way,
-            )
-            work = _Work(_Open(journal, ground.key_filter, healer.heal), interrupt)
-            redriven = work.through(find(places, older_than=wanted.older_than, limit=wanted.limit))
-        tell(redriven)
-        journal.confirm([key for key, (outcome, _) in redriven.open.items() if outcome in _TOLD_ONCE])
-    return redriven
-
-
-def _foretell(connection: Connection, wanted: _Wanted, tell: _Tell) -> Redriven:
-    """A dry run, which writes nothing and so needs no state."""
-    source, replica = describe_pair(connection)
-    ground = to_heal(connection, without_mapping=wanted.without_mapping, archive=wanted.archive)
-    places = tuple(_buckets(ground, wanted).places(connection, source, ground.key_filter))
-    print_leftovers(connection, source, replica)
-    with noting_interrupts() as interrupt:
-        work = _Work(None, interrupt)
-        redriven = work.through(find(places, older_than=wanted.older_than, limit=wanted.limit))
-    tell(redriven)
-    return redriven
-
-
-def _buckets(ground: Ground, wanted: _Wanted) -> Buckets:
-    return Buckets.of(
-        ground.mapping, quarantine=wanted.quarantine_bucket, on_failure=wanted.on_failure_bucket
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Open:
-    """The keys that are open in a state, and how they are reconciled."""
-
-    journal: FileJournal
-    key_filter: KeyFilter
-    heal: Heal
-
-    def heal_of_objects(self, keys: Sequence[Key]) -> Reconciled:
-        """Reconcile keys; close those that their objects have still, unless a write of theirs may land."""
-        reconciled = self.heal(keys)
-        refused = (key for key, _ in reconciled.refused)
-        self.journal.confirm([*reconciled.changing, *reconciled.undecided, *refused])
-        return reconciled
-
-    def resume(self, redriver: Redriver) -> None:
-        """Reconcile those that no object has any more."""
-        keys = self.journal.open_keys()
-        redriver.leave_outside([key for key in keys if not self.key_filter.passes(key)])
-        redriver.resume([key for key in keys if self.key_filter.passes(key)], self.heal)
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """A run over objects; without `open` it is a dry run."""
-
-    open: _Open | None
-    interrupt: Interrupt
-
-    def through(self, found: Iterator[Found]) -> Redriven:
-        """Work through them. Raises CommandError with what was done until then."""
-        heal = self.open.heal_of_objects if self.open else None
-        redriver = Redriver(heal, interrupt=self.interrupt)
-        piece = tuple(islice(found, LISTED_AT_A_TIME))
-        objects = 0
-        try:
-            while piece:
-                objects += len(piece)
-                with progress_bar("redriving", about=len(piece)) as advance:
-                    redriver.run(piece, advance)
-                piece = tuple(islice(found, LISTED_AT_A_TIME))
-            if self.open:
-                self.open.resume(redriver)
-        except KeyboardInterrupt as pressed:
-            hint = "run the same command again: it goes on with the objects that are still there."
-            error = InterruptedByUserError("interrupted", hint=hint)
-            raise self._ended(redriver.redriven, objects, error) from pressed
-        except CommandError as error:
-            raise self._ended(redriver.redriven, objects, error) from error
-        return self._counted(redriver.redriven)
-
-    def _counted(self, redriven: Redriven) -> Redriven:
-        if self.open:
-            redriven.in_doubt, redriven.in_doubt_seconds = self.open.journal.held()
-        return redriven
-
-    def _ended(self, redriven: Redriven, objects: int, why: CommandError) -> CommandError:
-        """The same error, with what was done until then."""
-        done = f"{redriven.counts[Outcome.HEALED]:,} of {objects:,} objects were healed and moved"
-        facts = result.document(self._counted(redriven))
-        return type(why)(f"{why.fact.rstrip('.')}; {done}.", hint=why.hint, facts=facts)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from ddbreplica.inspect.facts import COUNTED_BY_FUNCTION, Depth, Facts, Figures, Known, TableFacts, Unknown
+from ddbreplica.aws.request import Known, Unknown
+from ddbreplica.inspect.facts import COUNTED_BY_FUNCTION, Depth, Facts, Figures, TableFacts
 from ddbreplica.inspect.health import (
     AS_FAR_AS_SEEN,
     RECENTLY,

@@ -9,7 +9,7 @@ from typing import Any
 
 from ddbreplica.model import Image
 from ddbreplica.records.compare import differences
-from ddbreplica.records.text import bare, lines, printable
+from ddbreplica.records.text import bare, key_text, lines, value_text
 
 _LONGEST_VALUE = 100
 _TIME_WIDTH = 20
@@ -63,7 +63,7 @@ def document(change: Seen, *, keys_only: bool) -> dict[str, Any]:
 
 def text(change: Seen, *, keys_only: bool) -> str:
     """The change for a reader: one line, and one more for each attribute that it set, changed or removed."""
-    key = ", ".join(f"{bare(name)}={_shown(value)}" for name, value in sorted(change.key.items()))
+    key = key_text(change.key, longest=_LONGEST_VALUE)
     expiry = "  (expired)" if change.is_expiry else ""
     time = f"{'(no time)':{_TIME_WIDTH}}" if change.at is None else _time(change.at)
     head = f"{time}  {change.event:<6}  {key}{expiry}"
@@ -86,10 +86,7 @@ def _time(at: datetime) -> str:
 
 
 def _shown(value: Mapping[str, Any] | None) -> str:
-    if value is None:
-        return "(absent)"
-    shown = printable(value)
-    return shown if len(shown) <= _LONGEST_VALUE else f"{shown[:_LONGEST_VALUE]}… ({len(shown):,} characters)"
+    return value_text(value, longest=_LONGEST_VALUE)
 
 
 def _plain(value: object) -> str:

@@ -11,15 +11,17 @@ from typing import Any
 
 import click
 
+from ddbreplica.aws.hints import explain
 from ddbreplica.aws.request import ask
-from ddbreplica.driver import Patience, noting_interrupts
+from ddbreplica.driver import Patience
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import describe
 from ddbreplica.dynamodb.stream import Stream
+from ddbreplica.errors import TaskError
 from ddbreplica.records.text import printable
 from ddbreplica_cli.commands.stream_record import Seen, document, seen, text
 from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.errors import CommandError, explain
+from ddbreplica_cli.terminal.driver import noting_interrupts
 from ddbreplica_cli.terminal.options import Options, shared_options
 from ddbreplica_cli.terminal.param_type import ParamType
 
@@ -91,7 +93,7 @@ def _stream_arn(connection: Connection) -> str:
     says = describe(connection.source).says
     arn: str | None = says.get("LatestStreamArn")
     if arn is None:
-        raise CommandError(
+        raise TaskError(
             f"the table {connection.source.name} has no stream.",
             hint="name another with --source, or deploy first (sam deploy).",
         )

@@ -1,5 +1,6 @@
 """`ddbreplica verify`: proves that the replica equals the source, or says where it does not, and repairs it if told."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,15 +8,21 @@ import click
 
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import SHARE
+from ddbreplica.errors import TaskError
 from ddbreplica.mapping.lag import LEAST, LONGEST
-from ddbreplica.reconcile.journal import VERIFY
+from ddbreplica.reconcile.contents import VERIFY
+from ddbreplica.reconcile.journal import FileJournal
+from ddbreplica.reconcile.state import default_path
+from ddbreplica.verify.difference import Finding
 from ddbreplica.verify.job import Wanted, verified
-from ddbreplica.verify.recheck import Finding
+from ddbreplica.verify.keys_file import KeysFile
 from ddbreplica.verify.verdict import INCONCLUSIVE, NOT_EQUAL, Verified
-from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.errors import CommandError
+from ddbreplica_cli.terminal import errors, output
+from ddbreplica_cli.terminal.driver import TERMINAL
 from ddbreplica_cli.terminal.options import Options, archive_option, shared_options, state_option
 from ddbreplica_cli.terminal.param_type import Number
+
+_EXIT_STATUS = {NOT_EQUAL: errors.ATTENTION, INCONCLUSIVE: errors.INCONCLUSIVE}
 
 _NEXT = {
     (False, False): "the same with --repair --dry-run, then with --repair.",
@@ -105,33 +112,62 @@ def verify(options: Options, /, **wanted: Any) -> None:
     Ends with `equal` or `repaired` (exit status 0), `NOT EQUAL` (1) or `inconclusive` (3). Exits with 2 if the tables
     could not be compared.
     """  # noqa: D301  \b is click's: do not wrap
-    asked = Wanted(**wanted)
-    asked.check()
+    _refuse_contradictions(wanted)
+    state = wanted.pop("state")
+    asked = Wanted(**{**wanted, "keys_from": _keys_file(wanted["keys_from"])})
 
     def tell(result: Verified) -> None:
         unreported = _unreported(result)
         output.print_result(
-            {**result.document(), **(unreported.document if unreported else {})},
+            {**result.document(), **(errors.document(unreported) if unreported else {})},
             result.text(),
             as_json=options.as_json,
         )
 
-    result = verified(Connection(options), asked, tell)
+    connection = Connection(options)
+    journal = _journal(connection, state) if asked.repair and not asked.dry_run else None
+    result = verified(connection, asked, tell, TERMINAL, journal)
     unreported = _unreported(result)
     _advise(result, asked)
     if unreported:
         output.print_error(unreported, as_json=False)
-        raise SystemExit(unreported.exit_code)
-    if result.exit_status:
-        raise SystemExit(result.exit_status)
+        raise SystemExit(errors.exit_status(unreported))
+    if exit_status := _EXIT_STATUS.get(result.verdict):
+        raise SystemExit(exit_status)
 
 
-def _unreported(verified: Verified) -> CommandError | None:
+def _refuse_contradictions(wanted: Mapping[str, Any]) -> None:
+    """Raise UsageError for what does not go together."""
+    report, keys_from = wanted["report"], wanted["keys_from"]
+    if wanted["sample"] < 1 and keys_from is not None:
+        raise click.UsageError("--sample and --keys-from do not go together.")
+    if not wanted["repair"] and (
+        wanted["dry_run"] or wanted["rate"] is not None or wanted["state"] is not None
+    ):
+        raise click.UsageError("--dry-run, --rate and --state go with --repair.")
+    if report is not None and keys_from is not None and _is_one(report, keys_from):
+        raise click.UsageError("--report would overwrite the file of --keys-from.")
+
+
+def _is_one(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
+
+
+def _journal(connection: Connection, state: Path | None) -> FileJournal:
+    path = state or default_path(connection.tables, VERIFY)
+    return FileJournal.at(path, command=VERIFY, clock=connection.clock)
+
+
+def _keys_file(path: Path | None) -> KeysFile | None:
+    return None if path is None else KeysFile(str(path), lambda: click.open_file(str(path), "rb"))
+
+
+def _unreported(verified: Verified) -> TaskError | None:
     """Why the report is not complete, if it is not: then it was not done as asked, though the verdict stands."""
     report = verified.findings.report
     if report is None or report.failure is None:
         return None
-    return CommandError(
+    return TaskError(
         f"the report {report.path} is not complete: {report.failure}. The verdict stands.",
         hint="make room, or name another file with --report, and run the same command again.",
     )

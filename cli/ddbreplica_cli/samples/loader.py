@@ -6,16 +6,16 @@ from itertools import dropwhile
 from math import inf
 from typing import Any
 
-from ddbreplica.driver import Patience
+from ddbreplica.aws.hints import explain, hint_for, reason
+from ddbreplica.driver import Advance, Patience
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.send import Tally, send
-from ddbreplica.dynamodb.size import write_units
+from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.model import Change, Kind, Pending, Refusal, Replica, Table, Write
 from ddbreplica.records.decode import key_of
 from ddbreplica.records.plan import fall_back, plan
+from ddbreplica.records.size import write_units
 from ddbreplica_cli.samples.logfile import KEY, BadRow, Row, Rows
-from ddbreplica_cli.terminal.errors import CommandError, InterruptedByUserError, explain, hint_for, reason
-from ddbreplica_cli.terminal.progress import Advance
 
 PIECE = 1000
 """Rows held in memory at once: enough requests for `send` to have several under way nearly all the time."""
@@ -86,7 +86,7 @@ class Loader:
     def load(self, rows: Rows, *, skip_bad_rows: bool) -> None:
         """Write all rows from the line `start_at`, or those before the first bad one.
 
-        Raises CommandError for that row, for a table that refuses everything or stands still, and for Ctrl-C.
+        Raises TaskError for that row, for a table that refuses everything or stands still, and for Ctrl-C.
         """
         bad: list[BadRow] = []
         try:
@@ -97,7 +97,7 @@ class Loader:
                 self._loaded.start_at = piece[-1].line + 1
         except KeyboardInterrupt as pressed:
             hint = "run the same command again."
-            raise self._ended("interrupted", hint=hint, kind=InterruptedByUserError) from pressed
+            raise self._ended("interrupted", hint=hint, kind=StoppedError) from pressed
         if bad:
             hint = "mend the row, or give --skip-bad-rows, and run the same command again."
             raise self._ended(f"{bad[0].lines}: {bad[0].reason}", hint=hint)
@@ -154,7 +154,7 @@ class Loader:
             waited = f"nothing could be written for {self._patience.idle():.0f} seconds"
             raise self._ended(f"{waited} ({reason(refusal)})", hint=hint_for(refusal))
 
-    def _ended(self, why: str, *, hint: str, kind: type[CommandError] = CommandError) -> CommandError:
+    def _ended(self, why: str, *, hint: str, kind: type[TaskError] = TaskError) -> TaskError:
         """The error that says how far it came, and how to go on from there."""
         start_at = self._loaded.start_at
         return kind(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from ddbreplica.model import Image
+from ddbreplica.records.text import cut
 
 KEY = "PK"
 COLUMNS = (
@@ -127,5 +128,4 @@ def _whole_number(name: str, text: str) -> str:
 
 
 def _shown(text: str) -> str:
-    longest = 40
-    return repr(text if len(text) <= longest else f"{text[:longest]}…")
+    return repr(cut(text, 40))

@@ -1,9 +1,8 @@
 """The options that every command takes, and the funnel that every error of a command goes through."""
 
 import functools
-import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,15 +13,15 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ddbreplica.aws.botocore_private import MissingPartError
+from ddbreplica.aws.hints import explain
 from ddbreplica.aws.refusal import refusal_of
+from ddbreplica.dynamodb.connection import REPLICA, SOURCE, Location
+from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica_cli.terminal import output, signals
-from ddbreplica_cli.terminal.errors import CommandError, InterruptedByUserError, explain
+from ddbreplica_cli.terminal.errors import exit_status
 from ddbreplica_cli.terminal.param_type import Name
 
 P = ParamSpec("P")
-
-SOURCE = "logfile"
-REPLICA = "logfile_replica"
 
 _OPTIONS = (
     click.option(
@@ -66,48 +65,10 @@ _OPTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """Which tables, where, and how to say the result. None leaves it to the stack, boto3 or the default."""
+class Options(Location):
+    """Which tables, where, and how to say the result."""
 
-    source: str | None
-    replica: str | None
-    stack_name: str | None
-    region: str | None
-    replica_region: str | None
-    profile: str | None
-    replica_profile: str | None
-    endpoint_url: str | None
     as_json: bool
-
-    @property
-    def tables(self) -> str:
-        """The options that name the same tables in another command, each after a space."""
-        named = {
-            "--stack-name": self.stack_name,
-            "--source": self.source,
-            "--replica": self.replica,
-            "--replica-region": self.replica_region,
-            "--replica-profile": self.replica_profile,
-        }
-        return _spelt(named) + self.place
-
-    @property
-    def place(self) -> str:
-        """Those that name where they are, which AWS's own commands take as well."""
-        return _spelt(
-            {"--region": self.region, "--profile": self.profile, "--endpoint-url": self.endpoint_url}
-        )
-
-    @property
-    def replica_place(self) -> str:
-        """Those that name where the replica is, for AWS's own commands."""
-        return _spelt(
-            {
-                "--region": self.replica_region or self.region,
-                "--profile": self.replica_profile or self.profile,
-                "--endpoint-url": self.endpoint_url,
-            }
-        )
 
 
 def state_option(command: str, *, when: str = "") -> Callable[..., Any]:
@@ -131,12 +92,8 @@ archive_option = click.option(
 )
 
 
-def _spelt(named: Mapping[str, str | None]) -> str:
-    return "".join(f" {option} {shlex.quote(value)}" for option, value in named.items() if value is not None)
-
-
 def shared_options(command: Callable[Concatenate[Options, P], None]) -> Callable[..., None]:
-    """Give a command the shared options; it may raise CommandError, botocore's errors, OSError, KeyboardInterrupt."""
+    """Give a command the shared options; it may raise TaskError, botocore's errors, OSError, KeyboardInterrupt."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -155,7 +112,7 @@ def shared_options(command: Callable[Concatenate[Options, P], None]) -> Callable
 def _refuse_other_systems() -> None:
     """What locks a state file is missing on Windows."""
     if find_spec("fcntl") is None:
-        raise CommandError(
+        raise TaskError(
             "the commands of ddbreplica run on Linux and macOS.",
             hint="run this command there, in AWS CloudShell, or in the Windows Subsystem for Linux.",
         )
@@ -167,7 +124,7 @@ def _explained(*, as_json: bool) -> Iterator[None]:
         try:
             yield
         except (
-            *(CommandError, MissingPartError, BotoCoreError, ClientError),
+            *(TaskError, MissingPartError, BotoCoreError, ClientError),
             *(OSError, KeyboardInterrupt),
         ) as raised:
             with handler.noted(_is_over):
@@ -182,29 +139,29 @@ def _end(raised: BaseException, handler: signals.Signals, *, as_json: bool) -> N
     if isinstance(raised, OSError):
         output.discard_stdout()
     # A terminal that was closed takes no output any more, and its signal is why.
-    is_by_signal = isinstance(raised, InterruptedByUserError | KeyboardInterrupt | OSError)
+    is_by_signal = isinstance(raised, StoppedError | KeyboardInterrupt | OSError)
     if handler.first is not None and is_by_signal:
-        ended = raised if isinstance(raised, InterruptedByUserError) else _interrupted()
+        ended = raised if isinstance(raised, StoppedError) else _interrupted()
         output.print_error(ended, as_json=as_json)
         output.discard_stdout()
         sys.exit(handler.exit_status)
     error = _as_command_error(raised)
     if not isinstance(raised, BrokenPipeError):  # who reads the output has had enough
         output.print_error(error, as_json=as_json)
-    sys.exit(error.exit_code)
+    sys.exit(exit_status(error))
 
 
-def _interrupted() -> InterruptedByUserError:
-    return InterruptedByUserError("interrupted.", hint="run the same command again.")
+def _interrupted() -> StoppedError:
+    return StoppedError("interrupted.", hint="run the same command again.")
 
 
-def _as_command_error(raised: BaseException) -> CommandError:
-    if isinstance(raised, CommandError):
+def _as_command_error(raised: BaseException) -> TaskError:
+    if isinstance(raised, TaskError):
         return raised
     if isinstance(raised, BotoCoreError | ClientError):
         return explain(refusal_of(raised))
     if isinstance(raised, MissingPartError):
-        return CommandError(_begun_small(raised.fact), hint=_begun_small(raised.hint))
+        return TaskError(_begun_small(raised.fact), hint=_begun_small(raised.hint))
     if isinstance(raised, OSError):
         return _of_system(raised)
     return _interrupted()
@@ -214,8 +171,8 @@ def _begun_small(sentence: str) -> str:
     return sentence[0].lower() + sentence[1:]
 
 
-def _of_system(error: OSError) -> CommandError:
+def _of_system(error: OSError) -> TaskError:
     what = f"{error.filename}: " if error.filename else ""
-    return CommandError(
+    return TaskError(
         f"{what}{error.strerror or error}.", hint="make room, or check the file and its permissions."
     )

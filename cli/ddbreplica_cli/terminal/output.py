@@ -15,8 +15,9 @@ import click
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from ddbreplica.errors import TaskError, naming
 from ddbreplica.records.text import encodable, escaped, lines, one_line, printable
-from ddbreplica_cli.terminal.errors import CommandError, naming
+from ddbreplica_cli.terminal import errors
 
 
 def displayed(text: str, encoding: str | None) -> str:
@@ -41,12 +42,12 @@ def print_note(*texts: str) -> None:
         _print(sys.stderr, lines(texts))
 
 
-def print_error(error: CommandError, *, as_json: bool) -> None:
+def print_error(error: TaskError, *, as_json: bool) -> None:
     """Two lines, `Error:` and `Try:`; for a program also a document, with what was done until then."""
     print_note(f"Error: {error.fact}", f"Try: {error.hint}")
     if as_json:
         with suppress(OSError):
-            print_result(error.document, "", as_json=True)
+            print_result(errors.document(error), "", as_json=True)
 
 
 def confirm(question: str) -> bool:

@@ -1,18 +1,15 @@
 """How far a long command has come: items, rate and time left on stderr, if that is a terminal."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
 
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from ddbreplica.driver import Advance
 from ddbreplica.records.text import one_line
 from ddbreplica_cli.terminal import output
-
-Advance: TypeAlias = Callable[[int], None]
-"""Counts so many more items as done; may be called from any thread."""
 
 
 @contextmanager

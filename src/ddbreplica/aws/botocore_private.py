@@ -36,8 +36,6 @@ from typing import Any, Final
 import botocore.session
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
 
-from ddbreplica.errors import ReplicatorError
-
 TESTED: Final[Mapping[str, tuple[str, str]]] = {
     "boto3": ("1.41.0", "1.44.5"),
     "botocore": ("1.41.0", "1.44.5"),
@@ -65,16 +63,20 @@ with suppress(ImportError):  # then the import of RenewedCredentials raises it
 _NO_SHAPE: Any = None  # the code and the message of an error need none
 
 
-class MissingPartError(ReplicatorError):
-    """The installed versions lack a private part that a replica needs to write by botocore's own parts."""
+class MissingPartError(Exception):
+    """The installed versions lack a private part that a replica needs to write by botocore's own parts.
+
+    `fact` is which one, `hint` what to install.
+    """
 
     def __init__(self, part: object) -> None:
         """Take what names the part: an error of an import, or of an attribute."""
         lowest, highest = TESTED["boto3"]
-        super().__init__(
-            f"A private part of botocore or urllib3 is missing: {part}.",
-            hint=f"Install boto3 {highest}, or another version from {lowest} on, with the urllib3 that it needs.",
+        self.fact = f"A private part of botocore or urllib3 is missing: {part}."
+        self.hint = (
+            f"Install boto3 {highest}, or another version from {lowest} on, with the urllib3 that it needs."
         )
+        super().__init__(f"{self.fact} {self.hint}")
 
 
 @dataclass(frozen=True, slots=True)

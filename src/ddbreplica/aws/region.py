@@ -8,7 +8,7 @@ from typing import Final
 
 import botocore.session
 
-from ddbreplica_cli.terminal.errors import CommandError
+from ddbreplica.errors import TaskError
 
 VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
@@ -16,7 +16,7 @@ VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 def decide(*named: str | None, profile: str | None) -> str | None:
     """Return the first Region that is named, else that of AWS_REGION, AWS_DEFAULT_REGION or the profile, in this order.
 
-    None if nothing names one. Raises CommandError if it is left to the two variables and they differ.
+    None if nothing names one. Raises TaskError if it is left to the two variables and they differ.
     """
     return next(filter(None, named), None) or _of_environment() or _of_profile(profile)
 
@@ -29,7 +29,7 @@ def variables(region: str) -> dict[str, str]:
 def _of_environment() -> str | None:
     values = {name: value for name in VARIABLES if (value := os.environ.get(name))}
     if len(set(values.values())) > 1:
-        raise CommandError(
+        raise TaskError(
             f"{' and '.join(f'{name} is {value}' for name, value in values.items())}.",
             hint="name the Region with --region, or unset one of the two variables.",
         )

@@ -10,9 +10,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from ddbreplica.aws.endpoint import is_private
+from ddbreplica.aws.hints import CONFIGURATION
 from ddbreplica.aws.response import check_responses
 from ddbreplica.aws.sign_in import SignInSession
-from ddbreplica_cli.terminal.errors import CONFIGURATION, CommandError
+from ddbreplica.errors import TaskError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -37,7 +38,7 @@ class _Place(TypedDict):
 class Clients:
     """What a profile signs in to. Each client is made once, when it is first asked for, by whichever thread.
 
-    A Region of None is that of the profile or the environment. Raises botocore's errors, and CommandError for an
+    A Region of None is that of the profile or the environment. Raises botocore's errors, and TaskError for an
     endpoint that is none.
     """
 
@@ -122,12 +123,12 @@ def _checked(make: Callable[[], Any]) -> Any:
         raise
     except ValueError as error:
         hint = "give --endpoint-url (or AWS_ENDPOINT_URL) like http://localhost:8000."
-        raise CommandError(f"{error}.", hint=hint) from error
+        raise TaskError(f"{error}.", hint=hint) from error
     except Exception as error:
         fact = f"the AWS configuration cannot be used: {type(error).__name__}: {error}."
-        raise CommandError(fact, hint=CONFIGURATION) from error
+        raise TaskError(fact, hint=CONFIGURATION) from error
     if not is_private(url):
-        raise CommandError(
+        raise TaskError(
             f"the endpoint {url} is not encrypted: whoever is on the network could read the items.",
             hint="give an https:// URL; http:// is for a local host, such as http://localhost:8000.",
         )

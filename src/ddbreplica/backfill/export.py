@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from boto3.s3.transfer import TransferConfig
 
+from ddbreplica.aws.hints import explain
 from ddbreplica.aws.request import ask
-from ddbreplica.backfill.pages import PAGE, DamagedError, Page
+from ddbreplica.backfill.listing import PAGE, DamagedError, Page
 from ddbreplica.bucket.bucket import Bucket
+from ddbreplica.errors import TaskError
 from ddbreplica.files.limits import (
     MAX_ENTRY,
     MAX_FILES,
@@ -37,7 +39,6 @@ from ddbreplica.files.skim import Skim
 from ddbreplica.files.temporary import no_room, temporary_file
 from ddbreplica.model import Key
 from ddbreplica.records.decode import MalformedError
-from ddbreplica_cli.terminal.errors import CommandError, explain
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -82,7 +83,7 @@ class Export:
 
 
 def find(client: "S3Client", url: str) -> Export:
-    """The only export under `s3://bucket/prefix`. Raises CommandError."""
+    """The only export under `s3://bucket/prefix`. Raises TaskError."""
     name, prefix = _place(url)
     bucket = Bucket(client, name, option="--from-export")
     summaries, place = 0, ""
@@ -90,7 +91,7 @@ def find(client: "S3Client", url: str) -> Export:
         if listed.name.rpartition("/")[2] == _SUMMARY:
             summaries, place = summaries + 1, listed.name.removesuffix(_SUMMARY)
     if summaries != 1:
-        raise CommandError(
+        raise TaskError(
             f"expected one {_SUMMARY} under {url}, and found {summaries:,}.",
             hint="name the folder of one export that has ended: s3://BUCKET/PREFIX/AWSDynamoDB/EXPORT-ID.",
         )
@@ -104,7 +105,7 @@ def find(client: "S3Client", url: str) -> Export:
     try:
         return _export(folder, summary.body, files.body)
     except _UNREADABLE as error:
-        raise CommandError(f"the manifests in {folder} cannot be read.", hint=_EXPORT_AGAIN) from error
+        raise TaskError(f"the manifests in {folder} cannot be read.", hint=_EXPORT_AGAIN) from error
 
 
 class Exported:
@@ -121,7 +122,7 @@ class Exported:
         """The keys after so many; nothing is known of their states at the source.
 
         The last page has no key, and comes only of a file that was read to its end and is as its manifest says.
-        Raises DamagedError for any other file, and CommandError for one that cannot be read now.
+        Raises DamagedError for any other file, and TaskError for one that cannot be read now.
         """
         done, of = after or 0, self._export.files[part]
         with temporary_file() as file:  # it may be worked on for longer than S3 keeps a connection
@@ -193,7 +194,7 @@ def _export(folder: str, summary: memoryview, files: memoryview) -> Export:
     whole = _small(bytes(summary))
     kind = whole.get("exportType", "FULL_EXPORT"), whole["outputFormat"]
     if kind != ("FULL_EXPORT", "DYNAMODB_JSON"):
-        raise CommandError(
+        raise TaskError(
             f"the export in {folder} is {' in '.join(kind)}, and has to be FULL_EXPORT in DYNAMODB_JSON.",
             hint=_EXPORT_AGAIN,
         )
@@ -245,15 +246,15 @@ def _of_other_length(items: int, of: int) -> DamagedError:
     return DamagedError(f"is damaged: it holds {holds}, and its manifest says {of:,}")
 
 
-def _too_large(folder: str) -> CommandError:
-    return CommandError(
+def _too_large(folder: str) -> TaskError:
+    return TaskError(
         f"the manifests in {folder} are larger than those of any export.",
         hint="name an export that DynamoDB has written.",
     )
 
 
-def _damaged(what: str, why: str) -> CommandError:
-    return CommandError(f"{what} is not whole: {why}.", hint=_EXPORT_AGAIN)
+def _damaged(what: str, why: str) -> TaskError:
+    return TaskError(f"{what} is not whole: {why}.", hint=_EXPORT_AGAIN)
 
 
 def _place(url: str) -> tuple[str, str]:

@@ -4,31 +4,32 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 from ddbreplica.backfill.estimate import Estimate
 from ddbreplica.backfill.export import Export, Exported
-from ddbreplica.backfill.pages import Backfill, Listing, Scan, Within
-from ddbreplica.driver import Interrupt, Patience, noting_interrupts
+from ddbreplica.backfill.export import find as find_export
+from ddbreplica.backfill.listing import Listing
+from ddbreplica.backfill.pages import Backfill, Scan, Within
+from ddbreplica.driver import Driver, Interrupt, Patience
 from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.dynamodb.describe import Described, identity
+from ddbreplica.dynamodb.describe import Described, describe_pair, identity
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.scan import TableReader
+from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.mapping.lag import lag
-from ddbreplica.mapping.preflight import Ground
-from ddbreplica.mapping.safeguards import warning
-from ddbreplica.reconcile.journal import BACKFILL, FileJournal
+from ddbreplica.mapping.lookup import find_mapping
+from ddbreplica.mapping.preflight import Ground, despite
+from ddbreplica.mapping.safeguards import refuse_unsafe, warning
+from ddbreplica.reconcile.journal import FileJournal
+from ddbreplica.reconcile.leftover import leftovers
 from ddbreplica.reconcile.reconciler import Healer, Rates
 from ddbreplica.reconcile.review import Undecided
-from ddbreplica.reconcile.state import default_path
 from ddbreplica.records.decode import attributes_of
-from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.errors import CommandError, InterruptedByUserError
-from ddbreplica_cli.terminal.progress import progress_bar
 
 NAMED = 10
 """Items that are named one by one, of those that were not copied."""
@@ -36,13 +37,12 @@ NAMED = 10
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the command line asks for, option by option."""
+    """What is asked for, option by option."""
 
     segments: int
     from_export: str | None
     rate: float | None
     read_rate: float | None
-    state: Path | None
     no_wait: bool
     without_mapping: bool
     archive: bool
@@ -89,29 +89,22 @@ class Copying:
     tables: Tables
     export: Export | None
     ground: Ground
+    driver: Driver
 
-    def go(self, journal: FileJournal) -> Backfill:
+    def go(self, journal: FileJournal, undecided: Undecided) -> Backfill:
         """Copy what is not copied yet; nothing is left in the journal if that is everything.
+
+        `undecided` lists what nobody can decide about.
 
         The state of a damaged export stays: else the next run would not know of the damage.
         """
         self._warn()
         self._go_on(journal)
-        with noting_interrupts() as interrupt:
-            backfill = self._copy(journal, Patience(interrupt))
+        with self.driver.interruptible() as interrupt:
+            backfill = self._copy(journal, undecided, Patience(interrupt))
             if not journal.open_keys() and not backfill.damaged:
                 journal.forget()
         return backfill
-
-    @property
-    def state(self) -> Path:
-        """The file that says how far it has come."""
-        return self.wanted.state or default_path(self.connection, BACKFILL)
-
-    @property
-    def undecided(self) -> Undecided:
-        """What nobody can decide about, listed beside the state, and for longer."""
-        return Undecided.beside(self.state)
 
     @property
     def read_rate(self) -> float | None:
@@ -123,16 +116,16 @@ class Copying:
         seconds = estimate.seconds(rate=self.wanted.rate, read_rate=self.read_rate)
         behind = None if self.wanted.without_mapping else lag(self.connection)
         if said := warning(lag=behind, seconds=seconds):
-            output.print_note(said)
+            self.driver.note(said)
 
     def _go_on(self, journal: FileJournal) -> None:
         """Check that the state is of the same work, if it is of any."""
         listing = self.export.url if self.export else f"a scan in {self.wanted.segments} segments"
         if journal.resume(self.tables.identity(listing, self.ground.key_filter)):
-            output.print_note(f"Resuming from {self.state}.")
+            self.driver.note(f"Resuming from {journal.name}.")
 
-    def _copy(self, journal: FileJournal, patience: Patience) -> Backfill:
-        with progress_bar("copying", about=self.tables.estimate(self.export).items) as advance:
+    def _copy(self, journal: FileJournal, undecided: Undecided, patience: Patience) -> Backfill:
+        with self.driver.progress("copying", about=self.tables.estimate(self.export).items) as advance:
             reader = self._reader(patience)
             rate = Rate(self.wanted.rate, sleep=patience.interrupt.sleep) if self.wanted.rate else None
             read_rate = reader.rate if self.read_rate else None
@@ -147,7 +140,7 @@ class Copying:
                 self._listing(reader),
                 heal=healer.heal,
                 journal=journal,
-                undecided=self.undecided.add,
+                undecided=undecided.add,
                 threads=self.wanted.segments,
                 advance=advance,
             )
@@ -159,7 +152,11 @@ class Copying:
 
     def _reader(self, patience: Patience) -> TableReader:
         return TableReader.of(
-            self.tables.source, patience, threads=self.wanted.segments, read_rate=self.read_rate
+            self.tables.source.side,
+            self.tables.source.table,
+            patience,
+            threads=self.wanted.segments,
+            read_rate=self.read_rate,
         )
 
     def _listing(self, reader: TableReader) -> Listing:
@@ -176,42 +173,84 @@ class Copying:
         """Leave the state such that the next run can go on at once, and say how far this one came."""
         try:
             yield
-        except (CommandError, KeyboardInterrupt) as ended:
-            with suppress(CommandError):  # what cannot be written now is held back by the next run
+        except (TaskError, KeyboardInterrupt) as ended:
+            with suppress(TaskError):  # what cannot be written now is held back by the next run
                 self._rest(backfill, journal)
-            raise self._ended(backfill, ended, is_resumable=journal.says_more) from ended
+            raise _ended(backfill, ended, journal.name if journal.says_more else None) from ended
         self._rest(backfill, journal)
 
     def _rest(self, backfill: Backfill, journal: FileJournal) -> None:
         if backfill.is_at_rest:
             journal.rest()
 
-    def _ended(self, backfill: Backfill, why: BaseException, *, is_resumable: bool) -> CommandError:
-        so_far, done = f"{backfill.items:,} items were gone through", facts(backfill)
-        if backfill.damaged:
-            so_far += f"; {damage(backfill)}"
-        if isinstance(why, CommandError):
-            where = f", and {self.state} says where to go on" if is_resumable else ""
-            return CommandError(f"{why.fact.rstrip('.')}; {so_far}{where}.", hint=why.hint, facts=done)
-        where = f"; it goes on from {self.state}" if is_resumable else ""
-        hint = f"run the same command again{where}."
-        return InterruptedByUserError(f"interrupted; {so_far}.", hint=hint, facts=done)
-
     def _wait(self, journal: FileJournal, interrupt: Interrupt) -> None:
         """Wait, with a countdown, for writes that may still land."""
         keys, seconds = journal.held()
         if self.wanted.no_wait or not keys:
             return
-        output.print_note(
+        self.driver.note(
             f"{keys:,} items may still get an old write, which was not answered, or was under way when a run was"
             f" killed: they are copied in {ceil(seconds / 60)} minutes."
         )
         end = time.monotonic() + seconds
-        with progress_bar("waiting (seconds)", about=round(seconds)) as advance:
+        with self.driver.progress("waiting (seconds)", about=round(seconds)) as advance:
             while (left := end - time.monotonic()) > 0:
                 interrupt.sleep(min(1, left))
                 interrupt.check()
                 advance(1)
+
+
+def _ended(backfill: Backfill, why: BaseException, state: str | None) -> TaskError:
+    """The same error with what was done until then; `state` is where the next run goes on, if it can."""
+    so_far, done = f"{backfill.items:,} items were gone through", facts(backfill)
+    if backfill.damaged:
+        so_far += f"; {damage(backfill)}"
+    if isinstance(why, TaskError):
+        where = f", and {state} says where to go on" if state else ""
+        return TaskError(f"{why.fact.rstrip('.')}; {so_far}{where}.", hint=why.hint, facts=done)
+    where = f"; it goes on from {state}" if state else ""
+    return StoppedError(f"interrupted; {so_far}.", hint=f"run the same command again{where}.", facts=done)
+
+
+def prepare(connection: Connection, wanted: Wanted, driver: Driver) -> Copying:
+    """What there is to copy. Raises TaskError where that cannot be done, or not safely."""
+    source, replica = describe_pair(connection)
+    if wanted.dry_run:
+        for note in leftovers(connection, source, replica):
+            driver.note(note)
+    else:
+        connection.clock.refuse_fast()
+    tables = Tables(source, replica)
+    export = _export(connection, wanted.from_export, tables) if wanted.from_export else None
+    ground = _ground(connection, wanted, tables, export, driver)
+    ground.warn_of_replicas(source, note=driver.note)
+    return Copying(connection, wanted, tables, export, ground, driver)
+
+
+def _export(connection: Connection, url: str, tables: Tables) -> Export:
+    export = find_export(connection.buckets, url)
+    is_of_source = export.table_arn == tables.source.table.arn
+    if not is_of_source or export.taken_at < tables.source.says["CreationDateTime"]:
+        raise TaskError(
+            f"{export.url} is the export of another table.", hint=f"name one of {tables.source.table.arn}."
+        )
+    return export
+
+
+def _ground(
+    connection: Connection, wanted: Wanted, tables: Tables, export: Export | None, driver: Driver
+) -> Ground:
+    """Raise TaskError where a change could get lost."""
+    if wanted.without_mapping:
+        return despite(connection, archive=wanted.archive, note=driver.note)
+    stream = tables.source.stream
+    mapping = refuse_unsafe(
+        find_mapping(connection, stream),
+        stream=stream,
+        exported_at=export.taken_at if export else None,
+        now=datetime.now(UTC),
+    )
+    return Ground.on(mapping, archive=wanted.archive)
 
 
 def facts(done: Backfill) -> dict[str, Any]:

@@ -7,21 +7,20 @@ most one page of each part again, and at its end heals whatever any run has left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from threading import Event, Lock
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
-from ddbreplica.dynamodb.scan import Items, TableReader
+from ddbreplica.backfill import listing
+from ddbreplica.backfill.listing import DamagedError, Listing, Page
+from ddbreplica.driver import Advance
+from ddbreplica.dynamodb.scan import TableReader
+from ddbreplica.errors import TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
-from ddbreplica.model import Key
-from ddbreplica.reconcile.journal import DAMAGED, FileJournal
+from ddbreplica.model import Items, Key
+from ddbreplica.reconcile.contents import DAMAGED
+from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.primitive import Reconciled
-from ddbreplica_cli.terminal.errors import CommandError
-from ddbreplica_cli.terminal.progress import Advance
-
-PAGE = 200
-"""Items held in memory at once, for each part that is worked on."""
 
 MOST_LEFT = 10_000
 """Where it ends early: so many items that cannot be healed tell of something else, and memory has an end."""
@@ -32,39 +31,6 @@ _COUNTED = ("items", "outside")
 _ROUNDS = 3
 _CHANGING = "it changed at the source each time"
 _SUSPECT = "a write was not answered, and may still land"
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Keys to heal together. `seen` are the items that are known of them; `cursor` is None if nothing follows.
-
-    `outside` counts the keys that were there as well, and are none of the mapping's.
-    """
-
-    keys: Sequence[Key]
-    seen: Items
-    cursor: Any
-    outside: int = 0
-
-
-class DamagedError(Exception):
-    """A part of a listing is damaged. The message completes the sentence that begins with the part's name."""
-
-
-class Listing(Protocol):
-    """Where the keys come from. Its parts share no key; each may be read from a thread of its own."""
-
-    @property
-    def parts(self) -> Sequence[str]:
-        """Their names, the same in every run."""
-        ...
-
-    def pages(self, part: str, after: Any) -> Iterator[Page]:
-        """What follows a cursor of an earlier page, or all of a part if that is None.
-
-        Raises DamagedError for a part that is damaged, before any page whose cursor is None.
-        """
-        ...
 
 
 class Scan:
@@ -78,7 +44,7 @@ class Scan:
     def pages(self, part: str, after: Any) -> Iterator[Page]:
         """Consistently read pages."""
         number = self.parts.index(part)
-        pages = self._source.scan_on(number, of=len(self.parts), after=after, limit=PAGE)
+        pages = self._source.scan_on(number, of=len(self.parts), after=after, limit=listing.PAGE)
         return (Page(tuple(items), items, cursor) for items, cursor in pages)
 
 
@@ -140,7 +106,7 @@ class Backfill:
     def run(self) -> None:
         """Heal what no run has gone through yet.
 
-        Raises CommandError and KeyboardInterrupt as healing and listing do, and where too much is left.
+        Raises TaskError and KeyboardInterrupt as healing and listing do, and where too much is left.
         """
         for part in self._listing.parts:
             self._count(self._done(part))
@@ -156,7 +122,7 @@ class Backfill:
             rounds = 0 if len(keys) < fewest else rounds + 1
             fewest = min(fewest, len(keys))
             wait()
-            pieces = (keys[start : start + PAGE] for start in range(0, len(keys), PAGE))
+            pieces = (keys[start : start + listing.PAGE] for start in range(0, len(keys), listing.PAGE))
             self._in_threads(partial(self._heal, piece, {}) for piece in pieces)
 
     def _open(self) -> Sequence[Key]:
@@ -193,10 +159,10 @@ class Backfill:
             self.damaged[part] = str(error)
 
     def _done(self, part: str) -> Mapping[str, Any]:
-        """How far this run and earlier ones have come with a part. Raises CommandError for what none has noted."""
+        """How far this run and earlier ones have come with a part. Raises TaskError for what none has noted."""
         done = self._journal.notes.get(part, {})
         if not _is_note(done):
-            raise CommandError(
+            raise TaskError(
                 f"{self._journal.name}: ddbreplica has not written what it says of {part}.", hint=DAMAGED
             )
         noted: Mapping[str, Any] = done
@@ -225,7 +191,7 @@ class Backfill:
             self.left |= {key: f"{why.code}: {why.message}" for key, why in healed.refused}
             self._refused |= {key for key, _ in healed.refused}
             if len(self.left) - self._left_before > MOST_LEFT:
-                raise CommandError(
+                raise TaskError(
                     f"{len(self.left):,} items cannot be healed; the last: {next(reversed(self.left.values()))}.",
                     hint="mend the replica (its indexes, its capacity), and run the same command again.",
                 )
@@ -254,4 +220,4 @@ def _is_note(done: Any) -> bool:
 
 def _ended_in_order(work: Future[None]) -> bool:
     """Healing says that no request is under way when it raises these."""
-    return isinstance(work.exception(), CommandError | KeyboardInterrupt | None)
+    return isinstance(work.exception(), TaskError | KeyboardInterrupt | None)

@@ -12,11 +12,12 @@ from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ddbreplica.aws.hints import explain
 from ddbreplica.aws.refusal import asked
 from ddbreplica.aws.request import ask_pages
+from ddbreplica.errors import TaskError
 from ddbreplica.files.limits import room
 from ddbreplica.model import Refusal
-from ddbreplica_cli.terminal.errors import CommandError, explain
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -64,7 +65,7 @@ class Version:
     stored_at: datetime
 
 
-class NoVersionsError(CommandError):
+class NoVersionsError(TaskError):
     """The versions of a bucket may not be listed, or it has none."""
 
 
@@ -81,7 +82,7 @@ class Held:
 
 
 class Bucket:
-    """A bucket by its name; it may be used from several threads. Raises CommandError where S3 refuses."""
+    """A bucket by its name; it may be used from several threads. Raises TaskError where S3 refuses."""
 
     def __init__(self, client: "S3Client", name: str, *, option: str) -> None:
         """Ask nothing yet. `option` is what names the bucket on the command line."""
@@ -148,16 +149,16 @@ class Bucket:
             return None
         raise self._refused(result, what=what)
 
-    def _unlisted(self, refusal: Refusal) -> CommandError:
+    def _unlisted(self, refusal: Refusal) -> TaskError:
         if refusal.code in _NO_VERSIONS:
             error = explain(refusal, doing=f"the versions in the bucket {self.name} cannot be listed")
             return NoVersionsError(error.fact, hint=error.hint)
         return self._refused(refusal, what="listed")
 
-    def _refused(self, refusal: Refusal, *, what: str) -> CommandError:
+    def _refused(self, refusal: Refusal, *, what: str) -> TaskError:
         if refusal.code == "NoSuchBucket":
             hint = f"name another with {self._option}, or check --profile and --endpoint-url."
-            return CommandError(f"there is no bucket {self.name}.", hint=hint)
+            return TaskError(f"there is no bucket {self.name}.", hint=hint)
         return explain(refusal, doing=f"the bucket {self.name} cannot be {what}")
 
 

@@ -20,12 +20,12 @@ import boto3
 from botocore.config import Config
 
 from ddbreplica.aws.botocore_private import respond
+from ddbreplica.aws.clock import Skew
 from ddbreplica.aws.refusal import asked, foreign, is_from_aws
-from ddbreplica.aws.skew import Skew
-from ddbreplica.dynamodb.deadline import Deadline
+from ddbreplica.deadline import Deadline
 from ddbreplica.errors import QuarantineError
 from ddbreplica.model import Failure, Kind, Quarantined, Refusal
-from ddbreplica.replicate.report import checkpoint
+from ddbreplica.records.report import checkpoint
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -10,15 +10,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from ddbreplica.aws.skew import UNKNOWN_HOLD_SECONDS, hold_seconds
+from ddbreplica.aws.clock import UNKNOWN_HOLD_SECONDS, hold_seconds
 from ddbreplica.bucket.earlier import is_earlier
 from ddbreplica.files.limits import MAX_KEY_TEXT, MAX_PAYLOAD, MAX_RECORDS, MAX_SMALL, key_within, room
 from ddbreplica.files.skim import Skim
 from ddbreplica.mapping.key_filter import KeyFilter
-from ddbreplica.model import Key
+from ddbreplica.model import SUSPECT, Key
 from ddbreplica.records.decode import MalformedError
 from ddbreplica.records.schema import source_arn
-from ddbreplica.replicate.write import SUSPECT
 
 T = TypeVar("T")
 Text: TypeAlias = bytes | memoryview

@@ -1,22 +1,23 @@
-"""The shared options → the two tables' places, and clients of AWS there."""
+"""The location of two tables → clients of AWS for both of them."""
 
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from botocore.config import Config
 
+from ddbreplica.aws.arn import account_of, region_of
 from ddbreplica.aws.clock import Clock
+from ddbreplica.aws.hints import explain
 from ddbreplica.aws.region import decide
 from ddbreplica.aws.request import ask
 from ddbreplica.aws.session import ASKING, Clients
+from ddbreplica.errors import TaskError
 from ddbreplica.model import Refusal
-from ddbreplica_cli.terminal.errors import CommandError, explain
-from ddbreplica_cli.terminal.options import REPLICA, SOURCE, Options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mypy_boto3_cloudformation.type_defs import DescribeStacksOutputTypeDef
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,8 +27,52 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-_LAST_PART = 5
-"""Of `arn:PARTITION:dynamodb:REGION:ACCOUNT:table/NAME`, counted from 0."""
+SOURCE = "logfile"
+REPLICA = "logfile_replica"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Which tables, and where. None leaves it to the stack, boto3 or the default."""
+
+    source: str | None
+    replica: str | None
+    stack_name: str | None
+    region: str | None
+    replica_region: str | None
+    profile: str | None
+    replica_profile: str | None
+    endpoint_url: str | None
+
+    @property
+    def tables(self) -> str:
+        """The options that name the same tables in another command, each after a space."""
+        named = {
+            "--stack-name": self.stack_name,
+            "--source": self.source,
+            "--replica": self.replica,
+            "--replica-region": self.replica_region,
+            "--replica-profile": self.replica_profile,
+        }
+        return _spelt(named) + self.place
+
+    @property
+    def place(self) -> str:
+        """Those that name where they are, which AWS's own commands take as well."""
+        return _spelt(
+            {"--region": self.region, "--profile": self.profile, "--endpoint-url": self.endpoint_url}
+        )
+
+    @property
+    def replica_place(self) -> str:
+        """Those that name where the replica is, for AWS's own commands."""
+        return _spelt(
+            {
+                "--region": self.replica_region or self.region,
+                "--profile": self.replica_profile or self.profile,
+                "--endpoint-url": self.endpoint_url,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,33 +100,40 @@ class Side:
 
 
 class Connection:
-    """AWS as the options name it. Where they are silent, the environment and AWS's configuration files decide."""
+    """AWS as the location name it. Where they are silent, the environment and AWS's configuration files decide."""
 
-    def __init__(self, options: Options, *, near: Clients | None = None, far: Clients | None = None) -> None:
+    def __init__(
+        self, location: Location, *, near: Clients | None = None, far: Clients | None = None
+    ) -> None:
         """Connect to nothing yet. `near` and `far` are what signs in for the two tables, if it is there already."""
         self.clock = Clock()
-        self._options = options
-        self._near = near or _near(options)
-        self._far = far or (_far(options) if options.replica_profile else self._near)
+        self._location = location
+        self._near = near or _near(location)
+        self._far = far or (_far(location) if location.replica_profile else self._near)
 
-    def to(self, options: Options) -> "Connection":
-        """The same clients, for the tables that these options name."""
-        return Connection(options, near=self._near, far=self._far if options.replica_profile else None)
+    def to(self, location: Location) -> "Connection":
+        """The same clients, for the tables that these location name."""
+        return Connection(location, near=self._near, far=self._far if location.replica_profile else None)
 
     @cached_property
     def source(self) -> Side:
         """The source table: as given, or as the stack says, or the default."""
-        name = self._options.source or self._from_stack("SourceTableName", default=SOURCE)
+        name = self._location.source or self._from_stack("SourceTableName", default=SOURCE)
         return Side(name, "--source", region_of(name), self._near, self.clock)
 
     @cached_property
     def replica(self) -> Side:
         """The replica table likewise, in the source's Region and account unless another is named."""
-        name = self._options.replica or self._replica_of_stack()
-        region = region_of(name) or self._options.replica_region or self._region_in_stack()
+        name = self._location.replica or self._replica_of_stack()
+        region = region_of(name) or self._location.replica_region or self._region_in_stack()
         return Side(
             name, "--replica", region or self._far.region or self.source.region, self._far, self.clock
         )
+
+    @property
+    def tables(self) -> str:
+        """The names of both tables, such as `orders-orders_copy`."""
+        return f"{self.source.short_name}-{self.replica.short_name}"
 
     def streams(self, *, config: Config = ASKING) -> "DynamoDBStreamsClient":
         """A client for the source's stream."""
@@ -104,38 +156,38 @@ class Connection:
 
     def _region_in_stack(self) -> str | None:
         """A stack knows the Region of its own replica only."""
-        if self._options.stack_name is None or self._options.replica:
+        if self._location.stack_name is None or self._location.replica:
             return None
         return self._stack_outputs.get("ReplicaRegion")
 
     def _replica_of_stack(self) -> str:
         """By ARN where it is in another account, unless one signs in there: that is how a request gets to it."""
         name = self._from_stack("ReplicaTableName", default=REPLICA)
-        if self._options.stack_name is None or self._options.replica_profile:
+        if self._location.stack_name is None or self._location.replica_profile:
             return name
         arns = (self._stack_outputs.get(output, "") for output in ("SourceTableArn", "ReplicaTableArn"))
         here, there = (account_of(arn) for arn in arns)
         return self._stack_outputs["ReplicaTableArn"] if here and there and here != there else name
 
     def _from_stack(self, output: str, *, default: str) -> str:
-        if self._options.stack_name is None:
+        if self._location.stack_name is None:
             return default
         if output not in self._stack_outputs:
-            raise CommandError(
-                f"the stack {self._options.stack_name} has no output {output}.",
+            raise TaskError(
+                f"the stack {self._location.stack_name} has no output {output}.",
                 hint="name the stack that was deployed from this template, or give --source and --replica.",
             )
         return self._stack_outputs[output]
 
     @cached_property
     def _stack_outputs(self) -> "Mapping[str, str]":
-        name = self._options.stack_name or ""
+        name = self._location.stack_name or ""
         client = self._near.stacks()
 
-        def refused(refusal: Refusal) -> CommandError:
+        def refused(refusal: Refusal) -> TaskError:
             if refusal.code != "ValidationError":
                 return explain(refusal, doing=f"the stack {name} cannot be described")
-            return CommandError(
+            return TaskError(
                 f"there is no CloudFormation stack {name} in {client.meta.region_name}.",
                 hint="check --stack-name and --region, or give --source and --replica.",
             )
@@ -148,27 +200,16 @@ def _outputs(response: "DescribeStacksOutputTypeDef") -> "Mapping[str, str]":
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
 
 
-def _near(options: Options) -> Clients:
-    region = decide(options.region, region_of(options.source or ""), profile=options.profile)
-    return Clients(options.profile, region, options.endpoint_url)
+def _near(location: Location) -> Clients:
+    region = decide(location.region, region_of(location.source or ""), profile=location.profile)
+    return Clients(location.profile, region, location.endpoint_url)
 
 
-def _far(options: Options) -> Clients:
-    named = (options.replica_region, options.region, region_of(options.replica or ""))
-    region = decide(*named, profile=options.replica_profile)
-    return Clients(options.replica_profile, region, options.endpoint_url)
+def _far(location: Location) -> Clients:
+    named = (location.replica_region, location.region, region_of(location.replica or ""))
+    region = decide(*named, profile=location.replica_profile)
+    return Clients(location.replica_profile, region, location.endpoint_url)
 
 
-def region_of(arn: str) -> str | None:
-    """The Region of anything's ARN; of a name, and of what only looks like an ARN, there is none to know."""
-    return _part_of(arn, 3)
-
-
-def account_of(arn: str) -> str | None:
-    """The account likewise."""
-    return _part_of(arn, 4)
-
-
-def _part_of(arn: str, place: int) -> str | None:
-    parts = arn.split(":")
-    return parts[place] or None if len(parts) > _LAST_PART else None
+def _spelt(named: Mapping[str, str | None]) -> str:
+    return "".join(f" {option} {shlex.quote(value)}" for option, value in named.items() if value is not None)

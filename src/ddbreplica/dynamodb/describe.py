@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from ddbreplica.aws.arn import region_of
+from ddbreplica.aws.hints import explain
 from ddbreplica.aws.request import ask
 from ddbreplica.dynamodb.connection import Connection, Side
-from ddbreplica.dynamodb.global_table import replicas_of
 from ddbreplica.dynamodb.table import DynamoDBReplica
+from ddbreplica.errors import NoTableError, TaskError
 from ddbreplica.model import Table
-from ddbreplica_cli.terminal.errors import CommandError, NoTableError, explain
+from ddbreplica.records.schema import key_schema_text
 
 SHARE = 0.25
 """Of the reads that a table is provisioned with: what a command takes, unless told, so as to starve nobody."""
@@ -113,7 +115,7 @@ def identity(source: Described, replica: Described) -> Mapping[str, Any]:
 
 
 def describe(side: Side) -> Described:
-    """Ask the table. Raises CommandError, which names the option that names the table."""
+    """Ask the table. Raises TaskError, which names the option that names the table."""
     client = side.dynamodb()
     table = DynamoDBReplica(client, side.name, skew=side.clock).describe()
     if isinstance(table, Table):
@@ -139,21 +141,26 @@ def _read(side: Side, table: Table, says: Mapping[str, Any]) -> Described:
 
 
 def describe_pair(connection: Connection) -> tuple[Described, Described]:
-    """Source and replica. Raises CommandError unless they are different tables with the same key."""
+    """Source and replica. Raises TaskError unless they are different tables with the same key."""
     source, replica = describe(connection.source), describe(connection.replica)
     if source.table.arn == replica.table.arn:
-        raise CommandError(
+        raise TaskError(
             f"source and replica are one table, {source.table.arn}.",
             hint="name two tables with --source and --replica.",
         )
     if source.table.key_schema != replica.table.key_schema:
-        raise CommandError(
-            f"the source's key is {key_named(source.table)} and the replica's is {key_named(replica.table)}.",
+        raise TaskError(
+            f"the source's key is {key_schema_text(source.table.key_schema)}"
+            f" and the replica's is {key_schema_text(replica.table.key_schema)}.",
             hint="name the right tables with --source and --replica, or recreate the replica with that key.",
         )
     return source, replica
 
 
-def key_named(table: Table) -> str:
-    """The attributes of a table's key, for reading."""
-    return ", ".join(f"{name} ({tag})" for name, tag in sorted(table.key_schema))
+def replicas_of(description: Mapping[str, Any]) -> str | None:
+    """Return in which other Regions a table has replicas, for reading; None if it has none."""
+    replicas = description.get("Replicas")
+    if replicas is None:  # version 2017.11.29 lists its replicas elsewhere
+        return "other Regions" if description.get("GlobalTableVersion") else None
+    here = region_of(description["TableArn"])
+    return ", ".join(sorted(each["RegionName"] for each in replicas if each["RegionName"] != here)) or None

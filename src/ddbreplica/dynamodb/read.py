@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from ddbreplica.dynamodb.deadline import Deadline
+from ddbreplica.deadline import Deadline
 from ddbreplica.dynamodb.send import OUT_OF_TIME, REQUEST_SECONDS
 from ddbreplica.model import Key, Kind, Refusal, Source, State
 

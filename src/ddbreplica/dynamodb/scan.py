@@ -8,19 +8,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.config import Config
 
+from ddbreplica.aws.clock import Skew
+from ddbreplica.aws.hints import explain, hint_for, reason
 from ddbreplica.aws.session import ASKING
-from ddbreplica.aws.skew import Skew
 from ddbreplica.driver import Patience
-from ddbreplica.dynamodb.describe import Described
+from ddbreplica.dynamodb.connection import Side
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.table import DynamoDBReplica
-from ddbreplica.model import Image, Key, Kind, Refusal, Table
+from ddbreplica.errors import TaskError
+from ddbreplica.model import Image, Items, Key, Kind, Refusal, Table
 from ddbreplica.records.decode import attributes_of, key_of
-from ddbreplica_cli.terminal.errors import CommandError, explain, hint_for, reason
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -32,9 +33,6 @@ MAX_KEYS = 100
 
 PAGE = 500
 """Items read at once: pages as large as an answer may be (1 MB) take twice the memory and no less time."""
-
-Items: TypeAlias = Mapping[Key, Image]
-"""Items (or what was asked for of them) by their keys."""
 
 _UNREADABLE = Refusal(Kind.TRANSIENT, "UnreadableResponse", "the answer does not hold what was asked for")
 _UNPROCESSED = Refusal(Kind.TRANSIENT, "UnprocessedKeys", "the table left keys unprocessed")
@@ -52,7 +50,7 @@ def reading(connections: int) -> Config:
 class TableReader:
     """One table, for several threads at once. Every read is strongly consistent.
 
-    Reading raises CommandError when the table refuses, or leaves things unanswered for longer than the patience
+    Reading raises TaskError when the table refuses, or leaves things unanswered for longer than the patience
     lasts, and KeyboardInterrupt once the patience's interrupt is set.
     """
 
@@ -84,12 +82,11 @@ class TableReader:
 
     @classmethod
     def of(
-        cls, described: Described, patience: Patience, *, threads: int, read_rate: float | None
+        cls, side: Side, table: Table, patience: Patience, *, threads: int, read_rate: float | None
     ) -> "TableReader":
-        """The reader of a described table, for so many threads."""
-        side = described.side
+        """The reader of a table that was described, for so many threads."""
         client = side.dynamodb(reading(threads))
-        return cls(client, side.name, described.table, patience, read_rate=read_rate, skew=side.clock)
+        return cls(client, side.name, table, patience, read_rate=read_rate, skew=side.clock)
 
     def scan(self, segment: int, *, of: int, keys_only: bool = False) -> Iterator[Items]:
         """One of `of` disjoint parts of the table, in pages of at most MAX_KEYS items."""
@@ -193,7 +190,7 @@ class TableReader:
             raise explain(refusal, doing=f"the table {self._name} cannot be read")
         if not self._patience.deadline().back_off(attempt, then=0):
             self._patience.interrupt.check()
-            raise CommandError(
+            raise TaskError(
                 f"the table {self._name} has answered no read for {self._patience.idle():.0f} seconds"
                 f" ({reason(refusal)}).",
                 hint=hint_for(refusal),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias, TypeVar, assert_never
 
-from ddbreplica.dynamodb.deadline import Deadline
+from ddbreplica.deadline import Deadline
 from ddbreplica.model import Change, Key, Kind, Pending, Refusal, Replica, Write
 
 # A shard delivers at most 1,000 changes a second, which is 40 full requests; at some 10 ms each one at a time could

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ddbreplica.aws.hints import explain
 from ddbreplica.aws.refusal import asked
 from ddbreplica.model import Kind, Refusal
-from ddbreplica_cli.terminal.errors import explain
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
@@ -63,7 +63,7 @@ class Stream:
     def read(self) -> list[Page]:
         """The next page of every shard that may be read now; most are empty when nothing is written.
 
-        What AWS refuses for the moment is left for the next time. Raises CommandError for what it refuses for good.
+        What AWS refuses for the moment is left for the next time. Raises TaskError for what it refuses for good.
         """
         self.refusal = None
         if self._look_at is None or self._clock() >= self._look_at:

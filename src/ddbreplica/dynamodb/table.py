@@ -19,8 +19,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from ddbreplica.aws import botocore_private
+from ddbreplica.aws.clock import Skew
 from ddbreplica.aws.refusal import asked, foreign, is_from_aws, refusal_of, unreadable
-from ddbreplica.aws.skew import Skew
 from ddbreplica.dynamodb.send import IN_FLIGHT
 from ddbreplica.dynamodb.transport import Answer, Transport, Wait
 from ddbreplica.model import Key, Kind, Pending, Refusal, State, Table, Write

@@ -12,8 +12,8 @@ from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
-from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.errors import CommandError
+from ddbreplica.driver import Note
+from ddbreplica.errors import TaskError
 
 STATE_BEGINNING = b'{"ddbreplica"'
 """How a state file begins, whatever its version. It may name writes that can still land."""
@@ -33,7 +33,7 @@ def open_to_append(path: Path, *, option: str, is_new: bool = False) -> FileIO:
 
     If it `is_new`, raise FileExistsError if there is one. One that exists keeps its mode, since it may not be a file
     that this command has written: see `make_private`. `option` is what names another file on the command line.
-    Raises OSError, and CommandError for a file that is unsafe to use or in use.
+    Raises OSError, and TaskError for a file that is unsafe to use or in use.
     """
     exclusively = os.O_EXCL if is_new else 0
     return _locked(_opened(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | exclusively, option), path, option)
@@ -44,7 +44,7 @@ def open_to_read(path: Path, *, option: str) -> FileIO:
     return _opened(path, os.O_RDONLY, option)
 
 
-def open_to_write(path: Path, *, option: str) -> FileIO:
+def open_to_write(path: Path, *, option: str, note: Note) -> FileIO:
     """Open an empty file of mode 0600, and lock it until it is closed. Raises the same.
 
     Whatever it held is gone, but a state is refused: a command would forget what it was writing.
@@ -60,29 +60,25 @@ def open_to_write(path: Path, *, option: str) -> FileIO:
     file = _locked(_opened(path, os.O_RDWR | os.O_CREAT, option), path, option)
     try:
         _refuse_state(file, path, option)
-        make_private(file, path)
+        make_private(file, path, note=note)
         file.truncate(0)
-    except (CommandError, OSError):
+    except (TaskError, OSError):
         file.close()
         raise
     return file
 
 
-def make_private(file: FileIO, path: Path) -> None:
-    """Let nobody else read or write the file, whatever its mode was."""
+def make_private(file: FileIO, path: Path, *, note: Note) -> None:
+    """Let nobody else read or write the file, whatever its mode was, and note what that was."""
     before = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     if not before & _OTHERS:
         return
     with suppress(OSError):
         os.fchmod(file.fileno(), _MODE)
     if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & _OTHERS:
-        output.print_note(
-            f"Note: other users may read {path}, since its file system does not keep the mode 0600."
-        )
+        note(f"Note: other users may read {path}, since its file system does not keep the mode 0600.")
     else:
-        output.print_note(
-            f"Note: the mode of {path} was {before:04o}, and is now 0600: other users cannot read it."
-        )
+        note(f"Note: the mode of {path} was {before:04o}, and is now 0600: other users cannot read it.")
 
 
 def write_all(file: FileIO, content: bytes) -> None:
@@ -100,13 +96,13 @@ def _opened(path: Path, flags: int, option: str) -> FileIO:
         _check(path, os.fstat(descriptor), option)
         # Unbuffered: closing it then has nothing left to write, and cannot fail after the disk was full.
         return FileIO(descriptor, "r+" if flags & os.O_RDWR else "r")
-    except (CommandError, OSError):
+    except (TaskError, OSError):
         os.close(descriptor)
         raise
 
 
 def _check(path: Path, found: os.stat_result, option: str) -> None:
-    """Raise CommandError for what another user may have put there, or what opening would change elsewhere."""
+    """Raise TaskError for what another user may have put there, or what opening would change elsewhere."""
     if stat.S_ISDIR(found.st_mode):
         return  # which cannot be opened, as the system itself says
     if stat.S_ISLNK(found.st_mode):
@@ -119,21 +115,21 @@ def _check(path: Path, found: os.stat_result, option: str) -> None:
         why = "has another name (a hard link), under which its content would change too"
     else:
         return
-    raise CommandError(f"{path} {why}.", hint=f"name another file with {option}, or remove this one.")
+    raise TaskError(f"{path} {why}.", hint=f"name another file with {option}, or remove this one.")
 
 
 def _refuse_state(file: FileIO, path: Path, option: str) -> None:
     beginning = file.read(len(STATE_BEGINNING))
     file.seek(0)
     if beginning == STATE_BEGINNING:
-        raise CommandError(
+        raise TaskError(
             f"{path} is the state of a command, which may name writes that can still change the replica.",
             hint=f"name another file with {option}.",
         )
 
 
 def _locked(file: FileIO, path: Path, option: str) -> FileIO:
-    """The same file, or CommandError if another process has it locked, or has replaced it."""
+    """The same file, or TaskError if another process has it locked, or has replaced it."""
     import fcntl  # noqa: PLC0415  missing on Windows, where help is shown all the same
 
     try:
@@ -146,7 +142,7 @@ def _locked(file: FileIO, path: Path, option: str) -> FileIO:
         raise
     if not is_there_still:
         file.close()
-        raise CommandError(
+        raise TaskError(
             f"{path} is in use by another command.",
             hint=f"wait until that command ends, or name another file with {option}.",
         )

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from ddbreplica_cli.terminal.errors import CommandError
+from ddbreplica.errors import TaskError
 
 _WRITABLE = os.W_OK | os.X_OK
 
@@ -23,9 +23,9 @@ def temporary_file() -> Iterator[IO[bytes]]:
             file.close()
 
 
-def no_room(of: str, why: object, *, directory: str) -> CommandError:
+def no_room(of: str, why: object, *, directory: str) -> TaskError:
     """The error of a temporary file that cannot be written there."""
-    return CommandError(
+    return TaskError(
         f"the temporary file of {of}, in {directory}, cannot be written: {why}.",
         hint="make room there, or name another directory with TMPDIR, and run the same command again.",
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias, TypeVar
 
+from ddbreplica.aws.request import Known, Unknown
 from ddbreplica.mapping.event_source_mapping import MappingState
 
 T = TypeVar("T")
@@ -17,16 +18,6 @@ THROTTLED = "WriteThrottleEvents"
 
 COUNTED_BY_FUNCTION = ("WritesApplied", "DeletesApplied", "RecordsQuarantined", "WritesSuspect")
 """What the function counts itself and emits with each batch; AWS emits all else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """No figure, and why."""
-
-    why: str
-
-
-Known: TypeAlias = T | Unknown
 
 
 @dataclass(frozen=True, slots=True)

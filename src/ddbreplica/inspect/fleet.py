@@ -1,42 +1,22 @@
-"""All functions of a Region that have this project's tag, and the pairs they keep equal, asked → `Fleet`.
+"""The pairs of a Region as a person looks at them: a line a pair, and the verdict on all. Pure."""
 
-No function is left out: one whose pair cannot be told is a line of its own, and says why.
-"""
-
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeVar
 
-from ddbreplica.aws.request import ask_pages
-from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.inspect.facts import Facts, Known, Unknown, UnseenTable
+from ddbreplica.aws.request import Unknown
+from ddbreplica.inspect.facts import Facts
 from ddbreplica.inspect.health import (
     AS_FAR_AS_SEEN,
     REPLICATING,
     Finding,
     Severity,
-    examine,
     verdict,
-    worst_first,
 )
-from ddbreplica.inspect.observe import known, observe_mappings
-from ddbreplica.inspect.pairs import Pair, Replicator, pair_up, told
-from ddbreplica.mapping.event_source_mapping import TAG, MappingState, list_mappings, replica_of, state_of
-from ddbreplica_cli.terminal.errors import CommandError, explain
-from ddbreplica_cli.terminal.options import Options
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 UNKNOWN = "unknown"
 """The verdict on a pair of which nothing can be told."""
 
-_AT_A_TIME = 8
 _ORDER = (Severity.STOPPED.value, Severity.ATTENTION.value, UNKNOWN, AS_FAR_AS_SEEN, REPLICATING)
-_SEE = "use credentials that may see all that `ddbreplica status --all` looks at (--profile)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,111 +52,8 @@ class Fleet:
         return self.lines[0].verdict
 
 
-def observe_fleet(connection: Connection, options: Options) -> Fleet:
-    """Look once. Raises CommandError if no function has the tag, and botocore's errors if tags cannot be seen."""
-    replicators = _replicators(connection)
-    pairs = pair_up(replicators)
-    sources = Counter(pair.replica for pair in pairs)
-    look = partial(_line, connection, options, sources)
-    blind = (line for replicator in replicators for line in _without_pair(replicator))
-    region = connection.functions.meta.region_name
-    return Fleet(region, worst_lines_first([*_each(look, pairs), *blind]))
-
-
 def worst_lines_first(lines: Iterable[Line]) -> tuple[Line, ...]:
     """Those of one verdict by the names of their replicas."""
     return tuple(
         sorted(lines, key=lambda line: (_ORDER.index(line.verdict), line.replica.rpartition("/")[2]))
     )
-
-
-def _replicators(connection: Connection) -> Sequence[Replicator]:
-    tagged = dict(_tagged(connection))
-    if not tagged:
-        region = connection.tags.meta.region_name
-        raise CommandError(
-            f"no function in {region} has the tag {TAG}.",
-            hint="check --region and --profile, or deploy first (sam deploy).",
-        )
-    listed = known(lambda: tuple(list_mappings(connection.functions)))
-    return _each(partial(_replicator, connection, listed), tagged.items())
-
-
-def _tagged(connection: Connection) -> Iterator[tuple[str, str]]:
-    """Each function's ARN, and the tag's value, which is the replica's name."""
-    pages = connection.tags.get_paginator("get_resources").paginate(
-        TagFilters=[{"Key": TAG}], ResourceTypeFilters=["lambda:function"]
-    )
-    refused = partial(explain, doing=f"the functions with the tag {TAG} cannot be listed")
-    return ask_pages(pages, _functions, refused=refused)
-
-
-def _functions(page: Any) -> Sequence[tuple[str, str]]:
-    return [
-        (found["ResourceARN"], {tag["Key"]: tag["Value"] for tag in found["Tags"]}[TAG])
-        for found in page["ResourceTagMappingList"]
-    ]
-
-
-def _replicator(connection: Connection, listed: Known[Sequence[Any]], tagged: tuple[str, str]) -> Replicator:
-    arn, tag = tagged
-    if isinstance(listed, Unknown):
-        return Replicator(arn, tag, listed)
-    own = [one for one in listed if _is_of(one["FunctionArn"], arn)]
-    return Replicator(arn, tag, known(lambda: _states(connection, own)))
-
-
-def _is_of(target: str, function: str) -> bool:
-    """Whether a mapping's target is a function, or a version or an alias of it."""
-    return target == function or target.startswith(f"{function}:")
-
-
-def _states(connection: Connection, listed: Sequence[Any]) -> tuple[MappingState, ...]:
-    return tuple(state_of(connection.functions, one) for one in listed)
-
-
-def _line(connection: Connection, options: Options, sources: Mapping[str, int], pair: Pair) -> Line:
-    named = pair.options(options)
-    facts = observe_mappings(connection.to(named), pair.mappings)
-    findings = [*examine(facts, named), *_of_sharing(pair, sources[pair.replica])]
-    hint = f"`ddbreplica status{named.tables}`"
-    return Line(pair.function, pair.source, pair.replica, facts, worst_first(findings), hint)
-
-
-def _of_sharing(pair: Pair, sources: int) -> Iterator[Finding]:
-    if sources > 1:
-        replica = told(pair.replica, beside=pair.function)
-        yield Finding(
-            Severity.ATTENTION,
-            f"{sources} tables are replicated into {replica}, which can be equal to one of them at most",
-            "give each a replica of its own",
-        )
-
-
-def _without_pair(replicator: Replicator) -> Iterator[Line]:
-    """What is said of a function that has no mapping or replica, or whose mappings or settings cannot be seen."""
-    mappings = replicator.mappings
-    if isinstance(mappings, Unknown):
-        yield Line(replicator.arn, None, replicator.tag, _unseen(replicator, mappings.why), (), _SEE)
-    elif not mappings:
-        yield _stopped(replicator, f"no mapping brings changes to the function {replicator.name}")
-    elif not all(map(replica_of, mappings)):
-        yield _stopped(replicator, f"the function {replicator.name} names no replica, or was deleted")
-
-
-def _stopped(replicator: Replicator, fact: str) -> Line:
-    hint = "deploy again (sam deploy), or delete what is left of the function and its mapping"
-    finding = Finding(Severity.STOPPED, fact, hint)
-    return Line(replicator.arn, None, replicator.tag, _unseen(replicator, fact), (finding,), hint)
-
-
-def _unseen(replicator: Replicator, why: str) -> Facts:
-    source, replica, unasked = UnseenTable(why, "?"), UnseenTable(why, replicator.tag), Unknown(why)
-    return Facts(
-        source, replica, replicator.mappings, figures=unasked, quarantine=unasked, on_failure=unasked
-    )
-
-
-def _each(look: Callable[[A], B], at: Iterable[A]) -> Sequence[B]:
-    with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="fleet") as pool:
-        return tuple(pool.map(look, at))

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from ddbreplica.dynamodb.global_table import archive_warning
-from ddbreplica.errors import SettingsError
-from ddbreplica.inspect.facts import Depth, Facts, Figures, TableFacts, Unknown, UnseenTable
+from ddbreplica.aws.request import Unknown
+from ddbreplica.dynamodb.connection import Location
+from ddbreplica.errors import SettingsError, TaskError
+from ddbreplica.inspect.facts import Depth, Facts, Figures, TableFacts, UnseenTable
 from ddbreplica.mapping.event_source_mapping import TAG, MappingState
+from ddbreplica.mapping.safeguards import archive_warning
+from ddbreplica.records.schema import key_schema_text
 from ddbreplica.settings import Settings
-from ddbreplica_cli.terminal.errors import CommandError
-from ddbreplica_cli.terminal.options import Options
 
 RECENTLY = timedelta(minutes=5)
 STALLED = timedelta(minutes=15)
@@ -56,7 +57,7 @@ def verdict(facts: Facts, findings: Sequence[Finding]) -> str:
     return AS_FAR_AS_SEEN if facts.unknowns else REPLICATING
 
 
-def examine(facts: Facts, options: Options) -> tuple[Finding, ...]:
+def examine(facts: Facts, options: Location) -> tuple[Finding, ...]:
     """What is wrong, the worst first. Commands in the hints are given the options that name the same tables."""
     return worst_first(_Examination(facts, options).findings())
 
@@ -68,7 +69,7 @@ def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 class _Examination:
-    def __init__(self, facts: Facts, options: Options) -> None:
+    def __init__(self, facts: Facts, options: Location) -> None:
         self._facts = facts
         self._source = facts.source
         self._replica = facts.replica
@@ -302,7 +303,8 @@ def _of_the_pair(source: TableFacts | UnseenTable, replica: TableFacts | UnseenT
     if source.key_schema != replica.key_schema:
         yield Finding(
             Severity.STOPPED,
-            f"the source's key is {_key(source)} and the replica's is {_key(replica)}",
+            f"the source's key is {key_schema_text(source.key_schema)}"
+            f" and the replica's is {key_schema_text(replica.key_schema)}",
             "name the right tables, or recreate the replica with the source's key",
         )
 
@@ -325,13 +327,9 @@ def _of_state(table: TableFacts | UnseenTable) -> Iterator[Finding]:
 def _of_filter(mapping: MappingState) -> Iterator[Finding]:
     try:
         _ = mapping.key_filter
-    except CommandError as error:
+    except TaskError as error:
         severity = Severity.NOTE if mapping.patterns is None else Severity.ATTENTION
         yield Finding(severity, error.fact.rstrip("."), error.hint.rstrip("."))
-
-
-def _key(table: TableFacts) -> str:
-    return ", ".join(f"{name} ({tag})" for name, tag in sorted(table.key_schema))
 
 
 def label(stream_arn: str) -> str:

@@ -3,18 +3,16 @@
 Where one of them does not answer, its figure is unknown.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from botocore.exceptions import BotoCoreError
-
-from ddbreplica.aws.refusal import refusal_of
-from ddbreplica.aws.request import ask, ask_pages
+from ddbreplica.aws.request import REFUSALS, Known, Unknown, ask, ask_pages, fact_of, known
 from ddbreplica.bucket.bucket import Bucket
 from ddbreplica.dynamodb.connection import Connection, Side
 from ddbreplica.dynamodb.describe import describe
+from ddbreplica.errors import NoTableError
 from ddbreplica.inspect.facts import (
     COUNTED_BY_FUNCTION,
     HOUR,
@@ -22,14 +20,12 @@ from ddbreplica.inspect.facts import (
     Depth,
     Facts,
     Figures,
-    Known,
     Series,
     TableFacts,
-    Unknown,
     UnseenTable,
 )
-from ddbreplica.mapping.event_source_mapping import MappingState, find_mappings
-from ddbreplica_cli.terminal.errors import CommandError, NoTableError, explain
+from ddbreplica.mapping.event_source_mapping import MappingState
+from ddbreplica.mapping.lookup import find_mappings
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -42,7 +38,6 @@ COUNTED = 10_000
 """Objects counted at most: their listing takes a request a thousand."""
 
 _MINUTE = 60
-_REFUSALS = (CommandError, BotoCoreError)  # the latter where no client can be created
 _OF_FUNCTION = ("Errors", "Throttles", "DestinationDeliveryFailures")
 _OF_MAPPING = (
     "PolledEventCount",
@@ -56,7 +51,7 @@ _Table: TypeAlias = TableFacts | UnseenTable
 
 
 def observe(connection: Connection) -> Facts:
-    """Look once. Raises CommandError if one of the tables cannot be described."""
+    """Look once. Raises TaskError if one of the tables cannot be described."""
     source = _table(connection.source)
     replica = _table(connection.replica)
     mappings = known(lambda: find_mappings(connection, source.arn))
@@ -67,18 +62,6 @@ def observe_mappings(connection: Connection, mappings: Sequence[MappingState]) -
     """Look once at what these mappings do. Where a table cannot be described, what the rest says is still seen."""
     source, replica = (_table_if_seen(side) for side in (connection.source, connection.replica))
     return _observed(connection, source, replica, tuple(mappings))
-
-
-def known(ask: Callable[[], T]) -> Known[T]:
-    """What asking answers; where that is a refusal, why."""
-    try:
-        return ask()
-    except _REFUSALS as error:
-        return Unknown(_fact(error))
-
-
-def _fact(error: CommandError | BotoCoreError) -> str:
-    return error.fact if isinstance(error, CommandError) else explain(refusal_of(error)).fact
 
 
 def _observed(
@@ -102,8 +85,8 @@ def _observed(
 def _table_if_seen(side: Side) -> _Table:
     try:
         return _table(side)
-    except _REFUSALS as error:
-        return UnseenTable(_fact(error), side.short_name, is_missing=isinstance(error, NoTableError))
+    except REFUSALS as error:
+        return UnseenTable(fact_of(error), side.short_name, is_missing=isinstance(error, NoTableError))
 
 
 def _table(side: Side) -> TableFacts:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ddbreplica.dynamodb.connection import account_of, region_of
-from ddbreplica.inspect.facts import Known, Unknown
+from ddbreplica.aws.arn import account_of, region_of
+from ddbreplica.aws.request import Known, Unknown
+from ddbreplica.dynamodb.connection import Location
 from ddbreplica.mapping.event_source_mapping import MappingState, replica_of
-from ddbreplica_cli.terminal.options import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Pair:
         """The ARN of a function that does so."""
         return self.mappings[0].function_arn
 
-    def options(self, shared: Options) -> Options:
+    def options(self, shared: Location) -> Location:
         """The options that name this pair to any command; credentials and the like are `shared`."""
         region, account = region_of(self.function), account_of(self.function)
         is_near = account_of(self.replica) == account

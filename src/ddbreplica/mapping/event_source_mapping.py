@@ -1,39 +1,25 @@
-"""A source table → Lambda's event-source mapping that brings its changes to the replica, and in what state it is.
+"""Lambda's event-source mapping that brings the source's changes to the replica, and its function, as a value. Pure.
 
 https://docs.aws.amazon.com/lambda/latest/api/API_EventSourceMappingConfiguration.html
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ddbreplica.aws.refusal import asked
-from ddbreplica.aws.request import ask, ask_pages
-from ddbreplica.dynamodb.connection import Connection, Side, account_of, region_of
+from ddbreplica.aws.arn import account_of, region_of
+from ddbreplica.errors import TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
-from ddbreplica.model import Refusal
-from ddbreplica_cli.terminal.errors import CommandError, explain
 
 if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
+    pass
 
 TAG = "ddbreplica"
 """The tag that template.yaml puts on each function of this project."""
 
 TRIM_HORIZON = "TRIM_HORIZON"
 
-_SETTINGS = (
-    "BatchSize",
-    "MaximumBatchingWindowInSeconds",
-    "ParallelizationFactor",
-    "MaximumRetryAttempts",
-    "MaximumRecordAgeInSeconds",
-    "BisectBatchOnFunctionError",
-    "FunctionResponseTypes",
-)
-_FUNCTION_SETTINGS = ("Timeout", "MemorySize", "Runtime")
 _LEVELS_ABOVE_INFO = frozenset({"WARN", "ERROR", "FATAL"})
 
 
@@ -96,76 +82,13 @@ class MappingState:
 
     @property
     def key_filter(self) -> KeyFilter:
-        """Which keys' changes it brings. Raises CommandError for a filter that is not shown, or is not one of keys."""
+        """Which keys' changes it brings. Raises TaskError for a filter that is not shown, or is not one of keys."""
         if self.patterns is None:
-            raise CommandError(
+            raise TaskError(
                 f"the filter of the mapping {self.uuid} is encrypted with a key of yours, and Lambda does not show it.",
                 hint="take the key (KMSKeyArn) off the mapping: the commands go by its filter.",
             )
         return KeyFilter.of(self.patterns)
-
-
-def latest_stream(connection: Connection) -> str | None:
-    """The ARN of the source's present stream, or of its last one, if it ever had one."""
-    client, name = connection.source.dynamodb(), connection.source.name
-    refused = partial(explain, doing=f"the table {name} cannot be described")
-    return ask(lambda: client.describe_table(TableName=name)["Table"].get("LatestStreamArn"), refused=refused)
-
-
-def find_mapping(connection: Connection, stream_arn: str | None) -> MappingState | None:
-    """The mapping that brings this stream's changes to the replica; None if there is none.
-
-    Raises CommandError if there are two, which may bring old images over newer ones.
-    """
-    found = [
-        mapping for mapping in find_mappings(connection, stream_arn or "") if mapping.stream_arn == stream_arn
-    ]
-    if len(found) > 1:
-        raise CommandError(
-            f"{len(found)} mappings bring this stream to the replica: {', '.join(m.uuid for m in found)}.",
-            hint="see `ddbreplica status`, and remove all but one once they have caught up.",
-        )
-    return found[0] if found else None
-
-
-def find_mappings(connection: Connection, arn: str) -> tuple[MappingState, ...]:
-    """All mappings, of whatever state, from any stream of a table (named by its ARN, or a stream's) to the replica.
-
-    Others that read its streams, for other purposes or into other replicas, are left out. A function without this
-    project's tag is one of these: its settings, which may hold a secret, are not read.
-    """
-    table_arn = arn.partition("/stream/")[0]
-    if not table_arn:
-        return ()
-    replica = _place(connection.replica.name, connection.replica.dynamodb().meta.region_name)
-    client = connection.functions
-    found = (
-        state_of(client, one) for one in _reading(client, table_arn) if _has_tag(client, one["FunctionArn"])
-    )
-    near = tuple(mapping for mapping in found if _target(mapping, client.meta.region_name) == replica)
-    return near if len(near) < 2 else _of_account(near, connection.replica)
-
-
-def functions_without_tag(connection: Connection, arn: str) -> tuple[str, ...]:
-    """The ARNs of functions without this project's tag that read a stream of a table, named as for `find_mappings`.
-
-    Nobody has read what they do with it.
-    """
-    client = connection.functions
-    reading = {one["FunctionArn"] for one in _reading(client, arn.partition("/stream/")[0])}
-    return tuple(sorted(function for function in reading if not _has_tag(client, function)))
-
-
-def _reading(client: "LambdaClient", table_arn: str) -> Iterator[Any]:
-    return (one for one in list_mappings(client) if one["EventSourceArn"].startswith(f"{table_arn}/stream/"))
-
-
-def _of_account(mappings: Iterable[MappingState], replica: Side) -> tuple[MappingState, ...]:
-    """Those to this table, of several whose tables have one name in one Region."""
-    client = replica.dynamodb()
-    refused = partial(explain, doing=f"the table {replica.name} cannot be described")
-    arn = ask(lambda: client.describe_table(TableName=replica.name)["Table"]["TableArn"], refused=refused)
-    return tuple(mapping for mapping in mappings if replica_of(mapping) == arn)
 
 
 def replica_of(mapping: MappingState) -> str | None:
@@ -177,96 +100,3 @@ def replica_of(mapping: MappingState) -> str | None:
     region = mapping.environment.get("REPLICA_REGION") or region
     account = account_of(mapping.environment.get("REPLICA_ROLE_ARN", "")) or account
     return f"arn:{partition}:dynamodb:{region}:{account}:table/{table}"
-
-
-def list_mappings(client: "LambdaClient") -> Iterator[Any]:
-    """All mappings of the Region that read a table's stream, as Lambda lists them."""
-    # Asked for by ARN, those of an earlier stream would stay unseen, unless each such stream is known.
-    pages = client.get_paginator("list_event_source_mappings").paginate()
-    refused = partial(explain, doing="the event source mappings cannot be listed")
-    return ask_pages(pages, _listed, refused=refused)
-
-
-def _listed(page: Any) -> Sequence[Any]:
-    found = [one for one in page["EventSourceMappings"] if ":dynamodb:" in one.get("EventSourceArn", "")]
-    for one in found:
-        _state(one, {})  # all that is needed of it is there
-    return found
-
-
-def _has_tag(client: "LambdaClient", arn: str) -> bool:
-    """Whether a function has this project's tag; a function that was deleted has none."""
-    function = ":".join(arn.split(":")[:7])  # a version or an alias has no tags of its own
-    tags = asked(lambda: client.list_tags(Resource=function)["Tags"])
-    if isinstance(tags, Refusal) and tags.code != "ResourceNotFoundException":
-        raise explain(tags, doing=f"the tags of the function {arn} cannot be read")
-    return TAG in tags if not isinstance(tags, Refusal) else False
-
-
-def state_of(client: "LambdaClient", listed: Any) -> MappingState:
-    """A listed mapping with its function. Raises CommandError if the function's settings cannot be read."""
-    return _state(listed, _function(client, listed["FunctionArn"]))
-
-
-def _function(client: "LambdaClient", arn: str) -> Mapping[str, Any]:
-    """What is known of the function; nothing, if it was deleted and left its mapping behind."""
-    configuration: Any = asked(lambda: _configuration(client, arn))
-    if isinstance(configuration, Refusal):
-        if configuration.code == "ResourceNotFoundException":
-            return {}
-        raise explain(configuration, doing=f"the settings of the function {arn} cannot be read")
-    unreadable = configuration.get("Environment", {}).get("Error")
-    if unreadable:
-        raise CommandError(
-            f"the settings of the function {arn} cannot be read: {unreadable.get('Message', '')}",
-            hint="use credentials that may use the function's KMS key (--profile).",
-        )
-    return dict(configuration)
-
-
-def _configuration(client: "LambdaClient", arn: str) -> Any:
-    configuration = client.get_function_configuration(FunctionName=arn)
-    _ = configuration["FunctionName"]  # a response that says nothing is of no function
-    return configuration
-
-
-def _state(mapping: Any, function: Mapping[str, Any]) -> MappingState:
-    name = function.get("FunctionName") or mapping["FunctionArn"].split(":")[6]
-    logging = function.get("LoggingConfig", {})
-    function_settings = {name: function[name] for name in _FUNCTION_SETTINGS if name in function}
-    return MappingState(
-        uuid=mapping["UUID"],
-        stream_arn=mapping["EventSourceArn"],
-        state=mapping.get("State", "unknown"),
-        state_reason=mapping.get("StateTransitionReason", ""),
-        last_result=mapping.get("LastProcessingResult", ""),
-        starting_position=mapping.get("StartingPosition", "unknown"),
-        modified_at=mapping["LastModified"],
-        on_failure=mapping.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"),
-        counts_events="EventCount" in mapping.get("MetricsConfig", {}).get("Metrics", ()),
-        patterns=_patterns(mapping),
-        function_arn=mapping["FunctionArn"],
-        function_name=name,
-        log_group=logging.get("LogGroup") or f"/aws/lambda/{name}",
-        settings={name: mapping[name] for name in _SETTINGS if name in mapping} | function_settings,
-        environment=function.get("Environment", {}).get("Variables", {}),
-        log_level=logging.get("ApplicationLogLevel", "INFO") if logging.get("LogFormat") == "JSON" else None,
-    )
-
-
-def _patterns(mapping: Any) -> tuple[str, ...] | None:
-    criteria = mapping.get("FilterCriteria")
-    if mapping.get("FilterCriteriaError") or (mapping.get("KMSKeyArn") and criteria is None):
-        return None  # a listing shows none that a key of the account's encrypts
-    return tuple(each.get("Pattern", "") for each in (criteria or {}).get("Filters", ()))
-
-
-def _target(mapping: MappingState, region: str) -> tuple[str, str] | None:
-    """The Region and name of the table that the function writes to."""
-    table = mapping.environment.get("REPLICA_TABLE_NAME")
-    return _place(table, mapping.environment.get("REPLICA_REGION") or region) if table else None
-
-
-def _place(table: str, region: str) -> tuple[str, str]:
-    """The Region and name of a table named by name or ARN; an ARN says the Region itself."""
-    return region_of(table) or region, table.rpartition("/")[2]

@@ -14,9 +14,9 @@ from functools import reduce
 from ipaddress import IPv6Address
 from typing import Any, TypeAlias
 
+from ddbreplica.errors import TaskError
 from ddbreplica.model import Key
 from ddbreplica.records.text import printable
-from ddbreplica_cli.terminal.errors import CommandError
 
 _Rule: TypeAlias = Callable[[str | None], bool]
 """Whether the text at a place is let through; None is no text there."""
@@ -39,7 +39,7 @@ class KeyFilter:
 
     @classmethod
     def of(cls, patterns: Sequence[str]) -> "KeyFilter":
-        """Read a mapping's patterns. Raises CommandError for one that looks at more than keys, or is not understood."""
+        """Read a mapping's patterns. Raises TaskError for one that looks at more than keys, or is not understood."""
         alternatives = [alternative for pattern in patterns for alternative in _pattern(pattern)]
         return cls(tuple(patterns), tuple(alternatives))
 
@@ -190,14 +190,14 @@ def _said(path: Sequence[str]) -> str:
     return ".".join(path) or "a pattern"
 
 
-def _unknown(rule: Any) -> CommandError:
+def _unknown(rule: Any) -> TaskError:
     return _refused(
         f"the rule {printable(rule)} is none for the texts that keys are in a stream, numbers included"
     )
 
 
-def _refused(why: str) -> CommandError:
-    return CommandError(
+def _refused(why: str) -> TaskError:
+    return TaskError(
         f"the mapping's filter cannot be followed: {why}.",
         hint="filter on dynamodb.Keys only, with texts, prefix, suffix, anything-but, equals-ignore-case, exists and"
         " $or: by anything else an item can leave the filter, and stays in the replica for ever.",

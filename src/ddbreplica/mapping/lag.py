@@ -9,8 +9,8 @@ from botocore.exceptions import BotoCoreError
 
 from ddbreplica.aws.request import ask
 from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.mapping.event_source_mapping import find_mapping, latest_stream
-from ddbreplica_cli.terminal.errors import CommandError
+from ddbreplica.errors import TaskError
+from ddbreplica.mapping.lookup import find_mapping, latest_stream
 
 LEAST = 5.0
 LONGEST = 300.0
@@ -38,7 +38,7 @@ def lag(connection: Connection) -> float | None:
     try:
         mapping = find_mapping(connection, latest_stream(connection))
         return _iterator_age(connection, mapping.function_name) if mapping else None
-    except (BotoCoreError, CommandError):  # the former where no client can be created
+    except (BotoCoreError, TaskError):  # the former where no client can be created
         return None
 
 

@@ -5,21 +5,14 @@ An archive is a replica to which TTL deletes are not replicated. There an absenc
 
 from dataclasses import dataclass
 
+from ddbreplica.aws.request import Unknown, known
+from ddbreplica.driver import Note
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described
-from ddbreplica.dynamodb.global_table import archive_warning
-from ddbreplica.inspect.facts import Unknown
-from ddbreplica.inspect.observe import known
-from ddbreplica.mapping.event_source_mapping import (
-    TAG,
-    MappingState,
-    find_mapping,
-    functions_without_tag,
-    latest_stream,
-)
+from ddbreplica.mapping.event_source_mapping import TAG, MappingState
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
-from ddbreplica.mapping.safeguards import pause, refuse_unhealable
-from ddbreplica_cli.terminal import output
+from ddbreplica.mapping.lookup import find_mapping, functions_without_tag, latest_stream
+from ddbreplica.mapping.safeguards import archive_warning, pause, refuse_unhealable
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,50 +26,50 @@ class Ground:
 
     @classmethod
     def on(cls, mapping: MappingState, *, archive: bool) -> "Ground":
-        """As the mapping says, or the user. Raises CommandError for a filter that is not one of keys."""
+        """As the mapping says, or the user. Raises TaskError for a filter that is not one of keys."""
         return cls(mapping, mapping.key_filter, archive or not mapping.replicates_ttl_deletes)
 
-    def warn_of_replicas(self, source: Described) -> None:
+    def warn_of_replicas(self, source: Described, *, note: Note) -> None:
         """Warn if the replica is an archive of a global table, which loses what expires in another Region."""
         if self.is_archive and source.replicas:
-            output.print_note(f"Warning: {archive_warning(source.side.short_name, source.replicas)}.")
+            note(f"Warning: {archive_warning(source.side.short_name, source.replicas)}.")
 
 
-def to_heal(connection: Connection, *, without_mapping: bool, archive: bool) -> Ground:
-    """Raise CommandError where healing would not last, unless it has to do `without_mapping`."""
+def to_heal(connection: Connection, *, without_mapping: bool, archive: bool, note: Note) -> Ground:
+    """Raise TaskError where healing would not last, unless it has to do `without_mapping`."""
     if without_mapping:
-        return despite(connection, archive=archive)
+        return despite(connection, archive=archive, note=note)
     mapping = refuse_unhealable(find_mapping(connection, latest_stream(connection)))
     if said := pause(mapping):
-        output.print_note(said)
+        note(said)
     return Ground.on(mapping, archive=archive)
 
 
-def to_compare(connection: Connection, *, without_mapping: bool, archive: bool) -> Ground:
+def to_compare(connection: Connection, *, without_mapping: bool, archive: bool, note: Note) -> Ground:
     """Whatever can be seen; comparing needs none of it."""
     if without_mapping:
-        return despite(connection, archive=archive)
+        return despite(connection, archive=archive, note=note)
     mapping = known(lambda: find_mapping(connection, latest_stream(connection)))
     if isinstance(mapping, Unknown):
         return Ground(None, EVERY_KEY, archive, unseen=mapping.why)
     return Ground.on(mapping, archive=archive) if mapping else Ground(None, EVERY_KEY, archive)
 
 
-def despite(connection: Connection, *, archive: bool) -> Ground:
+def despite(connection: Connection, *, archive: bool, note: Note) -> Ground:
     """As if there were no mapping; but what one that can be seen says of an archive holds, lest it be deleted from."""
     stream = known(lambda: latest_stream(connection))
     seen = stream if isinstance(stream, Unknown) else known(lambda: find_mapping(connection, stream))
     mapping = None if isinstance(seen, Unknown) else seen
     if mapping is None and stream and not (archive or isinstance(stream, Unknown)):
-        _note_unread(connection, stream)
+        _note_unread(connection, stream, note)
     return Ground(mapping, EVERY_KEY, archive or (mapping is not None and not mapping.replicates_ttl_deletes))
 
 
-def _note_unread(connection: Connection, stream: str) -> None:
+def _note_unread(connection: Connection, stream: str, note: Note) -> None:
     """Say which functions may keep the replica as an archive, from which what has expired would be deleted."""
     unread = known(lambda: functions_without_tag(connection, stream))
     if not isinstance(unread, Unknown) and unread:
-        output.print_note(
+        note(
             f"Warning: functions without the tag {TAG} read the source's stream, and what they do is not known:"
             f" {', '.join(unread)}. If one of them keeps the replica as an archive, add --archive."
         )

@@ -9,11 +9,9 @@ from typing import Any
 from ddbreplica.bucket.quarantine import Quarantine
 from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.errors import QuarantineError
-from ddbreplica.model import Journal, Key, Quarantined, Table
+from ddbreplica.errors import QuarantineError, TaskError
+from ddbreplica.model import SUSPECT, Journal, Key, Quarantined, Table
 from ddbreplica.records.decode import attributes_of
-from ddbreplica.replicate.write import SUSPECT
-from ddbreplica_cli.terminal.errors import CommandError
 
 _HINT = "run the same command again on this machine: its state has the keys, and holds them back."
 
@@ -57,7 +55,7 @@ class QuarantiningJournal:
         self._journal.confirm(keys)
 
     def suspect(self, keys: Sequence[Key]) -> None:
-        """Hold keys back, in this run and the next ones. Raises CommandError if they cannot be put into quarantine."""
+        """Hold keys back, in this run and the next ones. Raises TaskError if they cannot be put into quarantine."""
         self._journal.suspect(keys)
         records = tuple(self._suspect(position, key) for position, key in enumerate(keys))
         # With a patience of its own: Ctrl-C, and a table that stands still, are why keys are in doubt.
@@ -81,7 +79,7 @@ class QuarantiningJournal:
         return Quarantined(position, None, key, record, reason, SUSPECT)
 
 
-def _unkept(why: str) -> CommandError:
-    return CommandError(
+def _unkept(why: str) -> TaskError:
+    return TaskError(
         f"a write was not answered, and its key cannot be put into quarantine: {why.rstrip('.')}.", hint=_HINT
     )

@@ -6,19 +6,18 @@ from pathlib import Path
 from ddbreplica.aws.clock import time_after
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, identity
-from ddbreplica.reconcile.journal import COMMANDS, left_in
+from ddbreplica.errors import TaskError
+from ddbreplica.reconcile.contents import COMMANDS
+from ddbreplica.reconcile.journal import left_in
 from ddbreplica.reconcile.state import default_path
-from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.errors import CommandError
 
 
-def print_leftovers(connection: Connection, source: Described, replica: Described) -> None:
-    """Print what a command that changes nothing has to say of the clock, and of writes that may still land."""
+def leftovers(connection: Connection, source: Described, replica: Described) -> Iterator[str]:
+    """What a task that changes nothing has to say of the clock, and of writes that may still land."""
     if fast := connection.clock.fast:
-        output.print_note(f"Note: {fast}. Set it before anything is repaired.")
-    states = {command: default_path(connection, command) for command in COMMANDS}
-    for note in _in_doubt(connection, states, identity(source, replica)):
-        output.print_note(note)
+        yield f"Note: {fast}. Set it before anything is repaired."
+    states = {command: default_path(connection.tables, command) for command in COMMANDS}
+    yield from _in_doubt(connection, states, identity(source, replica))
 
 
 def _in_doubt(connection: Connection, states: Mapping[str, Path], tables: Mapping[str, str]) -> Iterator[str]:
@@ -27,7 +26,7 @@ def _in_doubt(connection: Connection, states: Mapping[str, Path], tables: Mappin
             continue
         try:
             left = left_in(path, command=command, clock=connection.clock)
-        except CommandError:  # which the command itself will report
+        except TaskError:  # which the command itself will report
             continue
         if left.held and tables.items() <= left.identity.items():
             yield (

@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ddbreplica.dynamodb.deadline import Deadline
+from ddbreplica.deadline import Deadline
 from ddbreplica.dynamodb.read import read
 from ddbreplica.dynamodb.send import Tally, send
 from ddbreplica.errors import ReplicaError, SourceError
@@ -22,6 +22,9 @@ from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.plan import plan
 
 ROUNDS = 5
+
+UNDECIDED = "the source has no such item: it was deleted or has expired, and nobody can tell"
+"""Why a key of an archive is left undecided."""
 
 _NOTHING: Mapping[Key, Image] = MappingProxyType({})
 _HINT = (

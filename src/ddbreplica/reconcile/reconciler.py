@@ -1,26 +1,25 @@
 """Keys → healed: `reconcile` between two tables, for several threads, at a command's rates and with its patience."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from threading import BoundedSemaphore, Lock
+from threading import BoundedSemaphore
 from types import MappingProxyType
 
 from botocore.config import Config
 
+from ddbreplica.aws.hints import hint_for, reason
 from ddbreplica.driver import Patience
 from ddbreplica.dynamodb.connection import Connection, Side
 from ddbreplica.dynamodb.describe import describe_pair
 from ddbreplica.dynamodb.rate import Rate
-from ddbreplica.dynamodb.scan import Items
 from ddbreplica.dynamodb.send import IN_FLIGHT
-from ddbreplica.dynamodb.size import size, write_units
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
-from ddbreplica.errors import ReplicatorError
-from ddbreplica.model import Journal, Key, Kind, Pending, Refusal, Replica, Source, State, Table, Write
+from ddbreplica.errors import ReplicatorError, TaskError
+from ddbreplica.model import Items, Journal, Key, Kind, Pending, Refusal, Replica, Source, State, Table, Write
 from ddbreplica.reconcile.primitive import Pair, Reconciled, reconcile
-from ddbreplica_cli.terminal.errors import CommandError, hint_for, reason
+from ddbreplica.reconcile.under_way import UnderWay
+from ddbreplica.records.size import size, write_units
 
 CONNECTIONS = 64
 """How many requests at most are under way to one table, however many threads heal."""
@@ -40,39 +39,6 @@ class Rates:
 
     write: Rate | None = None
     read: Rate | None = None
-
-
-class UnderWay:
-    """Calls that may have a request under way: those that have begun, and have not ended in order."""
-
-    def __init__(self) -> None:
-        """None has begun."""
-        self._calls = 0
-        self._lock = Lock()
-
-    @property
-    def is_none(self) -> bool:
-        """Whether it is certain that no request is under way."""
-        return self._calls == 0
-
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """A call that ends in order if the block does, or raises what `reconcile` and its journal raise.
-
-        Anything else, such as a second Ctrl-C, may be raised while a response is waited for.
-        """
-        with self._lock:
-            self._calls += 1
-        try:
-            yield
-        except (CommandError, ReplicatorError):
-            self._ended()
-            raise
-        self._ended()
-
-    def _ended(self) -> None:
-        with self._lock:
-            self._calls -= 1
 
 
 class Healer:
@@ -96,7 +62,7 @@ class Healer:
         If the replica `is_archive`, nothing is deleted there, and keys may be left undecided. `under_way` then says
         whether a request may be.
 
-        Raises CommandError unless there are two tables of the same key.
+        Raises TaskError unless there are two tables of the same key.
         """
         describe_pair(connection)
         self._clock = connection.clock
@@ -114,7 +80,7 @@ class Healer:
     def heal(self, keys: Iterable[Key], seen: Items = _NOTHING) -> Reconciled:
         """Reconcile keys, for as long as the patience lasts; no key may be in two calls at a time.
 
-        None of the result has failed. Raises CommandError where a table refuses everything or stands still, or the
+        None of the result has failed. Raises TaskError where a table refuses everything or stands still, or the
         local clock is too far ahead, and KeyboardInterrupt once the patience's interrupt is set; when it does, no
         request is under way.
         """
@@ -132,8 +98,8 @@ class Healer:
                 raise self._stands_still(healed.failed[0][1])
             return healed
 
-    def _stands_still(self, refusal: Refusal) -> CommandError:
-        return CommandError(
+    def _stands_still(self, refusal: Refusal) -> TaskError:
+        return TaskError(
             f"nothing could be read or written for {self._patience.idle():.0f} seconds ({reason(refusal)}).",
             hint=hint_for(refusal),
         )
@@ -214,6 +180,6 @@ def _read_units(state: State) -> int:
     return 1 if state is None else max(1, ceil(size(state) / _READ_UNIT))
 
 
-def _refused(error: ReplicatorError) -> CommandError:
+def _refused(error: ReplicatorError) -> TaskError:
     hint = hint_for(Refusal(Kind.FAULT, error.code or "", error.fact))
-    return CommandError(error.fact[0].lower() + error.fact[1:], hint=hint)
+    return TaskError(error.fact[0].lower() + error.fact[1:], hint=hint)

@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ddbreplica.driver import Note
 from ddbreplica.files.private_file import make_private, open_to_append, open_to_read, write_all
 from ddbreplica.model import Key
-from ddbreplica.reconcile.state import OPTION, UNDECIDED, unreadable, unwritable
+from ddbreplica.reconcile.state import OPTION, UNDECIDED_SUFFIX, unreadable, unwritable
 from ddbreplica.records.decode import attributes_of
 
 _PIECE = 1024 * 1024
@@ -22,21 +23,22 @@ _PIECE = 1024 * 1024
 class Undecided:
     """The file. It is made when there is something to list."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, note: Note) -> None:
         """List nothing yet."""
         self.path = path
+        self._note = note
 
     @classmethod
-    def beside(cls, state: Path) -> "Undecided":
+    def beside(cls, state: Path, *, note: Note) -> "Undecided":
         """The file of the run that has this state file."""
-        return cls(state.with_name(f"{state.name}{UNDECIDED}"))
+        return cls(state.with_name(f"{state.name}{UNDECIDED_SUFFIX}"), note=note)
 
     def add(self, keys: Sequence[Key]) -> None:
-        """List keys, durably when it returns; for one thread at a time. Raises CommandError where it cannot."""
+        """List keys, durably when it returns; for one thread at a time. Raises TaskError where it cannot."""
         lines = "".join(json.dumps(attributes_of(key)) + "\n" for key in keys)
         try:
             with open_to_append(self.path, option=OPTION) as file:
-                make_private(file, self.path)
+                make_private(file, self.path, note=self._note)
                 before = file.seek(0, os.SEEK_END)
                 try:
                     write_all(file, lines.encode())
@@ -46,7 +48,7 @@ class Undecided:
                         file.truncate(before)
                     raise
         except OSError as error:
-            state = self.path.with_name(self.path.name.removesuffix(UNDECIDED))
+            state = self.path.with_name(self.path.name.removesuffix(UNDECIDED_SUFFIX))
             raise unwritable(self.path, error, state=state) from error
 
     def facts(self) -> dict[str, Any]:

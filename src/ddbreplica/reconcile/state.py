@@ -7,12 +7,11 @@ from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
-from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.errors import TaskError
 from ddbreplica.files.private_file import STATE_BEGINNING, open_to_append, open_to_read, write_all
-from ddbreplica_cli.terminal.errors import CommandError
 
 OPTION = "--state"
-UNDECIDED = ".undecided"
+UNDECIDED_SUFFIX = ".undecided"
 """How the name of the file ends that lists beside a state what a backfill could not decide about."""
 
 MAX_HEAD = 4096
@@ -56,15 +55,15 @@ class Lines(Protocol):
 
 
 class StateFile:
-    """Lines in a file, which is locked until it is closed. Raises CommandError where it cannot be read or written."""
+    """Lines in a file, which is locked until it is closed. Raises TaskError where it cannot be read or written."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file, and create it if there is none. Raises CommandError if another process has it open."""
+        """Open the file, and create it if there is none. Raises TaskError if another process has it open."""
         self.path = path
         self.appended = 0
-        self._failure: CommandError | None = None
-        if path.name.endswith((_NEW, UNDECIDED)):
-            raise CommandError(
+        self._failure: TaskError | None = None
+        if path.name.endswith((_NEW, UNDECIDED_SUFFIX)):
+            raise TaskError(
                 f"{path} is the name of a file beside a state file.", hint=f"name another file with {OPTION}."
             )
         try:
@@ -132,10 +131,9 @@ class StateFile:
             self.close()
 
 
-def default_path(connection: Connection, command: str) -> Path:
+def default_path(tables: str, command: str) -> Path:
     """Where a command keeps its state if no file is named: in the working directory, by the tables' names."""
-    names = (side.short_name for side in (connection.source, connection.replica))
-    return Path(f"{'-'.join(names)}.{command}")
+    return Path(f"{tables}.{command}")
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
@@ -147,12 +145,12 @@ def lines_of(path: Path) -> Iterator[bytes]:
         raise unreadable(path, error) from error
 
 
-def unwritable(path: Path, error: OSError, *, state: Path | None = None) -> CommandError:
+def unwritable(path: Path, error: OSError, *, state: Path | None = None) -> TaskError:
     """A file that cannot be written, and why. `state` is the state that it belongs to, if that is another file."""
     elsewhere = f"name a file elsewhere with {OPTION}"
     if _has_content(state or path):  # in another file the command would forget what this one names
         elsewhere = f"move {state or path} elsewhere and name it with {OPTION}"
-    return CommandError(f"{path} cannot be written: {error.strerror}.", hint=f"make room, or {elsewhere}.")
+    return TaskError(f"{path} cannot be written: {error.strerror}.", hint=f"make room, or {elsewhere}.")
 
 
 def _has_content(path: Path) -> bool:
@@ -162,9 +160,9 @@ def _has_content(path: Path) -> bool:
         return False
 
 
-def unreadable(path: Path, error: OSError) -> CommandError:
+def unreadable(path: Path, error: OSError) -> TaskError:
     """A file that cannot be read, and why."""
-    return CommandError(f"{path} cannot be read: {error.strerror}.", hint=f"name another file with {OPTION}.")
+    return TaskError(f"{path} cannot be read: {error.strerror}.", hint=f"name another file with {OPTION}.")
 
 
 def _created(path: Path) -> FileIO:
@@ -177,12 +175,12 @@ def _created(path: Path) -> FileIO:
 
 
 def _remove_leftover(path: Path) -> None:
-    """Remove what only this command can have left, since it has the state locked. Raises CommandError for all else."""
+    """Remove what only this command can have left, since it has the state locked. Raises TaskError for all else."""
     with open_to_append(path, option=OPTION) as file:
         file.seek(0)
         beginning = file.read(len(STATE_BEGINNING))
         if not STATE_BEGINNING.startswith(beginning):
-            raise CommandError(
+            raise TaskError(
                 f"{path} was not written by ddbreplica, which needs that name.",
                 hint=f"move that file away, or name another file with {OPTION}.",
             )

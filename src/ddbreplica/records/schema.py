@@ -16,8 +16,8 @@ def check(table: Table, changes: Iterable[Change]) -> None:
         key_schema = {(name, tag) for name, tag, _ in change.key}
         if key_schema != table.key_schema:
             raise KeySchemaError(
-                f"The replica {table.arn} has the key {_names(table.key_schema)},"
-                f" and the source's records have the key {_names(key_schema)}.",
+                f"The replica {table.arn} has the key {key_schema_text(table.key_schema)},"
+                f" and the source's records have the key {key_schema_text(key_schema)}.",
                 hint="Name the right table in REPLICA_TABLE_NAME, or recreate the replica with the source's key.",
             )
         if source_arn(change.record) == table.arn:
@@ -33,5 +33,6 @@ def source_arn(record: object) -> str | None:
     return arn.partition("/stream/")[0] if isinstance(arn, str) else None
 
 
-def _names(key_schema: Iterable[tuple[str, str]]) -> str:
+def key_schema_text(key_schema: Iterable[tuple[str, str]]) -> str:
+    """Return the names and types of key attributes for reading: `PK (S), SK (N)`."""
     return ", ".join(f"{name} ({tag})" for name, tag in sorted(key_schema))

@@ -6,7 +6,8 @@ shown by its number, as JSON spells it, so that JSON stays the same document.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 from unicodedata import category
 
 _ACTED_UPON = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
@@ -46,6 +47,36 @@ def printable(value: object, *, indent: int | None = None) -> str:
 def bare(text: str) -> str:
     """The same of a text, without its quotes."""
     return printable(text)[1:-1]
+
+
+def cut(text: str, longest: int) -> str:
+    """Return the text, or its beginning if it is longer, followed by an ellipsis."""
+    return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def value_text(value: Mapping[str, Any] | None, *, longest: int | None = None) -> str:
+    """Return an attribute's value in DynamoDB JSON, as `printable` has it; None is an attribute that is absent.
+
+    A value that is longer than `longest` is cut, and its length follows.
+    """
+    if value is None:
+        return "(absent)"
+    text = printable(value)
+    if longest is None or len(text) <= longest:
+        return text
+    return f"{cut(text, longest)} ({len(text):,} characters)"
+
+
+def key_text(attributes: Mapping[str, Mapping[str, Any]], *, longest: int | None = None) -> str:
+    """Return the attributes of a key, in DynamoDB JSON, for reading: `PK={"S": "a"}, SK={"N": "1"}`."""
+    return ", ".join(
+        f"{bare(name)}={value_text(value, longest=longest)}" for name, value in sorted(attributes.items())
+    )
+
+
+def key_example(key_schema: Iterable[tuple[str, str]]) -> str:
+    """Return what a key with these attributes looks like in DynamoDB JSON."""
+    return printable({name: {tag: "…"} for name, tag in sorted(key_schema)})
 
 
 def _shown(found: re.Match[str]) -> str:

@@ -10,15 +10,14 @@ from typing import Any, TypeVar
 
 from ddbreplica.bucket.bucket import DONE, Held, Listed, NoVersionsError, Version
 from ddbreplica.bucket.unpack import ForeignError, UnreadableError
-from ddbreplica.driver import Interrupt
+from ddbreplica.driver import Advance, Interrupt
+from ddbreplica.errors import TaskError
 from ddbreplica.files.limits import MAX_OBJECT, memory_for
 from ddbreplica.model import Key, Table
 from ddbreplica.records.decode import MalformedError, key_of
-from ddbreplica.records.text import bare, lines, printable
+from ddbreplica.records.text import bare, key_example, lines
 from ddbreplica.redrive.bounded_list import Listing
 from ddbreplica.redrive.objects import PIECE, WORKERS, Place
-from ddbreplica_cli.terminal.errors import ATTENTION, INCONCLUSIVE, CommandError
-from ddbreplica_cli.terminal.progress import Advance
 
 T = TypeVar("T")
 
@@ -65,13 +64,6 @@ class Copies:
     unseen: dict[str, str] = field(default_factory=dict)
 
     @property
-    def exit_status(self) -> int:
-        """1 if a copy is there or an object cannot be read, 3 if old versions cannot be seen, otherwise 0."""
-        if self.found.count or self.unread.count:
-            return ATTENTION
-        return INCONCLUSIVE if self.unseen else 0
-
-    @property
     def document(self) -> dict[str, Any]:
         """Everything, for a program."""
         return {
@@ -94,7 +86,7 @@ class Copies:
 
 
 def keys_of(texts: Iterable[str], table: Table) -> frozenset[Key]:
-    """Read keys in DynamoDB JSON. Raises CommandError for one that is not a primary key of the table."""
+    """Read keys in DynamoDB JSON. Raises TaskError for one that is not a primary key of the table."""
     return frozenset(_key(text, table) for text in texts)
 
 
@@ -108,9 +100,9 @@ def _key(text: str, table: Table) -> Key:
     return key
 
 
-def _no_key(text: str, why: str, table: Table) -> CommandError:
-    example = printable({name: {tag: "…"} for name, tag in sorted(table.key_schema)})
-    return CommandError(
+def _no_key(text: str, why: str, table: Table) -> TaskError:
+    example = key_example(table.key_schema)
+    return TaskError(
         f"--find {text[:200]}: not a primary key of this table: {why}.",
         hint=f"give the key in DynamoDB JSON, as '{example}'.",
     )

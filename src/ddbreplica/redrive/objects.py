@@ -15,14 +15,12 @@ from typing import TypeAlias, TypeVar
 
 from ddbreplica.bucket.bucket import Bucket, Listed
 from ddbreplica.bucket.unpack import ForeignError, Unpack, Unpacked, UnreadableError
-from ddbreplica.driver import Interrupt
+from ddbreplica.driver import Advance, Interrupt
 from ddbreplica.dynamodb.read import MAX_KEYS
 from ddbreplica.files.limits import MAX_OBJECT, MIB, memory_for
-from ddbreplica.mapping.safeguards import UNDECIDED
 from ddbreplica.model import Key
-from ddbreplica.reconcile.primitive import Reconciled
+from ddbreplica.reconcile.primitive import UNDECIDED, Reconciled
 from ddbreplica.redrive.bounded_list import Listing
-from ddbreplica_cli.terminal.progress import Advance
 
 T = TypeVar("T")
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from ddbreplica.bucket.bucket import Bucket
 from ddbreplica.bucket.unpack import given_up, quarantined, within
+from ddbreplica.driver import Note
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described
+from ddbreplica.errors import TaskError
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.redrive.objects import Place
-from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.errors import CommandError
 
 _ON_FAILURE_PREFIX = "aws/lambda/"
 _S3_ARN = ":s3:::"
@@ -29,11 +29,15 @@ class Buckets:
     function: str | None
 
     @classmethod
-    def of(cls, mapping: MappingState | None, *, quarantine: str | None, on_failure: str | None) -> "Buckets":
-        """As they were named or, where they were not, as the mapping says. Raises CommandError for no quarantine."""
+    def of(
+        cls, mapping: MappingState | None, *, quarantine: str | None, on_failure: str | None, note: Note
+    ) -> "Buckets":
+        """As they were named or, where they were not, as the mapping says. Raises TaskError for no quarantine."""
         # A bucket that is named may be of a stack that is gone: its function was another, and its tables were these.
         function = None if on_failure or mapping is None else mapping.function_arn
-        return cls(quarantine or _quarantine_of(mapping), on_failure or _on_failure_of(mapping), function)
+        return cls(
+            quarantine or _quarantine_of(mapping), on_failure or _on_failure_of(mapping, note), function
+        )
 
     def places(self, connection: Connection, source: Described, key_filter: KeyFilter) -> Iterator[Place]:
         """Where the records of these two tables lie, of which the filter leaves out some keys."""
@@ -49,26 +53,26 @@ class Buckets:
 
 def _quarantine_of(mapping: MappingState | None) -> str:
     if mapping is None:
-        raise CommandError(
+        raise TaskError(
             "no mapping can be seen, which would say where the records are.",
             hint="name their bucket with --quarantine-bucket.",
         )
     if bucket := mapping.quarantine:
         return bucket
-    raise CommandError(
+    raise TaskError(
         f"the function {mapping.function_name} does not say where it keeps records (QUARANTINE_BUCKET).",
         hint="name the bucket with --quarantine-bucket, and mend the function's settings.",
     )
 
 
-def _on_failure_of(mapping: MappingState | None) -> str | None:
+def _on_failure_of(mapping: MappingState | None, note: Note) -> str | None:
     if mapping is None:
-        output.print_note("No --on-failure-bucket was named: what Lambda gave up is not looked at.")
+        note("No --on-failure-bucket was named: what Lambda gave up is not looked at.")
         return None
     if mapping.on_failure is not None and _S3_ARN in mapping.on_failure:
         return mapping.on_failure.rpartition(_S3_ARN)[2]
     destination = mapping.on_failure or "not set"
-    output.print_note(
+    note(
         f"Lambda's on-failure destination is {destination}, and no bucket: what it gave up is not looked at."
     )
     return None

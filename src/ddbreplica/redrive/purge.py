@@ -12,14 +12,12 @@ from itertools import groupby
 from typing import Any
 
 from ddbreplica.bucket.bucket import DONE, Version
-from ddbreplica.driver import Interrupt
+from ddbreplica.driver import Advance, Interrupt
 from ddbreplica.model import Key
 from ddbreplica.records.text import lines
 from ddbreplica.redrive.bounded_list import Listing
 from ddbreplica.redrive.copies import Copy, holds, pieces
 from ddbreplica.redrive.objects import WORKERS, Place
-from ddbreplica_cli.terminal.errors import ATTENTION
-from ddbreplica_cli.terminal.progress import Advance
 
 _WIDTH = 13
 _OVERWRITTEN = "it was overwritten before it was moved, and an old version may be the only copy of a record"
@@ -44,11 +42,6 @@ class Purged:
     objects: int = 0
     versions: int = 0
     left: Listing[tuple[Copy, str]] = field(default_factory=Listing)
-
-    @property
-    def exit_status(self) -> int:
-        """1 if such an object is left, otherwise 0."""
-        return ATTENTION if self.left.count else 0
 
     @property
     def document(self) -> dict[str, Any]:

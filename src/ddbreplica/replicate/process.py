@@ -7,10 +7,10 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ddbreplica.aws.refusal import refusal_of
-from ddbreplica.dynamodb.deadline import Deadline
+from ddbreplica.deadline import Deadline
 from ddbreplica.model import Change, Failure, Kind, Quarantined, Refusal
 from ddbreplica.records.decode import decode
-from ddbreplica.replicate.report import report
+from ddbreplica.records.report import report
 
 _LOGGER = logging.getLogger(__name__)
 _OUT_OF_TIME = Refusal(Kind.TRANSIENT, "OutOfTime", "the invocation's time was used up")

@@ -11,11 +11,11 @@ from functools import partial
 from itertools import islice
 from typing import TextIO
 
-from ddbreplica.aws.redact import redact
 from ddbreplica.bucket.quarantine import Kept
 from ddbreplica.errors import SettingsError
 from ddbreplica.model import Failure
 from ddbreplica.records.decode import Decoded
+from ddbreplica.replicate.redact import redact
 from ddbreplica.replicate.write import Outcome
 
 _unusable: Exception | None = None

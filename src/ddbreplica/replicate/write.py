@@ -8,16 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ddbreplica.dynamodb.deadline import Deadline
+from ddbreplica.deadline import Deadline
 from ddbreplica.dynamodb.send import OUT_OF_TIME, REQUEST_SECONDS, Tally, send
 from ddbreplica.errors import ReplicaError, SettingsError
-from ddbreplica.model import Change, Failure, Kind, Quarantined, Refusal, Replica, Table, Write
+from ddbreplica.model import SUSPECT, Change, Failure, Kind, Quarantined, Refusal, Replica, Table, Write
 from ddbreplica.records import schema
 from ddbreplica.records.plan import fall_back
-
-SUSPECT = "SuspectWrite"
-"""The error code of a record whose write is in doubt: AWS did not end a request of it."""
-
 
 _Rejected: TypeAlias = tuple[Write, Refusal]
 
@@ -52,7 +48,10 @@ def write(writes: Sequence[Write], *, replica: Replica, deadline: Deadline) -> O
     _refuse_short_timeout(deadline)
     writer = _Writer(replica, deadline)
     try:
-        writer.apply(writes)
+        pending = writer.admit(writes)
+        while pending:
+            rejected = writer.send_once(pending)
+            pending = writer.judge(rejected)
     except Exception as error:
         if not writer.total.suspects:
             raise
@@ -69,17 +68,15 @@ class _Writer:
         self._replica = replica
         self._deadline = deadline
 
-    def apply(self, writes: Sequence[Write]) -> None:
-        """Send writes and, for each that proves to be poison, its key's previous image."""
+    def admit(self, writes: Sequence[Write]) -> Sequence[Write]:
+        """Return the writes if the table has their key; otherwise they have failed. Raises ReplicaError."""
         refusal = _check_table(writes, self._replica, self._deadline, afresh=False)
         if refusal is not None:
             self.total.failed += [(write, refusal) for write in writes]
-            return
-        pending = writes
-        while pending:
-            pending = self._judge(self._send(pending))
+            return ()
+        return writes
 
-    def _send(self, writes: Sequence[Write]) -> Sequence[_Rejected]:
+    def send_once(self, writes: Sequence[Write]) -> Sequence[_Rejected]:
         """Send once; return the items that were refused by themselves. Raises ReplicaError for a fault."""
         sent = Tally()
         try:
@@ -91,7 +88,7 @@ class _Writer:
             raise _fault(self.total.fault)
         return rejected
 
-    def _judge(self, rejected: Sequence[_Rejected]) -> Sequence[Write]:
+    def judge(self, rejected: Sequence[_Rejected]) -> Sequence[Write]:
         """Call refused items poison if the table is as it should be; return what to write in their place."""
         refused = [write for write, _ in rejected]
         refusal = _check_table(refused, self._replica, self._deadline, afresh=True) if refused else None

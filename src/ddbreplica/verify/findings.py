@@ -5,18 +5,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from ddbreplica.mapping import safeguards
 from ddbreplica.model import Key
+from ddbreplica.reconcile import primitive
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.text import printable
-from ddbreplica.verify.recheck import Difference, Finding
+from ddbreplica.verify.difference import Difference, Finding
 from ddbreplica.verify.report_file import ReportFile
 
 REPAIRED = "repaired"
 """What is said of a key that was healed, and was equal when it was looked at again."""
 
 
-UNDECIDED = f"undecided: {safeguards.UNDECIDED}"
+UNDECIDED = f"undecided: {primitive.UNDECIDED}"
 """What is said of a key of an archive that was gone from the source when it was to be healed."""
 
 Found: TypeAlias = tuple[Difference, str | None]

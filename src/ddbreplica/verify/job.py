@@ -7,33 +7,30 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import click
-
-from ddbreplica.driver import Patience, noting_interrupts
+from ddbreplica.driver import Driver, Patience
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, describe_pair
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.scan import TableReader
+from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.lag import grace, is_longer, lag
 from ddbreplica.mapping.preflight import Ground, to_compare, to_heal
-from ddbreplica.model import Journal, Key, Table
+from ddbreplica.model import Journal, Table
+from ddbreplica.reconcile.contents import VERIFY
 from ddbreplica.reconcile.in_doubt import QuarantiningJournal
-from ddbreplica.reconcile.journal import VERIFY, FileJournal
-from ddbreplica.reconcile.leftover import print_leftovers
-from ddbreplica.reconcile.reconciler import Healer, Rates, UnderWay
-from ddbreplica.reconcile.state import default_path
-from ddbreplica.verify import keys_file
+from ddbreplica.reconcile.journal import FileJournal
+from ddbreplica.reconcile.leftover import leftovers
+from ddbreplica.reconcile.reconciler import Healer, Rates
+from ddbreplica.reconcile.under_way import UnderWay
+from ddbreplica.verify.difference import Swept
 from ddbreplica.verify.findings import Findings
+from ddbreplica.verify.keys_file import KeysFile
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica.verify.recheck import Patient, archived, recheck
-from ddbreplica.verify.repair import Look, Mend, foretell, leave, repairing, settle
-from ddbreplica.verify.repair_state import Repair, State
+from ddbreplica.verify.repair import Look, Mend, Repair, State, foretell, leave, repairing, settle
 from ddbreplica.verify.report_file import ReportFile
-from ddbreplica.verify.sweep import MAX_SUSPECTS, Sweep, Swept
+from ddbreplica.verify.sweep import MAX_SUSPECTS, Sweep
 from ddbreplica.verify.verdict import EVERYTHING, Verified
-from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.errors import CommandError, InterruptedByUserError, naming
-from ddbreplica_cli.terminal.progress import progress_bar
 
 _AGAIN = "verifying changes nothing"
 _UNSEEN = (
@@ -45,11 +42,11 @@ _AGAIN_AFTER_REPAIR = "what was not repaired still differs, and is found again"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the command line asks for, option by option."""
+    """What is asked for, option by option."""
 
     segments: int
     sample: float
-    keys_from: Path | None
+    keys_from: KeysFile | None
     grace: float | None
     rounds: int
     read_rate: float | None
@@ -58,23 +55,13 @@ class Wanted:
     repair: bool
     dry_run: bool
     rate: float | None
-    state: Path | None
     without_mapping: bool
     archive: bool
-
-    def check(self) -> None:
-        """Raise UsageError for what does not go together."""
-        if self.sample < 1 and self.keys_from is not None:
-            raise click.UsageError("--sample and --keys-from do not go together.")
-        if not self.repair and (self.dry_run or self.rate is not None or self.state is not None):
-            raise click.UsageError("--dry-run, --rate and --state go with --repair.")
-        if self.report is not None and self.keys_from is not None and _is_one(self.report, self.keys_from):
-            raise click.UsageError("--report would overwrite the file of --keys-from.")
 
     def looked_at(self, ground: Ground) -> str:
         """What the verdict is about."""
         of_all = EVERYTHING if self.sample == 1 else f"a sample of {self.sample:.4g}"
-        looked_at = of_all if self.keys_from is None else f"the keys of {self.keys_from}"
+        looked_at = of_all if self.keys_from is None else f"the keys of {self.keys_from.path}"
         within = " within the filter" if ground.key_filter.patterns else ""
         return f"{looked_at}{within}{', as an archive' if ground.is_archive else ''}"
 
@@ -84,20 +71,30 @@ class Wanted:
         return None if self.report or self.repair else MAX_SUSPECTS
 
 
-def verified(connection: Connection, wanted: Wanted, tell: Callable[[Verified], None]) -> Verified:
-    """Compare, and repair if that is wanted; `tell` prints the result. Raises CommandError where it cannot be done."""
+def verified(
+    connection: Connection,
+    wanted: Wanted,
+    tell: Callable[[Verified], None],
+    driver: Driver,
+    journal: FileJournal | None,
+) -> Verified:
+    """Compare, and repair if there is a journal to do so; `tell` prints the result.
+
+    Raises TaskError where it cannot be done.
+    """
     started = time.perf_counter()
-    with _state(connection, wanted) as state:
+    with _state(journal) as state:
         source, replica = describe_pair(connection)
         if state is None:
-            print_leftovers(connection, source, replica)
+            for note in leftovers(connection, source, replica):
+                driver.note(note)
         else:
-            state.resume(connection, source, replica)
-        ground = _ground(connection, wanted)
-        ground.warn_of_replicas(source)
+            state.resume(connection, source, replica, note=driver.note)
+        ground = _ground(connection, wanted, driver)
+        ground.warn_of_replicas(source, note=driver.note)
         with (
-            noting_interrupts() as interrupt,
-            _written(wanted.report) as report,
+            driver.interruptible() as interrupt,
+            _written(wanted.report, driver) as report,
             closing(KeySet()) as suspects,
         ):
             patience = Patience(interrupt)
@@ -105,12 +102,12 @@ def verified(connection: Connection, wanted: Wanted, tell: Callable[[Verified], 
             findings = Findings(wanted.limit, report)
             rates = Rates(Rate(wanted.rate, sleep=interrupt.sleep), readers[0].rate)
             repair = _repair(connection, state, ground, source.table, patience, rates) if state else None
-            work = _Work(connection, wanted, patience, ground, repair, readers, suspects, findings)
+            work = _Work(connection, wanted, driver, patience, ground, repair, readers, suspects, findings)
             try:
                 swept = work.run(table=source.table, items=source.items + replica.items)
             finally:
                 if state and (said := state.in_doubt()):
-                    output.print_note(said)
+                    driver.note(said)
         result = Verified(
             source.side.name,
             replica.side.name,
@@ -143,14 +140,12 @@ def _repair(
 
 
 @contextmanager
-def _state(connection: Connection, wanted: Wanted) -> Iterator[State | None]:
+def _state(journal: FileJournal | None) -> Iterator[State | None]:
     """None for a run that writes nothing."""
-    if not wanted.repair or wanted.dry_run:
+    if journal is None:
         yield None
         return
     under_way = UnderWay()
-    path = wanted.state or default_path(connection, VERIFY)
-    journal = FileJournal.at(path, command=VERIFY, clock=connection.clock)
     with journal.leaving(is_at_rest=lambda: under_way.is_none):
         yield State(journal, under_way)
 
@@ -161,6 +156,7 @@ class _Work:
 
     connection: Connection
     wanted: Wanted
+    driver: Driver
     patience: Patience
     ground: Ground
     repair: Repair | None
@@ -173,7 +169,7 @@ class _Work:
         swept = self._sweep(table, items)
         if self.suspects:
             if self.ground.unseen:
-                output.print_note(_UNSEEN.format(why=self.ground.unseen))
+                self.driver.note(_UNSEEN.format(why=self.ground.unseen))
             self._settle(swept)
         if self.repair is not None:
             self._resume(self.repair, swept)
@@ -183,10 +179,10 @@ class _Work:
         """Find what may differ."""
         with closing(KeySet()) as keys:
             if self.wanted.keys_from is not None:
-                keys.add(_read(self.wanted.keys_from, table))
+                keys.add(self.wanted.keys_from.read(table))
                 _refuse_none(keys, self.wanted.keys_from)
             about = 2 * len(keys) if keys else round(items * self.wanted.sample)
-            with progress_bar(f"comparing{self._at()}", about=about) as advance:
+            with self.driver.progress(f"comparing{self._at()}", about=about) as advance:
                 sweep = Sweep(
                     self.readers,
                     self.suspects,
@@ -215,7 +211,7 @@ class _Work:
     def _settle(self, swept: Swept) -> None:
         """Find what does differ, and mend it as wanted."""
         source, replica = self.readers
-        with progress_bar(f"suspects: {len(self.suspects):,}; reading again", about=None):
+        with self.driver.progress(f"suspects: {len(self.suspects):,}; reading again", about=None):
             try:
                 again = partial(recheck, source=source, replica=replica, patient=self._patient())
                 look = (lambda keys: archived(again(keys))) if self.ground.is_archive else again
@@ -229,7 +225,7 @@ class _Work:
         seconds = grace(behind) if self.wanted.grace is None else self.wanted.grace
         is_enough = is_longer(seconds, behind)
         if not is_enough:
-            output.print_note(
+            self.driver.note(
                 f"The replica is {behind:.0f} seconds behind, longer than the grace of {seconds:.0f}."
             )
         return Patient(
@@ -249,10 +245,10 @@ class _Work:
         except KeyboardInterrupt as pressed:
             raise self._interrupted(swept) from pressed
 
-    def _interrupted(self, swept: Swept) -> InterruptedByUserError:
+    def _interrupted(self, swept: Swept) -> StoppedError:
         compared = f"{swept.source_items:,} items of the source and {swept.replica_items:,} of the replica"
         repaired = f", {self.findings.repaired:,} repaired" if self.wanted.repair else ""
-        return InterruptedByUserError(
+        return StoppedError(
             f"interrupted; {compared} were compared; looked different until then: {len(self.suspects):,}{repaired}.",
             hint=f"run the same command again; {_AGAIN_AFTER_REPAIR if self.wanted.repair else _AGAIN}.",
             facts={
@@ -266,43 +262,30 @@ class _Work:
 
 def _reader(described: Described, wanted: Wanted, patience: Patience) -> TableReader:
     rate = described.read_rate(wanted.read_rate)
-    return TableReader.of(described, patience, threads=wanted.segments, read_rate=rate)
-
-
-def _is_one(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)
+    return TableReader.of(described.side, described.table, patience, threads=wanted.segments, read_rate=rate)
 
 
 @contextmanager
-def _written(path: Path | None) -> Iterator[ReportFile | None]:
+def _written(path: Path | None, driver: Driver) -> Iterator[ReportFile | None]:
     if path is None:
         yield None
         return
-    with closing(ReportFile(path)) as report:
+    with closing(ReportFile(path, note=driver.note)) as report:
         yield report
 
 
-def _read(path: Path, table: Table) -> Iterator[Key]:
-    with naming(_name(path)), click.open_file(str(path), "rb") as file:
-        yield from keys_file.read(keys_file.lines_of(file), table)
-
-
-def _name(path: Path) -> str:
-    return "standard input" if str(path) == "-" else str(path)
-
-
-def _refuse_none(keys: KeySet, path: Path) -> None:
+def _refuse_none(keys: KeySet, file: KeysFile) -> None:
     """Without a key nothing is compared, which must not read as `equal`."""
     if not keys:
-        raise CommandError(
-            f"{_name(path)} has no keys.",
+        raise TaskError(
+            f"{file.name} has no keys.",
             hint="write one key a line, or leave out --keys-from to compare everything.",
         )
 
 
-def _ground(connection: Connection, wanted: Wanted) -> Ground:
+def _ground(connection: Connection, wanted: Wanted, driver: Driver) -> Ground:
     find = to_heal if wanted.repair else to_compare
-    return find(connection, without_mapping=wanted.without_mapping, archive=wanted.archive)
+    return find(connection, without_mapping=wanted.without_mapping, archive=wanted.archive, note=driver.note)
 
 
 def _journal(connection: Connection, journal: Journal, ground: Ground, source: Table) -> Journal:

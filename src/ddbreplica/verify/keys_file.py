@@ -1,16 +1,36 @@
 """Lines of JSON → keys: a key in wire JSON each, or a difference as a report has it. Pure."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any
 
+from ddbreplica.errors import TaskError, naming
 from ddbreplica.files.limits import MAX_KEY_TEXT, MAX_LINE, MAX_SMALL, key_within
 from ddbreplica.files.skim import Skim
 from ddbreplica.model import Key, Table
 from ddbreplica.records.decode import MalformedError
-from ddbreplica.records.text import printable
-from ddbreplica_cli.terminal.errors import CommandError
+from ddbreplica.records.text import key_example
+
+
+@dataclass(frozen=True, slots=True)
+class KeysFile:
+    """A file that lists keys: its path as it was given, where `-` is standard input, and what opens it."""
+
+    path: str
+    open: Callable[[], AbstractContextManager[IO[bytes]]]
+
+    @property
+    def name(self) -> str:
+        """How messages name the file."""
+        return "standard input" if self.path == "-" else self.path
+
+    def read(self, table: Table) -> Iterator[Key]:
+        """The keys, in order. Raises TaskError for a line that is no key of the table, and OSError."""
+        with naming(self.name), self.open() as file:
+            yield from read(lines_of(file), table)
 
 
 def lines_of(file: IO[bytes]) -> Iterator[bytes]:
@@ -19,7 +39,7 @@ def lines_of(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def read(lines: Iterable[bytes], table: Table) -> Iterator[Key]:
-    """The keys, in order; blank lines are passed over. Raises CommandError for a line that is no key of the table."""
+    """The keys, in order; blank lines are passed over. Raises TaskError for a line that is no key of the table."""
     for number, line in enumerate(lines, 1):
         if line.strip():
             yield _key(number, line, table)
@@ -50,9 +70,9 @@ def _report_line(line: bytes) -> Mapping[str, Any]:
     return document
 
 
-def _unreadable(number: int, why: str, table: Table) -> CommandError:
-    example = printable({name: {tag: "…"} for name, tag in sorted(table.key_schema)})
-    return CommandError(
+def _unreadable(number: int, why: str, table: Table) -> TaskError:
+    example = key_example(table.key_schema)
+    return TaskError(
         f"line {number} of the keys is no key: {why}.",
         hint=f"write one key a line, as {example}, or take a file that --report wrote.",
     )

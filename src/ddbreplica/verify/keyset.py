@@ -28,13 +28,13 @@ class KeySet:
             self._file.close()
 
     def add(self, keys: Iterable[Key]) -> None:
-        """Take up keys; one that is there already counts once. Raises CommandError where there is no room for them."""
+        """Take up keys; one that is there already counts once. Raises TaskError where there is no room for them."""
         rows = [(json.dumps(key),) for key in keys]
         with _room():
             self._count += self._file.executemany("INSERT OR IGNORE INTO keys VALUES (?)", rows).rowcount
 
     def chunks(self, size: int) -> Iterator[Sequence[Key]]:
-        """All of them, so many at a time. None may be added meanwhile. Raises CommandError as `add` does."""
+        """All of them, so many at a time. None may be added meanwhile. Raises TaskError as `add` does."""
         with _room():
             rows = self._file.execute("SELECT key FROM keys ORDER BY key")
         while chunk := _fetched(rows, size):

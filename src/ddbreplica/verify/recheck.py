@@ -7,37 +7,12 @@ behind than the grace is long, it is no lag.
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import TypeAlias
 
 from ddbreplica.dynamodb.scan import MAX_KEYS, TableReader
 from ddbreplica.model import Key, State
-from ddbreplica.records.compare import AttributeDifference, differences, fingerprint, same
-
-
-class Finding(Enum):
-    """What there is to say of a key."""
-
-    MISSING = "missing"
-    DIFFERENT = "different"
-    EXTRA = "extra"
-    INCONCLUSIVE = "inconclusive"
-    """One side or the other changed during every grace, or the stream is further behind than the grace is long."""
-    ARCHIVED = "archived"
-    """The replica is an archive, and has an item that the source has not. Nothing is wrong with that."""
-
-
-CERTAIN = frozenset({Finding.MISSING, Finding.DIFFERENT, Finding.EXTRA})
-"""Where the replica is not what it has to be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One key that there is something to say of. `attributes` says where two items differ."""
-
-    finding: Finding
-    key: Key
-    attributes: tuple[AttributeDifference, ...] = ()
+from ddbreplica.records.compare import differences, fingerprint, same
+from ddbreplica.verify.difference import Difference, Finding
 
 
 @dataclass(frozen=True, slots=True)

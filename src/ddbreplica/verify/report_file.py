@@ -3,22 +3,23 @@
 from io import BufferedWriter, TextIOWrapper
 from pathlib import Path
 
+from ddbreplica.driver import Note
+from ddbreplica.errors import TaskError
 from ddbreplica.files.private_file import open_to_write
-from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.errors import CommandError
 
 
 class ReportFile:
     """The file, open until it is closed; `failure` is why it is not complete, None if it is."""
 
-    def __init__(self, path: Path) -> None:
-        """Begin an empty file. Raises CommandError where there cannot be one."""
+    def __init__(self, path: Path, *, note: Note) -> None:
+        """Begin an empty file. Raises TaskError where there cannot be one."""
         self.path = path
         self.failure: str | None = None
+        self._note = note
         try:
-            file = open_to_write(path, option="--report")
+            file = open_to_write(path, option="--report", note=note)
         except OSError as error:
-            raise CommandError(
+            raise TaskError(
                 f"{path} cannot be written: {error.strerror}.", hint="name another file with --report."
             ) from error
         self._file = TextIOWrapper(BufferedWriter(file), encoding="utf-8")
@@ -41,6 +42,6 @@ class ReportFile:
 
     def _end(self, error: OSError) -> None:
         self.failure = error.strerror or str(error)
-        output.print_note(
+        self._note(
             f"{self.path} cannot be written: {self.failure}. The report is not complete; the verification continues."
         )

@@ -6,35 +6,20 @@ Every read is consistent, but no two reads are of one moment, so that what is fo
 import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from threading import Event, Lock
 
-from ddbreplica.dynamodb.scan import MAX_KEYS, Items, TableReader
+from ddbreplica.driver import Advance
+from ddbreplica.dynamodb.scan import MAX_KEYS, TableReader
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
-from ddbreplica.model import Key
+from ddbreplica.model import Items, Key
 from ddbreplica.records.compare import same
+from ddbreplica.verify.difference import Swept
 from ddbreplica.verify.keyset import KeySet
-from ddbreplica_cli.terminal.progress import Advance
 
 MAX_SUSPECTS = 10_000
 """Where the pass ends early, unless every difference is wanted: so many tell enough."""
-
-
-@dataclass(slots=True)
-class Swept:
-    """What a sweep has seen so far: items compared on either side, and keys that looked different.
-
-    `source_outside` and `replica_outside` are items that the mapping's filter leaves out, and were not compared.
-    """
-
-    source_items: int = 0
-    replica_items: int = 0
-    suspects: int = 0
-    stopped_early: bool = False
-    source_outside: int = 0
-    replica_outside: int = 0
 
 
 class Sweep:

@@ -1,16 +1,14 @@
 """What a verification found → one verdict, as a document and as text. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ddbreplica.records.compare import AttributeDifference
 from ddbreplica.records.decode import attributes_of
-from ddbreplica.records.text import bare, lines, printable
+from ddbreplica.records.text import key_text, lines, printable, value_text
+from ddbreplica.verify.difference import CERTAIN, Difference, Finding, Swept
 from ddbreplica.verify.findings import REPAIRED, Findings, as_document
-from ddbreplica.verify.recheck import CERTAIN, Difference, Finding
-from ddbreplica.verify.sweep import Swept
-from ddbreplica_cli.terminal import errors
 
 EQUAL = "equal"
 NOT_EQUAL = "not equal"
@@ -18,7 +16,6 @@ INCONCLUSIVE = "inconclusive"
 
 EVERYTHING = "everything"
 
-_EXIT_STATUS = {NOT_EQUAL: errors.ATTENTION, INCONCLUSIVE: errors.INCONCLUSIVE}
 _LONGEST_VALUE = 60
 _DIFFERENCES = tuple(finding for finding in Finding if finding is not Finding.ARCHIVED)
 _SIDES = {Finding.MISSING: "in the source only", Finding.EXTRA: "in the replica only"}
@@ -50,11 +47,6 @@ class Verified:
         if counts[Finding.INCONCLUSIVE] or self.swept.stopped_early or self.in_doubt:
             return INCONCLUSIVE
         return REPAIRED if certain else EQUAL
-
-    @property
-    def exit_status(self) -> int:
-        """0 only if the two are equal now."""
-        return _EXIT_STATUS.get(self.verdict, 0)
 
     def document(self) -> dict[str, Any]:
         """Everything, for a program."""
@@ -118,8 +110,7 @@ class Verified:
 
 
 def _as_lines(difference: Difference, repair: str | None) -> Iterator[str]:
-    attributes = sorted(attributes_of(difference.key).items())
-    key = ", ".join(f"{bare(name)}={_shortened(value)}" for name, value in attributes)
+    key = key_text(attributes_of(difference.key), longest=_LONGEST_VALUE)
     side = _SIDES.get(difference.finding)
     notes = f"  ({side})" if side else ""
     yield f"{difference.finding.value:<13}{key}{notes}" + (f": {repair}" if repair else "")
@@ -129,13 +120,5 @@ def _as_lines(difference: Difference, repair: str | None) -> Iterator[str]:
 
 def _attribute_lines(attribute: AttributeDifference) -> Iterator[str]:
     yield f"{'':<13}{printable(attribute.name)}"
-    yield f"{'':<15}source   {_shortened(attribute.source)}"
-    yield f"{'':<15}replica  {_shortened(attribute.replica)}"
-
-
-def _shortened(value: Mapping[str, Any] | None) -> str:
-    """A value as wire JSON, with control characters escaped, on one line."""
-    if value is None:
-        return "(absent)"
-    text = printable(value)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}… ({len(text):,} characters)"
+    yield f"{'':<15}source   {value_text(attribute.source, longest=_LONGEST_VALUE)}"
+    yield f"{'':<15}replica  {value_text(attribute.replica, longest=_LONGEST_VALUE)}"

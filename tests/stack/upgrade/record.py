@@ -20,10 +20,9 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import boto3
 
 from ddbreplica.bucket.quarantine import Quarantine
-from ddbreplica.dynamodb.deadline import Deadline
-from ddbreplica.model import Quarantined
+from ddbreplica.deadline import Deadline
+from ddbreplica.model import SUSPECT, Quarantined
 from ddbreplica.records.decode import key_of
-from ddbreplica.replicate.write import SUSPECT
 from demo import traffic
 from demo.command import run, started
 from demo.deploy import Stack, deploy

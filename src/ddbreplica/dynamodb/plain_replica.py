@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from time import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ddbreplica.aws.clock import Skew
 from ddbreplica.aws.refusal import asked, foreign, is_from_aws
-from ddbreplica.aws.skew import Skew
 from ddbreplica.dynamodb.table import client_of, table_of, undescribed, unprocessed
 from ddbreplica.model import Kind, Pending, Refusal, Table, Write
 

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ddbreplica.model import Key
 from ddbreplica.records.decode import attributes_of
-from ddbreplica.records.text import bare, lines, printable
+from ddbreplica.records.text import bare, key_text, lines
 from ddbreplica.redrive.objects import Left, Outcome, Redriven
 
 _WIDTH = 13
@@ -60,17 +59,12 @@ def _as_lines(left: Left) -> Iterator[str]:
     if left.keys:
         others = len(left.keys) - 1 + left.more_keys
         more = f" and {others:,} more" if others else ""
-        yield f"{'':<{_WIDTH}}{_named(left.keys[0])}{more}"
+        yield f"{'':<{_WIDTH}}{key_text(attributes_of(left.keys[0]))}{more}"
     yield f"{'':<{_WIDTH}}{' '.join(left.reason.split())}"
 
 
 def _left_keys(redriven: Redriven) -> Iterator[str]:
     for key, (outcome, reason) in redriven.open.items():
         yield ""
-        yield f"{outcome.value:<{_WIDTH}}{_named(key)}"
+        yield f"{outcome.value:<{_WIDTH}}{key_text(attributes_of(key))}"
         yield f"{'':<{_WIDTH}}{' '.join(reason.split())}"
-
-
-def _named(key: Key) -> str:
-    """A key as wire JSON, with control characters escaped."""
-    return ", ".join(f"{bare(name)}={printable(value)}" for name, value in attributes_of(key).items())

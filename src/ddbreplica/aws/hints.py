@@ -1,0 +1,90 @@
+"""What to try about a refusal of AWS, in words for whoever ran the task."""
+
+from collections.abc import Mapping
+
+import botocore.exceptions
+
+from ddbreplica.errors import TaskError
+from ddbreplica.model import Kind, Refusal
+from ddbreplica.records.text import cut
+
+CONFIGURATION = (
+    "check the profile in ~/.aws/config and ~/.aws/credentials, and the AWS_… environment variables."
+)
+"""What to try where AWS's own configuration is at fault."""
+
+_SIGN_IN = "sign in again, or choose other credentials with --profile or the AWS_… environment variables."
+_PROVIDER = "sign in again, or check how the profile in ~/.aws/config gets its credentials."
+_PERMISSION = "use credentials that may do this (--profile), or have the permission added."
+_CLOCK = "set the clock of this machine, and run the same command again."
+_SIGNATURE = "check the clock of this machine, then the credentials (--profile)."
+_ENDPOINT = "check the network, --region and --endpoint-url (or AWS_ENDPOINT_URL)."
+_REGION = "name a Region with --region, or set AWS_REGION."
+_THROTTLED = "wait a moment, or raise the table's capacity, and run the same command again."
+
+_LONGEST_CODE, _LONGEST_MESSAGE = 100, 1000
+
+_HINTS: Mapping[str, str] = {
+    # what AWS answers
+    "AccessDenied": _PERMISSION,
+    "AccessDeniedException": _PERMISSION,
+    "ExpiredToken": _SIGN_IN,
+    "ExpiredTokenException": _SIGN_IN,
+    "InvalidClientTokenId": _SIGN_IN,
+    "InvalidSignatureException": _SIGNATURE,
+    "ProvisionedThroughputExceededException": _THROTTLED,
+    "RequestExpired": _CLOCK,
+    "RequestInTheFuture": _CLOCK,
+    "RequestLimitExceeded": _THROTTLED,
+    "RequestTimeTooSkewed": _CLOCK,
+    "SignatureDoesNotMatch": _SIGNATURE,
+    "ThrottlingException": _THROTTLED,
+    "UnrecognizedClientException": _SIGN_IN,
+    # what came back says nothing, or leaves something over
+    "ForeignResponse": _ENDPOINT,
+    "UnreadableResponse": _ENDPOINT,
+    "UnprocessedItems": _THROTTLED,
+    "UnprocessedKeys": _THROTTLED,
+    # botocore's families of exceptions
+    "BotoCoreError": CONFIGURATION,
+    "ConnectionError": _ENDPOINT,
+    "CredentialRetrievalError": _PROVIDER,
+    "HTTPClientError": "check the network, HTTPS_PROXY, --region and --endpoint-url (or AWS_ENDPOINT_URL).",
+    "InvalidRegionError": _REGION,
+    "LoginError": _SIGN_IN,
+    "MissingDependencyException": "install the commands with all that they need: pip install 'ddbreplica[cli]'.",
+    "NoCredentialsError": "sign in, or choose credentials with --profile or the AWS_… environment variables.",
+    "NoRegionError": _REGION,
+    "PartialCredentialsError": _SIGN_IN,
+    "ProfileNotFound": "choose a profile that ~/.aws/config or ~/.aws/credentials has.",
+    "ProxyConnectionError": "check HTTPS_PROXY and the proxy that it names.",
+    "SSLError": "check the certificates that are trusted: AWS_CA_BUNDLE, or ca_bundle in the profile.",
+    "SSOError": _SIGN_IN,
+    "TokenRetrievalError": _SIGN_IN,
+    "UnknownRegionError": _REGION,
+}
+_HINT_BY_KIND: Mapping[Kind, str] = {
+    Kind.TRANSIENT: "run the same command again.",
+    Kind.REJECTED: "check the names of tables and stack.",
+    Kind.FAULT: "check the table, the Region and the credentials.",
+}
+
+
+def explain(refusal: Refusal, *, doing: str | None = None) -> TaskError:
+    """What AWS refused, in words for the one who ran the command; `doing` says what was under way."""
+    fact = reason(refusal)
+    return TaskError(f"{doing}: {fact}" if doing else fact, hint=hint_for(refusal))
+
+
+def reason(refusal: Refusal) -> str:
+    """Return code and message of a refusal, on one line of bounded length."""
+    message = cut(" ".join(refusal.message.split()), _LONGEST_MESSAGE) or "no further explanation"
+    return f"{cut(' '.join(refusal.code.split()), _LONGEST_CODE)}: {message}"
+
+
+def hint_for(refusal: Refusal) -> str:
+    """What to try about a refusal: by its code, by the family of botocore's exception, or else by its kind."""
+    family = getattr(getattr(botocore.exceptions, refusal.code, None), "__mro__", ())
+    names = (refusal.code, *(each.__name__ for each in family))
+    hints = (_HINTS[name] for name in names if name in _HINTS)
+    return next(hints, _HINT_BY_KIND[refusal.kind])

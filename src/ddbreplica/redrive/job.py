@@ -1,0 +1,174 @@
+"""Redrive the records that lie in the buckets: the keys reconciled, the objects that are done with moved to `done/`."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeAlias
+
+from ddbreplica.driver import Driver, Interrupt, Patience
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.dynamodb.describe import describe_pair, identity
+from ddbreplica.dynamodb.rate import Rate
+from ddbreplica.errors import StoppedError, TaskError
+from ddbreplica.mapping.key_filter import KeyFilter
+from ddbreplica.mapping.preflight import Ground, to_heal
+from ddbreplica.model import Key
+from ddbreplica.reconcile.contents import REDRIVE
+from ddbreplica.reconcile.in_doubt import QuarantiningJournal
+from ddbreplica.reconcile.journal import FileJournal
+from ddbreplica.reconcile.leftover import leftovers
+from ddbreplica.reconcile.primitive import Reconciled
+from ddbreplica.reconcile.reconciler import Healer, Rates
+from ddbreplica.reconcile.under_way import UnderWay
+from ddbreplica.redrive import report
+from ddbreplica.redrive.objects import LISTED_AT_A_TIME, Found, Heal, Outcome, Redriven, Redriver, find
+from ddbreplica.redrive.places import Buckets
+
+Tell: TypeAlias = Callable[[Redriven], None]
+"""Prints or keeps the result, before what only it says is forgotten."""
+
+_TOLD_ONCE = frozenset({Outcome.UNDECIDED, Outcome.OUTSIDE})
+"""Of a key that no object has: a person has to look at it, and no later run will know more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked for, option by option."""
+
+    quarantine_bucket: str | None
+    on_failure_bucket: str | None
+    older_than: float
+    limit: int | None
+    rate: float | None
+    read_rate: float | None
+    without_mapping: bool
+    archive: bool
+    dry_run: bool
+
+
+def redrive(
+    connection: Connection, wanted: Wanted, tell: Tell, driver: Driver, journal: FileJournal
+) -> Redriven:
+    """Do it, with its open keys in the journal.
+
+    Raises TaskError, with what was done until then, where it cannot be done.
+    """
+    under_way = UnderWay()
+    with journal.leaving(is_at_rest=lambda: under_way.is_none):
+        source, replica = describe_pair(connection)
+        if journal.resume(identity(source, replica)):
+            driver.note(f"Resuming from {journal.name}.")
+        connection.clock.refuse_fast()
+        ground = to_heal(
+            connection, without_mapping=wanted.without_mapping, archive=wanted.archive, note=driver.note
+        )
+        buckets = _buckets(ground, wanted, driver)
+        places = tuple(buckets.places(connection, source, ground.key_filter))
+        with driver.interruptible() as interrupt:
+            healer = Healer(
+                connection,
+                journal=QuarantiningJournal.of(
+                    journal, connection, buckets.quarantine, source.table, command=REDRIVE
+                ),
+                patience=Patience(interrupt),
+                is_archive=ground.is_archive,
+                rates=Rates(
+                    write=Rate(wanted.rate, sleep=interrupt.sleep),
+                    read=Rate(source.read_rate(wanted.read_rate), sleep=interrupt.sleep),
+                ),
+                under_way=under_way,
+            )
+            work = _Work(_Open(journal, ground.key_filter, healer.heal), interrupt, driver)
+            redriven = work.through(find(places, older_than=wanted.older_than, limit=wanted.limit))
+        tell(redriven)
+        journal.confirm([key for key, (outcome, _) in redriven.open.items() if outcome in _TOLD_ONCE])
+    return redriven
+
+
+def foretell(connection: Connection, wanted: Wanted, tell: Tell, driver: Driver) -> Redriven:
+    """A dry run, which writes nothing and so needs no state."""
+    source, replica = describe_pair(connection)
+    ground = to_heal(
+        connection, without_mapping=wanted.without_mapping, archive=wanted.archive, note=driver.note
+    )
+    places = tuple(_buckets(ground, wanted, driver).places(connection, source, ground.key_filter))
+    for note in leftovers(connection, source, replica):
+        driver.note(note)
+    with driver.interruptible() as interrupt:
+        work = _Work(None, interrupt, driver)
+        redriven = work.through(find(places, older_than=wanted.older_than, limit=wanted.limit))
+    tell(redriven)
+    return redriven
+
+
+def _buckets(ground: Ground, wanted: Wanted, driver: Driver) -> Buckets:
+    return Buckets.of(
+        ground.mapping,
+        quarantine=wanted.quarantine_bucket,
+        on_failure=wanted.on_failure_bucket,
+        note=driver.note,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """The keys that are open in a state, and how they are reconciled."""
+
+    journal: FileJournal
+    key_filter: KeyFilter
+    heal: Heal
+
+    def heal_of_objects(self, keys: Sequence[Key]) -> Reconciled:
+        """Reconcile keys; close those that their objects have still, unless a write of theirs may land."""
+        reconciled = self.heal(keys)
+        refused = (key for key, _ in reconciled.refused)
+        self.journal.confirm([*reconciled.changing, *reconciled.undecided, *refused])
+        return reconciled
+
+    def resume(self, redriver: Redriver) -> None:
+        """Reconcile those that no object has any more."""
+        keys = self.journal.open_keys()
+        redriver.leave_outside([key for key in keys if not self.key_filter.passes(key)])
+        redriver.resume([key for key in keys if self.key_filter.passes(key)], self.heal)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A run over objects; without `open` it is a dry run."""
+
+    open: _Open | None
+    interrupt: Interrupt
+    driver: Driver
+
+    def through(self, found: Iterator[Found]) -> Redriven:
+        """Work through them. Raises TaskError with what was done until then."""
+        heal = self.open.heal_of_objects if self.open else None
+        redriver = Redriver(heal, interrupt=self.interrupt)
+        piece = tuple(islice(found, LISTED_AT_A_TIME))
+        objects = 0
+        try:
+            while piece:
+                objects += len(piece)
+                with self.driver.progress("redriving", about=len(piece)) as advance:
+                    redriver.run(piece, advance)
+                piece = tuple(islice(found, LISTED_AT_A_TIME))
+            if self.open:
+                self.open.resume(redriver)
+        except KeyboardInterrupt as pressed:
+            hint = "run the same command again: it goes on with the objects that are still there."
+            error = StoppedError("interrupted", hint=hint)
+            raise self._ended(redriver.redriven, objects, error) from pressed
+        except TaskError as error:
+            raise self._ended(redriver.redriven, objects, error) from error
+        return self._counted(redriver.redriven)
+
+    def _counted(self, redriven: Redriven) -> Redriven:
+        if self.open:
+            redriven.in_doubt, redriven.in_doubt_seconds = self.open.journal.held()
+        return redriven
+
+    def _ended(self, redriven: Redriven, objects: int, why: TaskError) -> TaskError:
+        """The same error, with what was done until then."""
+        done = f"{redriven.counts[Outcome.HEALED]:,} of {objects:,} objects were healed and moved"
+        facts = report.document(self._counted(redriven))
+        return type(why)(f"{why.fact.rstrip('.')}; {done}.", hint=why.hint, facts=facts)
