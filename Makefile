@@ -172,11 +172,14 @@ lock: .venv/ready  ## Renew the pins of pyproject.toml's dependencies and groups
 clean:  ## Remove what was made here
 	rm -rf .engine .venv .venv-* mutants .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.venv/ready: requirements/uv.txt requirements/dev.txt pyproject.toml
+$(UV): requirements/uv.txt
 	@test -n "$(PYTHON)" || { echo "No Python ≥ 3.11 found; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Setting up .venv with $$($(PYTHON) --version)" >&2
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --requirement $<
+	touch $@
+
+.venv/ready: requirements/dev.txt pyproject.toml $(UV)
 	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
 	touch $@
