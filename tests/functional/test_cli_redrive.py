@@ -450,7 +450,7 @@ class TestOfOthers:
         self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """However many there are: a bucket may hold more names than memory does."""
-        monkeypatch.setattr("ddbreplica_cli.commands.redrive.LISTED_AT_A_TIME", 2)
+        monkeypatch.setattr("ddbreplica.redrive.job.LISTED_AT_A_TIME", 2)
         for number in range(5):
             put_aside.put(QUARANTINE, f"quarantine/{REPLICA}/!{number}", b"no record")
         name = put_aside.quarantine(put(1, "a"))
