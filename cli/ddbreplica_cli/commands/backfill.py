@@ -13,7 +13,6 @@ from ddbreplica.aws.clock import time_after
 from ddbreplica.backfill.job import NAMED, Wanted, damage, facts, prepare
 from ddbreplica.backfill.pages import Backfill
 from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.dynamodb.describe import SHARE
 from ddbreplica.errors import AttentionError, TaskError
 from ddbreplica.reconcile.contents import BACKFILL
 from ddbreplica.reconcile.journal import FileJournal
@@ -26,34 +25,26 @@ from ddbreplica_cli.terminal.driver import TERMINAL
 from ddbreplica_cli.terminal.options import (
     Options,
     archive_option,
+    rate_option,
+    read_rate_option,
+    segments_option,
     shared_options,
     state_option,
     without_mapping_option,
 )
-from ddbreplica_cli.terminal.param_type import Name, Number
+from ddbreplica_cli.terminal.param_type import Name
 
 
 @click.command()
-@click.option("--segments", type=click.IntRange(1, 64), default=4, show_default=True, help="Parallel scans.")
+@segments_option
 @click.option(
     "--from-export",
     type=Name(),
     metavar="s3://BUCKET/PREFIX",
     help="Take the keys from this full export of the table, in place of a scan; the items are read from the table.",
 )
-@click.option(
-    "--rate",
-    type=Number(min=0, min_open=True),
-    metavar="UNITS",
-    help="Write units a second to use at the replica, its indexes apart.  [default: no limit]",
-)
-@click.option(
-    "--read-rate",
-    type=Number(min=0, min_open=True),
-    metavar="UNITS",
-    help="Read units a second to use at the source."
-    f"  [default: {SHARE:.0%} of what is provisioned; no limit on demand]",
-)
+@rate_option()
+@read_rate_option("use at the source")
 @state_option(BACKFILL)
 @click.option("--no-wait", is_flag=True, help="Leave to a later run what cannot be written yet.")
 @without_mapping_option

@@ -26,8 +26,7 @@ from ddbreplica_cli.samples.loader import AGAIN, Loaded, Loader, Problems, count
 from ddbreplica_cli.samples.logfile import BadRow, Row, Rows
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import noting_interrupts
-from ddbreplica_cli.terminal.options import Options, shared_options
-from ddbreplica_cli.terminal.param_type import Number
+from ddbreplica_cli.terminal.options import Options, rate_option, shared_options
 from ddbreplica_cli.terminal.progress import progress_bar
 
 _SAMPLE = 64 * 1024
@@ -46,12 +45,7 @@ _SAMPLE = 64 * 1024
     help="With --generate: write the rows here, and nothing to the table.",
 )
 @click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be read, and go on.")
-@click.option(
-    "--rate",
-    type=Number(min=0, min_open=True),
-    metavar="UNITS",
-    help="Use at most so many of the table's write units a second.  [default: as many as it grants]",
-)
+@rate_option("Use at most so many of the table's write units a second.  [default: as many as it grants]")
 @click.option(
     "--start-at",
     type=click.IntRange(min=1),

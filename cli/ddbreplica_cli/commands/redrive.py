@@ -8,7 +8,6 @@ import click
 
 from ddbreplica.aws.clock import time_after
 from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.dynamodb.describe import SHARE
 from ddbreplica.reconcile.contents import REDRIVE
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.state import default_path
@@ -22,11 +21,13 @@ from ddbreplica_cli.terminal.errors import ATTENTION
 from ddbreplica_cli.terminal.options import (
     Options,
     archive_option,
+    rate_option,
+    read_rate_option,
     shared_options,
     state_option,
     without_mapping_option,
 )
-from ddbreplica_cli.terminal.param_type import Name, Number, ParamType
+from ddbreplica_cli.terminal.param_type import Name, ParamType
 
 _ADVICE = {
     Outcome.UNWRITABLE: "mend the items at the source, or the replica's indexes, and run it again.",
@@ -77,19 +78,8 @@ class _Age(ParamType[float]):
     help="Only objects at least so old: 90s, 15m, 2h or 1d.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N objects, by name.")
-@click.option(
-    "--rate",
-    type=Number(min=0, min_open=True),
-    metavar="UNITS",
-    help="Write units a second to use at the replica, its indexes apart.  [default: no limit]",
-)
-@click.option(
-    "--read-rate",
-    type=Number(min=0, min_open=True),
-    metavar="UNITS",
-    help="Read units a second to use at the source."
-    f"  [default: {SHARE:.0%} of what is provisioned; no limit on demand]",
-)
+@rate_option()
+@read_rate_option("use at the source")
 @state_option(REDRIVE)
 @without_mapping_option
 @archive_option

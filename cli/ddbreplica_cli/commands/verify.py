@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.dynamodb.describe import SHARE
 from ddbreplica.errors import TaskError
 from ddbreplica.mapping.lag import LEAST, LONGEST
 from ddbreplica.reconcile.contents import VERIFY
@@ -19,7 +18,15 @@ from ddbreplica.verify.keys_file import KeysFile
 from ddbreplica.verify.verdict import INCONCLUSIVE, NOT_EQUAL, Verified
 from ddbreplica_cli.terminal import errors, output
 from ddbreplica_cli.terminal.driver import TERMINAL
-from ddbreplica_cli.terminal.options import Options, archive_option, shared_options, state_option
+from ddbreplica_cli.terminal.options import (
+    Options,
+    archive_option,
+    rate_option,
+    read_rate_option,
+    segments_option,
+    shared_options,
+    state_option,
+)
 from ddbreplica_cli.terminal.param_type import Number
 
 _EXIT_STATUS = {NOT_EQUAL: errors.ATTENTION, INCONCLUSIVE: errors.INCONCLUSIVE}
@@ -32,7 +39,7 @@ _NEXT = {
 
 
 @click.command()
-@click.option("--segments", type=click.IntRange(1, 64), default=4, show_default=True, help="Parallel scans.")
+@segments_option
 @click.option(
     "--sample",
     type=Number(min=0.0001, max=1),
@@ -60,13 +67,7 @@ _NEXT = {
     show_default=True,
     help="How often to wait for an item that is being written.",
 )
-@click.option(
-    "--read-rate",
-    type=Number(min=0, min_open=True),
-    metavar="UNITS",
-    help="Read units a second to take from each table."
-    f"  [default: {SHARE:.0%} of what is provisioned; no limit on demand]",
-)
+@read_rate_option("take from each table")
 @click.option(
     "--limit", type=click.IntRange(min=0), default=10, show_default=True, help="How many differences to show."
 )
@@ -78,12 +79,7 @@ _NEXT = {
 )
 @click.option("--repair", is_flag=True, help="Give the replica the source's state of what differs.")
 @click.option("--dry-run", is_flag=True, help="With --repair: say what would be done, and write nothing.")
-@click.option(
-    "--rate",
-    type=Number(min=0, min_open=True),
-    metavar="UNITS",
-    help="With --repair: write units a second at most.",
-)
+@rate_option("With --repair: write units a second at most.")
 @state_option(VERIFY, when="With --repair: ")
 @click.option(
     "--without-mapping",

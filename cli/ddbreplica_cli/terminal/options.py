@@ -16,10 +16,11 @@ from ddbreplica.aws.botocore_private import MissingPartError
 from ddbreplica.aws.hints import explain
 from ddbreplica.aws.refusal import refusal_of
 from ddbreplica.dynamodb.connection import REPLICA, SOURCE, Location
+from ddbreplica.dynamodb.describe import SHARE
 from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica_cli.terminal import output, signals
 from ddbreplica_cli.terminal.errors import exit_status
-from ddbreplica_cli.terminal.param_type import Name
+from ddbreplica_cli.terminal.param_type import Name, Number
 
 P = ParamSpec("P")
 
@@ -69,6 +70,28 @@ class Options(Location):
     """Which tables, where, and how to say the result."""
 
     as_json: bool
+
+
+segments_option = click.option(
+    "--segments", type=click.IntRange(1, 64), default=4, show_default=True, help="Parallel scans."
+)
+
+
+def rate_option(
+    text: str = "Write units a second to use at the replica, its indexes apart.  [default: no limit]",
+) -> Callable[..., Any]:
+    """The option that limits the write units a second; `text` is its help."""
+    return click.option("--rate", type=Number(min=0, min_open=True), metavar="UNITS", help=text)
+
+
+def read_rate_option(use: str) -> Callable[..., Any]:
+    """The option that limits the read units a second; `use` says from which tables they are taken."""
+    return click.option(
+        "--read-rate",
+        type=Number(min=0, min_open=True),
+        metavar="UNITS",
+        help=f"Read units a second to {use}.  [default: {SHARE:.0%} of what is provisioned; no limit on demand]",
+    )
 
 
 def state_option(command: str, *, when: str = "") -> Callable[..., Any]:
