@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from ddbreplica.records.size import READ_UNIT, WRITE_UNIT
 from ddbreplica.records.text import lines
 
 READ_UNIT_PRICE = 0.125e-6
 WRITE_UNIT_PRICE = 0.625e-6
-
-_WRITE_UNIT = 1024
-_READ_UNIT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +27,13 @@ class Estimate:
     @property
     def read_units(self) -> int:
         """A scan, which counts bytes, and for each item one read after its write; a listed one is read before, too."""
-        each = ceil(self._average / _READ_UNIT)
-        return self.items * each * 2 if self.is_listed else ceil(self.bytes / _READ_UNIT) + self.items * each
+        each = ceil(self._average / READ_UNIT)
+        return self.items * each * 2 if self.is_listed else ceil(self.bytes / READ_UNIT) + self.items * each
 
     @property
     def write_units(self) -> int:
         """Of the table alone."""
-        return self.items * ceil(self._average / _WRITE_UNIT)
+        return self.items * ceil(self._average / WRITE_UNIT)
 
     @property
     def index_units(self) -> int:

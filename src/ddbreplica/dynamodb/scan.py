@@ -18,6 +18,7 @@ from ddbreplica.aws.session import ASKING
 from ddbreplica.driver import Patience
 from ddbreplica.dynamodb.connection import Side
 from ddbreplica.dynamodb.rate import Rate
+from ddbreplica.dynamodb.read import MAX_KEYS
 from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Image, Items, Key, Kind, Refusal, Table
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 T = TypeVar("T")
-
-MAX_KEYS = 100
-"""https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
 
 PAGE = 500
 """Items read at once: pages as large as an answer may be (1 MB) take twice the memory and no less time."""

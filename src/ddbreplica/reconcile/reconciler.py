@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from threading import BoundedSemaphore
 from types import MappingProxyType
 
@@ -19,13 +18,12 @@ from ddbreplica.errors import ReplicatorError, TaskError
 from ddbreplica.model import Items, Journal, Key, Kind, Pending, Refusal, Replica, Source, State, Table, Write
 from ddbreplica.reconcile.primitive import Pair, Reconciled, reconcile
 from ddbreplica.reconcile.under_way import UnderWay
-from ddbreplica.records.size import size, write_units
+from ddbreplica.records.size import read_units, write_units
 
 CONNECTIONS = 64
 """How many requests at most are under way to one table, however many threads heal."""
 
 _HEALING = CLIENT_CONFIG.merge(Config(max_pool_connections=CONNECTIONS))
-_READ_UNIT = 4096
 _PIECE = 10
 """Units waited for at a time: a wait for our own rate must not look like a table that stands still."""
 
@@ -134,7 +132,7 @@ class _PacedSource:
             return answer
         self._pace.patience.progressed()
         if self._pace.rate is not None:
-            self._pace.wait(sum(map(_read_units, answer.values())))
+            self._pace.wait(sum(map(read_units, answer.values())))
         return answer
 
 
@@ -174,10 +172,6 @@ def _table(side: Side) -> DynamoDBReplica:
     table = DynamoDBReplica(side.dynamodb(_HEALING), side.name, skew=side.clock)
     table.describe()  # asked once here, and not by each thread
     return table
-
-
-def _read_units(state: State) -> int:
-    return 1 if state is None else max(1, ceil(size(state) / _READ_UNIT))
 
 
 def _refused(error: ReplicatorError) -> TaskError:

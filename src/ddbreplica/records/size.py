@@ -9,7 +9,12 @@ from typing import Any
 
 from ddbreplica.model import State
 
-_WRITE_UNIT = 1024
+WRITE_UNIT = 1024
+"""Bytes of an item that a write unit is for."""
+
+READ_UNIT = 4096
+"""Bytes of an item that a strongly consistent read unit is for."""
+
 _AROUND_A_CONTAINER = 3
 _AROUND_A_MEMBER = 1
 _NUMBER_AT_MOST = 21
@@ -17,7 +22,12 @@ _NUMBER_AT_MOST = 21
 
 def write_units(state: State) -> int:
     """What it costs a table, its indexes apart, to have this item; None is a delete, counted as one unit."""
-    return 1 if state is None else max(1, ceil(size(state) / _WRITE_UNIT))
+    return 1 if state is None else max(1, ceil(size(state) / WRITE_UNIT))
+
+
+def read_units(state: State) -> int:
+    """What it costs to read this item by key, strongly consistent; an absent one costs one unit."""
+    return 1 if state is None else max(1, ceil(size(state) / READ_UNIT))
 
 
 def size(item: Mapping[str, Any]) -> int:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ddbreplica.dynamodb.scan import MAX_KEYS, TableReader
+from ddbreplica.dynamodb.read import MAX_KEYS
+from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.model import Key, State
 from ddbreplica.records.compare import differences, fingerprint, same
 from ddbreplica.verify.difference import Difference, Finding

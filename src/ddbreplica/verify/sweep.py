@@ -11,7 +11,8 @@ from math import ceil
 from threading import Event, Lock
 
 from ddbreplica.driver import Advance
-from ddbreplica.dynamodb.scan import MAX_KEYS, TableReader
+from ddbreplica.dynamodb.read import MAX_KEYS
+from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica.model import Items, Key
 from ddbreplica.records.compare import same
