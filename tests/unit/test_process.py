@@ -58,6 +58,13 @@ def test_a_change_that_is_not_selected_costs_neither_a_call_nor_time() -> None:
     assert applied.attempts == 0
 
 
+def test_a_change_is_selected_by_what_it_is() -> None:
+    applied = Applied()
+
+    assert run(batch(put(1, "a"), delete(2, "b")), applied, select=lambda change: change.image is None) == []
+    assert applied.keys == ["b"]
+
+
 def test_a_delete_by_ttl_is_a_change() -> None:
     applied = Applied()
     expired = delete(1, "a") | {"userIdentity": {"type": "Service", "principalId": "dynamodb.amazonaws.com"}}
@@ -134,7 +141,12 @@ def test_what_fails_before_a_malformed_record_is_reported() -> None:
 def test_the_log_has_number_and_code_and_nothing_of_the_item(caplog: pytest.LogCaptureFixture) -> None:
     run(batch(put(1, "a secret")), Applied(REJECTED))
 
-    assert caplog.messages == ["record 1 comes again: ValidationException"]
+    run(batch(put(2, "a", v=MALFORMED)), Applied())
+
+    assert caplog.messages == [
+        "record 1 comes again: ValidationException",
+        "record 2 comes again: MalformedRecord",
+    ]
 
 
 @pytest.mark.parametrize(
