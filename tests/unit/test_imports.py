@@ -1,6 +1,7 @@
 """How the packages may use each other, read from the syntax trees of all modules, and what a cold start imports."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -211,3 +212,12 @@ def test_a_cold_start_imports_nothing_that_a_batch_does_not_need() -> None:
         "ddbreplica.settings",
     }
     assert not {"click", "rich", "sqlite3", "ddbreplica_cli"} & set(imported)
+
+
+def test_the_design_names_modules_that_there_are() -> None:
+    packages = "|".join(sorted({name.split(".")[1] for name in PATHS if name.count(".") == 2}))
+    named = re.findall(rf"`((?:{packages})/\w+)`", (ENGINE.parents[1] / "DESIGN.md").read_text())
+
+    known = {"/".join(name.split(".")[1:]) for name in PATHS}
+    assert len(named) > 10
+    assert [name for name in named if name not in known] == []
