@@ -13,7 +13,7 @@ import pytest
 from ddbreplica.bucket.bucket import Listed, Version
 from ddbreplica.redrive import bounded_list
 from ddbreplica.redrive import report as redriven
-from ddbreplica.redrive.bounded_list import Listing
+from ddbreplica.redrive.bounded_list import BoundedList
 from ddbreplica.redrive.copies import Copies, Copy
 from ddbreplica.redrive.objects import Found, Left, Outcome, Place, Redriven
 from ddbreplica_cli.terminal import output
@@ -28,7 +28,7 @@ MOST = 128 * 1024 * 1024
 
 
 def test_all_values_that_have_room_are_listed() -> None:
-    listing: Listing[str] = Listing()
+    listing: BoundedList[str] = BoundedList()
     for value in "abc":
         listing.add(value, value)
 
@@ -37,7 +37,7 @@ def test_all_values_that_have_room_are_listed() -> None:
 
 def test_no_more_than_so_many_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded_list, "LISTED", 2)
-    listing: Listing[str] = Listing()
+    listing: BoundedList[str] = BoundedList()
     for value in "abc":
         listing.add(value, value)
 
@@ -46,7 +46,7 @@ def test_no_more_than_so_many_are(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_once_one_has_no_room_none_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded_list, "ROOM", 20)
-    listing: Listing[str] = Listing()
+    listing: BoundedList[str] = BoundedList()
     for value in ("short", "x" * 30, "y"):
         listing.add(value, value)
 
@@ -55,7 +55,7 @@ def test_once_one_has_no_room_none_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_room_is_of_characters_as_they_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded_list, "ROOM", 13)
-    listing: Listing[str] = Listing()
+    listing: BoundedList[str] = BoundedList()
     listing.add(WIDE, WIDE)
 
     assert listing.more == 1

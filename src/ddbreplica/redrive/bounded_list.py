@@ -13,7 +13,7 @@ ROOM = 4 * 1024 * 1024
 """Characters of these as they are printed, where one may be twelve: a name holds whatever its writer wants."""
 
 
-class Listing(Generic[T]):
+class BoundedList(Generic[T]):
     """The first of any number of values, and how many there are."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from ddbreplica.files.limits import MAX_OBJECT, memory_for
 from ddbreplica.model import Key, Table
 from ddbreplica.records.decode import MalformedError, key_of
 from ddbreplica.records.text import bare, key_example, lines
-from ddbreplica.redrive.bounded_list import Listing
+from ddbreplica.redrive.bounded_list import BoundedList
 from ddbreplica.redrive.objects import PIECE, WORKERS, Place
 
 T = TypeVar("T")
@@ -59,8 +59,8 @@ class Copies:
     """
 
     objects: int = 0
-    found: Listing[Copy] = field(default_factory=Listing)
-    unread: Listing[tuple[Copy, str]] = field(default_factory=Listing)
+    found: BoundedList[Copy] = field(default_factory=BoundedList)
+    unread: BoundedList[tuple[Copy, str]] = field(default_factory=BoundedList)
     unseen: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -20,7 +20,7 @@ from ddbreplica.dynamodb.read import MAX_KEYS
 from ddbreplica.files.limits import MAX_OBJECT, MIB, memory_for
 from ddbreplica.model import Key
 from ddbreplica.reconcile.primitive import UNDECIDED, Reconciled
-from ddbreplica.redrive.bounded_list import Listing
+from ddbreplica.redrive.bounded_list import BoundedList
 
 T = TypeVar("T")
 
@@ -119,7 +119,7 @@ class Redriven:
 
     counts: Counter[Outcome] = field(default_factory=Counter)
     keys: int = 0
-    left: Listing[Left] = field(default_factory=Listing)
+    left: BoundedList[Left] = field(default_factory=BoundedList)
     resumed: int = 0
     open: dict[Key, tuple[Outcome, str]] = field(default_factory=dict)
     in_doubt: int = 0

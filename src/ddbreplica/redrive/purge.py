@@ -15,7 +15,7 @@ from ddbreplica.bucket.bucket import DONE, Version
 from ddbreplica.driver import Advance, Interrupt
 from ddbreplica.model import Key
 from ddbreplica.records.text import lines
-from ddbreplica.redrive.bounded_list import Listing
+from ddbreplica.redrive.bounded_list import BoundedList
 from ddbreplica.redrive.copies import Copy, holds, pieces
 from ddbreplica.redrive.objects import WORKERS, Place
 
@@ -41,7 +41,7 @@ class Purged:
 
     objects: int = 0
     versions: int = 0
-    left: Listing[tuple[Copy, str]] = field(default_factory=Listing)
+    left: BoundedList[tuple[Copy, str]] = field(default_factory=BoundedList)
 
     @property
     def document(self) -> dict[str, Any]:
