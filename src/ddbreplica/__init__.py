@@ -24,9 +24,9 @@ if TYPE_CHECKING:
         Table,
         Write,
     )
+    from ddbreplica.records.batch_item_failures import report
     from ddbreplica.records.decode import Decoded, decode
     from ddbreplica.records.plan import plan
-    from ddbreplica.records.report import report
     from ddbreplica.replicate.process import process
     from ddbreplica.replicate.write import Outcome, write
 
@@ -72,7 +72,7 @@ _MODULES: Final = {
     "records.decode": ("Decoded", "decode"),
     "records.plan": ("plan",),
     "replicate.process": ("process",),
-    "records.report": ("report",),
+    "records.batch_item_failures": ("report",),
     "replicate.write": ("Outcome", "write"),
 }
 

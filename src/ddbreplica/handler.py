@@ -15,9 +15,9 @@ from ddbreplica.deadline import Deadline, deadline_of
 from ddbreplica.dynamodb import table
 from ddbreplica.errors import SettingsError
 from ddbreplica.model import Replica
+from ddbreplica.records.batch_item_failures import checkpoint, report
 from ddbreplica.records.decode import decode
 from ddbreplica.records.plan import plan
-from ddbreplica.records.report import checkpoint, report
 from ddbreplica.replicate.telemetry import Telemetry
 from ddbreplica.replicate.write import write
 from ddbreplica.settings import Settings

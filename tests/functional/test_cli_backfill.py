@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from click.testing import Result
 
-from ddbreplica.aws import clock as skew
+from ddbreplica.aws import clock
 from ddbreplica.backfill import export as exports
 from ddbreplica.backfill import listing
 from ddbreplica.dynamodb.rate import Rate
@@ -378,7 +378,7 @@ class TestSuspects:
 
     def test_are_waited_for(self, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
         for name, seconds in {"UNKNOWN_HOLD": 0.5, "EXPIRY": 0.5, "MARGIN": 0.0}.items():
-            monkeypatch.setattr(skew, f"{name}_SECONDS", seconds)
+            monkeypatch.setattr(clock, f"{name}_SECONDS", seconds)
 
         result = backfill("--segments", "1")
 

@@ -13,8 +13,8 @@ from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, describe
 from ddbreplica.dynamodb.scan import TableReader
-from ddbreplica.reconcile.contents import BACKFILL, REDRIVE, VERIFY
 from ddbreplica.reconcile.journal import FileJournal
+from ddbreplica.reconcile.journal_format import BACKFILL, REDRIVE, VERIFY
 from ddbreplica_cli.terminal.options import Options
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, run
 from tests.support.machine import Machine

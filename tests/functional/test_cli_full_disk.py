@@ -15,7 +15,7 @@ import pytest
 from ddbreplica.errors import TaskError
 from ddbreplica.files.temporary import directory_of_sqlite, temporary_file
 from ddbreplica.model import Key
-from ddbreplica.reconcile.review import Undecided
+from ddbreplica.reconcile.review_list import Undecided
 from ddbreplica.records.decode import key_of
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica_cli.terminal.output import print_note

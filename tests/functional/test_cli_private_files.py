@@ -16,10 +16,10 @@ from ddbreplica.aws.clock import Clock
 from ddbreplica.errors import TaskError
 from ddbreplica.files.temporary import temporary_file
 from ddbreplica.model import Key
-from ddbreplica.reconcile.contents import COMMANDS, VERIFY
 from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.reconcile.review import Undecided
-from ddbreplica.reconcile.state import StateFile
+from ddbreplica.reconcile.journal_format import COMMANDS, VERIFY
+from ddbreplica.reconcile.review_list import Undecided
+from ddbreplica.reconcile.state_file import StateFile
 from ddbreplica.records.decode import key_of
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica_cli.terminal.output import print_note

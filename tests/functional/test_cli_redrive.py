@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from ddbreplica.model import SUSPECT
-from ddbreplica.reconcile.contents import REDRIVE
+from ddbreplica.reconcile.journal_format import REDRIVE
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, press_ctrl_c, refusal, run
 from tests.support.killed import Killed
 from tests.support.machine import Machine

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from ddbreplica.model import SUSPECT
-from ddbreplica.reconcile.contents import VERIFY
+from ddbreplica.reconcile.journal_format import VERIFY
 from ddbreplica.verify import job
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, press_ctrl_c, refusal, run
 from tests.support.killed import Killed

@@ -33,16 +33,16 @@ from ddbreplica.dynamodb.describe import describe
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.dynamodb.stream import Stream
 from ddbreplica.errors import TaskError
-from ddbreplica.inspect import observe, survey
+from ddbreplica.inspect import observe, observe_fleet
 from ddbreplica.mapping import lag
 from ddbreplica.mapping.lookup import find_mappings, latest_stream
 from ddbreplica.model import SUSPECT, Key, Kind, Refusal
-from ddbreplica.reconcile.in_doubt import QuarantiningJournal
-from ddbreplica.reconcile.primitive import Reconciled
+from ddbreplica.reconcile.algorithm import Reconciled
+from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.reconciler import Healer
 from ddbreplica.records.decode import key_of
 from ddbreplica_cli.commands import tail
-from ddbreplica_cli.terminal.errors import ATTENTION, FAILED, INCONCLUSIVE, exit_status
+from ddbreplica_cli.terminal.exit_status import ATTENTION, FAILED, INCONCLUSIVE, exit_status
 from ddbreplica_cli.terminal.options import Options
 from tests.support.cli import SOURCE, Misbehaviour, Tables, lines, run
 from tests.support.fake_journal import FakeJournal
@@ -357,7 +357,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "lag": Operation("GetMetricStatistics", always(lambda c: lag._iterator_age(c, "replicator"))),
     "figures": Operation("GetMetricData", always(_figures)),
     "any metric": Operation("ListMetrics", always(_has_metrics)),
-    "fleet": Operation("GetResources", always(lambda c: dict(survey._tagged(c)))),
+    "fleet": Operation("GetResources", always(lambda c: dict(observe_fleet._tagged(c)))),
     "stack": Operation("DescribeStacks", always(_of_stack)),
     "stream": Operation("DescribeStream", _following),
     "iterator": Operation("GetShardIterator", _following),

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ddbreplica.aws.clock import Clock
-from ddbreplica.reconcile.contents import BACKFILL, COMMANDS, REDRIVE, VERIFY
 from ddbreplica.reconcile.journal import FileJournal
+from ddbreplica.reconcile.journal_format import BACKFILL, COMMANDS, REDRIVE, VERIFY
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, run
 from tests.support.killed import Killed
 from tests.support.put_aside import PutAside

@@ -14,7 +14,7 @@ from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.errors import SourceError, TaskError
 from ddbreplica.model import Key
 from ddbreplica.reconcile.reconciler import Healer, Rates
-from ddbreplica.reconcile.under_way import UnderWay
+from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica_cli.terminal.options import Options
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables
 from tests.support.fake_journal import FakeJournal

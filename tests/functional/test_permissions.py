@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from ddbreplica.mapping import lag
+from ddbreplica.verify import grace
 from ddbreplica_cli.app import main
 from tests.support.account import answer_tags
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, run
@@ -65,7 +65,7 @@ def world(
 ) -> World:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")  # moto answers for no such endpoint
-    monkeypatch.setattr(lag, "LEAST", 0.0)
+    monkeypatch.setattr(grace, "LEAST", 0.0)
     tables.put(SOURCE, "put")
     tables.put(REPLICA, "deleted")
     put_aside.quarantine(put(1, "put"))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
-from ddbreplica.reconcile.contents import BACKFILL, REDRIVE, VERIFY
+from ddbreplica.reconcile.journal_format import BACKFILL, REDRIVE, VERIFY
 from tests.support import journals
 from tests.support.replay import NAMES, Call, Request, Value, next_request
 

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, NewType, TypeAlias
 
 from ddbreplica.bucket.quarantine import Quarantine
 from ddbreplica.model import Journal, Key, Table
-from ddbreplica.reconcile.contents import BACKFILL
-from ddbreplica.reconcile.in_doubt import QuarantiningJournal
+from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.journal import FileJournal
+from ddbreplica.reconcile.journal_format import BACKFILL
 from tests.support.fake_bucket import FakeBucket
 from tests.support.memory_state import ManualClock, MemoryLines
 from tests.support.replay import KEYS

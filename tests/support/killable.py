@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ddbreplica.aws import clock as skew
+from ddbreplica.aws import clock
 from ddbreplica.backfill import job, listing
 from ddbreplica.backfill.listing import Page
 from ddbreplica.backfill.pages import Scan
@@ -29,9 +29,9 @@ if __name__ == "__main__":
     for module, name, own in (
         (job, "Scan", _NotedScan),
         (journal, "UNKNOWN_HOLD_SECONDS", 1.0),
-        (skew, "UNKNOWN_HOLD_SECONDS", 1.0),
-        (skew, "EXPIRY_SECONDS", 1.0),
-        (skew, "MARGIN_SECONDS", 0.0),
+        (clock, "UNKNOWN_HOLD_SECONDS", 1.0),
+        (clock, "EXPIRY_SECONDS", 1.0),
+        (clock, "MARGIN_SECONDS", 0.0),
     ):
         assert hasattr(module, name), (
             f"{name} is used elsewhere by now: the command would wait for 15 minutes"

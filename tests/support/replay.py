@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ddbreplica.deadline import Deadline
 from ddbreplica.model import Image, Key, Kind, Pending, Refusal, State, Table, Write
-from ddbreplica.reconcile.primitive import Pair, reconcile
+from ddbreplica.reconcile.algorithm import Pair, reconcile
 from ddbreplica.records.decode import key_of
 
 Value: TypeAlias = int | None

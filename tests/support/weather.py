@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ddbreplica.model import Key, Refusal, State, Write
+from ddbreplica.reconcile.algorithm import Pair, reconcile
 from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.reconcile.primitive import Pair, reconcile
 from tests.support.clock import Clock
 from tests.support.fake_bucket import FakeBucket
 from tests.support.fake_replica import THROTTLED, TIMED_OUT, FakeReplica, Request

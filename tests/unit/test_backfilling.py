@@ -17,9 +17,9 @@ from ddbreplica.backfill.pages import Backfill, Within
 from ddbreplica.errors import TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Items, Key
-from ddbreplica.reconcile.contents import BACKFILL
+from ddbreplica.reconcile.algorithm import Pair, Reconciled, reconcile
 from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.reconcile.primitive import Pair, Reconciled, reconcile
+from ddbreplica.reconcile.journal_format import BACKFILL
 from ddbreplica.records.decode import key_of
 from tests.support.clock import Clock
 from tests.support.fake_journal import HOLD

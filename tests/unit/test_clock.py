@@ -8,7 +8,7 @@ import pytest
 
 from ddbreplica.aws.clock import Clock, ticking, time_after
 from ddbreplica.errors import TaskError
-from ddbreplica_cli.terminal.errors import exit_status
+from ddbreplica_cli.terminal.exit_status import exit_status
 from tests.support.memory_state import ManualClock
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.reconcile.contents import BACKFILL, COMMANDS, VERIFY
+from ddbreplica.reconcile.journal_format import BACKFILL, COMMANDS, VERIFY
 from tests.support.explorer import EXPIRED, Flaw, Story, explore
 from tests.support.replay import Value, next_request
 
@@ -60,7 +60,7 @@ def test_two_healers_of_one_key_converge_whatever_interleaves() -> None:
 
 @pytest.fixture
 def _one_round(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("ddbreplica.reconcile.primitive.ROUNDS", 1)
+    monkeypatch.setattr("ddbreplica.reconcile.algorithm.ROUNDS", 1)
     next_request.cache_clear()
     yield
     next_request.cache_clear()

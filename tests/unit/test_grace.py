@@ -2,7 +2,7 @@
 
 import pytest
 
-from ddbreplica.mapping.lag import grace, is_longer
+from ddbreplica.verify.grace import grace, is_longer
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ PURE = (
     "ddbreplica.records.plan",
     "ddbreplica.records.schema",
     "ddbreplica.records.text",
-    "ddbreplica.records.report",
+    "ddbreplica.records.batch_item_failures",
 )
 FORBIDDEN_IN_PURE = {
     "boto3",
@@ -206,7 +206,7 @@ def test_a_cold_start_imports_nothing_that_a_batch_does_not_need() -> None:
         "ddbreplica.records.decode",
         "ddbreplica.records.plan",
         "ddbreplica.records.schema",
-        "ddbreplica.records.report",
+        "ddbreplica.records.batch_item_failures",
         "ddbreplica.replicate.telemetry",
         "ddbreplica.replicate.write",
         "ddbreplica.settings",

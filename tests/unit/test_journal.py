@@ -14,9 +14,9 @@ from ddbreplica.bucket.quarantine import Quarantine
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Journal, Key, Table
 from ddbreplica.reconcile import journal as journals
-from ddbreplica.reconcile.contents import BACKFILL, COMMANDS, REDRIVE, VERIFY
-from ddbreplica.reconcile.in_doubt import QuarantiningJournal
+from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.journal import FileJournal, left_in
+from ddbreplica.reconcile.journal_format import BACKFILL, COMMANDS, REDRIVE, VERIFY
 from tests.support.fake_bucket import FakeBucket
 from tests.support.fake_journal import FakeJournal
 from tests.support.journal_contract import A, B, C, JournalContract
@@ -309,7 +309,7 @@ class TestInAFile(_Runs):
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patched:
-            patched.setattr(f"ddbreplica.reconcile.state.{'os.fsync' if durably else 'write_all'}", full)
+            patched.setattr(f"ddbreplica.reconcile.state_file.{'os.fsync' if durably else 'write_all'}", full)
             with pytest.raises(TaskError, match="state cannot be written: No space left on device"):
                 step([A])
 
@@ -326,7 +326,7 @@ class TestInAFile(_Runs):
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patched:
-            patched.setattr("ddbreplica.reconcile.state.os.fsync", full)
+            patched.setattr("ddbreplica.reconcile.state_file.os.fsync", full)
             with pytest.raises(TaskError, match="No space left on device") as raised:
                 self.open()
 
@@ -344,7 +344,7 @@ class TestInAFile(_Runs):
                 raise OSError(22, "Invalid argument")
             return open_file(path, flags, *mode)
 
-        monkeypatch.setattr("ddbreplica.reconcile.state.os.open", refuse)
+        monkeypatch.setattr("ddbreplica.reconcile.state_file.os.open", refuse)
 
         assert self.journal().intend([A]) == [A]
 
@@ -388,7 +388,7 @@ class TestLeaving:
 
         with pytest.raises(RuntimeError), self.journal.leaving(is_at_rest=lambda: True):  # noqa: PT012
             self.journal.intend([A])
-            monkeypatch.setattr("ddbreplica.reconcile.state.write_all", full)
+            monkeypatch.setattr("ddbreplica.reconcile.state_file.write_all", full)
             raise RuntimeError
 
         monkeypatch.undo()

@@ -16,7 +16,7 @@ from ddbreplica.model import Kind, Refusal
 from ddbreplica_cli.samples.loader import Loaded, Loader, Problems
 from ddbreplica_cli.samples.logfile import BadRow, Row, Rows
 from ddbreplica_cli.terminal.driver import noting_interrupts
-from ddbreplica_cli.terminal.errors import exit_status
+from ddbreplica_cli.terminal.exit_status import exit_status
 from tests.support.fake_replica import DENIED, INVALID, THROTTLED, FakeReplica, Request, in_turn
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ddbreplica.reconcile.contents import COMMANDS
+from ddbreplica.reconcile.journal_format import COMMANDS
 from tests.support.modules import ENGINE, ROOT, TERMINAL, modules_of
 from tests.support.modules import name_of as name_of_module
 
@@ -22,17 +22,15 @@ ALLOWED = {
     ("output.py", "os.open(os.devnull, os.O_WRONLY)"),
     # Connections to AWS.
     ("transport.py", "connection.connect()"),
-    (
-        "handler.py",
-        "table.connect(settings.replica_table_name, region=settings.replica_region, role=_role(settings), skew=skew)",
-    ),
+    ("handler.py", "table.connect(settings.replica_table_name, **where)"),
+    ("handler.py", "plain_replica.connect(settings.replica_table_name, **where)"),
     # The directory, to let a new name outlive a crash.
-    ("state.py", "os.open(path.parent, os.O_RDONLY)"),
+    ("state_file.py", "os.open(path.parent, os.O_RDONLY)"),
     # A file without a name, gone with its process: test_cli_private_files.py holds its mode.
     ("temporary.py", "tempfile.TemporaryFile()"),
     ("keyset.py", "sqlite3.connect('', check_same_thread=False)"),
     # A descriptor that `private_file` has opened.
-    ("state.py", "open(file.fileno(), 'rb', closefd=False)"),
+    ("state_file.py", "open(file.fileno(), 'rb', closefd=False)"),
 }
 """What is no file with a name, or is no writing."""
 

@@ -11,7 +11,7 @@ from ddbreplica.bucket.quarantine import Quarantine
 from ddbreplica.bucket.unpack import quarantined
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Table
-from ddbreplica.reconcile.in_doubt import QuarantiningJournal
+from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from tests.support.fake_bucket import FakeBucket, s3_error
 from tests.support.fake_journal import FakeJournal
 from tests.support.memory_state import ManualClock

@@ -8,7 +8,7 @@ import pytest
 from ddbreplica.dynamodb.send import REQUEST_SECONDS
 from ddbreplica.errors import ReplicaError, SourceError
 from ddbreplica.model import Change, Image, Key
-from ddbreplica.reconcile.primitive import ROUNDS, Pair, Reconciled, reconcile
+from ddbreplica.reconcile.algorithm import ROUNDS, Pair, Reconciled, reconcile
 from ddbreplica.records.decode import key_of
 from tests.support.clock import Clock
 from tests.support.fake_journal import HOLD, FakeJournal

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddbreplica.model import Image, Key, State
-from ddbreplica.reconcile.contents import COMMANDS
-from ddbreplica.reconcile.primitive import Pair, Reconciled, reconcile
+from ddbreplica.reconcile.algorithm import Pair, Reconciled, reconcile
+from ddbreplica.reconcile.journal_format import COMMANDS
 from tests.support.clock import Clock
 from tests.support.fake_journal import FakeJournal
 from tests.support.fake_replica import FakeReplica

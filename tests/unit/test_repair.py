@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from ddbreplica.model import Key, Kind, Refusal
-from ddbreplica.reconcile.primitive import Reconciled
+from ddbreplica.reconcile.algorithm import Reconciled
 from ddbreplica.verify.difference import Difference, Finding
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica.verify.repair import PIECE, foretell, leave, repairing, settle

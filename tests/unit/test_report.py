@@ -4,7 +4,7 @@ import pytest
 
 from ddbreplica.errors import UnreportableError
 from ddbreplica.model import Failure, Kind, Refusal
-from ddbreplica.records.report import checkpoint, report
+from ddbreplica.records.batch_item_failures import checkpoint, report
 
 SLOW = Refusal(Kind.TRANSIENT, "SlowDown", "")
 

@@ -19,12 +19,12 @@ import pytest
 from ddbreplica import errors, handler, settings
 from ddbreplica.aws import refusal
 from ddbreplica.backfill import pages
-from ddbreplica.bucket import earlier, quarantine, unpack
+from ddbreplica.bucket import earlier_table, quarantine, unpack
 from ddbreplica.deadline import Deadline
 from ddbreplica.dynamodb import send, table
 from ddbreplica.errors import QuarantineError, UnreportableError
 from ddbreplica.mapping import key_filter, preflight, safeguards
-from ddbreplica.reconcile import contents, journal, primitive, reconciler, under_way
+from ddbreplica.reconcile import algorithm, journal, journal_format, reconciler, requests_under_way
 from ddbreplica.records import decode, schema
 from ddbreplica.redrive import objects
 from ddbreplica.replicate import telemetry, write
@@ -461,7 +461,7 @@ RULES = (
     Rule(
         11,
         "only a read after the write confirms",
-        primitive._Healing._round,
+        algorithm._Healing._round,
         "now = self._read(written)",
         "now = {key: states[key] for key in written}",
         (test_reconcile.test_what_changes_meanwhile_goes_round_once_more_and_nothing_else_does,),
@@ -469,7 +469,7 @@ RULES = (
     Rule(
         11,
         "keys are open in the journal before they are written",
-        primitive._Healing._intend,
+        algorithm._Healing._intend,
         "free = self._pair.journal.intend(keys)",
         "free = keys",
         (test_reconcile.test_keys_are_opened_before_and_closed_after_everything_else,),
@@ -478,7 +478,7 @@ RULES = (
     Rule(
         11,
         "a write that was not answered confirms nothing",
-        primitive._Healing._write,
+        algorithm._Healing._write,
         "for write in tally.applied if write.change.key not in suspects]",
         "for write in tally.applied]",
         (test_reconcile.test_a_write_that_was_not_answered_is_no_success_although_its_repetition_was,),
@@ -590,7 +590,7 @@ RULES = (
     Rule(
         14,
         "in an archive an absence proves nothing",
-        primitive._Healing._decided,
+        algorithm._Healing._decided,
         "if not self._pair.is_archive:",
         "if True:",
         (
@@ -722,7 +722,7 @@ RULES = (
     Rule(
         19,
         "what is open and not at rest is held back",
-        contents.Contents.find,
+        journal_format.Contents.find,
         "if not self._is_at_rest:",
         "if False:",
         (test_journal.test_what_a_killed_run_may_have_written_is_held_back_by_the_next_run,),
@@ -730,7 +730,7 @@ RULES = (
     Rule(
         19,
         "only what has ended in order is at rest",
-        unwrap(under_way.UnderWay.call),
+        unwrap(requests_under_way.UnderWay.call),
         "except (TaskError, ReplicatorError):",
         "except BaseException:",
         (test_heal.test_a_call_that_is_broken_off_may_have_a_request_under_way,),
@@ -738,7 +738,7 @@ RULES = (
     Rule(
         22,
         "a record that is older than the source is left",
-        earlier.is_earlier,
+        earlier_table.is_earlier,
         "since < created_at - TOLERANCE",
         "False",
         (

@@ -12,7 +12,7 @@ from ddbreplica import handler
 from ddbreplica.bucket import quarantine
 from ddbreplica.dynamodb import send, table
 from ddbreplica.model import SUSPECT
-from ddbreplica.records import plan, report
+from ddbreplica.records import batch_item_failures, plan
 from ddbreplica.records.decode import key_of
 from ddbreplica.replicate import write
 from tests.soak.command import main
@@ -82,7 +82,11 @@ def test_a_function_that_acknowledges_what_it_has_not_done_is_found_out(wire: Wi
         (write, "fall_back", lambda _: None),
         (quarantine.Quarantine, "_put", lambda *_: None),
         (send.Tally, "failed", property(lambda _: [], lambda *_: None)),
-        (report, "checkpoint", lambda failures: max(failures, key=lambda f: f.position, default=None)),
+        (
+            batch_item_failures,
+            "checkpoint",
+            lambda failures: max(failures, key=lambda f: f.position, default=None),
+        ),
         (plan, "_write", lambda change, earlier: WRITE_OF(earlier[0] if earlier else change, ())),
         (table, "_unprocessed", lambda *_: ()),
     ],

@@ -6,7 +6,7 @@ import pytest
 
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Key, Table
-from ddbreplica.reconcile.review import Undecided
+from ddbreplica.reconcile.review_list import Undecided
 from ddbreplica.verify import keys_file
 from ddbreplica_cli.terminal.output import print_note
 

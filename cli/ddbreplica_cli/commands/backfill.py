@@ -14,10 +14,10 @@ from ddbreplica.backfill.job import NAMED, Wanted, damage, facts, prepare
 from ddbreplica.backfill.pages import Backfill
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.errors import AttentionError, TaskError
-from ddbreplica.reconcile.contents import BACKFILL
 from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.reconcile.review import Undecided
-from ddbreplica.reconcile.state import default_path
+from ddbreplica.reconcile.journal_format import BACKFILL
+from ddbreplica.reconcile.review_list import Undecided
+from ddbreplica.reconcile.state_file import default_path
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.text import key_text
 from ddbreplica_cli.terminal import output

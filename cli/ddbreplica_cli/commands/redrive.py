@@ -8,16 +8,16 @@ import click
 
 from ddbreplica.aws.clock import time_after
 from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.reconcile.contents import REDRIVE
 from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.reconcile.state import default_path
+from ddbreplica.reconcile.journal_format import REDRIVE
+from ddbreplica.reconcile.state_file import default_path
 from ddbreplica.redrive import job, report
 from ddbreplica.redrive.job import Wanted
 from ddbreplica.redrive.objects import Outcome, Redriven
-from ddbreplica_cli.commands import erasure
+from ddbreplica_cli.commands import redrive_erasure
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import TERMINAL
-from ddbreplica_cli.terminal.errors import ATTENTION
+from ddbreplica_cli.terminal.exit_status import ATTENTION
 from ddbreplica_cli.terminal.options import (
     Options,
     archive_option,
@@ -122,7 +122,7 @@ def redrive(options: Options, /, **wanted: Any) -> None:
     not be done. With --find it exits with 1 if an object holds the key or cannot be read, and with 3 if old versions
     cannot be listed.
     """  # noqa: D301  \b is click's: do not wrap
-    erasing = erasure.wanted(
+    erasing = redrive_erasure.wanted(
         wanted.pop("find"),
         purge_done=wanted.pop("purge_done"),
         yes=wanted.pop("yes"),

@@ -16,13 +16,13 @@ from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.inspect.fleet import UNKNOWN
 from ddbreplica.inspect.health import AS_FAR_AS_SEEN, REPLICATING, examine
 from ddbreplica.inspect.observe import observe
-from ddbreplica.inspect.survey import observe_fleet
+from ddbreplica.inspect.observe_fleet import observe_fleet
 from ddbreplica.records.text import printable
-from ddbreplica_cli.commands.fleet_screen import fleet_document, fleet_screen
+from ddbreplica_cli.commands.status_fleet_screen import fleet_document, fleet_screen
 from ddbreplica_cli.commands.status_screen import document, screen
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import noting_interrupts
-from ddbreplica_cli.terminal.errors import ATTENTION, INCONCLUSIVE
+from ddbreplica_cli.terminal.exit_status import ATTENTION, INCONCLUSIVE
 from ddbreplica_cli.terminal.options import Options, shared_options
 from ddbreplica_cli.terminal.param_type import Number
 

@@ -19,7 +19,7 @@ from ddbreplica.dynamodb.describe import describe
 from ddbreplica.dynamodb.stream import Stream
 from ddbreplica.errors import TaskError
 from ddbreplica.records.text import printable
-from ddbreplica_cli.commands.stream_record import Seen, document, seen, text
+from ddbreplica_cli.commands.tail_record import Seen, document, seen, text
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import noting_interrupts
 from ddbreplica_cli.terminal.options import Options, shared_options

@@ -8,16 +8,19 @@ import click
 
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.errors import TaskError
-from ddbreplica.mapping.lag import LEAST, LONGEST
-from ddbreplica.reconcile.contents import VERIFY
 from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.reconcile.state import default_path
+from ddbreplica.reconcile.journal_format import VERIFY
+from ddbreplica.reconcile.state_file import default_path
 from ddbreplica.verify.difference import Finding
+from ddbreplica.verify.grace import LEAST, LONGEST
 from ddbreplica.verify.job import Wanted, verified
 from ddbreplica.verify.keys_file import KeysFile
 from ddbreplica.verify.verdict import INCONCLUSIVE, NOT_EQUAL, Verified
-from ddbreplica_cli.terminal import errors, output
+from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import TERMINAL
+from ddbreplica_cli.terminal.exit_status import ATTENTION, exit_status
+from ddbreplica_cli.terminal.exit_status import INCONCLUSIVE as INCONCLUSIVE_STATUS
+from ddbreplica_cli.terminal.exit_status import document as error_document
 from ddbreplica_cli.terminal.options import (
     Options,
     archive_option,
@@ -29,7 +32,7 @@ from ddbreplica_cli.terminal.options import (
 )
 from ddbreplica_cli.terminal.param_type import Number
 
-_EXIT_STATUS = {NOT_EQUAL: errors.ATTENTION, INCONCLUSIVE: errors.INCONCLUSIVE}
+_EXIT_STATUS = {NOT_EQUAL: ATTENTION, INCONCLUSIVE: INCONCLUSIVE_STATUS}
 
 _NEXT = {
     (False, False): "the same with --repair --dry-run, then with --repair.",
@@ -115,7 +118,7 @@ def verify(options: Options, /, **wanted: Any) -> None:
     def tell(result: Verified) -> None:
         unreported = _unreported(result)
         output.print_result(
-            {**result.document(), **(errors.document(unreported) if unreported else {})},
+            {**result.document(), **(error_document(unreported) if unreported else {})},
             result.text(),
             as_json=options.as_json,
         )
@@ -127,9 +130,9 @@ def verify(options: Options, /, **wanted: Any) -> None:
     _advise(result, asked)
     if unreported:
         output.print_error(unreported, as_json=False)
-        raise SystemExit(errors.exit_status(unreported))
-    if exit_status := _EXIT_STATUS.get(result.verdict):
-        raise SystemExit(exit_status)
+        raise SystemExit(exit_status(unreported))
+    if status := _EXIT_STATUS.get(result.verdict):
+        raise SystemExit(status)
 
 
 def _refuse_contradictions(wanted: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from ddbreplica.dynamodb.connection import REPLICA, SOURCE, Location
 from ddbreplica.dynamodb.describe import SHARE
 from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica_cli.terminal import output, signals
-from ddbreplica_cli.terminal.errors import exit_status
+from ddbreplica_cli.terminal.exit_status import exit_status
 from ddbreplica_cli.terminal.param_type import Name, Number
 
 P = ParamSpec("P")

@@ -17,7 +17,7 @@ from rich.segment import Segment
 
 from ddbreplica.errors import TaskError, naming
 from ddbreplica.records.text import encodable, escaped, lines, one_line, printable
-from ddbreplica_cli.terminal import errors
+from ddbreplica_cli.terminal import exit_status
 
 
 def displayed(text: str, encoding: str | None) -> str:
@@ -47,7 +47,7 @@ def print_error(error: TaskError, *, as_json: bool) -> None:
     print_note(f"Error: {error.fact}", f"Try: {error.hint}")
     if as_json:
         with suppress(OSError):
-            print_result(errors.document(error), "", as_json=True)
+            print_result(exit_status.document(error), "", as_json=True)
 
 
 def confirm(question: str) -> bool:

@@ -26,9 +26,9 @@ from ddbreplica.mapping.lookup import find_mapping
 from ddbreplica.mapping.preflight import Ground, despite
 from ddbreplica.mapping.safeguards import refuse_unsafe, warning
 from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.reconcile.leftover import leftovers
 from ddbreplica.reconcile.reconciler import Healer, Rates
-from ddbreplica.reconcile.review import Undecided
+from ddbreplica.reconcile.review_list import Undecided
+from ddbreplica.reconcile.unfinished_runs import leftovers
 from ddbreplica.records.decode import attributes_of
 
 NAMED = 10

@@ -18,9 +18,9 @@ from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.errors import TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Items, Key
-from ddbreplica.reconcile.contents import DAMAGED
+from ddbreplica.reconcile.algorithm import Reconciled
 from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.reconcile.primitive import Reconciled
+from ddbreplica.reconcile.journal_format import DAMAGED
 
 MOST_LEFT = 10_000
 """Where it ends early: so many items that cannot be healed tell of something else, and memory has an end."""

@@ -25,7 +25,7 @@ from ddbreplica.aws.refusal import asked, foreign, is_from_aws
 from ddbreplica.deadline import Deadline
 from ddbreplica.errors import QuarantineError
 from ddbreplica.model import Failure, Kind, Quarantined, Refusal
-from ddbreplica.records.report import checkpoint
+from ddbreplica.records.batch_item_failures import checkpoint
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

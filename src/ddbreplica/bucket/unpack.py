@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from ddbreplica.aws.clock import UNKNOWN_HOLD_SECONDS, hold_seconds
-from ddbreplica.bucket.earlier import is_earlier
+from ddbreplica.bucket.earlier_table import is_earlier
 from ddbreplica.files.limits import MAX_KEY_TEXT, MAX_PAYLOAD, MAX_RECORDS, MAX_SMALL, key_within, room
 from ddbreplica.files.skim import Skim
 from ddbreplica.mapping.key_filter import KeyFilter

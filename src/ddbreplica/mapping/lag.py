@@ -1,4 +1,4 @@
-"""How far the replica is behind → how long to wait before a difference counts as one."""
+"""How far the replica is behind, by the age of the records that the function takes from the stream."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,22 +12,7 @@ from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.errors import TaskError
 from ddbreplica.mapping.lookup import find_mapping, latest_stream
 
-LEAST = 5.0
-LONGEST = 300.0
-"""A replica that is further behind is not waited for, unless told: what differs is then inconclusive at once."""
-
 _WINDOW = timedelta(minutes=5)
-
-
-def grace(lag: float | None) -> float:
-    """Seconds in which a replica that is so far behind catches up with what was written before; None is unknown."""
-    seconds = max(LEAST, 2 * (lag or 0))
-    return seconds if seconds <= LONGEST else LEAST
-
-
-def is_longer(grace: float, lag: float | None) -> bool:
-    """Whether what differs after a grace does not differ for being late, as far as the lag is known."""
-    return lag is None or lag < grace
 
 
 def lag(connection: Connection) -> float | None:

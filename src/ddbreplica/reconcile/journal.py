@@ -14,8 +14,17 @@ from typing import Any
 from ddbreplica.aws.clock import Clock
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Key
-from ddbreplica.reconcile.contents import AT_REST, IDENTITY, VERSION, Hold, as_json, as_line, hold_lines, read
-from ddbreplica.reconcile.state import Lines, StateFile, lines_of
+from ddbreplica.reconcile.journal_format import (
+    AT_REST,
+    IDENTITY,
+    VERSION,
+    Hold,
+    as_json,
+    as_line,
+    hold_lines,
+    read,
+)
+from ddbreplica.reconcile.state_file import Lines, StateFile, lines_of
 
 GROWN = 16 * 1024 * 1024
 """Bytes appended after which the state is written again as a whole, so that it stays small however long the work is."""

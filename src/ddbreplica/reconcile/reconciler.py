@@ -16,8 +16,8 @@ from ddbreplica.dynamodb.send import IN_FLIGHT
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.errors import ReplicatorError, TaskError
 from ddbreplica.model import Items, Journal, Key, Kind, Pending, Refusal, Replica, Source, State, Table, Write
-from ddbreplica.reconcile.primitive import Pair, Reconciled, reconcile
-from ddbreplica.reconcile.under_way import UnderWay
+from ddbreplica.reconcile.algorithm import Pair, Reconciled, reconcile
+from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.records.size import read_units, write_units
 
 CONNECTIONS = 64

@@ -13,13 +13,13 @@ from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.mapping.preflight import Ground, to_heal
 from ddbreplica.model import Key
-from ddbreplica.reconcile.contents import REDRIVE
-from ddbreplica.reconcile.in_doubt import QuarantiningJournal
+from ddbreplica.reconcile.algorithm import Reconciled
+from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.reconcile.leftover import leftovers
-from ddbreplica.reconcile.primitive import Reconciled
+from ddbreplica.reconcile.journal_format import REDRIVE
 from ddbreplica.reconcile.reconciler import Healer, Rates
-from ddbreplica.reconcile.under_way import UnderWay
+from ddbreplica.reconcile.requests_under_way import UnderWay
+from ddbreplica.reconcile.unfinished_runs import leftovers
 from ddbreplica.redrive import report
 from ddbreplica.redrive.objects import LISTED_AT_A_TIME, Found, Heal, Outcome, Redriven, Redriver, find
 from ddbreplica.redrive.places import Buckets

@@ -19,7 +19,7 @@ from ddbreplica.driver import Advance, Interrupt
 from ddbreplica.dynamodb.read import MAX_KEYS
 from ddbreplica.files.limits import MAX_OBJECT, MIB, memory_for
 from ddbreplica.model import Key
-from ddbreplica.reconcile.primitive import UNDECIDED, Reconciled
+from ddbreplica.reconcile.algorithm import UNDECIDED, Reconciled
 from ddbreplica.redrive.bounded_list import BoundedList
 
 T = TypeVar("T")

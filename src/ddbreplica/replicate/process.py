@@ -9,8 +9,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ddbreplica.aws.refusal import refusal_of
 from ddbreplica.deadline import Deadline
 from ddbreplica.model import Change, Failure, Kind, Quarantined, Refusal
+from ddbreplica.records.batch_item_failures import report
 from ddbreplica.records.decode import decode
-from ddbreplica.records.report import report
 
 _LOGGER = logging.getLogger(__name__)
 _OUT_OF_TIME = Refusal(Kind.TRANSIENT, "OutOfTime", "the invocation's time was used up")

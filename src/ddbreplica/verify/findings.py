@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ddbreplica.model import Key
-from ddbreplica.reconcile import primitive
+from ddbreplica.reconcile import algorithm
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.text import printable
 from ddbreplica.verify.difference import Difference, Finding
@@ -16,7 +16,7 @@ REPAIRED = "repaired"
 """What is said of a key that was healed, and was equal when it was looked at again."""
 
 
-UNDECIDED = f"undecided: {primitive.UNDECIDED}"
+UNDECIDED = f"undecided: {algorithm.UNDECIDED}"
 """What is said of a key of an archive that was gone from the source when it was to be healed."""
 
 Found: TypeAlias = tuple[Difference, str | None]

@@ -13,17 +13,18 @@ from ddbreplica.dynamodb.describe import Described, describe_pair
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.errors import StoppedError, TaskError
-from ddbreplica.mapping.lag import grace, is_longer, lag
+from ddbreplica.mapping.lag import lag
 from ddbreplica.mapping.preflight import Ground, to_compare, to_heal
 from ddbreplica.model import Journal, Table
-from ddbreplica.reconcile.contents import VERIFY
-from ddbreplica.reconcile.in_doubt import QuarantiningJournal
+from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.reconcile.leftover import leftovers
+from ddbreplica.reconcile.journal_format import VERIFY
 from ddbreplica.reconcile.reconciler import Healer, Rates
-from ddbreplica.reconcile.under_way import UnderWay
+from ddbreplica.reconcile.requests_under_way import UnderWay
+from ddbreplica.reconcile.unfinished_runs import leftovers
 from ddbreplica.verify.difference import Swept
 from ddbreplica.verify.findings import Findings
+from ddbreplica.verify.grace import grace, is_longer
 from ddbreplica.verify.keys_file import KeysFile
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica.verify.recheck import Patient, archived, recheck

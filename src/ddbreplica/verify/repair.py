@@ -11,9 +11,9 @@ from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, identity
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Key
+from ddbreplica.reconcile.algorithm import Reconciled
 from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.reconcile.primitive import Reconciled
-from ddbreplica.reconcile.under_way import UnderWay
+from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.verify.difference import CERTAIN, Difference, Finding
 from ddbreplica.verify.findings import REPAIRED, UNDECIDED
 from ddbreplica.verify.keyset import KeySet

@@ -7,9 +7,9 @@ from ddbreplica.aws.clock import time_after
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, identity
 from ddbreplica.errors import TaskError
-from ddbreplica.reconcile.contents import COMMANDS
 from ddbreplica.reconcile.journal import left_in
-from ddbreplica.reconcile.state import default_path
+from ddbreplica.reconcile.journal_format import COMMANDS
+from ddbreplica.reconcile.state_file import default_path
 
 
 def leftovers(connection: Connection, source: Described, replica: Described) -> Iterator[str]:

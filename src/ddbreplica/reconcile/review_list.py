@@ -14,7 +14,7 @@ from typing import Any
 from ddbreplica.driver import Note
 from ddbreplica.files.private_file import make_private, open_to_append, open_to_read, write_all
 from ddbreplica.model import Key
-from ddbreplica.reconcile.state import OPTION, UNDECIDED_SUFFIX, unreadable, unwritable
+from ddbreplica.reconcile.state_file import OPTION, UNDECIDED_SUFFIX, unreadable, unwritable
 from ddbreplica.records.decode import attributes_of
 
 _PIECE = 1024 * 1024

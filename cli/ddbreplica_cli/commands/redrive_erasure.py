@@ -24,7 +24,7 @@ from ddbreplica.redrive.places import Buckets
 from ddbreplica.redrive.purge import Purged
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import noting_interrupts
-from ddbreplica_cli.terminal.errors import ATTENTION, INCONCLUSIVE
+from ddbreplica_cli.terminal.exit_status import ATTENTION, INCONCLUSIVE
 from ddbreplica_cli.terminal.progress import progress_bar
 
 _OF_REDRIVE = ("older_than", "limit", "rate", "read_rate", "state", "without_mapping", "archive")
