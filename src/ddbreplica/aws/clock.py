@@ -85,13 +85,20 @@ def ticking() -> float:
     return time.clock_gettime(_NEVER_STEPS)
 
 
+def _local() -> datetime:
+    return datetime.now(UTC)
+
+
 class Clock(Skew):
     """The clocks of one run of a command, for any number of threads. Every response that it gets is to be observed."""
 
-    def __init__(self, ticks: Callable[[], float] | None = None) -> None:
-        """No response was seen yet."""
+    def __init__(
+        self, ticks: Callable[[], float] | None = None, local: Callable[[], datetime] | None = None
+    ) -> None:
+        """No response was seen yet. `ticks` never steps; `local` is the local time of day, which is set at times."""
         super().__init__()
         self.ticks = ticks or ticking
+        self.local = local or _local
         self._latest: tuple[float, float] | None = None
 
     def observe(self, date: str | None, *, sent_at: float) -> None:

@@ -1,10 +1,8 @@
 """A backfill as it was asked for → the source copied, and a file that says how far that has come until it is done."""
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from math import ceil
 from typing import Any
@@ -192,12 +190,12 @@ class Copying:
             f"{keys:,} items may still get an old write, which was not answered, or was under way when a run was"
             f" killed: they are copied in {ceil(seconds / 60)} minutes."
         )
-        end = time.monotonic() + seconds
         with self.driver.progress("waiting (seconds)", about=round(seconds)) as advance:
-            while (left := end - time.monotonic()) > 0:
-                interrupt.sleep(min(1, left))
+            while seconds > 0:
+                interrupt.sleep(min(1, seconds))
                 interrupt.check()
                 advance(1)
+                seconds -= 1
 
 
 def _ended(backfill: Backfill, why: BaseException, state: str | None) -> TaskError:
@@ -248,7 +246,7 @@ def _ground(
         find_mapping(connection, stream),
         stream=stream,
         exported_at=export.taken_at if export else None,
-        now=datetime.now(UTC),
+        now=connection.clock.local(),
     )
     return Ground.on(mapping, archive=wanted.archive)
 

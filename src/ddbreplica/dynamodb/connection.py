@@ -100,13 +100,18 @@ class Side:
 
 
 class Connection:
-    """AWS as the location name it. Where they are silent, the environment and AWS's configuration files decide."""
+    """AWS as the location names it. Where that is silent, the environment and AWS's configuration files decide."""
 
     def __init__(
-        self, location: Location, *, near: Clients | None = None, far: Clients | None = None
+        self,
+        location: Location,
+        *,
+        near: Clients | None = None,
+        far: Clients | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """Connect to nothing yet. `near` and `far` are what signs in for the two tables, if it is there already."""
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self._location = location
         self._near = near or _near(location)
         self._far = far or (_far(location) if location.replica_profile else self._near)

@@ -4,7 +4,7 @@ Where one of them does not answer, its figure is unknown.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -119,7 +119,7 @@ def _attribute(ttl: "TimeToLiveDescriptionTypeDef") -> str | None:
 def _figures(connection: Connection, mapping: MappingState, replica: _Table) -> Figures | Unknown:
     """The metrics of the last hour; unknown if there has never been one of this mapping."""
     beside_function = connection.source.metrics()
-    now = datetime.now(UTC)
+    now = connection.clock.local()
     series = _series(beside_function, _of_function(mapping, connection.replica.short_name), now)
     if isinstance(replica, TableFacts):
         series |= _series(connection.replica.metrics(), _of_table(replica), now)

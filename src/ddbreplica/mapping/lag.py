@@ -1,7 +1,7 @@
 """How far the replica is behind, by the age of the records that the function takes from the stream."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -28,7 +28,7 @@ def lag(connection: Connection) -> float | None:
 
 
 def _iterator_age(connection: Connection, function: str) -> float | None:
-    now = datetime.now(UTC)
+    now = connection.clock.local()
     get = partial(
         connection.source.metrics().get_metric_statistics,
         Namespace="AWS/Lambda",
