@@ -1,6 +1,6 @@
 # The two that matter: `make demo` and `make test`. Each sets itself up; Python ≥ 3.11 and make are all they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test floors stack bench engine soak e2e mutants check lint complexity scan-templates scan-packages build picture lock clean
+.PHONY: help setup demo test coverage exhaustive bundle rules floors stack bench engine soak e2e mutants check lint complexity scan-templates scan-packages build picture lock clean
 SHELL := /bin/bash
 BIN := .venv/bin
 
@@ -74,8 +74,24 @@ demo:  ## Replicate, break and mend on an embedded AWS, and check each promise; 
 	@start=$$SECONDS; $(SET_UP) && \
 	DDBREPLICA_SETUP_SECONDS=$$((SECONDS - start)) $(BIN)/python -m demo $(if $(call switch,KEEP),--keep)
 
-test: setup .venv-sam/ready  ## Run the unit and functional tests, with the coverage of src/
-	$(BIN)/python -m pytest tests/unit tests/functional --cov
+# How many processes run the tests that can run beside each other, and how these are shared out.
+PROCESSES ?= 2
+BESIDE = -n $(PROCESSES) --dist worksteal
+
+test: setup  ## Run the unit and functional tests, which need nothing else (2 minutes on two cores)
+	$(BIN)/python -m pytest $(BESIDE) tests/unit tests/functional
+
+coverage: setup  ## Run the same tests, and show the coverage of src/: 100 % of what runs in the function (4 minutes)
+	$(BIN)/python -m pytest $(BESIDE) --cov tests/unit tests/functional
+
+exhaustive: setup  ## Try hostile input, every fault and interruption, generated laws, all combinations of parameters (6 minutes)
+	$(BIN)/python -m pytest $(BESIDE) tests/exhaustive
+
+bundle: setup .venv-sam/ready  ## Test what is deployed, built as it is deployed, and its locks (needs Python 3.13; a minute)
+	$(BIN)/python -m pytest $(BESIDE) tests/bundle
+
+rules: setup  ## Take each rule that keeps a hazard away out of the code: the hazard's tests must fail (half a minute)
+	$(BIN)/python -m pytest $(BESIDE) tests/rules
 
 # The contract, each command's ends, and what a user's configuration can get wrong. The package itself is not installed.
 FLOORS = $(addprefix tests/functional/, test_dynamodb.py test_plain_replica.py test_source.py test_transport.py test_exit_status.py \
@@ -107,7 +123,7 @@ e2e: setup .venv-sam/ready  ## Run on your own AWS account; asks first, and remo
 		$(if $(call switch,QUICK),--quick) $(if $(call switch,KEEP),--keep) \
 		$(if $(call on_command_line,ACCOUNT),--account '$(call on_command_line,ACCOUNT)')
 
-mutants: .venv/ready  ## Break the core in 1,400 small ways; of each module's, the unit tests must notice 90 %
+mutants: rules  ## Break the core in 1,400 small ways; of each module's, the unit tests must notice 90 %
 	rm -rf mutants
 	nice $(BIN)/mutmut run
 	$(BIN)/mutmut results

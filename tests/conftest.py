@@ -103,3 +103,28 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> "Machine":
     from tests.support.machine import running
 
     return running(monkeypatch)
+
+
+@pytest.fixture
+def archive(
+    tables: "Tables",
+    aws: "Misbehaviour",
+    put_aside: "PutAside",
+) -> "Tables":
+    """An item that is in both, and one that has expired at the source."""
+    from tests.support.cli import REPLICA
+    from tests.support.put_aside import answer_mapping
+
+    answer_mapping(tables, aws, REPLICATE_TTL_DELETES="false")
+    tables.put_both("same")
+    tables.put(REPLICA, "expired", n={"N": "1"})
+    return tables
+
+
+@pytest.fixture
+def filtered(tables: "Tables", aws: "Misbehaviour", put_aside: "PutAside") -> "Tables":
+    """Two tables, and a mapping that brings one tenant's changes."""
+    from tests.support.put_aside import TENANT, answer_mapping
+
+    answer_mapping(tables, aws, patterns=[TENANT])
+    return tables

@@ -13,10 +13,10 @@ from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.model import Image, Kind, Refusal, Replica
 from ddbreplica.records.compare import same
 from tests.engine.conftest import REPLICA, connect, items_of
-from tests.functional.test_dynamodb import create_table
 from tests.support.contract import KEYS, ReplicaContract, put, write_of
 from tests.support.function import Function
 from tests.support.public_client import public
+from tests.support.replica_table import create_table
 from tests.support.strategies import attribute_value
 from tests.support.wire import wire_json
 

@@ -8,7 +8,7 @@ import pytest
 from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.model import Image, Refusal, Source
 from tests.engine.conftest import connect
-from tests.functional.test_dynamodb import create_table
+from tests.support.replica_table import create_table
 from tests.support.source_contract import SourceContract, item, key
 from tests.support.wire import as_read
 

@@ -19,22 +19,6 @@ from tests.support.records import delete, put
 UNDECIDED = "the source has no such item: it was deleted or has expired, and nobody can tell"
 
 
-@pytest.fixture
-def archive(
-    tables: Tables,
-    aws: Misbehaviour,
-    put_aside: PutAside,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Tables:
-    """An item that is in both, and one that has expired at the source; and a directory for files."""
-    monkeypatch.chdir(tmp_path)
-    answer_mapping(tables, aws, REPLICATE_TTL_DELETES="false")
-    tables.put_both("same")
-    tables.put(REPLICA, "expired", n={"N": "1"})
-    return tables
-
-
 def ran(*args: str, exit_code: int = 0) -> Any:
     result = run(*args, "--json")
     assert result.exit_code == exit_code, result.output

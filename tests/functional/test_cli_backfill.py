@@ -1,18 +1,14 @@
 """`ddbreplica backfill` on moto: what it copies, what it refuses, and how it goes on where it was ended."""
 
-import gzip
 import json
 import re
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ReadTimeoutError
-from click.testing import Result
 
 from ddbreplica.aws import clock
 from ddbreplica.backfill import export as exports
@@ -28,21 +24,15 @@ from tests.support.cli import (
     press_ctrl_c_while_it_waits,
     run,
 )
+from tests.support.exported import FOLDER, MADE_AT, STATE, InS3, backfill, gzipped
 from tests.support.wire import error, response
 
-MADE_AT = datetime(2026, 11, 22, 11, tzinfo=UTC)
-STATE = Path("logfile-logfile_replica.backfill")
 GO_ON = "Try: run the same command again; it goes on from logfile-logfile_replica.backfill."
 
 
 @pytest.fixture(autouse=True)
 def _in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def backfill(*args: str) -> Result:
-    """A run between two tables that nothing replicates."""
-    return run("backfill", "--without-mapping", *args)
 
 
 def fill(tables: Tables, items: int, **attributes: Any) -> None:
@@ -483,50 +473,6 @@ class TestSafeguards:
         assert Path("rows.csv").read_text() == "1,2,3\n"
 
 
-FOLDER = "exports/AWSDynamoDB/01234-abc"
-
-
-class InS3:
-    @pytest.fixture(autouse=True)
-    def _bucket(self, tables: Tables) -> None:
-        self.tables = tables
-        self.client = boto3.client("s3", region_name="us-east-1")
-        self.client.create_bucket(Bucket="bucket")
-
-    def put(self, name: str, body: bytes) -> None:
-        self.client.put_object(Bucket="bucket", Key=f"{FOLDER}/{name}", Body=body)
-
-    def export(self, *files: Sequence[str], counted: int = 0, **summary: Any) -> None:
-        """An export whose files have items of these keys, with old images."""
-        entries = []
-        for number, keys in enumerate(files):
-            body = b"".join(
-                json.dumps({"Item": {"PK": {"S": key}, "old": {"BOOL": True}}}).encode() + b"\n"
-                for key in keys
-            )
-            self.put(f"data/{number}.json.gz", gzip.compress(body))
-            name = f"AWSDynamoDB/01234-abc/data/{number}.json.gz"
-            entries.append(json.dumps({"itemCount": len(keys) + counted, "dataFileS3Key": name}) + "\n")
-        whole = {
-            "tableArn": "arn:aws:dynamodb:us-east-1:123456789012:table/logfile",
-            "exportTime": "2099-11-22T12:00:00.000Z",
-            "outputFormat": "DYNAMODB_JSON",
-            "itemCount": sum(len(keys) + counted for keys in files),
-            **summary,
-        }
-        self.put("manifest-files.json", "".join(entries).encode())
-        self.put("manifest-summary.json", json.dumps(whole).encode())
-
-    def backfill(self, *args: str) -> Result:
-        return backfill("--from-export", f"s3://bucket/{FOLDER}", *args)
-
-    def error(self) -> str:
-        result = self.backfill()
-        assert result.exit_code == 2
-        assert self.tables.items(REPLICA) == {}
-        return lines(result.stderr)[0]
-
-
 class TestFromExport(InS3):
     def test_keys_are_taken_from_it_and_items_from_the_source(self, aws: Misbehaviour) -> None:
         fill(self.tables, 300, new={"BOOL": True})
@@ -636,10 +582,6 @@ class TestFromExport(InS3):
 
 
 FILE = f"s3://bucket/{FOLDER}/data/0.json.gz"
-
-
-def gzipped(*keys: str) -> bytes:
-    return gzip.compress(b"".join(b'{"Item": {"PK": {"S": "%s"}}}\n' % key.encode() for key in keys))
 
 
 class TestDamagedExport(InS3):

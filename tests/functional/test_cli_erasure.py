@@ -12,8 +12,8 @@ from ddbreplica.redrive import bounded_list, copies
 from ddbreplica.redrive import purge as purging
 from ddbreplica.redrive.objects import PIECE
 from ddbreplica_cli.app import main
-from tests.functional.test_cli_redrive import KilledError, kill_at
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, press_ctrl_c, refusal, run
+from tests.support.kill_at import KilledError, kill_at
 from tests.support.permissions import recorded
 from tests.support.put_aside import CREATED, ON_FAILURE, QUARANTINE, PutAside, answer_mapping, recreate_source
 from tests.support.records import put, record

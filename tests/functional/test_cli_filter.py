@@ -8,26 +8,11 @@ import pytest
 
 from tests.support.account import UUID, answer_lambda, mapping
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, refusal, run
-from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, answer_mapping
+from tests.support.put_aside import ON_FAILURE, QUARANTINE, TENANT, PutAside, answer_mapping
 from tests.support.records import put
 
-TENANT = {"dynamodb": {"Keys": {"PK": {"S": [{"prefix": "t1#"}]}}}}
 ON_IMAGES = {"dynamodb": {"NewImage": {"tenant": {"S": ["t1"]}}}}
 SHOWN = '{"dynamodb": {"Keys": {"PK": {"S": [{"prefix": "t1#"}]}}}}'
-
-
-@pytest.fixture
-def filtered(
-    tables: Tables,
-    aws: Misbehaviour,
-    put_aside: PutAside,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Tables:
-    """Two tables, and a mapping that brings one tenant's changes; in a directory of its own."""
-    monkeypatch.chdir(tmp_path)
-    answer_mapping(tables, aws, patterns=[TENANT])
-    return tables
 
 
 def ran(*args: str, exit_code: int = 0) -> Any:

@@ -15,6 +15,7 @@ from botocore.exceptions import ReadTimeoutError
 from ddbreplica.model import SUSPECT
 from ddbreplica.reconcile.journal_format import REDRIVE
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, press_ctrl_c, refusal, run
+from tests.support.kill_at import KilledError, kill_at
 from tests.support.killed import Killed
 from tests.support.machine import Machine
 from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, answer_mapping, recreate_source
@@ -925,34 +926,6 @@ class TestTheMapping:
 
         assert result.exit_code == 0
         assert f"destination is {destination or 'not set'}, and no bucket" in result.stderr
-
-
-class KilledError(BaseException):
-    """The process is gone: nothing of it may go on."""
-
-
-def kill_at(aws: Misbehaviour, call: int) -> Callable[[], bool]:
-    """Let the next run die before its call number `call` to S3 or DynamoDB; what is returned says if it did.
-
-    Nothing of a dead run reaches AWS; once it was asked for, another run may begin.
-    """
-    calls = iter(range(call + 1))
-    state = ""
-
-    def count(**_: Any) -> None:
-        nonlocal state
-        if state == "dead" or (not state and next(calls) == call):
-            state = "dead"
-            raise KilledError
-
-    def was_killed() -> bool:
-        nonlocal state
-        killed, state = state == "dead", "over"
-        return killed
-
-    aws.on("before-send.s3", count)
-    aws.on("before-send.dynamodb", count)
-    return was_killed
 
 
 def once(aws: Misbehaviour, operation: str, fault: Exception) -> None:

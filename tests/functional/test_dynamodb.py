@@ -22,26 +22,13 @@ from ddbreplica.dynamodb import send
 from ddbreplica.dynamodb import table as dynamodb
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.model import Image, Kind, Pending, Refusal, Replica, Table, Write
-from tests.support.contract import KEYS, SCHEMA, ReplicaContract, delete, put
+from tests.support.contract import KEYS, ReplicaContract, delete, put
+from tests.support.replica_table import NOTHING_LEFT, create_table, description
 from tests.support.server import certified, hang_up, http, say, serving
 from tests.support.wire import AWS, FOREIGN, Wire, error, wire_json
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-NOTHING_LEFT: tuple[int, Any] = (200, {"UnprocessedItems": {}})
-
-
-def create_table(client: "DynamoDBClient") -> None:
-    client.create_table(
-        TableName="copy",
-        KeySchema=[
-            {"AttributeName": "part", "KeyType": "HASH"},
-            {"AttributeName": "sort", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[{"AttributeName": n, "AttributeType": t} for n, t in SCHEMA.items()],  # type: ignore[typeddict-item]
-        BillingMode="PAY_PER_REQUEST",
-    )
 
 
 class TestOnMoto(ReplicaContract):
@@ -62,20 +49,6 @@ class TestOnMoto(ReplicaContract):
 @pytest.fixture
 def client() -> "DynamoDBClient":
     return boto3.client("dynamodb", region_name="us-east-1", config=CLIENT_CONFIG)
-
-
-def description(status: str = "ACTIVE") -> tuple[int, Any]:
-    return 200, {
-        "Table": {
-            "TableArn": "arn:copy",
-            "TableStatus": status,
-            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-            "AttributeDefinitions": [
-                {"AttributeName": "id", "AttributeType": "N"},
-                {"AttributeName": "indexed", "AttributeType": "S"},
-            ],
-        }
-    }
 
 
 def ready(

@@ -8,14 +8,12 @@ from typing import Any, TypeAlias
 import pytest
 from click.testing import Result
 
-from tests.functional.test_cli_fleet import Account, account, polled
 from tests.support.account import UUID
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, refusal, run
+from tests.support.fleet import Account, polled
 from tests.support.put_aside import CREATED, ON_FAILURE, QUARANTINE, PutAside, recreate_source
 from tests.support.records import put
 from tests.support.wire import error, response
-
-__all__ = ["account"]
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 NOWHERE = ("--source", "nowhere")

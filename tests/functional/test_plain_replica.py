@@ -22,9 +22,9 @@ from ddbreplica.dynamodb.table import CLIENT_CONFIG
 from ddbreplica.errors import SettingsError
 from ddbreplica.model import Image, Kind, Refusal, Replica, Table
 from ddbreplica.records import compare
-from tests.functional.test_dynamodb import NOTHING_LEFT, create_table, description
 from tests.support.contract import EVERY_TYPE, KEYS, ReplicaContract, delete, put
 from tests.support.public_client import public
+from tests.support.replica_table import NOTHING_LEFT, create_table, description
 from tests.support.sts import sts
 from tests.support.wire import AWS, FOREIGN, Wire, error, wire_json
 

@@ -1,20 +1,15 @@
 """replica.yaml, the far side of template.yaml: the same table, who may write to it, and its alarms."""
 
-import json
-from collections.abc import Mapping
 from typing import Any, Final
 
 import pytest
-from cfnlint.api import lint, lint_file  # type: ignore[import-untyped]
-from cfnlint.config import ManualArgs  # type: ignore[import-untyped]
 
-from tests.support.pairwise import pairwise
+from tests.support.far_combinations import BY_ACCOUNT, BY_ONE_ROLE, BY_POLICY, REPLICATOR
 from tests.support.placements import BOUNDARY, ELSEWHERE, KEY, ON_DEMAND, REPLICAS, Parameters
 from tests.support.template import (
     FAR_SIDE,
     REGION,
     TEMPLATE,
-    decide,
     deploy,
     load,
     properties,
@@ -22,10 +17,6 @@ from tests.support.template import (
     resources,
 )
 
-REPLICATOR: Final = f"arn:aws:iam::{ELSEWHERE}:role/ddbreplica-DDBReplicationRole-1"
-BY_POLICY: Final[Parameters] = {"ReplicatorRoleArn": REPLICATOR}
-BY_ACCOUNT: Final[Parameters] = {"TrustedAccountId": ELSEWHERE, "ExternalId": "orders-2026"}
-BY_ONE_ROLE: Final[Parameters] = {"ReplicatorRoleArn": REPLICATOR, "ExternalId": "orders-2026"}
 OWN: Final = {"EnableStream", "ReplicatorRoleArn", "TrustedAccountId", "ExternalId", "CutOffRoleArn"}
 ACTIONS: Final = [
     "dynamodb:BatchWriteItem",
@@ -34,39 +25,9 @@ ACTIONS: Final = [
     "dynamodb:PutItem",
 ]
 
-CHOICES: Final[Mapping[str, Mapping[str, Parameters]]] = {
-    "writer": {"none": {}, "policy": BY_POLICY, "account": BY_ACCOUNT, "role": BY_ONE_ROLE},
-    "failover": {"before": {}, "after": {"CutOffRoleArn": REPLICATOR}},
-    "key": {"one": {}, "two": {"PartitionKeyType": "B", "SortKeyName": "SK", "SortKeyType": "N"}},
-    "index": {"with": {}, "without": {"CreateIndex": "false"}},
-    "stream": {"without": {}, "with": {"EnableStream": "true"}},
-    "encryption": {"AWS's": {}, "own": {"KmsKeyArn": KEY}},
-    "boundary": {"none": {}, "bound": {"PermissionsBoundaryArn": BOUNDARY}},
-    "billing": {"provisioned": {}, "on demand": ON_DEMAND},
-    "alarms": {
-        "told nobody": {},
-        "mailed": {"AlarmEmail": "ops@example.com", "DeletionProtection": "true"},
-        "published": {"AlarmTopicArn": "arn:aws:sns:eu-west-1:111122223333:ops"},
-    },
-}
-ROWS: Final = pairwise({name: list(options) for name, options in CHOICES.items()})
-
 
 def there(logical_id: str, **parameters: str | int) -> dict[str, Any]:
     return properties(logical_id, FAR_SIDE, **parameters)
-
-
-def test_the_template_is_free_of_lint() -> None:
-    assert [str(match) for match in lint_file(FAR_SIDE)] == []
-
-
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["writer"])
-def test_a_combination_is_accepted_and_free_of_lint(row: dict[str, str]) -> None:
-    chosen = [CHOICES[choice][option] for choice, option in row.items()]
-    parameters = {name: value for each in chosen for name, value in each.items()}
-    assert refusals(FAR_SIDE, **parameters) == []
-    decided = json.dumps(decide(FAR_SIDE, **parameters))
-    assert [str(match) for match in lint(decided, config=ManualArgs(regions=[REGION]))] == []
 
 
 # Parameters

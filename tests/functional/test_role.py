@@ -24,9 +24,9 @@ from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.errors import ReplicaError
 from ddbreplica.model import Image, Kind, Refusal, Replica, Table, Write
 from ddbreplica.replicate.write import write
-from tests.functional.test_dynamodb import create_table
 from tests.support.clock import Clock
 from tests.support.contract import SCHEMA, ReplicaContract, put
+from tests.support.replica_table import create_table
 from tests.support.sts import ARN, Said, Sts, answer, granted, refused, sts
 from tests.support.wire import Wire, described, error, wire_json
 

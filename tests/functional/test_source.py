@@ -13,8 +13,8 @@ from moto import mock_aws
 from ddbreplica.dynamodb import table
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.model import Image, Kind, Refusal, Source
-from tests.functional.test_dynamodb import create_table, description
 from tests.support.contract import KEYS
+from tests.support.replica_table import create_table, description
 from tests.support.source_contract import SourceContract, item, key
 from tests.support.wire import Wire, as_read, error, response
 

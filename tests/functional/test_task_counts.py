@@ -1,14 +1,11 @@
 """The recipe that counts tasks, on moto: each count is exact, whatever comes again, and nothing is passed over."""
 
 from collections.abc import Iterator
-from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from moto import mock_aws
 
 import task_counts
@@ -16,21 +13,13 @@ from ddbreplica.dynamodb.table import CLIENT_CONFIG
 from ddbreplica.errors import EventError, UnreportableError
 from ddbreplica.model import Kind
 from tests.support.function import Context
-from tests.support.mapping import MappingSettings, Shard
 from tests.support.records import batch, record
 from tests.support.strategies import MALFORMED
 from tests.support.tasks import (
     Counting,
     Killed,
-    Troubled,
-    calm,
-    counts_after,
-    crashes,
-    histories,
     refused,
-    settings_of_mapping,
     task,
-    weather,
 )
 
 if TYPE_CHECKING:
@@ -293,28 +282,3 @@ def test_a_killed_sandbox_leaves_the_counts_whole(counting: Counting) -> None:
 
     assert counting.invoke(event) == []
     assert counting.counts() == {"work": 1}
-
-
-@settings(max_examples=60)
-@given(
-    history=histories(),
-    mapping=settings_of_mapping,
-    calm=calm,
-    crashes=crashes,
-    seed=st.integers(0, 1_000_000),
-)
-def test_the_counts_are_exact_after_any_history_cut_repeated_and_interrupted_anyhow(
-    client: "DynamoDBClient",
-    history: list[Any],
-    mapping: MappingSettings,
-    calm: int,
-    crashes: list[bool],
-    seed: int,
-) -> None:
-    chance = Random(seed)  # noqa: S311
-    counting = Counting(client, "law", Troubled(client, weather(chance, calm=calm), chance))
-
-    with counting.tables():
-        counting.deliver([Shard("1", history)], mapping, crashes=[*crashes], chance=chance)
-
-        assert counting.counts() == counting.marked() == counts_after(history)

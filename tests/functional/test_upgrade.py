@@ -15,9 +15,9 @@ from typing import Any, Final
 import pytest
 
 from ddbreplica.settings import Settings
-from tests.functional.test_replica_template import CHOICES as FAR_CHOICES
-from tests.functional.test_replica_template import ROWS as FAR_ROWS
-from tests.functional.test_template_combinations import ROWS, parameters_of
+from tests.support.combinations import ROWS, parameters_of
+from tests.support.far_combinations import CHOICES as FAR_CHOICES
+from tests.support.far_combinations import ROWS as FAR_ROWS
 from tests.support.placements import EVERYTHING, EXISTING_SOURCE, REPLICAS, Parameters
 from tests.support.recorded import FAR_SIDE as OLD_FAR_SIDE
 from tests.support.recorded import RECORDED

@@ -1,6 +1,6 @@
 """A run that was killed with a write under way: its state, and the write, which may land.
 
-`functional/test_cli_signals.py` holds that a real kill leaves this state.
+`exhaustive/test_cli_signals.py` holds that a real kill leaves this state.
 """
 
 from contextlib import closing

@@ -133,3 +133,6 @@ def answer_mapping(
 
 def _answer(aws: Misbehaviour, operation: str, answer: Any) -> None:
     aws.on(f"before-call.lambda.{operation}", lambda **_: (SimpleNamespace(status_code=200), answer))
+
+
+TENANT = {"dynamodb": {"Keys": {"PK": {"S": [{"prefix": "t1#"}]}}}}

@@ -44,17 +44,25 @@ def defaults(path: Path = TEMPLATE, /) -> dict[str, str | int]:
 
 def expand(path: Path = TEMPLATE, /, **parameters: str | int) -> dict[str, Any]:
     """Return the template as the SAM transform, if it asks for it, hands it to CloudFormation."""
-    template = load(path)
+    expanded: dict[str, Any] = json.loads(
+        _expanded(json.dumps(load(path)), tuple(sorted(parameters.items())))
+    )
+    return expanded
+
+
+@cache
+def _expanded(text: str, parameters: tuple[tuple[str, str | int], ...]) -> str:
+    """Return the same as text; the transform takes a quarter of a second, and many tests look at one result."""
+    template = json.loads(text)
     if "Transform" not in template:
-        return template
+        return text
     # The transform sees what `sam package` has uploaded.
     for resource in template["Resources"].values():
         for uri in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
             resource["Properties"][uri] = "s3://bucket/bundle.zip"
     # With a session of its own: samtranslator's `transform` would ask the environment for a Region.
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
-    expanded: dict[str, Any] = translator.translate(template, parameter_values=dict(parameters))
-    return expanded
+    return json.dumps(translator.translate(template, parameter_values=dict(parameters)))
 
 
 def deploy(path: Path = TEMPLATE, /, **parameters: str | int) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddbreplica.replicate.redact import MAX_LENGTH, redact
+from tests.support.echoes import ECHOES, INVALID
 
-INVALID = "One or more parameter values were invalid: "
 NOT_VALID = "One or more parameter values are not valid. "
 
 WHOLE = (
@@ -36,30 +36,6 @@ WHOLE = (
 @pytest.mark.parametrize("message", WHOLE)
 def test_a_message_that_quotes_nothing_is_whole(message: str) -> None:
     assert redact(message) == message
-
-
-ECHOES = (
-    (
-        "The parameter cannot be converted to a numeric value: {}",
-        "The parameter cannot be converted to a numeric value …",
-    ),
-    (f"{INVALID}Input collection [{{}}, {{}}] contains duplicates", f"{INVALID}Input collection …"),
-    (
-        f"{INVALID}Input collection [{{}}, {{}}]of type BS contains duplicates.",
-        f"{INVALID}Input collection …",
-    ),
-    (
-        "1 validation error detected: Value '{}' at 'key' failed to satisfy constraint: Member must not be null",
-        "1 validation error detected …",
-    ),
-    ('Invalid value "{}"', "Invalid value …"),
-    ("Invalid value `{}`", "Invalid value …"),
-    ("Invalid key {{PK={}}}", "Invalid key …"),
-    ("Invalid key ({})", "Invalid key …"),
-    ("Invalid key <{}>", "Invalid key …"),
-    ("Unexpected value: {}", "Unexpected value …"),
-    ("malformed record: attribute '{}': a value has an unknown type", "malformed record: attribute …"),
-)
 
 
 @pytest.mark.parametrize(("echo", "shown"), ECHOES)

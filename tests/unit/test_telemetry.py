@@ -25,11 +25,11 @@ from ddbreplica.replicate.redact import MAX_LENGTH
 from ddbreplica.replicate.telemetry import MAX_CODES, Telemetry
 from ddbreplica.replicate.write import Outcome
 from ddbreplica.settings import Settings
+from tests.support.echoes import ECHOES
 from tests.support.fake_bucket import FakeBucket, s3_error
 from tests.support.fake_replica import THROTTLED, FakeReplica, in_turn
 from tests.support.function import Context, Function
 from tests.support.records import batch, delete, put, ttl_delete
-from tests.unit.test_redact import ECHOES
 
 BAD = {"N": "5"}
 EVENT = batch(

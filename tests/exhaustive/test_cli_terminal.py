@@ -18,11 +18,9 @@ from ddbreplica.driver import Interrupt
 from ddbreplica_cli.app import main
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.progress import progress_bar
-from tests.functional.test_cli_escapes import COMMANDS, FORBIDDEN, World, changed, hurried, signed_in, world
 from tests.support.cli import press_ctrl_c
 from tests.support.on_moto import running
-
-__all__ = ["hurried", "signed_in", "world"]
+from tests.support.poisoned import COMMANDS, FORBIDDEN, World, changed
 
 OWN = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[1A|\x1b\[2K|\r")
 """What rich writes for a progress bar or a live screen: colours, the cursor, an erased line."""

@@ -17,11 +17,11 @@ from ddbreplica.dynamodb.send import REQUEST_SECONDS
 from ddbreplica.errors import EventError, ReplicatorError
 from ddbreplica.model import SUSPECT, Key
 from ddbreplica.records.decode import MalformedError, key_of
+from tests.support.echoes import ECHOES
 from tests.support.fake_bucket import FakeBucket, s3_error
 from tests.support.fake_replica import DENIED, THROTTLED, TIMED_OUT, FakeReplica, in_turn
 from tests.support.function import Context, Function
 from tests.support.records import batch, delete, put, record, ttl_delete
-from tests.unit.test_redact import ECHOES
 
 CANARIES = ("canary", "Y2FuYXJ5", "7700770077")
 """What the items hold: text, base64 and a number. Nothing that is written or raised may hold any of it."""

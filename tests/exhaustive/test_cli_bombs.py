@@ -17,8 +17,8 @@ import pytest
 from ddbreplica.bucket.quarantine import _body as quarantine_body
 from ddbreplica.files.limits import MAX_LINE, MAX_OBJECT, MAX_PAYLOAD
 from ddbreplica.model import Quarantined
-from tests.functional.test_cli_backfill import FOLDER
 from tests.support.cli import REPLICA, SOURCE, Tables
+from tests.support.exported import FOLDER
 from tests.support.on_failure import GivenUp, on_failure_object
 from tests.support.put_aside import CREATED, ON_FAILURE, QUARANTINE, PutAside, recreate_source
 from tests.support.records import put

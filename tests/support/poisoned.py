@@ -1,45 +1,23 @@
-"""Characters that a terminal acts upon, or that nobody sees, wherever a value comes from: none of them is printed.
-
-Every text of every response that a command gets is poisoned in turn, and every response is an error in turn; then the
-options, the environment and the files. What is looked at are the bytes of stdout and stderr.
-"""
+"""A world whose responses hold characters that a terminal acts upon, or that nobody sees."""
 
 import gzip
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 from unicodedata import category
 from urllib.parse import parse_qs, urlsplit
 
-import click
-import pytest
 from click.testing import Result
 
-from ddbreplica.aws.session import Clients
-from ddbreplica.driver import Interrupt
-from ddbreplica.dynamodb import connection
-from ddbreplica_cli.app import main
-from tests.functional.test_cli_responses import (
-    ACCOUNT,
-    FUNCTION,
-    NOW,
-    RIGHT,
-    as_json,
-    as_xml,
-    content,
-    hurried,
-)
 from tests.support.cli import invoke, press_ctrl_c
 from tests.support.on_failure import GivenUp, on_failure_object
 from tests.support.records import put
 from tests.support.responses import Response, body_of, path_of
-
-__all__ = ["hurried"]
+from tests.support.right import ACCOUNT, FUNCTION, NOW, RIGHT, as_json, as_xml, content
 
 FORGED = "FORGED: in a line of its own"
 CONTROLS = f"\x1b[31m\x9b1m\x00\x08\x7f\x85\xad\u200b\u202e\u2028\u2029\ufeff\U000e0001[red]\r\n{FORGED}\n\t"
@@ -47,7 +25,6 @@ SURROGATE = "\ud800-\udc80"
 IN_XML = f"\x7f\x85\x9b1m\xad\u202e\u2028\U000e0001\n{FORGED}\n"
 IN_A_HEADER = "\x9b1m\x85\xad"
 FORBIDDEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
-
 Path_: TypeAlias = tuple[Any, ...]
 REQUESTS = 300
 NESTED = "(JSON)"
@@ -74,8 +51,6 @@ def check_lines(content: bytes) -> int:
         json.loads(line)
     return len(lines)
 
-
-# The world: two tables that differ, a mapping, its function, its buckets, an export, a stack.
 
 KEPT = "quarantine/orders_copy/1.json"
 SOURCE_ARN = f"{ACCOUNT}/orders"
@@ -219,36 +194,6 @@ class World:
             self.at = ""
 
 
-@pytest.fixture(scope="module")
-def signed_in() -> tuple[Clients, World]:
-    """Clients, created once, and the world behind them."""
-    clients, world = Clients(None, "us-east-1", None), World()
-    events: Any = clients._session.events
-    events.register_first("before-send", world.respond)
-    return clients, world
-
-
-@pytest.fixture
-def world(
-    signed_in: tuple[Clients, World], hurried: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> World:
-    clients, world = signed_in
-    monkeypatch.setattr(connection, "Clients", lambda *_: clients)
-    monkeypatch.chdir(tmp_path)
-    world.asked.clear()
-    sleep = Interrupt.sleep
-
-    def counted(interrupt: Interrupt, seconds: float) -> None:
-        world.count()
-        sleep(interrupt, seconds)
-
-    monkeypatch.setattr(Interrupt, "sleep", counted)
-    return world
-
-
-# What is poisoned.
-
-
 def texts(content: Any, path: Path_ = ()) -> Iterator[Path_]:
     """The places of all texts in a document, and of the names of an item's attributes."""
     if isinstance(content, dict):
@@ -320,6 +265,7 @@ def changed(response: Response, place: Path_, poison: str) -> Response:
 UNTOLD = ("GetMetricStatistics", "DescribeTimeToLive")
 """Without what these say a command does its work, and says nothing of it."""
 
+
 IN_XML_OPERATIONS = (
     "DescribeStacks",
     "ListObjectVersions",
@@ -330,6 +276,8 @@ IN_XML_OPERATIONS = (
     "DeleteObject",
     "PutObject",
 )
+
+
 CODES = (f"Bad{IN_XML}", "ValidationException", "ResourceNotFoundException", "AccessDenied", "NoSuchKey")
 
 
@@ -361,181 +309,3 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "the fleet": ("status", "--all"),
     "tail": ("tail", "--source", "orders", "--limit", "1"),
 }
-
-
-@pytest.fixture(params=COMMANDS)
-def command(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    return COMMANDS[request.param]
-
-
-def asked(world: World, command: Sequence[str]) -> Mapping[str, list[Response]]:
-    """The right responses that a command gets, by operation."""
-    check(world.ran(*command))
-    found = dict(world.asked)
-    assert found
-    return found
-
-
-@pytest.mark.parametrize("as_json", [False, True], ids=["text", "JSON"])
-def test_no_text_of_a_response_acts_upon_the_terminal(
-    world: World, command: tuple[str, ...], *, as_json: bool
-) -> None:
-    args = (*command, "--json") if as_json else command
-    shown = 0
-    for operation, responses in asked(world, args).items():
-        found = dict.fromkeys(place for response in responses for place in places(response))
-        # All JSON is written by one function: some of the places are enough.
-        for place in list(found)[:: 3 if as_json else 1]:
-            poison = CONTROLS if as_json else CONTROLS + SURROGATE
-            with world.changing(operation, partial(changed, place=place, poison=poison)):
-                result = world.ran(*args)
-            check(result, as_json=as_json and command[0] != "tail")
-            if as_json and command[0] == "tail" and not result.exit_code:
-                check_lines(result.stdout_bytes)
-            shown += "\\u202e" in result.stdout + result.stderr
-    assert shown or as_json or command[0] == "load", "nothing of it was printed, and so nothing was tried"
-    assert world.reported or "--report" not in command
-
-
-def test_a_program_is_given_the_same_value(world: World) -> None:
-    poison = "\x1b\x9b\u202e\u2028\ud800-\udc80\U000e0001[red]\r\n\tå🍓"
-    args = ("verify", *TABLES, *GRACE, "--without-mapping", "--report", "kept.jsonl", "--json")
-
-    with world.changing("Scan", partial(changed, place=("Items", 1, "PK", "S"), poison=poison)):
-        document = json.loads(invoke(*args).stdout_bytes)
-    reported = [json.loads(line) for line in Path("kept.jsonl").read_bytes().splitlines()]
-
-    assert {"PK": {"S": f"b{poison}"}} in [each["key"] for each in document["differences"]]
-    assert {"PK": {"S": f"b{poison}"}} in [each["key"] for each in reported]
-
-
-@pytest.mark.parametrize("as_json", [False, True], ids=["text", "JSON"])
-def test_no_error_acts_upon_the_terminal(world: World, command: tuple[str, ...], *, as_json: bool) -> None:
-    args = (*command, "--json") if as_json else command
-    for operation in asked(world, args):
-        shown = 0
-        for code in CODES:
-            with world.changing(operation, partial(an_error, operation=operation, code=code)):
-                result = world.ran(*args)
-            check(result, as_json=as_json and command[0] != "tail")
-            if as_json and command[0] == "tail" and not result.exit_code:
-                check_lines(result.stdout_bytes)
-            shown += "\\u202e" in result.stdout + result.stderr
-        assert shown or operation in UNTOLD, operation
-
-
-# What the one who runs a command gives it.
-
-VALUE = "x\x1b[31m\x9b1m\x7f\u202e\u2028\udc80\U000e0001[red]\r\n" + FORGED + "\n\t"
-NAME = "x\x1b[31m\x9b1m\u202e\udc80\n" + FORGED
-
-
-def options() -> Iterator[tuple[str, ...]]:
-    for name, each in main.commands.items():
-        yield name, VALUE, VALUE
-        yield name, f"--{VALUE}"
-        for parameter in each.params:
-            if isinstance(parameter, click.Option) and not parameter.is_flag:
-                yield name, parameter.opts[0], VALUE
-
-
-@pytest.mark.parametrize("args", list(options()), ids=lambda args: " ".join(map(ascii, args))[:40])
-def test_no_value_of_an_option_acts_upon_the_terminal(world: World, args: tuple[str, ...]) -> None:
-    base = COMMANDS["load" if args[0] == "load" else args[0]]
-    for more in ((), ("--json",)):
-        check(world.ran(*base, *args[1:], *more))
-
-
-@pytest.mark.parametrize(
-    "args", [(VALUE,), (f"--{VALUE}",), (VALUE, "--help")], ids=["command", "option", "help"]
-)
-def test_no_name_of_a_command_does(args: tuple[str, ...]) -> None:
-    result = invoke(*args)
-
-    check(result)
-    assert "\\u202e" in result.stdout + result.stderr
-
-
-@pytest.mark.usefixtures("hurried")
-class TestEnvironment:
-    """With clients that are really signed in, and nothing behind them."""
-
-    @pytest.fixture(autouse=True)
-    def _apart(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-
-    @pytest.mark.parametrize(
-        "name", ["AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_CONFIG_FILE"]
-    )
-    @pytest.mark.parametrize("value", [VALUE, f"http://127.0.0.1:9/{VALUE}", f"[profile {VALUE}"])
-    def test_variable(self, name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv(name, value)
-
-        check(invoke("status"))
-        check(invoke("verify", "--json"), as_json=True)
-
-    @pytest.mark.parametrize("option", ["--profile", "--region", "--endpoint-url", "--replica-region"])
-    @pytest.mark.parametrize("value", [VALUE, f"http://127.0.0.1:9/{VALUE}", f"http://{VALUE}:5"])
-    def test_option(self, option: str, value: str) -> None:
-        for command in ("verify", "status", "redrive"):
-            check(invoke(command, option, value))
-
-    @pytest.mark.parametrize(
-        "text",
-        [
-            f"[default]\nregion = {NAME[:-30]}\n",
-            f"[default\n{NAME}",
-            f"[default]\ncredential_process = /nowhere/{NAME.split(chr(10))[0]}\n",
-            f"[default]\nsso_session = {NAME.split(chr(10))[0]}\n",
-        ],
-        ids=["region", "no section", "process", "session"],
-    )
-    def test_configuration(self, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.delenv(name, raising=False)
-        config = tmp_path / "config"
-        config.write_bytes(text.encode("utf-8", "surrogateescape"))
-        monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
-
-        check(invoke("status"))
-        check(invoke("status", "--region", "us-east-1"))
-
-
-CONTENTS: Mapping[str, bytes] = {
-    "text": VALUE.encode("utf-8", "surrogateescape"),
-    "JSON": json.dumps({"PK": {"S": VALUE}, VALUE: VALUE}).encode(),
-    "a list": json.dumps([VALUE]).encode(),
-    "a key": json.dumps({VALUE: {"S": VALUE}}).encode(),
-    "a difference": json.dumps({"finding": VALUE, "key": {"PK": {"S": VALUE}}}).encode(),
-    "rows": (f"{VALUE[:-2]},{VALUE[:10]},h,1,GMT,GET,/,x,y,z,more\n" * 2).encode("utf-8", "surrogateescape"),
-    "state": json.dumps({"state": VALUE, "command": VALUE, "version": VALUE}).encode() + b"\n{}\n",
-}
-
-
-@pytest.mark.parametrize("text", CONTENTS)
-def test_nothing_in_a_file_acts_upon_the_terminal(world: World, text: str) -> None:
-    for args in (
-        ("load", NAME, "--source", "orders"),
-        ("load", NAME, "--dry-run"),
-        ("load", NAME, "--dry-run", "--skip-bad-rows", "--json"),
-        ("verify", *TABLES, *GRACE, "--keys-from", NAME),
-        ("verify", *TABLES, *GRACE, "--repair", "--state", NAME),
-        ("redrive", *TABLES, "--state", NAME),
-        ("backfill", *TABLES, "--state", NAME),
-    ):
-        Path(NAME).write_bytes(CONTENTS[text])
-        check(world.ran(*args))
-
-
-def test_no_text_of_a_state_file_acts_upon_the_terminal(world: World) -> None:
-    with world.changing("BatchWriteItem", lambda _: Response(b"\xff")):  # which may have been carried out
-        check(invoke(*COMMANDS["backfill"], "--state", "left"))
-    left = Path("left").read_bytes().splitlines(keepends=True)
-    for args in (COMMANDS["backfill"], COMMANDS["redrive"], COMMANDS["repair"]):
-        lines = [line.replace(b'"backfill"', f'"{args[0]}"'.encode()) for line in left]
-        for at, line in enumerate(lines):
-            for place in texts(json.loads(line)):
-                wrong = json.dumps(poisoned(json.loads(line), place, CONTROLS + SURROGATE)).encode() + b"\n"
-                Path(NAME).write_bytes(b"".join([*lines[:at], wrong, *lines[at + 1 :]]))
-                check(world.ran(*args, "--state", NAME))

@@ -19,8 +19,8 @@ from ddbreplica.reconcile.review_list import Undecided
 from ddbreplica.records.decode import key_of
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica_cli.terminal.output import print_note
-from tests.functional.test_cli_backfill import FOLDER, STATE, InS3
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, run
+from tests.support.exported import FOLDER, STATE, InS3
 from tests.support.on_moto import running
 
 FULL = Path("/dev/full")

@@ -1,13 +1,7 @@
-"""template.yaml under combinations of its parameters: any two choices meet in one of them, and each is sound."""
+"""Combinations of template.yaml's parameters: any two choices meet in one of them."""
 
-import json
 from collections.abc import Mapping
-from itertools import combinations, product
-from typing import Any, Final
-
-import pytest
-from cfnlint.api import lint, lint_file  # type: ignore[import-untyped]
-from cfnlint.config import ManualArgs  # type: ignore[import-untyped]
+from typing import Final
 
 from tests.support.pairwise import pairwise
 from tests.support.placements import (
@@ -21,7 +15,6 @@ from tests.support.placements import (
     SOURCE_KEY,
     Parameters,
 )
-from tests.support.template import REGION, TEMPLATE, decide, deploy, expand, refusals
 
 CHOICES: Final[Mapping[str, Mapping[str, Parameters]]] = {
     "source": {
@@ -55,39 +48,10 @@ CHOICES: Final[Mapping[str, Mapping[str, Parameters]]] = {
         "published": {"AlarmTopicArn": "arn:aws:sns:eu-west-1:111122223333:ops"},
     },
 }
+
+
 ROWS: Final = pairwise({name: list(options) for name, options in CHOICES.items()})
 
 
 def parameters_of(row: Mapping[str, str]) -> Parameters:
     return {name: value for choice, option in row.items() for name, value in CHOICES[choice][option].items()}
-
-
-def complaints(matches: list[Any]) -> list[str]:
-    return [f"{match.rule.id} line {match.linenumber}: {match.message}" for match in matches]
-
-
-def test_any_two_choices_meet() -> None:
-    met = {pair for row in ROWS for pair in combinations(sorted(row.items()), 2)}
-    assert met == {
-        ((one, a), (other, b))
-        for one, other in combinations(sorted(CHOICES), 2)
-        for a, b in product(CHOICES[one], CHOICES[other])
-    }
-
-
-def test_the_template_is_free_of_lint() -> None:
-    assert complaints(lint_file(TEMPLATE)) == []
-
-
-def test_the_expanded_template_is_free_of_lint() -> None:
-    """Limits of what SAM generates, such as the mapping's, are checked only here."""
-    assert complaints(lint(json.dumps(expand()), config=ManualArgs(regions=[REGION]))) == []
-
-
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['source']} to {row['replica']}")
-def test_a_combination_is_accepted_and_free_of_lint(row: dict[str, str]) -> None:
-    """With its conditions decided, nothing is referred to that is not there."""
-    parameters = parameters_of(row)
-    assert refusals(**parameters) == []
-    assert complaints(lint(json.dumps(decide(**parameters)), config=ManualArgs(regions=[REGION]))) == []
-    assert "<AWS::" not in json.dumps(deploy(**parameters))

@@ -1,17 +1,17 @@
 """Each rule that keeps a hazard away, taken out of the code: the hazard's own tests then go red.
 
-A rule is found by the line of the code that holds it. Where that line no longer stands, the rule has to be looked
-for again here, so that it cannot be lost unseen.
+A rule is found by the form of the code that holds it, whatever the variables are called. Where that form is no longer
+found, the rule has to be looked for again here, so that no rule is lost unnoticed.
 """
 
+import ast
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from inspect import Parameter, getsource, signature, unwrap
+from inspect import Parameter, signature, unwrap
 from pathlib import Path
-from textwrap import dedent
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -31,9 +31,8 @@ from ddbreplica.replicate import telemetry, write
 from ddbreplica.settings import Settings
 from ddbreplica.verify import recheck, repair, sweep, verdict
 from tests.functional import test_cli_archive, test_cli_filter, test_cli_verify, test_dynamodb, test_heal
-from tests.functional.test_cli_archive import archive
-from tests.functional.test_cli_filter import filtered
 from tests.support import template
+from tests.support.taken_out import Source
 from tests.unit import (
     test_backfilling,
     test_global_table,
@@ -45,9 +44,6 @@ from tests.unit import (
     test_unpack,
 )
 from tests.unit import test_hazards as hazards
-from tests.unit.test_backfilling import path
-
-__all__ = ["archive", "filtered", "path"]
 
 Test = Callable[..., None]
 
@@ -74,7 +70,7 @@ HELD_BY: tuple[ModuleType, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What keeps a hazard away: a line of a function or of a file, what stands there without it, and who notices."""
+    """What keeps a hazard away: a part of a function or of a file, what replaces it, and which tests fail then."""
 
     hazard: int
     name: str
@@ -83,6 +79,7 @@ class Rule:
     without: str
     noticed_by: tuple[Test, ...]
     raising: type[Exception] | tuple[type[BaseException], ...] = RED
+    given: tuple[str, ...] = ()
 
 
 RULES = (
@@ -90,21 +87,26 @@ RULES = (
         1,
         "poison is kept after the last write",
         handler.replicate,
-        "    outcome = write(",
-        "    to.quarantine.keep(decoded.malformed, (), below=None, puts_applied=1,"
-        " request_id=context.aws_request_id, deadline=deadline)\n"
-        "    outcome = write(",
+        "outcome = write(...)",
+        "to.quarantine.keep(decoded.malformed, (), below=None, puts_applied=1,"
+        " request_id=context.aws_request_id, deadline=deadline)\noutcome = write(...)",
         (
             hazards.test_quarantine_is_not_visible_before_every_write_has_ended,
             hazards.test_quarantine_is_not_visible_behind_the_reported_record,
+        ),
+        given=(
+            "to.quarantine",
+            "decoded.malformed",
+            "context.aws_request_id",
+            "deadline = to.deadline(context)",
         ),
     ),
     Rule(
         1,
         "only poison in front of the reported record is kept",
         quarantine.Quarantine.keep,
-        " if first is None or record.position < first.position",
-        "",
+        "first is None or record.position < first.position",
+        "True",
         (hazards.test_quarantine_is_not_visible_behind_the_reported_record,),
     ),
     Rule(
@@ -120,8 +122,8 @@ RULES = (
         2,
         "S3 is asked not to overwrite",
         quarantine.Quarantine._stored,
-        ', IfNoneMatch="*"',
-        "",
+        'client.put_object(..., IfNoneMatch="*")',
+        "client.put_object(...)",
         (hazards.test_a_repeated_batch_never_overwrites_what_it_quarantined_before,),
         raising=QuarantineError,
     ),
@@ -129,7 +131,7 @@ RULES = (
         3,
         "poison falls back to the key's image before it",
         write._Writer.judge,
-        "return [previous for write in refused if (previous := fall_back(write))]",
+        "return [previous for each in refused if (previous := fall_back(each))]",
         "return []",
         (
             partial(hazards.test_a_good_image_is_not_swallowed_by_a_poison_one_wherever_the_batch_is_cut, 1),
@@ -140,8 +142,8 @@ RULES = (
         3,
         "a failure names the oldest change that is lost with it",
         write._failure,
-        "Failure(write.oldest.position, write.oldest.sequence_number, refusal)",
-        "Failure(write.change.position, write.change.sequence_number, refusal)",
+        "Failure(change.oldest.position, change.oldest.sequence_number, why)",
+        "Failure(change.change.position, change.change.sequence_number, why)",
         (
             hazards.test_a_good_image_is_not_swallowed_when_its_poison_successor_first_fails_for_a_passing_reason,
         ),
@@ -150,8 +152,8 @@ RULES = (
         4,
         "a table without the records' key is a fault",
         schema.check,
-        "if key_schema != table.key_schema:",
-        "if False:",
+        "if key_schema != table.key_schema: ...",
+        "if False: ...",
         (
             hazards.test_a_whole_stream_is_not_quarantined_for_a_wrong_table,
             hazards.test_a_whole_stream_is_not_quarantined_for_a_table_that_was_replaced_under_the_container,
@@ -172,8 +174,8 @@ RULES = (
         4,
         "a second look is not the first one remembered",
         table.DynamoDBReplica.describe,
-        "if self._described is None or afresh:",
-        "if self._described is None:",
+        "if self._described is None or afresh: ...",
+        "if self._described is None: ...",
         (hazards.test_a_whole_stream_is_not_quarantined_for_a_table_that_was_replaced_under_the_container,),
     ),
     Rule(
@@ -215,16 +217,16 @@ RULES = (
         4,
         "a delete does not end the count",
         handler.replicate,
-        "puts_applied=sum(not write.is_delete for write in outcome.applied)",
-        "puts_applied=len(outcome.applied)",
+        "sum(not each.is_delete for each in outcome.applied)",
+        "len(outcome.applied)",
         (hazards.test_deletes_do_not_hide_that_a_whole_stream_is_refused,),
     ),
     Rule(
         5,
         "a bucket that is missing or denied fails the invocation",
         quarantine.Quarantine._put_once,
-        "if refusal is not None and refusal.kind is Kind.FAULT:",
-        "if False:",
+        "if refusal is not None and refusal.kind is Kind.FAULT: ...",
+        "if False: ...",
         tuple(
             partial(hazards.test_a_broken_quarantine_never_lets_a_record_go, code)
             for code in ("NoSuchBucket", "AccessDenied", "KMS.DisabledException")
@@ -234,16 +236,16 @@ RULES = (
         5,
         "whatever KMS says is a fault",
         refusal._kind_of,
-        " or code.startswith(_FAULT_PREFIX)",
-        "",
+        "code.startswith(_FAULT_PREFIX)",
+        "False",
         (partial(hazards.test_a_broken_quarantine_never_lets_a_record_go, "KMS.DisabledException"),),
     ),
     Rule(
         5,
         "what could not be kept is reported",
         quarantine.Quarantine._put_each,
-        "if refusal is not None:",
-        "if False:",
+        "if refusal is not None: ...",
+        "if False: ...",
         (hazards.test_a_quarantine_that_fails_for_now_never_lets_a_record_go,),
     ),
     Rule(
@@ -290,8 +292,8 @@ RULES = (
         7,
         "what is left unprocessed was in the request",
         table.unprocessed,
-        "if not left <= by_request.keys():",
-        "if False:",
+        "if not left <= by_request.keys(): ...",
+        "if False: ...",
         (
             partial(
                 hazards.test_an_answer_that_says_nothing_is_no_success,
@@ -303,8 +305,8 @@ RULES = (
         7,
         "what is left unprocessed has a key",
         table.unprocessed,
-        "except (KeyError, MalformedError):\n        return _UNMATCHED",
-        "except (KeyError, MalformedError):\n        return ()",
+        "except (KeyError, MalformedError):\n    return _UNMATCHED",
+        "except (KeyError, MalformedError):\n    return ()",
         (
             partial(
                 hazards.test_an_answer_that_says_nothing_is_no_success, {"UnprocessedItems": {"copy": [{}]}}
@@ -339,16 +341,16 @@ RULES = (
         8,
         "a read that timed out is a write that may still land",
         refusal.refusal_of,
-        "in_doubt=_may_be_sent(error)",
-        "in_doubt=False",
+        "_may_be_sent(error)",
+        "False",
         (hazards.test_a_read_time_out_is_a_write_that_was_not_answered,),
     ),
     Rule(
         8,
         "what may still land is suspect",
         send._Sender._refused,
-        "if refusal.in_doubt:",
-        "if False:",
+        "if refusal.in_doubt: ...",
+        "if False: ...",
         (
             hazards.test_a_write_that_was_not_answered_is_remembered_whatever_became_of_it,
             hazards.test_every_write_that_was_never_answered_is_remembered_although_time_ran_out,
@@ -370,8 +372,8 @@ RULES = (
         18,
         "an error waits until what is in doubt is kept",
         write.write,
-        "if not writer.total.suspects:",
-        "if True:",
+        "if not writer.total.suspects: ...",
+        "if True: ...",
         (hazards.test_what_is_in_doubt_is_remembered_although_the_invocation_fails,),
     ),
     Rule(
@@ -386,8 +388,11 @@ RULES = (
         8,
         "a suspect is kept wherever it stands",
         quarantine.Quarantine.keep,
-        "self._put_each(suspects, request_id, deadline)",
-        "self._put_each([s for s in suspects if below is None or s.position < below.position], request_id, deadline)",
+        "suspected, failure = self._put_each(suspects, request_id, deadline)\n"
+        "first = checkpoint(filter(None, (below, failure)))",
+        "before = [each for each in suspects if below is None or each.position < below.position]\n"
+        "suspected, failure = self._put_each(before, request_id, deadline)\n"
+        "first = checkpoint(filter(None, (below, failure)))",
         (
             hazards.test_a_write_that_was_not_answered_is_remembered_whatever_became_of_it,
             hazards.test_a_write_behind_the_reported_record_is_remembered_too,
@@ -421,8 +426,8 @@ RULES = (
         10,
         "a value holds what its type requires",
         decode._check_value,
-        "if not check(content, depth):",
-        "if False:",
+        "if not check(content, depth): ...",
+        "if False: ...",
         (partial(hazards.test_what_cannot_be_sent_is_not_tried_for_ever, {"S": 5}),),
     ),
     Rule(
@@ -437,8 +442,8 @@ RULES = (
         10,
         "whatever one record does, it is malformed",
         decode.decode,
-        "except Exception as error:",
-        "except MalformedError as error:",
+        "except Exception as error: ...",
+        "except MalformedError as error: ...",
         (hazards.test_a_record_that_breaks_the_reader_is_not_tried_for_ever,),
         raising=TypeError,
     ),
@@ -446,16 +451,16 @@ RULES = (
         10,
         "a full item collection is the item's fault",
         refusal._kind_of,
-        "if code in _REJECTED",
-        'if code in _REJECTED - {"ItemCollectionSizeLimitExceededException"}',
+        "code in _REJECTED",
+        'code in _REJECTED - {"ItemCollectionSizeLimitExceededException"}',
         (hazards.test_an_item_collection_that_is_full_is_not_tried_for_ever,),
     ),
     Rule(
         10,
         "what nobody knows may pass",
         refusal._kind_of,
-        "else Kind.TRANSIENT",
-        "else Kind.REJECTED",
+        "Kind.TRANSIENT",
+        "Kind.REJECTED",
         (hazards.test_an_error_that_nobody_knows_is_reported_and_named,),
     ),
     Rule(
@@ -465,6 +470,7 @@ RULES = (
         "now = self._read(written)",
         "now = {key: states[key] for key in written}",
         (test_reconcile.test_what_changes_meanwhile_goes_round_once_more_and_nothing_else_does,),
+        given=("self._write(states)",),
     ),
     Rule(
         11,
@@ -479,32 +485,32 @@ RULES = (
         11,
         "a write that was not answered confirms nothing",
         algorithm._Healing._write,
-        "for write in tally.applied if write.change.key not in suspects]",
-        "for write in tally.applied]",
+        "each.change.key not in suspects",
+        "True",
         (test_reconcile.test_a_write_that_was_not_answered_is_no_success_although_its_repetition_was,),
     ),
     Rule(
         12,
         "the source has a stream",
         safeguards.refuse_unsafe,
-        "if stream is None:",
-        "if False:",
+        "if stream is None: ...",
+        "if False: ...",
         (test_safeguards.test_a_source_without_a_stream,),
     ),
     Rule(
         12,
         "its mapping is enabled",
         safeguards.refuse_unsafe,
-        "if not mapping.is_enabled:",
-        "if False:",
+        "if not mapping.is_enabled: ...",
+        "if False: ...",
         (partial(test_safeguards.test_a_mapping_that_is_not_enabled, state="Disabled"),),
     ),
     Rule(
         12,
         "an export is no older than the mapping",
         safeguards.refuse_unsafe,
-        "if export is not None and export.taken_at < mapping.modified_at:",
-        "if False:",
+        "if exported_at is not None and exported_at < mapping.modified_at: ...",
+        "if False: ...",
         (test_safeguards.test_an_export_from_before_the_mapping,),
     ),
     Rule(
@@ -543,56 +549,56 @@ RULES = (
         13,
         "the source is read last",
         recheck._settle,
-        "for key, ours, theirs in _pairs(list(seen), first=replica, then=source):",
-        "for key, theirs, ours in _pairs(list(seen), first=source, then=replica):",
+        "for key, ours, theirs in _pairs(list(seen), first=replica, then=source): ...",
+        "for key, theirs, ours in _pairs(list(seen), first=source, then=replica): ...",
         (test_cli_verify.test_a_write_between_the_last_two_reads_is_no_difference,),
     ),
     Rule(
         13,
         "a replica further behind than the grace proves nothing",
         recheck._settle,
-        " and patient.outlasts_lag",
-        "",
+        "patient.outlasts_lag",
+        "True",
         (test_cli_verify.test_a_lag_longer_than_the_grace_is_inconclusive,),
     ),
     Rule(
         13,
         "what goes on moving is inconclusive",
         recheck.recheck,
-        "for key in pending:",
-        "for key in ():",
+        "for key in pending: ...",
+        "for key in (): ...",
         (test_cli_verify.test_an_item_that_goes_on_changing_is_inconclusive,),
     ),
     Rule(
         13,
         "inconclusive is not equal",
         verdict.Verified.verdict.fget,  # type: ignore[attr-defined]
-        "counts[Finding.INCONCLUSIVE] or self.swept.stopped_early",
-        "self.swept.stopped_early",
+        "counts[Finding.INCONCLUSIVE]",
+        "False",
         (test_cli_verify.test_an_inconclusive_result_says_what_to_try,),
     ),
     Rule(
         14,
         "what expired is left out before the batch is reduced",
         decode.decode,
-        "if not replicate_ttl_deletes and _is_ttl_delete(record):",
-        "if False:",
+        "if not replicate_ttl_deletes and _is_ttl_delete(record): ...",
+        "if False: ...",
         (hazards.test_what_expires_in_the_batch_that_brought_it_stays_in_an_archive,),
     ),
     Rule(
         14,
         "what somebody deleted has not expired",
         decode._is_ttl_delete,
-        "if not isinstance(identity, dict):\n        return False",
-        "if not isinstance(identity, dict):\n        return True",
+        "if not isinstance(identity, dict):\n    return False",
+        "if not isinstance(identity, dict):\n    return True",
         (hazards.test_what_expires_in_the_batch_that_brought_it_stays_in_an_archive,),
     ),
     Rule(
         14,
         "in an archive an absence proves nothing",
         algorithm._Healing._decided,
-        "if not self._pair.is_archive:",
-        "if True:",
+        "if not self._pair.is_archive: ...",
+        "if True: ...",
         (
             test_reconcile.test_nothing_is_ever_deleted_from_an_archive,
             test_reconcile.test_what_is_gone_after_it_was_put_into_an_archive_is_undecided,
@@ -602,8 +608,8 @@ RULES = (
         14,
         "an archive is healed as one",
         reconciler.Healer.__init__,
-        "is_archive=is_archive",
-        "is_archive=False",
+        "Pair(..., is_archive=is_archive)",
+        "Pair(..., is_archive=False)",
         (test_cli_archive.test_no_command_deletes_from_an_archive,),
     ),
     Rule(
@@ -629,24 +635,24 @@ RULES = (
         14,
         "what an archive has alone is no suspect",
         sweep.Sweep._note_extra,
-        "if self._archived is None:",
-        "if True:",
+        "if self._archived is None: ...",
+        "if True: ...",
         (test_cli_archive.test_however_much_has_expired_everything_is_compared,),
     ),
     Rule(
         14,
         "what an archive has alone by now is no difference",
         recheck.archived,
-        "if each.finding is Finding.EXTRA",
-        "if False",
+        "each.finding is Finding.EXTRA",
+        "False",
         (test_cli_archive.test_what_expires_before_the_second_look_is_archived,),
     ),
     Rule(
         14,
         "only what certainly differs is repaired",
         repair.repairing,
-        " if d.finding in CERTAIN",
-        "",
+        "each.finding in CERTAIN",
+        "True",
         (test_repair.test_only_what_certainly_differs_is_healed,),
     ),
     Rule(
@@ -669,8 +675,8 @@ RULES = (
         15,
         "a filter is one of keys alone",
         key_filter._member,
-        "if path[:2] != _KEYS[: len(path)] or (len(path) == 4 and path[3] not in _KEY_TYPES):",
-        "if False:",
+        "if path[:2] != _KEYS[: len(path)] or (len(path) == 4 and path[3] not in _KEY_TYPES): ...",
+        "if False: ...",
         (
             partial(
                 test_key_filter.test_a_filter_on_anything_but_keys_is_refused,
@@ -683,39 +689,39 @@ RULES = (
         15,
         "a backfill goes by the filter",
         pages.Within.pages,
-        "for key in page.keys if self._key_filter.passes(key)",
-        "for key in page.keys",
+        "self._key_filter.passes(key)",
+        "True",
         (test_cli_filter.test_a_backfill_leaves_out_what_is_outside,),
     ),
     Rule(
         15,
         "a repair goes by the filter",
         sweep.Sweep._parted,
-        " if self._key_filter.passes(key)",
-        "",
+        "self._key_filter.passes(key)",
+        "True",
         (test_cli_filter.test_a_repair_leaves_alone_what_is_outside,),
     ),
     Rule(
         15,
         "redrive goes by the filter",
         unpack.within,
-        "for key in unpacked.keys if key_filter.passes(key)",
-        "for key in unpacked.keys",
+        "keys = tuple(key for key in unpacked.keys if key_filter.passes(key))",
+        "keys = tuple(unpacked.keys)",
         (test_cli_filter.test_an_object_whose_key_is_outside_by_now_stays_and_is_named,),
     ),
     Rule(
         17,
         "the replica is another table than the source",
         schema.check,
-        "if source_arn(change.record) == table.arn:",
-        "if False:",
+        "if source_arn(change.record) == table.arn: ...",
+        "if False: ...",
         (hazards.test_the_replica_is_never_its_own_source,),
     ),
     Rule(
         19,
         "keys are in the state before they are written",
         journal.FileJournal.intend,
-        'self._append(*self._ahead(), {"open": _as_json(free)}, durably=True)',
+        'self._append(*self._ahead(), {"open": as_json(free)}, durably=True)',
         "pass",
         (test_journal.test_what_a_killed_run_may_have_written_is_held_back_by_the_next_run,),
     ),
@@ -723,16 +729,16 @@ RULES = (
         19,
         "what is open and not at rest is held back",
         journal_format.Contents.find,
-        "if not self._is_at_rest:",
-        "if False:",
+        "if not self._is_at_rest: ...",
+        "if False: ...",
         (test_journal.test_what_a_killed_run_may_have_written_is_held_back_by_the_next_run,),
     ),
     Rule(
         19,
         "only what has ended in order is at rest",
         unwrap(requests_under_way.UnderWay.call),
-        "except (TaskError, ReplicatorError):",
-        "except BaseException:",
+        "except (TaskError, ReplicatorError): ...",
+        "except BaseException: ...",
         (test_heal.test_a_call_that_is_broken_off_may_have_a_request_under_way,),
     ),
     Rule(
@@ -750,16 +756,16 @@ RULES = (
         24,
         "an archive of a global table is warned of",
         preflight.Ground.warn_of_replicas,
-        "if self.is_archive and source.replicas:",
-        "if False:",
+        "if self.is_archive and source.replicas: ...",
+        "if False: ...",
         (test_global_table.test_whoever_uses_an_archive_of_a_global_table_is_warned,),
     ),
     Rule(
         25,
         "no failure of telemetry fails a batch",
         unwrap(telemetry._never_raising),
-        "        with suppress(Exception):",
-        "        raise\n        with suppress(Exception):",
+        "with suppress(Exception): ...",
+        "raise\nwith suppress(Exception): ...",
         (hazards.test_a_batch_that_was_applied_is_reported_although_nothing_can_be_logged,),
         raising=TypeError,
     ),
@@ -767,8 +773,8 @@ RULES = (
         25,
         "what Powertools goes by is checked",
         settings._switch,
-        "if value is not None and value.lower() not in _ON | _OFF:",
-        "if False:",
+        "if value is not None and value.lower() not in _ON | _OFF: ...",
+        "if False: ...",
         (hazards.test_what_telemetry_could_not_go_by_is_refused_before_anything_is_written,),
     ),
     Rule(
@@ -807,7 +813,8 @@ def test_a_hazard_s_test_goes_red_when_its_rule_is_taken_out(
         monkeypatch.setattr(template, "TEMPLATE", tmp_path / rule.where.name)
         monkeypatch.setattr(template, "_as_json", template._as_json.__wrapped__)
     else:
-        monkeypatch.setattr(rule.where, "__code__", code_without(rule))
+        code = Source.of(rule.where).without(rule.line, rule.without, given=rule.given).code()
+        monkeypatch.setattr(rule.where, "__code__", code)
 
     with pytest.raises(rule.raising):
         test(**fixtures)
@@ -819,15 +826,16 @@ def without(rule: Rule, text: str) -> str:
     return text.replace(rule.line, rule.without)
 
 
-def code_without(rule: Rule) -> CodeType:
-    """The rule's function, compiled without the rule; names mean in it what they mean in its module."""
-    source = without(rule, dedent(getsource(rule.where)))
-    (code,) = (
-        constant
-        for constant in compile(source, f"<{rule.name}>", "exec").co_consts
-        if isinstance(constant, CodeType) and constant.co_name == rule.where.__name__
-    )
-    return code
+@pytest.mark.parametrize(
+    "rule", [pytest.param(rule, id=rule.name) for rule in RULES if not isinstance(rule.where, Path)]
+)
+def test_a_rule_is_found_whatever_its_function_calls_its_variables(rule: Rule) -> None:
+    source = Source.of(rule.where)
+
+    for each in (source, source.renamed()):
+        changed = each.without(rule.line, rule.without, given=rule.given)
+        assert ast.dump(changed.tree) != ast.dump(each.tree)
+        changed.code()
 
 
 def test_every_hazard_has_tests_and_each_of_them_a_rule_that_it_notices() -> None:

@@ -1,0 +1,53 @@
+"""A world for the commands, in which nobody waits and every response can be changed."""
+
+from pathlib import Path
+from typing import Any
+
+import botocore.endpoint
+import pytest
+
+from ddbreplica.aws.session import Clients
+from ddbreplica.driver import Interrupt, Patience
+from ddbreplica.dynamodb import connection
+from tests.support.poisoned import World
+from tests.support.waiting import NoTime, Waiting
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command waits: whoever sleeps has slept at once, and patience goes by that."""
+    waiting = Waiting()
+    monkeypatch.setattr(botocore.endpoint, "time", NoTime)
+    monkeypatch.setattr(Interrupt, "sleep", lambda _, seconds: waiting.sleep(max(seconds, 1.0)))
+    defaults: Any = Patience.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, "clock", lambda: waiting.now)
+
+
+@pytest.fixture(scope="module")
+def signed_in() -> tuple[Clients, World]:
+    """Clients, created once, and the world behind them."""
+    clients, world = Clients(None, "us-east-1", None), World()
+    events: Any = clients._session.events
+    events.register_first("before-send", world.respond)
+    return clients, world
+
+
+@pytest.fixture
+def world(
+    signed_in: tuple[Clients, World], hurried: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> World:
+    clients, world = signed_in
+    monkeypatch.setattr(connection, "Clients", lambda *_: clients)
+    monkeypatch.chdir(tmp_path)
+    world.asked.clear()
+    sleep = Interrupt.sleep
+
+    def counted(interrupt: Interrupt, seconds: float) -> None:
+        world.count()
+        sleep(interrupt, seconds)
+
+    monkeypatch.setattr(Interrupt, "sleep", counted)
+    return world
+
+
+# What is poisoned.

@@ -1,0 +1,30 @@
+"""Combinations of replica.yaml's parameters: any two choices meet in one of them."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from tests.support.pairwise import pairwise
+from tests.support.placements import BOUNDARY, ELSEWHERE, KEY, ON_DEMAND, Parameters
+
+REPLICATOR: Final = f"arn:aws:iam::{ELSEWHERE}:role/ddbreplica-DDBReplicationRole-1"
+BY_POLICY: Final[Parameters] = {"ReplicatorRoleArn": REPLICATOR}
+BY_ACCOUNT: Final[Parameters] = {"TrustedAccountId": ELSEWHERE, "ExternalId": "orders-2026"}
+BY_ONE_ROLE: Final[Parameters] = {"ReplicatorRoleArn": REPLICATOR, "ExternalId": "orders-2026"}
+CHOICES: Final[Mapping[str, Mapping[str, Parameters]]] = {
+    "writer": {"none": {}, "policy": BY_POLICY, "account": BY_ACCOUNT, "role": BY_ONE_ROLE},
+    "failover": {"before": {}, "after": {"CutOffRoleArn": REPLICATOR}},
+    "key": {"one": {}, "two": {"PartitionKeyType": "B", "SortKeyName": "SK", "SortKeyType": "N"}},
+    "index": {"with": {}, "without": {"CreateIndex": "false"}},
+    "stream": {"without": {}, "with": {"EnableStream": "true"}},
+    "encryption": {"AWS's": {}, "own": {"KmsKeyArn": KEY}},
+    "boundary": {"none": {}, "bound": {"PermissionsBoundaryArn": BOUNDARY}},
+    "billing": {"provisioned": {}, "on demand": ON_DEMAND},
+    "alarms": {
+        "told nobody": {},
+        "mailed": {"AlarmEmail": "ops@example.com", "DeletionProtection": "true"},
+        "published": {"AlarmTopicArn": "arn:aws:sns:eu-west-1:111122223333:ops"},
+    },
+}
+
+
+ROWS: Final = pairwise({name: list(options) for name, options in CHOICES.items()})
