@@ -3,6 +3,7 @@
 A fixture imports what it needs itself, so that whoever does not use it does not wait for it.
 """
 
+import gc
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,12 @@ def pytest_configure() -> None:
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, nothing)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def pytest_collection_finish() -> None:
+    """Leave thousands of tests out of each search for garbage, which takes a tenth of all time otherwise."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

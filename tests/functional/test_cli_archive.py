@@ -367,7 +367,7 @@ class TestGlobalTable:
     def test_a_replica_that_keeps_nothing_longer_is_no_archive(self) -> None:
         answer_mapping(self.tables, self.aws)
 
-        for args in (["verify"], ["backfill", "--dry-run"], ["status"]):
+        for args in (["verify", "--grace", "0"], ["backfill", "--dry-run"], ["status"]):
             result = run(*args)
             assert "global table" not in result.stdout + result.stderr
 

@@ -16,6 +16,8 @@ import pytest
 from botocore import handlers
 from click.testing import CliRunner, Result
 from moto import mock_aws
+from moto.core.models import DEFAULT_ACCOUNT_ID as ACCOUNT
+from moto.dynamodb.models import dynamodb_backends
 
 from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.dynamodb.scan import TableReader
@@ -128,7 +130,10 @@ class Tables:
         self.create(name, {"PK": "S"}, also={"GSI_1_PK": "S"}, GlobalSecondaryIndexes=[index])
 
     def put(self, table: str, pk: str, **attributes: Any) -> None:
-        self.client.put_item(TableName=table, Item={"PK": {"S": pk}, **attributes})
+        """Write an item into moto's own table: a request takes four times as long, and thousands are written."""
+        dynamodb_backends[ACCOUNT][self.client.meta.region_name].put_item(
+            table, {"PK": {"S": pk}, **attributes}
+        )
 
     def put_both(self, pk: str, **attributes: Any) -> None:
         self.put(SOURCE, pk, **attributes)
