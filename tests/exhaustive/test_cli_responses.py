@@ -370,7 +370,7 @@ def test_a_write_that_no_response_of_aws_has_ended_is_in_doubt(
     if operation == "DeleteItem":
         services.right["BatchGetItem"] = lambda _: as_json(Responses={}, UnprocessedKeys={})
     journal = Forgetful()
-    healer = Healer(connection, journal=journal, patience=Waiting().patience(20.01), is_archive=False)
+    healer = Healer.between(connection, journal=journal, patience=Waiting().patience(20.01), is_archive=False)
     right = right_response(services, operation, lambda: healer.heal([A]))
     for wrong in (*garbage(right), *foreign(right), *misshapen(right)):
         with services.responding(operation, wrong):

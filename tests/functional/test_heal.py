@@ -37,7 +37,9 @@ def key(name: str) -> Key:
 def healer(clock: Interrupt | None = None, **more: Any) -> Healer:
     clock = clock or _Clock()
     patience = Patience(clock, clock=lambda: getattr(clock, "now", 0.0))
-    return Healer(connection(), journal=FakeJournal(), patience=patience, **{"is_archive": False, **more})
+    return Healer.between(
+        connection(), journal=FakeJournal(), patience=patience, **{"is_archive": False, **more}
+    )
 
 
 def connection(**named: Any) -> Connection:
@@ -86,7 +88,7 @@ def test_tables_of_different_keys_are_refused(tables: Tables) -> None:
     tables.create("other", {"id": "S"})
 
     with pytest.raises(TaskError, match=r"the source's key is PK \(S\) and the replica's is id \(S\)"):
-        Healer(
+        Healer.between(
             connection(replica="other"),
             journal=FakeJournal(),
             patience=Patience(Interrupt()),
@@ -199,7 +201,7 @@ def test_rates_are_waited_for_without_losing_patience(tables: Tables) -> None:
         left.append(patience.remaining())
 
     rate = Rate(1, clock=lambda: clock.now, sleep=sleep)
-    slow = Healer(
+    slow = Healer.between(
         connection(), journal=FakeJournal(), patience=patience, is_archive=False, rates=Rates(write=rate)
     )
     healed = slow.heal([key("a")])

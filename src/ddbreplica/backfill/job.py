@@ -127,7 +127,7 @@ class Copying:
             reader = self._reader(patience)
             rate = Rate(self.wanted.rate, sleep=patience.interrupt.sleep) if self.wanted.rate else None
             read_rate = reader.rate if self.read_rate else None
-            healer = Healer(
+            healer = Healer.between(
                 self.connection,
                 journal=journal,
                 patience=patience,

@@ -1,12 +1,13 @@
 """Keys → healed: `reconcile` between two tables, for several threads, at a command's rates and with its patience."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import BoundedSemaphore
 from types import MappingProxyType
 
 from botocore.config import Config
 
+from ddbreplica.aws.clock import Clock
 from ddbreplica.aws.hints import hint_for, reason
 from ddbreplica.driver import Patience
 from ddbreplica.dynamodb.connection import Connection, Side
@@ -47,6 +48,28 @@ class Healer:
 
     def __init__(
         self,
+        pair: Pair,
+        *,
+        clock: Clock,
+        patience: Patience,
+        rates: Rates | None = None,
+        under_way: UnderWay | None = None,
+    ) -> None:
+        """Reconcile a pair, whose requests observe `clock`. `under_way` records whether a request may be under way."""
+        self._clock = clock
+        self._patience = patience
+        self._under_way = under_way or UnderWay()
+        rates = rates or Rates()
+        self._slots = BoundedSemaphore(CONNECTIONS // IN_FLIGHT)
+        self._pair = replace(
+            pair,
+            source=_PacedSource(pair.source, _Pace(rates.read, patience)),
+            replica=_PacedReplica(pair.replica, _Pace(rates.write, patience)),
+        )
+
+    @classmethod
+    def between(
+        cls,
         connection: Connection,
         *,
         journal: Journal,
@@ -54,7 +77,7 @@ class Healer:
         is_archive: bool,
         rates: Rates | None = None,
         under_way: UnderWay | None = None,
-    ) -> None:
+    ) -> "Healer":
         """Between the connection's two tables.
 
         If the replica `is_archive`, nothing is deleted there, and keys may be left undecided. `under_way` then says
@@ -63,17 +86,8 @@ class Healer:
         Raises TaskError unless there are two tables of the same key.
         """
         describe_pair(connection)
-        self._clock = connection.clock
-        self._patience = patience
-        self._under_way = under_way or UnderWay()
-        rates = rates or Rates()
-        self._slots = BoundedSemaphore(CONNECTIONS // IN_FLIGHT)
-        self._pair = Pair(
-            source=_PacedSource(_table(connection.source), _Pace(rates.read, patience)),
-            replica=_PacedReplica(_table(connection.replica), _Pace(rates.write, patience)),
-            journal=journal,
-            is_archive=is_archive,
-        )
+        pair = Pair(_table(connection.source), _table(connection.replica), journal, is_archive=is_archive)
+        return cls(pair, clock=connection.clock, patience=patience, rates=rates, under_way=under_way)
 
     def heal(self, keys: Iterable[Key], seen: Items = _NOTHING) -> Reconciled:
         """Reconcile keys, for as long as the patience lasts; no key may be in two calls at a time.

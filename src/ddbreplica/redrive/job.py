@@ -65,7 +65,7 @@ def redrive(
         buckets = _buckets(ground, wanted, driver)
         places = tuple(buckets.places(connection, source, ground.key_filter))
         with driver.interruptible() as interrupt:
-            healer = Healer(
+            healer = Healer.between(
                 connection,
                 journal=QuarantiningJournal.of(
                     journal, connection, buckets.quarantine, source.table, command=REDRIVE

@@ -128,7 +128,7 @@ def _repair(
     connection: Connection, state: State, ground: Ground, table: Table, patience: Patience, rates: Rates
 ) -> Repair:
     """What gives the replica the source's state of keys, with its intentions in the state."""
-    healer = Healer(
+    healer = Healer.between(
         connection,
         journal=_journal(connection, state.journal, ground, table),
         patience=patience,

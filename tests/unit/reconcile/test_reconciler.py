@@ -1,0 +1,527 @@
+"""reconciler: keys → the source's state at the replica, at two rates, with patience, and for several threads."""
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any
+
+import pytest
+
+from ddbreplica.driver import Interrupt, Patience
+from ddbreplica.dynamodb.connection import Connection, Location
+from ddbreplica.dynamodb.rate import Rate
+from ddbreplica.errors import SourceError, TaskError
+from ddbreplica.model import Change, Image, Key, Kind, Refusal, Write
+from ddbreplica.reconcile import reconciler
+from ddbreplica.reconcile.algorithm import Pair
+from ddbreplica.reconcile.reconciler import CONNECTIONS, Healer, Rates
+from ddbreplica.reconcile.requests_under_way import UnderWay
+from ddbreplica.records.decode import key_of
+from tests.support.fake_journal import FakeJournal
+from tests.support.fake_replica import DENIED, INVALID, THROTTLED, TIMED_OUT, FakeReplica, in_turn
+from tests.support.fake_source import INVALID_KEY, FakeSource
+from tests.support.memory_state import ManualClock
+
+DENIED_MESSAGE = "AccessDeniedException: not authorised"
+
+
+class _Time(Interrupt):
+    """An interrupt whose sleeps end at once, and the time that they take."""
+
+    now = 1000.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def patience(self) -> Patience:
+        return Patience(self, clock=lambda: self.now)
+
+
+class _Taken(Rate):
+    """A rate that records what is taken from it, and takes a second for each unit."""
+
+    def __init__(self, time: _Time, *, then: Callable[[], None] = lambda: None) -> None:
+        super().__init__(1)
+        self.taken: list[float] = []
+        self._time = time
+        self._then = then
+
+    def take(self, units: float) -> None:
+        self.taken.append(units)
+        self._time.now += units
+        self._then()
+
+
+class World:
+    """Two tables and what reconciles them."""
+
+    def __init__(self, *items: Image, is_archive: bool = False, **replica: Any) -> None:
+        self.source = FakeSource(*items)
+        self.replica = FakeReplica(**replica)
+        self.journal = FakeJournal()
+        self.time = _Time()
+        self.clock = ManualClock()
+        self.patience = self.time.patience()
+        self.under_way = UnderWay()
+        self._is_archive = is_archive
+
+    def healer(self, rates: Rates | None = None) -> Healer:
+        pair = Pair(self.source, self.replica, self.journal, is_archive=self._is_archive)
+        return Healer(pair, clock=self.clock, patience=self.patience, rates=rates, under_way=self.under_way)
+
+
+def item(name: str, size: int = 0) -> dict[str, Any]:
+    return {"PK": {"S": name}, "v": {"S": "x" * size}}
+
+
+def key(name: str) -> Key:
+    return key_of({"PK": {"S": name}})
+
+
+def test_the_replica_gets_the_sources_state() -> None:
+    world = World(item("a"))
+    world.replica.items[key("b")] = item("b")
+
+    healed = world.healer().heal([key("a"), key("b")])
+
+    assert healed.confirmed == [key("a"), key("b")]
+    assert world.replica.items == {key("a"): item("a")}
+    assert world.journal.opened == {}
+
+
+def test_nothing_is_deleted_from_an_archive() -> None:
+    world = World(is_archive=True)
+    world.replica.items[key("b")] = item("b")
+
+    assert world.healer().heal([key("b")]).undecided == [key("b")]
+    assert world.replica.items == {key("b"): item("b")}
+
+
+def test_what_was_seen_is_not_read_before_it_is_written() -> None:
+    world = World(item("a"))
+
+    assert world.healer().heal([key("a")], {key("a"): item("a")}).confirmed == [key("a")]
+    assert world.source.requests == [(key("a"),)]
+
+
+def test_an_item_that_is_refused_by_itself_is_in_the_result() -> None:
+    world = World(item("a"), item("b"), poison=lambda image: image["PK"] == {"S": "b"})
+
+    healed = world.healer().heal([key("a"), key("b")])
+
+    assert (healed.confirmed, healed.refused) == ([key("a")], [(key("b"), INVALID)])
+
+
+class TestInterruption:
+    def test_nothing_is_begun_after_it(self) -> None:
+        world = World(item("a"))
+        world.time.set()
+
+        with pytest.raises(KeyboardInterrupt):
+            world.healer().heal([key("a")])
+
+        assert (world.source.requests, world.journal.opened) == ([], {})
+
+    def test_what_could_not_be_done_for_it_raises_it(self) -> None:
+        world = World(item("a"))
+
+        def interrupted(_: Any) -> Refusal:
+            world.time.set()
+            return THROTTLED
+
+        world.source._script = interrupted
+
+        with pytest.raises(KeyboardInterrupt):
+            world.healer().heal([key("a")])
+
+        assert world.under_way.is_none
+
+    def test_no_write_follows_a_wait_that_it_has_ended(self) -> None:
+        world = World(item("a"))
+        rate = _Taken(world.time, then=world.time.set)
+
+        with pytest.raises(KeyboardInterrupt):
+            world.healer(Rates(write=rate)).heal([key("a")])
+
+        assert world.replica.requests == []
+
+    def test_a_write_that_was_not_sent_is_not_in_doubt(self) -> None:
+        time = _Time()
+        replica = reconciler._PacedReplica(FakeReplica(), reconciler._Pace(None, time.patience()))
+        time.set()
+
+        refusal = replica.start_one(write("a"))()
+
+        assert isinstance(refusal, Refusal)
+        assert (refusal.kind, refusal.code, refusal.in_doubt) == (Kind.TRANSIENT, "Interrupted", False)
+
+    def test_no_rate_is_waited_for_after_it(self) -> None:
+        time = _Time()
+        rate = _Taken(time, then=time.set)
+
+        reconciler._Pace(rate, time.patience()).wait(25)
+
+        assert rate.taken == [10]
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("table", ["source", "replica"])
+    def test_a_fault_of_a_table_ends_the_task(self, table: str) -> None:
+        world = World(item("a"))
+        getattr(world, table)._script = lambda _: DENIED
+
+        with pytest.raises(TaskError) as raised:
+            world.healer().heal([key("a")])
+
+        assert raised.value.fact == f"the {table} table refuses every request: {DENIED_MESSAGE}."
+        assert (
+            raised.value.hint == "use credentials that may do this (--profile), or have the permission added."
+        )
+        assert world.under_way.is_none
+
+    def test_a_fault_without_a_code_has_the_hint_of_a_fault(self) -> None:
+        world = World(item("a"))
+
+        def fail(_: Any) -> Any:
+            raise SourceError("The table is odd.", hint="Look at it.")
+
+        world.source._script = fail
+
+        with pytest.raises(TaskError) as raised:
+            world.healer().heal([key("a")])
+
+        assert raised.value.fact == "the table is odd."
+        assert raised.value.hint == "check the table, the Region and the credentials."
+        assert isinstance(raised.value.__cause__, SourceError)
+
+    def test_a_table_that_stands_still_ends_it_when_the_patience_does(self) -> None:
+        world = World(item("a"))
+        healer = world.healer()
+        world.time.now += 500  # nothing was asked for then
+
+        def throttle(_: Any) -> Refusal:
+            world.time.now += 30.5
+            return THROTTLED
+
+        world.source._script = throttle
+
+        with pytest.raises(TaskError) as raised:
+            healer.heal([key("a")])
+
+        fact = raised.value.fact
+        assert fact.startswith(
+            "nothing could be read or written for 61 seconds (ThrottlingException: slow down)"
+        )
+        assert raised.value.hint.startswith("wait a moment, or raise the table's capacity")
+        assert len(world.source.requests) == 2
+
+    def test_nothing_is_written_by_a_clock_that_is_too_far_ahead(self) -> None:
+        world = World(item("a"))
+        world.clock.ahead_by = 301
+        world.clock.respond()
+
+        with pytest.raises(TaskError, match="the local clock is 301 seconds ahead"):
+            world.healer().heal([key("a")])
+
+        assert world.source.requests == []
+
+
+class TestUnderWay:
+    @pytest.mark.parametrize("table", ["source", "replica"])
+    def test_a_call_is_under_way_until_it_ends(self, table: str) -> None:
+        world = World(item("a"))
+        seen: list[bool] = []
+
+        def look(_: Any) -> tuple[()]:
+            seen.append(world.under_way.is_none)
+            return ()
+
+        getattr(world, table)._script = look
+
+        world.healer().heal([key("a")])
+
+        assert set(seen) == {False}
+        assert world.under_way.is_none
+
+    def test_a_call_that_is_broken_off_stays_under_way(self) -> None:
+        world = World(item("a"))
+
+        def press_ctrl_c_again(_: Any) -> Any:
+            raise KeyboardInterrupt
+
+        world.replica._script = press_ctrl_c_again
+
+        with pytest.raises(KeyboardInterrupt):
+            world.healer().heal([key("a")])
+
+        assert not world.under_way.is_none
+
+    def test_nobody_has_to_know(self) -> None:
+        world = World(item("a"))
+
+        healer = Healer(
+            Pair(world.source, world.replica, world.journal), clock=world.clock, patience=world.patience
+        )
+
+        assert healer.heal([key("a")]).confirmed == [key("a")]
+
+
+class TestRates:
+    def test_a_write_takes_its_units_before_it_and_a_read_after_it(self) -> None:
+        world = World(item("a", 25_000))
+        write_rate, read_rate = _Taken(world.time), _Taken(world.time)
+
+        world.healer(Rates(write=write_rate, read=read_rate)).heal([key("a")])
+
+        assert write_rate.taken == [10, 10, 5]
+        assert read_rate.taken == [7, 7]
+
+    def test_each_item_of_a_request_is_counted(self) -> None:
+        world = World(item("a", 1500), item("b", 1500))
+        write_rate, read_rate = _Taken(world.time), _Taken(world.time)
+
+        world.healer(Rates(write=write_rate, read=read_rate)).heal([key("a"), key("b"), key("gone")])
+
+        assert write_rate.taken == [5]
+        assert read_rate.taken == [3, 3]
+
+    def test_a_single_write_takes_its_units_too(self) -> None:
+        time = _Time()
+        rate, table = _Taken(time), FakeReplica()
+        replica = reconciler._PacedReplica(table, reconciler._Pace(rate, time.patience()))
+
+        assert replica.start_one(write("a", 1500))() == ()
+
+        assert rate.taken == [2]
+        assert table.items == {key("a"): item("a", 1500)}
+
+    def test_a_wait_for_a_rate_is_progress(self) -> None:
+        time = _Time()
+        left: list[float] = []
+        patience = time.patience()
+        rate = _Taken(time, then=lambda: left.append(patience.remaining()))
+
+        reconciler._Pace(rate, patience).wait(70)
+
+        assert left == [50] * 7
+        assert patience.remaining() == 60
+
+    @pytest.mark.parametrize("rate", [None, Rate(None)])
+    def test_no_rate_is_no_wait_and_no_progress(self, rate: Rate | None) -> None:
+        time = _Time()
+        patience = time.patience()
+        time.now += 30
+
+        reconciler._Pace(rate, patience).wait(25)
+
+        assert patience.idle() == 30
+
+    def test_a_refused_read_takes_nothing(self) -> None:
+        time = _Time()
+        rate, patience = _Taken(time), time.patience()
+        source = reconciler._PacedSource(FakeSource(rejects=lambda _: True), reconciler._Pace(rate, patience))
+        time.now += 30
+
+        assert source.read_batch([key("a")]) == INVALID_KEY
+        assert (rate.taken, patience.idle()) == ([], 30)
+
+
+class TestProgress:
+    """What shows that the tables do not stand still."""
+
+    def test_a_read_that_is_answered(self) -> None:
+        time = _Time()
+        patience = time.patience()
+        source = reconciler._PacedSource(FakeSource(item("a")), reconciler._Pace(None, patience))
+        time.now += 30
+
+        assert source.read_batch([key("a")]) == {key("a"): item("a")}
+        assert patience.idle() == 0
+
+    @pytest.mark.parametrize(
+        ("answer", "is_progress"),
+        [
+            ((), True),
+            (["b"], True),
+            (["a", "b"], False),
+            (INVALID, True),
+            (THROTTLED, False),
+            (TIMED_OUT, False),
+            (DENIED, False),
+        ],
+    )
+    def test_a_write_that_is_answered(self, answer: Any, is_progress: bool) -> None:
+        writes = [write("a"), write("b")]
+        left = answer if isinstance(answer, Refusal) else [one for one in writes if name_of(one) in answer]
+        time = _Time()
+        patience = time.patience()
+        replica = reconciler._PacedReplica(
+            FakeReplica(script=in_turn(left)), reconciler._Pace(None, patience)
+        )
+        pending = replica.start_batch(writes)
+        time.now += 30
+
+        assert pending() == left
+        assert patience.idle() == (0 if is_progress else 30)
+
+    def test_a_single_write_that_is_done(self) -> None:
+        time = _Time()
+        patience = time.patience()
+        replica = reconciler._PacedReplica(FakeReplica(), reconciler._Pace(None, patience))
+        pending = replica.start_one(write("a"))
+        time.now += 30
+
+        assert pending() == ()
+        assert patience.idle() == 0
+
+
+@pytest.mark.parametrize("afresh", [False, True])
+def test_the_replica_is_described_as_it_was_asked_for(afresh: bool) -> None:
+    class Table(FakeReplica):
+        def describe(self, *, afresh: bool = False) -> Any:
+            return afresh
+
+    replica: Any = reconciler._PacedReplica(Table(), reconciler._Pace(None, _Time().patience()))
+
+    assert replica.describe(afresh=afresh) is afresh
+    assert replica.describe() is False
+
+
+def test_no_more_calls_than_there_are_connections_for() -> None:
+    """A call has up to four requests under way to the replica."""
+    world = World()
+    full, release, most = Event(), Event(), 0
+    calls = CONNECTIONS // 4
+
+    def count(_: Any) -> tuple[()]:
+        nonlocal most
+        most += 1
+        if most >= calls:
+            full.set()
+        assert release.wait(20)
+        return ()
+
+    world.source._script = count
+    healer = world.healer()
+    with ThreadPoolExecutor(calls + 2) as pool:
+        work = [pool.submit(healer.heal, [key(f"item{number}")]) for number in range(calls + 2)]
+        assert full.wait(20)
+        assert not [one for one in work if one.done()]
+        Event().wait(0.05)  # time for one more to begin
+        begun = most
+        release.set()
+
+    assert begun == calls
+    assert sum(len(one.result().confirmed) for one in work) == calls + 2
+
+
+class TestBetween:
+    """Of a connection, whose tables are described before anything else is asked of them."""
+
+    class _Table(FakeReplica):
+        """A table that is source and replica, as DynamoDBReplica is."""
+
+        def __init__(self, client: Any, name: str, *, skew: Any) -> None:
+            super().__init__()
+            self.client, self.name, self.skew = client, name, skew
+            self.source = FakeSource(item("a"))
+
+        def read_batch(self, keys: Sequence[Key]) -> Any:
+            return self.source.read_batch(keys)
+
+    @pytest.fixture
+    def made(self, monkeypatch: pytest.MonkeyPatch) -> "list[TestBetween._Table]":
+        made: list[TestBetween._Table] = []
+
+        def make(*args: Any, **kwargs: Any) -> TestBetween._Table:
+            made.append(self._Table(*args, **kwargs))
+            return made[-1]
+
+        monkeypatch.setattr(reconciler, "DynamoDBReplica", make)
+        return made
+
+    def connection(self) -> Connection:
+        location = Location("from", "to", None, "eu-west-1", "eu-west-3", None, None, None)
+        return Connection(location)
+
+    def between(self, connection: Connection, **more: Any) -> Healer:
+        self.time = _Time()
+        self.patience = self.time.patience()
+        return Healer.between(
+            connection,
+            **{"journal": FakeJournal(), "patience": self.patience, "is_archive": False, **more},
+        )
+
+    def test_its_two_tables(self, made: "list[TestBetween._Table]", monkeypatch: pytest.MonkeyPatch) -> None:
+        described: list[Connection] = []
+        monkeypatch.setattr(reconciler, "describe_pair", described.append)
+        connection, journal, under_way = self.connection(), FakeJournal(), UnderWay()
+        begun: list[bool] = []
+        write_rate, read_rate = _Taken(_Time()), _Taken(_Time())
+
+        healer = self.between(
+            connection,
+            journal=journal,
+            rates=Rates(write=write_rate, read=read_rate),
+            under_way=under_way,
+        )
+        source, replica = made
+
+        def note(_: Any) -> tuple[()]:
+            begun.append(under_way.is_none)
+            return ()
+
+        replica._script = note
+        healed = healer.heal([key("a")])
+
+        assert described == [connection]
+        assert [(table.name, table.descriptions) for table in made] == [("from", 1), ("to", 1)]
+        assert [table.client.meta.region_name for table in made] == ["eu-west-1", "eu-west-3"]
+        assert {table.client.meta.config.max_pool_connections for table in made} == {CONNECTIONS}
+        assert {table.client.meta.config.read_timeout for table in made} == {5}
+        assert all(table.skew is connection.clock for table in made)
+        assert healed.confirmed == [key("a")]
+        assert replica.items == source.source.items
+        assert (write_rate.taken, read_rate.taken, begun) == ([1], [1, 1], [False])
+        assert journal.opened == {}
+
+    @pytest.mark.parametrize("is_archive", [False, True])
+    def test_which_may_be_an_archive(
+        self, made: "list[TestBetween._Table]", monkeypatch: pytest.MonkeyPatch, is_archive: bool
+    ) -> None:
+        monkeypatch.setattr(reconciler, "describe_pair", lambda _: None)
+
+        healer = self.between(self.connection(), is_archive=is_archive)
+
+        assert healer.heal([key("gone")]).undecided == [key("gone")] * is_archive
+
+    def test_by_the_connections_clock(
+        self, made: "list[TestBetween._Table]", monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reconciler, "describe_pair", lambda _: None)
+        connection = self.connection()
+        connection.clock.ahead = 301.0
+
+        with pytest.raises(TaskError, match="the local clock is 301 seconds ahead"):
+            self.between(connection).heal([key("a")])
+
+    def test_with_the_patience_that_it_is_given(
+        self, made: "list[TestBetween._Table]", monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reconciler, "describe_pair", lambda _: None)
+        healer = self.between(self.connection())
+        self.time.set()
+
+        with pytest.raises(KeyboardInterrupt):
+            healer.heal([key("a")])
+
+
+def write(name: str, size: int = 0) -> Write:
+    image = item(name, size)
+    change = Change(0, "1", key(name), {"PK": image["PK"]}, image, None, {})
+    return Write(change, json.dumps(image))
+
+
+def name_of(one: Write) -> str:
+    return one.change.key[0][2]
