@@ -1,0 +1,180 @@
+"""A versioned bucket in memory, in the place of boto3's S3 client: listed, read, copied and deleted as S3 does it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from hashlib import md5
+from io import BytesIO
+from typing import Any
+
+from ddbreplica.bucket.bucket import Bucket
+from tests.support.fake_bucket import METADATA, FakeBucket, s3_error
+
+NOW = datetime(2026, 11, 28, 18, tzinfo=UTC)
+"""The date of every response."""
+
+NAME = "bucket"
+
+
+@dataclass
+class Stored:
+    """A version of an object; a delete marker has no body."""
+
+    name: str
+    id: str
+    body: bytes | None
+    at: datetime
+    metadata: Any = None
+
+    @property
+    def etag(self) -> str:
+        return f'"{md5(self.body or b"", usedforsecurity=False).hexdigest()}"'
+
+
+class FakeS3(FakeBucket):
+    """Keeps all versions of what is stored. `requests` are the operations that were asked for, and of which object.
+
+    `before` is called ahead of every request and may raise what the request is to end with, or change the objects.
+    """
+
+    def __init__(self, *, page: int = 2) -> None:
+        super().__init__()
+        self.versions: list[Stored] = []
+        self.requests: list[tuple[str, str]] = []
+        self.before: Callable[[str, str], None] = lambda _operation, _name: None
+        self._page = page
+        self._count = 0
+
+    def bucket(self) -> Bucket:
+        return Bucket(self.connect(), NAME, option="--bucket")
+
+    def refuse(self, refused: str, code: str) -> None:
+        """End every request of an operation so."""
+
+        def refuse(operation: str, _name: str) -> None:
+            if operation == refused:
+                raise s3_error(code, "why")
+
+        self.before = refuse
+
+    def store(self, name: str, body: bytes | None, *, age: float = 0.0, metadata: Any = None) -> Stored:
+        """Store a version, so many seconds ago; without a body it is a delete marker."""
+        self._count += 1
+        stored = Stored(name, f"v{self._count}", body, NOW - timedelta(seconds=age), metadata)
+        self.versions.append(stored)
+        return stored
+
+    def present(self, name: str) -> Stored | None:
+        """The version that a request by name alone finds."""
+        latest = self._latest(name)
+        return latest if latest and latest.body is not None else None
+
+    @property
+    def names(self) -> list[str]:
+        return sorted({each.name for each in self.versions if self.present(each.name)})
+
+    def put_object(self, *, Key: str, Body: bytes, **other: Any) -> dict[str, Any]:  # noqa: N803  boto3's spelling
+        response = super().put_object(Key=Key, Body=Body, **other)
+        self.store(Key, Body)
+        return response
+
+    def get_paginator(self, operation: str) -> "_Paginator":
+        return _Paginator(
+            {"list_objects_v2": self._objects, "list_object_versions": self._versions}[operation]
+        )
+
+    def get_object(self, *, Bucket: str, Key: str, **which: Any) -> dict[str, Any]:  # noqa: N803
+        self._ask("get", Bucket, Key)
+        found = self._find(Key, which)
+        return {"Body": BytesIO(found.body or b""), "ETag": found.etag, "ResponseMetadata": METADATA}
+
+    def copy_object(self, *, Bucket: str, Key: str, **how: Any) -> dict[str, Any]:  # noqa: N803
+        source = how["CopySource"]
+        assert how["ContentType"] == "application/json"
+        assert how["MetadataDirective"] == "REPLACE"
+        self._ask("copy", Bucket, source["Key"])
+        found = self._find(source["Key"], {})
+        if found.etag != how["CopySourceIfMatch"]:
+            raise s3_error("PreconditionFailed")
+        assert source["Bucket"] == NAME
+        self.store(Key, found.body, metadata=how["Metadata"])
+        return {"CopyObjectResult": {"ETag": found.etag}, "ResponseMetadata": METADATA}
+
+    def delete_object(self, *, Bucket: str, Key: str, **which: Any) -> dict[str, Any]:  # noqa: N803
+        self._ask("delete", Bucket, Key)
+        if "VersionId" in which:
+            self.versions = [each for each in self.versions if each.id != which["VersionId"]]
+            return {"ResponseMetadata": METADATA}
+        if self._find(Key, {}).etag != which["IfMatch"]:
+            raise s3_error("PreconditionFailed")
+        self.store(Key, None)
+        return {"ResponseMetadata": METADATA}
+
+    def _ask(self, operation: str, bucket: str, name: str) -> None:
+        assert bucket == NAME
+        self.requests.append((operation, name))
+        self.before(operation, name)
+
+    def _find(self, name: str, which: dict[str, Any]) -> Stored:
+        if version := which.get("VersionId"):
+            for each in self.versions:
+                if (each.name, each.id) == (name, version):
+                    return each
+            raise s3_error("NoSuchVersion")
+        found = self.present(name)
+        if found is None:
+            raise s3_error("NoSuchKey")
+        return found
+
+    def _latest(self, name: str) -> Stored | None:
+        named = [each for each in self.versions if each.name == name]
+        return named[-1] if named else None
+
+    def _objects(self, prefix: str) -> Iterator[dict[str, Any]]:
+        found = [self.present(name) for name in self.names if name.startswith(prefix)]
+        listed = [
+            {"Key": each.name, "Size": len(each.body or b""), "LastModified": each.at}
+            for each in found
+            if each
+        ]
+        for page in self._pages(listed):
+            self._ask("list", NAME, prefix)
+            contents = {"Contents": page} if page else {}
+            date = format_datetime(NOW, usegmt=True)
+            yield {"KeyCount": len(page), "ResponseMetadata": {"HTTPHeaders": {"date": date}}, **contents}
+
+    def _versions(self, prefix: str) -> Iterator[dict[str, Any]]:
+        found = [each for each in self.versions if each.name.startswith(prefix)]
+        for page in self._pages(sorted(found, key=lambda each: each.name)):
+            self._ask("versions", NAME, prefix)
+            yield {
+                "Name": NAME,
+                "Versions": [self._version(each) for each in page if each.body is not None],
+                "DeleteMarkers": [self._version(each) for each in page if each.body is None],
+            }
+
+    def _version(self, stored: Stored) -> dict[str, Any]:
+        version = {
+            "Key": stored.name,
+            "VersionId": stored.id,
+            "IsLatest": stored is self._latest(stored.name),
+            "LastModified": stored.at,
+        }
+        if stored.body is not None:
+            version |= {"Size": len(stored.body), "ETag": stored.etag}
+        return version
+
+    def _pages(self, listed: list[Any]) -> Iterator[list[Any]]:
+        """One at least, which may be empty."""
+        for start in range(0, max(len(listed), 1), self._page):
+            yield listed[start : start + self._page]
+
+
+class _Paginator:
+    def __init__(self, pages: Callable[[str], Iterator[dict[str, Any]]]) -> None:
+        self._pages = pages
+
+    def paginate(self, *, Bucket: str, Prefix: str) -> Iterator[dict[str, Any]]:  # noqa: N803
+        assert Bucket == NAME
+        return self._pages(Prefix)

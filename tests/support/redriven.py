@@ -1,0 +1,142 @@
+"""Two tables in memory and a bucket of quarantined records between them, for the engine of `redrive` without AWS."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.dynamodb.describe import Described
+from ddbreplica.mapping.event_source_mapping import MappingState
+from ddbreplica.mapping.key_filter import EVERY_KEY
+from ddbreplica.mapping.preflight import Ground
+from ddbreplica.model import SUSPECT, Image, Key, Table
+from ddbreplica.reconcile.algorithm import Pair, Reconciled, reconcile
+from tests.support.clock import Clock
+from tests.support.fake_replica import FakeReplica
+from tests.support.fake_s3 import NAME, FakeS3
+from tests.support.fake_source import FakeSource
+from tests.support.memory_state import ManualClock
+from tests.support.on_failure import FUNCTION_ARN, GivenUp, on_failure_object
+from tests.support.records import put
+
+ARN = "arn:aws:dynamodb:us-east-1:123456789012:table"
+CREATED = datetime(2026, 11, 1, 11, 59, 59, tzinfo=UTC)
+"""When both tables were: a second before the stream of `records`."""
+
+QUARANTINE = "quarantine/copy/"
+
+
+def key(name: str) -> Key:
+    return (("PK", "S", name),)
+
+
+def item(name: str) -> Image:
+    return {"PK": {"S": name}, "v": {"N": "1"}}
+
+
+def described(name: str, *, read_units: int | None = None, created: datetime = CREATED) -> Described:
+    """A table as DescribeTable shows it, on demand unless reads are provisioned."""
+    units = {"ProvisionedThroughput": {"ReadCapacityUnits": read_units}}
+    says = {
+        "TableName": name,
+        "CreationDateTime": created,
+        **({"BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"}} if read_units is None else units),
+    }
+    table = Table(arn=f"{ARN}/{name}", status="ACTIVE", key_schema=frozenset({("PK", "S")}))
+    return Described(cast("Any", SimpleNamespace(short_name=name)), table, says)
+
+
+def mapping(**changed: Any) -> MappingState:
+    """A mapping whose function keeps its records in the bucket."""
+    state: dict[str, Any] = {
+        "uuid": "uuid",
+        "stream_arn": f"{ARN}/logfile/stream/2026-11-01T12:00:00.000",
+        "state": "Enabled",
+        "state_reason": "",
+        "last_result": "OK",
+        "starting_position": "TRIM_HORIZON",
+        "modified_at": CREATED,
+        "on_failure": f"arn:aws:s3:::{NAME}",
+        "counts_events": True,
+        "patterns": (),
+        "function_arn": FUNCTION_ARN,
+        "function_name": "ddbreplica",
+        "log_group": "log",
+        "settings": {},
+        "environment": {"QUARANTINE_BUCKET": NAME},
+    }
+    return MappingState(**(state | changed))
+
+
+class World:
+    """The tables `logfile` and `copy`, a bucket, and the fakes that stand for AWS in the engine's module.
+
+    `reconciled` is called with the keys of each call ahead of it, and may raise what reconciling is to raise.
+    """
+
+    def __init__(self, *names: str, reconciled: Callable[[Sequence[Key]], None] = lambda _: None) -> None:
+        self.s3 = FakeS3(page=1000)
+        self.clock = ManualClock()
+        self.source = FakeSource(*map(item, names))
+        self.replica = FakeReplica()
+        self.tables = described("logfile"), described("copy")
+        self.ground = Ground(mapping(), EVERY_KEY, is_archive=False)
+        self.reconciled = reconciled
+        self.asked: dict[str, Any] = {}
+        self.connection = cast(
+            "Connection",
+            SimpleNamespace(
+                clock=self.clock,
+                buckets=self.s3.connect(),
+                source=SimpleNamespace(short_name="logfile"),
+                replica=SimpleNamespace(short_name="copy"),
+                tables="logfile-copy",
+            ),
+        )
+
+    def describe_pair(self, connection: Connection) -> tuple[Described, Described]:
+        assert connection is self.connection
+        return self.tables
+
+    def to_heal(self, connection: Connection, **wanted: Any) -> Ground:
+        assert connection is self.connection
+        self.asked |= wanted
+        return self.ground
+
+    def healer(self, connection: Connection, **how: Any) -> "_Healer":
+        assert connection is self.connection
+        self.asked |= how
+        return _Healer(self, **how)
+
+    def quarantine(
+        self, name: str, *, age: float = 3600.0, prefix: str = QUARANTINE, is_suspect: bool = False
+    ) -> str:
+        """Keep a record of the item as the function does; return the object's name."""
+        code = SUSPECT if is_suspect else "ValidationException"
+        content = {"schema": 1, "record": put(1, name), "reason": "why", "error_code": code}
+        self.s3.store(f"{prefix}{name}.json", json.dumps(content).encode(), age=age)
+        return f"{prefix}{name}.json"
+
+    def discard(self, *names: str, age: float = 3600.0) -> str:
+        """Keep a batch as Lambda does; return the object's name."""
+        records = [put(number, name) for number, name in enumerate(names)]
+        batch = GivenUp(records, "shardId-1", "RetryAttemptsExhausted", "request", 3, None)
+        name, body = on_failure_object(batch, now=0, name="object")
+        self.s3.store(name, body.encode(), age=age)
+        return name
+
+
+class _Healer:
+    """Reconciles the two tables of memory, with the journal that it is given."""
+
+    def __init__(self, world: World, *, journal: Any, is_archive: bool, under_way: Any, **_: Any) -> None:
+        self._world = world
+        self._pair = Pair(world.source, world.replica, journal, is_archive=is_archive)
+        self._under_way = under_way
+
+    def heal(self, keys: Sequence[Key]) -> Reconciled:
+        with self._under_way.call():
+            self._world.reconciled(keys)
+            return reconcile(keys, self._pair, deadline=Clock(1e6).deadline())

@@ -1,0 +1,520 @@
+"""job: a whole redrive between two tables and two buckets in memory, and what its state says afterwards."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ddbreplica.dynamodb.describe import identity
+from ddbreplica.errors import StoppedError, TaskError
+from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
+from ddbreplica.mapping.preflight import Ground
+from ddbreplica.model import Key
+from ddbreplica.reconcile.journal import FileJournal
+from ddbreplica.redrive import job, report
+from ddbreplica.redrive.job import Wanted
+from ddbreplica.redrive.objects import Outcome, Redriven
+from tests.support.fake_replica import INVALID, TIMED_OUT, FakeReplica, in_turn
+from tests.support.fake_s3 import NAME
+from tests.support.memory_state import MemoryLines
+from tests.support.recording import Recording
+from tests.support.redriven import CREATED, World, described, item, key, mapping
+
+WANTED = Wanted(
+    quarantine_bucket=None,
+    on_failure_bucket=None,
+    older_than=0.0,
+    limit=None,
+    rate=None,
+    read_rate=None,
+    without_mapping=False,
+    archive=False,
+    dry_run=False,
+)
+ONLY_B = KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": ["b"]}}}}'])
+
+
+class Runs:
+    """Runs of the engine on one world and one state, with what each of them showed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        self.lines = MemoryLines()
+        self.recording = Recording()
+        self.told: list[Redriven] = []
+        self.open_when_told: Sequence[Key] = ()
+
+    def redrive(self, world: World, **wanted: Any) -> Redriven:
+        self._use(world)
+        self.recording = Recording()
+        journal = self.journal(world)
+
+        def tell(redriven: Redriven) -> None:
+            self.told.append(redriven)
+            self.open_when_told = journal.open_keys()
+
+        return job.redrive(world.connection, replace(WANTED, **wanted), tell, self.recording.driver, journal)
+
+    def foretell(self, world: World, **wanted: Any) -> Redriven:
+        self._use(world)
+        self.recording = Recording()
+        return job.foretell(
+            world.connection, replace(WANTED, **wanted), self.told.append, self.recording.driver
+        )
+
+    def journal(self, world: World) -> FileJournal:
+        self.lines.is_open = True
+        return FileJournal(self.lines, command="redrive", clock=world.clock)
+
+    def leave_open(self, world: World, *keys: Key, is_at_rest: bool = True) -> None:
+        """Let an earlier run have left these keys."""
+        journal = self.journal(world)
+        journal.resume(identity(*world.tables))
+        journal.intend(keys)
+        if is_at_rest:
+            journal.rest()
+        journal.close()
+
+    def open_keys(self, world: World) -> Sequence[Key]:
+        return self.journal(world).open_keys()
+
+    def _use(self, world: World) -> None:
+        for name, fake in (
+            ("describe_pair", world.describe_pair),
+            ("to_heal", world.to_heal),
+            ("Healer", SimpleNamespace(between=world.healer)),
+        ):
+            self._monkeypatch.setattr(job, name, fake)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Runs:
+    monkeypatch.chdir(tmp_path)
+    return Runs(monkeypatch)
+
+
+def outcomes(redriven: Redriven) -> dict[str, Outcome]:
+    """Of the objects that stay, by the last part of their names."""
+    return {each.found.url.rpartition("/")[2]: each.outcome for each in redriven.left.first}
+
+
+class TestRedrive:
+    def test_both_tables_are_equal_and_the_objects_moved(self, runs: Runs) -> None:
+        world = World("a", "b")
+        world.quarantine("a")
+        world.discard("b", "c")
+
+        redriven = runs.redrive(world)
+
+        assert redriven.counts == {Outcome.HEALED: 2}
+        assert (redriven.keys, redriven.in_doubt, redriven.in_doubt_seconds) == (3, 0, 0)
+        assert world.replica.items == {key("a"): item("a"), key("b"): item("b")}
+        assert all(name.startswith("done/") for name in world.s3.names)
+        assert runs.told == [redriven]
+        assert runs.recording.notes == []
+        assert runs.recording.steps == [("redriving", 2, [2])]
+        assert not runs.recording.is_interruptible
+
+    def test_a_state_that_says_nothing_is_removed(self, runs: Runs) -> None:
+        world = World("a")
+        world.quarantine("a")
+
+        runs.redrive(world)
+
+        assert (runs.lines.content, runs.lines.is_open) == (b"", False)
+
+    def test_nothing_there(self, runs: Runs) -> None:
+        assert runs.redrive(World()).counts == {}
+        assert runs.recording.steps == []
+
+    @pytest.mark.parametrize("asked", [True, False])
+    def test_what_the_preflight_is_asked(self, runs: Runs, asked: bool) -> None:
+        world = World()
+
+        runs.redrive(world, without_mapping=asked, archive=not asked)
+
+        assert (world.asked["without_mapping"], world.asked["archive"]) == (asked, not asked)
+        assert world.asked["note"] == runs.recording.driver.note
+
+    @pytest.mark.parametrize("is_archive", [True, False])
+    def test_an_archive_keeps_what_the_source_has_no_more(self, runs: Runs, is_archive: bool) -> None:
+        world = World()
+        world.ground = Ground(mapping(), EVERY_KEY, is_archive=is_archive)
+        world.replica.items[key("a")] = dict(item("a"))
+        world.quarantine("a")
+
+        redriven = runs.redrive(world)
+
+        assert redriven.counts == {Outcome.UNDECIDED if is_archive else Outcome.HEALED: 1}
+        assert bool(world.replica.items) is is_archive
+
+    def test_what_is_excluded_by_the_filter(self, runs: Runs) -> None:
+        world = World("a", "b")
+        world.ground = Ground(mapping(), ONLY_B, is_archive=False)
+        world.quarantine("a")
+        world.quarantine("b")
+
+        assert outcomes(runs.redrive(world)) == {"a.json": Outcome.OUTSIDE}
+        assert world.replica.items.keys() == {key("b")}
+
+    def test_what_is_old_enough_and_the_first_few_of_it(self, runs: Runs) -> None:
+        world = World()
+        for name, age in (("a", 9.0), ("b", 10.0), ("c", 10.0)):
+            world.quarantine(name, age=age)
+
+        runs.redrive(world, older_than=10.0, limit=1)
+
+        assert world.s3.names == [
+            "done/quarantine/copy/b.json",
+            "quarantine/copy/a.json",
+            "quarantine/copy/c.json",
+        ]
+
+    def test_the_buckets_that_are_named(self, runs: Runs) -> None:
+        world = World("a")
+        world.ground = Ground(None, EVERY_KEY, is_archive=False)
+        world.quarantine("a")
+        world.discard("b")
+
+        redriven = runs.redrive(world, quarantine_bucket=NAME)
+
+        assert redriven.counts == {Outcome.HEALED: 1}
+        assert runs.recording.notes == [
+            "No --on-failure-bucket was named: what Lambda gave up is not looked at."
+        ]
+        assert runs.redrive(world, quarantine_bucket=NAME, on_failure_bucket=NAME).counts == {
+            Outcome.HEALED: 1
+        }
+
+    @pytest.mark.parametrize(
+        ("rate", "read_rate", "provisioned", "read"),
+        [(5.0, 7.0, 100, 7.0), (None, None, 100, 25.0), (None, None, None, None)],
+    )
+    def test_at_which_rates(
+        self, runs: Runs, rate: float, read_rate: float, provisioned: int, read: float | None
+    ) -> None:
+        world = World()
+        world.tables = described("logfile", read_units=provisioned), world.tables[1]
+
+        runs.redrive(world, rate=rate, read_rate=read_rate)
+
+        rates = world.asked["rates"]
+        assert (rates.write.per_second, rates.read.per_second) == (rate, read)
+        sleep = runs.recording.interrupt.sleep
+        assert (rates.write._sleep, rates.read._sleep) == (sleep, sleep)
+
+    def test_its_patience_ends_when_it_is_interrupted(self, runs: Runs) -> None:
+        world = World()
+
+        runs.redrive(world)
+
+        assert world.asked["patience"].interrupt is runs.recording.interrupt
+
+    def test_more_than_are_listed_at_a_time(self, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(job, "LISTED_AT_A_TIME", 2)
+        world = World()
+        for name in "abcde":
+            world.quarantine(name)
+
+        assert runs.redrive(world).counts == {Outcome.HEALED: 5}
+
+        assert runs.recording.steps == [
+            ("redriving", 2, [2]),
+            ("redriving", 2, [2]),
+            ("redriving", 1, [1]),
+        ]
+
+    def test_not_by_a_clock_that_is_fast(self, runs: Runs) -> None:
+        world = World("a")
+        world.quarantine("a")
+        world.clock.ahead_by = 301.0
+        world.clock.respond()
+
+        with pytest.raises(TaskError, match="the local clock is 301 seconds ahead"):
+            runs.redrive(world)
+
+        assert not world.replica.items
+
+
+class TestState:
+    def test_an_earlier_run_is_resumed(self, runs: Runs) -> None:
+        world = World("a", "b")
+        runs.leave_open(world, key("a"), key("b"))
+
+        redriven = runs.redrive(world)
+
+        assert runs.recording.notes == ["Resuming from state."]
+        assert (redriven.resumed, redriven.open, redriven.counts) == (2, {}, {})
+        assert world.replica.items.keys() == {key("a"), key("b")}
+        assert runs.lines.content == b""
+
+    def test_one_of_other_tables_is_refused(self, runs: Runs) -> None:
+        world = World()
+        runs.leave_open(world, key("a"))
+        world.tables = described("other"), described("copy")
+        content = runs.lines.content
+
+        with pytest.raises(TaskError, match="state is the state of another redrive: its source is"):
+            runs.redrive(world)
+
+        assert len(runs.lines.content) >= len(content)
+        assert not runs.lines.is_open
+
+    def test_it_is_of_these_tables(self, runs: Runs) -> None:
+        world = World("a")
+        world.replica = FakeReplica(script=in_turn(TIMED_OUT))
+        world.quarantine("a")
+
+        runs.redrive(world)
+
+        assert runs.journal(world).notes == {
+            "identity": {
+                "source": f"arn:aws:dynamodb:us-east-1:123456789012:table/logfile of {CREATED}",
+                "replica": f"arn:aws:dynamodb:us-east-1:123456789012:table/copy of {CREATED}",
+            }
+        }
+
+    def test_a_write_in_doubt_is_held_back_here_and_by_the_bucket(self, runs: Runs) -> None:
+        world = World("a")
+        world.replica = FakeReplica(script=in_turn(TIMED_OUT))
+        world.quarantine("a")
+
+        redriven = runs.redrive(world)
+
+        assert outcomes(redriven) == {"a.json": Outcome.WAITING}
+        assert (redriven.in_doubt, redriven.in_doubt_seconds, redriven.open) == (1, 1800, {})
+        assert runs.open_keys(world) == (key("a"),)
+        ((name, _),) = world.s3.objects.items()
+        assert name.startswith("quarantine/copy/")
+        assert "-redrive-" in name
+        (kept,) = world.s3.kept
+        assert kept["record"] == {
+            "eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/logfile",
+            "dynamodb": {"Keys": {"PK": {"S": "a"}}},
+        }
+        assert kept["reason"] == "a write of redrive was not answered and may still land"
+
+    def test_it_says_that_no_request_is_under_way(self, runs: Runs) -> None:
+        world = World("a")
+        world.replica = FakeReplica(script=in_turn(TIMED_OUT))
+        world.quarantine("a")
+
+        runs.redrive(world)
+
+        assert runs.lines.content.endswith(b'{"rest":true}\n')
+
+    def test_it_does_not_say_so_if_one_may_be(self, runs: Runs) -> None:
+        world = World("a")
+        world.quarantine("a")
+
+        def interrupted(keys: Sequence[Key]) -> None:
+            world.asked["journal"].intend(keys)
+            raise KeyboardInterrupt
+
+        world.reconciled = interrupted
+
+        with pytest.raises(StoppedError):
+            runs.redrive(world)
+
+        assert runs.lines.content.endswith(b'{"open":[{"PK":{"S":"a"}}]}\n')
+
+    @pytest.mark.parametrize("fate", ["refused", "changing", "undecided"])
+    def test_keys_that_their_objects_keep_are_closed(self, runs: Runs, fate: str) -> None:
+        world = World(*("a" if fate != "undecided" else ""))
+        world.ground = Ground(mapping(), EVERY_KEY, is_archive=fate == "undecided")
+        if fate == "refused":
+            world.replica = FakeReplica(poison=lambda image: image["PK"] == {"S": "a"})
+        if fate == "changing":
+            world.replica = FakeReplica(script=lambda request: self.change(world))
+        world.quarantine("a")
+
+        redriven = runs.redrive(world)
+
+        assert outcomes(redriven).keys() == {"a.json"}
+        assert runs.lines.content == b""
+
+    def change(self, world: World) -> tuple[()]:
+        world.source.put({"PK": {"S": "a"}, "v": {"N": f"{10 + len(world.source.requests)}"}})
+        return ()
+
+    def test_a_key_that_no_object_has_stays_open_while_it_cannot_be_written(self, runs: Runs) -> None:
+        world = World("a", "b")
+        world.replica = FakeReplica(poison=lambda image: image["PK"] == {"S": "a"})
+        runs.leave_open(world, key("a"), key("b"))
+
+        redriven = runs.redrive(world)
+
+        assert redriven.open == {key("a"): (Outcome.UNWRITABLE, f"{INVALID.code}: {INVALID.message}")}
+        assert redriven.resumed == 1
+        assert runs.open_keys(world) == (key("a"),)
+
+    def test_what_no_later_run_will_know_is_shown_once(self, runs: Runs) -> None:
+        world = World("b")
+        world.ground = Ground(mapping(), ONLY_B, is_archive=True)
+        runs.leave_open(world, key("a"), key("b"))
+        del world.source.items[key("b")]
+
+        redriven = runs.redrive(world)
+
+        assert {each: outcome for each, (outcome, _) in redriven.open.items()} == {
+            key("a"): Outcome.OUTSIDE,
+            key("b"): Outcome.UNDECIDED,
+        }
+        assert redriven.resumed == 0
+        assert runs.told == [redriven]
+        assert runs.open_when_told == (key("a"), key("b"))
+        assert runs.lines.content == b""
+
+    def test_what_a_killed_run_left_waits(self, runs: Runs) -> None:
+        world = World("a")
+        runs.leave_open(world, key("a"), is_at_rest=False)
+
+        redriven = runs.redrive(world)
+
+        assert (redriven.resumed, redriven.open, redriven.in_doubt) == (0, {}, 1)
+        assert not world.replica.items
+        assert runs.open_keys(world) == (key("a"),)
+
+
+class TestEnding:
+    def test_interrupted(self, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(job, "LISTED_AT_A_TIME", 1)
+        world = World("a", "b", "c")
+        for name in "abc":
+            world.quarantine(name)
+
+        def stop(keys: Sequence[Key]) -> None:
+            if keys == (key("b"),):
+                runs.recording.interrupt.set()
+
+        world.reconciled = stop
+
+        with pytest.raises(StoppedError) as stopped:
+            runs.redrive(world)
+
+        assert stopped.value.fact == "interrupted; 2 of 3 objects were healed and moved."
+        assert stopped.value.hint == (
+            "run the same command again: it goes on with the objects that are still there."
+        )
+        assert isinstance(stopped.value.__cause__, KeyboardInterrupt)
+        assert (stopped.value.facts["objects"], stopped.value.facts["healed"]) == (2, 2)
+        assert runs.told == []
+        assert (runs.lines.content, runs.lines.is_open) == (b"", False)
+
+    def test_refused(self, runs: Runs) -> None:
+        world = World("a", "b")
+        runs.leave_open(world, key("b"), is_at_rest=False)
+        world.quarantine("a")
+
+        def refuse(_: Sequence[Key]) -> None:
+            raise OtherError("the table refuses.", hint="look at it")
+
+        world.reconciled = refuse
+
+        with pytest.raises(OtherError) as refused:
+            runs.redrive(world)
+
+        assert refused.value.fact == "the table refuses; 0 of 1 objects were healed and moved."
+        assert refused.value.hint == "look at it"
+        assert isinstance(refused.value.__cause__, OtherError)
+        expected = Redriven(in_doubt=1, in_doubt_seconds=1800)
+        assert refused.value.facts == report.document(expected)
+
+    def test_large_numbers_are_readable(self, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+        world = World()
+        runs.redrive(world)
+        work = job._Work(None, runs.recording.interrupt, runs.recording.driver)
+        redriven = Redriven()
+        redriven.counts[Outcome.HEALED] = 1234
+
+        error = work._ended(redriven, 5678, TaskError("no", hint="hint"))
+
+        assert error.fact == "no; 1,234 of 5,678 objects were healed and moved."
+
+
+class OtherError(TaskError):
+    """A TaskError of its own kind."""
+
+
+class TestDryRun:
+    def test_nothing_changes(self, runs: Runs) -> None:
+        world = World("a")
+        world.quarantine("a")
+        world.discard("b")
+        before = world.s3.names
+
+        redriven = runs.foretell(world)
+
+        assert redriven.counts == {Outcome.DUE: 2}
+        assert (redriven.keys, redriven.in_doubt) == (0, 0)
+        assert runs.told == [redriven]
+        assert runs.recording.notes == []
+        assert runs.recording.steps == [("redriving", 2, [2])]
+        assert not runs.recording.is_interruptible
+        assert (world.s3.names, world.replica.items, runs.lines.content) == (before, {}, b"")
+
+    def test_what_is_asked_for(self, runs: Runs) -> None:
+        world = World()
+        world.ground = Ground(None, ONLY_B, is_archive=False)
+        for name, age in (("a", 10.0), ("b", 10.0), ("c", 9.0), ("d", 10.0)):
+            world.quarantine(name, age=age)
+
+        redriven = runs.foretell(
+            world, quarantine_bucket=NAME, older_than=10.0, limit=2, archive=True, without_mapping=True
+        )
+
+        assert outcomes(redriven) == {"a.json": Outcome.OUTSIDE, "b.json": Outcome.DUE}
+        assert (world.asked["without_mapping"], world.asked["archive"]) == (True, True)
+        assert world.asked["note"] == runs.recording.driver.note
+        assert runs.recording.notes == [
+            "No --on-failure-bucket was named: what Lambda gave up is not looked at."
+        ]
+
+    def test_records_of_another_table(self, runs: Runs) -> None:
+        world = World()
+        world.tables = described("other"), described("copy")
+        world.quarantine("a")
+
+        assert outcomes(runs.foretell(world)) == {"a.json": Outcome.FOREIGN}
+
+    def test_a_fast_clock_and_writes_that_may_land_are_noted(self, runs: Runs) -> None:
+        world = World()
+        world.clock.ahead_by = 301.0
+        world.clock.respond()
+        with FileJournal.at(Path("logfile-copy.redrive"), command="redrive", clock=world.clock).kept():
+            pass
+        journal = FileJournal.at(Path("logfile-copy.redrive"), command="redrive", clock=world.clock)
+        journal.resume(identity(*world.tables))
+        journal.intend([key("a")])
+        journal.close()
+
+        runs.foretell(world)
+
+        clock, state = runs.recording.notes
+        assert clock.startswith("Note: the local clock is 301 seconds ahead of AWS's clock.")
+        assert state.startswith("Note: logfile-copy.redrive is the state of a redrive ")
+
+    def test_interrupted(self, runs: Runs) -> None:
+        world = World()
+        world.quarantine("a")
+        world.s3.before = lambda _operation, _name: runs.recording.interrupt.set()
+
+        with pytest.raises(StoppedError, match=r"^interrupted; 0 of 1 objects were healed and moved\.$"):
+            runs.foretell(world)
+
+        assert runs.told == []
+
+
+def test_no_test_here_waits(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    world = World("a")
+    world.quarantine("a")
+
+    runs.redrive(world, rate=1.0, read_rate=1.0)
+
+    assert slept == []

@@ -1,0 +1,535 @@
+"""objects: what becomes of an object that keeps records, and that it is moved only once all its keys are confirmed."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import datetime
+from threading import current_thread
+from typing import Any
+
+import pytest
+
+from ddbreplica.bucket.bucket import Listed
+from ddbreplica.bucket.unpack import ForeignError, Unpacked, UnreadableError
+from ddbreplica.driver import Interrupt
+from ddbreplica.errors import TaskError
+from ddbreplica.files import limits
+from ddbreplica.model import Key, Kind, Refusal
+from ddbreplica.reconcile.algorithm import UNDECIDED, Reconciled
+from ddbreplica.records.text import printable
+from ddbreplica.redrive import bounded_list, objects
+from ddbreplica.redrive.objects import Found, Left, Outcome, Place, Redriven, Redriver, find
+from tests.support.fake_s3 import NOW, FakeS3
+
+PREFIX = "quarantine/t/"
+REFUSAL = Refusal(Kind.REJECTED, "ValidationException", "why")
+EARLIER = "the record is older than the source table, which was created again under the same name"
+OUTSIDE = "the mapping's filter leaves it out, and did not when this was kept"
+MAY_LAND = "an in-doubt write may still change the replica"
+
+
+def key(name: str) -> Key:
+    return (("PK", "S", name),)
+
+
+A, B, C = key("a"), key("b"), key("c")
+
+
+class World:
+    """A bucket whose objects name the keys that they keep, and what comes of reconciling these."""
+
+    def __init__(self, **names: Any) -> None:
+        self.s3 = FakeS3(page=1000)
+        self.place = Place(self.s3.bucket(), PREFIX, self.unpack)
+        self.unpacked: dict[str, Unpacked | Exception] = {}
+        self.stored_at: list[datetime] = []
+        self.calls: list[Sequence[Key]] = []
+        self.fates: dict[Key, str] = {}
+        self.advanced: list[int] = []
+        self.interrupt = Interrupt()
+        for name, content in names.items():
+            self.keep(name, content)
+
+    def keep(self, name: str, content: Any, *, age: float = 0.0, **more: Any) -> None:
+        """Store an object of these keys."""
+        if not isinstance(content, Unpacked | Exception):
+            content = Unpacked(tuple(content), 0, "its writer's word", 0.0)
+        self.unpacked[name] = content if isinstance(content, Exception) else replace(content, **more)
+        self.s3.store(PREFIX + name, name.encode(), age=age)
+
+    def unpack(self, body: bytes | memoryview, stored_at: datetime) -> Unpacked:
+        self.stored_at.append(stored_at)
+        unpacked = self.unpacked[bytes(body).decode()]
+        if isinstance(unpacked, Exception):
+            raise unpacked
+        return unpacked
+
+    def reconcile(self, keys: Sequence[Key]) -> Reconciled:
+        self.calls.append(keys)
+        result = Reconciled()
+        for each in keys:
+            fate = self.fates.get(each, "confirmed")
+            getattr(result, fate).append((each, REFUSAL) if fate == "refused" else each)
+        return result
+
+    @property
+    def found(self) -> list[Found]:
+        return list(find([self.place], older_than=0, limit=None))
+
+    def run(self, *, dry: bool = False) -> Redriven:
+        redriver = Redriver(None if dry else self.reconcile, interrupt=self.interrupt)
+        redriver.run(self.found, self.advanced.append)
+        return redriver.redriven
+
+    @property
+    def moved(self) -> list[str]:
+        return [name.rpartition("/")[2] for name in self.s3.names if name.startswith("done/" + PREFIX)]
+
+
+def left_of(redriven: Redriven) -> Left:
+    (left,) = redriven.left.first
+    return left
+
+
+def seen(left: Left) -> tuple[Outcome, str, tuple[Key, ...]]:
+    return left.outcome, left.reason, left.keys
+
+
+class TestFind:
+    def test_what_is_old_enough_by_place_and_name(self) -> None:
+        world = World()
+        for name, age in (("b", 10.0), ("a", 11.0), ("c", 9.9)):
+            world.keep(name, [A], age=age)
+        other = Place(world.s3.bucket(), "aws/lambda/", world.unpack)
+        world.s3.store("aws/lambda/x", b"x", age=20)
+
+        found = list(find([world.place, other], older_than=10.0, limit=None))
+
+        assert [each.url for each in found] == [
+            f"s3://bucket/{PREFIX}a",
+            f"s3://bucket/{PREFIX}b",
+            "s3://bucket/aws/lambda/x",
+        ]
+        assert [each.place for each in found] == [world.place, world.place, other]
+
+    def test_only_the_first_few_of_these(self) -> None:
+        world = World()
+        for name, age in (("a", 0.0), ("b", 5.0), ("c", 5.0), ("d", 5.0)):
+            world.keep(name, [A], age=age)
+
+        found = find([world.place], older_than=5.0, limit=2)
+
+        assert [each.listed.name for each in found] == [f"{PREFIX}b", f"{PREFIX}c"]
+
+
+class TestReconciled:
+    def test_an_object_is_moved_with_the_number_of_its_keys(self) -> None:
+        world = World(one=[A, B], two=[C])
+
+        redriven = world.run()
+
+        assert redriven.counts == {Outcome.HEALED: 2}
+        assert (redriven.keys, redriven.left.count, redriven.wait) == (3, 0, 0)
+        assert world.moved == ["one", "two"]
+        assert world.calls == [(A, B, C)]
+        assert world.advanced == [2]
+        stored = world.s3.present(f"done/{PREFIX}one")
+        assert stored is not None
+        assert stored.metadata == {"outcome": "healed", "keys": "2"}
+        assert world.stored_at == [NOW, NOW]
+
+    def test_it_is_read_before_its_keys_are_reconciled_and_moved_after(self) -> None:
+        world = World(one=[A])
+        order: list[str] = []
+        world.s3.before = lambda operation, _name: order.append(operation)
+        reconcile = world.reconcile
+
+        def noted(keys: Sequence[Key]) -> Reconciled:
+            order.append("reconcile")
+            return reconcile(keys)
+
+        world.reconcile = noted  # type: ignore[method-assign]
+
+        world.run()
+
+        assert order == ["list", "get", "reconcile", "copy", "delete"]
+
+    def test_a_key_of_many_objects_is_reconciled_once(self) -> None:
+        world = World(one=[A, B], two=[B, A], three=[B])
+
+        assert world.run().counts == {Outcome.HEALED: 3}
+
+        assert world.calls == [(A, B)]
+
+    def test_keys_in_requests_of_a_hundred(self) -> None:
+        world = World(one=[key(f"{number}") for number in range(201)])
+
+        assert world.run().keys == 201
+
+        assert sorted(map(len, world.calls)) == [1, 100, 100]
+
+    def test_an_object_without_keys_is_moved(self) -> None:
+        world = World(one=[])
+
+        assert world.run().counts == {Outcome.HEALED: 1}
+
+        assert (world.calls, world.moved) == ([], ["one"])
+
+    def test_nothing_there(self) -> None:
+        world = World()
+
+        assert world.run().counts == {}
+
+        assert (world.calls, world.advanced) == ([], [])
+
+    def test_names_of_threads(self) -> None:
+        world = World(one=[A])
+        threads: list[str] = []
+        world.s3.before = lambda _operation, _name: threads.append(current_thread().name)
+
+        world.run()
+
+        assert threads[1].startswith("redrive_")
+
+    def test_eight_objects_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        made: list[int] = []
+
+        class Pool(ThreadPoolExecutor):
+            def __init__(self, workers: int, thread_name_prefix: str) -> None:
+                made.append(workers)
+                super().__init__(workers, thread_name_prefix=thread_name_prefix)
+
+        monkeypatch.setattr(objects, "ThreadPoolExecutor", Pool)
+
+        World(one=[A]).run()
+
+        assert made == [8]
+
+
+class TestPieces:
+    def pieces(self, world: World) -> list[int]:
+        world.run()
+        return world.advanced
+
+    def test_of_so_many_objects(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(objects, "PIECE", 2)
+
+        assert self.pieces(World(a=[A], b=[B], c=[C], d=[], e=[])) == [2, 2, 1]
+
+    def test_of_so_many_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(objects, "PIECE_BYTES", 4)
+
+        assert self.pieces(World(aa=[A], bb=[B], c=[C], dd=[], ee=[], f=[])) == [2, 2, 2]
+
+    def test_an_object_that_is_larger_is_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(objects, "PIECE_BYTES", 2)
+
+        assert self.pieces(World(aaa=[A], b=[B], c=[C], ddd=[])) == [1, 2, 1]
+
+    def test_each_is_reconciled_before_the_next_is_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(objects, "PIECE", 1)
+        world = World(a=[A], b=[A])
+
+        world.run()
+
+        assert world.calls == [(A,), (A,)]
+        assert [name for name, _ in world.s3.requests] == ["list", *["get", "copy", "delete"] * 2]
+
+
+class TestInterrupted:
+    def test_before_the_next_piece(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(objects, "PIECE", 1)
+        world = World(a=[A], b=[B])
+        redriver = Redriver(world.reconcile, interrupt=world.interrupt)
+
+        with pytest.raises(KeyboardInterrupt):
+            redriver.run(world.found, lambda _: world.interrupt.set())
+
+        assert redriver.redriven.counts == {Outcome.HEALED: 1}
+        assert world.moved == ["a"]
+
+    def test_before_the_next_keys_of_a_state(self) -> None:
+        world = World()
+        world.interrupt.set()
+        redriver = Redriver(None, interrupt=world.interrupt)
+
+        with pytest.raises(KeyboardInterrupt):
+            redriver.resume([A], world.reconcile)
+
+        assert world.calls == []
+
+    def test_what_reconciling_raises_ends_it(self) -> None:
+        world = World(a=[A])
+
+        def fail(keys: Sequence[Key]) -> Reconciled:
+            raise TaskError("refused", hint="look")
+
+        redriver = Redriver(fail, interrupt=world.interrupt)
+
+        with pytest.raises(TaskError):
+            redriver.run(world.found, lambda _: None)
+
+        assert (redriver.redriven.counts, world.moved) == ({}, [])
+
+
+class TestStaying:
+    @pytest.mark.parametrize(
+        ("fate", "outcome", "reason"),
+        [
+            ("changing", Outcome.UNSETTLED, "the source changed in every round"),
+            ("suspects", Outcome.WAITING, MAY_LAND),
+            ("undecided", Outcome.UNDECIDED, UNDECIDED),
+            ("refused", Outcome.UNWRITABLE, "ValidationException: why"),
+        ],
+    )
+    def test_keys_that_are_not_confirmed_are_named(self, fate: str, outcome: Outcome, reason: str) -> None:
+        world = World(one=[A, B, C], two=[A])
+        world.fates = {B: fate, C: "changing"}
+
+        redriven = world.run()
+
+        left = left_of(redriven)
+        assert seen(left) == (outcome, reason, (B, C))
+        assert (left.found.url, left.wait, left.more_keys) == (f"s3://bucket/{PREFIX}one", 0, 0)
+        assert redriven.counts == {Outcome.HEALED: 1, outcome: 1}
+        assert (redriven.keys, world.moved) == (1, ["two"])
+
+    @pytest.mark.parametrize("dry", [False, True])
+    @pytest.mark.parametrize(
+        ("more", "outcome", "reason", "keys"),
+        [
+            ({"earlier": (C,), "outside": (B,), "keyless": 1}, Outcome.EARLIER, EARLIER, (C,)),
+            ({"outside": (B,), "keyless": 1}, Outcome.OUTSIDE, OUTSIDE, (B,)),
+            (
+                {"keyless": 2},
+                Outcome.KEYLESS,
+                "2 of its records: no key can be read (its writer's word)",
+                (),
+            ),
+        ],
+    )
+    def test_what_can_never_be_reconciled(
+        self, more: Any, outcome: Outcome, reason: str, keys: tuple[Key, ...], dry: bool
+    ) -> None:
+        world = World()
+        world.keep("one", [A], **more)
+
+        redriven = world.run(dry=dry)
+
+        assert seen(left_of(redriven)) == (outcome, reason, keys)
+        assert left_of(redriven).found.url.endswith("/one")
+        assert (world.calls, world.moved) == ([] if dry else [(A,)], [])
+
+    def test_an_unconfirmed_key_comes_first(self) -> None:
+        world = World()
+        world.keep("one", [A], keyless=1)
+        world.fates = {A: "changing"}
+
+        assert left_of(world.run()).outcome is Outcome.UNSETTLED
+
+    @pytest.mark.parametrize(
+        ("error", "outcome"),
+        [
+            (ForeignError("is of others"), Outcome.FOREIGN),
+            (UnreadableError("is of others"), Outcome.UNREADABLE),
+        ],
+    )
+    def test_what_is_none_of_ours(self, error: Exception, outcome: Outcome) -> None:
+        redriven = World(one=error).run()
+
+        assert seen(left_of(redriven)) == (outcome, "is of others", ())
+        assert left_of(redriven).found.url.endswith("/one")
+
+    def test_too_large_to_be_read(self) -> None:
+        world = World(one=[A])
+        (found,) = world.found
+        largest = replace(found.listed, size=limits.MAX_OBJECT)
+        redriver = Redriver(world.reconcile, interrupt=world.interrupt)
+
+        redriver.run(
+            [
+                replace(found, listed=replace(largest, size=limits.MAX_OBJECT + 1)),
+                replace(found, listed=largest),
+            ],
+            lambda _: None,
+        )
+
+        reason = "is larger than anything that is kept (38,797,312 bytes)"
+        left = left_of(redriver.redriven)
+        assert seen(left) == (Outcome.UNREADABLE, reason, ())
+        assert left.found.listed.size == limits.MAX_OBJECT + 1
+        assert redriver.redriven.counts == {Outcome.UNREADABLE: 1, Outcome.HEALED: 1}
+
+    def test_its_memory_is_taken_while_it_is_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        world = World(four=[A])
+        taken: list[int] = []
+
+        def memory_for(size: int) -> AbstractContextManager[None]:
+            taken.append(size)
+            return limits.memory_for(size)
+
+        monkeypatch.setattr(objects, "memory_for", memory_for)
+
+        world.run()
+
+        assert taken == [4]
+
+    def test_moved_before_it_was_read(self) -> None:
+        world = World(one=[A])
+        found = world.found
+        world.s3.store(f"{PREFIX}one", None)
+
+        self.assert_gone(world, found, "was moved or replaced meanwhile")
+
+    def test_replaced_by_a_longer_one_before_it_was_read(self) -> None:
+        world = World(one=[A])
+        found = world.found
+        world.s3.store(f"{PREFIX}one", b"longer")
+
+        self.assert_gone(world, found, "was moved or replaced meanwhile")
+
+    def test_replaced_after_it_was_read(self) -> None:
+        world = World(one=[A])
+
+        def replaced(operation: str, _name: str) -> None:
+            if operation == "copy":
+                world.s3.store(f"{PREFIX}one", b"two")
+
+        world.s3.before = replaced
+
+        self.assert_gone(world, world.found, "was moved or replaced meanwhile; its keys are healed")
+        assert world.calls == [(A,)]
+
+    def assert_gone(self, world: World, found: list[Found], reason: str) -> None:
+        redriver = Redriver(world.reconcile, interrupt=world.interrupt)
+
+        redriver.run(found, world.advanced.append)
+
+        assert seen(left_of(redriver.redriven)) == (Outcome.GONE, reason, ())
+        assert left_of(redriver.redriven).found == found[0]
+        assert (redriver.redriven.keys, world.advanced) == (0, [1])
+
+
+class TestWaiting:
+    def test_for_an_in_doubt_write_of_it(self) -> None:
+        world = World()
+        world.keep("one", [A, B], age=100.0, hold_seconds=161.0)
+        world.keep("two", [C], age=100.0, hold_seconds=130.0)
+
+        redriven = world.run()
+
+        one, two = redriven.left.first
+        assert seen(one) == (Outcome.WAITING, f"{MAY_LAND}, for 2 min more", (A, B))
+        assert seen(two) == (Outcome.WAITING, f"{MAY_LAND}, for 1 min more", (C,))
+        assert one.found.url.endswith("/one")
+        assert (one.wait, two.wait) == (61, 30)
+        assert (redriven.objects_wait, redriven.wait) == (61, 61)
+        assert (world.calls, world.moved) == ([], [])
+
+    @pytest.mark.parametrize(("hold", "is_moved"), [(100.0, True), (100.5, False)])
+    def test_no_longer_than_it_may_land(self, hold: float, is_moved: bool) -> None:
+        world = World()
+        world.keep("one", [A], age=100.0, hold_seconds=hold)
+
+        world.run()
+
+        assert world.moved == (["one"] if is_moved else [])
+
+    def test_not_for_one_without_keys(self) -> None:
+        world = World()
+        world.keep("one", [], keyless=1, hold_seconds=100.0)
+
+        assert left_of(world.run()).outcome is Outcome.KEYLESS
+
+    @pytest.mark.parametrize(("in_doubt", "wait"), [(99.0, 99.0), (9.0, 10.0)])
+    def test_the_longest_of_all(self, in_doubt: float, wait: float) -> None:
+        assert Redriven(in_doubt_seconds=in_doubt, objects_wait=10.0).wait == wait
+
+
+class TestDryRun:
+    def test_what_is_due(self) -> None:
+        world = World(one=[A, B])
+
+        redriven = world.run(dry=True)
+
+        assert seen(left_of(redriven)) == (Outcome.DUE, "its writer's word", (A, B))
+        assert left_of(redriven).found.url.endswith("/one")
+        assert redriven.counts == {Outcome.DUE: 1}
+        assert (world.calls, world.moved, world.advanced) == ([], [], [1])
+
+
+class TestResuming:
+    def test_keys_that_no_object_has(self) -> None:
+        world = World()
+        world.fates = {A: "suspects", B: "refused", C: "undecided"}
+        keys = [A, B, C, *(key(f"{number}") for number in range(100))]
+        redriver = Redriver(None, interrupt=world.interrupt)
+
+        redriver.resume(keys, world.reconcile)
+
+        assert list(map(len, world.calls)) == [100, 3]
+        assert redriver.redriven.resumed == 100
+        assert redriver.redriven.open == {
+            B: (Outcome.UNWRITABLE, "ValidationException: why"),
+            C: (Outcome.UNDECIDED, UNDECIDED),
+        }
+
+    def test_keys_that_are_excluded_by_the_filter_are_counted_as_well(self) -> None:
+        world = World()
+        world.fates = {C: "changing"}
+        redriver = Redriver(None, interrupt=world.interrupt)
+
+        redriver.leave_outside([A])
+        redriver.leave_outside([B])
+        redriver.resume([C], world.reconcile)
+
+        assert redriver.redriven.open == {
+            A: (Outcome.OUTSIDE, OUTSIDE),
+            B: (Outcome.OUTSIDE, OUTSIDE),
+            C: (Outcome.UNSETTLED, "the source changed in every round"),
+        }
+
+
+class TestCounting:
+    def stay(self, reason: str = "why", keys: int = 0, wait: float = 0.0) -> Callable[[Redriven], None]:
+        place = Place(FakeS3().bucket(), PREFIX, lambda _body, _at: Unpacked((), 0, "", 0.0))
+        found = Found(place, Listed(f"{PREFIX}one", 1, 0.0, NOW))
+        named = tuple(key(f"{number}") for number in range(keys))
+        return lambda redriven: redriven.stays(Left(Outcome.UNSETTLED, found, reason, named, wait))
+
+    def test_ten_keys_are_named(self) -> None:
+        redriven = Redriven()
+
+        self.stay(keys=12)(redriven)
+
+        assert left_of(redriven).keys == tuple(key(f"{number}") for number in range(10))
+        assert left_of(redriven).more_keys == 2
+
+    def test_a_long_reason_is_cut(self) -> None:
+        redriven = Redriven()
+
+        self.stay("x" * 501)(redriven)
+
+        assert left_of(redriven).reason == "x" * 500
+
+    def test_objects_and_the_longest_wait(self) -> None:
+        redriven = Redriven()
+
+        for wait in (0.0, 2.0, 1.0):
+            self.stay(wait=wait)(redriven)
+
+        assert (redriven.counts, redriven.objects_wait) == ({Outcome.UNSETTLED: 3}, 2.0)
+
+    @pytest.mark.parametrize(("missing", "listed"), [(0, 1), (1, 0)])
+    def test_what_is_listed_is_what_has_room(
+        self, missing: int, listed: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        printed = (f"s3://bucket/{PREFIX}one", "why", "PK", "S", "0", "PK", "S", "1")
+        room = sum(len(printable(text)) for text in printed)
+        monkeypatch.setattr(bounded_list, "ROOM", room - missing)
+        redriven = Redriven()
+
+        self.stay(keys=2)(redriven)
+
+        assert (len(redriven.left.first), redriven.left.count) == (listed, 1)
