@@ -10,10 +10,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
 from hypothesis import settings
+from moto import mock_aws
 from pytest_socket import disable_socket, enable_socket, socket_allow_hosts
 
+from ddbreplica import CLIENT_CONFIG
 from tests.support.build import build
 from tests.support.models import read_models_once
 
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from tests.support.cli import Misbehaviour, Tables
     from tests.support.machine import Machine
     from tests.support.put_aside import PutAside
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 # No test asserts an absolute time: a busy machine is no failure.
 settings.register_profile("any machine", deadline=None)
@@ -135,3 +141,16 @@ def filtered(tables: "Tables", aws: "Misbehaviour", put_aside: "PutAside") -> "T
 
     answer_mapping(tables, aws, patterns=[TENANT])
     return tables
+
+
+@pytest.fixture(scope="module")
+def counts_client() -> Iterator["DynamoDBClient"]:
+    """A client of an emulated DynamoDB, for the recipe that counts."""
+    with mock_aws():
+        yield boto3.client(
+            "dynamodb",
+            region_name="us-east-1",
+            aws_access_key_id="dummy",
+            aws_secret_access_key="dummy",
+            config=CLIENT_CONFIG,
+        )

@@ -88,7 +88,7 @@ def test_a_function_that_acknowledges_what_it_has_not_done_is_found_out(wire: Wi
             lambda failures: max(failures, key=lambda f: f.position, default=None),
         ),
         (plan, "_write", lambda change, earlier: WRITE_OF(earlier[0] if earlier else change, ())),
-        (table, "_unprocessed", lambda *_: ()),
+        (table, "unprocessed", lambda *_: ()),
     ],
     ids=[
         "no fall-back",

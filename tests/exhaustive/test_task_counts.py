@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     seed=st.integers(0, 1_000_000),
 )
 def test_the_counts_are_exact_after_any_history_cut_repeated_and_interrupted_anyhow(
-    client: "DynamoDBClient",
+    counts_client: "DynamoDBClient",
     history: list[Any],
     mapping: MappingSettings,
     calm: int,
@@ -39,7 +39,7 @@ def test_the_counts_are_exact_after_any_history_cut_repeated_and_interrupted_any
     seed: int,
 ) -> None:
     chance = Random(seed)  # noqa: S311
-    counting = Counting(client, "law", Troubled(client, weather(chance, calm=calm), chance))
+    counting = Counting(counts_client, "law", Troubled(counts_client, weather(chance, calm=calm), chance))
 
     with counting.tables():
         counting.deliver([Shard("1", history)], mapping, crashes=[*crashes], chance=chance)

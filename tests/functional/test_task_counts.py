@@ -3,13 +3,10 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from moto import mock_aws
 
 import task_counts
-from ddbreplica.dynamodb.table import CLIENT_CONFIG
 from ddbreplica.errors import EventError, UnreportableError
 from ddbreplica.model import Kind
 from tests.support.function import Context
@@ -29,21 +26,9 @@ if TYPE_CHECKING:
 HOME, WORK = {"S": "home"}, {"S": "work"}
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator["DynamoDBClient"]:
-    with mock_aws():
-        yield boto3.client(
-            "dynamodb",
-            region_name="us-east-1",
-            aws_access_key_id="dummy",
-            aws_secret_access_key="dummy",
-            config=CLIENT_CONFIG,
-        )
-
-
 @pytest.fixture
-def counting(client: "DynamoDBClient") -> Iterator[Counting]:
-    counting = Counting(client, "example")
+def counting(counts_client: "DynamoDBClient") -> Iterator[Counting]:
+    counting = Counting(counts_client, "example")
     with counting.tables():
         yield counting
 
@@ -178,8 +163,8 @@ def test_a_transaction_that_is_invalid_is_not_tried_again(counting: Counting) ->
     assert counting.troubled.requests == ["GetItem", "TransactWriteItems"]
 
 
-def test_a_missing_table_fails_the_invocation(client: "DynamoDBClient") -> None:
-    nowhere = Counting(client, "nowhere")
+def test_a_missing_table_fails_the_invocation(counts_client: "DynamoDBClient") -> None:
+    nowhere = Counting(counts_client, "nowhere")
 
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         nowhere.invoke(batch(task(1, "a", HOME)))
