@@ -9,7 +9,7 @@ from ddbreplica.aws import clock
 from ddbreplica.backfill import job, listing
 from ddbreplica.backfill.listing import Page
 from ddbreplica.backfill.pages import Scan
-from ddbreplica.reconcile import journal
+from ddbreplica.reconcile import journal_format
 from ddbreplica_cli.app import main
 
 PAGE = 20
@@ -28,7 +28,7 @@ class _NotedScan(Scan):
 if __name__ == "__main__":
     for module, name, own in (
         (job, "Scan", _NotedScan),
-        (journal, "UNKNOWN_HOLD_SECONDS", 1.0),
+        (journal_format, "UNKNOWN_HOLD_SECONDS", 1.0),
         (clock, "UNKNOWN_HOLD_SECONDS", 1.0),
         (clock, "EXPIRY_SECONDS", 1.0),
         (clock, "MARGIN_SECONDS", 0.0),
