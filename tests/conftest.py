@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
-_LAYERS_WITH_SOCKETS = ("stack", "engine")
+_TESTS = Path(__file__).parent
+_LAYERS_WITH_SOCKETS = {"stack", "engine"}
 
 
 def pytest_configure() -> None:
@@ -71,7 +72,7 @@ def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
 def _sockets(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.get_closest_marker("loopback"):
         socket_allow_hosts(["127.0.0.1"])
-    elif request.path.parent.name not in _LAYERS_WITH_SOCKETS:
+    elif request.path.relative_to(_TESTS).parts[0] not in _LAYERS_WITH_SOCKETS:
         disable_socket()
     yield
     enable_socket()

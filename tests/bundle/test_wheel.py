@@ -16,7 +16,7 @@ from zipfile import ZipFile
 import pytest
 from trove_classifiers import classifiers
 
-from tests.functional.test_recipes import code as recipe
+from tests.functional.examples.test_recipes import code as recipe
 from tests.support.build import ROOT
 from tests.support.template import load
 

@@ -30,20 +30,18 @@ from ddbreplica.redrive import objects
 from ddbreplica.replicate import telemetry, write
 from ddbreplica.settings import Settings
 from ddbreplica.verify import recheck, repair, sweep, verdict
-from tests.functional import test_cli_archive, test_cli_filter, test_cli_verify, test_dynamodb, test_heal
+from tests.functional.commands import test_archive, test_verify
+from tests.functional.commands import test_key_filter as test_filtered_commands
+from tests.functional.dynamodb import test_table
+from tests.functional.reconcile import test_reconciler
 from tests.support import template
 from tests.support.taken_out import Source
-from tests.unit import (
-    test_backfilling,
-    test_global_table,
-    test_journal,
-    test_key_filter,
-    test_reconcile,
-    test_repair,
-    test_safeguards,
-    test_unpack,
-)
 from tests.unit import test_hazards as hazards
+from tests.unit.backfill import test_pages
+from tests.unit.bucket import test_unpack
+from tests.unit.mapping import test_key_filter, test_preflight, test_safeguards
+from tests.unit.reconcile import test_algorithm, test_journal
+from tests.unit.verify import test_repair
 
 Test = Callable[..., None]
 
@@ -51,19 +49,19 @@ RED = (AssertionError, pytest.fail.Exception)  # the latter where `pytest.raises
 
 HELD_BY: tuple[ModuleType, ...] = (
     hazards,
-    test_reconcile,
+    test_algorithm,
     test_safeguards,
-    test_dynamodb,
-    test_backfilling,
+    test_table,
+    test_pages,
     test_repair,
-    test_cli_archive,
-    test_cli_filter,
-    test_cli_verify,
+    test_archive,
+    test_filtered_commands,
+    test_verify,
     test_key_filter,
     test_unpack,
     test_journal,
-    test_heal,
-    test_global_table,
+    test_reconciler,
+    test_preflight,
 )
 """Where the hazards' tests stand."""
 
@@ -335,7 +333,7 @@ RULES = (
         table.client_of,
         'return boto3.client("dynamodb", region_name=region, config=CLIENT_CONFIG)',
         'return boto3.client("dynamodb", region_name=region, config=Config())',
-        (test_dynamodb.test_a_request_is_bounded_in_time_and_tried_once,),
+        (test_table.test_a_request_is_bounded_in_time_and_tried_once,),
     ),
     Rule(
         8,
@@ -469,7 +467,7 @@ RULES = (
         algorithm._Healing._round,
         "now = self._read(written)",
         "now = {key: states[key] for key in written}",
-        (test_reconcile.test_what_changes_meanwhile_goes_round_once_more_and_nothing_else_does,),
+        (test_algorithm.test_what_changes_meanwhile_goes_round_once_more_and_nothing_else_does,),
         given=("self._write(states)",),
     ),
     Rule(
@@ -478,7 +476,7 @@ RULES = (
         algorithm._Healing._intend,
         "free = self._pair.journal.intend(keys)",
         "free = keys",
-        (test_reconcile.test_keys_are_opened_before_and_closed_after_everything_else,),
+        (test_algorithm.test_keys_are_opened_before_and_closed_after_everything_else,),
         raising=KeyError,  # nothing is open that could be closed
     ),
     Rule(
@@ -487,7 +485,7 @@ RULES = (
         algorithm._Healing._write,
         "each.change.key not in suspects",
         "True",
-        (test_reconcile.test_a_write_that_was_not_answered_is_no_success_although_its_repetition_was,),
+        (test_algorithm.test_a_write_that_was_not_answered_is_no_success_although_its_repetition_was,),
     ),
     Rule(
         12,
@@ -520,8 +518,8 @@ RULES = (
         "patient.sleep(patient.grace)",
         "pass",
         (
-            test_cli_verify.test_what_arrives_within_the_grace_was_only_late,
-            test_cli_verify.test_a_delete_that_arrives_within_the_grace_was_only_late,
+            test_verify.test_what_arrives_within_the_grace_was_only_late,
+            test_verify.test_a_delete_that_arrives_within_the_grace_was_only_late,
         ),
     ),
     Rule(
@@ -531,10 +529,10 @@ RULES = (
         "(fingerprint(theirs), fingerprint(ours)) == seen[key]",
         "fingerprint(ours) == seen[key][1]",
         (
-            test_cli_verify.test_an_item_that_goes_on_changing_is_inconclusive,
-            test_cli_verify.test_an_item_that_comes_to_rest_is_settled_in_a_later_round,
-            test_cli_verify.test_a_write_between_the_last_two_reads_is_no_difference,
-            test_cli_verify.test_an_inconclusive_result_says_what_to_try,
+            test_verify.test_an_item_that_goes_on_changing_is_inconclusive,
+            test_verify.test_an_item_that_comes_to_rest_is_settled_in_a_later_round,
+            test_verify.test_a_write_between_the_last_two_reads_is_no_difference,
+            test_verify.test_an_inconclusive_result_says_what_to_try,
         ),
     ),
     Rule(
@@ -543,7 +541,7 @@ RULES = (
         recheck._settle,
         "(fingerprint(theirs), fingerprint(ours)) == seen[key]",
         "fingerprint(theirs) == seen[key][0]",
-        (test_cli_verify.test_a_source_that_changed_back_is_told_by_the_replica_that_moved,),
+        (test_verify.test_a_source_that_changed_back_is_told_by_the_replica_that_moved,),
     ),
     Rule(
         13,
@@ -551,7 +549,7 @@ RULES = (
         recheck._settle,
         "for key, ours, theirs in _pairs(list(seen), first=replica, then=source): ...",
         "for key, theirs, ours in _pairs(list(seen), first=source, then=replica): ...",
-        (test_cli_verify.test_a_write_between_the_last_two_reads_is_no_difference,),
+        (test_verify.test_a_write_between_the_last_two_reads_is_no_difference,),
     ),
     Rule(
         13,
@@ -559,7 +557,7 @@ RULES = (
         recheck._settle,
         "patient.outlasts_lag",
         "True",
-        (test_cli_verify.test_a_lag_longer_than_the_grace_is_inconclusive,),
+        (test_verify.test_a_lag_longer_than_the_grace_is_inconclusive,),
     ),
     Rule(
         13,
@@ -567,7 +565,7 @@ RULES = (
         recheck.recheck,
         "for key in pending: ...",
         "for key in (): ...",
-        (test_cli_verify.test_an_item_that_goes_on_changing_is_inconclusive,),
+        (test_verify.test_an_item_that_goes_on_changing_is_inconclusive,),
     ),
     Rule(
         13,
@@ -575,7 +573,7 @@ RULES = (
         verdict.Verified.verdict.fget,  # type: ignore[attr-defined]
         "counts[Finding.INCONCLUSIVE]",
         "False",
-        (test_cli_verify.test_an_inconclusive_result_says_what_to_try,),
+        (test_verify.test_an_inconclusive_result_says_what_to_try,),
     ),
     Rule(
         14,
@@ -600,8 +598,8 @@ RULES = (
         "if not self._pair.is_archive: ...",
         "if True: ...",
         (
-            test_reconcile.test_nothing_is_ever_deleted_from_an_archive,
-            test_reconcile.test_what_is_gone_after_it_was_put_into_an_archive_is_undecided,
+            test_algorithm.test_nothing_is_ever_deleted_from_an_archive,
+            test_algorithm.test_what_is_gone_after_it_was_put_into_an_archive_is_undecided,
         ),
     ),
     Rule(
@@ -610,7 +608,7 @@ RULES = (
         reconciler.Healer.between.__func__,  # type: ignore[attr-defined]
         "Pair(..., is_archive=is_archive)",
         "Pair(..., is_archive=False)",
-        (test_cli_archive.test_no_command_deletes_from_an_archive,),
+        (test_archive.test_no_command_deletes_from_an_archive,),
     ),
     Rule(
         14,
@@ -619,8 +617,8 @@ RULES = (
         "archive or not mapping.replicates_ttl_deletes",
         "archive",
         (
-            test_cli_archive.test_no_command_deletes_from_an_archive,
-            test_cli_archive.test_what_an_archive_has_alone_is_no_difference,
+            test_archive.test_no_command_deletes_from_an_archive,
+            test_archive.test_what_an_archive_has_alone_is_no_difference,
         ),
     ),
     Rule(
@@ -629,7 +627,7 @@ RULES = (
         preflight.despite,
         "archive or (mapping is not None and not mapping.replicates_ttl_deletes)",
         "archive",
-        (test_cli_archive.test_no_command_deletes_from_an_archive,),
+        (test_archive.test_no_command_deletes_from_an_archive,),
     ),
     Rule(
         14,
@@ -637,7 +635,7 @@ RULES = (
         sweep.Sweep._note_extra,
         "if self._archived is None: ...",
         "if True: ...",
-        (test_cli_archive.test_however_much_has_expired_everything_is_compared,),
+        (test_archive.test_however_much_has_expired_everything_is_compared,),
     ),
     Rule(
         14,
@@ -645,7 +643,7 @@ RULES = (
         recheck.archived,
         "each.finding is Finding.EXTRA",
         "False",
-        (test_cli_archive.test_what_expires_before_the_second_look_is_archived,),
+        (test_archive.test_what_expires_before_the_second_look_is_archived,),
     ),
     Rule(
         14,
@@ -661,7 +659,7 @@ RULES = (
         objects._healed,
         "confirmed.update(reconciled.confirmed)",
         "confirmed.update(reconciled.confirmed + reconciled.undecided)",
-        (test_cli_archive.test_an_item_that_is_gone_is_undecided_and_its_object_stays,),
+        (test_archive.test_an_item_that_is_gone_is_undecided_and_its_object_stays,),
     ),
     Rule(
         14,
@@ -669,7 +667,7 @@ RULES = (
         pages.Backfill._hand_over,
         "self._undecided(undecided)",
         "pass",
-        (test_backfilling.test_what_is_undecided_is_handed_over_and_the_state_comes_to_its_end,),
+        (test_pages.test_what_is_undecided_is_handed_over_and_the_state_comes_to_its_end,),
     ),
     Rule(
         15,
@@ -691,7 +689,7 @@ RULES = (
         pages.Within.pages,
         "self._key_filter.passes(key)",
         "True",
-        (test_cli_filter.test_a_backfill_leaves_out_what_is_outside,),
+        (test_filtered_commands.test_a_backfill_leaves_out_what_is_outside,),
     ),
     Rule(
         15,
@@ -699,7 +697,7 @@ RULES = (
         sweep.Sweep._parted,
         "self._key_filter.passes(key)",
         "True",
-        (test_cli_filter.test_a_repair_leaves_alone_what_is_outside,),
+        (test_filtered_commands.test_a_repair_leaves_alone_what_is_outside,),
     ),
     Rule(
         15,
@@ -707,7 +705,7 @@ RULES = (
         unpack.within,
         "keys = tuple(key for key in unpacked.keys if key_filter.passes(key))",
         "keys = tuple(unpacked.keys)",
-        (test_cli_filter.test_an_object_whose_key_is_outside_by_now_stays_and_is_named,),
+        (test_filtered_commands.test_an_object_whose_key_is_outside_by_now_stays_and_is_named,),
     ),
     Rule(
         17,
@@ -739,7 +737,7 @@ RULES = (
         unwrap(requests_under_way.UnderWay.call),
         "except (TaskError, ReplicatorError): ...",
         "except BaseException: ...",
-        (test_heal.test_a_call_that_is_broken_off_may_have_a_request_under_way,),
+        (test_reconciler.test_a_call_that_is_broken_off_may_have_a_request_under_way,),
     ),
     Rule(
         22,
@@ -758,7 +756,7 @@ RULES = (
         preflight.Ground.warn_of_replicas,
         "if self.is_archive and source.replicas: ...",
         "if False: ...",
-        (test_global_table.test_whoever_uses_an_archive_of_a_global_table_is_warned,),
+        (test_preflight.test_whoever_uses_an_archive_of_a_global_table_is_warned,),
     ),
     Rule(
         25,

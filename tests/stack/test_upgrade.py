@@ -2,7 +2,7 @@
 
 The recorded release (tests/stack/upgrade/) runs with its own template and its own code. What it has stored is finished
 by today's commands. The embedded AWS replaces resources as CloudFormation does, as far as it knows how;
-tests/functional/test_upgrade.py holds the same by the resource schemas.
+tests/functional/templates/test_upgrade.py holds the same by the resource schemas.
 """
 
 import json

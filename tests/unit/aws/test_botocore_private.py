@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ddbreplica.aws import botocore_private
+from tests.support.modules import ROOT
 
-ROOT = Path(__file__).parents[2]
 MODULE = Path(botocore_private.__file__)
 DOCUMENTED = {
     "boto3",

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from importlib.metadata import version
-from pathlib import Path
 
 import click
 import pytest
@@ -13,8 +12,9 @@ from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
 
 from ddbreplica_cli.app import main
 from tests.support.cli import Misbehaviour, Tables, lines, refusal, run
+from tests.support.modules import ROOT
 
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
 COMMANDS = sorted(main.commands)
 SHARED = [
     "--source",

@@ -2,9 +2,8 @@
 
 import re
 import tomllib
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.modules import ROOT
 
 
 def test_what_is_tried_is_what_is_allowed() -> None:

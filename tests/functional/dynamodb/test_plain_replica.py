@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -23,6 +22,7 @@ from ddbreplica.errors import SettingsError
 from ddbreplica.model import Image, Kind, Refusal, Replica, Table
 from ddbreplica.records import compare
 from tests.support.contract import EVERY_TYPE, KEYS, ReplicaContract, delete, put
+from tests.support.modules import ROOT
 from tests.support.public_client import public
 from tests.support.replica_table import NOTHING_LEFT, create_table, description
 from tests.support.sts import sts
@@ -31,7 +31,6 @@ from tests.support.wire import AWS, FOREIGN, Wire, error, wire_json
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-ROOT = Path(__file__).parents[2]
 EVENT = ROOT / "events" / "every-type.json"
 
 
@@ -175,6 +174,7 @@ with mock_aws():
     from tests.support.function import Context
     response = lambda_handler(json.load(open({str(EVENT)!r})), Context())
     items = client.scan(TableName="logfile_replica")["Items"]
+from tests.support.modules import ROOT
 from tests.support.wire import wire_json
 print(json.dumps([type(replicator().replica).__name__, response, wire_json(items)]))
 """

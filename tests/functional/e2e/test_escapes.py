@@ -3,6 +3,7 @@
 import io
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 from unicodedata import category
 
@@ -88,7 +89,9 @@ def test_a_usage_error_of_the_demo(
     [["--remove", FOREIGN], [f"--{FOREIGN}"], [FOREIGN], ["--region", FOREIGN]],
     ids=["suffix", "option", "argument", "Region"],
 )
-def test_a_usage_error_of_the_run(arguments: list[str]) -> None:
+def test_a_usage_error_of_the_run(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.e2e.__main__.SAM", Path(__file__))  # SAM CLI may not have been installed
+
     ended: Result = CliRunner().invoke(e2e_command, arguments, catch_exceptions=False)
 
     assert ended.exit_code == 2

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.support.cli import Misbehaviour, Tables, lines, press_ctrl_c, run
+from tests.support.modules import ROOT
 
-DATA = Path(__file__).parents[2] / "data" / "logfile_stream.csv"
+DATA = ROOT / "data" / "logfile_stream.csv"
 ROW = '{},66.249.67.3,2017-07-20,04,GMT-0700,GET,"/søk?q=a,b",{},05,"Bot ""x"", 1.0"\n'
 GO_ON = "run the same command again. To go on where it ended, add --start-at"
 AGAIN = "rows are written by request id, so that loading the file again does no harm."

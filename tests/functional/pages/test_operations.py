@@ -8,8 +8,8 @@ import click
 import pytest
 
 from ddbreplica_cli.app import main
+from tests.support.modules import ROOT
 
-ROOT = Path(__file__).parents[2]
 RUNBOOK = ROOT / "docs" / "operations.md"
 TEMPLATE = ROOT / "template.yaml"
 DEMO = ROOT / "docs" / "demo.md"

@@ -2,7 +2,7 @@
 
 Each has a function of its own, whose name AWS keeps unique in an account and Region. By that, or by the stack's name,
 go the metrics, alarms, dashboards, buckets and objects. A state file of a command has the tables' names alone; what
-tells it apart is its content (`test_a_table_made_anew_is_another_table` in test_cli_backfill.py).
+tells it apart is its content (`test_a_table_made_anew_is_another_table` in test_backfill.py).
 """
 
 import json

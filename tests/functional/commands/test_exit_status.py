@@ -11,11 +11,12 @@ from click.testing import Result
 from tests.support.account import UUID
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, refusal, run
 from tests.support.fleet import Account, polled
+from tests.support.modules import ROOT
 from tests.support.put_aside import CREATED, ON_FAILURE, QUARANTINE, PutAside, recreate_source
 from tests.support.records import put
 from tests.support.wire import error, response
 
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+OPERATIONS = ROOT / "docs" / "operations.md"
 NOWHERE = ("--source", "nowhere")
 GRACE = ("--grace", "0")
 NAMED = ("--quarantine-bucket", QUARANTINE, "--on-failure-bucket", ON_FAILURE)

@@ -12,8 +12,8 @@ from types import ModuleType
 import pytest
 
 import ddbreplica
+from tests.support.modules import ROOT
 
-ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "examples").glob("*/src/*.py"))
 PUBLIC = [
     *("CLIENT_CONFIG", "Change", "Deadline", "Decoded", "EventError", "Failure", "Image", "Key", "Kind"),

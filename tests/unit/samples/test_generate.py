@@ -3,12 +3,12 @@
 import io
 from collections import Counter
 from itertools import islice
-from pathlib import Path
 
 from ddbreplica_cli.samples import logfile
 from ddbreplica_cli.samples.generate import rows
+from tests.support.modules import ROOT
 
-DATA = Path(__file__).parents[2] / "data" / "logfile_stream.csv"
+DATA = ROOT / "data" / "logfile_stream.csv"
 
 
 def test_the_first_rows_are_these() -> None:

@@ -1,0 +1,37 @@
+"""Where tests are: in folders with the names of the packages, and where the pages say that they are."""
+
+import re
+
+import pytest
+
+from tests.support.modules import ENGINE, ROOT, TERMINAL
+
+TESTS = ROOT / "tests"
+BESIDE_PACKAGES = {"repository", "support", "benchmarks", "examples", "e2e", "pages", "templates"}
+"""The folders whose tests are of something other than a package of src/ or cli/."""
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+
+def packages() -> set[str]:
+    """Return the names of the packages of src/ and cli/."""
+    return {init.parent.name for root in (ENGINE, TERMINAL) for init in root.glob("*/__init__.py")}
+
+
+@pytest.mark.parametrize("layer", ["unit", "functional"])
+def test_a_folder_of_tests_has_the_name_of_a_package(layer: str) -> None:
+    folders = {init.parent.name for init in (TESTS / layer).glob("*/__init__.py")}
+
+    assert folders - BESIDE_PACKAGES <= packages()
+
+
+def test_a_page_names_tests_that_exist() -> None:
+    named = {
+        (page.name, name)
+        for page in PAGES
+        for name in re.findall(r"(?<![\w./])(?:tests/)?((?:\w+/)*test_\w+\.py)", page.read_text())
+    }
+    all_tests = {str(path.relative_to(TESTS)) for path in TESTS.rglob("test_*.py")}
+
+    assert {
+        name for name in named if not any(f"/{path}".endswith(f"/{name[1]}") for path in all_tests)
+    } == set()
