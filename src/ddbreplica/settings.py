@@ -1,4 +1,4 @@
-"""The environment → Settings. The only module that reads it, and all defaults stand here."""
+"""The function's environment variables → Settings. All defaults are here."""
 
 import re
 from collections.abc import Mapping

@@ -64,6 +64,31 @@ FORBIDDEN_IN_PURE = {
 }
 
 
+COLD_START = {
+    "ddbreplica.aws.botocore_private",
+    "ddbreplica.aws.clock",
+    "ddbreplica.aws.endpoint",
+    "ddbreplica.aws.refusal",
+    "ddbreplica.bucket.quarantine",
+    "ddbreplica.deadline",
+    "ddbreplica.dynamodb.send",
+    "ddbreplica.dynamodb.table",
+    "ddbreplica.dynamodb.transport",
+    "ddbreplica.errors",
+    "ddbreplica.handler",
+    "ddbreplica.model",
+    "ddbreplica.records.batch_item_failures",
+    "ddbreplica.records.decode",
+    "ddbreplica.records.plan",
+    "ddbreplica.records.schema",
+    "ddbreplica.replicate.redact",
+    "ddbreplica.replicate.telemetry",
+    "ddbreplica.replicate.write",
+    "ddbreplica.settings",
+}
+"""What the function imports before its first batch."""
+
+
 def imports(path: Path) -> set[str]:
     """Return the modules that a module imports: ours by their own names, others as they are written."""
     found: set[str] = set()
@@ -189,29 +214,25 @@ def test_a_cold_start_imports_nothing_that_a_batch_does_not_need() -> None:
         env={"PYTHONPATH": str(ENGINE.parent)},
     ).stdout.split()
 
-    assert {name for name in imported if name in PATHS} == {
-        "ddbreplica.aws.botocore_private",
-        "ddbreplica.aws.endpoint",
-        "ddbreplica.replicate.redact",
-        "ddbreplica.aws.refusal",
-        "ddbreplica.aws.clock",
-        "ddbreplica.bucket.quarantine",
-        "ddbreplica.deadline",
-        "ddbreplica.dynamodb.send",
-        "ddbreplica.dynamodb.table",
-        "ddbreplica.dynamodb.transport",
-        "ddbreplica.errors",
-        "ddbreplica.handler",
-        "ddbreplica.model",
-        "ddbreplica.records.decode",
-        "ddbreplica.records.plan",
-        "ddbreplica.records.schema",
-        "ddbreplica.records.batch_item_failures",
-        "ddbreplica.replicate.telemetry",
-        "ddbreplica.replicate.write",
-        "ddbreplica.settings",
-    }
+    assert {name for name in imported if name in PATHS} == COLD_START
     assert not {"click", "rich", "sqlite3", "ddbreplica_cli"} & set(imported)
+
+
+def test_one_module_of_the_function_reads_the_environment() -> None:
+    reading = {
+        name for name in COLD_START if "environ" in PATHS[name].read_text() and "os" in imports(PATHS[name])
+    }
+
+    assert reading == {"ddbreplica.handler"}
+
+
+def test_every_module_of_the_function_has_tests_of_its_name() -> None:
+    tested = {path.stem.removeprefix("test_") for path in (ENGINE.parents[1] / "tests").rglob("test_*.py")}
+
+    assert {name for name in COLD_START if name.rpartition(".")[2] not in tested} == {
+        "ddbreplica.errors",
+        "ddbreplica.model",
+    }
 
 
 def test_the_design_names_modules_that_there_are() -> None:
