@@ -106,8 +106,8 @@ rules: setup  ## Take each rule that keeps a hazard away out of the code: the ha
 	$(BIN)/python -m pytest $(BESIDE) tests/rules
 
 # The contract, each command's ends, and what a user's configuration can get wrong. The package itself is not installed.
-FLOORS = $(addprefix tests/functional/, test_dynamodb.py test_plain_replica.py test_source.py test_transport.py test_exit_status.py \
-	test_cli_redrive.py::TestMoving test_cli_tail.py) tests/exhaustive/test_cli_configuration.py tests/unit/test_handler.py tests/unit/replicate/test_telemetry.py
+FLOORS = tests/functional/dynamodb $(addprefix tests/functional/commands/test_, exit_status.py redrive.py::TestMoving tail.py) \
+	tests/exhaustive/test_cli_configuration.py tests/unit/test_handler.py tests/unit/replicate/test_telemetry.py
 FLOORS_WITHOUT = killed_at_any_call or signer_writes_to or that_powertools_reads or (is_told_in_two_lines and not verify)
 
 floors: .venv-floors/ready  ## Run the contract and the commands with the lowest versions that pyproject.toml allows
