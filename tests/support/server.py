@@ -4,6 +4,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -71,6 +72,13 @@ class Server:
     connections: int = 0
     requests: list[tuple[str, bytes]] = field(default_factory=list)
 
+    def wait_for(self, requests: int) -> None:
+        """Wait until so many requests have taken their step of the script: the next one cannot take theirs."""
+        give_up_at = time.monotonic() + 10
+        while len(self.requests) < requests:
+            assert time.monotonic() < give_up_at
+            time.sleep(0.001)
+
 
 @contextmanager
 def serving(*script: Do, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
@@ -94,8 +102,9 @@ def _accept(listener: socket.socket, server: Server, script: list[Do], tls: ssl.
 def _serve(connection: socket.socket, server: Server, script: list[Do], tls: ssl.SSLContext | None) -> None:
     with suppress(OSError), _secured(connection, tls) as channel, channel.makefile("rb") as stream:
         while lines := _head(stream):
-            server.requests.append((b"\n".join(lines).decode(), stream.read(_length(lines))))
+            body = stream.read(_length(lines))
             do = script.pop(0) if script else hang_up
+            server.requests.append((b"\n".join(lines).decode(), body))
             do(channel)
 
 

@@ -122,7 +122,9 @@ def test_an_answer_that_does_not_come_in_time_is_a_read_timeout(event: threading
 def test_an_answer_that_came_while_another_was_waited_for_is_not_late(event: threading.Event) -> None:
     with serving(after(event, say(OK)), say(http(b"2"))) as server:
         sender = transport(server.url, read_timeout=0.3)
-        slow, quick = sender.start(post(server.url)), sender.start(post(server.url))
+        slow = sender.start(post(server.url))
+        server.wait_for(1)
+        quick = sender.start(post(server.url))
         with pytest.raises(ReadTimeoutError):
             slow()
         assert quick().body == b"2"
