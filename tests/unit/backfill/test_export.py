@@ -1,45 +1,60 @@
 """export: a file of an export → its keys, or what is wrong with it, and never its end before that."""
 
+import errno
 import gzip
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from io import BytesIO
+from tempfile import gettempdir
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ddbreplica.backfill import export as exports
 from ddbreplica.backfill.export import Export, Exported
 from ddbreplica.backfill.listing import DamagedError, Page
+from ddbreplica.errors import TaskError
+from tests.support.fake_bucket import s3_error
+from tests.support.fake_s3 import FakeS3
 
 packed = partial(gzip.compress, mtime=0)
 FILE = "s3://bucket/data/a.json.gz"
 
 
 class Bucket:
-    """The one call of S3 that reads a file."""
+    """The one call of S3 that reads a file, or that raises an error."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, error: Exception | None = None) -> None:
         self._body = body
+        self._error = error
 
-    def download_fileobj(self, bucket: str, name: str, file: Any, **_: Any) -> None:
-        assert f"s3://{bucket}/{name}" == FILE
+    def download_fileobj(self, bucket: str, name: str, file: Any, *, Config: Any) -> None:  # noqa: N803
+        assert (bucket, name) == ("bucket", "data/a.json.gz")
+        assert not Config.use_threads
         file.write(self._body)
+        if self._error:
+            raise self._error
 
 
 def lines(*keys: str) -> bytes:
     return b"".join(b'{"Item": {"PK": {"S": "%s"}}}\n' % key.encode() for key in keys)
 
 
+TAKEN_AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def exported(client: Any, of: int = 2) -> Exported:
+    return Exported(client, Export("s3://bucket/", "arn", TAKEN_AT, {FILE: of}), ["PK"])
+
+
 def read(body: bytes, *, of: int = 2, after: Any = None) -> tuple[Sequence[Page], str]:
     """The pages that come, and why no more do."""
-    client: Any = Bucket(body)
-    export = Export("s3://bucket/", "arn", datetime.now(UTC), {FILE: of})
     pages: list[Page] = []
     try:
-        pages.extend(Exported(client, export, ["PK"]).pages(FILE, after))
+        pages.extend(exported(Bucket(body), of).pages(FILE, after))
     except DamagedError as error:
         return pages, str(error)
     return pages, ""
@@ -121,25 +136,309 @@ def test_a_line_that_is_no_item_is_named(line: bytes, monkeypatch: pytest.Monkey
     assert not is_ended(pages)
 
 
-WHOLE = packed(lines(*map(str, range(20))))
+class Memory:
+    """The memory that threads share, and what was taken of it."""
+
+    def __init__(self) -> None:
+        self.taken: list[int] = []
+
+    @contextmanager
+    def take(self, size: int) -> Iterator[None]:
+        self.taken.append(size)
+        yield
 
 
-@settings(deadline=None)
-@given(st.binary() | st.integers(0, len(WHOLE) - 1).map(lambda end: WHOLE[:end]))
-def test_any_other_bytes_have_no_end_and_raise_nothing_else(body: bytes) -> None:
-    pages, error = read(body, of=20)
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
+    """Lines of more than 60 bytes are long ones, of which memory is taken for 300."""
+    memory = Memory()
+    monkeypatch.setattr(exports, "MEMORY", memory)
+    monkeypatch.setattr(exports, "MAX_LINE", 300)
+    monkeypatch.setattr(exports, "MAX_SMALL", 60)
+    return memory
 
-    assert error.startswith("is damaged: ")
-    assert not is_ended(pages)
+
+def line_of(size: int, key: str = "b") -> bytes:
+    """An item as a line of so many bytes."""
+    line = lines(key)[:-2] + b', "v": "'
+    return line + b"x" * (size - len(line) - 3) + b'"}\n'
 
 
-@settings(deadline=None)
-@given(st.integers(0, len(WHOLE) - 1), st.integers(1, 255))
-def test_one_byte_that_is_another_does_no_harm(place: int, change: int) -> None:
-    """Of gzip's head some bytes say nothing; any other change is noticed."""
-    body = bytearray(WHOLE)
-    body[place] ^= change
+def test_the_parts_are_the_files() -> None:
+    assert exported(Bucket(b"")).parts == (FILE,)
 
-    pages, error = read(bytes(body), of=20)
 
-    assert error or names(pages) == [str(number) for number in range(20)]
+def test_nothing_is_known_of_the_items_states() -> None:
+    pages, _ = read(packed(lines("a", "b")))
+
+    assert [page.seen for page in pages] == [{}, {}]
+
+
+@pytest.mark.parametrize("size", [61, 120, 300])
+def test_a_long_line_is_read_with_memory_of_its_own(memory: Memory, size: int) -> None:
+    pages, why = read(packed(lines("a") + line_of(size) + lines("c")), of=3)
+
+    assert (names(pages), why) == (["a", "b", "c"], "")
+    assert memory.taken == [300]
+
+
+def test_a_line_that_is_longer_than_any_item_is_damage(memory: Memory) -> None:
+    pages, why = read(packed(lines("a") + line_of(301)))
+
+    assert (names(pages), why) == ([], "is damaged: line 2 cannot be read")
+
+
+@pytest.mark.parametrize("line", [line_of(60), lines("b")[:-1]])
+def test_a_short_line_takes_no_memory_of_its_own(memory: Memory, line: bytes) -> None:
+    pages, why = read(packed(lines("a") + line))
+
+    assert (names(pages), why, memory.taken) == (["a", "b"], "", [])
+
+
+def test_a_long_line_is_read_in_small_pieces(memory: Memory) -> None:
+    class Rest(BytesIO):
+        def readline(self, size: int | None = -1, /) -> bytes:
+            assert size == 60
+            return super().readline(size)
+
+    line, rest = line_of(200), Rest(line_of(200)[60:])
+
+    key = exported(Bucket(b""))._key_of_line(line[:60], rest)  # type: ignore[arg-type]
+
+    assert key == (("PK", "S", "b"),)
+
+
+def test_a_long_line_of_an_earlier_run_is_one_line(memory: Memory) -> None:
+    pages, why = read(packed(line_of(200, key="a") + lines("b")), after=1)
+
+    assert (names(pages), why) == (["b"], "")
+
+
+def test_a_line_of_an_earlier_run_is_not_looked_at_again() -> None:
+    pages, why = read(packed(b"no item\n" + lines("b")), after=1)
+
+    assert (names(pages), why) == (["b"], "")
+
+
+def unread(error: Exception) -> tuple[str, str]:
+    """Why a file cannot be read now, and what to do."""
+    with pytest.raises(TaskError) as raised:
+        list(exported(Bucket(b"some", error)).pages(FILE, None))
+    return raised.value.fact, raised.value.hint
+
+
+def test_a_file_that_s3_refuses_is_named() -> None:
+    fact, _ = unread(s3_error("AccessDenied", "why"))
+
+    assert fact == f"{FILE} cannot be read: AccessDenied: why"
+
+
+def test_a_connection_that_breaks_is_an_error_of_the_response() -> None:
+    fact, _ = unread(ConnectionResetError(errno.ECONNRESET, "reset"))
+
+    assert fact == (
+        f"{FILE} cannot be read: UnreadableResponse: the response cannot be read: ConnectionResetError"
+    )
+
+
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC])
+def test_a_disk_without_room_is_no_error_of_the_response(number: int) -> None:
+    fact, _ = unread(OSError(number, "why"))
+
+    assert fact == f"the temporary file of {FILE}, in {gettempdir()}, cannot be written: why."
+
+
+PLACE = "exports/AWSDynamoDB/01234-abc"
+FOLDER = f"s3://bucket/{PLACE}/"
+AGAIN = "export the table again, or leave out --from-export."
+
+
+def entry(name: str, count: Any = 1) -> dict[str, Any]:
+    return {"itemCount": count, "dataFileS3Key": f"AWSDynamoDB/01234-abc/data/{name}"}
+
+
+def manifests(*files: dict[str, Any], **summary: Any) -> FakeS3:
+    """A bucket with one export; None in its summary leaves a member out."""
+    whole = {
+        "tableArn": "arn",
+        "exportTime": "2026-11-22T12:00:00.000Z",
+        "exportType": "FULL_EXPORT",
+        "outputFormat": "DYNAMODB_JSON",
+        "itemCount": len(files),
+        **summary,
+    }
+    said = {name: value for name, value in whole.items() if value is not None}
+    s3 = FakeS3()
+    s3.store(f"{PLACE}/manifest-files.json", b"".join(json.dumps(each).encode() + b"\n" for each in files))
+    s3.store(f"{PLACE}/manifest-summary.json", json.dumps(said).encode())
+    return s3
+
+
+def found(s3: FakeS3, url: str = "s3://bucket/exports") -> Export:
+    return exports.find(s3.connect(), url)
+
+
+def refused(s3: FakeS3) -> tuple[str, str]:
+    """Why there is no export to use, and what to do."""
+    with pytest.raises(TaskError) as raised:
+        found(s3)
+    return raised.value.fact, raised.value.hint
+
+
+UNREADABLE = f"the manifests in {FOLDER} cannot be read.", AGAIN
+TOO_LARGE = (
+    f"the manifests in {FOLDER} are larger than those of any export.",
+    "name an export that DynamoDB has written.",
+)
+
+
+class TestFind:
+    def test_an_export_is_read_from_its_manifests(self) -> None:
+        export = found(manifests(entry("a.json.gz", 1000), entry("b.json.gz", 0), itemCount=1000))
+
+        assert export == Export(
+            FOLDER, "arn", TAKEN_AT, {f"{FOLDER}data/a.json.gz": 1000, f"{FOLDER}data/b.json.gz": 0}
+        )
+        assert export.items == 1000
+
+    def test_what_else_is_in_the_bucket_does_not_count(self) -> None:
+        s3 = manifests()
+        s3.store("exports/my-manifest-summary.json", b"")
+        s3.store("exports/manifest-summary.json/data", b"")
+        s3.store("other/manifest-summary.json", b"")
+
+        assert found(s3).url == FOLDER
+
+    def test_a_manifest_at_the_top_of_the_bucket_is_found(self) -> None:
+        s3 = FakeS3()
+        for stored in manifests(entry("a")).versions:
+            s3.store(stored.name.rpartition("/")[2], stored.body)
+
+        assert found(s3, "s3://bucket") == Export("s3://bucket/", "arn", TAKEN_AT, {"s3://bucket/data/a": 1})
+
+    @pytest.mark.parametrize(("count", "shown"), [(0, "0"), (2, "2"), (1000, "1,000")])
+    def test_one_export_has_to_be_named(self, count: int, shown: str) -> None:
+        s3 = FakeS3(page=1000)
+        for number in range(count):
+            s3.store(f"exports/{number}/manifest-summary.json", b"{}")
+
+        assert refused(s3) == (
+            f"expected one manifest-summary.json under s3://bucket/exports, and found {shown}.",
+            "name the folder of one export that has ended: s3://BUCKET/PREFIX/AWSDynamoDB/EXPORT-ID.",
+        )
+
+    def test_a_bucket_that_is_missing_is_named_with_its_option(self) -> None:
+        s3 = FakeS3()
+        s3.refuse("list", "NoSuchBucket")
+
+        assert refused(s3) == (
+            "there is no bucket bucket.",
+            "name another with --from-export, or check --profile and --endpoint-url.",
+        )
+
+    @pytest.mark.parametrize("name", ["manifest-files.json", "manifest-summary.json"])
+    def test_both_manifests_have_to_be_there(self, name: str) -> None:
+        s3 = manifests()
+
+        def vanish(operation: str, object_name: str) -> None:
+            if operation == "get" and object_name.endswith(name):
+                s3.store(object_name, None)
+
+        s3.before = vanish
+
+        assert refused(s3) == (f"{FOLDER} is not whole: one of its manifests is missing.", AGAIN)
+
+    @pytest.mark.parametrize(("limit", "name"), [("MIB", "summary"), ("MAX_MANIFEST", "files")])
+    def test_a_manifest_is_as_large_as_allowed_and_no_larger(
+        self, monkeypatch: pytest.MonkeyPatch, limit: str, name: str
+    ) -> None:
+        s3 = manifests(entry("a"))
+        stored = s3.present(f"{PLACE}/manifest-{name}.json")
+        assert stored
+        assert stored.body
+
+        monkeypatch.setattr(exports, limit, len(stored.body))
+        assert found(s3).items == 1
+
+        monkeypatch.setattr(exports, limit, len(stored.body) - 1)
+        assert refused(s3) == TOO_LARGE
+
+    def test_an_export_has_as_many_files_as_allowed_and_no_more(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(exports, "MAX_FILES", 2)
+
+        assert found(manifests(entry("a"), entry("b"))).items == 2
+        assert refused(manifests(entry("a"), entry("b"), entry("c"))) == TOO_LARGE
+
+    def test_a_line_of_a_manifest_is_as_long_as_allowed_and_no_longer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        s3 = manifests(entry("a" * 500))
+        size = len(json.dumps(entry("a" * 500)))
+        monkeypatch.setattr(exports, "MAX_ENTRY", size)
+        assert found(s3).items == 1
+
+        monkeypatch.setattr(exports, "MAX_ENTRY", size - 1)
+        with pytest.raises(TaskError) as raised:
+            found(s3)
+
+        assert (raised.value.fact, raised.value.hint) == UNREADABLE
+        assert raised.value.__cause__
+        assert raised.value.__cause__.args == (size,)
+
+    @pytest.mark.parametrize(
+        ("summary", "kind"),
+        [
+            ({"exportType": "INCREMENTAL_EXPORT"}, "INCREMENTAL_EXPORT in DYNAMODB_JSON"),
+            ({"outputFormat": "ION"}, "FULL_EXPORT in ION"),
+            ({"exportType": None, "outputFormat": "ION"}, "FULL_EXPORT in ION"),
+        ],
+    )
+    def test_another_kind_of_export_is_refused(self, summary: dict[str, Any], kind: str) -> None:
+        assert refused(manifests(**summary)) == (
+            f"the export in {FOLDER} is {kind}, and has to be FULL_EXPORT in DYNAMODB_JSON.",
+            AGAIN,
+        )
+
+    def test_an_export_without_a_type_is_a_full_one(self) -> None:
+        assert found(manifests(exportType=None)).items == 0
+
+    def test_a_file_that_is_named_twice_is_damage(self) -> None:
+        assert refused(manifests(entry("a"), entry("a"))) == (
+            f"{FOLDER} is not whole: its manifest names a file twice.",
+            AGAIN,
+        )
+
+    def test_counts_that_differ_are_damage(self) -> None:
+        assert refused(manifests(entry("a", 1000), itemCount=2000)) == (
+            f"{FOLDER} is not whole: its files hold 1,000 items and not 2,000.",
+            AGAIN,
+        )
+
+    @pytest.mark.parametrize("count", [True, -1, "1", 1.0])
+    def test_a_count_that_is_none_cannot_be_read(self, count: Any) -> None:
+        with pytest.raises(TaskError) as raised:
+            found(manifests(entry("a", count)))
+
+        assert (raised.value.fact, raised.value.hint) == UNREADABLE
+        assert raised.value.__cause__
+        assert raised.value.__cause__.args == (count,)
+
+    @pytest.mark.parametrize("name", ["tableArn", "exportTime", "outputFormat", "itemCount"])
+    def test_a_summary_that_lacks_something_cannot_be_read(self, name: str) -> None:
+        assert refused(manifests(entry("a"), **{name: None})) == UNREADABLE
+
+    @pytest.mark.parametrize("files", [entry("å"), {"itemCount": 1}, {**entry("a"), "dataFileS3Key": 5}])
+    def test_a_list_of_something_else_cannot_be_read(self, files: dict[str, Any]) -> None:
+        assert refused(manifests(files)) == UNREADABLE
+
+    def test_empty_lines_of_the_list_are_passed_by(self) -> None:
+        s3 = manifests(entry("a"))
+        s3.store(f"{PLACE}/manifest-files.json", b"\n \t\r\n" + json.dumps(entry("a")).encode())
+
+        assert found(s3).items == 1
+
+    @pytest.mark.parametrize("time", ["2026-11-22T12:00:00", "2026-11-22T14:00:00+02:00"])
+    def test_a_time_is_in_utc_unless_it_names_a_zone(self, time: str) -> None:
+        assert found(manifests(exportTime=time)).taken_at == TAKEN_AT

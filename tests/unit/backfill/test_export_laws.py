@@ -1,0 +1,29 @@
+"""export: any bytes that are not the file of an export are damaged, and nothing else is raised."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.backfill.test_export import is_ended, lines, names, packed, read
+
+WHOLE = packed(lines(*map(str, range(20))))
+
+
+@settings(deadline=None)
+@given(st.binary() | st.integers(0, len(WHOLE) - 1).map(lambda end: WHOLE[:end]))
+def test_any_other_bytes_have_no_end_and_raise_nothing_else(body: bytes) -> None:
+    pages, error = read(body, of=20)
+
+    assert error.startswith("is damaged: ")
+    assert not is_ended(pages)
+
+
+@settings(deadline=None)
+@given(st.integers(0, len(WHOLE) - 1), st.integers(1, 255))
+def test_one_byte_that_is_another_does_no_harm(place: int, change: int) -> None:
+    """Of gzip's head some bytes say nothing; any other change is noticed."""
+    body = bytearray(WHOLE)
+    body[place] ^= change
+
+    pages, error = read(bytes(body), of=20)
+
+    assert error or names(pages) == [str(number) for number in range(20)]
