@@ -27,6 +27,7 @@ class FakeBucket:
 
     def __init__(self, *faults: Exception | None) -> None:
         self.objects: dict[str, bytes] = {}
+        self.buckets: set[str] = set()
         self.calls = 0
         self._faults = list(faults)
         self.before_put: Callable[[], None] = lambda: None
@@ -34,8 +35,9 @@ class FakeBucket:
     def connect(self) -> "S3Client":
         return cast("S3Client", self)
 
-    def put_object(self, *, Key: str, Body: bytes, **other: Any) -> dict[str, Any]:  # noqa: N803  boto3's spelling
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, **other: Any) -> dict[str, Any]:  # noqa: N803  boto3's spelling
         self.calls += 1
+        self.buckets.add(Bucket)
         self.before_put()
         if self._faults and (fault := self._faults.pop(0)):
             raise fault

@@ -7,13 +7,14 @@ from ddbreplica.aws.clock import Clock
 
 
 class MemoryLines:
-    """Lines that any number of journals may be opened on, one after the other."""
+    """Lines that any number of journals may be opened on, one after the other; `durable` is what was to be synced."""
 
     name = "state"
 
     def __init__(self, content: bytes = b"") -> None:
         self.content = content
         self.appended = 0
+        self.durable: list[bytes] = []
         self.is_open = True
 
     def read(self) -> Iterator[bytes]:
@@ -22,6 +23,8 @@ class MemoryLines:
     def append(self, line: bytes, *, durably: bool) -> None:
         self.content += line
         self.appended += len(line)
+        if durably:
+            self.durable.append(line)
 
     def replace(self, lines: Iterable[bytes]) -> None:
         self.content, self.appended = b"".join(lines), 0

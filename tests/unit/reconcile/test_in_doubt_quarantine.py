@@ -1,7 +1,9 @@
-"""quarantining: what is suspect outlives the run, or the run says that it does not."""
+"""in_doubt_quarantine: a key in doubt outlives the run, or the run says that it does not."""
 
+import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -15,6 +17,9 @@ from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from tests.support.fake_bucket import FakeBucket, s3_error
 from tests.support.fake_journal import FakeJournal
 from tests.support.memory_state import ManualClock
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 SOURCE = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile"
 A = (("PK", "S", "a"),)
@@ -42,6 +47,69 @@ def test_suspects_are_kept_in_a_form_that_the_next_run_reads() -> None:
     assert all(name.startswith("quarantine/copy/") for name in bucket.objects)
 
 
+def test_an_object_has_a_record_with_the_key_alone_and_says_who_wrote() -> None:
+    bucket = FakeBucket()
+
+    journal(bucket).suspect([A])
+
+    ((name, kept),) = zip(bucket.objects, bucket.kept, strict=True)
+    assert re.fullmatch(r"quarantine/copy/none/none-redrive-[0-9a-f]{16}\.json", name)
+    assert datetime.fromisoformat(kept.pop("quarantined_at")).tzinfo == UTC
+    assert kept == {
+        "schema": 1,
+        "record": {"eventSourceARN": SOURCE, "dynamodb": {"Keys": {"PK": {"S": "a"}}}},
+        "reason": "a write of redrive was not answered and may still land",
+        "error_code": "SuspectWrite",
+        "clock_ahead_seconds": None,
+    }
+
+
+@dataclass(frozen=True)
+class Places:
+    """The parts of a connection that a journal asks for."""
+
+    replica: "Side"
+    buckets: "S3Client"
+    clock: Skew
+
+
+@dataclass(frozen=True)
+class Side:
+    short_name: str
+
+
+def test_between_two_tables_it_uses_their_buckets_and_their_clock() -> None:
+    bucket, clock = FakeBucket(), ManualClock(ahead_by=40)
+    clock.respond()
+    places: Any = Places(Side("copy"), bucket.connect(), clock)
+    source = Table(SOURCE, status="ACTIVE", key_schema=frozenset())
+
+    journal = QuarantiningJournal.of(FakeJournal(), places, "bucket", source, command="verify")
+    journal.suspect([A])
+
+    ((name, kept),) = zip(bucket.objects, bucket.kept, strict=True)
+    assert name.startswith("quarantine/copy/none/none-verify-")
+    assert kept["record"]["eventSourceARN"] == SOURCE
+    assert kept["reason"] == "a write of verify was not answered and may still land"
+    assert kept["clock_ahead_seconds"] == 40
+    assert bucket.buckets == {"bucket"}
+
+
+def test_keys_are_opened_and_closed_as_the_journal_does() -> None:
+    inner = FakeJournal()
+    kept = QuarantiningJournal(
+        inner,
+        Quarantine("bucket", table="copy", connect=FakeBucket().connect),
+        source=Table(SOURCE, status="ACTIVE", key_schema=frozenset()),
+        command="redrive",
+    )
+
+    assert kept.intend([A, B]) == [A, B]
+    kept.confirm([A])
+
+    assert list(inner.opened) == [B]
+
+
 def test_they_are_held_back_in_this_run_too() -> None:
     kept = journal(FakeBucket())
 
@@ -56,6 +124,8 @@ def test_they_are_held_back_in_this_run_too() -> None:
         (s3_error("AccessDenied"), "the quarantine bucket bucket refuses: AccessDenied: no."),
         (s3_error("MadeUp", "odd"), "MadeUp: odd."),
         (s3_error("MadeUp", "a whole sentence."), "MadeUp: a whole sentence."),
+        (s3_error("MadeUp", "LXXX"), "MadeUp: LXXX."),
+        (s3_error("AccessDenied", "no..."), "the quarantine bucket bucket refuses: AccessDenied: no."),
     ],
 )
 def test_it_is_said_if_they_cannot_be_kept(
@@ -68,7 +138,9 @@ def test_it_is_said_if_they_cannot_be_kept(
         journal(FakeBucket(*[fault] * 10)).suspect([A])
 
     assert raised.value.fact == f"a write was not answered, and its key cannot be put into quarantine: {said}"
-    assert raised.value.hint.startswith("run the same command again on this machine")
+    assert raised.value.hint == (
+        "run the same command again on this machine: its state has the keys, and holds them back."
+    )
 
 
 def test_an_object_says_how_far_ahead_the_clock_was_that_signed_the_write() -> None:

@@ -15,7 +15,7 @@ from ddbreplica.errors import TaskError
 from ddbreplica.model import Journal, Key, Table
 from ddbreplica.reconcile import journal as journals
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
-from ddbreplica.reconcile.journal import FileJournal, left_in
+from ddbreplica.reconcile.journal import FileJournal, Left, left_in
 from ddbreplica.reconcile.journal_format import BACKFILL, COMMANDS, REDRIVE, VERIFY
 from tests.support.fake_bucket import FakeBucket
 from tests.support.fake_journal import FakeJournal
@@ -590,6 +590,107 @@ class TestHolding:
         assert self.run(clock).held() == (1, 1800)
 
 
+class TestWriting:
+    """What is appended to a state, and what of it is durable before the next step."""
+
+    @pytest.fixture(autouse=True)
+    def _begin(self) -> None:
+        self.lines = MemoryLines()
+        self.clock = ManualClock(ahead_by=20)
+        self.journal = FileJournal(self.lines, command=REDRIVE, clock=self.clock)
+
+    def appended(self) -> Sequence[Any]:
+        """The lines since the journal was opened."""
+        return [json.loads(line) for line in self.lines.content.splitlines()][2:]
+
+    def durable(self) -> Sequence[Any]:
+        return [json.loads(line) for piece in self.lines.durable for line in piece.splitlines()]
+
+    def test_keys_are_opened_durably_and_closed_when_there_is_time(self) -> None:
+        self.journal.intend([A])
+        self.journal.suspect([A])
+        self.journal.note("n", 1)
+        self.journal.confirm([A])
+
+        assert self.durable() == [{"open": [{"PK": {"S": "a"}}]}]
+        assert self.appended() == [
+            {"open": [{"PK": {"S": "a"}}]},
+            {"hold": [{"PK": {"S": "a"}}], "seconds": 1800, "until": None},
+            {"note": "n", "value": 1},
+            {"close": [{"PK": {"S": "a"}}]},
+        ]
+
+    def test_that_no_request_is_under_way_is_durable_with_what_is_held_back(self) -> None:
+        self.journal.suspect([A])
+        self.clock.respond()
+        self.lines.content = b""
+        self.journal.rest()
+
+        lead, hold, rest = self.durable()
+        assert (lead, rest) == ({"clock_ahead_seconds": 20}, {"rest": True})
+        assert (hold["hold"], hold["seconds"]) == ([{"PK": {"S": "a"}}], 1800)
+        assert hold["until"] == pytest.approx(self.clock.aws + 1800)
+
+    def test_a_lead_of_the_clock_is_recorded_with_what_it_may_hold_back(self) -> None:
+        self.clock.respond()
+        self.journal.suspect([A])
+
+        assert self.appended() == [
+            {"clock_ahead_seconds": 20},
+            {"hold": [{"PK": {"S": "a"}}], "seconds": HOLD + 20, "until": None},
+        ]
+
+    def test_a_lead_is_recorded_again_when_it_has_grown_by_a_second(self) -> None:
+        for ahead in (20, 20.5, 21, 21.5, 22):
+            self.clock.ahead_by = ahead
+            self.clock.respond()
+            self.journal.intend([A])
+
+        assert [line["clock_ahead_seconds"] for line in self.appended() if "clock_ahead_seconds" in line] == [
+            20,
+            21,
+            22,
+        ]
+
+    def test_nothing_is_appended_for_no_keys(self) -> None:
+        self.journal.suspect([])
+        self.journal.confirm([])
+        self.journal.intend([])
+
+        assert self.appended() == []
+
+    def test_a_state_is_written_again_once_more_than_that_was_appended(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.journal.intend([A])
+        monkeypatch.setattr(journals, "GROWN", self.lines.appended + len('{"close":[{"PK":{"S":"a"}}]}\n'))
+        self.journal.confirm([A])
+        appended = self.lines.appended
+        self.journal.confirm([A])
+
+        assert appended > 0
+        assert self.lines.appended == 0
+        assert self.appended() == []
+
+    def test_other_work_is_refused_with_what_to_do(self) -> None:
+        self.journal.resume({"source": "a"})
+
+        with pytest.raises(TaskError) as refused:
+            self.journal.resume({"source": "b"})
+
+        assert refused.value.fact == "state is the state of another redrive: its source is a, and not b."
+        assert refused.value.hint == (
+            "use the same tables and options to resume it, or name another file with --state."
+        )
+
+    def test_a_key_that_is_only_held_back_is_so_in_the_next_run(self) -> None:
+        self.journal.suspect([A])
+
+        again = FileJournal(self.lines, command=REDRIVE, clock=self.clock.next_run())
+
+        assert again.intend([A, B]) == [B]
+
+
 class TestVersion1:
     """What the code before wrote: a backfill's state."""
 
@@ -665,6 +766,21 @@ class TestLookingAtAState:
 
         assert (left.held, left.seconds, left.identity) == (2, HOLD, {"source": "a"})
         assert path.read_bytes() == before
+
+    def test_one_that_says_of_no_tables(self, tmp_path: Path) -> None:
+        path = tmp_path / "state"
+        FileJournal.at(path, command=REDRIVE, clock=ManualClock()).close()
+
+        assert left_in(path, command=REDRIVE, clock=ManualClock()) == Left(0, 0.0, {})
+
+    def test_one_of_another_command_is_named(self, tmp_path: Path) -> None:
+        path = tmp_path / "state"
+        FileJournal.at(path, command=VERIFY, clock=ManualClock()).close()
+
+        with pytest.raises(TaskError) as refused:
+            left_in(path, command=REDRIVE, clock=ManualClock())
+
+        assert refused.value.fact == f"{path} is the state of verify, not of redrive."
 
     @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.write_text("x")])
     def test_one_that_cannot_be_read(self, tmp_path: Path, make: Callable[[Path], Any]) -> None:
