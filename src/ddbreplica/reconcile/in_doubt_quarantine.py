@@ -65,7 +65,7 @@ class QuarantiningJournal:
                 (), records, below=None, puts_applied=0, request_id=self._command, deadline=deadline
             )
         except QuarantineError as error:
-            raise _unkept(error.fact[0].lower() + error.fact[1:].rstrip(".")) from error
+            raise _unkept(error.fact[0].lower() + error.fact[1:]) from error
         if kept.failures:
             refusal = kept.failures[0].refusal
             raise _unkept(f"{refusal.code}: {refusal.message}")
