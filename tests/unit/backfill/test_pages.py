@@ -3,9 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
-from pathlib import Path
-from random import Random
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -13,21 +11,22 @@ import pytest
 from ddbreplica.backfill import listing
 from ddbreplica.backfill import pages as backfilling
 from ddbreplica.backfill.listing import DamagedError, Page
-from ddbreplica.backfill.pages import Backfill, Within
+from ddbreplica.backfill.pages import Backfill, Scan, Within
 from ddbreplica.errors import TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Items, Key
 from ddbreplica.reconcile.algorithm import Pair, Reconciled, reconcile
 from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.reconcile.journal_format import BACKFILL
+from ddbreplica.reconcile.journal_format import BACKFILL, DAMAGED
 from ddbreplica.records.decode import key_of
 from tests.support.clock import Clock
 from tests.support.fake_journal import HOLD
 from tests.support.fake_replica import INVALID, TIMED_OUT, FakeReplica, Request, in_turn
 from tests.support.fake_source import FakeSource
-from tests.support.memory_state import ManualClock
+from tests.support.memory_state import ManualClock, MemoryLines
 
 PAGE = 7
+MANY = 1000
 
 
 class Killed(BaseException):
@@ -37,9 +36,7 @@ class Killed(BaseException):
 class World:
     """A source in parts, its replica, and the state that outlives runs; `kill` is asked before every step."""
 
-    def __init__(
-        self, path: Path, *, parts: int = 3, items: int = 40, is_archive: bool = False, **fakes: Any
-    ) -> None:
+    def __init__(self, *, parts: int = 3, items: int = 40, is_archive: bool = False, **fakes: Any) -> None:
         self.is_archive = is_archive
         self.undecided: list[Key] = []
         self.source = FakeSource(*(item(number) for number in range(items)))
@@ -50,7 +47,9 @@ class World:
         self.kill: Callable[[], None] = lambda: None
         self.clock = ManualClock()
         self.clock.respond()
-        self._path = path
+        self.lines = MemoryLines()
+        self.waits = 0
+        self.heals = 0
         self._keys = sorted(self.source.items)
 
     def pages(self, part: str, after: Any) -> Iterator[Page]:
@@ -68,13 +67,20 @@ class World:
             raise DamagedError(self.damaged[part])
 
     def heal(self, keys: Iterable[Key], seen: Items) -> Reconciled:
+        self.heals += 1
+        assert self.heals < MANY, "it heals for ever"
         tables = _Killing(self.source, self), _Killing(self.replica, self)
         pair = Pair(*tables, _Killing(self._journal, self), is_archive=self.is_archive)
         return reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen)
 
+    def opened(self) -> FileJournal:
+        """The state, as the next run reads it."""
+        self.lines.is_open = True
+        return FileJournal(self.lines, command=BACKFILL, clock=self.clock)
+
     def run(self, *, wait: bool = True) -> Backfill:
         """One run, until it is done or killed."""
-        self._journal = FileJournal.at(self._path, command=BACKFILL, clock=self.clock)
+        self._journal = self.opened()
         try:
             journal: Any = _Killing(self._journal, self)
             backfill = Backfill(
@@ -88,6 +94,8 @@ class World:
             self._journal.close()
 
     def wait(self) -> None:
+        self.waits += 1
+        assert self.waits < MANY, "it waits for ever"
         self.clock.pass_by(self._journal.held()[1])
 
     @property
@@ -116,10 +124,6 @@ class _Killing:
         return killing
 
 
-def opened(path: Path) -> FileJournal:
-    return FileJournal.at(path, command=BACKFILL, clock=ManualClock())
-
-
 def _no(_: int) -> None:
     pass
 
@@ -132,13 +136,8 @@ def key(number: int) -> Key:
     return key_of({"PK": item(number)["PK"]})
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "state"
-
-
-def test_every_item_of_every_part_is_copied_once(path: Path) -> None:
-    world = World(path)
+def test_every_item_of_every_part_is_copied_once() -> None:
+    world = World()
 
     backfill = world.run()
 
@@ -148,47 +147,17 @@ def test_every_item_of_every_part_is_copied_once(path: Path) -> None:
     assert set(world.listed.values()) == {1}
 
 
-def test_what_is_done_is_not_listed_again(path: Path) -> None:
-    world = World(path)
+def test_what_is_done_is_not_listed_again() -> None:
+    world = World()
     world.run()
 
     assert world.run().items == 40
     assert set(world.listed.values()) == {1}
 
 
-@pytest.mark.parametrize("seed", range(150))
-def test_killed_anywhere_and_run_again_it_ends_equal(path: Path, seed: int) -> None:
-    random = Random(seed)  # noqa: S311
-    world = World(path)
-    kills = 0
-
-    def kill() -> None:
-        if random.random() < 0.01:
-            raise Killed
-
-    world.kill = kill
-    while kills < 12:
-        try:
-            world.run()
-            break
-        except Killed:
-            kills += 1
-            number = random.randrange(40)
-            world.source.put(item(number, value=kills))
-            # What the stream brings, for better or worse: only what was the source's state when it was written.
-            world.replica.items[key(number)] = item(number, value=kills)
-    world.kill = lambda: None
-    backfill = world.run()
-
-    assert world.is_equal
-    assert backfill.left == {}
-    assert max(world.listed.values()) <= 1 + kills
-    assert sum(world.listed.values()) <= 40 + kills * PAGE
-
-
-def test_a_write_of_a_killed_run_that_lands_late_is_overwritten(path: Path) -> None:
+def test_a_write_of_a_killed_run_that_lands_late_is_overwritten() -> None:
     """The first run is killed with a request under way; the source changes, and the old image lands afterwards."""
-    world = World(path, parts=1, items=1)
+    world = World(parts=1, items=1)
 
     def die(_: Any) -> Any:
         raise Killed
@@ -210,8 +179,8 @@ def test_a_write_of_a_killed_run_that_lands_late_is_overwritten(path: Path) -> N
     assert world.is_equal
 
 
-def test_a_damaged_part_is_named_by_every_run_and_the_others_are_copied(path: Path) -> None:
-    world = World(path)
+def test_a_damaged_part_is_named_by_every_run_and_the_others_are_copied() -> None:
+    world = World()
     world.damaged = {"part 1": "lacks an item"}
 
     assert world.run().damaged == world.damaged
@@ -223,28 +192,8 @@ def test_a_damaged_part_is_named_by_every_run_and_the_others_are_copied(path: Pa
     assert world.is_equal
 
 
-@pytest.mark.parametrize("seed", range(100))
-def test_killed_anywhere_damage_is_never_forgotten(path: Path, seed: int) -> None:
-    random = Random(seed)  # noqa: S311
-    world = World(path)
-    world.damaged = {"part 1": "lacks an item"}
-
-    def kill() -> None:
-        if random.random() < 0.02:
-            raise Killed
-
-    world.kill = kill
-    for _ in range(10):
-        with suppress(Killed):
-            assert world.run().damaged == world.damaged
-    world.kill = lambda: None
-
-    assert world.run().damaged == world.damaged
-    assert world.is_equal
-
-
-def test_what_may_still_land_is_left_if_nobody_waits(path: Path) -> None:
-    world = World(path, script=in_turn(TIMED_OUT))
+def test_what_may_still_land_is_left_if_nobody_waits() -> None:
+    world = World(script=in_turn(TIMED_OUT))
 
     left = world.run(wait=False).left
 
@@ -254,18 +203,18 @@ def test_what_may_still_land_is_left_if_nobody_waits(path: Path) -> None:
     assert world.run(wait=False).left == {}
 
 
-def test_what_a_later_response_holds_back_again_is_waited_for_again(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_later_response_holds_back_again_is_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "PAGE", PAGE)
-    pages, heals = 6, []
-    world = World(path)
+    pages = 6
+    heals: list[int] = []
+    world = World()
     keys = [key(number) for number in range(pages * PAGE)]
-    world._journal = journal = FileJournal.at(path, command=BACKFILL, clock=world.clock)
+    world._journal = journal = world.opened()
     journal.intend(keys)
 
     def heal_and_see_that_the_clock_is_ahead(some: Iterable[Key], _seen: Items) -> Reconciled:
         wanted = list(some)
+        assert len(heals) < MANY
         free = journal.intend(wanted)
         journal.confirm(free)
         heals.append(len(free))
@@ -287,8 +236,8 @@ def test_what_a_later_response_holds_back_again_is_waited_for_again(
     assert [healed for healed in heals if healed] == [PAGE] * pages
 
 
-def test_an_item_that_is_refused_is_left_with_the_reason_and_copied_once_mended(path: Path) -> None:
-    world = World(path, poison=lambda image: image["v"] == {"N": "13"})
+def test_an_item_that_is_refused_is_left_with_the_reason_and_copied_once_mended() -> None:
+    world = World(poison=lambda image: image["v"] == {"N": "13"})
     world.source.put(item(5, value=13))
 
     assert world.run().left == {key(5): "ValidationException: type mismatch for an index key"}
@@ -300,8 +249,8 @@ def test_an_item_that_is_refused_is_left_with_the_reason_and_copied_once_mended(
     assert set(world.listed.values()) == {1}
 
 
-def test_an_item_that_goes_on_changing_is_left(path: Path) -> None:
-    world = World(path)
+def test_an_item_that_goes_on_changing_is_left() -> None:
+    world = World()
 
     def write(request: Any) -> Any:
         numbers = (int(write.change.image["PK"]["S"].removeprefix("item")) for write in request)
@@ -315,9 +264,9 @@ def test_an_item_that_goes_on_changing_is_left(path: Path) -> None:
     assert world.run().left == {key(5): "it changed at the source each time"}
 
 
-def test_it_ends_early_where_nothing_can_be_copied(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_ends_early_where_nothing_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfilling, "MOST_LEFT", 10)
-    world = World(path, script=lambda request: INVALID)
+    world = World(script=lambda request: INVALID)
 
     with pytest.raises(TaskError, match="14 items cannot be healed; the last: ValidationException: type mis"):
         world.run()
@@ -325,12 +274,12 @@ def test_it_ends_early_where_nothing_can_be_copied(path: Path, monkeypatch: pyte
     assert len(world.listed) == 14
 
 
-def test_progress_counts_what_earlier_runs_have_done(path: Path) -> None:
-    world = World(path)
+def test_progress_counts_what_earlier_runs_have_done() -> None:
+    world = World()
     world.run()
     counted: list[int] = []
 
-    with closing(opened(path)) as journal:
+    with closing(world.opened()) as journal:
         Backfill(
             world,
             heal=world.heal,
@@ -343,12 +292,12 @@ def test_progress_counts_what_earlier_runs_have_done(path: Path) -> None:
     assert sum(counted) == 40
 
 
-def test_what_a_filter_leaves_out_is_counted_by_every_run_and_never_healed(path: Path) -> None:
-    world = World(path)
+def test_what_a_filter_leaves_out_is_counted_by_every_run_and_never_healed() -> None:
+    world = World()
     within = Within(KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": [{"suffix": "1"}]}}}}']), world)
 
     for _ in range(2):
-        with closing(opened(path)) as journal:
+        with closing(world.opened()) as journal:
             world._journal = journal
             counted: list[int] = []
             backfill = Backfill(
@@ -366,8 +315,8 @@ def test_what_a_filter_leaves_out_is_counted_by_every_run_and_never_healed(path:
     assert set(world.listed.values()) == {1}
 
 
-def test_a_thread_that_fails_halts_the_others(path: Path) -> None:
-    world = World(path, items=400)
+def test_a_thread_that_fails_halts_the_others() -> None:
+    world = World(items=400)
 
     def fail_once(keys: Iterable[Key], seen: Items) -> Reconciled:
         if not world.replica.requests:
@@ -383,8 +332,8 @@ def test_a_thread_that_fails_halts_the_others(path: Path) -> None:
     assert len(world.listed) <= 3 * PAGE
 
 
-def test_a_part_that_fails_halts_the_others_between_two_pages(path: Path) -> None:
-    world = World(path, parts=2, items=400)
+def test_a_part_that_fails_halts_the_others_between_two_pages() -> None:
+    world = World(parts=2, items=400)
     firsts = set(sorted(world.source.items)[::2])
     has_begun = threading.Event()
 
@@ -396,7 +345,7 @@ def test_a_part_that_fails_halts_the_others_between_two_pages(path: Path) -> Non
         assert backfill._halted.wait(10)
         return Reconciled(confirmed=list(keys))
 
-    with closing(opened(path)) as journal:
+    with closing(world.opened()) as journal:
         backfill = Backfill(
             world,
             heal=fail_in_the_first,
@@ -419,14 +368,14 @@ def test_a_part_that_fails_halts_the_others_between_two_pages(path: Path) -> Non
         (RuntimeError("a bug"), False),
     ],
 )
-def test_it_is_at_rest_only_if_all_ended_in_order(path: Path, error: BaseException, is_at_rest: bool) -> None:
-    world = World(path)
+def test_it_is_at_rest_only_if_all_ended_in_order(error: BaseException, is_at_rest: bool) -> None:
+    world = World()
 
     def fail(keys: Iterable[Key], seen: Items) -> Reconciled:
         raise error
 
     world.heal = fail  # type: ignore[method-assign]
-    with closing(opened(path)) as journal:
+    with closing(world.opened()) as journal:
         backfill = Backfill(
             world, heal=world.heal, journal=journal, undecided=world.undecided.extend, threads=1, advance=_no
         )
@@ -439,7 +388,7 @@ def test_it_is_at_rest_only_if_all_ended_in_order(path: Path, error: BaseExcepti
 GONE = {key(number) for number in range(0, 40, 3)}
 
 
-def letting_go(path: Path) -> World:
+def letting_go() -> World:
     """Items are gone from the source once they were written."""
 
     def script(request: Request) -> tuple[()]:
@@ -448,13 +397,13 @@ def letting_go(path: Path) -> World:
                 world.source.items.pop(write.change.key, None)
         return ()
 
-    world = World(path, is_archive=True, script=script)
+    world = World(is_archive=True, script=script)
     return world
 
 
 @pytest.mark.hazard(number=14)
-def test_what_is_undecided_is_handed_over_and_the_state_comes_to_its_end(path: Path) -> None:
-    world = letting_go(path)
+def test_what_is_undecided_is_handed_over_and_the_state_comes_to_its_end() -> None:
+    world = letting_go()
 
     assert world.run().left == {}
 
@@ -464,28 +413,8 @@ def test_what_is_undecided_is_handed_over_and_the_state_comes_to_its_end(path: P
     assert len(world.undecided) == len(GONE)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_killed_anywhere_nothing_that_is_undecided_is_forgotten(path: Path, seed: int) -> None:
-    world = letting_go(path)
-    random = Random(seed)  # noqa: S311
-
-    def kill() -> None:
-        if random.random() < 0.02:
-            raise Killed
-
-    world.kill = kill
-    for _ in range(12):
-        with suppress(Killed):
-            world.run()
-    world.kill = lambda: None
-    world.run()
-
-    assert world.source.items.items() <= world.replica.items.items()
-    assert world.replica.items.keys() - world.source.items.keys() == set(world.undecided)
-
-
-def test_a_suspect_that_is_undecided_in_the_end_is_no_longer_left(path: Path) -> None:
-    world = World(path, items=1, is_archive=True, script=in_turn(TIMED_OUT))
+def test_a_suspect_that_is_undecided_in_the_end_is_no_longer_left() -> None:
+    world = World(items=1, is_archive=True, script=in_turn(TIMED_OUT))
     wait = world.wait
 
     def expire() -> None:
@@ -499,10 +428,149 @@ def test_a_suspect_that_is_undecided_in_the_end_is_no_longer_left(path: Path) ->
 
 
 @pytest.mark.parametrize("value", [5, None, [], {"items": "x"}, {"outside": None}, {"damage": 5}])
-def test_a_note_that_no_run_has_written_is_one_line(path: Path, value: Any) -> None:
-    world = World(path, items=1)
-    with closing(opened(path)) as journal:
+def test_a_note_that_no_run_has_written_is_one_line(value: Any) -> None:
+    world = World(items=1)
+    with closing(world.opened()) as journal:
         journal.note(world.parts[0], value)
 
     with pytest.raises(TaskError, match=f"ddbreplica has not written what it says of {world.parts[0]}"):
         world.run()
+
+
+def backfill_of(world: World, journal: FileJournal, **given: Any) -> Backfill:
+    how: dict[str, Any] = {
+        "heal": world.heal,
+        "journal": journal,
+        "undecided": world.undecided.extend,
+        "threads": 1,
+        "advance": _no,
+    }
+    world._journal = journal
+    return Backfill(world, **(how | given))
+
+
+def test_what_the_pages_have_seen_is_handed_to_healing() -> None:
+    world, seen_items = World(parts=1, items=2), []
+
+    def heal(keys: Sequence[Key], seen: Items) -> Reconciled:
+        seen_items.append((tuple(keys), seen))
+        return Reconciled(confirmed=list(keys))
+
+    with closing(world.opened()) as journal:
+        backfill_of(world, journal, heal=heal).run()
+
+    assert seen_items == [((key(0), key(1)), {key(0): item(0), key(1): item(1)})]
+
+
+def test_the_threads_are_as_many_as_asked_for_and_named() -> None:
+    world, names, all_here = World(items=3), set(), threading.Barrier(3)
+
+    def heal(keys: Sequence[Key], seen: Items) -> Reconciled:
+        all_here.wait(10)
+        names.add(threading.current_thread().name)
+        return Reconciled(confirmed=list(keys))
+
+    with closing(world.opened()) as journal:
+        backfill_of(world, journal, heal=heal, threads=3).run()
+
+    assert names == {"backfill_0", "backfill_1", "backfill_2"}
+
+
+def test_what_is_done_is_noted_with_the_counts_of_all_runs() -> None:
+    world = World(parts=1, items=10)
+
+    with closing(world.opened()) as journal:
+        backfill_of(world, journal).run()
+        assert journal.notes["part 0"] == {"after": None, "items": 10, "outside": 0}
+
+
+def test_damage_is_noted_beside_what_is_done() -> None:
+    world = World(parts=1, items=10)
+    world.damaged = {"part 0": "lacks an item"}
+
+    with closing(world.opened()) as journal:
+        backfill_of(world, journal).run()
+        assert journal.notes["part 0"] == {"after": 14, "items": 10, "outside": 0, "damage": "lacks an item"}
+
+
+def test_a_note_that_no_run_has_written_names_the_state_and_what_to_do() -> None:
+    world = World(items=1)
+    with closing(world.opened()) as journal:
+        journal.note("part 0", 5)
+        with pytest.raises(TaskError) as raised:
+            backfill_of(world, journal).run()
+
+    assert raised.value.fact == "state: ddbreplica has not written what it says of part 0."
+    assert raised.value.hint == DAMAGED
+
+
+def test_what_cannot_be_healed_is_counted_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfilling, "MOST_LEFT", 7)
+    world = World(parts=1, items=7, script=lambda request: INVALID)
+
+    assert len(world.run().left) == 7
+
+
+def test_an_early_end_says_how_many_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfilling, "MOST_LEFT", 6)
+    world = World(parts=1, items=7, script=lambda request: INVALID)
+
+    with pytest.raises(TaskError) as raised:
+        world.run()
+
+    assert raised.value.fact == (
+        "7 items cannot be healed; the last: ValidationException: type mismatch for an index key."
+    )
+    assert raised.value.hint == (
+        "mend the replica (its indexes, its capacity), and run the same command again."
+    )
+
+
+def test_what_earlier_runs_left_open_does_not_count_towards_the_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(parts=1, items=7, script=lambda request: INVALID)
+    world.run()
+    monkeypatch.setattr(backfilling, "MOST_LEFT", 0)
+
+    assert len(world.run().left) == 7
+
+
+def test_an_item_that_goes_on_changing_is_healed_three_times_after_it_was_listed() -> None:
+    world = World(parts=1, items=1)
+
+    def change(keys: Sequence[Key], seen: Items) -> Reconciled:
+        world.heals += 1
+        assert world.heals < MANY
+        journal.intend(keys)
+        return Reconciled(changing=list(keys))
+
+    with closing(world.opened()) as journal:
+        backfill = backfill_of(world, journal, heal=change)
+        backfill.run()
+        backfill.settle(world.wait)
+
+    assert (world.heals, world.waits) == (4, 3)
+
+
+class TestScan:
+    def test_its_parts_are_the_segments(self) -> None:
+        assert Scan(Any, 2).parts == ["segment 0 of 2", "segment 1 of 2"]  # type: ignore[arg-type]
+
+    def test_a_page_has_the_items_that_were_scanned(self) -> None:
+        asked: list[Any] = []
+
+        class Reader:
+            def scan_on(self, *args: Any, **how: Any) -> Iterator[tuple[Items, Any]]:
+                asked.append((args, how))
+                yield {key(0): item(0)}, {"PK": {"S": "item000"}}
+                yield {key(1): item(1)}, None
+
+        reader: Any = Reader()
+        pages = list(Scan(reader, 2).pages("segment 1 of 2", {"PK": {"S": "before"}}))
+
+        assert asked == [((1,), {"of": 2, "after": {"PK": {"S": "before"}}, "limit": listing.PAGE})]
+        assert pages == [
+            Page((key(0),), {key(0): item(0)}, {"PK": {"S": "item000"}}),
+            Page((key(1),), {key(1): item(1)}, None),
+        ]
