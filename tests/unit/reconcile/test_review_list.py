@@ -1,6 +1,9 @@
 """undecided: keys that nobody can decide about → a file that lists them until somebody has looked."""
 
+import os
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +35,82 @@ def test_every_run_adds_to_it_and_verify_reads_it(tmp_path: Path) -> None:
     assert list(keys_file.read(path.read_bytes().splitlines(), table)) == [A, B, A]
 
 
+def test_it_stands_beside_the_state_of_its_run(tmp_path: Path) -> None:
+    notes: list[str] = []
+    undecided = Undecided.beside(tmp_path / "orders.backfill", note=notes.append)
+    undecided.path.touch(mode=0o644)
+    undecided.path.chmod(0o644)
+
+    undecided.add([A])
+
+    path = tmp_path / "orders.backfill.undecided"
+    assert undecided.path == path
+    assert notes == [f"Note: the mode of {path} was 0644, and is now 0600: other users cannot read it."]
+
+
 def test_one_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="nowhere/file cannot be written: No such file or directory"):
         Undecided(tmp_path / "nowhere" / "file", note=print_note).add([A])
+
+
+def test_one_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.mkdir()
+
+    with pytest.raises(TaskError) as raised:
+        len(Undecided(path, note=print_note))
+
+    assert raised.value.fact == f"{path} cannot be read: Is a directory."
+    assert raised.value.hint == "name another file with --state."
+
+
+@pytest.mark.parametrize("use", [len, lambda undecided: undecided.add([A])])
+def test_a_link_in_its_place_is_not_followed(tmp_path: Path, use: Any) -> None:
+    path = tmp_path / "file"
+    path.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(TaskError) as raised:
+        use(Undecided(path, note=print_note))
+
+    assert raised.value.fact == f"{path} is a symbolic link, which is not followed."
+    assert raised.value.hint == "name another file with --state, or remove this one."
+
+
+class TestAFullDisk:
+    @pytest.fixture(autouse=True)
+    def _begin(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.state = tmp_path / "orders.backfill"
+        self.undecided = Undecided.beside(self.state, note=print_note)
+        self.undecided.add([A])
+        self.before = self.undecided.path.read_bytes()
+        monkeypatch.setattr("ddbreplica.reconcile.review_list.write_all", self.write)
+
+    def write(self, file: FileIO, content: bytes) -> None:
+        file.write(content[:7])
+        raise OSError(28, "No space left on device")
+
+    def test_leaves_no_half_a_line(self) -> None:
+        with pytest.raises(TaskError, match="cannot be written: No space left on device"):
+            self.undecided.add([B])
+
+        assert self.undecided.path.read_bytes() == self.before
+
+    def test_is_reported_with_the_state_that_has_to_move_with_the_list(self) -> None:
+        self.state.write_text("{}")
+
+        with pytest.raises(TaskError) as raised:
+            self.undecided.add([B])
+
+        assert raised.value.hint == f"make room, or move {self.state} elsewhere and name it with --state."
+
+    def test_is_reported_even_if_the_half_cannot_be_removed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def write(file: FileIO, _: bytes) -> None:
+            read_only = os.open(self.undecided.path, os.O_RDONLY)
+            os.dup2(read_only, file.fileno())
+            os.close(read_only)
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("ddbreplica.reconcile.review_list.write_all", write)
+
+        with pytest.raises(TaskError, match="cannot be written: No space left on device"):
+            self.undecided.add([B])
