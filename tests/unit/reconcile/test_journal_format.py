@@ -1,6 +1,7 @@
 """journal_format: the lines of a state file, what they add up to, and what is wrong with lines that nobody wrote."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -267,6 +268,15 @@ class TestReading:
 
 
 class TestVersion1:
+    @pytest.fixture(autouse=True)
+    def _elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """A machine in another zone than UTC."""
+        monkeypatch.setenv("TZ", "XYZ-5")
+        time.tzset()
+        yield
+        monkeypatch.undo()
+        time.tzset()
+
     def identity(self, created: Any) -> Any:
         return contents({"note": BACKFILL, "value": {"source": created}}, head=V1).notes
 
