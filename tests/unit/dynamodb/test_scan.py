@@ -1,0 +1,373 @@
+"""scan: a table → its items, in segments and by key, each request repeated until it is answered."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ddbreplica.deadline import Deadline
+from ddbreplica.driver import Interrupt, Patience
+from ddbreplica.dynamodb import scan
+from ddbreplica.dynamodb.scan import TableReader, reading
+from ddbreplica.errors import TaskError
+from ddbreplica.model import Image, Key, Kind, Refusal, Table
+from tests.support.fake_replica import DENIED, THROTTLED
+
+TABLE = Table("arn", "ACTIVE", frozenset({("PK", "S"), ("SK", "N")}))
+NAMES = {"#k0": "PK", "#k1": "SK"}
+KEYS_ONLY = {"ProjectionExpression": "#k0, #k1", "ExpressionAttributeNames": NAMES}
+
+
+class Waiting(Patience):
+    """A patience whose sleeps take their time at once, with the longest back-offs; `moved` counts progress."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.sleeps: list[float] = []
+        self.moved = 0
+        interrupt = Interrupt()
+        interrupt.sleep = self._sleep  # type: ignore[method-assign]
+        super().__init__(interrupt, seconds=10.0, clock=lambda: self.now)
+
+    def _sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.now += seconds
+
+    def progressed(self) -> None:
+        self.moved += 1
+        super().progressed()
+
+    def deadline(self) -> Deadline:
+        return Deadline(self.remaining, sleep=self._sleep, jitter=lambda _low, high: high)
+
+
+class FakeTable:
+    """Stands for the adapter: gives the responses in turn, reads them as it does, and keeps the requests."""
+
+    def __init__(self, *responses: Any) -> None:
+        self.responses = list(responses)
+        self.requests: list[tuple[str, Any]] = []
+        self.made: list[Any] = []
+        self.descriptions = 0
+
+    def describe(self) -> None:
+        self.descriptions += 1
+
+    def ask(self, operation: str, body: str, read: Callable[[Any], Any]) -> Any:
+        assert body.isascii()
+        self.requests.append((operation, json.loads(body)))
+        response = self.responses.pop(0)
+        return response if isinstance(response, Refusal) else read(response)
+
+
+def item(number: int) -> Image:
+    return {"PK": {"S": "å"}, "SK": {"N": f"{number}.0"}, "v": {"BOOL": True}}
+
+
+def key(number: int) -> Key:
+    return (("PK", "S", "å"), ("SK", "N", str(number)))
+
+
+def attributes(number: int) -> Image:
+    return {"PK": {"S": "å"}, "SK": {"N": str(number)}}
+
+
+def scanned(*numbers: int, last: Image | None = None, units: float = 1.0) -> Mapping[str, Any]:
+    more = {} if last is None else {"LastEvaluatedKey": last}
+    return {"Items": [item(n) for n in numbers], "ConsumedCapacity": {"CapacityUnits": units}, **more}
+
+
+def gotten(*numbers: int, left: Sequence[int] = ()) -> Mapping[str, Any]:
+    unprocessed = {"logfile": {"Keys": [attributes(n) for n in left]}} if left else {}
+    return {
+        "Responses": {"logfile": [item(n) for n in numbers]},
+        "UnprocessedKeys": unprocessed,
+        "ConsumedCapacity": [{"CapacityUnits": 2.0}, {"CapacityUnits": 1.5}],
+    }
+
+
+class Reading:
+    """A reader of a fake table, under a patience that passes at once."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, *responses: Any, read_rate: float | None = None
+    ) -> None:
+        self.table = FakeTable(*responses)
+        self.patience = Waiting()
+
+        def make(client: Any, name: str, *, skew: Any) -> FakeTable:
+            self.table.made.append((client, name, skew))
+            return self.table
+
+        monkeypatch.setattr(scan, "DynamoDBReplica", make)
+        client: Any = "client"
+        skew: Any = "skew"
+        self.reader = TableReader(client, "logfile", TABLE, self.patience, read_rate=read_rate, skew=skew)
+
+    @property
+    def requests(self) -> list[Any]:
+        return [request for _, request in self.table.requests]
+
+
+def scan_request(segment: int, of: int, limit: int, **more: Any) -> dict[str, Any]:
+    return {
+        "TableName": "logfile",
+        "Segment": segment,
+        "TotalSegments": of,
+        "Limit": limit,
+        "ConsistentRead": True,
+        "ReturnConsumedCapacity": "TOTAL",
+        **more,
+    }
+
+
+def test_a_table_is_described_once_by_its_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = Reading(monkeypatch)
+
+    assert reading.table.made == [("client", "logfile", "skew")]
+    assert reading.table.descriptions == 1
+
+
+def test_a_client_has_a_connection_for_each_thread_and_half_a_minute_for_a_response() -> None:
+    config: Any = reading(7)
+
+    assert (config.max_pool_connections, config.read_timeout) == (7, 30)
+    assert (config.tcp_keepalive, config.parameter_validation) == (True, False)
+    assert config.retries == scan.ASKING.retries  # type: ignore[attr-defined]
+
+
+def test_the_reader_of_a_table_uses_the_clients_and_the_clock_of_its_side(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = Reading(monkeypatch)
+    configs: list[Any] = []
+
+    def dynamodb(config: Any) -> str:
+        configs.append(config)
+        return "its client"
+
+    side = cast("Any", SimpleNamespace(dynamodb=dynamodb, name="other", clock="its clock"))
+
+    reader = TableReader.of(side, TABLE, made.patience, threads=3, read_rate=5.0)
+
+    assert made.table.made[-1] == ("its client", "other", "its clock")
+    assert (configs[0].max_pool_connections, reader.rate.per_second) == (3, 5.0)
+    assert reader._patience is made.patience
+    assert reader._key_names == ["PK", "SK"]
+
+
+class TestScanning:
+    def test_a_segment_is_read_to_its_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch, scanned(1, 2, last=attributes(2)), scanned(3))
+
+        pages = list(reading.reader.scan(1, of=4))
+
+        assert pages == [{key(1): item(1), key(2): item(2)}, {key(3): item(3)}]
+        assert reading.table.requests == [
+            ("Scan", scan_request(1, 4, 500)),
+            ("Scan", scan_request(1, 4, 500, ExclusiveStartKey=attributes(2))),
+        ]
+        assert reading.patience.moved == 3
+
+    def test_keys_alone_are_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch, scanned())
+
+        list(reading.reader.scan(0, of=1, keys_only=True))
+
+        assert reading.requests == [scan_request(0, 1, 500, **KEYS_ONLY)]
+
+    def test_pages_have_a_hundred_items_at_most(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch, scanned(*range(201)))
+
+        assert [len(page) for page in reading.reader.scan(0, of=1)] == [100, 100, 1]
+
+    def test_under_a_rate_small_pages_are_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch, scanned(), read_rate=5.0)
+
+        list(reading.reader.scan(0, of=1))
+
+        assert reading.requests == [scan_request(0, 1, 100)]
+
+    def test_a_page_is_not_held_until_the_next_one_is_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch, scanned(1))
+        page = {key(1): item(1)}
+        monkeypatch.setattr(reading.reader, "_pages", lambda _request: iter([(page, None)]))
+
+        assert list(reading.reader.scan(0, of=1)) == [{key(1): item(1)}]
+        assert page == {}
+
+    @pytest.mark.parametrize(("limit", "asked"), [(200, 200), (501, 500)])
+    def test_the_rest_of_a_segment_comes_with_cursors(
+        self, monkeypatch: pytest.MonkeyPatch, limit: int, asked: int
+    ) -> None:
+        reading = Reading(monkeypatch, scanned(1, last=attributes(1)), scanned(2, last={}))
+
+        pages = list(reading.reader.scan_on(2, of=3, after=attributes(0), limit=limit))
+
+        assert pages == [({key(1): item(1)}, attributes(1)), ({key(2): item(2)}, None)]
+        assert reading.requests == [
+            scan_request(2, 3, asked, ExclusiveStartKey=attributes(0)),
+            scan_request(2, 3, asked, ExclusiveStartKey=attributes(1)),
+        ]
+
+    def test_the_rest_after_nothing_is_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch, scanned())
+
+        list(reading.reader.scan_on(0, of=1, after=None, limit=5))
+
+        assert reading.requests == [scan_request(0, 1, 5)]
+
+
+def get_request(*numbers: int, **more: Any) -> dict[str, Any]:
+    asked = {"Keys": [attributes(n) for n in numbers], "ConsistentRead": True, **more}
+    return {"RequestItems": {"logfile": asked}, "ReturnConsumedCapacity": "TOTAL"}
+
+
+class TestGetting:
+    def test_the_items_that_exist_are_returned(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch, gotten(2))
+
+        assert reading.reader.get([key(1), key(2)]) == {key(2): item(2)}
+        assert reading.table.requests == [("BatchGetItem", get_request(1, 2))]
+
+    def test_keys_alone_are_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch, gotten())
+
+        reading.reader.get([key(1)], keys_only=True)
+
+        assert reading.requests == [get_request(1, **KEYS_ONLY)]
+
+    def test_what_an_answer_had_no_room_for_is_asked_for_at_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reading = Reading(monkeypatch, gotten(1, left=[2]), gotten(2))
+
+        assert reading.reader.get([key(1), key(2)]) == {key(1): item(1), key(2): item(2)}
+        assert reading.requests == [get_request(1, 2), get_request(2)]
+        assert reading.patience.sleeps == []
+        assert reading.patience.moved == 4  # at first, after each answer, and for what the first one consumed
+
+    def test_what_was_left_entirely_is_asked_for_after_longer_and_longer_pauses(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        left = gotten(left=[1, 2])
+        one_left = gotten(left=[2])
+        reading = Reading(monkeypatch, left, left, gotten(1, left=[2]), one_left, gotten(2))
+
+        assert reading.reader.get([key(1), key(2)]).keys() == {key(1), key(2)}
+        assert reading.patience.sleeps == [0.1, 0.2, 0.1]
+
+    def test_nothing_to_get_is_no_request(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch)
+
+        assert reading.reader.get([]) == {}
+        assert reading.requests == []
+
+    def test_a_table_that_leaves_all_keys_for_ever_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch, *[{**gotten(left=[1]), "ConsumedCapacity": []}] * 50)
+
+        with pytest.raises(TaskError, match=r"UnprocessedKeys: the table left keys unprocessed\)"):
+            reading.reader.get([key(1)])
+
+    @pytest.mark.parametrize("response", [gotten(3), gotten(left=[3])])
+    def test_a_response_about_other_keys_is_none(
+        self, monkeypatch: pytest.MonkeyPatch, response: Any
+    ) -> None:
+        reading = Reading(monkeypatch, response)
+
+        with pytest.raises(ValueError, match=r"\["):
+            reading.reader.get([key(1)])
+
+
+class TestAsking:
+    def test_a_throttled_request_is_repeated_after_longer_and_longer_pauses(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reading = Reading(monkeypatch, THROTTLED, THROTTLED, scanned(1))
+
+        assert list(reading.reader.scan(0, of=1)) == [{key(1): item(1)}]
+        assert reading.requests == [scan_request(0, 1, 500)] * 3
+        assert reading.patience.sleeps == [0.1, 0.2]
+
+    def test_what_a_table_refuses_for_good_is_not_asked_for_again(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reading = Reading(monkeypatch, DENIED)
+
+        with pytest.raises(TaskError) as raised:
+            list(reading.reader.scan(0, of=1))
+
+        assert raised.value.fact == (
+            "the table logfile cannot be read: AccessDeniedException: not authorised"
+        )
+        assert reading.patience.sleeps == []
+
+    def test_a_table_that_answers_nothing_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch, *[THROTTLED] * 50)
+
+        with pytest.raises(TaskError) as raised:
+            list(reading.reader.scan(0, of=1))
+
+        idle = sum(reading.patience.sleeps)
+        assert 8 < idle <= 10
+        assert raised.value.fact == (
+            f"the table logfile has answered no read for {idle:.0f} seconds (ThrottlingException: slow down)."
+        )
+        assert raised.value.hint == (
+            "wait a moment, or raise the table's capacity, and run the same command again."
+        )
+
+    def test_an_interruption_is_no_table_that_answers_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch, THROTTLED)
+        reading.patience.interrupt.set()
+
+        with pytest.raises(KeyboardInterrupt):
+            list(reading.reader.scan(0, of=1))
+
+        assert reading.requests == []
+
+    def test_an_interruption_ends_the_back_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch)
+        reading.patience.interrupt.set()
+
+        with pytest.raises(KeyboardInterrupt):
+            reading.reader._wait(1, Refusal(Kind.TRANSIENT, "code", "why"))
+
+    def test_what_was_consumed_is_made_up_for_before_the_next_request(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reading = Reading(monkeypatch, scanned(1, last=attributes(1), units=7.0), gotten(), read_rate=5.0)
+        taken: list[float] = []
+        monkeypatch.setattr(reading.reader.rate, "take", taken.append)
+
+        next(reading.reader.scan(0, of=1))
+        reading.reader.get([key(1)])
+
+        assert taken == [0.0, 7.0]
+        assert reading.reader._owed == 3.5
+
+    def test_what_several_threads_have_consumed_adds_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch, scanned(units=7.0))
+        reading.reader._make_up = lambda: None  # type: ignore[method-assign]
+        reading.reader._owed = 2.0
+
+        list(reading.reader.scan(0, of=1))
+
+        assert reading.reader._owed == 9.0
+
+    def test_the_rate_is_waited_for_by_the_patience(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch, read_rate=1.0)
+
+        reading.reader.rate.take(50)
+
+        assert reading.patience.sleeps == [pytest.approx(50, abs=1)]
+
+    def test_a_response_that_does_not_say_what_it_consumed_owes_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reading = Reading(monkeypatch, {"Items": []})
+
+        assert list(reading.reader.scan(0, of=1)) == []
+        assert reading.reader._owed == 0
