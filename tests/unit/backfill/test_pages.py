@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -574,3 +575,62 @@ class TestScan:
             Page((key(0),), {key(0): item(0)}, {"PK": {"S": "item000"}}),
             Page((key(1),), {key(1): item(1)}, None),
         ]
+
+
+def test_rounds_are_counted_from_the_last_in_which_something_was_healed() -> None:
+    world = World()
+
+    def heal_the_first(keys: Sequence[Key], seen: Items) -> Reconciled:
+        journal.intend(keys)
+        healed = [each for each in keys if each == key(0)]
+        journal.confirm(healed)
+        return Reconciled(confirmed=healed, changing=[each for each in keys if each != key(0)])
+
+    with closing(world.opened()) as journal:
+        journal.intend([key(0), key(1)])
+        backfill_of(world, journal, heal=heal_the_first).settle(world.wait)
+
+    assert world.waits == 5
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_no_more_threads_are_used_than_asked_for(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    asked: list[int] = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, workers: int, *, thread_name_prefix: str) -> None:
+            asked.append(workers)
+            super().__init__(workers, thread_name_prefix=thread_name_prefix)
+
+    monkeypatch.setattr(backfilling, "ThreadPoolExecutor", Pool)
+    world = World(items=3)
+
+    with closing(world.opened()) as journal:
+        backfill_of(world, journal, threads=threads).run()
+
+    assert asked == [threads]
+
+
+def test_before_its_first_request_it_is_at_rest() -> None:
+    world = World()
+
+    with closing(world.opened()) as journal:
+        assert backfill_of(world, journal).is_at_rest
+
+
+def test_a_filter_hands_on_cursors_and_what_is_known_of_the_keys_that_pass() -> None:
+    asked: list[Any] = []
+
+    class Whole:
+        parts = ("part",)
+
+        def pages(self, part: str, after: Any) -> Iterator[Page]:
+            asked.append((part, after))
+            yield Page((key(1), key(2), key(11)), {key(1): item(1), key(2): item(2)}, 3)
+
+    within = Within(KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": [{"suffix": "1"}]}}}}']), Whole())
+
+    pages = list(within.pages("part", 2))
+
+    assert (within.parts, asked) == (("part",), [("part", 2)])
+    assert pages == [Page((key(1), key(11)), {key(1): item(1)}, 3, outside=1)]
