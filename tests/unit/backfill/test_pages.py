@@ -634,3 +634,22 @@ def test_a_filter_hands_on_cursors_and_what_is_known_of_the_keys_that_pass() -> 
 
     assert (within.parts, asked) == (("part",), [("part", 2)])
     assert pages == [Page((key(1), key(11)), {key(1): item(1)}, 3, outside=1)]
+
+
+def test_a_part_is_listed_from_where_an_earlier_run_has_come() -> None:
+    world = World(parts=1, items=10)
+    with closing(world.opened()) as journal:
+        journal.note("part 0", {"after": PAGE, "items": PAGE, "outside": 2})
+        backfill = backfill_of(world, journal)
+        backfill.run()
+
+        assert journal.notes["part 0"] == {"after": None, "items": 10, "outside": 2}
+    assert sorted(world.listed) == [key(7), key(8), key(9)]
+    assert (backfill.items, backfill.outside) == (10, 2)
+
+
+def test_what_was_refused_in_any_part_is_not_healed_again_by_the_same_run() -> None:
+    world = World(parts=3, items=3, script=lambda request: INVALID)
+
+    assert world.run().left.keys() == {key(0), key(1), key(2)}
+    assert (world.heals, world.waits) == (3, 0)
