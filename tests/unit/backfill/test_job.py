@@ -94,7 +94,7 @@ def wait(*, no_wait: bool = False, held: tuple[int, float] = (0, 0.0)) -> tuple[
     """What is shown, and for how long it sleeps each time."""
     recording = Recording()
     sleeps: list[float] = []
-    wanted = WANTED if not no_wait else Wanted(4, None, None, None, True, False, False, False)
+    wanted = replace(WANTED, no_wait=no_wait)
     unused: Any = None
     journal: Any = SimpleNamespace(held=lambda: held)
     interrupt: Any = SimpleNamespace(sleep=sleeps.append, check=lambda: None)
