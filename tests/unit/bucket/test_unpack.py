@@ -5,10 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ddbreplica.bucket.unpack import ForeignError, Unpacked, UnreadableError, given_up, quarantined, within
+from ddbreplica.bucket.unpack import ForeignError, Unpacked, given_up, quarantined, within
 from ddbreplica.mapping.key_filter import KeyFilter
 from tests.support.on_failure import FUNCTION_ARN, GivenUp, on_failure_object
 from tests.support.records import batch, put
@@ -28,13 +26,6 @@ def kept(content: bytes | memoryview, stored_at: datetime = LATER) -> Unpacked:
 
 def lost(content: bytes | memoryview, stored_at: datetime = LATER) -> Unpacked:
     return given_up(SOURCE, created_at=CREATED, function=FUNCTION_ARN)(content, stored_at)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=10,
-)
 
 
 def body(record: Any, **more: Any) -> bytes:
@@ -108,26 +99,6 @@ def test_a_record_that_names_no_table_is_the_sources() -> None:
 def test_another_table(arn: str) -> None:
     with pytest.raises(ForeignError, match="keeps records of arn:"):
         kept(body(put(1, "a") | {"eventSourceARN": f"{arn}/stream/2026"}))
-
-
-@given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
-def test_anything_at_all_is_told_apart(content: bytes) -> None:
-    for unpack in (kept, lost):
-        with pytest.raises(UnreadableError):
-            unpack(content)
-
-
-@given(st.sampled_from(["DDBStreamBatchInfo", "requestContext", "payload"]), JSON)
-def test_a_broken_batch_is_told_apart(member: str, value: Any) -> None:
-    with pytest.raises((UnreadableError, ForeignError)):
-        lost(given_up_body(put(1, "a"), **{member: value}))
-
-
-@given(JSON)
-def test_any_record_is_with_or_without_a_key(record: Any) -> None:
-    unpacked = kept(body(record))
-
-    assert len(unpacked.keys) + unpacked.keyless == 1
 
 
 def of_stream(number: int, pk: str, label: str) -> Any:

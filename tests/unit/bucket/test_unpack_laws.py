@@ -1,0 +1,38 @@
+"""unpack: whatever an object holds, it is read or refused."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddbreplica.bucket.unpack import ForeignError, UnreadableError
+from tests.support.records import put
+from tests.unit.bucket.test_unpack import body, given_up_body, kept, lost
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
+def test_anything_at_all_is_told_apart(content: bytes) -> None:
+    for unpack in (kept, lost):
+        with pytest.raises(UnreadableError):
+            unpack(content)
+
+
+@given(st.sampled_from(["DDBStreamBatchInfo", "requestContext", "payload"]), JSON)
+def test_a_broken_batch_is_told_apart(member: str, value: Any) -> None:
+    with pytest.raises((UnreadableError, ForeignError)):
+        lost(given_up_body(put(1, "a"), **{member: value}))
+
+
+@given(JSON)
+def test_any_record_is_with_or_without_a_key(record: Any) -> None:
+    unpacked = kept(body(record))
+
+    assert len(unpacked.keys) + unpacked.keyless == 1
