@@ -117,7 +117,9 @@ class FakeS3(FakeBucket):
         self.before(operation, name)
 
     def _find(self, name: str, which: dict[str, Any]) -> Stored:
-        if version := which.get("VersionId"):
+        if "VersionId" in which:
+            version = which["VersionId"]
+            assert version is not None
             for each in self.versions:
                 if (each.name, each.id) == (name, version):
                     return each

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ddbreplica.bucket import unpack as module
 from ddbreplica.bucket.unpack import ForeignError, Unpacked, given_up, quarantined, within
 from ddbreplica.mapping.key_filter import KeyFilter
 from tests.support.on_failure import FUNCTION_ARN, GivenUp, on_failure_object
@@ -52,6 +53,8 @@ def test_one_record() -> None:
         ({"clock_ahead_seconds": 0}, 930),
         ({"clock_ahead_seconds": 12.5}, 942.5),
         ({"clock_ahead_seconds": -3}, 930),
+        ({"clock_ahead_seconds": -1799}, 930),
+        ({"clock_ahead_seconds": -1800}, 1800),
         ({"clock_ahead_seconds": 880}, 1800),
         ({"clock_ahead_seconds": 10**400}, 1800),
         ({"clock_ahead_seconds": float("nan")}, 1800),
@@ -191,3 +194,90 @@ class TestEarlierTable:
         unpacked = within(only_b, lost)(content, LATER)
 
         assert (unpacked.keys, unpacked.earlier, unpacked.outside) == ((B,), (A,), ())
+
+    def test_a_batch_of_a_stream_without_a_label_is_as_old_as_its_object(self) -> None:
+        record = put(1, "a")
+        del record["eventSourceARN"]
+        content = given_up_body(record, DDBStreamBatchInfo={"streamArn": SOURCE})
+        every = within(KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": ["a"]}}}}']), lost)
+
+        for unpack in (lost, every):
+            assert unpack(content, CREATED - timedelta(seconds=3)).earlier == (A,)
+            assert unpack(content, LATER).keys == (A,)
+
+
+class TestUnreadable:
+    """An object is refused with a reason that completes a sentence."""
+
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            (b"{", "is not JSON"),
+            (b"[]", "is no JSON object"),
+            (json.dumps({str(number): 0 for number in range(1001)}).encode(), "has more than 1,000 members"),
+        ],
+    )
+    def test_it_is_no_object_of_either_kind(self, content: bytes, reason: str) -> None:
+        for unpack in (kept, lost):
+            with pytest.raises(UnreadableError) as refused:
+                unpack(content)
+            assert str(refused.value) == reason
+
+    @pytest.mark.parametrize("content", [{"schema": 1}, {"schema": 2, "record": {}}, {"record": {}}, {}])
+    def test_it_is_no_quarantined_record(self, content: Any) -> None:
+        with pytest.raises(UnreadableError) as refused:
+            kept(json.dumps(content).encode())
+
+        assert str(refused.value) == "is no quarantined record of schema 1"
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"{}",
+            given_up_body(),
+            given_up_body(payload="{}"),
+            given_up_body(payload=json.dumps({"Others": [put(1, "a")]})),
+        ],
+    )
+    def test_it_is_no_batch(self, content: bytes) -> None:
+        with pytest.raises(UnreadableError) as refused:
+            lost(content)
+
+        assert str(refused.value) == "is no batch that Lambda gave up"
+
+    def test_its_payload_is_too_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "MAX_PAYLOAD", 1000)
+
+        with pytest.raises(UnreadableError) as refused:
+            lost(given_up_body(payload="x" * 1001))
+
+        assert str(refused.value) == "holds a batch of more than 1,000 bytes, which no event has"
+
+    def test_it_has_too_many_records(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "MAX_RECORDS", 2)
+
+        assert lost(given_up_body(put(1, "a"), put(2, "b"))).keys == (A, B)
+        with pytest.raises(UnreadableError) as refused:
+            lost(given_up_body(put(1, "a"), put(2, "b"), put(3, "c")))
+
+        assert str(refused.value) == "holds more than 2 records, which no batch does"
+
+
+def test_all_records_without_a_key_are_counted() -> None:
+    assert lost(given_up_body("broken", put(1, "a"), "broken")).keyless == 2
+
+
+class TestFunction:
+    def given(self, to: str, function: str) -> Unpacked:
+        context = {"functionArn": to, "condition": "RecordAgeExceeded"}
+        unpack = given_up(SOURCE, created_at=CREATED, function=function)
+        return unpack(given_up_body(put(1, "a"), requestContext=context), LATER)
+
+    def test_its_versions_and_aliases_are_one_function(self) -> None:
+        assert self.given(f"{FUNCTION_ARN}:7", f"{FUNCTION_ARN}:live").keys == (A,)
+
+    def test_another_is_named_without_its_version(self) -> None:
+        with pytest.raises(ForeignError) as refused:
+            self.given(f"{FUNCTION_ARN}2:7", FUNCTION_ARN)
+
+        assert str(refused.value) == f"was given to the function {FUNCTION_ARN}2"

@@ -67,7 +67,12 @@ def test_after_a_value_without_room_no_other_is_listed(monkeypatch: pytest.Monke
 
 def test_a_text_that_has_no_place_is_not_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     prepared = list[str]()
-    monkeypatch.setattr(bounded_list, "printable", lambda text: prepared.append(text) or text)
+
+    def printable(text: str) -> str:
+        prepared.append(text)
+        return text
+
+    monkeypatch.setattr(bounded_list, "printable", printable)
     monkeypatch.setattr(bounded_list, "ROOM", 2)
 
     filled("ab", "c", "d", "e")

@@ -431,9 +431,9 @@ class TestEnding:
         redriven = Redriven()
         redriven.counts[Outcome.HEALED] = 1234
 
-        error = work._ended(redriven, 5678, TaskError("no", hint="hint"))
+        error = work._ended(redriven, 5678, TaskError("no X.", hint="hint"))
 
-        assert error.fact == "no; 1,234 of 5,678 objects were healed and moved."
+        assert error.fact == "no X; 1,234 of 5,678 objects were healed and moved."
 
 
 class OtherError(TaskError):

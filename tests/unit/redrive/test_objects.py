@@ -321,6 +321,15 @@ class TestStaying:
         assert left_of(redriven).found.url.endswith("/one")
         assert (world.calls, world.moved) == ([] if dry else [(A,)], [])
 
+    def test_keys_of_two_requests_that_are_not_confirmed_have_the_first_ones_reason(self) -> None:
+        keys = [key(f"{number}") for number in range(101)]
+        world = World(one=keys)
+        world.fates = {keys[0]: "changing", keys[100]: "refused"}
+
+        left = left_of(world.run())
+
+        assert (left.outcome, left.keys) == (Outcome.UNSETTLED, (keys[0], keys[100]))
+
     def test_an_unconfirmed_key_comes_first(self) -> None:
         world = World()
         world.keep("one", [A], keyless=1)

@@ -53,3 +53,55 @@ def test_a_program_is_told_of_every_outcome_and_of_the_first_keys() -> None:
     assert {outcome.value for outcome in Outcome} <= told.keys()
     assert told["left"][0]["keys"][9:] == [{"PK": {"S": "9"}}]
     assert told["left"][0]["more_keys"] == 2
+
+
+def busy() -> Redriven:
+    """A result in which everything happened."""
+    redriven = Redriven(keys=1234, resumed=5, in_doubt=6)
+    redriven.counts[Outcome.HEALED] = 1000
+    redriven.stays(left(Outcome.UNWRITABLE, "why", "a"))
+    redriven.left.count += 2
+    redriven.open[(("PK", "S", "b"),)] = (Outcome.UNDECIDED, "nobody\nknows")
+    return redriven
+
+
+def test_a_document_has_everything() -> None:
+    assert document(busy()) == {
+        "objects": 1001,
+        **dict.fromkeys([outcome.value for outcome in Outcome], 0),
+        "healed": 1000,
+        "unwritable": 1,
+        "keys_healed": 1234,
+        "keys_resumed": 5,
+        "keys_in_doubt": 6,
+        "left": [
+            {
+                "outcome": "unwritable",
+                "object": "s3://bucket/quarantine/a.json",
+                "reason": "why",
+                "keys": [{"PK": {"S": "a"}}],
+                "more_keys": 0,
+            }
+        ],
+        "more_left": 2,
+        "left_keys": [{"outcome": "undecided", "key": {"PK": {"S": "b"}}, "reason": "nobody\nknows"}],
+    }
+
+
+def test_a_text_has_everything() -> None:
+    assert text(busy()).split("\n") == [
+        "objects             1,001",
+        "healed              1,000",
+        "unwritable              1",
+        "keys healed         1,234",
+        "keys resumed            5",
+        "in doubt                6",
+        "not listed              2",
+        "",
+        "unwritable   s3://bucket/quarantine/a.json",
+        '             PK={"S": "a"}',
+        "             why",
+        "",
+        'undecided    PK={"S": "b"}',
+        "             nobody knows",
+    ]
