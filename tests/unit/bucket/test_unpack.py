@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ddbreplica.bucket import unpack as module
-from ddbreplica.bucket.unpack import ForeignError, Unpacked, given_up, quarantined, within
+from ddbreplica.bucket.unpack import ForeignError, Unpacked, UnreadableError, given_up, quarantined, within
 from ddbreplica.mapping.key_filter import KeyFilter
 from tests.support.on_failure import FUNCTION_ARN, GivenUp, on_failure_object
 from tests.support.records import batch, put
