@@ -19,7 +19,7 @@ import pytest
 from ddbreplica import errors, handler, settings
 from ddbreplica.aws import refusal
 from ddbreplica.backfill import pages
-from ddbreplica.bucket import earlier_table, quarantine, unpack
+from ddbreplica.bucket import earlier_table, object_format, quarantine
 from ddbreplica.deadline import Deadline
 from ddbreplica.dynamodb import send, table
 from ddbreplica.errors import QuarantineError, UnreportableError
@@ -38,7 +38,7 @@ from tests.support import template
 from tests.support.taken_out import Source
 from tests.unit import test_hazards as hazards
 from tests.unit.backfill import test_pages
-from tests.unit.bucket import test_unpack
+from tests.unit.bucket import test_object_format
 from tests.unit.mapping import test_key_filter, test_preflight, test_safeguards
 from tests.unit.reconcile import test_algorithm, test_journal
 from tests.unit.verify import test_repair
@@ -58,7 +58,7 @@ HELD_BY: tuple[ModuleType, ...] = (
     test_filtered_commands,
     test_verify,
     test_key_filter,
-    test_unpack,
+    test_object_format,
     test_journal,
     test_reconciler,
     test_preflight,
@@ -702,7 +702,7 @@ RULES = (
     Rule(
         15,
         "redrive goes by the filter",
-        unpack.within,
+        object_format.within,
         "keys = tuple(key for key in unpacked.keys if key_filter.passes(key))",
         "keys = tuple(unpacked.keys)",
         (test_filtered_commands.test_an_object_whose_key_is_outside_by_now_stays_and_is_named,),
@@ -746,8 +746,8 @@ RULES = (
         "since < created_at - TOLERANCE",
         "False",
         (
-            test_unpack.test_a_record_of_an_earlier_table_is_not_reconciled,
-            test_unpack.test_a_command_s_record_is_as_old_as_its_object,
+            test_object_format.test_a_record_of_an_earlier_table_is_not_reconciled,
+            test_object_format.test_a_command_s_record_is_as_old_as_its_object,
         ),
     ),
     Rule(

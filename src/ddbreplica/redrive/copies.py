@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from ddbreplica.bucket.bucket import DONE, Held, Listed, NoVersionsError, Version
-from ddbreplica.bucket.unpack import ForeignError, UnreadableError
+from ddbreplica.bucket.object_format import ForeignError, UnreadableError
 from ddbreplica.driver import Advance, Interrupt
 from ddbreplica.errors import TaskError
 from ddbreplica.files.limits import MAX_OBJECT, memory_for

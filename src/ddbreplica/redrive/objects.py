@@ -14,7 +14,7 @@ from math import ceil
 from typing import TypeAlias, TypeVar
 
 from ddbreplica.bucket.bucket import Bucket, Listed
-from ddbreplica.bucket.unpack import ForeignError, Unpack, Unpacked, UnreadableError
+from ddbreplica.bucket.object_format import ForeignError, Unpack, Unpacked, UnreadableError
 from ddbreplica.driver import Advance, Interrupt
 from ddbreplica.dynamodb.read import MAX_KEYS
 from ddbreplica.files.limits import MAX_OBJECT, MIB, memory_for

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ddbreplica.bucket.bucket import Bucket
-from ddbreplica.bucket.unpack import given_up, quarantined, within
+from ddbreplica.bucket.object_format import given_up, quarantined, within
 from ddbreplica.driver import Note
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described

@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ddbreplica.aws.clock import Skew
+from ddbreplica.bucket.object_format import quarantined
 from ddbreplica.bucket.quarantine import Quarantine
-from ddbreplica.bucket.unpack import quarantined
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Table
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal

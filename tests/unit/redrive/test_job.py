@@ -288,6 +288,7 @@ class TestState:
         assert outcomes(redriven) == {"a.json": Outcome.WAITING}
         assert (redriven.in_doubt, redriven.in_doubt_seconds, redriven.open) == (1, 1800, {})
         assert runs.open_keys(world) == (key("a"),)
+        assert world.s3.buckets == {NAME}
         ((name, _),) = world.s3.objects.items()
         assert name.startswith("quarantine/copy/")
         assert "-redrive-" in name

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ddbreplica.bucket.bucket import Listed
-from ddbreplica.bucket.unpack import ForeignError, Unpacked, UnreadableError
+from ddbreplica.bucket.object_format import ForeignError, Unpacked, UnreadableError
 from ddbreplica.driver import Interrupt
 from ddbreplica.errors import TaskError
 from ddbreplica.files import limits

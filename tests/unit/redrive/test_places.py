@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.bucket.unpack import ForeignError
+from ddbreplica.bucket.object_format import ForeignError
 from ddbreplica.errors import TaskError
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from ddbreplica.bucket.bucket import Bucket, Listed
-from ddbreplica.bucket.unpack import quarantined
+from ddbreplica.bucket.object_format import quarantined
 from ddbreplica.redrive.objects import Found, Left, Outcome, Place, Redriven
 from ddbreplica.redrive.report import document, text
 from tests.support.fake_bucket import FakeBucket

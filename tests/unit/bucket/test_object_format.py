@@ -1,4 +1,4 @@
-"""unpack: what an object keeps, or why it is none of ours."""
+"""object_format: what an object keeps, or why it is none of ours."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -6,8 +6,15 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.bucket import unpack as module
-from ddbreplica.bucket.unpack import ForeignError, Unpacked, UnreadableError, given_up, quarantined, within
+from ddbreplica.bucket import object_format as module
+from ddbreplica.bucket.object_format import (
+    ForeignError,
+    Unpacked,
+    UnreadableError,
+    given_up,
+    quarantined,
+    within,
+)
 from ddbreplica.mapping.key_filter import KeyFilter
 from tests.support.on_failure import FUNCTION_ARN, GivenUp, on_failure_object
 from tests.support.records import batch, put

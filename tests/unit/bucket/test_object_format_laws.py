@@ -1,4 +1,4 @@
-"""unpack: whatever an object holds, it is read or refused."""
+"""object_format: whatever an object holds, it is read or refused."""
 
 import json
 from typing import Any
@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddbreplica.bucket.unpack import ForeignError, UnreadableError
+from ddbreplica.bucket.object_format import ForeignError, UnreadableError
 from tests.support.records import put
-from tests.unit.bucket.test_unpack import body, given_up_body, kept, lost
+from tests.unit.bucket.test_object_format import body, given_up_body, kept, lost
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=5),
