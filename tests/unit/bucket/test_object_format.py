@@ -111,6 +111,15 @@ def test_another_table(arn: str) -> None:
         kept(body(put(1, "a") | {"eventSourceARN": f"{arn}/stream/2026"}))
 
 
+def test_a_batch_of_another_tables_stream_is_foreign() -> None:
+    batch_info = {"streamArn": f"{SOURCE}2/stream/2026-11-01T12:00:00.000"}
+
+    with pytest.raises(ForeignError) as refused:
+        lost(given_up_body(put(1, "a"), DDBStreamBatchInfo=batch_info))
+
+    assert str(refused.value) == f"keeps records of {SOURCE}2"
+
+
 def of_stream(number: int, pk: str, label: str) -> Any:
     return put(number, pk) | {"eventSourceARN": f"{SOURCE}/stream/{label}"}
 

@@ -37,6 +37,13 @@ def test_one_key_stands_for_many() -> None:
     ]
 
 
+def test_the_count_of_other_keys_includes_those_that_are_not_listed() -> None:
+    redriven = Redriven()
+    redriven.stays(left(Outcome.WAITING, "why", *map(str, range(12))))
+
+    assert text(redriven).split("\n")[5] == '             PK={"S": "0"} and 11 more'
+
+
 def test_what_is_in_a_forged_object_does_nothing_to_a_terminal() -> None:
     redriven = Redriven()
     redriven.stays(replace(left(Outcome.UNWRITABLE, "why"), keys=((("PK\x9b", "S", "\u202e"),),)))
