@@ -1,29 +1,28 @@
 """job: what a backfill reports, how it ends early, and how it waits for writes that may still land."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ddbreplica.backfill import job
-from ddbreplica.backfill.job import Copying, Tables, Wanted
+from ddbreplica.backfill.estimate import Estimate
+from ddbreplica.backfill.export import Export
+from ddbreplica.backfill.job import Copying, Tables
 from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
+from ddbreplica.mapping.preflight import Ground
+from ddbreplica.model import Key
+from tests.support.backfilled import NOW, STREAM, URL, WANTED, Runs, World, source, table
+from tests.support.fake_replica import INVALID, TIMED_OUT, FakeReplica, in_turn
 from tests.support.recording import Recording
-from tests.support.redriven import ARN, described, key
+from tests.support.redriven import ARN, CREATED, described, item, key, mapping
 
 ONLY_B = '{"dynamodb": {"Keys": {"PK": {"S": ["b"]}}}}'
-WANTED = Wanted(
-    segments=4,
-    from_export=None,
-    rate=None,
-    read_rate=None,
-    no_wait=False,
-    without_mapping=False,
-    archive=False,
-    dry_run=False,
-)
+DAY = 86_400
 NO_FACTS = {"items": 1000, "outside": 2, "left": 0, "left_items": [], "damaged": []}
 
 
@@ -62,9 +61,9 @@ def test_the_first_damaged_file_is_named_and_the_others_are_counted(
 
 @pytest.mark.parametrize(("state", "more"), [("state", ", and state says where to go on"), (None, "")])
 def test_an_error_says_how_far_it_came(state: str | None, more: str) -> None:
-    error = job._ended(done(), TaskError("broken.", hint="try"), state)
+    error = job._ended(done(), TaskError("broken X.", hint="try"), state)
 
-    assert (error.fact, error.hint) == (f"broken; 1,000 items were gone through{more}.", "try")
+    assert (error.fact, error.hint) == (f"broken X; 1,000 items were gone through{more}.", "try")
     assert error.facts == NO_FACTS
 
 
@@ -75,6 +74,7 @@ def test_an_interruption_says_how_far_it_came(state: str | None, more: str) -> N
     assert isinstance(error, StoppedError)
     assert error.fact == "interrupted; 1,000 items were gone through; a lacks one."
     assert error.hint == f"run the same command again{more}."
+    assert error.facts == {**NO_FACTS, "damaged": [{"file": "a", "reason": "lacks one"}]}
 
 
 def test_the_same_work_has_the_same_tables_listing_and_filter() -> None:
@@ -104,16 +104,16 @@ def wait(*, no_wait: bool = False, held: tuple[int, float] = (0, 0.0)) -> tuple[
 
 
 def test_what_is_held_back_is_waited_for_second_by_second() -> None:
-    recording, sleeps = wait(held=(1000, 62.5))
+    recording, sleeps = wait(held=(1000, 120.5))
 
     assert recording.notes == [
         (
             "1,000 items may still get an old write, which was not answered, or was under way when a run was"
-            " killed: they are copied in 2 minutes."
+            " killed: they are copied in 3 minutes."
         )
     ]
-    assert recording.steps == [("waiting (seconds)", 62, [1] * 63)]
-    assert sleeps == [1] * 62 + [0.5]
+    assert recording.steps == [("waiting (seconds)", 120, [1] * 121)]
+    assert sleeps == [1] * 120 + [0.5]
 
 
 @pytest.mark.parametrize(("no_wait", "held"), [(True, (1, 5.0)), (False, (0, 5.0))])
@@ -123,3 +123,537 @@ def test_nothing_is_waited_for_if_nothing_is_held_back_or_nobody_waits(
     recording, sleeps = wait(no_wait=no_wait, held=held)
 
     assert (recording.notes, recording.steps, sleeps) == ([], [], [])
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
+    return Runs(monkeypatch)
+
+
+def identity_of(world: World, *, listing: str = "a scan in 4 segments") -> dict[str, Any]:
+    """What a state says of its work."""
+    return dict(Tables(*world.tables).identity(listing, EVERY_KEY))
+
+
+class TestEstimate:
+    TABLES = Tables(
+        source(ItemCount=3, TableSizeBytes=3000),
+        table("copy", GlobalSecondaryIndexes=[{"IndexName": "one"}, {"IndexName": "two"}]),
+    )
+
+    def test_a_scan_reads_what_the_source_says(self) -> None:
+        assert Estimate(items=3, bytes=3000, indexes=2, is_listed=False) == self.TABLES.estimate(None)
+
+    def test_an_export_has_the_items_and_is_a_list(self) -> None:
+        export = Export(URL, "arn", NOW, {"one": 4, "two": 3})
+
+        assert Estimate(items=7, bytes=3000, indexes=2, is_listed=True) == self.TABLES.estimate(export)
+
+
+class TestGo:
+    def test_every_item_is_copied_and_the_state_says_nothing_more(self, runs: Runs) -> None:
+        world = World("a", "b", "c")
+
+        backfill = runs.backfill(world)
+
+        assert world.replica.items == {key(name): item(name) for name in "abc"}
+        assert (backfill.items, backfill.outside, backfill.left, backfill.damaged) == (3, 0, {}, {})
+        assert (runs.lines.content, runs.lines.is_open) == (b"", False)
+        assert runs.recording.notes == []
+        assert not runs.recording.is_interruptible
+
+    def test_the_source_is_scanned_in_the_segments_that_are_asked_for(self, runs: Runs) -> None:
+        world = World("a", "b", "c")
+
+        backfill = runs.backfill(world, segments=3)
+
+        assert world.segments == {(0, 3), (1, 3), (2, 3)}
+        assert world.asked["reader_threads"] == 3
+        assert backfill._threads == 3
+
+    def test_progress_is_shown_of_as_many_items_as_the_source_says_it_has(self, runs: Runs) -> None:
+        world = World("a", "b", "c")
+        world.tables = source(ItemCount=7), world.tables[1]
+
+        runs.backfill(world)
+
+        ((what, about, counted),) = runs.recording.steps
+        assert (what, about, sum(counted)) == ("copying", 7, 3)
+
+    def test_it_is_interruptible_while_it_copies_and_while_it_waits(self, runs: Runs) -> None:
+        world = World("a")
+        world.replica = FakeReplica(script=in_turn(TIMED_OUT))
+        seen: list[bool] = []
+        world.reconciled = lambda _: seen.append(runs.recording.is_interruptible)
+
+        runs.backfill(world)
+
+        assert set(seen) == {True}
+
+    def test_reading_and_writing_share_a_patience_that_ends_when_it_is_interrupted(self, runs: Runs) -> None:
+        world = World()
+
+        runs.backfill(world)
+
+        assert world.asked["patience"].interrupt is runs.recording.interrupt
+        assert world.asked["reader_patience"] is world.asked["patience"]
+
+    @pytest.mark.parametrize(
+        ("rate", "read_rate", "provisioned", "read"),
+        [(5.0, 7.0, 100, 7.0), (5.0, None, 100, 25.0), (5.0, None, None, None)],
+    )
+    def test_at_which_rates(
+        self, runs: Runs, rate: float, read_rate: float | None, provisioned: int | None, read: float | None
+    ) -> None:
+        world = World()
+        world.tables = source(read_units=provisioned), world.tables[1]
+
+        runs.backfill(world, rate=rate, read_rate=read_rate)
+
+        rates = world.asked["rates"]
+        assert rates.write.per_second == rate
+        assert rates.write._sleep == runs.recording.interrupt.sleep
+        assert rates.read is (world.rate if read else None)
+        assert world.asked["reader_read_rate"] == read
+
+    def test_no_rate_is_no_limit(self, runs: Runs) -> None:
+        world = World()
+
+        runs.backfill(world)
+
+        assert (world.asked["rates"].write, world.asked["rates"].read) == (None, None)
+
+    @pytest.mark.parametrize("is_archive", [True, False])
+    def test_an_archive_keeps_what_the_source_has_no_more(self, runs: Runs, is_archive: bool) -> None:
+        world = World("a")
+        world.replica.items[key("a")] = dict(item("a"))
+        url = world.export("a")
+        del world.source.items[key("a")]
+
+        backfill = runs.backfill(world, archive=is_archive, from_export=url)
+
+        assert bool(world.replica.items) is is_archive
+        assert runs.undecided == ([key("a")] if is_archive else [])
+        assert backfill.left == {}
+        assert runs.lines.content == b""
+
+    def test_what_the_filter_of_the_mapping_excludes_is_not_copied(self, runs: Runs) -> None:
+        world = World("a", "b")
+        world.mapping = mapping(patterns=(ONLY_B,))
+
+        backfill = runs.backfill(world)
+
+        assert world.replica.items.keys() == {key("b")}
+        assert (backfill.items, backfill.outside) == (1, 1)
+
+    def test_what_the_table_refuses_is_left_and_the_state_stays(self, runs: Runs) -> None:
+        world = World("a", "b")
+        world.replica = FakeReplica(poison=lambda image: image["PK"] == {"S": "a"})
+
+        backfill = runs.backfill(world)
+
+        assert backfill.left == {key("a"): f"{INVALID.code}: {INVALID.message}"}
+        assert runs.lines.content.endswith(b'{"rest":true}\n')
+        assert runs.open_keys(world) == (key("a"),)
+        assert runs.notes(world) == {
+            "identity": identity_of(world),
+            "segment 0 of 4": {"after": None, "items": 1, "outside": 0},
+            "segment 1 of 4": {"after": None, "items": 1, "outside": 0},
+            "segment 2 of 4": {"after": None, "items": 0, "outside": 0},
+            "segment 3 of 4": {"after": None, "items": 0, "outside": 0},
+        }
+
+
+class TestExport:
+    def test_its_items_are_copied_as_the_source_has_them_now(self, runs: Runs) -> None:
+        world = World("a", "b", "c")
+
+        backfill = runs.backfill(world, from_export=world.export("ab", "c"))
+
+        assert world.replica.items == {key(name): item(name) for name in "abc"}
+        assert backfill.items == 3
+        assert world.segments == set()
+        ((what, about, counted),) = runs.recording.steps
+        assert (what, about, sum(counted)) == ("copying", 3, 3)
+
+    def test_a_damaged_file_is_named_and_the_state_stays(self, runs: Runs) -> None:
+        world = World("a")
+        url = world.export("a", lacking=1)
+        why = "is damaged: it holds 1 items, and its manifest says 2"
+
+        backfill = runs.backfill(world, from_export=url)
+
+        part = f"{URL}data/0.json.gz"
+        assert backfill.damaged == {part: why}
+        assert runs.open_keys(world) == ()
+        assert runs.notes(world) == {
+            "identity": identity_of(world, listing=URL),
+            part: {"after": 1, "items": 1, "outside": 0, "damage": why},
+        }
+
+    @pytest.mark.parametrize(
+        "other", [{"table_arn": f"{ARN}/other"}, {"taken_at": CREATED - timedelta(seconds=1)}]
+    )
+    def test_one_of_another_table_is_refused(self, runs: Runs, other: Any) -> None:
+        world = World()
+
+        with pytest.raises(TaskError) as refused:
+            runs.prepare(world, from_export=world.export("a", **other))
+
+        assert refused.value.fact == f"{URL} is the export of another table."
+        assert refused.value.hint == f"name one of {ARN}/logfile."
+
+    def test_one_of_the_moment_at_which_the_source_was_created_is_taken(self, runs: Runs) -> None:
+        world = World()
+
+        copying = runs.prepare(world, from_export=world.export("a", taken_at=CREATED))
+
+        files = {f"{URL}data/0.json.gz": 1}
+        assert copying.export == Export(URL, f"{ARN}/logfile", CREATED, files)
+
+
+class TestWarn:
+    LARGE = source(ItemCount=100_000, TableSizeBytes=100_000 * 1000)
+
+    def notes(self, runs: Runs, world: World, **wanted: Any) -> list[str]:
+        runs.prepare(world, **wanted)._warn()
+        return runs.recording.notes
+
+    @pytest.mark.parametrize("rates", [{"rate": 1.0}, {"read_rate": 1.24415}])
+    def test_a_backfill_of_more_than_a_day(self, runs: Runs, rates: Any) -> None:
+        world = World()
+        world.tables = self.LARGE, world.tables[1]
+
+        assert self.notes(runs, world, **rates) == [
+            (
+                "The replica is 0:00:00 behind, and the backfill takes about 1 day, 3:46:40: the stream forgets a"
+                " change after 24 hours. A higher --rate ends it sooner; a lower one leaves more of the replica"
+                " to the function."
+            )
+        ]
+
+    def test_a_replica_that_is_far_behind(self, runs: Runs) -> None:
+        world = World()
+        world.lag = DAY
+
+        (note,) = self.notes(runs, world)
+
+        assert note.startswith("The replica is 1 day, 0:00:00 behind, and the backfill takes about 0:00:00: ")
+
+    def test_the_lag_is_not_measured_without_a_mapping(self, runs: Runs) -> None:
+        world = World()
+        world.lag = DAY
+
+        assert self.notes(runs, world, without_mapping=True) == []
+
+    def test_nothing_is_said_where_there_is_time(self, runs: Runs) -> None:
+        assert self.notes(runs, World(), rate=1.0) == []
+
+    def test_an_export_takes_as_long_as_its_items(self, runs: Runs) -> None:
+        world = World()
+        world.tables = self.LARGE, world.tables[1]
+
+        (note,) = self.notes(runs, world, rate=1.0, from_export=world.export("a"))
+
+        assert "takes about 1 day, 3:07:37: " in note
+
+    def test_a_run_warns_before_it_copies(self, runs: Runs) -> None:
+        world = World("a")
+        world.lag = DAY
+        seen: list[int] = []
+        world.reconciled = lambda _: seen.append(len(runs.recording.notes))
+
+        runs.backfill(world)
+
+        assert set(seen) == {1}
+
+
+class TestState:
+    def leave_one(self, runs: Runs, world: World, **wanted: Any) -> None:
+        """A run that leaves `a` in doubt."""
+        world.replica = FakeReplica(script=in_turn(TIMED_OUT))
+        assert runs.backfill(world, no_wait=True, **wanted).left.keys() == {key("a")}
+
+    def test_an_earlier_run_is_resumed_and_its_items_are_not_read_again(self, runs: Runs) -> None:
+        world = World("a")
+        self.leave_one(runs, world)
+        world.segments.clear()
+
+        backfill = runs.backfill(world)
+
+        assert runs.recording.notes[0] == "Resuming from state."
+        assert world.segments == set()
+        assert (backfill.items, backfill.left) == (1, {})
+        assert world.replica.items == {key("a"): item("a")}
+        assert runs.lines.content == b""
+
+    @pytest.mark.parametrize(
+        ("changed", "named"),
+        [
+            ({"segments": 5}, "its listing is a scan in 4 segments, and not a scan in 5 segments."),
+            ({"from_export": URL}, f"its listing is a scan in 4 segments, and not {URL}."),
+        ],
+    )
+    def test_a_state_of_another_listing_is_refused(self, runs: Runs, changed: Any, named: str) -> None:
+        world = World("a")
+        world.export("a")
+        self.leave_one(runs, world)
+        before = runs.notes(world)
+
+        with pytest.raises(TaskError) as refused:
+            runs.backfill(world, **changed)
+
+        assert refused.value.fact == f"state is the state of another backfill: {named}"
+        assert runs.notes(world) == before
+
+    def test_a_state_of_another_filter_is_refused(self, runs: Runs) -> None:
+        world = World("a")
+        self.leave_one(runs, world)
+        world.mapping = mapping(patterns=(ONLY_B,))
+
+        with pytest.raises(TaskError, match="its filter is "):
+            runs.backfill(world)
+
+    def test_what_may_still_land_is_waited_for(self, runs: Runs) -> None:
+        world = World("a")
+        world.replica = FakeReplica(script=in_turn(TIMED_OUT))
+
+        backfill = runs.backfill(world)
+
+        assert backfill.left == {}
+        assert runs.slept == 1800
+        assert runs.recording.notes == [
+            (
+                "1 items may still get an old write, which was not answered, or was under way when a run was"
+                " killed: they are copied in 30 minutes."
+            )
+        ]
+        assert runs.recording.steps[1] == ("waiting (seconds)", 1800, [1] * 1800)
+        assert world.replica.items == {key("a"): item("a")}
+
+    def test_nothing_is_waited_for_if_a_later_run_is_to_copy_it(self, runs: Runs) -> None:
+        world = World("a")
+
+        self.leave_one(runs, world)
+
+        assert runs.slept == 0
+        assert runs.open_keys(world) == (key("a"),)
+
+
+class TestEnding:
+    def refuse(self, world: World, name: str) -> None:
+        """Let reconciling fail at an item."""
+
+        def refuse(keys: Sequence[Key]) -> None:
+            if key(name) in keys:
+                world.asked["journal"].intend(keys)
+                raise OtherError("the table refuses.", hint="look at it")
+
+        world.reconciled = refuse
+
+    def test_a_refusal_says_how_far_it_came_and_where_to_go_on(self, runs: Runs) -> None:
+        world = World("a", "b")
+        self.refuse(world, "a")
+        world.export("b", "a")
+
+        with pytest.raises(TaskError) as refused:
+            runs.backfill(world, segments=1, from_export=URL)
+
+        assert refused.value.fact == (
+            "the table refuses; 1 items were gone through, and state says where to go on."
+        )
+        assert refused.value.hint == "look at it"
+        assert refused.value.facts == {**NO_FACTS, "items": 1, "outside": 0}
+        assert isinstance(refused.value.__cause__, OtherError)
+        assert runs.lines.content.endswith(b'{"rest":true}\n')
+        assert runs.open_keys(world) == (key("a"),)
+
+    def test_nothing_is_said_of_a_state_that_says_nothing(self, runs: Runs) -> None:
+        world = World("a")
+
+        def refuse(_: int) -> None:
+            raise OtherError("the source refuses.", hint="look at it")
+
+        world.scanned = refuse
+
+        with pytest.raises(TaskError) as refused:
+            runs.backfill(world)
+
+        assert refused.value.fact == "the source refuses; 0 items were gone through."
+        assert runs.lines.content == b""
+
+    def test_interrupted_while_it_copies(self, runs: Runs) -> None:
+        world = World("a")
+
+        def interrupt(_: Sequence[Key]) -> None:
+            world.asked["journal"].intend([key("a")])
+            runs.recording.interrupt.set()
+            runs.recording.interrupt.check()
+
+        world.reconciled = interrupt
+
+        with pytest.raises(StoppedError) as stopped:
+            runs.backfill(world, segments=1)
+
+        assert stopped.value.fact == "interrupted; 0 items were gone through."
+        assert stopped.value.hint == "run the same command again; it goes on from state."
+        assert isinstance(stopped.value.__cause__, KeyboardInterrupt)
+        assert runs.lines.content.endswith(b'{"rest":true}\n')
+
+    def test_interrupted_while_it_waits(self, runs: Runs) -> None:
+        world = World("a")
+        world.replica = FakeReplica(script=in_turn(TIMED_OUT))
+        copying = runs.prepare(world)
+        runs.slept_for = lambda _: runs.recording.interrupt.set()
+        review: Any = SimpleNamespace(add=runs.undecided.extend)
+        journal = runs.journal(world)
+
+        with pytest.raises(StoppedError) as stopped, journal.kept():
+            copying.go(journal, review)
+
+        assert stopped.value.fact == "interrupted; 1 items were gone through."
+        assert stopped.value.hint == "run the same command again; it goes on from state."
+        assert runs.lines.content.endswith(b'{"rest":true}\n')
+
+    def test_a_state_that_cannot_be_written_does_not_hide_why_it_ended(self, runs: Runs) -> None:
+        world = World("a")
+        self.refuse(world, "a")
+        append = runs.lines.append
+
+        def full(line: bytes, *, durably: bool) -> None:
+            if b"rest" in line:
+                raise TaskError("the disk is full.", hint="make room")
+            append(line, durably=durably)
+
+        runs.lines.append = full  # type: ignore[method-assign]
+
+        with pytest.raises(TaskError, match=r"^the table refuses; 0 items were gone through, and state says"):
+            runs.backfill(world)
+
+    @pytest.mark.parametrize("is_at_rest", [True, False])
+    def test_it_rests_only_if_no_request_is_under_way(self, runs: Runs, is_at_rest: bool) -> None:
+        copying = runs.prepare(World())
+        rests: list[bool] = []
+        backfill: Any = SimpleNamespace(is_at_rest=is_at_rest)
+        journal: Any = SimpleNamespace(rest=lambda: rests.append(True))
+
+        with copying._explained(backfill, journal):
+            assert rests == []
+
+        assert rests == [True] * is_at_rest
+
+
+class OtherError(TaskError):
+    """A TaskError of its own kind."""
+
+
+class TestPrepare:
+    def test_what_there_is_to_copy(self, runs: Runs) -> None:
+        world = World()
+
+        copying = runs.prepare(world, segments=7)
+
+        assert copying == Copying(
+            world.connection,
+            replace(WANTED, segments=7),
+            Tables(*world.tables),
+            None,
+            Ground(mapping(), EVERY_KEY, is_archive=False),
+            runs.recording.driver,
+        )
+        assert runs.recording.notes == []
+
+    def test_a_dry_run_shows_what_interrupted_runs_have_left(self, runs: Runs) -> None:
+        world = World()
+        world.leftovers = ("Note: one.", "Note: two.")
+
+        runs.prepare(world, dry_run=True)
+
+        assert runs.recording.notes == ["Note: one.", "Note: two."]
+        runs.prepare(world)
+        assert runs.recording.notes == []
+
+    def test_only_a_dry_run_is_made_by_a_clock_that_is_fast(self, runs: Runs) -> None:
+        world = World()
+        world.clock.ahead_by = 301.0
+        world.clock.respond()
+
+        with pytest.raises(TaskError, match="the local clock is 301 seconds ahead"):
+            runs.prepare(world)
+
+        runs.prepare(world, dry_run=True)
+
+    @pytest.mark.parametrize("archive", [True, False])
+    def test_an_archive_of_a_global_table_is_warned_of(self, runs: Runs, archive: bool) -> None:
+        world = World()
+        replicas: Any = {"TableArn": f"{ARN}/logfile", "Replicas": [{"RegionName": "eu-west-1"}]}
+        world.tables = source(**replicas), world.tables[1]
+
+        runs.prepare(world, archive=archive)
+
+        starts = [note[:68] for note in runs.recording.notes]
+        assert starts == ["Warning: the source logfile is a global table with replicas in eu-we"] * archive
+
+
+class TestGround:
+    @pytest.mark.parametrize("archive", [True, False])
+    def test_without_a_mapping_it_is_as_the_user_says(self, runs: Runs, archive: bool) -> None:
+        world = World()
+        world.mapping = None
+        world.ground = Ground(None, EVERY_KEY, is_archive=archive)
+
+        copying = runs.prepare(world, without_mapping=True, archive=archive)
+
+        assert copying.ground is world.ground
+        assert world.asked == {"archive": archive, "note": runs.recording.driver.note}
+
+    @pytest.mark.parametrize(
+        ("archive", "replicates_ttl_deletes", "is_archive"),
+        [(True, "true", True), (False, "false", True), (False, "true", False)],
+    )
+    def test_it_is_an_archive_if_the_user_or_the_mapping_says_so(
+        self, runs: Runs, archive: bool, replicates_ttl_deletes: str, is_archive: bool
+    ) -> None:
+        world = World()
+        world.mapping = mapping(environment={"REPLICATE_TTL_DELETES": replicates_ttl_deletes})
+
+        ground = runs.prepare(world, archive=archive).ground
+
+        assert (ground.mapping, ground.is_archive) == (world.mapping, is_archive)
+
+    def test_a_source_without_a_stream_is_refused(self, runs: Runs) -> None:
+        world = World()
+        world.tables = source(StreamSpecification={"StreamEnabled": False}), world.tables[1]
+
+        with pytest.raises(TaskError, match="the source has no stream that is on"):
+            runs.prepare(world)
+
+    @pytest.mark.parametrize("found", [None, mapping(stream_arn=f"{STREAM}1")])
+    def test_a_stream_that_no_mapping_reads_is_refused(self, runs: Runs, found: Any) -> None:
+        world = World()
+        world.mapping = found
+
+        with pytest.raises(TaskError, match=r"^no mapping of a function with the tag"):
+            runs.prepare(world)
+
+    @pytest.mark.parametrize(("minutes", "is_refused"), [(9, True), (10, False)])
+    def test_a_mapping_that_began_with_the_latest_change_needs_ten_minutes(
+        self, runs: Runs, minutes: int, is_refused: bool
+    ) -> None:
+        world = World()
+        modified_at = NOW - timedelta(minutes=minutes)
+        world.mapping = mapping(starting_position="LATEST", modified_at=modified_at)
+
+        if is_refused:
+            with pytest.raises(TaskError, match="it may not see every change yet"):
+                runs.prepare(world)
+        else:
+            assert runs.prepare(world).ground.mapping == world.mapping
+
+    def test_an_export_from_before_the_mapping_is_refused(self, runs: Runs) -> None:
+        world = World()
+        url = world.export("a", taken_at=CREATED)
+        world.mapping = mapping(modified_at=CREATED + timedelta(seconds=1))
+
+        with pytest.raises(TaskError, match=r"^the export is of 2026-11-01 11:59:59 UTC and the mapping was"):
+            runs.prepare(world, from_export=url)
