@@ -727,8 +727,8 @@ RULES = (
         19,
         "what is open and not at rest is held back",
         journal_format.Contents.find,
-        "if not self._is_at_rest: ...",
-        "if False: ...",
+        "if self._is_at_rest: ...",
+        "if True: ...",
         (test_journal.test_what_a_killed_run_may_have_written_is_held_back_by_the_next_run,),
     ),
     Rule(

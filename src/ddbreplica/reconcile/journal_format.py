@@ -107,13 +107,14 @@ class Contents:
 
     def find(self, *, now: float) -> None:
         """Hold back from now on what earlier runs leave: all of it, if the last of them was killed."""
-        if not self._is_at_rest:
+        if self._is_at_rest:
+            self.held = {key: replace(hold, since=now) for key, hold in self.held.items()}
+        else:
             least = min(hold_seconds(self.ahead), UNKNOWN_HOLD_SECONDS)
             self.held = {
-                key: Hold(0, max(least, self.held[key].seconds if key in self.held else 0))
+                key: Hold(now, max(least, self.held[key].seconds) if key in self.held else least)
                 for key in self.opened
             }
-        self.held = {key: replace(hold, since=now) for key, hold in self.held.items()}
         self.ahead, self._is_at_rest = None, True
 
     def until(self, clock: Clock) -> Mapping[Key, Hold]:
