@@ -159,6 +159,7 @@ class Runs:
         self.recording = Recording()
 
         def sleep(seconds: float) -> None:
+            assert self.slept < 10_000, "it waits for ever"
             self.slept_for(seconds)
             self.slept += seconds
             world.clock.pass_by(seconds)

@@ -97,7 +97,12 @@ def wait(*, no_wait: bool = False, held: tuple[int, float] = (0, 0.0)) -> tuple[
     wanted = replace(WANTED, no_wait=no_wait)
     unused: Any = None
     journal: Any = SimpleNamespace(held=lambda: held)
-    interrupt: Any = SimpleNamespace(sleep=sleeps.append, check=lambda: None)
+
+    def sleep(seconds: float) -> None:
+        assert len(sleeps) < 1000, "it waits for ever"
+        sleeps.append(seconds)
+
+    interrupt: Any = SimpleNamespace(sleep=sleep, check=lambda: None)
     copying = Copying(unused, wanted, unused, None, unused, recording.driver)
     copying._wait(journal, interrupt)
     return recording, sleeps
