@@ -1,9 +1,10 @@
 """What an engine needs from whoever runs it, a terminal or a worker: notes, progress, interruption and patience."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from ddbreplica.deadline import Deadline
@@ -94,6 +95,8 @@ class Driver:
     note: Note
     progress: Progress
     interruptible: Callable[[], AbstractContextManager[Interrupt]]
+    states_of: Callable[[str], Mapping[str, Path]]
+    """Returns, for two tables as their connection names them, where each command would have left its state file."""
 
 
 @contextmanager
@@ -110,5 +113,5 @@ def _no_note(*_texts: str) -> None:
     """Nobody reads it."""
 
 
-SILENT = Driver(note=_no_note, progress=_no_progress, interruptible=_never)
-"""Shows nothing, and never asks an engine to end."""
+SILENT = Driver(note=_no_note, progress=_no_progress, interruptible=_never, states_of=lambda _tables: {})
+"""Shows nothing, never asks an engine to end, and has no state files of earlier runs."""

@@ -2,10 +2,11 @@
 
 import gzip
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,7 +28,7 @@ from tests.support import redriven
 from tests.support.clock import Clock
 from tests.support.fake_s3 import NAME, FakeS3
 from tests.support.memory_state import MemoryLines
-from tests.support.recording import Recording
+from tests.support.recording import Recording, states_of
 from tests.support.redriven import ARN, described, mapping
 
 NOW = datetime(2026, 11, 28, 18, tzinfo=UTC)
@@ -93,8 +94,11 @@ class World(redriven.World):
         self.asked |= wanted
         return self.ground
 
-    def left_over(self, connection: Connection, source: Described, replica: Described) -> Iterator[str]:
+    def left_over(
+        self, connection: Connection, source: Described, replica: Described, *, states: Mapping[str, Path]
+    ) -> Iterator[str]:
         assert (connection, source, replica) == (self.connection, *self.tables)
+        assert states == states_of(connection.tables)
         yield from self.leftovers
 
     def reader(self, side: Side, described: Table, patience: Any, **how: Any) -> "_Reader":

@@ -1,9 +1,16 @@
 """A Driver that notes what an engine shows, and that asks it to end when a test says so."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from ddbreplica.driver import Advance, Driver, Interrupt
+from ddbreplica.reconcile.journal_format import COMMANDS
+
+
+def states_of(tables: str) -> Mapping[str, Path]:
+    """Where the commands have left their state files: in the working directory."""
+    return {command: Path(f"{tables}.{command}") for command in COMMANDS}
 
 
 class Recording:
@@ -14,7 +21,7 @@ class Recording:
         self.steps: list[tuple[str, int | None, list[int]]] = []
         self.interrupt = Interrupt()
         self.is_interruptible = False
-        self.driver = Driver(self._note, self._progress, self._interruptible)
+        self.driver = Driver(self._note, self._progress, self._interruptible, states_of)
 
     def _note(self, *texts: str) -> None:
         self.notes += texts

@@ -17,11 +17,10 @@ from ddbreplica.errors import AttentionError, TaskError
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import BACKFILL
 from ddbreplica.reconcile.review_list import Undecided
-from ddbreplica.reconcile.state_file import default_path
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.text import key_text
 from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.driver import TERMINAL
+from ddbreplica_cli.terminal.driver import TERMINAL, default_path
 from ddbreplica_cli.terminal.options import (
     Options,
     archive_option,

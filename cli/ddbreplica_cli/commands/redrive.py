@@ -10,13 +10,12 @@ from ddbreplica.aws.clock import time_after
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import REDRIVE
-from ddbreplica.reconcile.state_file import default_path
 from ddbreplica.redrive import job, report
 from ddbreplica.redrive.job import Wanted
 from ddbreplica.redrive.objects import Outcome, Redriven
 from ddbreplica_cli.commands import redrive_erasure
 from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.driver import TERMINAL
+from ddbreplica_cli.terminal.driver import TERMINAL, default_path
 from ddbreplica_cli.terminal.exit_status import ATTENTION
 from ddbreplica_cli.terminal.options import (
     Options,

@@ -10,14 +10,13 @@ from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.errors import TaskError
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import VERIFY
-from ddbreplica.reconcile.state_file import default_path
 from ddbreplica.verify.difference import Finding
 from ddbreplica.verify.grace import LEAST, LONGEST
 from ddbreplica.verify.job import Wanted, verified
 from ddbreplica.verify.keys_file import KeysFile
 from ddbreplica.verify.verdict import INCONCLUSIVE, NOT_EQUAL, Verified
 from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.driver import TERMINAL
+from ddbreplica_cli.terminal.driver import TERMINAL, default_path
 from ddbreplica_cli.terminal.exit_status import ATTENTION, exit_status
 from ddbreplica_cli.terminal.exit_status import INCONCLUSIVE as INCONCLUSIVE_STATUS
 from ddbreplica_cli.terminal.exit_status import document as error_document

@@ -1,11 +1,13 @@
 """A terminal as the driver of an engine: notes and progress go to stderr, and signals interrupt."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from ddbreplica.driver import Driver, Interrupt
+from ddbreplica.reconcile.journal_format import COMMANDS
 from ddbreplica_cli.terminal import signals
 from ddbreplica_cli.terminal.output import print_note
 from ddbreplica_cli.terminal.progress import progress_bar
@@ -38,4 +40,15 @@ def noting_interrupts() -> Iterator[SignalInterrupt]:
         yield interrupt
 
 
-TERMINAL: Final = Driver(note=print_note, progress=progress_bar, interruptible=noting_interrupts)
+def default_path(tables: str, command: str) -> Path:
+    """Return where a command keeps its state if no file is named: in the working directory, by the tables' names."""
+    return Path(f"{tables}.{command}")
+
+
+def _states_of(tables: str) -> Mapping[str, Path]:
+    return {command: default_path(tables, command) for command in COMMANDS}
+
+
+TERMINAL: Final = Driver(
+    note=print_note, progress=progress_bar, interruptible=noting_interrupts, states_of=_states_of
+)

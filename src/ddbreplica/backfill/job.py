@@ -214,7 +214,7 @@ def prepare(connection: Connection, wanted: Wanted, driver: Driver) -> Copying:
     """What there is to copy. Raises TaskError where that cannot be done, or not safely."""
     source, replica = describe_pair(connection)
     if wanted.dry_run:
-        for note in leftovers(connection, source, replica):
+        for note in leftovers(connection, source, replica, states=driver.states_of(connection.tables)):
             driver.note(note)
     else:
         connection.clock.refuse_fast()

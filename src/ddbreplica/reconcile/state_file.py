@@ -131,11 +131,6 @@ class StateFile:
             self.close()
 
 
-def default_path(tables: str, command: str) -> Path:
-    """Where a command keeps its state if no file is named: in the working directory, by the tables' names."""
-    return Path(f"{tables}.{command}")
-
-
 def lines_of(path: Path) -> Iterator[bytes]:
     """The lines of a state file that is not locked: another process may be writing it."""
     try:

@@ -8,15 +8,17 @@ from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, identity
 from ddbreplica.errors import TaskError
 from ddbreplica.reconcile.journal import left_in
-from ddbreplica.reconcile.journal_format import COMMANDS
-from ddbreplica.reconcile.state_file import default_path
 
 
-def leftovers(connection: Connection, source: Described, replica: Described) -> Iterator[str]:
-    """What a task that changes nothing has to say of the clock, and of writes that may still land."""
+def leftovers(
+    connection: Connection, source: Described, replica: Described, *, states: Mapping[str, Path]
+) -> Iterator[str]:
+    """Return what a task that changes nothing has to report of the clock, and of writes that may still arrive.
+
+    `states` has the path at which each command, by its name, would have left its state file.
+    """
     if fast := connection.clock.fast:
         yield f"Note: {fast}. Set it before anything is repaired."
-    states = {command: default_path(connection.tables, command) for command in COMMANDS}
     yield from _in_doubt(connection, states, identity(source, replica))
 
 

@@ -92,7 +92,7 @@ def foretell(connection: Connection, wanted: Wanted, tell: Tell, driver: Driver)
         connection, without_mapping=wanted.without_mapping, archive=wanted.archive, note=driver.note
     )
     places = tuple(_buckets(ground, wanted, driver).places(connection, source, ground.key_filter))
-    for note in leftovers(connection, source, replica):
+    for note in leftovers(connection, source, replica, states=driver.states_of(connection.tables)):
         driver.note(note)
     with driver.interruptible() as interrupt:
         work = _Work(None, interrupt, driver)

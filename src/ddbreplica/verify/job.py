@@ -86,7 +86,7 @@ def verified(
     with _state(journal) as state:
         source, replica = describe_pair(connection)
         if state is None:
-            for note in leftovers(connection, source, replica):
+            for note in leftovers(connection, source, replica, states=driver.states_of(connection.tables)):
                 driver.note(note)
         else:
             state.resume(connection, source, replica, note=driver.note)

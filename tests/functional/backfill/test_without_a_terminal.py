@@ -1,0 +1,75 @@
+"""The engine on moto, driven as a program would: without the command line, its options and its terminal."""
+
+from pathlib import Path
+
+from ddbreplica.backfill import job as backfill
+from ddbreplica.driver import SILENT
+from ddbreplica.dynamodb.connection import Connection, Location
+from ddbreplica.reconcile.journal import FileJournal
+from ddbreplica.reconcile.journal_format import BACKFILL
+from ddbreplica.reconcile.review_list import Undecided
+from ddbreplica.verify import job as verify
+from ddbreplica.verify.verdict import EQUAL, Verified
+from tests.support.cli import REPLICA, SOURCE, Tables
+from tests.support.memory_state import MemoryLines
+
+LOCATION = Location(
+    source=SOURCE,
+    replica=REPLICA,
+    stack_name=None,
+    region="us-east-1",
+    replica_region=None,
+    profile=None,
+    replica_profile=None,
+    endpoint_url=None,
+)
+
+
+def test_a_program_copies_and_compares(tables: Tables, tmp_path: Path) -> None:
+    for number in range(150):
+        tables.put(SOURCE, f"item{number}", n={"N": "1.10"})
+    connection, lines = Connection(LOCATION), MemoryLines()
+    journal = FileJournal(lines, command=BACKFILL, clock=connection.clock)
+    copying = backfill.prepare(
+        connection,
+        backfill.Wanted(
+            segments=2,
+            from_export=None,
+            rate=None,
+            read_rate=None,
+            no_wait=False,
+            without_mapping=True,
+            archive=False,
+            dry_run=False,
+        ),
+        SILENT,
+    )
+    done = copying.go(journal, Undecided(tmp_path / "review", note=SILENT.note))
+
+    assert (done.items, done.left) == (150, {})
+    assert journal.open_keys() == ()
+    assert tables.items(REPLICA) == tables.items(SOURCE)
+
+    tables.put(REPLICA, "extra")
+    results: list[Verified] = []
+    wanted = verify.Wanted(
+        segments=2,
+        sample=1,
+        keys_from=None,
+        grace=0,
+        rounds=2,
+        read_rate=None,
+        limit=10,
+        report=None,
+        repair=False,
+        dry_run=False,
+        rate=None,
+        without_mapping=True,
+        archive=False,
+    )
+    verify.verified(connection, wanted, results.append, SILENT, None)
+    tables.delete(REPLICA, "extra")
+    verify.verified(connection, wanted, results.append, SILENT, None)
+
+    assert [result.verdict == EQUAL for result in results] == [False, True]
+    assert list(tmp_path.iterdir()) == []
