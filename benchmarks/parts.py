@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from botocore.awsrequest import AWSPreparedRequest, AWSRequest
+from botocore.awsrequest import AWSPreparedRequest
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.processes import endpoint
 from benchmarks.workloads import WORKLOADS
+from ddbreplica.aws.botocore_private import unsigned
 from ddbreplica.deadline import Deadline
 from ddbreplica.dynamodb.send import IN_FLIGHT
 
@@ -92,8 +93,8 @@ def _requests(replica: Any, whole: Callable[[], object]) -> Sequence[AWSPrepared
 
 def _sign(replica: Any, requests: Sequence[AWSPreparedRequest]) -> None:
     for sent in requests:
-        request = AWSRequest("POST", sent.url, headers={"X-Amz-Target": "x"}, data=sent.body)
-        request.context = {**replica._route.context}  # noqa: SLF001
+        context = replica._route.context  # noqa: SLF001
+        request = unsigned(sent.url, headers={"X-Amz-Target": "x"}, body=sent.body, context=context)
         replica._parts.sign("BatchWriteItem", request)  # noqa: SLF001
 
 

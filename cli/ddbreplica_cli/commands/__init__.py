@@ -1,1 +1,1 @@
-"""The commands, one module each, with what they print beside them."""
+"""The commands, a module each, and beside it the screens and the parts of a command that need one of their own."""

@@ -1,6 +1,7 @@
 """The private parts of botocore and urllib3: what neither library documents is used in this module and nowhere else.
 
 To write a batch (`parts_of`, `connections`, and the functions from `sign` to `error_of`):
+- `AWSRequest`: a request before it is signed;
 - a client's `_request_signer` and `_endpoint.http_session`: a write is signed and sent as the client does it, without
   the client's serialiser, endpoint rules and hooks, which take most of a request's CPU time;
 - the event `request-created`: it shows where the endpoint rules sent a request, and with which headers;
@@ -34,7 +35,7 @@ from http.client import HTTPConnection, HTTPResponse
 from typing import Any, Final
 
 import botocore.session
-from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 TESTED: Final[Mapping[str, tuple[str, str]]] = {
     "boto3": ("1.41.0", "1.44.5"),
@@ -45,6 +46,7 @@ TESTED: Final[Mapping[str, tuple[str, str]]] = {
 
 _missing: Exception | None = None
 try:
+    from botocore.awsrequest import AWSRequest
     from botocore.handlers import add_recursion_detection_header
     from botocore.parsers import create_parser
     from botocore.utils import get_environ_proxies
@@ -83,7 +85,7 @@ class MissingPartError(Exception):
 class Parts:
     """What a client signs and sends with. `sign` takes an operation and its request, which it changes."""
 
-    sign: Callable[[str, AWSRequest], None]
+    sign: "Callable[[str, AWSRequest], None]"
     http_session: Any
 
 
@@ -146,6 +148,15 @@ def response_of(connection: Any) -> HTTPResponse:
 def watch_requests(client: Any, operation: str, hook: Callable[..., None]) -> None:
     """Call a hook with each `request` of an operation of DynamoDB, before it is signed."""
     client.meta.events.register(f"request-created.dynamodb.{operation}", hook)
+
+
+def unsigned(
+    url: str, *, headers: Mapping[str, str], body: bytes, context: Mapping[str, Any]
+) -> "AWSRequest":
+    """Return a POST request with a context of its own, in which the signer keeps its time stamp."""
+    request = AWSRequest("POST", url, headers=headers, data=body)
+    request.context = {**context}
+    return request
 
 
 def response_of_hook(client: Any, operation: str, request: AWSPreparedRequest) -> AWSResponse | None:

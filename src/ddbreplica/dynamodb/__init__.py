@@ -1,1 +1,1 @@
-"""One DynamoDB table: described, read, scanned, written, and its stream followed, within its capacity."""
+"""The two DynamoDB tables: connected to, described, read, scanned and written within their capacity, and the stream."""

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from zlib import crc32
 
 import boto3
-from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -194,8 +193,7 @@ class DynamoDBReplica:
     def _send(self, operation: str, body: bytes) -> Wait:
         assert self._route is not None  # noqa: S101  told to the type checker: describe has set it
         url, headers = self._route.transport.url, self._route.headers_for(operation)
-        request = AWSRequest("POST", url, headers=headers, data=body)
-        request.context = {**self._route.context}  # its own: the signer keeps its timestamp there
+        request = botocore_private.unsigned(url, headers=headers, body=body, context=self._route.context)
         self._parts.sign(operation, request)
         prepared = request.prepare()
         response = botocore_private.response_of_hook(self._client, operation, prepared)

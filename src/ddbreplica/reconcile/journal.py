@@ -1,7 +1,7 @@
 """The keys that a task reconciles, and its notes: the Journal protocol in a state that outlives the process.
 
 A state is written again as a whole when it is opened and whenever it has grown. Notes and keys stand together, so that
-how far the work has come and the keys that were open then are never apart. `contents` describes the lines.
+how far the work has come and the keys that were open then are never apart. `journal_format` describes the lines.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""dynamodb: the Replica protocol on boto3, against moto, and against answers that moto never gives."""
+"""table: the Replica protocol on boto3, against moto, and against answers that moto never gives."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""heal: keys → healed, on moto, for several threads and for no longer than a command's patience."""
+"""reconciler: keys → healed, on moto, for several threads and for no longer than a command's patience."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""skew: the local clock beside AWS's."""
+"""clock: the local clock beside AWS's."""
 
 import time
 from collections.abc import Iterator

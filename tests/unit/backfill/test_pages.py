@@ -1,4 +1,4 @@
-"""backfilling: keys in parts → all of them healed, through any number of kills, and nothing listed twice for long."""
+"""pages: keys in parts → all of them healed, through any number of kills, and nothing listed twice for long."""
 
 import threading
 from collections import Counter
@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.backfill import listing
-from ddbreplica.backfill import pages as backfilling
+from ddbreplica.backfill import listing, pages
 from ddbreplica.backfill.listing import DamagedError, Page
 from ddbreplica.backfill.pages import Backfill, Scan, Within
 from ddbreplica.errors import TaskError
@@ -266,7 +265,7 @@ def test_an_item_that_goes_on_changing_is_left() -> None:
 
 
 def test_it_ends_early_where_nothing_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfilling, "MOST_LEFT", 10)
+    monkeypatch.setattr(pages, "MOST_LEFT", 10)
     world = World(script=lambda request: INVALID)
 
     with pytest.raises(TaskError, match="14 items cannot be healed; the last: ValidationException: type mis"):
@@ -506,14 +505,14 @@ def test_a_note_that_no_run_has_written_names_the_state_and_what_to_do() -> None
 
 
 def test_what_cannot_be_healed_is_counted_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfilling, "MOST_LEFT", 7)
+    monkeypatch.setattr(pages, "MOST_LEFT", 7)
     world = World(parts=1, items=7, script=lambda request: INVALID)
 
     assert len(world.run().left) == 7
 
 
 def test_an_early_end_says_how_many_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfilling, "MOST_LEFT", 6)
+    monkeypatch.setattr(pages, "MOST_LEFT", 6)
     world = World(parts=1, items=7, script=lambda request: INVALID)
 
     with pytest.raises(TaskError) as raised:
@@ -532,7 +531,7 @@ def test_what_earlier_runs_left_open_does_not_count_towards_the_limit(
 ) -> None:
     world = World(parts=1, items=7, script=lambda request: INVALID)
     world.run()
-    monkeypatch.setattr(backfilling, "MOST_LEFT", 0)
+    monkeypatch.setattr(pages, "MOST_LEFT", 0)
 
     assert len(world.run().left) == 7
 
@@ -602,7 +601,7 @@ def test_no_more_threads_are_used_than_asked_for(monkeypatch: pytest.MonkeyPatch
             asked.append(workers)
             super().__init__(workers, thread_name_prefix=thread_name_prefix)
 
-    monkeypatch.setattr(backfilling, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(pages, "ThreadPoolExecutor", Pool)
     world = World(items=3)
 
     with closing(world.opened()) as journal:

@@ -1,4 +1,4 @@
-"""fleet_screen: what all replications of a Region show, as a document and as text."""
+"""status_fleet_screen: what all replications of a Region show, as a document and as text."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""screen: what a status shows, as a document and as text."""
+"""status_screen: what a status shows, as a document and as text."""
 
 from dataclasses import replace
 from typing import Any

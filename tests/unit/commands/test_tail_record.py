@@ -1,4 +1,4 @@
-"""record: how a change of the stream is shown."""
+"""tail_record: how a change of the stream is shown."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any

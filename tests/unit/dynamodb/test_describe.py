@@ -1,4 +1,4 @@
-"""described: what a table says of itself → how fast it may be read."""
+"""describe: what a table says of itself → how fast it may be read."""
 
 from typing import Any
 

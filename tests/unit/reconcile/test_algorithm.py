@@ -1,4 +1,4 @@
-"""reconcile: keys → the replica holds what the source holds, and for each key whether that is certain."""
+"""algorithm: keys → the replica holds what the source holds, and for each key whether that is certain."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""under_way: calls that may have a request under way, by how each of them ended."""
+"""requests_under_way: calls that may have a request under way, by how each of them ended."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""undecided: keys that nobody can decide about → a file that lists them until somebody has looked."""
+"""review_list: keys that nobody can decide about → a file that lists them until somebody has looked."""
 
 import os
 from io import FileIO

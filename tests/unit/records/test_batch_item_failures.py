@@ -1,4 +1,4 @@
-"""report: failures → what Lambda is told."""
+"""batch_item_failures: failures → what Lambda is told."""
 
 import pytest
 

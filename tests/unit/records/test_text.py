@@ -1,4 +1,4 @@
-"""printable: what items and objects hold is shown, and does nothing to the terminal that shows it."""
+"""text: what items and objects hold is shown, and does nothing to the terminal that shows it."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""redriven: what is said of objects that stay."""
+"""report: what is said of objects that stay."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

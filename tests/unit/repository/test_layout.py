@@ -35,3 +35,14 @@ def test_a_page_names_tests_that_exist() -> None:
     assert {
         name for name in named if not any(f"/{path}".endswith(f"/{name[1]}") for path in all_tests)
     } == set()
+
+
+def test_a_module_s_tests_name_it() -> None:
+    """Their first line begins with the module's name, as the file's name does."""
+    named = {
+        path: found[1]
+        for path in TESTS.rglob("test_*.py")
+        if (found := re.match(r'"""([a-z_]+): ', path.read_text()))
+    }
+
+    assert [path.name for path, name in named.items() if not path.stem.startswith(f"test_{name}")] == []

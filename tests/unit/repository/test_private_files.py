@@ -1,4 +1,4 @@
-"""No module of the command line opens a file for writing but by `private_file`, and git ignores what commands leave."""
+"""No module opens a file for writing but by `private_file`, and git ignores what commands leave."""
 
 import ast
 import subprocess

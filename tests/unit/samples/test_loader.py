@@ -1,4 +1,4 @@
-"""loading: rows to the table, and what is told when it ends early."""
+"""loader: rows to the table, and what is told when it ends early."""
 
 import itertools
 import os

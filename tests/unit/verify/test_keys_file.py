@@ -1,4 +1,4 @@
-"""keylines: keys from lines of JSON."""
+"""keys_file: keys from lines of JSON."""
 
 import json
 from io import BytesIO

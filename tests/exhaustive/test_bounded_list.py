@@ -1,4 +1,4 @@
-"""enumeration: any number of values → the first of them, and how many others there are."""
+"""bounded_list: any number of values → the first of them, and how many others there are."""
 
 import os
 import sys
@@ -11,8 +11,7 @@ from unittest.mock import Mock
 import pytest
 
 from ddbreplica.bucket.bucket import Listed, Version
-from ddbreplica.redrive import bounded_list
-from ddbreplica.redrive import report as redriven
+from ddbreplica.redrive import bounded_list, report
 from ddbreplica.redrive.bounded_list import BoundedList
 from ddbreplica.redrive.copies import Copies, Copy
 from ddbreplica.redrive.objects import Found, Left, Outcome, Place, Redriven
@@ -72,7 +71,7 @@ def _of_redrive() -> tuple[Any, str]:
     for name in _names():
         found = Found(place, Listed(name, 1, 0.0, NOW))
         result.stays(Left(Outcome.FOREIGN, found, f"keeps records of {WIDE * 1000}"))
-    return redriven.document(result), redriven.text(result)
+    return report.document(result), report.text(result)
 
 
 def _of_a_search() -> tuple[Any, str]:
