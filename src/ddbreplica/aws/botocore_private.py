@@ -150,9 +150,7 @@ def watch_requests(client: Any, operation: str, hook: Callable[..., None]) -> No
     client.meta.events.register(f"request-created.dynamodb.{operation}", hook)
 
 
-def unsigned(
-    url: str, *, headers: Mapping[str, str], body: bytes, context: Mapping[str, Any]
-) -> "AWSRequest":
+def unsigned(url: str, *, headers: Mapping[str, str], body: Any, context: Mapping[str, Any]) -> "AWSRequest":
     """Return a POST request with a context of its own, in which the signer keeps its time stamp."""
     request = AWSRequest("POST", url, headers=headers, data=body)
     request.context = {**context}
