@@ -122,10 +122,11 @@ class Table:
     @property
     def is_writable(self) -> bool:
         """Whether the table takes writes in its status. It is UPDATING for hours while an index is added to it."""
-        return self.status in _WRITABLE
+        return self.status in WRITABLE
 
 
-_WRITABLE = frozenset({"ACTIVE", "UPDATING"})
+WRITABLE = frozenset({"ACTIVE", "UPDATING"})
+"""The states in which a table takes reads and writes."""
 
 Pending: TypeAlias = Callable[[], Sequence[Write] | Refusal]
 """A request under way: call it once, to wait for the writes that were not applied, or why none was."""

@@ -14,6 +14,11 @@ def account_of(arn: str) -> str | None:
     return _part_of(arn, 4)
 
 
+def function_of(arn: str) -> str:
+    """Return a function's ARN without its version or alias."""
+    return ":".join(arn.split(":")[:7])
+
+
 def _part_of(arn: str, place: int) -> str | None:
     parts = arn.split(":")
     return parts[place] or None if len(parts) > _LAST_PART else None

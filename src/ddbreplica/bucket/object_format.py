@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
+from ddbreplica.aws.arn import function_of
 from ddbreplica.aws.clock import UNKNOWN_HOLD_SECONDS, hold_seconds
 from ddbreplica.bucket.earlier_table import is_earlier
 from ddbreplica.files.limits import MAX_KEY_TEXT, MAX_PAYLOAD, MAX_RECORDS, MAX_SMALL, key_within, room
@@ -86,12 +87,12 @@ def given_up(source: str, *, created_at: datetime, function: str | None) -> Unpa
         content = _parsed(partial(_batch, body))
         try:
             stream, context = content["DDBStreamBatchInfo"]["streamArn"], content["requestContext"]
-            table, given_to = stream.partition("/stream/")[0], _unqualified(context["functionArn"])
+            table, given_to = stream.partition("/stream/")[0], function_of(context["functionArn"])
             condition, payload = context["condition"], content["payload"]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UnreadableError(_NO_BATCH) from error
         _refuse_foreign(table, source)
-        if function is not None and given_to != _unqualified(function):
+        if function is not None and given_to != function_of(function):
             raise ForeignError(f"was given to the function {given_to}")
         records = _Records(created_at=created_at, stored_at=stored_at, stream=stream)
         if not _parsed(partial(records.add_all, payload)):
@@ -171,11 +172,6 @@ def _hold(clock_ahead_seconds: Any) -> float:
         isinstance(clock_ahead_seconds, int | float) and abs(clock_ahead_seconds) < UNKNOWN_HOLD_SECONDS
     )
     return min(hold_seconds(clock_ahead_seconds if is_known else None), UNKNOWN_HOLD_SECONDS)
-
-
-def _unqualified(function_arn: str) -> str:
-    """The function's ARN without version or alias."""
-    return ":".join(function_arn.split(":")[:7])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from ddbreplica.errors import SettingsError, TaskError
 from ddbreplica.inspect.facts import Depth, Facts, Figures, TableFacts, UnseenTable
 from ddbreplica.mapping.event_source_mapping import TAG, MappingState
 from ddbreplica.mapping.safeguards import archive_warning
+from ddbreplica.model import WRITABLE
 from ddbreplica.records.schema import key_schema_text
 from ddbreplica.settings import Settings
 
@@ -25,7 +26,6 @@ REPLICATING = "replicating"
 AS_FAR_AS_SEEN = "replicating, as far as can be seen"
 
 _VIEWS_WITH_NEW_IMAGE = frozenset({"NEW_IMAGE", "NEW_AND_OLD_IMAGES"})
-_USABLE = frozenset({"ACTIVE", "UPDATING"})
 _CHANGING = frozenset({"CREATING", "UPDATING", "DELETING"})
 _SETTLING = frozenset({"Creating", "Enabling", "Updating"})
 _BLIND = "the alarm on quarantined records cannot fire"
@@ -316,7 +316,7 @@ def _of_state(table: TableFacts | UnseenTable) -> Iterator[Finding]:
             yield Finding(Severity.STOPPED, table.why.rstrip("."), hint)
         return
     changing = [f"{name} is {state}" for name, state in table.indexes.items() if state in _CHANGING]
-    if table.state not in _USABLE:
+    if table.state not in WRITABLE:
         yield Finding(Severity.STOPPED, f"{table.name} is {table.state}", "wait until it is ACTIVE")
     elif changing:
         yield Finding(

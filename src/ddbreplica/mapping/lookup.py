@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ddbreplica.aws.arn import region_of
+from ddbreplica.aws.arn import function_of, region_of
 from ddbreplica.aws.hints import explain
 from ddbreplica.aws.refusal import asked
 from ddbreplica.aws.request import ask, ask_pages
@@ -112,8 +112,8 @@ def _listed(page: Any) -> Sequence[Any]:
 
 def _has_tag(client: "LambdaClient", arn: str) -> bool:
     """Whether a function has this project's tag; a function that was deleted has none."""
-    function = ":".join(arn.split(":")[:7])  # a version or an alias has no tags of its own
-    tags = asked(lambda: client.list_tags(Resource=function)["Tags"])
+    # A version or an alias has no tags of its own.
+    tags = asked(lambda: client.list_tags(Resource=function_of(arn))["Tags"])
     if isinstance(tags, Refusal) and tags.code != "ResourceNotFoundException":
         raise explain(tags, doing=f"the tags of the function {arn} cannot be read")
     return TAG in tags if not isinstance(tags, Refusal) else False

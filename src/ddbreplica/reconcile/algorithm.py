@@ -26,6 +26,9 @@ ROUNDS = 5
 UNDECIDED = "the source has no such item: it was deleted or has expired, and nobody can tell"
 """Why a key of an archive is left undecided."""
 
+IN_DOUBT = "an in-doubt write may still change the replica"
+"""Why a key that was reconciled is not certain."""
+
 _NOTHING: Mapping[Key, Image] = MappingProxyType({})
 _HINT = (
     "Look at the table, and at the permissions that this is run with; what was begun is open in the journal."

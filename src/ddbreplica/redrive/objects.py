@@ -19,7 +19,7 @@ from ddbreplica.driver import Advance, Interrupt
 from ddbreplica.dynamodb.read import MAX_KEYS
 from ddbreplica.files.limits import MAX_OBJECT, MIB, memory_for
 from ddbreplica.model import Key
-from ddbreplica.reconcile.algorithm import UNDECIDED, Reconciled
+from ddbreplica.reconcile.algorithm import IN_DOUBT, UNDECIDED, Reconciled
 from ddbreplica.redrive.bounded_list import BoundedList
 
 T = TypeVar("T")
@@ -41,7 +41,6 @@ _LONGEST_REASON = 500
 
 _EARLIER = "the record is older than the source table, which was created again under the same name"
 _OUTSIDE = "the mapping's filter leaves it out, and did not when this was kept"
-_MAY_LAND = "an in-doubt write may still change the replica"
 
 
 class Outcome(Enum):
@@ -256,7 +255,7 @@ def _opened(found: Found) -> _Opened | Left:
         return Left(Outcome.UNREADABLE, found, str(error))
     wait = unpacked.hold_seconds - found.listed.age
     if unpacked.keys and wait > 0:
-        reason = f"{_MAY_LAND}, for {ceil(wait / 60)} min more"
+        reason = f"{IN_DOUBT}, for {ceil(wait / 60)} min more"
         return Left(Outcome.WAITING, found, reason, unpacked.keys, wait)
     return _Opened(found, held.etag, unpacked)
 
@@ -301,7 +300,7 @@ def _unhealable(opened: _Opened) -> Left | None:
 def _why_not(reconciled: Reconciled) -> _WhyNot:
     return {
         **dict.fromkeys(reconciled.changing, (Outcome.UNSETTLED, "the source changed in every round")),
-        **dict.fromkeys(reconciled.suspects, (Outcome.WAITING, _MAY_LAND)),
+        **dict.fromkeys(reconciled.suspects, (Outcome.WAITING, IN_DOUBT)),
         **dict.fromkeys(reconciled.undecided, (Outcome.UNDECIDED, UNDECIDED)),
         **{key: (Outcome.UNWRITABLE, f"{why.code}: {why.message}") for key, why in reconciled.refused},
     }

@@ -11,7 +11,7 @@ from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, identity
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Key
-from ddbreplica.reconcile.algorithm import Reconciled
+from ddbreplica.reconcile.algorithm import IN_DOUBT, Reconciled
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.verify.difference import CERTAIN, Difference, Finding
@@ -74,13 +74,12 @@ def outcomes(healed: Reconciled) -> dict[Key, str]:
     return {
         **dict.fromkeys(healed.confirmed, REPAIRED),
         **dict.fromkeys(healed.changing, "changed at the source each time"),
-        **dict.fromkeys(healed.suspects, _IN_DOUBT),
+        **dict.fromkeys(healed.suspects, IN_DOUBT),
         **dict.fromkeys(healed.undecided, UNDECIDED),
         **{key: f"refused: {why.code}: {why.message}" for key, why in healed.refused},
     }
 
 
-_IN_DOUBT = "an in-doubt write may still change the replica"
 _FORETOLD: Mapping[Finding, str | None] = {
     Finding.MISSING: "would be put",
     Finding.DIFFERENT: "would be put",
