@@ -67,7 +67,7 @@ switch = $(if $(filter-out 0 1,$(call on_command_line,$1)),$(error $1=$($1): say
 SET_UP = $(MAKE) --no-print-directory -s setup
 
 help:  ## Show this list
-	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
 setup: .venv/ready .venv-stack/ready  ## Make the environments (.venv, and .venv-stack for the embedded AWS)
 
