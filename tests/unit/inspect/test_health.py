@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from ddbreplica.aws.request import Unknown
+from ddbreplica.dynamodb.connection import Location
 from ddbreplica.inspect.facts import Depth, Facts, UnseenTable
 from ddbreplica.inspect.health import Severity, counted, duration, examine, trend, verdict
-from ddbreplica_cli.terminal.options import Options
 from tests.support.facts import EARLIER_STREAM, MAPPING, NOW, OPTIONS, REPLICA, SOURCE, facts, figures, table
 
 STOPPED, ATTENTION, NOTE = Severity.STOPPED, Severity.ATTENTION, Severity.NOTE
@@ -425,9 +425,9 @@ def test_what_is_unknown_proves_nothing_and_is_said() -> None:
 
 
 def test_commands_name_the_same_tables_in_the_same_place() -> None:
-    options = Options("a b", "c", None, "eu-west-1", None, "me", None, None, as_json=True)
+    location = Location("a b", "c", None, "eu-west-1", None, "me", None, None)
 
-    (finding,) = examine(facts(**mapping(state="Disabled")), options)
+    (finding,) = examine(facts(**mapping(state="Disabled")), location)
 
     assert "--uuid 11-22 --enabled --region eu-west-1 --profile me`" in finding.hint
     assert (

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from ddbreplica.aws.request import Unknown
+from ddbreplica.dynamodb.connection import Location
 from ddbreplica.inspect.pairs import Pair, Replicator, pair_up, told
 from ddbreplica.mapping.event_source_mapping import MappingState
-from ddbreplica_cli.terminal.options import Options
 from tests.support.facts import EARLIER_STREAM, MAPPING, STREAM, TABLE
 
-SHARED = Options(None, None, None, "us-east-1", None, "near", "far", None, as_json=False)
+SHARED = Location(None, None, None, "us-east-1", None, "near", "far", None)
 FUNCTION = MAPPING.function_arn
 FAR = "arn:aws:dynamodb:eu-west-1:210987654321:table/copy"
 

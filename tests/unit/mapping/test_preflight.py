@@ -12,7 +12,6 @@ from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.mapping.key_filter import EVERY_KEY
 from ddbreplica.mapping.preflight import Ground
 from ddbreplica.model import Table
-from ddbreplica_cli.terminal.output import print_note
 from tests.support.fake_replica import FakeReplica
 from tests.support.function import Function
 from tests.support.records import batch, delete, put, ttl_delete
@@ -45,16 +44,16 @@ def test_a_table_says_where_its_replicas_are(says: dict[str, Any], replicas: str
 
 
 @pytest.mark.hazard(number=24)
-def test_whoever_uses_an_archive_of_a_global_table_is_warned(capsys: pytest.CaptureFixture[str]) -> None:
+def test_whoever_uses_an_archive_of_a_global_table_is_warned() -> None:
+    notes: list[str] = []
     side = Side("orders", "--source", None, Clients(None, None, None))
     table = Table(ARN, status="ACTIVE", key_schema=frozenset())
     source = Described(side, table, {"TableArn": ARN, "Replicas": [region("eu-west-1")]})
 
-    Ground(None, EVERY_KEY, is_archive=True).warn_of_replicas(source, note=print_note)
+    Ground(None, EVERY_KEY, is_archive=True).warn_of_replicas(source, note=notes.append)
 
-    assert capsys.readouterr().err.startswith(
-        "Warning: the source orders is a global table with replicas in eu"
-    )
+    (note,) = notes
+    assert note.startswith("Warning: the source orders is a global table with replicas in eu")
 
 
 def test_what_expires_in_another_region_is_deleted_from_an_archive() -> None:

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
+from ddbreplica.driver import SILENT
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Key, Table
 from ddbreplica.reconcile.review_list import Undecided
 from ddbreplica.verify import keys_file
-from ddbreplica_cli.terminal.output import print_note
 
 A: Key = (("PK", "S", 'é "\n'), ("SK", "N", "-1500"))
 B: Key = (("PK", "S", "b"), ("SK", "N", "1"))
 
 
 def test_there_is_no_file_before_there_is_something_to_list(tmp_path: Path) -> None:
-    undecided = Undecided(tmp_path / "file", note=print_note)
+    undecided = Undecided(tmp_path / "file", note=SILENT.note)
 
     assert len(undecided) == 0
     assert undecided.facts() == {"undecided": 0, "undecided_file": None}
@@ -27,10 +27,10 @@ def test_there_is_no_file_before_there_is_something_to_list(tmp_path: Path) -> N
 
 def test_every_run_adds_to_it_and_verify_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    Undecided(path, note=print_note).add([A])
-    Undecided(path, note=print_note).add([B, A])
+    Undecided(path, note=SILENT.note).add([A])
+    Undecided(path, note=SILENT.note).add([B, A])
 
-    assert Undecided(path, note=print_note).facts() == {"undecided": 3, "undecided_file": str(path)}
+    assert Undecided(path, note=SILENT.note).facts() == {"undecided": 3, "undecided_file": str(path)}
     table = Table("arn", status="ACTIVE", key_schema=frozenset({("PK", "S"), ("SK", "N")}))
     assert list(keys_file.read(path.read_bytes().splitlines(), table)) == [A, B, A]
 
@@ -50,7 +50,7 @@ def test_it_stands_beside_the_state_of_its_run(tmp_path: Path) -> None:
 
 def test_one_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="nowhere/file cannot be written: No such file or directory"):
-        Undecided(tmp_path / "nowhere" / "file", note=print_note).add([A])
+        Undecided(tmp_path / "nowhere" / "file", note=SILENT.note).add([A])
 
 
 def test_one_that_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_one_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     path.mkdir()
 
     with pytest.raises(TaskError) as raised:
-        len(Undecided(path, note=print_note))
+        len(Undecided(path, note=SILENT.note))
 
     assert raised.value.fact == f"{path} cannot be read: Is a directory."
     assert raised.value.hint == "name another file with --state."
@@ -70,7 +70,7 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path, use: Any) -> None:
     path.symlink_to(tmp_path / "elsewhere")
 
     with pytest.raises(TaskError) as raised:
-        use(Undecided(path, note=print_note))
+        use(Undecided(path, note=SILENT.note))
 
     assert raised.value.fact == f"{path} is a symbolic link, which is not followed."
     assert raised.value.hint == "name another file with --state, or remove this one."
@@ -80,7 +80,7 @@ class TestAFullDisk:
     @pytest.fixture(autouse=True)
     def _begin(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.state = tmp_path / "orders.backfill"
-        self.undecided = Undecided.beside(self.state, note=print_note)
+        self.undecided = Undecided.beside(self.state, note=SILENT.note)
         self.undecided.add([A])
         self.before = self.undecided.path.read_bytes()
         monkeypatch.setattr("ddbreplica.reconcile.review_list.write_all", self.write)

@@ -46,3 +46,11 @@ def test_a_module_s_tests_name_it() -> None:
     }
 
     assert [path.name for path, name in named.items() if not path.stem.startswith(f"test_{name}")] == []
+
+
+def test_unit_tests_of_the_engine_do_without_the_command_line() -> None:
+    engine = {init.parent.name for init in ENGINE.glob("*/__init__.py")}
+    tests = [path for package in engine for path in (TESTS / "unit" / package).glob("test_*.py")]
+
+    assert len(tests) > 50
+    assert [path.name for path in tests if "ddbreplica_cli" in path.read_text()] == []
