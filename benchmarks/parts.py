@@ -49,7 +49,7 @@ def main() -> None:
 def _parts(event: Any) -> Mapping[str, Callable[[], object]]:
     # Imported here, since the contestants look at the environment when they are.
     from benchmarks.contestants import floor, ours  # noqa: PLC0415
-    from ddbreplica.bucket.quarantine import Kept  # noqa: PLC0415
+    from ddbreplica.bucket.quarantine import QuarantineResult  # noqa: PLC0415
     from ddbreplica.dynamodb.send import send  # noqa: PLC0415
     from ddbreplica.handler import replicator  # noqa: PLC0415
     from ddbreplica.records.decode import decode  # noqa: PLC0415
@@ -62,7 +62,7 @@ def _parts(event: Any) -> Mapping[str, Callable[[], object]]:
     deadline = Deadline(lambda: 60.0)
     decoded = decode(event, replicate_ttl_deletes=True)
     writes = plan(decoded.changes)
-    done = (decoded, Outcome(applied=writes), Kept(0, 0, ()))
+    done = (decoded, Outcome(applied=writes), QuarantineResult(0, 0, ()))
     requests = _requests(container.replica, whole)
     return {
         "floor: ready requests signed and sent, four threads": floor.prepare(event),

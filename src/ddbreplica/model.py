@@ -78,7 +78,7 @@ class Write:
         return self.earlier[0] if self.earlier else self.change
 
 
-class Kind(Enum):
+class RefusalKind(Enum):
     """What a refusal means for the batch."""
 
     TRANSIENT = auto()
@@ -96,7 +96,7 @@ class Refusal:
     `in_doubt` says that AWS has not ended the request, so that it may still be carried out later.
     """
 
-    kind: Kind
+    kind: RefusalKind
     code: str
     message: str
     in_doubt: bool = False

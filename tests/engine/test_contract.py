@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ddbreplica.dynamodb.plain_replica import PlainReplica
 from ddbreplica.dynamodb.table import DynamoDBReplica
-from ddbreplica.model import Image, Kind, Refusal, Replica
+from ddbreplica.model import Image, Refusal, RefusalKind, Replica
 from ddbreplica.records.compare import same
 from tests.engine.conftest import REPLICA, connect, items_of
 from tests.support.contract import KEYS, ReplicaContract, put, write_of
@@ -48,7 +48,7 @@ class TestOnTheEngine(ReplicaContract):
         refusal = replica.start_batch([put("1"), put("2", big={"S": "x" * 410_000})])()
 
         assert isinstance(refusal, Refusal)
-        assert refusal.kind is Kind.REJECTED
+        assert refusal.kind is RefusalKind.REJECTED
         assert self.items() == []
 
     @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -62,7 +62,7 @@ class TestOnTheEngine(ReplicaContract):
         answer = replica.start_batch([write_of(KEYS, image)])()
 
         if isinstance(answer, Refusal):
-            assert answer.kind is Kind.REJECTED
+            assert answer.kind is RefusalKind.REJECTED
         assume(not isinstance(answer, Refusal))  # a set whose numbers are equal, a map with an empty name
         (item,) = self.client.scan(TableName="copy")["Items"]
         assert same(wire_json(item), image)

@@ -15,7 +15,7 @@ from botocore.exceptions import CredentialRetrievalError
 
 from ddbreplica.aws.hints import CONFIGURATION, hint_for
 from ddbreplica.aws.sign_in import SignInSession
-from ddbreplica.model import Kind, Refusal
+from ddbreplica.model import Refusal, RefusalKind
 from tests.support.cli import invoke
 from tests.support.server import certified, serving
 
@@ -258,19 +258,21 @@ ALL = [
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_exception_of_botocores_has_a_hint_of_its_family(name: str) -> None:
-    assert hint_for(Refusal(Kind.FAULT, name, "why")) != hint_for(Refusal(Kind.FAULT, "Anything", "why"))
+    assert hint_for(Refusal(RefusalKind.FAULT, name, "why")) != hint_for(
+        Refusal(RefusalKind.FAULT, "Anything", "why")
+    )
 
 
 @pytest.mark.parametrize(
     ("code", "hint"),
     [
         ("InfiniteLoopConfigError", CONFIGURATION),
-        ("SSOTokenLoadError", hint_for(Refusal(Kind.FAULT, "UnauthorizedSSOTokenError", ""))),
-        ("EndpointConnectionError", hint_for(Refusal(Kind.TRANSIENT, "ConnectTimeoutError", ""))),
+        ("SSOTokenLoadError", hint_for(Refusal(RefusalKind.FAULT, "UnauthorizedSSOTokenError", ""))),
+        ("EndpointConnectionError", hint_for(Refusal(RefusalKind.TRANSIENT, "ConnectTimeoutError", ""))),
         ("RequestTimeTooSkewed", "set the clock of this machine, and run the same command again."),
         ("InvalidSignatureException", "check the clock of this machine, then the credentials (--profile)."),
         ("SomethingNew", "check the table, the Region and the credentials."),
     ],
 )
 def test_hints(code: str, hint: str) -> None:
-    assert hint_for(Refusal(Kind.FAULT, code, "why")) == hint
+    assert hint_for(Refusal(RefusalKind.FAULT, code, "why")) == hint

@@ -33,7 +33,7 @@ REPAIR = ("verify", "--repair", "--without-mapping", "--grace", "0", "--state")
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class RefusalKind:
     """A kind of file: its name, how a command uses it, and the option that names another."""
 
     name: str
@@ -46,11 +46,11 @@ def _undecided() -> None:
 
 
 KINDS = [
-    Kind("state", lambda: run(*REPAIR, "state"), "--state"),
-    Kind("state.new", lambda: run(*REPAIR, "state"), "--state"),
-    Kind("state.undecided", _undecided, "--state"),
-    Kind("differences.jsonl", lambda: run(*REPORT, "differences.jsonl"), "--report"),
-    Kind("rows.csv", lambda: run(*LOAD, "rows.csv"), "--output"),
+    RefusalKind("state", lambda: run(*REPAIR, "state"), "--state"),
+    RefusalKind("state.new", lambda: run(*REPAIR, "state"), "--state"),
+    RefusalKind("state.undecided", _undecided, "--state"),
+    RefusalKind("differences.jsonl", lambda: run(*REPORT, "differences.jsonl"), "--report"),
+    RefusalKind("rows.csv", lambda: run(*LOAD, "rows.csv"), "--output"),
 ]
 
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
@@ -72,7 +72,7 @@ def victim(tmp_path: Path) -> Path:
     return path
 
 
-def refused(kind: Kind) -> list[str]:
+def refused(kind: RefusalKind) -> list[str]:
     """The two lines that a command ends with."""
     try:
         result = kind.use()
@@ -90,7 +90,9 @@ def mode(path: Path | str) -> int:
 class TestPlanted:
     @each_kind
     @pytest.mark.parametrize("has_target", [True, False], ids=["link", "dangling link"])
-    def test_a_symbolic_link_is_not_followed(self, kind: Kind, victim: Path, *, has_target: bool) -> None:
+    def test_a_symbolic_link_is_not_followed(
+        self, kind: RefusalKind, victim: Path, *, has_target: bool
+    ) -> None:
         target = victim if has_target else victim.with_name("nothing")
         Path(kind.name).symlink_to(target)
 
@@ -103,7 +105,7 @@ class TestPlanted:
         assert Path(kind.name).is_symlink()
 
     @each_kind
-    def test_a_hard_link_does_not_change_what_it_links(self, kind: Kind, victim: Path) -> None:
+    def test_a_hard_link_does_not_change_what_it_links(self, kind: RefusalKind, victim: Path) -> None:
         os.link(victim, kind.name)
 
         assert refused(kind) == [
@@ -113,13 +115,15 @@ class TestPlanted:
         assert (victim.read_bytes(), mode(victim)) == (CONTENT, 0o644)
 
     @each_kind
-    def test_a_pipe_without_a_reader_blocks_nothing(self, kind: Kind) -> None:
+    def test_a_pipe_without_a_reader_blocks_nothing(self, kind: RefusalKind) -> None:
         os.mkfifo(kind.name)
 
         assert refused(kind)[0] == f"Error: {kind.name} is not a regular file."
 
     @each_kind
-    def test_a_file_of_another_user_gets_nothing(self, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_file_of_another_user_gets_nothing(
+        self, kind: RefusalKind, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         Path(kind.name).touch()
         me = os.geteuid()
         monkeypatch.setattr(os, "geteuid", lambda: me + 1)
@@ -132,7 +136,7 @@ class TestPlanted:
 
     @each_kind
     def test_a_link_that_is_planted_in_between_is_not_followed(
-        self, kind: Kind, victim: Path, monkeypatch: pytest.MonkeyPatch
+        self, kind: RefusalKind, victim: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Between the look at the name and the opening."""
         open_file = os.open
@@ -151,7 +155,7 @@ class TestPlanted:
 
     @each_kind
     def test_what_is_planted_in_between_is_not_used(
-        self, kind: Kind, victim: Path, monkeypatch: pytest.MonkeyPatch
+        self, kind: RefusalKind, victim: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         open_file = os.open
 
@@ -191,7 +195,7 @@ def _first(value: int, *, then: int) -> Callable[[], int]:
 
 
 @pytest.mark.parametrize("kind", KINDS[3:], ids=[kind.name for kind in KINDS[3:]])
-def test_what_a_file_of_the_users_held_is_gone_when_it_is_written_again(kind: Kind) -> None:
+def test_what_a_file_of_the_users_held_is_gone_when_it_is_written_again(kind: RefusalKind) -> None:
     Path(kind.name).write_bytes(CONTENT * 1000)
 
     kind.use()
@@ -200,7 +204,7 @@ def test_what_a_file_of_the_users_held_is_gone_when_it_is_written_again(kind: Ki
 
 
 @pytest.mark.parametrize("kind", KINDS[3:], ids=[kind.name for kind in KINDS[3:]])
-def test_a_state_is_not_overwritten(kind: Kind) -> None:
+def test_a_state_is_not_overwritten(kind: RefusalKind) -> None:
     state = b'{"ddbreplica":"state","version":2,"command":"redrive"}\n{"open":[{"PK":{"S":"a"}}]}\n'
     Path(kind.name).write_bytes(state)
 
@@ -213,7 +217,7 @@ def test_a_state_is_not_overwritten(kind: Kind) -> None:
 
 class TestMode:
     @each_kind
-    def test_a_new_file_is_its_users_alone(self, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_new_file_is_its_users_alone(self, kind: RefusalKind, monkeypatch: pytest.MonkeyPatch) -> None:
         seen: list[int] = []
         truncate = os.fsync
 
@@ -234,7 +238,7 @@ class TestMode:
 
     @pytest.mark.parametrize("kind", KINDS[2:], ids=[kind.name for kind in KINDS[2:]])
     def test_a_file_that_others_can_read_is_narrowed_which_is_said(
-        self, kind: Kind, capsys: pytest.CaptureFixture[str]
+        self, kind: RefusalKind, capsys: pytest.CaptureFixture[str]
     ) -> None:
         Path(kind.name).write_bytes(b"")
         Path(kind.name).chmod(0o664)

@@ -33,7 +33,7 @@ from ddbreplica.errors import TaskError
 from ddbreplica.inspect import observe, observe_fleet
 from ddbreplica.mapping import lag
 from ddbreplica.mapping.lookup import find_mappings, latest_stream
-from ddbreplica.model import SUSPECT, Key, Kind, Refusal
+from ddbreplica.model import SUSPECT, Key, Refusal, RefusalKind
 from ddbreplica.reconcile.algorithm import Reconciled
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.reconciler import Healer
@@ -308,7 +308,7 @@ def test_the_member_that_has_another_type_is_named(services: Services, connectio
 
 
 def test_an_error_is_one_line_of_bounded_length() -> None:
-    refusal = Refusal(Kind.TRANSIENT, "Code\n" * 100, "x\n" * 5000)
+    refusal = Refusal(RefusalKind.TRANSIENT, "Code\n" * 100, "x\n" * 5000)
 
     error = explain(refusal, doing="reading\nfailed")
 

@@ -13,7 +13,7 @@ from ddbreplica.deadline import MOST_ATTEMPTS
 from ddbreplica.dynamodb.send import REQUEST_SECONDS
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.handler import replicate
-from ddbreplica.model import Kind, Refusal, Write
+from ddbreplica.model import Refusal, RefusalKind, Write
 from ddbreplica.records.decode import MalformedError, key_of
 from tests.support.fake_bucket import FakeBucket, s3_error
 from tests.support.fake_replica import THROTTLED, TIMED_OUT, FakeReplica, Request
@@ -27,7 +27,7 @@ from tests.support.wire import Wire
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-FAILED_AFTER = Refusal(Kind.TRANSIENT, "InternalServerError", "applied nevertheless")
+FAILED_AFTER = Refusal(RefusalKind.TRANSIENT, "InternalServerError", "applied nevertheless")
 
 
 def description(keys: dict[str, dict[str, Any]]) -> tuple[int, Any]:

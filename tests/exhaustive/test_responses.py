@@ -14,7 +14,7 @@ from ddbreplica.deadline import MOST_ATTEMPTS
 from ddbreplica.dynamodb.send import REQUEST_SECONDS
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.errors import QuarantineError, ReplicatorError
-from ddbreplica.model import Kind, Refusal
+from ddbreplica.model import Refusal, RefusalKind
 from tests.support.contract import SCHEMA, delete, put
 from tests.support.fake_replica import FakeReplica
 from tests.support.function import Context, Function
@@ -104,7 +104,9 @@ def test_no_response_to_describe_table_raises_or_describes_a_table(
 
     assert {name for name, answer in answers.items() if not isinstance(answer, Refusal)} == set()
     if headers is FOREIGN:
-        assert {answer.kind for answer in answers.values() if isinstance(answer, Refusal)} == {Kind.TRANSIENT}
+        assert {answer.kind for answer in answers.values() if isinstance(answer, Refusal)} == {
+            RefusalKind.TRANSIENT
+        }
 
 
 @marks

@@ -81,7 +81,7 @@ def test_a_function_that_acknowledges_what_it_has_not_done_is_found_out(wire: Wi
     [
         (write, "fall_back", lambda _: None),
         (quarantine.Quarantine, "_put", lambda *_: None),
-        (send.Tally, "failed", property(lambda _: [], lambda *_: None)),
+        (send.SendResult, "failed", property(lambda _: [], lambda *_: None)),
         (
             batch_item_failures,
             "checkpoint",

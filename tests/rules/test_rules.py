@@ -223,7 +223,7 @@ RULES = (
         5,
         "a bucket that is missing or denied fails the invocation",
         quarantine.Quarantine._put_once,
-        "if refusal is not None and refusal.kind is Kind.FAULT: ...",
+        "if refusal is not None and refusal.kind is RefusalKind.FAULT: ...",
         "if False: ...",
         tuple(
             partial(hazards.test_a_broken_quarantine_never_lets_a_record_go, code)
@@ -457,8 +457,8 @@ RULES = (
         10,
         "what nobody knows may pass",
         refusal._kind_of,
-        "Kind.TRANSIENT",
-        "Kind.REJECTED",
+        "RefusalKind.TRANSIENT",
+        "RefusalKind.REJECTED",
         (hazards.test_an_error_that_nobody_knows_is_reported_and_named,),
     ),
     Rule(
@@ -613,7 +613,7 @@ RULES = (
     Rule(
         14,
         "the mapping says that it is an archive",
-        preflight.Ground.on.__func__,  # type: ignore[attr-defined]
+        preflight.Preflight.on.__func__,  # type: ignore[attr-defined]
         "archive or not mapping.replicates_ttl_deletes",
         "archive",
         (
@@ -753,7 +753,7 @@ RULES = (
     Rule(
         24,
         "an archive of a global table is warned of",
-        preflight.Ground.warn_of_replicas,
+        preflight.Preflight.warn_of_replicas,
         "if self.is_archive and source.replicas: ...",
         "if False: ...",
         (test_preflight.test_whoever_uses_an_archive_of_a_global_table_is_warned,),

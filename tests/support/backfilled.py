@@ -19,7 +19,7 @@ from ddbreplica.dynamodb.connection import Connection, Side
 from ddbreplica.dynamodb.describe import Described
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.mapping.event_source_mapping import MappingState
-from ddbreplica.mapping.preflight import Ground
+from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.model import Image, Items, Key, Table
 from ddbreplica.reconcile.algorithm import Pair, Reconciled, reconcile
 from ddbreplica.reconcile.journal import FileJournal
@@ -89,7 +89,7 @@ class World(redriven.World):
         assert connection is self.connection
         return self.mapping if self.mapping and self.mapping.stream_arn == stream else None
 
-    def despite(self, connection: Connection, **wanted: Any) -> Ground:
+    def despite(self, connection: Connection, **wanted: Any) -> Preflight:
         assert connection is self.connection
         self.asked |= wanted
         return self.ground

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.model import Image, Kind, Refusal, Replica, Table, Write
+from ddbreplica.model import Image, Refusal, RefusalKind, Replica, Table, Write
 from ddbreplica.records.compare import same
 from ddbreplica.records.decode import decode, key_of
 from ddbreplica.records.plan import plan
@@ -113,7 +113,7 @@ class ReplicaContract(ABC):
         refusal = replica.start_one(put(big={"S": "x" * 410_000}))()
 
         assert isinstance(refusal, Refusal)
-        assert (refusal.kind, refusal.code) == (Kind.REJECTED, "ValidationException")
+        assert (refusal.kind, refusal.code) == (RefusalKind.REJECTED, "ValidationException")
         assert self.items() == []
 
     def test_the_table_is_described(self, replica: Replica) -> None:
@@ -131,4 +131,4 @@ class ReplicaContract(ABC):
 
         for answer in answers:
             assert isinstance(answer, Refusal)
-            assert (answer.kind, answer.code) == (Kind.FAULT, "ResourceNotFoundException")
+            assert (answer.kind, answer.code) == (RefusalKind.FAULT, "ResourceNotFoundException")

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ddbreplica.model import Key, Kind, Pending, Refusal, Table, Write
+from ddbreplica.model import Key, Pending, Refusal, RefusalKind, Table, Write
 from ddbreplica.records.decode import key_of
 
 TABLE_ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile_replica"
-THROTTLED = Refusal(Kind.TRANSIENT, "ThrottlingException", "slow down")
-TIMED_OUT = Refusal(Kind.TRANSIENT, "ReadTimeoutError", "no answer", in_doubt=True)
-INVALID = Refusal(Kind.REJECTED, "ValidationException", "type mismatch for an index key")
-DENIED = Refusal(Kind.FAULT, "AccessDeniedException", "not authorised")
+THROTTLED = Refusal(RefusalKind.TRANSIENT, "ThrottlingException", "slow down")
+TIMED_OUT = Refusal(RefusalKind.TRANSIENT, "ReadTimeoutError", "no answer", in_doubt=True)
+INVALID = Refusal(RefusalKind.REJECTED, "ValidationException", "type mismatch for an index key")
+DENIED = Refusal(RefusalKind.FAULT, "AccessDeniedException", "not authorised")
 
 Request = tuple[Write, ...]
 Script = Callable[[Request], Sequence[Write] | Refusal]

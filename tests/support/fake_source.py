@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ddbreplica.model import Image, Key, Kind, Refusal, State
+from ddbreplica.model import Image, Key, Refusal, RefusalKind, State
 from ddbreplica.records.decode import key_of
 
-INVALID_KEY = Refusal(Kind.REJECTED, "ValidationException", "One or more parameter values are not valid")
+INVALID_KEY = Refusal(
+    RefusalKind.REJECTED, "ValidationException", "One or more parameter values are not valid"
+)
 
 Request = tuple[Key, ...]
 Script = Callable[[Request], Sequence[Key] | Refusal]

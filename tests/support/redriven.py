@@ -10,7 +10,7 @@ from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.key_filter import EVERY_KEY
-from ddbreplica.mapping.preflight import Ground
+from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.model import SUSPECT, Image, Key, Table
 from ddbreplica.reconcile.algorithm import Pair, Reconciled, reconcile
 from tests.support.clock import Clock
@@ -82,7 +82,7 @@ class World:
         self.source = FakeSource(*map(item, names))
         self.replica = FakeReplica()
         self.tables = described("logfile"), described("copy")
-        self.ground = Ground(mapping(), EVERY_KEY, is_archive=False)
+        self.ground = Preflight(mapping(), EVERY_KEY, is_archive=False)
         self.reconciled = reconciled
         self.asked: dict[str, Any] = {}
         self.connection = cast(
@@ -100,7 +100,7 @@ class World:
         assert connection is self.connection
         return self.tables
 
-    def to_heal(self, connection: Connection, **wanted: Any) -> Ground:
+    def to_heal(self, connection: Connection, **wanted: Any) -> Preflight:
         assert connection is self.connection
         self.asked |= wanted
         return self.ground

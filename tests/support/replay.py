@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 from ddbreplica.deadline import Deadline
-from ddbreplica.model import Image, Key, Kind, Pending, Refusal, State, Table, Write
+from ddbreplica.model import Image, Key, Pending, Refusal, RefusalKind, State, Table, Write
 from ddbreplica.reconcile.algorithm import Pair, reconcile
 from ddbreplica.records.decode import key_of
 
@@ -21,8 +21,8 @@ NAMES = "ab"
 KEYS = tuple(key_of({"PK": {"S": name}}) for name in NAMES)
 _ANSWERS: Mapping[str, Sequence[Write] | Refusal] = {
     "taken": (),
-    "broken": Refusal(Kind.TRANSIENT, "EndpointConnectionError", "not sent"),
-    "timed out": Refusal(Kind.TRANSIENT, "ReadTimeoutError", "no answer in time", in_doubt=True),
+    "broken": Refusal(RefusalKind.TRANSIENT, "EndpointConnectionError", "not sent"),
+    "timed out": Refusal(RefusalKind.TRANSIENT, "ReadTimeoutError", "no answer in time", in_doubt=True),
 }
 _FOR_EVER = Deadline(lambda: 1e9, sleep=lambda _: None, jitter=lambda low, _: low)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from ddbreplica.model import Image, Key, Kind, Refusal, Source, State
+from ddbreplica.model import Image, Key, Refusal, RefusalKind, Source, State
 from ddbreplica.records.compare import same
 from ddbreplica.records.decode import key_of
 from tests.support.contract import EVERY_TYPE, KEYS
@@ -81,4 +81,4 @@ class SourceContract(ABC):
         answer = self.missing().read_batch([key("1")])
 
         assert isinstance(answer, Refusal)
-        assert (answer.kind, answer.code) == (Kind.FAULT, "ResourceNotFoundException")
+        assert (answer.kind, answer.code) == (RefusalKind.FAULT, "ResourceNotFoundException")

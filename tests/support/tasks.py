@@ -1,6 +1,6 @@
 """Histories of a table of tasks, the counts that they must leave, and the counter's two tables among faults."""
 
-from collections import Counter as Tally
+from collections import Counter as SendResult
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -76,7 +76,7 @@ def task(sequence_number: int, pk: str, to: Any) -> dict[str, Any]:
 def counts_after(history: Iterable[Any]) -> dict[str, int]:
     """How many tasks each list has that has any."""
     names = map(list_of, state_after(history).values())
-    return dict(Tally(name for name in names if name is not None))
+    return dict(SendResult(name for name in names if name is not None))
 
 
 @dataclass
@@ -196,7 +196,7 @@ class Counting:
 
     def marked(self) -> dict[str, int]:
         """How many markers name each list."""
-        return dict(Tally(item["list"]["S"] for item in self.markers() if "list" in item))
+        return dict(SendResult(item["list"]["S"] for item in self.markers() if "list" in item))
 
     def markers(self) -> list[Any]:
         return self._items(self.counter.markers)

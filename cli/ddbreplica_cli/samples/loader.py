@@ -9,9 +9,9 @@ from typing import Any
 from ddbreplica.aws.hints import explain, hint_for, reason
 from ddbreplica.driver import Advance, Patience
 from ddbreplica.dynamodb.rate import Rate
-from ddbreplica.dynamodb.send import Tally, send
+from ddbreplica.dynamodb.send import SendResult, send
 from ddbreplica.errors import StoppedError, TaskError
-from ddbreplica.model import Change, Kind, Pending, Refusal, Replica, Table, Write
+from ddbreplica.model import Change, Pending, Refusal, RefusalKind, Replica, Table, Write
 from ddbreplica.records.decode import key_of
 from ddbreplica.records.plan import fall_back, plan
 from ddbreplica.records.size import write_units
@@ -138,14 +138,14 @@ class Loader:
             self._refuse_end(tally)
             pending = tuple(earlier for write, _ in tally.rejected if (earlier := fall_back(write)))
 
-    def _count(self, tally: Tally) -> None:
+    def _count(self, tally: SendResult) -> None:
         self._loaded.written += sum(_rows_in(write) for write in tally.applied)
         for write, refusal in tally.rejected:
             self._loaded.refused.add(
                 f"line {write.change.sequence_number}", f"{refusal.code}: {refusal.message}"
             )
 
-    def _refuse_end(self, tally: Tally) -> None:
+    def _refuse_end(self, tally: SendResult) -> None:
         if tally.fault is not None:
             raise self._ended(explain(tally.fault).fact, hint=hint_for(tally.fault))
         if tally.failed:
@@ -184,7 +184,7 @@ class _Watched:
 
         def answered() -> Sequence[Write] | Refusal:
             answer = self._noted(pending(), sent=1)
-            if isinstance(answer, Refusal) and answer.kind is Kind.REJECTED:
+            if isinstance(answer, Refusal) and answer.kind is RefusalKind.REJECTED:
                 self._patience.progressed()  # an answer too: the table is not what holds things up
             return answer
 

@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ddbreplica import CLIENT_CONFIG, Change, Deadline, Image, Kind, Refusal, deadline_of, process, refusal_of
+from ddbreplica import (
+    CLIENT_CONFIG,
+    Change,
+    Deadline,
+    Image,
+    Refusal,
+    RefusalKind,
+    deadline_of,
+    process,
+    refusal_of,
+)
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -99,5 +109,5 @@ def why(error: BotoCoreError | ClientError) -> Refusal:
     codes = {reason.get("Code", "None") for reason in reasons} - {"None"}
     if not codes:
         return refusal_of(error)
-    kind = Kind.REJECTED if codes & _PERMANENT else Kind.TRANSIENT
+    kind = RefusalKind.REJECTED if codes & _PERMANENT else RefusalKind.TRANSIENT
     return Refusal(kind, "+".join(sorted(codes)), "the transaction was cancelled")

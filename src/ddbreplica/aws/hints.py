@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import botocore.exceptions
 
 from ddbreplica.errors import TaskError
-from ddbreplica.model import Kind, Refusal
+from ddbreplica.model import Refusal, RefusalKind
 from ddbreplica.records.text import cut
 
 CONFIGURATION = (
@@ -63,10 +63,10 @@ _HINTS: Mapping[str, str] = {
     "TokenRetrievalError": _SIGN_IN,
     "UnknownRegionError": _REGION,
 }
-_HINT_BY_KIND: Mapping[Kind, str] = {
-    Kind.TRANSIENT: "run the same command again.",
-    Kind.REJECTED: "check the names of tables and stack.",
-    Kind.FAULT: "check the table, the Region and the credentials.",
+_HINT_BY_KIND: Mapping[RefusalKind, str] = {
+    RefusalKind.TRANSIENT: "run the same command again.",
+    RefusalKind.REJECTED: "check the names of tables and stack.",
+    RefusalKind.FAULT: "check the table, the Region and the credentials.",
 }
 
 

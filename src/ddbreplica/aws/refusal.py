@@ -27,7 +27,7 @@ from botocore.exceptions import ConnectionError as NotSentError
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from ddbreplica.aws.botocore_private import handed_on
-from ddbreplica.model import Kind, Refusal
+from ddbreplica.model import Refusal, RefusalKind
 
 _REJECTED = frozenset(
     {
@@ -154,20 +154,26 @@ def refusal_of(error: BotoCoreError | ClientError) -> Refusal:
         return error.refusal
     if isinstance(error, ClientError):
         return _refusal_of_response(error)
-    kind = Kind.TRANSIENT if isinstance(error, _PASSING) and not _has_bad_certificates(error) else Kind.FAULT
+    kind = (
+        RefusalKind.TRANSIENT
+        if isinstance(error, _PASSING) and not _has_bad_certificates(error)
+        else RefusalKind.FAULT
+    )
     return Refusal(kind, type(error).__name__, str(error), in_doubt=_may_be_sent(error))
 
 
 def unreadable(error: Exception | None = None) -> Refusal:
     """Why a response that cannot be read says nothing, not even that the request is over."""
     why = f": {type(error).__name__}" if error else ""
-    return Refusal(Kind.TRANSIENT, "UnreadableResponse", f"the response cannot be read{why}", in_doubt=True)
+    return Refusal(
+        RefusalKind.TRANSIENT, "UnreadableResponse", f"the response cannot be read{why}", in_doubt=True
+    )
 
 
 def foreign(status: object) -> Refusal:
     """Why a response that lacks AWS's request id says nothing, not even that the request is over."""
     message = f"a response (HTTP {status}) without AWS's request id came from something between here and AWS"
-    return Refusal(Kind.TRANSIENT, "ForeignResponse", message, in_doubt=True)
+    return Refusal(RefusalKind.TRANSIENT, "ForeignResponse", message, in_doubt=True)
 
 
 def is_from_aws(headers: Mapping[str, Any] | HTTPMessage) -> bool:
@@ -190,10 +196,10 @@ def _refusal_of_response(error: ClientError) -> Refusal:
     return Refusal(_kind_of(code), code, str(message or ""))
 
 
-def _kind_of(code: str) -> Kind:
+def _kind_of(code: str) -> RefusalKind:
     if code in _FAULTS or code.startswith(_FAULT_PREFIX):
-        return Kind.FAULT
-    return Kind.REJECTED if code in _REJECTED else Kind.TRANSIENT
+        return RefusalKind.FAULT
+    return RefusalKind.REJECTED if code in _REJECTED else RefusalKind.TRANSIENT
 
 
 def _may_be_sent(error: BotoCoreError) -> bool:

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ddbreplica.aws.botocore_private import RenewedCredentials, session_of
 from ddbreplica.aws.refusal import RefusedError, refusal_of
-from ddbreplica.model import Kind, Refusal
+from ddbreplica.model import Refusal, RefusalKind
 
 if TYPE_CHECKING:
     from mypy_boto3_sts.type_defs import AssumeRoleRequestTypeDef, AssumeRoleResponseTypeDef
@@ -25,7 +25,7 @@ CLIENT_CONFIG = Config(
 )
 
 _UNREADABLE = Refusal(
-    Kind.TRANSIENT, "UnreadableResponse", "the answer to AssumeRole grants nothing that lasts"
+    RefusalKind.TRANSIENT, "UnreadableResponse", "the answer to AssumeRole grants nothing that lasts"
 )
 _WHAT_IT_TAKES = (
     "; it has to exist and to trust the function's role, with REPLICA_EXTERNAL_ID if it asks for one, and the"
@@ -78,10 +78,10 @@ class Role(RenewedCredentials):
     def _refusal(self, refusal: Refusal) -> Refusal:
         """The same about the request that was to be signed: it was never sent, so that it cannot land later."""
         message = f"REPLICA_ROLE_ARN {self._request['RoleArn']} cannot be assumed: {refusal.message}"
-        if refusal.kind is Kind.TRANSIENT:
+        if refusal.kind is RefusalKind.TRANSIENT:
             return replace(refusal, message=message, in_doubt=False)
         # AssumeRole has no item to reject: what is wrong with the request is wrong with the settings.
-        return replace(refusal, message=message + _WHAT_IT_TAKES, kind=Kind.FAULT)
+        return replace(refusal, message=message + _WHAT_IT_TAKES, kind=RefusalKind.FAULT)
 
 
 def _granted(answer: "AssumeRoleResponseTypeDef") -> Mapping[str, str]:

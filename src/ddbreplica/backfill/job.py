@@ -21,7 +21,7 @@ from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.mapping.lag import lag
 from ddbreplica.mapping.lookup import find_mapping
-from ddbreplica.mapping.preflight import Ground, despite
+from ddbreplica.mapping.preflight import Preflight, despite
 from ddbreplica.mapping.safeguards import refuse_unsafe, warning
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.reconciler import Healer, Rates
@@ -86,7 +86,7 @@ class Copying:
     wanted: Wanted
     tables: Tables
     export: Export | None
-    ground: Ground
+    ground: Preflight
     driver: Driver
 
     def go(self, journal: FileJournal, undecided: Undecided) -> Backfill:
@@ -237,7 +237,7 @@ def _export(connection: Connection, url: str, tables: Tables) -> Export:
 
 def _ground(
     connection: Connection, wanted: Wanted, tables: Tables, export: Export | None, driver: Driver
-) -> Ground:
+) -> Preflight:
     """Raise TaskError where a change could get lost."""
     if wanted.without_mapping:
         return despite(connection, archive=wanted.archive, note=driver.note)
@@ -248,7 +248,7 @@ def _ground(
         exported_at=export.taken_at if export else None,
         now=connection.clock.local(),
     )
-    return Ground.on(mapping, archive=wanted.archive)
+    return Preflight.on(mapping, archive=wanted.archive)
 
 
 def facts(done: Backfill) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from ddbreplica.aws.clock import Skew
 from ddbreplica.aws.refusal import asked, foreign, is_from_aws
 from ddbreplica.deadline import Deadline
 from ddbreplica.errors import QuarantineError
-from ddbreplica.model import Failure, Kind, Quarantined, Refusal
+from ddbreplica.model import Failure, Quarantined, Refusal, RefusalKind
 from ddbreplica.records.batch_item_failures import checkpoint
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ CLIENT_CONFIG = Config(
 )
 
 _OUT_OF_TIME = Refusal(
-    Kind.TRANSIENT, "OutOfTime", "the invocation's time was used up before the record was kept"
+    RefusalKind.TRANSIENT, "OutOfTime", "the invocation's time was used up before the record was kept"
 )
 _UNSAID = Refusal(
-    Kind.TRANSIENT, "MissingETag", "the answer does not say that the object was stored: not S3's own"
+    RefusalKind.TRANSIENT, "MissingETag", "the answer does not say that the object was stored: not S3's own"
 )
 
 
@@ -64,7 +64,7 @@ def connect() -> "S3Client":
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class QuarantineResult:
     """How many records were kept, and the first of each sort that could not be."""
 
     poison: int
@@ -102,7 +102,7 @@ class Quarantine:
         puts_applied: int,
         request_id: str,
         deadline: Deadline,
-    ) -> Kept:
+    ) -> QuarantineResult:
         """Keep all suspects, and the poison that stands before the failure that Lambda will be told of.
 
         Call it when all writes have ended: a record seen too early could be healed and then overwritten. What
@@ -115,7 +115,7 @@ class Quarantine:
         self._admit(due, puts_applied=puts_applied)
         kept, failure_of_poison = self._put_each(due, request_id, deadline)
         self._in_a_row.update(_identity(record) for record in _in_order(due)[:kept])
-        return Kept(
+        return QuarantineResult(
             poison=kept, suspects=suspected, failures=tuple(filter(None, (failure, failure_of_poison)))
         )
 
@@ -162,7 +162,7 @@ class Quarantine:
         name, body = self._name(record, request_id), _body(record, clock_ahead_seconds=self._skew.ahead)
         client = self._client
         refusal = asked(lambda: self._stored(client, name, body))
-        if refusal is not None and refusal.kind is Kind.FAULT:
+        if refusal is not None and refusal.kind is RefusalKind.FAULT:
             raise QuarantineError(
                 f"The quarantine bucket {self._bucket} refuses: {refusal.code}: {refusal.message}.",
                 hint="Look at QUARANTINE_BUCKET and at the role's s3:PutObject; nothing was acknowledged.",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ddbreplica.aws.clock import Skew
 from ddbreplica.aws.refusal import asked, foreign, is_from_aws
 from ddbreplica.dynamodb.table import client_of, table_of, undescribed, unprocessed
-from ddbreplica.model import Kind, Pending, Refusal, Table, Write
+from ddbreplica.model import Pending, Refusal, RefusalKind, Table, Write
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -94,7 +94,7 @@ class PlainReplica:
             return read(response)
 
         result = asked(call)
-        if self._role is not None and isinstance(result, Refusal) and result.kind is Kind.FAULT:
+        if self._role is not None and isinstance(result, Refusal) and result.kind is RefusalKind.FAULT:
             self._role.end()
         return result
 

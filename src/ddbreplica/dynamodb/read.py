@@ -10,11 +10,11 @@ from typing import assert_never
 
 from ddbreplica.deadline import Deadline
 from ddbreplica.dynamodb.send import OUT_OF_TIME, REQUEST_SECONDS
-from ddbreplica.model import Key, Kind, Refusal, Source, State
+from ddbreplica.model import Key, Refusal, RefusalKind, Source, State
 
 MAX_KEYS = 100
 
-_UNPROCESSED = Refusal(Kind.TRANSIENT, "UnprocessedKeys", "the source left the key unprocessed")
+_UNPROCESSED = Refusal(RefusalKind.TRANSIENT, "UnprocessedKeys", "the source left the key unprocessed")
 
 
 @dataclass(slots=True)
@@ -71,14 +71,14 @@ class _Reader:
     def _refused(self, pending: Sequence[Key], refusal: Refusal) -> Sequence[Key]:
         """Note a refusal; return what is worth asking for again."""
         match refusal.kind:
-            case Kind.TRANSIENT:
+            case RefusalKind.TRANSIENT:
                 return pending
-            case Kind.REJECTED if len(pending) > 1:
+            case RefusalKind.REJECTED if len(pending) > 1:
                 for key in pending:
                     self.settle([key])
-            case Kind.REJECTED:
+            case RefusalKind.REJECTED:
                 self.readings.rejected += [(key, refusal) for key in pending]
-            case Kind.FAULT:
+            case RefusalKind.FAULT:
                 self.readings.fault = refusal
             case _:
                 assert_never(refusal.kind)

@@ -21,7 +21,7 @@ from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.read import MAX_KEYS
 from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.errors import TaskError
-from ddbreplica.model import Image, Items, Key, Kind, Refusal, Table
+from ddbreplica.model import Image, Items, Key, Refusal, RefusalKind, Table
 from ddbreplica.records.decode import attributes_of, key_of
 
 if TYPE_CHECKING:
@@ -32,8 +32,10 @@ T = TypeVar("T")
 PAGE = 500
 """Items read at once: pages as large as an answer may be (1 MB) take twice the memory and no less time."""
 
-_UNREADABLE = Refusal(Kind.TRANSIENT, "UnreadableResponse", "the answer does not hold what was asked for")
-_UNPROCESSED = Refusal(Kind.TRANSIENT, "UnprocessedKeys", "the table left keys unprocessed")
+_UNREADABLE = Refusal(
+    RefusalKind.TRANSIENT, "UnreadableResponse", "the answer does not hold what was asked for"
+)
+_UNPROCESSED = Refusal(RefusalKind.TRANSIENT, "UnprocessedKeys", "the table left keys unprocessed")
 
 
 def reading(connections: int) -> Config:
@@ -184,7 +186,7 @@ class TableReader:
 
     def _wait(self, attempt: int, refusal: Refusal) -> None:
         """Back off before asking again, if that is worth it."""
-        if refusal.kind is not Kind.TRANSIENT:
+        if refusal.kind is not RefusalKind.TRANSIENT:
             raise explain(refusal, doing=f"the table {self._name} cannot be read")
         if not self._patience.deadline().back_off(attempt, then=0):
             self._patience.interrupt.check()

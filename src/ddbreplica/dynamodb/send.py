@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeAlias, TypeVar, assert_never
 
 from ddbreplica.deadline import Deadline
-from ddbreplica.model import Change, Key, Kind, Pending, Refusal, Replica, Write
+from ddbreplica.model import Change, Key, Pending, Refusal, RefusalKind, Replica, Write
 
 # A shard delivers at most 1,000 changes a second, which is 40 full requests; at some 10 ms each one at a time could
 # follow. Four leave room for slow requests, and more would only wait for the same fraction of a processor.
@@ -30,18 +30,18 @@ then for one record in quarantine as much again, and 4 s for a role that has to 
 records and to answer Lambda."""
 
 OUT_OF_TIME = Refusal(
-    Kind.TRANSIENT, "OutOfTime", "the invocation's time was used up before the write was tried"
+    RefusalKind.TRANSIENT, "OutOfTime", "the invocation's time was used up before the write was tried"
 )
-_UNPROCESSED = Refusal(Kind.TRANSIENT, "UnprocessedItems", "the replica left the write unprocessed")
+_UNPROCESSED = Refusal(RefusalKind.TRANSIENT, "UnprocessedItems", "the replica left the write unprocessed")
 
-_UNKNOWN = Refusal(Kind.TRANSIENT, "Interrupted", "the exchange was ended on this side", in_doubt=True)
+_UNKNOWN = Refusal(RefusalKind.TRANSIENT, "Interrupted", "the exchange was ended on this side", in_doubt=True)
 
 _T = TypeVar("_T")
 _Start: TypeAlias = Callable[[Sequence[Write]], Pending]
 
 
 @dataclass(slots=True)
-class Tally:
+class SendResult:
     """What became of some writes. Each is applied, failed or rejected, unless a fault ended everything.
 
     `failed` may succeed later; `rejected` were refused by themselves. `suspects`, by sequence number, are in doubt:
@@ -55,7 +55,7 @@ class Tally:
     fault: Refusal | None = None
     retried: int = 0
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "SendResult") -> None:
         """Take over what became of other writes."""
         self.applied += other.applied
         self.failed += other.failed
@@ -66,14 +66,14 @@ class Tally:
 
 
 def send(
-    writes: Sequence[Write], *, replica: Replica, deadline: Deadline, tally: Tally | None = None
-) -> Tally:
+    writes: Sequence[Write], *, replica: Replica, deadline: Deadline, tally: SendResult | None = None
+) -> SendResult:
     """Apply writes of different keys. When it returns or raises, no request is under way.
 
     The caller's empty `tally`, if there is one, is what is returned. When this raises, its `suspects` hold every
     write that is in doubt: so what is known of them outlives any exception.
     """
-    sender = _Sender(deadline, Tally() if tally is None else tally)
+    sender = _Sender(deadline, SendResult() if tally is None else tally)
     sender.settle(writes, cut=chunks, start=replica.start_batch)
     # DynamoDB refuses a request as a whole for one bad item: each is asked about by itself.
     rejected, sender.tally.rejected = sender.tally.rejected, []
@@ -103,7 +103,7 @@ def _singly(writes: Iterable[Write]) -> Iterator[tuple[Write, ...]]:
 class _Sender:
     """Sends writes round by round, what is left of one in the next, until a fault or the deadline ends it."""
 
-    def __init__(self, deadline: Deadline, tally: Tally) -> None:
+    def __init__(self, deadline: Deadline, tally: SendResult) -> None:
         self.tally = tally
         self._deadline = deadline
         self._reasons: dict[Key, Refusal] = {}
@@ -179,13 +179,13 @@ class _Sender:
         if refusal.in_doubt:
             self._doubt(request, refusal)
         match refusal.kind:
-            case Kind.TRANSIENT:
+            case RefusalKind.TRANSIENT:
                 self._reasons |= dict.fromkeys((write.change.key for write in request), refusal)
                 return request
-            case Kind.REJECTED:
+            case RefusalKind.REJECTED:
                 self.tally.rejected += [(write, refusal) for write in request]
                 return ()
-            case Kind.FAULT:
+            case RefusalKind.FAULT:
                 self.tally.fault = self.tally.fault or refusal
                 return ()
             case _:

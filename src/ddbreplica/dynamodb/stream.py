@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ddbreplica.aws.hints import explain
 from ddbreplica.aws.refusal import asked
-from ddbreplica.model import Kind, Refusal
+from ddbreplica.model import Refusal, RefusalKind
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
@@ -124,7 +124,7 @@ class Stream:
         refusal = asked(ask)
         if refusal is None or (shard is not None and self._mend(shard, refusal.code)):
             return
-        if refusal.kind is not Kind.TRANSIENT:
+        if refusal.kind is not RefusalKind.TRANSIENT:
             raise explain(refusal, doing="the stream cannot be read")
         self.refusal = refusal
 

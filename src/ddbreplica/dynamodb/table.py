@@ -22,7 +22,7 @@ from ddbreplica.aws.clock import Skew
 from ddbreplica.aws.refusal import asked, foreign, is_from_aws, refusal_of, unreadable
 from ddbreplica.dynamodb.send import IN_FLIGHT
 from ddbreplica.dynamodb.transport import Answer, Transport, Wait
-from ddbreplica.model import Key, Kind, Pending, Refusal, State, Table, Write
+from ddbreplica.model import Key, Pending, Refusal, RefusalKind, State, Table, Write
 from ddbreplica.records.decode import MalformedError, attributes_of, key_of
 
 if TYPE_CHECKING:
@@ -34,13 +34,16 @@ if TYPE_CHECKING:
 _OK = 200
 _FIRST_ERROR = 400
 _GARBLED = Refusal(
-    Kind.TRANSIENT, "GarbledResponse", "the response differs from the checksum in its header", in_doubt=True
+    RefusalKind.TRANSIENT,
+    "GarbledResponse",
+    "the response differs from the checksum in its header",
+    in_doubt=True,
 )
 _UNMATCHED = Refusal(
-    Kind.TRANSIENT, "UnmatchedResponse", "the response does not match the request", in_doubt=True
+    RefusalKind.TRANSIENT, "UnmatchedResponse", "the response does not match the request", in_doubt=True
 )
 _UNSAID = Refusal(
-    Kind.TRANSIENT, "MissingUnprocessedItems", "the response has no UnprocessedItems", in_doubt=True
+    RefusalKind.TRANSIENT, "MissingUnprocessedItems", "the response has no UnprocessedItems", in_doubt=True
 )
 
 _Body: TypeAlias = Mapping[str, Any]
@@ -186,7 +189,7 @@ class DynamoDBReplica:
 
     def _heard(self, answer: _T) -> _T:
         """The same; a fault may be the end of what a role was granted, which the next attempt then asks for anew."""
-        if self._role is not None and isinstance(answer, Refusal) and answer.kind is Kind.FAULT:
+        if self._role is not None and isinstance(answer, Refusal) and answer.kind is RefusalKind.FAULT:
             self._role.end()
         return answer
 
@@ -251,7 +254,7 @@ def table_of(description: "TableDescriptionTypeDef") -> Table:
 
 def undescribed(refusal: Refusal) -> Refusal:
     """Return why a table cannot be described. DescribeTable has no item to reject: the table's name is illegal."""
-    return replace(refusal, kind=Kind.FAULT) if refusal.kind is Kind.REJECTED else refusal
+    return replace(refusal, kind=RefusalKind.FAULT) if refusal.kind is RefusalKind.REJECTED else refusal
 
 
 def unprocessed(answer: Mapping[str, Any], writes: Sequence[Write]) -> Sequence[Write] | Refusal:

@@ -16,7 +16,7 @@ from ddbreplica.mapping.safeguards import archive_warning, pause, refuse_unheala
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Preflight:
     """The keys that the replica is to hold, and whether it `is_archive`; `unseen` is why nobody can say."""
 
     mapping: MappingState | None
@@ -25,7 +25,7 @@ class Ground:
     unseen: str | None = None
 
     @classmethod
-    def on(cls, mapping: MappingState, *, archive: bool) -> "Ground":
+    def on(cls, mapping: MappingState, *, archive: bool) -> "Preflight":
         """As the mapping says, or the user. Raises TaskError for a filter that is not one of keys."""
         return cls(mapping, mapping.key_filter, archive or not mapping.replicates_ttl_deletes)
 
@@ -35,34 +35,36 @@ class Ground:
             note(f"Warning: {archive_warning(source.side.short_name, source.replicas)}.")
 
 
-def to_heal(connection: Connection, *, without_mapping: bool, archive: bool, note: Note) -> Ground:
+def to_heal(connection: Connection, *, without_mapping: bool, archive: bool, note: Note) -> Preflight:
     """Raise TaskError where healing would not last, unless it has to do `without_mapping`."""
     if without_mapping:
         return despite(connection, archive=archive, note=note)
     mapping = refuse_unhealable(find_mapping(connection, latest_stream(connection)))
     if said := pause(mapping):
         note(said)
-    return Ground.on(mapping, archive=archive)
+    return Preflight.on(mapping, archive=archive)
 
 
-def to_compare(connection: Connection, *, without_mapping: bool, archive: bool, note: Note) -> Ground:
+def to_compare(connection: Connection, *, without_mapping: bool, archive: bool, note: Note) -> Preflight:
     """Whatever can be seen; comparing needs none of it."""
     if without_mapping:
         return despite(connection, archive=archive, note=note)
     mapping = known(lambda: find_mapping(connection, latest_stream(connection)))
     if isinstance(mapping, Unknown):
-        return Ground(None, EVERY_KEY, archive, unseen=mapping.why)
-    return Ground.on(mapping, archive=archive) if mapping else Ground(None, EVERY_KEY, archive)
+        return Preflight(None, EVERY_KEY, archive, unseen=mapping.why)
+    return Preflight.on(mapping, archive=archive) if mapping else Preflight(None, EVERY_KEY, archive)
 
 
-def despite(connection: Connection, *, archive: bool, note: Note) -> Ground:
+def despite(connection: Connection, *, archive: bool, note: Note) -> Preflight:
     """As if there were no mapping; but what one that can be seen says of an archive holds, lest it be deleted from."""
     stream = known(lambda: latest_stream(connection))
     seen = stream if isinstance(stream, Unknown) else known(lambda: find_mapping(connection, stream))
     mapping = None if isinstance(seen, Unknown) else seen
     if mapping is None and stream and not (archive or isinstance(stream, Unknown)):
         _note_unread(connection, stream, note)
-    return Ground(mapping, EVERY_KEY, archive or (mapping is not None and not mapping.replicates_ttl_deletes))
+    return Preflight(
+        mapping, EVERY_KEY, archive or (mapping is not None and not mapping.replicates_ttl_deletes)
+    )
 
 
 def _note_unread(connection: Connection, stream: str, note: Note) -> None:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from ddbreplica.deadline import Deadline
 from ddbreplica.dynamodb.read import read
-from ddbreplica.dynamodb.send import Tally, send
+from ddbreplica.dynamodb.send import SendResult, send
 from ddbreplica.errors import ReplicaError, SourceError
 from ddbreplica.model import Change, Image, Journal, Key, Refusal, Replica, Source, State, Write
 from ddbreplica.records.decode import attributes_of
@@ -132,7 +132,7 @@ class _Healing:
     def _write(self, states: Mapping[Key, State]) -> Sequence[Key]:
         """The keys that were written, by requests that were all answered."""
         writes = plan(_change(number, key, state) for number, (key, state) in enumerate(states.items()))
-        tally = Tally()
+        tally = SendResult()
         try:
             send(writes, replica=self._pair.replica, deadline=self._deadline, tally=tally)
         finally:

@@ -16,7 +16,19 @@ from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.send import IN_FLIGHT
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.errors import ReplicatorError, TaskError
-from ddbreplica.model import Items, Journal, Key, Kind, Pending, Refusal, Replica, Source, State, Table, Write
+from ddbreplica.model import (
+    Items,
+    Journal,
+    Key,
+    Pending,
+    Refusal,
+    RefusalKind,
+    Replica,
+    Source,
+    State,
+    Table,
+    Write,
+)
 from ddbreplica.reconcile.algorithm import Pair, Reconciled, reconcile
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.records.size import read_units, write_units
@@ -29,7 +41,7 @@ _PIECE = 10
 """Units waited for at a time: a wait for our own rate must not look like a table that stands still."""
 
 _NOTHING: Items = MappingProxyType({})
-_INTERRUPTED = Refusal(Kind.TRANSIENT, "Interrupted", "Ctrl-C was pressed before the request was sent")
+_INTERRUPTED = Refusal(RefusalKind.TRANSIENT, "Interrupted", "Ctrl-C was pressed before the request was sent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +188,9 @@ class _PacedReplica:
 
     def _noted(self, answer: Sequence[Write] | Refusal, *, sent: int) -> Sequence[Write] | Refusal:
         """A refused item is progress too: the table is not what holds things up."""
-        is_answered = answer.kind is Kind.REJECTED if isinstance(answer, Refusal) else len(answer) < sent
+        is_answered = (
+            answer.kind is RefusalKind.REJECTED if isinstance(answer, Refusal) else len(answer) < sent
+        )
         if is_answered:
             self._pace.patience.progressed()
         return answer
@@ -189,5 +203,5 @@ def _table(side: Side) -> DynamoDBReplica:
 
 
 def _refused(error: ReplicatorError) -> TaskError:
-    hint = hint_for(Refusal(Kind.FAULT, error.code or "", error.fact))
+    hint = hint_for(Refusal(RefusalKind.FAULT, error.code or "", error.fact))
     return TaskError(error.fact[0].lower() + error.fact[1:], hint=hint)

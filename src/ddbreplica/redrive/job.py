@@ -11,7 +11,7 @@ from ddbreplica.dynamodb.describe import describe_pair, identity
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
-from ddbreplica.mapping.preflight import Ground, to_heal
+from ddbreplica.mapping.preflight import Preflight, to_heal
 from ddbreplica.model import Key
 from ddbreplica.reconcile.algorithm import Reconciled
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
@@ -101,7 +101,7 @@ def foretell(connection: Connection, wanted: Wanted, tell: Tell, driver: Driver)
     return redriven
 
 
-def _buckets(ground: Ground, wanted: Wanted, driver: Driver) -> Buckets:
+def _buckets(ground: Preflight, wanted: Wanted, driver: Driver) -> Buckets:
     return Buckets.of(
         ground.mapping,
         quarantine=wanted.quarantine_bucket,

@@ -8,12 +8,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ddbreplica.aws.refusal import refusal_of
 from ddbreplica.deadline import Deadline
-from ddbreplica.model import Change, Failure, Kind, Quarantined, Refusal
+from ddbreplica.model import Change, Failure, Quarantined, Refusal, RefusalKind
 from ddbreplica.records.batch_item_failures import report
 from ddbreplica.records.decode import decode
 
 _LOGGER = logging.getLogger(__name__)
-_OUT_OF_TIME = Refusal(Kind.TRANSIENT, "OutOfTime", "the invocation's time was used up")
+_OUT_OF_TIME = Refusal(RefusalKind.TRANSIENT, "OutOfTime", "the invocation's time was used up")
 
 
 def _every(_: Change) -> bool:
@@ -54,7 +54,7 @@ def process(
 
 
 def _malformed(record: Quarantined) -> Failure:
-    refusal = Refusal(Kind.REJECTED, record.error_code, record.reason)
+    refusal = Refusal(RefusalKind.REJECTED, record.error_code, record.reason)
     return Failure(record.position, record.sequence_number, refusal)
 
 
@@ -72,9 +72,9 @@ def _refusal(
             apply(change)
         except (BotoCoreError, ClientError) as error:
             refusal = explain(error)
-            if refusal.kind is Kind.FAULT:
+            if refusal.kind is RefusalKind.FAULT:
                 raise
-            if refusal.kind is Kind.REJECTED:
+            if refusal.kind is RefusalKind.REJECTED:
                 break
         else:
             return None

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import islice
 from typing import TextIO
 
-from ddbreplica.bucket.quarantine import Kept
+from ddbreplica.bucket.quarantine import QuarantineResult
 from ddbreplica.errors import SettingsError
 from ddbreplica.model import Failure
 from ddbreplica.records.decode import Decoded
@@ -44,7 +44,7 @@ class Summary:
     messages: Mapping[str, str]
 
 
-def summarise(decoded: Decoded, outcome: Outcome, kept: Kept, *, now: float) -> Summary:
+def summarise(decoded: Decoded, outcome: Outcome, kept: QuarantineResult, *, now: float) -> Summary:
     """Count what was done. `now` is when the writes had ended, in seconds since the epoch."""
     deletes = sum(write.is_delete for write in outcome.applied)
     oldest = decoded.oldest_created_at
@@ -67,7 +67,7 @@ def summarise(decoded: Decoded, outcome: Outcome, kept: Kept, *, now: float) -> 
     )
 
 
-def _met(decoded: Decoded, outcome: Outcome, kept: Kept) -> Iterator[tuple[str, str]]:
+def _met(decoded: Decoded, outcome: Outcome, kept: QuarantineResult) -> Iterator[tuple[str, str]]:
     """The code and the message of each refusal."""
     for record in (*decoded.malformed, *outcome.poison, *outcome.suspects):
         yield record.error_code, record.reason
@@ -126,7 +126,7 @@ class Telemetry:
         self,
         decoded: Decoded,
         outcome: Outcome,
-        kept: Kept,
+        kept: QuarantineResult,
         *,
         ended_at: float,
         reported: Failure | None,

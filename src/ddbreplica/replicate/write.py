@@ -9,9 +9,19 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ddbreplica.deadline import Deadline
-from ddbreplica.dynamodb.send import OUT_OF_TIME, REQUEST_SECONDS, Tally, send
+from ddbreplica.dynamodb.send import OUT_OF_TIME, REQUEST_SECONDS, SendResult, send
 from ddbreplica.errors import ReplicaError, SettingsError
-from ddbreplica.model import SUSPECT, Change, Failure, Kind, Quarantined, Refusal, Replica, Table, Write
+from ddbreplica.model import (
+    SUSPECT,
+    Change,
+    Failure,
+    Quarantined,
+    Refusal,
+    RefusalKind,
+    Replica,
+    Table,
+    Write,
+)
 from ddbreplica.records import schema
 from ddbreplica.records.plan import fall_back
 
@@ -63,7 +73,7 @@ class _Writer:
     """Sends writes, and decides what a refusal of the table says of its items."""
 
     def __init__(self, replica: Replica, deadline: Deadline) -> None:
-        self.total = Tally()
+        self.total = SendResult()
         self._poison: list[Quarantined] = []
         self._replica = replica
         self._deadline = deadline
@@ -78,7 +88,7 @@ class _Writer:
 
     def send_once(self, writes: Sequence[Write]) -> Sequence[_Rejected]:
         """Send once; return the items that were refused by themselves. Raises ReplicaError for a fault."""
-        sent = Tally()
+        sent = SendResult()
         try:
             send(writes, replica=self._replica, deadline=self._deadline, tally=sent)
         finally:
@@ -137,7 +147,7 @@ def _check_table(
 
 def _not_writable(table: Table) -> Refusal:
     message = f"the replica refused an item, and the table's status is {table.status}"
-    return Refusal(Kind.TRANSIENT, "TableNotActive", message)
+    return Refusal(RefusalKind.TRANSIENT, "TableNotActive", message)
 
 
 def _describe(replica: Replica, deadline: Deadline, *, afresh: bool) -> Table | Refusal:
@@ -146,7 +156,7 @@ def _describe(replica: Replica, deadline: Deadline, *, afresh: bool) -> Table | 
         answer = replica.describe(afresh=afresh)
         if isinstance(answer, Table):
             break
-        if answer.kind is not Kind.TRANSIENT:
+        if answer.kind is not RefusalKind.TRANSIENT:
             raise _fault(answer)
     return answer
 

@@ -13,7 +13,7 @@ from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.lag import lag
-from ddbreplica.mapping.preflight import Ground, to_compare, to_heal
+from ddbreplica.mapping.preflight import Preflight, to_compare, to_heal
 from ddbreplica.model import Journal, Table
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.journal import FileJournal
@@ -58,7 +58,7 @@ class Wanted:
     without_mapping: bool
     archive: bool
 
-    def looked_at(self, ground: Ground) -> str:
+    def looked_at(self, ground: Preflight) -> str:
         """What the verdict is about."""
         of_all = EVERYTHING if self.sample == 1 else f"a sample of {self.sample:.4g}"
         looked_at = of_all if self.keys_from is None else f"the keys of {self.keys_from.path}"
@@ -125,7 +125,7 @@ def verified(
 
 
 def _repair(
-    connection: Connection, state: State, ground: Ground, table: Table, patience: Patience, rates: Rates
+    connection: Connection, state: State, ground: Preflight, table: Table, patience: Patience, rates: Rates
 ) -> Repair:
     """What gives the replica the source's state of keys, with its intentions in the state."""
     healer = Healer.between(
@@ -158,7 +158,7 @@ class _Work:
     wanted: Wanted
     driver: Driver
     patience: Patience
-    ground: Ground
+    ground: Preflight
     repair: Repair | None
     readers: tuple[TableReader, TableReader]
     suspects: KeySet
@@ -283,12 +283,12 @@ def _refuse_none(keys: KeySet, file: KeysFile) -> None:
         )
 
 
-def _ground(connection: Connection, wanted: Wanted, driver: Driver) -> Ground:
+def _ground(connection: Connection, wanted: Wanted, driver: Driver) -> Preflight:
     find = to_heal if wanted.repair else to_compare
     return find(connection, without_mapping=wanted.without_mapping, archive=wanted.archive, note=driver.note)
 
 
-def _journal(connection: Connection, journal: Journal, ground: Ground, source: Table) -> Journal:
+def _journal(connection: Connection, journal: Journal, ground: Preflight, source: Table) -> Journal:
     """Whose in-doubt keys are found from any machine, where there is a place for them."""
     if ground.mapping is None or not ground.mapping.quarantine:
         return journal

@@ -22,7 +22,7 @@ from ddbreplica.dynamodb import table as dynamodb
 from ddbreplica.dynamodb.send import MAX_WRITES, send
 from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.errors import ReplicaError
-from ddbreplica.model import Image, Kind, Refusal, Replica, Table, Write
+from ddbreplica.model import Image, Refusal, RefusalKind, Replica, Table, Write
 from ddbreplica.replicate.write import write
 from tests.support.clock import Clock
 from tests.support.contract import SCHEMA, ReplicaContract, put
@@ -186,10 +186,13 @@ PASSING: dict[str, Said] = {
 
 @pytest.mark.parametrize(
     ("said", "kind"),
-    [(said, Kind.FAULT) for said in FAULTS.values()] + [(said, Kind.TRANSIENT) for said in PASSING.values()],
+    [(said, RefusalKind.FAULT) for said in FAULTS.values()]
+    + [(said, RefusalKind.TRANSIENT) for said in PASSING.values()],
     ids=[*FAULTS, *PASSING],
 )
-def test_a_role_that_cannot_be_assumed_is_a_refusal_of_what_was_to_be_signed(said: Said, kind: Kind) -> None:
+def test_a_role_that_cannot_be_assumed_is_a_refusal_of_what_was_to_be_signed(
+    said: Said, kind: RefusalKind
+) -> None:
     service = sts(said)
     one = signed(service)
 
@@ -203,7 +206,7 @@ def test_a_role_that_cannot_be_assumed_is_a_refusal_of_what_was_to_be_signed(sai
         assert isinstance(refusal, Refusal)
         assert refusal.kind is kind
         assert refusal.message.startswith(f"REPLICA_ROLE_ARN {ARN} cannot be assumed: ")
-        assert ("it has to exist and to trust" in refusal.message) is (kind is Kind.FAULT)
+        assert ("it has to exist and to trust" in refusal.message) is (kind is RefusalKind.FAULT)
     assert one.write() == ()
 
 
@@ -289,7 +292,7 @@ def test_a_fault_of_the_table_ends_the_credentials_and_the_next_attempt_gets_new
 
     refusal = one.write()
 
-    assert (refusal.kind, refusal.code) == (Kind.FAULT, code)
+    assert (refusal.kind, refusal.code) == (RefusalKind.FAULT, code)
     assert one.write() == ()
     assert one.by == ["ASIA1", "ASIA1", "ASIA2"]
 
@@ -305,7 +308,7 @@ def test_a_description_that_is_denied_ends_the_credentials_too() -> None:
 def test_a_passing_refusal_of_the_table_leaves_the_credentials_alone() -> None:
     one = signed(sts(), error("ThrottlingException"), error("ValidationException"))
 
-    assert [one.write().kind, one.write().kind] == [Kind.TRANSIENT, Kind.REJECTED]
+    assert [one.write().kind, one.write().kind] == [RefusalKind.TRANSIENT, RefusalKind.REJECTED]
     assert one.write() == ()
     assert one.by == ["ASIA1"] * 4
 

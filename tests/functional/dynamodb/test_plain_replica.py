@@ -19,7 +19,7 @@ from ddbreplica.dynamodb import plain_replica, table
 from ddbreplica.dynamodb.plain_replica import PlainReplica
 from ddbreplica.dynamodb.table import CLIENT_CONFIG
 from ddbreplica.errors import SettingsError
-from ddbreplica.model import Image, Kind, Refusal, Replica, Table
+from ddbreplica.model import Image, Refusal, RefusalKind, Replica, Table
 from ddbreplica.records import compare
 from tests.support.contract import EVERY_TYPE, KEYS, ReplicaContract, delete, put
 from tests.support.modules import ROOT
@@ -94,20 +94,20 @@ def test_what_is_left_unprocessed_is_matched_by_key(client: "DynamoDBClient") ->
 @pytest.mark.parametrize(
     ("answer", "kind", "code", "in_doubt"),
     [
-        ((200, {}), Kind.TRANSIENT, "MissingUnprocessedItems", True),
-        ((200, b"<html>"), Kind.TRANSIENT, "MissingUnprocessedItems", True),
-        ((200, {"UnprocessedItems": {"copy": [5]}}), Kind.TRANSIENT, "UnreadableResponse", True),
-        ((200, {"UnprocessedItems": {}}, FOREIGN), Kind.TRANSIENT, "ForeignResponse", True),
-        ((503, b"<html>", FOREIGN), Kind.TRANSIENT, "ForeignResponse", True),
-        (ReadTimeoutError(endpoint_url="https://x"), Kind.TRANSIENT, "ReadTimeoutError", True),
-        (ConnectTimeoutError(endpoint_url="https://x"), Kind.TRANSIENT, "ConnectTimeoutError", False),
-        (error("ThrottlingException"), Kind.TRANSIENT, "ThrottlingException", False),
-        (error("ValidationException"), Kind.REJECTED, "ValidationException", False),
-        (error("AccessDeniedException"), Kind.FAULT, "AccessDeniedException", False),
+        ((200, {}), RefusalKind.TRANSIENT, "MissingUnprocessedItems", True),
+        ((200, b"<html>"), RefusalKind.TRANSIENT, "MissingUnprocessedItems", True),
+        ((200, {"UnprocessedItems": {"copy": [5]}}), RefusalKind.TRANSIENT, "UnreadableResponse", True),
+        ((200, {"UnprocessedItems": {}}, FOREIGN), RefusalKind.TRANSIENT, "ForeignResponse", True),
+        ((503, b"<html>", FOREIGN), RefusalKind.TRANSIENT, "ForeignResponse", True),
+        (ReadTimeoutError(endpoint_url="https://x"), RefusalKind.TRANSIENT, "ReadTimeoutError", True),
+        (ConnectTimeoutError(endpoint_url="https://x"), RefusalKind.TRANSIENT, "ConnectTimeoutError", False),
+        (error("ThrottlingException"), RefusalKind.TRANSIENT, "ThrottlingException", False),
+        (error("ValidationException"), RefusalKind.REJECTED, "ValidationException", False),
+        (error("AccessDeniedException"), RefusalKind.FAULT, "AccessDeniedException", False),
     ],
 )
 def test_a_refusal_is_one_attempt_and_a_value(
-    client: "DynamoDBClient", answer: Any, kind: Kind, code: str, in_doubt: bool
+    client: "DynamoDBClient", answer: Any, kind: RefusalKind, code: str, in_doubt: bool
 ) -> None:
     wire = Wire(client, answers=[answer])
 
@@ -124,7 +124,7 @@ def test_a_description_is_remembered_until_it_is_asked_afresh(client: "DynamoDBC
 
     refusal = replica.describe()
     assert isinstance(refusal, Refusal)
-    assert refusal.kind is Kind.FAULT
+    assert refusal.kind is RefusalKind.FAULT
     assert replica.describe() == replica.describe()
     assert len(wire.requests) == 2
     fresh = replica.describe(afresh=True)

@@ -21,7 +21,7 @@ from ddbreplica.aws.clock import Skew
 from ddbreplica.dynamodb import send
 from ddbreplica.dynamodb import table as dynamodb
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
-from ddbreplica.model import Image, Kind, Pending, Refusal, Replica, Table, Write
+from ddbreplica.model import Image, Pending, Refusal, RefusalKind, Replica, Table, Write
 from tests.support.contract import KEYS, ReplicaContract, delete, put
 from tests.support.replica_table import NOTHING_LEFT, create_table, description
 from tests.support.server import certified, hang_up, http, say, serving
@@ -150,23 +150,25 @@ def test_an_answer_that_matches_no_request_is_no_success(
     refusal = replica.start_batch([put("7")])()
 
     assert isinstance(refusal, Refusal)
-    assert (refusal.kind, refusal.code.startswith(code)) == (Kind.TRANSIENT, True)
+    assert (refusal.kind, refusal.code.startswith(code)) == (RefusalKind.TRANSIENT, True)
 
 
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        (error("ProvisionedThroughputExceededException"), Kind.TRANSIENT),
-        (error("ThrottlingException"), Kind.TRANSIENT),
-        (error("InternalServerError", 500), Kind.TRANSIENT),
-        ((503, b"<html>not json</html>"), Kind.TRANSIENT),
-        (error("TransactionConflictException"), Kind.TRANSIENT),
-        (error("ValidationException"), Kind.REJECTED),
-        (error("AccessDeniedException"), Kind.FAULT),
-        (error("ExpiredTokenException"), Kind.FAULT),
+        (error("ProvisionedThroughputExceededException"), RefusalKind.TRANSIENT),
+        (error("ThrottlingException"), RefusalKind.TRANSIENT),
+        (error("InternalServerError", 500), RefusalKind.TRANSIENT),
+        ((503, b"<html>not json</html>"), RefusalKind.TRANSIENT),
+        (error("TransactionConflictException"), RefusalKind.TRANSIENT),
+        (error("ValidationException"), RefusalKind.REJECTED),
+        (error("AccessDeniedException"), RefusalKind.FAULT),
+        (error("ExpiredTokenException"), RefusalKind.FAULT),
     ],
 )
-def test_a_refusal_is_one_attempt_and_a_value(client: "DynamoDBClient", answer: Any, kind: Kind) -> None:
+def test_a_refusal_is_one_attempt_and_a_value(
+    client: "DynamoDBClient", answer: Any, kind: RefusalKind
+) -> None:
     replica, wire = ready(client, always=answer)
 
     assert [refusal.kind for refusal in refused(replica)] == [kind] * 3
@@ -186,7 +188,9 @@ def test_a_lost_answer_is_a_value(client: "DynamoDBClient", fault: Exception, in
 
     answers = refused(replica)
 
-    assert [(refusal.kind, refusal.in_doubt) for refusal in answers] == [(Kind.TRANSIENT, in_doubt)] * 3
+    assert [(refusal.kind, refusal.in_doubt) for refusal in answers] == [
+        (RefusalKind.TRANSIENT, in_doubt)
+    ] * 3
 
 
 def test_a_description_is_remembered_until_it_is_asked_afresh(client: "DynamoDBClient") -> None:
@@ -205,13 +209,13 @@ def test_a_description_is_remembered_until_it_is_asked_afresh(client: "DynamoDBC
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        (error("ThrottlingException"), Kind.TRANSIENT),
-        (error("AccessDeniedException"), Kind.FAULT),
-        (error("ValidationException"), Kind.FAULT),
+        (error("ThrottlingException"), RefusalKind.TRANSIENT),
+        (error("AccessDeniedException"), RefusalKind.FAULT),
+        (error("ValidationException"), RefusalKind.FAULT),
     ],
 )
 def test_a_description_that_is_refused_is_asked_for_again(
-    client: "DynamoDBClient", answer: Any, kind: Kind
+    client: "DynamoDBClient", answer: Any, kind: RefusalKind
 ) -> None:
     Wire(client, answers=[answer, description()])
     replica = DynamoDBReplica(client, "copy")
@@ -251,7 +255,7 @@ def test_a_description_that_cannot_be_read_is_a_passing_refusal(
     refusal = replica.describe()
 
     assert isinstance(refusal, Refusal)
-    assert (refusal.kind, refusal.code) == (Kind.TRANSIENT, "UnreadableResponse")
+    assert (refusal.kind, refusal.code) == (RefusalKind.TRANSIENT, "UnreadableResponse")
     assert isinstance(replica.describe(), Table)
 
 
@@ -417,13 +421,16 @@ def test_a_table_by_arn_is_written_where_botocore_routes_its_account() -> None:
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (ClientError({"Error": {"Code": "AccessDenied", "Message": "why"}}, "AssumeRole"), Kind.FAULT),
-        (ClientError({"Error": {"Code": "Throttling", "Message": "why"}}, "AssumeRole"), Kind.TRANSIENT),
-        (NoCredentialsError(), Kind.FAULT),
+        (ClientError({"Error": {"Code": "AccessDenied", "Message": "why"}}, "AssumeRole"), RefusalKind.FAULT),
+        (
+            ClientError({"Error": {"Code": "Throttling", "Message": "why"}}, "AssumeRole"),
+            RefusalKind.TRANSIENT,
+        ),
+        (NoCredentialsError(), RefusalKind.FAULT),
     ],
 )
 def test_credentials_that_cannot_be_had_while_signing_are_a_value(
-    client: "DynamoDBClient", error: Exception, kind: Kind
+    client: "DynamoDBClient", error: Exception, kind: RefusalKind
 ) -> None:
     def refuse(**_: Any) -> None:
         raise error
@@ -442,7 +449,7 @@ def test_a_write_before_any_description_asks_for_one(client: "DynamoDBClient") -
     refusal = replica.start_batch([put()])()
 
     assert isinstance(refusal, Refusal)
-    assert refusal.kind is Kind.FAULT
+    assert refusal.kind is RefusalKind.FAULT
     assert list(undone(replica.start_batch([put()]))) == []
     assert [name for name, _ in wire.requests] == ["DescribeTable", "DescribeTable", "BatchWriteItem"]
 

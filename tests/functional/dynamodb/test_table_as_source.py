@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from ddbreplica.dynamodb import table
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
-from ddbreplica.model import Image, Kind, Refusal, Source
+from ddbreplica.model import Image, Refusal, RefusalKind, Source
 from tests.support.contract import KEYS
 from tests.support.replica_table import create_table, description
 from tests.support.source_contract import SourceContract, item, key
@@ -114,7 +114,7 @@ def test_an_answer_that_does_not_match_says_of_no_key_that_it_is_absent(
     refusal = source.read_batch(ASKED)
 
     assert isinstance(refusal, Refusal)
-    assert refusal.kind is Kind.TRANSIENT
+    assert refusal.kind is RefusalKind.TRANSIENT
     assert refusal.code in ("UnmatchedResponse", "UnreadableResponse")
 
 
@@ -140,15 +140,17 @@ def test_an_answer_is_held_against_its_checksum(
 @pytest.mark.parametrize(
     ("refused", "kind"),
     [
-        (error("ProvisionedThroughputExceededException"), Kind.TRANSIENT),
-        (error("InternalServerError", 500), Kind.TRANSIENT),
-        (ReadTimeoutError(endpoint_url="https://x"), Kind.TRANSIENT),
-        ((200, b"<html>a proxy's page</html>"), Kind.TRANSIENT),
-        (error("ValidationException"), Kind.REJECTED),
-        (error("AccessDeniedException"), Kind.FAULT),
+        (error("ProvisionedThroughputExceededException"), RefusalKind.TRANSIENT),
+        (error("InternalServerError", 500), RefusalKind.TRANSIENT),
+        (ReadTimeoutError(endpoint_url="https://x"), RefusalKind.TRANSIENT),
+        ((200, b"<html>a proxy's page</html>"), RefusalKind.TRANSIENT),
+        (error("ValidationException"), RefusalKind.REJECTED),
+        (error("AccessDeniedException"), RefusalKind.FAULT),
     ],
 )
-def test_a_refusal_is_one_attempt_and_a_value(client: "DynamoDBClient", refused: Any, kind: Kind) -> None:
+def test_a_refusal_is_one_attempt_and_a_value(
+    client: "DynamoDBClient", refused: Any, kind: RefusalKind
+) -> None:
     source, wire = answering(client, refused)
 
     refusal = source.read_batch(ASKED)

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 import task_counts
 from ddbreplica.errors import EventError, UnreportableError
-from ddbreplica.model import Kind
+from ddbreplica.model import RefusalKind
 from tests.support.function import Context
 from tests.support.records import batch, record
 from tests.support.strategies import MALFORMED
@@ -199,46 +199,46 @@ def test_a_transaction_that_is_carried_out_late_does_nothing(counting: Counting)
     [
         (
             refused("TransactionCanceledException", "ConditionalCheckFailed", "None"),
-            Kind.TRANSIENT,
+            RefusalKind.TRANSIENT,
             "ConditionalCheckFailed",
         ),
         (
             refused("TransactionCanceledException", "None", "TransactionConflict"),
-            Kind.TRANSIENT,
+            RefusalKind.TRANSIENT,
             "TransactionConflict",
         ),
         (
             refused("TransactionCanceledException", "ThrottlingError", "TransactionConflict"),
-            Kind.TRANSIENT,
+            RefusalKind.TRANSIENT,
             "ThrottlingError+TransactionConflict",
         ),
         (
             refused("TransactionCanceledException", "None", "ProvisionedThroughputExceeded"),
-            Kind.TRANSIENT,
+            RefusalKind.TRANSIENT,
             "ProvisionedThroughputExceeded",
         ),
         (
             refused("TransactionCanceledException", "TransactionConflict", "ValidationError"),
-            Kind.REJECTED,
+            RefusalKind.REJECTED,
             "TransactionConflict+ValidationError",
         ),
         (
             refused("TransactionCanceledException", "ItemCollectionSizeLimitExceeded"),
-            Kind.REJECTED,
+            RefusalKind.REJECTED,
             "ItemCollectionSizeLimitExceeded",
         ),
         (
             refused("TransactionCanceledException", "None", "None"),
-            Kind.TRANSIENT,
+            RefusalKind.TRANSIENT,
             "TransactionCanceledException",
         ),
-        (refused("TransactionInProgressException"), Kind.TRANSIENT, "TransactionInProgressException"),
-        (refused("AccessDeniedException"), Kind.FAULT, "AccessDeniedException"),
-        (EndpointConnectionError(endpoint_url="x"), Kind.TRANSIENT, "EndpointConnectionError"),
+        (refused("TransactionInProgressException"), RefusalKind.TRANSIENT, "TransactionInProgressException"),
+        (refused("AccessDeniedException"), RefusalKind.FAULT, "AccessDeniedException"),
+        (EndpointConnectionError(endpoint_url="x"), RefusalKind.TRANSIENT, "EndpointConnectionError"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_each_reason_to_cancel_is_told_apart(error: Any, kind: Kind, code: str) -> None:
+def test_each_reason_to_cancel_is_told_apart(error: Any, kind: RefusalKind, code: str) -> None:
     refusal = task_counts.why(error)
 
     assert (refusal.kind, refusal.code) == (kind, code)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from ddbreplica.bucket.quarantine import Kept
+from ddbreplica.bucket.quarantine import QuarantineResult
 from ddbreplica.records.decode import decode
 from ddbreplica.replicate.telemetry import Telemetry
 from ddbreplica.replicate.write import Outcome
@@ -84,7 +84,7 @@ def metrics_of(placement: str, capsys: pytest.CaptureFixture[str]) -> tuple[Any,
     env = {name: known.get(value, value) for name, value in variables.items()}
     settings = Settings.from_env({**env, "AWS_LAMBDA_FUNCTION_NAME": f"function of {placement}"})
     logging.root.manager.loggerDict.pop(settings.powertools_service_name, None)  # of an earlier test's stdout
-    done = (decode({"Records": []}, replicate_ttl_deletes=True), Outcome(), Kept(0, 0, ()))
+    done = (decode({"Records": []}, replicate_ttl_deletes=True), Outcome(), QuarantineResult(0, 0, ()))
     Telemetry(
         service=settings.powertools_service_name,
         namespace=settings.powertools_metrics_namespace,

@@ -38,7 +38,7 @@ from urllib3.exceptions import NewConnectionError, ProxyError
 from urllib3.exceptions import SSLError as Urllib3SSLError
 
 from ddbreplica.aws.refusal import RefusedError, asked, is_from_aws, refusal_of
-from ddbreplica.model import Kind, Refusal
+from ddbreplica.model import Refusal, RefusalKind
 
 
 def answered(code: str) -> ClientError:
@@ -71,7 +71,7 @@ def answered(code: str) -> ClientError:
 def test_what_may_pass_and_what_is_unknown_is_transient(code: str) -> None:
     refusal = refusal_of(answered(code))
 
-    assert (refusal.kind, refusal.code, refusal.message) == (Kind.TRANSIENT, code, "why")
+    assert (refusal.kind, refusal.code, refusal.message) == (RefusalKind.TRANSIENT, code, "why")
     assert not refusal.in_doubt
 
 
@@ -87,7 +87,7 @@ def test_what_may_pass_and_what_is_unknown_is_transient(code: str) -> None:
     ],
 )
 def test_what_is_wrong_with_an_item_is_rejected(code: str) -> None:
-    assert refusal_of(answered(code)).kind is Kind.REJECTED
+    assert refusal_of(answered(code)).kind is RefusalKind.REJECTED
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_what_is_wrong_with_an_item_is_rejected(code: str) -> None:
     ],
 )
 def test_what_no_record_can_help_is_a_fault(code: str) -> None:
-    assert refusal_of(answered(code)).kind is Kind.FAULT
+    assert refusal_of(answered(code)).kind is RefusalKind.FAULT
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_what_no_record_can_help_is_a_fault(code: str) -> None:
     ],
 )
 def test_missing_credentials_and_unusable_names_are_a_fault(error: BotoCoreError) -> None:
-    assert refusal_of(error).kind is Kind.FAULT
+    assert refusal_of(error).kind is RefusalKind.FAULT
 
 
 CONNECTION = HTTPConnection("x")
@@ -172,7 +172,11 @@ def behind_a_proxy(cause: Exception) -> ProxyConnectionError:
 def test_a_request_that_was_not_sent_is_transient(error: BotoCoreError) -> None:
     refusal = refusal_of(error)
 
-    assert (refusal.kind, refusal.code, refusal.in_doubt) == (Kind.TRANSIENT, type(error).__name__, False)
+    assert (refusal.kind, refusal.code, refusal.in_doubt) == (
+        RefusalKind.TRANSIENT,
+        type(error).__name__,
+        False,
+    )
     assert '"https://x"' in refusal.message
 
 
@@ -194,7 +198,11 @@ def test_a_request_that_was_not_sent_is_transient(error: BotoCoreError) -> None:
 def test_a_request_without_a_whole_response_is_transient_and_in_doubt(error: BotoCoreError) -> None:
     refusal = refusal_of(error)
 
-    assert (refusal.kind, refusal.code, refusal.in_doubt) == (Kind.TRANSIENT, type(error).__name__, True)
+    assert (refusal.kind, refusal.code, refusal.in_doubt) == (
+        RefusalKind.TRANSIENT,
+        type(error).__name__,
+        True,
+    )
 
 
 def response(headers: dict[str, str], *, status: int = 504, code: str = "504") -> ClientError:
@@ -208,15 +216,17 @@ def response(headers: dict[str, str], *, status: int = 504, code: str = "504") -
 def test_a_response_without_the_request_id_of_aws_ends_nothing(status: int, code: str) -> None:
     refusal = refusal_of(response({"server": "nginx"}, status=status, code=code))
 
-    assert (refusal.kind, refusal.code, refusal.in_doubt) == (Kind.TRANSIENT, "ForeignResponse", True)
+    assert (refusal.kind, refusal.code, refusal.in_doubt) == (RefusalKind.TRANSIENT, "ForeignResponse", True)
     assert f"HTTP {status}" in refusal.message
 
 
 @pytest.mark.parametrize("mark", ["x-amzn-requestid", "x-amz-request-id"])
 @pytest.mark.parametrize(
-    ("status", "code", "kind"), [(503, "503", Kind.TRANSIENT), (413, "413", Kind.REJECTED)]
+    ("status", "code", "kind"), [(503, "503", RefusalKind.TRANSIENT), (413, "413", RefusalKind.REJECTED)]
 )
-def test_a_page_of_aws_without_json_ends_the_request(mark: str, status: int, code: str, kind: Kind) -> None:
+def test_a_page_of_aws_without_json_ends_the_request(
+    mark: str, status: int, code: str, kind: RefusalKind
+) -> None:
     refusal = refusal_of(response({mark: "R1"}, status=status, code=code))
 
     assert (refusal.kind, refusal.code, refusal.in_doubt) == (kind, code, False)
@@ -253,7 +263,7 @@ def test_a_request_id_of_white_space_is_none(mark: str, is_mark: bool) -> None:
 def test_what_botocore_says_of_its_configuration_is_a_fault(error: BotoCoreError) -> None:
     refusal = refusal_of(error)
 
-    assert (refusal.kind, refusal.in_doubt) == (Kind.FAULT, False)
+    assert (refusal.kind, refusal.in_doubt) == (RefusalKind.FAULT, False)
     assert refusal.message == str(error)
 
 
@@ -265,20 +275,20 @@ def wrapped(cause: Exception) -> SSLError:
 @pytest.mark.parametrize(
     ("cause", "kind"),  # a fault is met before anything is sent; TLS may break at any moment
     [
-        (FileNotFoundError(2, "No such file or directory"), Kind.FAULT),
-        (IsADirectoryError(21, "Is a directory"), Kind.FAULT),
-        (PermissionError(13, "Permission denied"), Kind.FAULT),
-        (ssl.SSLCertVerificationError(1, "certificate verify failed"), Kind.FAULT),
-        (ssl.SSLEOFError(8, "UNEXPECTED_EOF_WHILE_READING"), Kind.TRANSIENT),
-        (ConnectionResetError(104, "Connection reset by peer"), Kind.TRANSIENT),
+        (FileNotFoundError(2, "No such file or directory"), RefusalKind.FAULT),
+        (IsADirectoryError(21, "Is a directory"), RefusalKind.FAULT),
+        (PermissionError(13, "Permission denied"), RefusalKind.FAULT),
+        (ssl.SSLCertVerificationError(1, "certificate verify failed"), RefusalKind.FAULT),
+        (ssl.SSLEOFError(8, "UNEXPECTED_EOF_WHILE_READING"), RefusalKind.TRANSIENT),
+        (ConnectionResetError(104, "Connection reset by peer"), RefusalKind.TRANSIENT),
     ],
 )
 def test_certificates_that_cannot_be_used_are_a_fault_and_broken_tls_is_in_doubt(
-    cause: Exception, kind: Kind
+    cause: Exception, kind: RefusalKind
 ) -> None:
     refusal = refusal_of(wrapped(cause))
 
-    assert (refusal.kind, refusal.in_doubt) == (kind, kind is Kind.TRANSIENT)
+    assert (refusal.kind, refusal.in_doubt) == (kind, kind is RefusalKind.TRANSIENT)
 
 
 def test_a_bundle_without_certificates_is_a_fault(tmp_path: Path) -> None:
@@ -287,7 +297,7 @@ def test_a_bundle_without_certificates_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(ssl.SSLError) as raised:
         ssl.create_default_context(cafile=str(bundle))
 
-    assert refusal_of(wrapped(raised.value)).kind is Kind.FAULT
+    assert refusal_of(wrapped(raised.value)).kind is RefusalKind.FAULT
 
 
 @pytest.mark.parametrize(
@@ -301,7 +311,11 @@ def test_whatever_a_response_makes_its_reader_raise_is_a_refusal(stumble: Except
     refusal = asked(call)
 
     assert isinstance(refusal, Refusal)
-    assert (refusal.kind, refusal.code, refusal.in_doubt) == (Kind.TRANSIENT, "UnreadableResponse", True)
+    assert (refusal.kind, refusal.code, refusal.in_doubt) == (
+        RefusalKind.TRANSIENT,
+        "UnreadableResponse",
+        True,
+    )
     assert refusal.message == f"the response cannot be read: {type(stumble).__name__}"
 
 
@@ -317,11 +331,11 @@ def test_what_a_call_returns_is_returned_and_an_interruption_is_not_caught() -> 
 def test_an_answer_without_a_code_is_transient() -> None:
     refusal = refusal_of(ClientError({"Error": {}}, "PutItem"))
 
-    assert (refusal.kind, refusal.code, refusal.message) == (Kind.TRANSIENT, "Unknown", "")
+    assert (refusal.kind, refusal.code, refusal.message) == (RefusalKind.TRANSIENT, "Unknown", "")
 
 
 def test_what_was_classified_where_it_was_met_stays_so() -> None:
-    refusal = Refusal(Kind.FAULT, "Code", "why")
+    refusal = Refusal(RefusalKind.FAULT, "Code", "why")
     error = RefusedError(refusal)
 
     assert refusal_of(error) is refusal

@@ -14,7 +14,7 @@ from ddbreplica.backfill.export import Export
 from ddbreplica.backfill.job import Copying, Tables
 from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
-from ddbreplica.mapping.preflight import Ground
+from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.model import Key
 from tests.support.backfilled import NOW, STREAM, URL, WANTED, Runs, World, source, table
 from tests.support.fake_replica import INVALID, TIMED_OUT, FakeReplica, in_turn
@@ -563,7 +563,7 @@ class TestPrepare:
             replace(WANTED, segments=7),
             Tables(*world.tables),
             None,
-            Ground(mapping(), EVERY_KEY, is_archive=False),
+            Preflight(mapping(), EVERY_KEY, is_archive=False),
             runs.recording.driver,
         )
         assert runs.recording.notes == []
@@ -605,7 +605,7 @@ class TestGround:
     def test_without_a_mapping_it_is_as_the_user_says(self, runs: Runs, archive: bool) -> None:
         world = World()
         world.mapping = None
-        world.ground = Ground(None, EVERY_KEY, is_archive=archive)
+        world.ground = Preflight(None, EVERY_KEY, is_archive=archive)
 
         copying = runs.prepare(world, without_mapping=True, archive=archive)
 

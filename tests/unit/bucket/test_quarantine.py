@@ -8,16 +8,16 @@ from botocore.exceptions import InvalidRetryModeError, ReadTimeoutError
 
 from ddbreplica.aws.clock import Skew
 from ddbreplica.bucket import quarantine
-from ddbreplica.bucket.quarantine import Kept, Quarantine
+from ddbreplica.bucket.quarantine import Quarantine, QuarantineResult
 from ddbreplica.deadline import MOST_ATTEMPTS
 from ddbreplica.errors import QuarantineError
-from ddbreplica.model import Failure, Kind, Quarantined, Refusal
+from ddbreplica.model import Failure, Quarantined, Refusal, RefusalKind
 from ddbreplica.records.decode import key_of
 from tests.support.clock import Clock
 from tests.support.fake_bucket import METADATA, FakeBucket, s3_error
 from tests.support.records import put
 
-SLOW = Refusal(Kind.TRANSIENT, "ThrottlingException", "")
+SLOW = Refusal(RefusalKind.TRANSIENT, "ThrottlingException", "")
 
 
 def poison(position: int, **changed: Any) -> Quarantined:
@@ -40,7 +40,7 @@ def keep(
     below: Failure | None = None,
     puts_applied: int = 1,
     seconds: float = 60,
-) -> Kept:
+) -> QuarantineResult:
     into = into or Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
     return into.keep(
         records,
@@ -55,7 +55,7 @@ def keep(
 def test_an_object_holds_the_whole_record_and_why() -> None:
     bucket = FakeBucket()
 
-    assert keep(bucket, poison(3)) == Kept(poison=1, suspects=0, failures=())
+    assert keep(bucket, poison(3)) == QuarantineResult(poison=1, suspects=0, failures=())
 
     ((name, _),) = bucket.objects.items()
     (kept,) = bucket.kept
@@ -119,7 +119,7 @@ def test_an_object_that_is_there_is_never_overwritten(monkeypatch: pytest.Monkey
     keep(bucket, poison(1))
     kept = keep(bucket, poison(1, reason="refused again"))
 
-    assert kept == Kept(poison=1, suspects=0, failures=())
+    assert kept == QuarantineResult(poison=1, suspects=0, failures=())
     assert [each["reason"] for each in bucket.kept] == ["refused by the replica: why", "refused again"]
     assert [name.rpartition("-")[2] for name in bucket.objects] == ["taken.json", "free.json"]
 
@@ -137,7 +137,7 @@ def test_a_record_whose_name_is_refused_every_time_is_not_reported_as_kept(code:
 def test_a_conflict_with_another_request_is_tried_again() -> None:
     bucket = FakeBucket(s3_error("ConditionalRequestConflict"))
 
-    assert keep(bucket, poison(1)) == Kept(poison=1, suspects=0, failures=())
+    assert keep(bucket, poison(1)) == QuarantineResult(poison=1, suspects=0, failures=())
     assert len(bucket.objects) == 1
 
 
@@ -239,7 +239,7 @@ def test_suspects_are_kept_even_behind_a_failure() -> None:
 
     kept = keep(bucket, suspects=(poison(8),), below=Failure(2, "2", SLOW))
 
-    assert (bucket.sequence_numbers, kept) == (["8"], Kept(poison=0, suspects=1, failures=()))
+    assert (bucket.sequence_numbers, kept) == (["8"], QuarantineResult(poison=0, suspects=1, failures=()))
     assert "-req-1-" in next(iter(bucket.objects))
 
 
@@ -351,7 +351,7 @@ def test_nothing_is_connected_before_the_first_record() -> None:
 
     assert Quarantine("bucket", table="t", connect=never).keep(
         (), (), below=None, puts_applied=0, request_id="r", deadline=Clock().deadline()
-    ) == Kept(0, 0, ())
+    ) == QuarantineResult(0, 0, ())
 
 
 def test_the_client_is_bounded_in_time() -> None:

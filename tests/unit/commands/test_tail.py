@@ -9,7 +9,7 @@ import pytest
 
 from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.errors import TaskError
-from ddbreplica.model import Kind, Refusal
+from ddbreplica.model import Refusal, RefusalKind
 from ddbreplica_cli.commands.tail import _changes
 
 
@@ -94,7 +94,7 @@ def test_a_stream_that_has_more_to_tell_is_asked_at_once() -> None:
 
 def test_a_stream_that_answers_nothing_for_a_minute_is_given_up() -> None:
     waiting = Waiting()
-    throttled = Refusal(Kind.TRANSIENT, "LimitExceededException", "too many readers")
+    throttled = Refusal(RefusalKind.TRANSIENT, "LimitExceededException", "too many readers")
 
     with pytest.raises(TaskError) as given_up:
         changes(ScriptedStream([[record(1, 1)]], refusal=throttled), waiting, count=2)

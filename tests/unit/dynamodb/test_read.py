@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from ddbreplica.deadline import LONGEST_DELAY
 from ddbreplica.dynamodb.read import Readings, read
 from ddbreplica.dynamodb.send import OUT_OF_TIME, REQUEST_SECONDS
-from ddbreplica.model import Key, Kind, Refusal
+from ddbreplica.model import Key, Refusal, RefusalKind
 from tests.support.clock import Clock
 from tests.support.fake_replica import DENIED, THROTTLED
 from tests.support.fake_source import INVALID_KEY, FakeSource, Request, Script
 
-UNPROCESSED = Refusal(Kind.TRANSIENT, "UnprocessedKeys", "the source left the key unprocessed")
+UNPROCESSED = Refusal(RefusalKind.TRANSIENT, "UnprocessedKeys", "the source left the key unprocessed")
 
 
 def keys(count: int) -> list[Key]:

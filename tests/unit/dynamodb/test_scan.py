@@ -12,7 +12,7 @@ from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.dynamodb import scan
 from ddbreplica.dynamodb.scan import TableReader, reading
 from ddbreplica.errors import TaskError
-from ddbreplica.model import Image, Key, Kind, Refusal, Table
+from ddbreplica.model import Image, Key, Refusal, RefusalKind, Table
 from tests.support.fake_replica import DENIED, THROTTLED
 
 TABLE = Table("arn", "ACTIVE", frozenset({("PK", "S"), ("SK", "N")}))
@@ -333,7 +333,7 @@ class TestAsking:
         reading.patience.interrupt.set()
 
         with pytest.raises(KeyboardInterrupt):
-            reading.reader._wait(1, Refusal(Kind.TRANSIENT, "code", "why"))
+            reading.reader._wait(1, Refusal(RefusalKind.TRANSIENT, "code", "why"))
 
     def test_what_was_consumed_is_made_up_for_before_the_next_request(
         self, monkeypatch: pytest.MonkeyPatch

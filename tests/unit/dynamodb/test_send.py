@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import pytest
 
 from ddbreplica.deadline import LONGEST_DELAY
-from ddbreplica.dynamodb.send import IN_FLIGHT, MAX_BYTES, REQUEST_SECONDS, Tally, chunks, send
-from ddbreplica.model import Change, Kind, Pending, Refusal, Write
+from ddbreplica.dynamodb.send import IN_FLIGHT, MAX_BYTES, REQUEST_SECONDS, SendResult, chunks, send
+from ddbreplica.model import Change, Pending, Refusal, RefusalKind, Write
 from ddbreplica.records.decode import decode
 from ddbreplica.records.plan import plan
 from tests.support.clock import Clock
 from tests.support.fake_replica import DENIED, INVALID, THROTTLED, TIMED_OUT, FakeReplica, Request, in_turn
 from tests.support.records import batch, delete, put
 
-MISSING = Refusal(Kind.FAULT, "ResourceNotFoundException", "no such table")
+MISSING = Refusal(RefusalKind.FAULT, "ResourceNotFoundException", "no such table")
 
 
 def writes(*records: object) -> tuple[Write, ...]:
@@ -28,7 +28,7 @@ def numbers(some: Sequence[Write] | Sequence[tuple[Write, Refusal]]) -> list[str
     return [(one[0] if isinstance(one, tuple) else one).change.sequence_number for one in some]
 
 
-def sent(some: Sequence[Write], replica: FakeReplica, clock: Clock | None = None) -> Tally:
+def sent(some: Sequence[Write], replica: FakeReplica, clock: Clock | None = None) -> SendResult:
     tally = send(some, replica=replica, deadline=(clock or Clock()).deadline())
     assert replica.in_flight == 0
     return tally
@@ -244,7 +244,7 @@ def test_a_bug_is_raised_when_no_request_is_under_way() -> None:
             raise ZeroDivisionError
         return ()
 
-    replica, tally = FakeReplica(script=explode), Tally()
+    replica, tally = FakeReplica(script=explode), SendResult()
     with pytest.raises(ZeroDivisionError):
         send(puts(1000), replica=replica, deadline=Clock().deadline(), tally=tally)
 
@@ -271,7 +271,7 @@ def test_an_answer_that_is_a_bug_leaves_no_request_under_way() -> None:
         describe = replica.describe
         start_one = replica.start_one
 
-    tally = Tally()
+    tally = SendResult()
     with pytest.raises(ZeroDivisionError):
         send(puts(1000), replica=Broken(), deadline=Clock().deadline(), tally=tally)
 
@@ -287,7 +287,7 @@ def test_what_was_in_doubt_before_an_interruption_is_still_known() -> None:
             raise KeyboardInterrupt
         return TIMED_OUT
 
-    tally = Tally()
+    tally = SendResult()
     with pytest.raises(KeyboardInterrupt):
         send(puts(75), replica=FakeReplica(script=interrupted), deadline=Clock().deadline(), tally=tally)
 
@@ -296,7 +296,7 @@ def test_what_was_in_doubt_before_an_interruption_is_still_known() -> None:
 
 def test_a_tally_takes_over_everything_that_another_holds() -> None:
     one, two = puts(2)
-    total = Tally(
+    total = SendResult(
         applied=[one],
         failed=[(one, THROTTLED)],
         rejected=[(one, INVALID)],
@@ -305,7 +305,7 @@ def test_a_tally_takes_over_everything_that_another_holds() -> None:
     )
 
     total.add(
-        Tally(
+        SendResult(
             applied=[two],
             failed=[(two, THROTTLED)],
             rejected=[(two, INVALID)],
@@ -315,7 +315,7 @@ def test_a_tally_takes_over_everything_that_another_holds() -> None:
         )
     )
 
-    assert total == Tally(
+    assert total == SendResult(
         applied=[one, two],
         failed=[(one, THROTTLED), (two, THROTTLED)],
         rejected=[(one, INVALID), (two, INVALID)],
@@ -326,4 +326,4 @@ def test_a_tally_takes_over_everything_that_another_holds() -> None:
 
 
 def test_unknown_kinds_of_refusal_are_not_possible() -> None:
-    assert {kind.name for kind in Kind} == {"TRANSIENT", "REJECTED", "FAULT"}
+    assert {kind.name for kind in RefusalKind} == {"TRANSIENT", "REJECTED", "FAULT"}

@@ -10,7 +10,7 @@ from ddbreplica.dynamodb.connection import Side
 from ddbreplica.dynamodb.describe import Described, replicas_of
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.mapping.key_filter import EVERY_KEY
-from ddbreplica.mapping.preflight import Ground
+from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.model import Table
 from tests.support.fake_replica import FakeReplica
 from tests.support.function import Function
@@ -50,7 +50,7 @@ def test_whoever_uses_an_archive_of_a_global_table_is_warned() -> None:
     table = Table(ARN, status="ACTIVE", key_schema=frozenset())
     source = Described(side, table, {"TableArn": ARN, "Replicas": [region("eu-west-1")]})
 
-    Ground(None, EVERY_KEY, is_archive=True).warn_of_replicas(source, note=notes.append)
+    Preflight(None, EVERY_KEY, is_archive=True).warn_of_replicas(source, note=notes.append)
 
     assert len(notes) == 1
     assert notes[0].startswith("Warning: the source orders is a global table with replicas in eu")

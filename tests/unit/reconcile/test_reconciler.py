@@ -12,7 +12,7 @@ from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.dynamodb.connection import Connection, Location
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.errors import SourceError, TaskError
-from ddbreplica.model import Change, Image, Key, Kind, Refusal, Write
+from ddbreplica.model import Change, Image, Key, Refusal, RefusalKind, Write
 from ddbreplica.reconcile import reconciler
 from ddbreplica.reconcile.algorithm import Pair
 from ddbreplica.reconcile.reconciler import CONNECTIONS, Healer, Rates
@@ -154,7 +154,7 @@ class TestInterruption:
         refusal = replica.start_one(write("a"))()
 
         assert isinstance(refusal, Refusal)
-        assert (refusal.kind, refusal.code, refusal.in_doubt) == (Kind.TRANSIENT, "Interrupted", False)
+        assert (refusal.kind, refusal.code, refusal.in_doubt) == (RefusalKind.TRANSIENT, "Interrupted", False)
 
     def test_no_rate_is_waited_for_after_it(self) -> None:
         time = _Time()

@@ -3,10 +3,10 @@
 import pytest
 
 from ddbreplica.errors import UnreportableError
-from ddbreplica.model import Failure, Kind, Refusal
+from ddbreplica.model import Failure, Refusal, RefusalKind
 from ddbreplica.records.batch_item_failures import checkpoint, report
 
-SLOW = Refusal(Kind.TRANSIENT, "SlowDown", "")
+SLOW = Refusal(RefusalKind.TRANSIENT, "SlowDown", "")
 
 
 def test_a_batch_that_is_done_reports_nothing() -> None:

@@ -12,7 +12,7 @@ import pytest
 from ddbreplica.dynamodb.describe import identity
 from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
-from ddbreplica.mapping.preflight import Ground
+from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.model import Key
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.redrive import job, report
@@ -143,7 +143,7 @@ class TestRedrive:
     @pytest.mark.parametrize("is_archive", [True, False])
     def test_an_archive_keeps_what_the_source_has_no_more(self, runs: Runs, is_archive: bool) -> None:
         world = World()
-        world.ground = Ground(mapping(), EVERY_KEY, is_archive=is_archive)
+        world.ground = Preflight(mapping(), EVERY_KEY, is_archive=is_archive)
         world.replica.items[key("a")] = dict(item("a"))
         world.quarantine("a")
 
@@ -154,7 +154,7 @@ class TestRedrive:
 
     def test_what_is_excluded_by_the_filter(self, runs: Runs) -> None:
         world = World("a", "b")
-        world.ground = Ground(mapping(), ONLY_B, is_archive=False)
+        world.ground = Preflight(mapping(), ONLY_B, is_archive=False)
         world.quarantine("a")
         world.quarantine("b")
 
@@ -176,7 +176,7 @@ class TestRedrive:
 
     def test_the_buckets_that_are_named(self, runs: Runs) -> None:
         world = World("a")
-        world.ground = Ground(None, EVERY_KEY, is_archive=False)
+        world.ground = Preflight(None, EVERY_KEY, is_archive=False)
         world.quarantine("a")
         world.discard("b")
 
@@ -326,7 +326,7 @@ class TestState:
     @pytest.mark.parametrize("fate", ["refused", "changing", "undecided"])
     def test_keys_that_their_objects_keep_are_closed(self, runs: Runs, fate: str) -> None:
         world = World(*("a" if fate != "undecided" else ""))
-        world.ground = Ground(mapping(), EVERY_KEY, is_archive=fate == "undecided")
+        world.ground = Preflight(mapping(), EVERY_KEY, is_archive=fate == "undecided")
         if fate == "refused":
             world.replica = FakeReplica(poison=lambda image: image["PK"] == {"S": "a"})
         if fate == "changing":
@@ -355,7 +355,7 @@ class TestState:
 
     def test_what_no_later_run_will_know_is_shown_once(self, runs: Runs) -> None:
         world = World("b")
-        world.ground = Ground(mapping(), ONLY_B, is_archive=True)
+        world.ground = Preflight(mapping(), ONLY_B, is_archive=True)
         runs.leave_open(world, key("a"), key("b"))
         del world.source.items[key("b")]
 
@@ -460,7 +460,7 @@ class TestDryRun:
 
     def test_what_is_asked_for(self, runs: Runs) -> None:
         world = World()
-        world.ground = Ground(None, ONLY_B, is_archive=False)
+        world.ground = Preflight(None, ONLY_B, is_archive=False)
         for name, age in (("a", 10.0), ("b", 10.0), ("c", 9.0), ("d", 10.0)):
             world.quarantine(name, age=age)
 

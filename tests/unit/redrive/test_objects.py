@@ -15,7 +15,7 @@ from ddbreplica.bucket.object_format import ForeignError, Unpacked, UnreadableEr
 from ddbreplica.driver import Interrupt
 from ddbreplica.errors import TaskError
 from ddbreplica.files import limits
-from ddbreplica.model import Key, Kind, Refusal
+from ddbreplica.model import Key, Refusal, RefusalKind
 from ddbreplica.reconcile.algorithm import UNDECIDED, Reconciled
 from ddbreplica.records.text import printable
 from ddbreplica.redrive import bounded_list, objects
@@ -23,7 +23,7 @@ from ddbreplica.redrive.objects import Found, Left, Outcome, Place, Redriven, Re
 from tests.support.fake_s3 import NOW, FakeS3
 
 PREFIX = "quarantine/t/"
-REFUSAL = Refusal(Kind.REJECTED, "ValidationException", "why")
+REFUSAL = Refusal(RefusalKind.REJECTED, "ValidationException", "why")
 EARLIER = "the record is older than the source table, which was created again under the same name"
 OUTSIDE = "the mapping's filter leaves it out, and did not when this was kept"
 MAY_LAND = "an in-doubt write may still change the replica"

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, NoCredentialsError
 
-from ddbreplica import Change, Kind, Refusal, RefusedError, deadline_of, process
+from ddbreplica import Change, Refusal, RefusalKind, RefusedError, deadline_of, process
 from ddbreplica.deadline import MOST_ATTEMPTS, Deadline
 from ddbreplica.errors import EventError, StreamViewTypeError, UnreportableError
 from tests.support.function import Context
@@ -113,7 +113,7 @@ def test_a_fault_and_any_other_exception_are_raised(error: Exception) -> None:
 def test_an_error_means_what_it_is_explained_as() -> None:
     def explain(error: BotoCoreError | ClientError) -> Refusal:
         assert error is DENIED
-        return Refusal(Kind.TRANSIENT, "Busy", "another has it")
+        return Refusal(RefusalKind.TRANSIENT, "Busy", "another has it")
 
     applied = Applied(DENIED)
 
@@ -122,7 +122,7 @@ def test_an_error_means_what_it_is_explained_as() -> None:
 
 
 def test_a_function_may_raise_a_refusal_of_its_own() -> None:
-    applied = Applied(RefusedError(Refusal(Kind.REJECTED, "Unknown", "the item has no price")))
+    applied = Applied(RefusedError(Refusal(RefusalKind.REJECTED, "Unknown", "the item has no price")))
 
     assert run(batch(put(1, "a")), applied) == ["1"]
 

@@ -16,7 +16,7 @@ from aws_lambda_powertools.shared.functions import strtobool
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddbreplica.bucket.quarantine import Kept
+from ddbreplica.bucket.quarantine import QuarantineResult
 from ddbreplica.dynamodb.send import REQUEST_SECONDS
 from ddbreplica.errors import SettingsError
 from ddbreplica.records.decode import decode
@@ -411,11 +411,11 @@ read, look = set(), os.environ.__class__.__getitem__
 os.environ.__class__.__getitem__ = lambda self, name: read.add(name) or look(self, name)
 from ddbreplica.replicate.telemetry import Telemetry
 from ddbreplica.records.decode import decode
-from ddbreplica.bucket.quarantine import Kept
+from ddbreplica.bucket.quarantine import QuarantineResult
 from ddbreplica.replicate.write import Outcome
 telemetry = Telemetry(service="s", namespace="n", function="f", table="t")
 read.discard("PYTHONPATH")
-done = decode({"Records": []}, replicate_ttl_deletes=True), Outcome(), Kept(0, 0, ())
+done = decode({"Records": []}, replicate_ttl_deletes=True), Outcome(), QuarantineResult(0, 0, ())
 telemetry.publish(*done, ended_at=0, reported=None, request_id="r")
 print(json.dumps(sorted(read)))
 """
@@ -462,7 +462,7 @@ def test_a_value_of_a_variable_is_refused_by_name_or_harms_nothing(
     except SettingsError as error:
         said.append(error.fact)
     else:
-        done = (decode(batch(put(1, "a")), replicate_ttl_deletes=True), Outcome(), Kept(0, 0, ()))
+        done = (decode(batch(put(1, "a")), replicate_ttl_deletes=True), Outcome(), QuarantineResult(0, 0, ()))
         made.publish(*done, ended_at=0, reported=None, request_id="r")
 
     assert [fact for fact in said if f" {name} " not in fact] == []

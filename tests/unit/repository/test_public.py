@@ -16,9 +16,18 @@ from tests.support.modules import ROOT
 
 RECIPES = sorted((ROOT / "examples").glob("*/src/*.py"))
 PUBLIC = [
-    *("CLIENT_CONFIG", "Change", "Deadline", "Decoded", "EventError", "Failure", "Image", "Key", "Kind"),
-    *("Outcome", "Pending", "Quarantined", "Refusal", "RefusedError", "Replica", "ReplicatorError"),
-    *("StreamViewTypeError", "Table", "UnreportableError", "Write", "deadline_of", "decode", "plan"),
+    *("CLIENT_CONFIG", "Change", "Deadline", "Decoded", "EventError", "Failure", "Image", "Key"),
+    *("Outcome", "Pending", "Quarantined", "Refusal", "RefusalKind", "RefusedError", "Replica"),
+    *(
+        "ReplicatorError",
+        "StreamViewTypeError",
+        "Table",
+        "UnreportableError",
+        "Write",
+        "deadline_of",
+        "decode",
+        "plan",
+    ),
     *("process", "refusal_of", "report", "write"),
 ]
 

@@ -12,7 +12,7 @@ import pytest
 from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.errors import StoppedError, TaskError
-from ddbreplica.model import Kind, Refusal
+from ddbreplica.model import Refusal, RefusalKind
 from ddbreplica_cli.samples.loader import Loaded, Loader, Problems
 from ddbreplica_cli.samples.logfile import BadRow, Row, Rows
 from ddbreplica_cli.terminal.driver import noting_interrupts
@@ -243,7 +243,7 @@ def test_all_problems_are_counted_and_the_first_ten_listed() -> None:
 
 
 def test_an_unknown_refusal_still_comes_with_something_to_try() -> None:
-    odd = Refusal(Kind.TRANSIENT, "NeverHeardOf", "out\nof\norder")
+    odd = Refusal(RefusalKind.TRANSIENT, "NeverHeardOf", "out\nof\norder")
 
     assert failing(Load(FakeReplica(script=lambda _: odd)), [row(1)]).hint == "run the same command again."
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from ddbreplica.model import Image, Kind, Refusal, Replica
+from ddbreplica.model import Image, Refusal, RefusalKind, Replica
 from tests.support.contract import SCHEMA, ReplicaContract
 from tests.support.fake_replica import FakeReplica
 
-MISSING = Refusal(Kind.FAULT, "ResourceNotFoundException", "no such table")
+MISSING = Refusal(RefusalKind.FAULT, "ResourceNotFoundException", "no such table")
 
 
 class TestFakeReplica(ReplicaContract):

@@ -2,14 +2,14 @@
 
 import pytest
 
-from ddbreplica.model import Image, Journal, Kind, Refusal, Source
+from ddbreplica.model import Image, Journal, Refusal, RefusalKind, Source
 from tests.support.contract import SCHEMA
 from tests.support.fake_journal import FakeJournal
 from tests.support.fake_source import FakeSource
 from tests.support.journal_contract import JournalContract
 from tests.support.source_contract import SourceContract
 
-MISSING = Refusal(Kind.FAULT, "ResourceNotFoundException", "no such table")
+MISSING = Refusal(RefusalKind.FAULT, "ResourceNotFoundException", "no such table")
 
 
 class TestFakeSource(SourceContract):

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from ddbreplica.model import Key, Kind, Refusal
+from ddbreplica.model import Key, Refusal, RefusalKind
 from ddbreplica.reconcile.algorithm import Reconciled
 from ddbreplica.verify.difference import Difference, Finding
 from ddbreplica.verify.keyset import KeySet
@@ -83,7 +83,7 @@ def test_what_has_expired_since_is_repaired_all_the_same() -> None:
 
 def test_what_was_not_healed_says_why_and_is_not_looked_at() -> None:
     looked_at: list[Sequence[Key]] = []
-    refused = Refusal(Kind.REJECTED, "ValidationException", "too large")
+    refused = Refusal(RefusalKind.REJECTED, "ValidationException", "too large")
     healed = Reconciled(
         changing=[key("a")],
         suspects=[key("b")],
