@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from botocore.exceptions import InvalidRetryModeError, ReadTimeoutError
+from botocore.exceptions import ClientError, InvalidRetryModeError, ReadTimeoutError
 
 from ddbreplica.aws.clock import Skew
 from ddbreplica.bucket import quarantine
@@ -359,3 +359,12 @@ def test_the_client_is_bounded_in_time() -> None:
 
     assert (config.connect_timeout, config.read_timeout) == (1, 3)
     assert config.connect_timeout + config.read_timeout < quarantine.PUT_SECONDS
+
+
+def test_a_client_never_sends_head_bucket() -> None:
+    """After a redirect by a gateway that names no Region, botocore would send hundreds."""
+    with pytest.raises(ClientError) as refused:
+        quarantine.connect().head_bucket(Bucket="bucket")
+
+    assert refused.value.response["Error"]["Code"] == "404"
+    assert refused.value.response["ResponseMetadata"]["HTTPHeaders"] == {}
