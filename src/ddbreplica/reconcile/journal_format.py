@@ -111,10 +111,8 @@ class Contents:
             self.held = {key: replace(hold, since=now) for key, hold in self.held.items()}
         else:
             least = min(hold_seconds(self.ahead), UNKNOWN_HOLD_SECONDS)
-            self.held = {
-                key: Hold(now, max(least, self.held[key].seconds) if key in self.held else least)
-                for key in self.opened
-            }
+            longer = {key: Hold(now, max(least, hold.seconds)) for key, hold in self.held.items()}
+            self.held = dict.fromkeys(self.opened, Hold(now, least)) | longer
         self.ahead, self._is_at_rest = None, True
 
     def until(self, clock: Clock) -> Mapping[Key, Hold]:

@@ -1,4 +1,4 @@
-"""reconciler: keys → healed, on moto, for several threads and for no longer than a command's patience."""
+"""reconciler: keys are reconciled on moto, by several threads and within a command's patience."""
 
 import threading
 import time

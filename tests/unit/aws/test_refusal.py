@@ -3,6 +3,7 @@
 import ssl
 from http.client import RemoteDisconnected
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import (
@@ -332,6 +333,32 @@ def test_an_answer_without_a_code_is_transient() -> None:
     refusal = refusal_of(ClientError({"Error": {}}, "PutItem"))
 
     assert (refusal.kind, refusal.code, refusal.message) == (RefusalKind.TRANSIENT, "Unknown", "")
+
+
+@pytest.mark.parametrize("response", [{}, {"Error": {"Code": 7}}])
+def test_an_error_that_is_not_of_the_documented_shape_ends_nothing(response: Any) -> None:
+    refusal = refusal_of(ClientError(response, "PutItem"))
+
+    assert (refusal.kind, refusal.code, refusal.in_doubt) == (
+        RefusalKind.TRANSIENT,
+        "UnreadableResponse",
+        True,
+    )
+    assert refusal.message == "the response cannot be read"
+
+
+def test_causes_that_name_each_other_are_looked_at_once() -> None:
+    first, second = ConnectionResetError("first"), ConnectionResetError("second")
+    first.__context__, second.__context__ = second, first
+
+    assert refusal_of(wrapped(first)).kind is RefusalKind.TRANSIENT
+
+
+def test_a_cause_that_is_named_twice_hides_no_other() -> None:
+    twice = ConnectionResetError(104, "Connection reset by peer")
+    unusable = ssl.SSLCertVerificationError(1, "certificate verify failed")
+
+    assert refusal_of(wrapped(OSError(unusable, twice, twice))).kind is RefusalKind.FAULT
 
 
 def test_what_was_classified_where_it_was_met_stays_so() -> None:

@@ -1,4 +1,4 @@
-"""pages: keys in parts → all of them healed, through any number of kills, and nothing listed twice for long."""
+"""pages: a backfill reconciles every page of keys once, keeps what failed, and resumes where it ended."""
 
 import threading
 from collections import Counter

@@ -232,6 +232,7 @@ def test_a_missing_or_denied_bucket_is_a_fault(code: str) -> None:
         f"The quarantine bucket bucket refuses: {code}: no."
         " Look at QUARANTINE_BUCKET and at the role's s3:PutObject; nothing was acknowledged."
     )
+    assert caught.value.code == code
 
 
 def test_suspects_are_kept_even_behind_a_failure() -> None:
@@ -294,6 +295,59 @@ def test_records_of_two_streams_with_one_number_are_two(monkeypatch: pytest.Monk
     keep(bucket, poison(1), into=one, puts_applied=0)
     with pytest.raises(QuarantineError):
         keep(bucket, poison(1, record=record), into=one, puts_applied=0)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"eventID": "1"}, {"eventID": "2"}),
+        ({"dynamodb": 1}, {"dynamodb": 2}),
+        (1, 2),
+    ],
+    ids=["event ids", "contents", "anything"],
+)
+def test_records_without_a_sequence_number_count_by_what_tells_them_apart(
+    first: Any, second: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "MAX_IN_A_ROW", 1)
+    bucket = FakeBucket()
+    one = Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
+
+    for _ in range(2):  # the second is the first delivered again
+        keep(bucket, poison(1, record=first, sequence_number=None), into=one, puts_applied=0)
+    with pytest.raises(QuarantineError):
+        keep(bucket, poison(1, record=second, sequence_number=None), into=one, puts_applied=0)
+
+
+def test_an_event_id_identifies_a_record_whatever_else_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quarantine, "MAX_IN_A_ROW", 1)
+    bucket = FakeBucket()
+    one = Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
+
+    for record in ({"eventID": "1", "dynamodb": 1}, {"eventID": "1", "dynamodb": 2}):
+        keep(bucket, poison(1, record=record, sequence_number=None), into=one, puts_applied=0)
+
+    assert len(bucket.objects) == 2
+
+
+def test_a_sequence_number_identifies_a_record_before_an_event_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quarantine, "MAX_IN_A_ROW", 1)
+    bucket = FakeBucket()
+    one = Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
+
+    keep(bucket, poison(1, record={"eventID": "1"}), into=one, puts_applied=0)
+    with pytest.raises(QuarantineError):
+        keep(bucket, poison(2, record={"eventID": "1"}), into=one, puts_applied=0)
+
+
+def test_a_page_in_place_of_s3_s_response_is_named_by_its_status() -> None:
+    class Gateway(FakeBucket):
+        def put_object(self, **_: Any) -> dict[str, Any]:
+            return {"ETag": '"1"', "ResponseMetadata": {"HTTPStatusCode": 203, "HTTPHeaders": {}}}
+
+    (failure,) = keep(Gateway(), poison(1)).failures
+
+    assert "(HTTP 203)" in failure.refusal.message
 
 
 def test_a_client_that_cannot_be_made_is_a_fault_that_says_why() -> None:

@@ -87,11 +87,11 @@ class TestFinding:
 
         assert kept.held == {}
 
-    def test_a_killed_run_holds_back_whatever_is_open_for_the_longest_time(self) -> None:
+    def test_a_killed_run_holds_back_whatever_is_open_or_held_for_the_longest_time(self) -> None:
         kept = contents({"open": [key("a")]}, {"hold": [key("b")], "seconds": 3, "until": None})
         kept.find(now=50)
 
-        assert kept.held == {A: Hold(50, UNKNOWN_HOLD_SECONDS)}
+        assert kept.held == {A: Hold(50, UNKNOWN_HOLD_SECONDS), B: Hold(50, UNKNOWN_HOLD_SECONDS)}
 
     def test_the_writers_clock_shortens_what_a_killed_run_holds_back(self) -> None:
         kept = contents({"clock_ahead_seconds": 20}, {"open": [key("a")]})

@@ -1,4 +1,4 @@
-"""review_list: keys that nobody can decide about → a file that lists them until somebody has looked."""
+"""review_list: keys that need review are listed in a file until an operator removes it."""
 
 import os
 from io import FileIO

@@ -1,4 +1,4 @@
-"""batch_item_failures: failures → what Lambda is told."""
+"""batch_item_failures: the partial batch response that a batch's failures make."""
 
 import pytest
 

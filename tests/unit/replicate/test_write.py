@@ -4,7 +4,7 @@ import pytest
 
 from ddbreplica.dynamodb.send import REQUEST_SECONDS
 from ddbreplica.errors import KeySchemaError, ReplicaError, SettingsError
-from ddbreplica.model import Pending, Refusal, Table, Write
+from ddbreplica.model import Pending, Refusal, RefusalKind, Table, Write
 from ddbreplica.records.decode import decode
 from ddbreplica.records.plan import plan
 from ddbreplica.replicate.write import Outcome, write
@@ -245,6 +245,7 @@ def test_a_refused_item_waits_for_a_table_that_takes_no_writes(status: str) -> N
 
     (failure,) = outcome.failures
     assert outcome.poison == ()
+    assert failure.refusal.kind is RefusalKind.TRANSIENT
     assert failure.refusal.message == f"the replica refused an item, and the table's status is {status}"
 
 

@@ -1,4 +1,4 @@
-"""loader: rows to the table, and what is told when it ends early."""
+"""loader: rows are written to the table, and a run that ends early reports how far it came."""
 
 import itertools
 import os
