@@ -1,5 +1,6 @@
 """The engine on moto, driven as a program would: without the command line, its options and its terminal."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from ddbreplica.backfill import job as backfill
@@ -10,6 +11,7 @@ from ddbreplica.reconcile.journal_format import BACKFILL
 from ddbreplica.reconcile.review_list import Undecided
 from ddbreplica.verify import job as verify
 from ddbreplica.verify.verdict import EQUAL, Verified
+from tests.support.backfilled import WANTED
 from tests.support.cli import REPLICA, SOURCE, Tables
 from tests.support.memory_state import MemoryLines
 
@@ -30,20 +32,8 @@ def test_a_program_copies_and_compares(tables: Tables, tmp_path: Path) -> None:
         tables.put(SOURCE, f"item{number}", n={"N": "1.10"})
     connection, lines = Connection(LOCATION), MemoryLines()
     journal = FileJournal(lines, command=BACKFILL, clock=connection.clock)
-    copying = backfill.prepare(
-        connection,
-        backfill.Wanted(
-            segments=2,
-            from_export=None,
-            rate=None,
-            read_rate=None,
-            no_wait=False,
-            without_mapping=True,
-            archive=False,
-            dry_run=False,
-        ),
-        SILENT,
-    )
+    wanted = replace(WANTED, segments=2, without_mapping=True)
+    copying = backfill.prepare(connection, wanted, SILENT)
     done = copying.go(journal, Undecided(tmp_path / "review", note=SILENT.note))
 
     assert (done.items, done.left) == (150, {})
@@ -52,7 +42,7 @@ def test_a_program_copies_and_compares(tables: Tables, tmp_path: Path) -> None:
 
     tables.put(REPLICA, "extra")
     results: list[Verified] = []
-    wanted = verify.Wanted(
+    to_verify = verify.Wanted(
         segments=2,
         sample=1,
         keys_from=None,
@@ -67,9 +57,9 @@ def test_a_program_copies_and_compares(tables: Tables, tmp_path: Path) -> None:
         without_mapping=True,
         archive=False,
     )
-    verify.verified(connection, wanted, results.append, SILENT, None)
+    verify.verified(connection, to_verify, results.append, SILENT, None)
     tables.delete(REPLICA, "extra")
-    verify.verified(connection, wanted, results.append, SILENT, None)
+    verify.verified(connection, to_verify, results.append, SILENT, None)
 
     assert [result.verdict == EQUAL for result in results] == [False, True]
     assert list(tmp_path.iterdir()) == []
