@@ -359,7 +359,7 @@ def test_a_cause_that_is_named_twice_hides_no_other() -> None:
     twice = ConnectionResetError(104, "Connection reset by peer")
     unusable = ssl.SSLCertVerificationError(1, "certificate verify failed")
 
-    assert refusal_of(wrapped(OSError(unusable, twice, twice))).kind is RefusalKind.FAULT
+    assert refusal_of(wrapped(ValueError(unusable, twice, twice))).kind is RefusalKind.FAULT
 
 
 def test_what_was_classified_where_it_was_met_stays_so() -> None:
