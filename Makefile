@@ -135,7 +135,7 @@ e2e: setup .venv-sam/ready  ## Run on your own AWS account; asks first, and remo
 		$(if $(call switch,QUICK),--quick) $(if $(call switch,KEEP),--keep) \
 		$(if $(call on_command_line,ACCOUNT),--account '$(call on_command_line,ACCOUNT)')
 
-mutants: rules  ## Break the core and the engine in 4,600 small ways; of each module's, the unit tests must notice 90 %
+mutants: rules  ## Break the core and the engine in 4,900 small ways; of each module's, the unit tests must notice 90 %
 	rm -rf mutants
 	nice $(BIN)/mutmut run
 	$(BIN)/mutmut results
