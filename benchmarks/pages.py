@@ -1,4 +1,4 @@
-"""`python -m benchmarks.pages`: results.json, operator.json → their tables in DESIGN.md and docs/cost.md, in place."""
+"""`python -m benchmarks.pages`: results.json, operator.json → their tables in DESIGN.md and docs/costs.md, in place."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ def pages() -> Iterator[tuple[Path, Sequence[Table]]]:
         json.loads((_HERE / name).read_text()) for name in ("results.json", "operator.json")
     )
     yield _ROOT / "DESIGN.md", (goals("the function", function), goals("the commands", operator))
-    yield _ROOT / "docs" / "cost.md", (*cost.tables(cost.read(function)), commands(operator))
+    yield _ROOT / "docs" / "costs.md", (*cost.tables(cost.read(function)), commands(operator))
 
 
 def renewed(page: str, tables: Iterable[Table]) -> str:

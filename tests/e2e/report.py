@@ -30,12 +30,12 @@ class Claim(Enum):
 
 OUT_OF_REACH: Final[Mapping[str, str]] = {
     "The dashboard's look": "takes an eye: `--keep` leaves the stack, and its output DashboardUrl is the address",
-    "`--import-existing-resources` over kept tables": "docs/placing.md has the commands, to be run by hand",
+    "`--import-existing-resources` over kept tables": "docs/deployment.md has the commands, to be run by hand",
     "ReplicaCriticallyLateAlarm fires": "takes six hours; its metric is that of ReplicaLateAlarm",
     "FunctionSlowAlarm fires": "it wants ten minutes of slow invocations, which the run does not wait for",
     "MappingStillStalledAlarm fires": "it is MappingStalledAlarm, and notifies 20 minutes after it",
     "ReplicationUnhealthyAlarm fires": "it is the other alarms in one, and is shown beside them",
-    "A replica in another Region or account, and KMS keys": "takes more than one account; docs/placing.md",
+    "A replica in another Region or account, and KMS keys": "takes more than one account; docs/deployment.md",
     "How much faster ten batches at a time are": "five write units a second are the limit of these tables",
 }
 """What no step looks at, and why."""

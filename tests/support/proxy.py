@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,9 @@ from botocore.credentials import Credentials
 
 AWS: Mapping[str, str] = MappingProxyType({"x-amzn-RequestId": "R1"})
 """The mark of a response of AWS's own."""
+
+_HOLD_BACK = socket.TCP_CORK if sys.platform == "linux" else socket.TCP_NODELAY
+"""Makes Linux send what is written only when the connection is shut down. Elsewhere a request may slip in."""
 
 _OF_A_SIGNATURE = ("authorization", "x-amz-date")
 _PASSED_ON = ("x-amzn-RequestId", "Date", "ETag")
@@ -97,6 +101,14 @@ class Exchange:
         # Before the last piece: whoever has the whole answer may ask at once whether anything is under way.
         self._is_settled = self.is_under_way
         self.connection.wfile.write(pieces[-1])
+
+    def end_with(self, answer: Answer) -> None:
+        """Send an answer and the end of the connection in one segment, so that no request can go between them."""
+        connection = self.connection.connection
+        connection.setsockopt(socket.IPPROTO_TCP, _HOLD_BACK, 1)
+        self.answer(answer)
+        self.drop()
+        connection.shutdown(socket.SHUT_WR)
 
     def drop(self) -> None:
         """Close the connection without a word; what was not sent by now never is."""
@@ -252,9 +264,9 @@ def dropped_within(exchange: Exchange) -> None:
 
 
 def closed_after(exchange: Exchange) -> None:
-    """The connection is closed behind the answer, which did not say so."""
-    passed_on(exchange)
-    exchange.drop()
+    """Send a response and close the connection, which its headers do not announce."""
+    answer = exchange.forward()
+    exchange.end_with(answer)
 
 
 def silent(exchange: Exchange) -> None:

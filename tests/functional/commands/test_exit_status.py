@@ -1,4 +1,4 @@
-"""The table of exit statuses in docs/operations.md, with each of its cells driven."""
+"""The table of exit statuses in docs/runbook.md, with each of its cells driven."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from tests.support.put_aside import CREATED, ON_FAILURE, QUARANTINE, PutAside, r
 from tests.support.records import put
 from tests.support.wire import error, response
 
-OPERATIONS = ROOT / "docs" / "operations.md"
+OPERATIONS = ROOT / "docs" / "runbook.md"
 NOWHERE = ("--source", "nowhere")
 GRACE = ("--grace", "0")
 NAMED = ("--quarantine-bucket", QUARANTINE, "--on-failure-bucket", ON_FAILURE)

@@ -171,7 +171,7 @@ def test_the_role_may_use_the_keys_of_the_tables_through_dynamodb_alone(
     )
 
 
-@pytest.mark.parametrize("page", ["DESIGN.md", "docs/permissions.md", "docs/placing.md"])
+@pytest.mark.parametrize("page", ["DESIGN.md", "docs/permissions.md", "docs/deployment.md"])
 def test_the_pages_name_the_same_actions(page: str) -> None:
     text = (ROOT / page).read_text()
     assert [action for action in KMS_OF_A_TABLE if f"`{action}`" not in text] == []

@@ -9,7 +9,7 @@ from tests.support.modules import ENGINE, ROOT, TERMINAL
 TESTS = ROOT / "tests"
 BESIDE_PACKAGES = {"repository", "support", "benchmarks", "examples", "e2e", "pages", "templates"}
 """The folders whose tests are of something other than a package of src/ or cli/."""
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
 def packages() -> set[str]:

@@ -10,10 +10,10 @@ import pytest
 from ddbreplica_cli.app import main
 from tests.support.modules import ROOT
 
-RUNBOOK = ROOT / "docs" / "operations.md"
+RUNBOOK = ROOT / "docs" / "runbook.md"
 TEMPLATE = ROOT / "template.yaml"
-DEMO = ROOT / "docs" / "demo.md"
-GUIDE = ROOT / "docs" / "placing.md"
+DEMO = ROOT / "docs" / "maintainers" / "demo.md"
+GUIDE = ROOT / "docs" / "deployment.md"
 DELETION = ROOT / "docs" / "deletion.md"
 PLACES = [RUNBOOK, GUIDE, DELETION, ROOT / "README.md", TEMPLATE]
 

@@ -11,8 +11,8 @@ import pytest
 from tests.support.placements import STREAM
 from tests.support.template import FAR_SIDE, ROOT, TEMPLATE, defaults, deploy, refusals
 
-GUIDE = ROOT / "docs" / "placing.md"
-DOCUMENTS = [GUIDE, ROOT / "README.md", ROOT / "docs" / "operations.md"]
+GUIDE = ROOT / "docs" / "deployment.md"
+DOCUMENTS = [GUIDE, ROOT / "README.md", ROOT / "docs" / "runbook.md"]
 DEPLOYS = {"sam deploy": TEMPLATE, "aws cloudformation deploy": FAR_SIDE}
 
 
