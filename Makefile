@@ -147,6 +147,7 @@ lint: setup .venv-sam/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/functional/pages/test_markdown.py
 	$(BIN)/cfn-lint template.yaml replica.yaml examples/*/template.yaml
 	for template in template.yaml examples/*/template.yaml; do $(SAM_ENV) $(SAM) validate --lint --template $$template || exit; done
 
