@@ -18,14 +18,12 @@ NOT_YET: set[str] = {
     "README.md",
     "SECURITY.md",
     "docs/costs.md",
-    "docs/deletion.md",
     "docs/deployment.md",
     "docs/maintainers/demo.md",
     "docs/maintainers/e2e.md",
     "docs/maintainers/guarantees.md",
     "docs/maintainers/mutation.md",
     "docs/permissions.md",
-    "docs/recipes.md",
     "docs/runbook.md",
 }
 """Pages that are not wrapped yet."""
