@@ -172,11 +172,11 @@ def test_only_the_keys_within_the_filter_are_replicated_and_verified(aws: Embedd
     [
         (
             {"ReplicaRegion": FAR},
-            "A replica in another Region or account is not made here; deploy replica.yaml",
+            "This stack cannot create a replica in another Region or account.",
         ),
         (
             {"ReplicaExternalId": "orders-2026"},
-            "ReplicaExternalId belongs to ReplicaRoleArn; give both or neither.",
+            "ReplicaExternalId requires ReplicaRoleArn.",
         ),
         ({"ReplicaTableName": "refused"}, "SourceTableName and ReplicaTableName must differ"),
     ],

@@ -1,4 +1,4 @@
-"""template.yaml's parameters: nobody can misread them, and what makes no sense is refused."""
+"""The parameters of template.yaml: types, defaults, texts, and the combinations that are refused."""
 
 from typing import Final
 
@@ -24,7 +24,7 @@ from tests.support.placements import (
 from tests.support.template import load, refusals
 
 ENCRYPTED_OR_LOCAL: Final = (
-    "EndpointUrl must be empty, or begin with https://, or with http:// and a local host, such as"
+    "EndpointUrl must be empty, an https:// URL, or an http:// URL of a local host such as"
     " http://host.docker.internal:8000."
 )
 PARAMETERS: Final = {
@@ -86,7 +86,7 @@ def test_a_parameter_that_may_be_empty_says_so_first_and_no_other_does() -> None
     assert optional == {name for name, each in declared.items() if each["Default"] in ("", "none")}
 
 
-def test_every_parameter_stands_in_one_group_and_has_a_label() -> None:
+def test_every_parameter_is_in_one_group_and_has_a_label() -> None:
     interface = load()["Metadata"]["AWS::CloudFormation::Interface"]
     grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
     assert sorted(grouped) == sorted(PARAMETERS)
@@ -94,7 +94,7 @@ def test_every_parameter_stands_in_one_group_and_has_a_label() -> None:
 
 
 @pytest.mark.parametrize("replica", REPLICAS)
-@pytest.mark.parametrize("source", [{}, EXISTING_SOURCE], ids=["made here", "existing"])
+@pytest.mark.parametrize("source", [{}, EXISTING_SOURCE], ids=["created", "existing"])
 def test_a_replica_may_be_anywhere(source: Parameters, replica: str) -> None:
     assert refusals(**source, **REPLICAS[replica]) == []
 
@@ -123,9 +123,9 @@ DIFFER: Final = (
 PROTECTED: Final = (
     "TableDeletionPolicy=Delete and DeletionProtection=true contradict each other; change one of them."
 )
-MADE_THERE: Final = (
-    "A replica in another Region or account is not made here; deploy replica.yaml there, and set "
-    "CreateReplicaTable=false."
+CREATED_THERE: Final = (
+    "This stack cannot create a replica in another Region or account. Set CreateReplicaTable=false, and "
+    "deploy replica.yaml there to create it."
 )
 
 
@@ -138,7 +138,7 @@ MADE_THERE: Final = (
         ),
         (
             {"SourceStreamArn": STREAM.partition("/stream/")[0]},
-            "SourceStreamArn must be empty or the ARN of a table's stream, DescribeTable's LatestStreamArn.",
+            "SourceStreamArn must be empty or the ARN of a table's stream, such as LatestStreamArn of DescribeTable.",
         ),
         (
             {**IN_REGION, "ReplicaTableName": f"arn:aws:dynamodb:{FAR}:{ELSEWHERE}:table/orders"},
@@ -150,12 +150,15 @@ MADE_THERE: Final = (
         ),
         (
             IN_ACCOUNT | {"ReplicaAccountId": "4444"},
-            "ReplicaAccountId must be empty or the 12 digits of an account.",
+            "ReplicaAccountId must be empty or a 12-digit account ID.",
         ),
-        (BY_ROLE | {"ReplicaRoleArn": "orders-writer"}, "ReplicaRoleArn must be empty or the ARN of a role."),
+        (
+            BY_ROLE | {"ReplicaRoleArn": "orders-writer"},
+            "ReplicaRoleArn must be empty or the ARN of an IAM role.",
+        ),
         (
             BY_ROLE | {"ReplicaExternalId": "?"},
-            "ReplicaExternalId must be empty or 2 to 1224 letters, digits and characters of +=,.@:/_-.",
+            "ReplicaExternalId must be empty or 2 to 1224 letters, digits or characters from +=,.@:/_-.",
         ),
         (
             {"KeyFilter": "tenant-1"},
@@ -163,20 +166,20 @@ MADE_THERE: Final = (
         ),
         (
             {"KmsKeyArn": "alias/orders"},
-            "KmsKeyArn must be empty or the ARN of a KMS key; an alias will not do.",
+            "KmsKeyArn must be empty or the ARN of a KMS key; an alias is not accepted.",
         ),
         (
             {"PermissionsBoundaryArn": ROLE},
             "PermissionsBoundaryArn must be empty or the ARN of a managed policy.",
         ),
         ({"Timeout": 29}, "Timeout must be 30 to 900."),
-        ({"ReservedConcurrency": "0"}, "ReservedConcurrency must be none or a whole number from 1."),
+        ({"ReservedConcurrency": "0"}, "ReservedConcurrency must be none or a whole number from 1 to 99999."),
         (
             {"MaximumRecordAgeInSeconds": 86400},
-            "MaximumRecordAgeInSeconds must be 60 to 82800; the stream itself drops a record after 86400.",
+            "MaximumRecordAgeInSeconds must be 60 to 82800; the stream deletes a record after 86400 seconds.",
         ),
         *(({"EndpointUrl": url}, ENCRYPTED_OR_LOCAL) for url in ("localhost:8000", *IN_THE_CLEAR)),
-        ({"AlarmEmail": "ops"}, "AlarmEmail must be empty or one e-mail address."),
+        ({"AlarmEmail": "ops"}, "AlarmEmail must be empty or one email address."),
         (
             {"AlarmTopicArn": "arn:aws:sqs:eu-west-1:111122223333:ops"},
             "AlarmTopicArn must be empty or the ARN of a standard SNS topic.",
@@ -184,37 +187,37 @@ MADE_THERE: Final = (
         ({"ReplicaTableName": "logfile"}, DIFFER),
         ({**REPLICAS["in this Region by name"], "ReplicaTableName": "logfile"}, DIFFER),
         ({**REPLICAS["in this account by number"], "ReplicaTableName": "logfile"}, DIFFER),
-        (IN_REGION | {"CreateReplicaTable": "true"}, MADE_THERE),
-        (IN_ACCOUNT | {"CreateReplicaTable": "true"}, MADE_THERE),
-        (BY_ROLE | {"CreateReplicaTable": "true"}, MADE_THERE),
+        (IN_REGION | {"CreateReplicaTable": "true"}, CREATED_THERE),
+        (IN_ACCOUNT | {"CreateReplicaTable": "true"}, CREATED_THERE),
+        (BY_ROLE | {"CreateReplicaTable": "true"}, CREATED_THERE),
         (
             {**BY_ROLE, **IN_ACCOUNT},
-            "Give ReplicaRoleArn or ReplicaAccountId, not both; a role writes to its own account.",
+            "Set ReplicaRoleArn or ReplicaAccountId, not both. The ARN of the role contains the account.",
         ),
         (
             IN_ACCOUNT | {"ReplicaExternalId": "orders-2026"},
-            "ReplicaExternalId belongs to ReplicaRoleArn; give both or neither.",
+            "ReplicaExternalId requires ReplicaRoleArn. Set ReplicaRoleArn, or leave ReplicaExternalId empty.",
         ),
         (
             {"SourceKmsKeyArn": KEY},
-            "SourceKmsKeyArn is for an existing source; the key of tables made here is KmsKeyArn.",
+            "SourceKmsKeyArn requires SourceStreamArn. For tables that this stack creates, set KmsKeyArn.",
         ),
         (
             {"ReplicaKmsKeyArn": KEY},
-            "ReplicaKmsKeyArn is for an existing replica; the key of tables made here is KmsKeyArn.",
+            "ReplicaKmsKeyArn requires CreateReplicaTable=false. For tables that this stack creates, set KmsKeyArn.",
         ),
         (
             BY_ROLE | {"ReplicaKmsKeyArn": KEY},
-            "With ReplicaRoleArn it is that role which uses the replica's key; leave ReplicaKmsKeyArn empty.",
+            "If ReplicaRoleArn is set, that role uses the replica's KMS key. Leave ReplicaKmsKeyArn empty.",
         ),
         ({"SortKeyName": "PK"}, "PartitionKeyName and SortKeyName must differ."),
         (
             {"AlarmEmail": "ops@example.com", "AlarmTopicArn": "arn:aws:sns:eu-west-1:111122223333:ops"},
-            "Give AlarmEmail or AlarmTopicArn, not both.",
+            "Set AlarmEmail or AlarmTopicArn, not both.",
         ),
         (
             {"DeletionProtection": "true"},
-            "With DeletionProtection=true, give AlarmEmail or AlarmTopicArn; somebody must hear the alarms.",
+            "DeletionProtection=true requires alarm notifications. Set AlarmEmail or AlarmTopicArn.",
         ),
         (
             {"DeletionProtection": "true", "TableDeletionPolicy": "Delete", "AlarmEmail": "ops@example.com"},

@@ -1,4 +1,4 @@
-"""replica.yaml, the far side of template.yaml: the same table, who may write to it, and its alarms."""
+"""replica.yaml: the replica table as template.yaml creates it, the write access to it, and its alarms."""
 
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ def there(logical_id: str, **parameters: str | int) -> dict[str, Any]:
 # Parameters
 
 
-def test_a_parameter_that_both_templates_have_takes_the_same_in_both() -> None:
+def test_a_parameter_of_both_templates_accepts_the_same_values_in_both() -> None:
     near, far = load(TEMPLATE)["Parameters"], load(FAR_SIDE)["Parameters"]
     assert far.keys() - near.keys() == OWN
     for name in far.keys() & near.keys():
@@ -41,14 +41,14 @@ def test_a_parameter_that_both_templates_have_takes_the_same_in_both() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(OWN))
-def test_a_parameter_of_its_own_says_what_it_is_for_and_what_it_accepts(name: str) -> None:
+def test_a_parameter_that_only_replica_yaml_has_is_described_and_constrained(name: str) -> None:
     parameter = load(FAR_SIDE)["Parameters"][name]
     assert parameter["Description"].endswith(".")
     assert parameter["ConstraintDescription"].startswith("must be ")
     assert {"AllowedPattern", "AllowedValues"} & set(parameter)
 
 
-def test_every_parameter_stands_in_one_group_and_has_a_label() -> None:
+def test_every_parameter_is_in_one_group_and_has_a_label() -> None:
     interface = load(FAR_SIDE)["Metadata"]["AWS::CloudFormation::Interface"]
     declared = sorted(load(FAR_SIDE)["Parameters"])
     assert sorted(name for group in interface["ParameterGroups"] for name in group["Parameters"]) == declared
@@ -60,17 +60,17 @@ def test_every_parameter_stands_in_one_group_and_has_a_label() -> None:
     [
         (
             {**BY_POLICY, **BY_ACCOUNT},
-            "Give ReplicatorRoleArn or TrustedAccountId, not both.",
+            "Set ReplicatorRoleArn or TrustedAccountId, not both.",
         ),
         (
             {"ExternalId": "orders-2026"},
-            "With ExternalId, say who may assume the role by ReplicatorRoleArn or TrustedAccountId.",
+            "ExternalId requires ReplicatorRoleArn or TrustedAccountId, which may then assume the new role.",
         ),
-        ({"TrustedAccountId": ELSEWHERE}, "TrustedAccountId takes an ExternalId."),
+        ({"TrustedAccountId": ELSEWHERE}, "TrustedAccountId requires ExternalId."),
         ({"SortKeyName": "PK"}, "PartitionKeyName and SortKeyName must differ."),
         (
             {"DeletionProtection": "true"},
-            "With DeletionProtection=true, give AlarmEmail or AlarmTopicArn; somebody must hear the alarms.",
+            "DeletionProtection=true requires alarm notifications. Set AlarmEmail or AlarmTopicArn.",
         ),
         (
             {"DeletionProtection": "true", "TableDeletionPolicy": "Delete", "AlarmEmail": "ops@example.com"},
@@ -94,7 +94,7 @@ def test_a_mistaken_parameter_is_refused(parameters: Parameters, message: str) -
         {"ReplicaTableName": "orders", "AlarmEmail": "ops@example.com", "DeletionProtection": "true"},
     ],
 )
-def test_the_table_and_its_alarms_are_those_that_the_main_template_makes(parameters: Parameters) -> None:
+def test_the_table_and_its_alarms_are_those_that_the_main_template_creates(parameters: Parameters) -> None:
     near, far = resources(TEMPLATE, **parameters), resources(FAR_SIDE, **parameters)
     common = {"ReplicaTable", "ReplicaTableThrottledAlarm", "ReplicaIndexThrottledAlarm", "AlarmTopic"}
     assert far.keys() == near.keys() & common
@@ -103,7 +103,7 @@ def test_the_table_and_its_alarms_are_those_that_the_main_template_makes(paramet
     assert {name: near[name] for name in far} == far
 
 
-def test_the_table_has_a_stream_of_its_own_where_one_is_wanted() -> None:
+def test_the_table_has_a_stream_if_enable_stream_is_true() -> None:
     assert there("ReplicaTable", EnableStream="true")["StreamSpecification"] == {
         "StreamViewType": "NEW_IMAGE"
     }
@@ -112,15 +112,15 @@ def test_the_table_has_a_stream_of_its_own_where_one_is_wanted() -> None:
     )
 
 
-# Who writes to it
+# Write access
 
 
-def test_in_one_account_nobody_has_to_be_let_in() -> None:
+def test_within_one_account_no_policy_and_no_role_is_created() -> None:
     assert "ResourcePolicy" not in there("ReplicaTable")
     assert "ReplicaWriterRole" not in resources(FAR_SIDE)
 
 
-def test_a_role_of_another_account_is_let_in_by_the_table_s_policy() -> None:
+def test_the_table_s_policy_allows_a_role_of_another_account_to_write() -> None:
     assert there("ReplicaTable", **BY_POLICY)["ResourcePolicy"]["PolicyDocument"]["Statement"] == [
         {
             "Sid": "LetTheReplicatorApplyChanges",
@@ -156,7 +156,7 @@ def test_a_failover_denies_writes_and_keeps_the_rest_of_the_policy(
     ("parameters", "principal"),
     [(BY_ACCOUNT, f"arn:aws:iam::{ELSEWHERE}:root"), (BY_ONE_ROLE, REPLICATOR)],
 )
-def test_a_role_is_assumed_only_by_whom_it_trusts_and_with_the_external_id(
+def test_the_role_trusts_one_principal_and_requires_the_external_id(
     parameters: Parameters, principal: str
 ) -> None:
     role = there("ReplicaWriterRole", **parameters)
@@ -172,7 +172,7 @@ def test_a_role_is_assumed_only_by_whom_it_trusts_and_with_the_external_id(
     assert "ResourcePolicy" not in there("ReplicaTable", **parameters)
 
 
-def test_the_role_may_do_what_the_function_s_role_may_on_a_table_and_no_more() -> None:
+def test_the_role_has_the_same_permissions_for_the_table_as_the_function_s_role() -> None:
     (policy,) = there("ReplicaWriterRole", **BY_ACCOUNT)["Policies"]
     (near,) = properties("DDBReplicationRole")["Policies"]
     applies = [
@@ -181,7 +181,7 @@ def test_the_role_may_do_what_the_function_s_role_may_on_a_table_and_no_more() -
     assert policy["PolicyDocument"]["Statement"] == applies
 
 
-def test_the_role_may_use_the_table_s_key_through_dynamodb_alone() -> None:
+def test_the_role_may_use_the_table_s_kms_key_only_through_dynamodb() -> None:
     (policy,) = there("ReplicaWriterRole", **BY_ACCOUNT, KmsKeyArn=KEY)["Policies"]
     assert policy["PolicyDocument"]["Statement"][1:] == [
         {
@@ -200,7 +200,7 @@ def test_the_role_may_use_the_table_s_key_through_dynamodb_alone() -> None:
     ]
 
 
-def test_a_boundary_bounds_the_role_only_where_one_is_given() -> None:
+def test_the_role_has_a_permissions_boundary_only_if_one_is_given() -> None:
     bound = there("ReplicaWriterRole", **BY_ACCOUNT, PermissionsBoundaryArn=BOUNDARY)
     assert bound["PermissionsBoundary"] == BOUNDARY
     assert "PermissionsBoundary" not in there("ReplicaWriterRole", **BY_ACCOUNT)
@@ -210,7 +210,7 @@ def test_a_boundary_bounds_the_role_only_where_one_is_given() -> None:
 
 
 @pytest.mark.parametrize("replica", ["in another Region", "in another account", "by a role"])
-def test_the_two_templates_together_have_every_alarm_once(replica: str) -> None:
+def test_each_alarm_is_in_one_of_the_two_templates(replica: str) -> None:
     near, far = resources(TEMPLATE, **REPLICAS[replica]), resources(FAR_SIDE)
     assert near.keys() & far.keys() == set()
     alarms = {name for name in (*near, *far) if name.endswith("Alarm")}
@@ -220,7 +220,9 @@ def test_the_two_templates_together_have_every_alarm_once(replica: str) -> None:
 @pytest.mark.parametrize(
     ("parameters", "role"), [({}, None), (BY_POLICY, None), (BY_ACCOUNT, "<ReplicaWriterRole.Arn>")]
 )
-def test_the_outputs_say_what_the_main_template_asks_for(parameters: Parameters, role: str | None) -> None:
+def test_the_outputs_have_the_parameter_values_of_the_main_template(
+    parameters: Parameters, role: str | None
+) -> None:
     outputs = {name: each["Value"] for name, each in deploy(FAR_SIDE, **parameters)["Outputs"].items()}
     expected = {
         "ReplicaTableName": "<ReplicaTable>",

@@ -45,7 +45,7 @@ def test_samconfig_s_prod_is_refused_until_its_tables_and_alarm_target_are_named
     assert refusals(**prod) == [
         "SourceTableName must be 3 to 255 letters, digits, underscores, hyphens or dots.",
         "ReplicaTableName must be 3 to 255 letters, digits, underscores, hyphens or dots.",
-        "AlarmEmail must be empty or one e-mail address.",
+        "AlarmEmail must be empty or one email address.",
     ]
     named = prod | {
         "SourceTableName": "orders",
