@@ -1,4 +1,4 @@
-"""The table of exit statuses in docs/runbook.md, with each of its cells driven."""
+"""The table of exit statuses in docs/commands.md, with each of its cells driven."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from tests.support.put_aside import CREATED, ON_FAILURE, QUARANTINE, PutAside, r
 from tests.support.records import put
 from tests.support.wire import error, response
 
-OPERATIONS = ROOT / "docs" / "runbook.md"
+PAGE = ROOT / "docs" / "commands.md"
 NOWHERE = ("--source", "nowhere")
 GRACE = ("--grace", "0")
 NAMED = ("--quarantine-bucket", QUARANTINE, "--on-failure-bucket", ON_FAILURE)
@@ -297,7 +297,7 @@ ENDS: Mapping[str, Ends] = {
 
 
 def test_the_table_has_a_cell_for_each_end_that_is_driven_here() -> None:
-    table = OPERATIONS.read_text().partition("\n## Exit status\n")[2].partition("\n## ")[0]
+    table = PAGE.read_text().partition("\n## Exit status\n")[2].partition("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| `")]
 
     assert {

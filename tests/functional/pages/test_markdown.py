@@ -23,7 +23,6 @@ NOT_YET: set[str] = {
     "docs/maintainers/e2e.md",
     "docs/maintainers/guarantees.md",
     "docs/maintainers/mutation.md",
-    "docs/runbook.md",
 }
 """Pages that are not wrapped yet."""
 

@@ -18,12 +18,13 @@ DELETION = ROOT / "docs" / "deletion.md"
 PLACES = [RUNBOOK, GUIDE, DELETION, ROOT / "README.md", TEMPLATE]
 
 # On a prompt's line to its end, and otherwise between backticks, even across a line's end.
-SAID = re.compile(r"^\$ (ddbreplica .+)$|`(ddbreplica\s[^`]+)`", re.MULTILINE)
+SAID = re.compile(r"^ *\$ (ddbreplica .+)$|`(ddbreplica\s[^`]+)`", re.MULTILINE)
 
 
 def commands(path: Path) -> list[str]:
     """Every command line of ours in a document, without comments."""
-    return [" ".join((line or quoted).split()) for line, quoted in SAID.findall(path.read_text())]
+    text = path.read_text().replace("\\\n", " ")
+    return [" ".join((line or quoted).split()) for line, quoted in SAID.findall(text)]
 
 
 def options_of(command: click.Command) -> set[str]:
@@ -49,7 +50,8 @@ def test_every_command_for_trouble_is_in_the_runbook() -> None:
 
 def test_every_alarm_has_its_place_in_the_runbook() -> None:
     alarms = re.findall(r"^  (\w+)Alarm:$", TEMPLATE.read_text(), re.MULTILINE)
-    listed = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| `.*?\| \[", RUNBOOK.read_text(), re.MULTILINE)))
+    table = RUNBOOK.read_text().partition("\n### Alarms\n")[2].partition("\n#")[0]
+    listed = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| `.*?\| \[", table, re.MULTILINE)))
 
     assert sorted(listed) == sorted(alarms)
 
