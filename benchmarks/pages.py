@@ -1,7 +1,9 @@
-"""`python -m benchmarks.pages`: results.json, operator.json → their tables in DESIGN.md and docs/costs.md, in place."""
+"""`python -m benchmarks.pages`: write the results of the last run into the tables of DESIGN.md and docs/costs.md."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -9,29 +11,29 @@ from benchmarks import cost
 
 Results: TypeAlias = Mapping[str, Any]
 Table: TypeAlias = Sequence[str]
-"""Lines of Markdown; the first says which table it is."""
+"""Lines of Markdown; the first line identifies the table."""
 
 _HERE: Final = Path(__file__).parent
 _ROOT: Final = _HERE.parent
 
 
 def main() -> None:
-    """Renew every page."""
+    """Update every page."""
     for path, tables in pages():
         path.write_text(renewed(path.read_text(), tables))
 
 
 def pages() -> Iterator[tuple[Path, Sequence[Table]]]:
-    """Each page, and the tables of the last run that stand in it."""
+    """Yield each page with the tables of the last run that it contains."""
     function, operator = (
         json.loads((_HERE / name).read_text()) for name in ("results.json", "operator.json")
     )
-    yield _ROOT / "DESIGN.md", (goals("the function", function), goals("the commands", operator))
-    yield _ROOT / "docs" / "costs.md", (*cost.tables(cost.read(function)), commands(operator))
+    yield _ROOT / "DESIGN.md", (goals("function", function), goals("commands", operator))
+    yield _ROOT / "docs" / "costs.md", (*cost.tables(cost.read(function)), *commands(operator))
 
 
 def renewed(page: str, tables: Iterable[Table]) -> str:
-    """The page with each table in the place of the one of the same first line, which has to be there."""
+    """Return the page with each table in place of the table that has the same first line."""
     lines = page.split("\n")
     for table in tables:
         start = end = lines.index(table[0])
@@ -42,21 +44,22 @@ def renewed(page: str, tables: Iterable[Table]) -> str:
 
 
 def goals(what: str, results: Results) -> Table:
-    """What was to be reached, and what was."""
+    """Return the table of the goals: the target and the measured value of each."""
     rows = [
         f"| {goal['title']} | {goal['wanted']} {goal['limit']:g} | {_measured(goal)} |"
         for goal in results["goals"]
     ]
-    return (f"| {what} | wanted | measured |", "|---|---|---|", *rows)
+    return (f"| {what} | target | measured |", "|---|---|---|", *rows)
 
 
-def commands(results: Results) -> Table:
-    """What the commands take, and the loops beside them."""
-    return (
-        "| on | | items | items a second | µs of CPU an item | peak MB | the command's throughput ÷ its |",
-        "|---|---|---|---|---|---|---|",
-        *(_row(figure) for figure in results["figures"]),
-    )
+def commands(results: Results) -> Iterator[Table]:
+    """Yield a table for each service: the commands, and the loops that they are compared with."""
+    for service, figures in groupby(results["figures"], key=itemgetter("service")):
+        yield (
+            f"| {service} | items | items per second | CPU µs per item | peak MB | ratio |",
+            "|---|---|---|---|---|---|",
+            *(_row(figure) for figure in figures),
+        )
 
 
 def _measured(goal: Mapping[str, Any]) -> str:
@@ -66,10 +69,9 @@ def _measured(goal: Mapping[str, Any]) -> str:
 def _row(figure: Mapping[str, Any]) -> str:
     is_ours = figure["contestant"] == "ours"
     cells = (
-        figure["service"],
         f"**{figure['title']}**" if is_ours else f"{figure['command']}: {figure['title']}",
         f"{figure['items']:,}",
-        f"{figure['rate']['median']:,.0f} ({figure['rate']['low']:,.0f} to {figure['rate']['high']:,.0f})",
+        f"{figure['rate']['median']:,.0f} ({figure['rate']['low']:,.0f}–{figure['rate']['high']:,.0f})",
         f"{figure['cpu']['median']:,.0f}",
         f"{figure['peak'] / 2**20:.0f}",
         "" if is_ours else f"{figure['share']['median']:.2f}",

@@ -39,19 +39,19 @@ class Run:
 PROGRAMS: Final[Mapping[str, Mapping[str, Program]]] = {
     "load": {
         "ours": Program("ddbreplica load", (_COMMAND, "load", "--source", SOURCE, "--json", "--generate")),
-        "boto3": Program("put_item, one after another", (_LOOP, "puts", "boto3"), least=10),
+        "boto3": Program("put_item in sequence", (_LOOP, "puts", "boto3"), least=10),
     },
     "backfill": {
         "ours": Program("ddbreplica backfill", (_COMMAND, "backfill", "--without-mapping", *_TABLES)),
         "boto3": Program("the same calls, boto3", (_LOOP, "backfill", "boto3"), least=0.6),
-        "wire": Program("the same calls, wire JSON", (_LOOP, "backfill", "wire")),
+        "wire": Program("the same calls, DynamoDB JSON", (_LOOP, "backfill", "wire")),
     },
     "verify": {
         "ours": Program("ddbreplica verify", (_COMMAND, "verify", *_TABLES)),
         "boto3": Program("the same calls, boto3", (_LOOP, "verify", "boto3"), least=0.6),
-        "wire": Program("the same calls, wire JSON", (_LOOP, "verify", "wire")),
+        "wire": Program("the same calls, DynamoDB JSON", (_LOOP, "verify", "wire")),
         "scans": Program("two scans and a dict, boto3", (_LOOP, "scans", "boto3"), least=0.6),
-        "wire-scans": Program("two scans and a dict, wire JSON", (_LOOP, "scans", "wire")),
+        "wire-scans": Program("two scans and a dict, DynamoDB JSON", (_LOOP, "scans", "wire")),
     },
 }
 """By the command that each stands beside. What loads takes the number of rows as well; the others find two tables."""

@@ -94,13 +94,13 @@ def largest(service: Service, *, items: int, say: Say) -> Runs:
 
 
 def loading(*, rows: int, rounds: int, say: Say) -> Runs:
-    """Write rows to a table that answers after SERVICE_TIME."""
+    """Write rows to a simulated table that responds after SERVICE_TIME."""
     runs: dict[Case, list[Run]] = {}
     with endpoint() as server:
         for number in range(rounds):
             say(f"loading: round {number + 1} of {rounds}")
             for name in PROGRAMS["load"]:
-                case = Case(f"a table that answers after {SERVICE_TIME} ms", "load", name, rows)
+                case = Case(f"a simulated table ({SERVICE_TIME} ms)", "load", name, rows)
                 server.reset(Reset(SERVICE_TIME / 1000))
                 took = run(case.program, server.environment, str(rows))
                 _expect(case, server.reset(Reset(0)).items)

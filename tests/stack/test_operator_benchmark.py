@@ -86,7 +86,7 @@ def test_a_quick_run_has_all_figures_but_those_of_what_is_not_here(
     found = json.loads((tmp_path / "operator.json").read_text())
     said = capsys.readouterr()
     assert {(f["service"], f["command"], f["contestant"]) for f in found["figures"]} == {
-        *(("a table that answers after 4 ms", "load", name) for name in PROGRAMS["load"]),
+        *(("a simulated table (4 ms)", "load", name) for name in PROGRAMS["load"]),
         *(
             ("the embedded AWS", command, name)
             for command in ("backfill", "verify")

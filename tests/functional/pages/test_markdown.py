@@ -17,7 +17,6 @@ NOT_YET: set[str] = {
     "DESIGN.md",
     "README.md",
     "SECURITY.md",
-    "docs/costs.md",
     "docs/deployment.md",
     "docs/maintainers/demo.md",
     "docs/maintainers/e2e.md",

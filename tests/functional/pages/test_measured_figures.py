@@ -1,4 +1,4 @@
-"""The documents hold what was last measured; `python -m benchmarks.pages` brings them up to date."""
+"""The pages contain the figures of the last run; `python -m benchmarks.pages` updates them."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def test_the_pages_hold_the_tables_of_the_last_run() -> None:
     for path, tables in pages():
         page = path.read_text()
 
-        assert renewed(page, tables) == page, f"{path.name} is of another run"
+        assert renewed(page, tables) == page, f"{path.name} has other figures: run python -m benchmarks.pages"
 
 
 def test_a_table_is_renewed_where_it_stands() -> None:
@@ -30,15 +30,15 @@ def test_a_table_that_no_page_holds_is_an_error() -> None:
 def test_a_goal_that_is_not_reached_is_called_so() -> None:
     slow = {**GOAL, "value": 0.5, "reached": False}
 
-    assert goals("the commands", {"goals": [GOAL, slow]}) == (
-        "| the commands | wanted | measured |",
+    assert goals("commands", {"goals": [GOAL, slow]}) == (
+        "| commands | target | measured |",
         "|---|---|---|",
         "| speed | ≥ 0.6 | 0.877 |",
         "| speed | ≥ 0.6 | 0.5, not reached |",
     )
 
 
-def test_a_command_stands_among_the_loops_that_it_is_compared_with() -> None:
+def test_a_table_of_a_service_has_the_commands_and_their_loops() -> None:
     taken = {
         "service": "S",
         "command": "verify",
@@ -51,7 +51,17 @@ def test_a_command_stands_among_the_loops_that_it_is_compared_with() -> None:
     ours = {**taken, "contestant": "ours", "title": "ddbreplica verify"}
     loop = {**taken, "contestant": "boto3", "title": "the same calls, boto3"}
 
-    assert commands({"figures": [ours, loop]})[2:] == (
-        "| S | **ddbreplica verify** | 10,000 | 2,000 (1,900 to 2,100) | 150 | 70 |  |",
-        "| S | verify: the same calls, boto3 | 10,000 | 2,000 (1,900 to 2,100) | 150 | 70 | 0.75 |",
-    )
+    other = {**ours, "service": "T"}
+    assert list(commands({"figures": [ours, loop, other]})) == [
+        (
+            "| S | items | items per second | CPU µs per item | peak MB | ratio |",
+            "|---|---|---|---|---|---|",
+            "| **ddbreplica verify** | 10,000 | 2,000 (1,900–2,100) | 150 | 70 |  |",
+            "| verify: the same calls, boto3 | 10,000 | 2,000 (1,900–2,100) | 150 | 70 | 0.75 |",
+        ),
+        (
+            "| T | items | items per second | CPU µs per item | peak MB | ratio |",
+            "|---|---|---|---|---|---|",
+            "| **ddbreplica verify** | 10,000 | 2,000 (1,900–2,100) | 150 | 70 |  |",
+        ),
+    ]
