@@ -1,4 +1,4 @@
-"""The template's dashboard → docs/dashboard.svg: each widget in its place, with lines that are made up."""
+"""Draw the dashboard of template.yaml as docs/dashboard.svg, with invented values."""
 
 import json
 import re
@@ -24,7 +24,7 @@ _ZERO_WHEN_WELL = re.compile("Drop|Error|Fail|Quarantine|Retr|Skip|Suspect|Throt
 
 
 class Box(NamedTuple):
-    """A place in the picture."""
+    """A rectangle in the picture."""
 
     left: float
     top: float
@@ -41,12 +41,12 @@ class Box(NamedTuple):
 
 
 def widgets() -> list[dict[str, Any]]:
-    """The dashboard's widgets where no parameter is given; what only AWS could name is `<X>`, but for tables."""
+    """Return the dashboard's widgets for default parameters. A name that only AWS knows is `<X>`, except for tables."""
     made = resources()
     body = str(made["Dashboard"]["Properties"]["DashboardBody"])
     for name, resource in made.items():
         body = body.replace(f"<{name}>", resource["Properties"].get("TableName", f"<{name}>"))
-    # CloudWatch labels a searched line by its index; here there is one.
+    # CloudWatch labels each line of a search with its index. Here there is one index.
     body = body.replace("${PROP('Dim.GlobalSecondaryIndexName')}", "GSI_1")
     found: list[dict[str, Any]] = json.loads(body)["widgets"]
     return found
@@ -59,7 +59,7 @@ def picture(widgets: Sequence[Mapping[str, Any]]) -> str:
     size = f'viewBox="0 0 {width} {height}" font-family="system-ui, sans-serif" font-size="12"'
     lines = (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size} fill="{_INK}">',
-        "<title>The dashboard's layout; its lines are made up</title>",
+        "<title>Layout of the dashboard, with invented values</title>",
         f'<rect width="{width}" height="{height}" fill="{_PAGE}"/>',
         *(line for widget in widgets for line in _widget(widget)),
         "</svg>",
@@ -120,7 +120,7 @@ def _options(metric: Sequence[Any]) -> Mapping[str, Any]:
 
 
 def _flow(labels: Sequence[str], width: float) -> Iterator[tuple[float, int]]:
-    """Where each label begins, and in which row."""
+    """Yield the position and the row of each label."""
     x, row = 0.0, 0
     for label in labels:
         needed = 24 + _LETTER * len(label)
@@ -145,7 +145,7 @@ def _thresholds(properties: Mapping[str, Any], plot: Box) -> Iterator[str]:
 
 
 def _points(metric: Sequence[Any], label: str, plot: Box) -> list[tuple[float, float]]:
-    """A line that looks as if all were well: the same whenever it is drawn."""
+    """Return the points of an invented line without problems; the same metric always gives the same line."""
     seed = crc32(label.encode()) % 1000
     level, swing = _LEVELS.get(str(_options(metric).get("stat")), 0.35 + seed % 5 / 20), 0.03
     if "Provisioned" in str(metric):

@@ -1,4 +1,4 @@
-"""template.yaml's alarms: they look at what is emitted, and say what to do."""
+"""The alarms of template.yaml: their metrics exist, and their descriptions name the command to run."""
 
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ MINUTES: Final = 60_000
 ABOVE: Final = "GreaterThanThreshold"
 AT_LEAST: Final = "GreaterThanOrEqualToThreshold"
 BELOW: Final = "LessThanThreshold"
-# Metric, dimensions, statistic, comparison, threshold; period, datapoints to alarm, of how many, if none.
+# Metric, dimensions, statistic, comparison, threshold, period, datapoints to alarm, periods, missing data.
 ALARMS: Final = {
     "ReplicaLateAlarm": (
         "IteratorAge",
@@ -89,12 +89,12 @@ ALARMS: Final = {
 }
 
 
-def test_there_is_an_alarm_for_everything_that_can_go_wrong() -> None:
+def test_every_alarm_is_listed_here() -> None:
     assert sorted(alarms()) == sorted(ALARMS)
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_goes_off_when_it_should(name: str) -> None:
+def test_an_alarm_has_its_metric_threshold_and_periods(name: str) -> None:
     alarm = alarms()[name]
     (sampled,) = [each["MetricStat"] for each in alarm.get("Metrics", []) if "MetricStat" in each] or [alarm]
     _, metric, dimensions = watched(alarm)
@@ -112,7 +112,7 @@ def test_an_alarm_goes_off_when_it_should(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_watches_a_metric_that_somebody_emits(name: str) -> None:
+def test_an_alarm_watches_a_metric_that_is_emitted(name: str) -> None:
     assert watched(alarms()[name]) in EMITTED
 
 
@@ -130,34 +130,36 @@ def test_an_alarm_watches_a_metric_that_somebody_emits(name: str) -> None:
         ("by a role in another Region", {"ReplicaIndexThrottledAlarm", "ReplicaTableThrottledAlarm"}),
     ],
 )
-def test_the_alarms_of_the_replica_are_where_its_metrics_are(replica: str, missing: set[str]) -> None:
+def test_the_alarms_of_the_replica_are_created_only_with_its_metrics(replica: str, missing: set[str]) -> None:
     assert set(alarms(**REPLICAS[replica])) == set(ALARMS) - missing
 
 
 @pytest.mark.parametrize("replica", REPLICAS)
-def test_replication_is_unhealthy_while_any_alarm_is_on(replica: str) -> None:
+def test_replication_is_unhealthy_while_any_alarm_is_in_alarm_state(replica: str) -> None:
     rule = composite(**REPLICAS[replica])["AlarmRule"]
     assert sorted(rule.split(" OR ")) == sorted(f'ALARM("<{name}>")' for name in alarms(**REPLICAS[replica]))
 
 
-def test_the_alarm_over_all_alarms_says_what_to_run_and_leaves_telling_to_them() -> None:
+def test_the_alarm_over_all_alarms_names_the_command_and_does_not_notify() -> None:
     found = composite(AlarmEmail="ops@example.com")
     assert found.keys() == {"AlarmDescription", "AlarmRule"}
     assert "`ddbreplica status --stack-name ddbreplica`" in found["AlarmDescription"]
 
 
-def test_without_an_index_none_is_watched() -> None:
+def test_without_an_index_there_is_no_alarm_for_one() -> None:
     assert set(alarms(CreateIndex="false")) == set(ALARMS) - {"ReplicaIndexThrottledAlarm"}
 
 
-def test_a_slow_function_is_measured_against_its_own_timeout() -> None:
+def test_the_alarm_for_a_slow_function_uses_the_function_s_timeout() -> None:
     share, _ = alarms(Timeout=120)["FunctionSlowAlarm"]["Metrics"]
     assert share["Expression"] == "100 * duration / (120 * 1000)"
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_says_what_happened_and_what_to_run(name: str) -> None:
-    happened, *commands = alarms()[name]["AlarmDescription"].split("`")[:-1]
+def test_an_alarm_describes_what_happened_and_what_to_run(name: str) -> None:
+    description = alarms()[name]["AlarmDescription"]
+    happened, *commands = description.split("`")[:-1]
+    assert description.endswith(". See docs/runbook.md.")
     assert ". " in happened or "; " in happened
     assert commands[::2]
     for command in commands[::2]:
@@ -165,7 +167,7 @@ def test_an_alarm_says_what_happened_and_what_to_run(name: str) -> None:
 
 
 SILENT: Final = ("MappingStalledAlarm", "ReplicationUnhealthyAlarm")
-"""Alarms that notify nobody: others do, of the same trouble."""
+"""Alarms that send no notification, because other alarms send one about the same problem."""
 
 
 @pytest.mark.parametrize(
@@ -179,7 +181,7 @@ SILENT: Final = ("MappingStalledAlarm", "ReplicationUnhealthyAlarm")
         ),
     ],
 )
-def test_every_alarm_notifies_whoever_was_named_of_its_beginning_and_its_end(
+def test_every_other_alarm_notifies_the_given_target_when_it_starts_and_ends(
     parameters: dict[str, str], actions: list[str]
 ) -> None:
     notifying = alarms(**parameters) | composites(**parameters)
@@ -195,25 +197,26 @@ def test_every_alarm_notifies_whoever_was_named_of_its_beginning_and_its_end(
 
 
 def test_a_new_stack_has_time_to_poll_before_its_mapping_counts_as_stalled() -> None:
-    """Data that is missing puts MappingStalledAlarm on at once, and in a new stack it is missing for some minutes."""
+    """Missing data sets MappingStalledAlarm off at once, and a new stack has no data for some minutes."""
     still = composites()["MappingStillStalledAlarm"]
     stalled, suppressor = still["AlarmRule"], still["ActionsSuppressor"]
 
     assert stalled == 'ALARM("<MappingStalledAlarm>")'
     assert still["ActionsSuppressorWaitPeriod"] == 20 * 60
-    # A suppressor that is on together with the stall would silence it: this one is on only while batches are retried.
+    # A suppressor that is in alarm state whenever the mapping stalls would silence the alarm. This one is in alarm
+    # state only while Lambda retries batches.
     assert suppressor == "<RecordsRetriedAlarm>"
     assert alarms()["RecordsRetriedAlarm"]["TreatMissingData"] == "notBreaching"
     assert still["ActionsSuppressorExtensionPeriod"] <= 60
     assert "`ddbreplica status --stack-name ddbreplica`" in still["AlarmDescription"]
 
 
-def test_a_topic_is_made_only_for_an_e_mail_address_and_cloudwatch_can_publish_to_it() -> None:
+def test_a_topic_is_created_only_for_an_email_address_and_cloudwatch_can_publish_to_it() -> None:
     assert "AlarmTopic" not in resources()
     assert properties("AlarmTopic", AlarmEmail="ops@example.com") == {
         "Subscription": [{"Protocol": "email", "Endpoint": "ops@example.com"}],
     }
 
 
-def test_the_topic_is_encrypted_only_with_a_key_that_cloudwatch_may_use() -> None:
+def test_the_topic_is_encrypted_only_with_a_kms_key_that_cloudwatch_may_use() -> None:
     assert properties("AlarmTopic", AlarmEmail="ops@example.com", KmsKeyArn=KEY)["KmsMasterKeyId"] == KEY

@@ -1,4 +1,4 @@
-"""template.yaml's dashboard: it shows what is emitted, wherever the tables are, and every alarm."""
+"""The dashboard of template.yaml shows every metric and every alarm in each deployment scenario."""
 
 import json
 import re
@@ -17,7 +17,7 @@ def dashboard(**parameters: str | int) -> dict[str, Any]:
     return body
 
 
-# A search shows one line for each index that the table has; here it has one.
+# A search expression shows one line for each index of the table. Here the table has one index.
 SEARCH: Final = re.compile(
     r"SEARCH\('\{([\w/]+),GlobalSecondaryIndexName,TableName\} MetricName=\"(\w+)\" TableName=\"(\w+)\"', "
 )
@@ -41,7 +41,7 @@ def test_the_dashboard_shows_every_metric_that_is_emitted_and_none_that_is_not()
 
 
 @pytest.mark.parametrize("replica", REPLICAS)
-def test_the_dashboard_opens_with_what_to_look_at_and_shows_every_alarm(replica: str) -> None:
+def test_the_dashboard_starts_with_a_guide_and_shows_every_alarm(replica: str) -> None:
     guide, states, *_ = dashboard(**REPLICAS[replica])["widgets"]
     assert guide["type"] == "text"
     assert "ddbreplica verify" in guide["properties"]["markdown"]
@@ -61,7 +61,7 @@ OF_REPLICA: Final = [
 
 
 @pytest.mark.parametrize("replica", ["in another account", "by a role"])
-def test_the_dashboard_leaves_out_what_another_account_has_to_itself(replica: str) -> None:
+def test_the_dashboard_omits_metrics_of_another_account(replica: str) -> None:
     shown = list(plotted(**REPLICAS[replica]))
     assert [metric for metric in EMITTED if metric not in shown] == OF_REPLICA
 
