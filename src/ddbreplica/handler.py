@@ -108,8 +108,8 @@ def replicate(event: Any, context: "LambdaContext", to: Replicator) -> dict[str,
     ended_at = time.time()
     kept = to.quarantine.keep(
         () if outcome.ended else (*decoded.malformed, *outcome.poison),
-        outcome.suspects,
-        below=checkpoint(outcome.failures),
+        outcome.in_doubt,
+        before=checkpoint(outcome.failures),
         puts_applied=sum(not write.is_delete for write in outcome.applied),
         request_id=context.aws_request_id,
         deadline=deadline,

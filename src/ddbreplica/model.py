@@ -138,8 +138,8 @@ class Replica(Protocol):
     A refusal is returned, never raised. Each method makes one attempt; repeating a write is always safe.
     """
 
-    def describe(self, *, afresh: bool = False) -> Table | Refusal:
-        """What the table looks like; unless `afresh`, possibly as it looked earlier."""
+    def describe(self, *, refresh: bool = False) -> Table | Refusal:
+        """What the table looks like; unless `refresh`, possibly as it looked earlier."""
         ...
 
     def start_batch(self, writes: Sequence[Write]) -> Pending:
@@ -176,7 +176,7 @@ class Journal(Protocol):
         """
         ...
 
-    def suspect(self, keys: Sequence[Key]) -> None:
+    def mark_in_doubt(self, keys: Sequence[Key]) -> None:
         """Hold open keys back, from now: a write of theirs was not answered, and may still land."""
         ...
 

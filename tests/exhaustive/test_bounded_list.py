@@ -14,7 +14,7 @@ from ddbreplica.bucket.bucket import Listed, Version
 from ddbreplica.redrive import bounded_list, report
 from ddbreplica.redrive.bounded_list import BoundedList
 from ddbreplica.redrive.copies import Copies, Copy
-from ddbreplica.redrive.objects import Found, Left, Outcome, Place, Redriven
+from ddbreplica.redrive.objects import BucketPrefix, FoundObject, ObjectOutcome, Redriven, RemainingObject
 from ddbreplica_cli.terminal import output
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -66,16 +66,16 @@ def _names() -> Iterator[str]:
 
 
 def _of_redrive() -> tuple[Any, str]:
-    place = Place(Mock(), "aws/lambda/", Mock())
+    place = BucketPrefix(Mock(), "aws/lambda/", Mock())
     result = Redriven()
     for name in _names():
-        found = Found(place, Listed(name, 1, 0.0, NOW))
-        result.stays(Left(Outcome.FOREIGN, found, f"keeps records of {WIDE * 1000}"))
+        found = FoundObject(place, Listed(name, 1, 0.0, NOW))
+        result.stays(RemainingObject(ObjectOutcome.FOREIGN, found, f"keeps records of {WIDE * 1000}"))
     return report.document(result), report.text(result)
 
 
 def _of_a_search() -> tuple[Any, str]:
-    place = Place(Mock(), "aws/lambda/", Mock())
+    place = BucketPrefix(Mock(), "aws/lambda/", Mock())
     result = Copies()
     for name in _names():
         copy = Copy(place, Version(name, "v", is_present=False, size=1, etag="e", stored_at=NOW))

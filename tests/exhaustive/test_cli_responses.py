@@ -22,7 +22,7 @@ from ddbreplica.aws.hints import explain
 from ddbreplica.aws.session import Clients
 from ddbreplica.backfill.export import Export, Exported
 from ddbreplica.backfill.export import find as find_export
-from ddbreplica.backfill.listing import DamagedError, Page
+from ddbreplica.backfill.listing import DamagedError, KeyPage
 from ddbreplica.bucket.bucket import Bucket, Version
 from ddbreplica.driver import Interrupt
 from ddbreplica.dynamodb.connection import Connection
@@ -36,7 +36,7 @@ from ddbreplica.mapping.lookup import find_mappings, latest_stream
 from ddbreplica.model import SUSPECT, Key, Refusal, RefusalKind
 from ddbreplica.reconcile.algorithm import Reconciled
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
-from ddbreplica.reconcile.reconciler import Healer
+from ddbreplica.reconcile.reconciler import Reconciler
 from ddbreplica.records.decode import key_of
 from ddbreplica_cli.commands import tail
 from ddbreplica_cli.terminal.exit_status import ATTENTION, FAILED, INCONCLUSIVE, exit_status
@@ -146,7 +146,7 @@ def _of_stack(connection: Connection) -> str:
     return connection.to(replace(OPTIONS, source=None, stack_name="stack")).source.name
 
 
-def _export(connection: Connection) -> Sequence[Page]:
+def _export(connection: Connection) -> Sequence[KeyPage]:
     return list(
         Exported(connection.buckets, Export("s3://b/", "arn", NOW, {FILE: 1}), ["PK"]).pages(FILE, None)
     )
@@ -164,7 +164,9 @@ def _keeping(connection: Connection) -> Call:
     source = describe(connection.source).table
 
     def keep() -> None:
-        QuarantiningJournal.of(FakeJournal(), connection, "kept", source, command="redrive").suspect([A])
+        QuarantiningJournal.of(FakeJournal(), connection, "kept", source, command="redrive").mark_in_doubt(
+            [A]
+        )
 
     return keep
 
@@ -233,7 +235,7 @@ def outcome(call: Call) -> Any:
 @pytest.fixture
 def connection(services: Services, signed_in: tuple[Clients, Services]) -> Connection:
     clients, _ = signed_in
-    return Connection(OPTIONS, near=clients)
+    return Connection(OPTIONS, source_clients=clients)
 
 
 @pytest.fixture(params=OPERATIONS)
@@ -354,7 +356,7 @@ class Forgetful(FakeJournal):
         self.in_doubt.clear()
         return keys
 
-    def suspect(self, keys: Sequence[Key]) -> None:
+    def mark_in_doubt(self, keys: Sequence[Key]) -> None:
         self.in_doubt.update(keys)
 
     def confirm(self, keys: Sequence[Key]) -> None:
@@ -370,11 +372,13 @@ def test_a_write_that_no_response_of_aws_has_ended_is_in_doubt(
     if operation == "DeleteItem":
         services.right["BatchGetItem"] = lambda _: as_json(Responses={}, UnprocessedKeys={})
     journal = Forgetful()
-    healer = Healer.between(connection, journal=journal, patience=Waiting().patience(20.01), is_archive=False)
-    right = right_response(services, operation, lambda: healer.heal([A]))
+    reconciler = Reconciler.between(
+        connection, journal=journal, patience=Waiting().patience(20.01), is_archive=False
+    )
+    right = right_response(services, operation, lambda: reconciler.reconcile([A]))
     for wrong in (*garbage(right), *foreign(right), *misshapen(right)):
         with services.responding(operation, wrong):
-            result = outcome(lambda: healer.heal([A]))
+            result = outcome(lambda: reconciler.reconcile([A]))
         is_no_end = not wrong.is_from_aws or (wrong.status < ERROR and not is_end(operation, wrong))
         assert journal.in_doubt or not is_no_end, (wrong, result)
         assert isinstance(result, TaskError | Reconciled)

@@ -55,7 +55,7 @@ def test_two_keys_in_one_page_converge_whatever_interleaves() -> None:
 
 
 def test_two_healers_of_one_key_converge_whatever_interleaves() -> None:
-    assert explored(Story((h,), (9,), healers=2) for h in SHORTER) > 20_000
+    assert explored(Story((h,), (9,), reconcilers=2) for h in SHORTER) > 20_000
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def test_two_keys_of_an_archive_in_one_page_are_right_whatever_interleaves() -> 
 
 
 def test_two_healers_of_an_archive_are_right_whatever_interleaves() -> None:
-    assert explored(archives(SHORTER_LIVES, healers=2)) > 20_000
+    assert explored(archives(SHORTER_LIVES, reconcilers=2)) > 20_000
 
 
 def test_the_explorer_finds_what_comes_of_healing_an_archive_as_a_mirror() -> None:

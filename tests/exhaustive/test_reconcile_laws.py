@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddbreplica.model import Image, Key, State
-from ddbreplica.reconcile.algorithm import Pair, Reconciled, reconcile
+from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconcile
 from ddbreplica.reconcile.journal_format import COMMANDS
 from tests.support.clock import Clock
 from tests.support.fake_journal import FakeJournal
@@ -35,12 +35,12 @@ def test_any_number_of_keys_converges_under_any_trouble(
 ) -> None:
     weather = Weather(chance, troubles, changes, command)
 
-    while not weather.heal(map(key, range(KEYS))):
+    while not weather.reconcile(map(key, range(KEYS))):
         pass
     weather.run_again()
     while keys := weather.journal.open_keys():
         weather.wait()
-        weather.heal(keys)
+        weather.reconcile(keys)
 
     weather.drain()
     assert weather.replica.items == weather.source.items
@@ -74,11 +74,11 @@ class Traffic:
                 else:
                     self.items[changed] = dict(state)
 
-    def heal(self, keys: Sequence[Key], seen: Mapping[Key, Image]) -> Reconciled:
+    def reconcile(self, keys: Sequence[Key], seen: Mapping[Key, Image]) -> Reconciled:
         """Heal again and again, once more when all is over, and always with what was there at first."""
         replica = FakeReplica()
         replica.items = self.items
-        pair = Pair(self.source, replica, FakeJournal(lambda: 0))
+        pair = ReconcileContext(self.source, replica, FakeJournal(lambda: 0))
         while not self.is_over.is_set():
             reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen)
         return reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen)
@@ -91,8 +91,8 @@ def test_healers_in_threads_converge_with_writer_and_stream_in_threads() -> None
 
     with ThreadPoolExecutor(5) as pool:
         others = [pool.submit(traffic.change), pool.submit(traffic.deliver)]
-        healed = [pool.submit(traffic.heal, part, seen) for part in parts]
+        reconciled = [pool.submit(traffic.reconcile, part, seen) for part in parts]
 
     assert [other.result() for other in others] == [None, None]
-    assert [set(outcome.result().confirmed) for outcome in healed] == [set(part) for part in parts]
+    assert [set(outcome.result().confirmed) for outcome in reconciled] == [set(part) for part in parts]
     assert traffic.items == traffic.source.items

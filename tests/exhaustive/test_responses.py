@@ -100,7 +100,7 @@ def test_no_response_to_describe_table_raises_or_describes_a_table(
 ) -> None:
     gateway = Gateway(client, "DescribeTable", headers, SCHEMA)
     replica = DynamoDBReplica(client, "copy")
-    answers = {name: replica.describe(afresh=True) for name, gateway.status, gateway.body in responses()}
+    answers = {name: replica.describe(refresh=True) for name, gateway.status, gateway.body in responses()}
 
     assert {name for name, answer in answers.items() if not isinstance(answer, Refusal)} == set()
     if headers is FOREIGN:

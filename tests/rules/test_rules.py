@@ -86,7 +86,7 @@ RULES = (
         "poison is kept after the last write",
         handler.replicate,
         "outcome = write(...)",
-        "to.quarantine.keep(decoded.malformed, (), below=None, puts_applied=1,"
+        "to.quarantine.keep(decoded.malformed, (), before=None, puts_applied=1,"
         " request_id=context.aws_request_id, deadline=deadline)\noutcome = write(...)",
         (
             hazards.test_quarantine_is_not_visible_before_every_write_has_ended,
@@ -161,8 +161,8 @@ RULES = (
         4,
         "the table is looked at again before anything is poison",
         write._Writer.judge,
-        "_check_table(refused, self._replica, self._deadline, afresh=True)",
-        "_check_table(refused, self._replica, self._deadline, afresh=False)",
+        "_check_table(refused, self._replica, self._deadline, refresh=True)",
+        "_check_table(refused, self._replica, self._deadline, refresh=False)",
         (
             hazards.test_a_whole_stream_is_not_quarantined_for_a_table_that_was_replaced_under_the_container,
             hazards.test_nothing_is_poison_while_the_table_is_not_active,
@@ -172,7 +172,7 @@ RULES = (
         4,
         "a second look is not the first one remembered",
         table.DynamoDBReplica.describe,
-        "if self._described is None or afresh: ...",
+        "if self._described is None or refresh: ...",
         "if self._described is None: ...",
         (hazards.test_a_whole_stream_is_not_quarantined_for_a_table_that_was_replaced_under_the_container,),
     ),
@@ -180,7 +180,7 @@ RULES = (
         4,
         "a table that is not active proves nothing",
         write._check_table,
-        "return _not_writable(table) if afresh and not table.is_writable else None",
+        "return _not_writable(table) if refresh and not table.is_writable else None",
         "return None",
         (hazards.test_nothing_is_poison_while_the_table_is_not_active,),
     ),
@@ -370,7 +370,7 @@ RULES = (
         18,
         "an error waits until what is in doubt is kept",
         write.write,
-        "if not writer.total.suspects: ...",
+        "if not writer.total.in_doubt: ...",
         "if True: ...",
         (hazards.test_what_is_in_doubt_is_remembered_although_the_invocation_fails,),
     ),
@@ -378,19 +378,19 @@ RULES = (
         23,
         "a table that is being updated takes writes",
         write._check_table,
-        "return _not_writable(table) if afresh and not table.is_writable else None",
-        'return _not_writable(table) if afresh and table.status != "ACTIVE" else None',
+        "return _not_writable(table) if refresh and not table.is_writable else None",
+        'return _not_writable(table) if refresh and table.status != "ACTIVE" else None',
         (hazards.test_poison_does_not_block_a_table_to_which_an_index_is_being_added,),
     ),
     Rule(
         8,
         "a suspect is kept wherever it stands",
         quarantine.Quarantine.keep,
-        "suspected, failure = self._put_each(suspects, request_id, deadline)\n"
-        "first = checkpoint(filter(None, (below, failure)))",
-        "before = [each for each in suspects if below is None or each.position < below.position]\n"
-        "suspected, failure = self._put_each(before, request_id, deadline)\n"
-        "first = checkpoint(filter(None, (below, failure)))",
+        "kept_in_doubt, failure = self._put_each(in_doubt, request_id, deadline)\n"
+        "first = checkpoint(filter(None, (before, failure)))",
+        "earlier = [each for each in in_doubt if before is None or each.position < before.position]\n"
+        "kept_in_doubt, failure = self._put_each(earlier, request_id, deadline)\n"
+        "first = checkpoint(filter(None, (before, failure)))",
         (
             hazards.test_a_write_that_was_not_answered_is_remembered_whatever_became_of_it,
             hazards.test_a_write_behind_the_reported_record_is_remembered_too,
@@ -464,7 +464,7 @@ RULES = (
     Rule(
         11,
         "only a read after the write confirms",
-        algorithm._Healing._round,
+        algorithm._Reconciliation._round,
         "now = self._read(written)",
         "now = {key: states[key] for key in written}",
         (test_algorithm.test_what_changes_meanwhile_goes_round_once_more_and_nothing_else_does,),
@@ -473,7 +473,7 @@ RULES = (
     Rule(
         11,
         "keys are open in the journal before they are written",
-        algorithm._Healing._intend,
+        algorithm._Reconciliation._intend,
         "free = self._pair.journal.intend(keys)",
         "free = keys",
         (test_algorithm.test_keys_are_opened_before_and_closed_after_everything_else,),
@@ -482,8 +482,8 @@ RULES = (
     Rule(
         11,
         "a write that was not answered confirms nothing",
-        algorithm._Healing._write,
-        "each.change.key not in suspects",
+        algorithm._Reconciliation._write,
+        "each.change.key not in in_doubt",
         "True",
         (test_algorithm.test_a_write_that_was_not_answered_is_no_success_although_its_repetition_was,),
     ),
@@ -571,7 +571,7 @@ RULES = (
         13,
         "inconclusive is not equal",
         verdict.Verified.verdict.fget,  # type: ignore[attr-defined]
-        "counts[Finding.INCONCLUSIVE]",
+        "counts[DifferenceKind.INCONCLUSIVE]",
         "False",
         (test_verify.test_an_inconclusive_result_says_what_to_try,),
     ),
@@ -594,7 +594,7 @@ RULES = (
     Rule(
         14,
         "in an archive an absence proves nothing",
-        algorithm._Healing._decided,
+        algorithm._Reconciliation._decided,
         "if not self._pair.is_archive: ...",
         "if True: ...",
         (
@@ -605,9 +605,9 @@ RULES = (
     Rule(
         14,
         "an archive is healed as one",
-        reconciler.Healer.between.__func__,  # type: ignore[attr-defined]
-        "Pair(..., is_archive=is_archive)",
-        "Pair(..., is_archive=False)",
+        reconciler.Reconciler.between.__func__,  # type: ignore[attr-defined]
+        "ReconcileContext(..., is_archive=is_archive)",
+        "ReconcileContext(..., is_archive=False)",
         (test_archive.test_no_command_deletes_from_an_archive,),
     ),
     Rule(
@@ -641,7 +641,7 @@ RULES = (
         14,
         "what an archive has alone by now is no difference",
         recheck.archived,
-        "each.finding is Finding.EXTRA",
+        "each.finding is DifferenceKind.EXTRA",
         "False",
         (test_archive.test_what_expires_before_the_second_look_is_archived,),
     ),
@@ -656,7 +656,7 @@ RULES = (
     Rule(
         14,
         "what is undecided keeps its object",
-        objects._healed,
+        objects._reconciled,
         "confirmed.update(reconciled.confirmed)",
         "confirmed.update(reconciled.confirmed + reconciled.undecided)",
         (test_archive.test_an_item_that_is_gone_is_undecided_and_its_object_stays,),

@@ -85,8 +85,8 @@ class _Cold:
     replica: DynamoDBReplica
     is_known: bool = False
 
-    def describe(self, *, afresh: bool = False) -> Description | Refusal:
-        answer = self.replica.describe(afresh=afresh or not self.is_known)
+    def describe(self, *, refresh: bool = False) -> Description | Refusal:
+        answer = self.replica.describe(refresh=refresh or not self.is_known)
         self.is_known = self.is_known or isinstance(answer, Description)
         return answer
 

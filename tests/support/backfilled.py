@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ddbreplica.backfill import job
-from ddbreplica.backfill.job import Copying, Wanted
+from ddbreplica.backfill.job import BackfillOptions, Copying
 from ddbreplica.backfill.pages import Backfill
 from ddbreplica.dynamodb.connection import Connection, Side
 from ddbreplica.dynamodb.describe import Described
@@ -21,7 +21,7 @@ from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.model import Image, Items, Key, Table
-from ddbreplica.reconcile.algorithm import Pair, Reconciled, reconcile
+from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconcile
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import BACKFILL
 from tests.support import redriven
@@ -38,7 +38,7 @@ STREAM = mapping().stream_arn
 FOLDER = "exports/AWSDynamoDB/01234-abc/"
 URL = f"s3://{NAME}/{FOLDER}"
 
-WANTED = Wanted(
+WANTED = BackfillOptions(
     segments=4,
     from_export=None,
     rate=None,
@@ -50,16 +50,16 @@ WANTED = Wanted(
 )
 
 
-def table(name: str, *, read_units: int | None = None, **says: Any) -> Described:
+def table(name: str, *, read_units: int | None = None, **description: Any) -> Described:
     """A table with more of what DescribeTable says."""
     plain = described(name, read_units=read_units)
-    return replace(plain, says={**plain.says, **says})
+    return replace(plain, description={**plain.description, **description})
 
 
-def source(*, read_units: int | None = None, **says: Any) -> Described:
+def source(*, read_units: int | None = None, **description: Any) -> Described:
     """The source with its stream."""
     stream = {"StreamSpecification": {"StreamEnabled": True}, "LatestStreamArn": STREAM}
-    return table("logfile", read_units=read_units, **{**stream, **says})
+    return table("logfile", read_units=read_units, **{**stream, **description})
 
 
 class World(redriven.World):
@@ -106,16 +106,16 @@ class World(redriven.World):
         self.asked |= {f"reader_{name}": value for name, value in how.items()} | {"reader_patience": patience}
         return _Reader(self)
 
-    def healer(self, connection: Connection, **how: Any) -> Any:
+    def reconciler(self, connection: Connection, **how: Any) -> Any:
         assert connection is self.connection
         self.asked |= how
-        pair = Pair(self.source, self.replica, how["journal"], is_archive=how["is_archive"])
+        pair = ReconcileContext(self.source, self.replica, how["journal"], is_archive=how["is_archive"])
 
-        def heal(keys: Sequence[Key], seen: Items) -> Reconciled:
+        def noted(keys: Sequence[Key], seen: Items) -> Reconciled:
             self.reconciled(keys)
             return reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen)
 
-        return SimpleNamespace(heal=heal)
+        return SimpleNamespace(reconcile=noted)
 
     def export(
         self, *files: str, taken_at: datetime = NOW, lacking: int = 0, table_arn: str = f"{ARN}/logfile"
@@ -200,7 +200,7 @@ class Runs:
             ("despite", world.despite),
             ("leftovers", world.left_over),
             ("TableReader", SimpleNamespace(of=world.reader)),
-            ("Healer", SimpleNamespace(between=world.healer)),
+            ("Reconciler", SimpleNamespace(between=world.reconciler)),
         ):
             self._monkeypatch.setattr(job, name, fake)
 

@@ -62,7 +62,7 @@ class Story:
 
     histories: tuple[tuple[Value, ...], ...]
     replica: tuple[Value, ...]
-    healers: int = 1
+    reconcilers: int = 1
     command: str = REDRIVE
     kills: int = 0
     losses: int = 0
@@ -83,7 +83,7 @@ class Explored:
     failure: tuple[str, ...] = ()
 
 
-class _Healer(NamedTuple):
+class _Reconciler(NamedTuple):
     """A command that heals. `done` is what the request under way has done so far, key by key."""
 
     kills: int
@@ -116,7 +116,7 @@ class _World(NamedTuple):
     written: tuple[int, ...]
     delivered: tuple[int, ...]
     replica: tuple[Value, ...]
-    healers: tuple[_Healer, ...]
+    reconcilers: tuple[_Reconciler, ...]
     late: tuple[tuple[int, Value], ...] = ()
     certain: frozenset[int] = frozenset()
     undecided: frozenset[int] = frozenset()
@@ -142,9 +142,9 @@ def explore(story: Story) -> Explored:
 
 
 def _start(story: Story) -> _World:
-    healer = _Healer(story.kills, story.losses, has_page=True, journal=journals.begun(story.command))
+    reconciler = _Reconciler(story.kills, story.losses, has_page=True, journal=journals.begun(story.command))
     nothing = (0,) * len(story.histories)
-    return _World(nothing, nothing, story.replica, (healer,) * story.healers)
+    return _World(nothing, nothing, story.replica, (reconciler,) * story.reconcilers)
 
 
 def _is_over(world: _World) -> bool:
@@ -152,7 +152,7 @@ def _is_over(world: _World) -> bool:
     return (
         world.delivered == world.written
         and not world.late
-        and all(healer.is_idle for healer in world.healers)
+        and all(reconciler.is_idle for reconciler in world.reconcilers)
     )
 
 
@@ -199,10 +199,10 @@ def _steps(story: Story, world: _World) -> Iterator[_Step]:
     yield from _changes(story, world)
     yield from _deliveries(story, world)
     yield from _late_writes(world)
-    for number, healer in enumerate(world.healers):
-        for label, healed in _heal(story, world, healer):
-            healers = _with(world.healers, number, healed.healers[0])
-            yield f"healer {number + 1} {label}", healed._replace(healers=healers)
+    for number, reconciler in enumerate(world.reconcilers):
+        for label, reconciled in _reconcile(story, world, reconciler):
+            reconcilers = _with(world.reconcilers, number, reconciled.reconcilers[0])
+            yield f"healer {number + 1} {label}", reconciled._replace(reconcilers=reconcilers)
 
 
 def _changes(story: Story, world: _World) -> Iterator[_Step]:
@@ -234,88 +234,90 @@ def _late_writes(world: _World) -> Iterator[_Step]:
         yield f"late: {_item(key, value)} is lost", rest
 
 
-def _heal(story: Story, world: _World, healer: _Healer) -> Iterator[_Step]:
+def _reconcile(story: Story, world: _World, reconciler: _Reconciler) -> Iterator[_Step]:
     """What a healer can do or suffer; the world that is left has it as its only healer."""
-    world = world._replace(healers=(healer,))
-    if healer.held:
-        yield from _wait(story, world, healer)
-    if healer.call is None:
-        yield from _begin(story, world, healer)
+    world = world._replace(reconcilers=(reconciler,))
+    if reconciler.held:
+        yield from _wait(story, world, reconciler)
+    if reconciler.call is None:
+        yield from _begin(story, world, reconciler)
     else:
-        request = next_request(healer.call, healer.answers)
+        request = next_request(reconciler.call, reconciler.answers)
         yield from _REQUESTS[request.kind](story, world, request)
-        if healer.kills:
+        if reconciler.kills:
             yield "is killed", _killed(story, world, request)
 
 
-def _wait(story: Story, world: _World, healer: _Healer) -> Iterator[_Step]:
+def _wait(story: Story, world: _World, reconciler: _Reconciler) -> Iterator[_Step]:
     """Go on when nothing of what is held back can land any more, in this run or the next one; or at once in that."""
-    can_land = story.flaw is not Flaw.NO_PATIENCE and healer.held & {key for key, _ in world.late}
+    can_land = story.flaw is not Flaw.NO_PATIENCE and reconciler.held & {key for key, _ in world.late}
     if not can_land:
-        yield "has waited", _healed(world, journal=journals.step(healer.journal, "wait")[0])
-    if healer.call is None:
-        has_page = healer.has_page or story.command == VERIFY
+        yield "has waited", _reconciled(world, journal=journals.step(reconciler.journal, "wait")[0])
+    if reconciler.call is None:
+        has_page = reconciler.has_page or story.command == VERIFY
         yield (
             "is run again",
-            _healed(world, journal=journals.ended(healer.journal, is_late=False), has_page=has_page, done=()),
+            _reconciled(
+                world, journal=journals.ended(reconciler.journal, is_late=False), has_page=has_page, done=()
+            ),
         )
         if not can_land:
-            later = journals.ended(healer.journal, is_late=True)
-            yield "is run again later", _healed(world, journal=later, has_page=has_page, done=())
+            later = journals.ended(reconciler.journal, is_late=True)
+            yield "is run again later", _reconciled(world, journal=later, has_page=has_page, done=())
 
 
-def _begin(story: Story, world: _World, healer: _Healer) -> Iterator[_Step]:
+def _begin(story: Story, world: _World, reconciler: _Reconciler) -> Iterator[_Step]:
     keys = tuple(range(len(story.histories)))
-    if healer.has_page and story.command == REDRIVE:
-        yield "begins", _healed(world, call=story.begun._replace(keys=keys))
-    elif healer.has_page and story.command == VERIFY:
-        yield from _look(story, world, healer)
-    elif healer.has_page and len(healer.done) < len(keys):
-        key = len(healer.done)
+    if reconciler.has_page and story.command == REDRIVE:
+        yield "begins", _reconciled(world, call=story.begun._replace(keys=keys))
+    elif reconciler.has_page and story.command == VERIFY:
+        yield from _look(story, world, reconciler)
+    elif reconciler.has_page and len(reconciler.done) < len(keys):
+        key = len(reconciler.done)
         value = _source(story, world)[key]
-        yield f"scans {_item(key, value)}", _healed(world, done=(*healer.done, value))
-    elif healer.has_page:
-        seen = tuple((key, value) for key, value in enumerate(healer.done) if value is not None)
+        yield f"scans {_item(key, value)}", _reconciled(world, done=(*reconciler.done, value))
+    elif reconciler.has_page:
+        seen = tuple((key, value) for key, value in enumerate(reconciler.done) if value is not None)
         call = story.begun._replace(keys=tuple(key for key, _ in seen), seen=seen)
         has_page = story.flaw is not Flaw.CURSOR_TOO_EARLY
-        yield "begins", _healed(world, call=call, done=(), has_page=has_page)
-    elif free := healer.opened - healer.held:
-        yield "takes up what is open", _healed(world, call=story.begun._replace(keys=tuple(sorted(free))))
+        yield "begins", _reconciled(world, call=call, done=(), has_page=has_page)
+    elif free := reconciler.opened - reconciler.held:
+        yield "takes up what is open", _reconciled(world, call=story.begun._replace(keys=tuple(sorted(free))))
 
 
-def _look(story: Story, world: _World, healer: _Healer) -> Iterator[_Step]:
+def _look(story: Story, world: _World, reconciler: _Reconciler) -> Iterator[_Step]:
     """Compare source and replica, key by key; what differs is healed."""
     keys = range(len(story.histories))
-    key, is_replica = divmod(len(healer.done), 2)
+    key, is_replica = divmod(len(reconciler.done), 2)
     if key in keys:
         value = (world.replica if is_replica else _source(story, world))[key]
-        yield f"looks at {_item(key, value)}", _healed(world, done=(*healer.done, value))
+        yield f"looks at {_item(key, value)}", _reconciled(world, done=(*reconciler.done, value))
         return
-    pairs = zip(keys, healer.done[::2], healer.done[1::2], strict=True)
+    pairs = zip(keys, reconciler.done[::2], reconciler.done[1::2], strict=True)
     differing = tuple(
         k for k, theirs, ours in pairs if theirs != ours and not (story.begun.is_archive and theirs is None)
     )
     if differing:
-        yield "finds what differs", _healed(world, call=story.begun._replace(keys=differing), done=())
+        yield "finds what differs", _reconciled(world, call=story.begun._replace(keys=differing), done=())
     else:
-        yield "finds them equal", _healed(world, done=(), has_page=False)
+        yield "finds them equal", _reconciled(world, done=(), has_page=False)
 
 
 def _killed(story: Story, world: _World, request: Request) -> _World:
-    (healer,) = world.healers
+    (reconciler,) = world.reconcilers
     match story.flaw:
         case Flaw.JOURNAL_IN_MEMORY:
             journal = journals.begun(story.command)
         case Flaw.ALWAYS_AT_REST:
-            journal = journals.ended(healer.journal, is_late=False)
+            journal = journals.ended(reconciler.journal, is_late=False)
         case _:
-            journal = journals.killed(healer.journal)
-    late = _under_way(healer, request) if request.kind == "write" else ()
-    has_page = healer.has_page or story.command == VERIFY
-    left = healer._replace(
-        kills=healer.kills - 1, call=None, answers=(), done=(), journal=journal, has_page=has_page
+            journal = journals.killed(reconciler.journal)
+    late = _under_way(reconciler, request) if request.kind == "write" else ()
+    has_page = reconciler.has_page or story.command == VERIFY
+    left = reconciler._replace(
+        kills=reconciler.kills - 1, call=None, answers=(), done=(), journal=journal, has_page=has_page
     )
-    return world._replace(healers=(left,), late=_sorted((*world.late, *late)))
+    return world._replace(reconcilers=(left,), late=_sorted((*world.late, *late)))
 
 
 def _intend(_story: Story, world: _World, request: Request) -> Iterator[_Step]:
@@ -323,7 +325,7 @@ def _intend(_story: Story, world: _World, request: Request) -> Iterator[_Step]:
     yield "opens keys", _answered(world, free, journal=journal)
 
 
-def _suspect(_story: Story, world: _World, request: Request) -> Iterator[_Step]:
+def _in_doubt_record(_story: Story, world: _World, request: Request) -> Iterator[_Step]:
     journal, _ = _journalled(world, request)
     yield "holds suspects back", _answered(world, None, journal=journal)
 
@@ -336,14 +338,14 @@ def _confirm(story: Story, world: _World, request: Request) -> Iterator[_Step]:
 
 
 def _journalled(world: _World, request: Request) -> tuple[journals.Process, frozenset[int]]:
-    return journals.step(world.healers[0].journal, request.kind, request.keys)
+    return journals.step(world.reconcilers[0].journal, request.kind, request.keys)
 
 
 def _end(story: Story, world: _World, request: Request) -> Iterator[_Step]:
     """What is undecided is told, and then closed. What an object or the next sweep has still is closed as well."""
-    (healer,) = world.healers
-    assert healer.call is not None
-    assert healer.opened & set(healer.call.keys) == set(request.keys), (
+    (reconciler,) = world.reconcilers
+    assert reconciler.call is not None
+    assert reconciler.opened & set(reconciler.call.keys) == set(request.keys), (
         "what is said is not what the journal has"
     )
     pasts = tuple(_pasts(story, world))
@@ -353,21 +355,24 @@ def _end(story: Story, world: _World, request: Request) -> Iterator[_Step]:
     label = "ends, undecided" if request.undecided else "ends"
     is_found_again = story.command != BACKFILL
     closed = request.undecided | (request.changing if is_found_again else frozenset())
-    journal = healer.journal
+    journal = reconciler.journal
     if closed:
         journal, _ = journals.step(journal, "confirm", tuple(sorted(closed)))
     has_page = is_found_again and bool(set(request.keys) - request.undecided)
-    yield label, _healed(said, call=None, answers=(), has_page=has_page, journal=journal)
+    yield label, _reconciled(said, call=None, answers=(), has_page=has_page, journal=journal)
 
 
 def _read(story: Story, world: _World, request: Request) -> Iterator[_Step]:
-    (healer,) = world.healers
-    place = len(healer.done)
+    (reconciler,) = world.reconcilers
+    place = len(reconciler.done)
     key = request.keys[place]
     for value in _readable(story, world, key, request.values[place : place + 1]):
-        done = (*healer.done, value)
+        done = (*reconciler.done, value)
         label = f"reads {_item(key, value)}"
-        yield label, _answered(world, done) if len(done) == len(request.keys) else _healed(world, done=done)
+        yield (
+            label,
+            _answered(world, done) if len(done) == len(request.keys) else _reconciled(world, done=done),
+        )
 
 
 def _readable(story: Story, world: _World, key: int, wrote: tuple[Value, ...]) -> Iterable[Value]:
@@ -380,16 +385,16 @@ def _readable(story: Story, world: _World, key: int, wrote: tuple[Value, ...]) -
 
 
 def _write(story: Story, world: _World, request: Request) -> Iterator[_Step]:
-    (healer,) = world.healers
-    under_way = _under_way(healer, request)
+    (reconciler,) = world.reconcilers
+    under_way = _under_way(reconciler, request)
     if under_way:
         key, value = under_way[0]
-        applied = _healed(world, done=(*healer.done, value))
+        applied = _reconciled(world, done=(*reconciler.done, value))
         yield f"writes {_item(key, value)}", applied._replace(replica=_with(world.replica, key, value))
     else:
         yield "is answered", _answered(world, "taken")
-    if healer.losses:
-        lost = world._replace(healers=(healer._replace(losses=healer.losses - 1),))
+    if reconciler.losses:
+        lost = world._replace(reconcilers=(reconciler._replace(losses=reconciler.losses - 1),))
         timed_out = "broken" if story.flaw is Flaw.SUSPECTS_UNKNOWN else "timed out"
         late = _sorted((*world.late, *under_way))
         yield "cannot connect", _answered(lost, "broken")
@@ -400,23 +405,23 @@ _REQUESTS = {
     "intend": _intend,
     "read": _read,
     "write": _write,
-    "suspect": _suspect,
+    "suspect": _in_doubt_record,
     "confirm": _confirm,
     "end": _end,
 }
 
 
-def _under_way(healer: _Healer, request: Request) -> tuple[tuple[int, Value], ...]:
+def _under_way(reconciler: _Reconciler, request: Request) -> tuple[tuple[int, Value], ...]:
     """The writes of a request that have not been carried out."""
-    return tuple(zip(request.keys, request.values, strict=True))[len(healer.done) :]
+    return tuple(zip(request.keys, request.values, strict=True))[len(reconciler.done) :]
 
 
 def _answered(world: _World, answer: Any, **then: Any) -> _World:
-    return _healed(world, answers=(*world.healers[0].answers, answer), done=(), **then)
+    return _reconciled(world, answers=(*world.reconcilers[0].answers, answer), done=(), **then)
 
 
-def _healed(world: _World, **then: Any) -> _World:
-    return world._replace(healers=(world.healers[0]._replace(**then),))
+def _reconciled(world: _World, **then: Any) -> _World:
+    return world._replace(reconcilers=(world.reconcilers[0]._replace(**then),))
 
 
 _T = TypeVar("_T")

@@ -15,13 +15,13 @@ class FakeJournal:
         self.opened = dict.fromkeys(left_open)
         self._now = now
         self._free_at: dict[Key, float] = {}
-        self.suspect(tuple(self.opened))
+        self.mark_in_doubt(tuple(self.opened))
 
     def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
         self.opened |= dict.fromkeys(keys)
         return [key for key in keys if self._free_at.get(key, 0) <= self._now()]
 
-    def suspect(self, keys: Sequence[Key]) -> None:
+    def mark_in_doubt(self, keys: Sequence[Key]) -> None:
         self._free_at |= dict.fromkeys(keys, self._now() + HOLD)
 
     def confirm(self, keys: Sequence[Key]) -> None:

@@ -46,7 +46,7 @@ class FakeReplica:
         self._poison = poison
         self._words = words
 
-    def describe(self, *, afresh: bool = False) -> Table | Refusal:
+    def describe(self, *, refresh: bool = False) -> Table | Refusal:
         self.descriptions += 1
         return self.table
 

@@ -34,7 +34,7 @@ class JournalContract(ABC):
         journal = self.journal()
         journal.intend([A, B])
         self.pass_by(HOLD)
-        journal.suspect([B])
+        journal.mark_in_doubt([B])
 
         self.pass_by(HOLD - 1)
         assert list(journal.intend([A, B])) == [A]
@@ -44,9 +44,9 @@ class JournalContract(ABC):
     def test_a_suspect_once_more_is_held_back_anew(self) -> None:
         journal = self.journal()
         journal.intend([A])
-        journal.suspect([A])
+        journal.mark_in_doubt([A])
         self.pass_by(HOLD)
-        journal.suspect([A])
+        journal.mark_in_doubt([A])
 
         self.pass_by(HOLD - 1)
         assert list(journal.intend([A])) == []
@@ -79,6 +79,6 @@ class JournalContract(ABC):
     def test_no_keys_are_no_matter(self) -> None:
         journal = self.journal()
         journal.confirm([])
-        journal.suspect([])
+        journal.mark_in_doubt([])
 
         assert list(journal.intend([])) == []

@@ -114,7 +114,7 @@ def _replayed(run: _Run) -> _Seen:
             case "intend":
                 answer = journal.intend(keys)
             case "suspect":
-                _suspect(journal, keys, None if run.command == BACKFILL else bucket)
+                _in_doubt_record(journal, keys, None if run.command == BACKFILL else bucket)
             case "confirm":
                 journal.confirm(keys)
             case "rest":
@@ -133,9 +133,9 @@ def composed(file: FileJournal, command: str, bucket: FakeBucket) -> Journal:
     return QuarantiningJournal(file, quarantine, source=_SOURCE, command=command)
 
 
-def _suspect(journal: Journal, keys: Sequence[Key], bucket: FakeBucket | None) -> None:
+def _in_doubt_record(journal: Journal, keys: Sequence[Key], bucket: FakeBucket | None) -> None:
     before = len(bucket.objects) if bucket else 0
-    journal.suspect(keys)
+    journal.mark_in_doubt(keys)
     assert bucket is None or len(bucket.objects) == before + len(keys), "another machine does not find them"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ddbreplica.aws import clock
 from ddbreplica.backfill import job, listing
-from ddbreplica.backfill.listing import Page
+from ddbreplica.backfill.listing import KeyPage
 from ddbreplica.backfill.pages import Scan
 from ddbreplica.reconcile import journal_format
 from ddbreplica_cli.app import main
@@ -18,7 +18,7 @@ PAGE = 20
 class _NotedScan(Scan):
     """Writes down how many items each page had, before anything is done about them."""
 
-    def pages(self, part: str, after: Any) -> Iterator[Page]:
+    def pages(self, part: str, after: Any) -> Iterator[KeyPage]:
         for page in super().pages(part, after):
             with Path("scanned").open("a") as file:
                 file.write(f"{len(page.keys)}\n")

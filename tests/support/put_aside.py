@@ -47,7 +47,7 @@ class PutAside:
         Quarantine(QUARANTINE, table=replica, connect=lambda: self.client).keep(
             () if code == SUSPECT else (kept,),
             (kept,) if code == SUSPECT else (),
-            below=None,
+            before=None,
             puts_applied=1,
             request_id="request",
             deadline=Deadline(lambda: 60),

@@ -12,7 +12,7 @@ from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.key_filter import EVERY_KEY
 from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.model import SUSPECT, Image, Key, Table
-from ddbreplica.reconcile.algorithm import Pair, Reconciled, reconcile
+from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconcile
 from tests.support.clock import Clock
 from tests.support.fake_replica import FakeReplica
 from tests.support.fake_s3 import NAME, FakeS3
@@ -39,13 +39,13 @@ def item(name: str) -> Image:
 def described(name: str, *, read_units: int | None = None, created: datetime = CREATED) -> Described:
     """A table as DescribeTable shows it, on demand unless reads are provisioned."""
     units = {"ProvisionedThroughput": {"ReadCapacityUnits": read_units}}
-    says = {
+    description = {
         "TableName": name,
         "CreationDateTime": created,
         **({"BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"}} if read_units is None else units),
     }
     table = Table(arn=f"{ARN}/{name}", status="ACTIVE", key_schema=frozenset({("PK", "S")}))
-    return Described(cast("Any", SimpleNamespace(short_name=name)), table, says)
+    return Described(cast("Any", SimpleNamespace(short_name=name)), table, description)
 
 
 def mapping(**changed: Any) -> MappingState:
@@ -100,15 +100,15 @@ class World:
         assert connection is self.connection
         return self.tables
 
-    def to_heal(self, connection: Connection, **wanted: Any) -> Preflight:
+    def to_repair(self, connection: Connection, **wanted: Any) -> Preflight:
         assert connection is self.connection
         self.asked |= wanted
         return self.ground
 
-    def healer(self, connection: Connection, **how: Any) -> "_Healer":
+    def reconciler(self, connection: Connection, **how: Any) -> "_Reconciler":
         assert connection is self.connection
         self.asked |= how
-        return _Healer(self, **how)
+        return _Reconciler(self, **how)
 
     def quarantine(
         self, name: str, *, age: float = 3600.0, prefix: str = QUARANTINE, is_suspect: bool = False
@@ -128,15 +128,15 @@ class World:
         return name
 
 
-class _Healer:
+class _Reconciler:
     """Reconciles the two tables of memory, with the journal that it is given."""
 
     def __init__(self, world: World, *, journal: Any, is_archive: bool, under_way: Any, **_: Any) -> None:
         self._world = world
-        self._pair = Pair(world.source, world.replica, journal, is_archive=is_archive)
+        self._pair = ReconcileContext(world.source, world.replica, journal, is_archive=is_archive)
         self._under_way = under_way
 
-    def heal(self, keys: Sequence[Key]) -> Reconciled:
+    def reconcile(self, keys: Sequence[Key]) -> Reconciled:
         with self._under_way.call():
             self._world.reconciled(keys)
             return reconcile(keys, self._pair, deadline=Clock(1e6).deadline())

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ddbreplica.deadline import Deadline
 from ddbreplica.model import Image, Key, Pending, Refusal, RefusalKind, State, Table, Write
-from ddbreplica.reconcile.algorithm import Pair, reconcile
+from ddbreplica.reconcile.algorithm import ReconcileContext, reconcile
 from ddbreplica.records.decode import key_of
 
 Value: TypeAlias = int | None
@@ -60,7 +60,7 @@ def next_request(call: Call, answers: tuple[Any, ...]) -> Request:
     try:
         result = reconcile(
             [KEYS[key] for key in call.keys],
-            Pair(script, script, script, is_archive=call.is_archive),
+            ReconcileContext(script, script, script, is_archive=call.is_archive),
             deadline=_FOR_EVER,
             seen={KEYS[key]: _item(key, value) for key, value in call.seen},
         )
@@ -68,7 +68,7 @@ def next_request(call: Call, answers: tuple[Any, ...]) -> Request:
         return unanswered.request
     assert not result.refused
     assert not result.failed
-    unconfirmed = [*result.changing, *result.suspects, *result.undecided]
+    unconfirmed = [*result.changing, *result.in_doubt, *result.undecided]
     undecided, changing = (frozenset(_numbers(keys)) for keys in (result.undecided, result.changing))
     return Request("end", _numbers(unconfirmed), undecided=undecided, changing=changing)
 
@@ -99,14 +99,14 @@ class _Script:
     def start_one(self, write: Write) -> Pending:
         raise AssertionError("nothing is rejected here")
 
-    def describe(self, *, afresh: bool = False) -> Table | Refusal:
+    def describe(self, *, refresh: bool = False) -> Table | Refusal:
         raise AssertionError("nobody looks at the table")
 
     def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
         free = self._ask("intend", keys)
         return [key for key, number in zip(keys, _numbers(keys), strict=True) if number in free]
 
-    def suspect(self, keys: Sequence[Key]) -> None:
+    def mark_in_doubt(self, keys: Sequence[Key]) -> None:
         self._ask("suspect", keys)
 
     def confirm(self, keys: Sequence[Key]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ddbreplica.model import Key, Refusal, State, Write
-from ddbreplica.reconcile.algorithm import Pair, reconcile
+from ddbreplica.reconcile.algorithm import ReconcileContext, reconcile
 from ddbreplica.reconcile.journal import FileJournal
 from tests.support.clock import Clock
 from tests.support.fake_bucket import FakeBucket
@@ -57,10 +57,10 @@ class Weather:
             if chance.random() < 0.5:
                 self.replica.items[key(number)] = item(number, -1)
 
-    def heal(self, keys: Iterable[Key]) -> bool:
+    def reconcile(self, keys: Iterable[Key]) -> bool:
         """Give whether it came to its end; if it did not, the next one finds the state."""
         journal = composed(self.journal, self._command, FakeBucket())
-        pair = Pair(self.source, self.replica, journal)
+        pair = ReconcileContext(self.source, self.replica, journal)
         try:
             reconcile(keys, pair, deadline=Clock(1e6).deadline())
         except Killed as killed:

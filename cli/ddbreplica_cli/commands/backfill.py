@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ddbreplica.aws.clock import time_after
-from ddbreplica.backfill.job import NAMED, Wanted, damage, facts, prepare
+from ddbreplica.backfill.job import NAMED, BackfillOptions, damage, facts, prepare
 from ddbreplica.backfill.pages import Backfill
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.errors import AttentionError, TaskError
@@ -50,7 +50,7 @@ from ddbreplica_cli.terminal.param_type import Name
 @archive_option
 @click.option("--dry-run", is_flag=True, help="Say what it will use and cost, and write nothing.")
 @shared_options
-def backfill(options: Options, /, **wanted: Any) -> None:
+def backfill(options: Options, /, **values: Any) -> None:
     """Copy to the replica what was in the source before its stream.
 
     Goes through the source, and gives the replica each item's present state, while writers and the stream go on.
@@ -67,8 +67,8 @@ def backfill(options: Options, /, **wanted: Any) -> None:
     Then `ddbreplica verify` proves the two equal. Exits with 1 if an item was not copied or, in an archive, needs
     review (deleted or expired), and with 2 if the backfill could not be done.
     """  # noqa: D301  \b is click's: do not wrap
-    state = wanted.pop("state")
-    asked = Wanted(**wanted)
+    state = values.pop("state")
+    asked = BackfillOptions(**values)
     connection = Connection(options)
     if asked.dry_run:
         copying = prepare(connection, asked, TERMINAL)

@@ -11,8 +11,8 @@ from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import REDRIVE
 from ddbreplica.redrive import job, report
-from ddbreplica.redrive.job import Wanted
-from ddbreplica.redrive.objects import Outcome, Redriven
+from ddbreplica.redrive.job import RedriveOptions
+from ddbreplica.redrive.objects import ObjectOutcome, Redriven
 from ddbreplica_cli.commands import redrive_erasure
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import TERMINAL, default_path
@@ -29,15 +29,16 @@ from ddbreplica_cli.terminal.options import (
 from ddbreplica_cli.terminal.param_type import Name, ParamType
 
 _ADVICE = {
-    Outcome.UNWRITABLE: "mend the items at the source, or the replica's indexes, and run it again.",
-    Outcome.UNSETTLED: "run it again when fewer writes are under way.",
-    Outcome.UNDECIDED: "look at its record: if the item was deleted, delete it from the replica too; then move the"
-    " object by hand.",
-    Outcome.EARLIER: "compare these items with `ddbreplica verify --keys-from FILE`; the replica may hold the only"
-    " copy. Write each back to the source or delete it from the replica; then move the object by hand.",
-    Outcome.OUTSIDE: "see whether the replica has the item, which no change will reach, and move the object by hand.",
-    Outcome.KEYLESS: "see with `ddbreplica verify` whether an item differs, and move what has no key by hand.",
-    Outcome.UNREADABLE: "look at the object; a later version of ddbreplica may have written it.",
+    ObjectOutcome.UNWRITABLE: "fix the items in the source, or the replica's indexes, and run it again.",
+    ObjectOutcome.UNSETTLED: "run it again when fewer writes are under way.",
+    ObjectOutcome.UNDECIDED: "look at its record: if the item was deleted, delete it from the replica too; then"
+    " move the object by hand.",
+    ObjectOutcome.EARLIER: "compare these items with `ddbreplica verify --keys-from FILE`; the replica may hold the"
+    " only copy. Write each back to the source or delete it from the replica; then move the object by hand.",
+    ObjectOutcome.OUTSIDE: "see whether the replica has the item, which no change will reach, and move the object"
+    " by hand.",
+    ObjectOutcome.KEYLESS: "see with `ddbreplica verify` whether an item differs, and move what has no key by hand.",
+    ObjectOutcome.UNREADABLE: "look at the object; a later version of ddbreplica may have written it.",
 }
 """For every outcome that leaves something to do."""
 
@@ -102,7 +103,7 @@ class _Age(ParamType[float]):
     help="Show what would be reconciled or deleted; write, move and delete nothing.",
 )
 @shared_options
-def redrive(options: Options, /, **wanted: Any) -> None:
+def redrive(options: Options, /, **values: Any) -> None:
     """Heal the items whose records are in quarantine or were given up by Lambda.
 
     Gives the replica the source's present state of those items; the records' own images are never written. An
@@ -121,14 +122,14 @@ def redrive(options: Options, /, **wanted: Any) -> None:
     not be done. With --find it exits with 1 if an object holds the key or cannot be read, and with 3 if old versions
     cannot be listed.
     """  # noqa: D301  \b is click's: do not wrap
-    erasing = redrive_erasure.wanted(
-        wanted.pop("find"),
-        purge_done=wanted.pop("purge_done"),
-        yes=wanted.pop("yes"),
-        dry_run=wanted["dry_run"],
+    erasing = redrive_erasure.asked(
+        values.pop("find"),
+        purge_done=values.pop("purge_done"),
+        yes=values.pop("yes"),
+        dry_run=values["dry_run"],
     )
-    state = wanted.pop("state")
-    asked = Wanted(**wanted)
+    state = values.pop("state")
+    asked = RedriveOptions(**values)
     started = time.perf_counter()
     connection = Connection(options)
     if erasing is not None:

@@ -19,7 +19,7 @@ from ddbreplica.mapping.lookup import find_mapping, latest_stream
 from ddbreplica.model import Key
 from ddbreplica.redrive import copies, purge
 from ddbreplica.redrive.copies import Copies
-from ddbreplica.redrive.objects import Place
+from ddbreplica.redrive.objects import BucketPrefix
 from ddbreplica.redrive.places import Buckets
 from ddbreplica.redrive.purge import Purged
 from ddbreplica_cli.terminal import output
@@ -72,14 +72,14 @@ class Erasing:
     def _print(self, result: _Result, *, as_json: bool) -> None:
         output.print_result({**result.document, "dry_run": self.dry_run}, result.text, as_json=as_json)
 
-    def _purge(self, places: Sequence[Place], keys: frozenset[Key] | None, *, as_json: bool) -> Purged:
+    def _purge(self, places: Sequence[BucketPrefix], keys: frozenset[Key] | None, *, as_json: bool) -> Purged:
         if not (self.yes or self.dry_run):
             _refuse_unless_asked(as_json=as_json)
             _ask(places, _purged(places, keys, dry_run=True))
         return _purged(places, keys, dry_run=self.dry_run)
 
 
-def wanted(find: Sequence[str], *, purge_done: bool, yes: bool, dry_run: bool) -> Erasing | None:
+def asked(find: Sequence[str], *, purge_done: bool, yes: bool, dry_run: bool) -> Erasing | None:
     """Return what the command line asks for; None for a redrive. Raises UsageError for options of the other."""
     if not (find or purge_done):
         if yes:
@@ -95,7 +95,7 @@ def wanted(find: Sequence[str], *, purge_done: bool, yes: bool, dry_run: bool) -
 
 def _places(
     connection: Connection, source: Described, *, quarantine: str | None, on_failure: str | None
-) -> tuple[Place, ...]:
+) -> tuple[BucketPrefix, ...]:
     is_named = quarantine is not None and on_failure is not None
     mapping = None if is_named else find_mapping(connection, latest_stream(connection))
     buckets = Buckets.of(mapping, quarantine=quarantine, on_failure=on_failure, note=output.print_note)
@@ -103,7 +103,7 @@ def _places(
     return tuple(replace(buckets, function=None).places(connection, source, EVERY_KEY))
 
 
-def _find(places: Sequence[Place], keys: frozenset[Key]) -> Copies:
+def _find(places: Sequence[BucketPrefix], keys: frozenset[Key]) -> Copies:
     found = Copies()
     with _interruptible(found) as interrupt, progress_bar("objects", about=None) as advance:
         copies.search(places, keys, interrupt=interrupt, advance=advance, into=found)
@@ -112,7 +112,7 @@ def _find(places: Sequence[Place], keys: frozenset[Key]) -> Copies:
     return found
 
 
-def _purged(places: Sequence[Place], keys: frozenset[Key] | None, *, dry_run: bool) -> Purged:
+def _purged(places: Sequence[BucketPrefix], keys: frozenset[Key] | None, *, dry_run: bool) -> Purged:
     purged = Purged()
     with _interruptible(purged) as interrupt, progress_bar("objects", about=None) as advance:
         purge.purge(places, keys, dry_run=dry_run, interrupt=interrupt, advance=advance, into=purged)
@@ -139,7 +139,7 @@ def _refuse_unless_asked(*, as_json: bool) -> None:
         )
 
 
-def _ask(places: Sequence[Place], counted: Purged) -> None:
+def _ask(places: Sequence[BucketPrefix], counted: Purged) -> None:
     where = " and ".join(f"s3://{place.bucket.name}/{DONE}{place.prefix}" for place in places)
     objects = "1 object" if counted.objects == 1 else f"{counted.objects:,} objects"
     question = f"Delete {objects} in {where} for good, in {counted.versions:,} versions?"

@@ -8,7 +8,7 @@ from ddbreplica.aws.request import Known, Unknown
 from ddbreplica.inspect.facts import Depth, Figures
 from ddbreplica.inspect.fleet import Fleet, Line
 from ddbreplica.inspect.health import REPLICATING, Severity, duration
-from ddbreplica.inspect.pairs import told
+from ddbreplica.inspect.pairs import display_name
 from ddbreplica.records.text import bare, lines, one_line
 from ddbreplica_cli.commands.status_screen import document, lag_seconds, loud
 
@@ -50,7 +50,9 @@ def _row(line: Line) -> Sequence[str]:
 
 
 def _pair(line: Line) -> str:
-    source, replica = (told(table or "?", beside=line.function) for table in (line.source, line.replica))
+    source, replica = (
+        display_name(table or "?", beside=line.function) for table in (line.source, line.replica)
+    )
     return bare(f"{source} → {replica}")
 
 

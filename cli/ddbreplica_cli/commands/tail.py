@@ -19,7 +19,7 @@ from ddbreplica.dynamodb.describe import describe
 from ddbreplica.dynamodb.stream import Stream
 from ddbreplica.errors import TaskError
 from ddbreplica.records.text import printable
-from ddbreplica_cli.commands.tail_record import Seen, document, seen, text
+from ddbreplica_cli.commands.tail_record import StreamedChange, document, seen, text
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import noting_interrupts
 from ddbreplica_cli.terminal.options import Options, shared_options
@@ -77,7 +77,7 @@ def tail(options: Options, *, since: datetime | None, keys_only: bool, limit: in
     arn = _stream_arn(connection)
     stream = Stream(connection.streams(), arn, from_oldest=since is not None, gap=_note_gap)
     output.print_note(f"Following {arn}, as one of the two readers that a stream serves well.")
-    last: Seen | None = None
+    last: StreamedChange | None = None
     with noting_interrupts() as interrupt:
         for last in islice(_changes(stream, Patience(interrupt), since), limit):
             _show(last, as_json=options.as_json, keys_only=keys_only)
@@ -90,14 +90,14 @@ def tail(options: Options, *, since: datetime | None, keys_only: bool, limit: in
 
 
 def _stream_arn(connection: Connection) -> str:
-    says = describe(connection.source).says
-    arn: str | None = says.get("LatestStreamArn")
+    description = describe(connection.source).description
+    arn: str | None = description.get("LatestStreamArn")
     if arn is None:
         raise TaskError(
             f"the table {connection.source.name} has no stream.",
             hint="name another with --source, or deploy first (sam deploy).",
         )
-    if not says.get("StreamSpecification", {}).get("StreamEnabled"):
+    if not description.get("StreamSpecification", {}).get("StreamEnabled"):
         output.print_note(
             f"Note: the stream of the table {connection.source.name} is turned off. It has the changes of the last 24"
             " hours until then, and gets no more."
@@ -105,7 +105,7 @@ def _stream_arn(connection: Connection) -> str:
     return arn
 
 
-def _changes(stream: Stream, patience: Patience, since: datetime | None) -> Iterator[Seen]:
+def _changes(stream: Stream, patience: Patience, since: datetime | None) -> Iterator[StreamedChange]:
     """Changes as they come, until Ctrl-C; those of one page of each shard in the order of their times."""
     while not patience.interrupt.is_set:
         pages = [[_seen(record) for record in page] for page in stream.read()]
@@ -117,7 +117,7 @@ def _changes(stream: Stream, patience: Patience, since: datetime | None) -> Iter
             patience.interrupt.sleep(_PAUSE)
 
 
-def _timed(page: Iterable[Seen]) -> Iterator[tuple[datetime, Seen]]:
+def _timed(page: Iterable[StreamedChange]) -> Iterator[tuple[datetime, StreamedChange]]:
     """Each change with its time; one without a time has that of the change before it."""
     at = _LONG_AGO
     for change in page:
@@ -125,7 +125,7 @@ def _timed(page: Iterable[Seen]) -> Iterator[tuple[datetime, Seen]]:
         yield at, change
 
 
-def _seen(record: Mapping[str, Any]) -> Seen:
+def _seen(record: Mapping[str, Any]) -> StreamedChange:
     return ask(lambda: seen(record), refused=partial(explain, doing="a record of the stream cannot be read"))
 
 
@@ -138,7 +138,7 @@ def _refuse_to_wait_for_ever(stream: Stream, patience: Patience, *, has_read: bo
         )
 
 
-def _show(change: Seen, *, as_json: bool, keys_only: bool) -> None:
+def _show(change: StreamedChange, *, as_json: bool, keys_only: bool) -> None:
     if as_json:
         output.print_data(printable(document(change, keys_only=keys_only)))
     else:
@@ -149,7 +149,7 @@ def _note_gap(where: str) -> None:
     output.print_note(f"Changes may be missing here: {where}.")
 
 
-def _how_to_go_on(last: Seen | None, options: Options) -> str:
+def _how_to_go_on(last: StreamedChange | None, options: Options) -> str:
     if last is None:
         return "No change was seen."
     # Times are whole seconds: this shows those of the last one again.

@@ -17,7 +17,7 @@ _EXPIRED = {"PrincipalId": "dynamodb.amazonaws.com", "Type": "Service"}
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class StreamedChange:
     """A change as the stream tells it, images as wire JSON where it carries them.
 
     `at` is in whole seconds; None where the record does not say when it was made.
@@ -32,12 +32,12 @@ class Seen:
     is_expiry: bool
 
 
-def seen(record: Mapping[str, Any]) -> Seen:
+def seen(record: Mapping[str, Any]) -> StreamedChange:
     """Read a record."""
     at = record["dynamodb"].get("ApproximateCreationDateTime")
     # boto3 turns base64 into bytes and leaves everything else.
     data = json.loads(json.dumps(record["dynamodb"], default=_plain))
-    return Seen(
+    return StreamedChange(
         at=None if at is None else at.astimezone(UTC),
         event=record["eventName"],
         key=data["Keys"],
@@ -48,7 +48,7 @@ def seen(record: Mapping[str, Any]) -> Seen:
     )
 
 
-def document(change: Seen, *, keys_only: bool) -> dict[str, Any]:
+def document(change: StreamedChange, *, keys_only: bool) -> dict[str, Any]:
     """The change for a program."""
     images = {} if keys_only else {"old": change.old, "new": change.new}
     return {
@@ -61,7 +61,7 @@ def document(change: Seen, *, keys_only: bool) -> dict[str, Any]:
     }
 
 
-def text(change: Seen, *, keys_only: bool) -> str:
+def text(change: StreamedChange, *, keys_only: bool) -> str:
     """The change for a reader: one line, and one more for each attribute that it set, changed or removed."""
     key = key_text(change.key, longest=_LONGEST_VALUE)
     expiry = "  (expired)" if change.is_expiry else ""
@@ -70,7 +70,7 @@ def text(change: Seen, *, keys_only: bool) -> str:
     return lines([head, *(() if keys_only else _attributes(change))])
 
 
-def _attributes(change: Seen) -> Iterator[str]:
+def _attributes(change: StreamedChange) -> Iterator[str]:
     if change.old is None:
         for name, value in sorted((change.new or {}).items()):
             if name not in change.key:

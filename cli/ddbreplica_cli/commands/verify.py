@@ -10,9 +10,9 @@ from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.errors import TaskError
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import VERIFY
-from ddbreplica.verify.difference import Finding
+from ddbreplica.verify.difference import DifferenceKind
 from ddbreplica.verify.grace import LEAST, LONGEST
-from ddbreplica.verify.job import Wanted, verified
+from ddbreplica.verify.job import VerifyOptions, verified
 from ddbreplica.verify.keys_file import KeysFile
 from ddbreplica.verify.verdict import INCONCLUSIVE, NOT_EQUAL, Verified
 from ddbreplica_cli.terminal import output
@@ -90,7 +90,7 @@ _NEXT = {
 )
 @archive_option
 @shared_options
-def verify(options: Options, /, **wanted: Any) -> None:
+def verify(options: Options, /, **values: Any) -> None:
     """Compare the replica with the source, both ways, item by item.
 
     Reads both tables from end to end, consistently, while writes go on. An item that differs is read again after
@@ -110,9 +110,9 @@ def verify(options: Options, /, **wanted: Any) -> None:
     Ends with `equal` or `repaired` (exit status 0), `NOT EQUAL` (1) or `inconclusive` (3). Exits with 2 if the tables
     could not be compared.
     """  # noqa: D301  \b is click's: do not wrap
-    _refuse_contradictions(wanted)
-    state = wanted.pop("state")
-    asked = Wanted(**{**wanted, "keys_from": _keys_file(wanted["keys_from"])})
+    _refuse_contradictions(values)
+    state = values.pop("state")
+    asked = VerifyOptions(**{**values, "keys_from": _keys_file(values["keys_from"])})
 
     def tell(result: Verified) -> None:
         unreported = _unreported(result)
@@ -134,13 +134,13 @@ def verify(options: Options, /, **wanted: Any) -> None:
         raise SystemExit(status)
 
 
-def _refuse_contradictions(wanted: Mapping[str, Any]) -> None:
+def _refuse_contradictions(values: Mapping[str, Any]) -> None:
     """Raise UsageError for what does not go together."""
-    report, keys_from = wanted["report"], wanted["keys_from"]
-    if wanted["sample"] < 1 and keys_from is not None:
+    report, keys_from = values["report"], values["keys_from"]
+    if values["sample"] < 1 and keys_from is not None:
         raise click.UsageError("--sample and --keys-from do not go together.")
-    if not wanted["repair"] and (
-        wanted["dry_run"] or wanted["rate"] is not None or wanted["state"] is not None
+    if not values["repair"] and (
+        values["dry_run"] or values["rate"] is not None or values["state"] is not None
     ):
         raise click.UsageError("--dry-run, --rate and --state go with --repair.")
     if report is not None and keys_from is not None and _is_one(report, keys_from):
@@ -171,12 +171,12 @@ def _unreported(verified: Verified) -> TaskError | None:
     )
 
 
-def _advise(verified: Verified, wanted: Wanted) -> None:
+def _advise(verified: Verified, asked: VerifyOptions) -> None:
     if verified.swept.stopped_early:
         suspects = f"{verified.swept.suspects:,} keys that looked different"
         output.print_note(f"Stopped early, after {suspects}; the rest was not compared.")
     if verified.verdict == INCONCLUSIVE and (
-        verified.findings.counts[Finding.INCONCLUSIVE] or not verified.in_doubt
+        verified.findings.counts[DifferenceKind.INCONCLUSIVE] or not verified.in_doubt
     ):
         output.print_note("Try: run it again when fewer writes are under way, or with a longer --grace.")
     if verified.findings.undecided:
@@ -185,4 +185,4 @@ def _advise(verified: Verified, wanted: Wanted) -> None:
             " Try: look at each; if it was deleted, delete it from the replica too."
         )
     if verified.verdict == NOT_EQUAL:
-        output.print_note(f"Try: {_NEXT[wanted.repair, wanted.dry_run]}")
+        output.print_note(f"Try: {_NEXT[asked.repair, asked.dry_run]}")

@@ -172,8 +172,8 @@ class _Watched:
         self._patience = patience
         self._advance = advance
 
-    def describe(self, *, afresh: bool = False) -> Table | Refusal:
-        return self._replica.describe(afresh=afresh)
+    def describe(self, *, refresh: bool = False) -> Table | Refusal:
+        return self._replica.describe(refresh=refresh)
 
     def start_batch(self, writes: Sequence[Write]) -> Pending:
         pending = self._replica.start_batch(writes)

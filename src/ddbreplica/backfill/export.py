@@ -20,7 +20,7 @@ from boto3.s3.transfer import TransferConfig
 
 from ddbreplica.aws.hints import explain
 from ddbreplica.aws.request import ask
-from ddbreplica.backfill.listing import PAGE, DamagedError, Page
+from ddbreplica.backfill.listing import PAGE, DamagedError, KeyPage
 from ddbreplica.bucket.bucket import Bucket
 from ddbreplica.errors import TaskError
 from ddbreplica.files.limits import (
@@ -118,7 +118,7 @@ class Exported:
         self._key_names = key_names
         self.parts = tuple(export.files)
 
-    def pages(self, part: str, after: Any) -> Iterator[Page]:
+    def pages(self, part: str, after: Any) -> Iterator[KeyPage]:
         """The keys after so many; nothing is known of their states at the source.
 
         The last page has no key, and comes only of a file that was read to its end and is as its manifest says.
@@ -130,10 +130,10 @@ class Exported:
             keys = self._keys(file, after=done, of=of)
             while piece := tuple(islice(keys, PAGE)):
                 done += len(piece)
-                yield Page(piece, {}, done)
+                yield KeyPage(piece, {}, done)
         if done != of:
             raise _of_other_length(done, of)
-        yield Page((), {}, None)
+        yield KeyPage((), {}, None)
 
     def _fetch(self, part: str, file: Any) -> None:
         bucket, name = _place(part)

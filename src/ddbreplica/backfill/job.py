@@ -24,7 +24,7 @@ from ddbreplica.mapping.lookup import find_mapping
 from ddbreplica.mapping.preflight import Preflight, despite
 from ddbreplica.mapping.safeguards import refuse_unsafe, warning
 from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.reconcile.reconciler import Healer, Rates
+from ddbreplica.reconcile.reconciler import Rates, Reconciler
 from ddbreplica.reconcile.review_list import Undecided
 from ddbreplica.reconcile.unfinished_runs import leftovers
 from ddbreplica.records.decode import attributes_of
@@ -34,7 +34,7 @@ NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class BackfillOptions:
     """What is asked for, option by option."""
 
     segments: int
@@ -83,7 +83,7 @@ class Copying:
     """The steps of a backfill, and what they share."""
 
     connection: Connection
-    wanted: Wanted
+    options: BackfillOptions
     tables: Tables
     export: Export | None
     ground: Preflight
@@ -107,27 +107,27 @@ class Copying:
     @property
     def read_rate(self) -> float | None:
         """Read units a second to take."""
-        return self.tables.source.read_rate(self.wanted.read_rate)
+        return self.tables.source.read_rate(self.options.read_rate)
 
     def _warn(self) -> None:
         estimate = self.tables.estimate(self.export)
-        seconds = estimate.seconds(rate=self.wanted.rate, read_rate=self.read_rate)
-        behind = None if self.wanted.without_mapping else lag(self.connection)
+        seconds = estimate.seconds(rate=self.options.rate, read_rate=self.read_rate)
+        behind = None if self.options.without_mapping else lag(self.connection)
         if said := warning(lag=behind, seconds=seconds):
             self.driver.note(said)
 
     def _go_on(self, journal: FileJournal) -> None:
         """Check that the state is of the same work, if it is of any."""
-        listing = self.export.url if self.export else f"a scan in {self.wanted.segments} segments"
+        listing = self.export.url if self.export else f"a scan in {self.options.segments} segments"
         if journal.resume(self.tables.identity(listing, self.ground.key_filter)):
             self.driver.note(f"Resuming from {journal.name}.")
 
     def _copy(self, journal: FileJournal, undecided: Undecided, patience: Patience) -> Backfill:
         with self.driver.progress("copying", about=self.tables.estimate(self.export).items) as advance:
             reader = self._reader(patience)
-            rate = Rate(self.wanted.rate, sleep=patience.interrupt.sleep) if self.wanted.rate else None
+            rate = Rate(self.options.rate, sleep=patience.interrupt.sleep) if self.options.rate else None
             read_rate = reader.rate if self.read_rate else None
-            healer = Healer.between(
+            reconciler = Reconciler.between(
                 self.connection,
                 journal=journal,
                 patience=patience,
@@ -136,10 +136,10 @@ class Copying:
             )
             backfill = Backfill(
                 self._listing(reader),
-                heal=healer.heal,
+                reconcile=reconciler.reconcile,
                 journal=journal,
                 undecided=undecided.add,
-                threads=self.wanted.segments,
+                threads=self.options.segments,
                 advance=advance,
             )
             with self._explained(backfill, journal):
@@ -153,7 +153,7 @@ class Copying:
             self.tables.source.side,
             self.tables.source.table,
             patience,
-            threads=self.wanted.segments,
+            threads=self.options.segments,
             read_rate=self.read_rate,
         )
 
@@ -162,7 +162,7 @@ class Copying:
 
     def _whole(self, reader: TableReader) -> Listing:
         if self.export is None:
-            return Scan(reader, self.wanted.segments)
+            return Scan(reader, self.options.segments)
         names = [name for name, _ in self.tables.source.table.key_schema]
         return Exported(self.connection.buckets, self.export, names)
 
@@ -174,7 +174,7 @@ class Copying:
         except (TaskError, KeyboardInterrupt) as ended:
             with suppress(TaskError):  # what cannot be written now is held back by the next run
                 self._rest(backfill, journal)
-            raise _ended(backfill, ended, journal.name if journal.says_more else None) from ended
+            raise _ended(backfill, ended, journal.name if journal.has_more else None) from ended
         self._rest(backfill, journal)
 
     def _rest(self, backfill: Backfill, journal: FileJournal) -> None:
@@ -184,7 +184,7 @@ class Copying:
     def _wait(self, journal: FileJournal, interrupt: Interrupt) -> None:
         """Wait, with a countdown, for writes that may still land."""
         keys, seconds = journal.held()
-        if self.wanted.no_wait or not keys:
+        if self.options.no_wait or not keys:
             return
         self.driver.note(
             f"{keys:,} items may still get an old write, which was not answered, or was under way when a run was"
@@ -210,25 +210,25 @@ def _ended(backfill: Backfill, why: BaseException, state: str | None) -> TaskErr
     return StoppedError(f"interrupted; {so_far}.", hint=f"run the same command again{where}.", facts=done)
 
 
-def prepare(connection: Connection, wanted: Wanted, driver: Driver) -> Copying:
+def prepare(connection: Connection, options: BackfillOptions, driver: Driver) -> Copying:
     """What there is to copy. Raises TaskError where that cannot be done, or not safely."""
     source, replica = describe_pair(connection)
-    if wanted.dry_run:
+    if options.dry_run:
         for note in leftovers(connection, source, replica, states=driver.states_of(connection.tables)):
             driver.note(note)
     else:
         connection.clock.refuse_fast()
     tables = Tables(source, replica)
-    export = _export(connection, wanted.from_export, tables) if wanted.from_export else None
-    ground = _ground(connection, wanted, tables, export, driver)
+    export = _export(connection, options.from_export, tables) if options.from_export else None
+    ground = _ground(connection, options, tables, export, driver)
     ground.warn_of_replicas(source, note=driver.note)
-    return Copying(connection, wanted, tables, export, ground, driver)
+    return Copying(connection, options, tables, export, ground, driver)
 
 
 def _export(connection: Connection, url: str, tables: Tables) -> Export:
     export = find_export(connection.buckets, url)
     is_of_source = export.table_arn == tables.source.table.arn
-    if not is_of_source or export.taken_at < tables.source.says["CreationDateTime"]:
+    if not is_of_source or export.taken_at < tables.source.description["CreationDateTime"]:
         raise TaskError(
             f"{export.url} is the export of another table.", hint=f"name one of {tables.source.table.arn}."
         )
@@ -236,11 +236,11 @@ def _export(connection: Connection, url: str, tables: Tables) -> Export:
 
 
 def _ground(
-    connection: Connection, wanted: Wanted, tables: Tables, export: Export | None, driver: Driver
+    connection: Connection, options: BackfillOptions, tables: Tables, export: Export | None, driver: Driver
 ) -> Preflight:
     """Raise TaskError where a change could get lost."""
-    if wanted.without_mapping:
-        return despite(connection, archive=wanted.archive, note=driver.note)
+    if options.without_mapping:
+        return despite(connection, archive=options.archive, note=driver.note)
     stream = tables.source.stream
     mapping = refuse_unsafe(
         find_mapping(connection, stream),
@@ -248,7 +248,7 @@ def _ground(
         exported_at=export.taken_at if export else None,
         now=connection.clock.local(),
     )
-    return Preflight.on(mapping, archive=wanted.archive)
+    return Preflight.on(mapping, archive=options.archive)
 
 
 def facts(done: Backfill) -> dict[str, Any]:

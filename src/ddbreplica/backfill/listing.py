@@ -11,7 +11,7 @@ PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class KeyPage:
     """Keys to heal together. `seen` are the items that are known of them; `cursor` is None if nothing follows.
 
     `outside` counts the keys that were there as well, and are none of the mapping's.
@@ -35,7 +35,7 @@ class Listing(Protocol):
         """Their names, the same in every run."""
         ...
 
-    def pages(self, part: str, after: Any) -> Iterator[Page]:
+    def pages(self, part: str, after: Any) -> Iterator[KeyPage]:
         """What follows a cursor of an earlier page, or all of a part if that is None.
 
         Raises DamagedError for a part that is damaged, before any page whose cursor is None.

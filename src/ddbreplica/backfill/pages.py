@@ -12,7 +12,7 @@ from threading import Event, Lock
 from typing import Any, TypeAlias
 
 from ddbreplica.backfill import listing
-from ddbreplica.backfill.listing import DamagedError, Listing, Page
+from ddbreplica.backfill.listing import DamagedError, KeyPage, Listing
 from ddbreplica.driver import Advance
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.errors import TaskError
@@ -41,11 +41,11 @@ class Scan:
         self._source = source
         self.parts = [f"segment {number} of {segments}" for number in range(segments)]
 
-    def pages(self, part: str, after: Any) -> Iterator[Page]:
+    def pages(self, part: str, after: Any) -> Iterator[KeyPage]:
         """Consistently read pages."""
         number = self.parts.index(part)
         pages = self._source.scan_on(number, of=len(self.parts), after=after, limit=listing.PAGE)
-        return (Page(tuple(items), items, cursor) for items, cursor in pages)
+        return (KeyPage(tuple(items), items, cursor) for items, cursor in pages)
 
 
 class Within:
@@ -57,16 +57,16 @@ class Within:
         self._whole = whole
         self.parts = whole.parts
 
-    def pages(self, part: str, after: Any) -> Iterator[Page]:
+    def pages(self, part: str, after: Any) -> Iterator[KeyPage]:
         """The same pages, of which nothing or all may be left."""
         for page in self._whole.pages(part, after):
             keys = tuple(key for key in page.keys if self._key_filter.passes(key))
             seen = {key: page.seen[key] for key in keys if key in page.seen}
-            yield Page(keys, seen, page.cursor, outside=len(page.keys) - len(keys))
+            yield KeyPage(keys, seen, page.cursor, outside=len(page.keys) - len(keys))
 
 
-Heal: TypeAlias = Callable[[Sequence[Key], Items], Reconciled]
-"""Gives the replica the source's state of keys, of which some items were seen: `Healer.heal`."""
+Reconcile: TypeAlias = Callable[[Sequence[Key], Items], Reconciled]
+"""Gives the replica the source's state of keys, of which some items were seen: `Reconciler.reconcile`."""
 
 
 class Backfill:
@@ -80,7 +80,7 @@ class Backfill:
         self,
         listing: Listing,
         *,
-        heal: Heal,
+        reconcile: Reconcile,
         journal: FileJournal,
         undecided: Callable[[Sequence[Key]], None],
         threads: int,
@@ -88,7 +88,7 @@ class Backfill:
     ) -> None:
         """`undecided` keeps keys for somebody to look at; `advance` is told of every item gone through by any run."""
         self._listing = listing
-        self._healing = heal
+        self._reconcile_keys = reconcile
         self._journal = journal
         self._threads = threads
         self._undecided = undecided
@@ -110,7 +110,7 @@ class Backfill:
         """
         for part in self._listing.parts:
             self._count(self._done(part))
-        self._in_threads(partial(self._heal_part, part) for part in self._listing.parts)
+        self._in_threads(partial(self._reconcile_part, part) for part in self._listing.parts)
 
     def settle(self, wait: Callable[[], None]) -> None:
         """Heal what is still open, each time after a wait until nothing of it is held back.
@@ -123,7 +123,7 @@ class Backfill:
             fewest = min(fewest, len(keys))
             wait()
             pieces = (keys[start : start + listing.PAGE] for start in range(0, len(keys), listing.PAGE))
-            self._in_threads(partial(self._heal, piece, {}) for piece in pieces)
+            self._in_threads(partial(self._reconcile, piece, {}) for piece in pieces)
 
     def _open(self) -> Sequence[Key]:
         return [key for key in self._journal.open_keys() if key not in self._refused]
@@ -147,13 +147,13 @@ class Backfill:
             self._halted.set()
             raise
 
-    def _heal_part(self, part: str) -> None:
+    def _reconcile_part(self, part: str) -> None:
         done = self._done(part)
         if _DAMAGE in done:
             self.damaged[part] = done[_DAMAGE]
             return
         try:
-            self._heal_pages(part, done)
+            self._reconcile_pages(part, done)
         except DamagedError as error:
             self._journal.note(part, {**self._done(part), _DAMAGE: str(error)})
             self.damaged[part] = str(error)
@@ -168,12 +168,12 @@ class Backfill:
         noted: Mapping[str, Any] = done
         return noted
 
-    def _heal_pages(self, part: str, done: Mapping[str, Any]) -> None:
+    def _reconcile_pages(self, part: str, done: Mapping[str, Any]) -> None:
         if done.get("after", _BEGINNING) is None:
             return
         so_far = Counter({what: done.get(what, 0) for what in _COUNTED})
         for page in self._listing.pages(part, done.get("after")):
-            self._heal(page.keys, page.seen)
+            self._reconcile(page.keys, page.seen)
             counts = {"items": len(page.keys), "outside": page.outside}
             so_far.update(counts)
             self._journal.note(part, {"after": page.cursor, **so_far})
@@ -181,15 +181,17 @@ class Backfill:
             if self._halted.is_set():
                 return
 
-    def _heal(self, keys: Sequence[Key], seen: Items) -> None:
-        healed = self._healing(keys, seen)
+    def _reconcile(self, keys: Sequence[Key], seen: Items) -> None:
+        reconciled = self._reconcile_keys(keys, seen)
         with self._lock:
-            self._hand_over(healed.undecided)
-            for key in (*healed.confirmed, *healed.undecided):
+            self._hand_over(reconciled.undecided)
+            for key in (*reconciled.confirmed, *reconciled.undecided):
                 self.left.pop(key, None)
-            self.left |= dict.fromkeys(healed.changing, _CHANGING) | dict.fromkeys(healed.suspects, _SUSPECT)
-            self.left |= {key: f"{why.code}: {why.message}" for key, why in healed.refused}
-            self._refused |= {key for key, _ in healed.refused}
+            self.left |= dict.fromkeys(reconciled.changing, _CHANGING) | dict.fromkeys(
+                reconciled.in_doubt, _SUSPECT
+            )
+            self.left |= {key: f"{why.code}: {why.message}" for key, why in reconciled.refused}
+            self._refused |= {key for key, _ in reconciled.refused}
             if len(self.left) - self._left_before > MOST_LEFT:
                 raise TaskError(
                     f"{len(self.left):,} items cannot be healed; the last: {next(reversed(self.left.values()))}.",

@@ -68,7 +68,7 @@ class QuarantineResult:
     """How many records were kept, and the first of each sort that could not be."""
 
     poison: int
-    suspects: int
+    in_doubt: int
     failures: tuple[Failure, ...]
 
 
@@ -96,9 +96,9 @@ class Quarantine:
     def keep(
         self,
         poison: Sequence[Quarantined],
-        suspects: Sequence[Quarantined],
+        in_doubt: Sequence[Quarantined],
         *,
-        below: Failure | None,
+        before: Failure | None,
         puts_applied: int,
         request_id: str,
         deadline: Deadline,
@@ -109,14 +109,14 @@ class Quarantine:
         stands behind a failure comes again, and is not kept now.
         Raises QuarantineError if the bucket is missing or denied, or if there is too much with no put applied.
         """
-        suspected, failure = self._put_each(suspects, request_id, deadline)
-        first = checkpoint(filter(None, (below, failure)))
+        kept_in_doubt, failure = self._put_each(in_doubt, request_id, deadline)
+        first = checkpoint(filter(None, (before, failure)))
         due = [record for record in poison if first is None or record.position < first.position]
         self._admit(due, puts_applied=puts_applied)
         kept, failure_of_poison = self._put_each(due, request_id, deadline)
         self._in_a_row.update(_identity(record) for record in _in_order(due)[:kept])
         return QuarantineResult(
-            poison=kept, suspects=suspected, failures=tuple(filter(None, (failure, failure_of_poison)))
+            poison=kept, in_doubt=kept_in_doubt, failures=tuple(filter(None, (failure, failure_of_poison)))
         )
 
     def _admit(self, records: Iterable[Quarantined], *, puts_applied: int) -> None:

@@ -106,25 +106,31 @@ class Connection:
         self,
         location: Location,
         *,
-        near: Clients | None = None,
-        far: Clients | None = None,
+        source_clients: Clients | None = None,
+        replica_clients: Clients | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """Connect to nothing yet. `near` and `far` are what signs in for the two tables, if it is there already."""
+        """Send no request yet. Pass `source_clients` and `replica_clients` to reuse clients that are signed in."""
         self.clock = clock or Clock()
         self._location = location
-        self._near = near or _near(location)
-        self._far = far or (_far(location) if location.replica_profile else self._near)
+        self._source_clients = source_clients or _source_clients(location)
+        self._replica_clients = replica_clients or (
+            _replica_clients(location) if location.replica_profile else self._source_clients
+        )
 
     def to(self, location: Location) -> "Connection":
         """The same clients, for the tables that these location name."""
-        return Connection(location, near=self._near, far=self._far if location.replica_profile else None)
+        return Connection(
+            location,
+            source_clients=self._source_clients,
+            replica_clients=self._replica_clients if location.replica_profile else None,
+        )
 
     @cached_property
     def source(self) -> Side:
         """The source table: as given, or as the stack says, or the default."""
         name = self._location.source or self._from_stack("SourceTableName", default=SOURCE)
-        return Side(name, "--source", region_of(name), self._near, self.clock)
+        return Side(name, "--source", region_of(name), self._source_clients, self.clock)
 
     @cached_property
     def replica(self) -> Side:
@@ -132,7 +138,11 @@ class Connection:
         name = self._location.replica or self._replica_of_stack()
         region = region_of(name) or self._location.replica_region or self._region_in_stack()
         return Side(
-            name, "--replica", region or self._far.region or self.source.region, self._far, self.clock
+            name,
+            "--replica",
+            region or self._replica_clients.region or self.source.region,
+            self._replica_clients,
+            self.clock,
         )
 
     @property
@@ -142,22 +152,22 @@ class Connection:
 
     def streams(self, *, config: Config = ASKING) -> "DynamoDBStreamsClient":
         """A client for the source's stream."""
-        return self._near.streams(self.source.region, config)
+        return self._source_clients.streams(self.source.region, config)
 
     @property
     def functions(self) -> "LambdaClient":
         """A client for the function and its mapping: Lambda wants them in the stream's Region."""
-        return self._near.functions(self.source.region)
+        return self._source_clients.functions(self.source.region)
 
     @property
     def buckets(self) -> "S3Client":
         """A client for the quarantine and the on-failure bucket."""
-        return self._near.buckets(self.source.region)
+        return self._source_clients.buckets(self.source.region)
 
     @property
     def tags(self) -> "ResourceGroupsTaggingAPIClient":
         """A client for what has a tag."""
-        return self._near.tags()
+        return self._source_clients.tags()
 
     def _region_in_stack(self) -> str | None:
         """A stack knows the Region of its own replica only."""
@@ -187,7 +197,7 @@ class Connection:
     @cached_property
     def _stack_outputs(self) -> "Mapping[str, str]":
         name = self._location.stack_name or ""
-        client = self._near.stacks()
+        client = self._source_clients.stacks()
 
         def refused(refusal: Refusal) -> TaskError:
             if refusal.code != "ValidationError":
@@ -205,12 +215,12 @@ def _outputs(response: "DescribeStacksOutputTypeDef") -> "Mapping[str, str]":
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
 
 
-def _near(location: Location) -> Clients:
+def _source_clients(location: Location) -> Clients:
     region = decide(location.region, region_of(location.source or ""), profile=location.profile)
     return Clients(location.profile, region, location.endpoint_url)
 
 
-def _far(location: Location) -> Clients:
+def _replica_clients(location: Location) -> Clients:
     named = (location.replica_region, location.region, region_of(location.replica or ""))
     region = decide(*named, profile=location.replica_profile)
     return Clients(location.replica_profile, region, location.endpoint_url)

@@ -25,35 +25,35 @@ class Described:
 
     side: Side
     table: Table
-    says: Mapping[str, Any]
+    description: Mapping[str, Any]
 
     @property
     def created_at(self) -> datetime:
         """When the table was created; a restored table was created when it was restored."""
-        created_at: datetime = self.says["CreationDateTime"]
+        created_at: datetime = self.description["CreationDateTime"]
         return created_at
 
     @property
     def name(self) -> str:
         """Its name, never its ARN."""
-        name: str = self.says["TableName"]
+        name: str = self.description["TableName"]
         return name
 
     @property
     def state(self) -> str:
         """In DynamoDB's words."""
-        state: str = self.says["TableStatus"]
+        state: str = self.description["TableStatus"]
         return state
 
     @property
     def items(self) -> int:
         """How many there are, about."""
-        return int(self.says.get("ItemCount", 0))
+        return int(self.description.get("ItemCount", 0))
 
     @property
     def bytes(self) -> int:
         """How large the table is, about."""
-        return int(self.says.get("TableSizeBytes", 0))
+        return int(self.description.get("TableSizeBytes", 0))
 
     @property
     def indexes(self) -> int:
@@ -65,37 +65,37 @@ class Described:
         """Their states, by name."""
         return {
             index["IndexName"]: index.get("IndexStatus", "unknown")
-            for index in self.says.get("GlobalSecondaryIndexes", ())
+            for index in self.description.get("GlobalSecondaryIndexes", ())
         }
 
     @property
     def stream(self) -> str | None:
         """The ARN of its stream; None where that is off."""
-        is_on = self.says.get("StreamSpecification", {}).get("StreamEnabled")
-        return self.says.get("LatestStreamArn") if is_on else None
+        is_on = self.description.get("StreamSpecification", {}).get("StreamEnabled")
+        return self.description.get("LatestStreamArn") if is_on else None
 
     @property
     def latest_stream(self) -> str | None:
         """The ARN of its stream, or of its last one, if it ever had one."""
-        return self.says.get("LatestStreamArn")
+        return self.description.get("LatestStreamArn")
 
     @property
     def view(self) -> str | None:
         """What its stream carries; None where that is off."""
-        stream = self.says.get("StreamSpecification", {})
+        stream = self.description.get("StreamSpecification", {})
         return stream.get("StreamViewType") if stream.get("StreamEnabled") else None
 
     @property
     def replicas(self) -> str | None:
         """The other Regions in which it has replicas, if it is a global table."""
-        return replicas_of(self.says)
+        return replicas_of(self.description)
 
     @property
     def capacity(self) -> tuple[int, int] | None:
         """The read and write units that are provisioned; None on demand."""
-        if self.says.get("BillingModeSummary", {}).get("BillingMode") == "PAY_PER_REQUEST":
+        if self.description.get("BillingModeSummary", {}).get("BillingMode") == "PAY_PER_REQUEST":
             return None
-        units = self.says.get("ProvisionedThroughput", {})
+        units = self.description.get("ProvisionedThroughput", {})
         return int(units.get("ReadCapacityUnits", 0)), int(units.get("WriteCapacityUnits", 0))
 
     def read_rate(self, per_second: float | None) -> float | None:
@@ -109,7 +109,7 @@ class Described:
 def identity(source: Described, replica: Described) -> Mapping[str, Any]:
     """What has to be the same for a state of the two tables to be resumed: a table that was recreated is another."""
     return {
-        name: f"{described.table.arn} of {described.says['CreationDateTime'].astimezone(UTC)}"
+        name: f"{described.table.arn} of {described.description['CreationDateTime'].astimezone(UTC)}"
         for name, described in (("source", source), ("replica", replica))
     }
 
@@ -131,9 +131,9 @@ def describe(side: Side) -> Described:
     raise explain(table, doing=f"the table {side.name} cannot be described")
 
 
-def _read(side: Side, table: Table, says: Mapping[str, Any]) -> Described:
+def _read(side: Side, table: Table, description: Mapping[str, Any]) -> Described:
     """Read a description, and each figure of it once, so that one of a wrong shape is met here."""
-    described = Described(side, table, dict(says))
+    described = Described(side, table, dict(description))
     for name, member in vars(Described).items():
         if isinstance(member, property):
             getattr(described, name)

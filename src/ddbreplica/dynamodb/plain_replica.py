@@ -47,9 +47,9 @@ class PlainReplica:
         self._skew = skew or Skew()
         self._described: Table | None = None
 
-    def describe(self, *, afresh: bool = False) -> Table | Refusal:
-        """Describe the table; unless `afresh`, as it was when last asked."""
-        if self._described is None or afresh:
+    def describe(self, *, refresh: bool = False) -> Table | Refusal:
+        """Describe the table; unless `refresh`, as it was when last asked."""
+        if self._described is None or refresh:
             described = self._called(
                 self._client.describe_table,
                 {"TableName": self._table},

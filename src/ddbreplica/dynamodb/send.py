@@ -44,14 +44,14 @@ _Start: TypeAlias = Callable[[Sequence[Write]], Pending]
 class SendResult:
     """What became of some writes. Each is applied, failed or rejected, unless a fault ended everything.
 
-    `failed` may succeed later; `rejected` were refused by themselves. `suspects`, by sequence number, are in doubt:
+    `failed` may succeed later; `rejected` were refused by themselves. `in_doubt`, by sequence number, are in doubt:
     AWS did not end a request of theirs, so that an old image may still land, whatever became of the write since.
     """
 
     applied: list[Write] = field(default_factory=list)
     failed: list[tuple[Write, Refusal]] = field(default_factory=list)
     rejected: list[tuple[Write, Refusal]] = field(default_factory=list)
-    suspects: dict[str, tuple[Change, Refusal]] = field(default_factory=dict)
+    in_doubt: dict[str, tuple[Change, Refusal]] = field(default_factory=dict)
     fault: Refusal | None = None
     retried: int = 0
 
@@ -60,7 +60,7 @@ class SendResult:
         self.applied += other.applied
         self.failed += other.failed
         self.rejected += other.rejected
-        self.suspects |= other.suspects
+        self.in_doubt |= other.in_doubt
         self.fault = self.fault or other.fault
         self.retried += other.retried
 
@@ -70,7 +70,7 @@ def send(
 ) -> SendResult:
     """Apply writes of different keys. When it returns or raises, no request is under way.
 
-    The caller's empty `tally`, if there is one, is what is returned. When this raises, its `suspects` hold every
+    The caller's empty `tally`, if there is one, is what is returned. When this raises, its `in_doubt` hold every
     write that is in doubt: so what is known of them outlives any exception.
     """
     sender = _Sender(deadline, SendResult() if tally is None else tally)
@@ -173,7 +173,7 @@ class _Sender:
             raise
 
     def _doubt(self, request: Sequence[Write], refusal: Refusal) -> None:
-        self.tally.suspects |= {write.change.sequence_number: (write.change, refusal) for write in request}
+        self.tally.in_doubt |= {write.change.sequence_number: (write.change, refusal) for write in request}
 
     def _refused(self, request: Sequence[Write], refusal: Refusal) -> Sequence[Write]:
         if refusal.in_doubt:

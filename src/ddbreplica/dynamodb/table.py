@@ -104,9 +104,9 @@ class DynamoDBReplica:
         self._route: _Route | None = None
         botocore_private.watch_requests(client, "DescribeTable", self._keep_route)
 
-    def describe(self, *, afresh: bool = False) -> Table | Refusal:
-        """What the table looks like; unless `afresh`, as it looked when last asked."""
-        if self._described is None or afresh:
+    def describe(self, *, refresh: bool = False) -> Table | Refusal:
+        """What the table looks like; unless `refresh`, as it looked when last asked."""
+        if self._described is None or refresh:
             described = self._heard(asked(self._describe))
             if isinstance(described, Refusal):
                 return undescribed(described)

@@ -20,7 +20,7 @@ from ddbreplica.settings import Settings
 
 RECENTLY = timedelta(minutes=5)
 STALLED = timedelta(minutes=15)
-LATE_SECONDS = 900.0
+LAG_WARNING_SECONDS = 900.0
 
 REPLICATING = "replicating"
 AS_FAR_AS_SEEN = "replicating, as far as can be seen"
@@ -223,7 +223,7 @@ class _Examination:
 
     def _of_lag(self, mapping: MappingState, figures: Figures) -> Iterator[Finding]:
         age = figures.most("IteratorAge", since=RECENTLY)
-        if age is not None and age >= LATE_SECONDS * 1000:
+        if age is not None and age >= LAG_WARNING_SECONDS * 1000:
             yield Finding(
                 Severity.ATTENTION,
                 f"the replica is {duration(age / 1000)} behind, {trend(figures)}",

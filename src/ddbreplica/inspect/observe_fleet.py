@@ -22,7 +22,7 @@ from ddbreplica.inspect.health import (
     worst_first,
 )
 from ddbreplica.inspect.observe import observe_mappings
-from ddbreplica.inspect.pairs import Pair, Replicator, pair_up, told
+from ddbreplica.inspect.pairs import Pair, ReplicatorFunction, display_name, pair_up
 from ddbreplica.mapping.event_source_mapping import TAG, MappingState, replica_of
 from ddbreplica.mapping.lookup import list_mappings, state_of
 
@@ -44,7 +44,7 @@ def observe_fleet(connection: Connection, options: Location) -> Fleet:
     return Fleet(region, worst_lines_first([*_each(look, pairs), *blind]))
 
 
-def _replicators(connection: Connection) -> Sequence[Replicator]:
+def _replicators(connection: Connection) -> Sequence[ReplicatorFunction]:
     tagged = dict(_tagged(connection))
     if not tagged:
         region = connection.tags.meta.region_name
@@ -72,12 +72,14 @@ def _functions(page: Any) -> Sequence[tuple[str, str]]:
     ]
 
 
-def _replicator(connection: Connection, listed: Known[Sequence[Any]], tagged: tuple[str, str]) -> Replicator:
+def _replicator(
+    connection: Connection, listed: Known[Sequence[Any]], tagged: tuple[str, str]
+) -> ReplicatorFunction:
     arn, tag = tagged
     if isinstance(listed, Unknown):
-        return Replicator(arn, tag, listed)
+        return ReplicatorFunction(arn, tag, listed)
     own = [one for one in listed if _is_of(one["FunctionArn"], arn)]
-    return Replicator(arn, tag, known(lambda: _states(connection, own)))
+    return ReplicatorFunction(arn, tag, known(lambda: _states(connection, own)))
 
 
 def _is_of(target: str, function: str) -> bool:
@@ -99,7 +101,7 @@ def _line(connection: Connection, options: Location, sources: Mapping[str, int],
 
 def _of_sharing(pair: Pair, sources: int) -> Iterator[Finding]:
     if sources > 1:
-        replica = told(pair.replica, beside=pair.function)
+        replica = display_name(pair.replica, beside=pair.function)
         yield Finding(
             Severity.ATTENTION,
             f"{sources} tables are replicated into {replica}, which can be equal to one of them at most",
@@ -107,7 +109,7 @@ def _of_sharing(pair: Pair, sources: int) -> Iterator[Finding]:
         )
 
 
-def _without_pair(replicator: Replicator) -> Iterator[Line]:
+def _without_pair(replicator: ReplicatorFunction) -> Iterator[Line]:
     """What is said of a function that has no mapping or replica, or whose mappings or settings cannot be seen."""
     mappings = replicator.mappings
     if isinstance(mappings, Unknown):
@@ -118,13 +120,13 @@ def _without_pair(replicator: Replicator) -> Iterator[Line]:
         yield _stopped(replicator, f"the function {replicator.name} names no replica, or was deleted")
 
 
-def _stopped(replicator: Replicator, fact: str) -> Line:
+def _stopped(replicator: ReplicatorFunction, fact: str) -> Line:
     hint = "deploy again (sam deploy), or delete what is left of the function and its mapping"
     finding = Finding(Severity.STOPPED, fact, hint)
     return Line(replicator.arn, None, replicator.tag, _unseen(replicator, fact), (finding,), hint)
 
 
-def _unseen(replicator: Replicator, why: str) -> Facts:
+def _unseen(replicator: ReplicatorFunction, why: str) -> Facts:
     source, replica, unasked = UnseenTable(why, "?"), UnseenTable(why, replicator.tag), Unknown(why)
     return Facts(
         source, replica, replicator.mappings, figures=unasked, quarantine=unasked, on_failure=unasked

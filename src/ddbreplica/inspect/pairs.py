@@ -10,7 +10,7 @@ from ddbreplica.mapping.event_source_mapping import MappingState, replica_of
 
 
 @dataclass(frozen=True, slots=True)
-class Replicator:
+class ReplicatorFunction:
     """A function by its ARN, the replica's name as its tag says it, and its mappings, if they can be seen."""
 
     arn: str
@@ -39,18 +39,18 @@ class Pair:
     def options(self, shared: Location) -> Location:
         """The options that name this pair to any command; credentials and the like are `shared`."""
         region, account = region_of(self.function), account_of(self.function)
-        is_near = account_of(self.replica) == account
-        is_plain = is_near and region_of(self.replica) != region
+        is_same_account = account_of(self.replica) == account
+        is_plain = is_same_account and region_of(self.replica) != region
         return replace(
             shared,
             source=_short(self.source) if account_of(self.source) == account else self.source,
-            replica=_short(self.replica) if is_near else self.replica,
+            replica=_short(self.replica) if is_same_account else self.replica,
             replica_region=region_of(self.replica) if is_plain else None,
-            replica_profile=None if is_near else shared.replica_profile,
+            replica_profile=None if is_same_account else shared.replica_profile,
         )
 
 
-def pair_up(replicators: Iterable[Replicator]) -> Sequence[Pair]:
+def pair_up(replicators: Iterable[ReplicatorFunction]) -> Sequence[Pair]:
     """The pairs of all mappings that can be seen, and whose functions name a replica."""
     found: dict[tuple[str, str], list[MappingState]] = {}
     for replicator in replicators:
@@ -60,7 +60,7 @@ def pair_up(replicators: Iterable[Replicator]) -> Sequence[Pair]:
     return [Pair(*tables, tuple(mappings)) for tables, mappings in found.items()]
 
 
-def told(table: str, *, beside: str) -> str:
+def display_name(table: str, *, beside: str) -> str:
     """A table's name for a reader: of an ARN with the Region and the account, where they are not the function's."""
     region, account = region_of(table), account_of(table)
     where = f" in {region}" if region and region != region_of(beside) else ""

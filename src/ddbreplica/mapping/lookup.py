@@ -69,8 +69,8 @@ def find_mappings(connection: Connection, arn: str) -> tuple[MappingState, ...]:
     found = (
         state_of(client, one) for one in _reading(client, table_arn) if _has_tag(client, one["FunctionArn"])
     )
-    near = tuple(mapping for mapping in found if _target(mapping, client.meta.region_name) == replica)
-    return near if len(near) < 2 else _of_account(near, connection.replica)
+    in_region = tuple(mapping for mapping in found if _target(mapping, client.meta.region_name) == replica)
+    return in_region if len(in_region) < 2 else _of_account(in_region, connection.replica)
 
 
 def functions_without_tag(connection: Connection, arn: str) -> tuple[str, ...]:

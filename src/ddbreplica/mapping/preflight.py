@@ -12,7 +12,7 @@ from ddbreplica.dynamodb.describe import Described
 from ddbreplica.mapping.event_source_mapping import TAG, MappingState
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica.mapping.lookup import find_mapping, functions_without_tag, latest_stream
-from ddbreplica.mapping.safeguards import archive_warning, pause, refuse_unhealable
+from ddbreplica.mapping.safeguards import archive_warning, pause, refuse_unrepairable
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ class Preflight:
             note(f"Warning: {archive_warning(source.side.short_name, source.replicas)}.")
 
 
-def to_heal(connection: Connection, *, without_mapping: bool, archive: bool, note: Note) -> Preflight:
+def to_repair(connection: Connection, *, without_mapping: bool, archive: bool, note: Note) -> Preflight:
     """Raise TaskError where healing would not last, unless it has to do `without_mapping`."""
     if without_mapping:
         return despite(connection, archive=archive, note=note)
-    mapping = refuse_unhealable(find_mapping(connection, latest_stream(connection)))
+    mapping = refuse_unrepairable(find_mapping(connection, latest_stream(connection)))
     if said := pause(mapping):
         note(said)
     return Preflight.on(mapping, archive=archive)

@@ -16,11 +16,11 @@ SETTLING_IN = timedelta(minutes=10)
 
 _ALL_THE_SAME = "; --without-mapping goes ahead all the same"
 
-_NEAR = 0.8
+_SHARE_OF_RETENTION = 0.8
 _STATUS = "see `ddbreplica status`"
 
 
-def refuse_unhealable(mapping: MappingState | None) -> MappingState:
+def refuse_unrepairable(mapping: MappingState | None) -> MappingState:
     """Raise TaskError where healing would not last."""
     if mapping is None:
         raise TaskError(
@@ -50,7 +50,7 @@ def refuse_unsafe(
             "the source has no stream that is on; what changes there would not arrive.",
             hint=f"{_STATUS}{_ALL_THE_SAME}.",
         )
-    mapping = refuse_unhealable(mapping)
+    mapping = refuse_unrepairable(mapping)
     if not mapping.is_enabled:
         raise TaskError(
             f"the mapping {mapping.uuid} is {mapping.state}; what changes from now on would not arrive.",
@@ -74,7 +74,7 @@ def refuse_unsafe(
 def warning(*, lag: float | None, seconds: float | None) -> str | None:
     """What to say where the stream may forget changes before the backfill has ended; None if all is well."""
     behind, takes = timedelta(seconds=round(lag or 0)), timedelta(seconds=round(seconds or 0))
-    if behind + takes < RETENTION * _NEAR:
+    if behind + takes < RETENTION * _SHARE_OF_RETENTION:
         return None
     return (
         f"The replica is {behind} behind, and the backfill takes about {takes}: the stream forgets a change after 24"

@@ -36,7 +36,7 @@ _HINT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class ReconcileContext:
     """What is healed, and what that takes. The replica `is_archive` if TTL deletes are not replicated to it."""
 
     source: Source
@@ -50,7 +50,7 @@ class Reconciled:
     """What became of some keys. Each is in one of these, and all but the confirmed stay open in the journal.
 
     `confirmed`: the replica was written, and the source had the same state still. `changing`: the source had
-    another one each time. `suspects`: a write was not answered, here or before, and may still land; they may be
+    another one each time. `in_doubt`: a write was not answered, here or before, and may still land; they may be
     tried again when the journal no longer holds them back. `refused`: a table refuses the key, or its item, by
     itself. `failed`: time ran out, and why it did. `undecided`: of an archive only; the source has no item, or none
     any more, and whether it was deleted or has expired nobody can tell. The archive holds what it held, or what the
@@ -59,14 +59,14 @@ class Reconciled:
 
     confirmed: list[Key] = field(default_factory=list)
     changing: list[Key] = field(default_factory=list)
-    suspects: list[Key] = field(default_factory=list)
+    in_doubt: list[Key] = field(default_factory=list)
     refused: list[tuple[Key, Refusal]] = field(default_factory=list)
     failed: list[tuple[Key, Refusal]] = field(default_factory=list)
     undecided: list[Key] = field(default_factory=list)
 
 
 def reconcile(
-    keys: Iterable[Key], pair: Pair, *, deadline: Deadline, seen: Mapping[Key, Image] = _NOTHING
+    keys: Iterable[Key], pair: ReconcileContext, *, deadline: Deadline, seen: Mapping[Key, Image] = _NOTHING
 ) -> Reconciled:
     """Give the replica the source's state of these keys, and say of each whether that is certain.
 
@@ -75,20 +75,20 @@ def reconcile(
     in the journal, as it is when this raises or is killed. No key may be in two calls at a time. Raises
     SourceError or ReplicaError for a fault of the deployment.
     """
-    healing = _Healing(pair, deadline)
-    healing.heal(tuple(dict.fromkeys(keys)), seen)
-    return healing.result
+    reconciliation = _Reconciliation(pair, deadline)
+    reconciliation.reconcile(tuple(dict.fromkeys(keys)), seen)
+    return reconciliation.result
 
 
-class _Healing:
+class _Reconciliation:
     """One call's work, and what has become of its keys so far."""
 
-    def __init__(self, pair: Pair, deadline: Deadline) -> None:
+    def __init__(self, pair: ReconcileContext, deadline: Deadline) -> None:
         self.result = Reconciled()
         self._pair = pair
         self._deadline = deadline
 
-    def heal(self, keys: Sequence[Key], seen: Mapping[Key, Image]) -> None:
+    def reconcile(self, keys: Sequence[Key], seen: Mapping[Key, Image]) -> None:
         free = self._intend(keys)
         states: dict[Key, State] = {key: seen[key] for key in free if key in seen}
         states |= self._read([key for key in free if key not in seen])
@@ -100,7 +100,7 @@ class _Healing:
 
     def _intend(self, keys: Sequence[Key]) -> Sequence[Key]:
         free = self._pair.journal.intend(keys)
-        self.result.suspects += set(keys).difference(free)
+        self.result.in_doubt += set(keys).difference(free)
         return free
 
     def _round(self, states: Mapping[Key, State]) -> dict[Key, State]:
@@ -136,21 +136,21 @@ class _Healing:
         try:
             send(writes, replica=self._pair.replica, deadline=self._deadline, tally=tally)
         finally:
-            suspects = {change.key for change, _ in tally.suspects.values()}
-            if suspects:
-                self._pair.journal.suspect(tuple(suspects))
-                self.result.suspects += suspects
+            in_doubt = {change.key for change, _ in tally.in_doubt.values()}
+            if in_doubt:
+                self._pair.journal.mark_in_doubt(tuple(in_doubt))
+                self.result.in_doubt += in_doubt
         if tally.fault is not None:
             raise ReplicaError(_fact("replica", tally.fault), hint=_HINT, code=tally.fault.code)
-        self.result.refused += _not_suspect(tally.rejected, suspects)
-        self.result.failed += _not_suspect(tally.failed, suspects)
-        return [write.change.key for write in tally.applied if write.change.key not in suspects]
+        self.result.refused += _not_in_doubt(tally.rejected, in_doubt)
+        self.result.failed += _not_in_doubt(tally.failed, in_doubt)
+        return [write.change.key for write in tally.applied if write.change.key not in in_doubt]
 
 
-def _not_suspect(
-    refused: Iterable[tuple[Write, Refusal]], suspects: Container[Key]
+def _not_in_doubt(
+    refused: Iterable[tuple[Write, Refusal]], in_doubt: Container[Key]
 ) -> list[tuple[Key, Refusal]]:
-    return [(write.change.key, why) for write, why in refused if write.change.key not in suspects]
+    return [(write.change.key, why) for write, why in refused if write.change.key not in in_doubt]
 
 
 def _change(number: int, key: Key, state: State) -> Change:

@@ -54,15 +54,15 @@ class QuarantiningJournal:
         """Close keys."""
         self._journal.confirm(keys)
 
-    def suspect(self, keys: Sequence[Key]) -> None:
+    def mark_in_doubt(self, keys: Sequence[Key]) -> None:
         """Hold keys back, in this run and the next ones. Raises TaskError if they cannot be put into quarantine."""
-        self._journal.suspect(keys)
-        records = tuple(self._suspect(position, key) for position, key in enumerate(keys))
+        self._journal.mark_in_doubt(keys)
+        records = tuple(self._in_doubt_record(position, key) for position, key in enumerate(keys))
         # With a patience of its own: Ctrl-C, and a table that stands still, are why keys are in doubt.
         deadline = Patience(Interrupt()).deadline()
         try:
             kept = self._quarantine.keep(
-                (), records, below=None, puts_applied=0, request_id=self._command, deadline=deadline
+                (), records, before=None, puts_applied=0, request_id=self._command, deadline=deadline
             )
         except QuarantineError as error:
             raise _unkept(error.fact[0].lower() + error.fact[1:]) from error
@@ -70,7 +70,7 @@ class QuarantiningJournal:
             refusal = kept.failures[0].refusal
             raise _unkept(f"{refusal.code}: {refusal.message}")
 
-    def _suspect(self, position: int, key: Key) -> Quarantined:
+    def _in_doubt_record(self, position: int, key: Key) -> Quarantined:
         record: dict[str, Any] = {
             "eventSourceARN": self._source_arn,
             "dynamodb": {"Keys": attributes_of(key)},

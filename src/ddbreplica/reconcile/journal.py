@@ -110,7 +110,7 @@ class FileJournal:
                 self._kept.open(free)
             return free
 
-    def suspect(self, keys: Sequence[Key]) -> None:
+    def mark_in_doubt(self, keys: Sequence[Key]) -> None:
         """Hold keys back from now on, in this run and the next ones."""
         if not keys:
             return
@@ -160,7 +160,7 @@ class FileJournal:
             self.remove()
 
     @property
-    def says_more(self) -> bool:
+    def has_more(self) -> bool:
         """Whether the state says anything but of which work it is."""
         return bool(self.open_keys() or self.notes.keys() - {IDENTITY})
 
@@ -170,7 +170,7 @@ class FileJournal:
         try:
             yield
         finally:
-            if self.says_more:
+            if self.has_more:
                 self.close()
             else:
                 self.remove()
@@ -204,7 +204,7 @@ class FileJournal:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class HeldKeys:
     """What a state file would hold back if it were resumed: how many keys, for how long at most, of which tables."""
 
     held: int
@@ -212,8 +212,8 @@ class Left:
     identity: Mapping[str, Any]
 
 
-def left_in(path: Path, *, command: str, clock: Clock) -> Left:
+def left_in(path: Path, *, command: str, clock: Clock) -> HeldKeys:
     """What a command would find in a state file if it resumed now; nothing is changed. Raises TaskError."""
     kept = read(lines_of(path), str(path), command)
     kept.find(now=clock.ticks())
-    return Left(*kept.longest(clock), kept.notes.get(IDENTITY, {}))
+    return HeldKeys(*kept.longest(clock), kept.notes.get(IDENTITY, {}))

@@ -29,14 +29,14 @@ from ddbreplica.model import (
     Table,
     Write,
 )
-from ddbreplica.reconcile.algorithm import Pair, Reconciled, reconcile
+from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconcile
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.records.size import read_units, write_units
 
 CONNECTIONS = 64
 """How many requests at most are under way to one table, however many threads heal."""
 
-_HEALING = CLIENT_CONFIG.merge(Config(max_pool_connections=CONNECTIONS))
+_CLIENT_CONFIG = CLIENT_CONFIG.merge(Config(max_pool_connections=CONNECTIONS))
 _PIECE = 10
 """Units waited for at a time: a wait for our own rate must not look like a table that stands still."""
 
@@ -52,7 +52,7 @@ class Rates:
     read: Rate | None = None
 
 
-class Healer:
+class Reconciler:
     """Gives the replica the source's state of keys, whatever else reads and writes the two tables meanwhile.
 
     Never are more than CONNECTIONS requests under way to a table.
@@ -60,7 +60,7 @@ class Healer:
 
     def __init__(
         self,
-        pair: Pair,
+        pair: ReconcileContext,
         *,
         clock: Clock,
         patience: Patience,
@@ -89,7 +89,7 @@ class Healer:
         is_archive: bool,
         rates: Rates | None = None,
         under_way: UnderWay | None = None,
-    ) -> "Healer":
+    ) -> "Reconciler":
         """Between the connection's two tables.
 
         If the replica `is_archive`, nothing is deleted there, and keys may be left undecided. `under_way` then says
@@ -98,10 +98,12 @@ class Healer:
         Raises TaskError unless there are two tables of the same key.
         """
         describe_pair(connection)
-        pair = Pair(_table(connection.source), _table(connection.replica), journal, is_archive=is_archive)
+        pair = ReconcileContext(
+            _table(connection.source), _table(connection.replica), journal, is_archive=is_archive
+        )
         return cls(pair, clock=connection.clock, patience=patience, rates=rates, under_way=under_way)
 
-    def heal(self, keys: Iterable[Key], seen: Items = _NOTHING) -> Reconciled:
+    def reconcile(self, keys: Iterable[Key], seen: Items = _NOTHING) -> Reconciled:
         """Reconcile keys, for as long as the patience lasts; no key may be in two calls at a time.
 
         None of the result has failed. Raises TaskError where a table refuses everything or stands still, or the
@@ -114,13 +116,13 @@ class Healer:
             self._patience.progressed()
             try:
                 with self._under_way.call():
-                    healed = reconcile(keys, self._pair, deadline=self._patience.deadline(), seen=seen)
+                    reconciled = reconcile(keys, self._pair, deadline=self._patience.deadline(), seen=seen)
             except ReplicatorError as error:
                 raise _refused(error) from error
-            if healed.failed:
+            if reconciled.failed:
                 self._patience.interrupt.check()
-                raise self._stands_still(healed.failed[0][1])
-            return healed
+                raise self._stands_still(reconciled.failed[0][1])
+            return reconciled
 
     def _stands_still(self, refusal: Refusal) -> TaskError:
         return TaskError(
@@ -169,8 +171,8 @@ class _PacedReplica:
         self._replica = replica
         self._pace = pace
 
-    def describe(self, *, afresh: bool = False) -> Table | Refusal:
-        return self._replica.describe(afresh=afresh)
+    def describe(self, *, refresh: bool = False) -> Table | Refusal:
+        return self._replica.describe(refresh=refresh)
 
     def start_batch(self, writes: Sequence[Write]) -> Pending:
         return self._start(writes, lambda: self._replica.start_batch(writes))
@@ -197,7 +199,7 @@ class _PacedReplica:
 
 
 def _table(side: Side) -> DynamoDBReplica:
-    table = DynamoDBReplica(side.dynamodb(_HEALING), side.name, skew=side.clock)
+    table = DynamoDBReplica(side.dynamodb(_CLIENT_CONFIG), side.name, skew=side.clock)
     table.describe()  # asked once here, and not by each thread
     return table
 

@@ -17,7 +17,7 @@ from ddbreplica.model import Key, Table
 from ddbreplica.records.decode import MalformedError, key_of
 from ddbreplica.records.text import bare, key_example, lines
 from ddbreplica.redrive.bounded_list import BoundedList
-from ddbreplica.redrive.objects import PIECE, WORKERS, Place
+from ddbreplica.redrive.objects import PIECE, WORKERS, BucketPrefix
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ _WIDTH = 13
 class Copy:
     """A version of an object, and the place that it was found in."""
 
-    place: Place
+    place: BucketPrefix
     version: Version
 
     @property
@@ -109,7 +109,12 @@ def _no_key(text: str, why: str, table: Table) -> TaskError:
 
 
 def search(
-    places: Iterable[Place], keys: frozenset[Key], *, interrupt: Interrupt, advance: Advance, into: Copies
+    places: Iterable[BucketPrefix],
+    keys: frozenset[Key],
+    *,
+    interrupt: Interrupt,
+    advance: Advance,
+    into: Copies,
 ) -> None:
     """Look at all versions of all objects, and add what holds one of the keys to `into`.
 
@@ -171,7 +176,7 @@ def _present(listed: Listed) -> Version:
     )
 
 
-def _copies(place: Place, prefix: str, into: Copies) -> Iterator[Copy]:
+def _copies(place: BucketPrefix, prefix: str, into: Copies) -> Iterator[Copy]:
     """All versions, or the present objects where versions cannot be listed."""
     try:
         for version in place.bucket.versions(prefix):

@@ -11,28 +11,36 @@ from ddbreplica.dynamodb.describe import describe_pair, identity
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
-from ddbreplica.mapping.preflight import Preflight, to_heal
+from ddbreplica.mapping.preflight import Preflight, to_repair
 from ddbreplica.model import Key
 from ddbreplica.reconcile.algorithm import Reconciled
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import REDRIVE
-from ddbreplica.reconcile.reconciler import Healer, Rates
+from ddbreplica.reconcile.reconciler import Rates, Reconciler
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.reconcile.unfinished_runs import leftovers
 from ddbreplica.redrive import report
-from ddbreplica.redrive.objects import LISTED_AT_A_TIME, Found, Heal, Outcome, Redriven, Redriver, find
+from ddbreplica.redrive.objects import (
+    LISTED_AT_A_TIME,
+    FoundObject,
+    ObjectOutcome,
+    Reconcile,
+    Redriven,
+    Redriver,
+    find,
+)
 from ddbreplica.redrive.places import Buckets
 
 Tell: TypeAlias = Callable[[Redriven], None]
 """Prints or keeps the result, before what only it says is forgotten."""
 
-_TOLD_ONCE = frozenset({Outcome.UNDECIDED, Outcome.OUTSIDE})
+_TOLD_ONCE = frozenset({ObjectOutcome.UNDECIDED, ObjectOutcome.OUTSIDE})
 """Of a key that no object has: a person has to look at it, and no later run will know more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RedriveOptions:
     """What is asked for, option by option."""
 
     quarantine_bucket: str | None
@@ -47,7 +55,7 @@ class Wanted:
 
 
 def redrive(
-    connection: Connection, wanted: Wanted, tell: Tell, driver: Driver, journal: FileJournal
+    connection: Connection, options: RedriveOptions, tell: Tell, driver: Driver, journal: FileJournal
 ) -> Redriven:
     """Do it, with its open keys in the journal.
 
@@ -59,13 +67,13 @@ def redrive(
         if journal.resume(identity(source, replica)):
             driver.note(f"Resuming from {journal.name}.")
         connection.clock.refuse_fast()
-        ground = to_heal(
-            connection, without_mapping=wanted.without_mapping, archive=wanted.archive, note=driver.note
+        ground = to_repair(
+            connection, without_mapping=options.without_mapping, archive=options.archive, note=driver.note
         )
-        buckets = _buckets(ground, wanted, driver)
+        buckets = _buckets(ground, options, driver)
         places = tuple(buckets.places(connection, source, ground.key_filter))
         with driver.interruptible() as interrupt:
-            healer = Healer.between(
+            reconciler = Reconciler.between(
                 connection,
                 journal=QuarantiningJournal.of(
                     journal, connection, buckets.quarantine, source.table, command=REDRIVE
@@ -73,39 +81,39 @@ def redrive(
                 patience=Patience(interrupt),
                 is_archive=ground.is_archive,
                 rates=Rates(
-                    write=Rate(wanted.rate, sleep=interrupt.sleep),
-                    read=Rate(source.read_rate(wanted.read_rate), sleep=interrupt.sleep),
+                    write=Rate(options.rate, sleep=interrupt.sleep),
+                    read=Rate(source.read_rate(options.read_rate), sleep=interrupt.sleep),
                 ),
                 under_way=under_way,
             )
-            work = _Work(_Open(journal, ground.key_filter, healer.heal), interrupt, driver)
-            redriven = work.through(find(places, older_than=wanted.older_than, limit=wanted.limit))
+            work = _Work(_Open(journal, ground.key_filter, reconciler.reconcile), interrupt, driver)
+            redriven = work.through(find(places, older_than=options.older_than, limit=options.limit))
         tell(redriven)
         journal.confirm([key for key, (outcome, _) in redriven.open.items() if outcome in _TOLD_ONCE])
     return redriven
 
 
-def foretell(connection: Connection, wanted: Wanted, tell: Tell, driver: Driver) -> Redriven:
+def foretell(connection: Connection, options: RedriveOptions, tell: Tell, driver: Driver) -> Redriven:
     """A dry run, which writes nothing and so needs no state."""
     source, replica = describe_pair(connection)
-    ground = to_heal(
-        connection, without_mapping=wanted.without_mapping, archive=wanted.archive, note=driver.note
+    ground = to_repair(
+        connection, without_mapping=options.without_mapping, archive=options.archive, note=driver.note
     )
-    places = tuple(_buckets(ground, wanted, driver).places(connection, source, ground.key_filter))
+    places = tuple(_buckets(ground, options, driver).places(connection, source, ground.key_filter))
     for note in leftovers(connection, source, replica, states=driver.states_of(connection.tables)):
         driver.note(note)
     with driver.interruptible() as interrupt:
         work = _Work(None, interrupt, driver)
-        redriven = work.through(find(places, older_than=wanted.older_than, limit=wanted.limit))
+        redriven = work.through(find(places, older_than=options.older_than, limit=options.limit))
     tell(redriven)
     return redriven
 
 
-def _buckets(ground: Preflight, wanted: Wanted, driver: Driver) -> Buckets:
+def _buckets(ground: Preflight, options: RedriveOptions, driver: Driver) -> Buckets:
     return Buckets.of(
         ground.mapping,
-        quarantine=wanted.quarantine_bucket,
-        on_failure=wanted.on_failure_bucket,
+        quarantine=options.quarantine_bucket,
+        on_failure=options.on_failure_bucket,
         note=driver.note,
     )
 
@@ -116,11 +124,11 @@ class _Open:
 
     journal: FileJournal
     key_filter: KeyFilter
-    heal: Heal
+    reconcile: Reconcile
 
-    def heal_of_objects(self, keys: Sequence[Key]) -> Reconciled:
+    def reconcile_objects(self, keys: Sequence[Key]) -> Reconciled:
         """Reconcile keys; close those that their objects have still, unless a write of theirs may land."""
-        reconciled = self.heal(keys)
+        reconciled = self.reconcile(keys)
         refused = (key for key, _ in reconciled.refused)
         self.journal.confirm([*reconciled.changing, *reconciled.undecided, *refused])
         return reconciled
@@ -129,7 +137,7 @@ class _Open:
         """Reconcile those that no object has any more."""
         keys = self.journal.open_keys()
         redriver.leave_outside([key for key in keys if not self.key_filter.passes(key)])
-        redriver.resume([key for key in keys if self.key_filter.passes(key)], self.heal)
+        redriver.resume([key for key in keys if self.key_filter.passes(key)], self.reconcile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +148,10 @@ class _Work:
     interrupt: Interrupt
     driver: Driver
 
-    def through(self, found: Iterator[Found]) -> Redriven:
+    def through(self, found: Iterator[FoundObject]) -> Redriven:
         """Work through them. Raises TaskError with what was done until then."""
-        heal = self.open.heal_of_objects if self.open else None
-        redriver = Redriver(heal, interrupt=self.interrupt)
+        reconcile = self.open.reconcile_objects if self.open else None
+        redriver = Redriver(reconcile, interrupt=self.interrupt)
         piece = tuple(islice(found, LISTED_AT_A_TIME))
         objects = 0
         try:
@@ -169,6 +177,6 @@ class _Work:
 
     def _ended(self, redriven: Redriven, objects: int, why: TaskError) -> TaskError:
         """The same error, with what was done until then."""
-        done = f"{redriven.counts[Outcome.HEALED]:,} of {objects:,} objects were healed and moved"
+        done = f"{redriven.counts[ObjectOutcome.RECONCILED]:,} of {objects:,} objects were healed and moved"
         facts = report.document(self._counted(redriven))
         return type(why)(f"{why.fact.rstrip('.')}; {done}.", hint=why.hint, facts=facts)

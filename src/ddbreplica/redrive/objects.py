@@ -43,10 +43,10 @@ _EARLIER = "the record is older than the source table, which was created again u
 _OUTSIDE = "the mapping's filter leaves it out, and did not when this was kept"
 
 
-class Outcome(Enum):
+class ObjectOutcome(Enum):
     """What became of an object. Only what is healed is moved."""
 
-    HEALED = "healed"
+    RECONCILED = "healed"
     DUE = "due"
     """It would be healed: a dry run."""
     WAITING = "waiting"
@@ -71,7 +71,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BucketPrefix:
     """A part of a bucket that holds objects of one kind."""
 
     bucket: Bucket
@@ -80,10 +80,10 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundObject:
     """An object, and the place that it was found in."""
 
-    place: Place
+    place: BucketPrefix
     listed: Listed
 
     @property
@@ -93,14 +93,14 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class RemainingObject:
     """An object that stays, and why; `keys` are those that are the reason, and `more_keys` counts others.
 
     `wait` is for how many seconds an in-doubt write of it may still change the replica, where the object says so.
     """
 
-    outcome: Outcome
-    found: Found
+    outcome: ObjectOutcome
+    found: FoundObject
     reason: str
     keys: tuple[Key, ...] = ()
     wait: float = 0.0
@@ -116,11 +116,11 @@ class Redriven:
     so many seconds at most, and after `objects_wait` seconds no write of an object that stays may land.
     """
 
-    counts: Counter[Outcome] = field(default_factory=Counter)
+    counts: Counter[ObjectOutcome] = field(default_factory=Counter)
     keys: int = 0
-    left: BoundedList[Left] = field(default_factory=BoundedList)
+    left: BoundedList[RemainingObject] = field(default_factory=BoundedList)
     resumed: int = 0
-    open: dict[Key, tuple[Outcome, str]] = field(default_factory=dict)
+    open: dict[Key, tuple[ObjectOutcome, str]] = field(default_factory=dict)
     in_doubt: int = 0
     in_doubt_seconds: float = 0.0
     objects_wait: float = 0.0
@@ -130,12 +130,12 @@ class Redriven:
         """For how many seconds anything at all may still change the replica."""
         return max(self.in_doubt_seconds, self.objects_wait)
 
-    def healed(self, opened: "_Opened") -> None:
+    def reconciled(self, opened: "_Opened") -> None:
         """Count an object that was moved."""
-        self.counts[Outcome.HEALED] += 1
+        self.counts[ObjectOutcome.RECONCILED] += 1
         self.keys += len(opened.unpacked.keys)
 
-    def stays(self, left: Left) -> None:
+    def stays(self, left: RemainingObject) -> None:
         """Count an object that was not."""
         self.counts[left.outcome] += 1
         self.objects_wait = max(self.objects_wait, left.wait)
@@ -150,34 +150,34 @@ class Redriven:
 class _Opened:
     """An object as it was read: with this content and no other it may be moved."""
 
-    found: Found
+    found: FoundObject
     etag: str
     unpacked: Unpacked
 
 
-Heal: TypeAlias = Callable[[Sequence[Key]], Reconciled]
+Reconcile: TypeAlias = Callable[[Sequence[Key]], Reconciled]
 """None of the result has failed."""
 
-_WhyNot: TypeAlias = Mapping[Key, tuple[Outcome, str]]
+_WhyNot: TypeAlias = Mapping[Key, tuple[ObjectOutcome, str]]
 
 
-def find(places: Iterable[Place], *, older_than: float, limit: int | None) -> Iterator[Found]:
+def find(places: Iterable[BucketPrefix], *, older_than: float, limit: int | None) -> Iterator[FoundObject]:
     """The objects that are at least so many seconds old; the first few by place and name."""
-    found = (Found(place, listed) for place in places for listed in place.bucket.list(place.prefix))
+    found = (FoundObject(place, listed) for place in places for listed in place.bucket.list(place.prefix))
     return islice((each for each in found if each.listed.age >= older_than), limit)
 
 
 class Redriver:
     """Works through objects. `redriven` is right at any moment, so that an end at any moment can be told."""
 
-    def __init__(self, heal: Heal | None, *, interrupt: Interrupt) -> None:
-        """Without `heal` it is a dry run."""
+    def __init__(self, reconcile: Reconcile | None, *, interrupt: Interrupt) -> None:
+        """Without `reconcile` it is a dry run."""
         self.redriven = Redriven()
-        self._heal = heal
+        self._reconcile = reconcile
         self._interrupt = interrupt
 
-    def run(self, found: Sequence[Found], advance: Advance) -> None:
-        """Heal and move what can be. Raises KeyboardInterrupt once interrupted, and whatever `heal` raises.
+    def run(self, found: Sequence[FoundObject], advance: Advance) -> None:
+        """Heal and move what can be. Raises KeyboardInterrupt once interrupted, and whatever `reconcile` raises.
 
         `advance` counts every object that was looked at.
         """
@@ -185,32 +185,34 @@ class Redriver:
             for piece in _pieces_of_objects(found):
                 self._interrupt.check()
                 due = self._left_out(pool.map(_open, piece))
-                healed = self._left_out(
-                    map(_foretold, due) if self._heal is None else _healed(due, self._heal, pool)
+                reconciled = self._left_out(
+                    map(_foretold, due)
+                    if self._reconcile is None
+                    else _reconciled(due, self._reconcile, pool)
                 )
-                for moved in self._left_out(pool.map(_move, healed)):
-                    self.redriven.healed(moved)
+                for moved in self._left_out(pool.map(_move, reconciled)):
+                    self.redriven.reconciled(moved)
                 advance(len(piece))
 
-    def resume(self, keys: Sequence[Key], heal: Heal) -> None:
+    def resume(self, keys: Sequence[Key], reconcile: Reconcile) -> None:
         """Reconcile the keys that an earlier run left open and that no object has any more."""
         for piece in _pieces(keys, MAX_KEYS):
             self._interrupt.check()
-            reconciled = heal(piece)
+            reconciled = reconcile(piece)
             self.redriven.resumed += len(reconciled.confirmed)
             self.redriven.open |= {
-                key: why for key, why in _why_not(reconciled).items() if why[0] is not Outcome.WAITING
+                key: why for key, why in _why_not(reconciled).items() if why[0] is not ObjectOutcome.WAITING
             }
 
     def leave_outside(self, keys: Sequence[Key]) -> None:
         """Count keys that an earlier run left open, and that the mapping's filter leaves out by now."""
-        self.redriven.open |= dict.fromkeys(keys, (Outcome.OUTSIDE, _OUTSIDE))
+        self.redriven.open |= dict.fromkeys(keys, (ObjectOutcome.OUTSIDE, _OUTSIDE))
 
-    def _left_out(self, objects: Iterable[_Opened | Left]) -> Sequence[_Opened]:
+    def _left_out(self, objects: Iterable[_Opened | RemainingObject]) -> Sequence[_Opened]:
         """Count the objects that stay, and return the others."""
         opened = []
         for each in objects:
-            if isinstance(each, Left):
+            if isinstance(each, RemainingObject):
                 self.redriven.stays(each)
             else:
                 opened.append(each)
@@ -221,9 +223,9 @@ def _pieces(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (values[start : start + size] for start in range(0, len(values), size))
 
 
-def _pieces_of_objects(found: Sequence[Found]) -> Iterator[Sequence[Found]]:
+def _pieces_of_objects(found: Sequence[FoundObject]) -> Iterator[Sequence[FoundObject]]:
     """As many as are held in memory at a time."""
-    piece: list[Found] = []
+    piece: list[FoundObject] = []
     size = 0
     for each in found:
         size += each.listed.size
@@ -235,80 +237,88 @@ def _pieces_of_objects(found: Sequence[Found]) -> Iterator[Sequence[Found]]:
         yield piece
 
 
-def _open(found: Found) -> _Opened | Left:
+def _open(found: FoundObject) -> _Opened | RemainingObject:
     """Read one object; say why, if it is not to be healed now."""
     if found.listed.size > MAX_OBJECT:
-        return Left(Outcome.UNREADABLE, found, f"is larger than anything that is kept ({MAX_OBJECT:,} bytes)")
+        return RemainingObject(
+            ObjectOutcome.UNREADABLE, found, f"is larger than anything that is kept ({MAX_OBJECT:,} bytes)"
+        )
     with memory_for(found.listed.size):
         return _opened(found)
 
 
-def _opened(found: Found) -> _Opened | Left:
+def _opened(found: FoundObject) -> _Opened | RemainingObject:
     held = found.place.bucket.read(found.listed.name, most=found.listed.size)
     if held is None or held.is_cut:
-        return Left(Outcome.GONE, found, "was moved or replaced meanwhile")
+        return RemainingObject(ObjectOutcome.GONE, found, "was moved or replaced meanwhile")
     try:
         unpacked = found.place.unpack(held.body, found.listed.stored_at)
     except ForeignError as error:
-        return Left(Outcome.FOREIGN, found, str(error))
+        return RemainingObject(ObjectOutcome.FOREIGN, found, str(error))
     except UnreadableError as error:
-        return Left(Outcome.UNREADABLE, found, str(error))
+        return RemainingObject(ObjectOutcome.UNREADABLE, found, str(error))
     wait = unpacked.hold_seconds - found.listed.age
     if unpacked.keys and wait > 0:
         reason = f"{IN_DOUBT}, for {ceil(wait / 60)} min more"
-        return Left(Outcome.WAITING, found, reason, unpacked.keys, wait)
+        return RemainingObject(ObjectOutcome.WAITING, found, reason, unpacked.keys, wait)
     return _Opened(found, held.etag, unpacked)
 
 
-def _foretold(opened: _Opened) -> Left:
-    return _unhealable(opened) or Left(Outcome.DUE, opened.found, opened.unpacked.why, opened.unpacked.keys)
+def _foretold(opened: _Opened) -> RemainingObject:
+    return _unrepairable(opened) or RemainingObject(
+        ObjectOutcome.DUE, opened.found, opened.unpacked.why, opened.unpacked.keys
+    )
 
 
-def _healed(due: Sequence[_Opened], heal: Heal, pool: Executor) -> Iterator[_Opened | Left]:
+def _reconciled(
+    due: Sequence[_Opened], reconcile: Reconcile, pool: Executor
+) -> Iterator[_Opened | RemainingObject]:
     # Each key once, since none may be in two calls at a time, and many objects may keep the same one.
     keys = tuple(dict.fromkeys(key for each in due for key in each.unpacked.keys))
     confirmed: set[Key] = set()
-    why_not: dict[Key, tuple[Outcome, str]] = {}
-    for reconciled in pool.map(heal, _pieces(keys, MAX_KEYS)):
+    why_not: dict[Key, tuple[ObjectOutcome, str]] = {}
+    for reconciled in pool.map(reconcile, _pieces(keys, MAX_KEYS)):
         confirmed.update(reconciled.confirmed)
         why_not |= _why_not(reconciled)
     return (_judged(each, confirmed, why_not) for each in due)
 
 
-def _judged(opened: _Opened, confirmed: Container[Key], why_not: _WhyNot) -> _Opened | Left:
+def _judged(opened: _Opened, confirmed: Container[Key], why_not: _WhyNot) -> _Opened | RemainingObject:
     """The object, if all that it keeps is healed; else the reason, which is that of the first key that is not."""
-    unhealed = tuple(key for key in opened.unpacked.keys if key not in confirmed)
-    if unhealed:
-        outcome, reason = why_not[unhealed[0]]
-        return Left(outcome, opened.found, reason, unhealed)
-    return _unhealable(opened) or opened
+    unconfirmed = tuple(key for key in opened.unpacked.keys if key not in confirmed)
+    if unconfirmed:
+        outcome, reason = why_not[unconfirmed[0]]
+        return RemainingObject(outcome, opened.found, reason, unconfirmed)
+    return _unrepairable(opened) or opened
 
 
-def _unhealable(opened: _Opened) -> Left | None:
+def _unrepairable(opened: _Opened) -> RemainingObject | None:
     """Why it stays even if all is healed that can be; None if that is all of it."""
     unpacked = opened.unpacked
     if unpacked.earlier:
-        return Left(Outcome.EARLIER, opened.found, _EARLIER, unpacked.earlier)
+        return RemainingObject(ObjectOutcome.EARLIER, opened.found, _EARLIER, unpacked.earlier)
     if unpacked.outside:
-        return Left(Outcome.OUTSIDE, opened.found, _OUTSIDE, unpacked.outside)
+        return RemainingObject(ObjectOutcome.OUTSIDE, opened.found, _OUTSIDE, unpacked.outside)
     if unpacked.keyless:
         reason = f"{unpacked.keyless} of its records: no key can be read ({unpacked.why})"
-        return Left(Outcome.KEYLESS, opened.found, reason)
+        return RemainingObject(ObjectOutcome.KEYLESS, opened.found, reason)
     return None
 
 
 def _why_not(reconciled: Reconciled) -> _WhyNot:
     return {
-        **dict.fromkeys(reconciled.changing, (Outcome.UNSETTLED, "the source changed in every round")),
-        **dict.fromkeys(reconciled.suspects, (Outcome.WAITING, IN_DOUBT)),
-        **dict.fromkeys(reconciled.undecided, (Outcome.UNDECIDED, UNDECIDED)),
-        **{key: (Outcome.UNWRITABLE, f"{why.code}: {why.message}") for key, why in reconciled.refused},
+        **dict.fromkeys(reconciled.changing, (ObjectOutcome.UNSETTLED, "the source changed in every round")),
+        **dict.fromkeys(reconciled.in_doubt, (ObjectOutcome.WAITING, IN_DOUBT)),
+        **dict.fromkeys(reconciled.undecided, (ObjectOutcome.UNDECIDED, UNDECIDED)),
+        **{key: (ObjectOutcome.UNWRITABLE, f"{why.code}: {why.message}") for key, why in reconciled.refused},
     }
 
 
-def _move(opened: _Opened) -> _Opened | Left:
+def _move(opened: _Opened) -> _Opened | RemainingObject:
     listed = opened.found.listed
-    metadata = {"outcome": Outcome.HEALED.value, "keys": str(len(opened.unpacked.keys))}
+    metadata = {"outcome": ObjectOutcome.RECONCILED.value, "keys": str(len(opened.unpacked.keys))}
     if opened.found.place.bucket.finish(listed.name, opened.etag, metadata=metadata):
         return opened
-    return Left(Outcome.GONE, opened.found, "was moved or replaced meanwhile; its keys are healed")
+    return RemainingObject(
+        ObjectOutcome.GONE, opened.found, "was moved or replaced meanwhile; its keys are healed"
+    )

@@ -11,7 +11,7 @@ from ddbreplica.dynamodb.describe import Described
 from ddbreplica.errors import TaskError
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.key_filter import KeyFilter
-from ddbreplica.redrive.objects import Place
+from ddbreplica.redrive.objects import BucketPrefix
 
 _ON_FAILURE_PREFIX = "aws/lambda/"
 _S3_ARN = ":s3:::"
@@ -39,16 +39,18 @@ class Buckets:
             quarantine or _quarantine_of(mapping), on_failure or _on_failure_of(mapping, note), function
         )
 
-    def places(self, connection: Connection, source: Described, key_filter: KeyFilter) -> Iterator[Place]:
+    def places(
+        self, connection: Connection, source: Described, key_filter: KeyFilter
+    ) -> Iterator[BucketPrefix]:
         """Where the records of these two tables lie, of which the filter leaves out some keys."""
         arn, created_at = source.table.arn, source.created_at
         kept = Bucket(connection.buckets, self.quarantine, option="--quarantine-bucket")
         unpack = within(key_filter, quarantined(arn, created_at=created_at))
-        yield Place(kept, f"quarantine/{connection.replica.short_name}/", unpack)
+        yield BucketPrefix(kept, f"quarantine/{connection.replica.short_name}/", unpack)
         if self.on_failure:
             lambdas = Bucket(connection.buckets, self.on_failure, option="--on-failure-bucket")
             unpack = within(key_filter, given_up(arn, created_at=created_at, function=self.function))
-            yield Place(lambdas, _ON_FAILURE_PREFIX, unpack)
+            yield BucketPrefix(lambdas, _ON_FAILURE_PREFIX, unpack)
 
 
 def _quarantine_of(mapping: MappingState | None) -> str:

@@ -17,7 +17,7 @@ from ddbreplica.model import Key
 from ddbreplica.records.text import lines
 from ddbreplica.redrive.bounded_list import BoundedList
 from ddbreplica.redrive.copies import Copy, holds, pieces
-from ddbreplica.redrive.objects import WORKERS, Place
+from ddbreplica.redrive.objects import WORKERS, BucketPrefix
 
 _WIDTH = 13
 _OVERWRITTEN = "it was overwritten before it was moved, and an old version may be the only copy of a record"
@@ -27,7 +27,7 @@ _OVERWRITTEN = "it was overwritten before it was moved, and an old version may b
 class _Done:
     """All versions of one object in done/."""
 
-    place: Place
+    place: BucketPrefix
     name: str
     versions: Sequence[Version]
 
@@ -62,7 +62,7 @@ class Purged:
 
 
 def purge(
-    places: Iterable[Place],
+    places: Iterable[BucketPrefix],
     keys: frozenset[Key] | None,
     *,
     dry_run: bool,
@@ -86,7 +86,7 @@ def purge(
             advance(len(piece))
 
 
-def _done(place: Place) -> Iterator[_Done]:
+def _done(place: BucketPrefix) -> Iterator[_Done]:
     by_name = groupby(place.bucket.versions(DONE + place.prefix), lambda version: version.name)
     for name, versions in by_name:
         yield _Done(place, name, tuple(versions))
@@ -109,7 +109,7 @@ def _purge(
     return len(versions), ()
 
 
-def _delete(place: Place, versions: Sequence[Version]) -> None:
+def _delete(place: BucketPrefix, versions: Sequence[Version]) -> None:
     for version in versions:
         place.bucket.delete(version)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.text import bare, key_text, lines
-from ddbreplica.redrive.objects import Left, Outcome, Redriven
+from ddbreplica.redrive.objects import ObjectOutcome, Redriven, RemainingObject
 
 _WIDTH = 13
 
@@ -14,7 +14,7 @@ def document(redriven: Redriven) -> dict[str, Any]:
     """Everything, for a program; keys are wire JSON."""
     return {
         "objects": redriven.counts.total(),
-        **{outcome.value: redriven.counts[outcome] for outcome in Outcome},
+        **{outcome.value: redriven.counts[outcome] for outcome in ObjectOutcome},
         "keys_healed": redriven.keys,
         "keys_resumed": redriven.resumed,
         "keys_in_doubt": redriven.in_doubt,
@@ -29,7 +29,9 @@ def document(redriven: Redriven) -> dict[str, Any]:
 
 def text(redriven: Redriven) -> str:
     """Counts, then every object and every key that is left, and why."""
-    counts = {outcome.value: redriven.counts[outcome] for outcome in Outcome if redriven.counts[outcome]}
+    counts = {
+        outcome.value: redriven.counts[outcome] for outcome in ObjectOutcome if redriven.counts[outcome]
+    }
     more = {
         "keys resumed": redriven.resumed,
         "in doubt": redriven.in_doubt,
@@ -43,7 +45,7 @@ def text(redriven: Redriven) -> str:
     )
 
 
-def _as_document(left: Left) -> dict[str, Any]:
+def _as_document(left: RemainingObject) -> dict[str, Any]:
     return {
         "outcome": left.outcome.value,
         "object": left.found.url,
@@ -53,7 +55,7 @@ def _as_document(left: Left) -> dict[str, Any]:
     }
 
 
-def _as_lines(left: Left) -> Iterator[str]:
+def _as_lines(left: RemainingObject) -> Iterator[str]:
     yield ""
     yield f"{left.outcome.value:<{_WIDTH}}{bare(left.found.url)}"
     if left.keys:

@@ -57,7 +57,7 @@ def summarise(decoded: Decoded, outcome: Outcome, kept: QuarantineResult, *, now
             "DeletesApplied": deletes,
             "WritesRetried": outcome.retried,
             "WritesFailed": len(outcome.failures),
-            "WritesSuspect": kept.suspects,
+            "WritesSuspect": kept.in_doubt,
             "RecordsQuarantined": kept.poison,
             "TtlDeletesSkipped": decoded.ttl_deletes_skipped,
         },
@@ -69,7 +69,7 @@ def summarise(decoded: Decoded, outcome: Outcome, kept: QuarantineResult, *, now
 
 def _met(decoded: Decoded, outcome: Outcome, kept: QuarantineResult) -> Iterator[tuple[str, str]]:
     """The code and the message of each refusal."""
-    for record in (*decoded.malformed, *outcome.poison, *outcome.suspects):
+    for record in (*decoded.malformed, *outcome.poison, *outcome.in_doubt):
         yield record.error_code, record.reason
     for failure in (*outcome.failures, *kept.failures):
         yield failure.refusal.code, failure.refusal.message

@@ -33,14 +33,14 @@ class Outcome:
     """What became of an invocation's writes.
 
     Each change is covered by a write applied, a failure (it names the oldest change lost with the write) or
-    poison. `suspects` are in doubt: an image may still land, whatever became of its write since. Where `ended` is an
+    poison. `in_doubt` are in doubt: an image may still land, whatever became of its write since. Where `ended` is an
     error the invocation has to fail with it once the suspects are kept, and nothing else counts.
     """
 
     applied: tuple[Write, ...] = ()
     failures: tuple[Failure, ...] = ()
     poison: tuple[Quarantined, ...] = ()
-    suspects: tuple[Quarantined, ...] = ()
+    in_doubt: tuple[Quarantined, ...] = ()
     retried: int = 0
     ended: Exception | None = None
 
@@ -63,7 +63,7 @@ def write(writes: Sequence[Write], *, replica: Replica, deadline: Deadline) -> O
             rejected = writer.send_once(pending)
             pending = writer.judge(rejected)
     except Exception as error:
-        if not writer.total.suspects:
+        if not writer.total.in_doubt:
             raise
         return writer.outcome(ended=error)
     return writer.outcome()
@@ -80,7 +80,7 @@ class _Writer:
 
     def admit(self, writes: Sequence[Write]) -> Sequence[Write]:
         """Return the writes if the table has their key; otherwise they have failed. Raises ReplicaError."""
-        refusal = _check_table(writes, self._replica, self._deadline, afresh=False)
+        refusal = _check_table(writes, self._replica, self._deadline, refresh=False)
         if refusal is not None:
             self.total.failed += [(write, refusal) for write in writes]
             return ()
@@ -101,7 +101,7 @@ class _Writer:
     def judge(self, rejected: Sequence[_Rejected]) -> Sequence[Write]:
         """Call refused items poison if the table is as it should be; return what to write in their place."""
         refused = [write for write, _ in rejected]
-        refusal = _check_table(refused, self._replica, self._deadline, afresh=True) if refused else None
+        refusal = _check_table(refused, self._replica, self._deadline, refresh=True) if refused else None
         if refusal is not None:
             self.total.failed += [(write, refusal) for write in refused]
             return ()
@@ -114,7 +114,7 @@ class _Writer:
             applied=tuple(self.total.applied),
             failures=tuple(_failure(write, refusal) for write, refusal in self.total.failed),
             poison=tuple(self._poison),
-            suspects=tuple(_suspect(change, why) for change, why in self.total.suspects.values()),
+            in_doubt=tuple(_in_doubt_record(change, why) for change, why in self.total.in_doubt.values()),
             retried=self.total.retried,
             ended=ended,
         )
@@ -129,20 +129,20 @@ def _refuse_short_timeout(deadline: Deadline) -> None:
 
 
 def _check_table(
-    writes: Sequence[Write], replica: Replica, deadline: Deadline, *, afresh: bool
+    writes: Sequence[Write], replica: Replica, deadline: Deadline, *, refresh: bool
 ) -> Refusal | None:
     """None if the table has the writes' key (and, looked at afresh, takes writes), or why that is not known."""
-    table = _describe(replica, deadline, afresh=afresh)
+    table = _describe(replica, deadline, refresh=refresh)
     if isinstance(table, Refusal):
         return table
     try:
         schema.check(table, (write.change for write in writes))
     except ReplicaError:
-        if afresh:
+        if refresh:
             raise
         # The table may have been mended since this container first saw it.
-        return _check_table(writes, replica, deadline, afresh=True)
-    return _not_writable(table) if afresh and not table.is_writable else None
+        return _check_table(writes, replica, deadline, refresh=True)
+    return _not_writable(table) if refresh and not table.is_writable else None
 
 
 def _not_writable(table: Table) -> Refusal:
@@ -150,10 +150,10 @@ def _not_writable(table: Table) -> Refusal:
     return Refusal(RefusalKind.TRANSIENT, "TableNotActive", message)
 
 
-def _describe(replica: Replica, deadline: Deadline, *, afresh: bool) -> Table | Refusal:
+def _describe(replica: Replica, deadline: Deadline, *, refresh: bool) -> Table | Refusal:
     answer: Table | Refusal = OUT_OF_TIME
     for _ in deadline.attempts(then=REQUEST_SECONDS):
-        answer = replica.describe(afresh=afresh)
+        answer = replica.describe(refresh=refresh)
         if isinstance(answer, Table):
             break
         if answer.kind is not RefusalKind.TRANSIENT:
@@ -177,7 +177,7 @@ def _poison(change: Change, refusal: Refusal) -> Quarantined:
     return _quarantined(change, f"refused by the replica: {refusal.message}", refusal.code)
 
 
-def _suspect(change: Change, refusal: Refusal) -> Quarantined:
+def _in_doubt_record(change: Change, refusal: Refusal) -> Quarantined:
     return _quarantined(change, f"a write is in doubt and may still land: {refusal.message}", SUSPECT)
 
 

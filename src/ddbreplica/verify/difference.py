@@ -22,7 +22,7 @@ class Swept:
     replica_outside: int = 0
 
 
-class Finding(Enum):
+class DifferenceKind(Enum):
     """What there is to say of a key."""
 
     MISSING = "missing"
@@ -34,7 +34,7 @@ class Finding(Enum):
     """The replica is an archive, and has an item that the source has not. Nothing is wrong with that."""
 
 
-CERTAIN = frozenset({Finding.MISSING, Finding.DIFFERENT, Finding.EXTRA})
+CERTAIN = frozenset({DifferenceKind.MISSING, DifferenceKind.DIFFERENT, DifferenceKind.EXTRA})
 """Where the replica is not what it has to be."""
 
 
@@ -42,6 +42,6 @@ CERTAIN = frozenset({Finding.MISSING, Finding.DIFFERENT, Finding.EXTRA})
 class Difference:
     """One key that there is something to say of. `attributes` says where two items differ."""
 
-    finding: Finding
+    finding: DifferenceKind
     key: Key
     attributes: tuple[AttributeDifference, ...] = ()

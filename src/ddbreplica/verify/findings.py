@@ -9,7 +9,7 @@ from ddbreplica.model import Key
 from ddbreplica.reconcile import algorithm
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.text import printable
-from ddbreplica.verify.difference import Difference, Finding
+from ddbreplica.verify.difference import Difference, DifferenceKind
 from ddbreplica.verify.report_file import ReportFile
 
 REPAIRED = "repaired"
@@ -32,7 +32,7 @@ class Findings:
 
     keep: int
     report: ReportFile | None = None
-    counts: Counter[Finding] = field(default_factory=Counter)
+    counts: Counter[DifferenceKind] = field(default_factory=Counter)
     repaired: int = 0
     undecided: int = 0
     first: list[Found] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Findings:
         self.counts[difference.finding] += 1
         self.repaired += repair == REPAIRED
         self.undecided += repair == UNDECIDED
-        kept = self.archived if difference.finding is Finding.ARCHIVED else self.first
+        kept = self.archived if difference.finding is DifferenceKind.ARCHIVED else self.first
         if len(kept) < self.keep:
             kept.append((difference, repair))
         if self.report is not None:
@@ -52,7 +52,7 @@ class Findings:
     def archive(self, keys: Iterable[Key]) -> None:
         """Take up what only an archive has."""
         for key in keys:
-            self.add(Difference(Finding.ARCHIVED, key))
+            self.add(Difference(DifferenceKind.ARCHIVED, key))
 
 
 def as_document(difference: Difference, repair: str | None) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.lag import lag
-from ddbreplica.mapping.preflight import Preflight, to_compare, to_heal
+from ddbreplica.mapping.preflight import Preflight, to_compare, to_repair
 from ddbreplica.model import Journal, Table
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import VERIFY
-from ddbreplica.reconcile.reconciler import Healer, Rates
+from ddbreplica.reconcile.reconciler import Rates, Reconciler
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.reconcile.unfinished_runs import leftovers
 from ddbreplica.verify.difference import Swept
@@ -27,7 +27,7 @@ from ddbreplica.verify.grace import grace, is_longer
 from ddbreplica.verify.keys_file import KeysFile
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica.verify.recheck import Patient, archived, recheck
-from ddbreplica.verify.repair import Look, Mend, Repair, State, foretell, leave, repairing, settle
+from ddbreplica.verify.repair import Look, Repair, RepairStep, State, foretell, leave, repairing, settle
 from ddbreplica.verify.report_file import ReportFile
 from ddbreplica.verify.sweep import MAX_SUSPECTS, Sweep
 from ddbreplica.verify.verdict import EVERYTHING, Verified
@@ -41,7 +41,7 @@ _AGAIN_AFTER_REPAIR = "what was not repaired still differs, and is found again"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class VerifyOptions:
     """What is asked for, option by option."""
 
     segments: int
@@ -73,7 +73,7 @@ class Wanted:
 
 def verified(
     connection: Connection,
-    wanted: Wanted,
+    options: VerifyOptions,
     tell: Callable[[Verified], None],
     driver: Driver,
     journal: FileJournal | None,
@@ -90,19 +90,19 @@ def verified(
                 driver.note(note)
         else:
             state.resume(connection, source, replica, note=driver.note)
-        ground = _ground(connection, wanted, driver)
+        ground = _ground(connection, options, driver)
         ground.warn_of_replicas(source, note=driver.note)
         with (
             driver.interruptible() as interrupt,
-            _written(wanted.report, driver) as report,
+            _written(options.report, driver) as report,
             closing(KeySet()) as suspects,
         ):
             patience = Patience(interrupt)
-            readers = _reader(source, wanted, patience), _reader(replica, wanted, patience)
-            findings = Findings(wanted.limit, report)
-            rates = Rates(Rate(wanted.rate, sleep=interrupt.sleep), readers[0].rate)
+            readers = _reader(source, options, patience), _reader(replica, options, patience)
+            findings = Findings(options.limit, report)
+            rates = Rates(Rate(options.rate, sleep=interrupt.sleep), readers[0].rate)
             repair = _repair(connection, state, ground, source.table, patience, rates) if state else None
-            work = _Work(connection, wanted, driver, patience, ground, repair, readers, suspects, findings)
+            work = _Work(connection, options, driver, patience, ground, repair, readers, suspects, findings)
             try:
                 swept = work.run(table=source.table, items=source.items + replica.items)
             finally:
@@ -111,10 +111,10 @@ def verified(
         result = Verified(
             source.side.name,
             replica.side.name,
-            wanted.looked_at(ground),
+            options.looked_at(ground),
             swept,
             findings,
-            wanted.repair,
+            options.repair,
             connection.clock.ticks() - started,
             in_doubt=state.journal.held()[0] if state else 0,
         )
@@ -128,7 +128,7 @@ def _repair(
     connection: Connection, state: State, ground: Preflight, table: Table, patience: Patience, rates: Rates
 ) -> Repair:
     """What gives the replica the source's state of keys, with its intentions in the state."""
-    healer = Healer.between(
+    reconciler = Reconciler.between(
         connection,
         journal=_journal(connection, state.journal, ground, table),
         patience=patience,
@@ -136,7 +136,7 @@ def _repair(
         rates=rates,
         under_way=state.under_way,
     )
-    return Repair(state.journal, healer.heal)
+    return Repair(state.journal, reconciler.reconcile)
 
 
 @contextmanager
@@ -155,7 +155,7 @@ class _Work:
     """The steps of a verification, and what they share."""
 
     connection: Connection
-    wanted: Wanted
+    options: VerifyOptions
     driver: Driver
     patience: Patience
     ground: Preflight
@@ -178,10 +178,10 @@ class _Work:
     def _sweep(self, table: Table, items: int) -> Swept:
         """Find what may differ."""
         with closing(KeySet()) as keys:
-            if self.wanted.keys_from is not None:
-                keys.add(self.wanted.keys_from.read(table))
-                _refuse_none(keys, self.wanted.keys_from)
-            about = 2 * len(keys) if keys else round(items * self.wanted.sample)
+            if self.options.keys_from is not None:
+                keys.add(self.options.keys_from.read(table))
+                _refuse_none(keys, self.options.keys_from)
+            about = 2 * len(keys) if keys else round(items * self.options.sample)
             with self.driver.progress(f"comparing{self._at()}", about=about) as advance:
                 sweep = Sweep(
                     self.readers,
@@ -189,7 +189,7 @@ class _Work:
                     advance=advance,
                     key_filter=self.ground.key_filter,
                     archived=self.findings.archive if self.ground.is_archive else None,
-                    max_suspects=self.wanted.max_suspects,
+                    max_suspects=self.options.max_suspects,
                 )
                 try:
                     self._run(sweep, keys)
@@ -203,10 +203,10 @@ class _Work:
         return f" at {min(rates):g} read units a second" if rates else ""
 
     def _run(self, sweep: Sweep, keys: KeySet) -> None:
-        if self.wanted.keys_from is None:
-            sweep.over_tables(segments=self.wanted.segments, sample=self.wanted.sample)
+        if self.options.keys_from is None:
+            sweep.over_tables(segments=self.options.segments, sample=self.options.sample)
         else:
-            sweep.over_keys(keys, threads=self.wanted.segments)
+            sweep.over_keys(keys, threads=self.options.segments)
 
     def _settle(self, swept: Swept) -> None:
         """Find what does differ, and mend it as wanted."""
@@ -215,27 +215,29 @@ class _Work:
             try:
                 again = partial(recheck, source=source, replica=replica, patient=self._patient())
                 look = (lambda keys: archived(again(keys))) if self.ground.is_archive else again
-                for difference, repair in settle(self.suspects, look=look, mend=self._mend(look)):
+                for difference, repair in settle(
+                    self.suspects, look=look, repair_step=self._repair_step(look)
+                ):
                     self.findings.add(difference, repair)
             except KeyboardInterrupt as pressed:
                 raise self._interrupted(swept) from pressed
 
     def _patient(self) -> Patient:
         behind = lag(self.connection)
-        seconds = grace(behind) if self.wanted.grace is None else self.wanted.grace
+        seconds = grace(behind) if self.options.grace is None else self.options.grace
         is_enough = is_longer(seconds, behind)
         if not is_enough:
             self.driver.note(
                 f"The replica is {behind:.0f} seconds behind, longer than the grace of {seconds:.0f}."
             )
         return Patient(
-            seconds, self.wanted.rounds if is_enough else 1, self.patience.interrupt.sleep, is_enough
+            seconds, self.options.rounds if is_enough else 1, self.patience.interrupt.sleep, is_enough
         )
 
-    def _mend(self, look: Look) -> Mend:
+    def _repair_step(self, look: Look) -> RepairStep:
         if self.repair is not None:
             return repairing(self.repair.of_differences, look)
-        return foretell if self.wanted.repair else leave
+        return foretell if self.options.repair else leave
 
     def _resume(self, repair: Repair, swept: Swept) -> None:
         """Reconcile what an earlier run left open."""
@@ -247,22 +249,22 @@ class _Work:
 
     def _interrupted(self, swept: Swept) -> StoppedError:
         compared = f"{swept.source_items:,} items of the source and {swept.replica_items:,} of the replica"
-        repaired = f", {self.findings.repaired:,} repaired" if self.wanted.repair else ""
+        repaired = f", {self.findings.repaired:,} repaired" if self.options.repair else ""
         return StoppedError(
             f"interrupted; {compared} were compared; looked different until then: {len(self.suspects):,}{repaired}.",
-            hint=f"run the same command again; {_AGAIN_AFTER_REPAIR if self.wanted.repair else _AGAIN}.",
+            hint=f"run the same command again; {_AGAIN_AFTER_REPAIR if self.options.repair else _AGAIN}.",
             facts={
                 "source_items": swept.source_items,
                 "replica_items": swept.replica_items,
                 "suspects": len(self.suspects),
-                **({"repaired": self.findings.repaired} if self.wanted.repair else {}),
+                **({"repaired": self.findings.repaired} if self.options.repair else {}),
             },
         )
 
 
-def _reader(described: Described, wanted: Wanted, patience: Patience) -> TableReader:
-    rate = described.read_rate(wanted.read_rate)
-    return TableReader.of(described.side, described.table, patience, threads=wanted.segments, read_rate=rate)
+def _reader(described: Described, options: VerifyOptions, patience: Patience) -> TableReader:
+    rate = described.read_rate(options.read_rate)
+    return TableReader.of(described.side, described.table, patience, threads=options.segments, read_rate=rate)
 
 
 @contextmanager
@@ -283,9 +285,11 @@ def _refuse_none(keys: KeySet, file: KeysFile) -> None:
         )
 
 
-def _ground(connection: Connection, wanted: Wanted, driver: Driver) -> Preflight:
-    find = to_heal if wanted.repair else to_compare
-    return find(connection, without_mapping=wanted.without_mapping, archive=wanted.archive, note=driver.note)
+def _ground(connection: Connection, options: VerifyOptions, driver: Driver) -> Preflight:
+    find = to_repair if options.repair else to_compare
+    return find(
+        connection, without_mapping=options.without_mapping, archive=options.archive, note=driver.note
+    )
 
 
 def _journal(connection: Connection, journal: Journal, ground: Preflight, source: Table) -> Journal:

@@ -13,7 +13,7 @@ from ddbreplica.dynamodb.read import MAX_KEYS
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.model import Key, State
 from ddbreplica.records.compare import differences, fingerprint, same
-from ddbreplica.verify.difference import Difference, Finding
+from ddbreplica.verify.difference import Difference, DifferenceKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,13 @@ def recheck(
         patient.sleep(patient.grace)
         pending = yield from _settle(seen, source, replica, patient)
     for key in pending:
-        yield Difference(Finding.INCONCLUSIVE, key)
+        yield Difference(DifferenceKind.INCONCLUSIVE, key)
 
 
 def archived(differences: Iterable[Difference]) -> Iterator[Difference]:
     """The same, of an archive: what only the replica has, it may have."""
     for each in differences:
-        yield replace(each, finding=Finding.ARCHIVED) if each.finding is Finding.EXTRA else each
+        yield replace(each, finding=DifferenceKind.ARCHIVED) if each.finding is DifferenceKind.EXTRA else each
 
 
 def _settle(
@@ -73,10 +73,10 @@ def _settle(
 
 def _difference(key: Key, source: State, replica: State) -> Difference:
     if source is None:
-        return Difference(Finding.EXTRA, key)
+        return Difference(DifferenceKind.EXTRA, key)
     if replica is None:
-        return Difference(Finding.MISSING, key)
-    return Difference(Finding.DIFFERENT, key, differences(source, replica))
+        return Difference(DifferenceKind.MISSING, key)
+    return Difference(DifferenceKind.DIFFERENT, key, differences(source, replica))
 
 
 def _pairs(keys: Sequence[Key], *, first: TableReader, then: TableReader) -> Iterator[_Pair]:

@@ -14,17 +14,17 @@ from ddbreplica.model import Key
 from ddbreplica.reconcile.algorithm import IN_DOUBT, Reconciled
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.requests_under_way import UnderWay
-from ddbreplica.verify.difference import CERTAIN, Difference, Finding
+from ddbreplica.verify.difference import CERTAIN, Difference, DifferenceKind
 from ddbreplica.verify.findings import REPAIRED, UNDECIDED
 from ddbreplica.verify.keyset import KeySet
 
-Mended: TypeAlias = tuple[Difference, str | None]
+RepairResult: TypeAlias = tuple[Difference, str | None]
 """A difference, and what was done about it; None is nothing."""
 
 Look: TypeAlias = Callable[[Sequence[Key]], Iterable[Difference]]
-Heal: TypeAlias = Callable[[Sequence[Key]], Reconciled]
+Reconcile: TypeAlias = Callable[[Sequence[Key]], Reconciled]
 """Reconciles keys; none of the result has failed."""
-Mend: TypeAlias = Callable[[Sequence[Difference]], Iterable[Mended]]
+RepairStep: TypeAlias = Callable[[Sequence[Difference]], Iterable[RepairResult]]
 
 _OUTSIDE = "the mapping's filter excludes it, and did not when its reconciliation was interrupted"
 
@@ -35,57 +35,57 @@ PIECE = 100
 """Differences that are held in memory, whole, and healed together."""
 
 
-def settle(suspects: KeySet, *, look: Look, mend: Mend) -> Iterator[Mended]:
+def settle(suspects: KeySet, *, look: Look, repair_step: RepairStep) -> Iterator[RepairResult]:
     """Look at every suspect again, and mend what differs."""
     for chunk in suspects.chunks(CHUNK):
         differences = iter(look(chunk))
         while piece := list(islice(differences, PIECE)):
-            yield from mend(piece)
+            yield from repair_step(piece)
 
 
-def leave(differences: Sequence[Difference]) -> Iterator[Mended]:
+def leave(differences: Sequence[Difference]) -> Iterator[RepairResult]:
     """Do nothing about them."""
     return ((difference, None) for difference in differences)
 
 
-def foretell(differences: Sequence[Difference]) -> Iterator[Mended]:
+def foretell(differences: Sequence[Difference]) -> Iterator[RepairResult]:
     """Say what a repair would do, going by what was found."""
     return ((difference, _FORETOLD[difference.finding]) for difference in differences)
 
 
-def repairing(heal: Heal, look: Look) -> Mend:
+def repairing(reconcile: Reconcile, look: Look) -> RepairStep:
     """Heal what certainly differs, and believe it only when it was found equal afterwards."""
 
-    def mend(differences: Sequence[Difference]) -> Iterator[Mended]:
+    def repair_step(differences: Sequence[Difference]) -> Iterator[RepairResult]:
         certain = [d.key for d in differences if d.finding in CERTAIN]
-        healed = heal(certain) if certain else Reconciled()
-        said = outcomes(healed)
-        for again in look(healed.confirmed):
-            if again.finding is Finding.ARCHIVED:  # it has expired since
+        reconciled = reconcile(certain) if certain else Reconciled()
+        said = outcomes(reconciled)
+        for again in look(reconciled.confirmed):
+            if again.finding is DifferenceKind.ARCHIVED:  # it has expired since
                 continue
             said[again.key] = f"was written, and is {again.finding.value} again"
         return ((difference, said.get(difference.key)) for difference in differences)
 
-    return mend
+    return repair_step
 
 
-def outcomes(healed: Reconciled) -> dict[Key, str]:
+def outcomes(reconciled: Reconciled) -> dict[Key, str]:
     """Say of each key what became of it."""
     return {
-        **dict.fromkeys(healed.confirmed, REPAIRED),
-        **dict.fromkeys(healed.changing, "changed at the source each time"),
-        **dict.fromkeys(healed.suspects, IN_DOUBT),
-        **dict.fromkeys(healed.undecided, UNDECIDED),
-        **{key: f"refused: {why.code}: {why.message}" for key, why in healed.refused},
+        **dict.fromkeys(reconciled.confirmed, REPAIRED),
+        **dict.fromkeys(reconciled.changing, "changed at the source each time"),
+        **dict.fromkeys(reconciled.in_doubt, IN_DOUBT),
+        **dict.fromkeys(reconciled.undecided, UNDECIDED),
+        **{key: f"refused: {why.code}: {why.message}" for key, why in reconciled.refused},
     }
 
 
-_FORETOLD: Mapping[Finding, str | None] = {
-    Finding.MISSING: "would be put",
-    Finding.DIFFERENT: "would be put",
-    Finding.EXTRA: "would be deleted",
-    Finding.INCONCLUSIVE: None,
-    Finding.ARCHIVED: None,
+_FORETOLD: Mapping[DifferenceKind, str | None] = {
+    DifferenceKind.MISSING: "would be put",
+    DifferenceKind.DIFFERENT: "would be put",
+    DifferenceKind.EXTRA: "would be deleted",
+    DifferenceKind.INCONCLUSIVE: None,
+    DifferenceKind.ARCHIVED: None,
 }
 
 
@@ -118,39 +118,39 @@ class Repair:
     """Reconciles keys. The keys that are `undecided` stay open until that was told."""
 
     journal: FileJournal
-    heal: Heal
+    reconcile: Reconcile
     undecided: list[Key] = field(default_factory=list)
 
     def of_differences(self, keys: Sequence[Key]) -> Reconciled:
         """Reconcile keys; close those that differ still, which the next verification finds again."""
-        reconciled = self._heal(keys)
+        reconciled = self._reconcile(keys)
         self.journal.confirm([*reconciled.changing, *(key for key, _ in reconciled.refused)])
         return reconciled
 
-    def of_open_keys(self, key_filter: KeyFilter) -> Iterator[Mended]:
+    def of_open_keys(self, key_filter: KeyFilter) -> Iterator[RepairResult]:
         """Reconcile the keys that an earlier run left open, equal or not; return those that are not confirmed."""
         told = set(self.undecided)
         keys = [key for key in self.journal.open_keys() if key not in told]
         outside = [key for key in keys if not key_filter.passes(key)]
-        yield from ((Difference(Finding.INCONCLUSIVE, key), _OUTSIDE) for key in outside)
+        yield from ((Difference(DifferenceKind.INCONCLUSIVE, key), _OUTSIDE) for key in outside)
         self.undecided.extend(outside)
         within = [key for key in keys if key_filter.passes(key)]
         for start in range(0, len(within), PIECE):
-            yield from _unsettled(self._heal(within[start : start + PIECE]))
+            yield from _unsettled(self._reconcile(within[start : start + PIECE]))
 
     def told(self) -> None:
         """Close what nobody can decide about."""
         self.journal.confirm(self.undecided)
 
-    def _heal(self, keys: Sequence[Key]) -> Reconciled:
-        reconciled = self.heal(keys)
+    def _reconcile(self, keys: Sequence[Key]) -> Reconciled:
+        reconciled = self.reconcile(keys)
         self.undecided.extend(reconciled.undecided)
         return reconciled
 
 
-def _unsettled(reconciled: Reconciled) -> Iterator[Mended]:
+def _unsettled(reconciled: Reconciled) -> Iterator[RepairResult]:
     """The keys that are neither confirmed nor written by a write that is in doubt, each with the reason."""
-    settled = {*reconciled.confirmed, *reconciled.suspects}
+    settled = {*reconciled.confirmed, *reconciled.in_doubt}
     for key, why in outcomes(reconciled).items():
         if key not in settled:
-            yield Difference(Finding.INCONCLUSIVE, key), why
+            yield Difference(DifferenceKind.INCONCLUSIVE, key), why

@@ -7,7 +7,7 @@ from typing import Any
 from ddbreplica.records.compare import AttributeDifference
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.text import key_text, lines, printable, value_text
-from ddbreplica.verify.difference import CERTAIN, Difference, Finding, Swept
+from ddbreplica.verify.difference import CERTAIN, Difference, DifferenceKind, Swept
 from ddbreplica.verify.findings import REPAIRED, Findings, as_document
 
 EQUAL = "equal"
@@ -17,8 +17,8 @@ INCONCLUSIVE = "inconclusive"
 EVERYTHING = "everything"
 
 _LONGEST_VALUE = 60
-_DIFFERENCES = tuple(finding for finding in Finding if finding is not Finding.ARCHIVED)
-_SIDES = {Finding.MISSING: "in the source only", Finding.EXTRA: "in the replica only"}
+_DIFFERENCES = tuple(finding for finding in DifferenceKind if finding is not DifferenceKind.ARCHIVED)
+_SIDES = {DifferenceKind.MISSING: "in the source only", DifferenceKind.EXTRA: "in the replica only"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Verified:
         certain = sum(counts[finding] for finding in CERTAIN)
         if certain > self.findings.repaired:
             return NOT_EQUAL
-        if counts[Finding.INCONCLUSIVE] or self.swept.stopped_early or self.in_doubt:
+        if counts[DifferenceKind.INCONCLUSIVE] or self.swept.stopped_early or self.in_doubt:
             return INCONCLUSIVE
         return REPAIRED if certain else EQUAL
 
@@ -94,7 +94,7 @@ class Verified:
     def _beside(self) -> dict[str, int]:
         """Items of an archive that the source has not, those that the filter leaves out, and those in doubt."""
         return {
-            "archived": self.findings.counts[Finding.ARCHIVED],
+            "archived": self.findings.counts[DifferenceKind.ARCHIVED],
             "source_outside": self.swept.source_outside,
             "replica_outside": self.swept.replica_outside,
             "in_doubt": self.in_doubt,

@@ -219,7 +219,7 @@ def test_a_write_that_sts_kept_waiting_was_never_sent_and_is_no_suspect() -> Non
 
     tally = send([put()], replica=one.replica, deadline=Clock().deadline())
 
-    assert (len(tally.applied), tally.suspects) == (1, {})
+    assert (len(tally.applied), tally.in_doubt) == (1, {})
 
 
 def test_a_role_that_cannot_be_assumed_fails_the_invocation_and_says_which() -> None:
@@ -270,7 +270,7 @@ def test_sts_away_in_the_middle_of_a_batch_costs_a_repetition() -> None:
 
     outcome = write(batches(4), replica=replica, deadline=Clock().deadline())
 
-    assert (len(outcome.applied), outcome.retried, outcome.suspects) == (4 * MAX_WRITES, MAX_WRITES, ())
+    assert (len(outcome.applied), outcome.retried, outcome.in_doubt) == (4 * MAX_WRITES, MAX_WRITES, ())
     assert replica.under_way == 0
 
 

@@ -42,7 +42,7 @@ def test_a_program_copies_and_compares(tables: Tables, tmp_path: Path) -> None:
 
     tables.put(REPLICA, "extra")
     results: list[Verified] = []
-    to_verify = verify.Wanted(
+    to_verify = verify.VerifyOptions(
         segments=2,
         sample=1,
         keys_from=None,

@@ -39,10 +39,10 @@ def apart(tables: Tables, put_aside: PutAside) -> Tables:
 
 def is_fast(stderr: str) -> bool:
     error, hint = lines(stderr)[-2:]
-    says = (
+    description = (
         "seconds ahead of AWS's clock, and nothing is repaired by a clock that is more than 300 seconds ahead"
     )
-    return says in error and hint.startswith("Try: set the clock")
+    return description in error and hint.startswith("Try: set the clock")
 
 
 @pytest.mark.parametrize("command", REPAIRS, ids=lambda command: command[0])

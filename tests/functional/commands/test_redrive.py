@@ -40,7 +40,7 @@ def outcomes(document: Any) -> dict[str, str]:
     return {left["object"].split("/", 3)[3]: left["outcome"] for left in document["left"]}
 
 
-class TestHealing:
+class TestReconciling:
     def test_an_item_that_was_mended_arrives_and_its_object_is_moved(
         self, tables: Tables, put_aside: PutAside
     ) -> None:
@@ -358,7 +358,7 @@ class TestStaying:
             "             ValidationException: wrong index type",
         ]
         assert lines(result.stderr) == [
-            "Try: mend the items at the source, or the replica's indexes, and run it again."
+            "Try: fix the items in the source, or the replica's indexes, and run it again."
         ]
         assert sorted(put_aside.names(QUARANTINE)) == sorted([bad, f"done/{good}"])
         assert list(tables.items(REPLICA)) == ["good"]

@@ -12,7 +12,7 @@ from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Key
 from ddbreplica.records.decode import key_of
-from ddbreplica.verify.difference import Difference, Finding
+from ddbreplica.verify.difference import Difference, DifferenceKind
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica.verify.recheck import Patient, recheck
 from ddbreplica.verify.sweep import Sweep
@@ -357,7 +357,7 @@ def test_what_stays_different_is_a_difference_after_one_grace(tables: Tables) ->
 
     findings = look_again(tables, "a", during_grace=rounds.append)
 
-    assert [f.finding for f in findings] == [Finding.DIFFERENT]
+    assert [f.finding for f in findings] == [DifferenceKind.DIFFERENT]
     assert rounds == [1]
 
 
@@ -367,7 +367,7 @@ def test_a_lag_longer_than_the_grace_is_inconclusive(tables: Tables) -> None:
 
     findings = look_again(tables, "late", rounds=1, outlasts_lag=False)
 
-    assert [f.finding for f in findings] == [Finding.INCONCLUSIVE]
+    assert [f.finding for f in findings] == [DifferenceKind.INCONCLUSIVE]
 
 
 @pytest.mark.hazard(number=13)
@@ -381,7 +381,7 @@ def test_an_item_that_goes_on_changing_is_inconclusive(tables: Tables) -> None:
 
     findings = look_again(tables, "busy", during_grace=write)
 
-    assert [f.finding for f in findings] == [Finding.INCONCLUSIVE]
+    assert [f.finding for f in findings] == [DifferenceKind.INCONCLUSIVE]
     assert findings[0].key == key("busy")
     assert rounds == [1, 2, 3]
 
@@ -400,7 +400,7 @@ def test_an_item_that_comes_to_rest_is_settled_in_a_later_round(tables: Tables) 
 
     findings = look_again(tables, "busy", "gone", during_grace=write)
 
-    assert [f.finding for f in findings] == [Finding.DIFFERENT]
+    assert [f.finding for f in findings] == [DifferenceKind.DIFFERENT]
     assert findings[0].key == key("gone")
 
 
@@ -432,7 +432,7 @@ def test_a_write_between_the_last_two_reads_is_no_difference(tables: Tables) -> 
     findings = look_again(tables, "a", rounds=1)
 
     assert reads == [SOURCE, REPLICA, REPLICA, SOURCE]
-    assert [f.finding for f in findings] == [Finding.INCONCLUSIVE]
+    assert [f.finding for f in findings] == [DifferenceKind.INCONCLUSIVE]
 
 
 @pytest.mark.hazard(number=13)

@@ -118,7 +118,7 @@ def test_a_refusal_is_one_attempt_and_a_value(
     assert len(wire.requests) == 1
 
 
-def test_a_description_is_remembered_until_it_is_asked_afresh(client: "DynamoDBClient") -> None:
+def test_a_description_is_remembered_until_it_is_refreshed(client: "DynamoDBClient") -> None:
     wire = Wire(client, answers=[error("ValidationException"), description(), description("UPDATING")])
     replica = PlainReplica(client, "copy")
 
@@ -127,7 +127,7 @@ def test_a_description_is_remembered_until_it_is_asked_afresh(client: "DynamoDBC
     assert refusal.kind is RefusalKind.FAULT
     assert replica.describe() == replica.describe()
     assert len(wire.requests) == 2
-    fresh = replica.describe(afresh=True)
+    fresh = replica.describe(refresh=True)
     assert isinstance(fresh, Table)
     assert fresh.status == "UPDATING"
 

@@ -193,14 +193,14 @@ def test_a_lost_answer_is_a_value(client: "DynamoDBClient", fault: Exception, in
     ] * 3
 
 
-def test_a_description_is_remembered_until_it_is_asked_afresh(client: "DynamoDBClient") -> None:
+def test_a_description_is_remembered_until_it_is_refreshed(client: "DynamoDBClient") -> None:
     wire = Wire(client, answers=[description(), description("UPDATING")])
     replica = DynamoDBReplica(client, "copy")
     expected = Table(arn="arn:copy", status="ACTIVE", key_schema=frozenset({("id", "N")}))
 
     assert [replica.describe(), replica.describe()] == [expected, expected]
     assert len(wire.requests) == 1
-    fresh = replica.describe(afresh=True)
+    fresh = replica.describe(refresh=True)
     assert isinstance(fresh, Table)
     assert fresh.status == "UPDATING"
     assert replica.describe() == fresh

@@ -13,7 +13,7 @@ from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.errors import SourceError, TaskError
 from ddbreplica.model import Key
-from ddbreplica.reconcile.reconciler import Healer, Rates
+from ddbreplica.reconcile.reconciler import Rates, Reconciler
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica_cli.terminal.options import Options
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables
@@ -34,10 +34,10 @@ def key(name: str) -> Key:
     return (("PK", "S", name),)
 
 
-def healer(clock: Interrupt | None = None, **more: Any) -> Healer:
+def reconciler(clock: Interrupt | None = None, **more: Any) -> Reconciler:
     clock = clock or _Clock()
     patience = Patience(clock, clock=lambda: getattr(clock, "now", 0.0))
-    return Healer.between(
+    return Reconciler.between(
         connection(), journal=FakeJournal(), patience=patience, **{"is_archive": False, **more}
     )
 
@@ -54,9 +54,9 @@ def test_a_key_gets_the_sources_state_or_none(tables: Tables) -> None:
     tables.put(REPLICA, "extra")
     keys = [key("missing"), key("different"), key("extra"), key("nowhere")]
 
-    healed = healer().heal(keys)
+    reconciled = reconciler().reconcile(keys)
 
-    assert sorted(healed.confirmed) == sorted(keys)
+    assert sorted(reconciled.confirmed) == sorted(keys)
     assert tables.items(REPLICA) == tables.items(SOURCE)
 
 
@@ -65,9 +65,12 @@ def test_an_archive_gets_what_the_source_has_and_keeps_what_it_has_not(tables: T
     tables.put(REPLICA, "different", n={"N": "2"})
     tables.put(REPLICA, "expired")
 
-    healed = healer(is_archive=True).heal([key("different"), key("expired"), key("nowhere")])
+    reconciled = reconciler(is_archive=True).reconcile([key("different"), key("expired"), key("nowhere")])
 
-    assert (healed.confirmed, healed.undecided) == ([key("different")], [key("expired"), key("nowhere")])
+    assert (reconciled.confirmed, reconciled.undecided) == (
+        [key("different")],
+        [key("expired"), key("nowhere")],
+    )
     assert tables.items(REPLICA) == {**tables.items(SOURCE), "expired": {"PK": {"S": "expired"}}}
 
 
@@ -78,7 +81,7 @@ def test_what_was_seen_is_written_before_it_is_read_again(tables: Tables, aws: M
     tables.put(SOURCE, "a", n={"N": "2"})
     seen = {key("a"): {"PK": {"S": "a"}, "n": {"N": "1"}}}
 
-    assert healer().heal([key("a")], seen).confirmed == [key("a")]
+    assert reconciler().reconcile([key("a")], seen).confirmed == [key("a")]
 
     assert order == ["BatchWriteItem", "BatchGetItem", "BatchWriteItem", "BatchGetItem"]
     assert tables.items(REPLICA) == tables.items(SOURCE)
@@ -88,7 +91,7 @@ def test_tables_of_different_keys_are_refused(tables: Tables) -> None:
     tables.create("other", {"id": "S"})
 
     with pytest.raises(TaskError, match=r"the source's key is PK \(S\) and the replica's is id \(S\)"):
-        Healer.between(
+        Reconciler.between(
             connection(replica="other"),
             journal=FakeJournal(),
             patience=Patience(Interrupt()),
@@ -104,7 +107,7 @@ def test_a_table_that_refuses_everything(
     aws.refuse(operation, "AccessDeniedException")
 
     with pytest.raises(TaskError) as refused:
-        healer().heal([key("a")])
+        reconciler().reconcile([key("a")])
 
     assert refused.value.fact == f"the {table} table refuses every request: AccessDeniedException: why."
     assert refused.value.hint == "use credentials that may do this (--profile), or have the permission added."
@@ -120,7 +123,7 @@ def test_throttling_is_waited_out(tables: Tables, aws: Misbehaviour, operation: 
 
     aws.on(f"before-send.dynamodb.{operation}", throttle)
 
-    assert healer().heal([key("a")]).confirmed == [key("a")]
+    assert reconciler().reconcile([key("a")]).confirmed == [key("a")]
     assert left == []
 
 
@@ -130,7 +133,7 @@ def test_a_table_that_stands_still_is_given_up(tables: Tables, aws: Misbehaviour
     aws.refuse(operation, "ProvisionedThroughputExceededException")
 
     with pytest.raises(TaskError) as given_up:
-        healer().heal([key("a")])
+        reconciler().reconcile([key("a")])
 
     assert given_up.value.fact.startswith("nothing could be read or written for ")
     assert given_up.value.fact.endswith(" seconds (ProvisionedThroughputExceededException: why).")
@@ -147,10 +150,10 @@ def test_an_item_that_is_refused_is_no_reason_to_give_up(tables: Tables, aws: Mi
     aws.on("before-send.dynamodb.BatchWriteItem", refuse)
     aws.on("before-send.dynamodb.PutItem", refuse)
 
-    healed = healer().heal([key("a"), key("b")])
+    reconciled = reconciler().reconcile([key("a"), key("b")])
 
-    assert healed.confirmed == [key("a")]
-    assert [(refused, why.code) for refused, why in healed.refused] == [(key("b"), "ValidationException")]
+    assert reconciled.confirmed == [key("a")]
+    assert [(refused, why.code) for refused, why in reconciled.refused] == [(key("b"), "ValidationException")]
 
 
 def test_after_ctrl_c_nothing_is_sent(tables: Tables, aws: Misbehaviour) -> None:
@@ -164,12 +167,12 @@ def test_after_ctrl_c_nothing_is_sent(tables: Tables, aws: Misbehaviour) -> None
         clock.is_set = True
 
     aws.on("before-send.dynamodb.BatchWriteItem", interrupt)
-    interrupted = healer(clock)
+    interrupted = reconciler(clock)
 
     with pytest.raises(KeyboardInterrupt):
-        interrupted.heal([key(f"item{number}") for number in range(200)])
+        interrupted.reconcile([key(f"item{number}") for number in range(200)])
     with pytest.raises(KeyboardInterrupt):
-        interrupted.heal([key("item0")])
+        interrupted.reconcile([key("item0")])
 
     assert len(writes) == 1
 
@@ -184,7 +187,7 @@ def test_ctrl_c_ends_a_wait_for_the_rate(tables: Tables, aws: Misbehaviour) -> N
     rate = Rate(0.001, clock=lambda: clock.now, sleep=interrupted)
 
     with pytest.raises(KeyboardInterrupt):
-        healer(clock, rates=Rates(write=rate)).heal([key("a")])
+        reconciler(clock, rates=Rates(write=rate)).reconcile([key("a")])
 
     assert tables.items(REPLICA) == {}
 
@@ -201,12 +204,12 @@ def test_rates_are_waited_for_without_losing_patience(tables: Tables) -> None:
         left.append(patience.remaining())
 
     rate = Rate(1, clock=lambda: clock.now, sleep=sleep)
-    slow = Healer.between(
+    slow = Reconciler.between(
         connection(), journal=FakeJournal(), patience=patience, is_archive=False, rates=Rates(write=rate)
     )
-    healed = slow.heal([key("a")])
+    reconciled = slow.reconcile([key("a")])
 
-    assert healed.confirmed == [key("a")]
+    assert reconciled.confirmed == [key("a")]
     assert clock.now == pytest.approx(98)
     assert min(left) >= 50
 
@@ -217,7 +220,7 @@ def test_a_delete_and_an_absent_item_take_a_unit(tables: Tables, units: str, sec
     rate = Rate(1, clock=lambda: clock.now, sleep=clock.sleep)
     rates = Rates(write=rate) if units == "write" else Rates(read=rate)
 
-    healer(clock, rates=rates).heal([key(f"item{number}") for number in range(10)])
+    reconciler(clock, rates=rates).reconcile([key(f"item{number}") for number in range(10)])
 
     assert clock.now == pytest.approx(seconds)
 
@@ -237,12 +240,12 @@ def test_threads_share_no_more_connections_than_there_are(tables: Tables, aws: M
             under_way.pop()
 
     aws.on("before-send.dynamodb.BatchGetItem", count)
-    heal: Callable[[list[Key]], Any] = healer().heal
+    reconcile: Callable[[list[Key]], Any] = reconciler().reconcile
 
     with ThreadPoolExecutor(64) as pool:
-        healed = list(pool.map(heal, [[key(f"item{number}")] for number in range(64)]))
+        reconciled = list(pool.map(reconcile, [[key(f"item{number}")] for number in range(64)]))
 
-    assert sum(len(one.confirmed) for one in healed) == 64
+    assert sum(len(one.confirmed) for one in reconciled) == 64
     assert 1 < most <= 16
 
 

@@ -119,7 +119,7 @@ def _keep_in_doubt(aws: EmbeddedAws, stack: Stack, kept: Any) -> None:
         0, data["SequenceNumber"], key_of(data["Keys"]), kept, "the write timed out", SUSPECT
     )
     Quarantine(stack.quarantine_bucket, table=REPLICA, connect=lambda: aws.s3).keep(
-        (), (suspect,), below=None, puts_applied=1, request_id="request", deadline=Deadline(lambda: 60)
+        (), (suspect,), before=None, puts_applied=1, request_id="request", deadline=Deadline(lambda: 60)
     )
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from ddbreplica.backfill import export as exports
 from ddbreplica.backfill.export import Export, Exported
-from ddbreplica.backfill.listing import DamagedError, Page
+from ddbreplica.backfill.listing import DamagedError, KeyPage
 from ddbreplica.errors import TaskError
 from tests.support.fake_bucket import s3_error
 from tests.support.fake_s3 import FakeS3
@@ -50,9 +50,9 @@ def exported(client: Any, of: int = 2) -> Exported:
     return Exported(client, Export("s3://bucket/", "arn", TAKEN_AT, {FILE: of}), ["PK"])
 
 
-def read(body: bytes, *, of: int = 2, after: Any = None) -> tuple[Sequence[Page], str]:
+def read(body: bytes, *, of: int = 2, after: Any = None) -> tuple[Sequence[KeyPage], str]:
     """The pages that come, and why no more do."""
-    pages: list[Page] = []
+    pages: list[KeyPage] = []
     try:
         pages.extend(exported(Bucket(body), of).pages(FILE, after))
     except DamagedError as error:
@@ -60,11 +60,11 @@ def read(body: bytes, *, of: int = 2, after: Any = None) -> tuple[Sequence[Page]
     return pages, ""
 
 
-def is_ended(pages: Sequence[Page]) -> bool:
+def is_ended(pages: Sequence[KeyPage]) -> bool:
     return any(page.cursor is None for page in pages)
 
 
-def names(pages: Sequence[Page]) -> list[str]:
+def names(pages: Sequence[KeyPage]) -> list[str]:
     return [value for page in pages for ((_, _, value),) in page.keys]
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from ddbreplica.backfill import listing, pages
-from ddbreplica.backfill.listing import DamagedError, Page
+from ddbreplica.backfill.listing import DamagedError, KeyPage
 from ddbreplica.backfill.pages import Backfill, Scan, Within
 from ddbreplica.errors import TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Items, Key
-from ddbreplica.reconcile.algorithm import Pair, Reconciled, reconcile
+from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconcile
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import BACKFILL, DAMAGED
 from ddbreplica.records.decode import key_of
@@ -49,10 +49,10 @@ class World:
         self.clock.respond()
         self.lines = MemoryLines()
         self.waits = 0
-        self.heals = 0
+        self.reconciles = 0
         self._keys = sorted(self.source.items)
 
-    def pages(self, part: str, after: Any) -> Iterator[Page]:
+    def pages(self, part: str, after: Any) -> Iterator[KeyPage]:
         number = self.parts.index(part)
         keys = self._keys[number :: len(self.parts)]
         for start in range(after or 0, max(1, len(keys)), PAGE):
@@ -61,16 +61,16 @@ class World:
             self.listed.update(page)
             end = start + PAGE
             cursor = end if end < len(keys) or part in self.damaged else None
-            yield Page(page, {key: self.source.items[key] for key in page}, cursor)
+            yield KeyPage(page, {key: self.source.items[key] for key in page}, cursor)
         self.kill()
         if part in self.damaged:
             raise DamagedError(self.damaged[part])
 
-    def heal(self, keys: Iterable[Key], seen: Items) -> Reconciled:
-        self.heals += 1
-        assert self.heals < MANY, "it heals for ever"
+    def reconcile(self, keys: Iterable[Key], seen: Items) -> Reconciled:
+        self.reconciles += 1
+        assert self.reconciles < MANY, "it heals for ever"
         tables = _Killing(self.source, self), _Killing(self.replica, self)
-        pair = Pair(*tables, _Killing(self._journal, self), is_archive=self.is_archive)
+        pair = ReconcileContext(*tables, _Killing(self._journal, self), is_archive=self.is_archive)
         return reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen)
 
     def opened(self) -> FileJournal:
@@ -84,7 +84,12 @@ class World:
         try:
             journal: Any = _Killing(self._journal, self)
             backfill = Backfill(
-                self, heal=self.heal, journal=journal, undecided=self.undecided.extend, threads=1, advance=_no
+                self,
+                reconcile=self.reconcile,
+                journal=journal,
+                undecided=self.undecided.extend,
+                threads=1,
+                advance=_no,
             )
             backfill.run()
             backfill.settle(self.wait if wait else lambda: None)
@@ -206,24 +211,24 @@ def test_what_may_still_land_is_left_if_nobody_waits() -> None:
 def test_what_a_later_response_holds_back_again_is_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "PAGE", PAGE)
     pages = 6
-    heals: list[int] = []
+    reconciles: list[int] = []
     world = World()
     keys = [key(number) for number in range(pages * PAGE)]
     world._journal = journal = world.opened()
     journal.intend(keys)
 
-    def heal_and_see_that_the_clock_is_ahead(some: Iterable[Key], _seen: Items) -> Reconciled:
+    def reconcile_and_see_that_the_clock_is_ahead(some: Iterable[Key], _seen: Items) -> Reconciled:
         wanted = list(some)
-        assert len(heals) < MANY
+        assert len(reconciles) < MANY
         free = journal.intend(wanted)
         journal.confirm(free)
-        heals.append(len(free))
-        journal.suspect(journal.open_keys())
-        return Reconciled(confirmed=list(free), suspects=[key for key in wanted if key not in free])
+        reconciles.append(len(free))
+        journal.mark_in_doubt(journal.open_keys())
+        return Reconciled(confirmed=list(free), in_doubt=[key for key in wanted if key not in free])
 
     backfill = Backfill(
         world,
-        heal=heal_and_see_that_the_clock_is_ahead,
+        reconcile=reconcile_and_see_that_the_clock_is_ahead,
         journal=journal,
         undecided=print,
         threads=1,
@@ -233,7 +238,7 @@ def test_what_a_later_response_holds_back_again_is_waited_for_again(monkeypatch:
         backfill.settle(world.wait)
 
     assert journal.open_keys() == ()
-    assert [healed for healed in heals if healed] == [PAGE] * pages
+    assert [reconciled for reconciled in reconciles if reconciled] == [PAGE] * pages
 
 
 def test_an_item_that_is_refused_is_left_with_the_reason_and_copied_once_mended() -> None:
@@ -282,7 +287,7 @@ def test_progress_counts_what_earlier_runs_have_done() -> None:
     with closing(world.opened()) as journal:
         Backfill(
             world,
-            heal=world.heal,
+            reconcile=world.reconcile,
             journal=journal,
             undecided=world.undecided.extend,
             threads=1,
@@ -302,7 +307,7 @@ def test_what_a_filter_leaves_out_is_counted_by_every_run_and_never_healed() -> 
             counted: list[int] = []
             backfill = Backfill(
                 within,
-                heal=world.heal,
+                reconcile=world.reconcile,
                 journal=journal,
                 undecided=world.undecided.extend,
                 threads=1,
@@ -324,7 +329,7 @@ def test_a_thread_that_fails_halts_the_others() -> None:
             raise TaskError("broken", hint="none")
         return Reconciled(confirmed=list(keys))
 
-    world.heal = fail_once  # type: ignore[method-assign]
+    world.reconcile = fail_once  # type: ignore[method-assign]
 
     with pytest.raises(TaskError, match="broken"):
         world.run()
@@ -348,7 +353,7 @@ def test_a_part_that_fails_halts_the_others_between_two_pages() -> None:
     with closing(world.opened()) as journal:
         backfill = Backfill(
             world,
-            heal=fail_in_the_first,
+            reconcile=fail_in_the_first,
             journal=journal,
             undecided=world.undecided.extend,
             threads=2,
@@ -374,10 +379,15 @@ def test_it_is_at_rest_only_if_all_ended_in_order(error: BaseException, is_at_re
     def fail(keys: Iterable[Key], seen: Items) -> Reconciled:
         raise error
 
-    world.heal = fail  # type: ignore[method-assign]
+    world.reconcile = fail  # type: ignore[method-assign]
     with closing(world.opened()) as journal:
         backfill = Backfill(
-            world, heal=world.heal, journal=journal, undecided=world.undecided.extend, threads=1, advance=_no
+            world,
+            reconcile=world.reconcile,
+            journal=journal,
+            undecided=world.undecided.extend,
+            threads=1,
+            advance=_no,
         )
         with pytest.raises(type(error)):
             backfill.run()
@@ -439,7 +449,7 @@ def test_a_note_that_no_run_has_written_is_one_line(value: Any) -> None:
 
 def backfill_of(world: World, journal: FileJournal, **given: Any) -> Backfill:
     how: dict[str, Any] = {
-        "heal": world.heal,
+        "reconcile": world.reconcile,
         "journal": journal,
         "undecided": world.undecided.extend,
         "threads": 1,
@@ -452,12 +462,12 @@ def backfill_of(world: World, journal: FileJournal, **given: Any) -> Backfill:
 def test_what_the_pages_have_seen_is_handed_to_healing() -> None:
     world, seen_items = World(parts=1, items=2), []
 
-    def heal(keys: Sequence[Key], seen: Items) -> Reconciled:
+    def reconcile(keys: Sequence[Key], seen: Items) -> Reconciled:
         seen_items.append((tuple(keys), seen))
         return Reconciled(confirmed=list(keys))
 
     with closing(world.opened()) as journal:
-        backfill_of(world, journal, heal=heal).run()
+        backfill_of(world, journal, reconcile=reconcile).run()
 
     assert seen_items == [((key(0), key(1)), {key(0): item(0), key(1): item(1)})]
 
@@ -465,13 +475,13 @@ def test_what_the_pages_have_seen_is_handed_to_healing() -> None:
 def test_the_threads_are_as_many_as_asked_for_and_named() -> None:
     world, names, all_here = World(items=3), set(), threading.Barrier(3)
 
-    def heal(keys: Sequence[Key], seen: Items) -> Reconciled:
+    def reconcile(keys: Sequence[Key], seen: Items) -> Reconciled:
         all_here.wait(10)
         names.add(threading.current_thread().name)
         return Reconciled(confirmed=list(keys))
 
     with closing(world.opened()) as journal:
-        backfill_of(world, journal, heal=heal, threads=3).run()
+        backfill_of(world, journal, reconcile=reconcile, threads=3).run()
 
     assert names == {"backfill_0", "backfill_1", "backfill_2"}
 
@@ -540,17 +550,17 @@ def test_an_item_that_goes_on_changing_is_healed_three_times_after_it_was_listed
     world = World(parts=1, items=1)
 
     def change(keys: Sequence[Key], seen: Items) -> Reconciled:
-        world.heals += 1
-        assert world.heals < MANY
+        world.reconciles += 1
+        assert world.reconciles < MANY
         journal.intend(keys)
         return Reconciled(changing=list(keys))
 
     with closing(world.opened()) as journal:
-        backfill = backfill_of(world, journal, heal=change)
+        backfill = backfill_of(world, journal, reconcile=change)
         backfill.run()
         backfill.settle(world.wait)
 
-    assert (world.heals, world.waits) == (4, 3)
+    assert (world.reconciles, world.waits) == (4, 3)
 
 
 class TestScan:
@@ -571,23 +581,23 @@ class TestScan:
 
         assert asked == [((1,), {"of": 2, "after": {"PK": {"S": "before"}}, "limit": listing.PAGE})]
         assert pages == [
-            Page((key(0),), {key(0): item(0)}, {"PK": {"S": "item000"}}),
-            Page((key(1),), {key(1): item(1)}, None),
+            KeyPage((key(0),), {key(0): item(0)}, {"PK": {"S": "item000"}}),
+            KeyPage((key(1),), {key(1): item(1)}, None),
         ]
 
 
 def test_rounds_are_counted_from_the_last_in_which_something_was_healed() -> None:
     world = World()
 
-    def heal_the_first(keys: Sequence[Key], seen: Items) -> Reconciled:
+    def reconcile_the_first(keys: Sequence[Key], seen: Items) -> Reconciled:
         journal.intend(keys)
-        healed = [each for each in keys if each == key(0)]
-        journal.confirm(healed)
-        return Reconciled(confirmed=healed, changing=[each for each in keys if each != key(0)])
+        reconciled = [each for each in keys if each == key(0)]
+        journal.confirm(reconciled)
+        return Reconciled(confirmed=reconciled, changing=[each for each in keys if each != key(0)])
 
     with closing(world.opened()) as journal:
         journal.intend([key(0), key(1)])
-        backfill_of(world, journal, heal=heal_the_first).settle(world.wait)
+        backfill_of(world, journal, reconcile=reconcile_the_first).settle(world.wait)
 
     assert world.waits == 5
 
@@ -623,16 +633,16 @@ def test_a_filter_hands_on_cursors_and_what_is_known_of_the_keys_that_pass() -> 
     class Whole:
         parts = ("part",)
 
-        def pages(self, part: str, after: Any) -> Iterator[Page]:
+        def pages(self, part: str, after: Any) -> Iterator[KeyPage]:
             asked.append((part, after))
-            yield Page((key(1), key(2), key(11)), {key(1): item(1), key(2): item(2)}, 3)
+            yield KeyPage((key(1), key(2), key(11)), {key(1): item(1), key(2): item(2)}, 3)
 
     within = Within(KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": [{"suffix": "1"}]}}}}']), Whole())
 
     pages = list(within.pages("part", 2))
 
     assert (within.parts, asked) == (("part",), [("part", 2)])
-    assert pages == [Page((key(1), key(11)), {key(1): item(1)}, 3, outside=1)]
+    assert pages == [KeyPage((key(1), key(11)), {key(1): item(1)}, 3, outside=1)]
 
 
 def test_a_part_is_listed_from_where_an_earlier_run_has_come() -> None:
@@ -651,4 +661,4 @@ def test_what_was_refused_in_any_part_is_not_healed_again_by_the_same_run() -> N
     world = World(parts=3, items=3, script=lambda request: INVALID)
 
     assert world.run().left.keys() == {key(0), key(1), key(2)}
-    assert (world.heals, world.waits) == (3, 0)
+    assert (world.reconciles, world.waits) == (3, 0)

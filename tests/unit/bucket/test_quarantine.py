@@ -36,16 +36,16 @@ def keep(
     bucket: FakeBucket,
     *records: Quarantined,
     into: Quarantine | None = None,
-    suspects: tuple[Quarantined, ...] = (),
-    below: Failure | None = None,
+    in_doubt: tuple[Quarantined, ...] = (),
+    before: Failure | None = None,
     puts_applied: int = 1,
     seconds: float = 60,
 ) -> QuarantineResult:
     into = into or Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
     return into.keep(
         records,
-        suspects,
-        below=below,
+        in_doubt,
+        before=before,
         puts_applied=puts_applied,
         request_id="req-1",
         deadline=Clock(seconds).deadline(),
@@ -55,7 +55,7 @@ def keep(
 def test_an_object_holds_the_whole_record_and_why() -> None:
     bucket = FakeBucket()
 
-    assert keep(bucket, poison(3)) == QuarantineResult(poison=1, suspects=0, failures=())
+    assert keep(bucket, poison(3)) == QuarantineResult(poison=1, in_doubt=0, failures=())
 
     ((name, _),) = bucket.objects.items()
     (kept,) = bucket.kept
@@ -119,7 +119,7 @@ def test_an_object_that_is_there_is_never_overwritten(monkeypatch: pytest.Monkey
     keep(bucket, poison(1))
     kept = keep(bucket, poison(1, reason="refused again"))
 
-    assert kept == QuarantineResult(poison=1, suspects=0, failures=())
+    assert kept == QuarantineResult(poison=1, in_doubt=0, failures=())
     assert [each["reason"] for each in bucket.kept] == ["refused by the replica: why", "refused again"]
     assert [name.rpartition("-")[2] for name in bucket.objects] == ["taken.json", "free.json"]
 
@@ -137,7 +137,7 @@ def test_a_record_whose_name_is_refused_every_time_is_not_reported_as_kept(code:
 def test_a_conflict_with_another_request_is_tried_again() -> None:
     bucket = FakeBucket(s3_error("ConditionalRequestConflict"))
 
-    assert keep(bucket, poison(1)) == QuarantineResult(poison=1, suspects=0, failures=())
+    assert keep(bucket, poison(1)) == QuarantineResult(poison=1, in_doubt=0, failures=())
     assert len(bucket.objects) == 1
 
 
@@ -165,7 +165,7 @@ def test_objects_are_written_in_the_order_of_the_batch() -> None:
 def test_what_stands_behind_a_failure_is_not_kept_yet() -> None:
     bucket = FakeBucket()
 
-    kept = keep(bucket, poison(1), poison(2), poison(7), below=Failure(2, "2", SLOW))
+    kept = keep(bucket, poison(1), poison(2), poison(7), before=Failure(2, "2", SLOW))
 
     assert (bucket.sequence_numbers, kept.poison) == (["1"], 1)
 
@@ -238,16 +238,16 @@ def test_a_missing_or_denied_bucket_is_a_fault(code: str) -> None:
 def test_suspects_are_kept_even_behind_a_failure() -> None:
     bucket = FakeBucket()
 
-    kept = keep(bucket, suspects=(poison(8),), below=Failure(2, "2", SLOW))
+    kept = keep(bucket, in_doubt=(poison(8),), before=Failure(2, "2", SLOW))
 
-    assert (bucket.sequence_numbers, kept) == (["8"], QuarantineResult(poison=0, suspects=1, failures=()))
+    assert (bucket.sequence_numbers, kept) == (["8"], QuarantineResult(poison=0, in_doubt=1, failures=()))
     assert "-req-1-" in next(iter(bucket.objects))
 
 
 def test_poison_behind_a_suspect_that_could_not_be_kept_is_not_kept() -> None:
     bucket = FakeBucket(*[s3_error("SlowDown")] * MOST_ATTEMPTS)
 
-    kept = keep(bucket, poison(1), poison(9), suspects=(poison(5),))
+    kept = keep(bucket, poison(1), poison(9), in_doubt=(poison(5),))
 
     assert bucket.sequence_numbers == ["1"]
     assert [failure.position for failure in kept.failures] == [5]
@@ -356,7 +356,7 @@ def test_a_client_that_cannot_be_made_is_a_fault_that_says_why() -> None:
 
     with pytest.raises(QuarantineError, match='Invalid value provided to "mode": "often"'):
         Quarantine("bucket", table="t", connect=connect).keep(
-            (poison(1),), (), below=None, puts_applied=0, request_id="r", deadline=Clock().deadline()
+            (poison(1),), (), before=None, puts_applied=0, request_id="r", deadline=Clock().deadline()
         )
 
 
@@ -382,7 +382,7 @@ def test_a_client_that_cannot_be_made_is_no_response() -> None:
 
     with pytest.raises(QuarantineError, match=r"ValueError: Invalid endpoint: https://a\.\.b\. Check"):
         Quarantine("bucket", table="t", connect=connect).keep(
-            (poison(1),), (), below=None, puts_applied=0, request_id="r", deadline=Clock().deadline()
+            (poison(1),), (), before=None, puts_applied=0, request_id="r", deadline=Clock().deadline()
         )
 
 
@@ -404,7 +404,7 @@ def test_nothing_is_connected_before_the_first_record() -> None:
         raise AssertionError
 
     assert Quarantine("bucket", table="t", connect=never).keep(
-        (), (), below=None, puts_applied=0, request_id="r", deadline=Clock().deadline()
+        (), (), before=None, puts_applied=0, request_id="r", deadline=Clock().deadline()
     ) == QuarantineResult(0, 0, ())
 
 

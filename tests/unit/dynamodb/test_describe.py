@@ -12,13 +12,13 @@ from ddbreplica.model import Table
 UNITS = {"ReadCapacityUnits": 10, "WriteCapacityUnits": 5}
 
 
-def described(**says: Any) -> Described:
+def described(**description: Any) -> Described:
     side = Side("logfile", "--source", None, Clients(None, None, None))
-    return Described(side, Table("arn", status="ACTIVE", key_schema=frozenset()), says)
+    return Described(side, Table("arn", status="ACTIVE", key_schema=frozenset()), description)
 
 
 @pytest.mark.parametrize(
-    ("says", "capacity", "rate"),
+    ("description", "capacity", "rate"),
     [
         ({"ProvisionedThroughput": UNITS}, (10, 5), 2.5),
         (
@@ -36,9 +36,9 @@ def described(**says: Any) -> Described:
     ],
 )
 def test_a_quarter_of_what_is_provisioned_is_taken(
-    says: dict[str, Any], capacity: tuple[int, int] | None, rate: float | None
+    description: dict[str, Any], capacity: tuple[int, int] | None, rate: float | None
 ) -> None:
-    table = described(**says)
+    table = described(**description)
 
     assert (table.capacity, table.read_rate(None)) == (capacity, rate)
 

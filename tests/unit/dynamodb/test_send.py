@@ -42,7 +42,7 @@ def test_puts_and_deletes_go_in_requests_of_25() -> None:
     assert sorted(len(request) for request in replica.requests) == [10, 25, 25]
     assert len(tally.applied) == 60
     assert len(replica.items) == 59
-    assert (tally.failed, tally.rejected, tally.suspects, tally.fault, tally.retried) == ([], [], {}, None, 0)
+    assert (tally.failed, tally.rejected, tally.in_doubt, tally.fault, tally.retried) == ([], [], {}, None, 0)
 
 
 def write_of(size: int) -> Write:
@@ -206,13 +206,13 @@ def test_a_request_that_timed_out_is_sent_again_and_its_writes_are_suspect() -> 
     tally = sent(all_writes, FakeReplica(script=in_turn(TIMED_OUT)))
 
     assert len(tally.applied) == 2
-    assert tally.suspects == {"0": (all_writes[0].change, TIMED_OUT), "1": (all_writes[1].change, TIMED_OUT)}
+    assert tally.in_doubt == {"0": (all_writes[0].change, TIMED_OUT), "1": (all_writes[1].change, TIMED_OUT)}
 
 
 def test_the_writes_of_every_request_that_timed_out_are_suspect() -> None:
     tally = sent(puts(50), FakeReplica(script=in_turn(TIMED_OUT, TIMED_OUT)))
 
-    assert sorted(tally.suspects, key=int) == [str(n) for n in range(50)]
+    assert sorted(tally.in_doubt, key=int) == [str(n) for n in range(50)]
 
 
 def test_a_fault_ends_everything() -> None:
@@ -252,7 +252,7 @@ def test_a_bug_is_raised_when_no_request_is_under_way() -> None:
     assert len(replica.requests) == 4
     # Three requests were answered, and of the fourth nobody knows whether it was sent.
     assert sorted(numbers(tally.applied), key=int) == [str(n) for n in range(75)]
-    assert sorted(tally.suspects, key=int) == [str(n) for n in range(75, 100)]
+    assert sorted(tally.in_doubt, key=int) == [str(n) for n in range(75, 100)]
 
 
 def test_an_answer_that_is_a_bug_leaves_no_request_under_way() -> None:
@@ -276,9 +276,9 @@ def test_an_answer_that_is_a_bug_leaves_no_request_under_way() -> None:
         send(puts(1000), replica=Broken(), deadline=Clock().deadline(), tally=tally)
 
     assert (replica.most_in_flight, replica.in_flight) == (4, 0)
-    assert sorted(tally.suspects, key=int) == [str(n) for n in range(100)]
-    assert {why.code for _, why in tally.suspects.values()} == {"Interrupted"}
-    assert tally.suspects["0"][1].message == "the exchange was ended on this side: ZeroDivisionError"
+    assert sorted(tally.in_doubt, key=int) == [str(n) for n in range(100)]
+    assert {why.code for _, why in tally.in_doubt.values()} == {"Interrupted"}
+    assert tally.in_doubt["0"][1].message == "the exchange was ended on this side: ZeroDivisionError"
 
 
 def test_what_was_in_doubt_before_an_interruption_is_still_known() -> None:
@@ -291,7 +291,7 @@ def test_what_was_in_doubt_before_an_interruption_is_still_known() -> None:
     with pytest.raises(KeyboardInterrupt):
         send(puts(75), replica=FakeReplica(script=interrupted), deadline=Clock().deadline(), tally=tally)
 
-    assert sorted(tally.suspects, key=int) == [str(n) for n in range(50)]
+    assert sorted(tally.in_doubt, key=int) == [str(n) for n in range(50)]
 
 
 def test_a_tally_takes_over_everything_that_another_holds() -> None:
@@ -300,7 +300,7 @@ def test_a_tally_takes_over_everything_that_another_holds() -> None:
         applied=[one],
         failed=[(one, THROTTLED)],
         rejected=[(one, INVALID)],
-        suspects={"0": (one.change, TIMED_OUT)},
+        in_doubt={"0": (one.change, TIMED_OUT)},
         retried=1,
     )
 
@@ -309,7 +309,7 @@ def test_a_tally_takes_over_everything_that_another_holds() -> None:
             applied=[two],
             failed=[(two, THROTTLED)],
             rejected=[(two, INVALID)],
-            suspects={"1": (two.change, TIMED_OUT)},
+            in_doubt={"1": (two.change, TIMED_OUT)},
             fault=DENIED,
             retried=2,
         )
@@ -319,7 +319,7 @@ def test_a_tally_takes_over_everything_that_another_holds() -> None:
         applied=[one, two],
         failed=[(one, THROTTLED), (two, THROTTLED)],
         rejected=[(one, INVALID), (two, INVALID)],
-        suspects={"0": (one.change, TIMED_OUT), "1": (two.change, TIMED_OUT)},
+        in_doubt={"0": (one.change, TIMED_OUT), "1": (two.change, TIMED_OUT)},
         fault=DENIED,
         retried=3,
     )

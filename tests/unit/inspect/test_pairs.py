@@ -6,7 +6,7 @@ import pytest
 
 from ddbreplica.aws.request import Unknown
 from ddbreplica.dynamodb.connection import Location
-from ddbreplica.inspect.pairs import Pair, Replicator, pair_up, told
+from ddbreplica.inspect.pairs import Pair, ReplicatorFunction, display_name, pair_up
 from ddbreplica.mapping.event_source_mapping import MappingState
 from tests.support.facts import EARLIER_STREAM, MAPPING, STREAM, TABLE
 
@@ -20,7 +20,7 @@ def mapping(**environment: str) -> MappingState:
 
 
 def paired(*mappings: MappingState) -> list[tuple[str, str, int]]:
-    pairs = pair_up([Replicator(FUNCTION, "x", mappings)])
+    pairs = pair_up([ReplicatorFunction(FUNCTION, "x", mappings)])
     return [(pair.source, pair.replica, len(pair.mappings)) for pair in pairs]
 
 
@@ -58,13 +58,16 @@ def test_mappings_of_one_pair_are_together_whatever_streams_and_functions_they_a
         (f"{TABLE}logfile", f"{TABLE}logfile_replica", 2),
         (f"{TABLE}orders", f"{TABLE}logfile_replica", 1),
     ]
-    twice = [Replicator(f"{FUNCTION}{number}", "x", (MAPPING,)) for number in (1, 2)]
+    twice = [ReplicatorFunction(f"{FUNCTION}{number}", "x", (MAPPING,)) for number in (1, 2)]
     assert [pair.mappings for pair in pair_up(twice)] == [(MAPPING, MAPPING)]
 
 
 def test_what_cannot_be_seen_or_names_no_replica_is_no_pair() -> None:
     assert paired(mapping(), mapping(REPLICA_TABLE_NAME="")) == []
-    assert pair_up([Replicator(FUNCTION, "x", Unknown("no")), Replicator(FUNCTION, "x", ())]) == []
+    assert (
+        pair_up([ReplicatorFunction(FUNCTION, "x", Unknown("no")), ReplicatorFunction(FUNCTION, "x", ())])
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,4 +109,4 @@ def test_a_source_in_another_account_is_named_by_its_arn() -> None:
     ],
 )
 def test_a_table_is_told_with_where_it_is_if_that_is_elsewhere(table: str, shown: str) -> None:
-    assert told(table, beside=FUNCTION) == shown
+    assert display_name(table, beside=FUNCTION) == shown

@@ -26,7 +26,7 @@ def region(name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("says", "replicas"),
+    ("description", "replicas"),
     [
         ({}, None),
         ({"Replicas": []}, None),
@@ -39,8 +39,8 @@ def region(name: str) -> dict[str, str]:
         ({"GlobalTableVersion": "2017.11.29"}, "other Regions"),
     ],
 )
-def test_a_table_says_where_its_replicas_are(says: dict[str, Any], replicas: str | None) -> None:
-    assert replicas_of({"TableArn": ARN, **says}) == replicas
+def test_a_table_says_where_its_replicas_are(description: dict[str, Any], replicas: str | None) -> None:
+    assert replicas_of({"TableArn": ARN, **description}) == replicas
 
 
 @pytest.mark.hazard(number=24)

@@ -8,7 +8,7 @@ import pytest
 from ddbreplica.dynamodb.send import REQUEST_SECONDS
 from ddbreplica.errors import ReplicaError, SourceError
 from ddbreplica.model import Change, Image, Key
-from ddbreplica.reconcile.algorithm import ROUNDS, Pair, Reconciled, reconcile
+from ddbreplica.reconcile.algorithm import ROUNDS, ReconcileContext, Reconciled, reconcile
 from ddbreplica.records.decode import key_of
 from tests.support.clock import Clock
 from tests.support.fake_journal import HOLD, FakeJournal
@@ -58,8 +58,10 @@ class World:
 
         return logged
 
-    def heal(self, *keys: Key, seen: Mapping[Key, Image] | None = None, seconds: float = LONG) -> Reconciled:
-        pair = Pair(self.source, self.replica, self.journal, is_archive=self.is_archive)
+    def reconcile(
+        self, *keys: Key, seen: Mapping[Key, Image] | None = None, seconds: float = LONG
+    ) -> Reconciled:
+        pair = ReconcileContext(self.source, self.replica, self.journal, is_archive=self.is_archive)
         self.clock.left = seconds
         return reconcile(keys, pair, deadline=self.clock.deadline(), seen=seen or {})
 
@@ -90,7 +92,7 @@ def _no(_: Any) -> bool:
 def test_what_is_missing_different_and_extra_is_healed() -> None:
     world = World(item("a"), item("b", 2), replica=[item("b", 1), item("c")])
 
-    outcome = world.heal(A, B, key("c"))
+    outcome = world.reconcile(A, B, key("c"))
 
     assert outcome == Reconciled(confirmed=[A, B, key("c")])
     assert world.replica.items == {A: item("a"), B: item("b", 2)}
@@ -101,7 +103,7 @@ def test_what_is_missing_different_and_extra_is_healed() -> None:
 def test_keys_are_opened_before_and_closed_after_everything_else() -> None:
     world = World(item("a"))
 
-    world.heal(A)
+    world.reconcile(A)
 
     assert world.log == ["intend", "read", "write", "read", "confirm"]
 
@@ -109,7 +111,7 @@ def test_keys_are_opened_before_and_closed_after_everything_else() -> None:
 def test_an_item_that_was_seen_saves_the_first_read() -> None:
     world = World(item("a"), item("b"))
 
-    assert world.heal(A, B, seen={A: item("a")}) == Reconciled(confirmed=[A, B])
+    assert world.reconcile(A, B, seen={A: item("a")}) == Reconciled(confirmed=[A, B])
 
     assert world.source.requests == [(B,), (A, B)]
     assert world.is_equal
@@ -118,7 +120,7 @@ def test_an_item_that_was_seen_saves_the_first_read() -> None:
 def test_an_item_that_was_seen_long_ago_is_found_out_by_the_last_read() -> None:
     world = World(item("a", 2), replica=[item("a", 2)])
 
-    assert world.heal(A, seen={A: item("a", 0)}) == Reconciled(confirmed=[A])
+    assert world.reconcile(A, seen={A: item("a", 0)}) == Reconciled(confirmed=[A])
 
     assert world.is_equal
 
@@ -126,7 +128,7 @@ def test_an_item_that_was_seen_long_ago_is_found_out_by_the_last_read() -> None:
 def test_an_item_that_was_seen_and_is_gone_is_not_brought_back() -> None:
     world = World()
 
-    assert world.heal(A, seen={A: item("a")}) == Reconciled(confirmed=[A])
+    assert world.reconcile(A, seen={A: item("a")}) == Reconciled(confirmed=[A])
 
     assert world.replica.items == {}
 
@@ -148,7 +150,7 @@ def test_what_changes_meanwhile_goes_round_once_more_and_nothing_else_does() -> 
     world = World(item("a"), item("b"))
     changing(world, 1)
 
-    assert world.heal(A, B) == Reconciled(confirmed=[B, A])
+    assert world.reconcile(A, B) == Reconciled(confirmed=[B, A])
 
     assert [[write.change.key for write in request] for request in world.replica.requests] == [[A, B], [A]]
     assert world.is_equal
@@ -158,31 +160,31 @@ def test_what_changes_in_every_round_but_the_last_is_confirmed() -> None:
     world = World(item("a"))
     changing(world, ROUNDS - 1)
 
-    assert world.heal(A) == Reconciled(confirmed=[A])
+    assert world.reconcile(A) == Reconciled(confirmed=[A])
 
 
 def test_what_changes_in_every_round_is_no_success_and_stays_open() -> None:
     world = World(item("a"))
     changing(world, ROUNDS)
 
-    assert world.heal(A) == Reconciled(changing=[A])
+    assert world.reconcile(A) == Reconciled(changing=[A])
 
     assert len(world.replica.requests) == ROUNDS
     assert list(world.journal.opened) == [A]
-    assert world.heal(A) == Reconciled(confirmed=[A])
+    assert world.reconcile(A) == Reconciled(confirmed=[A])
 
 
 def test_a_key_named_twice_is_healed_once() -> None:
     world = World(item("a"))
 
-    assert world.heal(A, B, A) == Reconciled(confirmed=[A, B])
+    assert world.reconcile(A, B, A) == Reconciled(confirmed=[A, B])
 
 
 def test_many_keys_go_in_full_requests() -> None:
     many = [item(f"key-{number}") for number in range(250)]
     world = World(*many)
 
-    outcome = world.heal(*world.source.items)
+    outcome = world.reconcile(*world.source.items)
 
     assert outcome.confirmed == list(world.source.items)
     assert [len(request) for request in world.source.requests] == [100, 100, 50] * 2
@@ -193,7 +195,7 @@ def test_many_keys_go_in_full_requests() -> None:
 def test_no_keys_are_no_request() -> None:
     world = World()
 
-    assert world.heal() == Reconciled()
+    assert world.reconcile() == Reconciled()
 
     assert "read" not in world.log
     assert "write" not in world.log
@@ -203,51 +205,51 @@ def test_no_keys_are_no_request() -> None:
 def test_a_write_that_was_not_answered_is_no_success_although_its_repetition_was() -> None:
     world = World(item("a"), item("b"), on_write=in_turn(TIMED_OUT))
 
-    outcome = world.heal(A, B)
+    outcome = world.reconcile(A, B)
 
-    assert (sorted(outcome.suspects), outcome.confirmed, outcome.failed) == ([A, B], [], [])
+    assert (sorted(outcome.in_doubt), outcome.confirmed, outcome.failed) == ([A, B], [], [])
     assert world.is_equal
     assert list(world.journal.opened) == [A, B]
 
 
 def test_a_suspect_is_left_alone_until_nothing_of_it_can_land_any_more() -> None:
     world = World(item("a"), item("b"), on_write=in_turn(TIMED_OUT))
-    world.heal(A)
+    world.reconcile(A)
     requests = len(world.replica.requests)
 
     world.journal.now = HOLD - 1
-    assert world.heal(A) == Reconciled(suspects=[A])
+    assert world.reconcile(A) == Reconciled(in_doubt=[A])
     assert len(world.replica.requests) == requests
 
     world.replica.items[A] = item("a", 0)  # it has landed
     world.journal.now = HOLD
-    assert world.heal(A) == Reconciled(confirmed=[A])
+    assert world.reconcile(A) == Reconciled(confirmed=[A])
     assert world.replica.items == {A: item("a")}
 
 
 def test_a_key_that_is_held_back_does_not_hold_back_others() -> None:
     world = World(item("a"), item("b"), on_write=in_turn(TIMED_OUT))
-    world.heal(A)
+    world.reconcile(A)
 
-    assert world.heal(A, B) == Reconciled(suspects=[A], confirmed=[B])
+    assert world.reconcile(A, B) == Reconciled(in_doubt=[A], confirmed=[B])
 
 
 def test_a_write_that_is_never_answered_is_suspect_and_not_only_failed() -> None:
     world = World(item("a"), on_write=lambda _: TIMED_OUT)
 
-    assert world.heal(A, seconds=REQUEST_SECONDS) == Reconciled(suspects=[A])
+    assert world.reconcile(A, seconds=REQUEST_SECONDS) == Reconciled(in_doubt=[A])
 
 
 def test_a_write_that_is_rejected_after_one_that_was_not_answered_is_suspect() -> None:
     world = World(item("a"), on_write=in_turn(TIMED_OUT, INVALID, INVALID))
 
-    assert world.heal(A) == Reconciled(suspects=[A])
+    assert world.reconcile(A) == Reconciled(in_doubt=[A])
 
 
 def test_an_item_that_the_replica_refuses_takes_no_other_with_it() -> None:
     world = World(item("a"), item("b", 666), poison=lambda image: image["v"] == {"N": "666"})
 
-    assert world.heal(A, B) == Reconciled(confirmed=[A], refused=[(B, INVALID)])
+    assert world.reconcile(A, B) == Reconciled(confirmed=[A], refused=[(B, INVALID)])
 
     assert world.replica.items == {A: item("a")}
     assert list(world.journal.opened) == [B]
@@ -256,7 +258,7 @@ def test_an_item_that_the_replica_refuses_takes_no_other_with_it() -> None:
 def test_a_key_that_the_source_refuses_takes_no_other_with_it() -> None:
     world = World(item("a"), rejects=lambda one: one == B)
 
-    assert world.heal(A, B) == Reconciled(confirmed=[A], refused=[(B, INVALID_KEY)])
+    assert world.reconcile(A, B) == Reconciled(confirmed=[A], refused=[(B, INVALID_KEY)])
 
     assert list(world.journal.opened) == [B]
 
@@ -264,7 +266,7 @@ def test_a_key_that_the_source_refuses_takes_no_other_with_it() -> None:
 def test_a_write_that_is_throttled_for_too_long_fails_and_stays_open() -> None:
     world = World(item("a"), on_write=lambda _: THROTTLED)
 
-    assert world.heal(A, seconds=60) == Reconciled(failed=[(A, THROTTLED)])
+    assert world.reconcile(A, seconds=60) == Reconciled(failed=[(A, THROTTLED)])
 
     assert list(world.journal.opened) == [A]
 
@@ -274,7 +276,7 @@ def test_neither_the_first_nor_the_last_read_may_fail(reads: int) -> None:
     left = [()] * reads
     world = World(item("a"), on_read=lambda _: left.pop() if left else THROTTLED)
 
-    assert world.heal(A, seconds=60) == Reconciled(failed=[(A, THROTTLED)])
+    assert world.reconcile(A, seconds=60) == Reconciled(failed=[(A, THROTTLED)])
 
     assert len(world.replica.requests) == reads
     assert list(world.journal.opened) == [A]
@@ -283,7 +285,7 @@ def test_neither_the_first_nor_the_last_read_may_fail(reads: int) -> None:
 def test_a_read_and_a_write_that_fail_are_both_told() -> None:
     world = World(item("a"), item("b"), on_read=lambda _: [A], on_write=lambda _: THROTTLED)
 
-    outcome = world.heal(A, B, seconds=60)
+    outcome = world.reconcile(A, B, seconds=60)
 
     assert [(failed, refusal.code) for failed, refusal in outcome.failed] == [
         (A, "UnprocessedKeys"),
@@ -294,7 +296,7 @@ def test_a_read_and_a_write_that_fail_are_both_told() -> None:
 def test_a_state_is_sent_as_the_change_that_a_stream_would_bring() -> None:
     world = World(item("a"))
 
-    world.heal(A, B)
+    world.reconcile(A, B)
 
     (request,) = world.replica.requests
     assert [write.change for write in request] == [
@@ -308,7 +310,7 @@ def test_a_fault_of_the_source_is_raised_and_what_was_written_stays_open() -> No
     world = World(item("a"), on_read=lambda _: left.pop() if left else DENIED)
 
     with pytest.raises(SourceError, match=r"source table .* AccessDeniedException: not authorised") as raised:
-        world.heal(A)
+        world.reconcile(A)
 
     assert raised.value.code == "AccessDeniedException"
     assert "open in the journal" in raised.value.hint
@@ -322,7 +324,7 @@ def test_a_fault_of_the_replica_is_raised_and_what_was_begun_stays_open() -> Non
     with pytest.raises(
         ReplicaError, match=r"replica table .* AccessDeniedException: not authorised"
     ) as raised:
-        world.heal(A)
+        world.reconcile(A)
 
     assert raised.value.code == "AccessDeniedException"
     assert "open in the journal" in raised.value.hint
@@ -333,16 +335,16 @@ def test_a_suspect_is_held_back_although_a_fault_follows() -> None:
     world = World(item("a"), on_write=in_turn(TIMED_OUT, DENIED))
 
     with pytest.raises(ReplicaError):
-        world.heal(A)
+        world.reconcile(A)
 
-    assert world.heal(A) == Reconciled(suspects=[A])
+    assert world.reconcile(A) == Reconciled(in_doubt=[A])
 
 
 @pytest.mark.hazard(number=14)
 def test_nothing_is_ever_deleted_from_an_archive() -> None:
     world = World(item("a"), replica=[item("a", 0), item("b")], is_archive=True)
 
-    assert world.heal(A, B) == Reconciled(confirmed=[A], undecided=[B])
+    assert world.reconcile(A, B) == Reconciled(confirmed=[A], undecided=[B])
 
     assert world.replica.items == {A: item("a"), B: item("b")}
 
@@ -355,7 +357,7 @@ def test_what_is_gone_after_it_was_put_into_an_archive_is_undecided() -> None:
 
     world = World(item("a"), item("b"), on_write=expire, is_archive=True)
 
-    assert world.heal(A, B) == Reconciled(confirmed=[B], undecided=[A])
+    assert world.reconcile(A, B) == Reconciled(confirmed=[B], undecided=[A])
 
     assert world.replica.items == {A: item("a"), B: item("b")}
 
@@ -364,7 +366,7 @@ def test_an_archive_gets_an_item_anew_although_it_has_it() -> None:
     # What a late write left there is mended by nothing else.
     world = World(item("a", 2), replica=[item("a", 1)], is_archive=True)
 
-    assert world.heal(A) == Reconciled(confirmed=[A])
+    assert world.reconcile(A) == Reconciled(confirmed=[A])
 
     assert world.replica.items == {A: item("a", 2)}
 
@@ -372,7 +374,7 @@ def test_an_archive_gets_an_item_anew_although_it_has_it() -> None:
 def test_what_is_undecided_stays_open_until_somebody_was_told() -> None:
     world = World(is_archive=True)
 
-    assert world.heal(A) == Reconciled(undecided=[A])
+    assert world.reconcile(A) == Reconciled(undecided=[A])
 
     assert list(world.journal.opened) == [A]
 
@@ -381,6 +383,6 @@ def test_what_changes_in_an_archive_s_source_goes_round_once_more() -> None:
     world = World(item("a"), is_archive=True)
     changing(world, 1)
 
-    assert world.heal(A) == Reconciled(confirmed=[A])
+    assert world.reconcile(A) == Reconciled(confirmed=[A])
 
     assert world.is_equal

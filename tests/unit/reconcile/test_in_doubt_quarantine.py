@@ -39,7 +39,7 @@ def journal(bucket: FakeBucket, *, skew: Skew | None = None) -> QuarantiningJour
 def test_suspects_are_kept_in_a_form_that_the_next_run_reads() -> None:
     bucket = FakeBucket()
 
-    journal(bucket).suspect([A, B])
+    journal(bucket).mark_in_doubt([A, B])
 
     now = datetime.now(UTC)
     read = [quarantined(SOURCE, created_at=now)(body, now) for body in bucket.objects.values()]
@@ -50,7 +50,7 @@ def test_suspects_are_kept_in_a_form_that_the_next_run_reads() -> None:
 def test_an_object_has_a_record_with_the_key_alone_and_says_who_wrote() -> None:
     bucket = FakeBucket()
 
-    journal(bucket).suspect([A])
+    journal(bucket).mark_in_doubt([A])
 
     ((name, kept),) = zip(bucket.objects, bucket.kept, strict=True)
     assert re.fullmatch(r"quarantine/copy/none/none-redrive-[0-9a-f]{16}\.json", name)
@@ -85,7 +85,7 @@ def test_between_two_tables_it_uses_their_buckets_and_their_clock() -> None:
     source = Table(SOURCE, status="ACTIVE", key_schema=frozenset())
 
     journal = QuarantiningJournal.of(FakeJournal(), places, "bucket", source, command="verify")
-    journal.suspect([A])
+    journal.mark_in_doubt([A])
 
     ((name, kept),) = zip(bucket.objects, bucket.kept, strict=True)
     assert name.startswith("quarantine/copy/none/none-verify-")
@@ -113,7 +113,7 @@ def test_keys_are_opened_and_closed_as_the_journal_does() -> None:
 def test_they_are_held_back_in_this_run_too() -> None:
     kept = journal(FakeBucket())
 
-    kept.suspect([A])
+    kept.mark_in_doubt([A])
 
     assert kept.intend([A, B]) == [B]
 
@@ -135,7 +135,7 @@ def test_it_is_said_if_they_cannot_be_kept(
     monkeypatch.setattr("ddbreplica.driver.Interrupt.sleep", lambda _, seconds: slept.append(seconds))
 
     with pytest.raises(TaskError) as raised:
-        journal(FakeBucket(*[fault] * 10)).suspect([A])
+        journal(FakeBucket(*[fault] * 10)).mark_in_doubt([A])
 
     assert raised.value.fact == f"a write was not answered, and its key cannot be put into quarantine: {said}"
     assert raised.value.hint == (
@@ -147,6 +147,6 @@ def test_an_object_says_how_far_ahead_the_clock_was_that_signed_the_write() -> N
     bucket, clock = FakeBucket(), ManualClock(ahead_by=40)
     clock.respond()
 
-    journal(bucket, skew=clock).suspect([A])
+    journal(bucket, skew=clock).mark_in_doubt([A])
 
     assert [kept["clock_ahead_seconds"] for kept in bucket.kept] == [40]

@@ -15,7 +15,7 @@ from ddbreplica.errors import TaskError
 from ddbreplica.model import Journal, Key, Table
 from ddbreplica.reconcile import journal as journals
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
-from ddbreplica.reconcile.journal import FileJournal, Left, left_in
+from ddbreplica.reconcile.journal import FileJournal, HeldKeys, left_in
 from ddbreplica.reconcile.journal_format import BACKFILL, COMMANDS, REDRIVE, VERIFY
 from tests.support.fake_bucket import FakeBucket
 from tests.support.fake_journal import FakeJournal
@@ -113,7 +113,7 @@ class TestInAFile(_Runs):
     def test_a_run_that_came_to_rest_leaves_only_its_suspects_held_back(self) -> None:
         journal = self.journal()
         journal.intend([A, B, C])
-        journal.suspect([B])
+        journal.mark_in_doubt([B])
         journal.rest()
 
         journal = self.journal()
@@ -185,7 +185,7 @@ class TestInAFile(_Runs):
         monkeypatch.setattr(journals, "GROWN", 0)
         journal = self.journal()
         journal.intend([A, B])
-        journal.suspect([A])
+        journal.mark_in_doubt([A])
         journal.confirm([B])
         journal.rest()
 
@@ -410,7 +410,7 @@ class TestHolding:
         clock.respond()
         journal = self.run(clock)
         journal.intend([A])
-        journal.suspect([A])
+        journal.mark_in_doubt([A])
 
         assert journal.held() == (1, HOLD)
         clock.pass_by(HOLD - 0.01)
@@ -420,7 +420,7 @@ class TestHolding:
 
     def test_for_30_minutes_where_no_response_was_seen(self) -> None:
         journal = self.run(ManualClock())
-        journal.suspect([A])
+        journal.mark_in_doubt([A])
 
         assert journal.held() == (1, 1800)
 
@@ -428,7 +428,7 @@ class TestHolding:
         clock = ManualClock()
         clock.respond()
         journal = self.run(clock)
-        journal.suspect([A])
+        journal.mark_in_doubt([A])
         clock.ahead_by = 250
         clock.respond()
         clock.ahead_by = 0
@@ -443,7 +443,7 @@ class TestHolding:
         clock = ManualClock()
         clock.respond()
         journal = self.run(clock)
-        journal.suspect([A])
+        journal.mark_in_doubt([A])
         clock.ahead_by += step
 
         assert journal.held() == (1, HOLD)
@@ -454,7 +454,7 @@ class TestHolding:
         clock.respond()
         journal = self.run(clock)
         journal.intend([A])
-        journal.suspect([A])
+        journal.mark_in_doubt([A])
         journal.rest()
 
         clock.pass_by(600)
@@ -473,7 +473,7 @@ class TestHolding:
         clock = ManualClock()
         clock.respond()
         journal = self.run(clock)
-        journal.suspect([A])
+        journal.mark_in_doubt([A])
         journal.rest()
 
         clock.pass_by(600)
@@ -488,7 +488,7 @@ class TestHolding:
         clock = ManualClock()
         clock.respond()
         journal = self.run(clock)
-        journal.suspect([A])
+        journal.mark_in_doubt([A])
         journal.rest()
         clock.pass_by(HOLD)
         later = clock.next_run()
@@ -502,7 +502,7 @@ class TestHolding:
     def test_a_run_that_saw_no_response_holds_back_for_the_next_one_from_its_beginning(self) -> None:
         clock = ManualClock()
         journal = self.run(clock)
-        journal.suspect([A])
+        journal.mark_in_doubt([A])
         journal.rest()
         clock.pass_by(1000)
         later = clock.next_run()
@@ -571,7 +571,7 @@ class TestHolding:
         clock = ManualClock(aws=5e9)
         clock.respond()
         journal = self.run(clock)
-        journal.suspect([A])
+        journal.mark_in_doubt([A])
         journal.rest()
         later = ManualClock()
         later.respond()
@@ -608,7 +608,7 @@ class TestWriting:
 
     def test_keys_are_opened_durably_and_closed_when_there_is_time(self) -> None:
         self.journal.intend([A])
-        self.journal.suspect([A])
+        self.journal.mark_in_doubt([A])
         self.journal.note("n", 1)
         self.journal.confirm([A])
 
@@ -621,7 +621,7 @@ class TestWriting:
         ]
 
     def test_that_no_request_is_under_way_is_durable_with_what_is_held_back(self) -> None:
-        self.journal.suspect([A])
+        self.journal.mark_in_doubt([A])
         self.clock.respond()
         self.lines.content = b""
         self.journal.rest()
@@ -633,7 +633,7 @@ class TestWriting:
 
     def test_a_lead_of_the_clock_is_recorded_with_what_it_may_hold_back(self) -> None:
         self.clock.respond()
-        self.journal.suspect([A])
+        self.journal.mark_in_doubt([A])
 
         assert self.appended() == [
             {"clock_ahead_seconds": 20},
@@ -653,7 +653,7 @@ class TestWriting:
         ]
 
     def test_nothing_is_appended_for_no_keys(self) -> None:
-        self.journal.suspect([])
+        self.journal.mark_in_doubt([])
         self.journal.confirm([])
         self.journal.intend([])
 
@@ -684,7 +684,7 @@ class TestWriting:
         )
 
     def test_a_key_that_is_only_held_back_is_so_in_the_next_run(self) -> None:
-        self.journal.suspect([A])
+        self.journal.mark_in_doubt([A])
 
         again = FileJournal(self.lines, command=REDRIVE, clock=self.clock.next_run())
 
@@ -771,7 +771,7 @@ class TestLookingAtAState:
         path = tmp_path / "state"
         FileJournal.at(path, command=REDRIVE, clock=ManualClock()).close()
 
-        assert left_in(path, command=REDRIVE, clock=ManualClock()) == Left(0, 0.0, {})
+        assert left_in(path, command=REDRIVE, clock=ManualClock()) == HeldKeys(0, 0.0, {})
 
     def test_one_of_another_command_is_named(self, tmp_path: Path) -> None:
         path = tmp_path / "state"

@@ -13,9 +13,9 @@ from ddbreplica.dynamodb.connection import Connection, Location
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.errors import SourceError, TaskError
 from ddbreplica.model import Change, Image, Key, Refusal, RefusalKind, Write
-from ddbreplica.reconcile import reconciler
-from ddbreplica.reconcile.algorithm import Pair
-from ddbreplica.reconcile.reconciler import CONNECTIONS, Healer, Rates
+from ddbreplica.reconcile import reconciler as module
+from ddbreplica.reconcile.algorithm import ReconcileContext
+from ddbreplica.reconcile.reconciler import CONNECTIONS, Rates, Reconciler
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.records.decode import key_of
 from tests.support.fake_journal import FakeJournal
@@ -66,9 +66,11 @@ class World:
         self.under_way = UnderWay()
         self._is_archive = is_archive
 
-    def healer(self, rates: Rates | None = None) -> Healer:
-        pair = Pair(self.source, self.replica, self.journal, is_archive=self._is_archive)
-        return Healer(pair, clock=self.clock, patience=self.patience, rates=rates, under_way=self.under_way)
+    def reconciler(self, rates: Rates | None = None) -> Reconciler:
+        pair = ReconcileContext(self.source, self.replica, self.journal, is_archive=self._is_archive)
+        return Reconciler(
+            pair, clock=self.clock, patience=self.patience, rates=rates, under_way=self.under_way
+        )
 
 
 def item(name: str, size: int = 0) -> dict[str, Any]:
@@ -83,9 +85,9 @@ def test_the_replica_gets_the_sources_state() -> None:
     world = World(item("a"))
     world.replica.items[key("b")] = item("b")
 
-    healed = world.healer().heal([key("a"), key("b")])
+    reconciled = world.reconciler().reconcile([key("a"), key("b")])
 
-    assert healed.confirmed == [key("a"), key("b")]
+    assert reconciled.confirmed == [key("a"), key("b")]
     assert world.replica.items == {key("a"): item("a")}
     assert world.journal.opened == {}
 
@@ -94,23 +96,23 @@ def test_nothing_is_deleted_from_an_archive() -> None:
     world = World(is_archive=True)
     world.replica.items[key("b")] = item("b")
 
-    assert world.healer().heal([key("b")]).undecided == [key("b")]
+    assert world.reconciler().reconcile([key("b")]).undecided == [key("b")]
     assert world.replica.items == {key("b"): item("b")}
 
 
 def test_what_was_seen_is_not_read_before_it_is_written() -> None:
     world = World(item("a"))
 
-    assert world.healer().heal([key("a")], {key("a"): item("a")}).confirmed == [key("a")]
+    assert world.reconciler().reconcile([key("a")], {key("a"): item("a")}).confirmed == [key("a")]
     assert world.source.requests == [(key("a"),)]
 
 
 def test_an_item_that_is_refused_by_itself_is_in_the_result() -> None:
     world = World(item("a"), item("b"), poison=lambda image: image["PK"] == {"S": "b"})
 
-    healed = world.healer().heal([key("a"), key("b")])
+    reconciled = world.reconciler().reconcile([key("a"), key("b")])
 
-    assert (healed.confirmed, healed.refused) == ([key("a")], [(key("b"), INVALID)])
+    assert (reconciled.confirmed, reconciled.refused) == ([key("a")], [(key("b"), INVALID)])
 
 
 class TestInterruption:
@@ -119,7 +121,7 @@ class TestInterruption:
         world.time.set()
 
         with pytest.raises(KeyboardInterrupt):
-            world.healer().heal([key("a")])
+            world.reconciler().reconcile([key("a")])
 
         assert (world.source.requests, world.journal.opened) == ([], {})
 
@@ -133,7 +135,7 @@ class TestInterruption:
         world.source._script = interrupted
 
         with pytest.raises(KeyboardInterrupt):
-            world.healer().heal([key("a")])
+            world.reconciler().reconcile([key("a")])
 
         assert world.under_way.is_none
 
@@ -142,13 +144,13 @@ class TestInterruption:
         rate = _Taken(world.time, then=world.time.set)
 
         with pytest.raises(KeyboardInterrupt):
-            world.healer(Rates(write=rate)).heal([key("a")])
+            world.reconciler(Rates(write=rate)).reconcile([key("a")])
 
         assert world.replica.requests == []
 
     def test_a_write_that_was_not_sent_is_not_in_doubt(self) -> None:
         time = _Time()
-        replica = reconciler._PacedReplica(FakeReplica(), reconciler._Pace(None, time.patience()))
+        replica = module._PacedReplica(FakeReplica(), module._Pace(None, time.patience()))
         time.set()
 
         refusal = replica.start_one(write("a"))()
@@ -160,7 +162,7 @@ class TestInterruption:
         time = _Time()
         rate = _Taken(time, then=time.set)
 
-        reconciler._Pace(rate, time.patience()).wait(25)
+        module._Pace(rate, time.patience()).wait(25)
 
         assert rate.taken == [10]
 
@@ -172,7 +174,7 @@ class TestRefusals:
         getattr(world, table)._script = lambda _: DENIED
 
         with pytest.raises(TaskError) as raised:
-            world.healer().heal([key("a")])
+            world.reconciler().reconcile([key("a")])
 
         assert raised.value.fact == f"the {table} table refuses every request: {DENIED_MESSAGE}."
         assert (
@@ -189,7 +191,7 @@ class TestRefusals:
         world.source._script = fail
 
         with pytest.raises(TaskError) as raised:
-            world.healer().heal([key("a")])
+            world.reconciler().reconcile([key("a")])
 
         assert raised.value.fact == "the table is odd."
         assert raised.value.hint == "check the table, the Region and the credentials."
@@ -197,7 +199,7 @@ class TestRefusals:
 
     def test_a_table_that_stands_still_ends_it_when_the_patience_does(self) -> None:
         world = World(item("a"))
-        healer = world.healer()
+        reconciler = world.reconciler()
         world.time.now += 500  # nothing was asked for then
 
         def throttle(_: Any) -> Refusal:
@@ -207,7 +209,7 @@ class TestRefusals:
         world.source._script = throttle
 
         with pytest.raises(TaskError) as raised:
-            healer.heal([key("a")])
+            reconciler.reconcile([key("a")])
 
         fact = raised.value.fact
         assert fact.startswith(
@@ -222,7 +224,7 @@ class TestRefusals:
         world.clock.respond()
 
         with pytest.raises(TaskError, match="the local clock is 301 seconds ahead"):
-            world.healer().heal([key("a")])
+            world.reconciler().reconcile([key("a")])
 
         assert world.source.requests == []
 
@@ -239,7 +241,7 @@ class TestUnderWay:
 
         getattr(world, table)._script = look
 
-        world.healer().heal([key("a")])
+        world.reconciler().reconcile([key("a")])
 
         assert set(seen) == {False}
         assert world.under_way.is_none
@@ -253,18 +255,20 @@ class TestUnderWay:
         world.replica._script = press_ctrl_c_again
 
         with pytest.raises(KeyboardInterrupt):
-            world.healer().heal([key("a")])
+            world.reconciler().reconcile([key("a")])
 
         assert not world.under_way.is_none
 
     def test_nobody_has_to_know(self) -> None:
         world = World(item("a"))
 
-        healer = Healer(
-            Pair(world.source, world.replica, world.journal), clock=world.clock, patience=world.patience
+        reconciler = Reconciler(
+            ReconcileContext(world.source, world.replica, world.journal),
+            clock=world.clock,
+            patience=world.patience,
         )
 
-        assert healer.heal([key("a")]).confirmed == [key("a")]
+        assert reconciler.reconcile([key("a")]).confirmed == [key("a")]
 
 
 class TestRates:
@@ -272,7 +276,7 @@ class TestRates:
         world = World(item("a", 25_000))
         write_rate, read_rate = _Taken(world.time), _Taken(world.time)
 
-        world.healer(Rates(write=write_rate, read=read_rate)).heal([key("a")])
+        world.reconciler(Rates(write=write_rate, read=read_rate)).reconcile([key("a")])
 
         assert write_rate.taken == [10, 10, 5]
         assert read_rate.taken == [7, 7]
@@ -281,7 +285,7 @@ class TestRates:
         world = World(item("a", 1500), item("b", 1500))
         write_rate, read_rate = _Taken(world.time), _Taken(world.time)
 
-        world.healer(Rates(write=write_rate, read=read_rate)).heal([key("a"), key("b"), key("gone")])
+        world.reconciler(Rates(write=write_rate, read=read_rate)).reconcile([key("a"), key("b"), key("gone")])
 
         assert write_rate.taken == [5]
         assert read_rate.taken == [3, 3]
@@ -289,7 +293,7 @@ class TestRates:
     def test_a_single_write_takes_its_units_too(self) -> None:
         time = _Time()
         rate, table = _Taken(time), FakeReplica()
-        replica = reconciler._PacedReplica(table, reconciler._Pace(rate, time.patience()))
+        replica = module._PacedReplica(table, module._Pace(rate, time.patience()))
 
         assert replica.start_one(write("a", 1500))() == ()
 
@@ -302,7 +306,7 @@ class TestRates:
         patience = time.patience()
         rate = _Taken(time, then=lambda: left.append(patience.remaining()))
 
-        reconciler._Pace(rate, patience).wait(70)
+        module._Pace(rate, patience).wait(70)
 
         assert left == [50] * 7
         assert patience.remaining() == 60
@@ -313,14 +317,14 @@ class TestRates:
         patience = time.patience()
         time.now += 30
 
-        reconciler._Pace(rate, patience).wait(25)
+        module._Pace(rate, patience).wait(25)
 
         assert patience.idle() == 30
 
     def test_a_refused_read_takes_nothing(self) -> None:
         time = _Time()
         rate, patience = _Taken(time), time.patience()
-        source = reconciler._PacedSource(FakeSource(rejects=lambda _: True), reconciler._Pace(rate, patience))
+        source = module._PacedSource(FakeSource(rejects=lambda _: True), module._Pace(rate, patience))
         time.now += 30
 
         assert source.read_batch([key("a")]) == INVALID_KEY
@@ -333,7 +337,7 @@ class TestProgress:
     def test_a_read_that_is_answered(self) -> None:
         time = _Time()
         patience = time.patience()
-        source = reconciler._PacedSource(FakeSource(item("a")), reconciler._Pace(None, patience))
+        source = module._PacedSource(FakeSource(item("a")), module._Pace(None, patience))
         time.now += 30
 
         assert source.read_batch([key("a")]) == {key("a"): item("a")}
@@ -356,9 +360,7 @@ class TestProgress:
         left = answer if isinstance(answer, Refusal) else [one for one in writes if name_of(one) in answer]
         time = _Time()
         patience = time.patience()
-        replica = reconciler._PacedReplica(
-            FakeReplica(script=in_turn(left)), reconciler._Pace(None, patience)
-        )
+        replica = module._PacedReplica(FakeReplica(script=in_turn(left)), module._Pace(None, patience))
         pending = replica.start_batch(writes)
         time.now += 30
 
@@ -368,7 +370,7 @@ class TestProgress:
     def test_a_single_write_that_is_done(self) -> None:
         time = _Time()
         patience = time.patience()
-        replica = reconciler._PacedReplica(FakeReplica(), reconciler._Pace(None, patience))
+        replica = module._PacedReplica(FakeReplica(), module._Pace(None, patience))
         pending = replica.start_one(write("a"))
         time.now += 30
 
@@ -376,15 +378,15 @@ class TestProgress:
         assert patience.idle() == 0
 
 
-@pytest.mark.parametrize("afresh", [False, True])
-def test_the_replica_is_described_as_it_was_asked_for(afresh: bool) -> None:
+@pytest.mark.parametrize("refresh", [False, True])
+def test_the_replica_is_described_as_it_was_asked_for(refresh: bool) -> None:
     class Table(FakeReplica):
-        def describe(self, *, afresh: bool = False) -> Any:
-            return afresh
+        def describe(self, *, refresh: bool = False) -> Any:
+            return refresh
 
-    replica: Any = reconciler._PacedReplica(Table(), reconciler._Pace(None, _Time().patience()))
+    replica: Any = module._PacedReplica(Table(), module._Pace(None, _Time().patience()))
 
-    assert replica.describe(afresh=afresh) is afresh
+    assert replica.describe(refresh=refresh) is refresh
     assert replica.describe() is False
 
 
@@ -403,9 +405,9 @@ def test_no_more_calls_than_there_are_connections_for() -> None:
         return ()
 
     world.source._script = count
-    healer = world.healer()
+    reconciler = world.reconciler()
     with ThreadPoolExecutor(calls + 2) as pool:
-        work = [pool.submit(healer.heal, [key(f"item{number}")]) for number in range(calls + 2)]
+        work = [pool.submit(reconciler.reconcile, [key(f"item{number}")]) for number in range(calls + 2)]
         assert full.wait(20)
         assert not [one for one in work if one.done()]
         Event().wait(0.05)  # time for one more to begin
@@ -438,29 +440,29 @@ class TestBetween:
             made.append(self._Table(*args, **kwargs))
             return made[-1]
 
-        monkeypatch.setattr(reconciler, "DynamoDBReplica", make)
+        monkeypatch.setattr(module, "DynamoDBReplica", make)
         return made
 
     def connection(self) -> Connection:
         location = Location("from", "to", None, "eu-west-1", "eu-west-3", None, None, None)
         return Connection(location)
 
-    def between(self, connection: Connection, **more: Any) -> Healer:
+    def between(self, connection: Connection, **more: Any) -> Reconciler:
         self.time = _Time()
         self.patience = self.time.patience()
-        return Healer.between(
+        return Reconciler.between(
             connection,
             **{"journal": FakeJournal(), "patience": self.patience, "is_archive": False, **more},
         )
 
     def test_its_two_tables(self, made: "list[TestBetween._Table]", monkeypatch: pytest.MonkeyPatch) -> None:
         described: list[Connection] = []
-        monkeypatch.setattr(reconciler, "describe_pair", described.append)
+        monkeypatch.setattr(module, "describe_pair", described.append)
         connection, journal, under_way = self.connection(), FakeJournal(), UnderWay()
         begun: list[bool] = []
         write_rate, read_rate = _Taken(_Time()), _Taken(_Time())
 
-        healer = self.between(
+        reconciler = self.between(
             connection,
             journal=journal,
             rates=Rates(write=write_rate, read=read_rate),
@@ -473,7 +475,7 @@ class TestBetween:
             return ()
 
         replica._script = note
-        healed = healer.heal([key("a")])
+        reconciled = reconciler.reconcile([key("a")])
 
         assert described == [connection]
         assert [(table.name, table.descriptions) for table in made] == [("from", 1), ("to", 1)]
@@ -481,7 +483,7 @@ class TestBetween:
         assert {table.client.meta.config.max_pool_connections for table in made} == {CONNECTIONS}
         assert {table.client.meta.config.read_timeout for table in made} == {5}
         assert all(table.skew is connection.clock for table in made)
-        assert healed.confirmed == [key("a")]
+        assert reconciled.confirmed == [key("a")]
         assert replica.items == source.source.items
         assert (write_rate.taken, read_rate.taken, begun) == ([1], [1, 1], [False])
         assert journal.opened == {}
@@ -490,31 +492,31 @@ class TestBetween:
     def test_which_may_be_an_archive(
         self, made: "list[TestBetween._Table]", monkeypatch: pytest.MonkeyPatch, is_archive: bool
     ) -> None:
-        monkeypatch.setattr(reconciler, "describe_pair", lambda _: None)
+        monkeypatch.setattr(module, "describe_pair", lambda _: None)
 
-        healer = self.between(self.connection(), is_archive=is_archive)
+        reconciler = self.between(self.connection(), is_archive=is_archive)
 
-        assert healer.heal([key("gone")]).undecided == [key("gone")] * is_archive
+        assert reconciler.reconcile([key("gone")]).undecided == [key("gone")] * is_archive
 
     def test_by_the_connections_clock(
         self, made: "list[TestBetween._Table]", monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(reconciler, "describe_pair", lambda _: None)
+        monkeypatch.setattr(module, "describe_pair", lambda _: None)
         connection = self.connection()
         connection.clock.ahead = 301.0
 
         with pytest.raises(TaskError, match="the local clock is 301 seconds ahead"):
-            self.between(connection).heal([key("a")])
+            self.between(connection).reconcile([key("a")])
 
     def test_with_the_patience_that_it_is_given(
         self, made: "list[TestBetween._Table]", monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(reconciler, "describe_pair", lambda _: None)
-        healer = self.between(self.connection())
+        monkeypatch.setattr(module, "describe_pair", lambda _: None)
+        reconciler = self.between(self.connection())
         self.time.set()
 
         with pytest.raises(KeyboardInterrupt):
-            healer.heal([key("a")])
+            reconciler.reconcile([key("a")])
 
 
 def write(name: str, size: int = 0) -> Write:

@@ -16,15 +16,15 @@ from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.model import Key
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.redrive import job, report
-from ddbreplica.redrive.job import Wanted
-from ddbreplica.redrive.objects import Outcome, Redriven
+from ddbreplica.redrive.job import RedriveOptions
+from ddbreplica.redrive.objects import ObjectOutcome, Redriven
 from tests.support.fake_replica import INVALID, TIMED_OUT, FakeReplica, in_turn
 from tests.support.fake_s3 import NAME
 from tests.support.memory_state import MemoryLines
 from tests.support.recording import Recording
 from tests.support.redriven import CREATED, World, described, item, key, mapping
 
-WANTED = Wanted(
+WANTED = RedriveOptions(
     quarantine_bucket=None,
     on_failure_bucket=None,
     older_than=0.0,
@@ -85,8 +85,8 @@ class Runs:
     def _use(self, world: World) -> None:
         for name, fake in (
             ("describe_pair", world.describe_pair),
-            ("to_heal", world.to_heal),
-            ("Healer", SimpleNamespace(between=world.healer)),
+            ("to_repair", world.to_repair),
+            ("Reconciler", SimpleNamespace(between=world.reconciler)),
         ):
             self._monkeypatch.setattr(job, name, fake)
 
@@ -97,7 +97,7 @@ def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Runs:
     return Runs(monkeypatch)
 
 
-def outcomes(redriven: Redriven) -> dict[str, Outcome]:
+def outcomes(redriven: Redriven) -> dict[str, ObjectOutcome]:
     """Of the objects that stay, by the last part of their names."""
     return {each.found.url.rpartition("/")[2]: each.outcome for each in redriven.left.first}
 
@@ -110,7 +110,7 @@ class TestRedrive:
 
         redriven = runs.redrive(world)
 
-        assert redriven.counts == {Outcome.HEALED: 2}
+        assert redriven.counts == {ObjectOutcome.RECONCILED: 2}
         assert (redriven.keys, redriven.in_doubt, redriven.in_doubt_seconds) == (3, 0, 0)
         assert world.replica.items == {key("a"): item("a"), key("b"): item("b")}
         assert all(name.startswith("done/") for name in world.s3.names)
@@ -149,7 +149,7 @@ class TestRedrive:
 
         redriven = runs.redrive(world)
 
-        assert redriven.counts == {Outcome.UNDECIDED if is_archive else Outcome.HEALED: 1}
+        assert redriven.counts == {ObjectOutcome.UNDECIDED if is_archive else ObjectOutcome.RECONCILED: 1}
         assert bool(world.replica.items) is is_archive
 
     def test_what_is_excluded_by_the_filter(self, runs: Runs) -> None:
@@ -158,7 +158,7 @@ class TestRedrive:
         world.quarantine("a")
         world.quarantine("b")
 
-        assert outcomes(runs.redrive(world)) == {"a.json": Outcome.OUTSIDE}
+        assert outcomes(runs.redrive(world)) == {"a.json": ObjectOutcome.OUTSIDE}
         assert world.replica.items.keys() == {key("b")}
 
     def test_what_is_old_enough_and_the_first_few_of_it(self, runs: Runs) -> None:
@@ -182,12 +182,12 @@ class TestRedrive:
 
         redriven = runs.redrive(world, quarantine_bucket=NAME)
 
-        assert redriven.counts == {Outcome.HEALED: 1}
+        assert redriven.counts == {ObjectOutcome.RECONCILED: 1}
         assert runs.recording.notes == [
             "No --on-failure-bucket was named: what Lambda gave up is not looked at."
         ]
         assert runs.redrive(world, quarantine_bucket=NAME, on_failure_bucket=NAME).counts == {
-            Outcome.HEALED: 1
+            ObjectOutcome.RECONCILED: 1
         }
 
     @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ class TestRedrive:
         for name in "abcde":
             world.quarantine(name)
 
-        assert runs.redrive(world).counts == {Outcome.HEALED: 5}
+        assert runs.redrive(world).counts == {ObjectOutcome.RECONCILED: 5}
 
         assert runs.recording.steps == [
             ("redriving", 2, [2]),
@@ -285,7 +285,7 @@ class TestState:
 
         redriven = runs.redrive(world)
 
-        assert outcomes(redriven) == {"a.json": Outcome.WAITING}
+        assert outcomes(redriven) == {"a.json": ObjectOutcome.WAITING}
         assert (redriven.in_doubt, redriven.in_doubt_seconds, redriven.open) == (1, 1800, {})
         assert runs.open_keys(world) == (key("a"),)
         assert world.s3.buckets == {NAME}
@@ -349,7 +349,7 @@ class TestState:
 
         redriven = runs.redrive(world)
 
-        assert redriven.open == {key("a"): (Outcome.UNWRITABLE, f"{INVALID.code}: {INVALID.message}")}
+        assert redriven.open == {key("a"): (ObjectOutcome.UNWRITABLE, f"{INVALID.code}: {INVALID.message}")}
         assert redriven.resumed == 1
         assert runs.open_keys(world) == (key("a"),)
 
@@ -362,8 +362,8 @@ class TestState:
         redriven = runs.redrive(world)
 
         assert {each: outcome for each, (outcome, _) in redriven.open.items()} == {
-            key("a"): Outcome.OUTSIDE,
-            key("b"): Outcome.UNDECIDED,
+            key("a"): ObjectOutcome.OUTSIDE,
+            key("b"): ObjectOutcome.UNDECIDED,
         }
         assert redriven.resumed == 0
         assert runs.told == [redriven]
@@ -430,7 +430,7 @@ class TestEnding:
         runs.redrive(world)
         work = job._Work(None, runs.recording.interrupt, runs.recording.driver)
         redriven = Redriven()
-        redriven.counts[Outcome.HEALED] = 1234
+        redriven.counts[ObjectOutcome.RECONCILED] = 1234
 
         error = work._ended(redriven, 5678, TaskError("no X.", hint="hint"))
 
@@ -450,7 +450,7 @@ class TestDryRun:
 
         redriven = runs.foretell(world)
 
-        assert redriven.counts == {Outcome.DUE: 2}
+        assert redriven.counts == {ObjectOutcome.DUE: 2}
         assert (redriven.keys, redriven.in_doubt) == (0, 0)
         assert runs.told == [redriven]
         assert runs.recording.notes == []
@@ -468,7 +468,7 @@ class TestDryRun:
             world, quarantine_bucket=NAME, older_than=10.0, limit=2, archive=True, without_mapping=True
         )
 
-        assert outcomes(redriven) == {"a.json": Outcome.OUTSIDE, "b.json": Outcome.DUE}
+        assert outcomes(redriven) == {"a.json": ObjectOutcome.OUTSIDE, "b.json": ObjectOutcome.DUE}
         assert (world.asked["without_mapping"], world.asked["archive"]) == (True, True)
         assert world.asked["note"] == runs.recording.driver.note
         assert runs.recording.notes == [
@@ -480,7 +480,7 @@ class TestDryRun:
         world.tables = described("other"), described("copy")
         world.quarantine("a")
 
-        assert outcomes(runs.foretell(world)) == {"a.json": Outcome.FOREIGN}
+        assert outcomes(runs.foretell(world)) == {"a.json": ObjectOutcome.FOREIGN}
 
     def test_a_fast_clock_and_writes_that_may_land_are_noted(self, runs: Runs) -> None:
         world = World()

@@ -19,7 +19,15 @@ from ddbreplica.model import Key, Refusal, RefusalKind
 from ddbreplica.reconcile.algorithm import UNDECIDED, Reconciled
 from ddbreplica.records.text import printable
 from ddbreplica.redrive import bounded_list, objects
-from ddbreplica.redrive.objects import Found, Left, Outcome, Place, Redriven, Redriver, find
+from ddbreplica.redrive.objects import (
+    BucketPrefix,
+    FoundObject,
+    ObjectOutcome,
+    Redriven,
+    Redriver,
+    RemainingObject,
+    find,
+)
 from tests.support.fake_s3 import NOW, FakeS3
 
 PREFIX = "quarantine/t/"
@@ -41,7 +49,7 @@ class World:
 
     def __init__(self, **names: Any) -> None:
         self.s3 = FakeS3(page=1000)
-        self.place = Place(self.s3.bucket(), PREFIX, self.unpack)
+        self.place = BucketPrefix(self.s3.bucket(), PREFIX, self.unpack)
         self.unpacked: dict[str, Unpacked | Exception] = {}
         self.stored_at: list[datetime] = []
         self.calls: list[Sequence[Key]] = []
@@ -74,7 +82,7 @@ class World:
         return result
 
     @property
-    def found(self) -> list[Found]:
+    def found(self) -> list[FoundObject]:
         return list(find([self.place], older_than=0, limit=None))
 
     def run(self, *, dry: bool = False) -> Redriven:
@@ -87,12 +95,12 @@ class World:
         return [name.rpartition("/")[2] for name in self.s3.names if name.startswith("done/" + PREFIX)]
 
 
-def left_of(redriven: Redriven) -> Left:
+def left_of(redriven: Redriven) -> RemainingObject:
     (left,) = redriven.left.first
     return left
 
 
-def seen(left: Left) -> tuple[Outcome, str, tuple[Key, ...]]:
+def seen(left: RemainingObject) -> tuple[ObjectOutcome, str, tuple[Key, ...]]:
     return left.outcome, left.reason, left.keys
 
 
@@ -101,7 +109,7 @@ class TestFind:
         world = World()
         for name, age in (("b", 10.0), ("a", 11.0), ("c", 9.9)):
             world.keep(name, [A], age=age)
-        other = Place(world.s3.bucket(), "aws/lambda/", world.unpack)
+        other = BucketPrefix(world.s3.bucket(), "aws/lambda/", world.unpack)
         world.s3.store("aws/lambda/x", b"x", age=20)
 
         found = list(find([world.place, other], older_than=10.0, limit=None))
@@ -129,7 +137,7 @@ class TestReconciled:
 
         redriven = world.run()
 
-        assert redriven.counts == {Outcome.HEALED: 2}
+        assert redriven.counts == {ObjectOutcome.RECONCILED: 2}
         assert (redriven.keys, redriven.left.count, redriven.wait) == (3, 0, 0)
         assert world.moved == ["one", "two"]
         assert world.calls == [(A, B, C)]
@@ -158,7 +166,7 @@ class TestReconciled:
     def test_a_key_of_many_objects_is_reconciled_once(self) -> None:
         world = World(one=[A, B], two=[B, A], three=[B])
 
-        assert world.run().counts == {Outcome.HEALED: 3}
+        assert world.run().counts == {ObjectOutcome.RECONCILED: 3}
 
         assert world.calls == [(A, B)]
 
@@ -172,7 +180,7 @@ class TestReconciled:
     def test_an_object_without_keys_is_moved(self) -> None:
         world = World(one=[])
 
-        assert world.run().counts == {Outcome.HEALED: 1}
+        assert world.run().counts == {ObjectOutcome.RECONCILED: 1}
 
         assert (world.calls, world.moved) == ([], ["one"])
 
@@ -246,7 +254,7 @@ class TestInterrupted:
         with pytest.raises(KeyboardInterrupt):
             redriver.run(world.found, lambda _: world.interrupt.set())
 
-        assert redriver.redriven.counts == {Outcome.HEALED: 1}
+        assert redriver.redriven.counts == {ObjectOutcome.RECONCILED: 1}
         assert world.moved == ["a"]
 
     def test_before_the_next_keys_of_a_state(self) -> None:
@@ -277,13 +285,15 @@ class TestStaying:
     @pytest.mark.parametrize(
         ("fate", "outcome", "reason"),
         [
-            ("changing", Outcome.UNSETTLED, "the source changed in every round"),
-            ("suspects", Outcome.WAITING, MAY_LAND),
-            ("undecided", Outcome.UNDECIDED, UNDECIDED),
-            ("refused", Outcome.UNWRITABLE, "ValidationException: why"),
+            ("changing", ObjectOutcome.UNSETTLED, "the source changed in every round"),
+            ("in_doubt", ObjectOutcome.WAITING, MAY_LAND),
+            ("undecided", ObjectOutcome.UNDECIDED, UNDECIDED),
+            ("refused", ObjectOutcome.UNWRITABLE, "ValidationException: why"),
         ],
     )
-    def test_keys_that_are_not_confirmed_are_named(self, fate: str, outcome: Outcome, reason: str) -> None:
+    def test_keys_that_are_not_confirmed_are_named(
+        self, fate: str, outcome: ObjectOutcome, reason: str
+    ) -> None:
         world = World(one=[A, B, C], two=[A])
         world.fates = {B: fate, C: "changing"}
 
@@ -292,25 +302,25 @@ class TestStaying:
         left = left_of(redriven)
         assert seen(left) == (outcome, reason, (B, C))
         assert (left.found.url, left.wait, left.more_keys) == (f"s3://bucket/{PREFIX}one", 0, 0)
-        assert redriven.counts == {Outcome.HEALED: 1, outcome: 1}
+        assert redriven.counts == {ObjectOutcome.RECONCILED: 1, outcome: 1}
         assert (redriven.keys, world.moved) == (1, ["two"])
 
     @pytest.mark.parametrize("dry", [False, True])
     @pytest.mark.parametrize(
         ("more", "outcome", "reason", "keys"),
         [
-            ({"earlier": (C,), "outside": (B,), "keyless": 1}, Outcome.EARLIER, EARLIER, (C,)),
-            ({"outside": (B,), "keyless": 1}, Outcome.OUTSIDE, OUTSIDE, (B,)),
+            ({"earlier": (C,), "outside": (B,), "keyless": 1}, ObjectOutcome.EARLIER, EARLIER, (C,)),
+            ({"outside": (B,), "keyless": 1}, ObjectOutcome.OUTSIDE, OUTSIDE, (B,)),
             (
                 {"keyless": 2},
-                Outcome.KEYLESS,
+                ObjectOutcome.KEYLESS,
                 "2 of its records: no key can be read (its writer's word)",
                 (),
             ),
         ],
     )
     def test_what_can_never_be_reconciled(
-        self, more: Any, outcome: Outcome, reason: str, keys: tuple[Key, ...], dry: bool
+        self, more: Any, outcome: ObjectOutcome, reason: str, keys: tuple[Key, ...], dry: bool
     ) -> None:
         world = World()
         world.keep("one", [A], **more)
@@ -328,23 +338,23 @@ class TestStaying:
 
         left = left_of(world.run())
 
-        assert (left.outcome, left.keys) == (Outcome.UNSETTLED, (keys[0], keys[100]))
+        assert (left.outcome, left.keys) == (ObjectOutcome.UNSETTLED, (keys[0], keys[100]))
 
     def test_an_unconfirmed_key_comes_first(self) -> None:
         world = World()
         world.keep("one", [A], keyless=1)
         world.fates = {A: "changing"}
 
-        assert left_of(world.run()).outcome is Outcome.UNSETTLED
+        assert left_of(world.run()).outcome is ObjectOutcome.UNSETTLED
 
     @pytest.mark.parametrize(
         ("error", "outcome"),
         [
-            (ForeignError("is of others"), Outcome.FOREIGN),
-            (UnreadableError("is of others"), Outcome.UNREADABLE),
+            (ForeignError("is of others"), ObjectOutcome.FOREIGN),
+            (UnreadableError("is of others"), ObjectOutcome.UNREADABLE),
         ],
     )
-    def test_what_is_none_of_ours(self, error: Exception, outcome: Outcome) -> None:
+    def test_what_is_none_of_ours(self, error: Exception, outcome: ObjectOutcome) -> None:
         redriven = World(one=error).run()
 
         assert seen(left_of(redriven)) == (outcome, "is of others", ())
@@ -366,9 +376,9 @@ class TestStaying:
 
         reason = "is larger than anything that is kept (38,797,312 bytes)"
         left = left_of(redriver.redriven)
-        assert seen(left) == (Outcome.UNREADABLE, reason, ())
+        assert seen(left) == (ObjectOutcome.UNREADABLE, reason, ())
         assert left.found.listed.size == limits.MAX_OBJECT + 1
-        assert redriver.redriven.counts == {Outcome.UNREADABLE: 1, Outcome.HEALED: 1}
+        assert redriver.redriven.counts == {ObjectOutcome.UNREADABLE: 1, ObjectOutcome.RECONCILED: 1}
 
     def test_its_memory_is_taken_while_it_is_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
         world = World(four=[A])
@@ -410,12 +420,12 @@ class TestStaying:
         self.assert_gone(world, world.found, "was moved or replaced meanwhile; its keys are healed")
         assert world.calls == [(A,)]
 
-    def assert_gone(self, world: World, found: list[Found], reason: str) -> None:
+    def assert_gone(self, world: World, found: list[FoundObject], reason: str) -> None:
         redriver = Redriver(world.reconcile, interrupt=world.interrupt)
 
         redriver.run(found, world.advanced.append)
 
-        assert seen(left_of(redriver.redriven)) == (Outcome.GONE, reason, ())
+        assert seen(left_of(redriver.redriven)) == (ObjectOutcome.GONE, reason, ())
         assert left_of(redriver.redriven).found == found[0]
         assert (redriver.redriven.keys, world.advanced) == (0, [1])
 
@@ -429,8 +439,8 @@ class TestWaiting:
         redriven = world.run()
 
         one, two = redriven.left.first
-        assert seen(one) == (Outcome.WAITING, f"{MAY_LAND}, for 2 min more", (A, B))
-        assert seen(two) == (Outcome.WAITING, f"{MAY_LAND}, for 1 min more", (C,))
+        assert seen(one) == (ObjectOutcome.WAITING, f"{MAY_LAND}, for 2 min more", (A, B))
+        assert seen(two) == (ObjectOutcome.WAITING, f"{MAY_LAND}, for 1 min more", (C,))
         assert one.found.url.endswith("/one")
         assert (one.wait, two.wait) == (61, 30)
         assert (redriven.objects_wait, redriven.wait) == (61, 61)
@@ -449,7 +459,7 @@ class TestWaiting:
         world = World()
         world.keep("one", [], keyless=1, hold_seconds=100.0)
 
-        assert left_of(world.run()).outcome is Outcome.KEYLESS
+        assert left_of(world.run()).outcome is ObjectOutcome.KEYLESS
 
     @pytest.mark.parametrize(("in_doubt", "wait"), [(99.0, 99.0), (9.0, 10.0)])
     def test_the_longest_of_all(self, in_doubt: float, wait: float) -> None:
@@ -462,16 +472,16 @@ class TestDryRun:
 
         redriven = world.run(dry=True)
 
-        assert seen(left_of(redriven)) == (Outcome.DUE, "its writer's word", (A, B))
+        assert seen(left_of(redriven)) == (ObjectOutcome.DUE, "its writer's word", (A, B))
         assert left_of(redriven).found.url.endswith("/one")
-        assert redriven.counts == {Outcome.DUE: 1}
+        assert redriven.counts == {ObjectOutcome.DUE: 1}
         assert (world.calls, world.moved, world.advanced) == ([], [], [1])
 
 
 class TestResuming:
     def test_keys_that_no_object_has(self) -> None:
         world = World()
-        world.fates = {A: "suspects", B: "refused", C: "undecided"}
+        world.fates = {A: "in_doubt", B: "refused", C: "undecided"}
         keys = [A, B, C, *(key(f"{number}") for number in range(100))]
         redriver = Redriver(None, interrupt=world.interrupt)
 
@@ -480,8 +490,8 @@ class TestResuming:
         assert list(map(len, world.calls)) == [100, 3]
         assert redriver.redriven.resumed == 100
         assert redriver.redriven.open == {
-            B: (Outcome.UNWRITABLE, "ValidationException: why"),
-            C: (Outcome.UNDECIDED, UNDECIDED),
+            B: (ObjectOutcome.UNWRITABLE, "ValidationException: why"),
+            C: (ObjectOutcome.UNDECIDED, UNDECIDED),
         }
 
     def test_keys_that_are_excluded_by_the_filter_are_counted_as_well(self) -> None:
@@ -494,18 +504,20 @@ class TestResuming:
         redriver.resume([C], world.reconcile)
 
         assert redriver.redriven.open == {
-            A: (Outcome.OUTSIDE, OUTSIDE),
-            B: (Outcome.OUTSIDE, OUTSIDE),
-            C: (Outcome.UNSETTLED, "the source changed in every round"),
+            A: (ObjectOutcome.OUTSIDE, OUTSIDE),
+            B: (ObjectOutcome.OUTSIDE, OUTSIDE),
+            C: (ObjectOutcome.UNSETTLED, "the source changed in every round"),
         }
 
 
 class TestCounting:
     def stay(self, reason: str = "why", keys: int = 0, wait: float = 0.0) -> Callable[[Redriven], None]:
-        place = Place(FakeS3().bucket(), PREFIX, lambda _body, _at: Unpacked((), 0, "", 0.0))
-        found = Found(place, Listed(f"{PREFIX}one", 1, 0.0, NOW))
+        place = BucketPrefix(FakeS3().bucket(), PREFIX, lambda _body, _at: Unpacked((), 0, "", 0.0))
+        found = FoundObject(place, Listed(f"{PREFIX}one", 1, 0.0, NOW))
         named = tuple(key(f"{number}") for number in range(keys))
-        return lambda redriven: redriven.stays(Left(Outcome.UNSETTLED, found, reason, named, wait))
+        return lambda redriven: redriven.stays(
+            RemainingObject(ObjectOutcome.UNSETTLED, found, reason, named, wait)
+        )
 
     def test_ten_keys_are_named(self) -> None:
         redriven = Redriven()
@@ -528,7 +540,7 @@ class TestCounting:
         for wait in (0.0, 2.0, 1.0):
             self.stay(wait=wait)(redriven)
 
-        assert (redriven.counts, redriven.objects_wait) == ({Outcome.UNSETTLED: 3}, 2.0)
+        assert (redriven.counts, redriven.objects_wait) == ({ObjectOutcome.UNSETTLED: 3}, 2.0)
 
     @pytest.mark.parametrize(("missing", "listed"), [(0, 1), (1, 0)])
     def test_what_is_listed_is_what_has_room(

@@ -9,7 +9,7 @@ from ddbreplica.bucket.object_format import ForeignError
 from ddbreplica.errors import TaskError
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
-from ddbreplica.redrive.objects import Place
+from ddbreplica.redrive.objects import BucketPrefix
 from ddbreplica.redrive.places import Buckets
 from tests.support.fake_s3 import NAME, NOW
 from tests.support.on_failure import FUNCTION_ARN
@@ -78,7 +78,9 @@ class TestBuckets:
 
 
 class TestPlaces:
-    def places(self, world: World, buckets: Buckets, key_filter: KeyFilter = EVERY_KEY) -> Sequence[Place]:
+    def places(
+        self, world: World, buckets: Buckets, key_filter: KeyFilter = EVERY_KEY
+    ) -> Sequence[BucketPrefix]:
         source, _ = world.tables
         return tuple(buckets.places(world.connection, source, key_filter))
 
@@ -156,7 +158,7 @@ class TestPlaces:
         else:
             assert self.unpacked(world, lambdas, name).keys == (key("a"),)
 
-    def unpacked(self, world: World, place: Place, name: str) -> Any:
+    def unpacked(self, world: World, place: BucketPrefix, name: str) -> Any:
         stored = world.s3.present(name)
         assert stored is not None
         assert stored.body is not None

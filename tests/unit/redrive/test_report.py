@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 
 from ddbreplica.bucket.bucket import Bucket, Listed
 from ddbreplica.bucket.object_format import quarantined
-from ddbreplica.redrive.objects import Found, Left, Outcome, Place, Redriven
+from ddbreplica.redrive.objects import BucketPrefix, FoundObject, ObjectOutcome, Redriven, RemainingObject
 from ddbreplica.redrive.report import document, text
 from tests.support.fake_bucket import FakeBucket
 
 
-def left(outcome: Outcome, reason: str, *keys: str) -> Left:
+def left(outcome: ObjectOutcome, reason: str, *keys: str) -> RemainingObject:
     bucket = Bucket(FakeBucket().connect(), "bucket", option="--bucket")
     now = datetime.now(UTC)
-    place = Place(bucket, "quarantine/", quarantined("arn", created_at=now))
-    found = Found(place, Listed("quarantine/a.json", 1, 0.0, now))
-    return Left(outcome, found, reason, tuple((("PK", "S", key),) for key in keys))
+    place = BucketPrefix(bucket, "quarantine/", quarantined("arn", created_at=now))
+    found = FoundObject(place, Listed("quarantine/a.json", 1, 0.0, now))
+    return RemainingObject(outcome, found, reason, tuple((("PK", "S", key),) for key in keys))
 
 
 def test_nothing_at_all() -> None:
@@ -24,7 +24,7 @@ def test_nothing_at_all() -> None:
 
 def test_one_key_stands_for_many() -> None:
     redriven = Redriven()
-    redriven.stays(left(Outcome.UNWRITABLE, "Refused: a\nlong\tstory", "a\n", "b", "c"))
+    redriven.stays(left(ObjectOutcome.UNWRITABLE, "Refused: a\nlong\tstory", "a\n", "b", "c"))
 
     assert text(redriven).split("\n") == [
         "objects                 1",
@@ -39,25 +39,25 @@ def test_one_key_stands_for_many() -> None:
 
 def test_the_count_of_other_keys_includes_those_that_are_not_listed() -> None:
     redriven = Redriven()
-    redriven.stays(left(Outcome.WAITING, "why", *map(str, range(12))))
+    redriven.stays(left(ObjectOutcome.WAITING, "why", *map(str, range(12))))
 
     assert text(redriven).split("\n")[5] == '             PK={"S": "0"} and 11 more'
 
 
 def test_what_is_in_a_forged_object_does_nothing_to_a_terminal() -> None:
     redriven = Redriven()
-    redriven.stays(replace(left(Outcome.UNWRITABLE, "why"), keys=((("PK\x9b", "S", "\u202e"),),)))
+    redriven.stays(replace(left(ObjectOutcome.UNWRITABLE, "why"), keys=((("PK\x9b", "S", "\u202e"),),)))
 
     assert text(redriven).split("\n")[5] == '             PK\\u009b={"S": "\\u202e"}'
 
 
 def test_a_program_is_told_of_every_outcome_and_of_the_first_keys() -> None:
     redriven = Redriven()
-    redriven.stays(left(Outcome.WAITING, "why", *map(str, range(12))))
+    redriven.stays(left(ObjectOutcome.WAITING, "why", *map(str, range(12))))
 
     told = document(redriven)
 
-    assert {outcome.value for outcome in Outcome} <= told.keys()
+    assert {outcome.value for outcome in ObjectOutcome} <= told.keys()
     assert told["left"][0]["keys"][9:] == [{"PK": {"S": "9"}}]
     assert told["left"][0]["more_keys"] == 2
 
@@ -65,17 +65,17 @@ def test_a_program_is_told_of_every_outcome_and_of_the_first_keys() -> None:
 def busy() -> Redriven:
     """A result in which everything happened."""
     redriven = Redriven(keys=1234, resumed=5, in_doubt=6)
-    redriven.counts[Outcome.HEALED] = 1000
-    redriven.stays(left(Outcome.UNWRITABLE, "why", "a"))
+    redriven.counts[ObjectOutcome.RECONCILED] = 1000
+    redriven.stays(left(ObjectOutcome.UNWRITABLE, "why", "a"))
     redriven.left.count += 2
-    redriven.open[(("PK", "S", "b"),)] = (Outcome.UNDECIDED, "nobody\nknows")
+    redriven.open[(("PK", "S", "b"),)] = (ObjectOutcome.UNDECIDED, "nobody\nknows")
     return redriven
 
 
 def test_a_document_has_everything() -> None:
     assert document(busy()) == {
         "objects": 1001,
-        **dict.fromkeys([outcome.value for outcome in Outcome], 0),
+        **dict.fromkeys([outcome.value for outcome in ObjectOutcome], 0),
         "healed": 1000,
         "unwritable": 1,
         "keys_healed": 1234,

@@ -45,7 +45,7 @@ def test_everything_is_applied() -> None:
 
     assert [(w.change.sequence_number, w.is_delete) for w in outcome.applied] == [("1", False), ("3", True)]
     assert list(replica.items.values()) == [{"PK": {"S": "a"}}]
-    assert (outcome.failures, outcome.poison, outcome.suspects) == ((), (), ())
+    assert (outcome.failures, outcome.poison, outcome.in_doubt) == ((), (), ())
     assert replica.descriptions == 1
 
 
@@ -122,8 +122,8 @@ def test_a_refused_item_fails_beside_what_had_failed_before() -> None:
 
 def test_a_refused_item_is_no_poison_while_the_table_cannot_be_described() -> None:
     class Forgetful(FakeReplica):
-        def describe(self, *, afresh: bool = False) -> Table | Refusal:
-            return THROTTLED if afresh else super().describe()
+        def describe(self, *, refresh: bool = False) -> Table | Refusal:
+            return THROTTLED if refresh else super().describe()
 
     outcome = written(Forgetful(poison=is_bad), put(1, "a", v=BAD))
 
@@ -132,8 +132,8 @@ def test_a_refused_item_is_no_poison_while_the_table_cannot_be_described() -> No
 
 def test_a_refused_item_is_no_poison_if_the_table_turns_out_to_have_another_key() -> None:
     class Replaced(FakeReplica):
-        def describe(self, *, afresh: bool = False) -> Table | Refusal:
-            return FakeReplica(key_schema={"id": "N"}).table if afresh else super().describe()
+        def describe(self, *, refresh: bool = False) -> Table | Refusal:
+            return FakeReplica(key_schema={"id": "N"}).table if refresh else super().describe()
 
     with pytest.raises(KeySchemaError):
         written(Replaced(poison=is_bad), put(1, "a", v=BAD))
@@ -150,8 +150,8 @@ def test_the_table_is_looked_at_before_the_first_write() -> None:
 
 def test_a_table_with_another_key_is_looked_at_again_once_it_was_mended() -> None:
     class Mended(FakeReplica):
-        def describe(self, *, afresh: bool = False) -> Table | Refusal:
-            return self.table if afresh else FakeReplica(key_schema={"id": "N"}).table
+        def describe(self, *, refresh: bool = False) -> Table | Refusal:
+            return self.table if refresh else FakeReplica(key_schema={"id": "N"}).table
 
     replica = Mended()
 
@@ -187,7 +187,7 @@ def test_a_timeout_too_short_for_any_request_is_a_fault() -> None:
 
 def test_a_description_that_is_throttled_is_asked_for_again() -> None:
     class Busy(FakeReplica):
-        def describe(self, *, afresh: bool = False) -> Table | Refusal:
+        def describe(self, *, refresh: bool = False) -> Table | Refusal:
             self.descriptions += 1
             return THROTTLED if self.descriptions < 3 else self.table
 
@@ -211,7 +211,7 @@ def test_writes_without_an_answer_are_suspect_whatever_became_of_them() -> None:
     outcome = written(FakeReplica(script=in_turn(TIMED_OUT)), put(1, "a"))
 
     assert len(outcome.applied) == 1
-    (suspect,) = outcome.suspects
+    (suspect,) = outcome.in_doubt
     assert (suspect.sequence_number, suspect.error_code) == ("1", "SuspectWrite")
     assert suspect.reason == "a write is in doubt and may still land: no answer"
 
@@ -222,7 +222,7 @@ def test_a_fault_after_a_write_in_doubt_is_a_value_so_that_the_suspect_is_not_lo
     outcome = written(FakeReplica(script=in_turn(TIMED_OUT, DENIED)), *records)
 
     assert isinstance(outcome.ended, ReplicaError)
-    assert [suspect.sequence_number for suspect in outcome.suspects] == [str(n) for n in range(1, 26)]
+    assert [suspect.sequence_number for suspect in outcome.in_doubt] == [str(n) for n in range(1, 26)]
 
 
 def test_a_bug_after_a_write_in_doubt_is_a_value_too() -> None:
@@ -234,7 +234,7 @@ def test_a_bug_after_a_write_in_doubt_is_a_value_too() -> None:
     outcome = written(FakeReplica(script=explode), *(put(n, f"key-{n}") for n in range(1, 51)))
 
     assert isinstance(outcome.ended, ZeroDivisionError)
-    assert len(outcome.suspects) == 50
+    assert len(outcome.in_doubt) == 50
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from ddbreplica.model import Key, Refusal, RefusalKind
 from ddbreplica.reconcile.algorithm import Reconciled
-from ddbreplica.verify.difference import Difference, Finding
+from ddbreplica.verify.difference import Difference, DifferenceKind
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica.verify.repair import PIECE, foretell, leave, repairing, settle
 
@@ -16,11 +16,11 @@ def key(pk: str) -> Key:
     return (("PK", "S", pk),)
 
 
-def difference(finding: Finding) -> Difference:
+def difference(finding: DifferenceKind) -> Difference:
     return Difference(finding, key(finding.value))
 
 
-ALL = [difference(finding) for finding in Finding]
+ALL = [difference(finding) for finding in DifferenceKind]
 
 
 def test_what_is_left_is_not_spoken_of() -> None:
@@ -29,35 +29,35 @@ def test_what_is_left_is_not_spoken_of() -> None:
 
 def test_a_dry_run_says_what_would_be_done() -> None:
     assert {each.finding: said for each, said in foretell(ALL)} == {
-        Finding.MISSING: "would be put",
-        Finding.DIFFERENT: "would be put",
-        Finding.EXTRA: "would be deleted",
-        Finding.INCONCLUSIVE: None,
-        Finding.ARCHIVED: None,
+        DifferenceKind.MISSING: "would be put",
+        DifferenceKind.DIFFERENT: "would be put",
+        DifferenceKind.EXTRA: "would be deleted",
+        DifferenceKind.INCONCLUSIVE: None,
+        DifferenceKind.ARCHIVED: None,
     }
 
 
 @pytest.mark.hazard(number=14)
 def test_only_what_certainly_differs_is_healed() -> None:
-    healed: list[Sequence[Key]] = []
+    reconciled: list[Sequence[Key]] = []
 
-    def heal(keys: Sequence[Key]) -> Reconciled:
-        healed.append(keys)
+    def reconcile(keys: Sequence[Key]) -> Reconciled:
+        reconciled.append(keys)
         return Reconciled(confirmed=list(keys))
 
-    mended = list(repairing(heal, lambda _: ())(ALL))
+    mended = list(repairing(reconcile, lambda _: ())(ALL))
 
-    assert healed == [[key("missing"), key("different"), key("extra")]]
+    assert reconciled == [[key("missing"), key("different"), key("extra")]]
     assert [said for _, said in mended] == ["repaired", "repaired", "repaired", None, None]
 
 
 def test_nothing_to_heal_is_not_healed() -> None:
-    def heal(_: Sequence[Key]) -> Reconciled:
+    def reconcile(_: Sequence[Key]) -> Reconciled:
         raise AssertionError
 
-    inconclusive = difference(Finding.INCONCLUSIVE)
+    inconclusive = difference(DifferenceKind.INCONCLUSIVE)
 
-    assert list(repairing(heal, lambda _: ())([inconclusive])) == [(inconclusive, None)]
+    assert list(repairing(reconcile, lambda _: ())([inconclusive])) == [(inconclusive, None)]
 
 
 def test_what_was_healed_is_looked_at_again() -> None:
@@ -65,7 +65,7 @@ def test_what_was_healed_is_looked_at_again() -> None:
 
     def look(keys: Sequence[Key]) -> Sequence[Difference]:
         looked_at.append(keys)
-        return [Difference(Finding.DIFFERENT, key("missing"))]
+        return [Difference(DifferenceKind.DIFFERENT, key("missing"))]
 
     mended = repairing(lambda keys: Reconciled(confirmed=list(keys)), look)(ALL[:2])
 
@@ -75,7 +75,8 @@ def test_what_was_healed_is_looked_at_again() -> None:
 
 def test_what_has_expired_since_is_repaired_all_the_same() -> None:
     mended = repairing(
-        lambda keys: Reconciled(confirmed=list(keys)), lambda keys: [Difference(Finding.ARCHIVED, keys[0])]
+        lambda keys: Reconciled(confirmed=list(keys)),
+        lambda keys: [Difference(DifferenceKind.ARCHIVED, keys[0])],
     )(ALL[:1])
 
     assert [said for _, said in mended] == ["repaired"]
@@ -84,9 +85,9 @@ def test_what_has_expired_since_is_repaired_all_the_same() -> None:
 def test_what_was_not_healed_says_why_and_is_not_looked_at() -> None:
     looked_at: list[Sequence[Key]] = []
     refused = Refusal(RefusalKind.REJECTED, "ValidationException", "too large")
-    healed = Reconciled(
+    reconciled = Reconciled(
         changing=[key("a")],
-        suspects=[key("b")],
+        in_doubt=[key("b")],
         refused=[(key("c"), refused)],
         confirmed=[key("d")],
         undecided=[key("e")],
@@ -96,7 +97,9 @@ def test_what_was_not_healed_says_why_and_is_not_looked_at() -> None:
         looked_at.append(keys)
         return ()
 
-    mended = repairing(lambda _: healed, look)([Difference(Finding.MISSING, key(pk)) for pk in "abcde"])
+    mended = repairing(lambda _: reconciled, look)(
+        [Difference(DifferenceKind.MISSING, key(pk)) for pk in "abcde"]
+    )
 
     assert [said for _, said in mended] == [
         "changed at the source each time",
@@ -111,14 +114,16 @@ def test_what_was_not_healed_says_why_and_is_not_looked_at() -> None:
 def test_differences_are_mended_piece_by_piece() -> None:
     sizes: list[int] = []
 
-    def mend(differences: Sequence[Difference]) -> list[tuple[Difference, str | None]]:
+    def repair_step(differences: Sequence[Difference]) -> list[tuple[Difference, str | None]]:
         sizes.append(len(differences))
         return list(leave(differences))
 
     with closing(KeySet()) as suspects:
         suspects.add(key(f"{number:04}") for number in range(250))
         settled = settle(
-            suspects, look=lambda keys: (Difference(Finding.MISSING, key) for key in keys), mend=mend
+            suspects,
+            look=lambda keys: (Difference(DifferenceKind.MISSING, key) for key in keys),
+            repair_step=repair_step,
         )
 
         assert [each.key for each, _ in settled] == [key(f"{number:04}") for number in range(250)]

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from ddbreplica.records.compare import AttributeDifference
-from ddbreplica.verify.difference import CERTAIN, Difference, Finding, Swept
+from ddbreplica.verify.difference import CERTAIN, Difference, DifferenceKind, Swept
 from ddbreplica.verify.findings import REPAIRED, Findings
 from ddbreplica.verify.verdict import EVERYTHING, Verified
 
@@ -25,12 +25,12 @@ def verified(
     return Verified("logfile", "copy", looked_at, swept, findings, repair is not None, 1.234)
 
 
-def found(finding: Finding, name: str = "a", *attributes: AttributeDifference) -> Difference:
+def found(finding: DifferenceKind, name: str = "a", *attributes: AttributeDifference) -> Difference:
     return Difference(finding, (("PK", "S", name),), attributes)
 
 
-MISSING = found(Finding.MISSING)
-OPEN = found(Finding.INCONCLUSIVE)
+MISSING = found(DifferenceKind.MISSING)
+OPEN = found(DifferenceKind.INCONCLUSIVE)
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ OPEN = found(Finding.INCONCLUSIVE)
     [
         (verified(), "equal"),
         (verified(MISSING), "not equal"),
-        (verified(found(Finding.EXTRA)), "not equal"),
-        (verified(found(Finding.DIFFERENT)), "not equal"),
+        (verified(found(DifferenceKind.EXTRA)), "not equal"),
+        (verified(found(DifferenceKind.DIFFERENT)), "not equal"),
         (verified(OPEN), "inconclusive"),
-        (verified(found(Finding.ARCHIVED)), "equal"),
-        (verified(found(Finding.ARCHIVED), MISSING, repair=REPAIRED), "repaired"),
+        (verified(found(DifferenceKind.ARCHIVED)), "equal"),
+        (verified(found(DifferenceKind.ARCHIVED), MISSING, repair=REPAIRED), "repaired"),
         (verified(OPEN, MISSING), "not equal"),
         (verified(stopped_early=True), "inconclusive"),
         (verified(MISSING, stopped_early=True), "not equal"),
@@ -81,14 +81,16 @@ equal"""
 
 def test_differences_are_shown_attribute_by_attribute() -> None:
     different = found(
-        Finding.DIFFERENT,
+        DifferenceKind.DIFFERENT,
         "b",
         AttributeDifference("n", {"N": "1"}, {"S": "1"}),
         AttributeDifference("x\n", {"S": "line\nbreak"}, None),
         AttributeDifference("y", None, {"S": "é" * 100}),
     )
 
-    result = verified(MISSING, different, found(Finding.EXTRA, "c"), found(Finding.INCONCLUSIVE, "d"))
+    result = verified(
+        MISSING, different, found(DifferenceKind.EXTRA, "c"), found(DifferenceKind.INCONCLUSIVE, "d")
+    )
 
     assert (
         result.text().partition("\n\n")[2]
@@ -116,12 +118,12 @@ def test_what_is_not_shown_is_counted() -> None:
 
     assert "and 2 more" in result.text().splitlines()
     assert len(result.document()["differences"]) == 1
-    assert result.findings.counts == Counter({Finding.MISSING: 3})
+    assert result.findings.counts == Counter({DifferenceKind.MISSING: 3})
 
 
 def test_a_program_gets_whole_values() -> None:
     long = {"S": "x" * 1000}
-    result = verified(found(Finding.DIFFERENT, "a", AttributeDifference("n", long, None)))
+    result = verified(found(DifferenceKind.DIFFERENT, "a", AttributeDifference("n", long, None)))
 
     assert result.document() == {
         "verdict": "not equal",
@@ -152,7 +154,9 @@ def test_a_program_gets_whole_values() -> None:
 
 
 def test_what_is_archived_is_counted_and_no_difference() -> None:
-    result = verified(found(Finding.ARCHIVED, "a"), found(Finding.ARCHIVED, "b"), MISSING, keep=1)
+    result = verified(
+        found(DifferenceKind.ARCHIVED, "a"), found(DifferenceKind.ARCHIVED, "b"), MISSING, keep=1
+    )
 
     assert result.document()["archived"] == 2
     assert result.document()["archived_items"] == [{"PK": {"S": "a"}}]
