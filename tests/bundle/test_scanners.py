@@ -97,7 +97,10 @@ class TestTemplates:
         done = made("scan-templates", f"CHECKOV={program(report(found), status=1)}")
 
         assert done.returncode == 2
-        assert "replica.yaml ReplicaTable CKV_AWS_28: found, and no comment accepts it" in done.stderr
+        assert (
+            "replica.yaml ReplicaTable CKV_AWS_28: checkov finds this, and no comment accepts it"
+            in done.stderr
+        )
 
     def test_what_is_accepted_of_one_resource_is_not_accepted_of_another(self, program: Program) -> None:
         found = [*ACCEPTED, ("replica.yaml", "AWS::DynamoDB::Table.ReplicaTable", "CKV_AWS_18")]
@@ -113,7 +116,9 @@ class TestTemplates:
 
         assert done.returncode == 2
         resource = name.rpartition(".")[2]
-        assert f"{file} {resource} {rule}: accepted by a comment, and not found" in done.stderr
+        assert (
+            f"{file} {resource} {rule}: a comment accepts this, but checkov does not find it" in done.stderr
+        )
 
     @pytest.mark.parametrize("unread", TEMPLATES)
     def test_a_template_that_checkov_does_not_read_fails_the_check(
@@ -163,7 +168,7 @@ class TestComplexity:
         done = made("complexity", f"RADON={program(found)}")
 
         assert done.returncode == 2
-        assert done.stdout.startswith("src/y.py: knot has a complexity of 11, and 10 is the most")
+        assert done.stdout.startswith("src/y.py: knot has a complexity of 11; the maximum is 10")
 
     def test_more_than_a_few_fail_the_check(self, program: Program) -> None:
         assert made("complexity", f"RADON={program(self.SIMPLE + '    F 3:0 b - B (7)')}").returncode == 2
@@ -191,14 +196,14 @@ class TestPackages:
 
         assert done.returncode == 2
         assert done.stdout.endswith("urllib3 1.0 PYSEC-1\n")
-        assert "Try: make check ADVISORIES=offline, if PyPI is out of reach." in done.stderr
+        assert "Try: make check ADVISORIES=offline, if PyPI cannot be reached." in done.stderr
 
     def test_offline_nobody_is_asked_and_the_check_says_so(self, program: Program, shown: Path) -> None:
         done = made("scan-packages", "ADVISORIES=offline", f"PIP_AUDIT={program()}")
 
         assert done.returncode == 0
         assert re.fullmatch(
-            r"OFFLINE: the packages of \d+ locks were NOT looked up in PyPI's advisories.\n", done.stdout
+            r"OFFLINE: the packages of \d+ lock files were NOT looked up in PyPI's advisories.\n", done.stdout
         )
         assert not shown.exists()
 

@@ -107,7 +107,7 @@ def test_make_refuses_another_value_of_a_switch() -> None:
     shown = made("e2e", "KEEP=no")
 
     assert shown.returncode == 2
-    assert "KEEP=no: say KEEP=1 or KEEP=0" in shown.stderr
+    assert "KEEP=no: use KEEP=1 or KEEP=0" in shown.stderr
 
 
 @pytest.mark.parametrize("target", ["demo", "e2e", "stack", "bench", "engine"])
