@@ -1,4 +1,4 @@
-"""The recipes of examples/: their templates, and what each creates."""
+"""The templates of the recipes in examples/, and their resources."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,7 @@ def template(example: str) -> Path:
 
 
 def of_type(example: str, kind: str, **parameters: str) -> dict[str, Any]:
-    """The properties of the one resource of a type."""
+    """Return the properties of the only resource of a type."""
     created = resources(template(example), SourceStreamArn=STREAM, **parameters).values()
     (found,) = (resource["Properties"] for resource in created if resource["Type"] == kind)
     return dict(found)

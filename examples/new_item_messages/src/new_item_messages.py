@@ -1,6 +1,7 @@
-"""A stream's batch → a message to an SNS topic for each new item, at least once, with an id to know repetitions by.
+"""Publish a message to an SNS topic for each new item of a table, at least once.
 
-The message is the item's key: an item may be larger than a message, and may have changed before the message is read.
+Each message has an ID that is the same if the message is published again. It contains only the item's key, because an
+item may be larger than a message, and may have changed before the message is read.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
 ATTEMPT_SECONDS = 10.0
-"""What has to be left when a message is sent: 8 s for that, 2 s to answer Lambda."""
+"""Time that must be left before a message is published: 8 s for the request, 2 s for the response to Lambda."""
 
 _CLIENT_CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=1, read_timeout=5
@@ -29,13 +30,13 @@ _CLIENT_CONFIG = Config(
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """Where messages go. A FIFO topic drops one that comes again within five minutes."""
+    """The SNS topic for the messages. A FIFO topic drops a message that is published again within five minutes."""
 
     client: "SNSClient"
     arn: str
 
     def publish(self, change: Change) -> None:
-        """Send the message of a new item; raise what botocore raises."""
+        """Publish the message for a new item, and raise the errors of botocore."""
         change_id = id_of(change)
         fifo: dict[str, Any] = {"MessageGroupId": _digest(change.key), "MessageDeduplicationId": change_id}
         self.client.publish(
@@ -47,7 +48,7 @@ class Topic:
 
 
 def id_of(change: Change) -> str:
-    """The same for each delivery of a record, and another for every other record."""
+    """Return an ID that is the same for each delivery of a record, and different for every other record."""
     return _digest([change.record.get("eventSourceARN"), change.sequence_number, change.key])
 
 
@@ -57,20 +58,20 @@ def _digest(value: Any) -> str:
 
 @lru_cache(maxsize=1)
 def topic() -> Topic:
-    """The container's own, made at its first invocation."""
+    """Return the topic of this execution environment, which the first invocation creates."""
     return Topic(boto3.client("sns", config=_CLIENT_CONFIG), os.environ["TOPIC_ARN"])
 
 
 def lambda_handler(event: Any, context: "LambdaContext") -> dict[str, list[dict[str, str]]]:
-    """Send a batch's messages, and name the first record that Lambda has to deliver again."""
+    """Publish the messages for a batch, and return the first record that Lambda must deliver again."""
     return publish(event, topic(), deadline_of(context))
 
 
 def publish(event: Any, to: Topic, deadline: Deadline) -> dict[str, list[dict[str, str]]]:
-    """What the handler does, with everything that it touches handed in. It ends at the first record that fails."""
+    """Publish the messages for a batch to a topic. Stop at the first record that fails, and return it."""
     return process(event, to.publish, deadline=deadline, attempt_seconds=ATTEMPT_SECONDS, select=is_new)
 
 
 def is_new(change: Change) -> bool:
-    """Whether the change is the first of a new item."""
+    """Return whether the change created the item."""
     return bool(change.record["eventName"] == "INSERT")

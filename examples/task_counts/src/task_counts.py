@@ -1,7 +1,8 @@
-"""A stream's batch of tasks → how many tasks each list has, in a table that is exact after any redelivery.
+"""Count the tasks of each list in a table. The counts stay exact when Lambda delivers records again.
 
-A marker per task names the list that the task is counted in. Marker and counts move in one transaction: a count is
-at every moment the number of markers that name its list, and each marker ends as its task's last change.
+A marker for each task contains the list in which the task is counted. One transaction updates the marker and the
+counts, so a count always equals the number of markers with its list. When all changes are processed, each marker
+contains the list of its task's last change.
 """
 
 import hashlib
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ATTEMPT_SECONDS = 18.0
-"""What has to be left when a change is counted: 8 s to read its marker, 8 s for the transaction, 2 s to answer."""
+"""Time that must be left before a change is counted: 8 s to read, 8 s to write, 2 s for the response to Lambda."""
 
 _PERMANENT = frozenset({"ItemCollectionSizeLimitExceeded", "ValidationError"})
 _DAY = 86_400
@@ -41,7 +42,7 @@ _DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """The two tables, which nobody else writes to."""
+    """The table of counts and the table of markers, to which only this function writes."""
 
     client: "DynamoDBClient"
     counts: str
@@ -49,10 +50,10 @@ class Counter:
     now: Callable[[], float] = time.time
 
     def count(self, change: Change) -> None:
-        """Count a task as the change says, wholly or not at all; raise what botocore raises."""
+        """Count a changed task in one transaction, and raise the errors of botocore."""
         task = {"task": {"S": hashlib.sha256(json.dumps(change.key).encode()).hexdigest()}}
-        answer: Any = self.client.get_item(TableName=self.markers, Key=task, ConsistentRead=True)
-        marker: Image = answer.get("Item", {})
+        response: Any = self.client.get_item(TableName=self.markers, Key=task, ConsistentRead=True)
+        marker: Image = response.get("Item", {})
         before, after = list_of(marker), list_of(change.image)
         if before != after:
             moves = [(name, by) for name, by in ((before, "-1"), (after, "1")) if name]
@@ -60,10 +61,13 @@ class Counter:
             self.client.transact_write_items(TransactItems=[put, *(self._add(*move) for move in moves)])
 
     def _put(self, task: Image, marker: Image, name: str | None) -> Any:
-        """The marker's next version, if it still is the one that was read: what is carried out late does nothing."""
+        """Return the put of the marker's next version. Its condition fails if the marker has changed since it was read.
+
+        So a transaction that DynamoDB executes late changes nothing.
+        """
         version = int(marker["version"]["N"]) if marker else 0
         item = {**task, "version": {"N": str(version + 1)}}
-        # A marker without a list outlives whatever transaction may still be under way.
+        # A marker without a list expires only when no transaction for its task can still be in progress.
         item |= {"list": {"S": name}} if name else {"expires": {"N": str(int(self.now()) + _DAY)}}
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(task)"}
         if marker:
@@ -77,33 +81,33 @@ class Counter:
 
 
 def list_of(item: Image | None) -> str | None:
-    """The list that an item names: its attribute `list`, if that is text of 1 to 2,048 bytes."""
+    """Return the attribute `list` of an item if it is a string of 1 to 2,048 bytes, else None."""
     name: str = (item or {}).get("list", {}).get("S", "")
     return name if 0 < len(name.encode()) <= 2048 else None
 
 
 @lru_cache(maxsize=1)
 def counter() -> Counter:
-    """The container's own, made at its first invocation."""
+    """Return the counter of this execution environment, which the first invocation creates."""
     client = boto3.client("dynamodb", config=CLIENT_CONFIG)
     return Counter(client, os.environ["COUNTS_TABLE_NAME"], os.environ["MARKERS_TABLE_NAME"])
 
 
 def lambda_handler(event: Any, context: "LambdaContext") -> dict[str, list[dict[str, str]]]:
-    """Count a batch's tasks, and name the first record that Lambda has to deliver again."""
+    """Count the tasks of a batch, and return the first record that Lambda must deliver again."""
     return count(event, counter(), deadline_of(context))
 
 
 def count(event: Any, to: Counter, deadline: Deadline) -> dict[str, list[dict[str, str]]]:
-    """What the handler does, with everything that it touches handed in. It ends at the first record that fails."""
-    return process(event, to.count, deadline=deadline, attempt_seconds=ATTEMPT_SECONDS, explain=why)
+    """Count the tasks of a batch in two tables. Stop at the first record that fails, and return it."""
+    return process(event, to.count, deadline=deadline, attempt_seconds=ATTEMPT_SECONDS, explain=classify)
 
 
-def why(error: BotoCoreError | ClientError) -> Refusal:
+def classify(error: BotoCoreError | ClientError) -> Refusal:
     """Classify an error, and a cancelled transaction by its reasons.
 
-    A condition that failed says that the marker moved, never that the task is counted; a conflict says that the
-    transaction met another. Both are worth another look.
+    A failed condition means that the marker has changed, not that the task is counted. A conflict means that another
+    transaction was in progress. Both are transient, so the change is processed again from the start.
     """
     reasons = error.response.get("CancellationReasons", ()) if isinstance(error, ClientError) else ()
     codes = {reason.get("Code", "None") for reason in reasons} - {"None"}

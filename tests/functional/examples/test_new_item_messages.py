@@ -1,4 +1,4 @@
-"""The recipe that sends a message per new item, on moto: for each new item and nothing else, with an id that stays."""
+"""The recipe that publishes a message for each new item, on moto: only for new items, and with a stable ID."""
 
 import json
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ LARGEST_KEY = {"PK": {"S": "\u0001" * 2048}, "SK": {"S": "\u0001" * 1024}}
 
 @dataclass
 class Subscribed:
-    """A topic, and what reaches a queue that is subscribed to it."""
+    """A topic with a subscribed queue."""
 
     sns: "SNSClient"
     sqs: "SQSClient"
@@ -35,14 +35,14 @@ class Subscribed:
     queue: str
 
     def invoke(self, event: Any, context: Context | None = None) -> list[str]:
-        """Invoke the function, and give the identifiers it reports."""
+        """Invoke the function, and return the identifiers that it reports."""
         context = context or Context()
         remaining = deadline_of(cast("LambdaContext", context)).remaining
-        answer = publish(event, Topic(self.sns, self.arn), Deadline(remaining, sleep=context.sleep))
-        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+        response = publish(event, Topic(self.sns, self.arn), Deadline(remaining, sleep=context.sleep))
+        return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
 
     def received(self) -> list[tuple[Any, str]]:
-        """Key and id of each message that came, in order."""
+        """Return the key and the ID of each received message in order."""
         found = self.sqs.receive_message(
             QueueUrl=self.queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
         )
@@ -52,7 +52,7 @@ class Subscribed:
         ]
 
     def refuse(self, *errors: Exception | None) -> None:
-        """Let the next requests to the topic fail so, or pass."""
+        """Make each of the next requests to the topic fail with an error, or succeed for None."""
         left = [*errors]
 
         def fail(**_: Any) -> None:
@@ -91,21 +91,21 @@ def keys(topic: Subscribed) -> list[str]:
     return [key["PK"]["S"] for key, _ in topic.received()]
 
 
-def test_each_new_item_is_told_of_and_nothing_else(topic: Subscribed) -> None:
+def test_a_message_is_published_for_each_new_item_and_for_no_other_change(topic: Subscribed) -> None:
     reported = topic.invoke(batch(new(1, "a"), put(2, "a"), new(3, "b"), delete(4, "a"), put(5, "c")))
 
     assert reported == []
     assert keys(topic) == ["a", "b"]
 
 
-def test_a_message_holds_the_items_key_and_nothing_else_of_it(topic: Subscribed) -> None:
+def test_a_message_contains_only_the_items_key(topic: Subscribed) -> None:
     topic.invoke(batch(new(1, "a")))
 
     ((message, _),) = topic.received()
     assert message == {"PK": {"S": "a"}}
 
 
-def test_a_message_that_comes_again_has_the_same_id(topic: Subscribed) -> None:
+def test_a_message_that_is_published_again_has_the_same_id(topic: Subscribed) -> None:
     event = batch(new(1, "a"), new(2, "b"))
 
     topic.invoke(event)
@@ -115,7 +115,7 @@ def test_a_message_that_comes_again_has_the_same_id(topic: Subscribed) -> None:
     assert (a1, b1) == (a2, b2)
 
 
-def test_items_that_are_new_under_one_key_or_number_have_different_ids(topic: Subscribed) -> None:
+def test_new_items_with_the_same_key_or_sequence_number_have_different_ids(topic: Subscribed) -> None:
     elsewhere = new(1, "a") | {"eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/b/stream/1"}
 
     topic.invoke(batch(new(1, "a"), delete(2, "a"), new(3, "a"), new(1, "b"), elsewhere))
@@ -130,7 +130,7 @@ def test_the_largest_key_fits_into_a_message(topic: Subscribed) -> None:
     assert message == LARGEST_KEY
 
 
-def test_a_malformed_record_is_reported_and_nothing_behind_it_is_sent(topic: Subscribed) -> None:
+def test_a_malformed_record_is_reported_and_no_later_message_is_published(topic: Subscribed) -> None:
     malformed = record(2, "INSERT", {"PK": {"S": "b"}})
 
     assert topic.invoke(batch(new(1, "a"), malformed, new(3, "c"))) == ["2"]
@@ -138,18 +138,18 @@ def test_a_malformed_record_is_reported_and_nothing_behind_it_is_sent(topic: Sub
     assert keys(topic) == ["a"]
 
 
-def test_an_event_of_another_kind_fails(topic: Subscribed) -> None:
+def test_an_event_of_another_service_fails(topic: Subscribed) -> None:
     with pytest.raises(EventError):
         topic.invoke({"Records": [{"EventSource": "aws:sns", "Sns": {}}]})
 
 
-def test_a_message_for_which_there_is_no_time_is_reported_unsent(topic: Subscribed) -> None:
+def test_a_record_without_enough_time_left_is_reported_and_not_published(topic: Subscribed) -> None:
     assert topic.invoke(batch(new(1, "a")), Context(seconds_left=9.9)) == ["1"]
 
     assert keys(topic) == []
 
 
-def test_a_passing_trouble_passes(topic: Subscribed) -> None:
+def test_a_temporary_problem_is_retried(topic: Subscribed) -> None:
     topic.refuse(refused("Throttling"), ConnectTimeoutError(endpoint_url="x"), None)
 
     assert topic.invoke(batch(new(1, "a"))) == []
@@ -158,7 +158,7 @@ def test_a_passing_trouble_passes(topic: Subscribed) -> None:
 
 
 @pytest.mark.parametrize("code", ["Throttling", "InvalidParameter", "ValidationException", "NotFound"])
-def test_a_message_that_the_topic_refuses_is_reported_with_those_behind_it(
+def test_a_record_whose_message_the_topic_rejects_is_reported(
     topic: Subscribed, caplog: pytest.LogCaptureFixture, code: str
 ) -> None:
     topic.refuse(None, *[refused(code)] * 5)
@@ -169,14 +169,14 @@ def test_a_message_that_the_topic_refuses_is_reported_with_those_behind_it(
     assert caplog.messages == [f"record 2 comes again: {code}"]
 
 
-def test_a_denied_access_fails_the_invocation(topic: Subscribed) -> None:
+def test_denied_access_fails_the_invocation(topic: Subscribed) -> None:
     topic.refuse(refused("AccessDenied"))
 
     with pytest.raises(ClientError, match="AccessDenied"):
         topic.invoke(batch(new(1, "a")))
 
 
-def test_a_fifo_topic_is_told_the_id_and_keeps_the_order_of_an_item(topic: Subscribed) -> None:
+def test_a_fifo_topic_receives_the_id_and_one_group_per_item(topic: Subscribed) -> None:
     topic.arn = topic.sns.create_topic(Name="new-items.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
     sent: list[Any] = []
     events: Any = topic.sns.meta.events
@@ -192,13 +192,13 @@ def test_a_fifo_topic_is_told_the_id_and_keeps_the_order_of_an_item(topic: Subsc
     assert len({params["MessageDeduplicationId"] for params in sent}) == 3
 
 
-def test_the_handler_finds_its_topic_by_the_environment(
+def test_the_handler_uses_the_topic_in_its_environment_variable(
     topic: Subscribed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOPIC_ARN", topic.arn)
     new_item_messages.topic.cache_clear()
 
-    answer = new_item_messages.lambda_handler(batch(new(1, "a")), cast("LambdaContext", Context()))
+    response = new_item_messages.lambda_handler(batch(new(1, "a")), cast("LambdaContext", Context()))
 
-    assert answer == {"batchItemFailures": []}
+    assert response == {"batchItemFailures": []}
     assert keys(topic) == ["a"]

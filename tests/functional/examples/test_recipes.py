@@ -1,4 +1,4 @@
-"""The code of docs/recipes.md runs, and does what the page says."""
+"""The code in docs/recipes.md runs and does what the page describes."""
 
 import json
 import re
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def code() -> str:
-    """The function that the page shows."""
+    """Return the code of the function on the page."""
     (block,) = re.findall(
         r"^```python\n(.*?)^```$", (ROOT / "docs" / "recipes.md").read_text(), re.MULTILINE | re.DOTALL
     )
@@ -35,7 +35,7 @@ def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator["SQSClient"]:
 
 def test_the_key_of_each_deleted_item_is_sent(sqs: "SQSClient", monkeypatch: pytest.MonkeyPatch) -> None:
     function: dict[str, Any] = {}
-    exec(code(), function)  # noqa: S102  the page's own
+    exec(code(), function)  # noqa: S102  the page's code
 
     event = batch(put(1, "a"), delete(2, "a"), delete(3, "b"))
     response = function["lambda_handler"](event, Context())
@@ -50,9 +50,9 @@ def test_the_key_of_each_deleted_item_is_sent(sqs: "SQSClient", monkeypatch: pyt
     ]
 
 
-def test_a_queue_that_is_not_there_fails_the_batch(sqs: "SQSClient") -> None:
+def test_a_missing_queue_fails_the_batch(sqs: "SQSClient") -> None:
     function: dict[str, Any] = {}
-    exec(code(), function)  # noqa: S102  the page's own
+    exec(code(), function)  # noqa: S102  the page's code
     sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName="deleted")["QueueUrl"])
 
     assert function["lambda_handler"](batch(delete(1, "a")), Context()) == {

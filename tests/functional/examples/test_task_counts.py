@@ -1,4 +1,4 @@
-"""The recipe that counts tasks, on moto: each count is exact, whatever comes again, and nothing is passed over."""
+"""The recipe that counts tasks, on moto: counts stay exact when records are delivered again, and none is skipped."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
@@ -33,7 +33,7 @@ def counting(counts_client: "DynamoDBClient") -> Iterator[Counting]:
         yield counting
 
 
-def test_a_task_is_counted_once_however_often_its_record_comes(counting: Counting) -> None:
+def test_a_task_is_counted_once_however_often_its_record_is_delivered(counting: Counting) -> None:
     event = batch(task(1, "a", HOME), task(2, "b", HOME), task(3, "c", WORK))
 
     assert [counting.invoke(event) for _ in range(3)] == [[], [], []]
@@ -41,13 +41,13 @@ def test_a_task_is_counted_once_however_often_its_record_comes(counting: Countin
     assert counting.counts() == {"home": 2, "work": 1}
 
 
-def test_a_task_that_moves_leaves_one_list_for_the_other(counting: Counting) -> None:
+def test_a_task_that_moves_to_another_list_is_counted_only_there(counting: Counting) -> None:
     counting.invoke(batch(task(1, "a", HOME), task(2, "b", HOME), task(3, "a", WORK)))
 
     assert counting.counts() == {"home": 1, "work": 1}
 
 
-def test_a_change_of_anything_but_the_list_writes_nothing(counting: Counting) -> None:
+def test_a_change_of_another_attribute_than_the_list_writes_nothing(counting: Counting) -> None:
     counting.invoke(batch(task(1, "a", HOME)))
     counting.troubled.requests.clear()
 
@@ -57,7 +57,7 @@ def test_a_change_of_anything_but_the_list_writes_nothing(counting: Counting) ->
     assert counting.counts() == {"home": 1}
 
 
-def test_a_deleted_task_is_counted_no_more_and_its_marker_expires_a_day_later(counting: Counting) -> None:
+def test_a_deleted_task_is_no_longer_counted_and_its_marker_expires_a_day_later(counting: Counting) -> None:
     counting.invoke(batch(task(1, "a", HOME), task(2, "a", "deleted")))
 
     (marker,) = counting.markers()
@@ -66,7 +66,7 @@ def test_a_deleted_task_is_counted_no_more_and_its_marker_expires_a_day_later(co
     assert marker == {"version": {"N": "2"}, "expires": {"N": "1086400"}}
 
 
-def test_a_task_that_comes_back_is_counted_and_its_marker_expires_no_more(counting: Counting) -> None:
+def test_a_task_that_is_created_again_is_counted_and_its_marker_no_longer_expires(counting: Counting) -> None:
     counting.invoke(batch(task(1, "a", HOME), task(2, "a", "deleted"), task(3, "a", HOME)))
 
     (marker,) = counting.markers()
@@ -86,7 +86,7 @@ def test_a_deleted_task_that_was_never_counted_changes_nothing(counting: Countin
     [None, {"N": "7"}, {"S": ""}, {"S": "ü" * 1025}, {"M": {"S": {"S": "home"}}}, {"NULL": True}],
     ids=["none", "number", "empty", "too long", "map", "null"],
 )
-def test_a_task_whose_list_is_no_name_is_in_no_list(counting: Counting, value: Any) -> None:
+def test_a_task_with_an_invalid_list_is_not_counted(counting: Counting, value: Any) -> None:
     assert counting.invoke(batch(task(1, "a", HOME), task(2, "a", value))) == []
 
     assert counting.counts() == {}
@@ -98,7 +98,7 @@ def test_a_lists_name_may_have_2048_bytes(counting: Counting) -> None:
     assert counting.counts() == {"ü" * 1024: 1}
 
 
-def test_one_key_spelled_in_two_ways_is_one_task(counting: Counting) -> None:
+def test_a_key_written_in_two_ways_is_one_task(counting: Counting) -> None:
     spelled = [
         record(place, "MODIFY", key, {**key, "list": HOME})
         for place, key in enumerate(({"id": {"N": "1"}}, {"id": {"N": "1.0"}}))
@@ -109,7 +109,7 @@ def test_one_key_spelled_in_two_ways_is_one_task(counting: Counting) -> None:
     assert counting.counts() == {"home": 1}
 
 
-def test_a_malformed_record_is_reported_and_nothing_behind_it_is_counted(counting: Counting) -> None:
+def test_a_malformed_record_is_reported_and_no_later_record_is_counted(counting: Counting) -> None:
     event = batch(task(1, "a", HOME), task(2, "b", MALFORMED), task(3, "c", HOME), task(4, "d", MALFORMED))
 
     assert counting.invoke(event) == ["2"]
@@ -117,24 +117,24 @@ def test_a_malformed_record_is_reported_and_nothing_behind_it_is_counted(countin
     assert counting.counts() == {"home": 1}
 
 
-def test_a_malformed_record_without_a_number_fails_the_batch(counting: Counting) -> None:
+def test_a_malformed_record_without_a_sequence_number_fails_the_batch(counting: Counting) -> None:
     with pytest.raises(UnreportableError):
         counting.invoke(batch("nonsense", task(1, "a", HOME)))
 
 
-def test_an_event_of_another_kind_fails(counting: Counting) -> None:
+def test_an_event_of_another_service_fails(counting: Counting) -> None:
     with pytest.raises(EventError):
         counting.invoke({"Records": [{"eventSource": "aws:sqs", "body": "{}"}]})
 
 
-def test_a_change_for_which_there_is_no_time_is_reported_untouched(counting: Counting) -> None:
+def test_a_change_without_enough_time_left_is_reported_and_not_counted(counting: Counting) -> None:
     assert counting.invoke(batch(task(1, "a", HOME)), Context(seconds_left=17.9)) == ["1"]
 
     assert counting.troubled.requests == []
 
 
 @pytest.mark.parametrize("trouble", ["throttled", "conflict", "unanswered"])
-def test_a_passing_trouble_passes(counting: Counting, trouble: str) -> None:
+def test_a_temporary_problem_is_retried(counting: Counting, trouble: str) -> None:
     counting.troubled.troubles = [trouble, "none", trouble]
 
     assert counting.invoke(batch(task(1, "a", HOME))) == []
@@ -142,7 +142,7 @@ def test_a_passing_trouble_passes(counting: Counting, trouble: str) -> None:
     assert counting.counts() == {"home": 1}
 
 
-def test_a_trouble_that_does_not_pass_is_reported_and_logged_without_content(
+def test_a_lasting_problem_is_reported_and_logged_without_content(
     counting: Counting, caplog: pytest.LogCaptureFixture
 ) -> None:
     counting.troubled.troubles = ["none", *["none", "conflict"] * 5]
@@ -155,7 +155,7 @@ def test_a_trouble_that_does_not_pass_is_reported_and_logged_without_content(
     assert counting.counts() == {}
 
 
-def test_a_transaction_that_is_invalid_is_not_tried_again(counting: Counting) -> None:
+def test_an_invalid_transaction_is_not_retried(counting: Counting) -> None:
     counting.troubled.troubles = ["none", "invalid"]
 
     assert counting.invoke(batch(task(1, "a", HOME))) == ["1"]
@@ -184,7 +184,7 @@ def test_a_marker_that_another_invocation_has_moved_is_read_again(
     assert counting.counts() == {"home": 1}
 
 
-def test_a_transaction_that_is_carried_out_late_does_nothing(counting: Counting) -> None:
+def test_a_transaction_that_is_executed_late_changes_nothing(counting: Counting) -> None:
     counting.troubled.troubles = ["none", "late"]
 
     counting.invoke(batch(task(1, "a", HOME), task(2, "a", "deleted")))
@@ -238,26 +238,28 @@ def test_a_transaction_that_is_carried_out_late_does_nothing(counting: Counting)
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_each_reason_to_cancel_is_told_apart(error: Any, kind: RefusalKind, code: str) -> None:
-    refusal = task_counts.why(error)
+def test_each_reason_for_a_cancelled_transaction_is_classified(
+    error: Any, kind: RefusalKind, code: str
+) -> None:
+    refusal = task_counts.classify(error)
 
     assert (refusal.kind, refusal.code) == (kind, code)
 
 
-def test_the_handler_finds_its_tables_by_the_environment(
+def test_the_handler_uses_the_tables_in_its_environment_variables(
     counting: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COUNTS_TABLE_NAME", counting.counter.counts)
     monkeypatch.setenv("MARKERS_TABLE_NAME", counting.counter.markers)
     task_counts.counter.cache_clear()
 
-    answer = task_counts.lambda_handler(batch(task(1, "a", HOME)), cast("LambdaContext", Context()))
+    response = task_counts.lambda_handler(batch(task(1, "a", HOME)), cast("LambdaContext", Context()))
 
-    assert answer == {"batchItemFailures": []}
+    assert response == {"batchItemFailures": []}
     assert counting.counts() == {"home": 1}
 
 
-def test_a_killed_sandbox_leaves_the_counts_whole(counting: Counting) -> None:
+def test_a_killed_execution_environment_leaves_consistent_counts(counting: Counting) -> None:
     counting.troubled.troubles = ["none", "none", "none", "killed after"]
     event = batch(task(1, "a", HOME), task(2, "a", WORK))
 

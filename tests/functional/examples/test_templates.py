@@ -1,4 +1,4 @@
-"""The recipes' templates: least in what they may do, and as the template's own where they share something."""
+"""The templates of the recipes: least privilege, and the same resources as template.yaml where they share some."""
 
 from typing import Any, Final
 
@@ -44,7 +44,7 @@ def test_every_example_is_tested_here() -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_the_role_may_do_what_the_function_does_and_nothing_else(example: str) -> None:
+def test_the_role_has_only_the_permissions_that_the_function_uses(example: str) -> None:
     (policy,) = of_type(example, "AWS::IAM::Role")["Policies"]
     statements = policy["PolicyDocument"]["Statement"]
 
@@ -53,7 +53,9 @@ def test_the_role_may_do_what_the_function_does_and_nothing_else(example: str) -
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_the_mapping_reports_partial_failures_and_gives_up_before_the_stream_forgets(example: str) -> None:
+def test_the_mapping_reports_partial_failures_and_discards_records_before_the_stream_does(
+    example: str,
+) -> None:
     mapping = of_type(example, "AWS::Lambda::EventSourceMapping")
 
     assert mapping == {
@@ -70,7 +72,7 @@ def test_the_mapping_reports_partial_failures_and_gives_up_before_the_stream_for
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_the_alarm_watches_the_function_and_tells_the_topic(example: str) -> None:
+def test_the_alarm_watches_the_function_and_notifies_the_topic(example: str) -> None:
     alarm = of_type(example, "AWS::CloudWatch::Alarm", AlarmTopicArn=TOPIC)
 
     assert (alarm["MetricName"], alarm["Threshold"]) == ("IteratorAge", 900000)
@@ -82,18 +84,20 @@ def test_the_alarm_watches_the_function_and_tells_the_topic(example: str) -> Non
 
 @pytest.mark.parametrize("parameters", [{}, {"KmsKeyArn": KEY}], ids=str)
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_the_bucket_is_as_the_template_s_own(example: str, parameters: dict[str, str]) -> None:
+def test_the_bucket_is_the_same_as_in_template_yaml(example: str, parameters: dict[str, str]) -> None:
     made = resources(template(example), SourceStreamArn=STREAM, **parameters)
     own = resources(TEMPLATE, **parameters)
 
     rules = own["OnFailureBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
-    assert rules.pop(0)["Id"] == "ExpireWhatIsDone"  # which only redrive moves, and it knows no recipe
+    assert (
+        rules.pop(0)["Id"] == "ExpireWhatIsDone"
+    )  # for objects that redrive moves; it does not process these buckets
     for name in ("OnFailureBucket", "OnFailureBucketPolicy"):
         assert made[name] == own[name]
 
 
 @pytest.mark.parametrize("parameters", [{}, {"KmsKeyArn": KEY}], ids=str)
-def test_the_topic_is_encrypted_as_the_template_s_own(parameters: dict[str, str]) -> None:
+def test_the_topic_is_encrypted_as_in_template_yaml(parameters: dict[str, str]) -> None:
     own = resources(TEMPLATE, **parameters, AlarmEmail="ops@example.com")["AlarmTopic"]["Properties"]
 
     assert of_type("new_item_messages", "AWS::SNS::Topic", **parameters).get("KmsMasterKeyId") == (
@@ -102,7 +106,7 @@ def test_the_topic_is_encrypted_as_the_template_s_own(parameters: dict[str, str]
 
 
 @pytest.mark.parametrize("parameters", [{}, {"KmsKeyArn": KEY}], ids=str)
-def test_the_tables_are_encrypted_as_the_template_s_own(parameters: dict[str, str]) -> None:
+def test_the_tables_are_encrypted_as_in_template_yaml(parameters: dict[str, str]) -> None:
     made = resources(template("task_counts"), SourceStreamArn=STREAM, **parameters)
     own = resources(TEMPLATE, **parameters)["ReplicaTable"]["Properties"]
 
@@ -138,7 +142,7 @@ def test_the_tables_are_encrypted_as_the_template_s_own(parameters: dict[str, st
         ),
     ],
 )
-def test_the_role_uses_a_kms_key_through_its_services_only(example: str, statements: dict[str, Any]) -> None:
+def test_the_role_uses_a_kms_key_only_through_its_services(example: str, statements: dict[str, Any]) -> None:
     (policy,) = of_type(example, "AWS::IAM::Role", KmsKeyArn=KEY)["Policies"]
     more = [one for one in policy["PolicyDocument"]["Statement"] if one["Sid"] not in STATEMENTS[example]]
 
@@ -154,7 +158,7 @@ def test_the_role_uses_a_kms_key_through_its_services_only(example: str, stateme
     ]
 
 
-def test_the_two_tables_can_be_written_to_in_transactions_only() -> None:
+def test_the_two_tables_can_be_written_only_in_transactions() -> None:
     (policy,) = of_type("task_counts", "AWS::IAM::Role")["Policies"]
     conditions = {one["Sid"]: one.get("Condition") for one in policy["PolicyDocument"]["Statement"]}
 
@@ -163,7 +167,7 @@ def test_the_two_tables_can_be_written_to_in_transactions_only() -> None:
     assert conditions["AddToCountsInTransactions"] == within
 
 
-def test_markers_expire_by_the_attribute_that_the_function_writes() -> None:
+def test_markers_expire_at_the_time_that_the_function_writes() -> None:
     markers = resources(template("task_counts"), SourceStreamArn=STREAM)["MarkersTable"]["Properties"]
 
     assert markers["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
@@ -177,7 +181,7 @@ def test_a_fifo_topic_has_the_name_of_one() -> None:
     assert fifo == {"FifoTopic": True, "TopicName": "ddbreplica-new-items.fifo"}
 
 
-def test_the_recipes_name_outputs_that_there_are() -> None:
+def test_the_outputs_in_the_recipes_exist() -> None:
     text = (ROOT / "docs" / "recipes.md").read_text("utf-8")
 
     for name, path in (
