@@ -17,7 +17,6 @@ NOT_YET: set[str] = {
     "docs/deployment.md",
     "docs/maintainers/demo.md",
     "docs/maintainers/e2e.md",
-    "docs/maintainers/mutation.md",
 }
 """Pages that are not wrapped yet."""
 
