@@ -48,14 +48,14 @@ def change_in_parallel(deployed: Deployed) -> None:
 
 
 def quarantine(deployed: Deployed) -> None:
-    """Write an item that the replica can never take, among ten that it can; mend it at the source."""
+    """Write an item that the replica can never take, and ten that it can; correct it at the source."""
     run, pair = deployed.run, deployed.pair
     run.begin("Write an item that the replica can never take, among ten that it can")
     traffic.drop_source_index(pair, within=run.pace.resources)
     run.say(f"The source's {INDEX} is removed, so that it takes what the replica's refuses.")
     like = pair.item(pair.source, deployed.keys()[0])
     assert like is not None
-    neighbours, poison, mended = traffic.neighbours_and_poison(like)
+    neighbours, poison, corrected = traffic.neighbours_and_poison(like)
     key = poison["PK"]["S"]
     since = alarms.moments(deployed)
     traffic.write_together(pair, neighbours, poison)
@@ -70,6 +70,6 @@ def quarantine(deployed: Deployed) -> None:
         raise DidNotHoldError(f"{key} alone is in quarantine: {[found.key for found in refused]} are.")
     run.found(Claim.QUARANTINED, f"{key} is kept: {refused[0].reason}")
     alarms.wait_for(deployed, ["RecordsQuarantinedAlarm"], since=since)
-    pair.dynamodb.put_item(TableName=pair.source, Item=mended)
+    pair.dynamodb.put_item(TableName=pair.source, Item=corrected)
     deployed.wait_until_equal()
-    run.found(Claim.REPLICATED, "Equal after the item was mended at the source.")
+    run.found(Claim.REPLICATED, "Equal after the item was corrected at the source.")

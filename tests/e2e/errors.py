@@ -11,7 +11,7 @@ from ddbreplica.errors import TaskError
 
 
 class E2eError(Exception):
-    """What the run's user is told, in one message."""
+    """The error message that the run shows to its user."""
 
 
 class NotOwnedError(E2eError):

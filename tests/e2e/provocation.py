@@ -70,7 +70,7 @@ WAITING: Final = (
     ),
     Provocation("The mapping is disabled", stalled, ("MappingStalledAlarm",)),
 )
-"""After these nothing is to be mended: what was changed meanwhile has waited."""
+"""After these problems nothing needs a repair: the changes made meanwhile have waited."""
 
 
 def wait_out(deployed: Deployed, provocation: Provocation) -> None:
@@ -81,7 +81,7 @@ def wait_out(deployed: Deployed, provocation: Provocation) -> None:
 
 
 def give_up(deployed: Deployed) -> None:
-    """Make Lambda give records up, look at the objects that it keeps, and mend the items."""
+    """Make Lambda discard records, check the objects that it stores, and repair the items."""
     changed = _provoke(deployed, GIVEN_UP)
     source = deployed.pair.items(deployed.pair.source)
     kept: list[GivenUp] = []
@@ -101,11 +101,11 @@ def give_up(deployed: Deployed) -> None:
     deployed.run.found(
         Claim.KEPT, f"{len(kept)} objects ({conditions}) have each of the {len(lost)} items that differ."
     )
-    mend(deployed, lost)
+    repair(deployed, lost)
 
 
 def drop(deployed: Deployed) -> None:
-    """Make Lambda drop records, and mend the items that `verify` names."""
+    """Make Lambda drop records, and repair the items that `verify` lists."""
     changed = _provoke(deployed, DROPPED)
     lost: set[str] = set()
 
@@ -116,14 +116,14 @@ def drop(deployed: Deployed) -> None:
     _wait(deployed, some_differ, "`verify` names what was dropped")
     _check_changed(lost, changed)
     deployed.run.found(Claim.DROPPED, f"`verify` names {len(lost)} items, all of them changed meanwhile.")
-    mend(deployed, lost)
+    repair(deployed, lost)
 
 
-def mend(deployed: Deployed, keys: set[str]) -> None:
-    """Change the items at the source once more, which is what sends them again."""
+def repair(deployed: Deployed, keys: set[str]) -> None:
+    """Change the items at the source again, so that they are replicated again."""
     traffic.update(deployed.pair, sorted(keys))
     deployed.wait_until_equal()
-    deployed.run.found(Claim.MENDED, f"Equal after {len(keys)} items were changed at the source once more.")
+    deployed.run.found(Claim.REPAIRED, f"Equal after {len(keys)} items were changed at the source once more.")
 
 
 def _provoke(deployed: Deployed, provocation: Provocation) -> set[str]:

@@ -1,4 +1,4 @@
-"""What a run found about each claim → one report, for people and for programs."""
+"""Collect what a run found about each claim, and write one report for people and programs."""
 
 import json
 from collections.abc import Mapping
@@ -9,41 +9,45 @@ from typing import Any, Final
 
 
 class Claim(Enum):
-    """What only AWS can confirm, and a step of the run looks at."""
+    """A claim that only AWS can confirm, and that a step of the run checks."""
 
-    DEPLOYED = "CloudFormation takes the template as it is, `DeletionPolicy: !Ref` without LanguageExtensions"
-    REPLICATED = "What is loaded, updated and deleted at the source arrives, and `verify` proves it equal"
-    ORDERED = "With ten batches of a shard at a time the changes of one item stay in order"
-    QUARANTINED = "What the replica can never hold is quarantined with its reason, and its neighbours arrive"
-    KEPT = (
-        "What Lambda gives up is in the on-failure bucket, with its records (role under s3:ResourceAccount)"
+    DEPLOYED = (
+        "CloudFormation accepts the template as it is, `DeletionPolicy: !Ref` without LanguageExtensions"
     )
-    DROPPED = "Where that bucket refuses, alarms say that records were dropped, and `verify` finds them"
-    MENDED = "Items that were given up are mended by a change at the source"
+    REPLICATED = (
+        "Loaded, updated and deleted items are replicated, and `verify` reports that the tables are equal"
+    )
+    ORDERED = "With ten batches of a shard at a time, the changes of one item stay in order"
+    QUARANTINED = (
+        "A record that can never be written is quarantined with its reason, and the others are applied"
+    )
+    KEPT = "Batches that Lambda discards are in the on-failure bucket, with their records"
+    DROPPED = "If that bucket refuses them, alarms report dropped records, and `verify` finds the differences"
+    REPAIRED = "Items of discarded or dropped records are repaired by a change at the source"
     WAITED = "While the function fails, is throttled or is not invoked, changes wait, and none is lost"
-    UPDATED = "A code update under writes re-applies one batch at most"
-    FIRED = "Alarms fire on the trouble they stand for"
-    MEASURED = "Alarms look at metrics that exist"
-    TABLES_DELETED = "With TableDeletionPolicy=Delete the tables go with the stack"
-    REMOVED = "Nothing of the run is left"
+    UPDATED = "A code update during writes applies at most one batch again"
+    FIRED = "Alarms fire on the problems that they report"
+    MEASURED = "The metrics of the alarms exist"
+    TABLES_DELETED = "With TableDeletionPolicy=Delete, the tables are deleted with the stack"
+    REMOVED = "Nothing that the run created is left"
 
 
 OUT_OF_REACH: Final[Mapping[str, str]] = {
-    "The dashboard's look": "takes an eye: `--keep` leaves the stack, and its output DashboardUrl is the address",
-    "`--import-existing-resources` over kept tables": "docs/deployment.md has the commands, to be run by hand",
+    "The look of the dashboard": "a person must look at it: run with `--keep` and open the output DashboardUrl",
+    "`--import-existing-resources` over kept tables": "run the commands in docs/deployment.md by hand",
     "ReplicaCriticallyLateAlarm fires": "takes six hours; its metric is that of ReplicaLateAlarm",
-    "FunctionSlowAlarm fires": "it wants ten minutes of slow invocations, which the run does not wait for",
-    "MappingStillStalledAlarm fires": "it is MappingStalledAlarm, and notifies 20 minutes after it",
-    "ReplicationUnhealthyAlarm fires": "it is the other alarms in one, and is shown beside them",
+    "FunctionSlowAlarm fires": "takes ten minutes of slow invocations, which the run does not cause",
+    "MappingStillStalledAlarm fires": "it is MappingStalledAlarm, and notifies 20 minutes later",
+    "ReplicationUnhealthyAlarm fires": "it combines the other alarms, which the report shows",
     "A replica in another Region or account, and KMS keys": "takes more than one account; docs/deployment.md",
-    "How much faster ten batches at a time are": "five write units a second are the limit of these tables",
+    "How much faster ten batches at a time are": "five write units per second are the limit of these tables",
 }
-"""What no step looks at, and why."""
+"""What the run cannot check, and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was seen of a claim, and whether it held."""
+    """Evidence for a claim, and whether the claim held."""
 
     claim: Claim
     held: bool
@@ -52,19 +56,19 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """All findings of a run, as they come in."""
+    """All findings of a run, in order."""
 
     about: str = ""
     findings: list[Finding] = field(default_factory=list)
-    ended: str = "The run came to its end."
+    ended: str = "The run completed."
     left_behind: list[str] = field(default_factory=list)
 
     def add(self, claim: Claim, evidence: str, *, held: bool = True) -> None:
-        """Note what was seen."""
+        """Add evidence for a claim."""
         self.findings.append(Finding(claim, held, evidence))
 
     def outcome(self, claim: Claim) -> str:
-        """`confirmed` only if something was seen, and all of it held."""
+        """Return `confirmed` if there is evidence and the claim held in all of it."""
         held = [finding.held for finding in self.findings if finding.claim is claim]
         if not held:
             return "not tried"
@@ -72,7 +76,7 @@ class Report:
 
     @property
     def is_good(self) -> bool:
-        """Whether everything that was seen held."""
+        """Whether the claims held in all evidence."""
         return all(finding.held for finding in self.findings)
 
     def write(self, home: Path) -> Path:
@@ -84,7 +88,7 @@ class Report:
         return path
 
     def document(self) -> dict[str, Any]:
-        """Everything, for a program."""
+        """Return the whole report as JSON values."""
         return {
             "about": self.about,
             "ended": self.ended,
@@ -101,7 +105,7 @@ class Report:
         }
 
     def text(self) -> str:
-        """Everything, as Markdown."""
+        """Return the whole report as Markdown."""
         lines = [
             "# ddbreplica on AWS",
             "",
@@ -114,7 +118,7 @@ class Report:
         ]
         lines += [f"| {claim.value} | {self.outcome(claim)} |" for claim in Claim]
         lines += [f"| {claim} | out of reach: {reason} |" for claim, reason in OUT_OF_REACH.items()]
-        lines += ["", "## What was seen", ""]
+        lines += ["", "## Evidence", ""]
         lines += [f"- {finding.claim.name}: {finding.evidence}" for finding in self.findings]
         lines += ["", "## Left behind", "", *(f"- {name}" for name in self.left_behind or ["nothing"])]
         return "\n".join(lines) + "\n"

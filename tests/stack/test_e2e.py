@@ -235,7 +235,7 @@ def test_more_than_a_batch_delivered_again_is_no_good_update(deployed: Deployed)
     assert outcomes(deployed) == {"UPDATED": "DID NOT HOLD"}
 
 
-def test_what_the_replica_cannot_hold_is_quarantined_and_mended(deployed: Deployed) -> None:
+def test_what_the_replica_cannot_hold_is_quarantined_and_corrected(deployed: Deployed) -> None:
     with going_off(deployed, "RecordsQuarantinedAlarm"):
         data.quarantine(deployed)
 
@@ -386,7 +386,7 @@ def losing(*, kept: bool) -> Callable[[Deployed], AbstractContextManager[None]]:
     return lose
 
 
-def test_what_was_given_up_is_found_in_the_bucket_and_mended(
+def test_what_was_given_up_is_found_in_the_bucket_and_repaired(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provocation, "GIVEN_UP", replace(provocation.GIVEN_UP, trouble=losing(kept=True)))
@@ -394,7 +394,7 @@ def test_what_was_given_up_is_found_in_the_bucket_and_mended(
     with going_off(deployed, "RecordsGivenUpAlarm"):
         provocation.give_up(deployed)
 
-    assert outcomes(deployed) == {"KEPT": "confirmed", "MENDED": "confirmed", "FIRED": "confirmed"}
+    assert outcomes(deployed) == {"KEPT": "confirmed", "REPAIRED": "confirmed", "FIRED": "confirmed"}
 
 
 def test_what_was_given_up_and_is_not_in_the_bucket_does_not_hold(
@@ -410,10 +410,10 @@ def test_what_was_given_up_and_is_not_in_the_bucket_does_not_hold(
         provocation.give_up(hasty)
 
     assert outcomes(hasty) == {"FIRED": "confirmed"}
-    provocation.mend(deployed, set(deployed.differing() or ()))
+    provocation.repair(deployed, set(deployed.differing() or ()))
 
 
-def test_what_was_dropped_is_found_by_verify_and_mended(
+def test_what_was_dropped_is_found_by_verify_and_repaired(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provocation, "DROPPED", replace(provocation.DROPPED, trouble=losing(kept=False)))
@@ -421,7 +421,7 @@ def test_what_was_dropped_is_found_by_verify_and_mended(
     with going_off(deployed, "DestinationBrokenAlarm", "RecordsDroppedAlarm"):
         provocation.drop(deployed)
 
-    assert outcomes(deployed) == {"DROPPED": "confirmed", "MENDED": "confirmed", "FIRED": "confirmed"}
+    assert outcomes(deployed) == {"DROPPED": "confirmed", "REPAIRED": "confirmed", "FIRED": "confirmed"}
 
 
 def test_an_on_failure_object_tells_whose_records_it_holds(deployed: Deployed) -> None:

@@ -131,7 +131,7 @@ def test_a_terminal_that_is_closed_during_the_removal_ends_nothing(start: Callab
 
     assert run.ended() == 1  # a table outlived its stack
     assert run.left() == []
-    assert run.report()["ended"] == "The run came to its end."
+    assert run.report()["ended"] == "The run completed."
     assert run.report()["left_behind"] == []
 
 

@@ -16,7 +16,6 @@ NOT_YET: set[str] = {
     "README.md",
     "docs/deployment.md",
     "docs/maintainers/demo.md",
-    "docs/maintainers/e2e.md",
 }
 """Pages that are not wrapped yet."""
 
