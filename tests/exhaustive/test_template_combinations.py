@@ -1,4 +1,4 @@
-"""template.yaml under combinations of its parameters: any two choices meet in one of them, and each is sound."""
+"""Combinations of the parameters of template.yaml are accepted, and the resulting template passes cfn-lint."""
 
 import json
 from itertools import combinations, product
@@ -16,7 +16,7 @@ def complaints(matches: list[Any]) -> list[str]:
     return [f"{match.rule.id} line {match.linenumber}: {match.message}" for match in matches]
 
 
-def test_any_two_choices_meet() -> None:
+def test_the_combinations_contain_every_pair_of_choices() -> None:
     met = {pair for row in ROWS for pair in combinations(sorted(row.items()), 2)}
     assert met == {
         ((one, a), (other, b))
@@ -30,13 +30,13 @@ def test_the_template_is_free_of_lint() -> None:
 
 
 def test_the_expanded_template_is_free_of_lint() -> None:
-    """Limits of what SAM generates, such as the mapping's, are checked only here."""
+    """Limits of generated resources, such as the event source mapping, are checked only here."""
     assert complaints(lint(json.dumps(expand()), config=ManualArgs(regions=[REGION]))) == []
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['source']} to {row['replica']}")
 def test_a_combination_is_accepted_and_free_of_lint(row: dict[str, str]) -> None:
-    """With its conditions decided, nothing is referred to that is not there."""
+    """After its conditions are evaluated, the template contains no reference to a missing resource."""
     parameters = parameters_of(row)
     assert refusals(**parameters) == []
     assert complaints(lint(json.dumps(decide(**parameters)), config=ManualArgs(regions=[REGION]))) == []

@@ -13,11 +13,11 @@ from demo.deploy import deploy, deploy_replica
 from demo.embedded import embedded_aws
 from demo.pair import Pair
 from tests.support.cli import run
+from tests.support.deployment_scenarios import KEY
 from tests.support.enforced import Deployed, Role, actions, over_http
-from tests.support.placements import KEY
-from tests.support.template import FAR_SIDE, properties
+from tests.support.template import REPLICA_TEMPLATE, properties
 
-FAR: Final = "eu-west-1"
+OTHER_REGION: Final = "eu-west-1"
 HERE, THERE = "000000000000", "222222222222"
 EXTERNAL_ID: Final = "orders-2026"
 ACTIONS: Final = ("BatchWriteItem", "DeleteItem", "DescribeTable", "PutItem")
@@ -58,13 +58,13 @@ class Assuming(Deployed):
 @pytest.fixture(scope="module")
 def deployed() -> Iterator[Assuming]:
     with embedded_aws(enforce_roles=True) as aws:
-        there = replace(aws, region=FAR, account=THERE)
+        there = replace(aws, region=OTHER_REGION, account=THERE)
         far = deploy_replica(there, TrustedAccountId=HERE, ExternalId=EXTERNAL_ID)
         role_arn = far.outputs["ReplicaRoleArn"]
         stack = deploy(
             aws,
             CreateReplicaTable="false",
-            ReplicaRegion=FAR,
+            ReplicaRegion=OTHER_REGION,
             ReplicaRoleArn=role_arn,
             ReplicaExternalId=EXTERNAL_ID,
         )
@@ -84,7 +84,7 @@ def profiles(deployed: Assuming, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     for name, value in deployed.aws.credentials.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "credentials").write_text(
-        f"[far]\naws_access_key_id = {THERE}\naws_secret_access_key = {deployed.aws.secret}\nregion = {FAR}\n"
+        f"[far]\naws_access_key_id = {THERE}\naws_secret_access_key = {deployed.aws.secret}\nregion = {OTHER_REGION}\n"
     )
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.chdir(tmp_path)
@@ -111,7 +111,7 @@ def test_the_function_s_own_account_has_no_such_table(deployed: Assuming) -> Non
 
 def test_every_action_of_the_role_is_taken_away_by_a_test_or_is_named_as_not_tried() -> None:
     parameters = {"TrustedAccountId": HERE, "ExternalId": EXTERNAL_ID, "KmsKeyArn": KEY}
-    (policy,) = properties("ReplicaWriterRole", FAR_SIDE, **parameters)["Policies"]
+    (policy,) = properties("ReplicaWriterRole", REPLICA_TEMPLATE, **parameters)["Policies"]
     granted = [action for each in policy["PolicyDocument"]["Statement"] for action in actions(each)]
 
     assert sorted(granted) == sorted([*(f"dynamodb:{action}" for action in ACTIONS), *NOT_TRIED])

@@ -12,8 +12,8 @@ from demo import traffic
 from demo.deploy import deploy
 from demo.embedded import EmbeddedAws, embedded_aws
 from demo.pair import Pair
+from tests.support.deployment_scenarios import BY_ROLE, KEY
 from tests.support.enforced import ENFORCED, Deployed, Role, actions, over_http
-from tests.support.placements import BY_ROLE, KEY
 from tests.support.template import resources
 
 NOT_TRIED: Final[Mapping[str, tuple[str, Sequence[str]]]] = {

@@ -1,10 +1,9 @@
-"""Combinations of template.yaml's parameters: any two choices meet in one of them."""
+"""Combinations of the parameters of template.yaml that contain every pair of choices."""
 
 from collections.abc import Mapping
 from typing import Final
 
-from tests.support.pairwise import pairwise
-from tests.support.placements import (
+from tests.support.deployment_scenarios import (
     BOUNDARY,
     EXISTING_SOURCE,
     IN_ACCOUNT,
@@ -15,10 +14,11 @@ from tests.support.placements import (
     SOURCE_KEY,
     Parameters,
 )
+from tests.support.pairwise import pairwise
 
 CHOICES: Final[Mapping[str, Mapping[str, Parameters]]] = {
     "source": {
-        "made here": {},
+        "created": {},
         "existing": EXISTING_SOURCE,
         "existing with a key": {**EXISTING_SOURCE, "SourceKmsKeyArn": SOURCE_KEY},
     },
@@ -43,7 +43,7 @@ CHOICES: Final[Mapping[str, Mapping[str, Parameters]]] = {
         },
     },
     "alarms": {
-        "told nobody": {},
+        "without target": {},
         "mailed": {"AlarmEmail": "ops@example.com", "DeletionProtection": "true"},
         "published": {"AlarmTopicArn": "arn:aws:sns:eu-west-1:111122223333:ops"},
     },

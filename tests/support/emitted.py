@@ -1,8 +1,7 @@
-"""What AWS and the function emit of a stack without parameters."""
+"""The metrics that AWS and the function emit for a stack with default parameters."""
 
 from typing import Final
 
-# The metrics that AWS and the function emit, with the dimensions that they carry.
 FUNCTION: Final = {"FunctionName": "<ReplicatorFunction>"}
 MAPPING: Final = {"EventSourceMappingUUID": "<ReplicatorFunctionStream>"}
 REPLICA: Final = {"TableName": "logfile_replica"}

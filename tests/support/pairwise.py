@@ -1,4 +1,4 @@
-"""Choices to make → few combinations in which any two choices meet."""
+"""Build a small number of combinations that contain every pair of choices."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations, product
@@ -8,7 +8,7 @@ _Choice: TypeAlias = tuple[str, str]
 
 
 def pairwise(choices: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
-    """Return combinations of one option each, such that every pair of options is in one of them."""
+    """Return combinations with one option of each choice, such that every pair of options is in at least one."""
     unmet = {
         frozenset(((one, a), (other, b)))
         for one, other in combinations(choices, 2)
@@ -23,7 +23,7 @@ def pairwise(choices: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
 
 
 def _row(choices: Mapping[str, Sequence[str]], unmet: set[frozenset[_Choice]]) -> dict[str, str]:
-    """Begin with a pair that has not met yet, then take of each choice the option that meets most others anew."""
+    """Return a combination that starts with a missing pair and adds the options that cover most other missing pairs."""
     row = dict(min(map(sorted, unmet)))
     for name in sorted(choices.keys() - row.keys()):
         row[name] = max(

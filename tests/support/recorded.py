@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 RECORDED: Final = Path(__file__).parents[1] / "stack" / "upgrade" / "recorded"
 TEMPLATE: Final = RECORDED / "template.json"
-FAR_SIDE: Final = RECORDED / "replica.yaml"
+REPLICA_TEMPLATE: Final = RECORDED / "replica.yaml"
 FACTS: Final[Mapping[str, str]] = json.loads((RECORDED / "facts.json").read_text())
 
 

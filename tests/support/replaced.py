@@ -1,7 +1,7 @@
-"""The resources of two templates → those of the first that an update to the second would replace or remove.
+"""Find the resources of a template that an update to another template would replace or remove.
 
-Which properties cannot be changed in place comes from the resource schemas that CloudFormation publishes; cfn-lint
-brings them. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html
+The resource schemas that CloudFormation publishes list the properties that cannot be changed in place. They are part of
+cfn-lint. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from tests.support.template import REGION
 
 _SECTIONS: Final = ("createOnlyProperties", "conditionalCreateOnlyProperties")
 _MORE: Final = {
-    # "If you change an existing AttributeDefinition, the table is replaced", says its page, and not the schema.
+    # According to its page, but not its schema: "If you change an existing AttributeDefinition, the table is replaced".
     "AWS::DynamoDB::Table": ("/properties/AttributeDefinitions",),
 }
 
@@ -42,7 +42,7 @@ def _why(logical_id: str, old: Mapping[str, Any], new: Mapping[str, Any] | None)
 
 @cache
 def _fixed(resource_type: str) -> tuple[str, ...]:
-    """Pointers to the properties that CloudFormation cannot change in place."""
+    """Return pointers to the properties that CloudFormation cannot change in place."""
     schema: Mapping[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema(REGION, resource_type).schema
     published = (pointer for section in _SECTIONS for pointer in schema.get(section, ()))
     return (*published, *_MORE.get(resource_type, ()))

@@ -1,4 +1,4 @@
-"""A template and parameter values in, what CloudFormation would create out."""
+"""Evaluate a template with parameter values as CloudFormation would."""
 
 import json
 import re
@@ -15,14 +15,14 @@ from samtranslator.translator.translator import Translator  # type: ignore[impor
 
 ROOT: Final = Path(__file__).parents[2]
 TEMPLATE: Final = ROOT / "template.yaml"
-FAR_SIDE: Final = ROOT / "replica.yaml"
+REPLICA_TEMPLATE: Final = ROOT / "replica.yaml"
 REGION: Final = "eu-west-1"
 ACCOUNT: Final = "111122223333"
 _NOTHING: Final = "<AWS::NoValue>"
 
 
 def load(path: Path | None = None, /) -> dict[str, Any]:
-    """Return a template (TEMPLATE unless named) as written, its intrinsic functions in their long form."""
+    """Return a template, TEMPLATE by default, with its intrinsic functions in their long form."""
     template: dict[str, Any] = json.loads(_as_json(path or TEMPLATE))
     return template
 
@@ -43,7 +43,7 @@ def defaults(path: Path = TEMPLATE, /) -> dict[str, str | int]:
 
 
 def expand(path: Path = TEMPLATE, /, **parameters: str | int) -> dict[str, Any]:
-    """Return the template as the SAM transform, if it asks for it, hands it to CloudFormation."""
+    """Return the template after the SAM transform, if it uses the transform."""
     expanded: dict[str, Any] = json.loads(
         _expanded(json.dumps(load(path)), tuple(sorted(parameters.items())))
     )
@@ -52,29 +52,29 @@ def expand(path: Path = TEMPLATE, /, **parameters: str | int) -> dict[str, Any]:
 
 @cache
 def _expanded(text: str, parameters: tuple[tuple[str, str | int], ...]) -> str:
-    """Return the same as text; the transform takes a quarter of a second, and many tests look at one result."""
+    """Return the transformed template as text. It is cached, because the transform takes a quarter of a second."""
     template = json.loads(text)
     if "Transform" not in template:
         return text
-    # The transform sees what `sam package` has uploaded.
+    # `sam package` replaces the local paths by uploaded objects before the transform.
     for resource in template["Resources"].values():
         for uri in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
             resource["Properties"][uri] = "s3://bucket/bundle.zip"
-    # With a session of its own: samtranslator's `transform` would ask the environment for a Region.
+    # samtranslator's function `transform` would read the Region from the environment, so a session is passed here.
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
     return json.dumps(translator.translate(template, parameter_values=dict(parameters)))
 
 
 def deploy(path: Path = TEMPLATE, /, **parameters: str | int) -> dict[str, Any]:
-    """Return the expanded template with its conditions decided and its parameters filled in.
+    """Return the transformed template with its conditions evaluated and its parameters filled in.
 
-    What only AWS could know stays visible: `!Ref A` reads `<A>`, and `!GetAtt A.Arn` reads `<A.Arn>`.
+    Values that only AWS knows become placeholders: `!Ref A` becomes `<A>`, and `!GetAtt A.Arn` becomes `<A.Arn>`.
     """
     return _filled_in(_Resolver, path, parameters)
 
 
 def decide(path: Path = TEMPLATE, /, **parameters: str | int) -> dict[str, Any]:
-    """Return the same as a template: what only AWS could know stays the intrinsic function that it was."""
+    """Return the same as `deploy`, but keep intrinsic functions whose values only AWS knows."""
     return {"AWSTemplateFormatVersion": "2010-09-09", **_filled_in(_Decider, path, parameters)}
 
 
@@ -95,19 +95,19 @@ def _filled_in(kind: "type[_Resolver]", path: Path, parameters: Mapping[str, str
 
 
 def resources(path: Path = TEMPLATE, /, **parameters: str | int) -> dict[str, Any]:
-    """Return the resources that CloudFormation would create, by logical id."""
+    """Return the resources that CloudFormation would create, by logical ID."""
     created: dict[str, Any] = deploy(path, **parameters)["Resources"]
     return created
 
 
 def properties(logical_id: str, path: Path = TEMPLATE, /, **parameters: str | int) -> dict[str, Any]:
-    """Return the properties of one of them."""
+    """Return the properties of one of these resources."""
     found: dict[str, Any] = resources(path, **parameters)[logical_id]["Properties"]
     return found
 
 
 def refusals(path: Path = TEMPLATE, /, **parameters: str | int) -> list[str]:
-    """Return what CloudFormation would say against the parameters: unknown ones, their own constraints, the rules."""
+    """Return the errors of CloudFormation for the parameters: unknown names, else violated constraints, else rules."""
     template = load(path)
     if unknown := sorted(parameters.keys() - template["Parameters"].keys()):
         return [f"Parameters: [{', '.join(unknown)}] do not exist in the template"]
@@ -141,7 +141,7 @@ def _is_allowed(value: str | int, parameter: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Resolver:
-    """Evaluates intrinsic functions, of those that exist only the ones that the template uses."""
+    """Evaluates the intrinsic functions that the templates use."""
 
     parameters: Mapping[str, str | int]
     conditions: Mapping[str, bool]
@@ -198,7 +198,7 @@ class _Resolver:
 
 
 class _Decider(_Resolver):
-    """Evaluates what the parameters decide, and leaves the rest to CloudFormation."""
+    """Evaluates what depends only on the parameters, and keeps the other intrinsic functions."""
 
     def ref(self, name: str) -> Any:
         return self.known(name, {"Ref": name})
@@ -209,7 +209,7 @@ class _Decider(_Resolver):
     def sub(self, argument: str | list[Any]) -> Any:
         text, extra = (argument, {}) if isinstance(argument, str) else argument
         values = self(extra)
-        # What is put into a text that stays a Fn::Sub is no variable of it.
+        # A value that is inserted into a remaining Fn::Sub must not be read as a variable.
         plain = {name: str(value).replace("${", "${!") for name, value in values.items() if _is_plain(value)}
         left = {name: value for name, value in values.items() if name not in plain}
         filled = _VARIABLE.sub(lambda match: str(plain.get(match[1], self.known(match[1], match[0]))), text)

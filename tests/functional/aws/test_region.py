@@ -8,7 +8,7 @@ from ddbreplica.aws.arn import region_of
 from ddbreplica.errors import SettingsError
 from ddbreplica.settings import Settings
 from tests.support.regions import REGIONS, Region
-from tests.support.template import FAR_SIDE, ROOT, TEMPLATE, load, refusals
+from tests.support.template import REPLICA_TEMPLATE, ROOT, TEMPLATE, load, refusals
 
 EXAMPLES = sorted(ROOT.glob("examples/*/template.yaml"))
 ids = [region.name for region in REGIONS]
@@ -54,7 +54,9 @@ def test_a_replica_may_be_in_any_region(region: Region) -> None:
     ).replica_region == (region.name)
 
 
-@pytest.mark.parametrize("template", [TEMPLATE, FAR_SIDE, *EXAMPLES], ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "template", [TEMPLATE, REPLICA_TEMPLATE, *EXAMPLES], ids=lambda path: path.parent.name
+)
 @pytest.mark.parametrize("region", REGIONS, ids=ids)
 def test_an_arn_may_be_of_any_region(region: Region, template: object) -> None:
     parameters = load(template)["Parameters"]  # type: ignore[arg-type]

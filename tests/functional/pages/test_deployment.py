@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.placements import STREAM
-from tests.support.template import FAR_SIDE, ROOT, TEMPLATE, defaults, deploy, refusals
+from tests.support.deployment_scenarios import STREAM
+from tests.support.template import REPLICA_TEMPLATE, ROOT, TEMPLATE, defaults, deploy, refusals
 
 GUIDE = ROOT / "docs" / "deployment.md"
 DOCUMENTS = [GUIDE, ROOT / "README.md", ROOT / "docs" / "runbook.md"]
-DEPLOYS = {"sam deploy": TEMPLATE, "aws cloudformation deploy": FAR_SIDE}
+DEPLOYS = {"sam deploy": TEMPLATE, "aws cloudformation deploy": REPLICA_TEMPLATE}
 
 
 def deployments(document: Path) -> Iterator[tuple[Path, dict[str, str]]]:
@@ -79,6 +79,6 @@ def test_the_guide_s_policies_are_json() -> None:
 
 
 def test_every_parameter_of_the_guide_s_tables_exists() -> None:
-    known = {*defaults(TEMPLATE), *defaults(FAR_SIDE)}
+    known = {*defaults(TEMPLATE), *defaults(REPLICA_TEMPLATE)}
     named = re.findall(r"`([A-Z][a-z]+[A-Z]\w+?)(?:=\S+)?`", GUIDE.read_text())
     assert {name for name in named if name not in known} <= {"TableName", "FunctionRoleArn"}

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tests.support.template import FAR_SIDE, ROOT, TEMPLATE, load
+from tests.support.template import REPLICA_TEMPLATE, ROOT, TEMPLATE, load
 
 SAID = (ROOT / "SECURITY.md").read_text()
 
@@ -18,7 +18,7 @@ def sids(node: Any) -> set[str]:
     return {node["Sid"]} if "Sid" in node else sids(list(node.values()))
 
 
-TEMPLATES = [load(path) for path in (TEMPLATE, FAR_SIDE)]
+TEMPLATES = [load(path) for path in (TEMPLATE, REPLICA_TEMPLATE)]
 STATEMENTS = sids([template["Resources"] for template in TEMPLATES])
 
 

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import pytest
 
+from tests.support.deployment_scenarios import KEY, REPLICAS
 from tests.support.emitted import EMITTED, FUNCTION, MAPPING, OWN, REPLICA, REPLICA_INDEX
-from tests.support.placements import KEY, REPLICAS
 from tests.support.template import properties, resources
 
 
@@ -119,11 +119,11 @@ def test_an_alarm_watches_a_metric_that_is_emitted(name: str) -> None:
 @pytest.mark.parametrize(
     ("replica", "missing"),
     [
-        ("made here", set()),
+        ("created", set()),
         ("existing", {"ReplicaIndexThrottledAlarm"}),
         ("in this Region by name", {"ReplicaIndexThrottledAlarm"}),
         ("in another Region", {"ReplicaIndexThrottledAlarm", "ReplicaTableThrottledAlarm"}),
-        ("in this account by number", {"ReplicaIndexThrottledAlarm"}),
+        ("in this account by ID", {"ReplicaIndexThrottledAlarm"}),
         ("in another account", {"ReplicaIndexThrottledAlarm", "ReplicaTableThrottledAlarm"}),
         ("in another account and Region", {"ReplicaIndexThrottledAlarm", "ReplicaTableThrottledAlarm"}),
         ("by a role", {"ReplicaIndexThrottledAlarm", "ReplicaTableThrottledAlarm"}),

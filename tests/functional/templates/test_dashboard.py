@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import pytest
 
+from tests.support.deployment_scenarios import EXISTING_SOURCE, OTHER_REGION, REPLICAS
 from tests.support.emitted import EMITTED, STREAM
-from tests.support.placements import EXISTING_SOURCE, FAR, REPLICAS
 from tests.support.template import properties, resources
 
 
@@ -73,7 +73,7 @@ def test_the_dashboard_shows_the_replica_s_metrics_from_its_own_region() -> None
         for line in widget["properties"].get("metrics", [])
         if "DynamoDB" in json.dumps(line) and "StreamLabel" not in line
     ]
-    assert set(regions) == {FAR}
+    assert set(regions) == {OTHER_REGION}
     assert len(regions) == len(OF_REPLICA)
 
 

@@ -1,4 +1,4 @@
-"""The function and its mapping in template.yaml."""
+"""The function and its event source mapping in template.yaml."""
 
 import dataclasses
 import json
@@ -6,8 +6,8 @@ import json
 import pytest
 
 from ddbreplica.settings import Settings
+from tests.support.deployment_scenarios import EVERYTHING, EXISTING_SOURCE, REPLICAS, ROLE, STREAM
 from tests.support.mapping import MappingSettings
-from tests.support.placements import EVERYTHING, EXISTING_SOURCE, REPLICAS, ROLE, STREAM
 from tests.support.template import defaults, load, properties, resources
 
 
@@ -54,7 +54,7 @@ def test_the_function_follows_its_parameters() -> None:
     assert function["Environment"]["Variables"]["REPLICATE_TTL_DELETES"] == "false"
 
 
-def test_an_endpoint_reaches_the_function_only_where_one_is_given() -> None:
+def test_the_function_has_an_endpoint_only_if_one_is_given() -> None:
     given = properties("ReplicatorFunction", EndpointUrl="http://127.0.0.1:4566")["Environment"]["Variables"]
     left_out = properties("ReplicatorFunction")["Environment"]["Variables"]
     assert given["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
@@ -67,11 +67,11 @@ ARN = "arn:aws:dynamodb:{}:{}:table/logfile_replica"
 @pytest.mark.parametrize(
     ("replica", "name", "more"),
     [
-        ("made here", "<ReplicaTable>", {}),
+        ("created", "<ReplicaTable>", {}),
         ("existing", "logfile_replica", {}),
         ("in this Region by name", "logfile_replica", {"REPLICA_REGION": "eu-west-1"}),
         ("in another Region", "logfile_replica", {"REPLICA_REGION": "us-west-2"}),
-        ("in this account by number", ARN.format("eu-west-1", "111122223333"), {}),
+        ("in this account by ID", ARN.format("eu-west-1", "111122223333"), {}),
         ("in another account", ARN.format("eu-west-1", "444455556666"), {}),
         (
             "in another account and Region",
@@ -86,21 +86,21 @@ ARN = "arn:aws:dynamodb:{}:{}:table/logfile_replica"
         ),
     ],
 )
-def test_the_function_is_told_where_the_replica_is(replica: str, name: str, more: dict[str, str]) -> None:
+def test_the_function_s_variables_locate_the_replica(replica: str, name: str, more: dict[str, str]) -> None:
     variables = properties("ReplicatorFunction", **REPLICAS[replica])["Environment"]["Variables"]
     where = ("REPLICA_REGION", "REPLICA_ROLE_ARN", "REPLICA_EXTERNAL_ID")
     assert variables["REPLICA_TABLE_NAME"] == name
     assert {variable: variables[variable] for variable in where if variable in variables} == more
 
 
-def test_every_setting_has_one_name_in_the_function_its_environment_and_the_template() -> None:
+def test_a_setting_has_the_same_name_in_the_code_the_environment_and_the_template() -> None:
     fields = {field.name.upper() for field in dataclasses.fields(Settings)}
     variables = set(
         properties("ReplicatorFunction", **REPLICAS["by a role in another Region"])["Environment"][
             "Variables"
         ]
     )
-    # The function's name is set by Lambda, and the others are for nobody but who tries something out.
+    # Lambda sets the function's name. The other two are only for local tests.
     assert variables == fields - {
         "AWS_LAMBDA_FUNCTION_NAME",
         "POWERTOOLS_DEV",
@@ -110,17 +110,17 @@ def test_every_setting_has_one_name_in_the_function_its_environment_and_the_temp
     assert set(in_template.values()) <= {*defaults(), *resources()}
 
 
-def test_the_template_s_defaults_are_the_settings_defaults() -> None:
+def test_the_defaults_of_the_template_and_of_the_settings_are_the_same() -> None:
     variables = properties("ReplicatorFunction")["Environment"]["Variables"]
     required = {"REPLICA_TABLE_NAME": "logfile_replica", "QUARANTINE_BUCKET": "bucket"}
     assert Settings.from_env(variables | required) == Settings.from_env(required)
 
 
-def test_the_code_that_ships_is_src() -> None:
+def test_the_deployed_code_is_src() -> None:
     assert load()["Resources"]["ReplicatorFunction"]["Properties"]["CodeUri"] == "src/"
 
 
-def test_the_mapping_retries_in_order_and_loses_nothing_unseen() -> None:
+def test_the_mapping_retries_in_order_and_keeps_discarded_records() -> None:
     assert properties("ReplicatorFunctionStream") == {
         "FunctionName": "<ReplicatorFunction>",
         "EventSourceArn": "<SourceTable.StreamArn>",
@@ -141,14 +141,14 @@ def test_the_mapping_of_an_existing_source_reads_its_stream() -> None:
     assert properties("ReplicatorFunctionStream", **EXISTING_SOURCE)["EventSourceArn"] == STREAM
 
 
-def test_a_key_filter_becomes_a_pattern_on_the_keys_alone() -> None:
+def test_a_key_filter_becomes_a_pattern_for_the_keys_only() -> None:
     (given,) = properties("ReplicatorFunctionStream", KeyFilter='{"PK": {"S": [{"prefix": "tenant-1#"}]}}')[
         "FilterCriteria"
     ]["Filters"]
     assert json.loads(given["Pattern"]) == {"dynamodb": {"Keys": {"PK": {"S": [{"prefix": "tenant-1#"}]}}}}
 
 
-def test_the_tests_simulate_the_mapping_that_is_deployed() -> None:
+def test_the_simulated_mapping_has_the_deployed_settings() -> None:
     simulated = dataclasses.asdict(MappingSettings())
 
     assert simulated.pop("report_batch_item_failures")

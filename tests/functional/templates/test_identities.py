@@ -1,8 +1,8 @@
-"""No two replications that may exist side by side share an identity, though their tables have the same names.
+"""Two replications never share metrics, alarms, dashboards, buckets or objects, even if their tables have equal names.
 
-Each has a function of its own, whose name AWS keeps unique in an account and Region. By that, or by the stack's name,
-go the metrics, alarms, dashboards, buckets and objects. A state file of a command has the tables' names alone; what
-tells it apart is its content (`test_a_table_made_anew_is_another_table` in test_backfill.py).
+Each replication has its own function, and AWS keeps the name of a function unique in an account and Region. The
+metrics, alarms, dashboards, buckets and objects contain the name of the function or of the stack. The name of a
+command's state file contains only the names of the tables, so its content identifies them.
 """
 
 import json
@@ -19,9 +19,9 @@ from ddbreplica.records.decode import decode
 from ddbreplica.replicate.telemetry import Telemetry
 from ddbreplica.replicate.write import Outcome
 from ddbreplica.settings import Settings
-from tests.support.placements import EXISTING_SOURCE, REPLICAS
+from tests.support.deployment_scenarios import EXISTING_SOURCE, REPLICAS
 from tests.support.regions import REGIONS
-from tests.support.template import FAR_SIDE, TEMPLATE, load, properties
+from tests.support.template import REPLICA_TEMPLATE, TEMPLATE, load, properties
 
 NAMING: Final = frozenset(
     {
@@ -40,7 +40,7 @@ NAMING: Final = frozenset(
         "TopicName",
     }
 )
-"""The properties by which a template gives a resource a name; without one CloudFormation makes it unique."""
+"""The properties that name a resource. CloudFormation generates a unique name for a resource without one."""
 
 
 @pytest.mark.parametrize(
@@ -50,13 +50,11 @@ NAMING: Final = frozenset(
             TEMPLATE,
             {"SourceTable": "TableName", "ReplicaTable": "TableName", "Dashboard": "DashboardName"},
         ),
-        (FAR_SIDE, {"ReplicaTable": "TableName"}),
+        (REPLICA_TEMPLATE, {"ReplicaTable": "TableName"}),
     ],
     ids=["template.yaml", "replica.yaml"],
 )
-def test_only_tables_and_the_dashboard_are_named_by_the_template(
-    template: Path, named: Mapping[str, str]
-) -> None:
+def test_only_tables_and_the_dashboard_have_fixed_names(template: Path, named: Mapping[str, str]) -> None:
     found = {
         logical_id: name
         for logical_id, resource in load(template)["Resources"].items()
@@ -71,19 +69,21 @@ def test_the_dashboards_of_an_account_have_different_names_in_all_regions() -> N
     name = load()["Resources"]["Dashboard"]["Properties"]["DashboardName"]
 
     assert name == {"Fn::Sub": "${AWS::StackName}-${AWS::Region}"}
-    # Two stacks could share a name only if one Region's name ended in another's.
+    # Two dashboards could have the same name only if the name of one Region ended with that of another.
     assert [pair for pair in permutations(REGIONS, 2) if pair[0].name.endswith(f"-{pair[1].name}")] == []
 
 
-def metrics_of(placement: str, capsys: pytest.CaptureFixture[str]) -> tuple[Any, ...]:
-    """The namespace and the dimensions under which the function of a placement emits."""
-    variables = properties("ReplicatorFunction", **EXISTING_SOURCE, **REPLICAS[placement])["Environment"][
+def metrics_of(scenario: str, capsys: pytest.CaptureFixture[str]) -> tuple[Any, ...]:
+    """Return the namespace and the dimensions of the metrics that the function of a deployment scenario emits."""
+    variables = properties("ReplicatorFunction", **EXISTING_SOURCE, **REPLICAS[scenario])["Environment"][
         "Variables"
     ]
     known = {"<ReplicaTable>": "logfile_replica", "<QuarantineBucket>": "kept"}
     env = {name: known.get(value, value) for name, value in variables.items()}
-    settings = Settings.from_env({**env, "AWS_LAMBDA_FUNCTION_NAME": f"function of {placement}"})
-    logging.root.manager.loggerDict.pop(settings.powertools_service_name, None)  # of an earlier test's stdout
+    settings = Settings.from_env({**env, "AWS_LAMBDA_FUNCTION_NAME": f"function of {scenario}"})
+    logging.root.manager.loggerDict.pop(
+        settings.powertools_service_name, None
+    )  # it would write to the stdout of an earlier test
     done = (decode({"Records": []}, replicate_ttl_deletes=True), Outcome(), QuarantineResult(0, 0, ()))
     Telemetry(
         service=settings.powertools_service_name,
@@ -97,8 +97,8 @@ def metrics_of(placement: str, capsys: pytest.CaptureFixture[str]) -> tuple[Any,
     return (emitted["Namespace"], *(f"{name}={metrics[name]}" for name in sorted(dimensions)))
 
 
-def test_the_metrics_of_replicas_with_one_name_are_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    found = {placement: metrics_of(placement, capsys) for placement in REPLICAS}
+def test_replicas_with_the_same_name_have_separate_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {scenario: metrics_of(scenario, capsys) for scenario in REPLICAS}
 
     assert {part for metrics in found.values() for part in metrics if part.startswith("ReplicaTable=")} == {
         "ReplicaTable=logfile_replica"
@@ -107,7 +107,7 @@ def test_the_metrics_of_replicas_with_one_name_are_apart(capsys: pytest.CaptureF
 
 
 def dimensions_in(node: Any) -> list[set[str]]:
-    """The names of the dimensions under which a template looks at metrics of the function's own namespace."""
+    """Return the names of the dimensions that a template uses with metrics of the namespace ddbreplica."""
     if isinstance(node, list):
         return [found for each in node for found in dimensions_in(each)]
     if not isinstance(node, dict):
@@ -118,7 +118,7 @@ def dimensions_in(node: Any) -> list[set[str]]:
 
 
 @pytest.mark.parametrize("replica", REPLICAS)
-def test_alarms_and_widgets_look_at_the_metrics_of_their_own_function(replica: str) -> None:
+def test_alarms_and_widgets_use_only_metrics_of_their_own_function(replica: str) -> None:
     body = json.loads(properties("Dashboard", **REPLICAS[replica])["DashboardBody"])
     lines = [line for widget in body["widgets"] for line in widget["properties"].get("metrics", [])]
     shown = [set(line[2:8:2]) for line in lines if line[0] == "ddbreplica"]

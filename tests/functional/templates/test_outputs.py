@@ -1,4 +1,4 @@
-"""What template.yaml makes as a whole, what it tells of it, and how it is described to a repository."""
+"""The resources, the outputs and the application metadata of template.yaml."""
 
 import re
 import tomllib
@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from tests.support.placements import (
+from tests.support.deployment_scenarios import (
     BY_ROLE,
     EXISTING_REPLICA,
     EXISTING_SOURCE,
@@ -18,7 +18,7 @@ from tests.support.placements import (
 from tests.support.template import TEMPLATE, deploy, load
 
 
-def test_the_outputs_name_what_the_tools_need() -> None:
+def test_the_outputs_have_the_values_that_the_commands_need() -> None:
     outputs = deploy()["Outputs"]
     assert {name: output["Value"] for name, output in outputs.items()} == {
         "SourceTableName": "<SourceTable>",
@@ -42,7 +42,7 @@ def test_the_outputs_name_what_the_tools_need() -> None:
     }
 
 
-def test_the_outputs_of_an_existing_source_are_those_of_its_stream() -> None:
+def test_the_outputs_for_an_existing_source_come_from_its_stream_s_arn() -> None:
     outputs = deploy(**EXISTING_SOURCE)["Outputs"]
     assert outputs["SourceTableName"]["Value"] == "orders"
     assert outputs["SourceTableArn"]["Value"] == "arn:aws:dynamodb:eu-west-1:111122223333:table/orders"
@@ -63,14 +63,14 @@ def test_the_outputs_of_an_existing_source_are_those_of_its_stream() -> None:
         ),
     ],
 )
-def test_the_outputs_say_where_the_replica_is(parameters: Parameters, region: str, arn: str) -> None:
+def test_the_outputs_locate_the_replica(parameters: Parameters, region: str, arn: str) -> None:
     outputs = deploy(**parameters)["Outputs"]
     assert outputs["ReplicaTableName"]["Value"] == "logfile_replica"
     assert outputs["ReplicaRegion"]["Value"] == region
     assert outputs["ReplicaTableArn"]["Value"] == arn
 
 
-# What a stack of this template has in an account by now: another logical id would replace it.
+# Existing stacks have these logical IDs. A changed logical ID would replace the resource.
 WITHOUT_A_PARAMETER: Final = {
     "SourceTable": "AWS::DynamoDB::Table",
     "ReplicaTable": "AWS::DynamoDB::Table",
@@ -86,14 +86,14 @@ WITHOUT_A_PARAMETER: Final = {
 }
 
 
-def test_without_a_parameter_the_workshop_s_stack_is_made_and_watched() -> None:
+def test_the_defaults_create_the_workshop_s_resources_and_15_alarms() -> None:
     made = {name: resource["Type"] for name, resource in deploy()["Resources"].items()}
     watching = {name for name, kind in made.items() if kind.endswith("Alarm")}
     assert {name: kind for name, kind in made.items() if name not in watching} == WITHOUT_A_PARAMETER
     assert len(watching) == 15
 
 
-def test_the_application_is_described_as_the_package_is() -> None:
+def test_the_application_has_the_metadata_of_the_package() -> None:
     project = tomllib.loads((TEMPLATE.parent / "pyproject.toml").read_text("utf-8"))["project"]
     described = load()["Metadata"]["AWS::ServerlessRepo::Application"]
     assert described["Name"] == project["name"]
@@ -121,7 +121,7 @@ PATTERNS: Final = {
 LABEL: Final = r"[a-zA-Z0-9+\-_:/@]{1,127}"
 
 
-def test_the_application_s_description_keeps_to_the_repository_s_patterns() -> None:
+def test_the_application_s_metadata_matches_the_patterns_of_the_repository() -> None:
     described = dict(load()["Metadata"]["AWS::ServerlessRepo::Application"])
     labels = described.pop("Labels")
     assert described.keys() >= REQUIRED | TO_BE_PUBLIC

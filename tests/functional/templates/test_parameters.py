@@ -4,16 +4,15 @@ from typing import Final
 
 import pytest
 
-from tests.support.endpoints import IN_THE_CLEAR, LOCAL
-from tests.support.placements import (
+from tests.support.deployment_scenarios import (
     BY_ROLE,
-    ELSEWHERE,
     EVERYTHING,
     EXISTING_SOURCE,
-    FAR,
     IN_ACCOUNT,
     IN_REGION,
     KEY,
+    OTHER_ACCOUNT,
+    OTHER_REGION,
     REPLICA_KEY,
     REPLICAS,
     ROLE,
@@ -21,6 +20,7 @@ from tests.support.placements import (
     STREAM,
     Parameters,
 )
+from tests.support.endpoints import IN_THE_CLEAR, LOCAL
 from tests.support.template import load, refusals
 
 ENCRYPTED_OR_LOCAL: Final = (
@@ -73,14 +73,14 @@ def test_every_parameter_has_its_type_and_default() -> None:
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_a_parameter_says_what_it_is_for_and_what_it_accepts(name: str) -> None:
+def test_a_parameter_has_a_description_and_a_constraint(name: str) -> None:
     parameter = load()["Parameters"][name]
     assert parameter["Description"].endswith(".")
     assert parameter["ConstraintDescription"].startswith("must be ")
     assert {"AllowedPattern", "AllowedValues", "MinValue"} & set(parameter)
 
 
-def test_a_parameter_that_may_be_empty_says_so_first_and_no_other_does() -> None:
+def test_exactly_the_descriptions_of_optional_parameters_start_with_optional() -> None:
     declared = load()["Parameters"]
     optional = {name for name, each in declared.items() if each["Description"].startswith("Optional ")}
     assert optional == {name for name, each in declared.items() if each["Default"] in ("", "none")}
@@ -95,7 +95,7 @@ def test_every_parameter_is_in_one_group_and_has_a_label() -> None:
 
 @pytest.mark.parametrize("replica", REPLICAS)
 @pytest.mark.parametrize("source", [{}, EXISTING_SOURCE], ids=["created", "existing"])
-def test_a_replica_may_be_anywhere(source: Parameters, replica: str) -> None:
+def test_every_deployment_scenario_is_accepted(source: Parameters, replica: str) -> None:
     assert refusals(**source, **REPLICAS[replica]) == []
 
 
@@ -108,12 +108,12 @@ def test_a_replica_may_be_anywhere(source: Parameters, replica: str) -> None:
         {"AlarmTopicArn": "arn:aws:sns:eu-west-1:111122223333:ops"},
     ],
 )
-def test_a_sensible_combination_is_accepted(parameters: Parameters) -> None:
+def test_a_valid_combination_is_accepted(parameters: Parameters) -> None:
     assert refusals(**parameters) == []
 
 
 @pytest.mark.parametrize("there", [IN_REGION, IN_ACCOUNT, BY_ROLE])
-def test_a_replica_elsewhere_may_have_the_name_of_its_source(there: Parameters) -> None:
+def test_a_replica_in_another_region_or_account_may_have_the_name_of_its_source(there: Parameters) -> None:
     assert refusals(**there, ReplicaTableName="logfile") == []
 
 
@@ -141,7 +141,10 @@ CREATED_THERE: Final = (
             "SourceStreamArn must be empty or the ARN of a table's stream, such as LatestStreamArn of DescribeTable.",
         ),
         (
-            {**IN_REGION, "ReplicaTableName": f"arn:aws:dynamodb:{FAR}:{ELSEWHERE}:table/orders"},
+            {
+                **IN_REGION,
+                "ReplicaTableName": f"arn:aws:dynamodb:{OTHER_REGION}:{OTHER_ACCOUNT}:table/orders",
+            },
             "ReplicaTableName must be 3 to 255 letters, digits, underscores, hyphens or dots.",
         ),
         (
@@ -186,7 +189,7 @@ CREATED_THERE: Final = (
         ),
         ({"ReplicaTableName": "logfile"}, DIFFER),
         ({**REPLICAS["in this Region by name"], "ReplicaTableName": "logfile"}, DIFFER),
-        ({**REPLICAS["in this account by number"], "ReplicaTableName": "logfile"}, DIFFER),
+        ({**REPLICAS["in this account by ID"], "ReplicaTableName": "logfile"}, DIFFER),
         (IN_REGION | {"CreateReplicaTable": "true"}, CREATED_THERE),
         (IN_ACCOUNT | {"CreateReplicaTable": "true"}, CREATED_THERE),
         (BY_ROLE | {"CreateReplicaTable": "true"}, CREATED_THERE),
@@ -225,7 +228,7 @@ CREATED_THERE: Final = (
         ),
     ],
 )
-def test_a_mistaken_parameter_is_refused(parameters: Parameters, message: str) -> None:
+def test_an_invalid_parameter_or_combination_is_refused(parameters: Parameters, message: str) -> None:
     assert refusals(**parameters) == [message]
 
 

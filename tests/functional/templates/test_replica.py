@@ -4,11 +4,11 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.far_combinations import BY_ACCOUNT, BY_ONE_ROLE, BY_POLICY, REPLICATOR
-from tests.support.placements import BOUNDARY, ELSEWHERE, KEY, ON_DEMAND, REPLICAS, Parameters
+from tests.support.deployment_scenarios import BOUNDARY, KEY, ON_DEMAND, OTHER_ACCOUNT, REPLICAS, Parameters
+from tests.support.replica_combinations import BY_ACCOUNT, BY_ONE_ROLE, BY_POLICY, REPLICATOR
 from tests.support.template import (
-    FAR_SIDE,
     REGION,
+    REPLICA_TEMPLATE,
     TEMPLATE,
     deploy,
     load,
@@ -27,14 +27,14 @@ ACTIONS: Final = [
 
 
 def there(logical_id: str, **parameters: str | int) -> dict[str, Any]:
-    return properties(logical_id, FAR_SIDE, **parameters)
+    return properties(logical_id, REPLICA_TEMPLATE, **parameters)
 
 
 # Parameters
 
 
 def test_a_parameter_of_both_templates_accepts_the_same_values_in_both() -> None:
-    near, far = load(TEMPLATE)["Parameters"], load(FAR_SIDE)["Parameters"]
+    near, far = load(TEMPLATE)["Parameters"], load(REPLICA_TEMPLATE)["Parameters"]
     assert far.keys() - near.keys() == OWN
     for name in far.keys() & near.keys():
         assert {**far[name], "Description": ""} == {**near[name], "Description": ""}
@@ -42,15 +42,15 @@ def test_a_parameter_of_both_templates_accepts_the_same_values_in_both() -> None
 
 @pytest.mark.parametrize("name", sorted(OWN))
 def test_a_parameter_that_only_replica_yaml_has_is_described_and_constrained(name: str) -> None:
-    parameter = load(FAR_SIDE)["Parameters"][name]
+    parameter = load(REPLICA_TEMPLATE)["Parameters"][name]
     assert parameter["Description"].endswith(".")
     assert parameter["ConstraintDescription"].startswith("must be ")
     assert {"AllowedPattern", "AllowedValues"} & set(parameter)
 
 
 def test_every_parameter_is_in_one_group_and_has_a_label() -> None:
-    interface = load(FAR_SIDE)["Metadata"]["AWS::CloudFormation::Interface"]
-    declared = sorted(load(FAR_SIDE)["Parameters"])
+    interface = load(REPLICA_TEMPLATE)["Metadata"]["AWS::CloudFormation::Interface"]
+    declared = sorted(load(REPLICA_TEMPLATE)["Parameters"])
     assert sorted(name for group in interface["ParameterGroups"] for name in group["Parameters"]) == declared
     assert sorted(interface["ParameterLabels"]) == declared
 
@@ -66,7 +66,7 @@ def test_every_parameter_is_in_one_group_and_has_a_label() -> None:
             {"ExternalId": "orders-2026"},
             "ExternalId requires ReplicatorRoleArn or TrustedAccountId, which may then assume the new role.",
         ),
-        ({"TrustedAccountId": ELSEWHERE}, "TrustedAccountId requires ExternalId."),
+        ({"TrustedAccountId": OTHER_ACCOUNT}, "TrustedAccountId requires ExternalId."),
         ({"SortKeyName": "PK"}, "PartitionKeyName and SortKeyName must differ."),
         (
             {"DeletionProtection": "true"},
@@ -78,8 +78,8 @@ def test_every_parameter_is_in_one_group_and_has_a_label() -> None:
         ),
     ],
 )
-def test_a_mistaken_parameter_is_refused(parameters: Parameters, message: str) -> None:
-    assert refusals(FAR_SIDE, **parameters) == [message]
+def test_an_invalid_combination_is_refused(parameters: Parameters, message: str) -> None:
+    assert refusals(REPLICA_TEMPLATE, **parameters) == [message]
 
 
 # Table
@@ -95,7 +95,7 @@ def test_a_mistaken_parameter_is_refused(parameters: Parameters, message: str) -
     ],
 )
 def test_the_table_and_its_alarms_are_those_that_the_main_template_creates(parameters: Parameters) -> None:
-    near, far = resources(TEMPLATE, **parameters), resources(FAR_SIDE, **parameters)
+    near, far = resources(TEMPLATE, **parameters), resources(REPLICA_TEMPLATE, **parameters)
     common = {"ReplicaTable", "ReplicaTableThrottledAlarm", "ReplicaIndexThrottledAlarm", "AlarmTopic"}
     assert far.keys() == near.keys() & common
     after_the_source = near["ReplicaTable"].pop("Metadata")
@@ -107,7 +107,7 @@ def test_the_table_has_a_stream_if_enable_stream_is_true() -> None:
     assert there("ReplicaTable", EnableStream="true")["StreamSpecification"] == {
         "StreamViewType": "NEW_IMAGE"
     }
-    assert deploy(FAR_SIDE, EnableStream="true")["Outputs"]["ReplicaStreamArn"]["Value"] == (
+    assert deploy(REPLICA_TEMPLATE, EnableStream="true")["Outputs"]["ReplicaStreamArn"]["Value"] == (
         "<ReplicaTable.StreamArn>"
     )
 
@@ -117,7 +117,7 @@ def test_the_table_has_a_stream_if_enable_stream_is_true() -> None:
 
 def test_within_one_account_no_policy_and_no_role_is_created() -> None:
     assert "ResourcePolicy" not in there("ReplicaTable")
-    assert "ReplicaWriterRole" not in resources(FAR_SIDE)
+    assert "ReplicaWriterRole" not in resources(REPLICA_TEMPLATE)
 
 
 def test_the_table_s_policy_allows_a_role_of_another_account_to_write() -> None:
@@ -130,7 +130,7 @@ def test_the_table_s_policy_allows_a_role_of_another_account_to_write() -> None:
             "Resource": "arn:aws:dynamodb:eu-west-1:111122223333:table/logfile_replica",
         },
     ]
-    assert "ReplicaWriterRole" not in resources(FAR_SIDE, **BY_POLICY)
+    assert "ReplicaWriterRole" not in resources(REPLICA_TEMPLATE, **BY_POLICY)
 
 
 @pytest.mark.parametrize(("parameters", "others"), [({}, 0), (BY_ACCOUNT, 0), (BY_POLICY, 1)])
@@ -154,7 +154,7 @@ def test_a_failover_denies_writes_and_keeps_the_rest_of_the_policy(
 
 @pytest.mark.parametrize(
     ("parameters", "principal"),
-    [(BY_ACCOUNT, f"arn:aws:iam::{ELSEWHERE}:root"), (BY_ONE_ROLE, REPLICATOR)],
+    [(BY_ACCOUNT, f"arn:aws:iam::{OTHER_ACCOUNT}:root"), (BY_ONE_ROLE, REPLICATOR)],
 )
 def test_the_role_trusts_one_principal_and_requires_the_external_id(
     parameters: Parameters, principal: str
@@ -211,7 +211,7 @@ def test_the_role_has_a_permissions_boundary_only_if_one_is_given() -> None:
 
 @pytest.mark.parametrize("replica", ["in another Region", "in another account", "by a role"])
 def test_each_alarm_is_in_one_of_the_two_templates(replica: str) -> None:
-    near, far = resources(TEMPLATE, **REPLICAS[replica]), resources(FAR_SIDE)
+    near, far = resources(TEMPLATE, **REPLICAS[replica]), resources(REPLICA_TEMPLATE)
     assert near.keys() & far.keys() == set()
     alarms = {name for name in (*near, *far) if name.endswith("Alarm")}
     assert alarms == {name for name in resources(TEMPLATE) if name.endswith("Alarm")}
@@ -223,7 +223,9 @@ def test_each_alarm_is_in_one_of_the_two_templates(replica: str) -> None:
 def test_the_outputs_have_the_parameter_values_of_the_main_template(
     parameters: Parameters, role: str | None
 ) -> None:
-    outputs = {name: each["Value"] for name, each in deploy(FAR_SIDE, **parameters)["Outputs"].items()}
+    outputs = {
+        name: each["Value"] for name, each in deploy(REPLICA_TEMPLATE, **parameters)["Outputs"].items()
+    }
     expected = {
         "ReplicaTableName": "<ReplicaTable>",
         "ReplicaTableArn": "<ReplicaTable.Arn>",

@@ -1,18 +1,18 @@
-"""The function's role in template.yaml: least in every placement."""
+"""The function's role in template.yaml: least privilege in every deployment scenario."""
 
 from typing import Any, Final
 
 import pytest
 
-from tests.support.placements import (
+from tests.support.deployment_scenarios import (
     BOUNDARY,
     BY_ROLE,
     EVERYTHING,
     EXISTING_REPLICA,
     EXISTING_SOURCE,
-    FAR,
     IN_ACCOUNT,
     KEY,
+    OTHER_REGION,
     REPLICA_KEY,
     REPLICAS,
     ROLE,
@@ -58,7 +58,7 @@ TRACES: Final = {
 
 
 def allowed(**parameters: str | int) -> dict[str, tuple[Any, Any, Any]]:
-    """The statements of the role's one policy: actions, resource, condition."""
+    """Return the statements of the role's only policy: actions, resource and condition by Sid."""
     (policy,) = properties("DDBReplicationRole", **parameters)["Policies"]
     statements = [each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
     return {each["Sid"]: (each["Action"], each["Resource"], each.get("Condition")) for each in statements}
@@ -67,11 +67,11 @@ def allowed(**parameters: str | int) -> dict[str, tuple[Any, Any, Any]]:
 @pytest.mark.parametrize(
     ("tracing", "expected"), [("PassThrough", STATEMENTS), ("Active", STATEMENTS | TRACES)]
 )
-def test_the_role_allows_just_what_is_used(tracing: str, expected: dict[str, Any]) -> None:
+def test_the_role_has_only_the_permissions_that_are_used(tracing: str, expected: dict[str, Any]) -> None:
     assert allowed(Tracing=tracing) == expected
 
 
-def test_the_role_reads_the_stream_of_an_existing_source_and_no_other() -> None:
+def test_the_role_reads_only_the_stream_of_an_existing_source() -> None:
     actions, _, _ = STATEMENTS["ReadChangesOfTheSource"]
     expected = STATEMENTS | {"ReadChangesOfTheSource": (actions, STREAM, None)}
     assert allowed(**EXISTING_SOURCE) == expected
@@ -83,12 +83,12 @@ def test_the_role_reads_the_stream_of_an_existing_source_and_no_other() -> None:
         ("existing", "arn:aws:dynamodb:eu-west-1:111122223333:table/logfile_replica"),
         ("in this Region by name", "arn:aws:dynamodb:eu-west-1:111122223333:table/logfile_replica"),
         ("in another Region", "arn:aws:dynamodb:us-west-2:111122223333:table/logfile_replica"),
-        ("in this account by number", "arn:aws:dynamodb:eu-west-1:111122223333:table/logfile_replica"),
+        ("in this account by ID", "arn:aws:dynamodb:eu-west-1:111122223333:table/logfile_replica"),
         ("in another account", "arn:aws:dynamodb:eu-west-1:444455556666:table/logfile_replica"),
         ("in another account and Region", "arn:aws:dynamodb:us-west-2:444455556666:table/logfile_replica"),
     ],
 )
-def test_the_role_writes_to_the_one_table_wherever_it_is(replica: str, arn: str) -> None:
+def test_the_role_writes_only_to_the_replica_in_every_region_and_account(replica: str, arn: str) -> None:
     actions, _, _ = STATEMENTS["ApplyChangesToTheReplica"]
     expected = STATEMENTS | {"ApplyChangesToTheReplica": (actions, arn, None)}
     assert allowed(**REPLICAS[replica]) == expected
@@ -99,7 +99,7 @@ def test_the_role_writes_to_the_one_table_wherever_it_is(replica: str, arn: str)
     [({}, "<SourceTable.Arn>"), (EXISTING_SOURCE, "arn:aws:dynamodb:eu-west-1:111122223333:table/orders")],
 )
 @pytest.mark.parametrize("replica", REPLICAS)
-def test_the_role_is_denied_to_write_to_the_source_whatever_the_replica_is_called(
+def test_the_role_is_denied_writes_to_the_source_whatever_the_name_of_the_replica(
     replica: str, source: Parameters, arn: str
 ) -> None:
     (policy,) = properties("DDBReplicationRole", **source, **REPLICAS[replica])["Policies"]
@@ -114,7 +114,7 @@ def test_the_role_is_denied_to_write_to_the_source_whatever_the_replica_is_calle
 
 
 @pytest.mark.parametrize("replica", ["by a role", "by a role in another Region"])
-def test_where_another_role_writes_the_role_may_only_assume_it(replica: str) -> None:
+def test_with_another_role_the_function_s_role_may_only_assume_it(replica: str) -> None:
     expected = {sid: each for sid, each in STATEMENTS.items() if sid != "ApplyChangesToTheReplica"}
     assert allowed(**REPLICAS[replica]) == expected | {
         "WriteAsTheRoleOfTheReplica": ("sts:AssumeRole", ROLE, None)
@@ -128,8 +128,9 @@ KMS_OF_A_TABLE: Final = [
     "kms:GenerateDataKey*",
     "kms:ReEncrypt*",
 ]
-"""What AWS lists for principals who use a table under a customer managed key, but kms:CreateGrant, which is for whoever
-creates one: docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html"""
+"""The actions that AWS lists for principals that use a table with a customer managed KMS key, except kms:CreateGrant,
+which is only for principals that create a table:
+docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html"""
 
 
 @pytest.mark.parametrize(
@@ -148,20 +149,20 @@ creates one: docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption
             [SOURCE_KEY],
             [REGION],
         ),
-        ({**IN_ACCOUNT, "ReplicaKmsKeyArn": REPLICA_KEY}, [REPLICA_KEY], [REGION, FAR]),
+        ({**IN_ACCOUNT, "ReplicaKmsKeyArn": REPLICA_KEY}, [REPLICA_KEY], [REGION, OTHER_REGION]),
         (
             {**IN_ACCOUNT, "ReplicaKmsKeyArn": REPLICA_KEY, "KmsKeyArn": KEY},
             [KEY, REPLICA_KEY],
-            [REGION, FAR],
+            [REGION, OTHER_REGION],
         ),
         (
             {**EXISTING_SOURCE, **IN_ACCOUNT, "SourceKmsKeyArn": SOURCE_KEY, "ReplicaKmsKeyArn": REPLICA_KEY},
             [SOURCE_KEY, REPLICA_KEY],
-            [REGION, FAR],
+            [REGION, OTHER_REGION],
         ),
     ],
 )
-def test_the_role_may_use_the_keys_of_the_tables_through_dynamodb_alone(
+def test_the_role_may_use_the_kms_keys_of_the_tables_only_through_dynamodb(
     parameters: Parameters, keys: list[str], regions: list[str]
 ) -> None:
     assert allowed(**parameters)["UseTheKeysOfTheTablesThroughDynamoDB"] == (
@@ -177,8 +178,8 @@ def test_the_pages_name_the_same_actions(page: str) -> None:
     assert [action for action in KMS_OF_A_TABLE if f"`{action}`" not in text] == []
 
 
-def test_the_role_may_use_the_key_of_the_buckets_to_write_into_them() -> None:
-    """S3 asks for kms:Decrypt as well only where an upload has parts; Lambda's page on destinations does not."""
+def test_the_role_may_use_the_kms_key_of_the_buckets_to_write_objects() -> None:
+    """S3 also requires kms:Decrypt, but only for multipart uploads. Lambda's page on destinations does not list it."""
     assert allowed(KmsKeyArn=KEY)["UseTheKeyOfTheBucketsThroughS3"] == (
         "kms:GenerateDataKey",
         KEY,
@@ -190,18 +191,18 @@ def test_the_role_may_use_the_key_of_the_buckets_to_write_into_them() -> None:
     "parameters",
     [{}, EXISTING_SOURCE, {**EXISTING_SOURCE, **EXISTING_REPLICA, "KmsKeyArn": KEY}, BY_ROLE],
 )
-def test_the_role_may_use_no_table_s_key_where_none_is_known(parameters: Parameters) -> None:
+def test_the_role_may_use_no_table_s_kms_key_if_none_is_given(parameters: Parameters) -> None:
     assert "UseTheKeysOfTheTablesThroughDynamoDB" not in allowed(**parameters)
 
 
-def test_a_boundary_bounds_the_role_only_where_one_is_given() -> None:
+def test_the_role_has_a_permissions_boundary_only_if_one_is_given() -> None:
     assert (
         properties("DDBReplicationRole", PermissionsBoundaryArn=BOUNDARY)["PermissionsBoundary"] == BOUNDARY
     )
     assert "PermissionsBoundary" not in properties("DDBReplicationRole")
 
 
-def test_only_lambda_may_take_the_role_and_no_other_policy_is_attached() -> None:
+def test_only_lambda_may_assume_the_role_and_no_other_policy_is_attached() -> None:
     created = resources(**EVERYTHING)
     assert created["DDBReplicationRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"] == [
         {

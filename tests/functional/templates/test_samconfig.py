@@ -1,4 +1,4 @@
-"""samconfig.toml: what `sam deploy --config-env` deploys."""
+"""The environments of samconfig.toml, which `sam deploy --config-env` deploys."""
 
 import tomllib
 
@@ -28,19 +28,19 @@ def test_samconfig_has_three_environments_and_none_chooses_a_region() -> None:
 
 
 @pytest.mark.parametrize("environment", ["default", "workshop", "prod"])
-def test_samconfig_names_only_parameters_that_exist_and_gives_none_an_empty_value(environment: str) -> None:
+def test_samconfig_sets_only_existing_parameters_and_no_empty_value(environment: str) -> None:
     named = overrides(environment)
     assert set(named) <= set(defaults())
     assert all(named.values())
 
 
-def test_samconfig_s_default_and_workshop_deploy_as_they_stand() -> None:
+def test_the_environments_default_and_workshop_are_accepted_unchanged() -> None:
     assert refusals(**overrides("default")) == []
     assert refusals(**overrides("workshop")) == []
     assert overrides("workshop") == {"TableDeletionPolicy": "Delete"}
 
 
-def test_samconfig_s_prod_is_refused_until_its_tables_and_alarm_target_are_named() -> None:
+def test_the_environment_prod_is_refused_until_every_placeholder_is_replaced() -> None:
     prod = overrides("prod")
     assert refusals(**prod) == [
         "SourceTableName must be 3 to 255 letters, digits, underscores, hyphens or dots.",

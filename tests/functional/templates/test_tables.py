@@ -1,16 +1,16 @@
-"""What template.yaml makes to keep data in: tables, buckets, log."""
+"""The tables, the buckets and the log group of template.yaml."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.placements import EXISTING_REPLICA, EXISTING_SOURCE, IN_REGION, KEY, ON_DEMAND
+from tests.support.deployment_scenarios import EXISTING_REPLICA, EXISTING_SOURCE, IN_REGION, KEY, ON_DEMAND
 from tests.support.template import decide, load, properties, resources
 
 
 @pytest.mark.parametrize(("table", "name"), [("SourceTable", "logfile"), ("ReplicaTable", "logfile_replica")])
-def test_a_table_is_the_one_of_the_workshop(table: str, name: str) -> None:
+def test_the_default_tables_are_those_of_the_workshop(table: str, name: str) -> None:
     created = properties(table)
     created.pop("StreamSpecification", None)
     assert created == {
@@ -38,7 +38,7 @@ def test_a_table_is_the_one_of_the_workshop(table: str, name: str) -> None:
     }
 
 
-def test_a_table_that_exists_is_not_made() -> None:
+def test_an_existing_table_is_not_created() -> None:
     assert "SourceTable" not in resources(**EXISTING_SOURCE)
     assert "ReplicaTable" in resources(**EXISTING_SOURCE)
     assert "SourceTable" in resources(**EXISTING_REPLICA)
@@ -47,7 +47,7 @@ def test_a_table_that_exists_is_not_made() -> None:
 
 
 @pytest.mark.parametrize("table", ["SourceTable", "ReplicaTable"])
-def test_a_table_has_the_key_and_the_index_that_are_asked_for(table: str) -> None:
+def test_a_table_has_the_key_and_the_index_in_the_parameters(table: str) -> None:
     created = properties(
         table,
         PartitionKeyName="customer",
@@ -68,7 +68,7 @@ def test_a_table_has_the_key_and_the_index_that_are_asked_for(table: str) -> Non
 
 
 @pytest.mark.parametrize("table", ["SourceTable", "ReplicaTable"])
-def test_a_table_is_encrypted_with_the_key_that_is_given(table: str) -> None:
+def test_a_table_is_encrypted_with_the_given_kms_key(table: str) -> None:
     assert properties(table, KmsKeyArn=KEY)["SSESpecification"] == {
         "SSEEnabled": True,
         "SSEType": "KMS",
@@ -82,7 +82,7 @@ def test_only_the_source_has_a_stream_and_it_carries_new_images() -> None:
 
 
 @pytest.mark.parametrize("table", ["SourceTable", "ReplicaTable"])
-def test_an_on_demand_table_has_no_throughput_and_neither_has_its_index(table: str) -> None:
+def test_an_on_demand_table_and_its_index_have_no_provisioned_throughput(table: str) -> None:
     created = properties(table, **ON_DEMAND)
     assert created["BillingMode"] == "PAY_PER_REQUEST"
     assert "ProvisionedThroughput" not in created
@@ -91,9 +91,7 @@ def test_an_on_demand_table_has_no_throughput_and_neither_has_its_index(table: s
 
 @pytest.mark.parametrize("policy", ["RetainExceptOnCreate", "Retain", "Delete"])
 @pytest.mark.parametrize("table", ["SourceTable", "ReplicaTable"])
-def test_a_table_outlives_the_stack_as_the_parameter_says_and_any_replacement(
-    table: str, policy: str
-) -> None:
+def test_a_table_has_the_given_deletion_policy_and_is_kept_when_replaced(table: str, policy: str) -> None:
     created = resources(TableDeletionPolicy=policy)[table]
     assert (created["DeletionPolicy"], created["UpdateReplacePolicy"]) == (policy, "Retain")
 
@@ -105,7 +103,7 @@ def test_deletion_protection_covers_both_tables(table: str) -> None:
 
 
 @pytest.mark.parametrize("bucket", ["QuarantineBucket", "OnFailureBucket"])
-def test_a_bucket_is_private_and_deletes_only_what_is_done(bucket: str) -> None:
+def test_a_bucket_is_private_and_expires_only_reprocessed_records(bucket: str) -> None:
     assert properties(bucket) == {
         "BucketEncryption": {
             "ServerSideEncryptionConfiguration": [
@@ -146,20 +144,20 @@ def test_a_bucket_is_private_and_deletes_only_what_is_done(bucket: str) -> None:
 
 
 @pytest.mark.parametrize("bucket", ["QuarantineBucket", "OnFailureBucket"])
-def test_what_is_done_and_old_versions_are_kept_for_the_days_asked_for(bucket: str) -> None:
+def test_reprocessed_records_and_noncurrent_versions_are_kept_for_the_given_days(bucket: str) -> None:
     done, old, _ = properties(bucket, DoneRetentionInDays=7)["LifecycleConfiguration"]["Rules"]
 
     assert done["ExpirationInDays"] == old["NoncurrentVersionExpiration"]["NoncurrentDays"] == 7
 
 
-def test_what_waits_never_expires() -> None:
+def test_records_that_are_not_reprocessed_never_expire() -> None:
     for bucket in ("QuarantineBucket", "OnFailureBucket"):
         rules = properties(bucket)["LifecycleConfiguration"]["Rules"]
         assert [rule["Prefix"] for rule in rules if "ExpirationInDays" in rule] == ["done/"]
 
 
 @pytest.mark.parametrize("bucket", ["QuarantineBucket", "OnFailureBucket"])
-def test_a_bucket_is_encrypted_with_the_key_that_is_given(bucket: str) -> None:
+def test_a_bucket_is_encrypted_with_the_given_kms_key(bucket: str) -> None:
     assert properties(bucket, KmsKeyArn=KEY)["BucketEncryption"]["ServerSideEncryptionConfiguration"] == [
         {
             "BucketKeyEnabled": True,
@@ -169,19 +167,19 @@ def test_a_bucket_is_encrypted_with_the_key_that_is_given(bucket: str) -> None:
 
 
 @pytest.mark.parametrize("bucket", ["QuarantineBucket", "OnFailureBucket"])
-def test_a_bucket_and_its_policy_outlive_the_stack(bucket: str) -> None:
+def test_a_bucket_and_its_policy_are_kept_when_the_stack_is_deleted(bucket: str) -> None:
     created = resources()
     for kept in (created[bucket], created[f"{bucket}Policy"]):
         assert (kept["DeletionPolicy"], kept["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
-def test_without_the_transform_that_refuses_it_a_resource_is_kept_except_on_create() -> None:
-    """AWS::LanguageExtensions refuses RetainExceptOnCreate."""
+def test_the_template_does_not_use_the_transform_that_refuses_retain_except_on_create() -> None:
+    """The transform AWS::LanguageExtensions does not accept RetainExceptOnCreate."""
     assert load()["Transform"] == "AWS::Serverless-2016-10-31"
 
 
 def referenced(node: Any) -> Iterator[str]:
-    """The logical ids that a part of a template refers to by Ref."""
+    """Yield the logical IDs to which a part of a template refers with Ref."""
     if isinstance(node, dict):
         yield from ([node["Ref"]] if "Ref" in node else ())
         for value in node.values():
@@ -193,21 +191,21 @@ def referenced(node: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("index", ["true", "false"])
 def test_the_replica_table_is_created_after_the_source_table(index: str) -> None:
-    """DynamoDB limits how many tables with indexes it creates at a time, so AWS asks for a dependency."""
+    """DynamoDB limits how many tables with indexes it creates at the same time, so AWS recommends a dependency."""
     both = decide(CreateIndex=index)["Resources"]
     assert "SourceTable" in referenced(both["ReplicaTable"])
     assert "ReplicaTable" not in referenced(both["SourceTable"])
 
 
-def test_the_replica_of_an_existing_source_waits_for_no_table() -> None:
-    """CloudFormation refuses a reference to a resource that its condition leaves out."""
+def test_the_replica_of_an_existing_source_depends_on_no_table() -> None:
+    """CloudFormation refuses a reference to a resource whose condition is false."""
     created = decide(**EXISTING_SOURCE)["Resources"]
     assert "SourceTable" not in created
     assert "SourceTable" not in referenced(created["ReplicaTable"])
 
 
 @pytest.mark.parametrize("bucket", ["QuarantineBucket", "OnFailureBucket"])
-def test_a_bucket_refuses_plain_http_by_a_policy_of_its_own(bucket: str) -> None:
+def test_the_policy_of_a_bucket_denies_plain_http(bucket: str) -> None:
     policy = properties(f"{bucket}Policy")
     assert policy["Bucket"] == f"<{bucket}>"
     assert policy["PolicyDocument"]["Statement"][0] == {
@@ -220,8 +218,8 @@ def test_a_bucket_refuses_plain_http_by_a_policy_of_its_own(bucket: str) -> None
     }
 
 
-def test_the_quarantine_bucket_refuses_to_overwrite_a_record_whoever_asks() -> None:
-    """Not what redrive copies to done/: a copy cannot meet such a policy."""
+def test_the_policy_of_the_quarantine_bucket_denies_overwriting_a_record_to_everyone() -> None:
+    """The statement does not cover done/, because a copy cannot send the required header."""
     assert properties("QuarantineBucketPolicy")["PolicyDocument"]["Statement"][1:] == [
         {
             "Sid": "RefuseToOverwriteRecords",
@@ -235,10 +233,10 @@ def test_the_quarantine_bucket_refuses_to_overwrite_a_record_whoever_asks() -> N
     assert properties("OnFailureBucketPolicy")["PolicyDocument"]["Statement"][1:] == []
 
 
-def test_the_policy_is_changed_after_the_code_that_meets_it() -> None:
+def test_the_policy_is_changed_after_the_code_that_complies_with_it() -> None:
     assert resources()["QuarantineBucketPolicy"]["DependsOn"] == "ReplicatorFunction"
 
 
-def test_the_log_is_kept_for_the_days_asked_for_under_the_key_that_is_given() -> None:
+def test_the_log_has_the_given_retention_and_kms_key() -> None:
     assert properties("ReplicatorLogGroup", LogRetentionInDays=30) == {"RetentionInDays": 30}
     assert properties("ReplicatorLogGroup", KmsKeyArn=KEY)["KmsKeyId"] == KEY

@@ -1,7 +1,7 @@
-"""A stack of the recorded release can be updated to template.yaml: nothing that keeps data or a place is replaced.
+"""A stack of the recorded release can be updated to template.yaml without replacing a resource.
 
-tests/stack/test_upgrade.py does it on the embedded AWS; here the resource schemas show what CloudFormation
-would replace.
+These tests read from the resource schemas what CloudFormation would replace. tests/stack/test_upgrade.py updates a
+stack on the embedded AWS.
 """
 
 import json
@@ -16,18 +16,18 @@ import pytest
 
 from ddbreplica.settings import Settings
 from tests.support.combinations import ROWS, parameters_of
-from tests.support.far_combinations import CHOICES as FAR_CHOICES
-from tests.support.far_combinations import ROWS as FAR_ROWS
-from tests.support.placements import EVERYTHING, EXISTING_SOURCE, REPLICAS, Parameters
-from tests.support.recorded import FAR_SIDE as OLD_FAR_SIDE
+from tests.support.deployment_scenarios import EVERYTHING, EXISTING_SOURCE, REPLICAS, Parameters
 from tests.support.recorded import RECORDED
+from tests.support.recorded import REPLICA_TEMPLATE as OLD_REPLICA_TEMPLATE
 from tests.support.recorded import TEMPLATE as OLD
 from tests.support.replaced import replaced
-from tests.support.template import FAR_SIDE, TEMPLATE, defaults, load, properties, refusals, resources
+from tests.support.replica_combinations import CHOICES as REPLICA_CHOICES
+from tests.support.replica_combinations import ROWS as REPLICA_ROWS
+from tests.support.template import REPLICA_TEMPLATE, TEMPLATE, defaults, load, properties, refusals, resources
 
 
 def had(path: Path, parameters: Parameters) -> Parameters:
-    """Return those of the parameters that a recorded template has."""
+    """Return the parameters that a recorded template has."""
     return {name: value for name, value in parameters.items() if name in defaults(path)}
 
 
@@ -40,7 +40,7 @@ def test_no_resource_is_replaced_or_removed(parameters: Parameters) -> None:
 
 
 @pytest.mark.parametrize("parameters", COMBINATIONS)
-def test_nor_is_one_on_the_way_back_but_what_is_new(parameters: Parameters) -> None:
+def test_a_downgrade_replaces_nothing_and_removes_only_new_alarms(parameters: Parameters) -> None:
     old, new = resources(OLD, **parameters), resources(**parameters)
     kept = {name: resource for name, resource in new.items() if name in old}
     assert replaced(kept, old) == []
@@ -49,13 +49,17 @@ def test_nor_is_one_on_the_way_back_but_what_is_new(parameters: Parameters) -> N
     }
 
 
-@pytest.mark.parametrize("row", FAR_ROWS)
-def test_no_resource_of_a_replica_elsewhere_is_replaced_or_removed(row: Mapping[str, str]) -> None:
-    chosen = [FAR_CHOICES[choice][option] for choice, option in row.items()]
+@pytest.mark.parametrize("row", REPLICA_ROWS)
+def test_no_resource_of_replica_yaml_is_replaced_or_removed(row: Mapping[str, str]) -> None:
+    chosen = [REPLICA_CHOICES[choice][option] for choice, option in row.items()]
     parameters = {name: value for each in chosen for name, value in each.items()}
-    old, new = resources(OLD_FAR_SIDE, **parameters), resources(FAR_SIDE, **parameters)
+    old, new = resources(OLD_REPLICA_TEMPLATE, **parameters), resources(REPLICA_TEMPLATE, **parameters)
     assert replaced(old, new) == replaced(new, old) == []
-    assert refusals(OLD_FAR_SIDE, **had(OLD_FAR_SIDE, parameters)) == refusals(FAR_SIDE, **parameters) == []
+    assert (
+        refusals(OLD_REPLICA_TEMPLATE, **had(OLD_REPLICA_TEMPLATE, parameters))
+        == refusals(REPLICA_TEMPLATE, **parameters)
+        == []
+    )
 
 
 def changed(logical_id: str, **properties: Any) -> dict[str, Any]:
@@ -81,11 +85,11 @@ def changed(logical_id: str, **properties: Any) -> dict[str, Any]:
         (changed("ReplicatorFunction", FunctionName="f"), "ReplicatorFunction/FunctionName: None → 'f'"),
     ],
 )
-def test_a_replacement_is_noticed(new: dict[str, Any], line: str) -> None:
+def test_a_replacement_is_detected(new: dict[str, Any], line: str) -> None:
     assert replaced(resources(), new) == [line]
 
 
-def test_another_logical_id_and_another_type_are_noticed() -> None:
+def test_a_removed_resource_and_a_changed_type_are_detected() -> None:
     new = resources()
     del new["OnFailureBucket"]
     new["ReplicatorLogGroup"]["Type"] = "AWS::S3::Bucket"
@@ -96,38 +100,38 @@ def test_another_logical_id_and_another_type_are_noticed() -> None:
 
 
 GONE: Final = frozenset({"WriteMode"})
-"""The parameters that only the recorded template has; what deploys the stack must not pass them any more."""
+"""The parameters that only the recorded template has. A deployment of the new template must not pass them."""
 
 
-def test_every_other_parameter_of_a_stack_keeps_its_name_its_type_and_its_value() -> None:
+def test_every_other_parameter_keeps_its_name_and_type_and_accepts_its_old_default() -> None:
     old, new = load(OLD)["Parameters"], load()["Parameters"]
     kept = old.keys() - GONE
     assert {name: old[name]["Type"] for name in kept} == {name: new[name]["Type"] for name in kept}
     assert refusals(**{name: value for name, value in defaults(OLD).items() if name in kept}) == []
 
 
-def test_a_parameter_that_is_gone_is_refused_by_cloudformation_itself() -> None:
+def test_cloudformation_refuses_a_removed_parameter() -> None:
     assert refusals(OLD, WriteMode="mirror") == []
     assert refusals(WriteMode="mirror") == ["Parameters: [WriteMode] do not exist in the template"]
 
 
 @pytest.mark.parametrize("parameters", COMBINATIONS)
-def test_what_a_stack_has_is_still_accepted(parameters: Parameters) -> None:
+def test_the_parameters_of_an_existing_stack_are_still_accepted(parameters: Parameters) -> None:
     assert refusals(OLD, **had(OLD, parameters)) == []
     assert refusals(**parameters) == []
 
 
 def settings(path: Path, **parameters: str | int) -> dict[str, str]:
-    """The environment of the function, with a name for each resource."""
+    """Return the environment variables of the function, with a name for each resource."""
     variables = properties("ReplicatorFunction", path, **parameters)["Environment"]["Variables"]
     return {name: str(value).strip("<>") for name, value in variables.items()}
 
 
-# CloudFormation updates the code and the configuration of a function by two calls, and invocations run in between.
+# CloudFormation updates the code and the configuration of a function in two calls, and invocations can run in between.
 
 
 @pytest.mark.parametrize("parameters", COMBINATIONS)
-def test_today_s_code_runs_with_the_settings_of_before(parameters: Parameters) -> None:
+def test_the_new_code_accepts_the_settings_of_the_recorded_template(parameters: Parameters) -> None:
     Settings.from_env(settings(OLD, **parameters))
 
 
@@ -140,8 +144,8 @@ print(sys.modules["ddbreplica.settings"].__file__)
 """
 
 
-def test_the_code_of_before_runs_with_today_s_settings() -> None:
-    probe = subprocess.run(  # noqa: S603  our own
+def test_the_recorded_code_accepts_the_settings_of_the_new_template() -> None:
+    probe = subprocess.run(  # noqa: S603  this project's code
         [sys.executable, "-c", PROBE],
         input=json.dumps([settings(TEMPLATE, **parameters) for parameters in COMBINATIONS]),
         env={**os.environ, "PYTHONPATH": str(RECORDED / "code.zip")},
@@ -153,5 +157,5 @@ def test_the_code_of_before_runs_with_today_s_settings() -> None:
     assert "code.zip" in probe.stdout
 
 
-def test_every_output_that_a_tool_may_read_is_still_there() -> None:
+def test_no_output_is_removed() -> None:
     assert load(OLD)["Outputs"].keys() <= load()["Outputs"].keys()

@@ -30,7 +30,7 @@ from demo.embedded import ROOT, EmbeddedAws, embedded_aws
 from demo.pair import Pair, wait_until
 from tests.support.on_failure import FUNCTION_ARN, GivenUp, on_failure_object
 from tests.support.stream import StreamReader
-from tests.support.template import FAR_SIDE, expand
+from tests.support.template import REPLICA_TEMPLATE, expand
 
 RECORDED: Final = Path(__file__).parent / "recorded"
 SOURCE: Final = "upgraded"
@@ -46,7 +46,7 @@ def record(commit: str) -> None:
     """Deploy the release on the embedded AWS, use it, and keep what it writes."""
     RECORDED.mkdir(exist_ok=True)
     _keep("template.json", expand())
-    (RECORDED / "replica.yaml").write_text(FAR_SIDE.read_text())
+    (RECORDED / "replica.yaml").write_text(REPLICA_TEMPLATE.read_text())
     _keep_code()
     with embedded_aws() as aws:
         stack = deploy(aws, SOURCE, SourceTableName=SOURCE, ReplicaTableName=REPLICA)

@@ -1,4 +1,4 @@
-"""Where source and replica can be, as parameters of template.yaml, and the parameters that do not depend on it."""
+"""The deployment scenarios of template.yaml as parameters, and the parameters that are the same in all of them."""
 
 from collections.abc import Mapping
 from typing import Final, TypeAlias
@@ -7,27 +7,27 @@ from tests.support.template import ACCOUNT, REGION
 
 Parameters: TypeAlias = dict[str, str | int]
 
-ELSEWHERE: Final = "444455556666"
-FAR: Final = "us-west-2"
+OTHER_ACCOUNT: Final = "444455556666"
+OTHER_REGION: Final = "us-west-2"
 STREAM: Final = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/orders/stream/2026-11-21T22:49:28.430"
-ROLE: Final = f"arn:aws:iam::{ELSEWHERE}:role/orders-writer"
+ROLE: Final = f"arn:aws:iam::{OTHER_ACCOUNT}:role/orders-writer"
 BOUNDARY: Final = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
 KEY: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/00000000-0000-0000-0000-00000000000a"
 SOURCE_KEY: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/00000000-0000-0000-0000-00000000000b"
-REPLICA_KEY: Final = f"arn:aws:kms:{FAR}:{ELSEWHERE}:key/00000000-0000-0000-0000-00000000000c"
+REPLICA_KEY: Final = f"arn:aws:kms:{OTHER_REGION}:{OTHER_ACCOUNT}:key/00000000-0000-0000-0000-00000000000c"
 
 EXISTING_SOURCE: Final[Parameters] = {"SourceStreamArn": STREAM}
 EXISTING_REPLICA: Final[Parameters] = {"CreateReplicaTable": "false"}
-IN_REGION: Final[Parameters] = {"CreateReplicaTable": "false", "ReplicaRegion": FAR}
-IN_ACCOUNT: Final[Parameters] = {"CreateReplicaTable": "false", "ReplicaAccountId": ELSEWHERE}
+IN_REGION: Final[Parameters] = {"CreateReplicaTable": "false", "ReplicaRegion": OTHER_REGION}
+IN_ACCOUNT: Final[Parameters] = {"CreateReplicaTable": "false", "ReplicaAccountId": OTHER_ACCOUNT}
 BY_ROLE: Final[Parameters] = {"CreateReplicaTable": "false", "ReplicaRoleArn": ROLE}
 
 REPLICAS: Final[Mapping[str, Parameters]] = {
-    "made here": {},
+    "created": {},
     "existing": EXISTING_REPLICA,
     "in this Region by name": IN_REGION | {"ReplicaRegion": REGION},
     "in another Region": IN_REGION,
-    "in this account by number": IN_ACCOUNT | {"ReplicaAccountId": ACCOUNT},
+    "in this account by ID": IN_ACCOUNT | {"ReplicaAccountId": ACCOUNT},
     "in another account": IN_ACCOUNT,
     "in another account and Region": {**IN_ACCOUNT, **IN_REGION},
     "by a role": BY_ROLE,

@@ -1,14 +1,14 @@
-"""Combinations of replica.yaml's parameters: any two choices meet in one of them."""
+"""Combinations of the parameters of replica.yaml that contain every pair of choices."""
 
 from collections.abc import Mapping
 from typing import Final
 
+from tests.support.deployment_scenarios import BOUNDARY, KEY, ON_DEMAND, OTHER_ACCOUNT, Parameters
 from tests.support.pairwise import pairwise
-from tests.support.placements import BOUNDARY, ELSEWHERE, KEY, ON_DEMAND, Parameters
 
-REPLICATOR: Final = f"arn:aws:iam::{ELSEWHERE}:role/ddbreplica-DDBReplicationRole-1"
+REPLICATOR: Final = f"arn:aws:iam::{OTHER_ACCOUNT}:role/ddbreplica-DDBReplicationRole-1"
 BY_POLICY: Final[Parameters] = {"ReplicatorRoleArn": REPLICATOR}
-BY_ACCOUNT: Final[Parameters] = {"TrustedAccountId": ELSEWHERE, "ExternalId": "orders-2026"}
+BY_ACCOUNT: Final[Parameters] = {"TrustedAccountId": OTHER_ACCOUNT, "ExternalId": "orders-2026"}
 BY_ONE_ROLE: Final[Parameters] = {"ReplicatorRoleArn": REPLICATOR, "ExternalId": "orders-2026"}
 CHOICES: Final[Mapping[str, Mapping[str, Parameters]]] = {
     "writer": {"none": {}, "policy": BY_POLICY, "account": BY_ACCOUNT, "role": BY_ONE_ROLE},
@@ -20,7 +20,7 @@ CHOICES: Final[Mapping[str, Mapping[str, Parameters]]] = {
     "boundary": {"none": {}, "bound": {"PermissionsBoundaryArn": BOUNDARY}},
     "billing": {"provisioned": {}, "on demand": ON_DEMAND},
     "alarms": {
-        "told nobody": {},
+        "without target": {},
         "mailed": {"AlarmEmail": "ops@example.com", "DeletionProtection": "true"},
         "published": {"AlarmTopicArn": "arn:aws:sns:eu-west-1:111122223333:ops"},
     },
