@@ -114,7 +114,7 @@ FLOORS_WITHOUT = killed_at_any_call or signer_writes_to or that_powertools_reads
 floors: .venv-floors/ready  ## Test the DynamoDB contract and the commands with the lowest versions that pyproject.toml allows
 	PYTHONPATH=src:cli .venv-floors/bin/python -m pytest -q -W default -p no:cacheprovider -k "not ($(FLOORS_WITHOUT))" $(FLOORS)
 
-stack: setup .venv-sam/ready $(LAMBDA)  ## Test the template on the embedded AWS, and the function in Lambda's runtime client (needs Linux and Python 3.13)
+stack: setup .venv-sam/ready .venv-awscli/ready $(LAMBDA)  ## Test the template on the embedded AWS, and the function in Lambda's runtime client (needs Linux and Python 3.13)
 	$(BIN)/python -m pytest tests/stack
 
 bench: setup  ## Measure the function and the commands against alternatives, and write the figures into the pages
@@ -196,7 +196,7 @@ lock: .venv/ready  ## Update the pinned versions in requirements/ from pyproject
 	mkdir -p build
 	$(UV) pip compile -q --resolution lowest-direct --extra cli --python-version 3.11 pyproject.toml -o build/floors.txt
 	$(LOCK) --upgrade pyproject.toml --extra cli --group tests -c build/floors.txt -o requirements/floors.txt
-	for group in stack sam scan lambda; do $(LOCK) --upgrade --group $$group -o requirements/$$group.txt || exit; done
+	for group in stack sam awscli scan lambda; do $(LOCK) --upgrade --group $$group -o requirements/$$group.txt || exit; done
 	cd requirements/engine && npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --silent
 
 clean:  ## Remove environments, caches and build results

@@ -9,6 +9,7 @@ It runs in ministack's own environment (.venv-stack), so it imports nothing of t
 import argparse
 import hashlib
 import hmac
+import json
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ from urllib.parse import parse_qs, quote
 from ministack import app as ministack  # type: ignore[import-not-found]
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime, sigv4  # type: ignore[import-not-found]
 from ministack.core.responses import set_request_account_id  # type: ignore[import-not-found]
+from ministack.services import cloudformation, iam, s3  # type: ignore[import-not-found]
 from ministack.services.cloudformation import changesets, engine, handlers  # type: ignore[import-not-found]
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -39,6 +41,9 @@ _SECONDS_BETWEEN_LOOKS: Final = 1.0
 _denied = iam_actions.access_denied_response
 _s3_context = iam_actions.s3_service_context
 _resolve_parameters = engine._resolve_parameters  # noqa: SLF001  ministack has no public one
+_diff_resources = changesets._diff_resources  # noqa: SLF001
+_create_change_set = changesets._create_change_set  # noqa: SLF001
+_execute_change_set = changesets._execute_change_set  # noqa: SLF001
 
 
 class RefusedError(Exception):
@@ -172,6 +177,79 @@ def _resolve_declared_parameters(
     return resolved
 
 
+class _Drift:
+    """Drift-aware change sets, of which ministack knows nothing: it compares templates only.
+
+    They restore what a role or a bucket policy of the template has lost or got since the deployment; ministack
+    restores no other type.
+    """
+
+    def __init__(self) -> None:
+        self._looks = False
+        self._reverting: set[str] = set()
+
+    def create(self, params: MutableMapping[str, Any]) -> Any:
+        """Create a change set; with the deployment mode REVERT_DRIFT it also contains what differs."""
+        self._looks = params.get("DeploymentMode") in ("REVERT_DRIFT", ["REVERT_DRIFT"])
+        try:
+            created = _create_change_set(params)
+            if self._looks:
+                self._reverting.add(self._find(params)["ChangeSetId"])
+            return created
+        finally:
+            self._looks = False
+
+    def execute(self, params: MutableMapping[str, Any]) -> Any:
+        """Execute a change set; a drift-aware one begins at the state that the resources have."""
+        found = self._find(params)
+        if found and found["ChangeSetId"] in self._reverting:
+            for resource in cloudformation._stacks[found["StackName"]]["_resources"].values():  # noqa: SLF001
+                resource["Properties"] |= _actual(resource)
+        return _execute_change_set(params)
+
+    def diff(self, old: Any, new: Any, resources: Any = None, *more: Any) -> Sequence[Any]:
+        """Return ministack's changes, and for a drift-aware change set those that revert drift."""
+        changes: list[Any] = _diff_resources(old, new, resources, *more)
+        if self._looks:
+            changes += [
+                {
+                    "ResourceChange": {
+                        "Action": "Modify",
+                        "LogicalResourceId": name,
+                        "PhysicalResourceId": resource["PhysicalResourceId"],
+                        "ResourceType": resource["ResourceType"],
+                        "Replacement": "False",
+                        "Scope": ["Properties"],
+                        "Details": [],
+                    }
+                }
+                for name, resource in resources.items()
+                if any(resource["Properties"].get(key) != value for key, value in _actual(resource).items())
+            ]
+        return changes
+
+    def _find(self, params: MutableMapping[str, Any]) -> Any:
+        names = [params.get(key, "") for key in ("ChangeSetName", "StackName")]
+        one = [name[0] if isinstance(name, list) else name for name in names]
+        return changesets._find_change_set(*one)[1]  # noqa: SLF001
+
+
+def _actual(resource: MutableMapping[str, Any]) -> dict[str, Any]:
+    """Return the properties that a role or a bucket policy has now, or nothing for other types."""
+    if resource["ResourceType"] == "AWS::IAM::Role":
+        inline = iam._roles[resource["PhysicalResourceId"]]["InlinePolicies"]  # noqa: SLF001
+        return {
+            "Policies": [
+                {"PolicyName": name, "PolicyDocument": json.loads(document)}
+                for name, document in inline.items()
+            ]
+        }
+    if resource["ResourceType"] == "AWS::S3::BucketPolicy":
+        document = s3._bucket_policies.get(resource["Properties"]["Bucket"], "{}")  # noqa: SLF001
+        return {"PolicyDocument": json.loads(document)}
+    return {}
+
+
 class _Keyed:
     """What ministack derives a function's session credentials with, in place of `hashlib`.
 
@@ -214,6 +292,9 @@ def main() -> None:
     lambda_runtime.hashlib = _Keyed
     for module in (changesets, engine, handlers):
         module._resolve_parameters = _resolve_declared_parameters  # noqa: SLF001
+    drift = _Drift()
+    changesets._diff_resources = drift.diff  # noqa: SLF001
+    handlers._ACTION_HANDLERS |= {"CreateChangeSet": drift.create, "ExecuteChangeSet": drift.execute}  # noqa: SLF001
     ministack.app = gate(ministack.app)
     ministack.main()
 
