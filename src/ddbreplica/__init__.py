@@ -1,7 +1,7 @@
-"""Keeps a second DynamoDB table equal to a first one, change by change, from the first one's stream.
+"""Replicate one DynamoDB table into another by the source table's stream.
 
-Functions of your own import from here, and from no module below. Each name is loaded when it is first used, so that
-`import ddbreplica` alone loads nothing.
+Import from this package in your own functions, and not from its modules, which may move. Each name is loaded when it
+is first used, so that `import ddbreplica` alone loads nothing.
 """
 
 from typing import TYPE_CHECKING, Any, Final
@@ -77,7 +77,7 @@ _MODULES: Final = {
 }
 
 
-if not TYPE_CHECKING:  # to which each other name is an error
+if not TYPE_CHECKING:  # with this function a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
         """Load a public name when it is first used."""

@@ -1,4 +1,4 @@
-"""How much of the invocation is left, and whether one more request fits into it."""
+"""The time left in an invocation, and pauses between attempts that fit into it."""
 
 import random
 import time
@@ -16,18 +16,21 @@ MOST_ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """The end of the invocation. `remaining` gives the seconds left; `sleep` and `jitter` are there to be replaced."""
+    """The end of the invocation.
+
+    `remaining` returns the seconds left. Tests and commands pass their own `sleep` and `jitter`.
+    """
 
     remaining: Callable[[], float]
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[float, float], float] = random.uniform
 
     def allows(self, seconds: float) -> bool:
-        """Whether something that takes at most `seconds` would end in time."""
+        """Return whether a step that takes at most `seconds` would end in time."""
         return self.remaining() >= seconds
 
     def attempts(self, *, then: float) -> Iterator[None]:
-        """Come round a few times, with a pause before each but the first, while something that long still fits."""
+        """Yield once for each attempt while `then` seconds are left for it, with a pause before each repetition."""
         if self.allows(then):
             yield
             for attempt in range(1, MOST_ATTEMPTS):
@@ -36,9 +39,10 @@ class Deadline:
                 yield
 
     def back_off(self, attempt: int, *, then: float) -> bool:
-        """Sleep before attempt number `attempt` (1 is the first repetition); False if what follows would not fit.
+        """Sleep before repetition number `attempt`. Return False at once if less than `then` seconds would be left.
 
-        Exponential with full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+        The pause is exponential with full jitter:
+        https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
         """
         longest = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(attempt, 16))
         delay = self.jitter(0, longest)
@@ -49,5 +53,5 @@ class Deadline:
 
 
 def deadline_of(context: "LambdaContext") -> Deadline:
-    """The end of the invocation, as Lambda tells it."""
+    """Return the end of the invocation, by the remaining time that Lambda reports."""
     return Deadline(lambda: context.get_remaining_time_in_millis() / 1000)

@@ -1,4 +1,7 @@
-"""What an engine needs from whoever runs it, a terminal or a worker: notes, progress, interruption and patience."""
+"""What a task needs from the program that runs it: notes, progress, interruption and patience.
+
+The engine does not depend on the terminal, so that a worker or a test can run a task as the commands do.
+"""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,45 +13,48 @@ from typing import Protocol, TypeAlias
 from ddbreplica.deadline import Deadline
 
 PATIENCE_SECONDS = 60.0
-"""What a throttled table is waited for, counted from the last request that it granted."""
+"""How long to wait for a throttled table, counted from the last request that succeeded."""
 
 _SLICE = 0.1
 
 Note: TypeAlias = Callable[..., None]
-"""Shows texts that are no part of a result, a line each."""
+"""Show texts that are not part of a result, one on each line."""
 
 Advance: TypeAlias = Callable[[int], None]
-"""Counts so many more items as done; may be called from any thread."""
+"""Count more items as done. It may be called from any thread."""
 
 
 class Interrupt:
-    """A request to end, as something to ask for: it falls between two requests to AWS and never into one.
+    """A flag that asks a task to stop. The task looks at it between two requests to AWS, never during one.
 
-    A plain flag: a lock, such as an Event has, must not be taken where a signal is handled.
+    It is a plain flag: a signal handler must not take a lock, such as a threading.Event has.
     """
 
     def __init__(self) -> None:
-        """Not interrupted yet."""
+        """Create a flag that is not set."""
         self.is_set = False
 
     def set(self) -> None:
-        """Ask for the end."""
+        """Ask the task to stop."""
         self.is_set = True
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt, in whatever thread, if the end was asked for."""
+        """Raise KeyboardInterrupt, in whichever thread, if the task was asked to stop."""
         if self.is_set:
             raise KeyboardInterrupt
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, and wake soon after the end was asked for."""
+        """Sleep, but not much longer than until the task is asked to stop."""
         end = time.monotonic() + seconds
         while not self.is_set and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, _SLICE))
 
 
 class Patience:
-    """Runs out when nothing has moved for `seconds`, and at once when interrupted. Shared by threads."""
+    """The time that a task waits without progress. It ends after `seconds`, and at once if the task is interrupted.
+
+    It may be shared by threads.
+    """
 
     def __init__(
         self,
@@ -64,39 +70,42 @@ class Patience:
         self._last_progress = clock()
 
     def progressed(self) -> None:
-        """Something moved: start counting again."""
+        """Start counting again, since a request succeeded."""
         self._last_progress = self._clock()
 
     def idle(self) -> float:
-        """Seconds since something moved."""
+        """Return the seconds since the last progress."""
         return self._clock() - self._last_progress
 
     def remaining(self) -> float:
-        """Seconds left without progress."""
+        """Return for how many more seconds the task waits without progress."""
         return 0.0 if self.interrupt.is_set else self._seconds - self.idle()
 
     def deadline(self) -> Deadline:
-        """The same as the core's loops understand it; their sleeps end on a signal."""
+        """Return a Deadline that ends with the patience, and whose sleeps end on a signal."""
         return Deadline(self.remaining, sleep=self.interrupt.sleep)
 
 
 class Progress(Protocol):
-    """Shows how far a long step has come while a block runs. `about` is a guess at its items; None is no idea."""
+    """Show the progress of a long step while a block runs. `about` is the estimated number of items, if known."""
 
     def __call__(self, what: str, *, about: int | None) -> AbstractContextManager[Advance]:
-        """Return the block's context manager, which gives the function that counts items."""
+        """Return the context manager of the block, which returns the function that counts items."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """What runs an engine. Within the block of `interruptible` the engine is asked to end by an Interrupt alone."""
+    """What a task needs from the program that runs it.
+
+    Within the block of `interruptible` no signal raises an exception; the Interrupt alone asks the task to stop.
+    """
 
     note: Note
     progress: Progress
     interruptible: Callable[[], AbstractContextManager[Interrupt]]
     states_of: Callable[[str], Mapping[str, Path]]
-    """Returns, for two tables as their connection names them, where each command would have left its state file."""
+    """Return, for the name of a pair such as `orders-orders_copy`, the path of each command's state file."""
 
 
 @contextmanager
@@ -110,8 +119,8 @@ def _never() -> Iterator[Interrupt]:
 
 
 def _no_note(*_texts: str) -> None:
-    """Nobody reads it."""
+    """Discard the notes."""
 
 
 SILENT = Driver(note=_no_note, progress=_no_progress, interruptible=_never, states_of=lambda _tables: {})
-"""Shows nothing, never asks an engine to end, and has no state files of earlier runs."""
+"""A driver that shows nothing, never asks a task to stop, and knows no state files of earlier runs."""

@@ -1,25 +1,25 @@
-"""Why an invocation, or a task that somebody has started, cannot go on.
+"""The errors that end an invocation of the function, or a task such as a backfill.
 
     ReplicatorError
-    ├── EventError               what Lambda sent is not a batch of a DynamoDB stream
+    ├── EventError               the event is not a batch of a DynamoDB stream
     │   └── StreamViewTypeError    the stream carries no new images
     ├── SettingsError            a setting of the function is missing or not allowed
     ├── SourceError              the source table cannot be read, whatever the keys
-    ├── ReplicaError             the replica table cannot take the batch, whatever the records
-    │   └── KeySchemaError         its key is not the source's key
-    ├── QuarantineError          the bucket refuses, or too much would go into it
-    └── UnreportableError        a record without sequence number was neither applied nor kept
+    ├── ReplicaError             the replica table cannot be written, whatever the records
+    │   └── KeySchemaError         the replica's key is not the source's key
+    ├── QuarantineError          the bucket refuses, or too many records would be quarantined
+    └── UnreportableError        a record without sequence number was neither applied nor quarantined
 
-    TaskError                    a backfill, a verification, a redrive or the like cannot be done
+    TaskError                    a backfill, a verification, a redrive or another task cannot be done
     ├── AttentionError           it was done, and something requires attention
     ├── StoppedError             it was interrupted
-    └── NoTableError             a table that is named is not there
+    └── NoTableError             a table does not exist
 
-Inside a batch a failed write is a value (`model.Failure`); each ReplicatorError fails the invocation, and Lambda keeps
-the batch and tries it again. Nothing is acknowledged. What a healing had begun stays open in its journal.
+Inside a batch a failed write is a value (`model.Failure`). Each ReplicatorError fails the invocation: no record is
+checkpointed, and Lambda delivers the batch again. Keys that a reconciliation has opened stay open in its journal.
 
-A TaskError carries facts and a hint for whoever started the task. How it is shown, and with which exit status a command
-ends, is decided by the terminal.
+A TaskError carries a fact and a hint for the person or program that started the task. The terminal decides how it is
+shown, and with which exit status a command ends.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,10 +28,13 @@ from typing import Any
 
 
 class ReplicatorError(Exception):
-    """It cannot go on. `fact` is what happened, `hint` what to do about it, `code` AWS's own, if AWS refused."""
+    """The invocation or the task cannot continue.
+
+    `fact` is what happened, `hint` what to do about it, and `code` the error code if AWS refused a request.
+    """
 
     def __init__(self, fact: str, *, hint: str, code: str | None = None) -> None:
-        """Message and hint read as two sentences."""
+        """Join fact and hint, which are sentences, into the message of the exception."""
         super().__init__(f"{fact} {hint}")
         self.fact = fact
         self.hint = hint
@@ -51,11 +54,11 @@ class SettingsError(ReplicatorError):
 
 
 class SourceError(ReplicatorError):
-    """The source table is missing, denied or wrong: a fault of the deployment, not of a key."""
+    """The source table is missing, denied or not the right one: the deployment is at fault, not a key."""
 
 
 class ReplicaError(ReplicatorError):
-    """The replica table is missing, denied or wrong: a fault of the deployment, not of a record."""
+    """The replica table is missing, denied or not the right one: the deployment is at fault, not a record."""
 
 
 class KeySchemaError(ReplicaError):
@@ -63,21 +66,21 @@ class KeySchemaError(ReplicaError):
 
 
 class QuarantineError(ReplicatorError):
-    """The quarantine bucket is missing or denied, or a whole stream was about to be quarantined."""
+    """The quarantine bucket is missing or denied, or so many records fail that the deployment is at fault."""
 
 
 class UnreportableError(ReplicatorError):
-    """A record that Lambda cannot be told of by sequence number was neither applied nor quarantined."""
+    """A record without a sequence number to report to Lambda was neither applied nor quarantined."""
 
 
 class TaskError(Exception):
-    """A task ends without having done its work. `fact` is what happened, `hint` what to try.
+    """The task ended before its work was done. `fact` is what happened, `hint` what to try.
 
-    `facts` is what was done until then, for a program.
+    `facts` are the figures of the work that was done until then, for a program.
     """
 
     def __init__(self, fact: str, *, hint: str, facts: Mapping[str, Any] | None = None) -> None:
-        """Fact and hint are one sentence each; the hint begins in lower case, since it follows `Try:`."""
+        """Take fact and hint, one sentence each; the hint begins in lower case, since it is shown after `Try:`."""
         self.fact = " ".join(fact.split())
         super().__init__(self.fact)
         self.hint = hint
@@ -85,20 +88,20 @@ class TaskError(Exception):
 
 
 class AttentionError(TaskError):
-    """A task has done its work, and something that it found requires attention."""
+    """The task has done its work, and something that it found requires attention."""
 
 
 class StoppedError(TaskError):
-    """A task was interrupted before it had done its work."""
+    """The task was interrupted before its work was done."""
 
 
 class NoTableError(TaskError):
-    """A table that is named is not there."""
+    """A table does not exist."""
 
 
 @contextmanager
 def naming(what: object) -> Iterator[None]:
-    """Within the block an error of the operating system that names no file gets this name."""
+    """Add the name of a file to each error of the operating system in the block that names no file."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The Lambda function: decode, plan, write, quarantine, report."""
+"""The Lambda function: decode a batch, plan and send its writes, quarantine poison, report the first failure."""
 
 import logging
 import os
@@ -32,7 +32,7 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Replicator:
-    """What a container keeps between invocations."""
+    """What an execution environment keeps between invocations."""
 
     settings: Settings
     replica: Replica
@@ -43,7 +43,10 @@ class Replicator:
 
 @lru_cache(maxsize=1)
 def replicator() -> Replicator:
-    """The container's own, made at its first invocation; an error is not kept, and raised again at the next."""
+    """Return the replicator of this execution environment, created at its first invocation.
+
+    An error is raised and not remembered, so that the next invocation tries again.
+    """
     settings = Settings.from_env(os.environ)
     skew = Skew()
     return Replicator(
@@ -62,13 +65,13 @@ def replicator() -> Replicator:
 
 
 def _replica(settings: Settings, skew: Skew) -> Replica:
-    """Connect to the replica; by boto3's documented calls where botocore lacks a private part, with a warning."""
+    """Connect to the replica. If botocore lacks a private part, log a warning and use boto3's documented calls."""
     where: Any = {"region": settings.replica_region, "role": _role(settings), "skew": skew}
     try:
         return table.connect(settings.replica_table_name, **where)
     except MissingPartError as error:
         _LOGGER.warning("%s Until then batches are written by boto3's documented calls, more slowly.", error)
-        from ddbreplica.dynamodb import plain_replica  # noqa: PLC0415  a cold start with all parts does not pay for it
+        from ddbreplica.dynamodb import plain_replica  # noqa: PLC0415  not imported by a cold start that has all parts
 
         return plain_replica.connect(settings.replica_table_name, **where)
 
@@ -77,7 +80,7 @@ def _role(settings: Settings) -> "Role | None":
     if settings.replica_role_arn is None:
         return None
     try:
-        from ddbreplica.aws.role import Role  # noqa: PLC0415  a cold start without a role does not pay for it
+        from ddbreplica.aws.role import Role  # noqa: PLC0415  not imported by a cold start without a role
     except ImportError as error:
         raise SettingsError(
             f"REPLICA_ROLE_ARN is set, and the installed botocore cannot renew a role's credentials: {error}.",
@@ -92,20 +95,21 @@ def _role(settings: Settings) -> "Role | None":
 
 
 def lambda_handler(event: Any, context: "LambdaContext") -> dict[str, list[dict[str, str]]]:
-    """Apply a stream's batch to the replica, and name the first record that Lambda has to deliver again.
+    """Apply a batch of the stream to the replica, and report the first record that Lambda has to deliver again.
 
-    Raises a ReplicatorError where no record is at fault; Lambda then keeps the whole batch.
+    Raises a ReplicatorError if no record is at fault; Lambda then delivers the whole batch again.
     """
     return replicate(event, context, replicator())
 
 
 def replicate(event: Any, context: "LambdaContext", to: Replicator) -> dict[str, list[dict[str, str]]]:
-    """What the handler does, with everything that it touches handed in."""
+    """Apply a batch as `lambda_handler` does, with a given replica, quarantine and telemetry."""
     deadline = to.deadline(context)
     decoded = decode(event, replicate_ttl_deletes=to.settings.replicate_ttl_deletes)
     writes = plan(decoded.changes)
     outcome = write(writes, replica=to.replica, deadline=deadline)
     ended_at = time.time()
+    # After the last write: a redrive could otherwise reconcile a key, and a later write of this batch undo that.
     kept = to.quarantine.keep(
         () if outcome.ended else (*decoded.malformed, *outcome.poison),
         outcome.in_doubt,
@@ -114,6 +118,7 @@ def replicate(event: Any, context: "LambdaContext", to: Replicator) -> dict[str,
         request_id=context.aws_request_id,
         deadline=deadline,
     )
+    # Only now: the records of in-doubt writes are kept even if the invocation fails.
     if outcome.ended is not None:
         raise outcome.ended
     failures = (*outcome.failures, *kept.failures)

@@ -1,4 +1,4 @@
-"""The vocabulary: what the steps from a stream's batch to the replica hand to each other."""
+"""The types that the steps from a batch of the stream to the replica pass to each other."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,28 +6,31 @@ from enum import Enum, auto
 from typing import Any, Protocol, TypeAlias
 
 Image: TypeAlias = Mapping[str, Mapping[str, Any]]
-"""An item (or its key) as DynamoDB's wire JSON spells it: numbers are text, binaries are base64 text.
+"""An item (or its key) in DynamoDB JSON: numbers are text, and binaries are base64 text.
 
-It is never turned into Python values and back, since no such round trip is exact:
+It is never converted to Python values and back, since no such conversion is exact:
 https://github.com/boto/boto3/issues/2500
 """
 
 State: TypeAlias = Image | None
-"""What a table holds under a key: an item, or None for none."""
+"""What a table holds under a key: an item, or None if there is no item."""
 
 Key: TypeAlias = tuple[tuple[str, str, str], ...]
-"""A key's identity: (attribute name, type, canonical value) sorted by name. Equal for equal DynamoDB keys."""
+"""A key's identity: (attribute name, type, canonical value) sorted by name. Equal DynamoDB keys have equal identities.
+
+DynamoDB takes `1` and `1.0` for the same key, and refuses a request that contains both.
+"""
 
 Items: TypeAlias = Mapping[Key, Image]
-"""Items (or what was asked for of them) by their keys."""
+"""Items (or the attributes of them that were requested) by their keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One well-formed record of the stream: the state of one key after it.
+    """One well-formed record of the stream, which holds the state of one key after the change.
 
-    `position` counts from 0 within the batch; `image` is None for a delete; `created_at` is in seconds since the
-    epoch, or None where the record does not say; `record` is the record as it came.
+    `position` counts from 0 within the batch. `image` is None for a delete. `created_at` is in seconds since the
+    epoch, or None if the record has no time. `record` is the record as Lambda delivered it.
     """
 
     position: int
@@ -40,12 +43,15 @@ class Change:
 
 
 SUSPECT = "SuspectWrite"
-"""The error code of a record whose write is in doubt: AWS did not end a request of it."""
+"""The error code of a record whose write is in doubt: AWS sent no final response to one of its requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A record set aside, and why. `sequence_number` and `key` are None where the record has none to read."""
+    """A record for the quarantine bucket, and the reason.
+
+    `sequence_number` and `key` are None if they cannot be read from the record.
+    """
 
     position: int
     sequence_number: str | None
@@ -57,10 +63,10 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What to do to one key of the replica: put the image of `change`, or delete.
+    """One write to the replica: put the image of `change`, or delete its key.
 
-    `text` is that image (for a delete the key attributes) as wire JSON, in ASCII. `earlier` holds the key's
-    changes in the same batch that this write supersedes, oldest first.
+    `text` is the image (for a delete the key attributes) in DynamoDB JSON, in ASCII. `earlier` holds the changes of
+    the same key and batch that this write supersedes, oldest first.
     """
 
     change: Change
@@ -69,7 +75,7 @@ class Write:
 
     @property
     def is_delete(self) -> bool:
-        """Whether the key is to be absent afterwards."""
+        """Whether the write deletes the key."""
         return self.change.image is None
 
     @property
@@ -79,21 +85,21 @@ class Write:
 
 
 class RefusalKind(Enum):
-    """What a refusal means for the batch."""
+    """What a refusal means for the rest of the batch."""
 
     TRANSIENT = auto()
-    """It may succeed later: throttling, a failing service, a dead connection, anything unknown."""
+    """The request may succeed later: throttling, a failing service, a broken connection, or an unknown error code."""
     REJECTED = auto()
-    """The request's content is refused: one of its items, or all of them if the table is not what we think."""
+    """The content is refused: an item of the request is invalid, or all are, since the table is not the right one."""
     FAULT = auto()
-    """Nothing will succeed until someone mends the deployment."""
+    """No request will succeed until an operator fixes the deployment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why AWS did not do what it was asked, classified.
+    """Why a request to AWS did not succeed, classified.
 
-    `in_doubt` says that AWS has not ended the request, so that it may still be carried out later.
+    If `in_doubt`, AWS sent no final response to the request, and may still carry it out.
     """
 
     kind: RefusalKind
@@ -104,7 +110,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A record that Lambda has to deliver again, and everything after it."""
+    """A record that Lambda has to deliver again, together with all records after it."""
 
     position: int
     sequence_number: str | None
@@ -113,7 +119,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a table's description says. `key_schema` holds (attribute name, type) of each key attribute."""
+    """A table as DescribeTable describes it. `key_schema` holds (attribute name, type) of each key attribute."""
 
     arn: str
     status: str
@@ -121,25 +127,26 @@ class Table:
 
     @property
     def is_writable(self) -> bool:
-        """Whether the table takes writes in its status. It is UPDATING for hours while an index is added to it."""
+        """Whether the table accepts writes in its status. It is UPDATING for hours while an index is added."""
         return self.status in WRITABLE
 
 
 WRITABLE = frozenset({"ACTIVE", "UPDATING"})
-"""The states in which a table takes reads and writes."""
+"""The statuses in which a table accepts reads and writes."""
 
 Pending: TypeAlias = Callable[[], Sequence[Write] | Refusal]
-"""A request under way: call it once, to wait for the writes that were not applied, or why none was."""
+"""A request under way. Call it once: it waits for the response, and returns the writes that were not applied, or the
+reason why none was."""
 
 
 class Replica(Protocol):
-    """The table that writes go to. Its caller uses one thread, and never has two writes of one key under way.
+    """The replica table. Its caller uses one thread, and never has two writes of one key under way.
 
     A refusal is returned, never raised. Each method makes one attempt; repeating a write is always safe.
     """
 
     def describe(self, *, refresh: bool = False) -> Table | Refusal:
-        """What the table looks like; unless `refresh`, possibly as it looked earlier."""
+        """Describe the table. Unless `refresh`, an earlier description may be returned."""
         ...
 
     def start_batch(self, writes: Sequence[Write]) -> Pending:
@@ -147,39 +154,40 @@ class Replica(Protocol):
         ...
 
     def start_one(self, write: Write) -> Pending:
-        """Send one write by itself, so that a refusal is about this write alone."""
+        """Send one write in a request of its own, so that a refusal concerns this write alone."""
         ...
 
 
 class Source(Protocol):
-    """The table that states are read from. Every method may be called from several threads at once."""
+    """The source table. Every method may be called from several threads at once."""
 
     def read_batch(self, keys: Sequence[Key]) -> Mapping[Key, State] | Refusal:
         """Read up to 100 different keys, strongly consistently, in one attempt; return the states that were read.
 
-        A key that the answer lacks was not read; one that the source has no item for is answered with None.
+        A key that is missing from the result was not read. None means that the source has no item with this key.
         """
         ...
 
 
 class Journal(Protocol):
-    """The keys that are being healed: open from before their first write until they are confirmed, beyond any kill.
+    """The keys that are being reconciled. A key is open from before its first write until it is confirmed.
 
-    Every method may be called from several threads at once.
+    Open keys are stored, so that they are known after the process was killed. Every method may be called from several
+    threads at once.
     """
 
     def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
-        """Open keys, durably when it returns; return those that may be written now.
+        """Open keys, and return those that may be written now. The keys are stored when the call returns.
 
-        The others are held back for as long as `skew.hold_seconds` says: what a killed run left open, from the
-        moment at which the journal was read back, and suspects, from the moment at which they were named.
+        The other keys are held back for `skew.hold_seconds`: keys that a killed run left open, from the moment at
+        which the journal was read; keys with an in-doubt write, from the call of `mark_in_doubt`.
         """
         ...
 
     def mark_in_doubt(self, keys: Sequence[Key]) -> None:
-        """Hold open keys back, from now: a write of theirs was not answered, and may still land."""
+        """Hold open keys back from now on: AWS sent no response to a write of theirs, and may still apply it."""
         ...
 
     def confirm(self, keys: Sequence[Key]) -> None:
-        """Close keys."""
+        """Close keys, which the replica holds as the source does."""
         ...

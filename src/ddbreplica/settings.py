@@ -1,4 +1,4 @@
-"""The function's environment variables → Settings. All defaults are here."""
+"""Read and check the environment variables of the function. All defaults are in this module."""
 
 import re
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ _DIMENSION = re.compile(r"[!-9;-~][ -~]{0,254}")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an owner can set. Each field is named after its environment variable.
+    """The settings of the function. Each field is named after its environment variable.
 
-    `replica_table_name` is a name or an ARN; `replica_region` None means the function's own Region, and
-    `replica_role_arn` None its own role. Lambda sets `aws_lambda_function_name`. Powertools reads its own variables
-    by itself; here they are checked first, since it may refuse them only after a batch was written.
+    `replica_table_name` is a name or an ARN. If `replica_region` is None, it is the function's Region; if
+    `replica_role_arn` is None, the function's role writes. Lambda sets `aws_lambda_function_name`. Powertools reads its
+    own variables; they are checked here first, since Powertools may refuse them only after a batch was written.
     """
 
     replica_table_name: str
@@ -44,7 +44,7 @@ class Settings:
 
     @property
     def emits_metrics(self) -> bool:
-        """Whether Powertools writes the metrics, without which the alarm on quarantined records sees nothing."""
+        """Whether Powertools writes metrics. Without them the alarm on quarantined records never goes off."""
         if self.powertools_metrics_disabled is None:
             return not self.powertools_dev
         return not self.powertools_metrics_disabled
@@ -58,7 +58,7 @@ class Settings:
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Read and check every variable.
 
-        Raises SettingsError, which names the variable, its value and what is allowed.
+        Raises SettingsError with the variable, its value and what is allowed.
         """
         _check_endpoints(env)
         _check_powertools(env)
@@ -117,9 +117,7 @@ def _role(env: Mapping[str, str]) -> str | None:
 def _external_id(env: Mapping[str, str]) -> str | None:
     value = env.get("REPLICA_EXTERNAL_ID") or None
     if value and not env.get("REPLICA_ROLE_ARN"):
-        raise _refused(
-            "REPLICA_EXTERNAL_ID", value, "nothing, unless REPLICA_ROLE_ARN names a role to assume"
-        )
+        raise _refused("REPLICA_EXTERNAL_ID", value, "nothing, unless REPLICA_ROLE_ARN is set")
     if value and not _EXTERNAL_ID.fullmatch(value):
         raise _refused("REPLICA_EXTERNAL_ID", value, "nothing, or 2 to 1,224 letters, digits and '_+=,.@:/-'")
     return value
@@ -133,7 +131,10 @@ def _boolean(env: Mapping[str, str], name: str, *, default: bool) -> bool:
 
 
 def _check_endpoints(env: Mapping[str, str]) -> None:
-    """Check what the AWS SDK goes by when it makes a client: that of S3 is made when something is to be quarantined."""
+    """Check the endpoints that the AWS SDK reads from the environment.
+
+    They are checked at the first invocation, since the client of S3 is created only when a record is quarantined.
+    """
     for service in ("", "_DYNAMODB", "_S3", "_STS"):
         name = f"AWS_ENDPOINT_URL{service}"
         value = env.get(name)
@@ -142,7 +143,7 @@ def _check_endpoints(env: Mapping[str, str]) -> None:
 
 
 def _check_powertools(env: Mapping[str, str]) -> None:
-    """Check what has no field, since Powertools alone goes by it."""
+    """Check the variables that Powertools alone reads, and that therefore have no field."""
     for name in ("POWERTOOLS_DEBUG", "POWERTOOLS_LOG_DEDUPLICATION_DISABLED"):
         _switch(env, name)
     rate = env.get("POWERTOOLS_LOGGER_SAMPLE_RATE") or "0"
@@ -151,12 +152,10 @@ def _check_powertools(env: Mapping[str, str]) -> None:
 
 
 def _switch(env: Mapping[str, str], name: str) -> bool | None:
-    """None if it is not set."""
+    """Return the value of a switch of Powertools, or None if it is not set."""
     value = env.get(name)
     if value is not None and value.lower() not in _ON | _OFF:
-        allowed = (
-            "true, false, or another word for one that Powertools takes: 1, y, yes, t, on, 0, n, no, f, off"
-        )
+        allowed = "true, false, or another word that Powertools accepts: 1, y, yes, t, on, 0, n, no, f, off"
         raise _refused(name, value, allowed)
     return None if value is None else value.lower() in _ON
 
@@ -179,7 +178,7 @@ def _level(env: Mapping[str, str]) -> str:
 def _service(env: Mapping[str, str]) -> str:
     value = env.get("POWERTOOLS_SERVICE_NAME") or "ddbreplica"
     if not _DIMENSION.fullmatch(value):
-        allowed = "1 to 255 ASCII characters that can be printed, the first neither a space nor ':'"
+        allowed = "1 to 255 printable ASCII characters, the first neither a space nor ':'"
         raise _refused("POWERTOOLS_SERVICE_NAME", value, allowed)
     return value
 
@@ -188,7 +187,7 @@ def _namespace(env: Mapping[str, str]) -> str:
     value = env.get("POWERTOOLS_METRICS_NAMESPACE") or "ddbreplica"
     if not _NAMESPACE.fullmatch(value):
         allowed = (
-            "a namespace of CloudWatch (1 to 255 letters, digits, spaces and '.-_/#:') that begins neither with ':'"
+            "a CloudWatch namespace (1 to 255 letters, digits, spaces and '.-_/#:') that begins neither with ':'"
             " nor with 'AWS/'"
         )
         raise _refused("POWERTOOLS_METRICS_NAMESPACE", value, allowed)

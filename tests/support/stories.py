@@ -83,10 +83,10 @@ def undecodable(account: Account) -> None:
         "malformed record: Keys is missing or empty",
         "malformed record: NewImage is missing",
         "malformed record: SequenceNumber is missing",
-        "malformed record: attribute 'nested': a value of type B does not hold what that type requires",
+        "malformed record: attribute 'nested': a value of type B does not contain what this type requires",
         "malformed record: attribute 'two': a value must be an object with exactly one type",
         "malformed record: attribute 'unknown': a value has an unknown type",
-        "malformed record: eventName is none of INSERT, MODIFY and REMOVE",
+        "malformed record: eventName is not INSERT, MODIFY or REMOVE",
     ]
 
 

@@ -15,12 +15,12 @@ ENDPOINTS = (
     "AWS_ENDPOINT_URL_STS",
 )
 LEVELS = "DEBUG, INFO, WARNING, ERROR or CRITICAL"
-SWITCH = "true, false, or another word for one that Powertools takes: 1, y, yes, t, on, 0, n, no, f, off"
+SWITCH = "true, false, or another word that Powertools accepts: 1, y, yes, t, on, 0, n, no, f, off"
 NAMESPACE = (
-    "a namespace of CloudWatch (1 to 255 letters, digits, spaces and '.-_/#:') that begins neither with ':' nor with"
+    "a CloudWatch namespace (1 to 255 letters, digits, spaces and '.-_/#:') that begins neither with ':' nor with"
     " 'AWS/'"
 )
-DIMENSION = "1 to 255 ASCII characters that can be printed, the first neither a space nor ':'"
+DIMENSION = "1 to 255 printable ASCII characters, the first neither a space nor ':'"
 RATE = "nothing, or a number from 0 to 1"
 ROLE = "arn:aws:iam::222222222222:role/copies/replica-writer"
 
@@ -131,13 +131,13 @@ def test_the_table_is_called_by_its_name(name: str) -> None:
             "AWS/ours",
             f"POWERTOOLS_METRICS_NAMESPACE is 'AWS/ours'. Allowed: {NAMESPACE}.",
         ),
-        ("POWERTOOLS_METRICS_NAMESPACE", " ", "POWERTOOLS_METRICS_NAMESPACE is ' '. Allowed: a namespace"),
+        ("POWERTOOLS_METRICS_NAMESPACE", " ", "POWERTOOLS_METRICS_NAMESPACE is ' '. Allowed: a CloudWatch namespace"),
         (
             "POWERTOOLS_SERVICE_NAME",
             "größe",
             f"POWERTOOLS_SERVICE_NAME is 'größe'. Allowed: {DIMENSION}.",
         ),
-        ("POWERTOOLS_SERVICE_NAME", " ", "POWERTOOLS_SERVICE_NAME is ' '. Allowed: 1 to 255 ASCII"),
+        ("POWERTOOLS_SERVICE_NAME", " ", "POWERTOOLS_SERVICE_NAME is ' '. Allowed: 1 to 255 printable"),
         (
             "REPLICA_REGION",
             "Oregon",
@@ -152,7 +152,7 @@ def test_the_table_is_called_by_its_name(name: str) -> None:
         (
             "REPLICA_EXTERNAL_ID",
             "shared",
-            "REPLICA_EXTERNAL_ID is 'shared'. Allowed: nothing, unless REPLICA_ROLE_ARN names a role to assume.",
+            "REPLICA_EXTERNAL_ID is 'shared'. Allowed: nothing, unless REPLICA_ROLE_ARN is set.",
         ),
     ],
 )

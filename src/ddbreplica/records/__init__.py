@@ -1,1 +1,1 @@
-"""What a stream's records and a table's items say, compared, planned and written as text. Pure."""
+"""Decode stream records, plan their writes, compare items and show them as text. Pure functions."""

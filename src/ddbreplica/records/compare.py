@@ -1,7 +1,7 @@
-"""Two items as wire JSON → equal or not, and where they differ. Pure.
+"""Compare two items in DynamoDB JSON, and list the attributes that differ. Pure functions.
 
-Numbers are compared by value, binaries by their bytes and sets as sets; everything else exactly, types included.
-The canonical form is wire JSON again, and the same for the same items: it is what fingerprints and printing go by.
+Numbers are compared by value, binaries by their bytes and sets as sets; everything else exactly, including types.
+Each item has one canonical form, also in DynamoDB JSON, from which fingerprints and printed values are made.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from ddbreplica.model import Image, State
 
 @dataclass(frozen=True, slots=True)
 class AttributeDifference:
-    """One attribute that differs; canonical values, None where an item lacks the attribute."""
+    """One attribute that differs. The values are canonical, and None if the item lacks the attribute."""
 
     name: str
     source: Mapping[str, Any] | None
@@ -25,13 +25,13 @@ class AttributeDifference:
 
 
 def same(source: State, replica: State) -> bool:
-    """Whether DynamoDB holds the two for the same item; None is no item."""
-    # Nearly every pair of a healthy replica is equal as it was read, which costs far less to see.
+    """Return whether two items are the same to DynamoDB; None is an absent item."""
+    # Nearly all pairs of a healthy replica are equal as they were read, and that comparison is much faster.
     return source == replica or canonical(source) == canonical(replica)
 
 
 def differences(source: Image, replica: Image) -> tuple[AttributeDifference, ...]:
-    """Where two items differ, by attribute name."""
+    """Return the attributes in which two items differ, sorted by name."""
     theirs, ours = canonical(source) or {}, canonical(replica) or {}
     return tuple(
         AttributeDifference(name, theirs.get(name), ours.get(name))
@@ -41,18 +41,18 @@ def differences(source: Image, replica: Image) -> tuple[AttributeDifference, ...
 
 
 def fingerprint(item: State) -> bytes:
-    """The same for the same items, and of one size however large they are."""
+    """Return a hash that is equal for items that are the same."""
     text = json.dumps(canonical(item), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).digest()
 
 
 def canonical(item: State) -> Image | None:
-    """The one wire JSON that stands for all items that are the same."""
+    """Return an item in its canonical form, which is equal for items that are the same."""
     return None if item is None else {name: _canonical(value) for name, value in item.items()}
 
 
 def _canonical(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """One of a type; what is no value of DynamoDB, which no table holds and a response may, stands for itself."""
+    """Return the canonical form of a value. Anything that is not a value of DynamoDB is returned unchanged."""
     try:
         ((tag, content),) = value.items()
         canonical_content = _CANONICAL.get(tag)
@@ -63,7 +63,7 @@ def _canonical(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _number(text: str) -> str:
     number = Decimal(text)
-    # Decimal rounds to 28 digits unless told otherwise; a number has up to 38, and 126 places written out.
+    # By default Decimal rounds to 28 digits; a number of DynamoDB has up to 38, and 126 places written out.
     return f"{number.normalize(Context(prec=len(text))):f}" if number else "0"
 
 
@@ -84,4 +84,4 @@ _CANONICAL: Mapping[str, Callable[[Any], Any]] = {
     "L": _list,
     "M": canonical,
 }
-"""Of the types whose values can be spelt in more than one way, or hold such values."""
+"""The types whose equal values can be written in more than one way, or that contain such values."""

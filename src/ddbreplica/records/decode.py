@@ -1,7 +1,7 @@
-"""A stream's batch → changes, and the records that are malformed. Pure.
+"""Decode stream records into changes, and list the malformed ones. Pure functions.
 
-Images stay the wire JSON they are; their type tags and base64 are checked here, so that what goes out again is
-what came in. Record format: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html
+Images remain DynamoDB JSON. Their types and base64 are checked here, since the writes send their text as it is.
+Record format: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html
 """
 
 import re
@@ -15,40 +15,40 @@ from ddbreplica.errors import EventError, StreamViewTypeError
 from ddbreplica.model import Change, Image, Key, Quarantined
 
 MALFORMED = "MalformedRecord"
-"""The error code of a record that this module cannot read."""
+"""The error code of a record that cannot be decoded."""
 
 _VIEWS_WITHOUT_NEW_IMAGE = frozenset({"KEYS_ONLY", "OLD_IMAGE"})
 _TTL_PRINCIPAL = ("Service", "dynamodb.amazonaws.com")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
-# DynamoDB's numbers have 38 digits at most, which are 170 characters written out; Decimal cannot hold any number.
+# A number of DynamoDB has at most 38 digits, or 170 characters written out. Decimal cannot hold a number of any length.
 _MAX_NUMBER_TEXT = 1000
 _MAX_MAGNITUDE = 130
-# DynamoDB nests 32 deep at most; a forged record that goes deeper is told so before it exhausts the stack.
+# DynamoDB nests at most 32 levels. A forged record with more is malformed, and does not exhaust the stack.
 _MAX_DEPTH = 64
 _END_OF_TIME = 2.0**40
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A batch, read. Every record is in one of the three: a change, malformed, or a TTL delete left out."""
+    """A decoded batch. Each record is a change, malformed, or a TTL delete that was skipped."""
 
     received: int
     changes: tuple[Change, ...]
     malformed: tuple[Quarantined, ...]
     ttl_deletes_skipped: int
     oldest_created_at: float | None
-    """When the oldest record was written to the source: seconds since the epoch, whole seconds on AWS."""
+    """When the oldest record was written to the source, in seconds since the epoch (AWS sends whole seconds)."""
 
 
 class MalformedError(Exception):
-    """A record or key that cannot be read; the message is the reason, without any value of the item."""
+    """A record or key cannot be decoded. The message is the reason, and contains no value of the item."""
 
 
 def decode(event: Any, *, replicate_ttl_deletes: bool) -> Decoded:
-    """Read every record of a batch, in order.
+    """Decode every record of a batch, in order.
 
-    A record that cannot be read is returned as malformed with the reason, whatever is wrong with it. Raises
-    EventError if the event is not a stream's batch, StreamViewTypeError if the stream carries no new images.
+    A record that cannot be decoded is returned as malformed with the reason, whatever is wrong with it. Raises
+    EventError if the event is not a batch of a stream, StreamViewTypeError if the stream carries no new images.
     """
     records = _records_of(event)
     changes: list[Change] = []
@@ -62,7 +62,7 @@ def decode(event: Any, *, replicate_ttl_deletes: bool) -> Decoded:
                 changes.append(_change(position, record))
         except StreamViewTypeError:
             raise
-        except Exception as error:  # noqa: BLE001  whatever one record does, its neighbours are applied and it is kept
+        except Exception as error:  # noqa: BLE001  whatever is wrong with it, it is kept and the others are applied
             reason = str(error) if isinstance(error, MalformedError) else type(error).__name__
             malformed.append(_malformed(position, record, reason))
     created = [change.created_at for change in changes if change.created_at is not None]
@@ -76,9 +76,9 @@ def decode(event: Any, *, replicate_ttl_deletes: bool) -> Decoded:
 
 
 def key_of(attributes: Any) -> Key:
-    """The identity of a key given as wire JSON: numbers by value, binaries by bytes, whatever the order.
+    """Return the identity of a key in DynamoDB JSON, which is equal for equal keys in whatever order and form.
 
-    Raises MalformedError.
+    Numbers are equal by value and binaries by their bytes. Raises MalformedError.
     """
     if not isinstance(attributes, dict) or not attributes:
         raise MalformedError("Keys is missing or empty")
@@ -87,7 +87,7 @@ def key_of(attributes: Any) -> Key:
 
 
 def attributes_of(key: Key) -> Image:
-    """The key attributes of an identity, as wire JSON: what `key_of` makes that identity of."""
+    """Return the key attributes of an identity in DynamoDB JSON. It is the inverse of `key_of`."""
     return {name: {tag: value} for name, tag, value in key}
 
 
@@ -95,14 +95,16 @@ def _records_of(event: Any) -> list[Any]:
     if not isinstance(event, dict) or not isinstance(event.get("Records"), list):
         raise EventError(
             f"Expected an event with a list of Records from a DynamoDB stream, and got {_outline(event)}.",
-            hint="Invoke the function through an event-source mapping on the source table's stream.",
+            hint="Invoke the function by an event source mapping on the source table's stream.",
         )
     records: list[Any] = event["Records"]
     foreign = {_source_of(record) for record in records if isinstance(record, dict)} - {None}
     foreign.discard("aws:dynamodb")
     if foreign or (records and not any(_is_stream_record(record) for record in records)):
         what = (
-            f"records of {', '.join(sorted(filter(None, foreign)))}" if foreign else "Records of another kind"
+            f"records of {', '.join(sorted(filter(None, foreign)))}"
+            if foreign
+            else "Records without a dynamodb object"
         )
         raise EventError(
             f"Expected Records of a DynamoDB stream (eventSource aws:dynamodb), and got {what}.",
@@ -112,7 +114,7 @@ def _records_of(event: Any) -> list[Any]:
 
 
 def _source_of(record: Mapping[str, Any]) -> str | None:
-    """Where a record says that it comes from; of what is no text, only what it is instead."""
+    """Return the event source of a record, or the type of what it has in that place."""
     source = record.get("eventSource") or record.get("EventSource")
     return source if source is None or isinstance(source, str) else f"a {type(source).__name__}"
 
@@ -161,7 +163,7 @@ def _change(position: int, record: Any) -> Change:
 
 
 def _created_at(value: Any) -> float | None:
-    # Only the lag is computed from it, so a strange one is no reason to hold a record back.
+    # Only the lag is computed from the time, so an implausible one does not make the record malformed.
     is_time = type(value) in (int, float) and 0 <= value < _END_OF_TIME
     return float(value) if is_time else None
 
@@ -170,15 +172,15 @@ def _image(event_name: Any, data: Mapping[str, Any], key: Key) -> Image | None:
     if event_name == "REMOVE":
         return None
     if event_name not in ("INSERT", "MODIFY"):
-        raise MalformedError("eventName is none of INSERT, MODIFY and REMOVE")
+        raise MalformedError("eventName is not INSERT, MODIFY or REMOVE")
     image = _new_image(data)
     for name, value in image.items():
-        # Most attributes are text or a number's text; to see that here costs a tenth of the full check.
+        # Most attributes are strings or numbers. Recognising them here takes a tenth of the time of the full check.
         is_text = type(value) is dict and len(value) == 1 and type(value.get("S") or value.get("N")) is str
         if not is_text:
             _check_attribute(name, value)
     if not _holds(image, data["Keys"], key):
-        raise MalformedError("NewImage does not hold the key that Keys names")
+        raise MalformedError("NewImage does not contain the key of Keys")
     return image
 
 
@@ -232,11 +234,11 @@ def _canonical(name: str, value: Any) -> tuple[str, str, str]:
 def _canonical_number(text: str) -> str:
     if len(text) > _MAX_NUMBER_TEXT or not _NUMBER.fullmatch(text):
         raise MalformedError("a key's number is not a decimal number")
-    # Decimal rounds to 28 digits unless told otherwise; a key may have 38, and 126 places written out.
+    # By default Decimal rounds to 28 digits; a key may have 38, and 126 places written out.
     number = Decimal(text).normalize(Context(prec=max(len(text), 1)))
     if not number:
         return "0"
-    # Written out as DynamoDB does; what it cannot hold stays short.
+    # Written out as DynamoDB writes it. A number that DynamoDB cannot hold keeps its exponent, and so stays short.
     return f"{number:f}" if abs(number.adjusted()) <= _MAX_MAGNITUDE else str(number)
 
 
@@ -255,7 +257,7 @@ def _check_value(value: Any, depth: int) -> None:
     if check is None:
         raise MalformedError("a value has an unknown type")
     if not check(content, depth):
-        raise MalformedError(f"a value of type {tag} does not hold what that type requires")
+        raise MalformedError(f"a value of type {tag} does not contain what this type requires")
 
 
 def _is_text(content: Any, _depth: int) -> bool:
@@ -267,7 +269,7 @@ def _is_flag(content: Any, _depth: int) -> bool:
 
 
 def _is_binary(content: Any, _depth: int) -> bool:
-    # Only the one base64 text that the bytes have: what goes out is then what a client would send for them.
+    # Only the canonical base64 of the bytes is accepted: the text is sent as it is, and keys are compared by it.
     try:
         return isinstance(content, str) and b64encode(b64decode(content)).decode() == content
     except ValueError:
@@ -288,7 +290,7 @@ def _is_map(content: Any, depth: int) -> bool:
 
 def _check_members(members: Any, depth: int) -> bool:
     if depth >= _MAX_DEPTH:
-        raise MalformedError(f"values are nested more than {_MAX_DEPTH} deep")
+        raise MalformedError(f"values are nested more than {_MAX_DEPTH} levels deep")
     for member in members:
         _check_value(member, depth + 1)
     return True

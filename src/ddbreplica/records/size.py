@@ -1,4 +1,4 @@
-"""An item → the bytes and write units that DynamoDB counts for it. Pure.
+"""Calculate the size of an item and the capacity units that DynamoDB charges for it. Pure functions.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 """
@@ -10,10 +10,10 @@ from typing import Any
 from ddbreplica.model import State
 
 WRITE_UNIT = 1024
-"""Bytes of an item that a write unit is for."""
+"""Bytes of an item for each write capacity unit."""
 
 READ_UNIT = 4096
-"""Bytes of an item that a strongly consistent read unit is for."""
+"""Bytes of an item for each read capacity unit of a strongly consistent read."""
 
 _AROUND_A_CONTAINER = 3
 _AROUND_A_MEMBER = 1
@@ -21,22 +21,22 @@ _NUMBER_AT_MOST = 21
 
 
 def write_units(state: State) -> int:
-    """What it costs a table, its indexes apart, to have this item; None is a delete, counted as one unit."""
+    """Return the write capacity units of a put without its indexes; None is a delete, counted as one unit."""
     return 1 if state is None else max(1, ceil(size(state) / WRITE_UNIT))
 
 
 def read_units(state: State) -> int:
-    """What it costs to read this item by key, strongly consistent; an absent one costs one unit."""
+    """Return the read capacity units of a strongly consistent read by key; None is an absent item, which takes one."""
     return 1 if state is None else max(1, ceil(size(state) / READ_UNIT))
 
 
 def size(item: Mapping[str, Any]) -> int:
-    """Bytes of names and values. Numbers are rounded up, as DynamoDB's own page only estimates them."""
+    """Return the bytes of names and values. Numbers are rounded up, since AWS documents only an estimate."""
     return sum(_text(name) + _value(value) for name, value in item.items())
 
 
 def _value(value: Mapping[str, Any]) -> int:
-    """Of a value; what is none, which no table holds and a response may, has no size."""
+    """Return the bytes of a value, or 0 for anything in a response that is not a value of DynamoDB."""
     try:
         ((tag, content),) = value.items()
         return _SIZE[tag](content)
@@ -49,7 +49,7 @@ def _text(text: str) -> int:
 
 
 def _number(text: str) -> int:
-    """A byte for two digits, and one or two around them."""
+    """Return the bytes of a number: one for two digits, and one or two more."""
     return min(len(text) // 2 + 2, _NUMBER_AT_MOST)
 
 
@@ -57,7 +57,7 @@ def _binary(base64: str) -> int:
     return len(base64) // 4 * 3 - base64.count("=", -2)
 
 
-def _flag(_: bool) -> int:  # noqa: FBT001  a BOOL or NULL, whichever
+def _flag(_: bool) -> int:  # noqa: FBT001  the value of a BOOL or NULL
     return 1
 
 

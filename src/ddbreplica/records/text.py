@@ -1,7 +1,8 @@
-"""Texts and values → text that a terminal only shows, whatever is in them. Pure.
+"""Show texts and values so that no character of them controls the terminal. Pure functions.
 
-A character of the Unicode categories Cc, Cf, Zl, Zp and Cs moves the cursor, turns text around or cannot be seen. It is
-shown by its number, as JSON spells it, so that JSON stays the same document.
+Characters of the Unicode categories Cc, Cf, Zl, Zp and Cs move the cursor, reverse text or are invisible. They are
+escaped as in JSON, so that a JSON document remains valid and the same. Items, object names and error messages are
+written by others, and may contain any character.
 """
 
 import json
@@ -16,22 +17,22 @@ _BREAKS = {ord("\n"): "\\n", ord("\t"): "\\t"}
 
 
 def escaped(text: str) -> str:
-    """The text with every such character escaped, except line feeds and tabs: a command writes these itself."""
+    """Return the text with these characters escaped, except line feeds and tabs, which the commands print."""
     return _DOUBTFUL.sub(_shown, text)
 
 
 def one_line(text: str) -> str:
-    """The text with every such character escaped."""
+    """Return the text with these characters escaped, and line feeds and tabs too."""
     return escaped(text).translate(_BREAKS)
 
 
 def lines(texts: Iterable[str]) -> str:
-    """Each text as one line, whatever values it has in it."""
+    """Return the texts, each on one line, whatever line breaks are in them."""
     return "\n".join(map(one_line, texts))
 
 
 def encodable(text: str, encoding: str) -> str:
-    """The text with every character escaped that the encoding does not have."""
+    """Return the text with every character escaped that the encoding does not have."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
@@ -40,24 +41,24 @@ def encodable(text: str, encoding: str) -> str:
 
 
 def printable(value: object, *, indent: int | None = None) -> str:
-    """JSON with every such character escaped; for a program it is the same document."""
+    """Return a value as JSON with these characters escaped. A program reads the same document from it."""
     return escaped(json.dumps(value, ensure_ascii=False, indent=indent))
 
 
 def bare(text: str) -> str:
-    """The same of a text, without its quotes."""
+    """Return a text as JSON has it, without the quotes."""
     return printable(text)[1:-1]
 
 
 def cut(text: str, longest: int) -> str:
-    """Return the text, or its beginning if it is longer, followed by an ellipsis."""
+    """Return the text, or its first `longest` characters and an ellipsis."""
     return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def value_text(value: Mapping[str, Any] | None, *, longest: int | None = None) -> str:
-    """Return an attribute's value in DynamoDB JSON, as `printable` has it; None is an attribute that is absent.
+    """Return an attribute's value in DynamoDB JSON, as `printable` shows it; None is an absent attribute.
 
-    A value that is longer than `longest` is cut, and its length follows.
+    A value that is longer than `longest` is cut, and its length is added.
     """
     if value is None:
         return "(absent)"
@@ -68,14 +69,14 @@ def value_text(value: Mapping[str, Any] | None, *, longest: int | None = None) -
 
 
 def key_text(attributes: Mapping[str, Mapping[str, Any]], *, longest: int | None = None) -> str:
-    """Return the attributes of a key, in DynamoDB JSON, for reading: `PK={"S": "a"}, SK={"N": "1"}`."""
+    """Return the attributes of a key as text, such as `PK={"S": "a"}, SK={"N": "1"}`."""
     return ", ".join(
         f"{bare(name)}={value_text(value, longest=longest)}" for name, value in sorted(attributes.items())
     )
 
 
 def key_example(key_schema: Iterable[tuple[str, str]]) -> str:
-    """Return what a key with these attributes looks like in DynamoDB JSON."""
+    """Return an example of a key with these attributes in DynamoDB JSON."""
     return printable({name: {tag: "…"} for name, tag in sorted(key_schema)})
 
 

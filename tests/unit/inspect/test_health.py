@@ -178,7 +178,7 @@ def mapping(**changes: Any) -> dict[str, Any]:
             STOPPED,
             "the function replicator refuses its settings: The environment variable POWERTOOLS_METRICS_DISABLED is"
             " 'maybe'.",
-            "Allowed: true, false, or another word for one that Powertools takes: 1, y, yes, t, on, 0, n, no, f, off."
+            "Allowed: true, false, or another word that Powertools accepts: 1, y, yes, t, on, 0, n, no, f, off."
             " Mend it and deploy again (sam deploy)",
             id="settings of Powertools",
         ),

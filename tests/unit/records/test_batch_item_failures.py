@@ -27,7 +27,7 @@ def test_a_failure_that_cannot_be_named_fails_the_invocation() -> None:
 
     assert str(caught.value) == (
         "The record at position 0 has no sequence number and could not be quarantined (SlowDown)."
-        " Lambda will deliver the batch again; look at the quarantine bucket if this goes on."
+        " Lambda will deliver the batch again; check the quarantine bucket if the error continues."
     )
 
 

@@ -64,8 +64,8 @@ def test_an_empty_batch_is_nothing_to_do() -> None:
         ({"foo": 1}, "an object with the members ['foo']"),
         (dict.fromkeys("gfedcba"), "an object with the members ['a', 'b', 'c', 'd', 'e']"),
         ({"Records": {}}, "Records of type dict"),
-        ({"Records": [42]}, "Records of another kind"),
-        ({"Records": [{"body": ""}]}, "Records of another kind"),
+        ({"Records": [42]}, "Records without a dynamodb object"),
+        ({"Records": [{"body": ""}]}, "Records without a dynamodb object"),
         ({"Records": [{"eventSource": "aws:sqs", "body": ""}]}, "records of aws:sqs"),
         ({"Records": [put(1, "a"), put(2, "b") | {"eventSource": "aws:kinesis"}]}, "records of aws:kinesis"),
         ({"Records": [{"EventSource": "aws:sns", "Sns": {}}]}, "records of aws:sns"),
@@ -78,7 +78,7 @@ def test_what_is_no_stream_event_is_refused_with_what_came(event: Any, came: str
 
     assert caught.value.fact.endswith(f", and got {came}.")
     assert caught.value.hint in (
-        "Invoke the function through an event-source mapping on the source table's stream.",
+        "Invoke the function by an event source mapping on the source table's stream.",
         "Only the source table's stream may trigger this function.",
     )
 
@@ -188,7 +188,7 @@ def test_a_put_with_the_ttl_identity_is_never_left_out() -> None:
 @pytest.mark.parametrize("name", ["UPSERT", "insert", None, 5, ["INSERT"]])
 def test_an_unknown_event_name_is_malformed(name: Any) -> None:
     assert reason_for(put(2, "a") | {"eventName": name}) == (
-        "malformed record: eventName is none of INSERT, MODIFY and REMOVE"
+        "malformed record: eventName is not INSERT, MODIFY or REMOVE"
     )
 
 
@@ -226,7 +226,7 @@ def test_a_missing_image_is_malformed(image: Any) -> None:
 @pytest.mark.parametrize("image", [{"x": {"S": "a"}}, {"PK": {"S": "b"}}, {"PK": {"N": "1"}}])
 def test_an_image_of_another_key_is_malformed(image: Any) -> None:
     assert reason_for(record(2, "INSERT", KEYS, image)) == (
-        "malformed record: NewImage does not hold the key that Keys names"
+        "malformed record: NewImage does not contain the key of Keys"
     )
 
 
@@ -296,7 +296,7 @@ def test_a_value_of_any_type_is_read_wherever_it_stands(value: Any) -> None:
     [
         ("a", "a value must be an object with exactly one type"),
         ({"X": "a"}, "a value has an unknown type"),
-        ({"BOOL": "a"}, "a value of type BOOL does not hold what that type requires"),
+        ({"BOOL": "a"}, "a value of type BOOL does not contain what this type requires"),
     ],
 )
 def test_a_reason_names_the_attribute_and_what_is_wrong_with_it(value: Any, what: str) -> None:
@@ -336,7 +336,7 @@ def test_the_deepest_item_of_dynamodb_is_read_and_twice_as_deep(levels: int) -> 
 
 @pytest.mark.parametrize("levels", [65, 5000])
 def test_bottomless_nesting_is_malformed(levels: int) -> None:
-    assert "nested more than 64 deep" in reason_for(put(2, "a", v=nested(levels)))
+    assert "nested more than 64 levels deep" in reason_for(put(2, "a", v=nested(levels)))
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_another_key_is_refused_and_both_are_named(key: dict[str, str]) -> None:
 
     assert str(caught.value) == (
         f"The replica arn:replica has the key {named}, and the source's records have the key PK (S)."
-        " Name the right table in REPLICA_TABLE_NAME, or recreate the replica with the source's key."
+        " Set REPLICA_TABLE_NAME to the right table, or recreate the replica with the source's key."
     )
 
 
@@ -48,7 +48,7 @@ def test_the_source_is_refused_as_its_own_replica() -> None:
         check(table(source), changes(put(1, "a")))
 
     assert str(caught.value) == (
-        f"The replica {source} is the source of the stream. Name another table in REPLICA_TABLE_NAME."
+        f"The replica {source} is the source of the stream. Set REPLICA_TABLE_NAME to another table."
     )
 
 
