@@ -131,7 +131,11 @@ def test_the_table_is_called_by_its_name(name: str) -> None:
             "AWS/ours",
             f"POWERTOOLS_METRICS_NAMESPACE is 'AWS/ours'. Allowed: {NAMESPACE}.",
         ),
-        ("POWERTOOLS_METRICS_NAMESPACE", " ", "POWERTOOLS_METRICS_NAMESPACE is ' '. Allowed: a CloudWatch namespace"),
+        (
+            "POWERTOOLS_METRICS_NAMESPACE",
+            " ",
+            "POWERTOOLS_METRICS_NAMESPACE is ' '. Allowed: a CloudWatch namespace",
+        ),
         (
             "POWERTOOLS_SERVICE_NAME",
             "größe",
