@@ -21,6 +21,8 @@ def test_samconfig_has_three_environments_and_none_chooses_a_region() -> None:
         common = {"capabilities": "CAPABILITY_IAM", "resolve_s3": True, "confirm_changeset": True}
         assert common.items() <= environment["deploy"]["parameters"].items()
         assert "region" not in str(environment)
+        stack = environment["global"]["parameters"]["stack_name"]
+        assert environment["deploy"]["parameters"]["s3_prefix"] == stack
     assert config["default"]["global"]["parameters"]["stack_name"] == "ddbreplica"
     assert config["workshop"]["deploy"]["parameters"]["tags"] == [
         "workshop-design-patterns=targeted-for-cleanup",
