@@ -1,4 +1,4 @@
-"""The `ddbreplica` command: a group of the operator's commands, one module each."""
+"""The `ddbreplica` command group. Each command has a module of its own."""
 
 import click
 
@@ -14,21 +14,23 @@ from ddbreplica_cli.terminal.output import EscapedGroup
 @click.group(cls=EscapedGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ddbreplica", prog_name="ddbreplica")
 def main() -> None:
-    """Operate a DynamoDB table and the replica that ddbreplica keeps equal to it.
+    """Operate ddbreplica, which replicates one DynamoDB table into another.
 
     \b
     Examples:
-      ddbreplica load data/logfile_stream.csv
+      ddbreplica status --stack-name ddbreplica
       ddbreplica verify --stack-name ddbreplica
 
     \b
     Exit status:
-      0  equal, or done
-      1  different, or something requires attention
-      2  usage error, or it could not be done
-      3  inconclusive
-      129, 130, 143  ended by a hangup, Ctrl-C or SIGTERM
-    If two apply: 2 before 1 before 3.
+      0    success; the tables are equal, or nothing requires attention
+      1    the tables differ, or something requires attention
+      2    usage error, or the command failed
+      3    inconclusive
+      129  ended by a hangup (SIGHUP)
+      130  ended by Ctrl-C (SIGINT)
+      143  ended by SIGTERM
+    If two of 1, 2 and 3 apply, 2 goes before 1, and 1 before 3.
     """  # noqa: D301  \b is click's: do not wrap
 
 

@@ -24,7 +24,7 @@ from tests.support.exported import FOLDER, STATE, InS3
 from tests.support.on_moto import running
 
 FULL = Path("/dev/full")
-WAY_OUT = "Try: make room, or name another file with --report, and run the same command again."
+WAY_OUT = "Try: free disk space, or name another file with --report, and run the same command again."
 
 pytestmark = pytest.mark.skipif(not FULL.exists(), reason="/dev/full is Linux's")
 
@@ -64,8 +64,11 @@ class TestReport:
                 "/dev/full cannot be written: No space left on device. The report is not complete; the verification"
                 " continues."
             ),
-            "Try: the same with --repair --dry-run, then with --repair.",
-            "Error: the report /dev/full is not complete: No space left on device. The verdict stands.",
+            "Try: run the same command with --repair --dry-run, then with --repair.",
+            (
+                "Error: the report /dev/full is not complete: No space left on device. The result printed above is"
+                " complete."
+            ),
             WAY_OUT,
         ]
 
@@ -76,7 +79,7 @@ class TestReport:
         assert (result.exit_code, document["verdict"], document["missing"]) == (2, "not equal", 30)
         assert (
             document["error"]
-            == "the report /dev/full is not complete: No space left on device. The verdict stands."
+            == "the report /dev/full is not complete: No space left on device. The result printed above is complete."
         )
 
     def test_does_not_end_a_repair_either(self, apart: Tables) -> None:
@@ -179,7 +182,7 @@ class TestOutput:
         assert status == 2
         assert stderr.splitlines() == [
             "Error: standard output: No space left on device.",
-            "Try: make room, or check the file and its permissions.",
+            "Try: free disk space, or check the file and its permissions.",
         ]
 
     def test_a_help_text(self) -> None:

@@ -57,8 +57,8 @@ LONG = {
         VERIFY,
         "before-send.dynamodb.Scan",
         [
-            "Error: interrupted; 0 items of the source and 0 of the replica were compared; looked different",
-            "Try: run the same command again; verifying changes nothing.",
+            "Error: interrupted after comparing 0 items of the source and 0 of the replica; suspected differences",
+            "Try: run the same command again; nothing was changed.",
         ],
     ),
 }
@@ -171,7 +171,7 @@ def test_a_reader_that_is_gone_changes_nothing_about_it(tmp_path: Path, more: tu
 
     assert status == 143
     assert len(stderr) == 2
-    assert stderr[1] == "Try: run the same command again; verifying changes nothing."
+    assert stderr[1] == "Try: run the same command again; nothing was changed."
 
 
 def test_a_reader_that_is_gone_ends_a_command_without_a_word(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path, second: signal.Signals) ->
 
     assert status == EXIT_STATUS[second]
     assert stderr.splitlines() == [
-        "Error: ended at once by a second signal; a request may still be under way.",
+        "Error: a second signal ended the command at once; a request may still be in progress.",
         "Try: run the same command again.",
     ]
     assert '"rest"' not in (tmp_path / STATE).read_text().splitlines()[-1]
@@ -281,7 +281,7 @@ def test_a_closed_standard_input_has_no_keys(tmp_path: Path) -> None:
         status, _, stderr = process.end()
 
     assert status == 2
-    assert stderr.splitlines()[0] == "Error: standard input has no keys."
+    assert stderr.splitlines()[0] == "Error: standard input contains no keys."
 
 
 def test_a_usage_error_is_never_printed_to_standard_output(tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ def test_a_command_says_where_it_runs(command: str) -> None:
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert ended.stderr.splitlines() == [
-        "Error: the commands of ddbreplica run on Linux and macOS.",
-        "Try: run this command there, in AWS CloudShell, or in the Windows Subsystem for Linux.",
+        "Error: ddbreplica runs on Linux and macOS only.",
+        "Try: run the command in AWS CloudShell or in the Windows Subsystem for Linux.",
     ]
 
 

@@ -651,7 +651,7 @@ RULES = (
         repair.repairing,
         "each.finding in CERTAIN",
         "True",
-        (test_repair.test_only_what_certainly_differs_is_healed,),
+        (test_repair.test_only_confirmed_differences_are_repaired,),
     ),
     Rule(
         14,

@@ -43,7 +43,7 @@ from ddbreplica_cli.terminal.param_type import Name
     help="Take the keys from this full export of the table, in place of a scan; the items are read from the table.",
 )
 @rate_option()
-@read_rate_option("use at the source")
+@read_rate_option("the source")
 @state_option(BACKFILL)
 @click.option("--no-wait", is_flag=True, help="Leave to a later run what cannot be written yet.")
 @without_mapping_option

@@ -79,7 +79,7 @@ class _Age(ParamType[float]):
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N objects, by name.")
 @rate_option()
-@read_rate_option("use at the source")
+@read_rate_option("the source")
 @state_option(REDRIVE)
 @without_mapping_option
 @archive_option

@@ -1,4 +1,4 @@
-"""`ddbreplica verify`: proves that the replica equals the source, or says where it does not, and repairs it if told."""
+"""`ddbreplica verify`: compares the replica with the source and, with --repair, repairs the differences."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,9 +34,9 @@ from ddbreplica_cli.terminal.param_type import Number
 _EXIT_STATUS = {NOT_EQUAL: ATTENTION, INCONCLUSIVE: INCONCLUSIVE_STATUS}
 
 _NEXT = {
-    (False, False): "the same with --repair --dry-run, then with --repair.",
-    (True, True): "the same without --dry-run.",
-    (True, False): "the same again; what the replica refuses has to be mended at the source first.",
+    (False, False): "run the same command with --repair --dry-run, then with --repair.",
+    (True, True): "run the same command without --dry-run.",
+    (True, False): "run the same command again; first fix at the source each item that the replica refuses.",
 }
 
 
@@ -47,57 +47,66 @@ _NEXT = {
     type=Number(min=0.0001, max=1),
     metavar="FRACTION",
     default=1.0,
-    help="Look at this share of either table only, chosen at random.",
+    help="Compare a random fraction of each table.",
 )
 @click.option(
     "--keys-from",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     metavar="FILE",
-    help="Look at these keys only: JSON lines, as --report writes them.",
+    help="Compare only the keys in this file: JSON lines, such as a report of --report.",
 )
 @click.option(
     "--grace",
     type=Number(min=0),
     metavar="SECONDS",
-    help="Time for the replica to catch up before a difference counts."
-    f"  [default: twice what it is behind, if that is known; {LEAST:.0f} to {LONGEST:.0f}]",
+    help="Time to wait for the replica to catch up before a difference is confirmed."
+    f"  [default: twice the lag, if it is known; {LEAST:.0f} to {LONGEST:.0f}]",
 )
 @click.option(
     "--rounds",
     type=click.IntRange(min=1),
     default=3,
     show_default=True,
-    help="How often to wait for an item that is being written.",
+    help="How often to wait for an item that keeps changing.",
 )
-@read_rate_option("take from each table")
+@read_rate_option("each table")
 @click.option(
-    "--limit", type=click.IntRange(min=0), default=10, show_default=True, help="How many differences to show."
+    "--limit",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="Maximum number of differences to show.",
 )
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write every difference here, a line of JSON each.",
+    help="Write all differences to this file, one line of JSON each.",
 )
-@click.option("--repair", is_flag=True, help="Give the replica the source's state of what differs.")
-@click.option("--dry-run", is_flag=True, help="With --repair: say what would be done, and write nothing.")
-@rate_option("With --repair: write units a second at most.")
+@click.option("--repair", is_flag=True, help="Give each item that differs the source's present state.")
+@click.option(
+    "--dry-run", is_flag=True, help="With --repair: show what would be repaired, and write nothing."
+)
+@rate_option("With --repair: maximum write capacity units per second.")
 @state_option(VERIFY, when="With --repair: ")
 @click.option(
     "--without-mapping",
     is_flag=True,
-    help="As if there were none: compare every key, and repair even if later changes do not arrive.",
+    help="Ignore the event source mapping and its filter: compare all keys, and repair even if no mapping replicates"
+    " later changes.",
 )
 @archive_option
 @shared_options
 def verify(options: Options, /, **values: Any) -> None:
-    """Compare the replica with the source, both ways, item by item.
+    """Compare the replica with the source, item by item, in both directions.
 
-    Reads both tables from end to end, consistently, while writes go on. An item that differs is read again after
-    a grace, so that lag is no difference. Changes nothing, unless --repair is given: then the replica gets the
-    source's present state of exactly what differs, and that is verified again. Keys that are being repaired are kept
-    in a state file: after Ctrl-C, a crash or a kill run the same command again in the same directory, and it
-    reconciles them, equal or not. The file is removed when no such key is left.
+    The command reads both tables completely with consistent reads; writes may continue. It waits for a grace period
+    and reads each item that differs again, so lag does not count as a difference.
+
+    Without --repair the command changes nothing. With --repair it gives each item that differs the source's present
+    state, and then compares these items again. It keeps the keys that it is writing in a state file. After Ctrl-C or
+    a crash, run the same command again in the same directory; it reconciles these keys too. It removes the file when
+    nothing is left to do.
 
     \b
     Examples:
@@ -107,8 +116,8 @@ def verify(options: Options, /, **values: Any) -> None:
       ddbreplica verify --stack-name ddbreplica --report differences.jsonl
       ddbreplica verify --stack-name ddbreplica --keys-from differences.jsonl --repair
 
-    Ends with `equal` or `repaired` (exit status 0), `NOT EQUAL` (1) or `inconclusive` (3). Exits with 2 if the tables
-    could not be compared.
+    The last line is `equal` or `repaired` (exit status 0), `NOT EQUAL` (1) or `inconclusive` (3). The command exits
+    with 2 if it fails.
     """  # noqa: D301  \b is click's: do not wrap
     _refuse_contradictions(values)
     state = values.pop("state")
@@ -135,16 +144,16 @@ def verify(options: Options, /, **values: Any) -> None:
 
 
 def _refuse_contradictions(values: Mapping[str, Any]) -> None:
-    """Raise UsageError for what does not go together."""
+    """Raise UsageError if options contradict each other."""
     report, keys_from = values["report"], values["keys_from"]
     if values["sample"] < 1 and keys_from is not None:
-        raise click.UsageError("--sample and --keys-from do not go together.")
+        raise click.UsageError("--sample and --keys-from cannot be used together.")
     if not values["repair"] and (
         values["dry_run"] or values["rate"] is not None or values["state"] is not None
     ):
-        raise click.UsageError("--dry-run, --rate and --state go with --repair.")
+        raise click.UsageError("--dry-run, --rate and --state need --repair.")
     if report is not None and keys_from is not None and _is_one(report, keys_from):
-        raise click.UsageError("--report would overwrite the file of --keys-from.")
+        raise click.UsageError("--report and --keys-from name the same file.")
 
 
 def _is_one(one: Path, other: Path) -> bool:
@@ -161,28 +170,29 @@ def _keys_file(path: Path | None) -> KeysFile | None:
 
 
 def _unreported(verified: Verified) -> TaskError | None:
-    """Why the report is not complete, if it is not: then it was not done as asked, though the verdict stands."""
+    """Return an error if the report is not complete. The comparison itself is complete, and its result is printed."""
     report = verified.findings.report
     if report is None or report.failure is None:
         return None
     return TaskError(
-        f"the report {report.path} is not complete: {report.failure}. The verdict stands.",
-        hint="make room, or name another file with --report, and run the same command again.",
+        f"the report {report.path} is not complete: {report.failure}. The result printed above is complete.",
+        hint="free disk space, or name another file with --report, and run the same command again.",
     )
 
 
 def _advise(verified: Verified, asked: VerifyOptions) -> None:
     if verified.swept.stopped_early:
-        suspects = f"{verified.swept.suspects:,} keys that looked different"
-        output.print_note(f"Stopped early, after {suspects}; the rest was not compared.")
+        suspects = f"{verified.swept.suspects:,} suspected differences"
+        output.print_note(f"Stopped early after {suspects}; the remaining items were not compared.")
     if verified.verdict == INCONCLUSIVE and (
         verified.findings.counts[DifferenceKind.INCONCLUSIVE] or not verified.in_doubt
     ):
-        output.print_note("Try: run it again when fewer writes are under way, or with a longer --grace.")
+        output.print_note("Try: run the command again when there are fewer writes, or with a longer --grace.")
     if verified.findings.undecided:
         output.print_note(
-            f"{verified.findings.undecided:,} items are undecided, which is told only now (--report lists them all)."
-            " Try: look at each; if it was deleted, delete it from the replica too."
+            "Items that need review, since the source no longer has them (deleted or expired):"
+            f" {verified.findings.undecided:,}. No later run reports them; --report lists all of them."
+            " Try: review each one; if it was deleted at the source, delete it from the replica too."
         )
     if verified.verdict == NOT_EQUAL:
         output.print_note(f"Try: {_NEXT[asked.repair, asked.dry_run]}")

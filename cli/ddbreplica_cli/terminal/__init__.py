@@ -1,1 +1,1 @@
-"""What every command shares: options, errors and exit status, output, progress and signals."""
+"""Code that all commands share: options, errors, exit statuses, output, progress and signals."""

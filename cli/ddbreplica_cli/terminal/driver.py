@@ -1,4 +1,4 @@
-"""A terminal as the driver of an engine: notes and progress go to stderr, and signals interrupt."""
+"""Run an engine from a terminal: print notes and progress to stderr, and turn signals into interrupts."""
 
 import signal
 from collections.abc import Iterator, Mapping
@@ -14,34 +14,34 @@ from ddbreplica_cli.terminal.progress import progress_bar
 
 
 class SignalInterrupt(Interrupt):
-    """A signal that ends the command."""
+    """An interrupt that remembers which signal caused it."""
 
     def __init__(self) -> None:
-        """Not interrupted yet."""
+        """Begin without an interrupt."""
         super().__init__()
         self._number: int = signal.SIGINT
 
     def note_signal(self, number: int) -> None:
-        """Note a signal by its number."""
+        """Remember the number of the signal, and interrupt the engine."""
         self._number = number
         self.set()
 
     @property
     def exit_status(self) -> int:
-        """The exit status of a command that this interrupt has ended."""
+        """The exit status of a command that this signal has ended."""
         return signals.exit_status(self._number)
 
 
 @contextmanager
 def noting_interrupts() -> Iterator[SignalInterrupt]:
-    """Within the block the first signal is only noted; a second one ends the process at once."""
+    """Within the block the first signal only sets the interrupt; a second one ends the process at once."""
     interrupt = SignalInterrupt()
     with signals.handled() as handler, handler.noted(interrupt.note_signal):
         yield interrupt
 
 
 def default_path(tables: str, command: str) -> Path:
-    """Return where a command keeps its state if no file is named: in the working directory, by the tables' names."""
+    """Return the default path of a command's state file: in the working directory, named after the tables."""
     return Path(f"{tables}.{command}")
 
 

@@ -5,17 +5,17 @@ from typing import Any
 from ddbreplica.errors import AttentionError, StoppedError, TaskError
 
 ATTENTION = 1
-"""Exit status: the tables are different, or something requires attention."""
+"""Exit status: the tables differ, or something requires attention."""
 FAILED = 2
-"""Exit status: a usage error, or it could not be done."""
+"""Exit status: a usage error, or the command failed."""
 INCONCLUSIVE = 3
-"""Exit status: nothing can be concluded."""
+"""Exit status: the result is inconclusive."""
 INTERRUPTED = 130
-"""Exit status: Ctrl-C, as a shell counts it. Another signal has its own."""
+"""Exit status after Ctrl-C, by the convention of shells. Each signal has its own status."""
 
 
 def exit_status(error: TaskError) -> int:
-    """Return the exit status of a command that this error ends; one that a signal has ended has the signal's."""
+    """Return the exit status of a command that this error ends. After a signal, use the status of the signal."""
     match error:
         case AttentionError():
             return ATTENTION
@@ -26,5 +26,5 @@ def exit_status(error: TaskError) -> int:
 
 
 def document(error: TaskError) -> dict[str, Any]:
-    """Return the error for a program, with what was done until then."""
+    """Return the error as a JSON document, together with the facts about the work done so far."""
     return {**error.facts, "error": error.fact, "try": error.hint}

@@ -1,4 +1,4 @@
-"""The options that every command takes, and the funnel that every error of a command goes through."""
+"""The options that all commands share, and the one place that turns errors into messages and exit statuses."""
 
 import functools
 import sys
@@ -26,40 +26,44 @@ P = ParamSpec("P")
 
 _OPTIONS = (
     click.option(
-        "--source", type=Name(), metavar="TABLE", help=f"Source table, by name or ARN.  [default: {SOURCE}]"
+        "--source",
+        type=Name(),
+        metavar="TABLE",
+        help=f"Name or ARN of the source table.  [default: {SOURCE}]",
     ),
     click.option(
         "--replica",
         type=Name(),
         metavar="TABLE",
-        help=f"Replica table, by name or ARN.  [default: {REPLICA}]",
+        help=f"Name or ARN of the replica table.  [default: {REPLICA}]",
     ),
     click.option(
         "--stack-name",
         type=Name(),
         metavar="STACK",
-        help="Read both names from this CloudFormation stack's outputs.",
+        help="CloudFormation stack whose outputs name both tables.",
     ),
     click.option(
         "--region",
         type=Name(),
         metavar="REGION",
-        help="AWS Region, unless a table's ARN names one.  [default: AWS_REGION, AWS_DEFAULT_REGION or the profile's]",
+        help="AWS Region, unless a table ARN contains one.  [default: AWS_REGION, AWS_DEFAULT_REGION or the profile's]",
     ),
     click.option(
-        "--replica-region", type=Name(), metavar="REGION", help="Region of the replica, if it is another."
+        "--replica-region", type=Name(), metavar="REGION", help="AWS Region of the replica, if it differs."
     ),
-    click.option(
-        "--profile", type=Name(), metavar="PROFILE", help="Profile of the AWS configuration to use."
-    ),
+    click.option("--profile", type=Name(), metavar="PROFILE", help="AWS profile to use."),
     click.option(
         "--replica-profile",
         type=Name(),
         metavar="PROFILE",
-        help="Profile to use for the replica, if it is another.",
+        help="AWS profile to use for the replica, if it differs.",
     ),
     click.option(
-        "--endpoint-url", type=Name(), metavar="URL", help="Send requests here: an AWS to experiment with."
+        "--endpoint-url",
+        type=Name(),
+        metavar="URL",
+        help="Send all requests to this URL, for example to a local emulator.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document."),
 )
@@ -67,56 +71,64 @@ _OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Options(Location):
-    """Which tables, where, and how to say the result."""
+    """The values of the shared options: the tables, their location, and the output format."""
 
     as_json: bool
 
 
 segments_option = click.option(
-    "--segments", type=click.IntRange(1, 64), default=4, show_default=True, help="Parallel scans."
+    "--segments",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="Number of segments to scan in parallel.",
 )
 
 
 def rate_option(
-    text: str = "Write units a second to use at the replica, its indexes apart.  [default: no limit]",
+    text: str = "Maximum write capacity units per second at the replica, without its indexes.  [default: no limit]",
 ) -> Callable[..., Any]:
-    """The option that limits the write units a second; `text` is its help."""
+    """Return the option that limits the write capacity units per second. `text` is its help."""
     return click.option("--rate", type=Number(min=0, min_open=True), metavar="UNITS", help=text)
 
 
-def read_rate_option(use: str) -> Callable[..., Any]:
-    """The option that limits the read units a second; `use` says from which tables they are taken."""
+def read_rate_option(tables: str) -> Callable[..., Any]:
+    """Return the option that limits the read capacity units per second; its help names the `tables` that are read."""
     return click.option(
         "--read-rate",
         type=Number(min=0, min_open=True),
         metavar="UNITS",
-        help=f"Read units a second to {use}.  [default: {SHARE:.0%} of what is provisioned; no limit on demand]",
+        help=f"Maximum read capacity units per second at {tables}."
+        f"  [default: {SHARE:.0%} of the provisioned capacity; no limit for on-demand tables]",
     )
 
 
 def state_option(command: str, *, when: str = "") -> Callable[..., Any]:
-    """The option that names the state file of a command; `when` begins its help where it needs another option."""
+    """Return the option that names the state file of a command. `when` begins the help if it needs another option."""
+    text = f"{when}state file; run the same command again to resume."
     return click.option(
         "--state",
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
-        help=f"{when}State file: run the command again with it to resume."
-        f"  [default: SOURCE-REPLICA.{command}, in this directory]",
+        help=f"{text[0].upper()}{text[1:]}  [default: SOURCE-REPLICA.{command}, in this directory]",
     )
 
 
 without_mapping_option = click.option(
-    "--without-mapping", is_flag=True, help="Go ahead even if nothing brings later changes to the replica."
+    "--without-mapping",
+    is_flag=True,
+    help="Continue even if no event source mapping replicates later changes.",
 )
 archive_option = click.option(
     "--archive",
     is_flag=True,
-    help="The replica keeps what has expired at the source.  [default: as the function's settings say]",
+    help="Treat the replica as an archive, which keeps items that expire at the source."
+    "  [default: the function's setting]",
 )
 
 
 def shared_options(command: Callable[Concatenate[Options, P], None]) -> Callable[..., None]:
-    """Give a command the shared options; it may raise TaskError, botocore's errors, OSError, KeyboardInterrupt."""
+    """Add the shared options to a command. It may raise TaskError, botocore's errors, OSError and KeyboardInterrupt."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -133,11 +145,11 @@ def shared_options(command: Callable[Concatenate[Options, P], None]) -> Callable
 
 
 def _refuse_other_systems() -> None:
-    """What locks a state file is missing on Windows."""
+    """Refuse to run where a state file cannot be locked: Windows has no `fcntl`."""
     if find_spec("fcntl") is None:
         raise TaskError(
-            "the commands of ddbreplica run on Linux and macOS.",
-            hint="run this command there, in AWS CloudShell, or in the Windows Subsystem for Linux.",
+            "ddbreplica runs on Linux and macOS only.",
+            hint="run the command in AWS CloudShell or in the Windows Subsystem for Linux.",
         )
 
 
@@ -155,13 +167,13 @@ def _explained(*, as_json: bool) -> Iterator[None]:
 
 
 def _is_over(_: int) -> None:
-    """Nothing is left to interrupt."""
+    """Ignore the signal: the command has already ended."""
 
 
 def _end(raised: BaseException, handler: signals.Signals, *, as_json: bool) -> NoReturn:
     if isinstance(raised, OSError):
         output.discard_stdout()
-    # A terminal that was closed takes no output any more, and its signal is why.
+    # A closed terminal sends SIGHUP and refuses output. The signal is the cause, so its exit status counts.
     is_by_signal = isinstance(raised, StoppedError | KeyboardInterrupt | OSError)
     if handler.first is not None and is_by_signal:
         ended = raised if isinstance(raised, StoppedError) else _interrupted()
@@ -169,7 +181,9 @@ def _end(raised: BaseException, handler: signals.Signals, *, as_json: bool) -> N
         output.discard_stdout()
         sys.exit(handler.exit_status)
     error = _as_command_error(raised)
-    if not isinstance(raised, BrokenPipeError):  # who reads the output has had enough
+    if not isinstance(
+        raised, BrokenPipeError
+    ):  # the reader of the output, such as `head`, has closed the pipe
         output.print_error(error, as_json=as_json)
     sys.exit(exit_status(error))
 
@@ -184,18 +198,18 @@ def _as_command_error(raised: BaseException) -> TaskError:
     if isinstance(raised, BotoCoreError | ClientError):
         return explain(refusal_of(raised))
     if isinstance(raised, MissingPartError):
-        return TaskError(_begun_small(raised.fact), hint=_begun_small(raised.hint))
+        return TaskError(_lower_first(raised.fact), hint=_lower_first(raised.hint))
     if isinstance(raised, OSError):
         return _of_system(raised)
     return _interrupted()
 
 
-def _begun_small(sentence: str) -> str:
+def _lower_first(sentence: str) -> str:
     return sentence[0].lower() + sentence[1:]
 
 
 def _of_system(error: OSError) -> TaskError:
     what = f"{error.filename}: " if error.filename else ""
     return TaskError(
-        f"{what}{error.strerror or error}.", hint="make room, or check the file and its permissions."
+        f"{what}{error.strerror or error}.", hint="free disk space, or check the file and its permissions."
     )

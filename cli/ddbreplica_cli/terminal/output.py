@@ -1,7 +1,7 @@
-"""Results and errors → what is printed: data on stdout, everything else on stderr.
+"""Print data to stdout and everything else to stderr.
 
-`displayed` is the one function that text passes on its way out: that of the commands, of click and of rich. What a
-table or a service has sent is thus shown, and does nothing to the terminal.
+All text passes `displayed` on its way out, whether a command, click or rich prints it. Control characters that a table
+or a service has sent are shown as escape sequences and do nothing to the terminal.
 """
 
 import os
@@ -21,29 +21,29 @@ from ddbreplica_cli.terminal import exit_status
 
 
 def displayed(text: str, encoding: str | None) -> str:
-    """The text as it leaves: escaped, and with nothing in it that the encoding does not have."""
+    """Return the text with control characters escaped, and with characters replaced that the encoding lacks."""
     return encodable(escaped(text), encoding or "utf-8")
 
 
 def print_result(document: Mapping[str, Any], text: str, *, as_json: bool) -> None:
-    """The same result for a program or for a reader. Raises OSError where stdout cannot be written."""
+    """Print a result, as a JSON document or as text. Raises OSError if stdout cannot be written."""
     print_data(printable(document, indent=2) if as_json else text)
 
 
 def print_data(text: str) -> None:
-    """A part of the result, at once. Raises OSError likewise."""
+    """Print a part of the result immediately. Raises OSError if stdout cannot be written."""
     with naming("standard output"):
         _print(sys.stdout, text)
 
 
 def print_note(*texts: str) -> None:
-    """Something to know that is no part of the result, a line each; a terminal that is gone ends nothing."""
+    """Print each text on a line of stderr. Ignore errors, such as a closed terminal."""
     with suppress(OSError):
         _print(sys.stderr, lines(texts))
 
 
 def print_error(error: TaskError, *, as_json: bool) -> None:
-    """Two lines, `Error:` and `Try:`; for a program also a document, with what was done until then."""
+    """Print the lines `Error:` and `Try:`. With `as_json`, print the error also as a JSON document."""
     print_note(f"Error: {error.fact}", f"Try: {error.hint}")
     if as_json:
         with suppress(OSError):
@@ -51,30 +51,30 @@ def print_error(error: TaskError, *, as_json: bool) -> None:
 
 
 def confirm(question: str) -> bool:
-    """Ask on the terminal. Raises click.Abort for Ctrl-C."""
+    """Ask for confirmation on the terminal. Raises click.Abort on Ctrl-C."""
     return click.confirm(one_line(question), err=True)
 
 
 def discard_stdout() -> None:
-    """Drop what stdout could not take so far, so that the end of the process neither waits for it nor fails by it."""
+    """Drop output that stdout has not taken yet, so that the exit of the process neither waits nor fails."""
     discard(sys.stdout)
 
 
 def discard(stream: IO[str] | None) -> None:
-    """Drop what a stream could not take so far, and whatever is still written to it."""
+    """Drop output that the stream has not taken yet, and all later output to it."""
     if stream is None:
         return
-    with suppress(OSError, ValueError):  # a stream that is no file has nothing to wait for
+    with suppress(OSError, ValueError):  # a stream without a file descriptor has nothing to drop
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, stream.fileno())
         os.close(nothing)
 
 
 class Escaping:
-    """A stream that hands on `displayed` text alone. `stream` is what it hands it to."""
+    """A stream that escapes text with `displayed` before it writes the text to `stream`."""
 
     def __init__(self, stream: TextIO) -> None:
-        """Write nothing yet."""
+        """Wrap `stream`."""
         self.stream = stream
         self.encoding = stream.encoding
         self.errors = "strict"
@@ -86,7 +86,7 @@ class Escaping:
         return len(text)
 
     def flush(self) -> None:
-        """Hand on what is buffered, or drop it where nobody reads it any more."""
+        """Flush the stream. If its reader has closed the pipe, drop the output and raise BrokenPipeError."""
         try:
             self.stream.flush()
         except BrokenPipeError:
@@ -94,16 +94,16 @@ class Escaping:
             raise
 
     def isatty(self) -> bool:
-        """Return whether it is a terminal."""
+        """Return whether the stream is a terminal."""
         return self.stream.isatty()
 
     def fileno(self) -> int:
-        """Return the number of its file."""
+        """Return the file descriptor of the stream."""
         return self.stream.fileno()
 
 
 class _Bytes(RawIOBase):
-    """The same for who writes UTF-8, as click does for a shell's completion."""
+    """A binary stream for UTF-8 text, which click writes for the completion of a shell."""
 
     def __init__(self, text: Escaping) -> None:
         self._text = text
@@ -116,12 +116,12 @@ class _Bytes(RawIOBase):
         self._text.flush()
 
     def close(self) -> None:
-        """Leave the stream open: it is not this one's."""
+        """Leave the wrapped stream open, since it belongs to the caller."""
 
 
 @contextmanager
 def escaping() -> Iterator[None]:
-    """Within the block all that is written to sys.stdout and sys.stderr is escaped, by whomever."""
+    """Within the block escape everything that any code writes to sys.stdout or sys.stderr."""
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = map(_escaping, streams)
     try:
@@ -131,30 +131,30 @@ def escaping() -> Iterator[None]:
 
 
 class EscapedCommand(click.Command):
-    """A command of click, whose help and usage errors are escaped like everything else."""
+    """A click command whose help and usage errors are escaped, too."""
 
     def main(self, *args: Any, **options: Any) -> Any:
-        """Run it."""
+        """Run the command."""
         with escaping():
             return super().main(*args, **options)
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
-        """Read its arguments."""
+        """Parse the arguments."""
         with _errors_in_one_line():
             return super().make_context(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run what its arguments ask for."""
+        """Call the function of the command."""
         with _errors_in_one_line():
             return super().invoke(ctx)
 
 
 class EscapedGroup(EscapedCommand, click.Group):
-    """A group of commands likewise."""
+    """A group of commands whose help and usage errors are escaped, too."""
 
 
 def console(stream: TextIO | Escaping, **options: Any) -> Console:
-    """A console of rich on sys.stdout or sys.stderr: its own escape sequences pass, and those of a text do not."""
+    """Return a rich console whose own escape sequences pass, while those within a text are escaped."""
     return _Console(file=stream.stream if isinstance(stream, Escaping) else stream, **options)
 
 
@@ -168,7 +168,7 @@ class _Console(Console):
 
 
 def _print(stream: TextIO | None, text: str) -> None:
-    if stream is not None:  # it was closed when the command started
+    if stream is not None:  # the stream was closed when the command started
         stream.write(displayed(f"{text}\n", stream.encoding))
         stream.flush()
 
@@ -179,7 +179,7 @@ def _escaping(stream: TextIO | None) -> TextIO:
 
 @contextmanager
 def _errors_in_one_line() -> Iterator[None]:
-    """A usage error quotes what it is about, and that may have lines of its own."""
+    """Print a usage error on one line, even if it quotes a value that contains line breaks."""
     try:
         yield
     except click.ClickException as error:

@@ -1,4 +1,4 @@
-"""click's ParamType, named with the type that it converts to: at run time click has that only since 8.5."""
+"""Parameter types for click. ParamType is generic for the type checker; click supports this at run time since 8.5."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 else:
 
     class ParamType(click.ParamType):
-        """The same without the type."""
+        """click's ParamType, which ignores the type argument at run time."""
 
         def __class_getitem__(cls, _: object) -> type:
             """Return the class itself."""
@@ -18,19 +18,19 @@ else:
 
 
 class Name(ParamType[str]):
-    """A text that is not empty: `--source "$TABLE"` would mean the default table where that variable is not set."""
+    """A text that is not empty: `--source "$TABLE"` must not select the default table if the variable is unset."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text as it is."""
+        """Return the text unchanged."""
         if not str(value).strip():
-            self.fail("it is empty.", param, ctx)
+            self.fail("the value is empty.", param, ctx)
         return str(value)
 
 
 class Number(click.FloatRange):
-    """A number within a range. NaN would be within any, since every comparison with it is false."""
+    """A finite number within a range. NaN would pass the range check, since each comparison with it is false."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number."""

@@ -1,4 +1,4 @@
-"""How far a long command has come: items, rate and time left on stderr, if that is a terminal."""
+"""Show the progress of a long step on stderr: items, items per second and the time left."""
 
 import sys
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from ddbreplica_cli.terminal import output
 
 @contextmanager
 def progress_bar(what: str, *, about: int | None) -> Iterator[Advance]:
-    """Show a bar while the block runs. `about` is a guess at the number of items; None is no idea."""
-    # stderr itself is asked, if there is one: rich may take a pipe for a terminal on the word of the environment.
+    """Show a progress bar while the block runs. `about` is the estimated number of items, or None if it is unknown."""
+    # rich may take a pipe for a terminal because of an environment variable, so check stderr itself.
     if sys.stderr is None or not sys.stderr.isatty():
         yield _show_nothing
         return
@@ -32,7 +32,7 @@ def progress_bar(what: str, *, about: int | None) -> Iterator[Advance]:
 
 
 def _show_nothing(_: int) -> None:
-    """Without a terminal."""
+    """Show nothing: stderr is not a terminal."""
 
 
 def _advance(progress: Progress, task: TaskID, items: int) -> None:

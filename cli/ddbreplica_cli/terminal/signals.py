@@ -1,4 +1,4 @@
-"""The signals that end a command: Ctrl-C, SIGTERM, and SIGHUP unless that was ignored when the command started."""
+"""Handle the signals that end a command: Ctrl-C, SIGTERM, and SIGHUP unless `nohup` has started the command."""
 
 import os
 import signal
@@ -9,28 +9,28 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 _SAME_HANGUP_SECONDS = 1.0
-"""A terminal that closes may send SIGHUP twice, itself and by its shell; systemd can send it right after SIGTERM."""
+"""A closing terminal and its shell may both send SIGHUP; systemd may send it immediately after SIGTERM."""
 
 _SAME_SIGNAL_SECONDS = 0.2
-"""`timeout` sends its signal to the command and then to the command's process group; nobody is so quick by hand."""
+"""`timeout` sends its signal twice: to the command and to the process group. No person is so quick."""
 
 _HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
 _SHOW_CURSOR = b"\x1b[?25h\n"
 _AT_ONCE = (
-    b"Error: ended at once by a second signal; a request may still be under way.\n"
+    b"Error: a second signal ended the command at once; a request may still be in progress.\n"
     b"Try: run the same command again.\n"
 )
 
 
 class Signals:
-    """The handler of these signals, for one command.
+    """The signal handler of one command.
 
-    The first signal raises KeyboardInterrupt in the main thread, or is only noted while something asks for that. A
-    second one ends the process at once, but not the same signal that arrives twice for one reason.
+    The first signal raises KeyboardInterrupt in the main thread. Within the block of `noted` it calls a function
+    instead. A second signal ends the process at once, unless it is a repetition of the first one (see the constants).
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """No signal has arrived yet."""
+        """Begin before any signal has arrived."""
         self.first: int | None = None
         self._first_at = 0.0
         self._clock = clock
@@ -47,7 +47,7 @@ class Signals:
             _end_at_once(number)
 
     def _same_seconds(self, number: int) -> float:
-        """For how long after the first signal this one is no second signal."""
+        """Return for how many seconds after the first signal this one counts as a repetition."""
         if number == _HANGUP:
             return _SAME_HANGUP_SECONDS
         return _SAME_SIGNAL_SECONDS if number == self.first else 0.0
@@ -59,7 +59,7 @@ class Signals:
 
     @contextmanager
     def noted(self, note: Callable[[int], None]) -> Iterator[None]:
-        """Within the block the first signal calls `note` with its number, and raises nothing."""
+        """Within the block the first signal calls `note` with its number, and raises no exception."""
         outer, self._note = self._note, note
         try:
             yield
@@ -68,13 +68,13 @@ class Signals:
 
 
 def exit_status(number: int) -> int:
-    """The exit status of a command that a signal has ended, as a shell counts."""
+    """Return the exit status of a command that this signal has ended, by the convention of shells."""
     return 128 + number
 
 
 @contextmanager
 def handled() -> Iterator[Signals]:
-    """Within the block these signals are handled; a block inside another one has the same handler."""
+    """Handle the signals within the block. A nested block uses the handler of the outer one."""
     current = signal.getsignal(signal.SIGINT)
     if isinstance(current, Signals):
         yield current
@@ -92,10 +92,10 @@ def handled() -> Iterator[Signals]:
 
 def _chosen() -> Iterator[signal.Signals]:
     if threading.current_thread() is not threading.main_thread():
-        return  # no other thread may handle a signal
+        return  # Python allows only the main thread to install signal handlers
     yield signal.SIGINT
     yield signal.SIGTERM
-    if _HANGUP and signal.getsignal(_HANGUP) is not signal.SIG_IGN:  # as `nohup` starts a command
+    if _HANGUP and signal.getsignal(_HANGUP) is not signal.SIG_IGN:  # `nohup` makes a command ignore SIGHUP
         yield _HANGUP
 
 

@@ -1,4 +1,4 @@
-"""What the steps of a verification hand to each other: what was swept, and what there is to say of a key. Pure."""
+"""The data that the steps of a verification exchange: counts of items, and the difference of a key. Pure."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -9,9 +9,9 @@ from ddbreplica.records.compare import AttributeDifference
 
 @dataclass(slots=True)
 class Swept:
-    """What a sweep has seen so far: items compared on either side, and keys that looked different.
+    """Counts of a sweep so far: items compared in each table, and suspected differences.
 
-    `source_outside` and `replica_outside` are items that the mapping's filter leaves out, and were not compared.
+    `source_outside` and `replica_outside` count items that the mapping's filter excludes; these are not compared.
     """
 
     source_items: int = 0
@@ -23,24 +23,24 @@ class Swept:
 
 
 class DifferenceKind(Enum):
-    """What there is to say of a key."""
+    """The result of comparing a key in both tables."""
 
     MISSING = "missing"
     DIFFERENT = "different"
     EXTRA = "extra"
     INCONCLUSIVE = "inconclusive"
-    """One side or the other changed during every grace, or the stream is further behind than the grace is long."""
+    """An item changed during each grace period, or the lag is longer than the grace period."""
     ARCHIVED = "archived"
-    """The replica is an archive, and has an item that the source has not. Nothing is wrong with that."""
+    """The replica is an archive and has an item that the source no longer has. This is not a difference."""
 
 
 CERTAIN = frozenset({DifferenceKind.MISSING, DifferenceKind.DIFFERENT, DifferenceKind.EXTRA})
-"""Where the replica is not what it has to be."""
+"""Confirmed differences."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One key that there is something to say of. `attributes` says where two items differ."""
+    """The result for one key. `attributes` are the attributes that differ between the two items."""
 
     finding: DifferenceKind
     key: Key

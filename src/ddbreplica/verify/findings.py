@@ -1,4 +1,4 @@
-"""Differences, and what a repair did about each → counts, the first few, and a line each in a report."""
+"""Collect differences and the outcome of their repair: counts, the first few of them, and a report with all."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,21 +13,20 @@ from ddbreplica.verify.difference import Difference, DifferenceKind
 from ddbreplica.verify.report_file import ReportFile
 
 REPAIRED = "repaired"
-"""What is said of a key that was healed, and was equal when it was looked at again."""
-
+"""The outcome for a key that was repaired and was equal when it was compared again."""
 
 UNDECIDED = f"undecided: {algorithm.UNDECIDED}"
-"""What is said of a key of an archive that was gone from the source when it was to be healed."""
+"""The outcome for a key of an archive that the source no longer has, so that an operator must review it."""
 
 Found: TypeAlias = tuple[Difference, str | None]
-"""What there is to say of a key, and what was done about it; None is nothing."""
+"""A difference and the outcome of its repair; None if no repair was tried."""
 
 
 @dataclass(slots=True)
 class Findings:
-    """All counted, the first few kept, each written to the report if there is one.
+    """Count all differences, keep the first few, and write each to the report if there is one.
 
-    What is archived is no difference, and is kept apart.
+    Archived items are not differences, so they are kept separately.
     """
 
     keep: int
@@ -39,7 +38,7 @@ class Findings:
     archived: list[Found] = field(default_factory=list)
 
     def add(self, difference: Difference, repair: str | None = None) -> None:
-        """Take up one more. `repair` says what was done, or would be; None is nothing."""
+        """Add a difference. `repair` is the outcome of its repair, or of a dry run; None if there was none."""
         self.counts[difference.finding] += 1
         self.repaired += repair == REPAIRED
         self.undecided += repair == UNDECIDED
@@ -50,13 +49,13 @@ class Findings:
             self.report.write(printable(as_document(difference, repair)))
 
     def archive(self, keys: Iterable[Key]) -> None:
-        """Take up what only an archive has."""
+        """Add keys that only the archive has."""
         for key in keys:
             self.add(Difference(DifferenceKind.ARCHIVED, key))
 
 
 def as_document(difference: Difference, repair: str | None) -> dict[str, Any]:
-    """A difference for a program; keys and values are wire JSON, numbers and sets in canonical form."""
+    """Return a difference as a JSON document, with DynamoDB JSON; numbers and sets have their canonical form."""
     document = {
         "finding": difference.finding.value,
         "key": attributes_of(difference.key),

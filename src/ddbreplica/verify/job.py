@@ -1,4 +1,4 @@
-"""Two tables → whether they are equal, as far as was wanted; and what differs, repaired if that was wanted too."""
+"""Compare two tables, or a part of them, and repair the differences if the options ask for it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -32,17 +32,17 @@ from ddbreplica.verify.report_file import ReportFile
 from ddbreplica.verify.sweep import MAX_SUSPECTS, Sweep
 from ddbreplica.verify.verdict import EVERYTHING, Verified
 
-_AGAIN = "verifying changes nothing"
+_AGAIN = "nothing was changed"
 _UNSEEN = (
-    "The mapping cannot be seen ({why}): keys were compared whatever its filter, and what only the replica has is"
-    " extra, unless --archive is given."
+    "The event source mapping cannot be read ({why}). Its filter is ignored, and items that only the replica has are"
+    " reported as extra, unless --archive is given."
 )
-_AGAIN_AFTER_REPAIR = "what was not repaired still differs, and is found again"
+_AGAIN_AFTER_REPAIR = "it finds the remaining differences"
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
-    """What is asked for, option by option."""
+    """The options of a verification."""
 
     segments: int
     sample: float
@@ -59,7 +59,7 @@ class VerifyOptions:
     archive: bool
 
     def looked_at(self, ground: Preflight) -> str:
-        """What the verdict is about."""
+        """Describe the items to which the verdict applies."""
         of_all = EVERYTHING if self.sample == 1 else f"a sample of {self.sample:.4g}"
         looked_at = of_all if self.keys_from is None else f"the keys of {self.keys_from.path}"
         within = " within the filter" if ground.key_filter.patterns else ""
@@ -67,7 +67,7 @@ class VerifyOptions:
 
     @property
     def max_suspects(self) -> int | None:
-        """Where to end early: not if every difference is wanted."""
+        """The number of suspected differences at which to stop early; None if all differences are wanted."""
         return None if self.report or self.repair else MAX_SUSPECTS
 
 
@@ -78,9 +78,9 @@ def verified(
     driver: Driver,
     journal: FileJournal | None,
 ) -> Verified:
-    """Compare, and repair if there is a journal to do so; `tell` prints the result.
+    """Compare the tables, and repair them if there is a journal. `tell` prints the result.
 
-    Raises TaskError where it cannot be done.
+    Raises TaskError if the verification fails.
     """
     started = connection.clock.ticks()
     with _state(journal) as state:
@@ -127,7 +127,7 @@ def verified(
 def _repair(
     connection: Connection, state: State, ground: Preflight, table: Table, patience: Patience, rates: Rates
 ) -> Repair:
-    """What gives the replica the source's state of keys, with its intentions in the state."""
+    """Return the object that repairs keys and records each intended write in the journal."""
     reconciler = Reconciler.between(
         connection,
         journal=_journal(connection, state.journal, ground, table),
@@ -141,7 +141,7 @@ def _repair(
 
 @contextmanager
 def _state(journal: FileJournal | None) -> Iterator[State | None]:
-    """None for a run that writes nothing."""
+    """Yield the state of a repair, or None if this run writes nothing."""
     if journal is None:
         yield None
         return
@@ -152,7 +152,7 @@ def _state(journal: FileJournal | None) -> Iterator[State | None]:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """The steps of a verification, and what they share."""
+    """The steps of a verification, and the objects that they share."""
 
     connection: Connection
     options: VerifyOptions
@@ -165,7 +165,7 @@ class _Work:
     findings: Findings
 
     def run(self, *, table: Table, items: int) -> Swept:
-        """All of them. `items` is about how many there are on both sides."""
+        """Run all steps. `items` is the estimated number of items in both tables."""
         swept = self._sweep(table, items)
         if self.suspects:
             if self.ground.unseen:
@@ -176,7 +176,7 @@ class _Work:
         return swept
 
     def _sweep(self, table: Table, items: int) -> Swept:
-        """Find what may differ."""
+        """Collect suspected differences."""
         with closing(KeySet()) as keys:
             if self.options.keys_from is not None:
                 keys.add(self.options.keys_from.read(table))
@@ -198,9 +198,9 @@ class _Work:
         return sweep.swept
 
     def _at(self) -> str:
-        """The lower of the two rates, since it may explain why this takes so long."""
+        """Return the lower of the two read rates, which may explain a long duration."""
         rates = [reader.rate.per_second for reader in self.readers if reader.rate.per_second is not None]
-        return f" at {min(rates):g} read units a second" if rates else ""
+        return f" at {min(rates):g} read capacity units per second" if rates else ""
 
     def _run(self, sweep: Sweep, keys: KeySet) -> None:
         if self.options.keys_from is None:
@@ -209,9 +209,9 @@ class _Work:
             sweep.over_keys(keys, threads=self.options.segments)
 
     def _settle(self, swept: Swept) -> None:
-        """Find what does differ, and mend it as wanted."""
+        """Confirm the suspected differences, and repair them if the options ask for it."""
         source, replica = self.readers
-        with self.driver.progress(f"suspects: {len(self.suspects):,}; reading again", about=None):
+        with self.driver.progress(f"rechecking {len(self.suspects):,} suspected differences", about=None):
             try:
                 again = partial(recheck, source=source, replica=replica, patient=self._patient())
                 look = (lambda keys: archived(again(keys))) if self.ground.is_archive else again
@@ -228,7 +228,8 @@ class _Work:
         is_enough = is_longer(seconds, behind)
         if not is_enough:
             self.driver.note(
-                f"The replica is {behind:.0f} seconds behind, longer than the grace of {seconds:.0f}."
+                f"The lag of {behind:.0f} seconds is longer than the grace period of {seconds:.0f} seconds; differences"
+                " are inconclusive."
             )
         return Patient(
             seconds, self.options.rounds if is_enough else 1, self.patience.interrupt.sleep, is_enough
@@ -240,7 +241,7 @@ class _Work:
         return foretell if self.options.repair else leave
 
     def _resume(self, repair: Repair, swept: Swept) -> None:
-        """Reconcile what an earlier run left open."""
+        """Reconcile the keys that an earlier run has left open."""
         try:
             for difference, said in repair.of_open_keys(self.ground.key_filter):
                 self.findings.add(difference, said)
@@ -249,9 +250,9 @@ class _Work:
 
     def _interrupted(self, swept: Swept) -> StoppedError:
         compared = f"{swept.source_items:,} items of the source and {swept.replica_items:,} of the replica"
-        repaired = f", {self.findings.repaired:,} repaired" if self.options.repair else ""
+        repaired = f"; repaired: {self.findings.repaired:,}" if self.options.repair else ""
         return StoppedError(
-            f"interrupted; {compared} were compared; looked different until then: {len(self.suspects):,}{repaired}.",
+            f"interrupted after comparing {compared}; suspected differences: {len(self.suspects):,}{repaired}.",
             hint=f"run the same command again; {_AGAIN_AFTER_REPAIR if self.options.repair else _AGAIN}.",
             facts={
                 "source_items": swept.source_items,
@@ -277,11 +278,11 @@ def _written(path: Path | None, driver: Driver) -> Iterator[ReportFile | None]:
 
 
 def _refuse_none(keys: KeySet, file: KeysFile) -> None:
-    """Without a key nothing is compared, which must not read as `equal`."""
+    """Raise TaskError if the file has no keys: nothing would be compared, and the verdict would be `equal`."""
     if not keys:
         raise TaskError(
-            f"{file.name} has no keys.",
-            hint="write one key a line, or leave out --keys-from to compare everything.",
+            f"{file.name} contains no keys.",
+            hint="write one key per line, or omit --keys-from to compare all items.",
         )
 
 
@@ -293,7 +294,7 @@ def _ground(connection: Connection, options: VerifyOptions, driver: Driver) -> P
 
 
 def _journal(connection: Connection, journal: Journal, ground: Preflight, source: Table) -> Journal:
-    """Whose in-doubt keys are found from any machine, where there is a place for them."""
+    """Return a journal that also writes in-doubt keys to the quarantine bucket, so that other machines find them."""
     if ground.mapping is None or not ground.mapping.quarantine:
         return journal
     return QuarantiningJournal.of(journal, connection, ground.mapping.quarantine, source, command=VERIFY)

@@ -1,4 +1,4 @@
-"""Keys → the same keys, each once and in order, from a temporary file: memory does not grow with their number."""
+"""A sorted set of keys in a temporary file, so that memory does not grow with the number of keys."""
 
 import json
 import sqlite3
@@ -10,11 +10,11 @@ from ddbreplica.model import Key
 
 
 class KeySet:
-    """A set of keys that may be larger than memory. One thread at a time; its file is gone with it."""
+    """A set of keys that may be larger than memory. Use it from one thread at a time; `close` removes its file."""
 
     def __init__(self) -> None:
-        """Empty."""
-        # No name: SQLite keeps it in memory while it is small, and then in a file that nobody else sees.
+        """Create an empty set."""
+        # A database without a name: SQLite keeps it in memory while it is small, then in an unlinked private file.
         self._file = sqlite3.connect("", check_same_thread=False)
         self._file.execute("CREATE TABLE keys (key TEXT PRIMARY KEY) WITHOUT ROWID")
         self._count = 0
@@ -23,18 +23,18 @@ class KeySet:
         return self._count
 
     def close(self) -> None:
-        """Forget them."""
-        with suppress(sqlite3.Error):  # a disk that is full has been told of already
+        """Delete all keys and the file."""
+        with suppress(sqlite3.Error):  # an earlier call has already reported a full disk
             self._file.close()
 
     def add(self, keys: Iterable[Key]) -> None:
-        """Take up keys; one that is there already counts once. Raises TaskError where there is no room for them."""
+        """Add keys; a key that is already in the set counts once. Raises TaskError if the disk is full."""
         rows = [(json.dumps(key),) for key in keys]
         with _room():
             self._count += self._file.executemany("INSERT OR IGNORE INTO keys VALUES (?)", rows).rowcount
 
     def chunks(self, size: int) -> Iterator[Sequence[Key]]:
-        """All of them, so many at a time. None may be added meanwhile. Raises TaskError as `add` does."""
+        """Yield all keys in chunks of this size. Add no key meanwhile. Raises TaskError like `add`."""
         with _room():
             rows = self._file.execute("SELECT key FROM keys ORDER BY key")
         while chunk := _fetched(rows, size):

@@ -1,8 +1,8 @@
-"""Suspected keys → real differences: what still differs although nothing moved for a grace.
+"""Confirm suspected differences: items that still differ although neither table changed during a grace period.
 
-A replica lags, so that a difference at one moment proves nothing. In each round both sides are read, and read
-again after the grace, the source last: if neither side changed meanwhile, they still differ, and the stream was less
-behind than the grace is long, it is no lag.
+The replica lags, so a difference at one moment proves nothing. Each round reads both tables, waits for the grace
+period, and reads both again, the source last. A difference is confirmed if neither item changed between the two reads
+and the lag is shorter than the grace period.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from ddbreplica.verify.difference import Difference, DifferenceKind
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """How long to wait for the replica to catch up, and how often, and whether that is longer than it is behind."""
+    """The grace period, how often to wait for it, and whether it is longer than the lag."""
 
     grace: float
     rounds: int
@@ -33,7 +33,7 @@ _Pair: TypeAlias = tuple[Key, State, State]
 def recheck(
     suspects: Sequence[Key], *, source: TableReader, replica: TableReader, patient: Patient
 ) -> Iterator[Difference]:
-    """Settle every suspect. What needs no grace, since both sides are equal now, gets none."""
+    """Yield the confirmed and the inconclusive differences. Wait only if an item still differs."""
     pending = suspects
     for _ in range(patient.rounds):
         seen = {
@@ -50,7 +50,7 @@ def recheck(
 
 
 def archived(differences: Iterable[Difference]) -> Iterator[Difference]:
-    """The same, of an archive: what only the replica has, it may have."""
+    """Turn extra items into archived ones, since an archive may have items that the source no longer has."""
     for each in differences:
         yield replace(each, finding=DifferenceKind.ARCHIVED) if each.finding is DifferenceKind.EXTRA else each
 
@@ -58,9 +58,9 @@ def archived(differences: Iterable[Difference]) -> Iterator[Difference]:
 def _settle(
     seen: _Seen, source: TableReader, replica: TableReader, patient: Patient
 ) -> Generator[Difference, None, Sequence[Key]]:
-    """Read again after the grace; give what is different for good and return what is still moving."""
+    """Read again after the grace period. Yield the confirmed differences; return the keys that still change."""
     moving: list[Key] = []
-    # The source last: what it holds now it has held while the replica was read, if it did not change at all.
+    # Read the source last: if its item has not changed, it was the same while the replica was read.
     for key, ours, theirs in _pairs(list(seen), first=replica, then=source):
         if same(theirs, ours):
             continue
@@ -80,7 +80,7 @@ def _difference(key: Key, source: State, replica: State) -> Difference:
 
 
 def _pairs(keys: Sequence[Key], *, first: TableReader, then: TableReader) -> Iterator[_Pair]:
-    """Both sides' items, a request's worth of keys at a time."""
+    """Read the items of both tables, one request of keys at a time."""
     for start in range(0, len(keys), MAX_KEYS):
         chunk = keys[start : start + MAX_KEYS]
         one, other = first.get(chunk), then.get(chunk)

@@ -1,4 +1,4 @@
-"""Suspects → real differences, and what becomes of each: left as it is, foretold, or healed and verified again."""
+"""Confirm suspected differences and handle each: report it, say what a repair would do, or repair and recheck it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,24 +19,24 @@ from ddbreplica.verify.findings import REPAIRED, UNDECIDED
 from ddbreplica.verify.keyset import KeySet
 
 RepairResult: TypeAlias = tuple[Difference, str | None]
-"""A difference, and what was done about it; None is nothing."""
+"""A difference and the outcome of its repair; None if no repair was tried."""
 
 Look: TypeAlias = Callable[[Sequence[Key]], Iterable[Difference]]
 Reconcile: TypeAlias = Callable[[Sequence[Key]], Reconciled]
-"""Reconciles keys; none of the result has failed."""
+"""Reconciles keys. A failure raises an error, so no key of the result has failed."""
 RepairStep: TypeAlias = Callable[[Sequence[Difference]], Iterable[RepairResult]]
 
-_OUTSIDE = "the mapping's filter excludes it, and did not when its reconciliation was interrupted"
+_OUTSIDE = "the mapping's filter excludes this key now, but did not when an earlier repair was interrupted"
 
 
 CHUNK = 10_000
-"""Suspects that share a grace."""
+"""The number of keys that share a grace period."""
 PIECE = 100
-"""Differences that are held in memory, whole, and healed together."""
+"""The number of differences that are held in memory with their items and repaired together."""
 
 
 def settle(suspects: KeySet, *, look: Look, repair_step: RepairStep) -> Iterator[RepairResult]:
-    """Look at every suspect again, and mend what differs."""
+    """Recheck all suspected differences, and pass the confirmed ones to the repair step."""
     for chunk in suspects.chunks(CHUNK):
         differences = iter(look(chunk))
         while piece := list(islice(differences, PIECE)):
@@ -44,24 +44,24 @@ def settle(suspects: KeySet, *, look: Look, repair_step: RepairStep) -> Iterator
 
 
 def leave(differences: Sequence[Difference]) -> Iterator[RepairResult]:
-    """Do nothing about them."""
+    """Return the differences without a repair."""
     return ((difference, None) for difference in differences)
 
 
 def foretell(differences: Sequence[Difference]) -> Iterator[RepairResult]:
-    """Say what a repair would do, going by what was found."""
+    """Return for each difference what a repair would do."""
     return ((difference, _FORETOLD[difference.finding]) for difference in differences)
 
 
 def repairing(reconcile: Reconcile, look: Look) -> RepairStep:
-    """Heal what certainly differs, and believe it only when it was found equal afterwards."""
+    """Return a step that repairs confirmed differences, and reports `repaired` only if a recheck finds them equal."""
 
     def repair_step(differences: Sequence[Difference]) -> Iterator[RepairResult]:
         certain = [d.key for d in differences if d.finding in CERTAIN]
         reconciled = reconcile(certain) if certain else Reconciled()
         said = outcomes(reconciled)
         for again in look(reconciled.confirmed):
-            if again.finding is DifferenceKind.ARCHIVED:  # it has expired since
+            if again.finding is DifferenceKind.ARCHIVED:  # the item has expired since
                 continue
             said[again.key] = f"was written, and is {again.finding.value} again"
         return ((difference, said.get(difference.key)) for difference in differences)
@@ -70,10 +70,10 @@ def repairing(reconcile: Reconcile, look: Look) -> RepairStep:
 
 
 def outcomes(reconciled: Reconciled) -> dict[Key, str]:
-    """Say of each key what became of it."""
+    """Return the outcome for each key."""
     return {
         **dict.fromkeys(reconciled.confirmed, REPAIRED),
-        **dict.fromkeys(reconciled.changing, "changed at the source each time"),
+        **dict.fromkeys(reconciled.changing, "the source changed in every round"),
         **dict.fromkeys(reconciled.in_doubt, IN_DOUBT),
         **dict.fromkeys(reconciled.undecided, UNDECIDED),
         **{key: f"refused: {why.code}: {why.message}" for key, why in reconciled.refused},
@@ -91,44 +91,44 @@ _FORETOLD: Mapping[DifferenceKind, str | None] = {
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a repair keeps for the next one."""
+    """The state that a repair keeps for a later run."""
 
     journal: FileJournal
     under_way: UnderWay
 
     def resume(self, connection: Connection, source: Described, replica: Described, *, note: Note) -> None:
-        """Raise TaskError if the state is of other tables, or the local clock too far ahead."""
+        """Resume from the state. Raise TaskError if it belongs to other tables or the local clock is too far ahead."""
         if self.journal.resume(identity(source, replica)):
             note(f"Resuming from {self.journal.name}.")
         connection.clock.refuse_fast()
 
     def in_doubt(self) -> str | None:
-        """What to say of writes that may still land."""
+        """Return a note about writes that may still change the replica; None if there are none."""
         keys, seconds = self.journal.held()
         if not keys:
             return None
         return (
             f"Until {time_after(seconds)} in-doubt writes may still change {keys:,} items of the replica."
-            f" {self.journal.name} has their keys: run the same command again after that time."
+            f" {self.journal.name} contains their keys: run the same command again after that time."
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """Reconciles keys. The keys that are `undecided` stay open until that was told."""
+    """Reconciles keys. Keys that need review (`undecided`) stay open until the result is printed."""
 
     journal: FileJournal
     reconcile: Reconcile
     undecided: list[Key] = field(default_factory=list)
 
     def of_differences(self, keys: Sequence[Key]) -> Reconciled:
-        """Reconcile keys; close those that differ still, which the next verification finds again."""
+        """Reconcile keys. Close those that still differ, since the next verification finds them again."""
         reconciled = self._reconcile(keys)
         self.journal.confirm([*reconciled.changing, *(key for key, _ in reconciled.refused)])
         return reconciled
 
     def of_open_keys(self, key_filter: KeyFilter) -> Iterator[RepairResult]:
-        """Reconcile the keys that an earlier run left open, equal or not; return those that are not confirmed."""
+        """Reconcile all keys that an earlier run has left open; yield those that are not confirmed."""
         told = set(self.undecided)
         keys = [key for key in self.journal.open_keys() if key not in told]
         outside = [key for key in keys if not key_filter.passes(key)]
@@ -139,7 +139,7 @@ class Repair:
             yield from _unsettled(self._reconcile(within[start : start + PIECE]))
 
     def told(self) -> None:
-        """Close what nobody can decide about."""
+        """Close the keys that need review, after the result was printed."""
         self.journal.confirm(self.undecided)
 
     def _reconcile(self, keys: Sequence[Key]) -> Reconciled:
@@ -149,7 +149,7 @@ class Repair:
 
 
 def _unsettled(reconciled: Reconciled) -> Iterator[RepairResult]:
-    """The keys that are neither confirmed nor written by a write that is in doubt, each with the reason."""
+    """Yield, with the reason, the keys that are neither confirmed nor changed by an in-doubt write."""
     settled = {*reconciled.confirmed, *reconciled.in_doubt}
     for key, why in outcomes(reconciled).items():
         if key not in settled:

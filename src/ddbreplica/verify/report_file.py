@@ -1,4 +1,4 @@
-"""The file of `verify --report`, with a line for each difference. Where it cannot be written, it ends alone."""
+"""The file of `verify --report`, with a line for each difference. A write error ends the report, not the command."""
 
 from io import BufferedWriter, TextIOWrapper
 from pathlib import Path
@@ -9,10 +9,10 @@ from ddbreplica.files.private_file import open_to_write
 
 
 class ReportFile:
-    """The file, open until it is closed; `failure` is why it is not complete, None if it is."""
+    """The open report. `failure` is the reason why the report is not complete, or None."""
 
     def __init__(self, path: Path, *, note: Note) -> None:
-        """Begin an empty file. Raises TaskError where there cannot be one."""
+        """Create an empty file. Raises TaskError if that is not possible."""
         self.path = path
         self.failure: str | None = None
         self._note = note
@@ -25,7 +25,7 @@ class ReportFile:
         self._file = TextIOWrapper(BufferedWriter(file), encoding="utf-8")
 
     def write(self, line: str) -> None:
-        """Add a line, unless an earlier one could not be written."""
+        """Write a line, unless an earlier write has failed."""
         if self.failure is None:
             try:
                 self._file.write(line + "\n")
@@ -33,7 +33,7 @@ class ReportFile:
                 self._end(error)
 
     def close(self) -> None:
-        """Close the file. Raises nothing: an error that is on its way is not hidden by this one."""
+        """Close the file. Raises nothing, so that it does not hide an exception in progress."""
         try:
             self._file.close()
         except OSError as error:

@@ -1,6 +1,7 @@
-"""Two tables → the keys under which they may differ: one pass over each, in parallel segments, page by page.
+"""Scan both tables in parallel and collect the keys that look different.
 
-Every read is consistent, but no two reads are of one moment, so that what is found here is only suspected.
+Each read is strongly consistent, but the two tables are not read at the same moment. Therefore the differences found
+here are only suspected.
 """
 
 import random
@@ -20,11 +21,11 @@ from ddbreplica.verify.difference import Swept
 from ddbreplica.verify.keyset import KeySet
 
 MAX_SUSPECTS = 10_000
-"""Where the pass ends early, unless every difference is wanted: so many tell enough."""
+"""The number of suspected differences at which a sweep stops early, unless all differences are wanted."""
 
 
 class Sweep:
-    """One sweep. `swept` is right at any moment, so that an end at any moment can be told."""
+    """One sweep over both tables. `swept` is correct at any time, so an interrupted sweep can be reported."""
 
     def __init__(
         self,
@@ -36,9 +37,9 @@ class Sweep:
         archived: Callable[[Sequence[Key]], None] | None = None,
         max_suspects: int | None = MAX_SUSPECTS,
     ) -> None:
-        """`suspects` takes the keys that look different; `advance` is told of every item looked at.
+        """Create a sweep that adds suspected differences to `suspects` and reports compared items to `advance`.
 
-        `archived` takes what only the replica has, if that is an archive: there it is no difference.
+        If the replica is an archive, `archived` receives the keys that only the replica has: they do not differ.
         """
         self.swept = Swept()
         self._source, self._replica = tables
@@ -51,10 +52,10 @@ class Sweep:
         self._lock = Lock()
 
     def over_tables(self, *, segments: int, sample: float = 1.0) -> None:
-        """Look at every item of the source and every key of the replica, unless there are too many suspects.
+        """Compare all items of the source and all keys of the replica; stop early at `max_suspects`.
 
-        A `sample` below 1 looks at no more than that share of either, in segments chosen at random. When it returns
-        or raises, no request is under way. Raises what reading raises.
+        If `sample` is less than 1, compare at most this fraction of each table, in random segments. No request is in
+        progress when this returns or raises. Raises the errors of reading.
         """
         total = ceil(segments / sample)
         for look in (self._missing_or_different, self._extra):
@@ -62,7 +63,7 @@ class Sweep:
             self._in_threads([partial(look, segment, of=total) for segment in chosen])
 
     def over_keys(self, keys: KeySet, *, threads: int) -> None:
-        """Look at these keys, on both sides, likewise."""
+        """Compare these keys in both tables. Stops early and raises like `over_tables`."""
         chunks = keys.chunks(MAX_KEYS)
         self._in_threads([partial(self._these, chunks)] * threads)
 
@@ -105,7 +106,7 @@ class Sweep:
             self._note_extra([key for key in ours if key not in theirs], replica=len(ours))
 
     def _of_source(self, items: Items) -> Items:
-        """Those to compare; the others are only counted."""
+        """Return the items to compare, and count those that the filter excludes."""
         inside, outside = self._parted(items)
         with self._lock:
             self.swept.source_outside += outside

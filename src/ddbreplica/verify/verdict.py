@@ -1,4 +1,4 @@
-"""What a verification found → one verdict, as a document and as text. Pure."""
+"""The result of a verification: a verdict, a JSON document and a text. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,15 +17,18 @@ INCONCLUSIVE = "inconclusive"
 EVERYTHING = "everything"
 
 _LONGEST_VALUE = 60
+_WIDTH = 27
+_LABELS = {"source_outside": "source excluded", "replica_outside": "replica excluded"}
 _DIFFERENCES = tuple(finding for finding in DifferenceKind if finding is not DifferenceKind.ARCHIVED)
 _SIDES = {DifferenceKind.MISSING: "in the source only", DifferenceKind.EXTRA: "in the replica only"}
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A verification that came to its end. `looked_at` says of what; `is_repair` that differences were to be healed.
+    """The result of a complete verification.
 
-    Of `in_doubt` items an in-doubt write may still change the replica.
+    `looked_at` describes the compared items. `is_repair` is whether differences were to be repaired. `in_doubt` is the
+    number of items that an in-doubt write may still change.
     """
 
     source: str
@@ -39,7 +42,7 @@ class Verified:
 
     @property
     def verdict(self) -> str:
-        """`equal`, or `repaired`, only if everything was looked at and nothing is open."""
+        """The verdict: `equal` or `repaired` only if all items were compared and none is inconclusive or in doubt."""
         counts = self.findings.counts
         certain = sum(counts[finding] for finding in CERTAIN)
         if certain > self.findings.repaired:
@@ -49,7 +52,7 @@ class Verified:
         return REPAIRED if certain else EQUAL
 
     def document(self) -> dict[str, Any]:
-        """Everything, for a program."""
+        """Return the result as a JSON document."""
         return {
             "verdict": self.verdict,
             "source": self.source,
@@ -64,18 +67,21 @@ class Verified:
         }
 
     def text(self) -> str:
-        """Counts, the first differences and, last, the verdict."""
+        """Return the counts, the first differences and, on the last line, the verdict."""
         beside = {name: count for name, count in self._beside().items() if count}
         counts = {**self._counts(), **beside}
         rows = {
             "source": self.source,
             "replica": self.replica,
-            **({} if self.looked_at == EVERYTHING else {"looked at": self.looked_at}),
-            **{name.replace("_", " "): f"{count:>12,}" for name, count in counts.items()},
-            "seconds": f"{self.seconds:>12.2f}",
+            **({} if self.looked_at == EVERYTHING else {"compared": self.looked_at}),
+        }
+        figures = {
+            **{_LABELS.get(name, name.replace("_", " ")): f"{count:,}" for name, count in counts.items()},
+            "seconds": f"{self.seconds:.2f}",
         }
         table = [f"{name:<15}{value}" for name, value in rows.items()]
-        return lines([*table, "", *self._shown(), self._last_line()])
+        aligned = [f"{name}{figure:>{_WIDTH - len(name)}}" for name, figure in figures.items()]
+        return lines([*table, *aligned, "", *self._shown(), self._last_line()])
 
     def _last_line(self) -> str:
         said = self.verdict.upper() if self.verdict == NOT_EQUAL else self.verdict
@@ -92,7 +98,7 @@ class Verified:
         }
 
     def _beside(self) -> dict[str, int]:
-        """Items of an archive that the source has not, those that the filter leaves out, and those in doubt."""
+        """Return the counts of archived items, of items that the filter excludes, and of items in doubt."""
         return {
             "archived": self.findings.counts[DifferenceKind.ARCHIVED],
             "source_outside": self.swept.source_outside,

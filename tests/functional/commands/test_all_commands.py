@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 import pytest
@@ -27,6 +28,12 @@ SHARED = [
     "--json",
 ]
 LOAD = ("load", "--generate", "1")
+
+
+@pytest.fixture(autouse=True)
+def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the state files of tests that run at the same time apart."""
+    monkeypatch.chdir(tmp_path)
 
 
 def test_both_ways_to_start_it_know_the_version() -> None:
@@ -240,7 +247,7 @@ def test_an_empty_name_is_no_missing_option(command: str, option: str) -> None:
     result = run(command, option, "")
 
     assert result.exit_code == 2
-    assert lines(result.stderr)[-1] == f"Error: Invalid value for '{option}': it is empty."
+    assert lines(result.stderr)[-1] == f"Error: Invalid value for '{option}': the value is empty."
 
 
 @pytest.mark.parametrize("number", ["nan", "inf"])

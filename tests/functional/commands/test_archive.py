@@ -51,7 +51,7 @@ class TestVerify:
         assert result.exit_code == 0
         shown = lines(result.stdout)
         assert shown[2:9] == [
-            "looked at      everything, as an archive",
+            "compared       everything, as an archive",
             "source items              1",
             "replica items             2",
             "missing                   0",
@@ -128,7 +128,11 @@ class TestRepair:
         assert result.exit_code == 1
         document = json.loads(result.stdout)
         assert document["verdict"] == "not equal"
-        assert lines(result.stderr)[0].startswith("1 items are undecided, which is told only now")
+        assert lines(result.stderr)[0] == (
+            "Items that need review, since the source no longer has them (deleted or expired): 1. No later run reports"
+            " them; --report lists all of them. Try: review each one; if it was deleted at the source, delete it from"
+            " the replica too."
+        )
         assert [found["repair"] for found in document["differences"]] == [f"undecided: {UNDECIDED}"]
         held = archive.items(REPLICA)["a"]["n"]
         assert held == {"N": "1" if call == "the read before it" else "2"}

@@ -33,11 +33,11 @@ class TestVerify:
         assert result.exit_code == 0
         shown = lines(result.stdout)
         assert shown[2:5] == [
-            "looked at      everything within the filter",
+            "compared       everything within the filter",
             "source items            150",
             "replica items           150",
         ]
-        assert shown[9:11] == ["source outside          150", "replica outside           1"]
+        assert shown[9:11] == ["source excluded         150", "replica excluded          1"]
         assert shown[-1] == "equal (everything within the filter)"
 
     def test_what_differs_within_is_found(self, filtered: Tables) -> None:
@@ -82,9 +82,9 @@ class TestVerify:
 
         assert result.exit_code == 1
         assert lines(result.stderr)[0] == (
-            "The mapping cannot be seen (the event source mappings cannot be listed: AccessDeniedException: why): keys"
-            " were compared whatever its filter, and what"
-            " only the replica has is extra, unless --archive is given."
+            "The event source mapping cannot be read (the event source mappings cannot be listed:"
+            " AccessDeniedException: why). Its filter is ignored, and items that only the replica has are reported as"
+            " extra, unless --archive is given."
         )
 
 

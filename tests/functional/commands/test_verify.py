@@ -449,7 +449,7 @@ def test_an_inconclusive_result_says_what_to_try(tables: Tables, aws: Misbehavio
     assert result.exit_code == 3
     assert lines(result.stdout)[-1] == "inconclusive"
     assert lines(result.stderr) == [
-        "Try: run it again when fewer writes are under way, or with a longer --grace."
+        "Try: run the command again when there are fewer writes, or with a longer --grace."
     ]
 
 
@@ -468,13 +468,13 @@ def test_ctrl_c_says_how_far_it_got(tables: Tables, aws: Misbehaviour) -> None:
     result = run("verify", "--segments", "1", "--json")
 
     assert result.exit_code == 130
-    assert lines(result.stderr)[1] == "Try: run the same command again; verifying changes nothing."
+    assert lines(result.stderr)[1] == "Try: run the same command again; nothing was changed."
     document = json.loads(result.stdout)
     assert 100 <= document["source_items"] <= 200
     assert document["replica_items"] == 0
     assert lines(result.stderr)[0] == (
-        f"Error: interrupted; {document['source_items']} items of the source and 0 of the replica were compared;"
-        " looked different until then: 0."
+        f"Error: interrupted after comparing {document['source_items']} items of the source and 0 of the replica;"
+        " suspected differences: 0."
     )
 
 
@@ -485,7 +485,7 @@ def test_ctrl_c_ends_the_grace(tables: Tables, monkeypatch: pytest.MonkeyPatch) 
     result = run("verify", "--grace", "600")
 
     assert result.exit_code == 130
-    assert "looked different until then: 1." in result.stderr
+    assert "suspected differences: 1." in result.stderr
 
 
 def test_source_and_replica_must_be_two_tables(tables: Tables) -> None:

@@ -139,7 +139,7 @@ class TestKeysFrom:
         result = run("verify", "--keys-from", str(keys))
 
         assert result.exit_code == 2
-        assert lines(result.stderr)[0].startswith("Error: line 2 of the keys is no key: ")
+        assert lines(result.stderr)[0].startswith(f"Error: {keys}:2: not a primary key of this table: ")
 
     @pytest.mark.parametrize("content", ["", "\n \n"], ids=["empty", "blank"])
     def test_a_file_without_keys_is_not_equal(self, apart: Tables, tmp_path: Path, content: str) -> None:
@@ -150,15 +150,15 @@ class TestKeysFrom:
 
         assert (result.exit_code, result.stdout) == (2, "")
         assert lines(result.stderr) == [
-            f"Error: {keys} has no keys.",
-            "Try: write one key a line, or leave out --keys-from to compare everything.",
+            f"Error: {keys} contains no keys.",
+            "Try: write one key per line, or omit --keys-from to compare all items.",
         ]
 
     def test_it_goes_with_no_sample(self) -> None:
         result = run("verify", "--keys-from", __file__, "--sample", "0.5")
 
         assert result.exit_code == 2
-        assert "--sample and --keys-from do not go together." in result.stderr
+        assert "--sample and --keys-from cannot be used together." in result.stderr
 
 
 class TestSample:
@@ -383,18 +383,18 @@ class TestRepair:
         assert json.loads(result.stdout)["repaired"] == 1
         assert lines(result.stderr) == [
             (
-                "Error: interrupted; 32 items of the source and 32 of the replica were compared; looked different"
-                " until then: 3, 1 repaired."
+                "Error: interrupted after comparing 32 items of the source and 32 of the replica; suspected"
+                " differences: 3; repaired: 1."
             ),
-            "Try: run the same command again; what was not repaired still differs, and is found again.",
+            "Try: run the same command again; it finds the remaining differences.",
         ]
         assert repair()["verdict"] == "repaired"
 
     @pytest.mark.parametrize(
         ("options", "advice"),
         [
-            ((), "Try: the same with --repair --dry-run, then with --repair."),
-            (("--repair", "--without-mapping", "--dry-run"), "Try: the same without --dry-run."),
+            ((), "Try: run the same command with --repair --dry-run, then with --repair."),
+            (("--repair", "--without-mapping", "--dry-run"), "Try: run the same command without --dry-run."),
         ],
     )
     def test_a_difference_says_what_to_do_next(
@@ -407,7 +407,7 @@ class TestRepair:
         result = run("verify", option)
 
         assert result.exit_code == 2
-        assert "--dry-run, --rate and --state go with --repair." in result.stderr
+        assert "--dry-run, --rate and --state need --repair." in result.stderr
 
 
 class TestMapping:
@@ -481,7 +481,7 @@ class TestUnanswered:
         assert lines(result.stdout)[-1] == "NOT EQUAL"
         assert re.match(
             r"Until \d\d:\d\d UTC in-doubt writes may still change 3 items of the replica\."
-            r" logfile-logfile_replica\.verify has their keys: run the same command again after that time\.",
+            r" logfile-logfile_replica\.verify contains their keys: run the same command again after that time\.",
             result.stderr,
         )
         assert STATE.exists()
@@ -630,7 +630,7 @@ class TestKilled:
         first, second = (run("verify", "--repair", "--grace", "0", "--json") for _ in range(2))
 
         assert {found["repair"] for found in json.loads(first.stdout)["differences"]} == {
-            "the mapping's filter excludes it, and did not when its reconciliation was interrupted"
+            "the mapping's filter excludes this key now, but did not when an earlier repair was interrupted"
         }
         assert json.loads(second.stdout)["verdict"] == "equal"
 
@@ -666,7 +666,9 @@ class TestLag:
         result = run("verify", "--grace", "30", "--json")
 
         assert json.loads(result.stdout)["inconclusive"] == 3
-        assert lines(result.stderr)[0] == "The replica is 90 seconds behind, longer than the grace of 30."
+        assert lines(result.stderr)[0] == (
+            "The lag of 90 seconds is longer than the grace period of 30 seconds; differences are inconclusive."
+        )
         assert waits == [30.0]
 
     def test_it_is_what_lambda_measured_last(
@@ -695,6 +697,6 @@ class TestLag:
 
         assert waits == [5.0]
         assert result.stderr.startswith(
-            "The mapping cannot be seen (the event source mappings cannot be listed: AccessDeniedException: why):"
-            " keys were compared"
+            "The event source mapping cannot be read (the event source mappings cannot be listed:"
+            " AccessDeniedException: why). Its filter is ignored,"
         )

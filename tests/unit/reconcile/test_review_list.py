@@ -32,7 +32,7 @@ def test_every_run_adds_to_it_and_verify_reads_it(tmp_path: Path) -> None:
 
     assert Undecided(path, note=SILENT.note).facts() == {"undecided": 3, "undecided_file": str(path)}
     table = Table("arn", status="ACTIVE", key_schema=frozenset({("PK", "S"), ("SK", "N")}))
-    assert list(keys_file.read(path.read_bytes().splitlines(), table)) == [A, B, A]
+    assert list(keys_file.read(path.read_bytes().splitlines(), table, name="list")) == [A, B, A]
 
 
 def test_it_stands_beside_the_state_of_its_run(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""keys_file: keys from lines of JSON."""
+"""keys_file: read keys from lines of JSON."""
 
 import json
 from io import BytesIO
@@ -13,24 +13,24 @@ from ddbreplica.verify import keys_file
 TABLE = Table("arn", status="ACTIVE", key_schema=frozenset({("PK", "S"), ("SK", "N")}))
 
 
-def test_a_line_is_a_key_or_a_difference_of_a_report() -> None:
+def test_a_line_is_a_key_or_a_difference_from_a_report() -> None:
     lines = [
         b'{"PK": {"S": "a"}, "SK": {"N": "1.0"}}\n',
         b"\n",
         b'{"finding": "missing", "key": {"PK": {"S": "b"}, "SK": {"N": "2"}}, "attributes": []}',
     ]
 
-    assert list(keys_file.read(lines, TABLE)) == [
+    assert list(keys_file.read(lines, TABLE, name="keys")) == [
         key_of({"PK": {"S": "a"}, "SK": {"N": "1"}}),
         key_of({"PK": {"S": "b"}, "SK": {"N": "2"}}),
     ]
 
 
-def test_a_key_may_have_the_names_that_a_report_uses() -> None:
+def test_key_attributes_may_have_names_that_a_report_uses() -> None:
     table = Table("arn", status="ACTIVE", key_schema=frozenset({("key", "S"), ("finding", "S")}))
     attributes = {"key": {"S": "a"}, "finding": {"S": "b"}}
 
-    assert list(keys_file.read([b'{"key": {"S": "a"}, "finding": {"S": "b"}}'], table)) == [
+    assert list(keys_file.read([b'{"key": {"S": "a"}, "finding": {"S": "b"}}'], table, name="keys")) == [
         key_of(attributes)
     ]
 
@@ -56,18 +56,18 @@ def test_a_key_may_have_the_names_that_a_report_uses() -> None:
         '{"finding": "missing", "key": {"PK": {"S": "%s"}, "SK": {"N": "1"}}}' % ("x" * 100_000),
     ],
 )
-def test_a_line_that_is_no_key_is_named(line: str) -> None:
+def test_an_error_names_a_line_that_is_not_a_key(line: str) -> None:
     good = b'{"PK": {"S": "a"}, "SK": {"N": "1"}}'
 
-    with pytest.raises(TaskError, match=r"^line 2 of the keys is no key: .+\.$") as raised:
-        list(keys_file.read([good, line.encode("utf-8", "surrogateescape")], TABLE))
+    with pytest.raises(TaskError, match=r"^keys:2: not a primary key of this table: .+\.$") as raised:
+        list(keys_file.read([good, line.encode("utf-8", "surrogateescape")], TABLE, name="keys"))
 
     assert raised.value.hint == (
-        'write one key a line, as {"PK": {"S": "…"}, "SK": {"N": "…"}}, or take a file that --report wrote.'
+        'write one key per line, such as {"PK": {"S": "…"}, "SK": {"N": "…"}}, or use a file that --report has written.'
     )
 
 
-def test_a_difference_of_the_largest_items_is_read() -> None:
+def test_a_difference_of_items_of_the_maximum_size_is_read() -> None:
     value = {"S": "\0" * 400_000}
     difference = {
         "finding": "different",
@@ -77,16 +77,16 @@ def test_a_difference_of_the_largest_items_is_read() -> None:
     line = json.dumps(difference).encode() + b"\n"
 
     assert (
-        list(keys_file.read(keys_file.lines_of(BytesIO(line * 2)), TABLE))
+        list(keys_file.read(keys_file.lines_of(BytesIO(line * 2)), TABLE, name="keys"))
         == [key_of({"PK": {"S": "a"}, "SK": {"N": "1"}})] * 2
     )
 
 
-def test_a_line_without_an_end_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_line_is_read_only_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys_file, "MAX_LINE", 100)
     file = BytesIO(b"[" * 1000)
 
-    with pytest.raises(TaskError, match=r"^line 1 of the keys is no key: .+\.$"):
-        list(keys_file.read(keys_file.lines_of(file), TABLE))
+    with pytest.raises(TaskError, match=r"^keys:1: not a primary key of this table: .+\.$"):
+        list(keys_file.read(keys_file.lines_of(file), TABLE, name="keys"))
 
     assert file.tell() == 100

@@ -1,4 +1,4 @@
-"""repair: what becomes of each difference."""
+"""repair: the outcome for each difference."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -23,11 +23,11 @@ def difference(finding: DifferenceKind) -> Difference:
 ALL = [difference(finding) for finding in DifferenceKind]
 
 
-def test_what_is_left_is_not_spoken_of() -> None:
+def test_without_repair_differences_have_no_outcome() -> None:
     assert list(leave(ALL)) == [(each, None) for each in ALL]
 
 
-def test_a_dry_run_says_what_would_be_done() -> None:
+def test_a_dry_run_returns_what_a_repair_would_do() -> None:
     assert {each.finding: said for each, said in foretell(ALL)} == {
         DifferenceKind.MISSING: "would be put",
         DifferenceKind.DIFFERENT: "would be put",
@@ -38,20 +38,20 @@ def test_a_dry_run_says_what_would_be_done() -> None:
 
 
 @pytest.mark.hazard(number=14)
-def test_only_what_certainly_differs_is_healed() -> None:
+def test_only_confirmed_differences_are_repaired() -> None:
     reconciled: list[Sequence[Key]] = []
 
     def reconcile(keys: Sequence[Key]) -> Reconciled:
         reconciled.append(keys)
         return Reconciled(confirmed=list(keys))
 
-    mended = list(repairing(reconcile, lambda _: ())(ALL))
+    repaired = list(repairing(reconcile, lambda _: ())(ALL))
 
     assert reconciled == [[key("missing"), key("different"), key("extra")]]
-    assert [said for _, said in mended] == ["repaired", "repaired", "repaired", None, None]
+    assert [said for _, said in repaired] == ["repaired", "repaired", "repaired", None, None]
 
 
-def test_nothing_to_heal_is_not_healed() -> None:
+def test_without_confirmed_differences_nothing_is_reconciled() -> None:
     def reconcile(_: Sequence[Key]) -> Reconciled:
         raise AssertionError
 
@@ -60,29 +60,29 @@ def test_nothing_to_heal_is_not_healed() -> None:
     assert list(repairing(reconcile, lambda _: ())([inconclusive])) == [(inconclusive, None)]
 
 
-def test_what_was_healed_is_looked_at_again() -> None:
+def test_repaired_keys_are_compared_again() -> None:
     looked_at: list[Sequence[Key]] = []
 
     def look(keys: Sequence[Key]) -> Sequence[Difference]:
         looked_at.append(keys)
         return [Difference(DifferenceKind.DIFFERENT, key("missing"))]
 
-    mended = repairing(lambda keys: Reconciled(confirmed=list(keys)), look)(ALL[:2])
+    repaired = repairing(lambda keys: Reconciled(confirmed=list(keys)), look)(ALL[:2])
 
-    assert [said for _, said in mended] == ["was written, and is different again", "repaired"]
+    assert [said for _, said in repaired] == ["was written, and is different again", "repaired"]
     assert looked_at == [[key("missing"), key("different")]]
 
 
-def test_what_has_expired_since_is_repaired_all_the_same() -> None:
-    mended = repairing(
+def test_an_item_that_expires_after_its_repair_counts_as_repaired() -> None:
+    repaired = repairing(
         lambda keys: Reconciled(confirmed=list(keys)),
         lambda keys: [Difference(DifferenceKind.ARCHIVED, keys[0])],
     )(ALL[:1])
 
-    assert [said for _, said in mended] == ["repaired"]
+    assert [said for _, said in repaired] == ["repaired"]
 
 
-def test_what_was_not_healed_says_why_and_is_not_looked_at() -> None:
+def test_keys_that_were_not_repaired_have_a_reason_and_are_not_compared_again() -> None:
     looked_at: list[Sequence[Key]] = []
     refused = Refusal(RefusalKind.REJECTED, "ValidationException", "too large")
     reconciled = Reconciled(
@@ -97,12 +97,12 @@ def test_what_was_not_healed_says_why_and_is_not_looked_at() -> None:
         looked_at.append(keys)
         return ()
 
-    mended = repairing(lambda _: reconciled, look)(
+    repaired = repairing(lambda _: reconciled, look)(
         [Difference(DifferenceKind.MISSING, key(pk)) for pk in "abcde"]
     )
 
-    assert [said for _, said in mended] == [
-        "changed at the source each time",
+    assert [said for _, said in repaired] == [
+        "the source changed in every round",
         "an in-doubt write may still change the replica",
         "refused: ValidationException: too large",
         "repaired",
@@ -111,7 +111,7 @@ def test_what_was_not_healed_says_why_and_is_not_looked_at() -> None:
     assert looked_at == [[key("d")]]
 
 
-def test_differences_are_mended_piece_by_piece() -> None:
+def test_differences_are_repaired_in_pieces() -> None:
     sizes: list[int] = []
 
     def repair_step(differences: Sequence[Difference]) -> list[tuple[Difference, str | None]]:

@@ -179,7 +179,7 @@ def test_what_was_not_compared_is_counted_and_the_verdict_says_so() -> None:
 
     assert result.text().splitlines()[8:] == [
         "inconclusive              0",
-        "source outside            7",
+        "source excluded           7",
         "seconds                1.23",
         "",
         "equal (everything within the filter)",
@@ -205,7 +205,7 @@ def test_what_was_done_about_a_difference_is_said_with_it() -> None:
 def test_a_verdict_about_a_part_says_so() -> None:
     result = verified(looked_at="a sample of 0.1")
 
-    assert result.text().splitlines()[2] == "looked at      a sample of 0.1"
+    assert result.text().splitlines()[2] == "compared       a sample of 0.1"
     assert result.text().splitlines()[-1] == "equal (a sample of 0.1)"
     assert result.document()["looked_at"] == "a sample of 0.1"
 
