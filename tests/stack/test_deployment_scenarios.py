@@ -1,6 +1,6 @@
-"""Source and replica where they are, not where the workshop has them: another Region, other keys, some keys only.
+"""Deployment scenarios other than the workshop's on the embedded AWS: another Region, other keys, a key filter.
 
-The embedded AWS keeps Regions and accounts apart. What it does not enforce is said in DESIGN.md.
+The embedded AWS separates Regions and accounts. DESIGN.md lists what it does not enforce.
 """
 
 from collections.abc import Iterator
@@ -22,25 +22,25 @@ from tests.support.updated import restore_mapping
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-FAR = "eu-west-1"
+OTHER_REGION = "eu-west-1"
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A stack, and the pair that it keeps equal."""
+class Deployed:
+    """A stack with its pair of tables."""
 
     aws: EmbeddedAws
     stack: Stack
     pair: Pair
 
     def load(self, rows: int) -> list[str]:
-        """Let the command write rows to the source; return their keys."""
+        """Write rows to the source with `ddbreplica load`, and return their keys."""
         finished = run(self.aws, "load", "--generate", str(rows), "--source", self.pair.source)
         assert finished.exit_code == 0, finished.output
         return sorted(self.pair.items(self.pair.source))
 
     def verify(self) -> Finished:
-        """`ddbreplica verify`, which finds both tables by the stack's outputs."""
+        """Run `ddbreplica verify`, which finds both tables in the stack's outputs."""
         options = ("--grace", "1", "--read-rate", "1000")
         return run(self.aws, "verify", "--stack-name", self.stack.name, *options)
 
@@ -51,14 +51,14 @@ def aws() -> Iterator[EmbeddedAws]:
         yield aws
 
 
-def placed(aws: EmbeddedAws, stack: Stack, *, there: EmbeddedAws | None = None) -> Placed:
-    return Placed(
+def deployed(aws: EmbeddedAws, stack: Stack, *, there: EmbeddedAws | None = None) -> Deployed:
+    return Deployed(
         aws, stack, Pair(aws.dynamodb, stack.source, stack.replica, there.dynamodb if there else None)
     )
 
 
-def test_a_replica_in_another_region_follows_and_verifies_equal(aws: EmbeddedAws) -> None:
-    there = replace(aws, region=FAR)
+def test_a_replica_in_another_region_receives_the_changes_and_is_equal(aws: EmbeddedAws) -> None:
+    there = replace(aws, region=OTHER_REGION)
     deploy_replica(there, "abroad", ReplicaTableName="abroad_replica")
     stack = deploy(
         aws,
@@ -66,9 +66,9 @@ def test_a_replica_in_another_region_follows_and_verifies_equal(aws: EmbeddedAws
         SourceTableName="abroad",
         ReplicaTableName="abroad_replica",
         CreateReplicaTable="false",
-        ReplicaRegion=FAR,
+        ReplicaRegion=OTHER_REGION,
     )
-    one = placed(aws, stack, there=there)
+    one = deployed(aws, stack, there=there)
     keys = one.load(300)
     traffic.update(one.pair, keys[:40])
     traffic.delete(one.pair, keys[40:80])
@@ -77,7 +77,10 @@ def test_a_replica_in_another_region_follows_and_verifies_equal(aws: EmbeddedAws
 
     assert len(one.pair.items(one.pair.replica)) == 260
     assert "abroad_replica" not in aws.dynamodb.list_tables()["TableNames"]
-    assert stack.outputs["ReplicaTableArn"] == f"arn:aws:dynamodb:{FAR}:000000000000:table/abroad_replica"
+    assert (
+        stack.outputs["ReplicaTableArn"]
+        == f"arn:aws:dynamodb:{OTHER_REGION}:000000000000:table/abroad_replica"
+    )
     verified = one.verify()
     assert verified.exit_code == 0, verified.output
     there.dynamodb.delete_item(TableName="abroad_replica", Key={"PK": {"S": keys[0]}})
@@ -100,7 +103,7 @@ def make_orders(dynamodb: "DynamoDBClient", name: str) -> None:
 
 
 def order(number: int, **attributes: Any) -> Item:
-    """Each customer has ten orders; in text their times would not be in order."""
+    """Return an order. Each customer has ten, whose times would be in another order as strings."""
     return {
         "customer": {"S": f"customer-{number // 10}"},
         "placed_at": {"N": str(10 ** (number % 10))},
@@ -113,7 +116,7 @@ def contents(dynamodb: "DynamoDBClient", table: str) -> list[str]:
     return sorted(str(sorted(item.items())) for page in pages for item in page["Items"])
 
 
-def test_existing_tables_with_a_key_of_two_parts_are_replicated(aws: EmbeddedAws) -> None:
+def test_existing_tables_with_a_sort_key_are_replicated(aws: EmbeddedAws) -> None:
     dynamodb = aws.dynamodb
     for name in ("orders", "orders_copy"):
         make_orders(dynamodb, name)
@@ -134,10 +137,10 @@ def test_existing_tables_with_a_key_of_two_parts_are_replicated(aws: EmbeddedAws
     assert len(expected) == 50
     assert (stack.source, stack.replica) == ("orders", "orders_copy")
     assert stack.outputs["SourceStreamArn"] == stream
-    verified = placed(aws, stack).verify()
+    verified = deployed(aws, stack).verify()
     assert verified.exit_code == 0, verified.output
     dynamodb.delete_item(TableName="orders_copy", Key=order(0))
-    assert placed(aws, stack).verify().exit_code == 1
+    assert deployed(aws, stack).verify().exit_code == 1
 
 
 def test_only_the_keys_within_the_filter_are_replicated_and_verified(aws: EmbeddedAws) -> None:
@@ -148,7 +151,7 @@ def test_only_the_keys_within_the_filter_are_replicated_and_verified(aws: Embedd
         ReplicaTableName="tenants_replica",
         KeyFilter='{"PK": {"S": [{"prefix": "tenant-1#"}]}}',
     )
-    one = placed(aws, stack)
+    one = deployed(aws, stack)
     for tenant in ("tenant-1", "tenant-10", "tenant-2"):
         for number in range(10):
             item = {"PK": {"S": f"{tenant}#{number}"}, "bytessent": {"N": "1"}}
@@ -171,7 +174,7 @@ def test_only_the_keys_within_the_filter_are_replicated_and_verified(aws: Embedd
     ("parameters", "why"),
     [
         (
-            {"ReplicaRegion": FAR},
+            {"ReplicaRegion": OTHER_REGION},
             "This stack cannot create a replica in another Region or account.",
         ),
         (
@@ -181,7 +184,7 @@ def test_only_the_keys_within_the_filter_are_replicated_and_verified(aws: Embedd
         ({"ReplicaTableName": "refused"}, "SourceTableName and ReplicaTableName must differ"),
     ],
 )
-def test_what_contradicts_itself_is_refused_before_anything_is_made(
+def test_contradictory_parameters_are_refused_before_a_resource_is_created(
     aws: EmbeddedAws, parameters: dict[str, str], why: str
 ) -> None:
     with pytest.raises(ClientError, match=why):
@@ -190,19 +193,19 @@ def test_what_contradicts_itself_is_refused_before_anything_is_made(
     assert "refused" not in aws.dynamodb.list_tables()["TableNames"]
 
 
-def test_a_stack_that_is_updated_under_writes_loses_nothing(aws: EmbeddedAws) -> None:
+def test_a_stack_update_during_writes_loses_no_change(aws: EmbeddedAws) -> None:
     name = "updated"
     stack = deploy(aws, name, SourceTableName=name, ReplicaTableName="updated_replica")
-    one = placed(aws, stack)
+    one = deployed(aws, stack)
     one.load(600)
     one.pair.wait_until_equal()
 
     with writing(one.pair) as writer:
-        wait_until(lambda: writer.written > 20, "The writer is at work")
+        wait_until(lambda: writer.written > 20, "The writer is running")
         update(aws, name, MemorySize="512", LogRetentionInDays="30", BatchSize="50")
         at_the_update = writer.written
         restore_mapping(aws, stack)
-        wait_until(lambda: writer.written > at_the_update + 20, "The writer goes on")
+        wait_until(lambda: writer.written > at_the_update + 20, "The writer continues")
     one.pair.wait_until_equal()
 
     function = aws.lambda_.get_function_configuration(FunctionName=stack.outputs["FunctionName"])

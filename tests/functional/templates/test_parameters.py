@@ -138,7 +138,7 @@ CREATED_THERE: Final = (
         ),
         (
             {"SourceStreamArn": STREAM.partition("/stream/")[0]},
-            "SourceStreamArn must be empty or the ARN of a table's stream, such as LatestStreamArn of DescribeTable.",
+            "SourceStreamArn must be empty or the ARN of a table's stream (LatestStreamArn of DescribeTable).",
         ),
         (
             {
