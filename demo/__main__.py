@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ddbreplica_cli.terminal import output
+from ddbreplica_cli.terminal.console import console_on
 from demo.embedded import KEPT_SECONDS, EmbeddedAws, embedded_aws
 from demo.errors import DemoError
 from demo.replicating import milliseconds
@@ -34,7 +35,7 @@ def main() -> int:
 
 def _main(*, keep: bool) -> int:
     width = None if sys.stdout.isatty() else _WIDTH_OF_A_FILE
-    console = output.console(sys.stdout, width=width, highlight=False)
+    console = console_on(sys.stdout, width=width, highlight=False)
     try:
         _run(console, keep=keep)
     except (DemoError, BotoCoreError, ClientError) as error:

@@ -9,7 +9,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ddbreplica.aws.hints import explain
 from ddbreplica.aws.refusal import refusal_of
 from ddbreplica.errors import TaskError
-from ddbreplica_cli.terminal.output import EscapedCommand, console, print_error
+from ddbreplica_cli.terminal.console import console_on
+from ddbreplica_cli.terminal.output import EscapedCommand, print_error
 from tests.e2e import consent, story
 from tests.e2e.account import Account
 from tests.e2e.endings import InterruptedRunError
@@ -41,7 +42,7 @@ def main(*, account: str | None, quick: bool, keep: bool, region: str | None, re
       python -m tests.e2e --remove 1a2b3c4d --region eu-west-1
     """  # noqa: D301  \b is click's: do not wrap
     try:
-        run = Run(console(sys.stdout, highlight=False), Account.in_region(region), _names(remove))
+        run = Run(console_on(sys.stdout, highlight=False), Account.in_region(region), _names(remove))
         _ = run.region  # raises NoRegionError if there is none
         is_something = _prepare(run, quick=quick) if remove is None else consent.announce_removal(run)
         if is_something:

@@ -38,7 +38,7 @@ from ddbreplica.reconcile.algorithm import Reconciled
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.reconciler import Reconciler
 from ddbreplica.records.decode import key_of
-from ddbreplica_cli.commands import tail
+from ddbreplica_cli.runs import tail
 from ddbreplica_cli.terminal.exit_status import ATTENTION, FAILED, INCONCLUSIVE, exit_status
 from ddbreplica_cli.terminal.options import Options
 from tests.support.cli import SOURCE, Misbehaviour, Tables, lines, run

@@ -1,1 +1,1 @@
-"""The commands, a module each, and beside it the screens and the parts of a command that need one of their own."""
+"""The options and the help of each command, a module each; the module of its name in `runs` does the work."""

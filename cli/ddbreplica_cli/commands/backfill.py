@@ -1,26 +1,9 @@
 """`ddbreplica backfill`: copies what was in the source before its stream, while everything goes on."""
 
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import click
 
-from ddbreplica.aws.clock import time_after
-from ddbreplica.backfill.job import NAMED, BackfillOptions, damage, facts, prepare
-from ddbreplica.backfill.pages import Backfill
-from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.errors import AttentionError, TaskError
-from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.reconcile.journal_format import BACKFILL
-from ddbreplica.reconcile.review_list import Undecided
-from ddbreplica.records.decode import attributes_of
-from ddbreplica.records.text import key_text
-from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.driver import TERMINAL, default_path
 from ddbreplica_cli.terminal.options import (
     Options,
     archive_option,
@@ -44,7 +27,7 @@ from ddbreplica_cli.terminal.param_type import Name
 )
 @rate_option()
 @read_rate_option("the source")
-@state_option(BACKFILL)
+@state_option("backfill")
 @click.option("--no-wait", is_flag=True, help="Leave to a later run what cannot be written yet.")
 @without_mapping_option
 @archive_option
@@ -67,92 +50,6 @@ def backfill(options: Options, /, **values: Any) -> None:
     Then `ddbreplica verify` proves the two equal. Exits with 1 if an item was not copied or, in an archive, needs
     review (deleted or expired), and with 2 if the backfill could not be done.
     """  # noqa: D301  \b is click's: do not wrap
-    state = values.pop("state")
-    asked = BackfillOptions(**values)
-    connection = Connection(options)
-    if asked.dry_run:
-        copying = prepare(connection, asked, TERMINAL)
-        estimate = copying.tables.estimate(copying.export)
-        document = {"dry_run": True, **copying.tables.names, **estimate.document()}
-        output.print_result(document, estimate.text(), as_json=options.as_json)
-        return
-    path = state or default_path(connection.tables, BACKFILL)
-    journal = FileJournal.at(path, command=BACKFILL, clock=connection.clock)
-    with journal.kept():
-        copying = prepare(connection, asked, TERMINAL)
-        started = time.perf_counter()
-        undecided = Undecided.beside(path, note=output.print_note)
-        done = copying.go(journal, undecided)
-        ended = _Ended(done, path, undecided, *journal.held())
-    document = {
-        **copying.tables.names,
-        **facts(done),
-        **undecided.facts(),
-        "seconds": time.perf_counter() - started,
-    }
-    ended.finish(document, as_json=options.as_json)
+    from ddbreplica_cli.runs.backfill import run
 
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """A backfill that came to its end, and the files it leaves. Of `in_doubt` keys a write may still land."""
-
-    done: Backfill
-    state: Path
-    undecided: Undecided
-    in_doubt: int
-    in_doubt_seconds: float
-
-    def finish(self, document: Mapping[str, Any], *, as_json: bool) -> None:
-        """Print the result. Raises AttentionError or TaskError where something is left to do."""
-        done = self.done
-        outside = f" {done.outside:,} are outside the mapping's filter." if done.outside else ""
-        copied = (
-            f"{done.items - len(done.left):,} items copied in {document['seconds']:.1f} seconds.{outside}"
-        )
-        if not done.left and not done.damaged and not self.undecided:
-            output.print_result(document, copied, as_json=as_json)
-            return
-        if not as_json:
-            output.print_result(document, copied, as_json=False)
-        if done.left:
-            output.print_note(*_listed(done))
-        ended = TaskError if done.damaged else AttentionError
-        raise ended(" ".join(self._unfinished()), hint="; ".join(self._to_do()) + ".", facts=document)
-
-    def _unfinished(self) -> Iterator[str]:
-        if self.done.damaged:
-            yield f"{damage(self.done)}. Some items may not have been copied."
-        if self.done.left:
-            yield f"{len(self.done.left):,} items are not copied yet."
-        if self.undecided:
-            yield (
-                f"{len(self.undecided):,} items are gone from the source, deleted or expired:"
-                f" {self.undecided.path} lists them."
-            )
-
-    def _to_do(self) -> Iterator[str]:
-        if self.in_doubt:
-            yield (
-                f"run the same command again after {time_after(self.in_doubt_seconds)}, since until then a write may"
-                f" still change {self.in_doubt:,} items of the replica"
-            )
-        if len(self.done.left) > self.in_doubt:
-            yield "mend what is refused, and run the same command again: it goes on with these"
-        if self.done.damaged:
-            yield (
-                "export the table again and name the new export, with another --state file or after you remove"
-                f" {self.state}"
-            )
-        if self.undecided:
-            yield (
-                "look at each that is gone: if it was deleted, delete it from the replica too;"
-                f" then remove {self.undecided.path}"
-            )
-
-
-def _listed(done: Backfill) -> Iterator[str]:
-    for key, reason in islice(done.left.items(), NAMED):
-        yield f"  {key_text(attributes_of(key))}: {reason}"
-    if len(done.left) > NAMED:
-        yield f"  and {len(done.left) - NAMED:,} more"
+    run(options, **values)

@@ -1,22 +1,10 @@
 """`ddbreplica redrive`: heals the items whose records were put aside, and clears what is done with out of the way."""
 
 import re
-import time
 from typing import Any
 
 import click
 
-from ddbreplica.aws.clock import time_after
-from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.reconcile.journal_format import REDRIVE
-from ddbreplica.redrive import job, report
-from ddbreplica.redrive.job import RedriveOptions
-from ddbreplica.redrive.objects import ObjectOutcome, Redriven
-from ddbreplica_cli.commands import redrive_erasure
-from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.driver import TERMINAL, default_path
-from ddbreplica_cli.terminal.exit_status import ATTENTION
 from ddbreplica_cli.terminal.options import (
     Options,
     archive_option,
@@ -27,20 +15,6 @@ from ddbreplica_cli.terminal.options import (
     without_mapping_option,
 )
 from ddbreplica_cli.terminal.param_type import Name, ParamType
-
-_ADVICE = {
-    ObjectOutcome.UNWRITABLE: "fix the items in the source, or the replica's indexes, and run it again.",
-    ObjectOutcome.UNSETTLED: "run it again when fewer writes are under way.",
-    ObjectOutcome.UNDECIDED: "look at its record: if the item was deleted, delete it from the replica too; then"
-    " move the object by hand.",
-    ObjectOutcome.EARLIER: "compare these items with `ddbreplica verify --keys-from FILE`; the replica may hold the"
-    " only copy. Write each back to the source or delete it from the replica; then move the object by hand.",
-    ObjectOutcome.OUTSIDE: "see whether the replica has the item, which no change will reach, and move the object"
-    " by hand.",
-    ObjectOutcome.KEYLESS: "see with `ddbreplica verify` whether an item differs, and move what has no key by hand.",
-    ObjectOutcome.UNREADABLE: "look at the object; a later version of ddbreplica may have written it.",
-}
-"""For every outcome that leaves something to do."""
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -80,7 +54,7 @@ class _Age(ParamType[float]):
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N objects, by name.")
 @rate_option()
 @read_rate_option("the source")
-@state_option(REDRIVE)
+@state_option("redrive")
 @without_mapping_option
 @archive_option
 @click.option(
@@ -122,51 +96,6 @@ def redrive(options: Options, /, **values: Any) -> None:
     not be done. With --find it exits with 1 if an object holds the key or cannot be read, and with 3 if old versions
     cannot be listed.
     """  # noqa: D301  \b is click's: do not wrap
-    erasing = redrive_erasure.asked(
-        values.pop("find"),
-        purge_done=values.pop("purge_done"),
-        yes=values.pop("yes"),
-        dry_run=values["dry_run"],
-    )
-    state = values.pop("state")
-    asked = RedriveOptions(**values)
-    started = time.perf_counter()
-    connection = Connection(options)
-    if erasing is not None:
-        raise SystemExit(
-            erasing.run(
-                connection,
-                quarantine=asked.quarantine_bucket,
-                on_failure=asked.on_failure_bucket,
-                as_json=options.as_json,
-            )
-        )
+    from ddbreplica_cli.runs.redrive import run
 
-    def tell(redriven: Redriven) -> None:
-        facts = {"dry_run": asked.dry_run, "seconds": time.perf_counter() - started}
-        output.print_result(
-            {**report.document(redriven), **facts}, report.text(redriven), as_json=options.as_json
-        )
-
-    if asked.dry_run:
-        redriven = job.foretell(connection, asked, tell, TERMINAL)
-    else:
-        path = state or default_path(connection.tables, REDRIVE)
-        journal = FileJournal.at(path, command=REDRIVE, clock=connection.clock)
-        redriven = job.redrive(connection, asked, tell, TERMINAL, journal)
-    if _advise(redriven) and not asked.dry_run:
-        raise SystemExit(ATTENTION)
-
-
-def _advise(redriven: Redriven) -> bool:
-    """Say what is left to do, if anything is."""
-    left = {*redriven.counts, *(outcome for outcome, _ in redriven.open.values())}
-    advice = [advice for outcome, advice in _ADVICE.items() if outcome in left]
-    if redriven.wait > 0:
-        until = time_after(redriven.wait)
-        advice.insert(
-            0, f"run it again after {until}; until then an in-doubt write may still change the replica."
-        )
-    for sentence in advice:
-        output.print_note(f"Try: {sentence}")
-    return bool(advice)
+    run(options, **values)

@@ -1,32 +1,14 @@
 """`ddbreplica tail`: prints the source's changes as its stream brings them."""
 
-import heapq
 import re
-from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from itertools import islice
-from operator import itemgetter
 from typing import Any
 
 import click
 
-from ddbreplica.aws.hints import explain
-from ddbreplica.aws.request import ask
-from ddbreplica.driver import Patience
-from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.dynamodb.describe import describe
-from ddbreplica.dynamodb.stream import Stream
-from ddbreplica.errors import TaskError
-from ddbreplica.records.text import printable
-from ddbreplica_cli.commands.tail_record import StreamedChange, document, seen, text
-from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.driver import noting_interrupts
 from ddbreplica_cli.terminal.options import Options, shared_options
 from ddbreplica_cli.terminal.param_type import ParamType
 
-_PAUSE = 0.5
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
 
 
@@ -73,85 +55,6 @@ def tail(options: Options, *, since: datetime | None, keys_only: bool, limit: in
     A stream serves two readers well, and Lambda is one: run no more than one of these at a time. Exits with 2 if the
     stream could not be read.
     """  # noqa: D301  \b is click's: do not wrap
-    connection = Connection(options)
-    arn = _stream_arn(connection)
-    stream = Stream(connection.streams(), arn, from_oldest=since is not None, gap=_note_gap)
-    output.print_note(f"Following {arn}, as one of the two readers that a stream serves well.")
-    last: StreamedChange | None = None
-    with noting_interrupts() as interrupt:
-        for last in islice(_changes(stream, Patience(interrupt), since), limit):
-            _show(last, as_json=options.as_json, keys_only=keys_only)
-            if interrupt.is_set:
-                break
-        if not interrupt.is_set:
-            return
-    output.print_note(f"Interrupted. {_how_to_go_on(last, options)}")
-    raise SystemExit(interrupt.exit_status)
+    from ddbreplica_cli.runs.tail import run
 
-
-def _stream_arn(connection: Connection) -> str:
-    description = describe(connection.source).description
-    arn: str | None = description.get("LatestStreamArn")
-    if arn is None:
-        raise TaskError(
-            f"the table {connection.source.name} has no stream.",
-            hint="name another with --source, or deploy first (sam deploy).",
-        )
-    if not description.get("StreamSpecification", {}).get("StreamEnabled"):
-        output.print_note(
-            f"Note: the stream of the table {connection.source.name} is turned off. It has the changes of the last 24"
-            " hours until then, and gets no more."
-        )
-    return arn
-
-
-def _changes(stream: Stream, patience: Patience, since: datetime | None) -> Iterator[StreamedChange]:
-    """Changes as they come, until Ctrl-C; those of one page of each shard in the order of their times."""
-    while not patience.interrupt.is_set:
-        pages = [[_seen(record) for record in page] for page in stream.read()]
-        for _, change in heapq.merge(*map(_timed, pages), key=itemgetter(0)):
-            if since is None or change.at is None or change.at >= since:
-                yield change
-        _refuse_to_wait_for_ever(stream, patience, has_read=any(pages))
-        if not any(pages):
-            patience.interrupt.sleep(_PAUSE)
-
-
-def _timed(page: Iterable[StreamedChange]) -> Iterator[tuple[datetime, StreamedChange]]:
-    """Each change with its time; one without a time has that of the change before it."""
-    at = _LONG_AGO
-    for change in page:
-        at = change.at or at
-        yield at, change
-
-
-def _seen(record: Mapping[str, Any]) -> StreamedChange:
-    return ask(lambda: seen(record), refused=partial(explain, doing="a record of the stream cannot be read"))
-
-
-def _refuse_to_wait_for_ever(stream: Stream, patience: Patience, *, has_read: bool) -> None:
-    if has_read or stream.refusal is None:
-        patience.progressed()
-    elif patience.remaining() <= 0 and not patience.interrupt.is_set:
-        raise explain(
-            stream.refusal, doing=f"the stream has answered nothing for {patience.idle():.0f} seconds"
-        )
-
-
-def _show(change: StreamedChange, *, as_json: bool, keys_only: bool) -> None:
-    if as_json:
-        output.print_data(printable(document(change, keys_only=keys_only)))
-    else:
-        output.print_data(text(change, keys_only=keys_only))
-
-
-def _note_gap(where: str) -> None:
-    output.print_note(f"Changes may be missing here: {where}.")
-
-
-def _how_to_go_on(last: StreamedChange | None, options: Options) -> str:
-    if last is None:
-        return "No change was seen."
-    # Times are whole seconds: this shows those of the last one again.
-    since = f" --since {last.at:%Y-%m-%dT%H:%M:%SZ}" if last.at else ""
-    return f"To go on: ddbreplica tail{options.tables}{since}"
+    run(options, since=since, keys_only=keys_only, limit=limit)

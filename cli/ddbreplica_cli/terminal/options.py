@@ -1,25 +1,17 @@
-"""The options that all commands share, and the one place that turns errors into messages and exit statuses."""
+"""The options that all commands share, and the decorator that gives them to a command."""
 
 import functools
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Concatenate, NoReturn, ParamSpec
+from typing import Any, Concatenate, ParamSpec
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
 
-from ddbreplica.aws.botocore_private import MissingPartError
-from ddbreplica.aws.hints import explain
-from ddbreplica.aws.refusal import refusal_of
-from ddbreplica.dynamodb.connection import REPLICA, SOURCE, Location
-from ddbreplica.dynamodb.describe import SHARE
-from ddbreplica.errors import StoppedError, TaskError
-from ddbreplica_cli.terminal import output, signals
-from ddbreplica_cli.terminal.exit_status import exit_status
+from ddbreplica.dynamodb.location import REPLICA, SOURCE, Location
+from ddbreplica.dynamodb.rate import SHARE
+from ddbreplica.errors import TaskError
 from ddbreplica_cli.terminal.param_type import Name, Number
 
 P = ParamSpec("P")
@@ -134,7 +126,9 @@ def shared_options(command: Callable[Concatenate[Options, P], None]) -> Callable
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         values: dict[str, Any] = {name: kwargs.pop(name) for name in Options.__dataclass_fields__}
         options = Options(**values)
-        with _explained(as_json=options.as_json):
+        from ddbreplica_cli.terminal.failures import explained  # noqa: PLC0415  --help needs no library of AWS
+
+        with explained(as_json=options.as_json):
             _refuse_other_systems()
             command(options, *args, **kwargs)
 
@@ -151,65 +145,3 @@ def _refuse_other_systems() -> None:
             "ddbreplica runs on Linux and macOS only.",
             hint="run the command in AWS CloudShell or in the Windows Subsystem for Linux.",
         )
-
-
-@contextmanager
-def _explained(*, as_json: bool) -> Iterator[None]:
-    with signals.handled() as handler:
-        try:
-            yield
-        except (
-            *(TaskError, MissingPartError, BotoCoreError, ClientError),
-            *(OSError, KeyboardInterrupt),
-        ) as raised:
-            with handler.noted(_is_over):
-                _end(raised, handler, as_json=as_json)
-
-
-def _is_over(_: int) -> None:
-    """Ignore the signal: the command has already ended."""
-
-
-def _end(raised: BaseException, handler: signals.Signals, *, as_json: bool) -> NoReturn:
-    if isinstance(raised, OSError):
-        output.discard_stdout()
-    # A closed terminal sends SIGHUP and refuses output. The signal is the cause, so its exit status counts.
-    is_by_signal = isinstance(raised, StoppedError | KeyboardInterrupt | OSError)
-    if handler.first is not None and is_by_signal:
-        ended = raised if isinstance(raised, StoppedError) else _interrupted()
-        output.print_error(ended, as_json=as_json)
-        output.discard_stdout()
-        sys.exit(handler.exit_status)
-    error = _as_command_error(raised)
-    if not isinstance(
-        raised, BrokenPipeError
-    ):  # the reader of the output, such as `head`, has closed the pipe
-        output.print_error(error, as_json=as_json)
-    sys.exit(exit_status(error))
-
-
-def _interrupted() -> StoppedError:
-    return StoppedError("interrupted.", hint="run the same command again.")
-
-
-def _as_command_error(raised: BaseException) -> TaskError:
-    if isinstance(raised, TaskError):
-        return raised
-    if isinstance(raised, BotoCoreError | ClientError):
-        return explain(refusal_of(raised))
-    if isinstance(raised, MissingPartError):
-        return TaskError(_lower_first(raised.fact), hint=_lower_first(raised.hint))
-    if isinstance(raised, OSError):
-        return _of_system(raised)
-    return _interrupted()
-
-
-def _lower_first(sentence: str) -> str:
-    return sentence[0].lower() + sentence[1:]
-
-
-def _of_system(error: OSError) -> TaskError:
-    what = f"{error.filename}: " if error.filename else ""
-    return TaskError(
-        f"{what}{error.strerror or error}.", hint="free disk space, or check the file and its permissions."
-    )

@@ -6,14 +6,12 @@ or a service has sent are shown as escape sequences and do nothing to the termin
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import RawIOBase
 from typing import IO, Any, TextIO, cast
 
 import click
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
 
 from ddbreplica.errors import TaskError, naming
 from ddbreplica.records.text import encodable, escaped, lines, one_line, printable
@@ -151,20 +149,6 @@ class EscapedCommand(click.Command):
 
 class EscapedGroup(EscapedCommand, click.Group):
     """A group of commands whose help and usage errors are escaped, too."""
-
-
-def console(stream: TextIO | Escaping, **options: Any) -> Console:
-    """Return a rich console whose own escape sequences pass, while those within a text are escaped."""
-    return _Console(file=stream.stream if isinstance(stream, Escaping) else stream, **options)
-
-
-class _Console(Console):
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else self._displayed(segment)
-
-    def _displayed(self, segment: Segment) -> Segment:
-        return Segment(displayed(segment.text, self.encoding), segment.style)
 
 
 def _print(stream: TextIO | None, text: str) -> None:

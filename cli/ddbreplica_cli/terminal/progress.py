@@ -1,15 +1,10 @@
-"""Show the progress of a long step on stderr: items, items per second and the time left."""
+"""Show the progress of a long step on stderr, if that is a terminal."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
-from rich.text import Text
-
 from ddbreplica.driver import Advance
-from ddbreplica.records.text import one_line
-from ddbreplica_cli.terminal import output
 
 
 @contextmanager
@@ -19,35 +14,11 @@ def progress_bar(what: str, *, about: int | None) -> Iterator[Advance]:
     if sys.stderr is None or not sys.stderr.isatty():
         yield _show_nothing
         return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        _Items(),
-        _Rate(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=output.console(sys.stderr), transient=True) as progress:
-        task = progress.add_task(one_line(what), total=about or None)
-        yield lambda items: _advance(progress, task, items)
+    from ddbreplica_cli.terminal.bar import bar  # noqa: PLC0415  without a terminal nothing needs rich
+
+    with bar(what, about=about) as advance:
+        yield advance
 
 
 def _show_nothing(_: int) -> None:
     """Show nothing: stderr is not a terminal."""
-
-
-def _advance(progress: Progress, task: TaskID, items: int) -> None:
-    progress.advance(task, items)
-    total = progress.tasks[0].total
-    if total is not None and progress.tasks[0].completed > total:
-        progress.update(task, total=progress.tasks[0].completed)
-
-
-class _Items(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        done = f"{int(task.completed):,}"
-        return Text(done if task.total is None else f"{done} of about {int(task.total):,}")
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")

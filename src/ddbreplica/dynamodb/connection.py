@@ -1,6 +1,5 @@
 """The location of two tables → clients of AWS for both of them."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +13,7 @@ from ddbreplica.aws.hints import explain
 from ddbreplica.aws.region import decide
 from ddbreplica.aws.request import ask
 from ddbreplica.aws.session import ASKING, Clients
+from ddbreplica.dynamodb.location import REPLICA, SOURCE, Location
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Refusal
 
@@ -25,54 +25,6 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
     from mypy_boto3_s3 import S3Client
-
-
-SOURCE = "logfile"
-REPLICA = "logfile_replica"
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """Which tables, and where. None leaves it to the stack, boto3 or the default."""
-
-    source: str | None
-    replica: str | None
-    stack_name: str | None
-    region: str | None
-    replica_region: str | None
-    profile: str | None
-    replica_profile: str | None
-    endpoint_url: str | None
-
-    @property
-    def tables(self) -> str:
-        """The options that name the same tables in another command, each after a space."""
-        named = {
-            "--stack-name": self.stack_name,
-            "--source": self.source,
-            "--replica": self.replica,
-            "--replica-region": self.replica_region,
-            "--replica-profile": self.replica_profile,
-        }
-        return _spelt(named) + self.place
-
-    @property
-    def place(self) -> str:
-        """Those that name where they are, which AWS's own commands take as well."""
-        return _spelt(
-            {"--region": self.region, "--profile": self.profile, "--endpoint-url": self.endpoint_url}
-        )
-
-    @property
-    def replica_place(self) -> str:
-        """Those that name where the replica is, for AWS's own commands."""
-        return _spelt(
-            {
-                "--region": self.replica_region or self.region,
-                "--profile": self.replica_profile or self.profile,
-                "--endpoint-url": self.endpoint_url,
-            }
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +176,3 @@ def _replica_clients(location: Location) -> Clients:
     named = (location.replica_region, location.region, region_of(location.replica or ""))
     region = decide(*named, profile=location.replica_profile)
     return Clients(location.replica_profile, region, location.endpoint_url)
-
-
-def _spelt(named: Mapping[str, str | None]) -> str:
-    return "".join(f" {option} {shlex.quote(value)}" for option, value in named.items() if value is not None)

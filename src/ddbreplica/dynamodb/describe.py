@@ -10,13 +10,11 @@ from ddbreplica.aws.arn import region_of
 from ddbreplica.aws.hints import explain
 from ddbreplica.aws.request import ask
 from ddbreplica.dynamodb.connection import Connection, Side
+from ddbreplica.dynamodb.rate import SHARE
 from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.errors import NoTableError, TaskError
 from ddbreplica.model import Table
 from ddbreplica.records.schema import key_schema_text
-
-SHARE = 0.25
-"""Of the reads that a table is provisioned with: what a command takes, unless told, so as to starve nobody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,9 @@ import time
 from collections.abc import Callable
 from threading import Lock
 
+SHARE = 0.25
+"""Of the reads that a table is provisioned with: what a command takes, unless told, so as to starve nobody."""
+
 
 class Rate:
     """So many units a second, and after a rest at most those of one second at once. None is unlimited.

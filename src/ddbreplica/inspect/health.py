@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from ddbreplica.aws.request import Unknown
-from ddbreplica.dynamodb.connection import Location
+from ddbreplica.dynamodb.location import Location
 from ddbreplica.errors import SettingsError, TaskError
 from ddbreplica.inspect.facts import Depth, Facts, Figures, TableFacts, UnseenTable
 from ddbreplica.mapping.event_source_mapping import TAG, MappingState

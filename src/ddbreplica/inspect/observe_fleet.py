@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from ddbreplica.aws.hints import explain
 from ddbreplica.aws.request import Known, Unknown, ask_pages, known
-from ddbreplica.dynamodb.connection import Connection, Location
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.dynamodb.location import Location
 from ddbreplica.errors import TaskError
 from ddbreplica.inspect.facts import Facts, UnseenTable
 from ddbreplica.inspect.fleet import Fleet, Line, worst_lines_first

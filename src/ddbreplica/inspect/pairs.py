@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from ddbreplica.aws.arn import account_of, region_of
 from ddbreplica.aws.request import Known, Unknown
-from ddbreplica.dynamodb.connection import Location
+from ddbreplica.dynamodb.location import Location
 from ddbreplica.mapping.event_source_mapping import MappingState, replica_of
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ddbreplica.backfill import job as backfill
 from ddbreplica.driver import SILENT
-from ddbreplica.dynamodb.connection import Connection, Location
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.dynamodb.location import Location
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import BACKFILL
 from ddbreplica.reconcile.review_list import Undecided

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import demo.__main__ as demo_command
-from ddbreplica_cli.terminal import output
+from ddbreplica_cli.terminal.console import console_on
 from demo.command import Finished
 from demo.errors import DidNotHoldError
 from demo.stage import Stage, check_exit
@@ -29,7 +29,7 @@ def hidden(text: str) -> set[str]:
 
 def test_a_run() -> None:
     stream = io.StringIO()
-    run = Run(output.console(stream, width=200))
+    run = Run(console_on(stream, width=200))
 
     run.begin(FOREIGN)
     run.show(FOREIGN)
@@ -43,7 +43,7 @@ def test_a_run() -> None:
 def test_a_stage() -> None:
     stream = io.StringIO()
     nothing: Any = None
-    stage = Stage(output.console(stream, width=200), nothing, nothing)
+    stage = Stage(console_on(stream, width=200), nothing, nothing)
 
     stage.say(FOREIGN)
     stage.show_command("verify", FOREIGN)

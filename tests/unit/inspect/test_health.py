@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ddbreplica.aws.request import Unknown
-from ddbreplica.dynamodb.connection import Location
+from ddbreplica.dynamodb.location import Location
 from ddbreplica.inspect.facts import Depth, Facts, UnseenTable
 from ddbreplica.inspect.health import Severity, counted, duration, examine, trend, verdict
 from tests.support.facts import EARLIER_STREAM, MAPPING, NOW, OPTIONS, REPLICA, SOURCE, facts, figures, table

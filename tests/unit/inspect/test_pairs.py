@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ddbreplica.aws.request import Unknown
-from ddbreplica.dynamodb.connection import Location
+from ddbreplica.dynamodb.location import Location
 from ddbreplica.inspect.pairs import Pair, ReplicatorFunction, display_name, pair_up
 from ddbreplica.mapping.event_source_mapping import MappingState
 from tests.support.facts import EARLIER_STREAM, MAPPING, STREAM, TABLE

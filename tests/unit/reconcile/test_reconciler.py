@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ddbreplica.driver import Interrupt, Patience
-from ddbreplica.dynamodb.connection import Connection, Location
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.dynamodb.location import Location
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.errors import SourceError, TaskError
 from ddbreplica.model import Change, Image, Key, Refusal, RefusalKind, Write

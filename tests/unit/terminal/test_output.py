@@ -14,6 +14,7 @@ from rich.text import Text
 from ddbreplica.errors import TaskError
 from ddbreplica.records.text import escaped
 from ddbreplica_cli.terminal import output
+from ddbreplica_cli.terminal.console import console_on
 from tests.support.modules import ENGINE, ROOT, TERMINAL, modules_of
 
 FOREIGN = "a\x1b[31m\x9b\u202e\u2028\udc80\U000e0001b"
@@ -108,7 +109,7 @@ class TestEscaping:
 class TestConsole:
     def rendered(self, renderable: object, **options: object) -> str:
         stream = io.StringIO()
-        output.console(stream, width=80, **options).print(renderable)
+        console_on(stream, width=80, **options).print(renderable)
         return stream.getvalue()
 
     def test_the_sequences_of_a_text_do_not_pass(self) -> None:
@@ -124,7 +125,7 @@ class TestConsole:
         monkeypatch.setattr(sys, "stdout", stream)
 
         with output.escaping():
-            output.console(sys.stdout, force_terminal=True, color_system="standard").print(
+            console_on(sys.stdout, force_terminal=True, color_system="standard").print(
                 Text("a\x1b", style="red")
             )
 
@@ -171,14 +172,14 @@ def printing(path: Path) -> Iterator[str]:
 
 
 def _asked(node: ast.AST) -> Iterator[ast.AST]:
-    """The streams that are only asked whether they are a terminal, or handed to `output`."""
+    """The streams that are only asked whether they are a terminal, or handed to `console_on`."""
     match node:
         case ast.Call(func=ast.Attribute(value=stream, attr="isatty")):
             yield stream
         case ast.Compare(left=stream, ops=[ast.Is()], comparators=[ast.Constant(value=None)]):
             yield stream
         case ast.Call(
-            func=ast.Attribute(value=ast.Name(id="output"), attr="console") | ast.Name(id="console"),
+            func=ast.Name(id="console_on"),
             args=[stream],
         ):
             yield stream

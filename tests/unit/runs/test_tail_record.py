@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ddbreplica_cli.commands.tail_record import document, seen, text
+from ddbreplica_cli.runs.tail_record import document, seen, text
 
 AT = datetime(2026, 1, 31, 13, 0, 0, tzinfo=timezone(timedelta(hours=1)))
 KEY = {"PK": {"S": "a"}}

@@ -10,7 +10,7 @@ import pytest
 from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Refusal, RefusalKind
-from ddbreplica_cli.commands.tail import _changes
+from ddbreplica_cli.runs.tail import _changes
 
 
 class Waiting(Interrupt):

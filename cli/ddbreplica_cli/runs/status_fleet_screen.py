@@ -10,7 +10,7 @@ from ddbreplica.inspect.fleet import Fleet, Line
 from ddbreplica.inspect.health import REPLICATING, Severity, duration
 from ddbreplica.inspect.pairs import display_name
 from ddbreplica.records.text import bare, lines, one_line
-from ddbreplica_cli.commands.status_screen import document, lag_seconds, loud
+from ddbreplica_cli.runs.status_screen import document, lag_seconds, loud
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from ddbreplica.aws.request import Unknown
 from ddbreplica.inspect.facts import Depth, Facts, UnseenTable
 from ddbreplica.inspect.fleet import Fleet, Line, worst_lines_first
 from ddbreplica.inspect.health import Finding, Severity, examine
-from ddbreplica_cli.commands.status_fleet_screen import fleet_document, fleet_screen
+from ddbreplica_cli.runs.status_fleet_screen import fleet_document, fleet_screen
 from tests.support.facts import MAPPING, OPTIONS, REPLICA, TABLE, facts, figures
 
 FUNCTION = MAPPING.function_arn

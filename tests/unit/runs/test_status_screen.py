@@ -6,7 +6,7 @@ from typing import Any
 from ddbreplica.aws.request import Unknown
 from ddbreplica.inspect.facts import Depth, Facts, UnseenTable
 from ddbreplica.inspect.health import examine
-from ddbreplica_cli.commands.status_screen import document, screen
+from ddbreplica_cli.runs.status_screen import document, screen
 from tests.support.facts import MAPPING, OPTIONS, REPLICA, SOURCE, STREAM, TABLE, facts, figures
 
 BUSY = figures(

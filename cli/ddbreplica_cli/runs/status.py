@@ -1,0 +1,95 @@
+"""What `ddbreplica status` does: print health, lag, problems, and the command that fixes each."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, NoReturn
+
+import click
+from rich.live import Live
+from rich.text import Text
+
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.inspect.fleet import UNKNOWN
+from ddbreplica.inspect.health import AS_FAR_AS_SEEN, REPLICATING, examine
+from ddbreplica.inspect.observe import observe
+from ddbreplica.inspect.observe_fleet import observe_fleet
+from ddbreplica.records.text import printable
+from ddbreplica_cli.runs.status_fleet_screen import fleet_document, fleet_screen
+from ddbreplica_cli.runs.status_screen import document, screen
+from ddbreplica_cli.terminal import output
+from ddbreplica_cli.terminal.console import console_on
+from ddbreplica_cli.terminal.driver import noting_interrupts
+from ddbreplica_cli.terminal.exit_status import ATTENTION, INCONCLUSIVE
+from ddbreplica_cli.terminal.options import Options
+
+_EXIT_STATUS = {REPLICATING: 0, AS_FAR_AS_SEEN: 0, UNKNOWN: INCONCLUSIVE}
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One look: for a program, and for a reader."""
+
+    document: Mapping[str, Any]
+    screen: str
+
+    @property
+    def exit_status(self) -> int:
+        return _EXIT_STATUS.get(self.document["verdict"], ATTENTION)
+
+
+def run(options: Options, *, fleet: bool, watch: float | None) -> None:
+    """Print the status once, or again and again until Ctrl-C."""
+    if fleet and (options.source or options.replica or options.stack_name or options.replica_region):
+        raise click.UsageError("--all goes with no option that names a table or a stack.")
+    look = partial(_look_at_all if fleet else _look, Connection(options), options)
+    if watch is not None:
+        _watch(look, watch, as_json=options.as_json)
+    seen = look()
+    output.print_result(seen.document, seen.screen, as_json=options.as_json)
+    if seen.exit_status:
+        raise SystemExit(seen.exit_status)
+    if not fleet:
+        output.print_note(f"Try: `ddbreplica verify{options.tables}` proves that the tables are equal.")
+
+
+def _look(connection: Connection, options: Options) -> _Seen:
+    facts = observe(connection)
+    findings = examine(facts, options)
+    return _Seen(document(facts, findings), screen(facts, findings))
+
+
+def _look_at_all(connection: Connection, options: Options) -> _Seen:
+    fleet = observe_fleet(connection, options)
+    return _Seen(fleet_document(fleet), fleet_screen(fleet))
+
+
+def _watch(look: Callable[[], _Seen], seconds: float, *, as_json: bool) -> NoReturn:
+    with noting_interrupts() as interrupt, _shower(as_json=as_json) as show:
+        while not interrupt.is_set:
+            show(look())
+            interrupt.sleep(seconds)
+    raise SystemExit(interrupt.exit_status)
+
+
+@contextmanager
+def _shower(*, as_json: bool) -> Iterator[Callable[[_Seen], None]]:
+    """Where each look goes: a line of JSON, a screen after the other, or on a terminal one in place of the other."""
+    if as_json:
+        yield lambda seen: output.print_data(printable(seen.document))
+    elif sys.stdout is None or not sys.stdout.isatty():
+        yield lambda seen: output.print_data(f"{_timed(seen)}\n")
+    else:
+        console = console_on(sys.stdout)
+        with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+            # Escaped before it is wrapped: else what no longer fits into its line would be cut off.
+            yield lambda seen: live.update(
+                Text(output.displayed(_timed(seen), console.encoding)), refresh=True
+            )
+
+
+def _timed(seen: _Seen) -> str:
+    return f"{seen.screen}, at {datetime.now().astimezone():%H:%M:%S}"

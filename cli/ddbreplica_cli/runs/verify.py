@@ -1,0 +1,113 @@
+"""What `ddbreplica verify` does: compare the replica with the source, and repair the differences."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.errors import TaskError
+from ddbreplica.reconcile.journal import FileJournal
+from ddbreplica.reconcile.journal_format import VERIFY
+from ddbreplica.verify.difference import DifferenceKind
+from ddbreplica.verify.job import VerifyOptions, verified
+from ddbreplica.verify.keys_file import KeysFile
+from ddbreplica.verify.verdict import INCONCLUSIVE, NOT_EQUAL, Verified
+from ddbreplica_cli.terminal import output
+from ddbreplica_cli.terminal.driver import TERMINAL, default_path
+from ddbreplica_cli.terminal.exit_status import ATTENTION, exit_status
+from ddbreplica_cli.terminal.exit_status import INCONCLUSIVE as INCONCLUSIVE_STATUS
+from ddbreplica_cli.terminal.exit_status import document as error_document
+from ddbreplica_cli.terminal.options import (
+    Options,
+)
+
+_EXIT_STATUS = {NOT_EQUAL: ATTENTION, INCONCLUSIVE: INCONCLUSIVE_STATUS}
+
+_NEXT = {
+    (False, False): "run the same command with --repair --dry-run, then with --repair.",
+    (True, True): "run the same command without --dry-run.",
+    (True, False): "run the same command again; first fix at the source each item that the replica refuses.",
+}
+
+
+def run(options: Options, /, **values: Any) -> None:
+    """Compare the tables, repair them if that is asked for, and print the result."""
+    _refuse_contradictions(values)
+    state = values.pop("state")
+    asked = VerifyOptions(**{**values, "keys_from": _keys_file(values["keys_from"])})
+
+    def tell(result: Verified) -> None:
+        unreported = _unreported(result)
+        output.print_result(
+            {**result.document(), **(error_document(unreported) if unreported else {})},
+            result.text(),
+            as_json=options.as_json,
+        )
+
+    connection = Connection(options)
+    journal = _journal(connection, state) if asked.repair and not asked.dry_run else None
+    result = verified(connection, asked, tell, TERMINAL, journal)
+    unreported = _unreported(result)
+    _advise(result, asked)
+    if unreported:
+        output.print_error(unreported, as_json=False)
+        raise SystemExit(exit_status(unreported))
+    if status := _EXIT_STATUS.get(result.verdict):
+        raise SystemExit(status)
+
+
+def _refuse_contradictions(values: Mapping[str, Any]) -> None:
+    """Raise UsageError if options contradict each other."""
+    report, keys_from = values["report"], values["keys_from"]
+    if values["sample"] < 1 and keys_from is not None:
+        raise click.UsageError("--sample and --keys-from cannot be used together.")
+    if not values["repair"] and (
+        values["dry_run"] or values["rate"] is not None or values["state"] is not None
+    ):
+        raise click.UsageError("--dry-run, --rate and --state need --repair.")
+    if report is not None and keys_from is not None and _is_one(report, keys_from):
+        raise click.UsageError("--report and --keys-from name the same file.")
+
+
+def _is_one(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
+
+
+def _journal(connection: Connection, state: Path | None) -> FileJournal:
+    path = state or default_path(connection.tables, VERIFY)
+    return FileJournal.at(path, command=VERIFY, clock=connection.clock)
+
+
+def _keys_file(path: Path | None) -> KeysFile | None:
+    return None if path is None else KeysFile(str(path), lambda: click.open_file(str(path), "rb"))
+
+
+def _unreported(verified: Verified) -> TaskError | None:
+    """Return an error if the report is not complete. The comparison itself is complete, and its result is printed."""
+    report = verified.findings.report
+    if report is None or report.failure is None:
+        return None
+    return TaskError(
+        f"the report {report.path} is not complete: {report.failure}. The result printed above is complete.",
+        hint="free disk space, or name another file with --report, and run the same command again.",
+    )
+
+
+def _advise(verified: Verified, asked: VerifyOptions) -> None:
+    if verified.swept.stopped_early:
+        suspects = f"{verified.swept.suspects:,} suspected differences"
+        output.print_note(f"Stopped early after {suspects}; the remaining items were not compared.")
+    if verified.verdict == INCONCLUSIVE and (
+        verified.findings.counts[DifferenceKind.INCONCLUSIVE] or not verified.in_doubt
+    ):
+        output.print_note("Try: run the command again when there are fewer writes, or with a longer --grace.")
+    if verified.findings.undecided:
+        output.print_note(
+            "Items that need review, since the source no longer has them (deleted or expired):"
+            f" {verified.findings.undecided:,}. No later run reports them; --report lists all of them."
+            " Try: review each one; if it was deleted at the source, delete it from the replica too."
+        )
+    if verified.verdict == NOT_EQUAL:
+        output.print_note(f"Try: {_NEXT[asked.repair, asked.dry_run]}")

@@ -1,0 +1,45 @@
+"""A progress bar on a terminal: items, items per second and the time left."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from ddbreplica.driver import Advance
+from ddbreplica.records.text import one_line
+from ddbreplica_cli.terminal.console import console_on
+
+
+@contextmanager
+def bar(what: str, *, about: int | None) -> Iterator[Advance]:
+    """Show a progress bar while the block runs. `about` is the estimated number of items, or None if it is unknown."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        _Items(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console_on(sys.stderr), transient=True) as progress:
+        task = progress.add_task(one_line(what), total=about or None)
+        yield lambda items: _advance(progress, task, items)
+
+
+def _advance(progress: Progress, task: TaskID, items: int) -> None:
+    progress.advance(task, items)
+    total = progress.tasks[0].total
+    if total is not None and progress.tasks[0].completed > total:
+        progress.update(task, total=progress.tasks[0].completed)
+
+
+class _Items(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        done = f"{int(task.completed):,}"
+        return Text(done if task.total is None else f"{done} of about {int(task.total):,}")
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
