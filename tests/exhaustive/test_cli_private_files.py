@@ -308,8 +308,11 @@ class TestNewState:
         with pytest.raises(TaskError) as raised:
             journal()
 
-        assert raised.value.fact == "state.new was not written by ddbreplica, which needs that name."
-        assert raised.value.hint == "move that file away, or name another file with --state."
+        assert (
+            raised.value.fact
+            == "state.new exists and was not written by ddbreplica, which needs this name for a new state file."
+        )
+        assert raised.value.hint == "move or rename that file, or name another state file with --state."
         assert Path("state.new").read_bytes() == CONTENT
 
     def test_one_that_appears_again_at_once_is_not_opened(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,7 +341,7 @@ class TestNewState:
     @pytest.mark.parametrize("name", ["state.new", "state.undecided"])
     def test_no_state_has_the_name_of_a_file_beside_another(self, name: str) -> None:
         assert lines(run(*REPAIR, name).stderr) == [
-            f"Error: {name} is the name of a file beside a state file.",
+            f"Error: {name} cannot be a state file: ddbreplica uses such a name for another file beside it.",
             "Try: name another file with --state.",
         ]
 

@@ -756,7 +756,7 @@ RULES = (
         preflight.Preflight.warn_of_replicas,
         "if self.is_archive and source.replicas: ...",
         "if False: ...",
-        (test_preflight.test_whoever_uses_an_archive_of_a_global_table_is_warned,),
+        (test_preflight.test_an_archive_of_a_global_table_is_warned_of,),
     ),
     Rule(
         25,

@@ -1,1 +1,1 @@
-"""The event source mapping that replicates the source, what its filter lets pass, and what it allows to be done."""
+"""Find the event source mapping that replicates the source, evaluate its filter, and refuse unsafe commands."""

@@ -1,4 +1,4 @@
-"""Lambda's event-source mapping that brings the source's changes to the replica, and its function, as a value. Pure.
+"""The event source mapping that replicates the source, and its function, as a value. Pure.
 
 https://docs.aws.amazon.com/lambda/latest/api/API_EventSourceMappingConfiguration.html
 """
@@ -25,12 +25,13 @@ _LEVELS_ABOVE_INFO = frozenset({"WARN", "ERROR", "FATAL"})
 
 @dataclass(frozen=True, slots=True)
 class MappingState:
-    """A mapping and the function behind it, in Lambda's words. `settings` are those in force, of either.
+    """The state of a mapping and of its function, with Lambda's names and values.
 
-    `modified_at` is when it was last changed, so that it was made then or before; `on_failure` is the ARN of where
-    Lambda puts what it gives up; `counts_events` says that it reports metrics of its own, such as what it polled;
-    `patterns` are those of its filter, or None where Lambda does not show them; `environment` is the function's, whole;
-    `log_level` is that below which Lambda drops the function's log lines, or None where it drops none.
+    `settings` holds those of both. `modified_at` is the time of the last change; the mapping was created then or
+    before. `on_failure` is the ARN of the on-failure destination, to which Lambda sends discarded batches.
+    `counts_events` is true if the mapping emits event source mapping metrics, such as PolledEventCount. `patterns`
+    are the patterns of its filter, or None if Lambda does not show them. `environment` holds all variables of the
+    function. Lambda drops the function's log lines below `log_level`; None if it drops none.
     """
 
     uuid: str
@@ -57,42 +58,45 @@ class MappingState:
 
     @property
     def is_enabled(self) -> bool:
-        """Whether Lambda reads the stream; not while it is still being enabled, updated or made."""
+        """Whether Lambda polls the stream; false while the mapping is being created, enabled or updated."""
         return self.state == "Enabled"
 
     @property
     def sees_all(self) -> bool:
-        """Whether it began with the oldest record of its stream."""
+        """Whether the mapping started with the oldest record of its stream."""
         return self.starting_position == TRIM_HORIZON
 
     @property
     def quarantine(self) -> str | None:
-        """The bucket where the function keeps what can never be written."""
+        """The bucket in which the function quarantines poison records."""
         return self.environment.get("QUARANTINE_BUCKET")
 
     @property
     def replicates_ttl_deletes(self) -> bool:
-        """False for an archive, where absence at the source proves nothing, and for a value that nobody can read."""
+        """Whether TTL deletes are replicated; false for an archive, and for an invalid value of the variable."""
         return self.environment.get("REPLICATE_TTL_DELETES", "true").lower() == "true"
 
     @property
     def keeps_metrics(self) -> bool:
-        """Whether embedded metrics, which count as lines of the level INFO, outlast the function's log level."""
+        """Whether Lambda keeps the function's metrics; it treats embedded metrics as log lines of the level INFO."""
         return self.log_level not in _LEVELS_ABOVE_INFO
 
     @property
     def key_filter(self) -> KeyFilter:
-        """Which keys' changes it brings. Raises TaskError for a filter that is not shown, or is not one of keys."""
+        """The mapping's filter, as a filter of keys.
+
+        Raises TaskError if Lambda does not show the filter, or if it looks at more than keys.
+        """
         if self.patterns is None:
             raise TaskError(
-                f"the filter of the mapping {self.uuid} is encrypted with a key of yours, and Lambda does not show it.",
-                hint="take the key (KMSKeyArn) off the mapping: the commands go by its filter.",
+                f"the filter of the mapping {self.uuid} is encrypted with your KMS key, and Lambda does not show it.",
+                hint="remove the KMS key (KMSKeyArn) from the mapping; the commands need to read its filter.",
             )
         return KeyFilter.of(self.patterns)
 
 
 def replica_of(mapping: MappingState) -> str | None:
-    """The ARN of the table that the function writes to; None where its settings name none, or it was deleted."""
+    """Return the ARN of the function's replica table; None if its settings have none or it was deleted."""
     table = mapping.environment.get("REPLICA_TABLE_NAME")
     if not table or region_of(table):
         return table or None

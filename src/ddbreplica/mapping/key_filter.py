@@ -1,7 +1,7 @@
-"""A mapping's filter patterns → which keys pass, exactly as Lambda decides it. Pure.
+"""Decide which keys pass a mapping's filter patterns, exactly as Lambda decides it. Pure.
 
-Only what looks at keys can be decided by keys: any other pattern is refused. Lambda's rules are those of EventBridge,
-whose matcher is public:
+A pattern that looks at anything else than keys is refused, since a key alone cannot decide it. Lambda's rules are
+those of EventBridge, whose matcher is public:
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
 https://github.com/aws/event-ruler
 """
@@ -19,11 +19,11 @@ from ddbreplica.model import Key
 from ddbreplica.records.text import printable
 
 _Rule: TypeAlias = Callable[[str | None], bool]
-"""Whether the text at a place is let through; None is no text there."""
+"""Return whether a value passes; None if the key lacks the attribute."""
 _Place: TypeAlias = tuple[str, str]
 """A key attribute's name, and its type."""
 _Alternative: TypeAlias = Mapping[_Place, Sequence[_Rule]]
-"""What is let through if at every place one of the rules lets it."""
+"""The rules of each key attribute. A key passes if each attribute passes one of its rules."""
 
 _KEYS = ("dynamodb", "Keys")
 _KEY_TYPES = frozenset("SNB")
@@ -32,19 +32,19 @@ _IPV4 = re.compile(r"\d+(\.\d+){3}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class KeyFilter:
-    """The keys whose changes Lambda delivers. `patterns` are the mapping's own words; without any, every key passes."""
+    """The keys whose changes Lambda delivers. Without `patterns`, which are the mapping's, every key passes."""
 
     patterns: tuple[str, ...]
     _alternatives: tuple[_Alternative, ...]
 
     @classmethod
     def of(cls, patterns: Sequence[str]) -> "KeyFilter":
-        """Read a mapping's patterns. Raises TaskError for one that looks at more than keys, or is not understood."""
+        """Parse a mapping's patterns. Raises TaskError for one that looks at more than keys or is not supported."""
         alternatives = [alternative for pattern in patterns for alternative in _pattern(pattern)]
         return cls(tuple(patterns), tuple(alternatives))
 
     def passes(self, key: Key) -> bool:
-        """Whether the function is told of a change to this key."""
+        """Whether Lambda delivers changes of this key to the function."""
         if not self.patterns:
             return True
         # An identity spells a number as the stream does.
@@ -53,7 +53,7 @@ class KeyFilter:
 
 
 EVERY_KEY = KeyFilter((), ())
-"""Where there is no filter."""
+"""The filter of a mapping that has none."""
 
 
 def _passes(alternative: _Alternative, texts: Mapping[_Place, str]) -> bool:
@@ -70,21 +70,21 @@ def _pattern(text: str) -> Sequence[_Alternative]:
 
 def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({name for name, _ in members}) < len(members):
-        raise _refused(f"one of the names {', '.join(name for name, _ in members)} comes twice")
+        raise _refused(f"one of the names {', '.join(name for name, _ in members)} occurs twice")
     return dict(members)
 
 
 def _object(node: Any, path: tuple[str, ...]) -> Sequence[_Alternative]:
-    """Members are ANDed: every alternative of one with every alternative of the next."""
+    """Return the alternatives of an object: its members are ANDed, so each is combined with each of the others."""
     if not isinstance(node, dict) or not node:
-        raise _refused(f"{_said(path)} is {json.dumps(node)}")
+        raise _refused(f"{_dotted(path)} is {json.dumps(node)}")
     nothing: Sequence[_Alternative] = [{}]
     return reduce(_and, (_member(name, value, path) for name, value in node.items()), nothing)
 
 
 def _and(some: Sequence[_Alternative], others: Sequence[_Alternative]) -> Sequence[_Alternative]:
     if twice := {place for one in some for place in one} & {place for other in others for place in other}:
-        raise _refused(f"{_said((*_KEYS, *min(twice)))} is named inside `$or` and beside it")
+        raise _refused(f"{_dotted((*_KEYS, *min(twice)))} is both inside `$or` and beside it")
     return [{**one, **other} for one in some for other in others]
 
 
@@ -93,19 +93,19 @@ def _member(name: str, value: Any, path: tuple[str, ...]) -> Sequence[_Alternati
         return _or(value, path)
     path = (*path, name)
     if path[:2] != _KEYS[: len(path)] or (len(path) == 4 and path[3] not in _KEY_TYPES):
-        raise _refused(f"it looks at {_said(path)}")
+        raise _refused(f"it looks at {_dotted(path)}")
     return _leaf(value, path) if len(path) == 4 else _object(value, path)
 
 
 def _or(values: Any, path: tuple[str, ...]) -> Sequence[_Alternative]:
     if not isinstance(values, list) or len(values) < 2:
-        raise _refused(f"`$or` in {_said(path)} is not a list of two or more patterns")
+        raise _refused(f"`$or` in {_dotted(path)} is not a list of two or more patterns")
     return [alternative for value in values for alternative in _object(value, path)]
 
 
 def _leaf(rules: Any, path: tuple[str, ...]) -> Sequence[_Alternative]:
     if not isinstance(rules, list) or not rules:
-        raise _refused(f"{_said(path)} has no list of rules")
+        raise _refused(f"{_dotted(path)} has no list of rules")
     _, _, name, tag = path
     return [{(name, tag): tuple(_rule(rule) for rule in rules)}]
 
@@ -123,7 +123,7 @@ def _rule(rule: Any) -> _Rule:
 def _equals(text: str) -> _Rule:
     if _is_address(text):
         raise _refused(
-            f"Lambda compares {text} as an IP address, however it is spelt: only equals-ignore-case compares its text"
+            f"Lambda compares {text} as an IP address, not as text; equals-ignore-case compares it as text"
         )
     return lambda found: found == text
 
@@ -146,7 +146,7 @@ def _ends(text: Any) -> _Rule:
 
 
 def _equals_ignoring_case(text: Any) -> _Rule:
-    # Beyond ASCII it depends on Java which letters are one, and on its version.
+    # Beyond ASCII, it depends on the version of Java which letters are equal.
     if not isinstance(text, str) or not text.isascii():
         raise _unknown({"equals-ignore-case": text})
     same = re.compile(re.escape(text), re.ASCII | re.IGNORECASE)
@@ -186,19 +186,19 @@ _NEGATED: Mapping[str, Callable[[Any], _Rule]] = {
 _RULES: Mapping[str, Callable[[Any], _Rule]] = {**_NEGATED, "anything-but": _anything_but, "exists": _exists}
 
 
-def _said(path: Sequence[str]) -> str:
+def _dotted(path: Sequence[str]) -> str:
     return ".".join(path) or "a pattern"
 
 
 def _unknown(rule: Any) -> TaskError:
     return _refused(
-        f"the rule {printable(rule)} is none for the texts that keys are in a stream, numbers included"
+        f"the rule {printable(rule)} cannot match a key; in a stream, every key value is a text, also a number"
     )
 
 
 def _refused(why: str) -> TaskError:
     return TaskError(
-        f"the mapping's filter cannot be followed: {why}.",
+        f"the mapping's filter is not supported: {why}.",
         hint="filter on dynamodb.Keys only, with texts, prefix, suffix, anything-but, equals-ignore-case, exists and"
-        " $or: by anything else an item can leave the filter, and stays in the replica for ever.",
+        " $or. With any other filter, an item that stops matching stays in the replica forever.",
     )

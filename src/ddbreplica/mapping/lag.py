@@ -1,4 +1,4 @@
-"""How far the replica is behind, by the age of the records that the function takes from the stream."""
+"""Measure the replica's lag by the age of the records that the function receives."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,9 +16,9 @@ _WINDOW = timedelta(minutes=5)
 
 
 def lag(connection: Connection) -> float | None:
-    """How old the last records were when the function took them, in seconds; None where nobody can say.
+    """Return how old the last records were when the function received them, in seconds; None if that is unknown.
 
-    What it takes to know this, beside the tables, is not needed to verify: a refusal is no failure.
+    A refused request is not an error, because no command depends on the lag.
     """
     try:
         mapping = find_mapping(connection, latest_stream(connection))
@@ -43,7 +43,7 @@ def _iterator_age(connection: Connection, function: str) -> float | None:
 
 
 def _last(points: Sequence[Any]) -> float | None:
-    """The last of some maximums, in seconds."""
+    """Return the latest of some maximums, in seconds."""
     if not points:
         return None
     last: float = max(points, key=lambda point: point["Timestamp"])["Maximum"]

@@ -1,4 +1,4 @@
-"""A source table → the mapping that brings its changes to the replica.
+"""Find the event source mapping that replicates a source table to the replica.
 
 https://docs.aws.amazon.com/lambda/latest/api/API_ListEventSourceMappings.html
 """
@@ -33,33 +33,35 @@ _FUNCTION_SETTINGS = ("Timeout", "MemorySize", "Runtime")
 
 
 def latest_stream(connection: Connection) -> str | None:
-    """The ARN of the source's present stream, or of its last one, if it ever had one."""
+    """Return the ARN of the source's present or last stream; None if it never had one."""
     client, name = connection.source.dynamodb(), connection.source.name
     refused = partial(explain, doing=f"the table {name} cannot be described")
     return ask(lambda: client.describe_table(TableName=name)["Table"].get("LatestStreamArn"), refused=refused)
 
 
 def find_mapping(connection: Connection, stream_arn: str | None) -> MappingState | None:
-    """The mapping that brings this stream's changes to the replica; None if there is none.
+    """Return the mapping that replicates this stream to the replica; None if there is none.
 
-    Raises TaskError if there are two, which may bring old images over newer ones.
+    Raises TaskError if there are two: they may write an old image over a newer one.
     """
     found = [
         mapping for mapping in find_mappings(connection, stream_arn or "") if mapping.stream_arn == stream_arn
     ]
     if len(found) > 1:
         raise TaskError(
-            f"{len(found)} mappings bring this stream to the replica: {', '.join(m.uuid for m in found)}.",
-            hint="see `ddbreplica status`, and remove all but one once they have caught up.",
+            f"{len(found)} event source mappings replicate this stream to the replica:"
+            f" {', '.join(m.uuid for m in found)}.",
+            hint="run `ddbreplica status`, wait until it shows no lag, and delete all of these mappings but one.",
         )
     return found[0] if found else None
 
 
 def find_mappings(connection: Connection, arn: str) -> tuple[MappingState, ...]:
-    """All mappings, of whatever state, from any stream of a table (named by its ARN, or a stream's) to the replica.
+    """Return all mappings that replicate any stream of a table to the replica, in any state.
 
-    Others that read its streams, for other purposes or into other replicas, are left out. A function without this
-    project's tag is one of these: its settings, which may hold a secret, are not read.
+    `arn` is the ARN of the table or of one of its streams. Mappings that read its streams for another purpose or
+    another replica are left out. So are functions without this project's tag; their settings are not read, because
+    they may hold a secret.
     """
     table_arn = arn.partition("/stream/")[0]
     if not table_arn:
@@ -74,9 +76,9 @@ def find_mappings(connection: Connection, arn: str) -> tuple[MappingState, ...]:
 
 
 def functions_without_tag(connection: Connection, arn: str) -> tuple[str, ...]:
-    """The ARNs of functions without this project's tag that read a stream of a table, named as for `find_mappings`.
+    """Return the ARNs of the functions without this project's tag that read a stream of a table.
 
-    Nobody has read what they do with it.
+    `arn` is that of `find_mappings`. What these functions do is unknown.
     """
     client = connection.functions
     reading = {one["FunctionArn"] for one in _reading(client, arn.partition("/stream/")[0])}
@@ -88,7 +90,7 @@ def _reading(client: "LambdaClient", table_arn: str) -> Iterator[Any]:
 
 
 def _of_account(mappings: Iterable[MappingState], replica: Side) -> tuple[MappingState, ...]:
-    """Those to this table, of several whose tables have one name in one Region."""
+    """Return the mappings that write to this table, of several to tables of the same name and Region."""
     client = replica.dynamodb()
     refused = partial(explain, doing=f"the table {replica.name} cannot be described")
     arn = ask(lambda: client.describe_table(TableName=replica.name)["Table"]["TableArn"], refused=refused)
@@ -96,8 +98,8 @@ def _of_account(mappings: Iterable[MappingState], replica: Side) -> tuple[Mappin
 
 
 def list_mappings(client: "LambdaClient") -> Iterator[Any]:
-    """All mappings of the Region that read a table's stream, as Lambda lists them."""
-    # Asked for by ARN, those of an earlier stream would stay unseen, unless each such stream is known.
+    """Return all mappings of the Region that read a DynamoDB stream, as Lambda lists them."""
+    # A request with a stream's ARN would miss the mappings of earlier streams, whose ARNs are not known.
     pages = client.get_paginator("list_event_source_mappings").paginate()
     refused = partial(explain, doing="the event source mappings cannot be listed")
     return ask_pages(pages, _listed, refused=refused)
@@ -106,12 +108,12 @@ def list_mappings(client: "LambdaClient") -> Iterator[Any]:
 def _listed(page: Any) -> Sequence[Any]:
     found = [one for one in page["EventSourceMappings"] if ":dynamodb:" in one.get("EventSourceArn", "")]
     for one in found:
-        _state(one, {})  # all that is needed of it is there
+        _state(one, {})  # raises if a field that is needed is missing
     return found
 
 
 def _has_tag(client: "LambdaClient", arn: str) -> bool:
-    """Whether a function has this project's tag; a function that was deleted has none."""
+    """Return whether a function has this project's tag; a function that was deleted does not."""
     # A version or an alias has no tags of its own.
     tags = asked(lambda: client.list_tags(Resource=function_of(arn))["Tags"])
     if isinstance(tags, Refusal) and tags.code != "ResourceNotFoundException":
@@ -120,12 +122,12 @@ def _has_tag(client: "LambdaClient", arn: str) -> bool:
 
 
 def state_of(client: "LambdaClient", listed: Any) -> MappingState:
-    """A listed mapping with its function. Raises TaskError if the function's settings cannot be read."""
+    """Return the state of a listed mapping and its function. Raises TaskError if the function cannot be read."""
     return _state(listed, _function(client, listed["FunctionArn"]))
 
 
 def _function(client: "LambdaClient", arn: str) -> Mapping[str, Any]:
-    """What is known of the function; nothing, if it was deleted and left its mapping behind."""
+    """Return the function's configuration; nothing if the function was deleted and its mapping was not."""
     configuration: Any = asked(lambda: _configuration(client, arn))
     if isinstance(configuration, Refusal):
         if configuration.code == "ResourceNotFoundException":
@@ -142,7 +144,7 @@ def _function(client: "LambdaClient", arn: str) -> Mapping[str, Any]:
 
 def _configuration(client: "LambdaClient", arn: str) -> Any:
     configuration = client.get_function_configuration(FunctionName=arn)
-    _ = configuration["FunctionName"]  # a response that says nothing is of no function
+    _ = configuration["FunctionName"]  # raises if the response is empty
     return configuration
 
 
@@ -173,16 +175,16 @@ def _state(mapping: Any, function: Mapping[str, Any]) -> MappingState:
 def _patterns(mapping: Any) -> tuple[str, ...] | None:
     criteria = mapping.get("FilterCriteria")
     if mapping.get("FilterCriteriaError") or (mapping.get("KMSKeyArn") and criteria is None):
-        return None  # a listing shows none that a key of the account's encrypts
+        return None  # a listing omits a filter that a customer managed KMS key encrypts
     return tuple(each.get("Pattern", "") for each in (criteria or {}).get("Filters", ()))
 
 
 def _target(mapping: MappingState, region: str) -> tuple[str, str] | None:
-    """The Region and name of the table that the function writes to."""
+    """Return the Region and name of the table that the function writes to."""
     table = mapping.environment.get("REPLICA_TABLE_NAME")
     return _place(table, mapping.environment.get("REPLICA_REGION") or region) if table else None
 
 
 def _place(table: str, region: str) -> tuple[str, str]:
-    """The Region and name of a table named by name or ARN; an ARN says the Region itself."""
+    """Return the Region and name of a table; `table` is its name, or its ARN, which contains the Region."""
     return region_of(table) or region, table.rpartition("/")[2]

@@ -1,6 +1,7 @@
-"""The connection, and what was asked for → what a command may rely on: the mapping, its filter, whether items outlive.
+"""Find out before a command starts: the mapping, its filter, and whether the replica is an archive.
 
-An archive is a replica to which TTL deletes are not replicated. There an absence at the source proves nothing.
+An archive is a replica to which TTL deletes are not replicated. An item that the source lacks may have expired there,
+and then the archive has to keep it.
 """
 
 from dataclasses import dataclass
@@ -12,12 +13,12 @@ from ddbreplica.dynamodb.describe import Described
 from ddbreplica.mapping.event_source_mapping import TAG, MappingState
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica.mapping.lookup import find_mapping, functions_without_tag, latest_stream
-from ddbreplica.mapping.safeguards import archive_warning, pause, refuse_unrepairable
+from ddbreplica.mapping.safeguards import archive_warning, pause_note, refuse_unrepairable
 
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """The keys that the replica is to hold, and whether it `is_archive`; `unseen` is why nobody can say."""
+    """The mapping, the keys that it replicates, and whether the replica `is_archive`; `unseen` is why it is unknown."""
 
     mapping: MappingState | None
     key_filter: KeyFilter
@@ -26,27 +27,27 @@ class Preflight:
 
     @classmethod
     def on(cls, mapping: MappingState, *, archive: bool) -> "Preflight":
-        """As the mapping says, or the user. Raises TaskError for a filter that is not one of keys."""
+        """Return the preflight of a mapping. Raises TaskError if its filter looks at more than keys."""
         return cls(mapping, mapping.key_filter, archive or not mapping.replicates_ttl_deletes)
 
     def warn_of_replicas(self, source: Described, *, note: Note) -> None:
-        """Warn if the replica is an archive of a global table, which loses what expires in another Region."""
+        """Warn if the replica is an archive of a global table: items that expire in another Region are deleted."""
         if self.is_archive and source.replicas:
             note(f"Warning: {archive_warning(source.side.short_name, source.replicas)}.")
 
 
 def to_repair(connection: Connection, *, without_mapping: bool, archive: bool, note: Note) -> Preflight:
-    """Raise TaskError where healing would not last, unless it has to do `without_mapping`."""
+    """Return the preflight of a repair. Raises TaskError if no mapping replicates later changes."""
     if without_mapping:
         return despite(connection, archive=archive, note=note)
     mapping = refuse_unrepairable(find_mapping(connection, latest_stream(connection)))
-    if said := pause(mapping):
-        note(said)
+    if message := pause_note(mapping):
+        note(message)
     return Preflight.on(mapping, archive=archive)
 
 
 def to_compare(connection: Connection, *, without_mapping: bool, archive: bool, note: Note) -> Preflight:
-    """Whatever can be seen; comparing needs none of it."""
+    """Return the preflight of a comparison, with what can be read; a comparison needs none of it."""
     if without_mapping:
         return despite(connection, archive=archive, note=note)
     mapping = known(lambda: find_mapping(connection, latest_stream(connection)))
@@ -56,7 +57,10 @@ def to_compare(connection: Connection, *, without_mapping: bool, archive: bool, 
 
 
 def despite(connection: Connection, *, archive: bool, note: Note) -> Preflight:
-    """As if there were no mapping; but what one that can be seen says of an archive holds, lest it be deleted from."""
+    """Return the preflight of a command with --without-mapping.
+
+    A mapping that can be read still decides whether the replica is an archive, from which nothing may be deleted.
+    """
     stream = known(lambda: latest_stream(connection))
     seen = stream if isinstance(stream, Unknown) else known(lambda: find_mapping(connection, stream))
     mapping = None if isinstance(seen, Unknown) else seen
@@ -68,10 +72,10 @@ def despite(connection: Connection, *, archive: bool, note: Note) -> Preflight:
 
 
 def _note_unread(connection: Connection, stream: str, note: Note) -> None:
-    """Say which functions may keep the replica as an archive, from which what has expired would be deleted."""
+    """Warn of functions that may keep the replica as an archive: a repair would delete expired items from it."""
     unread = known(lambda: functions_without_tag(connection, stream))
     if not isinstance(unread, Unknown) and unread:
         note(
-            f"Warning: functions without the tag {TAG} read the source's stream, and what they do is not known:"
-            f" {', '.join(unread)}. If one of them keeps the replica as an archive, add --archive."
+            f"Warning: functions without the tag {TAG} read the source's stream: {', '.join(unread)}. If one of them"
+            " keeps the replica as an archive, add --archive."
         )

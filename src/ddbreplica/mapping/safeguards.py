@@ -1,6 +1,6 @@
-"""The mapping, and what is to be healed → the mapping, or why the replica might not become, or stay, equal. Pure.
+"""Refuse to repair or copy where the replica would not become equal or not stay equal. Pure.
 
-Reconciling copies a state; that what changes afterwards arrives too is the stream's and the mapping's business.
+Reconciling copies the present state of an item. Later changes need the stream and the mapping.
 """
 
 from datetime import datetime, timedelta
@@ -9,90 +9,91 @@ from ddbreplica.errors import TaskError
 from ddbreplica.mapping.event_source_mapping import TAG, MappingState
 
 RETENTION = timedelta(hours=24)
-"""How long the stream keeps a change that was not delivered."""
+"""How long a stream keeps a change."""
 
 SETTLING_IN = timedelta(minutes=10)
-"""What a mapping that begins with the latest change is given to see every one; AWS speaks of minutes."""
+"""How long a mapping that starts at LATEST may miss changes after it was created; AWS says some minutes."""
 
-_ALL_THE_SAME = "; --without-mapping goes ahead all the same"
+_ANYWAY = "; or add --without-mapping to continue anyway"
 
 _SHARE_OF_RETENTION = 0.8
-_STATUS = "see `ddbreplica status`"
+_STATUS = "run `ddbreplica status`"
 
 
 def refuse_unrepairable(mapping: MappingState | None) -> MappingState:
-    """Raise TaskError where healing would not last."""
+    """Return the mapping. Raises TaskError if there is none: later changes would not be replicated."""
     if mapping is None:
         raise TaskError(
-            f"no mapping of a function with the tag {TAG} brings the source's changes to the replica; what changes from"
-            " now on would not arrive.",
-            hint=f"deploy first (sam deploy), and {_STATUS}{_ALL_THE_SAME}.",
+            f"no event source mapping of a function with the tag {TAG} replicates the source to the replica; later"
+            " changes would be missed.",
+            hint=f"deploy the stack (sam deploy), and {_STATUS}{_ANYWAY}.",
         )
     return mapping
 
 
-def pause(mapping: MappingState) -> str | None:
-    """What to say where changes wait; None where they flow."""
+def pause_note(mapping: MappingState) -> str | None:
+    """Return a note if the mapping is not enabled, so that changes wait in the stream; None if it is."""
     if mapping.is_enabled:
         return None
     return (
-        f"The mapping {mapping.uuid} is {mapping.state}: what changes from now on arrives when it is enabled, if that"
-        " is within a day."
+        f"The mapping {mapping.uuid} is {mapping.state}: later changes are replicated after it is enabled, if that is"
+        " within 24 hours."
     )
 
 
 def refuse_unsafe(
     mapping: MappingState | None, *, stream: str | None, exported_at: datetime | None, now: datetime
 ) -> MappingState:
-    """Raise TaskError where a change could get lost between what a backfill copies and what is delivered."""
+    """Return the mapping. Raises TaskError if a change could be missed by both the backfill and the mapping."""
     if stream is None:
         raise TaskError(
-            "the source has no stream that is on; what changes there would not arrive.",
-            hint=f"{_STATUS}{_ALL_THE_SAME}.",
+            "the source has no enabled stream; later changes would be missed.",
+            hint=f"enable the stream, and {_STATUS}{_ANYWAY}.",
         )
     mapping = refuse_unrepairable(mapping)
     if not mapping.is_enabled:
         raise TaskError(
-            f"the mapping {mapping.uuid} is {mapping.state}; what changes from now on would not arrive.",
-            hint=f"enable it, and {_STATUS}{_ALL_THE_SAME}.",
+            f"the mapping {mapping.uuid} is {mapping.state}; later changes would be missed.",
+            hint=f"enable the mapping, and {_STATUS}{_ANYWAY}.",
         )
     if not mapping.sees_all and now - mapping.modified_at < SETTLING_IN:
         raise TaskError(
-            f"the mapping {mapping.uuid} began with the latest change, and was made or altered at"
-            f" {_shown(mapping.modified_at)}; it may not see every change yet.",
+            f"the mapping {mapping.uuid} starts at LATEST and was created or updated at"
+            f" {_shown(mapping.modified_at)}; it may still miss changes.",
             hint=f"run the same command again at {_shown(mapping.modified_at + SETTLING_IN)}.",
         )
     if exported_at is not None and exported_at < mapping.modified_at:
         raise TaskError(
-            f"the export is of {_shown(exported_at)} and the mapping was made or altered at"
-            f" {_shown(mapping.modified_at)}; an item that was new between may be in neither.",
+            f"the export is of {_shown(exported_at)}, and the mapping was created or updated at"
+            f" {_shown(mapping.modified_at)}; items created between these times may be missed.",
             hint="export the table again, or leave out --from-export.",
         )
     return mapping
 
 
 def warning(*, lag: float | None, seconds: float | None) -> str | None:
-    """What to say where the stream may forget changes before the backfill has ended; None if all is well."""
+    """Return a warning if the stream may drop changes before the backfill ends; None if it will not."""
     behind, takes = timedelta(seconds=round(lag or 0)), timedelta(seconds=round(seconds or 0))
     if behind + takes < RETENTION * _SHARE_OF_RETENTION:
         return None
     return (
-        f"The replica is {behind} behind, and the backfill takes about {takes}: the stream forgets a change after 24"
-        " hours. A higher --rate ends it sooner; a lower one leaves more of the replica to the function."
+        f"Warning: the replica's lag is {behind}, and the backfill takes about {takes}. The stream drops a change"
+        " after 24 hours. With a higher --rate the backfill ends sooner; with a lower one the function has more of"
+        " the replica's write capacity."
     )
 
 
 def archive_warning(source: str, replicas: str) -> str:
-    """Return what an archive of this global table loses, without a full stop.
+    """Return a warning that an archive of this global table loses items, without a full stop.
 
-    Time to live deletes an item in one Region, and the delete is replicated to the others without the identity by which
-    a stream record says that the item expired. There it cannot be told from a delete by a user.
+    TTL deletes an item in one Region. The other Regions receive a replicated delete, whose stream record has no
+    `userIdentity`, so that it looks like a delete by a user.
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/globaltables-how-it-works.html
     """
     return (
         f"the source {source} is a global table with replicas in {replicas}, and the replica is an archive: an item"
-        " that expires in another Region is deleted from the archive, because its replicated delete does not say"
-        " that it expired"
+        " that expires in another Region is deleted from the archive too, because its replicated delete looks like a"
+        " delete by a user"
     )
 
 

@@ -1,1 +1,1 @@
-"""Give the replica the source's state of keys, and remember which keys are open until that is certain."""
+"""Give the replica the source's state of some keys, and record which keys are open until they are confirmed."""

@@ -1,12 +1,12 @@
-"""Keys → the replica holds what the source holds: the one way in which anything is healed.
+"""Give the replica the source's present state of some keys. Every command repairs with this algorithm.
 
-A key's state is read from the source, written to the replica, and read again once the write was acknowledged; a
-key that changed meanwhile goes round once more. What changes after the last read comes by the stream, later and
-in order. So the two converge, however this, the source's writers and the stream interleave, and never is an old
-image left over a newer one, or a deleted item brought back.
+Read a key's state from the source, write it to the replica, and read it again after the response to the write. If
+the state has changed, repeat. The function applies each change after the last read, later and in order. So the two
+tables converge, however this algorithm, the source's writers and the function interleave: an old image never stays
+over a newer one, and a deleted item does not come back.
 
-An archive keeps what the source let expire. There an absence at the source proves nothing: it may be the end of an
-item, or only of its time. So nothing is ever deleted there, and what is absent is left undecided.
+An archive keeps items that have expired at the source. If the source lacks an item, it was deleted or has expired, and
+nothing tells which. So nothing is ever deleted from an archive, and such a key is left undecided.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -23,21 +23,19 @@ from ddbreplica.records.plan import plan
 
 ROUNDS = 5
 
-UNDECIDED = "the source has no such item: it was deleted or has expired, and nobody can tell"
-"""Why a key of an archive is left undecided."""
+UNDECIDED = "the item no longer exists in the source: it was deleted or has expired"
+"""The reason of an undecided key, of an archive."""
 
 IN_DOUBT = "an in-doubt write may still change the replica"
-"""Why a key that was reconciled is not certain."""
+"""The reason of a key in doubt."""
 
 _NOTHING: Mapping[Key, Image] = MappingProxyType({})
-_HINT = (
-    "Look at the table, and at the permissions that this is run with; what was begun is open in the journal."
-)
+_HINT = "Check the table and the permissions of this command; the keys that it has begun stay open in the state file."
 
 
 @dataclass(frozen=True, slots=True)
 class ReconcileContext:
-    """What is healed, and what that takes. The replica `is_archive` if TTL deletes are not replicated to it."""
+    """Both tables and the journal. The replica `is_archive` if TTL deletes are not replicated to it."""
 
     source: Source
     replica: Replica
@@ -47,14 +45,16 @@ class ReconcileContext:
 
 @dataclass(slots=True)
 class Reconciled:
-    """What became of some keys. Each is in one of these, and all but the confirmed stay open in the journal.
+    """The outcome of each key. Each is in one of these lists; all but the confirmed keys stay open in the journal.
 
-    `confirmed`: the replica was written, and the source had the same state still. `changing`: the source had
-    another one each time. `in_doubt`: a write was not answered, here or before, and may still land; they may be
-    tried again when the journal no longer holds them back. `refused`: a table refuses the key, or its item, by
-    itself. `failed`: time ran out, and why it did. `undecided`: of an archive only; the source has no item, or none
-    any more, and whether it was deleted or has expired nobody can tell. The archive holds what it held, or what the
-    source had in this call.
+    - `confirmed`: the replica was written, and afterwards the source still had the same state.
+    - `changing`: the source had changed after each write.
+    - `in_doubt`: a write of this or an earlier run got no response and may still land. The key can be reconciled when
+      the journal no longer holds it back.
+    - `refused`: a table refuses this key or its item, but not the others.
+    - `failed`: the deadline passed; the refusal is the last one.
+    - `undecided`: of an archive only. The source has no item: it was deleted or has expired. The archive keeps what it
+      held, or holds what the source had during this call.
     """
 
     confirmed: list[Key] = field(default_factory=list)
@@ -68,12 +68,12 @@ class Reconciled:
 def reconcile(
     keys: Iterable[Key], pair: ReconcileContext, *, deadline: Deadline, seen: Mapping[Key, Image] = _NOTHING
 ) -> Reconciled:
-    """Give the replica the source's state of these keys, and say of each whether that is certain.
+    """Give the replica the source's state of these keys, and return the outcome of each.
 
-    An item in `seen`, which the caller has read from the source, saves the first read; it may be of any age, since
-    only the last read confirms. When this has returned a cursor may pass the keys: what is not confirmed is open
-    in the journal, as it is when this raises or is killed. No key may be in two calls at a time. Raises
-    SourceError or ReplicaError for a fault of the deployment.
+    `seen` has items that the caller has read from the source, which saves the first read of them. They may be of any
+    age, since only the last read confirms. A caller may record its position behind the keys when this returns: keys
+    that are not confirmed are open in the journal, also if this raises or is killed. No key may be in two calls at a
+    time. Raises SourceError or ReplicaError if a table refuses every request.
     """
     reconciliation = _Reconciliation(pair, deadline)
     reconciliation.reconcile(tuple(dict.fromkeys(keys)), seen)
@@ -81,7 +81,7 @@ def reconcile(
 
 
 class _Reconciliation:
-    """One call's work, and what has become of its keys so far."""
+    """One call, and the outcomes of its keys so far."""
 
     def __init__(self, pair: ReconcileContext, deadline: Deadline) -> None:
         self.result = Reconciled()
@@ -104,7 +104,7 @@ class _Reconciliation:
         return free
 
     def _round(self, states: Mapping[Key, State]) -> dict[Key, State]:
-        """Write states; return those that are others by now."""
+        """Write states. Return the present states of the keys that have changed since."""
         written = self._write(states)
         now = self._read(written)
         changed = {key: state for key, state in now.items() if state != states[key]}
@@ -114,7 +114,7 @@ class _Reconciliation:
         return changed
 
     def _read(self, keys: Sequence[Key]) -> dict[Key, State]:
-        """The states that could be read, and that say what the replica has to hold."""
+        """Return the states that could be read, without absences that an archive cannot decide."""
         readings = read(keys, source=self._pair.source, deadline=self._deadline)
         if readings.fault is not None:
             raise SourceError(_fact("source", readings.fault), hint=_HINT, code=readings.fault.code)
@@ -123,14 +123,14 @@ class _Reconciliation:
         return self._decided(readings.states)
 
     def _decided(self, states: dict[Key, State]) -> dict[Key, State]:
-        """Without the absences that prove nothing."""
+        """Return the states without the absent items of an archive, which are undecided."""
         if not self._pair.is_archive:
             return states
         self.result.undecided += [key for key, state in states.items() if state is None]
         return {key: state for key, state in states.items() if state is not None}
 
     def _write(self, states: Mapping[Key, State]) -> Sequence[Key]:
-        """The keys that were written, by requests that were all answered."""
+        """Write states. Return the keys whose writes all got a response and were applied."""
         writes = plan(_change(number, key, state) for number, (key, state) in enumerate(states.items()))
         tally = SendResult()
         try:
@@ -154,7 +154,7 @@ def _not_in_doubt(
 
 
 def _change(number: int, key: Key, state: State) -> Change:
-    """A state as the change that a stream would bring."""
+    """Return a state as a change, as if it came from a stream."""
     return Change(
         position=number,
         sequence_number=str(number),

@@ -1,6 +1,6 @@
-"""A journal whose in-doubt keys are put into quarantine as well, as the function puts its own.
+"""Also quarantine the keys of in-doubt writes, as the function does with its own.
 
-Whoever redrives next, from any machine, finds them there, and leaves them alone until nothing can land any more.
+A later `redrive`, on any machine, finds them in the bucket and waits until the writes can no longer land.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from ddbreplica.errors import QuarantineError, TaskError
 from ddbreplica.model import SUSPECT, Journal, Key, Quarantined, Table
 from ddbreplica.records.decode import attributes_of
 
-_HINT = "run the same command again on this machine: its state has the keys, and holds them back."
+_HINT = "run the same command again in the same directory: its state file has the key and holds it back."
 
 
 class QuarantiningJournal:
-    """The same journal; `suspect` returns when an object of each key is in the bucket as well."""
+    """A journal whose `mark_in_doubt` returns after an object of each key is in the quarantine bucket as well."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class QuarantiningJournal:
         source: Table,
         command: str,
     ) -> None:
-        """`quarantine` is the replica's part of the bucket; `command` is who writes."""
+        """Wrap a journal. `quarantine` is the replica's prefix of the bucket; `command` is the one that writes."""
         self._journal = journal
         self._command = command
         self._quarantine = quarantine
@@ -37,7 +37,7 @@ class QuarantiningJournal:
     def of(
         cls, journal: Journal, connection: Connection, bucket: str, source: Table, *, command: str
     ) -> "QuarantiningJournal":
-        """Of a command, between the connection's two tables."""
+        """Wrap the journal of a command for the connection's two tables."""
         quarantine = Quarantine(
             bucket,
             table=connection.replica.short_name,
@@ -47,7 +47,7 @@ class QuarantiningJournal:
         return cls(journal, quarantine, source=source, command=command)
 
     def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
-        """Open keys, durably when it returns; return those that are not held back."""
+        """Open keys, durably. Return those that are not held back."""
         return self._journal.intend(keys)
 
     def confirm(self, keys: Sequence[Key]) -> None:
@@ -55,10 +55,10 @@ class QuarantiningJournal:
         self._journal.confirm(keys)
 
     def mark_in_doubt(self, keys: Sequence[Key]) -> None:
-        """Hold keys back, in this run and the next ones. Raises TaskError if they cannot be put into quarantine."""
+        """Hold keys back, in this run and the next ones. Raises TaskError if they cannot be quarantined."""
         self._journal.mark_in_doubt(keys)
         records = tuple(self._in_doubt_record(position, key) for position, key in enumerate(keys))
-        # With a patience of its own: Ctrl-C, and a table that stands still, are why keys are in doubt.
+        # The command's own patience may be over: keys are in doubt because of Ctrl-C or a table that does not respond.
         deadline = Patience(Interrupt()).deadline()
         try:
             kept = self._quarantine.keep(
@@ -75,11 +75,12 @@ class QuarantiningJournal:
             "eventSourceARN": self._source_arn,
             "dynamodb": {"Keys": attributes_of(key)},
         }
-        reason = f"a write of {self._command} was not answered and may still land"
+        reason = f"a write of {self._command} got no response and may still land"
         return Quarantined(position, None, key, record, reason, SUSPECT)
 
 
 def _unkept(why: str) -> TaskError:
     return TaskError(
-        f"a write was not answered, and its key cannot be put into quarantine: {why.rstrip('.')}.", hint=_HINT
+        f"a write got no response and may still land, and its key cannot be quarantined: {why.rstrip('.')}.",
+        hint=_HINT,
     )

@@ -1,7 +1,7 @@
-"""The keys that a task reconciles, and its notes: the Journal protocol in a state that outlives the process.
+"""Keep the open keys and the notes of a command in its state file, so that a later run resumes the work.
 
-A state is written again as a whole when it is opened and whenever it has grown. Notes and keys stand together, so that
-how far the work has come and the keys that were open then are never apart. `journal_format` describes the lines.
+The file is compacted when it is opened and whenever it has grown. Notes and keys are in one file, so that the position
+of the work always matches the keys that were open there. `journal_format` describes the lines.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,17 +27,17 @@ from ddbreplica.reconcile.journal_format import (
 from ddbreplica.reconcile.state_file import Lines, StateFile, lines_of
 
 GROWN = 16 * 1024 * 1024
-"""Bytes appended after which the state is written again as a whole, so that it stays small however long the work is."""
+"""Bytes appended after which the state file is compacted, so that it stays small however long the work takes."""
 
 
 class FileJournal:
-    """Open keys and notes. What is held back is so across runs, however the local clock is set meanwhile."""
+    """Open keys and notes. Keys stay held back across runs, even if the local clock is set in between."""
 
     def __init__(self, lines: Lines, *, command: str, clock: Clock) -> None:
-        """Read back what an earlier run of the command left.
+        """Read the state that an earlier run of the command left.
 
-        If that run was killed, each key that it left open is held back from now on, for as long as a write of that run
-        may still land. Raises TaskError where the lines are damaged, of something else, or cannot be written.
+        If that run was killed, hold back each key that it left open for as long as one of its writes may still land.
+        Raises TaskError if the lines are damaged, of another command, or cannot be written.
         """
         self._lines = lines
         self._command = command
@@ -53,26 +53,26 @@ class FileJournal:
 
     @classmethod
     def at(cls, path: Path, *, command: str, clock: Clock) -> "FileJournal":
-        """The journal in a file, which is created if there is none."""
+        """Return the journal in a file, which is created if it does not exist."""
         return cls(StateFile(path), command=command, clock=clock)
 
     @property
     def name(self) -> str:
-        """How messages name the state."""
+        """The name of the state in messages."""
         return self._lines.name
 
     @property
     def notes(self) -> Mapping[str, Any]:
-        """What was noted last under each name."""
+        """The last value noted under each name."""
         return self._kept.notes
 
     def open_keys(self) -> Sequence[Key]:
-        """The keys that are open."""
+        """Return the keys that are open."""
         with self._lock:
             return tuple(self._kept.opened)
 
     def held(self) -> tuple[int, float]:
-        """How many keys are held back, and for how many seconds at most."""
+        """Return how many keys are held back, and for how many seconds at most."""
         with self._lock:
             return self._kept.longest(self._clock)
 
@@ -85,23 +85,23 @@ class FileJournal:
         for name, now in identity.items():
             if before.get(name) != now:
                 raise TaskError(
-                    f"{self.name} is the state of another {self._command}: its {name} is {before.get(name)}, and"
-                    f" not {now}.",
+                    f"{self.name} is the state file of a {self._command} with other tables or options: its {name} is"
+                    f" {before.get(name)}, not {now}.",
                     hint="use the same tables and options to resume it, or name another file with --state.",
                 )
         return True
 
     def note(self, name: str, value: Any) -> None:
-        """Remember a fact, as JSON, in the place of what was noted under this name before.
+        """Store a JSON value under a name, and replace the one that was noted before.
 
-        A crash of the machine may lose it, but only with everything that came later.
+        A crash of the machine may lose it, but only together with everything that was appended later.
         """
         with self._lock:
             self._append({"note": name, "value": value})
             self._kept.notes[name] = value
 
     def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
-        """Open keys, durably when it returns; return those that are not held back."""
+        """Open keys, durably. Return those that are not held back."""
         with self._lock:
             held = self._kept.held
             free = [key for key in keys if key not in held or held[key].left(self._clock) <= 0]
@@ -132,7 +132,7 @@ class FileJournal:
     def rest(self) -> None:
         """Record that no request is under way, and until when keys are held back.
 
-        What is open and not held back may then be written by the next run at once.
+        The next run may then write the other open keys at once.
         """
         with self._lock:
             held = self._kept.until(self._clock)
@@ -140,11 +140,11 @@ class FileJournal:
 
     @contextmanager
     def leaving(self, *, is_at_rest: Callable[[], bool]) -> Iterator[None]:
-        """Let the state, when the block ends, say what the next run has to know; remove it if that is nothing."""
+        """Run a block, then record in the state what the next run needs; remove the state if no key is open."""
         try:
             yield
         except BaseException:
-            with suppress(TaskError):  # not at rest then: the next run holds back what is open
+            with suppress(TaskError):  # without this record, the next run holds back every open key
                 self._leave(is_at_rest=is_at_rest())
             raise
         else:
@@ -161,12 +161,12 @@ class FileJournal:
 
     @property
     def has_more(self) -> bool:
-        """Whether the state says anything but of which work it is."""
+        """Whether the state has open keys, or notes beside its identity."""
         return bool(self.open_keys() or self.notes.keys() - {IDENTITY})
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Keep the state, when the block ends, if it says anything but of which work it is."""
+        """Run a block, then keep the state if it has open keys, or notes beside its identity; else remove it."""
         try:
             yield
         finally:
@@ -176,20 +176,20 @@ class FileJournal:
                 self.remove()
 
     def forget(self) -> None:
-        """Forget all notes: the work is done."""
+        """Delete all notes, because the work is done."""
         with self._lock:
             self._kept.notes.clear()
 
     def close(self) -> None:
-        """Let another process have the state."""
+        """Release the state for another process."""
         self._lines.close()
 
     def remove(self) -> None:
-        """Forget everything, and the state."""
+        """Remove the state."""
         self._lines.remove()
 
     def _ahead(self) -> Iterator[Mapping[str, Any]]:
-        """How far the local clock is ahead, if that is more than what was recorded."""
+        """Return the line that records how far the local clock is ahead, if that has grown by a second or more."""
         ahead, recorded = self._clock.ahead, self._kept.ahead
         if ahead is not None and (recorded is None or ahead >= recorded + 1):
             self._kept.ahead = ahead
@@ -205,7 +205,7 @@ class FileJournal:
 
 @dataclass(frozen=True, slots=True)
 class HeldKeys:
-    """What a state file would hold back if it were resumed: how many keys, for how long at most, of which tables."""
+    """How many keys a state file would hold back if it were resumed, for how long at most, and of which tables."""
 
     held: int
     seconds: float

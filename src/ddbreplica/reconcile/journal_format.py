@@ -1,15 +1,16 @@
-"""What the lines of a state amount to: notes, open keys and what is held back; and how these are written. Pure.
+"""Read and write the lines of a state file: notes, open keys, and keys that are held back. Pure.
 
-A state is JSON lines, appended to, and written again as a whole when it is opened and whenever it has grown. Its first
-line says what it is: {"ddbreplica": "state", "version": 2, "command": "redrive"}. Each other line is one of
+A state file consists of JSON lines. Lines are appended; the file is compacted when it is opened and whenever it has
+grown. The first line identifies it: {"ddbreplica": "state", "version": 2, "command": "redrive"}. Each other line is
+one of these:
 
-    {"note": name, "value": …}              a fact, in the place of what was noted under this name before
+    {"note": name, "value": …}              a note, which replaces an earlier one of this name
     {"open": [key, …]}                      keys that may be written from now on
     {"hold": [key, …], "seconds": s, "until": t}
-                                            keys of which a write may still land: hold them back for s seconds after
-                                            this line is read, or until t, by AWS's clock, if that is no null
+                                            keys whose in-doubt writes may still land: hold them back for s seconds
+                                            after this line is read, or until t by AWS's clock, if t is not null
     {"close": [key, …]}                     keys that are confirmed
-    {"clock_ahead_seconds": s}              how far the writer's clock was ahead of AWS's, at most, so far
+    {"clock_ahead_seconds": s}              the most that the writer's clock was ahead of AWS's clock, so far
     {"rest": true}                          no request is under way
 """
 
@@ -31,29 +32,29 @@ REDRIVE = "redrive"
 COMMANDS = (BACKFILL, VERIFY, REDRIVE)
 
 DAMAGED = (
-    "wait until 30 minutes after its command ended, since the state may name writes that can still land; then remove"
-    " the file, run the command again, and compare the tables with `ddbreplica verify`."
+    "wait until 30 minutes after its command ended, since its writes may land until then; then remove the file, run"
+    " the command again, and compare the tables with `ddbreplica verify`."
 )
-"""What to do about a state that cannot be read to its end."""
+"""The hint for a state file with a damaged line."""
 
 VERSION = 2
 AT_REST = {"rest": True}
 IDENTITY = "identity"
 _IDENTITIES = frozenset({IDENTITY, BACKFILL})
-"""The notes that say of which tables a state is; the second as version 1 names it."""
+"""The notes that identify the tables of a state; version 1 uses the second name."""
 _IN_A_LINE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A key held back: `since` then for `seconds` at least, or `until` a time of AWS's clock, if that is known."""
+    """A key is held back `since` a time for at least `seconds`, or `until` a time of AWS's clock, if that is known."""
 
     since: float
     seconds: float
     until: float | None = None
 
     def left(self, clock: Clock) -> float:
-        """For how long it still is."""
+        """Return for how many seconds the key is still held back."""
         left = self.since + max(self.seconds, clock.hold_seconds) - clock.ticks()
         if self.until is None or clock.now is None:
             return left
@@ -61,7 +62,7 @@ class Hold:
 
 
 class Contents:
-    """What the lines of a state amount to. `ahead` is what they record of the clock; None is nothing."""
+    """The contents of a state file. `ahead` is how far the clock was ahead by its lines; None if no line has it."""
 
     def __init__(self) -> None:
         self.notes: dict[str, Any] = {}
@@ -87,7 +88,7 @@ class Contents:
             self.held.pop(key, None)
 
     def take(self, line: Mapping[str, Any]) -> None:
-        """Do again what a line says was done."""
+        """Apply one line."""
         match line:
             case {"note": str(name), "value": value} if name not in _IDENTITIES or isinstance(value, dict):
                 self.notes[name] = value
@@ -106,7 +107,7 @@ class Contents:
                 raise ValueError(line)
 
     def find(self, *, now: float) -> None:
-        """Hold back from now on what earlier runs leave: all of it, if the last of them was killed."""
+        """Hold back, from now on, what earlier runs held back; and every open key, if the last run was killed."""
         if self._is_at_rest:
             self.held = {key: replace(hold, since=now) for key, hold in self.held.items()}
         else:
@@ -116,7 +117,7 @@ class Contents:
         self.ahead, self._is_at_rest = None, True
 
     def until(self, clock: Clock) -> Mapping[Key, Hold]:
-        """The same keys held back, until a time of AWS's clock where that is known."""
+        """Return the keys held back, until a time of AWS's clock if that clock is known."""
         found = {}
         for key, hold in self.held.items():
             left = hold.left(clock)
@@ -125,12 +126,12 @@ class Contents:
         return found
 
     def longest(self, clock: Clock) -> tuple[int, float]:
-        """How many keys are held back, and for how many seconds at most."""
+        """Return how many keys are held back, and for how many seconds at most."""
         left = [seconds for hold in self.held.values() if (seconds := hold.left(clock)) > 0]
         return len(left), max(left, default=0.0)
 
     def lines(self) -> Iterator[Mapping[str, Any]]:
-        """The fewest lines that amount to the same."""
+        """Return the fewest lines that have the same contents."""
         if self.ahead is not None:
             yield {"clock_ahead_seconds": self.ahead}
         yield from ({"note": name, "value": value} for name, value in self.notes.items())
@@ -139,11 +140,11 @@ class Contents:
 
 
 def read(lines: Iterable[bytes], name: str, command: str) -> Contents:
-    """What lines hold, without a last one that a kill has torn."""
+    """Return the contents of lines. A last line that is incomplete because of a kill is ignored."""
     kept = Contents()
     for number, line in enumerate(lines):
         if not line.endswith(b"\n"):
-            if line and not number:  # the head is never torn: a state's first lines are written as a whole
+            if line and not number:  # the head is never incomplete: it is written together with other lines
                 raise _foreign(name, number)
             break
         try:
@@ -154,13 +155,13 @@ def read(lines: Iterable[bytes], name: str, command: str) -> Contents:
                 _check_head(content, name, command)
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError, MalformedError) as error:
             raise _foreign(name, number) from error
-    if BACKFILL in kept.notes:  # as version 1 names it
+    if BACKFILL in kept.notes:  # the name in version 1
         kept.notes[IDENTITY] = {name: _in_utc(value) for name, value in kept.notes.pop(BACKFILL).items()}
     return kept
 
 
 def _in_utc(value: Any) -> Any:
-    """Of version 1, which spells the time of a table's creation in the zone of its machine."""
+    """Return a value of version 1 with its time in UTC; version 1 writes times in the zone of the machine."""
     if not isinstance(value, str) or " of " not in value:
         return value
     arn, _, created = value.partition(" of ")
@@ -179,22 +180,24 @@ def _check_head(head: Mapping[str, Any], name: str, command: str) -> None:
             of = BACKFILL
         case {"ddbreplica": "state", "version": version}:
             raise TaskError(
-                f"{name} was written by another version of ddbreplica: its state has version {version}.",
-                hint=f"resume it with that version, or {hint}",
+                f"{name} was written by a different version of ddbreplica: its format is version {version}.",
+                hint=f"resume it with that version of ddbreplica, or {hint}",
             )
         case _:
             raise ValueError(head)
     if of != command:
-        raise TaskError(f"{name} is the state of {of}, not of {command}.", hint=hint)
+        raise TaskError(
+            f"{name} is the state file of `ddbreplica {of}`, not of `ddbreplica {command}`.", hint=hint
+        )
 
 
 def _foreign(name: str, number: int) -> TaskError:
-    fact = f"{name}, line {number + 1}: ddbreplica has not written this line."
+    fact = f"{name}:{number + 1}: this line was not written by ddbreplica, or is damaged."
     return TaskError(fact, hint=DAMAGED if number else "name another file with --state.")
 
 
 def _held(line: Mapping[str, Any]) -> Hold:
-    """Of version 1, whose clock may have been set since, and whose skew nobody knows, only that it is held back."""
+    """Return the hold of a line. A line of version 1 has no seconds: hold its keys back for the longest time."""
     seconds, until = line.get("seconds"), line["until"]
     if seconds is None:
         return Hold(0, UNKNOWN_HOLD_SECONDS)
@@ -204,7 +207,7 @@ def _held(line: Mapping[str, Any]) -> Hold:
 
 
 def hold_lines(held: Mapping[Key, Hold]) -> Iterator[Mapping[str, Any]]:
-    """The lines that hold keys back, with those of one hold together."""
+    """Return the lines that hold keys back; keys of equal holds share lines."""
     keys: dict[tuple[float, float | None], list[Key]] = {}
     for key, hold in held.items():
         keys.setdefault((hold.seconds, hold.until), []).append(key)
@@ -213,7 +216,7 @@ def hold_lines(held: Mapping[Key, Hold]) -> Iterator[Mapping[str, Any]]:
 
 
 def as_json(keys: Iterable[Key]) -> list[Any]:
-    """Keys in DynamoDB JSON."""
+    """Return keys in DynamoDB JSON."""
     return [attributes_of(key) for key in keys]
 
 
@@ -223,5 +226,5 @@ def _pieces(keys: Iterable[Key]) -> Iterator[list[Any]]:
 
 
 def as_line(line: Mapping[str, Any]) -> bytes:
-    """A line as it is written, with its end."""
+    """Return a line as it is written, with its newline."""
     return json.dumps(line, separators=(",", ":")).encode() + b"\n"

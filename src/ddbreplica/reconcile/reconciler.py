@@ -1,4 +1,4 @@
-"""Keys → healed: `reconcile` between two tables, for several threads, at a command's rates and with its patience."""
+"""Reconcile keys between two tables, in several threads, within a command's rates and its patience."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,11 +34,11 @@ from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.records.size import read_units, write_units
 
 CONNECTIONS = 64
-"""How many requests at most are under way to one table, however many threads heal."""
+"""The most requests that are under way to one table, however many threads reconcile."""
 
 _CLIENT_CONFIG = CLIENT_CONFIG.merge(Config(max_pool_connections=CONNECTIONS))
 _PIECE = 10
-"""Units waited for at a time: a wait for our own rate must not look like a table that stands still."""
+"""Units waited for at a time, so that a wait for the command's own rate never looks like a table that stands still."""
 
 _NOTHING: Items = MappingProxyType({})
 _INTERRUPTED = Refusal(RefusalKind.TRANSIENT, "Interrupted", "Ctrl-C was pressed before the request was sent")
@@ -46,16 +46,16 @@ _INTERRUPTED = Refusal(RefusalKind.TRANSIENT, "Interrupted", "Ctrl-C was pressed
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """How many units a second to use: write units at the replica, read units at the source. None is unlimited."""
+    """The capacity units per second to use: of writes at the replica, of reads at the source. None is no limit."""
 
     write: Rate | None = None
     read: Rate | None = None
 
 
 class Reconciler:
-    """Gives the replica the source's state of keys, whatever else reads and writes the two tables meanwhile.
+    """Reconciles keys while others read and write the two tables.
 
-    Never are more than CONNECTIONS requests under way to a table.
+    No more than CONNECTIONS requests are under way to a table.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Reconciler:
         rates: Rates | None = None,
         under_way: UnderWay | None = None,
     ) -> None:
-        """Reconcile a pair, whose requests observe `clock`. `under_way` records whether a request may be under way."""
+        """Reconcile a pair, whose requests observe `clock`. `under_way` counts the calls that have not ended."""
         self._clock = clock
         self._patience = patience
         self._under_way = under_way or UnderWay()
@@ -90,12 +90,10 @@ class Reconciler:
         rates: Rates | None = None,
         under_way: UnderWay | None = None,
     ) -> "Reconciler":
-        """Between the connection's two tables.
+        """Return a reconciler of the connection's two tables.
 
-        If the replica `is_archive`, nothing is deleted there, and keys may be left undecided. `under_way` then says
-        whether a request may be.
-
-        Raises TaskError unless there are two tables of the same key.
+        If the replica `is_archive`, nothing is deleted there, and keys may be left undecided. `under_way` counts the
+        calls that have not ended. Raises TaskError unless both tables exist and have the same key.
         """
         describe_pair(connection)
         pair = ReconcileContext(
@@ -104,11 +102,11 @@ class Reconciler:
         return cls(pair, clock=connection.clock, patience=patience, rates=rates, under_way=under_way)
 
     def reconcile(self, keys: Iterable[Key], seen: Items = _NOTHING) -> Reconciled:
-        """Reconcile keys, for as long as the patience lasts; no key may be in two calls at a time.
+        """Reconcile keys while the patience lasts; no key may be in two calls at a time.
 
-        None of the result has failed. Raises TaskError where a table refuses everything or stands still, or the
-        local clock is too far ahead, and KeyboardInterrupt once the patience's interrupt is set; when it does, no
-        request is under way.
+        The result has no failed keys. Raises TaskError if a table refuses everything or stands still, or if the local
+        clock is too far ahead; raises KeyboardInterrupt if the patience's interrupt is set. No request is under way
+        when it raises these.
         """
         with self._slots:
             self._patience.interrupt.check()
@@ -126,46 +124,46 @@ class Reconciler:
 
     def _stands_still(self, refusal: Refusal) -> TaskError:
         return TaskError(
-            f"nothing could be read or written for {self._patience.idle():.0f} seconds ({reason(refusal)}).",
+            f"the tables accepted no request for {self._patience.idle():.0f} seconds ({reason(refusal)}).",
             hint=hint_for(refusal),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Pace:
-    """A limit of one kind of units. To wait for it is no lack of progress."""
+    """A limit of read or write units. A wait for it counts as progress."""
 
     rate: Rate | None
     patience: Patience
 
     def wait(self, units: int) -> None:
-        """Wait until so many units may be used, or for Ctrl-C."""
+        """Wait until so many units may be used, or until Ctrl-C."""
         for start in range(0, units, _PIECE):
             if self.rate is None or self.rate.per_second is None or self.patience.interrupt.is_set:
-                return  # no wait is no progress either: a table that stands still would be asked for ever
+                return  # no wait, no progress: a table that stands still would be retried forever
             self.rate.take(min(units - start, _PIECE))
             self.patience.progressed()
 
 
 class _PacedSource:
-    """The source, with the units of every answer waited for after it."""
+    """The source table. Each read waits for the units of its response, after the response."""
 
     def __init__(self, source: Source, pace: _Pace) -> None:
         self._source = source
         self._pace = pace
 
     def read_batch(self, keys: Sequence[Key]) -> Mapping[Key, State] | Refusal:
-        answer = self._source.read_batch(keys)
-        if isinstance(answer, Refusal):
-            return answer
+        response = self._source.read_batch(keys)
+        if isinstance(response, Refusal):
+            return response
         self._pace.patience.progressed()
         if self._pace.rate is not None:
-            self._pace.wait(sum(map(read_units, answer.values())))
-        return answer
+            self._pace.wait(sum(map(read_units, response.values())))
+        return response
 
 
 class _PacedReplica:
-    """The replica, with the units of every request waited for before it."""
+    """The replica table. Each write waits for its units before it is sent."""
 
     def __init__(self, replica: Replica, pace: _Pace) -> None:
         self._replica = replica
@@ -188,19 +186,19 @@ class _PacedReplica:
         pending = start()
         return lambda: self._noted(pending(), sent=len(writes))
 
-    def _noted(self, answer: Sequence[Write] | Refusal, *, sent: int) -> Sequence[Write] | Refusal:
-        """A refused item is progress too: the table is not what holds things up."""
-        is_answered = (
-            answer.kind is RefusalKind.REJECTED if isinstance(answer, Refusal) else len(answer) < sent
+    def _noted(self, response: Sequence[Write] | Refusal, *, sent: int) -> Sequence[Write] | Refusal:
+        """Report progress, also for a refused item: the table responds."""
+        is_progress = (
+            response.kind is RefusalKind.REJECTED if isinstance(response, Refusal) else len(response) < sent
         )
-        if is_answered:
+        if is_progress:
             self._pace.patience.progressed()
-        return answer
+        return response
 
 
 def _table(side: Side) -> DynamoDBReplica:
     table = DynamoDBReplica(side.dynamodb(_CLIENT_CONFIG), side.name, skew=side.clock)
-    table.describe()  # asked once here, and not by each thread
+    table.describe()  # once here, not in each thread
     return table
 
 

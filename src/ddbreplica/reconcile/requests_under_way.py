@@ -1,4 +1,4 @@
-"""Calls that may have a request under way: what a state has to know before it says that none is."""
+"""Count the calls that may have a request under way, so that a state can record that there is none."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from ddbreplica.errors import ReplicatorError, TaskError
 
 
 class UnderWay:
-    """Calls that may have a request under way: those that have begun, and have not ended in order."""
+    """The number of calls that may have a request under way: they have begun and not ended in order."""
 
     def __init__(self) -> None:
-        """None has begun."""
+        """Start with no call."""
         self._calls = 0
         self._lock = Lock()
 
@@ -22,9 +22,9 @@ class UnderWay:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """A call that ends in order if the block does, or raises what `reconcile` and its journal raise.
+        """Count a call. It ends in order if the block ends, or raises an error of `reconcile` or its journal.
 
-        Anything else, such as a second Ctrl-C, may be raised while a response is waited for.
+        Any other exception, such as a second Ctrl-C, may be raised while the block waits for a response.
         """
         with self._lock:
             self._calls += 1

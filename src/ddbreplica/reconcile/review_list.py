@@ -1,6 +1,6 @@
-"""Keys that nobody can decide about → a file that lists them until somebody has looked, a line of JSON each.
+"""List the keys that need review in a file, in JSON, one a line, until an operator removes it.
 
-Lines are only ever added, by one run after the other; `ddbreplica verify --keys-from` reads them.
+A run only appends lines. `ddbreplica verify --keys-from` reads the file.
 """
 
 import json
@@ -21,20 +21,20 @@ _PIECE = 1024 * 1024
 
 
 class Undecided:
-    """The file. It is made when there is something to list."""
+    """The file of undecided keys. It is created with the first key."""
 
     def __init__(self, path: Path, *, note: Note) -> None:
-        """List nothing yet."""
+        """Use this path; create nothing yet."""
         self.path = path
         self._note = note
 
     @classmethod
     def beside(cls, state: Path, *, note: Note) -> "Undecided":
-        """The file of the run that has this state file."""
+        """Return the file for the run with this state file."""
         return cls(state.with_name(f"{state.name}{UNDECIDED_SUFFIX}"), note=note)
 
     def add(self, keys: Sequence[Key]) -> None:
-        """List keys, durably when it returns; for one thread at a time. Raises TaskError where it cannot."""
+        """Append keys, durably; for one thread at a time. Raises TaskError if the file cannot be written."""
         lines = "".join(json.dumps(attributes_of(key)) + "\n" for key in keys)
         try:
             with open_to_append(self.path, option=OPTION) as file:
@@ -44,7 +44,9 @@ class Undecided:
                     write_all(file, lines.encode())
                     os.fsync(file.fileno())
                 except OSError:
-                    with suppress(OSError):  # no half a line, which the next one would follow
+                    with suppress(
+                        OSError
+                    ):  # leave no incomplete line, to which the next one would be appended
                         file.truncate(before)
                     raise
         except OSError as error:
@@ -52,11 +54,11 @@ class Undecided:
             raise unwritable(self.path, error, state=state) from error
 
     def facts(self) -> dict[str, Any]:
-        """For a program."""
+        """Return the number of keys and the path, as JSON values."""
         return {"undecided": len(self), "undecided_file": str(self.path) if self else None}
 
     def __len__(self) -> int:
-        """How many lines there are, from whatever run."""
+        """Return the number of lines, of all runs."""
         try:
             with open_to_read(self.path, option=OPTION) as lines:
                 return sum(piece.count(b"\n") for piece in iter(partial(lines.read, _PIECE), b""))

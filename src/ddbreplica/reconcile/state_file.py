@@ -1,4 +1,4 @@
-"""A command's state file: lines that one process at a time writes, such that a kill leaves all but the last whole."""
+"""Read and write a command's state file. One process at a time uses it; a kill can damage only its last line."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -12,59 +12,60 @@ from ddbreplica.files.private_file import STATE_BEGINNING, open_to_append, open_
 
 OPTION = "--state"
 UNDECIDED_SUFFIX = ".undecided"
-"""How the name of the file ends that lists beside a state what a backfill could not decide about."""
+"""The suffix of the file beside a state file that lists the items that need review."""
 
 MAX_HEAD = 4096
-"""Bytes of a first line: what has a longer one is no state file, and might have no end."""
+"""The most bytes of a first line. A file with a longer one is not a state file, and may be endless."""
 
 _NEW = ".new"
 
 
 class Lines(Protocol):
-    """The lines that a state consists of. Each ends in a newline, except a last one that a kill has torn."""
+    """The lines of a state. Each ends with a newline, except a last one that is incomplete because of a kill."""
 
     @property
     def name(self) -> str:
-        """How messages name it."""
+        """The name of the state in messages."""
         ...
 
     def read(self) -> Iterator[bytes]:
-        """All of them, the first one cut off after MAX_HEAD bytes."""
+        """Return all lines. The first is cut after MAX_HEAD bytes."""
         ...
 
     def append(self, line: bytes, *, durably: bool) -> None:
-        """Add one or more; they outlive a crash of the machine if this returns and they were added `durably`."""
+        """Append one or more lines. If `durably`, they survive a crash of the machine after this returns."""
         ...
 
     def replace(self, lines: Iterable[bytes]) -> None:
-        """Put these in the place of all others, durably, or leave everything as it was."""
+        """Replace all lines, durably, or leave them unchanged."""
         ...
 
     @property
     def appended(self) -> int:
-        """Bytes that were appended since the lines were last replaced."""
+        """The bytes appended since the lines were last replaced."""
         ...
 
     def close(self) -> None:
-        """Let another process have them."""
+        """Release the lines for another process."""
         ...
 
     def remove(self) -> None:
-        """Forget them."""
+        """Remove the lines."""
         ...
 
 
 class StateFile:
-    """Lines in a file, which is locked until it is closed. Raises TaskError where it cannot be read or written."""
+    """Lines in a file, which is locked until it is closed. Raises TaskError if it cannot be read or written."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file, and create it if there is none. Raises TaskError if another process has it open."""
+        """Open the file, or create it. Raises TaskError if another process has it open."""
         self.path = path
         self.appended = 0
         self._failure: TaskError | None = None
         if path.name.endswith((_NEW, UNDECIDED_SUFFIX)):
             raise TaskError(
-                f"{path} is the name of a file beside a state file.", hint=f"name another file with {OPTION}."
+                f"{path} cannot be a state file: ddbreplica uses such a name for another file beside it.",
+                hint=f"name another file with {OPTION}.",
             )
         try:
             self._file = open_to_append(path, option=OPTION)
@@ -73,18 +74,18 @@ class StateFile:
 
     @property
     def name(self) -> str:
-        """Its path."""
+        """The path."""
         return str(self.path)
 
     def read(self) -> Iterator[bytes]:
-        """All lines."""
+        """Return all lines."""
         try:
             yield from _lines(self._file)
         except OSError as error:
             raise unreadable(self.path, error) from error
 
     def append(self, line: bytes, *, durably: bool) -> None:
-        """Add a line or more. Once that has failed, it fails again: only the last line of a file may be torn."""
+        """Append one or more lines. After a failure it always fails: only the last line may be incomplete."""
         if self._failure is not None:
             raise self._failure
         try:
@@ -97,7 +98,7 @@ class StateFile:
         self.appended += len(line)
 
     def replace(self, lines: Iterable[bytes]) -> None:
-        """Write a second file, and give it the place of the first one."""
+        """Write a new file, and rename it to the first one."""
         new = self.path.with_name(f"{self.path.name}{_NEW}")
         try:
             file = _created(new)
@@ -118,7 +119,7 @@ class StateFile:
         self._file, self.appended = file, 0
 
     def close(self) -> None:
-        """Let another process have the file."""
+        """Release the file for another process."""
         self._file.close()
 
     def remove(self) -> None:
@@ -132,7 +133,7 @@ class StateFile:
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
-    """The lines of a state file that is not locked: another process may be writing it."""
+    """Return the lines of a state file without a lock; another process may be writing it."""
     try:
         with open_to_read(path, option=OPTION) as file:
             yield from _lines(file)
@@ -141,10 +142,10 @@ def lines_of(path: Path) -> Iterator[bytes]:
 
 
 def unwritable(path: Path, error: OSError, *, state: Path | None = None) -> TaskError:
-    """A file that cannot be written, and why. `state` is the state that it belongs to, if that is another file."""
-    elsewhere = f"name a file elsewhere with {OPTION}"
-    if _has_content(state or path):  # in another file the command would forget what this one names
-        elsewhere = f"move {state or path} elsewhere and name it with {OPTION}"
+    """Return the error for a file that cannot be written. `state` is its state file, if that is a different file."""
+    elsewhere = f"name a file on another disk with {OPTION}"
+    if _has_content(state or path):  # with a new file, the command would lose the keys in this one
+        elsewhere = f"move {state or path} to another disk and name it with {OPTION}"
     return TaskError(f"{path} cannot be written: {error.strerror}.", hint=f"make room, or {elsewhere}.")
 
 
@@ -156,12 +157,12 @@ def _has_content(path: Path) -> bool:
 
 
 def unreadable(path: Path, error: OSError) -> TaskError:
-    """A file that cannot be read, and why."""
+    """Return the error for a file that cannot be read."""
     return TaskError(f"{path} cannot be read: {error.strerror}.", hint=f"name another file with {OPTION}.")
 
 
 def _created(path: Path) -> FileIO:
-    """A new file, in the place of what a run has left that was killed while it wrote one."""
+    """Create a new file. Replace one that a killed run has left."""
     try:
         return open_to_append(path, option=OPTION, is_new=True)
     except FileExistsError:
@@ -170,14 +171,17 @@ def _created(path: Path) -> FileIO:
 
 
 def _remove_leftover(path: Path) -> None:
-    """Remove what only this command can have left, since it has the state locked. Raises TaskError for all else."""
+    """Remove a new file that a killed run has left. Raises TaskError if it is not a state file.
+
+    No running command can be writing it, since this one has locked the state file.
+    """
     with open_to_append(path, option=OPTION) as file:
         file.seek(0)
         beginning = file.read(len(STATE_BEGINNING))
         if not STATE_BEGINNING.startswith(beginning):
             raise TaskError(
-                f"{path} was not written by ddbreplica, which needs that name.",
-                hint=f"move that file away, or name another file with {OPTION}.",
+                f"{path} exists and was not written by ddbreplica, which needs this name for a new state file.",
+                hint=f"move or rename that file, or name another state file with {OPTION}.",
             )
         path.unlink()
 
@@ -190,7 +194,7 @@ def _lines(file: FileIO) -> Iterator[bytes]:
 
 
 def _sync_directory(path: Path) -> None:
-    """Let a new name outlive a crash of the machine, where the file system has a way to."""
+    """Make a rename durable, if the file system can."""
     with suppress(OSError):
         directory = os.open(path.parent, os.O_RDONLY)
         try:

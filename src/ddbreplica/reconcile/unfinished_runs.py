@@ -1,4 +1,4 @@
-"""The state files that interrupted commands left → what to know before the two tables are called equal."""
+"""Report writes of interrupted commands that may still land, before the two tables are compared."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,12 +13,12 @@ from ddbreplica.reconcile.journal import left_in
 def leftovers(
     connection: Connection, source: Described, replica: Described, *, states: Mapping[str, Path]
 ) -> Iterator[str]:
-    """Return what a task that changes nothing has to report of the clock, and of writes that may still arrive.
+    """Return notes for a task that changes nothing: of a fast clock, and of writes that may still land.
 
-    `states` has the path at which each command, by its name, would have left its state file.
+    `states` maps the name of each command to the path of its state file.
     """
     if fast := connection.clock.fast:
-        yield f"Note: {fast}. Set it before anything is repaired."
+        yield f"Note: {fast}. Set the clock before you repair anything."
     yield from _in_doubt(connection, states, identity(source, replica))
 
 
@@ -28,11 +28,11 @@ def _in_doubt(connection: Connection, states: Mapping[str, Path], tables: Mappin
             continue
         try:
             left = left_in(path, command=command, clock=connection.clock)
-        except TaskError:  # which the command itself will report
+        except TaskError:  # the command reports it itself
             continue
         if left.held and tables.items() <= left.identity.items():
             yield (
-                f"Note: {path} is the state of a {command} that is running or was interrupted. Until"
-                f" {time_after(left.seconds)} its writes may still change {left.held:,} items of the replica;"
-                " run that command again after that time."
+                f"Note: {path} is the state file of a `ddbreplica {command}` that is running or was interrupted. Until"
+                f" {time_after(left.seconds)} its writes may still change {left.held:,} items of the replica. Run it"
+                " again after that time."
             )

@@ -260,8 +260,8 @@ class TestGoingOn:
         assert result.exit_code == 2
         assert lines(result.stderr) == [
             (
-                f"Error: {STATE} is the state of another backfill: its listing is a scan in 1 segments, and not a"
-                " scan in 2 segments."
+                f"Error: {STATE} is the state file of a backfill with other tables or options: its"
+                " listing is a scan in 1 segments, not a scan in 2 segments."
             ),
             "Try: use the same tables and options to resume it, or name another file with --state.",
         ]
@@ -276,7 +276,10 @@ class TestGoingOn:
         result = backfill("--segments", "1")
 
         assert result.exit_code == 2
-        assert "is the state of another backfill: its replica is arn:" in result.stderr
+        assert (
+            "is the state file of a backfill with other tables or options: its replica is arn:"
+            in result.stderr
+        )
 
     def test_a_table_that_stops_taking_anything_is_told_with_where_to_go_on(
         self, tables: Tables, aws: Misbehaviour
@@ -428,8 +431,8 @@ class TestSafeguards:
 
         assert result.exit_code == 2
         assert lines(result.stderr) == [
-            "Error: the source has no stream that is on; what changes there would not arrive.",
-            "Try: see `ddbreplica status`; --without-mapping goes ahead all the same.",
+            "Error: the source has no enabled stream; later changes would be missed.",
+            "Try: enable the stream, and run `ddbreplica status`; or add --without-mapping to continue anyway.",
         ]
         assert tables.items(REPLICA) == {}
 
@@ -448,7 +451,7 @@ class TestSafeguards:
 
         assert result.exit_code == 0
         assert result.stderr.startswith(
-            "The replica is 0:00:00 behind, and the backfill takes about 1 day, 3:46:40"
+            "Warning: the replica's lag is 0:00:00, and the backfill takes about 1 day, 3:46:40"
         )
 
     @pytest.mark.parametrize("key", [{"id": "S"}, {"PK": "N"}, {"PK": "S", "SK": "S"}])
@@ -469,7 +472,10 @@ class TestSafeguards:
         result = backfill("--state", "rows.csv")
 
         assert result.exit_code == 2
-        assert lines(result.stderr)[0] == "Error: rows.csv, line 1: ddbreplica has not written this line."
+        assert (
+            lines(result.stderr)[0]
+            == "Error: rows.csv:1: this line was not written by ddbreplica, or is damaged."
+        )
         assert Path("rows.csv").read_text() == "1,2,3\n"
 
 

@@ -110,7 +110,7 @@ def test_what_writes_nothing_goes_on_with_a_note(
     assert result.exit_code == (1 if command[0] == VERIFY else 0)
     assert lines(result.stderr)[0].startswith("Note: the local clock is 30")
     assert lines(result.stderr)[0].endswith(
-        " seconds ahead of AWS's clock. Set it before anything is repaired."
+        " seconds ahead of AWS's clock. Set the clock before you repair anything."
     )
 
 

@@ -100,7 +100,10 @@ class TestBackfill:
         result = run("backfill")
 
         assert result.exit_code == 2
-        assert f"is the state of another backfill: its filter is ['{SHOWN}'], and not []." in result.stderr
+        assert (
+            f"is the state file of a backfill with other tables or options: its filter is ['{SHOWN}'], not []."
+            in result.stderr
+        )
 
     def test_without_the_mapping_all_is_copied(self, filtered: Tables) -> None:
         filtered.put(SOURCE, "t2#a")
@@ -186,7 +189,7 @@ def test_a_filter_on_images_is_refused(filtered: Tables, aws: Misbehaviour, comm
     result = run(*command)
 
     assert result.exit_code == 2
-    assert "Error: the mapping's filter cannot be followed: it looks at dynamodb.NewImage." in result.stderr
+    assert "Error: the mapping's filter is not supported: it looks at dynamodb.NewImage." in result.stderr
     assert filtered.items(REPLICA) == {}
 
 
@@ -209,7 +212,7 @@ def test_a_filter_that_is_encrypted_is_unknown_and_cannot_be_gone_by(
 ) -> None:
     stream = filtered.client.describe_table(TableName=SOURCE)["Table"]["LatestStreamArn"]
     answer_lambda(aws, [mapping(stream, **shown)])
-    why = f"the filter of the mapping {UUID} is encrypted with a key of yours, and Lambda does not show it."
+    why = f"the filter of the mapping {UUID} is encrypted with your KMS key, and Lambda does not show it."
 
     result = run("status")
 

@@ -1,4 +1,4 @@
-"""The mapping that brings a source's changes to its replica, found among others."""
+"""Find the event source mapping that replicates a source to its replica, among others."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def uuids(found: tuple[MappingState, ...]) -> list[str]:
     return [one.uuid for one in found]
 
 
-def test_a_mapping_is_told_with_its_function(aws: Misbehaviour) -> None:
+def test_a_mapping_is_returned_with_its_function(aws: Misbehaviour) -> None:
     answer_lambda(aws, [mapping(STREAM)])
 
     found = find_mapping(connection(), STREAM)
@@ -47,7 +47,7 @@ def test_a_mapping_is_told_with_its_function(aws: Misbehaviour) -> None:
     }
 
 
-def test_every_page_is_looked_at_and_others_are_left_out(tables: Tables, aws: Misbehaviour) -> None:
+def test_every_page_is_read_and_other_mappings_are_left_out(tables: Tables, aws: Misbehaviour) -> None:
     answer_lambda(
         aws,
         [
@@ -86,7 +86,7 @@ def test_the_settings_of_a_function_without_the_tag_are_not_read(aws: Misbehavio
     assert read == [f"{FUNCTION}:live"]
 
 
-def test_a_function_whose_tags_may_not_be_seen_is_no_other(aws: Misbehaviour) -> None:
+def test_denied_tags_of_a_function_are_an_error(aws: Misbehaviour) -> None:
     answer_lambda(aws, [mapping(STREAM)])
     aws.on("before-call.lambda.ListTags", lambda **_: refusal("AccessDeniedException", "not authorized"))
 
@@ -107,7 +107,7 @@ def test_two_mappings_of_one_stream_are_an_error(tables: Tables, aws: Misbehavio
     with pytest.raises(TaskError) as two:
         find_mapping(connection(), STREAM)
 
-    assert two.value.fact == "2 mappings bring this stream to the replica: a, b."
+    assert two.value.fact == "2 event source mappings replicate this stream to the replica: a, b."
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_two_mappings_of_one_stream_are_an_error(tables: Tables, aws: Misbehavio
     ],
     ids=["by a role", "by its ARN"],
 )
-def test_a_replica_of_the_same_name_in_another_account_is_another(
+def test_a_replica_of_the_same_name_in_another_account_is_a_different_table(
     tables: Tables, aws: Misbehaviour, elsewhere: dict[str, str]
 ) -> None:
     answer_lambda(
@@ -153,7 +153,7 @@ def test_a_replica_of_the_same_name_in_another_account_is_another(
         ),
     ],
 )
-def test_the_replica_is_known_by_name_and_region(
+def test_the_replica_is_recognized_by_name_and_region(
     aws: Misbehaviour, replica: str, environment: dict[str, str], expected: bool
 ) -> None:
     answer_lambda(aws, [mapping(STREAM)], {FUNCTION: function(**environment)})
@@ -169,7 +169,7 @@ def test_the_replica_is_known_by_name_and_region(
         ({"StartingPosition": "LATEST"}, True, False),
     ],
 )
-def test_what_a_mapping_can_be_relied_upon_for(
+def test_whether_a_mapping_is_enabled_and_started_at_trim_horizon(
     aws: Misbehaviour, changes: dict[str, str], is_enabled: bool, sees_all: bool
 ) -> None:
     answer_lambda(aws, [mapping(STREAM, **changes)])
@@ -183,7 +183,7 @@ def test_what_a_mapping_can_be_relied_upon_for(
 @pytest.mark.parametrize(
     ("value", "expected"), [("true", True), ("True", True), ("false", False), ("x", False)]
 )
-def test_an_archive_is_told_by_the_functions_environment(
+def test_an_archive_is_recognized_by_the_functions_environment(
     aws: Misbehaviour, value: str, expected: bool
 ) -> None:
     answer_lambda(aws, [mapping(STREAM)], {FUNCTION: function(REPLICATE_TTL_DELETES=value)})
@@ -194,7 +194,7 @@ def test_an_archive_is_told_by_the_functions_environment(
     assert found.replicates_ttl_deletes is expected
 
 
-def test_settings_that_may_not_be_read_are_an_error(aws: Misbehaviour) -> None:
+def test_denied_settings_are_an_error(aws: Misbehaviour) -> None:
     hidden: dict[str, Any] = {**function(), "Environment": {"Error": {"Message": "KMS says no"}}}
     answer_lambda(aws, [mapping(STREAM)], {FUNCTION: hidden})
 
@@ -204,7 +204,7 @@ def test_settings_that_may_not_be_read_are_an_error(aws: Misbehaviour) -> None:
     assert denied.value.fact == f"the settings of the function {FUNCTION} cannot be read: KMS says no"
 
 
-def test_the_latest_stream_is_the_tables_own_word(tables: Tables) -> None:
+def test_the_latest_stream_is_the_one_that_the_table_has(tables: Tables) -> None:
     assert latest_stream(connection()) is None
 
     tables.client.update_table(

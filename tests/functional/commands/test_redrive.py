@@ -313,7 +313,8 @@ class TestState:
 
         assert result.exit_code == 0
         assert lines(result.stderr)[0].startswith(
-            "Note: logfile-logfile_replica.redrive is the state of a redrive that is running or was interrupted. Until"
+            "Note: logfile-logfile_replica.redrive is the state file of a `ddbreplica redrive` that is running or was"
+            " interrupted. Until"
         )
         assert STATE.read_bytes() == before
 
@@ -325,7 +326,8 @@ class TestState:
         result = run("redrive")
 
         assert lines(result.stderr)[0].startswith(
-            "Error: logfile-logfile_replica.redrive is the state of another redrive: its replica is arn:aws:dynamodb:"
+            "Error: logfile-logfile_replica.redrive is the state file of a redrive with other tables"
+            " or options: its replica is arn:aws:dynamodb:"
         )
         assert STATE.exists()
 
@@ -848,10 +850,11 @@ class TestTheMapping:
 
         assert result.exit_code == 2
         assert lines(result.stderr)[0].startswith(
-            "Error: no mapping of a function with the tag ddbreplica brings the source's changes to the replica;"
+            "Error: no event source mapping of a function with the tag ddbreplica replicates the source to the replica;"
         )
         assert lines(result.stderr)[1] == (
-            "Try: deploy first (sam deploy), and see `ddbreplica status`; --without-mapping goes ahead all the same."
+            "Try: deploy the stack (sam deploy), and run `ddbreplica status`;"
+            " or add --without-mapping to continue anyway."
         )
         assert put_aside.names(QUARANTINE) == [name]
 

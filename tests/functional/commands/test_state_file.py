@@ -37,7 +37,7 @@ def _apart(tables: Tables, put_aside: PutAside) -> None:
         ("nowhere/state", "nowhere/state cannot be written: No such file or directory."),
         ("/dev/full", "/dev/full is not a regular file."),
         ("/proc/self/state", "/proc/self/state cannot be written: "),
-        ("other.csv", "other.csv, line 1: ddbreplica has not written this line."),
+        ("other.csv", "other.csv:1: this line was not written by ddbreplica, or is damaged."),
     ],
 )
 def test_a_place_that_cannot_be_used_is_one_line_before_the_first_call(
@@ -83,7 +83,7 @@ def test_a_state_of_another_command_is_refused(tables: Tables, command: str, oth
 
     assert result.exit_code == 2
     assert lines(result.stderr) == [
-        f"Error: {path} is the state of {other}, not of {command}.",
+        f"Error: {path} is the state file of `ddbreplica {other}`, not of `ddbreplica {command}`.",
         "Try: name another file with --state.",
     ]
     assert Path(path).read_bytes() == before

@@ -430,10 +430,13 @@ class TestMapping:
         assert result.exit_code == 2
         assert lines(result.stderr) == [
             (
-                "Error: no mapping of a function with the tag ddbreplica brings the source's changes to the replica;"
-                " what changes from now on would not arrive."
+                "Error: no event source mapping of a function with the tag ddbreplica replicates the source to the"
+                " replica; later changes would be missed."
             ),
-            "Try: deploy first (sam deploy), and see `ddbreplica status`; --without-mapping goes ahead all the same.",
+            (
+                "Try: deploy the stack (sam deploy), and run `ddbreplica status`;"
+                " or add --without-mapping to continue anyway."
+            ),
         ]
 
     def test_one_that_is_disabled_is_spoken_of(self, apart: Tables, aws: Misbehaviour) -> None:
@@ -442,7 +445,7 @@ class TestMapping:
         result = run("verify", "--repair", "--grace", "0")
 
         assert result.exit_code == 0
-        assert "is Disabled: what changes from now on arrives when it is enabled" in result.stderr
+        assert "is Disabled: later changes are replicated after it is enabled" in result.stderr
 
 
 class TestUnanswered:
@@ -494,8 +497,9 @@ class TestUnanswered:
 
         assert lines(result.stdout)[-1] == "equal"
         assert re.match(
-            r"Note: logfile-logfile_replica\.verify is the state of a verify that is running or was interrupted\."
-            r" Until \d\d:\d\d UTC its writes may still change 3 items of the replica; run that command again after"
+            r"Note: logfile-logfile_replica\.verify is the state file of a `ddbreplica verify` that"
+            r" is running or was interrupted\."
+            r" Until \d\d:\d\d UTC its writes may still change 3 items of the replica\. Run it again after"
             r" that time\.",
             result.stderr,
         )
@@ -592,7 +596,8 @@ class TestKilled:
         result = run("verify", "--repair", "--without-mapping")
 
         assert lines(result.stderr)[0].startswith(
-            "Error: logfile-logfile_replica.verify is the state of another verify: its replica is arn:aws:dynamodb:"
+            "Error: logfile-logfile_replica.verify is the state file of a verify with other tables"
+            " or options: its replica is arn:aws:dynamodb:"
         )
         assert STATE.exists()
 

@@ -22,7 +22,7 @@ from tests.support.wire import error, response
 
 
 class _Clock(Interrupt):
-    """An interrupt whose sleeps pass at once, and the time that they take."""
+    """An interrupt whose sleeps end at once and advance a clock."""
 
     now = 0.0
 
@@ -135,7 +135,7 @@ def test_a_table_that_stands_still_is_given_up(tables: Tables, aws: Misbehaviour
     with pytest.raises(TaskError) as given_up:
         reconciler().reconcile([key("a")])
 
-    assert given_up.value.fact.startswith("nothing could be read or written for ")
+    assert given_up.value.fact.startswith("the tables accepted no request for ")
     assert given_up.value.fact.endswith(" seconds (ProvisionedThroughputExceededException: why).")
     assert given_up.value.hint.startswith("wait a moment, or raise the table's capacity")
 
@@ -193,7 +193,7 @@ def test_ctrl_c_ends_a_wait_for_the_rate(tables: Tables, aws: Misbehaviour) -> N
 
 
 def test_rates_are_waited_for_without_losing_patience(tables: Tables) -> None:
-    """The wait is for longer than a table may stand still, and other threads look at the same patience meanwhile."""
+    """The wait is longer than a table may stand still, while other threads use the same patience."""
     tables.put(SOURCE, "a", text={"S": "x" * 100_000})
     clock = _Clock()
     patience = Patience(clock, clock=lambda: clock.now)

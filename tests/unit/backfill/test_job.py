@@ -331,9 +331,9 @@ class TestWarn:
 
         assert self.notes(runs, world, **rates) == [
             (
-                "The replica is 0:00:00 behind, and the backfill takes about 1 day, 3:46:40: the stream forgets a"
-                " change after 24 hours. A higher --rate ends it sooner; a lower one leaves more of the replica"
-                " to the function."
+                "Warning: the replica's lag is 0:00:00, and the backfill takes about 1 day, 3:46:40. The stream drops"
+                " a change after 24 hours. With a higher --rate the backfill ends sooner; with a lower one the"
+                " function has more of the replica's write capacity."
             )
         ]
 
@@ -343,7 +343,9 @@ class TestWarn:
 
         (note,) = self.notes(runs, world)
 
-        assert note.startswith("The replica is 1 day, 0:00:00 behind, and the backfill takes about 0:00:00: ")
+        assert note.startswith(
+            "Warning: the replica's lag is 1 day, 0:00:00, and the backfill takes about 0:00:00. "
+        )
 
     def test_the_lag_is_not_measured_without_a_mapping(self, runs: Runs) -> None:
         world = World()
@@ -351,7 +353,7 @@ class TestWarn:
 
         assert self.notes(runs, world, without_mapping=True) == []
 
-    def test_nothing_is_said_where_there_is_time(self, runs: Runs) -> None:
+    def test_there_is_no_warning_while_there_is_time(self, runs: Runs) -> None:
         assert self.notes(runs, World(), rate=1.0) == []
 
     def test_an_export_takes_as_long_as_its_items(self, runs: Runs) -> None:
@@ -360,7 +362,7 @@ class TestWarn:
 
         (note,) = self.notes(runs, world, rate=1.0, from_export=world.export("a"))
 
-        assert "takes about 1 day, 3:07:37: " in note
+        assert "takes about 1 day, 3:07:37. " in note
 
     def test_a_run_warns_before_it_copies(self, runs: Runs) -> None:
         world = World("a")
@@ -395,8 +397,8 @@ class TestState:
     @pytest.mark.parametrize(
         ("changed", "named"),
         [
-            ({"segments": 5}, "its listing is a scan in 4 segments, and not a scan in 5 segments."),
-            ({"from_export": URL}, f"its listing is a scan in 4 segments, and not {URL}."),
+            ({"segments": 5}, "its listing is a scan in 4 segments, not a scan in 5 segments."),
+            ({"from_export": URL}, f"its listing is a scan in 4 segments, not {URL}."),
         ],
     )
     def test_a_state_of_another_listing_is_refused(self, runs: Runs, changed: Any, named: str) -> None:
@@ -408,7 +410,10 @@ class TestState:
         with pytest.raises(TaskError) as refused:
             runs.backfill(world, **changed)
 
-        assert refused.value.fact == f"state is the state of another backfill: {named}"
+        assert (
+            refused.value.fact
+            == f"state is the state file of a backfill with other tables or options: {named}"
+        )
         assert runs.notes(world) == before
 
     def test_a_state_of_another_filter_is_refused(self, runs: Runs) -> None:
@@ -602,7 +607,9 @@ class TestPrepare:
 
 class TestGround:
     @pytest.mark.parametrize("archive", [True, False])
-    def test_without_a_mapping_it_is_as_the_user_says(self, runs: Runs, archive: bool) -> None:
+    def test_without_a_mapping_the_option_decides_whether_it_is_an_archive(
+        self, runs: Runs, archive: bool
+    ) -> None:
         world = World()
         world.mapping = None
         world.ground = Preflight(None, EVERY_KEY, is_archive=archive)
@@ -616,7 +623,7 @@ class TestGround:
         ("archive", "replicates_ttl_deletes", "is_archive"),
         [(True, "true", True), (False, "false", True), (False, "true", False)],
     )
-    def test_it_is_an_archive_if_the_user_or_the_mapping_says_so(
+    def test_it_is_an_archive_by_the_option_or_the_mapping(
         self, runs: Runs, archive: bool, replicates_ttl_deletes: str, is_archive: bool
     ) -> None:
         world = World()
@@ -630,7 +637,7 @@ class TestGround:
         world = World()
         world.tables = source(StreamSpecification={"StreamEnabled": False}), world.tables[1]
 
-        with pytest.raises(TaskError, match="the source has no stream that is on"):
+        with pytest.raises(TaskError, match="the source has no enabled stream"):
             runs.prepare(world)
 
     @pytest.mark.parametrize("found", [None, mapping(stream_arn=f"{STREAM}1")])
@@ -638,11 +645,11 @@ class TestGround:
         world = World()
         world.mapping = found
 
-        with pytest.raises(TaskError, match=r"^no mapping of a function with the tag"):
+        with pytest.raises(TaskError, match=r"^no event source mapping of a function with the tag"):
             runs.prepare(world)
 
     @pytest.mark.parametrize(("minutes", "is_refused"), [(9, True), (10, False)])
-    def test_a_mapping_that_began_with_the_latest_change_needs_ten_minutes(
+    def test_a_mapping_that_starts_at_latest_is_refused_for_ten_minutes(
         self, runs: Runs, minutes: int, is_refused: bool
     ) -> None:
         world = World()
@@ -650,7 +657,7 @@ class TestGround:
         world.mapping = mapping(starting_position="LATEST", modified_at=modified_at)
 
         if is_refused:
-            with pytest.raises(TaskError, match="it may not see every change yet"):
+            with pytest.raises(TaskError, match="it may still miss changes"):
                 runs.prepare(world)
         else:
             assert runs.prepare(world).ground.mapping == world.mapping
@@ -660,5 +667,7 @@ class TestGround:
         url = world.export("a", taken_at=CREATED)
         world.mapping = mapping(modified_at=CREATED + timedelta(seconds=1))
 
-        with pytest.raises(TaskError, match=r"^the export is of 2026-11-01 11:59:59 UTC and the mapping was"):
+        with pytest.raises(
+            TaskError, match=r"^the export is of 2026-11-01 11:59:59 UTC, and the mapping was"
+        ):
             runs.prepare(world, from_export=url)

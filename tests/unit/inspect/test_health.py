@@ -366,7 +366,7 @@ def test_a_filter_on_images_needs_attention() -> None:
     ((severity, fact, hint),) = found(facts(**mapping(patterns=(pattern,))))
 
     assert severity is ATTENTION
-    assert fact == "the mapping's filter cannot be followed: it looks at dynamodb.NewImage"
+    assert fact == "the mapping's filter is not supported: it looks at dynamodb.NewImage"
     assert hint.startswith("filter on dynamodb.Keys only")
 
 
@@ -379,10 +379,9 @@ def test_a_filter_that_is_not_shown_is_a_note() -> None:
 
     assert severity is NOTE
     assert (
-        fact
-        == "the filter of the mapping 11-22 is encrypted with a key of yours, and Lambda does not show it"
+        fact == "the filter of the mapping 11-22 is encrypted with your KMS key, and Lambda does not show it"
     )
-    assert hint.startswith("take the key (KMSKeyArn) off the mapping")
+    assert hint.startswith("remove the KMS key (KMSKeyArn) from the mapping")
 
 
 def test_the_mapping_of_the_present_stream_is_the_one_to_talk_about() -> None:

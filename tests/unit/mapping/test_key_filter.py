@@ -1,4 +1,4 @@
-"""Which keys a mapping's patterns let through, held against an independent matcher of such patterns too."""
+"""Which keys pass a mapping's patterns, also compared with an independent matcher of such patterns."""
 
 import json
 from typing import Any
@@ -51,9 +51,7 @@ def pk(text: str) -> Key:
         ("12:30", ["12:30"], ["12:31"]),
     ],
 )
-def test_a_rule_lets_these_texts_through_and_stops_those(
-    rule: Any, passing: list[str], stopped: list[str]
-) -> None:
+def test_some_texts_pass_a_rule_and_others_do_not(rule: Any, passing: list[str], stopped: list[str]) -> None:
     key_filter = KeyFilter.of([rules_on_pk(rule)])
 
     assert [text for text in passing + stopped if key_filter.passes(pk(text))] == passing
@@ -75,7 +73,7 @@ def test_one_of_several_patterns_is_enough() -> None:
     assert [text for text in ("a", "b", "c") if key_filter.passes(pk(text))] == ["a", "b"]
 
 
-def test_every_attribute_that_is_named_has_to_pass() -> None:
+def test_every_attribute_of_the_pattern_has_to_pass() -> None:
     key_filter = KeyFilter.of([on_keys({"PK": {"S": ["a"]}, "SK": {"S": ["b"]}})])
 
     assert key_filter.passes(key(PK={"S": "a"}, SK={"S": "b"}))
@@ -121,7 +119,7 @@ def test_a_binary_is_its_base64() -> None:
         {"$or": [{"dynamodb": {"Keys": {"PK": {"S": ["a"]}}}}, {"dynamodb": {"Keys": {"SK": {"S": ["b"]}}}}]},
     ],
 )
-def test_or_is_understood_wherever_it_stands(pattern: Any) -> None:
+def test_or_is_supported_at_each_level(pattern: Any) -> None:
     key_filter = KeyFilter.of([json.dumps(pattern)])
 
     assert key_filter.passes(key(PK={"S": "a"}, SK={"S": "x"}))
@@ -129,7 +127,7 @@ def test_or_is_understood_wherever_it_stands(pattern: Any) -> None:
     assert not key_filter.passes(key(PK={"S": "x"}, SK={"S": "x"}))
 
 
-def test_what_stands_beside_or_has_to_pass_as_well() -> None:
+def test_members_beside_or_have_to_pass_as_well() -> None:
     choice = [{"SK": {"S": ["b"]}}, {"SK": {"N": [{"exists": True}]}}]
     key_filter = KeyFilter.of([on_keys({"$or": choice, "PK": {"S": ["a"]}})])
 
@@ -138,7 +136,7 @@ def test_what_stands_beside_or_has_to_pass_as_well() -> None:
     assert not key_filter.passes(key(PK={"S": "x"}, SK={"S": "b"}))
 
 
-def test_the_patterns_are_kept_in_the_mappings_words() -> None:
+def test_the_patterns_are_kept_as_the_mapping_has_them() -> None:
     assert KeyFilter.of([rules_on_pk("a")]).patterns == ('{"dynamodb": {"Keys": {"PK": {"S": ["a"]}}}}',)
 
 
@@ -165,7 +163,7 @@ def test_a_filter_on_anything_but_keys_is_refused(pattern: Any, why: str) -> Non
     with pytest.raises(TaskError) as refused:
         KeyFilter.of([rules_on_pk("a"), json.dumps(pattern)])
 
-    assert refused.value.fact == f"the mapping's filter cannot be followed: {why}."
+    assert refused.value.fact == f"the mapping's filter is not supported: {why}."
     assert refused.value.hint.startswith("filter on dynamodb.Keys only")
 
 
@@ -198,13 +196,15 @@ def test_a_filter_on_anything_but_keys_is_refused(pattern: Any, why: str) -> Non
         {"anything-but": {"prefix": "a", "suffix": "b"}},
     ],
 )
-def test_a_rule_that_keys_cannot_be_held_against_is_refused(rule: Any) -> None:
-    with pytest.raises(TaskError, match="is none for the texts that keys are in a stream"):
+def test_a_rule_that_cannot_match_a_key_is_refused(rule: Any) -> None:
+    with pytest.raises(
+        TaskError, match="cannot match a key; in a stream, every key value is a text, also a number"
+    ):
         KeyFilter.of([rules_on_pk(rule)])
 
 
 @pytest.mark.parametrize("text", ["192.0.2.1", "1.2.3.4", "300.1.1.1", "::1", "2001:DB8::1"])
-def test_an_exact_text_that_lambda_takes_for_an_address_is_refused(text: str) -> None:
+def test_an_exact_text_that_lambda_compares_as_an_address_is_refused(text: str) -> None:
     with pytest.raises(TaskError, match=f"Lambda compares {text} as an IP address"):
         KeyFilter.of([rules_on_pk(text)])
 
@@ -232,19 +232,19 @@ def test_an_exact_text_that_lambda_takes_for_an_address_is_refused(text: str) ->
         ),
         (
             '{"dynamodb": {"Keys": {"PK": {"S": ["a"]}, "PK": {"S": ["b"]}}}}',
-            "one of the names PK, PK comes twice",
+            "one of the names PK, PK occurs twice",
         ),
         (
             '{"dynamodb": {"Keys": {"PK": {"S": ["a"]}, "$or": [{"PK": {"S": ["b"]}}, {"SK": {"S": ["c"]}}]}}}',
-            "dynamodb.Keys.PK.S is named inside `$or` and beside it",
+            "dynamodb.Keys.PK.S is both inside `$or` and beside it",
         ),
     ],
 )
-def test_a_pattern_that_is_none_is_refused(pattern: str, why: str) -> None:
+def test_an_invalid_pattern_is_refused(pattern: str, why: str) -> None:
     with pytest.raises(TaskError) as refused:
         KeyFilter.of([pattern])
 
-    assert refused.value.fact == f"the mapping's filter cannot be followed: {why}."
+    assert refused.value.fact == f"the mapping's filter is not supported: {why}."
 
 
 # Few letters, so that rules and keys meet.

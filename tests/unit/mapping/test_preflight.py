@@ -1,4 +1,4 @@
-"""Global tables: as the source of an archive, of which they are no good source, and as the replica."""
+"""Global tables: as the source of an archive, of which the user is warned, and as the replica."""
 
 from typing import Any
 
@@ -39,12 +39,12 @@ def region(name: str) -> dict[str, str]:
         ({"GlobalTableVersion": "2017.11.29"}, "other Regions"),
     ],
 )
-def test_a_table_says_where_its_replicas_are(description: dict[str, Any], replicas: str | None) -> None:
+def test_the_regions_of_a_global_tables_replicas(description: dict[str, Any], replicas: str | None) -> None:
     assert replicas_of({"TableArn": ARN, **description}) == replicas
 
 
 @pytest.mark.hazard(number=24)
-def test_whoever_uses_an_archive_of_a_global_table_is_warned() -> None:
+def test_an_archive_of_a_global_table_is_warned_of() -> None:
     notes: list[str] = []
     side = Side("orders", "--source", None, Clients(None, None, None))
     table = Table(ARN, status="ACTIVE", key_schema=frozenset())
@@ -57,7 +57,7 @@ def test_whoever_uses_an_archive_of_a_global_table_is_warned() -> None:
 
 
 def test_what_expires_in_another_region_is_deleted_from_an_archive() -> None:
-    """The replicated delete has no identity, so that nothing tells it from a delete by a user."""
+    """The replicated delete has no `userIdentity`, so that it looks like a delete by a user."""
     function = Function(FakeReplica(), replicate_ttl_deletes=False)
 
     function.invoke(batch(put(1, "expired here"), put(2, "expired elsewhere")))
@@ -67,7 +67,7 @@ def test_what_expires_in_another_region_is_deleted_from_an_archive() -> None:
 
 
 @pytest.mark.parametrize("refused", [1, 3])
-def test_a_conflicting_write_in_another_region_is_waited_out(refused: int) -> None:
+def test_a_write_is_repeated_after_a_conflict_with_another_region(refused: int) -> None:
     client = boto3.client("dynamodb", region_name="us-east-1", config=CLIENT_CONFIG)
     done: tuple[int, Any] = (200, {"UnprocessedItems": {}})
     wire = Wire(client, answers=[described({"PK": "S"}), *[CONFLICT] * refused], always=done)

@@ -1,4 +1,4 @@
-"""safeguards: the mapping, and what is to be backfilled → nothing, or why a change could get lost."""
+"""safeguards: refuse a backfill during which a change could be missed, and warn of one that takes too long."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -39,21 +39,19 @@ def why(
 
 
 @pytest.mark.parametrize("exported_at", [None, NOW])
-def test_an_enabled_mapping_from_the_oldest_change_on_is_enough(exported_at: datetime | None) -> None:
+def test_an_enabled_mapping_that_starts_at_trim_horizon_is_accepted(exported_at: datetime | None) -> None:
     assert refuse_unsafe(MAPPING, stream=STREAM, exported_at=exported_at, now=NOW) == MAPPING
 
 
 @pytest.mark.hazard(number=12)
 def test_a_source_without_a_stream() -> None:
-    assert (
-        why(None, stream=None) == "the source has no stream that is on; what changes there would not arrive."
-    )
+    assert why(None, stream=None) == "the source has no enabled stream; later changes would be missed."
 
 
 def test_a_stream_that_nothing_reads() -> None:
     assert why(None) == (
-        "no mapping of a function with the tag ddbreplica brings the source's changes to the replica; what changes from"
-        " now on would not arrive."
+        "no event source mapping of a function with the tag ddbreplica replicates the source to the replica; later"
+        " changes would be missed."
     )
 
 
@@ -61,16 +59,16 @@ def test_a_stream_that_nothing_reads() -> None:
 @pytest.mark.parametrize("state", ["Disabled", "Disabling", "Enabling", "Creating", "Deleting"])
 def test_a_mapping_that_is_not_enabled(state: str) -> None:
     assert why(replace(MAPPING, state=state)) == (
-        f"the mapping u-1 is {state}; what changes from now on would not arrive."
+        f"the mapping u-1 is {state}; later changes would be missed."
     )
 
 
-def test_a_mapping_from_the_latest_change_on_that_has_only_just_begun() -> None:
+def test_a_new_mapping_that_starts_at_latest() -> None:
     latest = replace(MAPPING, starting_position="LATEST")
 
     assert why(latest) == (
-        "the mapping u-1 began with the latest change, and was made or altered at 2026-11-22 11:59:00 UTC;"
-        " it may not see every change yet."
+        "the mapping u-1 starts at LATEST and was created or updated at 2026-11-22 11:59:00 UTC;"
+        " it may still miss changes."
     )
     settled = replace(latest, modified_at=NOW - timedelta(minutes=10))
     assert refuse_unsafe(settled, stream=STREAM, exported_at=None, now=NOW) == settled
@@ -79,27 +77,29 @@ def test_a_mapping_from_the_latest_change_on_that_has_only_just_begun() -> None:
 @pytest.mark.hazard(number=12)
 def test_an_export_from_before_the_mapping() -> None:
     assert why(exported_at=NOW - timedelta(minutes=2)) == (
-        "the export is of 2026-11-22 11:58:00 UTC and the mapping was made or altered at 2026-11-22 11:59:00 UTC;"
-        " an item that was new between may be in neither."
+        "the export is of 2026-11-22 11:58:00 UTC, and the mapping was created or updated at"
+        " 2026-11-22 11:59:00 UTC; items created between these times may be missed."
     )
 
 
 @pytest.mark.parametrize(
     ("lag", "seconds"), [(None, None), (0, 0), (60, None), (None, 69_000), (3600, 65_000), (69_119, 0)]
 )
-def test_nothing_is_said_while_the_stream_remembers_long_enough(
+def test_there_is_no_warning_while_the_stream_keeps_changes_long_enough(
     lag: float | None, seconds: float | None
 ) -> None:
     assert warning(lag=lag, seconds=seconds) is None
 
 
 @pytest.mark.parametrize(
-    ("lag", "seconds", "said"),
+    ("lag", "seconds", "expected"),
     [
-        (69_121, None, "The replica is 19:12:01 behind, and the backfill takes about 0:00:00"),
-        (None, 90_000, "The replica is 0:00:00 behind, and the backfill takes about 1 day, 1:00:00"),
-        (36_000, 36_000, "The replica is 10:00:00 behind, and the backfill takes about 10:00:00"),
+        (69_121, None, "Warning: the replica's lag is 19:12:01, and the backfill takes about 0:00:00"),
+        (None, 90_000, "Warning: the replica's lag is 0:00:00, and the backfill takes about 1 day, 1:00:00"),
+        (36_000, 36_000, "Warning: the replica's lag is 10:00:00, and the backfill takes about 10:00:00"),
     ],
 )
-def test_a_day_that_nears_is_told(lag: float | None, seconds: float | None, said: str) -> None:
-    assert (warning(lag=lag, seconds=seconds) or "").startswith(said)
+def test_lag_and_duration_of_nearly_a_day_are_warned_of(
+    lag: float | None, seconds: float | None, expected: str
+) -> None:
+    assert (warning(lag=lag, seconds=seconds) or "").startswith(expected)

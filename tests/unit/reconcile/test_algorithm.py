@@ -1,4 +1,4 @@
-"""algorithm: keys → the replica holds what the source holds, and for each key whether that is certain."""
+"""algorithm: the replica gets the source's state of some keys, and each key has an outcome."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -30,7 +30,7 @@ A, B = key("a"), key("b")
 
 
 class World:
-    """A source, its replica, and a journal; `log` says in which order they were used."""
+    """A source, its replica, and a journal; `log` records the order of their calls."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ def test_an_item_that_was_seen_and_is_gone_is_not_brought_back() -> None:
 
 
 def changing(world: World, times: int) -> None:
-    """Let the source change each time it has been written to the replica."""
+    """Change the source after each write to the replica."""
     values = iter(range(2, times + 2))
 
     def script(_: Request) -> tuple[()]:
@@ -313,7 +313,7 @@ def test_a_fault_of_the_source_is_raised_and_what_was_written_stays_open() -> No
         world.reconcile(A)
 
     assert raised.value.code == "AccessDeniedException"
-    assert "open in the journal" in raised.value.hint
+    assert "stay open in the state file" in raised.value.hint
     assert len(world.replica.requests) == 1
     assert list(world.journal.opened) == [A]
 
@@ -327,7 +327,7 @@ def test_a_fault_of_the_replica_is_raised_and_what_was_begun_stays_open() -> Non
         world.reconcile(A)
 
     assert raised.value.code == "AccessDeniedException"
-    assert "open in the journal" in raised.value.hint
+    assert "stay open in the state file" in raised.value.hint
     assert list(world.journal.opened) == [A]
 
 
@@ -363,7 +363,7 @@ def test_what_is_gone_after_it_was_put_into_an_archive_is_undecided() -> None:
 
 
 def test_an_archive_gets_an_item_anew_although_it_has_it() -> None:
-    # What a late write left there is mended by nothing else.
+    # Nothing else repairs what a late write has left there.
     world = World(item("a", 2), replica=[item("a", 1)], is_archive=True)
 
     assert world.reconcile(A) == Reconciled(confirmed=[A])

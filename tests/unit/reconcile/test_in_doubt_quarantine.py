@@ -1,4 +1,4 @@
-"""in_doubt_quarantine: a key in doubt outlives the run, or the run says that it does not."""
+"""in_doubt_quarantine: a key in doubt is quarantined, or the run reports that it cannot be."""
 
 import re
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ def test_an_object_has_a_record_with_the_key_alone_and_says_who_wrote() -> None:
     assert kept == {
         "schema": 1,
         "record": {"eventSourceARN": SOURCE, "dynamodb": {"Keys": {"PK": {"S": "a"}}}},
-        "reason": "a write of redrive was not answered and may still land",
+        "reason": "a write of redrive got no response and may still land",
         "error_code": "SuspectWrite",
         "clock_ahead_seconds": None,
     }
@@ -66,7 +66,7 @@ def test_an_object_has_a_record_with_the_key_alone_and_says_who_wrote() -> None:
 
 @dataclass(frozen=True)
 class Places:
-    """The parts of a connection that a journal asks for."""
+    """The parts of a connection that a journal uses."""
 
     replica: "Side"
     buckets: "S3Client"
@@ -90,7 +90,7 @@ def test_between_two_tables_it_uses_their_buckets_and_their_clock() -> None:
     ((name, kept),) = zip(bucket.objects, bucket.kept, strict=True)
     assert name.startswith("quarantine/copy/none/none-verify-")
     assert kept["record"]["eventSourceARN"] == SOURCE
-    assert kept["reason"] == "a write of verify was not answered and may still land"
+    assert kept["reason"] == "a write of verify got no response and may still land"
     assert kept["clock_ahead_seconds"] == 40
     assert bucket.buckets == {"bucket"}
 
@@ -128,7 +128,7 @@ def test_they_are_held_back_in_this_run_too() -> None:
         (s3_error("AccessDenied", "no..."), "the quarantine bucket bucket refuses: AccessDenied: no."),
     ],
 )
-def test_it_is_said_if_they_cannot_be_kept(
+def test_keys_that_cannot_be_quarantined_are_an_error(
     fault: ClientError, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[Any] = []
@@ -137,9 +137,12 @@ def test_it_is_said_if_they_cannot_be_kept(
     with pytest.raises(TaskError) as raised:
         journal(FakeBucket(*[fault] * 10)).mark_in_doubt([A])
 
-    assert raised.value.fact == f"a write was not answered, and its key cannot be put into quarantine: {said}"
+    assert (
+        raised.value.fact
+        == f"a write got no response and may still land, and its key cannot be quarantined: {said}"
+    )
     assert raised.value.hint == (
-        "run the same command again on this machine: its state has the keys, and holds them back."
+        "run the same command again in the same directory: its state file has the key and holds it back."
     )
 
 

@@ -1,4 +1,4 @@
-"""journal: keys that are being reconciled → what is still open, after any kill, whatever the clocks do."""
+"""journal: open keys stay known and held back after any kill, with any clock."""
 
 import json
 import os
@@ -25,11 +25,11 @@ from tests.support.memory_state import ManualClock, MemoryLines
 V1 = '{"ddbreplica":"journal","version":1}\n'
 V2 = '{"ddbreplica":"state","version":2,"command":"backfill"}\n'
 HOLD = 900 + MARGIN_SECONDS
-"""Of a clock that is right."""
+"""The time for which a key is held back, with a correct clock."""
 
 
 class _Runs(JournalContract):
-    """Runs that were killed, each with a clock of its own."""
+    """Runs that were killed, each with its own clock."""
 
     latest: FileJournal | None = None
 
@@ -200,7 +200,7 @@ class TestInAFile(_Runs):
     def test_a_file_that_another_process_writes_again_meanwhile_is_its(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Between opening the file and locking it the other replaces it, and ends: what is locked is gone."""
+        """Between open and lock, the other process replaces the file and ends: the locked file is unlinked."""
         self.journal().note("one", 1)
 
         def replaced(*_: Any) -> None:
@@ -244,7 +244,9 @@ class TestInAFile(_Runs):
     def test_a_file_of_something_else_is_left_alone(self, content: str, line: int) -> None:
         self.path.write_text(content)
 
-        with pytest.raises(TaskError, match=rf"line {line}: ddbreplica has not written this line"):
+        with pytest.raises(
+            TaskError, match=rf":{line}: this line was not written by ddbreplica, or is damaged"
+        ):
             self.journal()
 
         assert self.path.read_text() == content
@@ -262,7 +264,7 @@ class TestInAFile(_Runs):
     def test_a_state_of_another_version_is_refused_by_its_version(self) -> None:
         self.path.write_text('{"ddbreplica":"state","version":3,"command":"backfill"}\n')
 
-        with pytest.raises(TaskError, match="another version of ddbreplica: its state has version 3"):
+        with pytest.raises(TaskError, match="a different version of ddbreplica: its format is version 3"):
             self.journal()
 
     @pytest.mark.parametrize("command", COMMANDS)
@@ -273,7 +275,9 @@ class TestInAFile(_Runs):
             FileJournal.at(self.path, command=other, clock=self.clock).close()
             return
 
-        with pytest.raises(TaskError, match=f"state is the state of {command}, not of {other}"):
+        with pytest.raises(
+            TaskError, match=f"state is the state file of `ddbreplica {command}`, not of `ddbreplica {other}`"
+        ):
             FileJournal.at(self.path, command=other, clock=self.clock)
 
     def test_a_state_of_other_work_is_refused_with_what_differs(self) -> None:
@@ -284,7 +288,8 @@ class TestInAFile(_Runs):
             self.journal().resume({"source": "a of tomorrow", "replica": "b"})
 
         assert refused.value.fact == (
-            f"{self.path} is the state of another backfill: its source is a of today, and not a of tomorrow."
+            f"{self.path} is the state file of a backfill with other tables or options: its source is"
+            " a of today, not a of tomorrow."
         )
 
     @pytest.mark.parametrize(
@@ -331,7 +336,9 @@ class TestInAFile(_Runs):
                 self.open()
 
         # Another file would begin without the keys that this one holds.
-        assert raised.value.hint == f"make room, or move {self.path} elsewhere and name it with --state."
+        assert (
+            raised.value.hint == f"make room, or move {self.path} to another disk and name it with --state."
+        )
         assert self.path.read_bytes() == before
         assert list(self.path.parent.iterdir()) == [self.path]
         self.latest = self.open()
@@ -356,7 +363,7 @@ class TestLeaving:
         self.journal = FileJournal.at(self.path, command=REDRIVE, clock=ManualClock())
 
     def free(self) -> Sequence[Key]:
-        """What the next run may write at once."""
+        """Return the keys that the next run may write at once."""
         with closing(FileJournal.at(self.path, command=REDRIVE, clock=ManualClock())) as journal:
             return journal.intend([A])
 
@@ -396,7 +403,7 @@ class TestLeaving:
 
 
 class TestHolding:
-    """For how long a key is held back, by the clocks of this run and of the runs before."""
+    """The time for which a key is held back, by the clocks of this run and of earlier runs."""
 
     @pytest.fixture(autouse=True)
     def _begin(self) -> None:
@@ -591,7 +598,7 @@ class TestHolding:
 
 
 class TestWriting:
-    """What is appended to a state, and what of it is durable before the next step."""
+    """The lines that are appended to a state, and which of them are durable before the next step."""
 
     @pytest.fixture(autouse=True)
     def _begin(self) -> None:
@@ -600,7 +607,7 @@ class TestWriting:
         self.journal = FileJournal(self.lines, command=REDRIVE, clock=self.clock)
 
     def appended(self) -> Sequence[Any]:
-        """The lines since the journal was opened."""
+        """Return the lines appended since the journal was opened."""
         return [json.loads(line) for line in self.lines.content.splitlines()][2:]
 
     def durable(self) -> Sequence[Any]:
@@ -678,7 +685,10 @@ class TestWriting:
         with pytest.raises(TaskError) as refused:
             self.journal.resume({"source": "b"})
 
-        assert refused.value.fact == "state is the state of another redrive: its source is a, and not b."
+        assert (
+            refused.value.fact
+            == "state is the state file of a redrive with other tables or options: its source is a, not b."
+        )
         assert refused.value.hint == (
             "use the same tables and options to resume it, or name another file with --state."
         )
@@ -692,7 +702,7 @@ class TestWriting:
 
 
 class TestVersion1:
-    """What the code before wrote: a backfill's state."""
+    """A backfill's state as version 1 wrote it."""
 
     IDENTITY: ClassVar[Mapping[str, Any]] = {
         "source": "arn of 2026-11-28 20:05:19+01:00",
@@ -723,7 +733,10 @@ class TestVersion1:
 
     @pytest.mark.parametrize("command", [REDRIVE, VERIFY])
     def test_is_no_other_commands(self, command: str) -> None:
-        with pytest.raises(TaskError, match=f"state is the state of backfill, not of {command}"):
+        with pytest.raises(
+            TaskError,
+            match=f"state is the state file of `ddbreplica backfill`, not of `ddbreplica {command}`",
+        ):
             FileJournal(self.state(), command=command, clock=ManualClock())
 
     @pytest.mark.parametrize(
@@ -742,7 +755,7 @@ class TestVersion1:
         ],
     )
     def test_what_may_land_is_held_back_for_30_minutes(self, more: list[Any], free: bool) -> None:
-        """Nobody knows how far its writer's clock was ahead, nor whether it was set since."""
+        """It is unknown how far its writer's clock was ahead, and whether it was set since."""
         clock = ManualClock()
         clock.respond()
 
@@ -780,7 +793,10 @@ class TestLookingAtAState:
         with pytest.raises(TaskError) as refused:
             left_in(path, command=REDRIVE, clock=ManualClock())
 
-        assert refused.value.fact == f"{path} is the state of verify, not of redrive."
+        assert (
+            refused.value.fact
+            == f"{path} is the state file of `ddbreplica verify`, not of `ddbreplica redrive`."
+        )
 
     @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.write_text("x")])
     def test_one_that_cannot_be_read(self, tmp_path: Path, make: Callable[[Path], Any]) -> None:

@@ -1,4 +1,4 @@
-"""journal_format: the lines of a state file, what they add up to, and what is wrong with lines that nobody wrote."""
+"""journal_format: read and write the lines of a state file, and refuse lines that ddbreplica did not write."""
 
 import json
 import time
@@ -242,35 +242,38 @@ class TestReading:
         first, second = lines({"rest": True})
 
         assert refusal(first, second, damaged) == (
-            "a.state, line 3: ddbreplica has not written this line.",
+            "a.state:3: this line was not written by ddbreplica, or is damaged.",
             DAMAGED,
         )
 
     @pytest.mark.parametrize("first", [b"PK,value\n", b"{}\n", b"1", b'{"ddbreplica":"state"}\n'])
     def test_a_file_of_something_else_is_left_alone(self, first: bytes) -> None:
-        assert refusal(first) == ("a.state, line 1: ddbreplica has not written this line.", ANOTHER_FILE)
+        assert refusal(first) == (
+            "a.state:1: this line was not written by ddbreplica, or is damaged.",
+            ANOTHER_FILE,
+        )
 
     def test_the_state_of_another_command_is_left_alone(self) -> None:
         assert refusal(*lines(), command=REDRIVE) == (
-            "a.state is the state of backfill, not of redrive.",
+            "a.state is the state file of `ddbreplica backfill`, not of `ddbreplica redrive`.",
             ANOTHER_FILE,
         )
         assert refusal(*lines(head=V1), command=VERIFY) == (
-            "a.state is the state of backfill, not of verify.",
+            "a.state is the state file of `ddbreplica backfill`, not of `ddbreplica verify`.",
             ANOTHER_FILE,
         )
 
     def test_the_state_of_another_version_is_left_to_that_version(self) -> None:
         assert refusal(*lines(head={**HEAD, "version": 3})) == (
-            "a.state was written by another version of ddbreplica: its state has version 3.",
-            "resume it with that version, or name another file with --state.",
+            "a.state was written by a different version of ddbreplica: its format is version 3.",
+            "resume it with that version of ddbreplica, or name another file with --state.",
         )
 
 
 class TestVersion1:
     @pytest.fixture(autouse=True)
     def _elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        """A machine in another zone than UTC."""
+        """A machine in a time zone other than UTC."""
         monkeypatch.setenv("TZ", "XYZ-5")
         time.tzset()
         yield

@@ -1,4 +1,4 @@
-"""reconciler: keys → the source's state at the replica, at two rates, with patience, and for several threads."""
+"""reconciler: keys are reconciled in several threads, within two rates and a command's patience."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ DENIED_MESSAGE = "AccessDeniedException: not authorised"
 
 
 class _Time(Interrupt):
-    """An interrupt whose sleeps end at once, and the time that they take."""
+    """An interrupt whose sleeps end at once and advance a clock."""
 
     now = 1000.0
 
@@ -40,7 +40,7 @@ class _Time(Interrupt):
 
 
 class _Taken(Rate):
-    """A rate that records what is taken from it, and takes a second for each unit."""
+    """A rate that records the units taken, and takes a second for each."""
 
     def __init__(self, time: _Time, *, then: Callable[[], None] = lambda: None) -> None:
         super().__init__(1)
@@ -55,7 +55,7 @@ class _Taken(Rate):
 
 
 class World:
-    """Two tables and what reconciles them."""
+    """Two tables and their reconciler."""
 
     def __init__(self, *items: Image, is_archive: bool = False, **replica: Any) -> None:
         self.source = FakeSource(*items)
@@ -214,7 +214,7 @@ class TestRefusals:
 
         fact = raised.value.fact
         assert fact.startswith(
-            "nothing could be read or written for 61 seconds (ThrottlingException: slow down)"
+            "the tables accepted no request for 61 seconds (ThrottlingException: slow down)"
         )
         assert raised.value.hint.startswith("wait a moment, or raise the table's capacity")
         assert len(world.source.requests) == 2
@@ -333,7 +333,7 @@ class TestRates:
 
 
 class TestProgress:
-    """What shows that the tables do not stand still."""
+    """The responses that count as progress."""
 
     def test_a_read_that_is_answered(self) -> None:
         time = _Time()
@@ -420,10 +420,10 @@ def test_no_more_calls_than_there_are_connections_for() -> None:
 
 
 class TestBetween:
-    """Of a connection, whose tables are described before anything else is asked of them."""
+    """The reconciler of a connection; the tables are described before any other request."""
 
     class _Table(FakeReplica):
-        """A table that is source and replica, as DynamoDBReplica is."""
+        """A table that can be source and replica, as DynamoDBReplica can."""
 
         def __init__(self, client: Any, name: str, *, skew: Any) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""requests_under_way: calls that may have a request under way, by how each of them ended."""
+"""requests_under_way: a call counts until it ends in order."""
 
 import pytest
 

@@ -101,7 +101,9 @@ class TestAFullDisk:
         with pytest.raises(TaskError) as raised:
             self.undecided.add([B])
 
-        assert raised.value.hint == f"make room, or move {self.state} elsewhere and name it with --state."
+        assert (
+            raised.value.hint == f"make room, or move {self.state} to another disk and name it with --state."
+        )
 
     def test_is_reported_even_if_the_half_cannot_be_removed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def write(file: FileIO, _: bytes) -> None:

@@ -258,7 +258,10 @@ class TestState:
         world.tables = described("other"), described("copy")
         content = runs.lines.content
 
-        with pytest.raises(TaskError, match="state is the state of another redrive: its source is"):
+        with pytest.raises(
+            TaskError,
+            match="state is the state file of a redrive with other tables or options: its source is",
+        ):
             runs.redrive(world)
 
         assert len(runs.lines.content) >= len(content)
@@ -297,7 +300,7 @@ class TestState:
             "eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/logfile",
             "dynamodb": {"Keys": {"PK": {"S": "a"}}},
         }
-        assert kept["reason"] == "a write of redrive was not answered and may still land"
+        assert kept["reason"] == "a write of redrive got no response and may still land"
 
     def test_it_says_that_no_request_is_under_way(self, runs: Runs) -> None:
         world = World("a")
@@ -497,7 +500,7 @@ class TestDryRun:
 
         clock, state = runs.recording.notes
         assert clock.startswith("Note: the local clock is 301 seconds ahead of AWS's clock.")
-        assert state.startswith("Note: logfile-copy.redrive is the state of a redrive ")
+        assert state.startswith("Note: logfile-copy.redrive is the state file of a `ddbreplica redrive` ")
 
     def test_interrupted(self, runs: Runs) -> None:
         world = World()

@@ -106,7 +106,7 @@ def test_keys_that_were_not_repaired_have_a_reason_and_are_not_compared_again() 
         "an in-doubt write may still change the replica",
         "refused: ValidationException: too large",
         "repaired",
-        "undecided: the source has no such item: it was deleted or has expired, and nobody can tell",
+        "undecided: the item no longer exists in the source: it was deleted or has expired",
     ]
     assert looked_at == [[key("d")]]
 
