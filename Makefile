@@ -1,6 +1,6 @@
 # Start with `make demo` and `make test`. Each target installs what it needs; these two need only Python ≥ 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage exhaustive bundle rules floors stack bench engine soak e2e mutants check lint complexity scan-templates scan-packages build picture lock clean
+.PHONY: help setup demo invoke test coverage exhaustive bundle rules floors stack bench engine soak e2e mutants check lint complexity scan-templates scan-packages build picture lock clean
 SHELL := /bin/bash
 BIN := .venv/bin
 
@@ -75,6 +75,10 @@ setup: .venv/ready .venv-stack/ready  ## Create the environments .venv, and .ven
 demo:  ## Replicate, break and repair on an embedded AWS, and check every result (KEEP=1 leaves it running)
 	@start=$$SECONDS; $(SET_UP) && \
 	DDBREPLICA_SETUP_SECONDS=$$((SECONDS - start)) $(BIN)/python -m demo $(if $(call switch,KEEP),--keep)
+
+invoke: setup  ## Invoke the function with an event file on an embedded AWS (EVENT=events/insert.json); no Docker is needed
+	@test -n '$(EVENT)' || { echo "make invoke: name a file, such as EVENT=events/insert.json" >&2; exit 2; }
+	@$(BIN)/python -m demo.invoke '$(EVENT)'
 
 # The number of processes that run tests in parallel, and how the tests are distributed.
 PROCESSES ?= 2

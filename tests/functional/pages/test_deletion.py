@@ -133,5 +133,5 @@ def test_the_days_are_those_of_the_templates() -> None:
 
 
 def test_the_page_is_linked() -> None:
-    for page in ("README.md", "SECURITY.md", "docs/runbook.md"):
+    for page in ("docs/README.md", "SECURITY.md", "docs/runbook.md"):
         assert "deletion.md" in (ROOT / page).read_text(), page

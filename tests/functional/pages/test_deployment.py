@@ -14,7 +14,7 @@ from tests.support.deployment_scenarios import STREAM
 from tests.support.template import REPLICA_TEMPLATE, ROOT, TEMPLATE, defaults, deploy, load, refusals
 
 GUIDE = ROOT / "docs" / "deployment.md"
-DOCUMENTS = [GUIDE, ROOT / "README.md", ROOT / "docs" / "runbook.md"]
+DOCUMENTS = [GUIDE, ROOT / "docs" / "runbook.md"]
 DEPLOYS = {"sam deploy": TEMPLATE, "aws cloudformation deploy": REPLICA_TEMPLATE}
 CONFIGURED = tomllib.loads((ROOT / "samconfig.toml").read_text())
 
