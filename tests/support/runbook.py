@@ -20,7 +20,7 @@ from tests.support.build import SAM
 PAGE: Final = (ROOT / "docs" / "runbook.md").read_text()
 AWS_CLI: Final = ROOT / ".venv-awscli" / "bin" / "aws"
 SET_AWS_CLI_UP: Final = "run `make .venv-awscli/ready`"
-SECONDS: Final = 60.0
+SECONDS: Final = 180.0
 
 _QUICKER: Final = {"ddbreplica verify": "ddbreplica verify --grace 1 --read-rate 1000"}
 """Options that the tests add, to be quick: they change what a command waits for, not what it does."""
@@ -145,8 +145,14 @@ class Section:
         self.executed.append(command)
         return self.operator.filled_in(command, **words)
 
-    def is_over(self, *commands: str, exits: int = 0) -> None:
-        """Execute the commands by which the page recognizes that a problem is over."""
+    def is_over(self, *commands: str, exits: int = 0) -> str:
+        """Execute the commands by which the page recognizes that a problem is over, and return their output.
+
+        With another exit status they show that the problem is there.
+        """
+        output = ""
         for command in commands or ("ddbreplica status --stack-name ddbreplica",):
             finished = self.operator.run(self.operator.filled_in(command))
             assert finished.exit_code == exits, f"$ {command}\n{finished.output}"
+            output += finished.output
+        return output
