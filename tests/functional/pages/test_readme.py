@@ -116,7 +116,7 @@ def test_the_section_for_samconfig_has_parameters_of_the_template() -> None:
     config = tomllib.loads(section)["orders"]
     parameters = dict(pair.split("=", 1) for pair in config["deploy"]["parameters"]["parameter_overrides"])
 
-    assert config["global"]["parameters"] == {"stack_name": "ddbreplica-orders"}
+    assert config["global"]["parameters"] == {"stack_name": "orders-replica"}
     stream = parameters.pop("SourceStreamArn").replace("STREAM_LABEL", "2026-11-29T00:00:00.000")
     assert refusals(SourceStreamArn=stream, **parameters) == []
 
@@ -125,7 +125,7 @@ def test_the_commands_for_a_table_of_ones_own_use_that_section_and_stack() -> No
     _, _, later = README.partition("## Replicate your own table")
     section, _, _ = later.partition("\n## ")
 
-    assert set(re.findall(r"--stack-name (\S+)", section)) == {"ddbreplica-orders"}
+    assert set(re.findall(r"--stack-name (\S+)", section)) == {"orders-replica"}
     assert set(re.findall(r"--config-env (\S+)", section)) == {"orders"}
 
 
