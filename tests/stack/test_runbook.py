@@ -244,6 +244,7 @@ def test_lambda_throttles_the_function(main: Site, section: Section) -> None:
     main.has("throttled")
     section.is_over()
 
+    assert "ConcurrentExecutions" in section.run("aws lambda get-account-settings")
     section.run("sam deploy")
     main.after_an_update()
     assert (

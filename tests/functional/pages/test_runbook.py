@@ -56,6 +56,14 @@ def test_every_alarm_has_its_place_in_the_runbook() -> None:
     assert sorted(listed) == sorted(alarms)
 
 
+@pytest.mark.parametrize("directory", ["src", "cli"])
+def test_a_section_that_a_message_names_exists(directory: str) -> None:
+    texts = "".join(path.read_text() for path in (ROOT / directory).rglob("*.py"))
+    named = re.findall(r'docs/runbook\.md, "([^"]+)"', re.sub(r"[\"']\s+f?[\"']", "", texts))
+
+    assert set(named) <= set(re.findall(r"^#+ (.+)$", RUNBOOK.read_text(), re.MULTILINE))
+
+
 def is_there(document: Path, link: str) -> bool:
     return link.startswith("https://") or (document.parent / link).exists()
 
