@@ -1,1 +1,1 @@
-"""What the function costs, beside the ways in which such a function is usually written."""
+"""Measure what the function costs, compared with the usual ways to write such a function."""

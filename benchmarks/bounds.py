@@ -1,4 +1,4 @@
-"""What bounds the function beside its work: memory for the largest batches, and the cold start."""
+"""Measure the memory for the largest batches, and the cold start."""
 
 import os
 import resource
@@ -18,7 +18,7 @@ _BARE = "import boto3; boto3.client('dynamodb')"
 
 @dataclass(frozen=True, slots=True)
 class ColdStart:
-    """Seconds of CPU of a whole process: one that prepares the function, and one that has boto3 and a client alone."""
+    """CPU seconds of a whole process: one that prepares the function, and one that only creates a boto3 client."""
 
     ours: Spread
     bare: Spread
@@ -26,18 +26,18 @@ class ColdStart:
 
 
 def peaks(endpoint: Endpoint, largest: Mapping[str, Workload]) -> dict[str, int]:
-    """The most memory, in bytes, of a process that applies each of these batches. Raises BenchmarkError."""
+    """Return the peak memory, in bytes, of a process that applies each of these batches. Raises BenchmarkError."""
     found = {}
     for title, workload in largest.items():
         sample, counts = apply_once(endpoint, "ours", workload)
         if counts.table != workload.ends_in():
-            raise BenchmarkError(f"ours did not write what the batch says: {title}")
+            raise BenchmarkError(f"ddbreplica did not write the changes of the batch: {title}")
         found[title] = sample.peak
     return found
 
 
 def cold_start(environment: Mapping[str, str], *, rounds: int) -> ColdStart:
-    """Start both in turn. The first start of each, which may have to compile, is discarded."""
+    """Start both in turn. The first start of each is discarded, since it may compile modules."""
     pairs = [(_started(_OURS, environment), _started(_BARE, environment)) for _ in range(rounds + 1)][1:]
     ours, bare = zip(*pairs, strict=True)
     return ColdStart(spread(ours), spread(bare), spread([one / other for one, other in pairs]))
@@ -45,7 +45,7 @@ def cold_start(environment: Mapping[str, str], *, rounds: int) -> ColdStart:
 
 def _started(code: str, environment: Mapping[str, str]) -> float:
     before = _cpu_of_children()
-    # With bytecode kept, whatever the shell says: else the compiler is measured, and each package's size.
+    # Bytecode is kept, whatever the shell says. Otherwise this would measure the compiler and the size of packages.
     env = {**os.environ, **environment, "PYTHONDONTWRITEBYTECODE": ""}
     subprocess.run([sys.executable, "-c", code], env=env, check=True)  # noqa: S603  our own
     return _cpu_of_children() - before

@@ -1,6 +1,6 @@
-"""Figures → a chart of what a record costs, on a logarithmic scale, as SVG. Pure.
+"""Draw a chart of the time per record, on a logarithmic scale, as SVG. Pure.
 
-It has no background, and colours of middle brightness: it is read on white and on black alike.
+The chart has no background and colours of medium brightness, so that it is readable on white and on black.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,12 +21,12 @@ _DECADES = (10, 100, 1_000, 10_000)
 
 
 def chart(figures: Mapping[str, Any]) -> str:
-    """Two bars a contestant, CPU and wall, for log items, 100 a batch, at 4 ms service time."""
+    """Return the chart: CPU and wall time of each contestant, for batches of 100 log items at 4 ms service time."""
     height = _TOP + _GROUP * len(CONTESTANTS) + 34
     size = f'viewBox="0 0 {_WIDTH} {height}" font-family="system-ui, sans-serif" font-size="14"'
     lines = (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size} fill="{_TEXT}">',
-        "<title>Microseconds a record takes, by way of writing it</title>",
+        "<title>Microseconds per record, for each way to write it</title>",
         *_heading(),
         *_axis(height - 30),
         *_bars(figures),
@@ -36,8 +36,8 @@ def chart(figures: Mapping[str, Any]) -> str:
 
 
 def _heading() -> Iterator[str]:
-    yield '<text x="0" y="18" font-size="17" font-weight="600">Microseconds a record (less is better)</text>'
-    yield '<text x="0" y="40">100 web-log items a batch, 4 ms service time, logarithmic scale</text>'
+    yield '<text x="0" y="18" font-size="17" font-weight="600">Microseconds per record (less is better)</text>'
+    yield '<text x="0" y="40">100 web-log items per batch, 4 ms service time, logarithmic scale</text>'
     for place, (cost, title) in enumerate(_COSTS.items()):
         left = _LEFT + 110 * place
         yield f'<rect x="{left}" y="54" width="12" height="12" rx="2" fill="{_COLOURS[cost]}"/>'

@@ -1,4 +1,4 @@
-"""A whole run of the function's cases, and what is kept of it."""
+"""Run all cases of the function, and store the results."""
 
 import json
 from functools import partial
@@ -17,8 +17,8 @@ _COLD_STARTS = 9
 
 
 def main() -> int:
-    """Measure, print the tables, and keep the figures and the chart."""
-    what = "Measure the function beside the ways in which such a function is usually written."
+    """Measure, print the tables, and store the figures and the chart."""
+    what = "Measure the function, compared with the usual ways to write such a function."
     asked = options("python -m benchmarks", what, rounds=7, quick=2)
     return conduct(
         partial(_run, asked.rounds, quick=asked.quick), keep=partial(_keep, directory=asked.output)

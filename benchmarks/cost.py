@@ -1,4 +1,4 @@
-"""The results of a run → what a million changes cost, and how many a second one shard takes, as Markdown. Pure."""
+"""Compute the cost of a million changes and the records per second of one shard, as Markdown tables. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,31 +11,31 @@ WRITE_UNIT: Final = 0.625e-6
 LOG_BYTE: Final = 0.50e-9
 
 FULL_CORE_MB: Final = 1769
-"""Where a function has one whole processor: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
+"""Memory at which a function has one whole processor: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
 
 LOG_BYTES: Final = 2100
-"""Of one batch: our line (450) and the metrics (950), measured, and Lambda's own start and report lines (700)."""
+"""Per batch: the function's line (450) and the metrics (950), both measured, and Lambda's own lines (700)."""
 
 WRITE_UNITS: Final = 2
-"""Of a log item below 1 KB: one for the table, one for the index."""
+"""Of a log item of less than 1 KB: one for the table, one for the index."""
 
 Figures: TypeAlias = Mapping[tuple[str, str], "Work"]
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Seconds a record: of a whole core, and waiting for a service that answers after 4 ms."""
+    """Seconds per record: of a whole processor, and of waiting for a service that responds after 4 ms."""
 
     cpu: float
     waiting: float
 
     def seconds(self, memory: int) -> float:
-        """How long one record takes a function of so many MB."""
+        """Return the seconds that a function with this memory, in MB, takes for one record."""
         return self.cpu / min(1.0, memory / FULL_CORE_MB) + self.waiting
 
 
 def read(results: Mapping[str, Any]) -> Figures:
-    """The figures at a service time of 4 ms, by contestant and workload."""
+    """Return the figures at a service time of 4 ms, by contestant and workload."""
     return {
         (figure["contestant"], figure["workload"]): Work(
             cpu=figure["cpu"]["median"] / 1e6,
@@ -47,7 +47,7 @@ def read(results: Mapping[str, Any]) -> Figures:
 
 
 def tables(figures: Figures) -> tuple[tuple[str, ...], ...]:
-    """The lines of each table."""
+    """Return the lines of each table."""
     return tuple(_prices(figures)), tuple(_throughput(figures))
 
 

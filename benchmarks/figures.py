@@ -1,4 +1,4 @@
-"""Samples → figures with their spread, and ratios between contestants. Pure."""
+"""Compute figures with their spread, and ratios between contestants, from samples. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from benchmarks.workloads import WORKLOADS
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The median, and the quartiles about it."""
+    """The median, and the two quartiles."""
 
     median: float
     low: float
@@ -20,7 +20,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One contestant at one workload; the service time is in milliseconds."""
+    """One contestant with one workload; the service time is in milliseconds."""
 
     contestant: str
     workload: str
@@ -29,7 +29,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a contestant does for one batch. `exact` is whether every item arrived as it was; `peak` is in bytes."""
+    """The work of a contestant for one batch. `exact`: every item arrived unchanged; `peak` is in bytes."""
 
     requests: int
     writes: int
@@ -39,23 +39,23 @@ class Work:
 
 
 Timings: TypeAlias = Mapping[Case, Sequence[Sample]]
-"""The samples of each case, one a round: those of one place in the sequences were taken side by side."""
+"""The samples of each case, one per round. Samples at the same position were taken in the same round."""
 
 Cost: TypeAlias = Callable[[Case, Sample], float]
 
 
 def cpu(case: Case, sample: Sample) -> float:
-    """Microseconds of CPU time a record, threads included."""
+    """Return the CPU microseconds per record, of all threads."""
     return sample.cpu * 1e6 / sample.batches / WORKLOADS[case.workload].records
 
 
 def wall(case: Case, sample: Sample) -> float:
-    """Microseconds a record."""
+    """Return the microseconds per record."""
     return sample.wall * 1e6 / sample.batches / WORKLOADS[case.workload].records
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """The median of one value or more, and their quartiles."""
+    """Return the median of one or more values, and their quartiles."""
     if len(values) == 1:
         return Spread(values[0], values[0], values[0])
     low, _, high = quantiles(values, n=4, method="inclusive")
@@ -63,11 +63,11 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def cost(timings: Timings, case: Case, of: Cost) -> Spread:
-    """A figure over all rounds."""
+    """Return a figure over all rounds."""
     return spread([of(case, sample) for sample in timings[case]])
 
 
 def ratio(timings: Timings, dividend: Case, divisor: Case, of: Cost) -> Spread:
-    """How often one case's figure holds the other's: taken within each round, so that a busy machine slows both."""
+    """Return the ratio of two cases, taken within each round, so that a busy machine affects both."""
     pairs = zip(timings[dividend], timings[divisor], strict=True)
     return spread([of(dividend, one) / of(divisor, other) for one, other in pairs])

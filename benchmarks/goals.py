@@ -1,4 +1,4 @@
-"""Figures → which of the goals are reached. Pure."""
+"""Decide which goals are reached. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ MEMORY = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """`binding`: a run that misses it has failed. The others tell how fast this was on this machine."""
+    """A run fails if it misses a `binding` goal. The other goals depend on the speed of the machine."""
 
     title: str
     wanted: Literal["≥", "≤", "="]
@@ -22,7 +22,7 @@ class Goal:
 
     @property
     def is_reached(self) -> bool:
-        """Whether the value is on the right side of the limit."""
+        """Whether the value meets the limit."""
         match self.wanted:
             case "≥":
                 return self.value >= self.limit
@@ -35,7 +35,7 @@ class Goal:
 def goals(
     timings: Timings, work: Mapping[tuple[str, str], Work], cold: ColdStart, peaks: Mapping[str, int]
 ) -> tuple[Goal, ...]:
-    """The goals of what was measured; a workload that was left out has none."""
+    """Return the goals of all measured workloads."""
     return (
         *_speed(timings, "log-100", faster=25, floor=1.5),
         *_wall(timings),

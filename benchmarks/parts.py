@@ -1,6 +1,6 @@
-"""`python -m benchmarks.parts`: where one batch's CPU goes, part by part, beside the floor and the whole.
+"""`python -m benchmarks.parts`: measure the CPU time of each part of a batch, of the floor, and of the whole.
 
-Each part is run alone, so that the parts do not add up to the whole: caches are warmer, and nobody waits.
+Each part runs alone. The parts do not add up to the whole, since caches are warmer and nothing waits.
 """
 
 import os
@@ -28,10 +28,10 @@ _WORKLOADS = ("log-100", "log-1000")
 
 
 def main() -> None:
-    """Time the parts for batches of 100 and of 1,000 records, at no service time; print a table."""
-    # Log lines and metrics are made and written, and read by nobody; the logger keeps the stdout it begins with.
+    """Measure the parts for batches of 100 and 1,000 records, without service time, and print a table."""
+    # Log lines and metrics are written but not read. The logger keeps the stdout that it starts with.
     console, sys.stdout = Console(file=sys.stdout, highlight=False), Path(os.devnull).open("w")  # noqa: SIM115
-    table = Table("µs of CPU a record, median", title="Where the CPU goes")
+    table = Table("CPU µs per record, median", title="Where the CPU goes")
     table.columns[0].no_wrap = True
     figures = []
     with endpoint() as server:
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _parts(event: Any) -> Mapping[str, Callable[[], object]]:
-    # Imported here, since the contestants look at the environment when they are.
+    # Imported here, since the contestants read the environment when they are imported.
     from benchmarks.contestants import floor, ours  # noqa: PLC0415
     from ddbreplica.bucket.quarantine import QuarantineResult  # noqa: PLC0415
     from ddbreplica.dynamodb.send import send  # noqa: PLC0415
@@ -79,7 +79,7 @@ def _parts(event: Any) -> Mapping[str, Callable[[], object]]:
 
 
 def _requests(replica: Any, whole: Callable[[], object]) -> Sequence[AWSPreparedRequest]:
-    """The requests of one batch, as they go out."""
+    """Return the requests of one batch, as they are sent."""
     seen: list[AWSPreparedRequest] = []
 
     def note(request: AWSPreparedRequest, **_: Any) -> None:
@@ -109,7 +109,7 @@ def _exchange(replica: Any, requests: Sequence[AWSPreparedRequest]) -> None:
 
 
 def _timed(parts: Mapping[str, Callable[[], object]]) -> Mapping[str, float]:
-    """Microseconds of CPU that each part takes once, the parts in turn in each round."""
+    """Return the CPU microseconds of each part; each round measures the parts in turn."""
     taken: dict[str, list[float]] = {name: [] for name in parts}
     for _ in range(_ROUNDS):
         for name, part in parts.items():

@@ -1,4 +1,4 @@
-"""The processes of a run: the endpoint, and one for each contestant. Each ends with its `with` block."""
+"""Start the processes of a run: the endpoint, and one per contestant. Each ends with its `with` block."""
 
 import importlib
 import os
@@ -21,22 +21,22 @@ from benchmarks.workloads import TABLE, Workload
 if TYPE_CHECKING:
     Pipe = Connection[Any, Any]
 
-# A new interpreter for each: nothing is shared with, or inherited from, the process that measures.
+# Each gets a new interpreter, which shares and inherits nothing from the measuring process.
 _SPAWN = get_context("spawn")
 _BYTES_OF_MAXRSS = 1 if sys.platform == "darwin" else 1024
 
 
 class BenchmarkError(Exception):
-    """A run that measured nothing, or work that was not done; the message says whose."""
+    """The run is void: nothing was measured, or a contestant did not do its work."""
 
 
 ANYBODY: Mapping[str, str] = {"AWS_ACCESS_KEY_ID": "benchmark", "AWS_SECRET_ACCESS_KEY": "benchmark"}
-"""Credentials for a service that asks for some, and accepts any."""
+"""Credentials for a service that accepts any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What some batches took: seconds of CPU (all threads) and of time. `peak` is the process's memory in bytes."""
+    """Measurements of some batches: CPU seconds (all threads) and seconds. `peak` is the memory in bytes."""
 
     batches: int
     cpu: float
@@ -45,7 +45,7 @@ class Sample:
 
 
 def calling(url: str) -> Mapping[str, str]:
-    """The environment of a process that calls DynamoDB there, and reads nothing of the machine's own AWS files."""
+    """Return the environment of a process that calls DynamoDB at this URL and reads no AWS files of the machine."""
     return {
         "AWS_ENDPOINT_URL_DYNAMODB": url,
         "AWS_REGION": "us-east-1",
@@ -59,7 +59,7 @@ def calling(url: str) -> Mapping[str, str]:
 
 
 class Endpoint:
-    """The server, and what its clients need to know."""
+    """The server, and the environment of its clients."""
 
     def __init__(self, orders: "Pipe") -> None:
         self._orders = orders
@@ -67,7 +67,7 @@ class Endpoint:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """Where and as whom to call, and the function's settings."""
+        """The endpoint and credentials, and the settings of the function."""
         return {
             **calling(f"http://127.0.0.1:{self._port}"),
             "REPLICA_TABLE_NAME": TABLE,
@@ -75,21 +75,21 @@ class Endpoint:
         }
 
     def reset(self, to: Reset) -> Counts:
-        """Count afresh; return what was counted until now."""
+        """Reset the counts; return those until now."""
         self._orders.send(to)
         counts: Counts = self._orders.recv()
         return counts
 
 
 class Worker:
-    """A contestant in its process."""
+    """A contestant in a process of its own."""
 
     def __init__(self, contestant: str, orders: "Pipe") -> None:
         self._contestant = contestant
         self._orders = orders
 
     def run(self, workload: Workload, *, seconds: float) -> Sample:
-        """Apply the batch once, and again until `seconds` have gone by. Raises BenchmarkError."""
+        """Apply the batch at least once, and repeat it for `seconds`. Raises BenchmarkError."""
         self._orders.send((workload, seconds))
         try:
             sample = self._orders.recv()
@@ -102,14 +102,14 @@ class Worker:
 
 @contextmanager
 def endpoint() -> Iterator[Endpoint]:
-    """A server on a port of its own."""
+    """Start a server on a free port."""
     with _process(server.run) as orders:
         yield Endpoint(orders)
 
 
 @contextmanager
 def worker(contestant: str, environment: Mapping[str, str]) -> Iterator[Worker]:
-    """A contestant's process, with `environment` added to this one's."""
+    """Start the process of a contestant, with `environment` added to the environment of this process."""
     with _process(_work, contestant, dict(environment)) as orders:
         yield Worker(contestant, orders)
 
@@ -131,7 +131,7 @@ def _process(target: Any, *args: Any) -> "Iterator[Pipe]":
 
 def _work(orders: "Pipe", contestant: str, environment: Mapping[str, str]) -> None:
     os.environ.update(environment)
-    # Log lines and metrics are made and written, and read by nobody.
+    # Log lines and metrics are written but not read.
     sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  open until the process ends
     module = importlib.import_module(f"benchmarks.contestants.{contestant}")
     prepared: dict[str, Apply] = {}
@@ -141,7 +141,7 @@ def _work(orders: "Pipe", contestant: str, environment: Mapping[str, str]) -> No
             if workload.title not in prepared:
                 prepared[workload.title] = module.prepare(workload.event())
             orders.send(_sample(prepared[workload.title], seconds))
-        except Exception as error:  # noqa: BLE001  told to the parent, which ends the run
+        except Exception as error:  # noqa: BLE001  sent to the parent, which ends the run
             orders.send(repr(error))
 
 

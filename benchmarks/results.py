@@ -1,4 +1,4 @@
-"""A run's figures → JSON values and tables. Pure."""
+"""Turn the figures of a run into JSON values and tables. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +17,7 @@ from benchmarks.workloads import WORKLOADS
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A run. `about` says when, on what and how much was measured."""
+    """A run. `about` has the date, the versions, the machine and the number of rounds."""
 
     about: Mapping[str, str | int]
     timings: Timings
@@ -27,7 +27,7 @@ class Results:
     goals: Sequence[Goal]
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the single samples: microseconds a record, seconds of CPU for cold starts, bytes."""
+        """Return all results except single samples: µs per record, CPU seconds of cold starts, bytes."""
         return {
             "about": dict(self.about),
             "figures": [self._figure(case) for case in self.timings],
@@ -45,14 +45,14 @@ class Results:
         }
 
     def tables(self) -> Iterator[Table]:
-        """One a workload, and the goals."""
+        """Yield a table per workload, and one of the goals."""
         for workload in dict.fromkeys(case.workload for case in self.timings):
             yield self._table(workload)
         yield goals_table(self.goals)
 
     def _table(self, workload: str) -> Table:
         table = Table(title=WORKLOADS[workload].title, title_justify="left", title_style="bold", box=SIMPLE)
-        table.add_column("µs a record")
+        table.add_column("µs per record")
         costs = [f"{what}, {time} ms" for what in ("CPU", "wall") for time in SERVICE_TIMES]
         for name in (*costs, "requests", "writes", "saved", "peak MB", "exact"):
             table.add_column(name, justify="right")
@@ -75,9 +75,9 @@ class Results:
 
 
 def goals_table(goals: Sequence[Goal]) -> Table:
-    """What was to be reached, and what was."""
+    """Return the table of the goals: the target and the measured value of each."""
     table = Table(title="Goals", title_justify="left", title_style="bold", box=SIMPLE)
-    for name in ("", "wanted", "measured", ""):
+    for name in ("", "target", "measured", ""):
         table.add_column(name, justify="right" if name else "left")
     for goal in goals:
         reached = "reached" if goal.is_reached else "[bold]not reached[/]"
@@ -86,7 +86,7 @@ def goals_table(goals: Sequence[Goal]) -> Table:
 
 
 def with_spread(value: Spread) -> str:
-    """The median, and half the distance of the quartiles in percent of it."""
+    """Return the median, and half the distance of the quartiles in percent of it."""
     percent = 50 * (value.high - value.low) / value.median
     digits = 0 if value.median >= 100 else 1
     return f"{value.median:,.{digits}f} ±{percent:.0f}%"

@@ -1,4 +1,4 @@
-"""Contestants and workloads → the work each does, checked, and what it takes, in interleaved rounds."""
+"""Check the work of each contestant, and measure all contestants in alternating rounds."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -13,15 +13,15 @@ from benchmarks.workloads import WORKLOADS, Item, Workload
 from ddbreplica.records import compare
 
 SERVICE_TIMES = (0, 4)
-"""Milliseconds. None, which shows the work alone; and 4, as DynamoDB answers a write in the same Region."""
+"""Milliseconds: 0 shows only the work; 4 is the time of a DynamoDB write in the same Region."""
 
 Say: TypeAlias = Callable[[str], object]
 
 
 def check(endpoint: Endpoint, workloads: Sequence[str], say: Say) -> dict[tuple[str, str], Work]:
-    """What each contestant does for a batch of each workload, in a process that has done nothing else.
+    """Return the work of each contestant for a batch of each workload, in a new process.
 
-    Raises BenchmarkError if something other than the batch was written, but for what is known.
+    Raises BenchmarkError if a contestant did not write the batch, except for its known errors.
     """
     work = {}
     for workload, contestant in product(workloads, CONTESTANTS):
@@ -31,7 +31,7 @@ def check(endpoint: Endpoint, workloads: Sequence[str], say: Say) -> dict[tuple[
 
 
 def apply_once(endpoint: Endpoint, contestant: str, workload: Workload) -> tuple[Sample, Counts]:
-    """One batch in a process of its own, with the content that it leaves behind."""
+    """Apply one batch in a process of its own; return the sample and the resulting content."""
     endpoint.reset(Reset(0, keep=True))
     with worker(contestant, endpoint.environment) as fresh:
         sample = fresh.run(workload, seconds=0)
@@ -41,9 +41,9 @@ def apply_once(endpoint: Endpoint, contestant: str, workload: Workload) -> tuple
 def measure(
     endpoint: Endpoint, workloads: Sequence[str], *, rounds: int, seconds: float, say: Say
 ) -> Timings:
-    """Samples of `seconds` or one batch, all contestants in turn in each round; the first times are discarded.
+    """Return samples of `seconds` or one batch. Each round measures all contestants in turn; warm-up is discarded.
 
-    Raises BenchmarkError if a contestant has not written what it should.
+    Raises BenchmarkError if a contestant did not write its batches.
     """
     timings: dict[Case, list[Sample]] = {}
     with ExitStack() as stack:
@@ -60,7 +60,7 @@ def measure(
 
 
 def _cases(workloads: Sequence[str], *, backwards: bool) -> Iterator[Case]:
-    # Every other round goes backwards, so that nobody always follows the same neighbour.
+    # Every other round has the reverse order, so that no contestant always follows the same one.
     names = tuple(CONTESTANTS)[:: -1 if backwards else 1]
     for service_time, workload, contestant in product(SERVICE_TIMES, workloads, names):
         yield Case(contestant, workload, service_time)
@@ -74,18 +74,20 @@ def _sampled(endpoint: Endpoint, contestant: Worker, case: Case, seconds: float)
 
 
 def checked(endpoint: Endpoint, contestant: str, workload: str) -> Work:
-    """One contestant's part of the above."""
+    """Measure one contestant."""
     sample, counts = apply_once(endpoint, contestant, WORKLOADS[workload])
     _expect_writes(contestant, workload, counts, batches=1)
     exact = is_exact(counts, WORKLOADS[workload])
     if not exact and workload not in CONTESTANTS[contestant].wrong:
-        raise BenchmarkError(f"{contestant} did not write what the batch says: {WORKLOADS[workload].title}")
+        raise BenchmarkError(
+            f"{contestant} did not write the changes of the batch: {WORKLOADS[workload].title}"
+        )
     saved = WORKLOADS[workload].records - counts.items
     return Work(counts.requests, counts.items, saved, exact, sample.peak)
 
 
 def is_exact(counts: Counts, workload: Workload) -> bool:
-    """Whether the batch left behind what it says, item for item."""
+    """Return whether the content is that of the batch, item by item."""
     return _canonical(counts.table) == _canonical(workload.ends_in())
 
 

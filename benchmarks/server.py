@@ -1,6 +1,6 @@
-"""A table that costs next to nothing: answers as DynamoDB does, after a set time, and counts what it is sent.
+"""A simulated table: it responds as DynamoDB does, after a set time, and counts the requests and items.
 
-It runs in a process of its own, so that what is measured is the contestants' work alone.
+It runs in a process of its own, so that only the work of the contestants is measured.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, cast
 from benchmarks.workloads import KEY, TABLE, Item
 
 Orders: TypeAlias = "Connection[int | Counts, Reset | None]"
-"""Its port is sent first, and then for each order what was counted before it; None ends it."""
+"""The server first sends its port, and then for each reset the counts before it; None stops it."""
 
 _DESCRIPTION = {
     "Table": {
@@ -36,7 +36,7 @@ _ANSWERS: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """Begin to count afresh. `service_time` is in seconds; `keep` asks for the table's content as well."""
+    """Reset the counts. `service_time` is in seconds; with `keep` the content of the table is stored as well."""
 
     service_time: float
     keep: bool = False
@@ -44,7 +44,7 @@ class Reset:
 
 @dataclass(slots=True)
 class Counts:
-    """What was written: requests, items in them, and (if asked for) what became of each key; None is a delete."""
+    """The counts of requests and items, and (with `keep`) the last state of each key; None is a delete."""
 
     requests: int = 0
     items: int = 0
@@ -52,7 +52,7 @@ class Counts:
 
 
 class _Service:
-    """What all connections share."""
+    """The state that all connections share."""
 
     def __init__(self) -> None:
         self.counts = Counts()
@@ -83,7 +83,7 @@ class _Service:
 
 
 class _Client(asyncio.Protocol):
-    """One connection, kept alive; a request is answered when its whole body is there."""
+    """One connection, which is kept alive. It responds when the whole body of a request has arrived."""
 
     def __init__(self, service: _Service) -> None:
         self._service = service
@@ -137,7 +137,7 @@ def _apply(operation: str, body: Mapping[str, Any], table: dict[str, Item | None
 
 
 def run(orders: Orders) -> None:
-    """Serve until None is ordered."""
+    """Serve until None is received."""
     asyncio.run(_run(orders))
 
 

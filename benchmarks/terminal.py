@@ -1,4 +1,4 @@
-"""A measurement → tables on the terminal, and an exit code: 1 if work was not done or a bound does not hold, else 0."""
+"""Print the results of a run. Exit status 1 means that the run is void or that a binding goal was missed."""
 
 import argparse
 import os
@@ -21,20 +21,20 @@ _WIDTH = 132
 
 
 class Measured(Protocol):
-    """What a run has found."""
+    """The results of a run."""
 
     @property
     def about(self) -> Mapping[str, str | int]:
-        """When, on what and how much was measured."""
+        """The date, the versions, the machine and the number of rounds."""
         ...
 
     @property
     def goals(self) -> Sequence[Goal]:
-        """What was to be reached."""
+        """The goals."""
         ...
 
     def tables(self) -> Iterator[Table]:
-        """All of it, to be read."""
+        """The tables to print."""
         ...
 
 
@@ -42,23 +42,25 @@ M = TypeVar("M", bound=Measured)
 
 
 def options(prog: str, description: str, *, rounds: int, quick: int) -> argparse.Namespace:
-    """`quick`; `rounds`, so many unless told; and `output`, a directory that is there, or None: keep nothing."""
+    """Return the options `quick`, `rounds` and `output`: an existing directory, or None to store nothing."""
     parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument(
         "--rounds", type=_positive, help=f"interleaved rounds (default: {rounds}; with --quick: {quick})"
     )
-    parser.add_argument("--quick", action="store_true", help="the least of everything, to try it out")
+    parser.add_argument("--quick", action="store_true", help="a minimal run, to try it")
     parser.add_argument("--output", type=Path, help="directory for the results (default: here)")
     found = parser.parse_args()
     found.rounds = found.rounds or (quick if found.quick else rounds)
     found.output = found.output or (None if found.quick else HERE)
     if found.output is not None:
-        found.output.mkdir(parents=True, exist_ok=True)  # before a run of minutes, not after it
+        found.output.mkdir(
+            parents=True, exist_ok=True
+        )  # an error is reported before a run of minutes, not after it
     return found
 
 
 def conduct(measure: Callable[[], M], *, keep: Callable[[M], None]) -> int:
-    """Measure, keep what was found, and print it."""
+    """Measure, store the results, and print them."""
     try:
         results = measure()
     except BenchmarkError as error:
@@ -73,7 +75,7 @@ def conduct(measure: Callable[[], M], *, keep: Callable[[M], None]) -> int:
 
 
 def about(rounds: int) -> Mapping[str, str | int]:
-    """When, on what and how much is measured."""
+    """Return the date, the versions, the machine and the number of rounds."""
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "python": platform.python_version(),
@@ -86,18 +88,18 @@ def about(rounds: int) -> Mapping[str, str | int]:
 
 
 def say(what: str) -> None:
-    """Tell somebody who waits how far it is."""
+    """Show the progress on a terminal."""
     if _ERRORS.is_terminal:
         _ERRORS.print(what, style="dim")
 
 
 def warn(what: str) -> None:
-    """Tell everybody."""
+    """Print a warning."""
     _ERRORS.print(what)
 
 
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+        raise argparse.ArgumentTypeError(f"{text} must be 1 or more")
     return number

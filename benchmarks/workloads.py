@@ -1,4 +1,4 @@
-"""The batches that every contestant is given, as Lambda hands them to a function. Pure."""
+"""The batches of the contestants, as Lambda passes them to a function. Pure."""
 
 import json
 from base64 import b64encode
@@ -21,7 +21,7 @@ _STREAM = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile/stream/2026-01-
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One batch. `keys` is how many keys it changes: the least number of writes that can replicate it."""
+    """One batch. `keys` is the number of keys that it changes: the least number of writes that can replicate it."""
 
     title: str
     records: int
@@ -30,17 +30,17 @@ class Workload:
 
     @property
     def requests(self) -> int:
-        """The least number of requests, of 25 writes each; what the workloads hold fits into 16 MB."""
+        """The least number of requests with 25 writes each; the workloads fit into 16 MB."""
         return -(-self.keys // 25)
 
     def event(self) -> Event:
-        """The batch as Lambda's runtime makes it: parsed from text, so that nothing is shared by accident."""
+        """Return the batch as Lambda's runtime creates it: parsed from text, so that no objects are shared."""
         records = [_record(n, name, image) for n, (name, image) in enumerate(self.changes())]
         event: Event = json.loads(json.dumps({"Records": records}))
         return event
 
     def ends_in(self) -> dict[str, Item | None]:
-        """What becomes of each key; None is a delete."""
+        """Return the last state of each key; None is a delete."""
         return {image[KEY]["S"]: None if name == "REMOVE" else image for name, image in self.changes()}
 
 
@@ -53,7 +53,7 @@ def _inserts(count: int) -> Iterator[tuple[str, Item]]:
 
 
 def _large(count: int, size: int) -> Iterator[tuple[str, Item]]:
-    # Log items with a text that fills them up; now and then it needs escaping, as real text does.
+    # Log items with a text that fills them. Some of the text needs escaping, like real text.
     text = 'a line of text, "quoted", blåbær\n' * (size // 34)
     for image in _log_items(count):
         yield "INSERT", {**image, "body": {"S": text[: size - len(json.dumps(image))]}}
@@ -136,4 +136,4 @@ LARGEST: Mapping[str, Workload] = {
     "6 MB: 200 items of 30 KB": _distinct("Items of 30 KB, 200 records", 200, partial(_large, size=30_000)),
     "10,000 log items": _distinct("Log items, 10,000 records", 10_000, _inserts),
 }
-"""What bounds a batch: its number of records, and the 6 MB that Lambda hands to a function."""
+"""The limits of a batch: its number of records, and the 6 MB that Lambda passes to a function."""

@@ -1,4 +1,4 @@
-"""One module each; its `prepare(event)` returns what applies the batch, to be called as often as wanted."""
+"""The contestants, one module each. `prepare(event)` returns a function that applies the batch repeatedly."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ Apply: TypeAlias = Callable[[], object]
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """`coalesces`: whether it writes a key once a batch. `wrong` names the workloads that it gets wrong, and why."""
+    """`coalesces`: it writes a key once per batch. `wrong`: the workloads with wrong results, and why."""
 
     title: str
     coalesces: bool
@@ -24,8 +24,8 @@ CONTESTANTS: Mapping[str, Contestant] = {
         wrong={"nested": "binaries are encoded twice", "hot": "an older image may come last"},
     ),
     "batch_writer": Contestant("batch_writer", coalesces=True, wrong={}),
-    "plain": Contestant("ddbreplica by boto3's own calls", coalesces=True, wrong={}),
+    "plain": Contestant("ddbreplica with boto3's calls", coalesces=True, wrong={}),
     "ours": Contestant("ddbreplica", coalesces=True, wrong={}),
-    "floor": Contestant("floor: signed requests alone", coalesces=True, wrong={}),
+    "floor": Contestant("floor: only signed requests", coalesces=True, wrong={}),
 }
 """By the name of the module, in the order of the tables."""

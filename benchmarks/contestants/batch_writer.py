@@ -1,4 +1,4 @@
-"""The resource's batch_writer: 25 items a request, one request after the other."""
+"""The batch_writer of boto3's resource: 25 items per request, one request after the other."""
 
 import os
 from typing import Any
@@ -13,7 +13,7 @@ _table = boto3.resource("dynamodb").Table(os.environ["REPLICA_TABLE_NAME"])
 
 
 def _handler(event: Any) -> None:
-    # Without overwrite_by_pkeys DynamoDB refuses a request that holds two changes of one key.
+    # Without overwrite_by_pkeys DynamoDB refuses a request with two changes of one key.
     with _table.batch_writer(overwrite_by_pkeys=[KEY]) as batch:
         for record in event["Records"]:
             if record["eventName"] == "REMOVE":
@@ -23,5 +23,5 @@ def _handler(event: Any) -> None:
 
 
 def prepare(event: Any) -> Apply:
-    """Apply the batch; a key is written once among those that fit into a request."""
+    """Apply the batch; each request writes a key at most once."""
     return lambda: _handler(event)

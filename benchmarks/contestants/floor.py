@@ -1,4 +1,4 @@
-"""What cannot be left out: bodies that are ready beforehand are signed and sent, as many at a time as ours."""
+"""The floor: sign and send prepared bodies, as many at a time as ddbreplica does."""
 
 import hashlib
 import hmac
@@ -24,7 +24,7 @@ _url = os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
 
 
 def prepare(event: Any) -> Apply:
-    """Send the batch's last images, 25 a request; what is made here costs it nothing."""
+    """Send the last images of the batch, 25 per request. The bodies are built here and not measured."""
     bodies = tuple(_bodies(event["Records"]))
     if len(bodies) == 1:
         return lambda: _send(bodies[0])
@@ -52,7 +52,7 @@ def _send(body: bytes) -> None:
 
 
 def _signed(body: bytes, now: datetime) -> Mapping[str, str]:
-    """The headers of AWS Signature Version 4."""
+    """Return the headers of AWS Signature Version 4."""
     stamp = f"{now:%Y%m%dT%H%M%SZ}"
     headers = {
         "content-type": "application/x-amz-json-1.0",

@@ -1,4 +1,4 @@
-"""The function as Lambda calls it, whole: its log line and its metrics are made and written, to nowhere."""
+"""The whole function as Lambda calls it. Its log line and metrics are written to nowhere."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,12 +15,12 @@ class _Context:
 
 
 def prepare(event: Any) -> Apply:
-    """Apply the batch; raises if anything of it was not applied."""
+    """Apply the batch. Raises AssertionError if a record was not applied."""
     return applying(event, lambda_handler)
 
 
 def applying(event: Any, handler: Callable[[Any, Any], Any]) -> Apply:
-    """Apply the batch by a handler; raises if anything of it was not applied."""
+    """Apply the batch with a handler. Raises AssertionError if a record was not applied."""
     context: Any = _Context()
 
     def apply() -> None:

@@ -1,4 +1,4 @@
-"""The function whole, as it writes where botocore lacks a private part: by boto3's documented calls."""
+"""The whole function with the fallback for other versions of botocore: boto3's documented calls."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,5 +17,5 @@ _plain = replace(
 
 
 def prepare(event: Any) -> Apply:
-    """Apply the batch; raises if anything of it was not applied."""
+    """Apply the batch. Raises AssertionError if a record was not applied."""
     return ours.applying(event, lambda batch, context: replicate(batch, context, _plain))

@@ -1,4 +1,4 @@
-"""Images handed to the client as they came, a request a record, on 16 threads."""
+"""Images passed to the client unchanged, one request per record, on 16 threads."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -28,5 +28,5 @@ def _handler(event: Any) -> None:
 
 
 def prepare(event: Any) -> Apply:
-    """Apply the batch; two changes of one key may overtake each other."""
+    """Apply the batch. Two changes of one key may be applied in the wrong order."""
     return lambda: _handler(event)

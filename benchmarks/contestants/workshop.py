@@ -1,4 +1,4 @@
-"""The handler as the workshop exercise has it: deserialise the image, put it, one record after the other."""
+"""The handler of the workshop exercise: deserialize the image and put it, one record after the other."""
 
 import os
 from base64 import b64decode
@@ -11,7 +11,7 @@ from benchmarks.contestants import Apply
 
 
 class EventDeserializer(TypeDeserializer):
-    """boto3's own raises on an event's binaries, which are base64 text; this much is mended here."""
+    """Boto3's deserializer, corrected for binaries: it raises on the base64 text of an event."""
 
     def _deserialize_b(self, value: str) -> bytes:
         return b64decode(value)
@@ -22,7 +22,7 @@ _deserialize = EventDeserializer().deserialize
 
 
 def python_item(attributes: Any) -> dict[str, Any]:
-    """Attributes of an event as boto3's resources take them."""
+    """Return the attributes of an event as boto3's resources accept them."""
     return {name: _deserialize(value) for name, value in attributes.items()}
 
 
@@ -35,5 +35,5 @@ def _handler(event: Any) -> None:
 
 
 def prepare(event: Any) -> Apply:
-    """Apply the batch one request a record."""
+    """Apply the batch with one request per record."""
     return lambda: _handler(event)

@@ -1,1 +1,1 @@
-"""What the operator's commands take, beside the loops that people write in their place."""
+"""Measure the commands, compared with loops that people write instead."""

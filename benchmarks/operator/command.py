@@ -1,4 +1,4 @@
-"""A whole run of the commands' cases, and what is kept of it."""
+"""Run all cases of the commands, and store the results."""
 
 import json
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from demo.errors import EmbeddedAwsError
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many items are copied and compared, how many to see whether memory grows, and how many rows are loaded."""
+    """Numbers of items: to copy and compare, to measure the growth of memory with, and to load."""
 
     items: int
     most: int
@@ -29,8 +29,8 @@ _QUICK = Size(items=300, most=600, rows=100)
 
 
 def main() -> int:
-    """Measure, print the tables, and keep the figures."""
-    what = "Measure the operator's commands beside bare loops that make the same calls."
+    """Measure, print the tables, and store the figures."""
+    what = "Measure the commands, compared with loops that make the same calls."
     asked = options("python -m benchmarks.operator", what, rounds=3, quick=1)
     size = _QUICK if asked.quick else _FULL
     return conduct(partial(_run, asked.rounds, size), keep=partial(_keep, directory=asked.output))
@@ -56,7 +56,7 @@ def _on_the_embedded_aws(rounds: int, size: Size) -> Runs:
 
 def _on_dynamodb_local(rounds: int, size: Size) -> Runs:
     if not engines.is_ready():
-        warn("DynamoDB Local is not here, and its cases are left out: `make engine` fetches it.")
+        warn("DynamoDB Local is not installed; its cases are skipped. Run `make engine` to install it.")
         return {}
     with engines.dynamodb_local() as url:
         service = Service("DynamoDB Local", url)

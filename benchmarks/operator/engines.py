@@ -1,4 +1,4 @@
-"""DynamoDB Local, AWS's own engine, on this machine for as long as a `with` block lasts; `make engine` fetches it."""
+"""Run DynamoDB Local, AWS's own engine, for the duration of a `with` block. `make engine` installs it."""
 
 import shutil
 import subprocess
@@ -20,15 +20,15 @@ _SECONDS_TO_COME_UP = 60.0
 
 
 def is_ready() -> bool:
-    """Whether it, and the Java that it needs, are here."""
+    """Return whether DynamoDB Local and Java are installed."""
     return bool(_jars()) and shutil.which("java") is not None
 
 
 @contextmanager
 def dynamodb_local() -> Iterator[str]:
-    """Start it and return its address. Raises BenchmarkError where others could reach it, or if it does not start.
+    """Start DynamoDB Local and yield its URL. Raises BenchmarkError if others could reach it, or if it does not start.
 
-    It listens on all interfaces: the Makefile gives it a network of its own.
+    It listens on all interfaces, so the Makefile gives it a network namespace of its own.
     """
     refuse_open_network()
     jar, port = _jars()[0], free_port()
@@ -68,4 +68,4 @@ def _wait(process: subprocess.Popen[bytes], url: str) -> None:
             time.sleep(0.2)
         else:
             return
-    raise BenchmarkError(f"DynamoDB Local did not come up (exit status {process.poll()})")
+    raise BenchmarkError(f"DynamoDB Local did not start (exit status {process.poll()})")

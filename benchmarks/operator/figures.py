@@ -1,4 +1,4 @@
-"""Runs → figures with their spread, ratios to the commands, and which of the goals are reached. Pure."""
+"""Compute figures with their spread, ratios to the commands, and the goals, from runs. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,12 +11,12 @@ from benchmarks.goals import Goal
 from benchmarks.operator.programs import PROGRAMS, Program, Run
 
 GROWTH = 1.15
-"""How much more memory a table twenty times as large may take."""
+"""Limit for the ratio of memory with a table that is twenty times as large."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a contestant does on a service, with so many items."""
+    """One contestant on a service, with a number of items."""
 
     service: str
     command: str
@@ -25,37 +25,37 @@ class Case:
 
     @property
     def program(self) -> Program:
-        """The contestant itself."""
+        """The program of the contestant."""
         return PROGRAMS[self.command][self.contestant]
 
 
 Runs: TypeAlias = Mapping[Case, Sequence[Run]]
-"""The runs of each case, one a round: those of one place in the sequences were made side by side."""
+"""The runs of each case, one per round. Runs at the same position were made in the same round."""
 
 
 def rate(runs: Runs, case: Case) -> Spread:
-    """Items a second."""
+    """Return the items per second."""
     return spread([case.items / run.seconds for run in runs[case]])
 
 
 def cpu(runs: Runs, case: Case) -> Spread:
-    """Microseconds of CPU an item."""
+    """Return the CPU microseconds per item."""
     return spread([run.cpu * 1e6 / case.items for run in runs[case]])
 
 
 def peak(runs: Runs, case: Case) -> int:
-    """Memory in bytes."""
+    """Return the memory in bytes."""
     return round(median(run.peak for run in runs[case]))
 
 
 def share(runs: Runs, case: Case) -> Spread:
-    """The command's throughput over this case's: taken within each round, so that a busy machine slows both."""
+    """Return the throughput of the command divided by that of this case, within each round."""
     pairs = zip(runs[case], runs[replace(case, contestant="ours")], strict=True)
     return spread([theirs.seconds / ours.seconds for theirs, ours in pairs])
 
 
 def goals(runs: Runs) -> tuple[Goal, ...]:
-    """The goals of what was measured; what was left out has none."""
+    """Return the goals of all measured cases."""
     return (*_throughput(runs), *_memory(runs))
 
 

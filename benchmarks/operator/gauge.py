@@ -1,6 +1,6 @@
-"""`python -m benchmarks.operator.gauge PROGRAM…`: runs a Python module → its exit status, and what it took as JSON.
+"""`python -m benchmarks.operator.gauge PROGRAM…`: run a Python module, and print measurements as JSON.
 
-Linux counts the memory of the process that starts another one as the other's: this one holds next to none.
+Linux counts the memory of the starting process as that of the started one, so this process uses very little.
 """
 
 import json
@@ -13,7 +13,7 @@ _BYTES_OF_MAXRSS = 1 if sys.platform == "darwin" else 1024
 
 
 def main() -> int:
-    """Print seconds, seconds of CPU (all threads) and the most memory in bytes; what the program says is stderr."""
+    """Print seconds, CPU seconds (all threads) and peak memory in bytes. The output of the program goes to stderr."""
     began = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", *sys.argv[1:]], stdout=sys.stderr)  # noqa: S603  our own
     _, status, usage = os.wait4(process.pid, 0)

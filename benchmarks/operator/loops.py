@@ -1,6 +1,6 @@
-"""`python -m benchmarks.operator.loops LOOP CLIENT`: a command's calls and nothing else, as people write them.
+"""`python -m benchmarks.operator.loops LOOP CLIENT`: make the calls of a command, as people write them.
 
-No rate, no state to go on from, no second look, no word about what differs: two tables that do are an exit status.
+The loops have no rate limit, no state to resume from, no second look and no report. Different tables fail the loop.
 """
 
 import json
@@ -27,7 +27,7 @@ SEGMENTS: Final = 4
 
 Item: TypeAlias = Mapping[str, Any]
 Ask: TypeAlias = Callable[[str, Item], Any]
-"""Makes one call: an operation's name and its request → its answer."""
+"""Makes one call: takes the name of an operation and its request, and returns the response."""
 
 _KEYS_ONLY: Final = {"ProjectionExpression": "#k", "ExpressionAttributeNames": {"#k": KEY}}
 
@@ -44,7 +44,7 @@ def _boto3() -> Ask:
 
 
 def _wire() -> Ask:
-    """Text out, text in: the client's signer and connections, without its serialiser, rules and hooks."""
+    """Send and receive JSON with the client's signer and connections, without its serializer, rules and hooks."""
     client = boto3.client("dynamodb", config=Config(max_pool_connections=SEGMENTS))
     table = DynamoDBReplica(client, SOURCE)
     table.describe()
@@ -58,7 +58,7 @@ def _wire() -> Ask:
 
 
 def backfill(ask: Ask) -> None:
-    """Copy, and read each item again, as `ddbreplica backfill` does."""
+    """Copy each item and read it again, as `ddbreplica backfill` does."""
 
     def segment(number: int) -> None:
         for page in _scan(ask, SOURCE, number, Limit=listing.PAGE):
@@ -71,7 +71,7 @@ def backfill(ask: Ask) -> None:
 
 
 def verify(ask: Ask) -> None:
-    """Look up each source item at the replica, and each replica key at the source, as `ddbreplica verify` does."""
+    """Read each source item from the replica, and each replica key from the source, as `ddbreplica verify` does."""
 
     def segment(number: int, *, one: str, other: str, what: Item) -> None:
         for page in _scan(ask, one, number, Limit=scan.PAGE, **what):
@@ -83,7 +83,7 @@ def verify(ask: Ask) -> None:
 
 
 def scans(ask: Ask) -> None:
-    """Hold all of the source in memory, and look up in it what a scan of the replica gives."""
+    """Hold the whole source in memory, and compare it with a scan of the replica."""
     held: dict[str, Item] = {}
 
     def take(number: int) -> None:
@@ -101,7 +101,7 @@ def scans(ask: Ask) -> None:
 
 
 def puts(ask: Ask, count: str) -> None:
-    """Write so many rows, one after another."""
+    """Write a number of rows, one after the other."""
     for row in islice(rows(), int(count)):
         ask("PutItem", {"TableName": SOURCE, "Item": item(row)})
 
@@ -140,7 +140,7 @@ def _by_key(items: Sequence[Item]) -> dict[str, Item]:
 def _expect(found: Mapping[str, Item], items: Sequence[Item]) -> None:
     for each in items:
         if found.get(each[KEY]["S"]) != each:
-            raise SystemExit(f"not the same: {each[KEY]['S']}")
+            raise SystemExit(f"different items: {each[KEY]['S']}")
 
 
 def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

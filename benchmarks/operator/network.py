@@ -1,6 +1,6 @@
-"""Whether others can reach what listens on all interfaces, as DynamoDB Local does: it has no option for an address.
+"""Check whether others can reach a program that listens on all interfaces. DynamoDB Local has no option for an address.
 
-`python -m benchmarks.operator.network`: exit status 1 and a line on stderr if they can.
+`python -m benchmarks.operator.network` exits with 1 and prints a line on stderr if they can.
 """
 
 import os
@@ -24,13 +24,13 @@ _NAME_LENGTH = 16
 
 
 def refuse_open_network() -> None:
-    """Raise BenchmarkError unless this process has a network of its own, or its user has allowed an open one."""
+    """Raise BenchmarkError unless this process has its own network namespace or the user has allowed an open one."""
     if not has_own_network() and os.environ.get(ALLOWED) != "1":
         raise BenchmarkError(REFUSAL)
 
 
 def has_own_network() -> bool:
-    """Return whether no interface but the loopback interface is up. False where that cannot be seen."""
+    """Return whether only the loopback interface is up. False if that is unknown."""
     if sys.platform != "linux":
         return False
     return all(name == "lo" or not _is_up(name) for _, name in socket.if_nameindex())

@@ -1,4 +1,4 @@
-"""The commands and the loops, by what they do: each is a process of its own, from its start to its end."""
+"""The commands and the loops. Each is measured as a process of its own, from its start to its end."""
 
 import json
 import os
@@ -20,7 +20,7 @@ _COMMAND, _LOOP = "ddbreplica_cli", "benchmarks.operator.loops"
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A Python module and its arguments. `least`: how often the command is to reach the throughput of this loop."""
+    """A Python module and its arguments. `least` is the target for the command's throughput divided by this one's."""
 
     title: str
     arguments: Sequence[str]
@@ -29,7 +29,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one took, its start included: seconds, seconds of CPU (all threads), and memory in bytes."""
+    """Measurements of a program, including its start: seconds, CPU seconds (all threads), and memory in bytes."""
 
     seconds: float
     cpu: float
@@ -54,13 +54,13 @@ PROGRAMS: Final[Mapping[str, Mapping[str, Program]]] = {
         "wire-scans": Program("two scans and a dict, DynamoDB JSON", (_LOOP, "scans", "wire")),
     },
 }
-"""By the command that each stands beside. What loads takes the number of rows as well; the others find two tables."""
+"""The programs by the command that they are compared with. `load` also takes the number of rows."""
 
 
 def run(program: Program, environment: Mapping[str, str], *more: str) -> Run:
-    """Run it to its end, with `more` arguments. Raises BenchmarkError, with what it said, if it did not do its work."""
+    """Run the program with `more` arguments. Raises BenchmarkError with its output if it fails."""
     others = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    # With bytecode kept, whatever the shell says: else the compiler is measured.
+    # Bytecode is kept, whatever the shell says. Otherwise this would measure the compiler.
     env = {**others, **environment, "PYTHONPATH": str(_ROOT), "PYTHONDONTWRITEBYTECODE": ""}
     command = [sys.executable, "-m", "benchmarks.operator.gauge", *program.arguments, *more]
     with TemporaryDirectory() as home:

@@ -1,4 +1,4 @@
-"""A run's figures → JSON values and tables. Pure."""
+"""Turn the figures of a run into JSON values and tables. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,18 +14,18 @@ from benchmarks.results import goals_table, with_spread
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A run. `about` says when, on what and how much was measured."""
+    """A run. `about` has the date, the versions, the machine and the number of rounds."""
 
     about: Mapping[str, str | int]
     runs: Runs
 
     @property
     def goals(self) -> Sequence[Goal]:
-        """The goals of what was measured."""
+        """The goals of all measured cases."""
         return goals(self.runs)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the single runs: items a second, microseconds of CPU an item, bytes."""
+        """Return all results except single runs: items per second, CPU microseconds per item, bytes."""
         return {
             "about": dict(self.about),
             "figures": [self._figure(case) for case in self.runs],
@@ -43,7 +43,7 @@ class Results:
         }
 
     def tables(self) -> Iterator[Table]:
-        """One a service, and the goals."""
+        """Yield a table per service, and one of the goals."""
         for service in dict.fromkeys(case.service for case in self.runs):
             yield self._table(service)
         yield goals_table(self.goals)
@@ -52,10 +52,10 @@ class Results:
         table = Table("", title=service, title_justify="left", title_style="bold", box=SIMPLE)
         for name in (
             "items",
-            "items a second",
-            "µs of CPU an item",
+            "items per second",
+            "CPU µs per item",
             "peak MB",
-            "the command's throughput ÷ its",
+            "ratio",
         ):
             table.add_column(name, justify="right")
         for case in self.runs:

@@ -1,4 +1,4 @@
-"""A service → what the commands and the loops take on it, in interleaved rounds, and whether they did their work."""
+"""Measure the commands and the loops on a service, in alternating rounds, and check their work."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 SERVICE_TIME = 4
-"""Milliseconds, as DynamoDB answers a write in the same Region."""
+"""Milliseconds that DynamoDB takes for a write in the same Region."""
 
-_BETWEEN_TABLES = ("backfill", "verify")  # in this order: what is compared was copied
+_BETWEEN_TABLES = ("backfill", "verify")  # in this order: verify compares what backfill copied
 
 
 class Service:
-    """DynamoDB under some name, and its two tables."""
+    """A service with the API of DynamoDB, and its two tables."""
 
     def __init__(self, name: str, url: str, credentials: Mapping[str, str] = ANYBODY) -> None:
         self.name = name
@@ -39,7 +39,7 @@ class Service:
 
     @contextmanager
     def tables(self, items: int) -> Iterator[None]:
-        """A source of so many log items, by `ddbreplica load`, and an empty replica."""
+        """Create a source with a number of log items, by `ddbreplica load`, and an empty replica."""
         self._create(SOURCE)
         self._create(REPLICA)
         try:
@@ -50,7 +50,7 @@ class Service:
                 self._client.delete_table(TableName=name)
 
     def run(self, case: Case) -> Run:
-        """Run it; a backfill begins with an empty replica. Raises BenchmarkError unless the replica ends full."""
+        """Run a case; a backfill starts with an empty replica. Raises BenchmarkError if the replica is incomplete."""
         if case.command == "backfill":
             self._client.delete_table(TableName=REPLICA)
             self._create(REPLICA)
@@ -72,7 +72,7 @@ class Service:
 
 
 def between_tables(service: Service, *, items: int, rounds: int, say: Say) -> Runs:
-    """Copy and compare so many items by all there are."""
+    """Copy and compare a number of items with every program."""
     runs: dict[Case, list[Run]] = {case: [] for case in _cases(service.name, items, backwards=False)}
     with service.tables(items):
         for number in range(rounds):
@@ -83,7 +83,7 @@ def between_tables(service: Service, *, items: int, rounds: int, say: Say) -> Ru
 
 
 def largest(service: Service, *, items: int, say: Say) -> Runs:
-    """Copy and compare so many items by the commands alone, once."""
+    """Copy and compare a number of items with the commands only, once."""
     runs = {}
     with service.tables(items):
         for command in _BETWEEN_TABLES:
@@ -109,7 +109,7 @@ def loading(*, rows: int, rounds: int, say: Say) -> Runs:
 
 
 def _cases(service: str, items: int, *, backwards: bool) -> Iterator[Case]:
-    # Every other round goes backwards, so that nobody always follows the same neighbour.
+    # Every other round has the reverse order, so that no program always follows the same one.
     for command in _BETWEEN_TABLES:
         for name in tuple(PROGRAMS[command])[:: -1 if backwards else 1]:
             yield Case(service, command, name, items)

@@ -58,7 +58,7 @@ def test_a_loop_that_meets_a_difference_voids_the_run(
         case _:
             aws.dynamodb.put_item(TableName=REPLICA, Item={"PK": {"S": "no row"}})
 
-    with pytest.raises(BenchmarkError, match="not the same"):
+    with pytest.raises(BenchmarkError, match="different items"):
         run(PROGRAMS["verify"][name], service.environment)
 
 
@@ -95,4 +95,4 @@ def test_a_quick_run_has_all_figures_but_those_of_what_is_not_here(
     }
     assert all(f["rate"]["median"] > 0 and f["cpu"]["median"] > 0 and f["peak"] > 0 for f in found["figures"])
     assert all(goal["title"].split(":")[0] in said.out for goal in found["goals"])
-    assert "DynamoDB Local is not here" in said.err
+    assert "DynamoDB Local is not installed" in said.err
