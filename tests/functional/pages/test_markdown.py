@@ -89,9 +89,11 @@ def anchors(text: str) -> set[str]:
 
 
 def links(text: str) -> list[str]:
-    """Return the targets of the links and pictures outside code."""
-    outside_code = re.sub(r"`[^`\n]*`", "", prose(text))
-    return re.findall(r"\]\(([^)\s]+)\)", outside_code)
+    """Return the targets of the links and pictures outside code; a reference without a target is its own."""
+    outside_code = re.sub(r"`[^`\n]*`", "`", prose(text))
+    targets = dict(re.findall(r"^\[([^\]]+)\]: +(\S+)", outside_code, re.MULTILINE))
+    referred = (targets.get(label, label) for label in re.findall(r"\]\[([^\]]+)\]", outside_code))
+    return [*re.findall(r"\]\(([^)\s]+)\)", outside_code), *referred]
 
 
 def broken(page: Path) -> list[str]:
@@ -144,3 +146,12 @@ def test_a_link_to_nothing_is_found(tmp_path: Path) -> None:
     page.write_text("# One\n[a](#one) [b\nb](#two) [c](none.md) [d](https://x.example/) `[e](none.md)`\n")
 
     assert broken(page) == ["#two", "none.md"]
+
+
+def test_a_reference_to_nothing_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# One\n[a][one] [b][two] [`c`][three] [d][four]\n\n[one]: #one\n[two]: #two\n[three]: none.md\n"
+    )
+
+    assert broken(page) == ["#two", "none.md", "four"]
