@@ -224,9 +224,11 @@ def test_the_lag_grows(late: Site, section: Section) -> None:
 
     section.watch(STATUS, until="20 min behind")
     assert "RecordsReceived" in section.run("sam logs")
+    before = parameters(late)
     section.run("sam deploy")
 
     late.after_an_update()
+    assert parameters(late) == {**before, "BatchSize": "1000"}
     assert late.aws.lambda_.get_event_source_mapping(UUID=uuid)["BatchSize"] == 1000
     late.replicates("kept", n={"N": "1"})
 
