@@ -228,7 +228,7 @@ def test_certificates_that_do_not_vouch_for_who_answers(
     assert result.exit_code == 2, result.output
     assert len(result.stderr.splitlines()) == 2
     assert result.stderr.startswith("Error: the table logfile cannot be described: ")
-    assert "Try: check the certificates that are trusted: AWS_CA_BUNDLE" in result.stderr
+    assert "Try: check the trusted certificates: AWS_CA_BUNDLE" in result.stderr
 
 
 def test_what_goes_wrong_when_credentials_are_renewed_is_an_error_of_botocores() -> None:

@@ -1,4 +1,4 @@
-"""Endpoints of plain HTTP: on this machine, and where whoever is on the network can read what is sent."""
+"""URLs of HTTP endpoints on this machine, and of endpoints whose traffic a network can read."""
 
 LOCAL = (
     "http://127.0.0.1:4566",

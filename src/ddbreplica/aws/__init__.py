@@ -1,1 +1,1 @@
-"""How requests to AWS are made, by which parts of botocore, and what a response or a refusal means."""
+"""Make requests to AWS, check the responses and classify the errors."""

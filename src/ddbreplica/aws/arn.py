@@ -1,16 +1,16 @@
-"""The parts of an ARN. Pure."""
+"""Return the parts of an ARN. Pure functions."""
 
 _LAST_PART = 5
-"""Of `arn:PARTITION:dynamodb:REGION:ACCOUNT:table/NAME`, counted from 0."""
+"""The index of `table/NAME` in `arn:PARTITION:dynamodb:REGION:ACCOUNT:table/NAME`."""
 
 
 def region_of(arn: str) -> str | None:
-    """The Region of anything's ARN; of a name, and of what only looks like an ARN, there is none to know."""
+    """Return the Region of an ARN, or None for a name or anything else that is not an ARN with a Region."""
     return _part_of(arn, 3)
 
 
 def account_of(arn: str) -> str | None:
-    """The account likewise."""
+    """Return the account of an ARN, or None for a name or anything else that is not an ARN with an account."""
     return _part_of(arn, 4)
 
 

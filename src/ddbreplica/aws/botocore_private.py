@@ -7,9 +7,9 @@ To write a batch (`parts_of`, `connections`, and the functions from `sign` to `e
 - the event `request-created`: it shows where the endpoint rules sent a request, and with which headers;
 - `emit_until_response`: the documented event `before-send` is emitted for these writes too;
 - `botocore.handlers.add_recursion_detection_header`: the trace of the invocation, in the header of a request;
-- `botocore.parsers.create_parser`: the code and the message of an error;
+- `botocore.parsers.create_parser`: reads the code and the message of an error;
 - `URLLib3Session._manager`, `HTTPConnectionPool._get_conn` and `_put_conn`: a connection is taken from the client's
-  pool and given back, so that several requests are under way in one thread;
+  pool and returned to it, so that several requests are under way in one thread;
 - `AWSConnection`: `endheaders` sends head and body in one system call, and `getresponse` of `http.client` reads the
   response to a request that urllib3 has not sent itself;
 - `botocore.utils.get_environ_proxies`: whether a URL is reached through a proxy.
@@ -24,7 +24,7 @@ To refuse a response that AWS did not send (`watch_responses` and the functions 
 
 To explain an error: `BotoCoreError.kwargs` (`handed_on`) and a credential's `method` (`provider_of`).
 
-Where a part that writes a batch is missing, `parts_of` raises MissingPartError, and the function writes by boto3's
+If a part that writes a batch is missing, `parts_of` raises MissingPartError, and the function writes by boto3's
 documented calls (`plain_replica`).
 """
 
@@ -42,7 +42,7 @@ TESTED: Final[Mapping[str, tuple[str, str]]] = {
     "botocore": ("1.41.0", "1.44.5"),
     "urllib3": ("2.8.0", "2.8.0"),
 }
-"""The lowest and the highest version of each package that the tests have used."""
+"""The lowest and the highest version of each package that the tests were run with."""
 
 _missing: Exception | None = None
 try:
@@ -62,17 +62,17 @@ with suppress(ImportError):  # then the import of RenewedCredentials raises it
 
     RenewedCredentials = DeferredRefreshableCredentials
 
-_NO_SHAPE: Any = None  # the code and the message of an error need none
+_NO_SHAPE: Any = None  # the parser needs no shape for the code and the message of an error
 
 
 class MissingPartError(Exception):
-    """The installed versions lack a private part that a replica needs to write by botocore's own parts.
+    """The installed versions lack a private part that `dynamodb.table` needs.
 
-    `fact` is which one, `hint` what to install.
+    `fact` says which part is missing, and `hint` what to install.
     """
 
     def __init__(self, part: object) -> None:
-        """Take what names the part: an error of an import, or of an attribute."""
+        """Take the ImportError or AttributeError that names the part."""
         lowest, highest = TESTED["boto3"]
         self.fact = f"A private part of botocore or urllib3 is missing: {part}."
         self.hint = (
@@ -83,7 +83,7 @@ class MissingPartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a client signs and sends with. `sign` takes an operation and its request, which it changes."""
+    """The parts of a client that sign and send. `sign` takes an operation and its request, and adds the signature."""
 
     sign: "Callable[[str, AWSRequest], None]"
     http_session: Any
@@ -91,7 +91,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """The connections of an HTTP session to one URL. A connection that was taken has to be given back."""
+    """The connections of an HTTP session to one URL. Each connection that is taken must be given back."""
 
     take: Callable[[], Any]
     give_back: Callable[[Any], None]
@@ -121,7 +121,7 @@ def connections(http_session: Any, url: str) -> Connections:
 
 
 def is_proxied(url: str) -> bool:
-    """Whether the environment names a proxy for a URL."""
+    """Return whether the environment has a proxy for a URL."""
     return bool(get_environ_proxies(url))
 
 
@@ -158,44 +158,44 @@ def unsigned(url: str, *, headers: Mapping[str, str], body: Any, context: Mappin
 
 
 def response_of_hook(client: Any, operation: str, request: AWSPreparedRequest) -> AWSResponse | None:
-    """Return the response of a `before-send` hook, by which tools respond in place of DynamoDB, if there is one."""
+    """Return the response of a `before-send` hook, if any. Tools respond in place of DynamoDB by such a hook."""
     _, response = client.meta.events.emit_until_response(f"before-send.dynamodb.{operation}", request=request)
     found: AWSResponse | None = response
     return found
 
 
 def add_trace(headers: Mapping[str, str]) -> None:
-    """Add the trace of the present invocation to the headers of a request."""
+    """Add the trace of the current invocation to the headers of a request."""
     add_recursion_detection_header({"headers": headers})
 
 
 def error_of(status: int, headers: Any, body: bytes) -> Any:
-    """Return the error that a response of DynamoDB contains, as ClientError takes it."""
+    """Return the error of a response from DynamoDB, in the form that ClientError takes."""
     return _PARSER.parse({"status_code": status, "headers": headers, "body": body}, _NO_SHAPE)
 
 
 def session_of(credentials: Any) -> botocore.session.Session:
-    """Return a session that loads its credentials from an object's `load_credentials`, and from nowhere else."""
+    """Return a session that loads its credentials only from an object's `load_credentials`."""
     session = botocore.session.get_session()
     session.register_component("credential_provider", credentials)
     return session
 
 
 def respond(client: Any, operation: str, status: int, content: Mapping[str, Any]) -> None:
-    """Respond in this way to each request of an operation, such as `s3.HeadBucket`, which is then not sent."""
+    """Respond to each request of an operation, such as `s3.HeadBucket`, with a status and content, and send none."""
     no_headers: Any = {}
     response = AWSResponse("", status, no_headers, None)
     client.meta.events.register(f"before-call.{operation}", lambda **_: (response, content))
 
 
 def handed_on(error: BaseException) -> Iterable[Any]:
-    """Return the values that an error of botocore was made from."""
+    """Return the values that an error of botocore was created with."""
     values: Iterable[Any] = getattr(error, "kwargs", {}).values()
     return values
 
 
 def provider_of(credentials: Any) -> str | None:
-    """Return the name of the provider that credentials come from, if they have one. Loads nothing."""
+    """Return the name of the provider of credentials, if there is one, without loading the credentials."""
     name: str | None = getattr(credentials, "__dict__", {}).get("method")
     return name
 
@@ -203,7 +203,11 @@ def provider_of(credentials: Any) -> str | None:
 def watch_responses(
     client: Any, *, before_parse: Callable[[Any, Any], None], after_call: Callable[[Any, Any, Any], None]
 ) -> None:
-    """Call `before_parse` with each raw response and its operation, `after_call` with HTTP, content and operation."""
+    """Call two hooks for each response of a client.
+
+    `before_parse` takes the raw response and its operation; `after_call` takes the HTTP response, the parsed content
+    and the operation.
+    """
     events = client.meta.events
     events.register_first(
         "before-parse",
@@ -215,7 +219,7 @@ def watch_responses(
 
 
 def empty_body(operation: Any) -> bytes | None:
-    """Return a body in which an operation's parser finds nothing; None if the response is streamed."""
+    """Return a body that an operation's parser reads as empty, or None if the response is streamed."""
     if operation.has_streaming_output:
         return None
     if "json" in operation.service_model.resolved_protocol:
@@ -230,13 +234,13 @@ def output_of(operation: Any) -> Any:
 
 
 def type_of(shape: Any) -> str:
-    """Return the type that a service documents for a shape: structure, list, map, string, integer and so on."""
+    """Return the documented type of a shape: structure, list, map, string, integer and so on."""
     name: str = shape.type_name
     return name
 
 
 def members_of(shape: Any) -> Mapping[str, Any]:
-    """Return the shapes of a structure's members by name, or that of a list's or a map's values under `[]` or `{}`."""
+    """Return the shapes of a structure's members by name, a list's element under `[]`, or a map's value under `{}`."""
     match shape.type_name:
         case "structure":
             members: Mapping[str, Any] = shape.members

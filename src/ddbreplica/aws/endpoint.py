@@ -1,4 +1,4 @@
-"""The URL of an endpoint → whether the AWS SDK can use it, and whether a network can read what is sent there. Pure."""
+"""Check the URL of an endpoint: whether the AWS SDK can use it, and whether a network can read the traffic."""
 
 import re
 from ipaddress import ip_address
@@ -9,22 +9,22 @@ _LABEL = r"(?!-)[a-zA-Z0-9-]{1,63}(?<!-)"
 _ENDPOINT = re.compile(rf"https?://(({_LABEL}\.)*{_LABEL}\.?|\[[0-9a-fA-F:.]+])(:[0-9]+)?(/\S*)?")
 
 LOCAL_HOSTS: Final = frozenset({"localhost", "host.docker.internal", "localhost.localstack.cloud"})
-"""Names of this machine: its own, and those under which a container reaches it or LocalStack."""
+"""Names of this machine: its own name, and the names by which a container reaches it or LocalStack."""
 
 
 def is_endpoint(url: str) -> bool:
-    """Whether it is a URL of HTTP or HTTPS, with a host, and with a port that is one if there is any."""
+    """Return whether a URL is HTTP or HTTPS with a host, and with a valid port if it has one."""
     try:
-        _ = urlsplit(url).port  # raises where it is no port
+        _ = urlsplit(url).port  # raises ValueError unless it is a valid port
     except ValueError:
         return False
     return _ENDPOINT.fullmatch(url) is not None
 
 
 def is_private(url: str) -> bool:
-    """Whether nobody on a network can read what is sent there: it is encrypted, or it does not leave this machine.
+    """Return whether no other machine can read the traffic: it is encrypted, or it does not leave this machine.
 
-    A URL that is not a plain one is not private: urlsplit and the SDK may find another host in it each.
+    An unusual http:// URL is not private, since urlsplit and the SDK may read different hosts from it.
     """
     parts = urlsplit(url)
     return parts.scheme != "http" or (is_endpoint(url) and _is_local(parts.hostname or ""))

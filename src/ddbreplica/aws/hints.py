@@ -1,4 +1,4 @@
-"""What to try about a refusal of AWS, in words for whoever ran the task."""
+"""Explain an error of AWS to the person who ran a task, with a hint for what to try."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from ddbreplica.records.text import cut
 CONFIGURATION = (
     "check the profile in ~/.aws/config and ~/.aws/credentials, and the AWS_… environment variables."
 )
-"""What to try where AWS's own configuration is at fault."""
+"""The hint for an error in the AWS configuration of the user."""
 
 _SIGN_IN = "sign in again, or choose other credentials with --profile or the AWS_… environment variables."
 _PROVIDER = "sign in again, or check how the profile in ~/.aws/config gets its credentials."
@@ -25,7 +25,7 @@ _THROTTLED = "wait a moment, or raise the table's capacity, and run the same com
 _LONGEST_CODE, _LONGEST_MESSAGE = 100, 1000
 
 _HINTS: Mapping[str, str] = {
-    # what AWS answers
+    # error codes of AWS
     "AccessDenied": _PERMISSION,
     "AccessDeniedException": _PERMISSION,
     "ExpiredToken": _SIGN_IN,
@@ -40,50 +40,50 @@ _HINTS: Mapping[str, str] = {
     "SignatureDoesNotMatch": _SIGNATURE,
     "ThrottlingException": _THROTTLED,
     "UnrecognizedClientException": _SIGN_IN,
-    # what came back says nothing, or leaves something over
+    # responses that cannot be used, or that leave a part of the request unprocessed
     "ForeignResponse": _ENDPOINT,
     "UnreadableResponse": _ENDPOINT,
     "UnprocessedItems": _THROTTLED,
     "UnprocessedKeys": _THROTTLED,
-    # botocore's families of exceptions
+    # exceptions of botocore, which are looked up by the names of their base classes as well
     "BotoCoreError": CONFIGURATION,
     "ConnectionError": _ENDPOINT,
     "CredentialRetrievalError": _PROVIDER,
     "HTTPClientError": "check the network, HTTPS_PROXY, --region and --endpoint-url (or AWS_ENDPOINT_URL).",
     "InvalidRegionError": _REGION,
     "LoginError": _SIGN_IN,
-    "MissingDependencyException": "install the commands with all that they need: pip install 'ddbreplica[cli]'.",
+    "MissingDependencyException": "install the commands with all their dependencies: pip install 'ddbreplica[cli]'.",
     "NoCredentialsError": "sign in, or choose credentials with --profile or the AWS_… environment variables.",
     "NoRegionError": _REGION,
     "PartialCredentialsError": _SIGN_IN,
     "ProfileNotFound": "choose a profile that ~/.aws/config or ~/.aws/credentials has.",
-    "ProxyConnectionError": "check HTTPS_PROXY and the proxy that it names.",
-    "SSLError": "check the certificates that are trusted: AWS_CA_BUNDLE, or ca_bundle in the profile.",
+    "ProxyConnectionError": "check HTTPS_PROXY and the proxy itself.",
+    "SSLError": "check the trusted certificates: AWS_CA_BUNDLE, or ca_bundle in the profile.",
     "SSOError": _SIGN_IN,
     "TokenRetrievalError": _SIGN_IN,
     "UnknownRegionError": _REGION,
 }
 _HINT_BY_KIND: Mapping[RefusalKind, str] = {
     RefusalKind.TRANSIENT: "run the same command again.",
-    RefusalKind.REJECTED: "check the names of tables and stack.",
+    RefusalKind.REJECTED: "check the names of the tables and of the stack.",
     RefusalKind.FAULT: "check the table, the Region and the credentials.",
 }
 
 
 def explain(refusal: Refusal, *, doing: str | None = None) -> TaskError:
-    """What AWS refused, in words for the one who ran the command; `doing` says what was under way."""
+    """Return a TaskError for a refusal, with a hint. `doing` says what cannot be done, and begins the message."""
     fact = reason(refusal)
     return TaskError(f"{doing}: {fact}" if doing else fact, hint=hint_for(refusal))
 
 
 def reason(refusal: Refusal) -> str:
-    """Return code and message of a refusal, on one line of bounded length."""
+    """Return the code and the message of a refusal on one line of limited length."""
     message = cut(" ".join(refusal.message.split()), _LONGEST_MESSAGE) or "no further explanation"
     return f"{cut(' '.join(refusal.code.split()), _LONGEST_CODE)}: {message}"
 
 
 def hint_for(refusal: Refusal) -> str:
-    """What to try about a refusal: by its code, by the family of botocore's exception, or else by its kind."""
+    """Return what to try about a refusal: by its code, by a base class of botocore's exception, or by its kind."""
     family = getattr(getattr(botocore.exceptions, refusal.code, None), "__mro__", ())
     names = (refusal.code, *(each.__name__ for each in family))
     hints = (_HINTS[name] for name in names if name in _HINTS)

@@ -1,4 +1,4 @@
-"""An exception of botocore → a Refusal. Every AWS error code that we know is classified here, once.
+"""Classify an exception of botocore as transient, rejected or a fault. All known AWS error codes are listed here.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
@@ -32,10 +32,10 @@ from ddbreplica.model import Refusal, RefusalKind
 _REJECTED = frozenset(
     {
         "ValidationException",
-        "ValidationError",  # the same from STS
+        "ValidationError",  # the code of STS
         "SerializationException",
         "ItemCollectionSizeLimitExceededException",
-        # too large for the service's front door: to be taken apart
+        # the request is too large for the service's front end: its items are sent one by one
         "413",
         "RequestEntityTooLarge",
     }
@@ -76,13 +76,11 @@ _FAULTS = frozenset(
         "SignatureDoesNotMatch",
         "TokenRefreshRequired",
         "UnrecognizedClientException",
-        # the key that encrypts the table or the bucket
+        # the KMS key of the table or the bucket
         "InaccessibleEncryptionKeyException",
     }
 )
-_FAULT_PREFIX = (
-    "KMS"  # KMSDisabledException, KMS.DisabledException, KMS.KMSInvalidStateException: each service its own
-)
+_FAULT_PREFIX = "KMS"  # KMSDisabledException, KMS.DisabledException, KMS.KMSInvalidStateException: each service has its own form
 _PASSING = (
     NotSentError,
     HTTPClientError,
@@ -93,19 +91,20 @@ _PASSING = (
     IncompleteReadError,
     MetadataRetrievalError,
 )
-"""What botocore raises for the network and for what came over it. All else that it raises is about settings."""
+"""Exceptions of botocore for the network and for garbled responses. All its other exceptions concern settings."""
 
 _SENT = (HTTPClientError, ChecksumError, FlexibleChecksumError, IncompleteReadError)
-"""Those after which the service may have the request.
+"""Exceptions after which the service may have received the request.
 
-Behind a proxy there are two more, which botocore takes for a connection that could not be made: see `_may_be_sent`.
+Behind a proxy there are two more, which botocore reports as a failed connection: see `_may_be_sent`.
 """
 
 _MARKS = ("x-amzn-requestid", "x-amz-request-id")
-"""The request id, as DynamoDB and most services send it and as S3 does, whatever the status and the body.
+"""The headers with AWS's request id: that of DynamoDB and most services, and that of S3.
 
-AWS's own 413 and 503 pages from before a service, without JSON, count as AWS's where they bear one. DynamoDB Local
-and the emulators send the first with every response. A gateway can copy it: then nobody can tell.
+AWS sends it with every status and body, also with a 413 or 503 page without JSON from the front end of a service.
+DynamoDB Local and the emulators send the first header with every response. A gateway that copies the header cannot be
+recognised.
 """
 
 _UNUSABLE_CERTIFICATES = (
@@ -120,35 +119,35 @@ T = TypeVar("T")
 
 
 class RefusedError(BotoCoreError):
-    """A refusal that was classified where it was met, on its way up through botocore."""
+    """A refusal that was classified already, and that is raised through botocore."""
 
     fmt = "{refusal.code}: {refusal.message}"
 
     def __init__(self, refusal: Refusal) -> None:
-        """Take what `refusal_of` is to return."""
+        """Take the refusal that `refusal_of` returns for this error."""
         super().__init__(refusal=refusal)
         self.refusal = refusal
 
 
 def asked(call: Callable[[], T]) -> T | Refusal:
-    """Make a call of AWS and read its response; return what the call returns, or why there is nothing to return.
+    """Make a call of AWS and read its response. Return the result, or the refusal.
 
-    Raises nothing but what ends the process: whatever a response made its reader stumble over is a refusal too.
+    No Exception is raised: any error while a response is read is a refusal too, since a response may contain anything.
     """
     try:
         return call()
     except (BotoCoreError, ClientError) as error:
         return refusal_of(error)
-    except Exception as error:  # noqa: BLE001  anything at all can lie in a response
+    except Exception as error:  # noqa: BLE001  a response may contain anything, and its reader raise anything
         return unreadable(error)
 
 
 def refusal_of(error: BotoCoreError | ClientError) -> Refusal:
-    """Classify an error. What is not known is transient: it is tried again and reported, never dropped.
+    """Classify an error. An unknown code is transient: its record is tried again and reported, never dropped.
 
-    Throttling, 5xx, TransactionConflictException and ReplicatedWriteConflictException are transient too, and
-    need no list. Only a response of AWS's own ends a request: after any other response, and after a connection
-    that broke once the request was on its way, it is in doubt.
+    Throttling, 5xx, TransactionConflictException and ReplicatedWriteConflictException are transient too, and are
+    therefore not listed. Only a response from AWS itself ends a request. After any other response, and after a
+    connection that broke when a part of the request may have been sent, the request is in doubt.
     """
     if isinstance(error, RefusedError):
         return error.refusal
@@ -163,7 +162,7 @@ def refusal_of(error: BotoCoreError | ClientError) -> Refusal:
 
 
 def unreadable(error: Exception | None = None) -> Refusal:
-    """Why a response that cannot be read says nothing, not even that the request is over."""
+    """Return the refusal for a response that cannot be read. The request is in doubt: it may not have ended."""
     why = f": {type(error).__name__}" if error else ""
     return Refusal(
         RefusalKind.TRANSIENT, "UnreadableResponse", f"the response cannot be read{why}", in_doubt=True
@@ -171,27 +170,29 @@ def unreadable(error: Exception | None = None) -> Refusal:
 
 
 def foreign(status: object) -> Refusal:
-    """Why a response that lacks AWS's request id says nothing, not even that the request is over."""
-    message = f"a response (HTTP {status}) without AWS's request id came from something between here and AWS"
+    """Return the refusal for a response without AWS's request id. The request is in doubt: it may not have ended."""
+    message = f"the response (HTTP {status}) has no AWS request id, and was sent by a gateway or proxy"
     return Refusal(RefusalKind.TRANSIENT, "ForeignResponse", message, in_doubt=True)
 
 
 def is_from_aws(headers: Mapping[str, Any] | HTTPMessage) -> bool:
-    """Whether a response has AWS's marks. The headers' names are looked up in lower case."""
+    """Return whether a response has AWS's request id. The header names have to be in lower case."""
     return any((headers.get(mark) or "").strip() for mark in _MARKS)
 
 
 def _refusal_of_response(error: ClientError) -> Refusal:
     metadata = error.response.get("ResponseMetadata", {})
-    headers = metadata.get("HTTPHeaders")  # botocore always adds them
+    headers = metadata.get(
+        "HTTPHeaders"
+    )  # botocore always adds them; an error that code creates may lack them
     if headers is not None and not is_from_aws(headers):
         return foreign(metadata.get("HTTPStatusCode"))
-    parts: Any = error.response.get("Error")  # which botocore leaves out where it finds none
+    parts: Any = error.response.get("Error")  # botocore leaves it out if it finds none
     code = parts.get("Code") or "Unknown" if isinstance(parts, dict) else None
     if not isinstance(code, str):
         return unreadable()
     message = parts.get("Message")
-    if code.isdecimal():  # the status of a page without an error code: its text may be what was sent
+    if code.isdecimal():  # the status of a page without an error code, whose text may contain the request
         message = reasons.get(int(code))
     return Refusal(_kind_of(code), code, str(message or ""))
 
@@ -203,10 +204,10 @@ def _kind_of(code: str) -> RefusalKind:
 
 
 def _may_be_sent(error: BotoCoreError) -> bool:
-    """Whether the service may have the request.
+    """Return whether the service may have received the request.
 
-    urllib3 forgets that it was connected to a proxy when the connection breaks, and botocore reports TLS that breaks
-    in the middle of a response as it reports a failed handshake. Neither says that nothing was sent.
+    When a connection to a proxy breaks, urllib3 reports it like one that was never made. When TLS breaks in the middle
+    of a response, botocore reports it like a failed handshake. Neither means that nothing was sent.
     """
     if isinstance(error, SSLError):
         return not _has_bad_certificates(error)
@@ -216,13 +217,13 @@ def _may_be_sent(error: BotoCoreError) -> bool:
 
 
 def _says_unconnected(cause: BaseException) -> bool:
-    """Whether the proxy could not be reached, or refused to connect to the service."""
+    """Return whether the proxy could not be reached, or refused to connect to the service."""
     is_unreached = isinstance(cause, NewConnectionError | ConnectTimeoutError)
     return is_unreached or str(cause).startswith("Tunnel connection failed")
 
 
 def _has_bad_certificates(error: BaseException) -> bool:
-    """Whether the certificates to trust cannot be read, or do not vouch for who answered."""
+    """Return whether the trusted certificates cannot be read, or do not include the issuer of the server's."""
     return any(
         isinstance(cause, _UNUSABLE_CERTIFICATES)
         or getattr(cause, "reason", None) == "NO_CERTIFICATE_OR_CRL_FOUND"
@@ -231,7 +232,7 @@ def _has_bad_certificates(error: BaseException) -> bool:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, and what it was raised for: botocore hands that on as a value, urllib3 as an argument."""
+    """Yield an error and its causes, which botocore passes on as values and urllib3 as arguments."""
     left, seen = [error], set[int]()
     while left:
         each = left.pop()

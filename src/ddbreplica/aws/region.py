@@ -1,6 +1,6 @@
-"""An option, an ARN, the environment and a profile → the one Region that every client and program is given.
+"""Decide the Region for every client and program from an option, an ARN, the environment and a profile.
 
-botocore alone reads AWS_DEFAULT_REGION and never AWS_REGION, which Lambda and AWS's other SDKs read.
+botocore reads AWS_DEFAULT_REGION and not AWS_REGION, which Lambda and AWS's other SDKs read.
 """
 
 import os
@@ -14,15 +14,15 @@ VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
 def decide(*named: str | None, profile: str | None) -> str | None:
-    """Return the first Region that is named, else that of AWS_REGION, AWS_DEFAULT_REGION or the profile, in this order.
+    """Return the first Region that is given, or else that of AWS_REGION, AWS_DEFAULT_REGION or the profile, in order.
 
-    None if nothing names one. Raises TaskError if it is left to the two variables and they differ.
+    Returns None if there is none. Raises TaskError if no Region is given and the two variables differ.
     """
     return next(filter(None, named), None) or _of_environment() or _of_profile(profile)
 
 
 def variables(region: str) -> dict[str, str]:
-    """Return the environment variables that give a program this Region, whichever of the two it reads."""
+    """Return both environment variables with this Region, for a program that reads either."""
     return dict.fromkeys(VARIABLES, region)
 
 
@@ -31,7 +31,7 @@ def _of_environment() -> str | None:
     if len(set(values.values())) > 1:
         raise TaskError(
             f"{' and '.join(f'{name} is {value}' for name, value in values.items())}.",
-            hint="name the Region with --region, or unset one of the two variables.",
+            hint="give the Region with --region, or unset one of the two variables.",
         )
     return next(iter(values.values()), None)
 

@@ -1,6 +1,6 @@
-"""Every request of a command to AWS goes through here, so that it ends with a result or with one line.
+"""Make a request of a command to AWS, and return its result or raise a TaskError with one line of explanation.
 
-A response that cannot be read, or that does not come from AWS, is a refusal like any other.
+A response that cannot be read, or that AWS did not send, is a refusal like any other.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,9 +19,9 @@ P = TypeVar("P")
 
 
 def ask(call: Callable[[], T], *, refused: Callable[[Refusal], TaskError] = explain) -> T:
-    """Make a call of AWS and read its response; return what the call returns.
+    """Make a call of AWS, and return its result.
 
-    Raises TaskError for anything that the call raises, so that it must not raise a TaskError of its own.
+    Raises TaskError for any exception of the call. Therefore the call must not raise a TaskError itself.
     """
     result = asked(call)
     if isinstance(result, Refusal):
@@ -35,7 +35,7 @@ def ask_pages(
     *,
     refused: Callable[[Refusal], TaskError] = explain,
 ) -> Iterator[T]:
-    """Yield what `read` returns of each page, which is asked for and read likewise."""
+    """Request pages one after the other, and yield the values that `read` returns for each. Raises as `ask` does."""
     remaining = iter(pages)
     while (found := ask(lambda: _next(remaining, read), refused=refused)) is not None:
         yield from found
@@ -48,12 +48,12 @@ def _next(pages: Iterator[P], read: Callable[[P], Sequence[T]]) -> Sequence[T] |
 
 
 REFUSALS = (TaskError, BotoCoreError)
-"""What a request of `ask` raises; botocore's where no client can be created."""
+"""The exceptions of a request by `ask`; BotoCoreError if no client can be created."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """No figure, and why."""
+    """A value that cannot be read, and the reason."""
 
     why: str
 
@@ -62,7 +62,7 @@ Known: TypeAlias = T | Unknown
 
 
 def known(ask: Callable[[], T]) -> Known[T]:
-    """What asking answers; where that is a refusal, why."""
+    """Return the result of a request, or an Unknown with the reason why it failed."""
     try:
         return ask()
     except REFUSALS as error:
@@ -70,5 +70,5 @@ def known(ask: Callable[[], T]) -> Known[T]:
 
 
 def fact_of(error: TaskError | BotoCoreError) -> str:
-    """Return what happened."""
+    """Return the message of an error, without its hint."""
     return error.fact if isinstance(error, TaskError) else explain(refusal_of(error)).fact

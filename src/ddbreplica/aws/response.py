@@ -1,7 +1,7 @@
-"""Responses as a client hands them on, refused where they do not come from AWS or are not of the documented shape.
+"""Check a client's responses: raise RefusedError unless AWS sent them and their types are as documented.
 
-botocore takes a page of something else for a response that lacks everything, and passes on a number where a list is
-documented. A member that is missing is met by whoever reads it.
+botocore parses any page as a response without members, and returns a number where a list is documented. A missing
+member is not checked here; the code that reads it raises.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,18 +33,18 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
 
 
 def check_responses(client: BaseClient) -> None:
-    """Have the client raise RefusedError for every such response, before its caller has it."""
+    """Make the client raise RefusedError for every response that fails the check."""
     watch_responses(client, before_parse=_empty, after_call=_check)
 
 
 def _empty(response: Any, operation: Any) -> None:
-    """Have nothing of a response that is not from AWS parsed, which may end in any error, before it is tried again."""
+    """Replace the body of a response that AWS did not send, since parsing it may raise any error."""
     if not is_from_aws(response["headers"]) and (body := empty_body(operation)) is not None:
         response["body"] = body
 
 
 def _check(http_response: Any, parsed: Any, operation: Any) -> None:
-    headers = getattr(http_response, "headers", None)  # what a hook responds has none
+    headers = getattr(http_response, "headers", None)  # the response of a hook has none
     if headers is not None and not is_from_aws(headers):
         raise RefusedError(foreign(http_response.status_code))
     if (
@@ -52,11 +52,13 @@ def _check(http_response: Any, parsed: Any, operation: Any) -> None:
         and (place := _misfit(parsed, output_of(operation), "")) is not None
     ):
         refusal = unreadable()
-        raise RefusedError(replace(refusal, message=f"{refusal.message}: it has another type{place}"))
+        raise RefusedError(
+            replace(refusal, message=f"{refusal.message}: the type{place} is not as documented")
+        )
 
 
 def _misfit(value: Any, shape: Any, place: str) -> str | None:
-    """Return where a part of a value has not the type that the service documents; None where all have."""
+    """Return the place of the first part of a value whose type is not as documented, or None if all are."""
     if shape is None:
         return None
     kind = type_of(shape)
@@ -69,20 +71,20 @@ def _misfit(value: Any, shape: Any, place: str) -> str | None:
 
 
 def _is_of(kind: str, value: Any) -> bool:
-    is_boolean = isinstance(value, bool)  # which Python counts among the numbers
+    is_boolean = isinstance(value, bool)  # to Python a boolean is an integer
     is_of_type = isinstance(value, _TYPES.get(kind, object)) and is_boolean == (kind == "boolean")
     return is_of_type or _is_spelled(value, kind)
 
 
 def _is_spelled(value: Any, kind: str) -> bool:
-    """Return whether a number or a boolean is there as text, as an emulator sends what a template had as text."""
+    """Return whether a value is the text of a number or a boolean, which an emulator sends if a template has text."""
     if not isinstance(value, str):
         return False
     return value.isdecimal() if _TYPES.get(kind) is int else kind == "boolean" and value in ("true", "false")
 
 
 def _parts(value: Any, shape: Any, kind: str) -> Iterator[tuple[str, Any, Any]]:
-    """The parts that are there, with their names for reading and their shapes."""
+    """Yield the parts of a value: name, part and shape."""
     for name, member in members_of(shape).items():
         match kind:
             case "structure" if name in value:

@@ -1,4 +1,4 @@
-"""A role of the replica's account → credentials that are assumed when first needed, and anew before they expire."""
+"""Assume a role of the replica's account when credentials are first needed, and renew them before they expire."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
     from mypy_boto3_sts.type_defs import AssumeRoleRequestTypeDef, AssumeRoleResponseTypeDef
 
 CLIENT_CONFIG = Config(
-    # One attempt of 4 s at most (to connect, for TLS: 1 s each; for the answer: 2 s), which a request's time leaves
-    # room for. Repeating is the business of whoever repeats the request that was to be signed.
+    # One attempt of at most 4 s (1 s to connect, 1 s for TLS, 2 s for the response), for which REQUEST_SECONDS has
+    # room. The code that repeats the request to be signed also repeats this one.
     retries={"mode": "standard", "total_max_attempts": 1},
     connect_timeout=1,
     read_timeout=2,
 )
 
 _UNREADABLE = Refusal(
-    RefusalKind.TRANSIENT, "UnreadableResponse", "the answer to AssumeRole grants nothing that lasts"
+    RefusalKind.TRANSIENT, "UnreadableResponse", "the response to AssumeRole has no valid credentials"
 )
-_WHAT_IT_TAKES = (
-    "; it has to exist and to trust the function's role, with REPLICA_EXTERNAL_ID if it asks for one, and the"
-    " function's role has to be allowed sts:AssumeRole"
+_REQUIREMENTS = (
+    "; the role must exist and trust the function's role, with REPLICA_EXTERNAL_ID if it requires an external ID, and"
+    " the function's role must be allowed sts:AssumeRole"
 )
 
 
 class Role(RenewedCredentials):
-    """Credentials that last an hour; botocore's own rules renew them 15 minutes before that.
+    """Credentials that are valid for an hour, and that botocore renews 15 minutes before they expire.
 
-    Signing a request with them raises RefusedError where the role cannot be assumed. To be used by one thread.
+    Signing a request with them raises RefusedError if the role cannot be assumed. Only one thread may use them.
     """
 
     def __init__(self, arn: str, *, external_id: str | None, session_name: str) -> None:
-        """Ask nothing of STS yet. `session_name` is what the replica's account sees in its trail."""
+        """Send no request yet. CloudTrail in the replica's account shows `session_name`."""
         super().__init__(self._assume, "assume-role")
         self._request: AssumeRoleRequestTypeDef = {"RoleArn": arn, "RoleSessionName": session_name}
         if external_id is not None:
@@ -49,19 +49,21 @@ class Role(RenewedCredentials):
         self._has_ended = False
 
     def session(self) -> boto3.Session:
-        """What makes clients that act as this role."""
+        """Return a session whose clients act as this role."""
         return boto3.Session(botocore_session=session_of(self))
 
     def load_credentials(self) -> "Role":
-        """Itself: what a session asks its provider of credentials for."""
+        """Return itself, as the credentials that a session asks its provider for."""
         return self
 
     def end(self) -> None:
-        """Assume the role anew before the next request: what was granted may have been revoked since."""
+        """Assume the role again before the next request."""
+        # A denied request may mean that the session was revoked or the role recreated. No error code says which, and
+        # botocore would keep the denied credentials for up to 45 minutes.
         self._has_ended = True
 
     def refresh_needed(self, refresh_in: int | None = None) -> bool:
-        """Whether the credentials have ended, or do so within so many seconds."""
+        """Return whether the credentials were ended, or expire within so many seconds."""
         return self._has_ended or super().refresh_needed(refresh_in)
 
     def _assume(self) -> Mapping[str, str]:
@@ -70,23 +72,23 @@ class Role(RenewedCredentials):
         except (BotoCoreError, ClientError) as error:
             raise RefusedError(self._refusal(refusal_of(error))) from error
         except Exception as error:
-            # botocore passes on, or stumbles over, whatever it could not read of a response.
+            # botocore may return or raise anything for a response that it cannot read.
             raise RefusedError(self._refusal(_UNREADABLE)) from error
         self._has_ended = False
         return granted
 
     def _refusal(self, refusal: Refusal) -> Refusal:
-        """The same about the request that was to be signed: it was never sent, so that it cannot land later."""
+        """Return the refusal of the request that was to be signed. It was never sent, so it is not in doubt."""
         message = f"REPLICA_ROLE_ARN {self._request['RoleArn']} cannot be assumed: {refusal.message}"
         if refusal.kind is RefusalKind.TRANSIENT:
             return replace(refusal, message=message, in_doubt=False)
-        # AssumeRole has no item to reject: what is wrong with the request is wrong with the settings.
-        return replace(refusal, message=message + _WHAT_IT_TAKES, kind=RefusalKind.FAULT)
+        # AssumeRole has no item to reject: if the request is wrong, so are the settings.
+        return replace(refusal, message=message + _REQUIREMENTS, kind=RefusalKind.FAULT)
 
 
-def _granted(answer: "AssumeRoleResponseTypeDef") -> Mapping[str, str]:
-    """The credentials as botocore keeps them. Raises ValueError where they have expired."""
-    credentials: Any = answer["Credentials"]
+def _granted(response: "AssumeRoleResponseTypeDef") -> Mapping[str, str]:
+    """Return the credentials in the form that botocore keeps. Raises ValueError if they have expired."""
+    credentials: Any = response["Credentials"]
     if credentials["Expiration"] <= datetime.now(UTC):
         raise ValueError(credentials["Expiration"])
     return {
@@ -94,5 +96,5 @@ def _granted(answer: "AssumeRoleResponseTypeDef") -> Mapping[str, str]:
         "secret_key": credentials["SecretAccessKey"],
         "token": credentials["SessionToken"],
         "expiry_time": credentials["Expiration"].isoformat(),
-        "account_id": answer["AssumedRoleUser"]["Arn"].split(":")[4],
+        "account_id": response["AssumedRoleUser"]["Arn"].split(":")[4],
     }

@@ -1,4 +1,4 @@
-"""A profile → clients of AWS, one a service and Region, for any number of tables and threads."""
+"""Create clients of AWS for a profile, one for each service and Region, which tables and threads share."""
 
 from collections.abc import Callable, Hashable
 from threading import Lock
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Few attempts, so that a wrong endpoint is told at once; what has to wait longer waits by itself.
+# Few attempts, so that a wrong endpoint is reported soon. Code that has to wait longer repeats the request itself.
 ASKING = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=10)
 
 
@@ -36,14 +36,14 @@ class _Place(TypedDict):
 
 
 class Clients:
-    """What a profile signs in to. Each client is made once, when it is first asked for, by whichever thread.
+    """The clients of one profile. Each client is created once, when a thread first asks for it.
 
     A Region of None is that of the profile or the environment. Raises botocore's errors, and TaskError for an
-    endpoint that is none.
+    invalid endpoint.
     """
 
     def __init__(self, profile: str | None, region: str | None, endpoint_url: str | None) -> None:
-        """Sign in to nothing yet; where these are silent, boto3's own environment and files decide."""
+        """Send no request yet. For an argument of None, boto3 reads the environment and its configuration files."""
         self._session = boto3.Session(
             profile_name=profile, region_name=region, botocore_session=SignInSession()
         )
@@ -53,18 +53,18 @@ class Clients:
 
     @property
     def region(self) -> str | None:
-        """The Region that the profile or the environment names."""
+        """The Region of the profile or the environment."""
         return self._session.region_name
 
     def dynamodb(self, region: str | None, config: Config = ASKING) -> "DynamoDBClient":
-        """For tables."""
+        """Return a client for tables."""
         place = self._place(region)
         return self._once(
             ("dynamodb", region, config), lambda: self._session.client("dynamodb", **place, config=config)
         )
 
     def streams(self, region: str | None, config: Config = ASKING) -> "DynamoDBStreamsClient":
-        """For tables' streams."""
+        """Return a client for the streams of tables."""
         place = self._place(region)
         return self._once(
             ("streams", region, config),
@@ -72,31 +72,31 @@ class Clients:
         )
 
     def metrics(self, region: str | None) -> "CloudWatchClient":
-        """For what CloudWatch has counted."""
+        """Return a client for CloudWatch metrics."""
         place = self._place(region)
         return self._once(
             ("metrics", region), lambda: self._session.client("cloudwatch", **place, config=ASKING)
         )
 
     def functions(self, region: str | None) -> "LambdaClient":
-        """For functions and their mappings."""
+        """Return a client for functions and their event source mappings."""
         place = self._place(region)
         return self._once(
             ("functions", region), lambda: self._session.client("lambda", **place, config=ASKING)
         )
 
     def buckets(self, region: str | None) -> "S3Client":
-        """For buckets."""
+        """Return a client for buckets."""
         place = self._place(region)
         return self._once(("buckets", region), lambda: self._session.client("s3", **place, config=ASKING))
 
     def stacks(self) -> "CloudFormationClient":
-        """For CloudFormation's stacks."""
+        """Return a client for CloudFormation stacks."""
         place = self._place(None)
         return self._once("stacks", lambda: self._session.client("cloudformation", **place, config=ASKING))
 
     def tags(self) -> "ResourceGroupsTaggingAPIClient":
-        """For what has a tag."""
+        """Return a client for resources by tag."""
         place = self._place(None)
         return self._once(
             "tags", lambda: self._session.client("resourcegroupstaggingapi", **place, config=ASKING)
@@ -106,7 +106,7 @@ class Clients:
         return {"region_name": region, "endpoint_url": self._endpoint_url}
 
     def _once(self, what: Hashable, make: Callable[[], T]) -> T:
-        # A session may make one client at a time only.
+        # A boto3 session may create only one client at a time.
         with self._lock:
             if what not in self._made:
                 self._made[what] = _checked(make)
@@ -118,8 +118,8 @@ def _checked(make: Callable[[], Any]) -> Any:
     try:
         client = make()
         url = client.meta.endpoint_url
-        _ = urlsplit(url).port  # raises ValueError unless it is a number
-    except BotoCoreError:  # some of these are ValueErrors too
+        _ = urlsplit(url).port  # raises ValueError unless it is a valid port
+    except BotoCoreError:  # some of them are ValueErrors too
         raise
     except ValueError as error:
         hint = "give --endpoint-url (or AWS_ENDPOINT_URL) like http://localhost:8000."
@@ -129,8 +129,8 @@ def _checked(make: Callable[[], Any]) -> Any:
         raise TaskError(fact, hint=CONFIGURATION) from error
     if not is_private(url):
         raise TaskError(
-            f"the endpoint {url} is not encrypted: whoever is on the network could read the items.",
-            hint="give an https:// URL; http:// is for a local host, such as http://localhost:8000.",
+            f"the endpoint {url} is not encrypted: others on the network could read the items.",
+            hint="give an https:// URL; http:// is allowed for a local host only, such as http://localhost:8000.",
         )
     check_responses(client)
     return client

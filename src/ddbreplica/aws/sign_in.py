@@ -1,8 +1,7 @@
-"""A session whose credentials either can sign a request or raise an error of botocore's, whatever a profile says.
+"""Provide a session whose credentials raise no other errors than botocore's, whatever is wrong with a profile.
 
-botocore lets through whatever stumbles over a user's configuration: a `credential_process` that prints no JSON, a token
-file that is missing, a date that cannot be read. It does so again whenever credentials are renewed in the middle of a
-command.
+botocore itself lets any exception through if the configuration of a user is wrong: a `credential_process` that prints
+no JSON, a missing token file, an invalid date. This may also happen when credentials are renewed during a command.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,17 +17,17 @@ _UNKNOWN = "the AWS configuration"
 
 
 class SignInSession(botocore.session.Session):
-    """botocore's session, with such credentials."""
+    """A session of botocore with such credentials."""
 
     def get_credentials(self, *args: Any, **kwargs: Any) -> Any:
-        """Load the credentials; None where there are none. Raises botocore's errors only."""
+        """Load the credentials, or return None if there are none. Raises only botocore's errors."""
         with _explained(_UNKNOWN):
             found = super().get_credentials(*args, **kwargs)
         return None if found is None else _Credentials(found)
 
 
 class _Credentials:
-    """botocore's credentials, all of whose methods raise botocore's errors only."""
+    """Credentials of botocore whose methods raise only botocore's errors."""
 
     def __init__(self, credentials: Any) -> None:
         self._credentials = credentials
@@ -39,13 +38,13 @@ class _Credentials:
         return self._guarded(value) if callable(value) else value
 
     def get_frozen_credentials(self) -> Any:
-        """The credentials as they are now, renewed if need be; a request's headers can hold them."""
+        """Return the current credentials, renewed if necessary, and check that HTTP headers can hold them."""
         with _explained(self._provider):
             frozen = self._credentials.get_frozen_credentials()
         if not all(map(_is_header, (frozen.access_key, frozen.secret_key, frozen.token or "x"))):
             raise CredentialRetrievalError(
                 provider=self._provider,
-                error_msg="a part of them is no text, or has a character that no header can hold",
+                error_msg="a part of the credentials is not text, or has a character that an HTTP header cannot hold",
             )
         return frozen
 

@@ -206,7 +206,7 @@ def test_a_role_that_cannot_be_assumed_is_a_refusal_of_what_was_to_be_signed(
         assert isinstance(refusal, Refusal)
         assert refusal.kind is kind
         assert refusal.message.startswith(f"REPLICA_ROLE_ARN {ARN} cannot be assumed: ")
-        assert ("it has to exist and to trust" in refusal.message) is (kind is RefusalKind.FAULT)
+        assert ("the role must exist and trust" in refusal.message) is (kind is RefusalKind.FAULT)
     assert one.write() == ()
 
 
@@ -228,8 +228,8 @@ def test_a_role_that_cannot_be_assumed_fails_the_invocation_and_says_which() -> 
 
     assert str(caught.value) == (
         "The replica table refuses every request: AccessDenied:"
-        f" REPLICA_ROLE_ARN {ARN} cannot be assumed: why; it has to exist and to trust the function's role, with"
-        " REPLICA_EXTERNAL_ID if it asks for one, and the function's role has to be allowed sts:AssumeRole."
+        f" REPLICA_ROLE_ARN {ARN} cannot be assumed: why; the role must exist and trust the function's role, with"
+        " REPLICA_EXTERNAL_ID if it requires an external ID, and the function's role must be allowed sts:AssumeRole."
         " Look at the table, at the function's role and at REPLICA_TABLE_NAME; nothing was acknowledged."
     )
 

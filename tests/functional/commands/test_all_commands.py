@@ -185,8 +185,8 @@ class TestErrors:
 
         assert result.exit_code == 2
         assert lines(result.stderr) == [
-            f"Error: the endpoint {url} is not encrypted: whoever is on the network could read the items.",
-            "Try: give an https:// URL; http:// is for a local host, such as http://localhost:8000.",
+            f"Error: the endpoint {url} is not encrypted: others on the network could read the items.",
+            "Try: give an https:// URL; http:// is allowed for a local host only, such as http://localhost:8000.",
         ]
 
     @pytest.mark.parametrize("kind", [EndpointConnectionError, ConnectTimeoutError])

@@ -39,9 +39,7 @@ def apart(tables: Tables, put_aside: PutAside) -> Tables:
 
 def is_fast(stderr: str) -> bool:
     error, hint = lines(stderr)[-2:]
-    description = (
-        "seconds ahead of AWS's clock, and nothing is repaired by a clock that is more than 300 seconds ahead"
-    )
+    description = "seconds ahead of AWS's clock, and no repair runs if it is more than 300 seconds ahead"
     return description in error and hint.startswith("Try: set the clock")
 
 

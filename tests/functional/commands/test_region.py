@@ -98,6 +98,6 @@ def test_two_variables_that_differ_are_refused(
     assert (result.exit_code, result.stdout) == (2, "")
     assert lines(result.stderr) == [
         "Error: AWS_REGION is eu-west-3 and AWS_DEFAULT_REGION is eu-north-1.",
-        "Try: name the Region with --region, or unset one of the two variables.",
+        "Try: give the Region with --region, or unset one of the two variables.",
     ]
     assert asked == set()

@@ -73,7 +73,7 @@ def test_e2e_refuses_two_variables_that_differ(printing: Path, monkeypatch: pyte
     assert (ended.exit_code, ended.stdout) == (2, "")
     assert ended.stderr.splitlines() == [
         "Error: AWS_REGION is eu-west-2 and AWS_DEFAULT_REGION is eu-west-3.",
-        "Try: name the Region with --region, or unset one of the two variables.",
+        "Try: give the Region with --region, or unset one of the two variables.",
     ]
 
 

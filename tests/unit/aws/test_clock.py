@@ -57,7 +57,7 @@ def test_one_that_is_may_not() -> None:
         clock.refuse_fast()
 
     assert refused.value.fact == (
-        "the local clock is 3,600 seconds ahead of AWS's clock, and nothing is repaired by a clock that is more than"
+        "the local clock is 3,600 seconds ahead of AWS's clock, and no repair runs if it is more than"
         " 300 seconds ahead."
     )
 

@@ -26,7 +26,7 @@ WHOLE = (
     "refused by the replica: Number overflow. Attempting to store a number with magnitude larger than supported range",
     "a write was not answered and may still land: Read timeout",
     "malformed record: SequenceNumber is missing",
-    "a response (HTTP 504) without AWS's request id came from something between here and AWS",
+    "the response (HTTP 504) has no AWS request id, and was sent by a gateway or proxy",
     'Could not connect to the endpoint URL: "https://dynamodb.eu-west-1.amazonaws.com/"',
     'Read timeout on endpoint URL: "http://127.0.0.1:8000"',
     "the invocation's time was used up before the write was tried",
