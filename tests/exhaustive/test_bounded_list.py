@@ -70,7 +70,7 @@ def _of_redrive() -> tuple[Any, str]:
     result = Redriven()
     for name in _names():
         found = FoundObject(place, Listed(name, 1, 0.0, NOW))
-        result.stays(RemainingObject(ObjectOutcome.FOREIGN, found, f"keeps records of {WIDE * 1000}"))
+        result.stays(RemainingObject(ObjectOutcome.FOREIGN, found, f"contains records of {WIDE * 1000}"))
     return report.document(result), report.text(result)
 
 

@@ -144,7 +144,7 @@ class TestExport(InS3):
                 f"Error: the temporary file of s3://bucket/{FOLDER}/data/0.json.gz, in {gettempdir()}, cannot be"
                 " written: File too large; 0 items were gone through."
             ),
-            "Try: make room there, or name another directory with TMPDIR, and run the same command again.",
+            "Try: free space there, or set TMPDIR to another directory, and run the same command again.",
         ]
         assert not STATE.exists()
 

@@ -209,7 +209,7 @@ def test_a_state_is_not_overwritten(kind: RefusalKind) -> None:
     Path(kind.name).write_bytes(state)
 
     assert refused(kind) == [
-        f"Error: {kind.name} is the state of a command, which may name writes that can still change the replica.",
+        f"Error: {kind.name} is the state file of a command, and may list writes that AWS can still apply.",
         f"Try: name another file with {kind.option}.",
     ]
     assert Path(kind.name).read_bytes() == state

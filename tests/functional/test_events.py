@@ -84,7 +84,7 @@ def test_a_missing_bucket_fails_every_time_and_is_named(account: Account) -> Non
     account.s3.delete_bucket(Bucket=BUCKET)
 
     for _ in range(2):
-        with pytest.raises(QuarantineError, match="quarantine refuses: NoSuchBucket"):
+        with pytest.raises(QuarantineError, match="quarantine refuses the record: NoSuchBucket"):
             invoke("undecodable")
 
 

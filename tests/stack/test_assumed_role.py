@@ -137,7 +137,7 @@ def refused(deployed: Assuming, error: str) -> bool:
         "ReplicaError: The replica table refuses every request: AccessDenied: REPLICA_ROLE_ARN" in error
         and f"role/{deployed.far_role.name} cannot be assumed: " in error
         and "is not authorized to perform: sts:AssumeRole" in error
-        and "nothing was acknowledged" in error
+        and "no record of the batch was checkpointed" in error
     )
 
 

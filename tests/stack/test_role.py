@@ -104,7 +104,7 @@ def test_without_an_action_the_batch_fails_loudly_and_is_not_lost(deployed: Depl
 
     assert REFUSED[action.partition(":")[0]] in error
     assert f"is not authorized to perform: {action}" in error
-    assert "nothing was acknowledged" in error
+    assert "no record of the batch was checkpointed" in error
     assert f"{action}#put" in deployed.pair.items(deployed.pair.replica)
     assert poison in deployed.quarantined()
 

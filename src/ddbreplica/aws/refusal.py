@@ -80,7 +80,8 @@ _FAULTS = frozenset(
         "InaccessibleEncryptionKeyException",
     }
 )
-_FAULT_PREFIX = "KMS"  # KMSDisabledException, KMS.DisabledException, KMS.KMSInvalidStateException: each service has its own form
+# Each service has its own form: KMSDisabledException, KMS.DisabledException, KMS.KMSInvalidStateException.
+_FAULT_PREFIX = "KMS"
 _PASSING = (
     NotSentError,
     HTTPClientError,

@@ -1,6 +1,6 @@
-"""One S3 bucket: its objects listed, read, and moved out of the way once they are done with.
+"""List and read the objects of an S3 bucket, and move them to `done/` when their records are done.
 
-Whatever is read by name, copied or deleted may have been moved by somebody else meanwhile: that is an answer, no error.
+Another command may move an object at the same time. Then the result says so, and no error is raised.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,9 +27,9 @@ T = TypeVar("T")
 DONE = "done/"
 
 _PART = 256 * 1024
-"""Bytes of an object to read at a time."""
+"""Bytes of an object that are read at a time."""
 
-# 412: another object has the name by now; 404: none has; 409: somebody else is at it.
+# 412: another object has this name now. 404: no object has it. 409: another request is changing the object.
 _MOVED_MEANWHILE = frozenset(
     {"PreconditionFailed", "NoSuchKey", "NoSuchVersion", "ConditionalRequestConflict", "404", "409"}
 )
@@ -38,9 +38,10 @@ _NO_VERSIONS = frozenset({"AccessDenied", "NotImplemented"})
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An object by its name. `age` is in seconds at the time of the listing, by S3's clock alone.
+    """An object of a listing. `stored_at` is its LastModified.
 
-    `stored_at` is its LastModified.
+    `age` is in seconds at the time of the listing. It is computed from S3's clock alone, so that the local clock does
+    not matter.
     """
 
     name: str
@@ -53,8 +54,8 @@ class Listed:
 class Version:
     """A version of an object, or a delete marker, which has no `size` and no `etag`.
 
-    `id` is None for the present object of a bucket whose versions are not listed. `is_present` is what a request by
-    name alone would find.
+    `id` is None for the current object of a bucket whose versions are not listed. `is_present` is true for the version
+    that a request by name alone would return.
     """
 
     name: str
@@ -66,14 +67,14 @@ class Version:
 
 
 class NoVersionsError(TaskError):
-    """The versions of a bucket may not be listed, or it has none."""
+    """The versions in a bucket cannot be listed: the permission is missing, or the service has no versions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An object's content, and the ETag that stands for exactly this content.
+    """The content of an object, and its ETag.
 
-    If the content `is_cut` it has more bytes than were to be read.
+    If the content `is_cut`, the object has more bytes than were to be read.
     """
 
     body: memoryview
@@ -82,37 +83,37 @@ class Held:
 
 
 class Bucket:
-    """A bucket by its name; it may be used from several threads. Raises TaskError where S3 refuses."""
+    """A bucket by its name. It may be used from several threads. Raises TaskError if S3 refuses."""
 
     def __init__(self, client: "S3Client", name: str, *, option: str) -> None:
-        """Ask nothing yet. `option` is what names the bucket on the command line."""
+        """Send no request yet. `option` is the command-line option for the bucket."""
         self.name = name
         self._client = client
         self._option = option
 
     def list(self, prefix: str) -> Iterator[Listed]:
-        """All objects whose names begin so, by name."""
+        """Yield all objects whose names begin with a prefix, sorted by name."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
         return ask_pages(pages, _listed, refused=partial(self._refused, what="listed"))
 
     def versions(self, prefix: str) -> Iterator[Version]:
-        """All versions of all objects whose names begin so, by name. Raises NoVersionsError if they may not be seen."""
+        """Yield all versions of all objects whose names begin with a prefix, sorted by name. Raises NoVersionsError."""
         pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.name, Prefix=prefix)
         return ask_pages(pages, _versions, refused=self._unlisted)
 
     def read(self, name: str, version: str | None = None, *, most: int) -> Held | None:
-        """What an object or an old version of it holds, up to so many bytes; None if there is none any more."""
+        """Return up to `most` bytes of an object or of an old version of it, or None if it no longer exists."""
         return self._unless_moved(lambda: self._held(name, version, most), what="read")
 
     def delete(self, version: Version) -> None:
-        """Delete a version for good, whether or not it is there still."""
+        """Delete a version permanently, if it still exists."""
         which: Any = {"Bucket": self.name, "Key": version.name, "VersionId": version.id}
         self._unless_moved(lambda: self._client.delete_object(**which), what="emptied")
 
     def finish(self, name: str, etag: str, *, metadata: Mapping[str, str]) -> bool:
-        """Move what was read to `done/`; False if it is not there any more, or not what was read.
+        """Move an object to `done/`. Return False if it no longer exists or is no longer the one that was read.
 
-        It is copied first, so that it is in one of the two places at least, and done again without harm.
+        It is copied before it is deleted, so that an interruption loses nothing, and the move can be repeated.
         """
         return self._unless_moved(lambda: self._move(name, etag, metadata), what="emptied") or False
 
@@ -136,12 +137,14 @@ class Bucket:
             MetadataDirective="REPLACE",
             Metadata=metadata,
         )
-        _ = copied["CopyObjectResult"]["ETag"]  # a response without it does not say that there is a copy
+        _ = copied["CopyObjectResult"][
+            "ETag"
+        ]  # raises KeyError for a response that does not confirm the copy
         self._client.delete_object(Bucket=self.name, Key=name, IfMatch=etag)
         return True
 
     def _unless_moved(self, call: Callable[[], T], *, what: str) -> T | None:
-        """Return what the call returns; None if the object was moved or replaced meanwhile."""
+        """Return the result of a call, or None if the object was moved or replaced at the same time."""
         result = asked(call)
         if not isinstance(result, Refusal):
             return result
@@ -157,14 +160,16 @@ class Bucket:
 
     def _refused(self, refusal: Refusal, *, what: str) -> TaskError:
         if refusal.code == "NoSuchBucket":
-            hint = f"name another with {self._option}, or check --profile and --endpoint-url."
-            return TaskError(f"there is no bucket {self.name}.", hint=hint)
+            hint = f"check {self._option}, --profile and --endpoint-url."
+            return TaskError(f"the bucket {self.name} does not exist.", hint=hint)
         return explain(refusal, doing=f"the bucket {self.name} cannot be {what}")
 
 
 def _listed(page: Any) -> Sequence[Listed]:
     now = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
-    _ = page["KeyCount"]  # a response without it is no listing, and not one of no objects
+    _ = page[
+        "KeyCount"
+    ]  # raises KeyError for a response that is not a listing, and that would look like an empty one
     return [
         Listed(found["Key"], found["Size"], _seconds(found["LastModified"], now), found["LastModified"])
         for found in page.get("Contents", ())
@@ -172,7 +177,9 @@ def _listed(page: Any) -> Sequence[Listed]:
 
 
 def _versions(page: Any) -> Sequence[Version]:
-    _ = page["Name"]  # a response without it is no listing, and not one of no objects
+    _ = page[
+        "Name"
+    ]  # raises KeyError for a response that is not a listing, and that would look like an empty one
     kept = [
         Version(
             each["Key"], each["VersionId"], each["IsLatest"], each["Size"], each["ETag"], each["LastModified"]
@@ -187,5 +194,5 @@ def _versions(page: Any) -> Sequence[Version]:
 
 
 def _seconds(since: datetime, until: datetime) -> float:
-    # An answer's date is in whole seconds, so that an object may seem to be of the future.
+    # A response's date is in whole seconds, so that a new object may seem to be from the future.
     return max(0.0, (until - since).total_seconds())

@@ -1,26 +1,27 @@
-"""Whether a record was written by an earlier table that had the source's name. Pure.
+"""Recognise a record of an earlier table that had the source's name. Pure functions.
 
-A table that is deleted and restored keeps its name and its ARN. What the restored table does not have may exist in
-the replica alone, and a record of the earlier table does not say that it was deleted.
+A table that is deleted and restored from a backup keeps its name and ARN. An item that the backup lacks may exist only
+in the replica, and reconciling its key would delete it. Therefore a record of the earlier table is not redriven.
 """
 
 from datetime import UTC, datetime, timedelta
 
 TOLERANCE = timedelta(seconds=2)
-"""Between clocks of AWS, and for a stream that is created together with its table."""
+"""Allowed between AWS's clocks, and for a stream that is created together with its table."""
 
 
 def is_earlier(stream_arn: str | None, *, stored_at: datetime, created_at: datetime) -> bool:
     """Return whether a record is older than the table that was created at `created_at`.
 
-    The label of its stream says when that stream was created; without a label it counts when its object was stored.
+    The label of the record's stream is the time at which that stream was created. Without a label the time counts at
+    which the record's object was stored.
     """
     since = _label_time(stream_arn or "") or stored_at
     return since < created_at - TOLERANCE
 
 
 def _label_time(stream_arn: str) -> datetime | None:
-    """The time that a stream's label is, in UTC unless it names a zone; None where there is no such label."""
+    """Return the time of a stream's label, in UTC unless it has a zone; None if there is no such label."""
     try:
         label = datetime.fromisoformat(stream_arn.partition("/stream/")[2])
     except ValueError:

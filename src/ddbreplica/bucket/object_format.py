@@ -1,7 +1,8 @@
-"""An object of one of the two buckets → the keys of the records that it keeps, or why it is none of ours. Pure.
+"""Read the keys of the records in a quarantine or on-failure object. Pure functions.
 
-The function keeps one record an object (`ddbreplica.bucket.quarantine`). Lambda keeps a batch that it gave up, with the
-function's event as text in `payload`: https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
+The function keeps one record in each object (`ddbreplica.bucket.quarantine`). Lambda keeps a discarded batch in an
+object, with the function's event as text in `payload`:
+https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -26,16 +27,16 @@ _SCHEMA = 1
 _OF_A_RECORD = frozenset({"schema", "reason", "error_code", "clock_ahead_seconds"})
 _OF_A_BATCH = frozenset({"requestContext", "DDBStreamBatchInfo"})
 _MAX_MEMBERS = 1000
-_NO_BATCH = "is no batch that Lambda gave up"
+_NO_BATCH = "is not a batch that Lambda discarded"
 
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """What an object keeps. `keys` are different ones; `keyless` counts the records whose key cannot be read.
+    """The content of an object. `keys` are different keys; `keyless` counts the records whose key cannot be read.
 
-    `why` it is kept is its writer's word. For `hold_seconds` after S3 stored the object a write of its records may
-    still be carried out; 0 means that none may. `outside` are keys that the mapping's filter leaves out, by now, and
-    are not among `keys`; nor are the `earlier` ones, whose records are those of an earlier table of the source's name.
+    `why` is the reason that the object gives. For `hold_seconds` after S3 stored the object AWS may still apply a
+    write of its records; 0 means that there is no such write. `outside` are the keys that the mapping's filter now
+    excludes, and `earlier` those of records of an earlier table with the source's name. Neither are in `keys`.
     """
 
     keys: tuple[Key, ...]
@@ -47,26 +48,26 @@ class Unpacked:
 
 
 class ForeignError(Exception):
-    """The object is for somebody else: its records are of another table, or were given to another function."""
+    """The object belongs to another replication: its records are of another table or were sent to another function."""
 
 
 class UnreadableError(Exception):
-    """The object is not what its writer puts there, or a later version's."""
+    """The object does not have the format of the function or of Lambda, or was written by a later version."""
 
 
 Unpack: TypeAlias = Callable[[Text, datetime], Unpacked]
-"""Reads an object's content, which S3 stored at the given time.
+"""Read the content of an object that S3 stored at the given time.
 
 Raises ForeignError or UnreadableError, whose message completes the sentence `it is left, since it …`."""
 
 
 def quarantined(source: str, *, created_at: datetime) -> Unpack:
-    """How to read what the function keeps of the records of the source with this ARN, which was created then."""
+    """Return a function that reads quarantined records of the source with this ARN and creation time."""
 
     def unpack(body: Text, stored_at: datetime) -> Unpacked:
         content = _parsed(partial(_kept, body))
         if content.get("schema") != _SCHEMA or "record" not in content:
-            raise UnreadableError(f"is no quarantined record of schema {_SCHEMA}")
+            raise UnreadableError(f"is not a quarantined record of schema {_SCHEMA}")
         record: _Record = content["record"]
         _refuse_foreign(record.table, source)
         records = _Records(created_at=created_at, stored_at=stored_at, stream=None)
@@ -77,10 +78,11 @@ def quarantined(source: str, *, created_at: datetime) -> Unpack:
     return unpack
 
 
-def given_up(source: str, *, created_at: datetime, function: str | None) -> Unpack:
-    """How to read what Lambda gave up of the source's records likewise, meant for this function or any.
+def discarded(source: str, *, created_at: datetime, function: str | None) -> Unpack:
+    """Return a function that reads batches of the source's records that Lambda discarded.
 
-    An invocation that failed could not say which of its writes may still land, nor by which clock, so any may.
+    With `function`, a batch that was sent to another function is foreign. An invocation that failed could not record
+    its in-doubt writes, nor the lead of its clock. Therefore any of its writes counts as in doubt.
     """
 
     def unpack(body: Text, stored_at: datetime) -> Unpacked:
@@ -93,7 +95,7 @@ def given_up(source: str, *, created_at: datetime, function: str | None) -> Unpa
             raise UnreadableError(_NO_BATCH) from error
         _refuse_foreign(table, source)
         if function is not None and given_to != function_of(function):
-            raise ForeignError(f"was given to the function {given_to}")
+            raise ForeignError(f"was sent to the function {given_to}")
         records = _Records(created_at=created_at, stored_at=stored_at, stream=stream)
         if not _parsed(partial(records.add_all, payload)):
             raise UnreadableError(_NO_BATCH)
@@ -103,7 +105,7 @@ def given_up(source: str, *, created_at: datetime, function: str | None) -> Unpa
 
 
 def _kept(body: Text) -> Mapping[str | None, Any]:
-    """The members of what the function writes, of which `record` is read as far as it is wanted."""
+    """Return the members of an object that the function wrote. Of `record` only the key and the ARN are read."""
     skim = Skim(body)
     content: dict[str | None, Any] = {}
     for name in _members(skim):
@@ -116,34 +118,37 @@ def _kept(body: Text) -> Mapping[str | None, Any]:
 
 
 def _batch(body: Text) -> Mapping[str | None, Any]:
-    """The members of what Lambda writes, of which `payload` is a text of its own."""
+    """Return the members of an object that Lambda wrote. `payload` is the text of the event."""
     skim = Skim(body)
     content: dict[str | None, Any] = {}
     for name in _members(skim):
         if name == "payload" and skim.next == '"':
             content[name] = skim.text(room(MAX_PAYLOAD))
             if content[name] is None:
-                raise UnreadableError(f"holds a batch of more than {MAX_PAYLOAD:,} bytes, which no event has")
+                raise UnreadableError(
+                    f"has a batch of more than {MAX_PAYLOAD:,} bytes, which exceeds any event"
+                )
         elif name in _OF_A_BATCH:
             content[name] = skim.value(MAX_SMALL)
     skim.end()
     return content
 
 
-def within(key_filter: KeyFilter, unpack: Unpack) -> Unpack:
-    """The same reading, with the keys that the filter leaves out told apart."""
+def with_filter(key_filter: KeyFilter, unpack: Unpack) -> Unpack:
+    """Return a function that reads as `unpack` does, and moves the keys that the filter excludes to `outside`."""
 
-    def parted(body: Text, stored_at: datetime) -> Unpacked:
+    def divided(body: Text, stored_at: datetime) -> Unpacked:
         unpacked = unpack(body, stored_at)
         keys = tuple(key for key in unpacked.keys if key_filter.passes(key))
         outside = tuple(key for key in unpacked.keys if not key_filter.passes(key))
         return replace(unpacked, keys=keys, outside=outside)
 
-    return parted
+    return divided
 
 
 def _parsed(parse: Callable[[], T]) -> T:
-    # No context manager: its frame and an exception would refer to each other, and hold the text until both are found.
+    # Not a context manager: its frame and the exception would refer to each other, and keep the text in memory until
+    # the garbage collector finds both.
     try:
         return parse()
     except (ValueError, RecursionError) as error:
@@ -153,7 +158,7 @@ def _parsed(parse: Callable[[], T]) -> T:
 def _members(skim: Skim) -> Iterator[str | None]:
     if skim.next != "{":
         skim.skip()
-        raise UnreadableError("is no JSON object")
+        raise UnreadableError("is not a JSON object")
     for count, name in enumerate(skim.members()):
         if count == _MAX_MEMBERS:
             raise UnreadableError(f"has more than {_MAX_MEMBERS:,} members")
@@ -161,13 +166,13 @@ def _members(skim: Skim) -> Iterator[str | None]:
 
 
 def _refuse_foreign(arn: str | None, source: str) -> None:
-    # A record without an ARN is the source's: the object's name says so.
+    # A record without an ARN is one of the source, since the object's name has the source's stream.
     if arn not in (None, source):
-        raise ForeignError(f"keeps records of {arn}")
+        raise ForeignError(f"contains records of {arn}")
 
 
 def _hold(clock_ahead_seconds: Any) -> float:
-    """For how long a write may land whose sender's clock was so far ahead; older versions did not record that."""
+    """Return for how long AWS may still apply a write whose sender's clock had this lead, if it was recorded."""
     is_known = (
         isinstance(clock_ahead_seconds, int | float) and abs(clock_ahead_seconds) < UNKNOWN_HOLD_SECONDS
     )
@@ -176,19 +181,19 @@ def _hold(clock_ahead_seconds: Any) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What is read of a record: its key attributes, and the ARN of the stream that it is of."""
+    """The parts of a record that are read: its key attributes and the ARN of its stream."""
 
     keys: Any
     arn: Any
 
     @property
     def table(self) -> str | None:
-        """The ARN of its table, where it names one."""
+        """The ARN of the record's table, or None if the record has none."""
         return source_arn({"eventSourceARN": self.arn})
 
 
 def _record(skim: Skim) -> _Record:
-    """The record that is next."""
+    """Read the next record."""
     keys = arn = None
     if skim.next != "{":
         skim.skip()
@@ -205,7 +210,7 @@ def _record(skim: Skim) -> _Record:
 
 
 class _Records:
-    """Takes the records of an object, which are of `stream` where they do not name another, and parts their keys."""
+    """Collects the keys of an object's records. A record without an ARN of its own is of `stream`."""
 
     def __init__(self, *, created_at: datetime, stored_at: datetime, stream: str | None) -> None:
         self._created_at = created_at
@@ -216,19 +221,21 @@ class _Records:
         self._keyless = 0
 
     def add_all(self, payload: Text) -> int:
-        """Take the records of an event; return how many there are."""
+        """Add the records of an event, and return their number."""
         event, count = Skim(payload), 0
         for name in _members(event):
             if name == "Records" and event.next == "[":
                 for count, _ in enumerate(event.elements(), 1):
                     if count > MAX_RECORDS:
-                        raise UnreadableError(f"holds more than {MAX_RECORDS:,} records, which no batch does")
+                        raise UnreadableError(
+                            f"has more than {MAX_RECORDS:,} records, which exceeds any batch"
+                        )
                     self.add(_record(event))
         event.end()
         return count
 
     def add(self, record: _Record) -> None:
-        """Take a record."""
+        """Add a record."""
         try:
             key = key_within(record.keys)
         except MalformedError:
@@ -237,7 +244,7 @@ class _Records:
             (self._earlier if self._is_earlier(record) else self._keys)[key] = None
 
     def unpacked(self, *, why: str, hold_seconds: float) -> Unpacked:
-        # A key that the present table changed as well is reconciled: its own record asks for that.
+        # A key may be in both. If a record of the present table has it as well, it is reconciled.
         return Unpacked(tuple(self._keys), self._keyless, why, hold_seconds, earlier=tuple(self._earlier))
 
     def _is_earlier(self, record: _Record) -> bool:

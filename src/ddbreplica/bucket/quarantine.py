@@ -1,10 +1,10 @@
-"""Records that can never be written → objects in S3, each written once under a name of its own.
+"""Keep records that can never be written as S3 objects, each written once under a new name.
 
 Object: {"schema": 1, "record": …, "reason": …, "error_code": …, "quarantined_at": …, "clock_ahead_seconds": …} at
 quarantine/<replica table>/<stream label>/<sequence number or event id>-<request id>-<nonce>.json
 
 The name contains nothing of the item: the hash of a short key could be reversed by trying all keys. Each put has
-`If-None-Match: *`, which the bucket's policy demands, so that no object can be overwritten.
+`If-None-Match: *`, which the bucket's policy requires, so that no object can be overwritten.
 """
 
 import json
@@ -31,14 +31,17 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MAX_IN_A_ROW = 100
-"""So many different records in one container, with no item put between them, and the fault is not the records'."""
+"""The most different records that one execution environment quarantines without putting an item between them.
+
+If there are more, the deployment is at fault: for example, an index of the replica has a key of another type.
+"""
 
 PUT_SECONDS = 8.0
-"""What has to be left when a record is put: 6 s for that (to connect, for TLS, to send: 1 s each; for the answer:
-3 s), and 2 s to answer Lambda."""
+"""The time that has to be left when a record is put. The put takes up to 6 s: 1 s each to connect, for TLS and to send,
+and 3 s for the response. The remaining 2 s are for the response to Lambda."""
 
 CLIENT_CONFIG = Config(
-    # One attempt a request: repeating is ours, since the deadline is.
+    # One attempt for each request. This module repeats it, since it knows the deadline of the invocation.
     retries={"mode": "standard", "total_max_attempts": 1},
     connect_timeout=1,
     read_timeout=3,
@@ -48,16 +51,16 @@ CLIENT_CONFIG = Config(
 _OUT_OF_TIME = Refusal(
     RefusalKind.TRANSIENT, "OutOfTime", "the invocation's time was used up before the record was kept"
 )
-_UNSAID = Refusal(
-    RefusalKind.TRANSIENT, "MissingETag", "the answer does not say that the object was stored: not S3's own"
+_INCOMPLETE = Refusal(
+    RefusalKind.TRANSIENT, "MissingETag", "the response does not confirm that the object was stored"
 )
 
 
 def connect() -> "S3Client":
-    """A client with short timeouts. It takes a while to make, and most containers never need one."""
+    """Return a client with short timeouts. Creating it takes time, and most execution environments never need it."""
     client = boto3.client("s3", config=CLIENT_CONFIG)
-    # botocore sends HeadBucket after a redirect that names no Region. S3 names the Region. A gateway that does not
-    # would redirect HeadBucket too, and botocore would send hundreds: so it is never sent.
+    # After a redirect without a Region botocore sends HeadBucket to find the Region. S3's redirects have the Region. A
+    # gateway whose redirects lack it would redirect HeadBucket as well, and botocore would send hundreds of them.
     unknown = {"Error": {"Code": "404"}, "ResponseMetadata": {"HTTPHeaders": {}}}
     respond(client, "s3.HeadBucket", 404, unknown)
     return client
@@ -65,7 +68,7 @@ def connect() -> "S3Client":
 
 @dataclass(frozen=True, slots=True)
 class QuarantineResult:
-    """How many records were kept, and the first of each sort that could not be."""
+    """The numbers of records that were kept, and the first poison and in-doubt record that could not be kept."""
 
     poison: int
     in_doubt: int
@@ -73,7 +76,7 @@ class QuarantineResult:
 
 
 class Quarantine:
-    """The bucket's part for one replica table, by its name; it counts how many records in a row it was given."""
+    """The quarantined records of one replica table. It counts how many records in a row were quarantined."""
 
     def __init__(
         self,
@@ -83,9 +86,9 @@ class Quarantine:
         connect: Callable[[], "S3Client"] = connect,
         skew: Skew | None = None,
     ) -> None:
-        """Take the bucket by its name. Nothing is connected before the first record.
+        """Take the name of the bucket. The client is created when the first record is kept.
 
-        `skew` is that of the clock which signs the writes: each object says how far ahead it was.
+        `skew` is the lead of the clock that signs the writes. It is stored in each object.
         """
         self._bucket = bucket
         self._table = table
@@ -103,11 +106,11 @@ class Quarantine:
         request_id: str,
         deadline: Deadline,
     ) -> QuarantineResult:
-        """Keep all suspects, and the poison that stands before the failure that Lambda will be told of.
+        """Keep the records of all in-doubt writes, and the poison records before the failure that is reported.
 
-        Call it when all writes have ended: a record seen too early could be healed and then overwritten. What
-        stands behind a failure comes again, and is not kept now.
-        Raises QuarantineError if the bucket is missing or denied, or if there is too much with no put applied.
+        Call it when all writes have ended: otherwise a redrive could reconcile a key, and a later write of this batch
+        undo that. Lambda delivers all records after the failure again, so that they are not kept now.
+        Raises QuarantineError if the bucket is missing or denied, or if too many records in a row were kept.
         """
         kept_in_doubt, failure = self._put_each(in_doubt, request_id, deadline)
         first = checkpoint(filter(None, (before, failure)))
@@ -120,24 +123,25 @@ class Quarantine:
         )
 
     def _admit(self, records: Iterable[Quarantined], *, puts_applied: int) -> None:
-        # The count outlives the invocation: bisecting a batch would undercut any bound on a single one.
-        # Deletes do not end it: the wrong table takes them too. A record that is delivered again is counted once.
+        # The count continues over invocations: bisecting a batch would defeat a limit for a single one. Deletes do not
+        # end it, since the wrong table accepts them too. A record that is delivered again is counted once.
         if puts_applied:
             self._in_a_row.clear()
             return
-        # Without a new one nothing is refused, however many a batch with a put has left.
+        # A batch without a new record is not refused: a batch with a put may have left more than the limit.
         in_a_row = self._in_a_row.union(map(_identity, records))
         if in_a_row != self._in_a_row and len(in_a_row) > MAX_IN_A_ROW:
             raise QuarantineError(
                 f"{len(in_a_row)} records in a row could not be applied, and no item between them was put.",
-                hint="Compare the replica's key and index types with the source's items; nothing was acknowledged."
-                " If the records are wrong indeed, any change of the function's configuration counts anew.",
+                hint="Compare the types of the replica's key and indexes with the source's items; no record of the"
+                " batch was checkpointed. If the items themselves are wrong, change the function's configuration in"
+                " any way: the count then restarts.",
             )
 
     def _put_each(
         self, records: Iterable[Quarantined], request_id: str, deadline: Deadline
     ) -> tuple[int, Failure | None]:
-        """Put objects in the batch's order up to the first that fails, so that none stands behind a failure."""
+        """Put objects in the order of the batch, up to the first failure, so that no record after it is kept."""
         ordered = _in_order(records)
         for kept, record in enumerate(ordered):
             refusal = self._put(record, request_id, deadline)
@@ -146,10 +150,11 @@ class Quarantine:
         return len(ordered), None
 
     def _put(self, record: Quarantined, request_id: str, deadline: Deadline) -> Refusal | None:
-        """Put one object, under a new name each time; return why it could not be, for now.
+        """Put one object, under a new name in each attempt. Return the last refusal if no attempt succeeded.
 
-        A name that is taken (412) says nothing of this record, and a conflict (409) stores nothing: both are repeated
-        under a new name, so that a record may be kept twice and is never reported as kept without an object.
+        If the name exists (412), that object may be another one, since the function may not read; a conflict (409)
+        stores nothing. After both the record is put under a new name. So it may be kept twice, but it is never reported
+        as kept without an object.
         """
         refusal: Refusal | None = _OUT_OF_TIME
         for _ in deadline.attempts(then=PUT_SECONDS):
@@ -164,8 +169,9 @@ class Quarantine:
         refusal = asked(lambda: self._stored(client, name, body))
         if refusal is not None and refusal.kind is RefusalKind.FAULT:
             raise QuarantineError(
-                f"The quarantine bucket {self._bucket} refuses: {refusal.code}: {refusal.message}.",
-                hint="Look at QUARANTINE_BUCKET and at the role's s3:PutObject; nothing was acknowledged.",
+                f"The quarantine bucket {self._bucket} refuses the record: {refusal.code}: {refusal.message}.",
+                hint="Check QUARANTINE_BUCKET and the role's permission s3:PutObject; no record of the batch was"
+                " checkpointed.",
                 code=refusal.code,
             )
         return refusal
@@ -177,13 +183,13 @@ class Quarantine:
         metadata = response["ResponseMetadata"]
         if not is_from_aws(metadata["HTTPHeaders"]):
             return foreign(metadata["HTTPStatusCode"])
-        return None if "ETag" in response else _UNSAID
+        return None if "ETag" in response else _INCOMPLETE
 
     @cached_property
     def _client(self) -> "S3Client":
         try:
             return self._connect()
-        except Exception as error:  # nothing was sent: whatever is wrong is wrong with the settings
+        except Exception as error:  # no request was sent, so the settings are at fault
             raise QuarantineError(
                 f"A client for the quarantine bucket {self._bucket} cannot be created:"
                 f" {type(error).__name__}: {str(error).rstrip('.')}.",
@@ -192,8 +198,8 @@ class Quarantine:
             ) from error
 
     def _name(self, record: Quarantined, request_id: str) -> str:
-        # Lambda keeps the request id when it repeats a batch, so that only the nonce is new with every writing: a
-        # redrive that is still at work on the first object would otherwise remove the second with it.
+        # Lambda repeats a batch under the same request id, so only the nonce makes a new name. With the same name a
+        # redrive that works on the first object would remove the second one with it.
         parts = (
             record.sequence_number or _event_id(record) or "none",
             request_id,
@@ -208,7 +214,7 @@ def _in_order(records: Iterable[Quarantined]) -> list[Quarantined]:
 
 
 def _identity(record: Quarantined) -> str:
-    """The same for a record that is delivered again."""
+    """Return an identity of a record that is the same when the record is delivered again."""
     number = record.sequence_number or _event_id(record) or json.dumps(record.record)
     return f"{_stream_label(record.record)}/{number}"
 

@@ -1,1 +1,1 @@
-"""The two DynamoDB tables: connected to, described, read, scanned and written within their capacity, and the stream."""
+"""Connect to the two DynamoDB tables, describe, read, scan and write them, and read the source's stream."""

@@ -1,4 +1,4 @@
-"""The location of two tables → clients of AWS for both of them."""
+"""Connect to the source and the replica by the options, the stack or the defaults that give their location."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two tables: `name` is how a request names it, by name or ARN, and `option` what names it here."""
+    """One of the two tables. `name` is its name or ARN, and `option` the command-line option for it."""
 
     name: str
     option: str
@@ -43,16 +43,16 @@ class Side:
         return self.name.rpartition("/")[2]
 
     def dynamodb(self, config: Config = ASKING) -> "DynamoDBClient":
-        """A client for the table."""
+        """Return a client for the table."""
         return self._clients.dynamodb(self.region, config)
 
     def metrics(self) -> "CloudWatchClient":
-        """A client for the metrics of the Region and account that the table is in."""
+        """Return a client for the metrics of the table's Region and account."""
         return self._clients.metrics(self.region)
 
 
 class Connection:
-    """AWS as the location names it. Where that is silent, the environment and AWS's configuration files decide."""
+    """The clients and tables of a location. For what it leaves open, the environment and AWS's files decide."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Connection:
         )
 
     def to(self, location: Location) -> "Connection":
-        """The same clients, for the tables that these location name."""
+        """Return a connection to the tables of another location that reuses these clients."""
         return Connection(
             location,
             source_clients=self._source_clients,
@@ -80,13 +80,13 @@ class Connection:
 
     @cached_property
     def source(self) -> Side:
-        """The source table: as given, or as the stack says, or the default."""
+        """The source table: as given, or the stack's, or the default."""
         name = self._location.source or self._from_stack("SourceTableName", default=SOURCE)
         return Side(name, "--source", region_of(name), self._source_clients, self.clock)
 
     @cached_property
     def replica(self) -> Side:
-        """The replica table likewise, in the source's Region and account unless another is named."""
+        """The replica table: as given, or the stack's, or the default. Its Region is the source's by default."""
         name = self._location.replica or self._replica_of_stack()
         region = region_of(name) or self._location.replica_region or self._region_in_stack()
         return Side(
@@ -103,12 +103,12 @@ class Connection:
         return f"{self.source.short_name}-{self.replica.short_name}"
 
     def streams(self, *, config: Config = ASKING) -> "DynamoDBStreamsClient":
-        """A client for the source's stream."""
+        """Return a client for the source's stream."""
         return self._source_clients.streams(self.source.region, config)
 
     @property
     def functions(self) -> "LambdaClient":
-        """A client for the function and its mapping: Lambda wants them in the stream's Region."""
+        """A client for the function and its mapping, which have to be in the stream's Region."""
         return self._source_clients.functions(self.source.region)
 
     @property
@@ -118,17 +118,21 @@ class Connection:
 
     @property
     def tags(self) -> "ResourceGroupsTaggingAPIClient":
-        """A client for what has a tag."""
+        """A client for resources by tag."""
         return self._source_clients.tags()
 
     def _region_in_stack(self) -> str | None:
-        """A stack knows the Region of its own replica only."""
+        """Return the Region of the stack's replica, or None."""
+        # The stack's Region is that of its own replica, not that of a replica that an option gives.
         if self._location.stack_name is None or self._location.replica:
             return None
         return self._stack_outputs.get("ReplicaRegion")
 
     def _replica_of_stack(self) -> str:
-        """By ARN where it is in another account, unless one signs in there: that is how a request gets to it."""
+        """Return the stack's replica: by ARN if it is in another account, since a request needs the ARN there.
+
+        With `--replica-profile` the requests are signed in the replica's account, and the name is enough.
+        """
         name = self._from_stack("ReplicaTableName", default=REPLICA)
         if self._location.stack_name is None or self._location.replica_profile:
             return name
@@ -142,7 +146,7 @@ class Connection:
         if output not in self._stack_outputs:
             raise TaskError(
                 f"the stack {self._location.stack_name} has no output {output}.",
-                hint="name the stack that was deployed from this template, or give --source and --replica.",
+                hint="give a stack that was deployed from template.yaml, or give --source and --replica.",
             )
         return self._stack_outputs[output]
 
@@ -155,7 +159,7 @@ class Connection:
             if refusal.code != "ValidationError":
                 return explain(refusal, doing=f"the stack {name} cannot be described")
             return TaskError(
-                f"there is no CloudFormation stack {name} in {client.meta.region_name}.",
+                f"the CloudFormation stack {name} does not exist in {client.meta.region_name}.",
                 hint="check --stack-name and --region, or give --source and --replica.",
             )
 

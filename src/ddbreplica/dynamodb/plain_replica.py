@@ -1,7 +1,7 @@
-"""The Replica protocol by boto3's documented calls alone, one request at a time.
+"""Write to the replica by boto3's documented calls alone, one request at a time.
 
-The function uses it where the installed botocore lacks a private part that `dynamodb.table` writes by. Its calls take
-three times the CPU time. It compares no response with its checksum, since boto3 does not return the text of one.
+The function uses this module if the installed botocore lacks a private part that `dynamodb.table` needs. These calls
+take three times the CPU time. No response is compared with its checksum, since boto3 does not return its text.
 """
 
 from base64 import b64decode, b64encode
@@ -25,12 +25,12 @@ _T = TypeVar("_T")
 def connect(
     table: str, *, region: str | None, role: "Role | None" = None, skew: Skew | None = None
 ) -> "PlainReplica":
-    """Return the replica by its name or ARN, written to as `role`."""
+    """Return the replica table with this name or ARN. `role` signs the writes."""
     return PlainReplica(client_of(table, region=region, role=role), table, role=role, skew=skew)
 
 
 class PlainReplica:
-    """A table that is written to by its name or ARN."""
+    """A table that is written to by its name or ARN. It implements the Replica protocol."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class PlainReplica:
         role: "Role | None" = None,
         skew: Skew | None = None,
     ) -> None:
-        """Take the client, which acts as `role` and makes one attempt a call."""
+        """Take a client that acts as `role` and makes one attempt for each call."""
         self._client: Any = client
         self._table = table
         self._role = role
@@ -48,7 +48,7 @@ class PlainReplica:
         self._described: Table | None = None
 
     def describe(self, *, refresh: bool = False) -> Table | Refusal:
-        """Describe the table; unless `refresh`, as it was when last asked."""
+        """Describe the table. Unless `refresh`, the last description is returned."""
         if self._described is None or refresh:
             described = self._called(
                 self._client.describe_table,
@@ -61,7 +61,7 @@ class PlainReplica:
         return self._described
 
     def start_batch(self, writes: Sequence[Write]) -> Pending:
-        """Make one BatchWriteItem, and return its result when asked for it."""
+        """Call BatchWriteItem once. The result is returned later, as the Replica protocol requires."""
         left = self._called(
             self._client.batch_write_item,
             {"RequestItems": {self._table: [_request(write) for write in writes]}},
@@ -70,7 +70,7 @@ class PlainReplica:
         return lambda: left
 
     def start_one(self, write: Write) -> Pending:
-        """Make one PutItem or DeleteItem, and return its result when asked for it."""
+        """Call PutItem or DeleteItem once. The result is returned later, as the Replica protocol requires."""
         method = self._client.delete_item if write.is_delete else self._client.put_item
         ((_, parameters),) = _request(write).items()
         left = self._called(method, {"TableName": self._table, **parameters}, lambda _: ())
@@ -100,7 +100,7 @@ class PlainReplica:
 
 
 def _request(write: Write) -> Mapping[str, Any]:
-    """Return a write as BatchWriteItem of boto3 takes it, with binaries as bytes."""
+    """Return a write as boto3's BatchWriteItem takes it, with binaries as bytes."""
     if write.change.image is None:
         return {"DeleteRequest": {"Key": _as_bytes(write.change.key_attributes)}}
     return {"PutRequest": {"Item": _as_bytes(write.change.image)}}
@@ -125,7 +125,7 @@ def _value_as_bytes(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _as_text(response: Any) -> Any:
-    """Return a response of boto3 with binaries as base64 text again."""
+    """Return a response of boto3 with its binaries as base64 text."""
     if isinstance(response, dict):
         return {name: _as_text(value) for name, value in response.items()}
     if isinstance(response, list):

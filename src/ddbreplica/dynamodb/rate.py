@@ -1,4 +1,4 @@
-"""Units to be used → a wait until so many may be: a limit a second that threads share."""
+"""Limit the capacity units per second that the threads of a command use together."""
 
 import time
 from collections.abc import Callable
@@ -9,9 +9,10 @@ SHARE = 0.25
 
 
 class Rate:
-    """So many units a second, and after a rest at most those of one second at once. None is unlimited.
+    """A limit of capacity units per second. After a pause at most the units of one second are used at once.
 
-    In t seconds no more than `per_second` × (t + 1) units are let through, unless a single `take` is for more.
+    In t seconds no more than `per_second` × (t + 1) units are used, unless a single `take` is for more. None is no
+    limit.
     """
 
     def __init__(
@@ -21,7 +22,7 @@ class Rate:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Begin with nothing saved up. `sleep` may end early, as `Interrupt.sleep` does: its caller looks why."""
+        """Begin without units. `sleep` may end early, as `Interrupt.sleep` does; the caller checks the interrupt."""
         self.per_second = per_second
         self._clock = clock
         self._sleep = sleep
@@ -29,14 +30,14 @@ class Rate:
         self._lock = Lock()
 
     def take(self, units: float) -> None:
-        """Wait until so many units may be used, and use them. First come, first served."""
+        """Wait until so many units may be used, and count them as used. Threads are served in the order of calls."""
         if self.per_second is not None:
             wait = self._reserve(units / self.per_second)
             if wait > 0:
                 self._sleep(wait)
 
     def _reserve(self, seconds: float) -> float:
-        """Book what so many seconds bring; return how long that is away."""
+        """Reserve the units of so many seconds. Return for how long to wait before they may be used."""
         with self._lock:
             now = self._clock()
             self._paid_until = max(self._paid_until, now - 1) + seconds

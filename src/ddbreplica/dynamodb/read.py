@@ -1,6 +1,6 @@
-"""Keys → their states at the source, each asked for until it is answered or time is out.
+"""Read the source's states of keys, and repeat the requests until all keys are read or the time is up.
 
-BatchGetItem takes 100 keys a request, refuses all of them for one bad key, and leaves some unprocessed at will:
+BatchGetItem takes 100 keys a request, refuses all of them if one is invalid, and may leave any of them unprocessed:
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 """
 
@@ -19,9 +19,9 @@ _UNPROCESSED = Refusal(RefusalKind.TRANSIENT, "UnprocessedKeys", "the source lef
 
 @dataclass(slots=True)
 class Readings:
-    """What the source said of some keys. Each is in one of the three, unless a fault ended everything.
+    """The result of reading some keys. Each key is in one of the three, unless a fault ended the reading.
 
-    `failed` may be read later; `rejected` were refused by themselves.
+    `failed` keys may be read later. `rejected` keys were refused in a request of their own.
     """
 
     states: dict[Key, State] = field(default_factory=dict)
@@ -34,31 +34,32 @@ def read(keys: Sequence[Key], *, source: Source, deadline: Deadline) -> Readings
     """Read different keys, strongly consistently, one request after the other."""
     reader = _Reader(source, deadline)
     for start in range(0, len(keys), MAX_KEYS):
-        reader.settle(keys[start : start + MAX_KEYS])
+        reader.read(keys[start : start + MAX_KEYS])
     return reader.readings
 
 
 class _Reader:
-    """Asks until keys are settled, time is out, or the source has met a fault."""
+    """Repeats requests until all keys are read or rejected, the time is up, or the source has a fault."""
 
     def __init__(self, source: Source, deadline: Deadline) -> None:
         self.readings = Readings()
         self._source = source
         self._deadline = deadline
 
-    def settle(self, keys: Sequence[Key]) -> None:
-        """Settle one request's keys; if the request is rejected, each of them by itself."""
+    def read(self, keys: Sequence[Key]) -> None:
+        """Read the keys of one request. If it is rejected, read each key in a request of its own."""
         pending, refusal, attempt = keys, OUT_OF_TIME, 0
         while pending and self._may_ask(attempt):
-            answer = self._source.read_batch(pending)
-            if isinstance(answer, Refusal):
-                refusal, attempt = answer, attempt + 1
-                pending = self._refused(pending, answer)
+            states = self._source.read_batch(pending)
+            if isinstance(states, Refusal):
+                refusal, attempt = states, attempt + 1
+                pending = self._refused(pending, states)
             else:
-                # An answer is cut at 16 MB: what is left of it needs no pause, but what was left entirely does.
-                refusal, attempt = _UNPROCESSED, 0 if answer else attempt + 1
-                self.readings.states.update(answer)
-                pending = [key for key in pending if key not in answer]
+                # A response ends at 16 MB, and the keys that it leaves are read without a pause. If it leaves all
+                # keys, the table is throttled, and the next request waits.
+                refusal, attempt = _UNPROCESSED, 0 if states else attempt + 1
+                self.readings.states.update(states)
+                pending = [key for key in pending if key not in states]
         self.readings.failed += [(key, refusal) for key in pending]
 
     def _may_ask(self, attempt: int) -> bool:
@@ -69,13 +70,13 @@ class _Reader:
         return self._deadline.back_off(attempt, then=REQUEST_SECONDS)
 
     def _refused(self, pending: Sequence[Key], refusal: Refusal) -> Sequence[Key]:
-        """Note a refusal; return what is worth asking for again."""
+        """Record a refusal. Return the keys to request again."""
         match refusal.kind:
             case RefusalKind.TRANSIENT:
                 return pending
             case RefusalKind.REJECTED if len(pending) > 1:
                 for key in pending:
-                    self.settle([key])
+                    self.read([key])
             case RefusalKind.REJECTED:
                 self.readings.rejected += [(key, refusal) for key in pending]
             case RefusalKind.FAULT:

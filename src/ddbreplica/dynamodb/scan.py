@@ -1,6 +1,6 @@
-"""A table, read: in segments from end to end, and by key. Nothing here writes.
+"""Scan a table in segments, and read items by key. Nothing in this module writes.
 
-Items stay the wire JSON that they come as: nothing is converted, and that takes a fraction of boto3's time.
+Items remain DynamoDB JSON. Since nothing is converted, reading takes a fraction of boto3's time.
 """
 
 import json
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PAGE = 500
-"""Items read at once: pages as large as an answer may be (1 MB) take twice the memory and no less time."""
+"""Items of a page. Pages of 1 MB, the largest that DynamoDB returns, take twice the memory and as much time."""
 
 _UNREADABLE = Refusal(
-    RefusalKind.TRANSIENT, "UnreadableResponse", "the answer does not hold what was asked for"
+    RefusalKind.TRANSIENT, "UnreadableResponse", "the response does not contain what was requested"
 )
 _UNPROCESSED = Refusal(RefusalKind.TRANSIENT, "UnprocessedKeys", "the table left keys unprocessed")
 
 
 def reading(connections: int) -> Config:
-    """How a client reads that so many threads use."""
+    """Return the configuration of a client that so many threads read with."""
     return ASKING.merge(
         Config(
             read_timeout=30, max_pool_connections=connections, tcp_keepalive=True, parameter_validation=False
@@ -48,10 +48,10 @@ def reading(connections: int) -> Config:
 
 
 class TableReader:
-    """One table, for several threads at once. Every read is strongly consistent.
+    """Reads one table with strong consistency. Several threads may use it at once.
 
-    Reading raises TaskError when the table refuses, or leaves things unanswered for longer than the patience
-    lasts, and KeyboardInterrupt once the patience's interrupt is set.
+    Reading raises TaskError if the table refuses, or if no request succeeds for as long as the patience lasts, and
+    KeyboardInterrupt if the patience's interrupt is set.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class TableReader:
         read_rate: float | None = None,
         skew: Skew | None = None,
     ) -> None:
-        """`table` is what the table's description says; `read_rate` is in units a second, None is unlimited.
+        """Take the table's description. `read_rate` is in read capacity units per second, None for no limit.
 
         `skew` observes every response.
         """
@@ -73,12 +73,12 @@ class TableReader:
         self.rate = Rate(read_rate, sleep=patience.interrupt.sleep)
         self._owed = 0.0
         self._lock = Lock()
-        # A full page takes its units at once: under a rate the pages are small, so that others get theirs.
+        # A page consumes its units at once. With a rate the pages are small, so that other readers are not throttled.
         self._page = PAGE if read_rate is None else MAX_KEYS
         self._key_names = sorted(name for name, _ in table.key_schema)
         self._keys_only = _projection(self._key_names)
         self._table = DynamoDBReplica(client, name, skew=skew)
-        self._table.describe()  # asked once here, and not by each thread
+        self._table.describe()  # once, and not in each thread
 
     @classmethod
     def of(
@@ -89,20 +89,21 @@ class TableReader:
         return cls(client, side.name, table, patience, read_rate=read_rate, skew=side.clock)
 
     def scan(self, segment: int, *, of: int, keys_only: bool = False) -> Iterator[Items]:
-        """One of `of` disjoint parts of the table, in pages of at most MAX_KEYS items."""
+        """Yield the items of one of `of` disjoint segments of the table, in pages of at most MAX_KEYS items."""
         request = {"Segment": segment, "TotalSegments": of, "Limit": self._page}
         for items, _ in self._pages({**request, **self._what(keys_only=keys_only)}):
             every = iter(items.items())
             while piece := dict(islice(every, MAX_KEYS)):
                 yield piece
-            items.clear()  # not held until the next page is there: that would be twice the memory
+            items.clear()  # or this page would stay in memory until the next one has arrived
 
     def scan_on(
         self, segment: int, *, of: int, after: Image | None, limit: int
     ) -> Iterator[tuple[Items, Any]]:
-        """The rest of such a part, in pages of at most `limit` items, each with what the rest after it is `after`.
+        """Yield the items of a segment that follow `after`, in pages of at most `limit` items.
 
-        That is None for the beginning of a part, and with the last page.
+        Each page comes with the `after` to resume behind it. It is None at the beginning of a segment and with the
+        last page.
         """
         request: dict[str, Any] = {"Segment": segment, "TotalSegments": of, "Limit": min(limit, self._page)}
         if after is not None:
@@ -120,7 +121,7 @@ class TableReader:
             request = {**request, "ExclusiveStartKey": last}
 
     def get(self, keys: Sequence[Key], *, keys_only: bool = False) -> Items:
-        """The items that exist among at most MAX_KEYS different keys."""
+        """Return the items that exist among at most MAX_KEYS different keys."""
         found: dict[Key, Image] = {}
         pending = keys
         attempt = 0
@@ -130,7 +131,8 @@ class TableReader:
             request = {"RequestItems": {self._name: asked_for}}
             items, left = self._ask("BatchGetItem", request, partial(self._gotten, frozenset(pending)))
             found |= items
-            # An answer is cut at 16 MB: what is left of it needs no pause, but what was left entirely does.
+            # A response ends at 16 MB, and the keys that it leaves are read without a pause. If it leaves all keys,
+            # the table is throttled, and the next request waits.
             if len(left) < len(pending):
                 self._patience.progressed()
                 attempt = 0
@@ -148,7 +150,7 @@ class TableReader:
         return self._by_key(response["Items"]), {**last} or None
 
     def _gotten(self, asked_for: frozenset[Key], response: Any) -> tuple[dict[Key, Image], Sequence[Key]]:
-        """The items, and the keys that were left; none of either that was not asked for."""
+        """Return the items and the unprocessed keys. Raises ValueError for a key that was not requested."""
         items = self._by_key(item for part in response["Responses"].values() for item in part)
         left = [key_of(key) for part in response["UnprocessedKeys"].values() for key in part["Keys"]]
         if not asked_for >= items.keys() | set(left):
@@ -159,46 +161,46 @@ class TableReader:
         return {tuple([_part(name, item[name]) for name in self._key_names]): item for item in items}
 
     def _ask(self, operation: str, request: Mapping[str, Any], read: Callable[[Any], T]) -> T:
-        """Ask until there is an answer, as soon as what earlier ones have consumed is made up for."""
+        """Repeat a request until it succeeds. It begins when the rate allows for the units consumed before."""
         body = json.dumps({**request, "ReturnConsumedCapacity": "TOTAL"})
-        self._make_up()
+        self._wait_for_rate()
         attempt = 0
         while True:
             self._patience.interrupt.check()
-            answer = self._answer(operation, body, read)
-            if not isinstance(answer, Refusal):
-                result, units = answer
+            response = self._ask_once(operation, body, read)
+            if not isinstance(response, Refusal):
+                result, units = response
                 with self._lock:
                     self._owed += units
                 return result
             attempt += 1
-            self._wait(attempt, answer)
+            self._wait(attempt, response)
 
-    def _make_up(self) -> None:
+    def _wait_for_rate(self) -> None:
         with self._lock:
             owed, self._owed = self._owed, 0.0
-        self.rate.take(owed)  # none too: others may owe so much that there is to wait
+        self.rate.take(owed)  # even 0 units wait, if other threads have consumed more than the rate
         if owed:
-            self._patience.progressed()  # a wait for our own rate is no table that stands still
+            self._patience.progressed()  # the wait was for the rate, and not for a throttled table
 
-    def _answer(self, operation: str, body: str, read: Callable[[Any], T]) -> tuple[T, float] | Refusal:
+    def _ask_once(self, operation: str, body: str, read: Callable[[Any], T]) -> tuple[T, float] | Refusal:
         return self._table.ask(operation, body, lambda response: (read(response), _units(response)))
 
     def _wait(self, attempt: int, refusal: Refusal) -> None:
-        """Back off before asking again, if that is worth it."""
+        """Back off before the request is repeated. Raises TaskError if the table refuses or the patience has ended."""
         if refusal.kind is not RefusalKind.TRANSIENT:
             raise explain(refusal, doing=f"the table {self._name} cannot be read")
         if not self._patience.deadline().back_off(attempt, then=0):
             self._patience.interrupt.check()
             raise TaskError(
-                f"the table {self._name} has answered no read for {self._patience.idle():.0f} seconds"
+                f"no read of the table {self._name} has succeeded for {self._patience.idle():.0f} seconds"
                 f" ({reason(refusal)}).",
                 hint=hint_for(refusal),
             )
 
 
 def _part(name: str, value: Mapping[str, Any]) -> tuple[str, str, str]:
-    """What `key_of` makes of one key attribute; most are text, which needs no second look, and all are looked at."""
+    """Return the part of a Key for one attribute, as `key_of` does. The shortcut is for strings, as most keys are."""
     text = value.get("S")
     return (name, "S", text) if isinstance(text, str) else key_of({name: value})[0]
 
@@ -211,7 +213,7 @@ def _projection(names: Sequence[str]) -> Mapping[str, Any]:
     }
 
 
-def _units(answer: Any) -> float:
-    consumed = answer.get("ConsumedCapacity", ())
+def _units(response: Any) -> float:
+    consumed = response.get("ConsumedCapacity", ())
     parts = [consumed] if isinstance(consumed, dict) else consumed
     return sum(float(part["CapacityUnits"]) for part in parts)

@@ -1,8 +1,7 @@
-"""Writes → requests to the replica, four under way at a time, repeated until all is settled or time is out.
+"""Send writes to the replica, four requests at a time, and repeat them until all are applied or the time is up.
 
-BatchWriteItem takes 25 writes a request, refuses all of them for one bad item, and leaves some
-unprocessed at will:
-https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
+BatchWriteItem takes 25 writes a request, refuses all of them if one item is invalid, and may leave any of them
+unprocessed: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
 """
 
 from collections import deque
@@ -15,26 +14,29 @@ from typing import TypeAlias, TypeVar, assert_never
 from ddbreplica.deadline import Deadline
 from ddbreplica.model import Change, Key, Pending, Refusal, RefusalKind, Replica, Write
 
-# A shard delivers at most 1,000 changes a second, which is 40 full requests; at some 10 ms each one at a time could
-# follow. Four leave room for slow requests, and more would only wait for the same fraction of a processor.
+# A shard delivers at most 1,000 changes a second, or 40 full requests. At 10 ms each, one request at a time nearly
+# keeps up. Four leave room for slow requests; more than four would wait for the same fraction of a CPU.
 IN_FLIGHT = 4
 MAX_WRITES = 25
-# DynamoDB takes 16 MB, but a new connection has the connect timeout to send the body in: a slow link takes 1 MB.
+# DynamoDB takes 16 MB. But a body on a new connection has to be sent within the connect timeout, and a larger one would
+# fail on a slow link each time.
 MAX_BYTES = 1024 * 1024
-_ENVELOPE_BYTES = 64  # what stands around an item: {"DeleteRequest":{"Key":…}} and a comma
-_TABLE_BYTES = 2048  # what stands around the items: the table's name or ARN, 1,024 characters at most
+_ENVELOPE_BYTES = 64  # the text around an item: {"DeleteRequest":{"Key":…}} and a comma
+_TABLE_BYTES = 2048  # the text around all items: the table's name or ARN, of at most 1,024 characters
 
 REQUEST_SECONDS = 20.0
-"""What has to be left when a request starts: 8 s for it (to connect, for TLS, to send: 1 s each; for the answer: 5 s),
-then for one record in quarantine as much again, and 4 s for a role that has to be assumed first, or for the other
-records and to answer Lambda."""
+"""The time that has to be left when a request starts. The request takes up to 8 s: 1 s each to connect, for TLS and to
+send, and 5 s for the response. Keeping one record in quarantine takes up to 8 s more. The remaining 4 s are for a role
+that has to be assumed first, or for the other records and the response to Lambda."""
 
 OUT_OF_TIME = Refusal(
     RefusalKind.TRANSIENT, "OutOfTime", "the invocation's time was used up before the write was tried"
 )
 _UNPROCESSED = Refusal(RefusalKind.TRANSIENT, "UnprocessedItems", "the replica left the write unprocessed")
 
-_UNKNOWN = Refusal(RefusalKind.TRANSIENT, "Interrupted", "the exchange was ended on this side", in_doubt=True)
+_UNKNOWN = Refusal(
+    RefusalKind.TRANSIENT, "Interrupted", "the request was interrupted by the function", in_doubt=True
+)
 
 _T = TypeVar("_T")
 _Start: TypeAlias = Callable[[Sequence[Write]], Pending]
@@ -42,10 +44,11 @@ _Start: TypeAlias = Callable[[Sequence[Write]], Pending]
 
 @dataclass(slots=True)
 class SendResult:
-    """What became of some writes. Each is applied, failed or rejected, unless a fault ended everything.
+    """The result of sending some writes. Each write is applied, failed or rejected, unless a fault ended the sending.
 
-    `failed` may succeed later; `rejected` were refused by themselves. `in_doubt`, by sequence number, are in doubt:
-    AWS did not end a request of theirs, so that an old image may still land, whatever became of the write since.
+    `failed` writes may succeed later. `rejected` writes were refused in a request of their own. `in_doubt` holds, by
+    sequence number, the writes for which AWS sent no final response to a request. AWS may still apply such a request,
+    and write an old image, even if the write was applied by a later request.
     """
 
     applied: list[Write] = field(default_factory=list)
@@ -56,7 +59,7 @@ class SendResult:
     retried: int = 0
 
     def add(self, other: "SendResult") -> None:
-        """Take over what became of other writes."""
+        """Add the result of other writes."""
         self.applied += other.applied
         self.failed += other.failed
         self.rejected += other.rejected
@@ -68,21 +71,21 @@ class SendResult:
 def send(
     writes: Sequence[Write], *, replica: Replica, deadline: Deadline, tally: SendResult | None = None
 ) -> SendResult:
-    """Apply writes of different keys. When it returns or raises, no request is under way.
+    """Apply writes of different keys. No request is under way when the call returns or raises.
 
-    The caller's empty `tally`, if there is one, is what is returned. When this raises, its `in_doubt` hold every
-    write that is in doubt: so what is known of them outlives any exception.
+    The result is collected in the caller's empty `tally`, if given. If the call raises, its `in_doubt` holds every
+    write that is in doubt.
     """
     sender = _Sender(deadline, SendResult() if tally is None else tally)
-    sender.settle(writes, cut=chunks, start=replica.start_batch)
-    # DynamoDB refuses a request as a whole for one bad item: each is asked about by itself.
+    sender.send(writes, cut=chunks, start=replica.start_batch)
+    # DynamoDB refuses a whole request for one invalid item. So each item is sent alone, to find the invalid ones.
     rejected, sender.tally.rejected = sender.tally.rejected, []
-    sender.settle([write for write, _ in rejected], cut=_singly, start=lambda one: replica.start_one(one[0]))
+    sender.send([write for write, _ in rejected], cut=_singly, start=lambda one: replica.start_one(one[0]))
     return sender.tally
 
 
 def chunks(writes: Iterable[Write]) -> Iterator[tuple[Write, ...]]:
-    """Cut writes, in order, into requests that BatchWriteItem takes."""
+    """Divide writes, in order, into requests that BatchWriteItem accepts."""
     chunk: list[Write] = []
     size = _TABLE_BYTES
     for write in writes:
@@ -101,35 +104,35 @@ def _singly(writes: Iterable[Write]) -> Iterator[tuple[Write, ...]]:
 
 
 class _Sender:
-    """Sends writes round by round, what is left of one in the next, until a fault or the deadline ends it."""
+    """Sends writes in rounds. Each round repeats the writes that the last one left, until a fault or the deadline."""
 
     def __init__(self, deadline: Deadline, tally: SendResult) -> None:
         self.tally = tally
         self._deadline = deadline
         self._reasons: dict[Key, Refusal] = {}
 
-    def settle(
+    def send(
         self,
         writes: Sequence[Write],
         *,
         cut: Callable[[Sequence[Write]], Iterable[Sequence[Write]]],
         start: _Start,
     ) -> None:
-        """Send writes until each is applied, rejected or, as time or a fault ends it, failed."""
+        """Send writes until each is applied or rejected. If the time is up or there is a fault, the rest has failed."""
         left = writes
         attempt = 0
-        while left and self._may_go_on(attempt):
+        while left and self._may_continue(attempt):
             left = self._round(cut(left), start, again=attempt > 0)
             attempt += 1
         self.tally.failed += [(write, self._reasons.get(write.change.key, OUT_OF_TIME)) for write in left]
 
-    def _may_go_on(self, attempt: int) -> bool:
+    def _may_continue(self, attempt: int) -> bool:
         if attempt == 0:
             return True
         return self.tally.fault is None and self._deadline.back_off(attempt, then=REQUEST_SECONDS)
 
     def _round(self, requests: Iterable[Sequence[Write]], start: _Start, *, again: bool) -> list[Write]:
-        """Send each request once; return the writes that are worth sending again."""
+        """Send each request once. Return the writes to send again."""
         left: list[Write] = []
         under_way: deque[tuple[Sequence[Write], Pending]] = deque()
         try:
@@ -144,28 +147,28 @@ class _Sender:
             while under_way:
                 left += self._take(*under_way.popleft())
         finally:
-            # However this ends: a request still under way would be frozen with the sandbox, and write its old
-            # image when that thaws.
+            # Wait for all responses, also after an exception: a request under way would be frozen with the execution
+            # environment, and write its old image when Lambda resumes that.
             with ExitStack() as stack:
                 for request, pending in under_way:
                     stack.callback(self._take, request, pending)
         return left
 
     def _take(self, request: Sequence[Write], pending: Pending) -> Sequence[Write]:
-        """Wait for an answer, and note it; return what is worth sending again."""
-        answer = self._in_doubt_if_raised(request, pending)
-        if isinstance(answer, Refusal):
-            return self._refused(request, answer)
-        if not answer:
+        """Wait for a response, and record it. Return the writes to send again."""
+        unprocessed = self._in_doubt_if_raised(request, pending)
+        if isinstance(unprocessed, Refusal):
+            return self._refused(request, unprocessed)
+        if not unprocessed:
             self.tally.applied += request
             return ()
-        left = {write.change.key for write in answer}
+        left = {write.change.key for write in unprocessed}
         self._reasons |= dict.fromkeys(left, _UNPROCESSED)
         self.tally.applied += [write for write in request if write.change.key not in left]
-        return answer
+        return unprocessed
 
     def _in_doubt_if_raised(self, request: Sequence[Write], do: Callable[[], _T]) -> _T:
-        """Do a half of an exchange; where that raises, nobody knows what became of the request."""
+        """Start a request or wait for its response. If that raises, the request's writes are in doubt."""
         try:
             return do()
         except BaseException as error:

@@ -1,6 +1,6 @@
-"""A table's stream, by the API that anyone may read it with → its records, a page of each shard at a time.
+"""Read a table's stream by the DynamoDB Streams API, one page of each shard at a time.
 
-A shard is read when its parent has been read to its end, so that the changes of one item come in order.
+A shard is read after its parent was read to its end, so that the changes of an item are in order.
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Amazon_DynamoDB_Streams.html
 """
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
 
 LOOK_AGAIN_SECONDS = 10.0
-"""How often new shards are looked for while no shard has ended; one that has ended has children by then."""
+"""How often to look for new shards while no shard has ended. When a shard has ended, its children already exist."""
 
 Page: TypeAlias = Sequence[Mapping[str, Any]]
-"""Records of one shard, in order, as boto3 reads them."""
+"""Records of one shard, in order, as boto3 returns them."""
 
 
 @dataclass(slots=True)
 class _Shard:
-    """One shard and how far it was read; without an iterator, `start` says from where one is to be had."""
+    """A shard and the position up to which it was read. If there is no iterator, `start` is where to get one."""
 
     id: str
     parent: str | None
@@ -35,10 +35,10 @@ class _Shard:
 
 
 class Stream:
-    """Follows one stream, from its oldest record on or from now. `refusal` is why a page could not be had last time.
+    """Reads one stream from its oldest record on, or from now on. `refusal` is why the last page could not be read.
 
-    Some records may be missed: where they were trimmed before they were read, or were written while nobody read
-    for longer than an iterator lasts. `gap` is then told where.
+    Records may be missed if they were trimmed before they were read, or if they were written while no page was read
+    for longer than an iterator is valid. `gap` is then called with a description.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Stream:
         gap: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Ask nothing yet."""
+        """Send no request yet."""
         self.refusal: Refusal | None = None
         self._client = client
         self._arn = arn
@@ -61,28 +61,28 @@ class Stream:
         self._look_at: float | None = None
 
     def read(self) -> list[Page]:
-        """The next page of every shard that may be read now; most are empty when nothing is written.
+        """Return the next page of every shard that may be read now. A page is empty if nothing was written.
 
-        What AWS refuses for the moment is left for the next time. Raises TaskError for what it refuses for good.
+        After a transient refusal the page is read by the next call. Raises TaskError for any other refusal.
         """
         self.refusal = None
         if self._look_at is None or self._clock() >= self._look_at:
-            self._patiently(self._look)
+            self._try(self._find_shards)
         return [self._page(shard) for shard in list(self._shards.values()) if self._is_next(shard)]
 
     def _is_next(self, shard: _Shard) -> bool:
         parent = self._shards.get(shard.parent or "")
         return not shard.is_done and (parent is None or parent.is_done)
 
-    def _look(self) -> None:
-        """Take up shards that are new."""
+    def _find_shards(self) -> None:
+        """Add the shards that are new."""
         is_first = self._look_at is None
         for found in list(self._descriptions()):
             if found["ShardId"] not in self._shards:
-                self._shards[found["ShardId"]] = self._taken_up(found, is_first=is_first)
+                self._shards[found["ShardId"]] = self._new_shard(found, is_first=is_first)
         self._look_at = self._clock() + LOOK_AGAIN_SECONDS
 
-    def _taken_up(self, found: Any, *, is_first: bool) -> _Shard:
+    def _new_shard(self, found: Any, *, is_first: bool) -> _Shard:
         is_from_now = is_first and not self._from_oldest
         is_open = "EndingSequenceNumber" not in found["SequenceNumberRange"]
         return _Shard(
@@ -102,39 +102,42 @@ class Stream:
 
     def _page(self, shard: _Shard) -> Page:
         records: list[Mapping[str, Any]] = []
-        self._patiently(lambda: records.extend(self._records(shard)), shard)
+        self._try(lambda: records.extend(self._records(shard)), shard)
         return records
 
     def _records(self, shard: _Shard) -> Page:
         if shard.iterator is None:
-            asked: Any = {"StreamArn": self._arn, "ShardId": shard.id, **shard.start}
-            shard.iterator = self._client.get_shard_iterator(**asked)["ShardIterator"]
-        answer: Any = self._client.get_records(ShardIterator=shard.iterator)
-        records: Page = answer["Records"]
+            request: Any = {"StreamArn": self._arn, "ShardId": shard.id, **shard.start}
+            shard.iterator = self._client.get_shard_iterator(**request)["ShardIterator"]
+        response: Any = self._client.get_records(ShardIterator=shard.iterator)
+        records: Page = response["Records"]
         if records:
             shard.start = _after(records[-1])
-        shard.iterator = answer.get("NextShardIterator")
+        shard.iterator = response.get("NextShardIterator")
         if shard.iterator is None:
             shard.is_done = True
             self._look_at = self._clock()
         return records
 
-    def _patiently(self, ask: Callable[[], None], shard: _Shard | None = None) -> None:
-        """Ask, and mend what can be: what AWS refuses for the moment is only noted."""
+    def _try(self, ask: Callable[[], None], shard: _Shard | None = None) -> None:
+        """Make a request, and recover from a lost position. A transient refusal is kept in `refusal`."""
         refusal = asked(ask)
-        if refusal is None or (shard is not None and self._mend(shard, refusal.code)):
+        if refusal is None or (shard is not None and self._has_recovered(shard, refusal.code)):
             return
         if refusal.kind is not RefusalKind.TRANSIENT:
             raise explain(refusal, doing="the stream cannot be read")
         self.refusal = refusal
 
-    def _mend(self, shard: _Shard, code: str) -> bool:
+    def _has_recovered(self, shard: _Shard, code: str) -> bool:
+        """Set the position from which a shard is read next. Return False if the error is not about the position."""
         match code:
             case "ExpiredIteratorException":
                 if shard.start == _at("LATEST"):
-                    self._gap(f"nobody has read the shard {shard.id} for 15 minutes")
+                    self._gap(f"the shard {shard.id} was not read for 15 minutes")
             case "TrimmedDataAccessException":
-                self._gap(f"the oldest records of the shard {shard.id} are older than 24 hours, and gone")
+                self._gap(
+                    f"records of the shard {shard.id} were removed after 24 hours, before they were read"
+                )
                 shard.start = _at("TRIM_HORIZON")
             case "ResourceNotFoundException":
                 shard.is_done = True

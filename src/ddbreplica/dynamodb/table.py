@@ -1,8 +1,8 @@
-"""The Replica and Source protocols on boto3's DynamoDB client.
+"""Read and write a table by the signer and the connections of a boto3 client, without the client's serialiser.
 
-The stream's images are the wire JSON that DynamoDB takes, so a write's body is put together from their text as
-it is, and goes out by the client's own signer and connections to where the client's own endpoint rules sent
-DescribeTable. What they pass by, the serialiser, the endpoint rules and most hooks, is most of a request's CPU.
+The images of the stream are DynamoDB JSON already, so that the body of a write contains their text as it is. It is sent
+to the endpoint to which the client sent DescribeTable. The serialiser, the endpoint rules and most hooks are left out,
+since they take most of the CPU time of a request.
 """
 
 import json
@@ -21,7 +21,7 @@ from ddbreplica.aws import botocore_private
 from ddbreplica.aws.clock import Skew
 from ddbreplica.aws.refusal import asked, foreign, is_from_aws, refusal_of, unreadable
 from ddbreplica.dynamodb.send import IN_FLIGHT
-from ddbreplica.dynamodb.transport import Answer, Transport, Wait
+from ddbreplica.dynamodb.transport import Response, Transport, Wait
 from ddbreplica.model import Key, Pending, Refusal, RefusalKind, State, Table, Write
 from ddbreplica.records.decode import MalformedError, attributes_of, key_of
 
@@ -42,7 +42,7 @@ _GARBLED = Refusal(
 _UNMATCHED = Refusal(
     RefusalKind.TRANSIENT, "UnmatchedResponse", "the response does not match the request", in_doubt=True
 )
-_UNSAID = Refusal(
+_INCOMPLETE = Refusal(
     RefusalKind.TRANSIENT, "MissingUnprocessedItems", "the response has no UnprocessedItems", in_doubt=True
 )
 
@@ -50,8 +50,8 @@ _Body: TypeAlias = Mapping[str, Any]
 _T = TypeVar("_T")
 
 CLIENT_CONFIG = Config(
-    # One attempt, and short: repeating is send's business, which knows the invocation's deadline, and an
-    # attempt that times out may still land later, so that each one has to be known of.
+    # One short attempt. `send` repeats requests, since it knows the deadline of the invocation, and since it has to
+    # record each attempt that times out: AWS may still apply it later.
     retries={"mode": "standard", "total_max_attempts": 1},
     connect_timeout=1,
     read_timeout=5,
@@ -66,12 +66,12 @@ CLIENT_CONFIG = Config(
 def connect(
     table: str, *, region: str | None, role: "Role | None" = None, skew: Skew | None = None
 ) -> "DynamoDBReplica":
-    """The replica by its name or ARN, written to as `role`. Raises MissingPartError where botocore lacks a part."""
+    """Return the replica table with this name or ARN. `role` signs the writes. Raises MissingPartError."""
     return DynamoDBReplica(client_of(table, region=region, role=role), table, role=role, skew=skew)
 
 
 def client_of(table: str, *, region: str | None, role: "Role | None") -> "DynamoDBClient":
-    """Return a client that acts as `role`, in the Region of a table's ARN unless `region` names one."""
+    """Return a client that acts as `role`, in `region` or else in the Region of a table's ARN."""
     if region is None and table.startswith("arn:"):
         region = table.split(":")[3]
     if role is None:
@@ -80,7 +80,7 @@ def client_of(table: str, *, region: str | None, role: "Role | None") -> "Dynamo
 
 
 class DynamoDBReplica:
-    """A table that is written to, or read from, by its name or ARN."""
+    """A table that is read or written by its name or ARN. It implements the Replica and Source protocols."""
 
     def __init__(
         self,
@@ -90,9 +90,10 @@ class DynamoDBReplica:
         role: "Role | None" = None,
         skew: Skew | None = None,
     ) -> None:
-        """Take over the client's signer, connections and hooks. Raises MissingPartError where botocore lacks them.
+        """Use the client's signer, connections and hooks. Raises MissingPartError if botocore lacks one of them.
 
-        A fault ends what `role`, which the client acts as, was granted. `skew` observes the date of every response.
+        The client acts as `role`; a fault ends the credentials of that role. `skew` observes the date of every
+        response.
         """
         self._client = client
         self._parts = botocore_private.parts_of(client)
@@ -105,16 +106,16 @@ class DynamoDBReplica:
         botocore_private.watch_requests(client, "DescribeTable", self._keep_route)
 
     def describe(self, *, refresh: bool = False) -> Table | Refusal:
-        """What the table looks like; unless `refresh`, as it looked when last asked."""
+        """Describe the table. Unless `refresh`, the last description is returned."""
         if self._described is None or refresh:
-            described = self._heard(asked(self._describe))
+            described = self._end_role_on_fault(asked(self._describe))
             if isinstance(described, Refusal):
                 return undescribed(described)
             self._described = described
         return self._described
 
     def start_batch(self, writes: Sequence[Write]) -> Pending:
-        """One BatchWriteItem; an answer that cannot be matched to the request counts as nothing applied."""
+        """Start one BatchWriteItem. If its response does not match the request, no write counts as applied."""
         requests = ",".join(
             f'{{"DeleteRequest":{{"Key":{write.text}}}}}'
             if write.is_delete
@@ -125,21 +126,21 @@ class DynamoDBReplica:
         return self._start("BatchWriteItem", body, lambda response: unprocessed(response, writes))
 
     def start_one(self, write: Write) -> Pending:
-        """One PutItem or DeleteItem."""
+        """Start one PutItem or DeleteItem."""
         operation, member = ("DeleteItem", "Key") if write.is_delete else ("PutItem", "Item")
         body = f'{{"TableName":{self._json_table},"{member}":{write.text}}}'
         return self._start(operation, body, lambda _: ())
 
     def read_batch(self, keys: Sequence[Key]) -> Mapping[Key, State] | Refusal:
-        """One BatchGetItem; an answer that cannot be matched to the request counts as nothing read."""
-        asked = json.dumps([attributes_of(key) for key in keys])
-        body = f'{{"RequestItems":{{{self._json_table}:{{"ConsistentRead":true,"Keys":{asked}}}}}}}'
+        """Make one BatchGetItem. If its response does not match the request, no key counts as read."""
+        json_keys = json.dumps([attributes_of(key) for key in keys])
+        body = f'{{"RequestItems":{{{self._json_table}:{{"ConsistentRead":true,"Keys":{json_keys}}}}}}}'
         return self._start("BatchGetItem", body, lambda response: _states(response, keys))()
 
     def ask(self, operation: str, body: str, read: Callable[[_Body], _T | Refusal]) -> _T | Refusal:
-        """Make one attempt of an operation, whose request is DynamoDB JSON in ASCII; `read` reads the response.
+        """Make one attempt of an operation. `body` is DynamoDB JSON in ASCII, and `read` reads the response.
 
-        Whatever `read` raises makes the response unreadable, and is not raised.
+        If `read` raises, a refusal is returned.
         """
         return self._start(operation, body, read)()
 
@@ -153,7 +154,7 @@ class DynamoDBReplica:
         return table_of(described["Table"])
 
     def _keep_route(self, request: Any, **_: Any) -> None:
-        # A transport knows for how long its connections were idle: it is kept while it serves the same URL.
+        # The transport records for how long its connections were idle, so it is kept as long as the URL is the same.
         transport = self._route.transport if self._route else None
         if transport is None or transport.url != request.url:
             transport = Transport(self._parts.http_session, request.url)
@@ -162,21 +163,24 @@ class DynamoDBReplica:
     def _start(
         self, operation: str, body: str, read: Callable[[_Body], _T | Refusal]
     ) -> Callable[[], _T | Refusal]:
-        """Make one attempt; what is returned waits for the response and reads it, or says why it cannot be read."""
+        """Send a request once, and return the function that waits for its response and reads it."""
         if self._described is None and isinstance(described := self.describe(), Refusal):
             unsent = replace(described, in_doubt=False)
             return lambda: unsent
         wait = asked(lambda: self._send(operation, body.encode("ascii")))
         if isinstance(wait, Refusal):
-            refused = self._heard(wait)
+            refused = self._end_role_on_fault(wait)
             return lambda: refused
         sent_at = time()
-        return lambda: self._heard(asked(lambda: self._received(operation, wait(), sent_at, read)))
+        return lambda: self._end_role_on_fault(
+            asked(lambda: self._received(operation, wait(), sent_at, read))
+        )
 
     def _received(
-        self, operation: str, response: Answer, sent_at: float, read: Callable[[_Body], _T | Refusal]
+        self, operation: str, response: Response, sent_at: float, read: Callable[[_Body], _T | Refusal]
     ) -> _T | Refusal:
-        """Read a response; raises whatever its content makes a reader raise."""
+        """Read a response. Raises any exception that its content causes."""
+        # Only AWS's own response ends the request: a gateway that responds may already have passed it on.
         if not is_from_aws(response.headers):
             return foreign(response.status)
         self._skew.observe(response.headers.get("date"), sent_at=sent_at)
@@ -187,14 +191,14 @@ class DynamoDBReplica:
         body = json.loads(response.body.decode())
         return read(body) if response.status == _OK and isinstance(body, dict) else unreadable()
 
-    def _heard(self, answer: _T) -> _T:
-        """The same; a fault may be the end of what a role was granted, which the next attempt then asks for anew."""
-        if self._role is not None and isinstance(answer, Refusal) and answer.kind is RefusalKind.FAULT:
+    def _end_role_on_fault(self, result: _T) -> _T:
+        """Return the result. After a fault the next attempt assumes the role again, since that may be the cause."""
+        if self._role is not None and isinstance(result, Refusal) and result.kind is RefusalKind.FAULT:
             self._role.end()
-        return answer
+        return result
 
     def _send(self, operation: str, body: bytes) -> Wait:
-        assert self._route is not None  # noqa: S101  told to the type checker: describe has set it
+        assert self._route is not None  # noqa: S101  for the type checker: describe has set it
         url, headers = self._route.transport.url, self._route.headers_for(operation)
         request = botocore_private.unsigned(url, headers=headers, body=body, context=self._route.context)
         self._parts.sign(operation, request)
@@ -202,20 +206,20 @@ class DynamoDBReplica:
         response = botocore_private.response_of_hook(self._client, operation, prepared)
         if response is None:
             return self._route.transport.start(prepared)
-        return lambda: Answer.of(response)
+        return lambda: Response.of(response)
 
 
 class _Route:
-    """Where the client's endpoint rules sent DescribeTable, how it was signed, and who it said was asking."""
+    """The endpoint, the signing context and the user agent of the client's DescribeTable request."""
 
     def __init__(self, headers: Mapping[str, str], context: Mapping[str, Any], transport: Transport) -> None:
-        """Take these of DescribeTable's request."""
+        """Take the headers and the context of that request, and a transport to its URL."""
         self.context = context
         self.transport = transport
         self._user_agent = headers["User-Agent"]
 
     def headers_for(self, operation: str) -> Mapping[str, str]:
-        """The headers of a request before it is signed, with the trace that this invocation is a part of."""
+        """Return the headers of an unsigned request, with the trace of this invocation."""
         headers = {
             "Content-Type": "application/x-amz-json-1.0",
             "User-Agent": self._user_agent,
@@ -225,47 +229,48 @@ class _Route:
         return headers
 
 
-def _error(operation: str, response: Answer) -> Refusal:
+def _error(operation: str, response: Response) -> Refusal:
     if response.body.lstrip().startswith(b"{"):
-        json.loads(
-            response.body.decode()
-        )  # raises where it was cut, which botocore takes for a page without JSON
+        # Raises if the JSON was cut off. botocore would read it as a page without an error code.
+        json.loads(response.body.decode())
     found = botocore_private.error_of(response.status, response.headers, response.body)
     return refusal_of(ClientError(found, operation))
 
 
-def _is_garbled(answer: Answer) -> bool:
-    """Whether an answer is other than it was sent. botocore looks where it repeats a request, which we do ourselves."""
-    checksum = answer.headers.get("x-amz-crc32")
-    return checksum is not None and checksum != str(crc32(answer.body))
+def _is_garbled(response: Response) -> bool:
+    """Return whether a response differs from its checksum."""
+    # botocore compares it only where it repeats requests itself. A garbled response may lack an item that exists.
+    checksum = response.headers.get("x-amz-crc32")
+    return checksum is not None and checksum != str(crc32(response.body))
 
 
 def table_of(description: "TableDescriptionTypeDef") -> Table:
-    """Read a response to DescribeTable. Raises whatever its content makes a reader raise."""
+    """Read a response to DescribeTable. Raises any exception that its content causes."""
     types = {d["AttributeName"]: d["AttributeType"] for d in description["AttributeDefinitions"]}
     names = [part["AttributeName"] for part in description["KeySchema"]]
     key_schema = frozenset((name, types[name]) for name in names)
     arn, status = description["TableArn"], description["TableStatus"]
-    # botocore hands on whatever stands where a text belongs.
+    # botocore also returns other types where a string is documented.
     if not key_schema or not all(isinstance(text, str) for text in (arn, status, *chain(*key_schema))):
-        raise MalformedError("the description of the table is not one")
+        raise MalformedError("the description of the table is malformed")
     return Table(arn=arn, status=status, key_schema=key_schema)
 
 
 def undescribed(refusal: Refusal) -> Refusal:
-    """Return why a table cannot be described. DescribeTable has no item to reject: the table's name is illegal."""
+    """Return a refusal of DescribeTable. Since there is no item to reject, a rejected one is about the table's name."""
     return replace(refusal, kind=RefusalKind.FAULT) if refusal.kind is RefusalKind.REJECTED else refusal
 
 
-def unprocessed(answer: Mapping[str, Any], writes: Sequence[Write]) -> Sequence[Write] | Refusal:
+def unprocessed(response: Mapping[str, Any], writes: Sequence[Write]) -> Sequence[Write] | Refusal:
     """Return the writes that a response to BatchWriteItem lists as unprocessed, or why it cannot be read."""
-    if not isinstance(answer.get("UnprocessedItems"), dict):
-        return _UNSAID
-    if not answer["UnprocessedItems"]:
+    # A response without the list is no success: it does not show that the writes were applied.
+    if not isinstance(response.get("UnprocessedItems"), dict):
+        return _INCOMPLETE
+    if not response["UnprocessedItems"]:
         return ()
     key_names = [name for name, _, _ in writes[0].change.key]
     try:
-        left = {_request_of(entry, key_names) for entry in _entries(answer["UnprocessedItems"])}
+        left = {_request_of(entry, key_names) for entry in _entries(response["UnprocessedItems"])}
     except (KeyError, MalformedError):
         return _UNMATCHED
     by_request = {(write.is_delete, write.change.key): write for write in writes}
@@ -274,12 +279,14 @@ def unprocessed(answer: Mapping[str, Any], writes: Sequence[Write]) -> Sequence[
     return [write for request, write in by_request.items() if request in left]
 
 
-def _states(answer: Mapping[str, Any], keys: Sequence[Key]) -> Mapping[Key, State] | Refusal:
-    """What was read: an item, or None for a key that the answer neither holds nor names as unprocessed."""
+def _states(response: Mapping[str, Any], keys: Sequence[Key]) -> Mapping[Key, State] | Refusal:
+    """Return the states that were read: an item, or None for a key without item that is not unprocessed."""
     names = [name for name, _, _ in keys[0]]
     try:
-        left = {key_of(key) for part in answer["UnprocessedKeys"].values() for key in _listed(part["Keys"])}
-        items = {key_of({name: item[name] for name in names}): item for item in _entries(answer["Responses"])}
+        left = {key_of(key) for part in response["UnprocessedKeys"].values() for key in _listed(part["Keys"])}
+        items = {
+            key_of({name: item[name] for name in names}): item for item in _entries(response["Responses"])
+        }
     except (AttributeError, KeyError, TypeError, MalformedError):
         return _UNMATCHED
     if not (left | items.keys()) <= set(keys):
@@ -288,12 +295,12 @@ def _states(answer: Mapping[str, Any], keys: Sequence[Key]) -> Mapping[Key, Stat
 
 
 def _entries(by_table: Mapping[str, Any]) -> list[Any]:
-    """The entries of all tables."""
+    """Return the entries of all tables."""
     return [entry for entries in by_table.values() for entry in _listed(entries)]
 
 
 def _listed(part: Any) -> list[Any]:
-    """The same, if it is a list: anything else that is empty would say that there is nothing."""
+    """Return a list unchanged. Raises MalformedError for anything else, also if it is empty."""
     if not isinstance(part, list):
         raise MalformedError("a list is missing")
     return part

@@ -1,7 +1,7 @@
-"""A signed request → the service's answer, with the wait left to the caller: several are under way on one thread.
+"""Send a signed request and wait for its response in two steps, so that one thread has several requests under way.
 
-botocore waits for an answer before it returns, so that four requests at a time take four threads, and their taking
-turns takes more CPU than sending does. The connections are botocore's own, with its TLS, CA bundle and timeouts.
+botocore waits for a response before it returns, so that four requests at a time need four threads; switching between
+them takes more CPU time than sending does. The connections are botocore's own, with its TLS, CA bundle and timeouts.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,23 +21,23 @@ from ddbreplica.aws import botocore_private
 from ddbreplica.aws.botocore_private import socket_of
 from ddbreplica.aws.refusal import is_from_aws
 
-# What has arrived while another answer was waited for is read, however late it has become.
+# A response that arrived while another one was waited for is still read, even after its own timeout.
 _LEAST_SECONDS = 0.1
 
 _FIRST_FINAL = 200
-"""The first status that ends an exchange."""
+"""The lowest status of a final response."""
 
 MOST_IDLE_SECONDS = 5.0
-"""A connection that was idle for longer is opened again before anything is sent on it.
+"""A connection that was idle for longer is opened again before a request is sent on it.
 
-The other end closes what is idle, and a sandbox that was frozen does not notice: a request sent on such a connection
-would be in doubt for no reason.
+AWS closes idle connections, and an execution environment that was frozen does not notice it. A request on such a
+connection would be in doubt for no reason.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back, whatever its status."""
+class Response:
+    """A response, whatever its status."""
 
     status: int
     headers: Mapping[str, str] | HTTPMessage
@@ -47,29 +47,29 @@ class Answer:
     def is_last(self) -> bool:
         """Whether no other response to the same request may follow on the connection.
 
-        After an interim response, and after a page that a gateway sent in place of AWS's response, that response may
-        still come: it would be read as the one to the next request.
+        After an interim response, or a page that a gateway sent instead, AWS's response may still arrive. It would
+        be read as the response to the next request.
         """
         return self.status >= _FIRST_FINAL and is_from_aws(self.headers)
 
     @classmethod
-    def of(cls, response: AWSResponse) -> "Answer":
-        """The answer that botocore, or a tool in the place of AWS, has read already."""
+    def of(cls, response: AWSResponse) -> "Response":
+        """Return the response that botocore, or a tool in place of AWS, has already read."""
         return cls(response.status_code, response.headers, response.content)
 
 
-Wait: TypeAlias = Callable[[], Answer]
-"""To be called once, even if the answer is of no use any more: until then the connection is taken."""
+Wait: TypeAlias = Callable[[], Response]
+"""Wait for the response. It must be called once, even if the response is not needed: it returns the connection."""
 
 
 class Transport:
-    """Sends to one URL. Both halves of an exchange raise BotoCoreError where no answer can be had."""
+    """Sends requests to one URL. Both steps of a request raise BotoCoreError if there is no response."""
 
     def __init__(self, session: Any, url: str, *, clock: Callable[[], float] = time) -> None:
-        """Take over the connections of botocore's HTTP session.
+        """Use the connections of botocore's HTTP session.
 
-        That has to have sent a request to the URL before `start` does: this tells them which certificates to trust.
-        `clock` is a wall clock, since no other goes on while a sandbox is frozen.
+        The session must have sent a request to the URL before, since this sets the trusted certificates. `clock` is a
+        wall clock, since no other clock continues while an execution environment is frozen.
         """
         self._session = session
         self.url = url
@@ -81,10 +81,10 @@ class Transport:
         self._is_proxied = botocore_private.is_proxied(url)
 
     def start(self, request: AWSPreparedRequest) -> Wait:
-        """Send a request, within the connect timeout; what is returned waits for the answer.
+        """Send a request within the connect timeout, and return the function that waits for the response.
 
-        The answer has the read timeout, from now on. Behind a proxy the wait is here, as botocore has it. Raises
-        NotSentError only where no byte of the request can have left.
+        The read timeout begins when the request was sent. Behind a proxy `start` itself waits for the response, since
+        botocore sends the request. Raises NotSentError only if no byte of the request was sent.
         """
         if self._is_proxied:
             return self._through_the_proxy(request)
@@ -100,9 +100,9 @@ class Transport:
 
     def _through_the_proxy(self, request: AWSPreparedRequest) -> Wait:
         if self._is_idle(self._session):
-            self._session.close()  # and with it every connection that it keeps
+            self._session.close()  # closes its connections
         try:
-            answer = Answer.of(self._session.send(request))
+            answer = Response.of(self._session.send(request))
         finally:
             self._used_at[self._session] = self._clock()
         if not answer.is_last:
@@ -110,11 +110,11 @@ class Transport:
         return lambda: answer
 
     def _is_idle(self, used: Any) -> bool:
-        # In either direction: a clock that was set says nothing of how long it was.
+        # Also if the time went back: after the clock was set, the idle time is unknown.
         return abs(self._clock() - self._used_at.get(used, self._begun_at)) > MOST_IDLE_SECONDS
 
     def _open(self, connection: Any) -> None:
-        """Connect, if the connection is new or has been idle for too long."""
+        """Connect if the connection is new or was idle for too long."""
         if socket_of(connection) is not None and self._is_idle(connection):
             connection.close()
         try:
@@ -130,12 +130,12 @@ class Transport:
         except (OSError, HTTPException, HTTPError) as error:
             raise ConnectionClosedError(endpoint_url=self.url, error=error) from error
 
-    def _receive(self, connection: Any, give_up_at: float) -> Answer:
+    def _receive(self, connection: Any, give_up_at: float) -> Response:
         is_broken = True
         try:
             socket_of(connection).settimeout(max(give_up_at - monotonic(), _LEAST_SECONDS))
             response = botocore_private.response_of(connection)
-            answer = Answer(response.status, response.headers, response.read())
+            answer = Response(response.status, response.headers, response.read())
             is_broken = not answer.is_last
         except TimeoutError as error:
             raise ReadTimeoutError(endpoint_url=self.url, error=error) from error

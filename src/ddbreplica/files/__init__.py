@@ -1,1 +1,1 @@
-"""Files of the user and temporary files: opened safely, read within bounds."""
+"""Open the files of the user and temporary files safely, and read them within limits."""

@@ -1,7 +1,7 @@
-"""How large what a command reads from a bucket or a file may be, from what AWS allows, and the memory that it gets.
+"""Limit the size of what a command reads from a bucket or a file, and the memory that all threads use for it.
 
-An item has at most 400 KB and an event 6 MB. JSON spells a byte in up to 6 bytes (an escape), and an empty string of a
-list, which counts as one byte, in up to 11.
+The limits follow from those of AWS: an item has at most 400 KB and an event 6 MB. In JSON a byte takes up to 6 bytes
+(an escape), and an empty string in a list, which AWS counts as one byte, up to 11.
 """
 
 import mmap
@@ -16,41 +16,41 @@ from ddbreplica.records.decode import MalformedError, key_of
 MIB: Final = 1024 * 1024
 
 MAX_PAYLOAD: Final = 8 * MIB
-"""Bytes of a batch that Lambda discarded: an event of 6 MB, and spaces that its writer may add."""
+"""Bytes of a batch that Lambda discarded: an event of 6 MB, and spaces that Lambda may add."""
 
 MAX_OBJECT: Final = 6 * 6 * MIB + MIB
-"""Bytes of an object: such an event as a string of JSON, each byte of which is escaped. A record alone has fewer."""
+"""Bytes of an object: an event as a JSON string in which each byte is escaped. An object with one record has fewer."""
 
 MAX_RECORDS: Final = 10_000
-"""Records of a batch, by the largest `BatchSize` that Lambda allows."""
+"""Records of a batch: the largest `BatchSize` that Lambda allows."""
 
 MAX_LINE: Final = 8 * MIB
-"""Bytes of an item as a line of an export, or of a report."""
+"""Bytes of a line that holds an item, in an export or a report."""
 
 MAX_SMALL: Final = 64 * 1024
-"""Bytes of a line, or of a part of an object, that are parsed as a whole."""
+"""Bytes of a line, or of a member of an object, that is parsed as a whole."""
 
 MAX_KEY_TEXT: Final = 32 * 1024
-"""Bytes of a key in DynamoDB JSON, each of which may be escaped."""
+"""Bytes of a key in DynamoDB JSON in which each byte may be escaped."""
 
 MAX_ENTRY: Final = 64 * 1024
-"""Bytes of a summary of an export, or of a line of its list of files. A text that is longer cannot be one."""
+"""Bytes of an export's manifest summary, or of a line of its file manifest. Neither can be longer."""
 
 MAX_FILES: Final = 100_000
-"""Files of an export, of which a partition of up to 10 GB has a few."""
+"""Files of an export, which has a few for each partition of up to 10 GB."""
 
 MAX_MANIFEST: Final = 40 * MIB
-"""Bytes of the list of so many files."""
+"""Bytes of the file manifest of MAX_FILES files."""
 
 MEMORY_BYTES: Final = 80 * MIB
-"""Bytes of objects and lines that a command holds at a time, in all of its threads. MAX_OBJECT fits in twice."""
+"""Bytes of objects and lines that all threads of a command hold at the same time: room for two of MAX_OBJECT."""
 
 _PARTITION_KEY_BYTES, _SORT_KEY_BYTES = 2048, 1024
 _BYTES_OF_BASE64 = 3 / 4
 
 
 def key_within(attributes: Any) -> Key:
-    """The key that these attributes are. Raises MalformedError for none, and for one that no table can hold."""
+    """Return the identity of a key. Raises MalformedError if it is not a key, or is larger than DynamoDB allows."""
     key = key_of(attributes)
     sizes = sorted(_bytes(tag, value) for _, tag, value in key)
     if len(key) > 2 or sizes[-1] > _PARTITION_KEY_BYTES or (len(key) == 2 and sizes[0] > _SORT_KEY_BYTES):
@@ -65,24 +65,24 @@ def _bytes(tag: str, value: str) -> float:
 
 
 def room(size: int) -> memoryview:
-    """So many bytes, which go back to the system as soon as nothing refers to them.
+    """Return a buffer of so many bytes, which the system gets back as soon as nothing refers to it.
 
-    What is freed otherwise, the C library may keep: for each thread as much as that has had at a time.
+    The C library may keep memory that is freed in another way: for each thread its largest use.
     """
     return memoryview(mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
 
 class Budget:
-    """Bytes that threads share: who wants more than is left waits until another has given some back."""
+    """A number of bytes that threads share. A thread that needs more than is left waits for the others."""
 
     def __init__(self, size: int = MEMORY_BYTES) -> None:
-        """All of them are left."""
+        """Begin with all bytes."""
         self._size = self._left = size
         self._changed = Condition()
 
     @contextmanager
     def take(self, size: int) -> Iterator[None]:
-        """Have so many for the block, or all if that is less. The block must not take any more."""
+        """Take so many bytes for the block, but never more than there are. The block must not take more itself."""
         size = min(size, self._size)
         with self._changed:
             self._changed.wait_for(lambda: self._left >= size)
@@ -96,9 +96,9 @@ class Budget:
 
 
 MEMORY: Final = Budget()
-"""What all threads of the process share for what they read from buckets."""
+"""The memory that all threads of the process share to read from buckets."""
 
 
 def memory_for(size: int) -> AbstractContextManager[None]:
-    """Have the memory to read an object of so many bytes: a batch is there twice, as its part and as its text."""
+    """Take the memory to read an object of so many bytes. A batch needs it twice: as a JSON string and as its text."""
     return MEMORY.take(size + min(size, MAX_PAYLOAD) + MIB)

@@ -1,8 +1,9 @@
-"""The one way in which a command opens a file of its own, which may hold keys or items of a table.
+"""Open the files that a command writes, so that no other user can read or redirect them.
 
-A directory may be shared with other users, who can create a file there before the command does. So no symbolic link
-is followed, and only a regular file is used that belongs to the user of the command and has no other name. Nothing in
-a file changes before this is known. Its mode is 0600.
+These files may contain keys or items. No other module opens them, which a test checks. A directory may be shared with
+other users, who can create a file there before the command does. Therefore no symbolic link is followed, and a file is
+used only if it is a regular file of the command's user without a hard link. A file is not changed before these checks.
+Its mode is 0600.
 """
 
 import os
@@ -16,7 +17,7 @@ from ddbreplica.driver import Note
 from ddbreplica.errors import TaskError
 
 STATE_BEGINNING = b'{"ddbreplica"'
-"""How a state file begins, whatever its version. It may name writes that can still land."""
+"""The beginning of every state file. A state file may list in-doubt writes, and is therefore not overwritten."""
 
 _MODE = 0o600
 _OTHERS = 0o077
@@ -24,33 +25,33 @@ _DEVICES = Path("/dev")
 _DESCRIPTOR = re.compile(r"/dev/(stdout|stderr)|/(?:dev|proc/self)/fd/([0-9]{1,6})")
 _STANDARD = {"stdout": 1, "stderr": 2}
 
-# Windows has none of these; help is shown there, and no command runs.
+# Windows has none of these flags. There the commands show their help, but do not run.
 _SAFELY = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOCTTY", "O_NOFOLLOW", "O_NONBLOCK"))
 
 
 def open_to_append(path: Path, *, option: str, is_new: bool = False) -> FileIO:
-    """Open a file to read it and to append to it, and lock it until it is closed; create it if there is none.
+    """Open a file to read and to append, create it if it does not exist, and lock it until it is closed.
 
-    If it `is_new`, raise FileExistsError if there is one. One that exists keeps its mode, since it may not be a file
-    that this command has written: see `make_private`. `option` is what names another file on the command line.
-    Raises OSError, and TaskError for a file that is unsafe to use or in use.
+    If `is_new`, raise FileExistsError if the file exists. An existing file keeps its mode, since it may not be a file
+    of this command: see `make_private`. `option` is the command-line option for the file. Raises OSError, and
+    TaskError for a file that is unsafe or in use.
     """
     exclusively = os.O_EXCL if is_new else 0
     return _locked(_opened(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | exclusively, option), path, option)
 
 
 def open_to_read(path: Path, *, option: str) -> FileIO:
-    """Open a file that an earlier run has written, which may be in use. Raises the same."""
+    """Open a file that an earlier run has written, and that may be in use. Raises as `open_to_append` does."""
     return _opened(path, os.O_RDONLY, option)
 
 
 def open_to_write(path: Path, *, option: str, note: Note) -> FileIO:
-    """Open an empty file of mode 0600, and lock it until it is closed. Raises the same.
+    """Open an empty file of mode 0600, and lock it until it is closed. Raises as `open_to_append` does.
 
-    Whatever it held is gone, but a state is refused: a command would forget what it was writing.
+    The previous content is removed. A state file is refused, since a command needs it to resume.
 
-    `/dev/stdout`, `/dev/fd/3` and the like are the streams that the command was started with, and a character device
-    directly in /dev, such as /dev/null, is used as it is: only root can create one there.
+    `/dev/stdout`, `/dev/fd/3` and the like are the streams that the command was started with. A character device
+    directly in /dev, such as /dev/null, is used without these checks, since only root can create one there.
     """
     if standard := _DESCRIPTOR.fullmatch(str(path)):
         name, number = standard.groups()
@@ -69,7 +70,7 @@ def open_to_write(path: Path, *, option: str, note: Note) -> FileIO:
 
 
 def make_private(file: FileIO, path: Path, *, note: Note) -> None:
-    """Let nobody else read or write the file, whatever its mode was, and note what that was."""
+    """Set the mode of a file to 0600, and show a note if other users could read or write it before."""
     before = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     if not before & _OTHERS:
         return
@@ -78,11 +79,11 @@ def make_private(file: FileIO, path: Path, *, note: Note) -> None:
     if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & _OTHERS:
         note(f"Note: other users may read {path}, since its file system does not keep the mode 0600.")
     else:
-        note(f"Note: the mode of {path} was {before:04o}, and is now 0600: other users cannot read it.")
+        note(f"Note: the mode of {path} was {before:04o} and is now 0600: other users cannot read it.")
 
 
 def write_all(file: FileIO, content: bytes) -> None:
-    """Write all of it: a file without a buffer may take only a part at a time."""
+    """Write all of the content. One write to an unbuffered file may write only a part of it."""
     left = memoryview(content)
     while left:
         left = left[file.write(left) :]
@@ -90,11 +91,13 @@ def write_all(file: FileIO, content: bytes) -> None:
 
 def _opened(path: Path, flags: int, option: str) -> FileIO:
     with suppress(FileNotFoundError):
-        _check(path, path.lstat(), option)  # opening a device, or a pipe, may have an effect already
+        _check(
+            path, path.lstat(), option
+        )  # before it is opened: opening a device or a pipe may have an effect
     descriptor = os.open(path, flags | _SAFELY, _MODE)
     try:
         _check(path, os.fstat(descriptor), option)
-        # Unbuffered: closing it then has nothing left to write, and cannot fail after the disk was full.
+        # Unbuffered, so that nothing is left to write when it is closed, which could fail on a full disk.
         return FileIO(descriptor, "r+" if flags & os.O_RDWR else "r")
     except (TaskError, OSError):
         os.close(descriptor)
@@ -102,9 +105,9 @@ def _opened(path: Path, flags: int, option: str) -> FileIO:
 
 
 def _check(path: Path, found: os.stat_result, option: str) -> None:
-    """Raise TaskError for what another user may have put there, or what opening would change elsewhere."""
+    """Raise TaskError for a file that another user may have created, or that has another name elsewhere."""
     if stat.S_ISDIR(found.st_mode):
-        return  # which cannot be opened, as the system itself says
+        return  # the system's own error explains that a directory cannot be opened
     if stat.S_ISLNK(found.st_mode):
         why = "is a symbolic link, which is not followed"
     elif not stat.S_ISREG(found.st_mode):
@@ -123,14 +126,14 @@ def _refuse_state(file: FileIO, path: Path, option: str) -> None:
     file.seek(0)
     if beginning == STATE_BEGINNING:
         raise TaskError(
-            f"{path} is the state of a command, which may name writes that can still change the replica.",
+            f"{path} is the state file of a command, and may list writes that AWS can still apply.",
             hint=f"name another file with {option}.",
         )
 
 
 def _locked(file: FileIO, path: Path, option: str) -> FileIO:
-    """The same file, or TaskError if another process has it locked, or has replaced it."""
-    import fcntl  # noqa: PLC0415  missing on Windows, where help is shown all the same
+    """Lock a file and return it. Raises TaskError if another process has locked or replaced it."""
+    import fcntl  # noqa: PLC0415  missing on Windows, where the commands still show their help
 
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
-"""A JSON text → the few members of it that are wanted. Memory does not grow with what is skipped. Pure.
+"""Read a few members of a large JSON text, and skip the rest without using memory for it. Pure functions.
 
-`json.loads` takes up to 50 times the size of a text, whatever of it is wanted, and what lies in a bucket may be
-anything. Of what is skipped only strings and brackets are looked at: it need not be valid otherwise.
+`json.loads` takes up to 50 times the size of a text, and an object in a bucket may have any content. Of the skipped
+parts only strings and brackets are checked; otherwise they may be invalid.
 """
 
 import json
@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from typing import Any
 
 NAME_BYTES = 2048
-"""A longer name is none that is wanted: a key attribute's has 255 characters."""
+"""A longer name is not read. The longest one that is needed is that of a key attribute, with 255 characters."""
 
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _LITERAL = rb"[-+.0-9A-Za-z]++"
 _SPACE = re.compile(rb"[ \t\n\r]*+")
 _A_STRING = re.compile(_STRING, re.DOTALL)
 _SCALAR = re.compile(_STRING + rb"|" + _LITERAL, re.DOTALL)
-# Opening brackets, what has none but empty pairs, closing brackets.
+# Opening brackets; then anything without brackets, except empty pairs; then closing brackets.
 _STEP = re.compile(
     rb'([\[{]*+)(?:[^"\[\]{}]++|' + _STRING + rb"|(?=\[\])..|(?=\{\})..)*+([\]}]*+)", re.DOTALL
 )
-# A part of a string, without half a character or half an escape; its bound is that of the memory of a match.
+# A part of a string that does not end within a character or an escape. Its length is limited: a match uses memory.
 _PART = re.compile(
     rb'(?:[^"\\\x80-\xff]{1,256}|[\xc0-\xff][\x80-\xbf]{1,3}'
     rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\[^u]){1,1000}",
@@ -30,7 +30,7 @@ _PART = re.compile(
 
 
 class NotJsonError(ValueError):
-    """The text is no JSON where it was looked at."""
+    """The text is not valid JSON in a part that was read."""
 
     def __init__(self, at: int) -> None:
         """`at` counts bytes from the beginning."""
@@ -38,26 +38,26 @@ class NotJsonError(ValueError):
 
 
 class Skim:
-    """A text, read from its beginning to its end.
+    """Reads a text from its beginning to its end.
 
-    All methods raise ValueError or RecursionError for what is no JSON.
+    All methods raise ValueError or RecursionError for invalid JSON.
     """
 
     def __init__(self, text: bytes | memoryview) -> None:
-        """Read nothing yet."""
+        """Begin at the start of the text."""
         self._text = text
         self._at = 0
 
     @property
     def next(self) -> str:
-        """The first character of what is next, such as `{` of an object; empty at the end."""
+        """The first character of the next value, such as `{` of an object, or an empty text at the end."""
         self._pass(_SPACE)
         return bytes(self._text[self._at : self._at + 1]).decode("latin-1")
 
     def members(self) -> Iterator[str | None]:
-        """The names of an object's members. After each, its value is next, and is skipped unless it was read.
+        """Yield the names of an object's members. After each name its value is next; it is skipped unless it was read.
 
-        A name that is too long to be wanted is None.
+        A name longer than NAME_BYTES is None.
         """
         self._take("{")
         if self._took("}"):
@@ -74,7 +74,7 @@ class Skim:
             self._take(",")
 
     def elements(self) -> Iterator[None]:
-        """Once for each element of an array, which is then next, and is skipped unless it was read."""
+        """Yield once for each element of an array. The element is then next; it is skipped unless it was read."""
         self._take("[")
         if self._took("]"):
             return
@@ -88,14 +88,14 @@ class Skim:
             self._take(",")
 
     def value(self, most: int) -> Any:
-        """What is next, parsed; None if its text has more than so many bytes."""
+        """Return the next value, parsed, or None if its text has more than so many bytes."""
         _ = self.next
         start = self._at
         self.skip()
         return json.loads(bytes(self._text[start : self._at])) if self._at - start <= most else None
 
     def text(self, into: memoryview) -> memoryview | None:
-        """The content of the string that is next, in UTF-8, as the beginning of `into`; None if that is too small."""
+        """Write the next string to `into` in UTF-8, and return that part of it; None if `into` is too small."""
         self._take('"')
         size = 0
         while part := _PART.match(self._text, self._at):
@@ -109,7 +109,7 @@ class Skim:
         return into[:size]
 
     def skip(self) -> None:
-        """Go to the end of the value that is next, however deep it is."""
+        """Go to the end of the next value, however deeply it is nested."""
         if self.next not in ("[", "{"):
             self._pass(_SCALAR, least=1)
             return
@@ -117,7 +117,7 @@ class Skim:
         while step := _STEP.match(self._text, self._at):
             depth += step.end(1) - step.start(1)
             closing = step.end(2) - step.start(2)
-            if closing >= depth:  # more than that close what was open before
+            if closing >= depth:  # any further brackets close values that contain this one
                 self._at = step.start(2) + depth
                 return
             if step.end() == self._at:
@@ -127,7 +127,7 @@ class Skim:
         raise NotJsonError(self._at)
 
     def end(self) -> None:
-        """Raise ValueError unless this is the end of the text."""
+        """Raise ValueError unless the text ends here."""
         if self.next:
             raise NotJsonError(self._at)
 
@@ -153,7 +153,7 @@ class Skim:
         return is_there
 
     def _pass(self, pattern: re.Pattern[bytes], *, least: int = 0) -> int:
-        """Go to the end of what matches here, and return its length."""
+        """Go to the end of what matches at this position, and return its length."""
         found = pattern.match(self._text, self._at)
         length = found.end() - found.start() if found else 0
         if length < least:

@@ -1,4 +1,4 @@
-"""Temporary files, which hold what is larger than memory, and what to do where they find no room."""
+"""Create temporary files for data that is larger than memory, and explain what to do if there is no space for them."""
 
 import os
 import tempfile
@@ -14,8 +14,9 @@ _WRITABLE = os.W_OK | os.X_OK
 
 @contextmanager
 def temporary_file() -> Iterator[IO[bytes]]:
-    """A file without a name, gone with the block. To close it raises nothing: that would hide why the block ended."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115  a with block would raise what cannot be flushed any more
+    """Return a file without a name, which is removed after the block. Closing it raises no error."""
+    # An error when it is closed would hide the error that ended the block.
+    file = tempfile.TemporaryFile()  # noqa: SIM115  a with block would raise if the file cannot be flushed
     try:
         yield file
     finally:
@@ -24,15 +25,15 @@ def temporary_file() -> Iterator[IO[bytes]]:
 
 
 def no_room(of: str, why: object, *, directory: str) -> TaskError:
-    """The error of a temporary file that cannot be written there."""
+    """Return the error for a temporary file that cannot be written in a directory."""
     return TaskError(
         f"the temporary file of {of}, in {directory}, cannot be written: {why}.",
-        hint="make room there, or name another directory with TMPDIR, and run the same command again.",
+        hint="free space there, or set TMPDIR to another directory, and run the same command again.",
     )
 
 
 def directory_of_sqlite() -> str:
-    """Where SQLite puts a temporary file: https://www.sqlite.org/tempfiles.html."""
+    """Return the directory of SQLite's temporary files: https://www.sqlite.org/tempfiles.html."""
     named = (os.environ.get(name, "") for name in ("SQLITE_TMPDIR", "TMPDIR"))
     found = (each for each in (*named, "/var/tmp", "/usr/tmp", "/tmp") if each and _is_usable(each))  # noqa: S108
     return next(found, ".")

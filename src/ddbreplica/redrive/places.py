@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ddbreplica.bucket.bucket import Bucket
-from ddbreplica.bucket.object_format import given_up, quarantined, within
+from ddbreplica.bucket.object_format import discarded, quarantined, with_filter
 from ddbreplica.driver import Note
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described
@@ -45,11 +45,11 @@ class Buckets:
         """Where the records of these two tables lie, of which the filter leaves out some keys."""
         arn, created_at = source.table.arn, source.created_at
         kept = Bucket(connection.buckets, self.quarantine, option="--quarantine-bucket")
-        unpack = within(key_filter, quarantined(arn, created_at=created_at))
+        unpack = with_filter(key_filter, quarantined(arn, created_at=created_at))
         yield BucketPrefix(kept, f"quarantine/{connection.replica.short_name}/", unpack)
         if self.on_failure:
             lambdas = Bucket(connection.buckets, self.on_failure, option="--on-failure-bucket")
-            unpack = within(key_filter, given_up(arn, created_at=created_at, function=self.function))
+            unpack = with_filter(key_filter, discarded(arn, created_at=created_at, function=self.function))
             yield BucketPrefix(lambdas, _ON_FAILURE_PREFIX, unpack)
 
 

@@ -1,1 +1,1 @@
-"""Write a batch's planned changes to the replica, and report what became of each."""
+"""Write the planned changes of a batch to the replica, and report the result of each."""

@@ -1,4 +1,4 @@
-"""The loop of a function on a stream: decode a batch, apply each change, report the first that failed."""
+"""Process a batch in a function of your own: decode it, apply each change and report the first failure."""
 
 import logging
 from collections.abc import Callable
@@ -49,7 +49,9 @@ def process(
         if select(change) and (refusal := _refusal(change, apply, deadline, attempt_seconds, explain)):
             failure = Failure(change.position, change.sequence_number, refusal)
     if failure:
-        _LOGGER.warning("record %s comes again: %s", failure.sequence_number, failure.refusal.code)
+        _LOGGER.warning(
+            "record %s will be delivered again: %s", failure.sequence_number, failure.refusal.code
+        )
     return report(filter(None, [failure]))
 
 
@@ -65,7 +67,7 @@ def _refusal(
     attempt_seconds: float,
     explain: Callable[[BotoCoreError | ClientError], Refusal],
 ) -> Refusal | None:
-    """Apply a change; return why it could not be applied, for now."""
+    """Apply a change. Return the last refusal if it could not be applied."""
     refusal = _OUT_OF_TIME
     for _ in deadline.attempts(then=attempt_seconds):
         try:

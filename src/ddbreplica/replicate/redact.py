@@ -1,15 +1,16 @@
-"""AWS's words about a refusal → the same without what they quote, and not too long. Pure.
+"""Shorten an error message of AWS so that it contains no value of an item. Pure functions.
 
-DynamoDB puts values into some of its messages, always behind a mark: `Input collection [a, a] contains duplicates`,
-`cannot be converted to a numeric value: a`, `Value 'a' at 'key' failed to satisfy constraint`. So a message ends here
-at its first mark, unless what follows is known to be no value.
+DynamoDB puts values into some of its messages, always after a mark: a quote, a bracket or a colon. Examples are
+`Input collection [a, a] contains duplicates`, `cannot be converted to a numeric value: a` and
+`Value 'a' at 'key' failed to satisfy constraint`. Therefore a message is cut at its first mark, unless the text before
+the mark shows that no value follows. The quarantine object has the whole message.
 """
 
 import re
 
 MAX_LENGTH = 300
 
-# What stands behind these is a name of the schema, a type, or another sentence.
+# After these a name of the schema, a type or another sentence follows, and no value.
 _LABELS = (
     *(
         "Actual",
@@ -39,7 +40,7 @@ _PLAIN = re.compile(
 
 
 def redact(message: str) -> str:
-    """Return the message up to its first mark, with an ellipsis where something was cut off."""
+    """Return the message up to its first mark, and an ellipsis if a part was cut off."""
     matched = _PLAIN.match(message)
     plain = matched[0][:MAX_LENGTH] if matched else ""
     return plain if plain == message else f"{plain.rstrip()} …"

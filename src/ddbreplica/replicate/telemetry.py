@@ -1,4 +1,4 @@
-"""What an invocation did → one log line and one set of metrics. No item's content, at any level above DEBUG."""
+"""Write one log line and one set of metrics for each invocation, without any content of an item."""
 
 import json
 import logging
@@ -22,20 +22,20 @@ _unusable: Exception | None = None
 try:
     from aws_lambda_powertools import Logger
     from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
-except Exception as error:  # noqa: BLE001  it reads variables when it is imported, and names none: Settings does so first
+except Exception as error:  # noqa: BLE001  raised later, since Settings explains a wrong variable of Powertools better
     _unusable = error
 
 MAX_CODES = 20
-"""Error codes for which the log line has a message. DynamoDB has fewer; a proxy may send any."""
+"""The most error codes for which the log line has a message. DynamoDB has fewer; a proxy may send any number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One invocation in numbers.
+    """The figures of one invocation.
 
-    `counts` are by metric name. `lag` is how old the oldest record was when it was applied, in seconds; None if
-    nothing was applied or no record says. `refusals` counts the error codes that were met, and `messages` has what
-    was said with the first of each.
+    `counts` are by metric name. `lag` is the age of the oldest record when it was applied, in seconds, or None if
+    nothing was applied or no record has a time. `refusals` counts the error codes, and `messages` has the message of
+    the first error with each code.
     """
 
     counts: Mapping[str, int]
@@ -45,7 +45,7 @@ class Summary:
 
 
 def summarise(decoded: Decoded, outcome: Outcome, kept: QuarantineResult, *, now: float) -> Summary:
-    """Count what was done. `now` is when the writes had ended, in seconds since the epoch."""
+    """Return the figures of an invocation. `now` is when its writes had ended, in seconds since the epoch."""
     deletes = sum(write.is_delete for write in outcome.applied)
     oldest = decoded.oldest_created_at
     met = tuple(_met(decoded, outcome, kept))
@@ -68,7 +68,7 @@ def summarise(decoded: Decoded, outcome: Outcome, kept: QuarantineResult, *, now
 
 
 def _met(decoded: Decoded, outcome: Outcome, kept: QuarantineResult) -> Iterator[tuple[str, str]]:
-    """The code and the message of each refusal."""
+    """Yield the code and the message of each refusal."""
     for record in (*decoded.malformed, *outcome.poison, *outcome.in_doubt):
         yield record.error_code, record.reason
     for failure in (*outcome.failures, *kept.failures):
@@ -84,26 +84,27 @@ def _first_of_each(met: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 class _Stdout(logging.StreamHandler[TextIO]):
-    """Where the log line goes. An error is the caller's, in place of a traceback on stderr."""
+    """A log handler for stdout that raises its errors, and does not print them on stderr."""
 
     def __init__(self) -> None:
         super().__init__(sys.stdout)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  as logging has it
-        raise  # noqa: PLE0704  it is called where an error is being handled
+        raise  # noqa: PLE0704  logging calls this method while it handles an error
 
 
 class Telemetry:
-    """Where the numbers go: CloudWatch Logs, and by way of the log (embedded metric format) CloudWatch metrics."""
+    """Writes the log line to CloudWatch Logs, and the metrics in the log's embedded metric format."""
 
     def __init__(
         self, *, service: str, namespace: str, function: str, table: str, level: str = "INFO"
     ) -> None:
-        """Carry the function's name and the replica table's as dimensions of the metrics, beside `service`.
+        """Set up Powertools. `service`, `function` and `table` are dimensions of the metrics.
 
-        Two functions of one account and Region may write to replicas of one name, elsewhere or by turns.
-        Raises SettingsError where Powertools cannot be set up.
+        Raises SettingsError if Powertools cannot be set up.
         """
+        # Two functions of one account and Region may write to replicas of the same name in other Regions or accounts.
+        # By the table alone their metrics would be added up.
         self._dimensions = {"ReplicaTable": table, "FunctionName": function}
         self._table = table
         self._namespace = namespace
@@ -111,7 +112,7 @@ class Telemetry:
         try:
             if _unusable is not None:
                 raise _unusable  # noqa: TRY301
-            # In ASCII and on one line, whatever stdout's encoding is and POWERTOOLS_DEV asks for.
+            # In ASCII and on one line, whatever the encoding of stdout and POWERTOOLS_DEV are.
             as_json = partial(json.dumps, default=str, separators=(",", ":"))
             self._logger = Logger(
                 service=service, level=level, logger_handler=_Stdout(), json_serializer=as_json
@@ -119,7 +120,7 @@ class Telemetry:
         except Exception as error:
             raise SettingsError(
                 f"The log line and the metrics cannot be set up: {type(error).__name__}: {str(error).rstrip('.')}.",
-                hint="Look at the function's environment variables whose names begin with POWERTOOLS_ or PYTHON.",
+                hint="Check the function's environment variables whose names begin with POWERTOOLS_ or PYTHON.",
             ) from error
 
     def publish(
@@ -132,9 +133,9 @@ class Telemetry:
         reported: Failure | None,
         request_id: str,
     ) -> None:
-        """Write one line and all metrics, as far as that is possible: it never raises, since the batch was applied.
+        """Write the log line and the metrics of an invocation. Never raises, since the batch was already applied.
 
-        `ended_at` is when the writes had ended; `reported` is the record that Lambda delivers again.
+        `ended_at` is when the writes had ended, and `reported` the first record that Lambda delivers again.
         """
         with _never_raising(request_id):
             summary = summarise(decoded, outcome, kept, now=ended_at)
@@ -158,7 +159,7 @@ class Telemetry:
         )
 
     def _emit(self, summary: Summary) -> None:
-        # A new set each time: what one invocation could not emit would otherwise be added to the next one's.
+        # A new set for each invocation: figures that could not be written would otherwise be added to the next ones.
         metrics = EphemeralMetrics(service=self._service, namespace=self._namespace)
         for name, value in self._dimensions.items():
             metrics.add_dimension(name=name, value=value)
@@ -171,13 +172,13 @@ class Telemetry:
 
 @contextmanager
 def _never_raising(request_id: str) -> Iterator[None]:
-    """Swallow any error of telemetry, and write one line about it to stderr, if that can be written.
+    """Suppress any error of telemetry, and try to write one line about it to stderr.
 
-    The line has the error's type alone: its text may hold content.
+    The line has only the type of the error, since its text may contain values of items.
     """
     try:
         yield
-    except Exception as error:  # noqa: BLE001  the batch was applied: raising would bring it back, for hours, and apply it again
+    except Exception as error:  # noqa: BLE001  Lambda would deliver the batch again for hours, although it was applied
         with suppress(Exception):
             print(  # noqa: T201
                 f"The log line or the metrics of the request {request_id} could not be written"

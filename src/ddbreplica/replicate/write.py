@@ -1,7 +1,7 @@
-"""Planned writes → the replica; what was not applied comes back as failures and poison.
+"""Apply planned writes to the replica, and return those that were not applied as failures and poison.
 
-Nothing is called poison before the item was refused by itself and the table was looked at again: on the real
-service a wrong table name, a wrong key type and an oversized item are all the same ValidationException.
+An item counts as poison only after it was refused in a request of its own and the table was described again. DynamoDB
+refuses a wrong table, a wrong key type and an oversized item with the same ValidationException.
 """
 
 from collections.abc import Sequence
@@ -30,11 +30,11 @@ _Rejected: TypeAlias = tuple[Write, Refusal]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an invocation's writes.
+    """The result of the writes of an invocation.
 
-    Each change is covered by a write applied, a failure (it names the oldest change lost with the write) or
-    poison. `in_doubt` are in doubt: an image may still land, whatever became of its write since. Where `ended` is an
-    error the invocation has to fail with it once the suspects are kept, and nothing else counts.
+    Each change is covered by an applied write, a failure (of the oldest change that depends on the write) or a poison
+    record. `in_doubt` are the records of in-doubt writes: AWS may still apply such a write, whatever else happened to
+    it. If `ended` is an error, the invocation has to fail with it after the `in_doubt` records were kept.
     """
 
     applied: tuple[Write, ...] = ()
@@ -46,12 +46,12 @@ class Outcome:
 
 
 def write(writes: Sequence[Write], *, replica: Replica, deadline: Deadline) -> Outcome:
-    """Apply writes of different keys, each as often as time allows, and say what became of each.
+    """Apply writes of different keys, repeat them while there is time, and return the result of each.
 
-    When it returns or raises, no request is under way. An item that is refused by itself, by a table that takes
-    writes and has the records' key, is poison: its key falls back to its previous image in the batch.
-    Raises ReplicaError for a fault of the deployment, SettingsError for a timeout too short for any request; where
-    a write is in doubt by then, the error is in `ended` instead, so that what is known of the write is not lost.
+    No request is under way when the call returns or raises. An item is poison if it is refused in a request of its own
+    by a table that accepts writes and has the records' key; then the key's previous image of the batch is written.
+    Raises ReplicaError for a fault of the deployment, SettingsError for a timeout that is too short for a request. If a
+    write is in doubt by then, the error is returned in `ended` instead, so that its record can be kept.
     """
     if not writes:
         return Outcome()
@@ -70,7 +70,7 @@ def write(writes: Sequence[Write], *, replica: Replica, deadline: Deadline) -> O
 
 
 class _Writer:
-    """Sends writes, and decides what a refusal of the table says of its items."""
+    """Sends writes, and decides whether a refused item is poison."""
 
     def __init__(self, replica: Replica, deadline: Deadline) -> None:
         self.total = SendResult()
@@ -79,7 +79,7 @@ class _Writer:
         self._deadline = deadline
 
     def admit(self, writes: Sequence[Write]) -> Sequence[Write]:
-        """Return the writes if the table has their key; otherwise they have failed. Raises ReplicaError."""
+        """Return the writes if the table has their key. If that cannot be checked, they fail. Raises ReplicaError."""
         refusal = _check_table(writes, self._replica, self._deadline, refresh=False)
         if refusal is not None:
             self.total.failed += [(write, refusal) for write in writes]
@@ -87,7 +87,7 @@ class _Writer:
         return writes
 
     def send_once(self, writes: Sequence[Write]) -> Sequence[_Rejected]:
-        """Send once; return the items that were refused by themselves. Raises ReplicaError for a fault."""
+        """Send the writes, and return those that were refused in a request of their own. Raises ReplicaError."""
         sent = SendResult()
         try:
             send(writes, replica=self._replica, deadline=self._deadline, tally=sent)
@@ -99,17 +99,19 @@ class _Writer:
         return rejected
 
     def judge(self, rejected: Sequence[_Rejected]) -> Sequence[Write]:
-        """Call refused items poison if the table is as it should be; return what to write in their place."""
+        """Record refused items as poison if the table is the right one. Return the writes to send in their place."""
         refused = [write for write, _ in rejected]
         refusal = _check_table(refused, self._replica, self._deadline, refresh=True) if refused else None
         if refusal is not None:
             self.total.failed += [(write, refusal) for write in refused]
             return ()
         self._poison += [_poison(write.change, why) for write, why in rejected]
+        # The key's previous image is written: the replica then equals the source without the quarantined records,
+        # wherever Lambda cut the batch.
         return [previous for write in refused if (previous := fall_back(write))]
 
     def outcome(self, *, ended: Exception | None = None) -> Outcome:
-        """What has become of everything so far."""
+        """Return the result of all writes so far."""
         return Outcome(
             applied=tuple(self.total.applied),
             failures=tuple(_failure(write, refusal) for write, refusal in self.total.failed),
@@ -123,7 +125,7 @@ class _Writer:
 def _refuse_short_timeout(deadline: Deadline) -> None:
     if not deadline.allows(REQUEST_SECONDS):
         raise SettingsError(
-            f"The function's timeout leaves no room for a request, which needs {REQUEST_SECONDS:g} seconds.",
+            f"The function's timeout is too short for a request, which needs {REQUEST_SECONDS:g} seconds.",
             hint="Raise the function's Timeout (the template's default is 60 seconds).",
         )
 
@@ -131,7 +133,7 @@ def _refuse_short_timeout(deadline: Deadline) -> None:
 def _check_table(
     writes: Sequence[Write], replica: Replica, deadline: Deadline, *, refresh: bool
 ) -> Refusal | None:
-    """None if the table has the writes' key (and, looked at afresh, takes writes), or why that is not known."""
+    """Return None if the table has the writes' key (and, after a refresh, accepts writes), or why that is unknown."""
     table = _describe(replica, deadline, refresh=refresh)
     if isinstance(table, Refusal):
         return table
@@ -140,7 +142,7 @@ def _check_table(
     except ReplicaError:
         if refresh:
             raise
-        # The table may have been mended since this container first saw it.
+        # The table may have been fixed since this execution environment described it.
         return _check_table(writes, replica, deadline, refresh=True)
     return _not_writable(table) if refresh and not table.is_writable else None
 
@@ -151,25 +153,26 @@ def _not_writable(table: Table) -> Refusal:
 
 
 def _describe(replica: Replica, deadline: Deadline, *, refresh: bool) -> Table | Refusal:
-    answer: Table | Refusal = OUT_OF_TIME
+    described: Table | Refusal = OUT_OF_TIME
     for _ in deadline.attempts(then=REQUEST_SECONDS):
-        answer = replica.describe(refresh=refresh)
-        if isinstance(answer, Table):
+        described = replica.describe(refresh=refresh)
+        if isinstance(described, Table):
             break
-        if answer.kind is not RefusalKind.TRANSIENT:
-            raise _fault(answer)
-    return answer
+        if described.kind is not RefusalKind.TRANSIENT:
+            raise _fault(described)
+    return described
 
 
 def _fault(fault: Refusal) -> ReplicaError:
     return ReplicaError(
         f"The replica table refuses every request: {fault.code}: {fault.message}.",
-        hint="Look at the table, at the function's role and at REPLICA_TABLE_NAME; nothing was acknowledged.",
+        hint="Check the table, the function's role and REPLICA_TABLE_NAME; no record of the batch was checkpointed.",
     )
 
 
 def _failure(write: Write, refusal: Refusal) -> Failure:
-    # The oldest change: if the newest turns out to be poison next time, the good image before it must come too.
+    # The oldest change is reported. If the newest one proves to be poison next time, the image before it has to be
+    # written, so Lambda must deliver that record again too.
     return Failure(write.oldest.position, write.oldest.sequence_number, refusal)
 
 

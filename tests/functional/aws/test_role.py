@@ -230,7 +230,7 @@ def test_a_role_that_cannot_be_assumed_fails_the_invocation_and_says_which() -> 
         "The replica table refuses every request: AccessDenied:"
         f" REPLICA_ROLE_ARN {ARN} cannot be assumed: why; the role must exist and trust the function's role, with"
         " REPLICA_EXTERNAL_ID if it requires an external ID, and the function's role must be allowed sts:AssumeRole."
-        " Look at the table, at the function's role and at REPLICA_TABLE_NAME; nothing was acknowledged."
+        " Check the table, the function's role and REPLICA_TABLE_NAME; no record of the batch was checkpointed."
     )
 
 

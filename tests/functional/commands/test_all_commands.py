@@ -82,8 +82,8 @@ class TestErrors:
         assert result.exit_code == 2
         assert result.stdout == ""
         assert lines(result.stderr) == [
-            "Error: there is no table nowhere in us-east-1.",
-            "Try: name another with --source or --stack-name, check --region, or deploy first (sam deploy).",
+            "Error: the table nowhere does not exist in us-east-1.",
+            "Try: check --source or --stack-name, check --region, or deploy first (sam deploy).",
         ]
 
     def test_an_error_as_a_document(self, tables: Tables, command: tuple[str, ...]) -> None:
@@ -91,8 +91,8 @@ class TestErrors:
 
         assert result.exit_code == 2
         assert json.loads(result.stdout) == {
-            "error": "there is no table nowhere in us-east-1.",
-            "try": "name another with --source or --stack-name, check --region, or deploy first (sam deploy).",
+            "error": "the table nowhere does not exist in us-east-1.",
+            "try": "check --source or --stack-name, check --region, or deploy first (sam deploy).",
         }
 
     @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ class TestErrors:
 
         assert result.exit_code == 2
         assert lines(result.stderr) == [
-            "Error: there is no CloudFormation stack nowhere in us-east-1.",
+            "Error: the CloudFormation stack nowhere does not exist in us-east-1.",
             "Try: check --stack-name and --region, or give --source and --replica.",
         ]
 

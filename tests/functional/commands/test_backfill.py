@@ -464,7 +464,7 @@ class TestSafeguards:
         assert lines(result.stderr)[0].startswith("Error: the source's key is PK (S) and the replica's is ")
 
     def test_one_table_is_not_copied_to_itself(self, tables: Tables) -> None:
-        assert "source and replica are one table" in backfill("--replica", SOURCE).stderr
+        assert "source and replica are the same table" in backfill("--replica", SOURCE).stderr
 
     def test_a_file_of_something_else_is_no_state(self, tables: Tables) -> None:
         Path("rows.csv").write_text("1,2,3\n")

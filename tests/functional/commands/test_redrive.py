@@ -524,7 +524,7 @@ class TestOfOthers:
 
         assert document["left"][0]["outcome"] == "foreign"
         assert document["left"][0]["reason"] == (
-            "was given to the function arn:aws:lambda:us-east-1:123456789012:function:another"
+            "was sent to the function arn:aws:lambda:us-east-1:123456789012:function:another"
         )
         put_aside.make_older(ON_FAILURE, name, HALF_AN_HOUR)
         assert redrive("--on-failure-bucket", ON_FAILURE)["healed"] == 1
@@ -819,8 +819,8 @@ class TestEnding:
 
         assert result.exit_code == 2
         assert lines(result.stderr) == [
-            "Error: there is no bucket nowhere.",
-            "Try: name another with --quarantine-bucket, or check --profile and --endpoint-url.",
+            "Error: the bucket nowhere does not exist.",
+            "Try: check --quarantine-bucket, --profile and --endpoint-url.",
         ]
 
     @pytest.mark.parametrize(

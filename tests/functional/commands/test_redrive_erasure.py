@@ -149,7 +149,7 @@ class TestFinding:
         ("body", "reason"),
         [
             (b"[", "it is not JSON"),
-            (json.dumps({"schema": 9}).encode(), "it is no quarantined record of schema 1"),
+            (json.dumps({"schema": 9}).encode(), "it is not a quarantined record of schema 1"),
             (
                 json.dumps({"schema": 1, "record": record(1, "INSERT", {})}).encode(),
                 "1 of its records: no key can be read",

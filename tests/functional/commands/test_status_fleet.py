@@ -101,7 +101,7 @@ def test_a_replica_that_is_gone_is_no_replication(account: Account, tables: Tabl
     pair = seen(exit_code=1)[near("logfile_replica")]
 
     assert pair["verdict"] == "not replicating"
-    assert pair["findings"][0]["fact"] == "there is no table logfile_replica in us-east-1"
+    assert pair["findings"][0]["fact"] == "the table logfile_replica does not exist in us-east-1"
 
 
 def test_a_function_without_a_mapping_is_a_line(account: Account) -> None:

@@ -235,7 +235,7 @@ def test_a_table_that_answers_no_read_is_given_up(tables: Tables) -> None:
     tables.client.meta.events.register_first("before-send.dynamodb.BatchGetItem", leave_all)
 
     with pytest.raises(
-        TaskError, match=r"the table logfile has answered no read for \d\d seconds \(UnprocessedKeys: "
+        TaskError, match=r"no read of the table logfile has succeeded for \d\d seconds \(UnprocessedKeys: "
     ):
         reader.get([key("a")])
 
@@ -493,8 +493,8 @@ def test_source_and_replica_must_be_two_tables(tables: Tables) -> None:
 
     assert result.exit_code == 2
     assert lines(result.stderr) == [
-        "Error: source and replica are one table, arn:aws:dynamodb:us-east-1:123456789012:table/logfile.",
-        "Try: name two tables with --source and --replica.",
+        "Error: source and replica are the same table, arn:aws:dynamodb:us-east-1:123456789012:table/logfile.",
+        "Try: give two tables with --source and --replica.",
     ]
 
 
@@ -508,7 +508,7 @@ def test_tables_with_different_keys_are_not_compared(tables: Tables, key: dict[s
     named = ", ".join(f"{name} ({tag})" for name, tag in key.items())
     assert lines(result.stderr) == [
         f"Error: the source's key is PK (S) and the replica's is {named}.",
-        "Try: name the right tables with --source and --replica, or recreate the replica with that key.",
+        "Try: check --source and --replica, or recreate the replica with the source's key.",
     ]
 
 
@@ -517,8 +517,8 @@ def test_a_replica_that_does_not_exist(tables: Tables) -> None:
 
     assert result.exit_code == 2
     assert lines(result.stderr) == [
-        "Error: there is no table nowhere in us-east-1.",
-        "Try: name another with --replica or --stack-name, check --region, or deploy first (sam deploy).",
+        "Error: the table nowhere does not exist in us-east-1.",
+        "Try: check --replica or --stack-name, check --region, or deploy first (sam deploy).",
     ]
 
 

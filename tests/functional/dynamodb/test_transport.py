@@ -22,7 +22,7 @@ from botocore.exceptions import ConnectionError as NotSentError
 from botocore.httpsession import URLLib3Session
 
 from ddbreplica.aws.refusal import asked
-from ddbreplica.dynamodb.transport import Answer, Transport
+from ddbreplica.dynamodb.transport import Response, Transport
 from ddbreplica.model import Refusal
 from tests.support.server import (
     Server,
@@ -223,7 +223,7 @@ def test_a_connection_that_was_idle_for_long_is_opened_again(frozen_for: float, 
     assert server.connections == connections
 
 
-def exchange(sender: Transport, url: str) -> Answer:
+def exchange(sender: Transport, url: str) -> Response:
     return sender.start(post(url))()
 
 
@@ -329,7 +329,7 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-def sent(url: str, *, verify: Any) -> Answer:
+def sent(url: str, *, verify: Any) -> Response:
     session = URLLib3Session(verify=verify)
     session.send(post(url))
     return Transport(session, url).start(post(url))()

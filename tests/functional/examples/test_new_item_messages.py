@@ -166,7 +166,7 @@ def test_a_record_whose_message_the_topic_rejects_is_reported(
     assert topic.invoke(batch(new(1, "a"), new(2, "b"), new(3, "c"))) == ["2"]
 
     assert keys(topic) == ["a"]
-    assert caplog.messages == [f"record 2 comes again: {code}"]
+    assert caplog.messages == [f"record 2 will be delivered again: {code}"]
 
 
 def test_denied_access_fails_the_invocation(topic: Subscribed) -> None:

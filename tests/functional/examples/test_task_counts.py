@@ -151,7 +151,7 @@ def test_a_lasting_problem_is_reported_and_logged_without_content(
 
     assert reported == ["2"]
     assert counting.troubled.requests == ["GetItem", *["GetItem", "TransactWriteItems"] * 5]
-    assert caplog.messages == ["record 2 comes again: TransactionConflict"]
+    assert caplog.messages == ["record 2 will be delivered again: TransactionConflict"]
     assert counting.counts() == {}
 
 

@@ -332,8 +332,8 @@ class TestFind:
         s3.refuse("list", "NoSuchBucket")
 
         assert refused(s3) == (
-            "there is no bucket bucket.",
-            "name another with --from-export, or check --profile and --endpoint-url.",
+            "the bucket bucket does not exist.",
+            "check --from-export, --profile and --endpoint-url.",
         )
 
     @pytest.mark.parametrize("name", ["manifest-files.json", "manifest-summary.json"])

@@ -81,8 +81,8 @@ class TestList:
         with pytest.raises(TaskError) as refused:
             list(s3.bucket().list(""))
 
-        assert refused.value.fact == "there is no bucket bucket."
-        assert refused.value.hint == "name another with --bucket, or check --profile and --endpoint-url."
+        assert refused.value.fact == "the bucket bucket does not exist."
+        assert refused.value.hint == "check --bucket, --profile and --endpoint-url."
 
     def test_denied(self) -> None:
         s3 = FakeS3()
@@ -147,7 +147,7 @@ class TestVersions:
         s3 = FakeS3()
         s3.refuse("versions", "NoSuchBucket")
 
-        with pytest.raises(TaskError, match=r"there is no bucket bucket\.") as refused:
+        with pytest.raises(TaskError, match=r"the bucket bucket does not exist\.") as refused:
             list(s3.bucket().versions(""))
 
         assert not isinstance(refused.value, NoVersionsError)

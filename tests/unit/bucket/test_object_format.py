@@ -11,9 +11,9 @@ from ddbreplica.bucket.object_format import (
     ForeignError,
     Unpacked,
     UnreadableError,
-    given_up,
+    discarded,
     quarantined,
-    within,
+    with_filter,
 )
 from ddbreplica.mapping.key_filter import KeyFilter
 from tests.support.on_failure import FUNCTION_ARN, GivenUp, on_failure_object
@@ -33,14 +33,14 @@ def kept(content: bytes | memoryview, stored_at: datetime = LATER) -> Unpacked:
 
 
 def lost(content: bytes | memoryview, stored_at: datetime = LATER) -> Unpacked:
-    return given_up(SOURCE, created_at=CREATED, function=FUNCTION_ARN)(content, stored_at)
+    return discarded(SOURCE, created_at=CREATED, function=FUNCTION_ARN)(content, stored_at)
 
 
 def body(record: Any, **more: Any) -> bytes:
     return json.dumps({"schema": 1, "record": record, "reason": "why", "error_code": "E", **more}).encode()
 
 
-def given_up_body(*records: Any, **more: Any) -> bytes:
+def discarded_body(*records: Any, **more: Any) -> bytes:
     given_up = GivenUp([put(1, "a")], "shardId-1", "RecordAgeExceeded", "r", 1, None)
     _, text = on_failure_object(given_up, now=0, name="n")
     return json.dumps(json.loads(text) | {"payload": json.dumps(batch(*records))} | more).encode()
@@ -74,7 +74,7 @@ def test_a_suspect_may_land_by_the_clock_of_its_writer(more: dict[str, Any], sec
 
 
 def test_a_batch_has_each_key_once_in_order() -> None:
-    unpacked = lost(given_up_body(put(1, "b"), put(2, "a"), put(3, "b"), "broken"))
+    unpacked = lost(discarded_body(put(1, "b"), put(2, "a"), put(3, "b"), "broken"))
 
     assert (unpacked.keys, unpacked.keyless, unpacked.why) == ((B, A), 1, "RecordAgeExceeded")
     assert unpacked.hold_seconds == 1800
@@ -83,7 +83,7 @@ def test_a_batch_has_each_key_once_in_order() -> None:
 def test_keys_that_a_filter_leaves_out_are_told_apart() -> None:
     only_a = KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": ["a"]}}}}'])
 
-    unpacked = within(only_a, lost)(given_up_body(put(1, "b"), put(2, "a"), "broken"), LATER)
+    unpacked = with_filter(only_a, lost)(discarded_body(put(1, "b"), put(2, "a"), "broken"), LATER)
 
     assert (unpacked.keys, unpacked.outside, unpacked.keyless) == ((A,), (B,), 1)
     assert (unpacked.why, unpacked.hold_seconds) == ("RecordAgeExceeded", 1800)
@@ -93,7 +93,7 @@ def test_one_key_in_two_spellings_is_one() -> None:
     def with_number(number: str) -> Any:
         return put(1, "a") | {"dynamodb": {"Keys": {"PK": {"N": number}}}}
 
-    assert lost(given_up_body(with_number("1"), with_number("1.0"))).keys == ((("PK", "N", "1"),),)
+    assert lost(discarded_body(with_number("1"), with_number("1.0"))).keys == ((("PK", "N", "1"),),)
 
 
 def test_a_record_that_names_no_table_is_the_sources() -> None:
@@ -107,7 +107,7 @@ def test_a_record_that_names_no_table_is_the_sources() -> None:
     "arn", [SOURCE.replace("logfile", "other"), SOURCE + "2", SOURCE.replace("us-east-1", "eu")]
 )
 def test_another_table(arn: str) -> None:
-    with pytest.raises(ForeignError, match="keeps records of arn:"):
+    with pytest.raises(ForeignError, match="contains records of arn:"):
         kept(body(put(1, "a") | {"eventSourceARN": f"{arn}/stream/2026"}))
 
 
@@ -115,9 +115,9 @@ def test_a_batch_of_another_tables_stream_is_foreign() -> None:
     batch_info = {"streamArn": f"{SOURCE}2/stream/2026-11-01T12:00:00.000"}
 
     with pytest.raises(ForeignError) as refused:
-        lost(given_up_body(put(1, "a"), DDBStreamBatchInfo=batch_info))
+        lost(discarded_body(put(1, "a"), DDBStreamBatchInfo=batch_info))
 
-    assert str(refused.value) == f"keeps records of {SOURCE}2"
+    assert str(refused.value) == f"contains records of {SOURCE}2"
 
 
 def of_stream(number: int, pk: str, label: str) -> Any:
@@ -161,7 +161,7 @@ class TestEarlierTable:
     def test_a_label_is_a_time_in_utc(self, label: str, is_earlier: bool) -> None:
         for unpacked in (
             kept(body(of_stream(1, "a", label))),
-            lost(given_up_body(of_stream(1, "a", label))),
+            lost(discarded_body(of_stream(1, "a", label))),
         ):
             assert unpacked.earlier == ((A,) if is_earlier else ())
             assert unpacked.keys == (() if is_earlier else (A,))
@@ -186,7 +186,7 @@ class TestEarlierTable:
         assert unpacked.keys == (A,)
 
     def test_a_batch_of_two_tables_has_its_keys_parted(self) -> None:
-        unpacked = lost(given_up_body(of_stream(1, "a", "2026-10-31T23:00:00.000"), put(2, "b"), "broken"))
+        unpacked = lost(discarded_body(of_stream(1, "a", "2026-10-31T23:00:00.000"), put(2, "b"), "broken"))
 
         assert (unpacked.keys, unpacked.earlier, unpacked.keyless) == ((B,), (A,), 1)
 
@@ -195,27 +195,27 @@ class TestEarlierTable:
         del record["eventSourceARN"]
         batch_info = {"streamArn": f"{SOURCE}/stream/2026-10-31T23:00:00.000"}
 
-        assert lost(given_up_body(record)).keys == (A,)
-        assert lost(given_up_body(record, DDBStreamBatchInfo=batch_info)).earlier == (A,)
+        assert lost(discarded_body(record)).keys == (A,)
+        assert lost(discarded_body(record, DDBStreamBatchInfo=batch_info)).earlier == (A,)
 
     def test_a_key_of_both_tables_is_reconciled_and_named(self) -> None:
-        unpacked = lost(given_up_body(of_stream(1, "a", "2026-10-31T23:00:00.000"), put(2, "a")))
+        unpacked = lost(discarded_body(of_stream(1, "a", "2026-10-31T23:00:00.000"), put(2, "a")))
 
         assert (unpacked.keys, unpacked.earlier) == ((A,), (A,))
 
     def test_a_filter_leaves_them_named(self) -> None:
         only_b = KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": ["b"]}}}}'])
-        content = given_up_body(of_stream(1, "a", "2026-10-31T23:00:00.000"), put(2, "b"))
+        content = discarded_body(of_stream(1, "a", "2026-10-31T23:00:00.000"), put(2, "b"))
 
-        unpacked = within(only_b, lost)(content, LATER)
+        unpacked = with_filter(only_b, lost)(content, LATER)
 
         assert (unpacked.keys, unpacked.earlier, unpacked.outside) == ((B,), (A,), ())
 
     def test_a_batch_of_a_stream_without_a_label_is_as_old_as_its_object(self) -> None:
         record = put(1, "a")
         del record["eventSourceARN"]
-        content = given_up_body(record, DDBStreamBatchInfo={"streamArn": SOURCE})
-        every = within(KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": ["a"]}}}}']), lost)
+        content = discarded_body(record, DDBStreamBatchInfo={"streamArn": SOURCE})
+        every = with_filter(KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": ["a"]}}}}']), lost)
 
         for unpack in (lost, every):
             assert unpack(content, CREATED - timedelta(seconds=3)).earlier == (A,)
@@ -229,7 +229,7 @@ class TestUnreadable:
         ("content", "reason"),
         [
             (b"{", "is not JSON"),
-            (b"[]", "is no JSON object"),
+            (b"[]", "is not a JSON object"),
             (json.dumps({str(number): 0 for number in range(1001)}).encode(), "has more than 1,000 members"),
         ],
     )
@@ -244,50 +244,50 @@ class TestUnreadable:
         with pytest.raises(UnreadableError) as refused:
             kept(json.dumps(content).encode())
 
-        assert str(refused.value) == "is no quarantined record of schema 1"
+        assert str(refused.value) == "is not a quarantined record of schema 1"
 
     @pytest.mark.parametrize(
         "content",
         [
             b"{}",
-            given_up_body(),
-            given_up_body(payload="{}"),
-            given_up_body(payload=json.dumps({"Others": [put(1, "a")]})),
+            discarded_body(),
+            discarded_body(payload="{}"),
+            discarded_body(payload=json.dumps({"Others": [put(1, "a")]})),
         ],
     )
     def test_it_is_no_batch(self, content: bytes) -> None:
         with pytest.raises(UnreadableError) as refused:
             lost(content)
 
-        assert str(refused.value) == "is no batch that Lambda gave up"
+        assert str(refused.value) == "is not a batch that Lambda discarded"
 
     def test_its_payload_is_too_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "MAX_PAYLOAD", 1000)
 
         with pytest.raises(UnreadableError) as refused:
-            lost(given_up_body(payload="x" * 1001))
+            lost(discarded_body(payload="x" * 1001))
 
-        assert str(refused.value) == "holds a batch of more than 1,000 bytes, which no event has"
+        assert str(refused.value) == "has a batch of more than 1,000 bytes, which exceeds any event"
 
     def test_it_has_too_many_records(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "MAX_RECORDS", 2)
 
-        assert lost(given_up_body(put(1, "a"), put(2, "b"))).keys == (A, B)
+        assert lost(discarded_body(put(1, "a"), put(2, "b"))).keys == (A, B)
         with pytest.raises(UnreadableError) as refused:
-            lost(given_up_body(put(1, "a"), put(2, "b"), put(3, "c")))
+            lost(discarded_body(put(1, "a"), put(2, "b"), put(3, "c")))
 
-        assert str(refused.value) == "holds more than 2 records, which no batch does"
+        assert str(refused.value) == "has more than 2 records, which exceeds any batch"
 
 
 def test_all_records_without_a_key_are_counted() -> None:
-    assert lost(given_up_body("broken", put(1, "a"), "broken")).keyless == 2
+    assert lost(discarded_body("broken", put(1, "a"), "broken")).keyless == 2
 
 
 class TestFunction:
     def given(self, to: str, function: str) -> Unpacked:
         context = {"functionArn": to, "condition": "RecordAgeExceeded"}
-        unpack = given_up(SOURCE, created_at=CREATED, function=function)
-        return unpack(given_up_body(put(1, "a"), requestContext=context), LATER)
+        unpack = discarded(SOURCE, created_at=CREATED, function=function)
+        return unpack(discarded_body(put(1, "a"), requestContext=context), LATER)
 
     def test_its_versions_and_aliases_are_one_function(self) -> None:
         assert self.given(f"{FUNCTION_ARN}:7", f"{FUNCTION_ARN}:live").keys == (A,)
@@ -296,4 +296,4 @@ class TestFunction:
         with pytest.raises(ForeignError) as refused:
             self.given(f"{FUNCTION_ARN}2:7", FUNCTION_ARN)
 
-        assert str(refused.value) == f"was given to the function {FUNCTION_ARN}2"
+        assert str(refused.value) == f"was sent to the function {FUNCTION_ARN}2"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ddbreplica.bucket.object_format import ForeignError, UnreadableError
 from tests.support.records import put
-from tests.unit.bucket.test_object_format import body, given_up_body, kept, lost
+from tests.unit.bucket.test_object_format import body, discarded_body, kept, lost
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=5),
@@ -28,7 +28,7 @@ def test_anything_at_all_is_told_apart(content: bytes) -> None:
 @given(st.sampled_from(["DDBStreamBatchInfo", "requestContext", "payload"]), JSON)
 def test_a_broken_batch_is_told_apart(member: str, value: Any) -> None:
     with pytest.raises((UnreadableError, ForeignError)):
-        lost(given_up_body(put(1, "a"), **{member: value}))
+        lost(discarded_body(put(1, "a"), **{member: value}))
 
 
 @given(JSON)

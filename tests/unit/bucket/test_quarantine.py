@@ -229,8 +229,8 @@ def test_a_missing_or_denied_bucket_is_a_fault(code: str) -> None:
         keep(FakeBucket(s3_error(code)), poison(1))
 
     assert str(caught.value) == (
-        f"The quarantine bucket bucket refuses: {code}: no."
-        " Look at QUARANTINE_BUCKET and at the role's s3:PutObject; nothing was acknowledged."
+        f"The quarantine bucket bucket refuses the record: {code}: no."
+        " Check QUARANTINE_BUCKET and the role's permission s3:PutObject; no record of the batch was checkpointed."
     )
     assert caught.value.code == code
 
@@ -265,8 +265,9 @@ def test_a_whole_stream_is_never_quarantined(monkeypatch: pytest.MonkeyPatch) ->
 
     assert str(caught.value) == (
         "4 records in a row could not be applied, and no item between them was put."
-        " Compare the replica's key and index types with the source's items; nothing was acknowledged."
-        " If the records are wrong indeed, any change of the function's configuration counts anew."
+        " Compare the types of the replica's key and indexes with the source's items; no record of the batch was"
+        " checkpointed."
+        " If the items themselves are wrong, change the function's configuration in any way: the count then restarts."
     )
     assert len(bucket.objects) == 3
 

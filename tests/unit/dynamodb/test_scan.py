@@ -313,7 +313,7 @@ class TestAsking:
         idle = sum(reading.patience.sleeps)
         assert 8 < idle <= 10
         assert raised.value.fact == (
-            f"the table logfile has answered no read for {idle:.0f} seconds (ThrottlingException: slow down)."
+            f"no read of the table logfile has succeeded for {idle:.0f} seconds (ThrottlingException: slow down)."
         )
         assert raised.value.hint == (
             "wait a moment, or raise the table's capacity, and run the same command again."
@@ -350,7 +350,7 @@ class TestAsking:
 
     def test_what_several_threads_have_consumed_adds_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reading = Reading(monkeypatch, scanned(units=7.0))
-        reading.reader._make_up = lambda: None  # type: ignore[method-assign]
+        reading.reader._wait_for_rate = lambda: None  # type: ignore[method-assign]
         reading.reader._owed = 2.0
 
         list(reading.reader.scan(0, of=1))

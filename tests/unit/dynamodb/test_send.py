@@ -278,7 +278,7 @@ def test_an_answer_that_is_a_bug_leaves_no_request_under_way() -> None:
     assert (replica.most_in_flight, replica.in_flight) == (4, 0)
     assert sorted(tally.in_doubt, key=int) == [str(n) for n in range(100)]
     assert {why.code for _, why in tally.in_doubt.values()} == {"Interrupted"}
-    assert tally.in_doubt["0"][1].message == "the exchange was ended on this side: ZeroDivisionError"
+    assert tally.in_doubt["0"][1].message == "the request was interrupted by the function: ZeroDivisionError"
 
 
 def test_what_was_in_doubt_before_an_interruption_is_still_known() -> None:

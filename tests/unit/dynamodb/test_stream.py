@@ -205,7 +205,7 @@ def test_an_iterator_that_expired_before_anything_was_read_leaves_a_gap_that_is_
     service.now += 901
     reading.read()
 
-    assert reading.gaps == ["nobody has read the shard a for 15 minutes"]
+    assert reading.gaps == ["the shard a was not read for 15 minutes"]
 
 
 def test_records_that_were_trimmed_leave_a_gap_that_is_told(service: FakeStreams) -> None:
@@ -215,7 +215,7 @@ def test_records_that_were_trimmed_leave_a_gap_that_is_told(service: FakeStreams
     service.trimmed = {"a": 3}
 
     assert [reading.read(), reading.read()] == [[], [[4]]]
-    assert reading.gaps == ["the oldest records of the shard a are older than 24 hours, and gone"]
+    assert reading.gaps == ["records of the shard a were removed after 24 hours, before they were read"]
 
 
 def test_a_shard_that_is_gone_is_done(service: FakeStreams) -> None:

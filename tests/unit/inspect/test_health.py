@@ -264,13 +264,13 @@ def test_each_trouble_is_told_with_what_to_try(
 
 
 def test_a_table_that_is_not_there_stops_everything() -> None:
-    gone = UnseenTable("there is no table copy in us-east-1.", "copy", is_missing=True)
+    gone = UnseenTable("the table copy does not exist in us-east-1.", "copy", is_missing=True)
     seen = facts(replica=gone)
 
     assert found(seen) == [
         (
             STOPPED,
-            "there is no table copy in us-east-1",
+            "the table copy does not exist in us-east-1",
             "make it again, or delete the stack that nobody wants any more",
         )
     ]

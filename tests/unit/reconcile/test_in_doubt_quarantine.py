@@ -121,11 +121,14 @@ def test_they_are_held_back_in_this_run_too() -> None:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (s3_error("AccessDenied"), "the quarantine bucket bucket refuses: AccessDenied: no."),
+        (s3_error("AccessDenied"), "the quarantine bucket bucket refuses the record: AccessDenied: no."),
         (s3_error("MadeUp", "odd"), "MadeUp: odd."),
         (s3_error("MadeUp", "a whole sentence."), "MadeUp: a whole sentence."),
         (s3_error("MadeUp", "LXXX"), "MadeUp: LXXX."),
-        (s3_error("AccessDenied", "no..."), "the quarantine bucket bucket refuses: AccessDenied: no."),
+        (
+            s3_error("AccessDenied", "no..."),
+            "the quarantine bucket bucket refuses the record: AccessDenied: no.",
+        ),
     ],
 )
 def test_keys_that_cannot_be_quarantined_are_an_error(

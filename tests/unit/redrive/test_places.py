@@ -103,7 +103,7 @@ class TestPlaces:
         with pytest.raises(TaskError) as refused:
             list(self.places(world, Buckets(NAME, NAME, None))[place].bucket.list(""))
 
-        assert refused.value.hint.startswith(f"name another with {option}, ")
+        assert refused.value.hint.startswith(f"check {option}, ")
 
     def test_each_is_read_in_its_own_way(self) -> None:
         world = World()
@@ -141,7 +141,7 @@ class TestPlaces:
         world.tables = described("other"), described("copy")
 
         for place, name in zip(self.places(world, Buckets(NAME, NAME, None)), names, strict=True):
-            with pytest.raises(ForeignError, match="keeps records of"):
+            with pytest.raises(ForeignError, match="contains records of"):
                 self.unpacked(world, place, name)
 
     @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ class TestPlaces:
         _, lambdas = self.places(world, Buckets(NAME, NAME, function))
 
         if is_foreign:
-            with pytest.raises(ForeignError, match="was given to the function"):
+            with pytest.raises(ForeignError, match="was sent to the function"):
                 self.unpacked(world, lambdas, name)
         else:
             assert self.unpacked(world, lambdas, name).keys == (key("a"),)

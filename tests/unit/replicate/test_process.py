@@ -144,8 +144,8 @@ def test_the_log_has_number_and_code_and_nothing_of_the_item(caplog: pytest.LogC
     run(batch(put(2, "a", v=MALFORMED)), Applied())
 
     assert caplog.messages == [
-        "record 1 comes again: ValidationException",
-        "record 2 comes again: MalformedRecord",
+        "record 1 will be delivered again: ValidationException",
+        "record 2 will be delivered again: MalformedRecord",
     ]
 
 

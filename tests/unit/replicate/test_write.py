@@ -171,7 +171,7 @@ def test_a_fault_is_raised_and_says_what_to_look_at(replica: FakeReplica) -> Non
 
     assert str(caught.value) == (
         "The replica table refuses every request: AccessDeniedException: not authorised."
-        " Look at the table, at the function's role and at REPLICA_TABLE_NAME; nothing was acknowledged."
+        " Check the table, the function's role and REPLICA_TABLE_NAME; no record of the batch was checkpointed."
     )
 
 
@@ -180,7 +180,7 @@ def test_a_timeout_too_short_for_any_request_is_a_fault() -> None:
         written(FakeReplica(), put(1, "a"), clock=Clock(3))
 
     assert str(caught.value) == (
-        "The function's timeout leaves no room for a request, which needs 20 seconds."
+        "The function's timeout is too short for a request, which needs 20 seconds."
         " Raise the function's Timeout (the template's default is 60 seconds)."
     )
 
