@@ -1,4 +1,4 @@
-"""The names and the location of two tables, as the options of a command give them."""
+"""The names and the location of the two tables, as the options of a command give them."""
 
 import shlex
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ REPLICA = "logfile_replica"
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Which tables, and where. None leaves it to the stack, boto3 or the default."""
+    """The options that give the tables and their Regions. For None the stack, boto3 or the default decides."""
 
     source: str | None
     replica: str | None
@@ -23,7 +23,7 @@ class Location:
 
     @property
     def tables(self) -> str:
-        """The options that name the same tables in another command, each after a space."""
+        """The options that give another command the same tables, with a space before each."""
         named = {
             "--stack-name": self.stack_name,
             "--source": self.source,
@@ -35,14 +35,14 @@ class Location:
 
     @property
     def place(self) -> str:
-        """Those that name where they are, which AWS's own commands take as well."""
+        """The options for the Region and the account of the tables, which the AWS CLI accepts as well."""
         return _spelt(
             {"--region": self.region, "--profile": self.profile, "--endpoint-url": self.endpoint_url}
         )
 
     @property
     def replica_place(self) -> str:
-        """Those that name where the replica is, for AWS's own commands."""
+        """The options for the Region and the account of the replica, for the AWS CLI."""
         return _spelt(
             {
                 "--region": self.replica_region or self.region,

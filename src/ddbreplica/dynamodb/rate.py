@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threading import Lock
 
 SHARE = 0.25
-"""Of the reads that a table is provisioned with: what a command takes, unless told, so as to starve nobody."""
+"""The fraction of a table's provisioned read capacity that a command uses by default, to leave the rest to others."""
 
 
 class Rate:
