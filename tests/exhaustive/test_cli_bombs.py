@@ -418,7 +418,7 @@ class TestExport:
         done = export.backfill()
 
         assert done.document["damaged"][0]["reason"] == (
-            "is damaged: it holds 11 items or more, and its manifest says 10"
+            "is damaged: it has 11 items or more, and the manifest lists 10"
         )
         assert done.peak < MOST
 

@@ -142,7 +142,7 @@ class TestExport(InS3):
         assert lines(result.stderr) == [
             (
                 f"Error: the temporary file of s3://bucket/{FOLDER}/data/0.json.gz, in {gettempdir()}, cannot be"
-                " written: File too large; 0 items were gone through."
+                " written: File too large; 0 items were processed."
             ),
             "Try: free space there, or set TMPDIR to another directory, and run the same command again.",
         ]

@@ -514,7 +514,7 @@ class TestCommands:
         self.ran("backfill", "--segments", "1", "--no-wait")
         again = self.ran("backfill", "--segments", "1", "--no-wait")
 
-        assert f"{self.ITEMS} items are not copied yet." in again.stderr
+        assert f"{self.ITEMS} items were not copied." in again.stderr
 
     @pytest.mark.parametrize(
         ("operations", "args"),

@@ -95,8 +95,8 @@ def test_each_signal_ends_a_backfill_as_ctrl_c_does(tmp_path: Path, number: sign
 
     assert (status, stdout) == (EXIT_STATUS[number], "")
     assert stderr == [
-        "Error: interrupted; 0 items were gone through.",
-        f"Try: run the same command again; it goes on from {STATE}.",
+        "Error: interrupted; 0 items were processed.",
+        f"Try: run the same command again; it resumes from {STATE}.",
     ]
     assert (tmp_path / STATE).read_text().splitlines()[-1] == '{"rest":true}'
     assert is_at_rest(tmp_path / STATE)
@@ -234,7 +234,7 @@ def test_a_hangup_that_comes_twice_is_one(tmp_path: Path) -> None:
         status, _, stderr = ended_by(process, signal.SIGHUP)
 
     assert status == 129
-    assert stderr[0] == "Error: interrupted; 0 items were gone through."
+    assert stderr[0] == "Error: interrupted; 0 items were processed."
 
 
 START = """

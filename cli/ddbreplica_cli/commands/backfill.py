@@ -1,4 +1,4 @@
-"""`ddbreplica backfill`: copies what was in the source before its stream, while everything goes on."""
+"""`ddbreplica backfill`: copy existing items from the source to the replica, while both are in use."""
 
 from typing import Any
 
@@ -23,22 +23,25 @@ from ddbreplica_cli.terminal.param_type import Name
     "--from-export",
     type=Name(),
     metavar="s3://BUCKET/PREFIX",
-    help="Take the keys from this full export of the table, in place of a scan; the items are read from the table.",
+    help="Take the keys from this full export to S3 instead of a scan. The items are still read from the table.",
 )
 @rate_option()
 @read_rate_option("the source")
 @state_option("backfill")
-@click.option("--no-wait", is_flag=True, help="Leave to a later run what cannot be written yet.")
+@click.option(
+    "--no-wait", is_flag=True, help="Exit instead of waiting for in-doubt writes; a later run finishes them."
+)
 @without_mapping_option
 @archive_option
-@click.option("--dry-run", is_flag=True, help="Say what it will use and cost, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the estimated capacity units and cost; write nothing.")
 @shared_options
 def backfill(options: Options, /, **values: Any) -> None:
-    """Copy to the replica what was in the source before its stream.
+    """Copy existing items from the source to the replica.
 
-    Goes through the source, and gives the replica each item's present state, while writers and the stream go on.
-    How far it has come is kept in a file: after Ctrl-C, a crash or a kill the same command goes on where it was.
-    The file is removed once all is done.
+    A stream keeps changes for 24 hours only. This command copies the items that were written before: it gives the
+    replica each item's present state, while writers and the function continue. It keeps its progress in a state
+    file. After Ctrl-C, a crash or a kill, run the same command again to resume. It removes the file when all items
+    are copied.
 
     \b
     Examples:
@@ -47,8 +50,8 @@ def backfill(options: Options, /, **values: Any) -> None:
       ddbreplica backfill --source orders --replica orders-copy --rate 500
       ddbreplica backfill --stack-name ddbreplica --from-export s3://exports/AWSDynamoDB/01234-abc
 
-    Then `ddbreplica verify` proves the two equal. Exits with 1 if an item was not copied or, in an archive, needs
-    review (deleted or expired), and with 2 if the backfill could not be done.
+    Then compare the tables with `ddbreplica verify`. Exits with 1 if an item was not copied or, in an archive, needs
+    review (deleted or expired), and with 2 if the backfill failed.
     """  # noqa: D301  \b is click's: do not wrap
     from ddbreplica_cli.runs.backfill import run
 

@@ -1,4 +1,4 @@
-"""What `ddbreplica backfill` does: copy the source's items to the replica, or estimate what that takes."""
+"""Run `ddbreplica backfill`: copy the items of the source to the replica, or estimate what that takes."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ from ddbreplica_cli.terminal.options import (
 
 
 def run(options: Options, /, **values: Any) -> None:
-    """Copy the items as the options ask for it, and print the result."""
+    """Copy the items with these options, and print the result."""
     state = values.pop("state")
     asked = BackfillOptions(**values)
     connection = Connection(options)
@@ -54,7 +54,7 @@ def run(options: Options, /, **values: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """A backfill that came to its end, and the files it leaves. Of `in_doubt` keys a write may still land."""
+    """A completed backfill and its files. In-doubt writes may still change `in_doubt` keys."""
 
     done: Backfill
     state: Path
@@ -63,9 +63,9 @@ class _Ended:
     in_doubt_seconds: float
 
     def finish(self, document: Mapping[str, Any], *, as_json: bool) -> None:
-        """Print the result. Raises AttentionError or TaskError where something is left to do."""
+        """Print the result. Raises AttentionError or TaskError if an operator has to act."""
         done = self.done
-        outside = f" {done.outside:,} are outside the mapping's filter." if done.outside else ""
+        outside = f" The mapping's filter excludes {done.outside:,} items." if done.outside else ""
         copied = (
             f"{done.items - len(done.left):,} items copied in {document['seconds']:.1f} seconds.{outside}"
         )
@@ -83,30 +83,30 @@ class _Ended:
         if self.done.damaged:
             yield f"{damage(self.done)}. Some items may not have been copied."
         if self.done.left:
-            yield f"{len(self.done.left):,} items are not copied yet."
+            yield f"{len(self.done.left):,} items were not copied."
         if self.undecided:
             yield (
-                f"{len(self.undecided):,} items are gone from the source, deleted or expired:"
-                f" {self.undecided.path} lists them."
+                f"{len(self.undecided):,} items no longer exist in the source (deleted or expired); see"
+                f" {self.undecided.path}."
             )
 
     def _to_do(self) -> Iterator[str]:
         if self.in_doubt:
             yield (
-                f"run the same command again after {time_after(self.in_doubt_seconds)}, since until then a write may"
+                f"run the same command again after {time_after(self.in_doubt_seconds)}: until then, in-doubt writes may"
                 f" still change {self.in_doubt:,} items of the replica"
             )
         if len(self.done.left) > self.in_doubt:
-            yield "mend what is refused, and run the same command again: it goes on with these"
+            yield "fix the refused items, and run the same command again to copy them"
         if self.done.damaged:
             yield (
-                "export the table again and name the new export, with another --state file or after you remove"
-                f" {self.state}"
+                f"export the table again, remove {self.state} or name another file with --state, and run the command"
+                " with the new export"
             )
         if self.undecided:
             yield (
-                "look at each that is gone: if it was deleted, delete it from the replica too;"
-                f" then remove {self.undecided.path}"
+                f"review the items in {self.undecided.path}, delete those from the replica that were deleted at the"
+                " source, and remove the file"
             )
 
 

@@ -1,6 +1,7 @@
-"""How large a table is → what a backfill will use, take and cost, about. Pure.
+"""Estimate the capacity units, the duration and the cost of a backfill from the size of the table. Pure.
 
-Prices: US dollars, us-east-1, on demand, as of November 2026; other Regions and provisioned tables differ.
+Prices: US dollars in us-east-1, on-demand capacity, as of November 2026. They differ in other Regions and for
+provisioned capacity.
 https://aws.amazon.com/dynamodb/pricing/on-demand/
 """
 
@@ -17,7 +18,7 @@ WRITE_UNIT_PRICE = 0.625e-6
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Of `items` that have `bytes` together, into a table with so many `indexes`; `is_listed`: no scan is needed."""
+    """The estimate for `items` of `bytes` in total and a replica with `indexes`; `is_listed` if no scan is needed."""
 
     items: int
     bytes: int
@@ -26,28 +27,28 @@ class Estimate:
 
     @property
     def read_units(self) -> int:
-        """A scan, which counts bytes, and for each item one read after its write; a listed one is read before, too."""
+        """The units of a scan and of a read of each item after its write; a listed item is also read before."""
         each = ceil(self._average / READ_UNIT)
         return self.items * each * 2 if self.is_listed else ceil(self.bytes / READ_UNIT) + self.items * each
 
     @property
     def write_units(self) -> int:
-        """Of the table alone."""
+        """The write units of the table, without its indexes."""
         return self.items * ceil(self._average / WRITE_UNIT)
 
     @property
     def index_units(self) -> int:
-        """Of its indexes, if each takes every item whole."""
+        """The write units of the indexes, if each projects all attributes of every item."""
         return self.write_units * self.indexes
 
     @property
     def dollars(self) -> float:
-        """All of it."""
+        """The cost of all units."""
         writes = self.write_units + self.index_units
         return self.read_units * READ_UNIT_PRICE + writes * WRITE_UNIT_PRICE
 
     def seconds(self, *, rate: float | None, read_rate: float | None) -> float | None:
-        """How long it takes at least, at these rates; None if there is no limit to go by."""
+        """Return the least number of seconds at these rates; None without a rate."""
         times = [
             units / per_second
             for units, per_second in ((self.write_units, rate), (self.read_units, read_rate))
@@ -56,7 +57,7 @@ class Estimate:
         return max(times, default=None)
 
     def document(self) -> dict[str, Any]:
-        """For a program."""
+        """Return the estimate as JSON values."""
         return {
             "items": self.items,
             "read_units": self.read_units,
@@ -66,7 +67,7 @@ class Estimate:
         }
 
     def text(self) -> str:
-        """A figure a line."""
+        """Return the estimate as text, one figure a line."""
         rows = {
             "items": f"{self.items:>14,}",
             "read units": f"{self.read_units:>14,}",

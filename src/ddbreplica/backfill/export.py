@@ -1,4 +1,4 @@
-"""A full export of a table in S3 → the keys of its items, file by file. Its images, which are old, are not used.
+"""Read the keys of the items in a full export to S3, file by file. The exported images are old and not used.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html
 """
@@ -47,11 +47,11 @@ _SUMMARY = "manifest-summary.json"
 _FILES = "manifest-files.json"
 _FILLED_LINE = re.compile(rb"[ \t\r]*+[^ \t\r\n][^\n]*+")
 _BY_THIS_THREAD = TransferConfig(use_threads=False)
-"""Threads of its own would hold 25 MiB for each file."""
+"""Download in the calling thread: other threads would buffer 25 MiB for each file."""
 
 _EXPORT_AGAIN = "export the table again, or leave out --from-export."
 _FULL = frozenset({errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
-"""The errors of a temporary file, which say nothing of what S3 has sent."""
+"""Errors of the temporary file, which do not mean that S3 sent damaged data."""
 
 _UNREADABLE = (
     AttributeError,
@@ -64,12 +64,12 @@ _UNREADABLE = (
     ValueError,
     zlib.error,
 )
-"""What a file that is no list of items makes its reader raise."""
+"""The exceptions of reading a file that is not a list of items."""
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """An export that is whole. `taken_at` is the moment whose state it holds; `files` has the items of each file."""
+    """A complete export of the table's state at `taken_at`. `files` has the number of items of each file."""
 
     url: str
     table_arn: str
@@ -78,12 +78,12 @@ class Export:
 
     @property
     def items(self) -> int:
-        """How many items the table had."""
+        """The number of items in the export."""
         return sum(self.files.values())
 
 
 def find(client: "S3Client", url: str) -> Export:
-    """The only export under `s3://bucket/prefix`. Raises TaskError."""
+    """Return the only export under `s3://bucket/prefix`. Raises TaskError if there is not exactly one."""
     name, prefix = _place(url)
     bucket = Bucket(client, name, option="--from-export")
     summaries, place = 0, ""
@@ -93,7 +93,7 @@ def find(client: "S3Client", url: str) -> Export:
     if summaries != 1:
         raise TaskError(
             f"expected one {_SUMMARY} under {url}, and found {summaries:,}.",
-            hint="name the folder of one export that has ended: s3://BUCKET/PREFIX/AWSDynamoDB/EXPORT-ID.",
+            hint="name the folder of one completed export: s3://BUCKET/PREFIX/AWSDynamoDB/EXPORT-ID.",
         )
     folder = f"s3://{bucket.name}/{place}"
     summary = bucket.read(place + _SUMMARY, most=MIB)
@@ -109,23 +109,23 @@ def find(client: "S3Client", url: str) -> Export:
 
 
 class Exported:
-    """The keys of an export's items, a part a file."""
+    """The keys of an export's items. Each file is a part."""
 
     def __init__(self, client: "S3Client", export: Export, key_names: Sequence[str]) -> None:
-        """`key_names` are those of the table's key attributes."""
+        """Read nothing yet. `key_names` are the names of the table's key attributes."""
         self._client = client
         self._export = export
         self._key_names = key_names
         self.parts = tuple(export.files)
 
     def pages(self, part: str, after: Any) -> Iterator[KeyPage]:
-        """The keys after so many; nothing is known of their states at the source.
+        """Return pages of keys, after the first `after` keys, without items of the source.
 
-        The last page has no key, and comes only of a file that was read to its end and is as its manifest says.
-        Raises DamagedError for any other file, and TaskError for one that cannot be read now.
+        The last page has no key; it follows only if the file has as many items as its manifest lists. Raises
+        DamagedError for any other file, and TaskError for one that cannot be read now.
         """
         done, of = after or 0, self._export.files[part]
-        with temporary_file() as file:  # it may be worked on for longer than S3 keeps a connection
+        with temporary_file() as file:  # a file may take longer than S3 keeps a connection open
             self._fetch(part, file)
             keys = self._keys(file, after=done, of=of)
             while piece := tuple(islice(keys, PAGE)):
@@ -162,7 +162,7 @@ class Exported:
                     read += 1
                     if key is not None and is_wanted:
                         yield key
-                    if read > of:  # what follows may have no end
+                    if read > of:  # the rest may be endless
                         return
         except _UNREADABLE as error:
             raise DamagedError(f"is damaged: line {read + 1:,} cannot be read") from error
@@ -170,13 +170,13 @@ class Exported:
             raise _of_other_length(read, of)
 
     def _key_of_line(self, line: bytes, rest: gzip.GzipFile) -> Key:
-        """The key of the line that begins so. A long one is read to its end with memory of its own."""
+        """Return the key of the line that begins with `line`. The rest of a long line is read into reserved memory."""
         if line.endswith(b"\n") or len(line) < MAX_SMALL:
             return self._key(line)
         with MEMORY.take(MAX_LINE):
             whole, size = room(MAX_LINE), 0
             while line:
-                whole[size : size + len(line)] = line  # raises ValueError if that is too long
+                whole[size : size + len(line)] = line  # raises ValueError if the line is too long
                 size += len(line)
                 line = b"" if line.endswith(b"\n") else rest.readline(MAX_SMALL)
             return self._key(whole[:size])
@@ -195,7 +195,7 @@ def _export(folder: str, summary: memoryview, files: memoryview) -> Export:
     kind = whole.get("exportType", "FULL_EXPORT"), whole["outputFormat"]
     if kind != ("FULL_EXPORT", "DYNAMODB_JSON"):
         raise TaskError(
-            f"the export in {folder} is {' in '.join(kind)}, and has to be FULL_EXPORT in DYNAMODB_JSON.",
+            f"the export in {folder} is {' in '.join(kind)}; it must be FULL_EXPORT in DYNAMODB_JSON.",
             hint=_EXPORT_AGAIN,
         )
     counts: dict[str, int] = {}
@@ -203,16 +203,18 @@ def _export(folder: str, summary: memoryview, files: memoryview) -> Export:
         if len(counts) == MAX_FILES:
             raise _too_large(folder)
         entry = _small(line[0])
-        # Whether the names in a manifest begin with the prefix depends on who wrote it; the folder is always this.
+        # Names in a manifest may begin with the prefix or not; the files are always in this folder.
         name = f"{folder}data/{_ascii(entry['dataFileS3Key'].rpartition('/')[2])}"
         if name in counts:
-            raise _damaged(folder, "its manifest names a file twice")
+            raise _damaged(folder, "its manifest lists a file twice")
         counts[name] = _count(entry)
     export = Export(
         url=folder, table_arn=whole["tableArn"], taken_at=_time(whole["exportTime"]), files=counts
     )
     if export.items != _count(whole):
-        raise _damaged(folder, f"its files hold {export.items:,} items and not {whole['itemCount']:,}")
+        raise _damaged(
+            folder, f"{_FILES} counts {export.items:,} items, and {_SUMMARY} {whole['itemCount']:,}"
+        )
     return export
 
 
@@ -223,7 +225,7 @@ def _small(line: bytes) -> Any:
 
 
 def _ascii(name: str) -> str:
-    """The same name, which DynamoDB makes of letters and digits."""
+    """Return the name. Raises ValueError if it is not ASCII, as each name of DynamoDB is."""
     return name.encode("ascii").decode()
 
 
@@ -235,26 +237,26 @@ def _count(of: Mapping[str, Any]) -> int:
 
 
 def _time(text: str) -> datetime:
-    """A time is in UTC unless it names a zone."""
+    """Return a time, in UTC unless the text has a zone."""
     time = datetime.fromisoformat(text)
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _of_other_length(items: int, of: int) -> DamagedError:
-    """`items` were read: one more than the manifest says, or all."""
+    """Return the error for a file of a wrong number of items. Reading stopped one item after `of`, or at the end."""
     holds = f"{items:,} items or more" if items > of else f"{items:,} items"
-    return DamagedError(f"is damaged: it holds {holds}, and its manifest says {of:,}")
+    return DamagedError(f"is damaged: it has {holds}, and the manifest lists {of:,}")
 
 
 def _too_large(folder: str) -> TaskError:
     return TaskError(
-        f"the manifests in {folder} are larger than those of any export.",
+        f"the manifests in {folder} are too large.",
         hint="name an export that DynamoDB has written.",
     )
 
 
-def _damaged(what: str, why: str) -> TaskError:
-    return TaskError(f"{what} is not whole: {why}.", hint=_EXPORT_AGAIN)
+def _damaged(folder: str, why: str) -> TaskError:
+    return TaskError(f"the export in {folder} is damaged: {why}.", hint=_EXPORT_AGAIN)
 
 
 def _place(url: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""A backfill as it was asked for → the source copied, and a file that says how far that has come until it is done."""
+"""Run a backfill with the options of the command, and keep its progress in a state file until it is done."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -30,12 +30,12 @@ from ddbreplica.reconcile.unfinished_runs import leftovers
 from ddbreplica.records.decode import attributes_of
 
 NAMED = 10
-"""Items that are named one by one, of those that were not copied."""
+"""The most items that are listed of those that were not copied."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackfillOptions:
-    """What is asked for, option by option."""
+    """The options of the command."""
 
     segments: int
     from_export: str | None
@@ -49,18 +49,18 @@ class BackfillOptions:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Source and replica."""
+    """The source and the replica."""
 
     source: Described
     replica: Described
 
     @property
     def names(self) -> Mapping[str, str]:
-        """Their ARNs, for a program."""
+        """The ARNs of both, as JSON values."""
         return {"source": self.source.table.arn, "replica": self.replica.table.arn}
 
     def identity(self, listing: str, key_filter: KeyFilter) -> Mapping[str, Any]:
-        """What has to be the same for a run to go on where another was: tables and stream made anew are others."""
+        """Return what must be equal for a run to resume; recreated tables and a new stream are different."""
         return {
             **identity(self.source, self.replica),
             "stream": self.source.stream,
@@ -69,7 +69,7 @@ class Tables:
         }
 
     def estimate(self, export: Export | None) -> Estimate:
-        """What copying all of it will use."""
+        """Return the estimate for all items."""
         return Estimate(
             items=export.items if export else self.source.items,
             bytes=self.source.bytes,
@@ -80,7 +80,7 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Copying:
-    """The steps of a backfill, and what they share."""
+    """The steps of a backfill and their common objects."""
 
     connection: Connection
     options: BackfillOptions
@@ -90,11 +90,10 @@ class Copying:
     driver: Driver
 
     def go(self, journal: FileJournal, undecided: Undecided) -> Backfill:
-        """Copy what is not copied yet; nothing is left in the journal if that is everything.
+        """Copy the items that are not copied yet. The journal is empty if all items are copied.
 
-        `undecided` lists what nobody can decide about.
-
-        The state of a damaged export stays: else the next run would not know of the damage.
+        `undecided` lists the items that need review. The state of a damaged export stays, so that the next run
+        reports the damage too.
         """
         self._warn()
         self._go_on(journal)
@@ -106,18 +105,18 @@ class Copying:
 
     @property
     def read_rate(self) -> float | None:
-        """Read units a second to take."""
+        """The read capacity units per second to use."""
         return self.tables.source.read_rate(self.options.read_rate)
 
     def _warn(self) -> None:
         estimate = self.tables.estimate(self.export)
         seconds = estimate.seconds(rate=self.options.rate, read_rate=self.read_rate)
         behind = None if self.options.without_mapping else lag(self.connection)
-        if said := warning(lag=behind, seconds=seconds):
-            self.driver.note(said)
+        if message := warning(lag=behind, seconds=seconds):
+            self.driver.note(message)
 
     def _go_on(self, journal: FileJournal) -> None:
-        """Check that the state is of the same work, if it is of any."""
+        """Resume from the journal. Raises TaskError if its state is of a different backfill."""
         listing = self.export.url if self.export else f"a scan in {self.options.segments} segments"
         if journal.resume(self.tables.identity(listing, self.ground.key_filter)):
             self.driver.note(f"Resuming from {journal.name}.")
@@ -168,11 +167,11 @@ class Copying:
 
     @contextmanager
     def _explained(self, backfill: Backfill, journal: FileJournal) -> Iterator[None]:
-        """Leave the state such that the next run can go on at once, and say how far this one came."""
+        """Record that no request is under way, and add the progress of this run to an error of the block."""
         try:
             yield
         except (TaskError, KeyboardInterrupt) as ended:
-            with suppress(TaskError):  # what cannot be written now is held back by the next run
+            with suppress(TaskError):  # without this record, the next run holds back every open key
                 self._rest(backfill, journal)
             raise _ended(backfill, ended, journal.name if journal.has_more else None) from ended
         self._rest(backfill, journal)
@@ -182,13 +181,13 @@ class Copying:
             journal.rest()
 
     def _wait(self, journal: FileJournal, interrupt: Interrupt) -> None:
-        """Wait, with a countdown, for writes that may still land."""
+        """Wait until in-doubt writes can no longer land, with a countdown."""
         keys, seconds = journal.held()
         if self.options.no_wait or not keys:
             return
         self.driver.note(
-            f"{keys:,} items may still get an old write, which was not answered, or was under way when a run was"
-            f" killed: they are copied in {ceil(seconds / 60)} minutes."
+            f"In-doubt writes, which got no response, may still change {keys:,} items. These items are copied in"
+            f" {ceil(seconds / 60)} minutes."
         )
         with self.driver.progress("waiting (seconds)", about=round(seconds)) as advance:
             while seconds > 0:
@@ -199,19 +198,19 @@ class Copying:
 
 
 def _ended(backfill: Backfill, why: BaseException, state: str | None) -> TaskError:
-    """The same error with what was done until then; `state` is where the next run goes on, if it can."""
-    so_far, done = f"{backfill.items:,} items were gone through", facts(backfill)
+    """Return the same error with the progress of this run; `state` is the file from which the next run resumes."""
+    so_far, done = f"{backfill.items:,} items were processed", facts(backfill)
     if backfill.damaged:
         so_far += f"; {damage(backfill)}"
     if isinstance(why, TaskError):
-        where = f", and {state} says where to go on" if state else ""
+        where = f"; {state} keeps the progress" if state else ""
         return TaskError(f"{why.fact.rstrip('.')}; {so_far}{where}.", hint=why.hint, facts=done)
-    where = f"; it goes on from {state}" if state else ""
+    where = f"; it resumes from {state}" if state else ""
     return StoppedError(f"interrupted; {so_far}.", hint=f"run the same command again{where}.", facts=done)
 
 
 def prepare(connection: Connection, options: BackfillOptions, driver: Driver) -> Copying:
-    """What there is to copy. Raises TaskError where that cannot be done, or not safely."""
+    """Check all preconditions and return the backfill. Raises TaskError if one is not met."""
     source, replica = describe_pair(connection)
     if options.dry_run:
         for note in leftovers(connection, source, replica, states=driver.states_of(connection.tables)):
@@ -230,7 +229,8 @@ def _export(connection: Connection, url: str, tables: Tables) -> Export:
     is_of_source = export.table_arn == tables.source.table.arn
     if not is_of_source or export.taken_at < tables.source.description["CreationDateTime"]:
         raise TaskError(
-            f"{export.url} is the export of another table.", hint=f"name one of {tables.source.table.arn}."
+            f"{export.url} is not an export of the present source table.",
+            hint=f"name an export of {tables.source.table.arn}.",
         )
     return export
 
@@ -238,7 +238,7 @@ def _export(connection: Connection, url: str, tables: Tables) -> Export:
 def _ground(
     connection: Connection, options: BackfillOptions, tables: Tables, export: Export | None, driver: Driver
 ) -> Preflight:
-    """Raise TaskError where a change could get lost."""
+    """Return the preflight. Raises TaskError if a change could be missed."""
     if options.without_mapping:
         return despite(connection, archive=options.archive, note=driver.note)
     stream = tables.source.stream
@@ -252,7 +252,7 @@ def _ground(
 
 
 def facts(done: Backfill) -> dict[str, Any]:
-    """For a program; keys are wire JSON."""
+    """Return the result as JSON values; keys are in DynamoDB JSON."""
     first = islice(done.left.items(), NAMED)
     return {
         "items": done.items,
@@ -264,6 +264,6 @@ def facts(done: Backfill) -> dict[str, Any]:
 
 
 def damage(done: Backfill) -> str:
-    """The damaged parts of an export, of which there is at least one, without a full stop."""
+    """Return a clause about the damaged parts of an export, of which there is at least one."""
     first, *others = (f"{part} {reason}" for part, reason in sorted(done.damaged.items()))
     return f"{first} (and {len(others):,} more files)" if others else first

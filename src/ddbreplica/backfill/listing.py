@@ -1,4 +1,4 @@
-"""Where the keys of a backfill come from: a listing in parts, each of which is read page by page."""
+"""The listing of a backfill's keys. It has parts, and each part is read page by page."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import Any, Protocol
 from ddbreplica.model import Items, Key
 
 PAGE = 200
-"""Items held in memory at once, for each part that is worked on."""
+"""Items held in memory at once, for each part that is being read."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPage:
-    """Keys to heal together. `seen` are the items that are known of them; `cursor` is None if nothing follows.
+    """Keys to reconcile together. `seen` has their known items; `cursor` is None on the last page of a part.
 
-    `outside` counts the keys that were there as well, and are none of the mapping's.
+    `outside` counts the keys of the page that the mapping's filter excludes.
     """
 
     keys: Sequence[Key]
@@ -24,20 +24,20 @@ class KeyPage:
 
 
 class DamagedError(Exception):
-    """A part of a listing is damaged. The message completes the sentence that begins with the part's name."""
+    """A part of a listing is damaged. The message continues a sentence that begins with the part's name."""
 
 
 class Listing(Protocol):
-    """Where the keys come from. Its parts share no key; each may be read from a thread of its own."""
+    """A source of keys. Its parts share no key; each may be read in its own thread."""
 
     @property
     def parts(self) -> Sequence[str]:
-        """Their names, the same in every run."""
+        """The names of the parts, the same in every run."""
         ...
 
     def pages(self, part: str, after: Any) -> Iterator[KeyPage]:
-        """What follows a cursor of an earlier page, or all of a part if that is None.
+        """Return the pages after the cursor of an earlier page; all pages of the part if `after` is None.
 
-        Raises DamagedError for a part that is damaged, before any page whose cursor is None.
+        Raises DamagedError for a damaged part, before a page whose cursor is None.
         """
         ...

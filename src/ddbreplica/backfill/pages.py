@@ -1,7 +1,7 @@
-"""A list of keys, in parts → all of them healed, each part going on where the run before was ended, or killed.
+"""Reconcile all keys of a listing. Each part resumes where the last run was interrupted or killed.
 
-A part's cursor is noted after the keys before it are healed, or are open in the journal. So a run that goes on does at
-most one page of each part again, and at its end heals whatever any run has left open.
+The cursor of a part is noted after the keys before it are confirmed, or are open in the journal. So a resumed run
+repeats at most one page of each part. At its end it reconciles all keys that any run has left open.
 """
 
 from collections import Counter
@@ -23,18 +23,18 @@ from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import DAMAGED
 
 MOST_LEFT = 10_000
-"""Where it ends early: so many items that cannot be healed tell of something else, and memory has an end."""
+"""The number of items that cannot be copied at which a run ends: they have a common cause, and memory is limited."""
 
 _BEGINNING = object()
 _DAMAGE = "damage"
 _COUNTED = ("items", "outside")
 _ROUNDS = 3
-_CHANGING = "it changed at the source each time"
-_SUSPECT = "a write was not answered, and may still land"
+_CHANGING = "the source changed in every round"
+_IN_DOUBT = "a write got no response and may still land"
 
 
 class Scan:
-    """The source as it is, in segments."""
+    """A scan of the source table. Each segment is a part."""
 
     def __init__(self, source: TableReader, segments: int) -> None:
         """Scan nothing yet."""
@@ -42,14 +42,14 @@ class Scan:
         self.parts = [f"segment {number} of {segments}" for number in range(segments)]
 
     def pages(self, part: str, after: Any) -> Iterator[KeyPage]:
-        """Consistently read pages."""
+        """Return pages that are read consistently."""
         number = self.parts.index(part)
         pages = self._source.scan_on(number, of=len(self.parts), after=after, limit=listing.PAGE)
         return (KeyPage(tuple(items), items, cursor) for items, cursor in pages)
 
 
 class Within:
-    """A listing without the keys that the mapping's filter leaves out."""
+    """A listing without the keys that the mapping's filter excludes."""
 
     def __init__(self, key_filter: KeyFilter, whole: Listing) -> None:
         """List nothing yet."""
@@ -58,7 +58,7 @@ class Within:
         self.parts = whole.parts
 
     def pages(self, part: str, after: Any) -> Iterator[KeyPage]:
-        """The same pages, of which nothing or all may be left."""
+        """Return the same pages without the excluded keys; a page may become empty."""
         for page in self._whole.pages(part, after):
             keys = tuple(key for key in page.keys if self._key_filter.passes(key))
             seen = {key: page.seen[key] for key in keys if key in page.seen}
@@ -66,14 +66,16 @@ class Within:
 
 
 Reconcile: TypeAlias = Callable[[Sequence[Key], Items], Reconciled]
-"""Gives the replica the source's state of keys, of which some items were seen: `Reconciler.reconcile`."""
+"""Reconciles keys, some of whose items the listing has read: `Reconciler.reconcile`."""
 
 
 class Backfill:
-    """One run. `left` says why items are not healed yet; `items` counts all that any run has given to healing.
+    """One run of a backfill.
 
-    `outside` counts those that it went by since the mapping's filter leaves them out. `damaged` names each part that
-    this run or an earlier one found damaged, and why: the state keeps it, and what the part lacks is never copied.
+    `left` has the items that are not copied yet, with reasons. `items` counts the items that this and earlier runs
+    have reconciled; `outside` counts those that the mapping's filter excludes. `damaged` has each part that this or an
+    earlier run found damaged, with the reason. The state keeps it, since the items that such a part lacks are never
+    copied.
     """
 
     def __init__(
@@ -86,7 +88,7 @@ class Backfill:
         threads: int,
         advance: Advance,
     ) -> None:
-        """`undecided` keeps keys for somebody to look at; `advance` is told of every item gone through by any run."""
+        """Copy nothing yet. `undecided` lists keys for review; `advance` counts the items processed by all runs."""
         self._listing = listing
         self._reconcile_keys = reconcile
         self._journal = journal
@@ -104,18 +106,20 @@ class Backfill:
         self.outside = 0
 
     def run(self) -> None:
-        """Heal what no run has gone through yet.
+        """Reconcile the keys that no run has processed yet.
 
-        Raises TaskError and KeyboardInterrupt as healing and listing do, and where too much is left.
+        Raises TaskError and KeyboardInterrupt as `reconcile` and the listing do, and TaskError if too many items
+        cannot be copied.
         """
         for part in self._listing.parts:
             self._count(self._done(part))
         self._in_threads(partial(self._reconcile_part, part) for part in self._listing.parts)
 
     def settle(self, wait: Callable[[], None]) -> None:
-        """Heal what is still open, each time after a wait until nothing of it is held back.
+        """Reconcile the keys that are still open, in up to three rounds. Before each, wait until no key is held back.
 
-        A response may show that the clock is further ahead, which holds back what was free: such a round is none.
+        A round after which fewer keys are open does not count: a response may have shown that the clock is further
+        ahead, which holds keys back for longer.
         """
         fewest, rounds = len(self._open()), 0
         while (keys := self._open()) and rounds < _ROUNDS:
@@ -159,11 +163,12 @@ class Backfill:
             self.damaged[part] = str(error)
 
     def _done(self, part: str) -> Mapping[str, Any]:
-        """How far this run and earlier ones have come with a part. Raises TaskError for what none has noted."""
+        """Return the note of a part's progress. Raises TaskError if no run can have written it."""
         done = self._journal.notes.get(part, {})
         if not _is_note(done):
             raise TaskError(
-                f"{self._journal.name}: ddbreplica has not written what it says of {part}.", hint=DAMAGED
+                f"{self._journal.name}: the entry for {part} was not written by ddbreplica, or is damaged.",
+                hint=DAMAGED,
             )
         noted: Mapping[str, Any] = done
         return noted
@@ -188,18 +193,19 @@ class Backfill:
             for key in (*reconciled.confirmed, *reconciled.undecided):
                 self.left.pop(key, None)
             self.left |= dict.fromkeys(reconciled.changing, _CHANGING) | dict.fromkeys(
-                reconciled.in_doubt, _SUSPECT
+                reconciled.in_doubt, _IN_DOUBT
             )
             self.left |= {key: f"{why.code}: {why.message}" for key, why in reconciled.refused}
             self._refused |= {key for key, _ in reconciled.refused}
             if len(self.left) - self._left_before > MOST_LEFT:
                 raise TaskError(
-                    f"{len(self.left):,} items cannot be healed; the last: {next(reversed(self.left.values()))}.",
-                    hint="mend the replica (its indexes, its capacity), and run the same command again.",
+                    f"{len(self.left):,} items cannot be copied; the last reason:"
+                    f" {next(reversed(self.left.values()))}.",
+                    hint="fix the replica (its indexes or its capacity), and run the same command again.",
                 )
 
     def _hand_over(self, undecided: Sequence[Key]) -> None:
-        """What nobody can decide about is none of the journal's, once it is kept elsewhere."""
+        """List undecided keys for review, then close them in the journal."""
         if undecided:
             self._undecided(undecided)
             self._journal.confirm(undecided)
@@ -221,5 +227,5 @@ def _is_note(done: Any) -> bool:
 
 
 def _ended_in_order(work: Future[None]) -> bool:
-    """Healing says that no request is under way when it raises these."""
+    """Return whether the job ended with no request under way: `reconcile` raises these only then."""
     return isinstance(work.exception(), TaskError | KeyboardInterrupt | None)

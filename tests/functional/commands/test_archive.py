@@ -186,8 +186,11 @@ class TestBackfill:
 
         assert result.exit_code == 1
         assert lines(result.stderr) == [
-            f"Error: 1 items are gone from the source, deleted or expired: {file} lists them.",
-            f"Try: look at each that is gone: if it was deleted, delete it from the replica too; then remove {file}.",
+            f"Error: 1 items no longer exist in the source (deleted or expired); see {file}.",
+            (
+                f"Try: review the items in {file}, delete those from the replica that were deleted at the source,"
+                " and remove the file."
+            ),
         ]
         assert Path(file).read_text() == '{"PK": {"S": "a"}}\n'
         assert [path.name for path in Path().iterdir()] == [file]
@@ -211,8 +214,10 @@ class TestBackfill:
 
         assert result.exit_code == 1
         fact, hint = lines(result.stderr)[-2:]
-        assert fact.startswith("Error: 2 items are not copied yet. 1 items are gone from the source, ")
-        assert "it goes on with these; look at each that is gone: if it was deleted, " in hint
+        assert fact.startswith(
+            "Error: 2 items were not copied. 1 items no longer exist in the source (deleted or expired); "
+        )
+        assert "run the same command again to copy them; review the items in state.undecided, " in hint
 
     def test_what_cannot_be_listed_stays_open(self, archive: Tables, aws: Misbehaviour) -> None:
         archive.put(SOURCE, "a")

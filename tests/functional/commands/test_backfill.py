@@ -1,4 +1,4 @@
-"""`ddbreplica backfill` on moto: what it copies, what it refuses, and how it goes on where it was ended."""
+"""`ddbreplica backfill` on moto: what it copies, what it refuses, and how it resumes."""
 
 import json
 import re
@@ -27,7 +27,7 @@ from tests.support.cli import (
 from tests.support.exported import FOLDER, MADE_AT, STATE, InS3, backfill, gzipped
 from tests.support.wire import error, response
 
-GO_ON = "Try: run the same command again; it goes on from logfile-logfile_replica.backfill."
+RESUME = "Try: run the same command again; it resumes from logfile-logfile_replica.backfill."
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def _in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def fill(tables: Tables, items: int, **attributes: Any) -> None:
-    """So many items at the source, `item0` and on."""
+    """Put so many items into the source, from `item0` on."""
     for start in range(0, items, 25):
         puts: Any = [
             {"PutRequest": {"Item": {"PK": {"S": f"item{number}"}, **attributes}}}
@@ -46,7 +46,7 @@ def fill(tables: Tables, items: int, **attributes: Any) -> None:
 
 
 def scanned(aws: Misbehaviour) -> list[Any]:
-    """The requests of every scan from now on."""
+    """Record the requests of every scan from now on."""
     seen: list[Any] = []
     aws.on("before-send.dynamodb.Scan", lambda request, **_: seen.append(json.loads(request.body)))
     return seen
@@ -140,7 +140,7 @@ class TestCopying:
             "undecided_file": None,
         }
 
-    def test_a_dry_run_says_what_it_takes_and_writes_nothing(self, tables: Tables) -> None:
+    def test_a_dry_run_shows_the_estimate_and_writes_nothing(self, tables: Tables) -> None:
         fill(tables, 100)
 
         result = backfill("--dry-run")
@@ -155,7 +155,7 @@ class TestCopying:
 class TestRates:
     @pytest.fixture
     def taken(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float | None, float]]:
-        """Rate and units, for every wait."""
+        """Record rate and units of every wait."""
         seen: list[tuple[float | None, float]] = []
         monkeypatch.setattr(Rate, "take", lambda rate, units: seen.append((rate.per_second, units)))
         return seen
@@ -184,9 +184,7 @@ class TestRates:
         assert (100, 10) in taken
         assert {rate for rate, _ in taken} == {100}
 
-    def test_what_is_asked_for_counts_more(
-        self, tables: Tables, taken: list[tuple[float | None, float]]
-    ) -> None:
+    def test_the_option_overrides_it(self, tables: Tables, taken: list[tuple[float | None, float]]) -> None:
         fill(tables, 10)
 
         backfill("--read-rate", "7")
@@ -194,7 +192,7 @@ class TestRates:
         assert {rate for rate, _ in taken} == {7}
 
 
-class TestGoingOn:
+class TestResuming:
     @pytest.fixture(autouse=True)
     def _small_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(listing, "PAGE", 50)
@@ -208,18 +206,18 @@ class TestGoingOn:
 
         aws.on("before-send.dynamodb.BatchGetItem", press)
 
-    def test_ctrl_c_says_how_to_go_on(self, tables: Tables, aws: Misbehaviour) -> None:
+    def test_ctrl_c_shows_how_to_resume(self, tables: Tables, aws: Misbehaviour) -> None:
         fill(tables, 200)
         self.interrupt_at(3, aws)
 
         result = backfill("--segments", "1", "--json")
 
         assert result.exit_code == 130
-        assert lines(result.stderr) == ["Error: interrupted; 150 items were gone through.", GO_ON]
+        assert lines(result.stderr) == ["Error: interrupted; 150 items were processed.", RESUME]
         assert json.loads(result.stdout)["items"] == 150
         assert len(tables.items(REPLICA)) == 150
 
-    def test_the_same_command_goes_on_at_once(self, tables: Tables, aws: Misbehaviour) -> None:
+    def test_the_same_command_resumes_at_once(self, tables: Tables, aws: Misbehaviour) -> None:
         fill(tables, 200)
         self.interrupt_at(2, aws)
         backfill("--segments", "1")
@@ -250,7 +248,9 @@ class TestGoingOn:
         assert backfill("--segments", "1").exit_code == 0
         assert tables.items(REPLICA) == tables.items(SOURCE)
 
-    def test_another_number_of_segments_is_another_backfill(self, tables: Tables, aws: Misbehaviour) -> None:
+    def test_another_number_of_segments_is_a_different_backfill(
+        self, tables: Tables, aws: Misbehaviour
+    ) -> None:
         fill(tables, 200)
         self.interrupt_at(1, aws)
         backfill("--segments", "1")
@@ -266,7 +266,7 @@ class TestGoingOn:
             "Try: use the same tables and options to resume it, or name another file with --state.",
         ]
 
-    def test_a_table_made_anew_is_another_table(self, tables: Tables, aws: Misbehaviour) -> None:
+    def test_a_recreated_table_is_a_different_table(self, tables: Tables, aws: Misbehaviour) -> None:
         fill(tables, 200)
         self.interrupt_at(1, aws)
         backfill("--segments", "1")
@@ -281,7 +281,7 @@ class TestGoingOn:
             in result.stderr
         )
 
-    def test_a_table_that_stops_taking_anything_is_told_with_where_to_go_on(
+    def test_a_table_that_refuses_every_request_is_reported_with_the_state_file(
         self, tables: Tables, aws: Misbehaviour
     ) -> None:
         fill(tables, 200)
@@ -292,8 +292,8 @@ class TestGoingOn:
         assert result.exit_code == 2
         assert lines(result.stderr) == [
             (
-                "Error: the replica table refuses every request: AccessDeniedException: why; 100 items were gone"
-                f" through, and {STATE} says where to go on."
+                "Error: the replica table refuses every request: AccessDeniedException: why; 100 items were"
+                f" processed; {STATE} keeps the progress."
             ),
             "Try: use credentials that may do this (--profile), or have the permission added.",
         ]
@@ -304,7 +304,7 @@ class TestWhatCannotBeCopied:
         is_refused = b'"item7"' in request.body
         return response(request.url, *error("ValidationException")) if is_refused else None
 
-    def test_is_named_and_copied_once_it_is_mended(self, tables: Tables, aws: Misbehaviour) -> None:
+    def test_is_listed_and_copied_after_it_is_fixed(self, tables: Tables, aws: Misbehaviour) -> None:
         fill(tables, 100)
         with pytest.MonkeyPatch.context() as patched:
             misbehaving = Misbehaviour(patched)
@@ -317,8 +317,8 @@ class TestWhatCannotBeCopied:
         assert result.stdout.startswith("99 items copied in ")
         assert lines(result.stderr) == [
             '  PK={"S": "item7"}: ValidationException: why',
-            "Error: 1 items are not copied yet.",
-            "Try: mend what is refused, and run the same command again: it goes on with these.",
+            "Error: 1 items were not copied.",
+            "Try: fix the refused items, and run the same command again to copy them.",
         ]
         requests = scanned(aws)
         assert backfill().exit_code == 0
@@ -338,8 +338,8 @@ class TestWhatCannotBeCopied:
         ]
 
 
-class TestSuspects:
-    """A write that was not answered, of 25 items."""
+class TestInDoubtWrites:
+    """A write of 25 items that got no response."""
 
     @pytest.fixture(autouse=True)
     def _one_unanswered(self, tables: Tables, aws: Misbehaviour) -> None:
@@ -352,19 +352,19 @@ class TestSuspects:
 
         aws.on("before-send.dynamodb.BatchWriteItem", fail_once)
 
-    def test_are_left_to_a_later_run_if_nobody_waits(self, tables: Tables) -> None:
+    def test_are_left_to_a_later_run_with_no_wait(self, tables: Tables) -> None:
         result = backfill("--no-wait", "--segments", "1", "--json")
 
         assert result.exit_code == 1
         assert json.loads(result.stdout)["left"] == 25
         assert (
             json.loads(result.stdout)["left_items"][0]["reason"]
-            == "a write was not answered, and may still land"
+            == "a write got no response and may still land"
         )
         again = backfill("--no-wait", "--segments", "1")
         assert again.exit_code == 1
         assert re.fullmatch(
-            r"Try: run the same command again after \d\d:\d\d UTC, since until then a write may still change 25"
+            r"Try: run the same command again after \d\d:\d\d UTC: until then, in-doubt writes may still change 25"
             r" items of the replica\.",
             lines(again.stderr)[-1],
         )
@@ -377,8 +377,8 @@ class TestSuspects:
 
         assert result.exit_code == 0
         assert result.stderr == (
-            "25 items may still get an old write, which was not answered, or was under way when a run was killed: they"
-            " are copied in 1 minutes.\n"
+            "In-doubt writes, which got no response, may still change 25 items. These items are copied in"
+            " 1 minutes.\n"
         )
         assert tables.items(REPLICA) == tables.items(SOURCE)
 
@@ -388,12 +388,12 @@ class TestSuspects:
         result = backfill("--segments", "1")
 
         assert result.exit_code == 130
-        assert lines(result.stderr)[1:] == ["Error: interrupted; 50 items were gone through.", GO_ON]
+        assert lines(result.stderr)[1:] == ["Error: interrupted; 50 items were processed.", RESUME]
 
 
 class TestSafeguards:
     def mapped(self, tables: Tables, aws: Misbehaviour, **more: Any) -> None:
-        """A mapping from the source's stream to the replica."""
+        """Create a mapping from the source's stream to the replica."""
         tables.client.update_table(
             TableName=SOURCE, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
         )
@@ -441,7 +441,7 @@ class TestSafeguards:
 
         assert "the mapping u-1 is Disabled" in run("backfill").stderr
 
-    def test_a_rate_that_takes_longer_than_the_stream_remembers_is_told(
+    def test_a_rate_that_takes_longer_than_the_stream_keeps_changes_is_warned_of(
         self, tables: Tables, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         fill(tables, 10)
@@ -505,7 +505,7 @@ class TestFromExport(InS3):
 
         assert list(self.tables.items(REPLICA)) == ["there"]
 
-    def test_it_goes_on_in_the_middle_of_a_file(
+    def test_it_resumes_in_the_middle_of_a_file(
         self, monkeypatch: pytest.MonkeyPatch, aws: Misbehaviour
     ) -> None:
         monkeypatch.setattr(exports, "PAGE", 50)
@@ -516,14 +516,14 @@ class TestFromExport(InS3):
 
         first = self.backfill()
 
-        assert lines(first.stderr)[0] == "Error: interrupted; 100 items were gone through."
+        assert lines(first.stderr)[0] == "Error: interrupted; 100 items were processed."
         second = self.backfill()
         assert second.exit_code == 0
         assert second.stdout.startswith("200 items copied in ")
         assert next(calls) == 9
         assert self.tables.items(REPLICA) == self.tables.items(SOURCE)
 
-    def test_only_the_export_is_named_if_there_is_but_one(self) -> None:
+    def test_the_export_may_be_named_by_a_prefix_if_there_is_only_one(self) -> None:
         self.export(["a"])
 
         assert backfill("--from-export", "s3://bucket/exports").exit_code == 0
@@ -536,14 +536,17 @@ class TestFromExport(InS3):
     @pytest.mark.parametrize(
         ("summary", "why"),
         [
-            ({"tableArn": "arn:another"}, "is the export of another table."),
-            ({"exportTime": "2020-11-22T12:00:00.000Z"}, "is the export of another table."),
-            ({"outputFormat": "ION"}, "is FULL_EXPORT in ION, and has to be FULL_EXPORT in DYNAMODB_JSON."),
+            ({"tableArn": "arn:another"}, "is not an export of the present source table."),
+            ({"exportTime": "2020-11-22T12:00:00.000Z"}, "is not an export of the present source table."),
+            ({"outputFormat": "ION"}, "is FULL_EXPORT in ION; it must be FULL_EXPORT in DYNAMODB_JSON."),
             (
                 {"exportType": "INCREMENTAL_EXPORT"},
-                "is INCREMENTAL_EXPORT in DYNAMODB_JSON, and has to be FULL_EXPORT in DYNAMODB_JSON.",
+                "is INCREMENTAL_EXPORT in DYNAMODB_JSON; it must be FULL_EXPORT in DYNAMODB_JSON.",
             ),
-            ({"itemCount": 7}, "is not whole: its files hold 1 items and not 7."),
+            (
+                {"itemCount": 7},
+                "is damaged: manifest-files.json counts 1 items, and manifest-summary.json 7.",
+            ),
             ({"exportTime": "yesterday"}, "cannot be read."),
         ],
     )
@@ -552,7 +555,7 @@ class TestFromExport(InS3):
 
         assert self.error().endswith(why)
 
-    def test_a_manifest_that_says_what_cannot_be(self) -> None:
+    def test_a_manifest_with_impossible_values(self) -> None:
         for count in (-1, "1", True, 1.0, None):
             self.export(["a"], itemCount=count)
             self.refuses_manifest(
@@ -572,16 +575,16 @@ class TestFromExport(InS3):
         self.put(name, content if isinstance(content, bytes) else json.dumps(content).encode())
         assert self.error() == f"Error: the manifests in s3://bucket/{FOLDER}/ cannot be read."
 
-    def test_a_manifest_that_names_a_file_twice(self) -> None:
+    def test_a_manifest_that_lists_a_file_twice(self) -> None:
         self.export(["a"])
         line = json.dumps({"itemCount": 1, "dataFileS3Key": f"{FOLDER}/data/0.json.gz"})
         self.put("manifest-files.json", f"{line}\n{line}\n".encode())
 
         assert self.error() == (
-            f"Error: s3://bucket/{FOLDER}/ is not whole: its manifest names a file twice."
+            f"Error: the export in s3://bucket/{FOLDER}/ is damaged: its manifest lists a file twice."
         )
 
-    def test_a_time_that_names_no_zone_is_in_utc(self) -> None:
+    def test_a_time_without_a_zone_is_in_utc(self) -> None:
         self.export(["a"], exportTime="2099-11-22T12:00:00")
 
         assert self.backfill().exit_code == 0
@@ -591,11 +594,11 @@ FILE = f"s3://bucket/{FOLDER}/data/0.json.gz"
 
 
 class TestDamagedExport(InS3):
-    """Damage is a part of the state: whatever happens after it was found, no run of this state ends well."""
+    """The state keeps the damage: after it was found, each run with this state fails."""
 
     DAMAGES = (
-        (gzipped("item0"), "it holds 1 items, and its manifest says 2"),
-        (gzipped("item0", "item1", "item2"), "it holds 3 items or more, and its manifest says 2"),
+        (gzipped("item0"), "it has 1 items, and the manifest lists 2"),
+        (gzipped("item0", "item1", "item2"), "it has 3 items or more, and the manifest lists 2"),
         (gzipped("item0", "item1")[:-8] + bytes(8), "line 3 cannot be read"),  # another checksum
     )
 
@@ -616,8 +619,8 @@ class TestDamagedExport(InS3):
                 assert error.startswith(f"Error: {FILE} is damaged: ")
                 assert error.endswith(f"{why}. Some items may not have been copied.")
                 assert hint == (
-                    "Try: export the table again and name the new export, with another --state file or after you"
-                    f" remove {STATE}."
+                    f"Try: export the table again, remove {STATE} or name another file with --state,"
+                    " and run the command with the new export."
                 )
                 (damaged,) = json.loads(result.stdout)["damaged"]
                 assert damaged["file"] == FILE
@@ -640,32 +643,32 @@ class TestDamagedExport(InS3):
 
     def test_ctrl_c_after_it_was_found(self, aws: Misbehaviour) -> None:
         self.put("data/0.json.gz", gzipped("item0", "item1", "item2"))
-        self.press_at(4, aws)  # of the first file two pages, then the second file
+        self.press_at(4, aws)  # two pages of the first file, then the second file
 
         first = self.backfill("--segments", "1")
 
         assert lines(first.stderr)[0] == (
-            f"Error: interrupted; 5 items were gone through; {FILE} is damaged: it holds 3 items or more, and its"
-            " manifest says 2."
+            f"Error: interrupted; 5 items were processed; {FILE} is damaged: it has 3 items or more, and the"
+            " manifest lists 2."
         )
         assert first.exit_code == 130
         for _ in range(2):
             again = self.backfill("--segments", "1")
-            assert f"{FILE} is damaged: it holds 3 items or more, and its manifest says 2." in again.stderr
+            assert f"{FILE} is damaged: it has 3 items or more, and the manifest lists 2." in again.stderr
             assert again.exit_code == 2
         assert len(self.tables.items(REPLICA)) == 7
 
     def test_ctrl_c_just_before_it_is_found(self, aws: Misbehaviour) -> None:
-        # All items that the manifest speaks of are copied, and the others would come next.
+        # All items that the manifest counts are copied; the others would follow.
         self.put("data/0.json.gz", gzipped("item0", "item1", "item2", "item3"))
         self.press_at(2, aws)
 
         assert lines(self.backfill("--segments", "1").stderr)[0] == (
-            "Error: interrupted; 2 items were gone through."
+            "Error: interrupted; 2 items were processed."
         )
         for _ in range(2):
             again = self.backfill("--segments", "1")
-            assert f"{FILE} is damaged: it holds 3 items or more, and its manifest says 2." in again.stderr
+            assert f"{FILE} is damaged: it has 3 items or more, and the manifest lists 2." in again.stderr
         # One more is read than the manifest speaks of, and none after that: they may have no end.
         assert self.tables.items(SOURCE).keys() - self.tables.items(REPLICA).keys() == {"item3"}
 
@@ -676,10 +679,10 @@ class TestDamagedExport(InS3):
 
         again = self.backfill("--segments", "1")
 
-        assert "data/1.json.gz is damaged: it holds 1 items, and its manifest says 4." in again.stderr
+        assert "data/1.json.gz is damaged: it has 1 items, and the manifest lists 4." in again.stderr
 
     def press_at(self, page: int, aws: Misbehaviour) -> None:
-        """Press Ctrl-C while the page before this one is confirmed: each is read once before and once after."""
+        """Press Ctrl-C while the previous page is confirmed. Each page is read once before its write and once after."""
         reads = iter(range(1, 1000))
         aws.on(
             "before-send.dynamodb.BatchGetItem",

@@ -156,7 +156,7 @@ def test_a_backfill_leaves_out_what_is_outside(filtered: Tables) -> None:
 
     assert result.exit_code == 0
     assert result.stdout.startswith("30 items copied in ")
-    assert result.stdout.endswith("seconds. 30 are outside the mapping's filter.\n")
+    assert result.stdout.endswith("seconds. The mapping's filter excludes 30 items.\n")
     assert all(name.startswith("t1#") for name in filtered.items(REPLICA))
 
 

@@ -1,4 +1,4 @@
-"""estimate: how large a table is → what a backfill will use, take and cost."""
+"""estimate: the capacity units, the duration and the cost of a backfill, from the size of the table."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""export: a file of an export → its keys, or what is wrong with it, and never its end before that."""
+"""export: a file yields its keys, or an error if it is damaged, and never a last page before the error."""
 
 import errno
 import gzip
@@ -25,7 +25,7 @@ FILE = "s3://bucket/data/a.json.gz"
 
 
 class Bucket:
-    """The one call of S3 that reads a file, or that raises an error."""
+    """A client with the one call that downloads a file or raises an error."""
 
     def __init__(self, body: bytes, error: Exception | None = None) -> None:
         self._body = body
@@ -51,7 +51,7 @@ def exported(client: Any, of: int = 2) -> Exported:
 
 
 def read(body: bytes, *, of: int = 2, after: Any = None) -> tuple[Sequence[KeyPage], str]:
-    """The pages that come, and why no more do."""
+    """Return the pages, and the error that ended them."""
     pages: list[KeyPage] = []
     try:
         pages.extend(exported(Bucket(body), of).pages(FILE, after))
@@ -88,12 +88,12 @@ def test_it_is_read_from_where_an_earlier_run_ended(after: int, left: list[str])
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (packed(b""), "it holds 0 items, and its manifest says 2"),
-        (packed(lines("a")), "it holds 1 items, and its manifest says 2"),
-        (packed(lines("a", "b", "c")), "it holds 3 items or more, and its manifest says 2"),
+        (packed(b""), "it has 0 items, and the manifest lists 2"),
+        (packed(lines("a")), "it has 1 items, and the manifest lists 2"),
+        (packed(lines("a", "b", "c")), "it has 3 items or more, and the manifest lists 2"),
         (
             packed(lines("a", "b")) + packed(lines("c")),
-            "it holds 3 items or more, and its manifest says 2",
+            "it has 3 items or more, and the manifest lists 2",
         ),
         (packed(lines("a", "b"))[:-9], "line "),
         (packed(lines("a", "b"))[:-8] + bytes(8), "line 3 cannot be read"),  # another checksum
@@ -137,7 +137,7 @@ def test_a_line_that_is_no_item_is_named(line: bytes, monkeypatch: pytest.Monkey
 
 
 class Memory:
-    """The memory that threads share, and what was taken of it."""
+    """The memory that threads share, and how much was taken."""
 
     def __init__(self) -> None:
         self.taken: list[int] = []
@@ -150,7 +150,7 @@ class Memory:
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
-    """Lines of more than 60 bytes are long ones, of which memory is taken for 300."""
+    """Lines of more than 60 bytes are long; memory for 300 bytes is taken for each."""
     memory = Memory()
     monkeypatch.setattr(exports, "MEMORY", memory)
     monkeypatch.setattr(exports, "MAX_LINE", 300)
@@ -159,7 +159,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
 
 
 def line_of(size: int, key: str = "b") -> bytes:
-    """An item as a line of so many bytes."""
+    """Return an item as a line of so many bytes."""
     line = lines(key)[:-2] + b', "v": "'
     return line + b"x" * (size - len(line) - 3) + b'"}\n'
 
@@ -221,7 +221,7 @@ def test_a_line_of_an_earlier_run_is_not_looked_at_again() -> None:
 
 
 def unread(error: Exception) -> tuple[str, str]:
-    """Why a file cannot be read now, and what to do."""
+    """Return fact and hint of the error for a file that cannot be read now."""
     with pytest.raises(TaskError) as raised:
         list(exported(Bucket(b"some", error)).pages(FILE, None))
     return raised.value.fact, raised.value.hint
@@ -258,7 +258,7 @@ def entry(name: str, count: Any = 1) -> dict[str, Any]:
 
 
 def manifests(*files: dict[str, Any], **summary: Any) -> FakeS3:
-    """A bucket with one export; None in its summary leaves a member out."""
+    """Return a bucket with one export; None in its summary leaves a member out."""
     whole = {
         "tableArn": "arn",
         "exportTime": "2026-11-22T12:00:00.000Z",
@@ -279,7 +279,7 @@ def found(s3: FakeS3, url: str = "s3://bucket/exports") -> Export:
 
 
 def refused(s3: FakeS3) -> tuple[str, str]:
-    """Why there is no export to use, and what to do."""
+    """Return fact and hint of the error for an export that cannot be used."""
     with pytest.raises(TaskError) as raised:
         found(s3)
     return raised.value.fact, raised.value.hint
@@ -287,7 +287,7 @@ def refused(s3: FakeS3) -> tuple[str, str]:
 
 UNREADABLE = f"the manifests in {FOLDER} cannot be read.", AGAIN
 TOO_LARGE = (
-    f"the manifests in {FOLDER} are larger than those of any export.",
+    f"the manifests in {FOLDER} are too large.",
     "name an export that DynamoDB has written.",
 )
 
@@ -324,7 +324,7 @@ class TestFind:
 
         assert refused(s3) == (
             f"expected one manifest-summary.json under s3://bucket/exports, and found {shown}.",
-            "name the folder of one export that has ended: s3://BUCKET/PREFIX/AWSDynamoDB/EXPORT-ID.",
+            "name the folder of one completed export: s3://BUCKET/PREFIX/AWSDynamoDB/EXPORT-ID.",
         )
 
     def test_a_bucket_that_is_missing_is_named_with_its_option(self) -> None:
@@ -346,7 +346,7 @@ class TestFind:
 
         s3.before = vanish
 
-        assert refused(s3) == (f"{FOLDER} is not whole: one of its manifests is missing.", AGAIN)
+        assert refused(s3) == (f"the export in {FOLDER} is damaged: one of its manifests is missing.", AGAIN)
 
     @pytest.mark.parametrize(("limit", "name"), [("MIB", "summary"), ("MAX_MANIFEST", "files")])
     def test_a_manifest_is_as_large_as_allowed_and_no_larger(
@@ -397,7 +397,7 @@ class TestFind:
     )
     def test_another_kind_of_export_is_refused(self, summary: dict[str, Any], kind: str) -> None:
         assert refused(manifests(**summary)) == (
-            f"the export in {FOLDER} is {kind}, and has to be FULL_EXPORT in DYNAMODB_JSON.",
+            f"the export in {FOLDER} is {kind}; it must be FULL_EXPORT in DYNAMODB_JSON.",
             AGAIN,
         )
 
@@ -406,13 +406,16 @@ class TestFind:
 
     def test_a_file_that_is_named_twice_is_damage(self) -> None:
         assert refused(manifests(entry("a"), entry("a"))) == (
-            f"{FOLDER} is not whole: its manifest names a file twice.",
+            f"the export in {FOLDER} is damaged: its manifest lists a file twice.",
             AGAIN,
         )
 
     def test_counts_that_differ_are_damage(self) -> None:
         assert refused(manifests(entry("a", 1000), itemCount=2000)) == (
-            f"{FOLDER} is not whole: its files hold 1,000 items and not 2,000.",
+            (
+                f"the export in {FOLDER} is damaged: manifest-files.json counts 1,000 items, and"
+                " manifest-summary.json 2,000."
+            ),
             AGAIN,
         )
 

@@ -1,4 +1,4 @@
-"""export: any bytes that are not the file of an export are damaged, and nothing else is raised."""
+"""export: any bytes that are not a file of an export raise DamagedError and nothing else."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ def test_any_other_bytes_have_no_end_and_raise_nothing_else(body: bytes) -> None
 @settings(deadline=None)
 @given(st.integers(0, len(WHOLE) - 1), st.integers(1, 255))
 def test_one_byte_that_is_another_does_no_harm(place: int, change: int) -> None:
-    """Of gzip's head some bytes say nothing; any other change is noticed."""
+    """Some bytes of a gzip header have no meaning; every other change is noticed."""
     body = bytearray(WHOLE)
     body[place] ^= change
 

@@ -27,7 +27,7 @@ NO_FACTS = {"items": 1000, "outside": 2, "left": 0, "left_items": [], "damaged":
 
 
 def done(*, left: int = 0, damaged: Any = None) -> Any:
-    """A backfill that has gone through 1,000 items and passed by two."""
+    """A backfill that has processed 1,000 items; the filter excludes two more."""
     reasons = {key(str(number)): f"why {number}" for number in range(left)}
     return SimpleNamespace(items=1000, outside=2, left=reasons, damaged=damaged or {})
 
@@ -59,20 +59,20 @@ def test_the_first_damaged_file_is_named_and_the_others_are_counted(
     assert job.damage(done(damaged=damaged)) == text
 
 
-@pytest.mark.parametrize(("state", "more"), [("state", ", and state says where to go on"), (None, "")])
+@pytest.mark.parametrize(("state", "more"), [("state", "; state keeps the progress"), (None, "")])
 def test_an_error_says_how_far_it_came(state: str | None, more: str) -> None:
     error = job._ended(done(), TaskError("broken X.", hint="try"), state)
 
-    assert (error.fact, error.hint) == (f"broken X; 1,000 items were gone through{more}.", "try")
+    assert (error.fact, error.hint) == (f"broken X; 1,000 items were processed{more}.", "try")
     assert error.facts == NO_FACTS
 
 
-@pytest.mark.parametrize(("state", "more"), [("state", "; it goes on from state"), (None, "")])
+@pytest.mark.parametrize(("state", "more"), [("state", "; it resumes from state"), (None, "")])
 def test_an_interruption_says_how_far_it_came(state: str | None, more: str) -> None:
     error = job._ended(done(damaged={"a": "lacks one"}), KeyboardInterrupt(), state)
 
     assert isinstance(error, StoppedError)
-    assert error.fact == "interrupted; 1,000 items were gone through; a lacks one."
+    assert error.fact == "interrupted; 1,000 items were processed; a lacks one."
     assert error.hint == f"run the same command again{more}."
     assert error.facts == {**NO_FACTS, "damaged": [{"file": "a", "reason": "lacks one"}]}
 
@@ -91,7 +91,7 @@ def test_the_same_work_has_the_same_tables_listing_and_filter() -> None:
 
 
 def wait(*, no_wait: bool = False, held: tuple[int, float] = (0, 0.0)) -> tuple[Recording, list[float]]:
-    """What is shown, and for how long it sleeps each time."""
+    """What is shown, and the seconds of each sleep."""
     recording = Recording()
     sleeps: list[float] = []
     wanted = replace(WANTED, no_wait=no_wait)
@@ -113,8 +113,8 @@ def test_what_is_held_back_is_waited_for_second_by_second() -> None:
 
     assert recording.notes == [
         (
-            "1,000 items may still get an old write, which was not answered, or was under way when a run was"
-            " killed: they are copied in 3 minutes."
+            "In-doubt writes, which got no response, may still change 1,000 items. These items are copied in"
+            " 3 minutes."
         )
     ]
     assert recording.steps == [("waiting (seconds)", 120, [1] * 121)]
@@ -136,7 +136,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
 
 
 def identity_of(world: World, *, listing: str = "a scan in 4 segments") -> dict[str, Any]:
-    """What a state says of its work."""
+    """The identity in a state."""
     return dict(Tables(*world.tables).identity(listing, EVERY_KEY))
 
 
@@ -284,7 +284,7 @@ class TestExport:
     def test_a_damaged_file_is_named_and_the_state_stays(self, runs: Runs) -> None:
         world = World("a")
         url = world.export("a", lacking=1)
-        why = "is damaged: it holds 1 items, and its manifest says 2"
+        why = "is damaged: it has 1 items, and the manifest lists 2"
 
         backfill = runs.backfill(world, from_export=url)
 
@@ -305,8 +305,8 @@ class TestExport:
         with pytest.raises(TaskError) as refused:
             runs.prepare(world, from_export=world.export("a", **other))
 
-        assert refused.value.fact == f"{URL} is the export of another table."
-        assert refused.value.hint == f"name one of {ARN}/logfile."
+        assert refused.value.fact == f"{URL} is not an export of the present source table."
+        assert refused.value.hint == f"name an export of {ARN}/logfile."
 
     def test_one_of_the_moment_at_which_the_source_was_created_is_taken(self, runs: Runs) -> None:
         world = World()
@@ -377,7 +377,7 @@ class TestWarn:
 
 class TestState:
     def leave_one(self, runs: Runs, world: World, **wanted: Any) -> None:
-        """A run that leaves `a` in doubt."""
+        """Run, and leave `a` in doubt."""
         world.replica = FakeReplica(script=in_turn(TIMED_OUT))
         assert runs.backfill(world, no_wait=True, **wanted).left.keys() == {key("a")}
 
@@ -434,8 +434,8 @@ class TestState:
         assert runs.slept == 1800
         assert runs.recording.notes == [
             (
-                "1 items may still get an old write, which was not answered, or was under way when a run was"
-                " killed: they are copied in 30 minutes."
+                "In-doubt writes, which got no response, may still change 1 items. These items are copied in"
+                " 30 minutes."
             )
         ]
         assert runs.recording.steps[1] == ("waiting (seconds)", 1800, [1] * 1800)
@@ -452,7 +452,7 @@ class TestState:
 
 class TestEnding:
     def refuse(self, world: World, name: str) -> None:
-        """Let reconciling fail at an item."""
+        """Make the reconciliation of an item fail."""
 
         def refuse(keys: Sequence[Key]) -> None:
             if key(name) in keys:
@@ -469,9 +469,7 @@ class TestEnding:
         with pytest.raises(TaskError) as refused:
             runs.backfill(world, segments=1, from_export=URL)
 
-        assert refused.value.fact == (
-            "the table refuses; 1 items were gone through, and state says where to go on."
-        )
+        assert refused.value.fact == ("the table refuses; 1 items were processed; state keeps the progress.")
         assert refused.value.hint == "look at it"
         assert refused.value.facts == {**NO_FACTS, "items": 1, "outside": 0}
         assert isinstance(refused.value.__cause__, OtherError)
@@ -489,7 +487,7 @@ class TestEnding:
         with pytest.raises(TaskError) as refused:
             runs.backfill(world)
 
-        assert refused.value.fact == "the source refuses; 0 items were gone through."
+        assert refused.value.fact == "the source refuses; 0 items were processed."
         assert runs.lines.content == b""
 
     def test_interrupted_while_it_copies(self, runs: Runs) -> None:
@@ -505,8 +503,8 @@ class TestEnding:
         with pytest.raises(StoppedError) as stopped:
             runs.backfill(world, segments=1)
 
-        assert stopped.value.fact == "interrupted; 0 items were gone through."
-        assert stopped.value.hint == "run the same command again; it goes on from state."
+        assert stopped.value.fact == "interrupted; 0 items were processed."
+        assert stopped.value.hint == "run the same command again; it resumes from state."
         assert isinstance(stopped.value.__cause__, KeyboardInterrupt)
         assert runs.lines.content.endswith(b'{"rest":true}\n')
 
@@ -521,8 +519,8 @@ class TestEnding:
         with pytest.raises(StoppedError) as stopped, journal.kept():
             copying.go(journal, review)
 
-        assert stopped.value.fact == "interrupted; 1 items were gone through."
-        assert stopped.value.hint == "run the same command again; it goes on from state."
+        assert stopped.value.fact == "interrupted; 1 items were processed."
+        assert stopped.value.hint == "run the same command again; it resumes from state."
         assert runs.lines.content.endswith(b'{"rest":true}\n')
 
     def test_a_state_that_cannot_be_written_does_not_hide_why_it_ended(self, runs: Runs) -> None:
@@ -537,7 +535,7 @@ class TestEnding:
 
         runs.lines.append = full  # type: ignore[method-assign]
 
-        with pytest.raises(TaskError, match=r"^the table refuses; 0 items were gone through, and state says"):
+        with pytest.raises(TaskError, match=r"^the table refuses; 0 items were processed; state keeps"):
             runs.backfill(world)
 
     @pytest.mark.parametrize("is_at_rest", [True, False])
@@ -554,7 +552,7 @@ class TestEnding:
 
 
 class OtherError(TaskError):
-    """A TaskError of its own kind."""
+    """A subclass of TaskError."""
 
 
 class TestPrepare:

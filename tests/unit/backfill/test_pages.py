@@ -30,11 +30,11 @@ MANY = 1000
 
 
 class Killed(BaseException):
-    """The process is gone: nothing that would come after it is done."""
+    """The process was killed: none of its later steps happens."""
 
 
 class World:
-    """A source in parts, its replica, and the state that outlives runs; `kill` is asked before every step."""
+    """A source in parts, its replica, and the state that outlives runs; `kill` is called before every step."""
 
     def __init__(self, *, parts: int = 3, items: int = 40, is_archive: bool = False, **fakes: Any) -> None:
         self.is_archive = is_archive
@@ -68,18 +68,18 @@ class World:
 
     def reconcile(self, keys: Iterable[Key], seen: Items) -> Reconciled:
         self.reconciles += 1
-        assert self.reconciles < MANY, "it heals for ever"
+        assert self.reconciles < MANY, "it reconciles forever"
         tables = _Killing(self.source, self), _Killing(self.replica, self)
         pair = ReconcileContext(*tables, _Killing(self._journal, self), is_archive=self.is_archive)
         return reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen)
 
     def opened(self) -> FileJournal:
-        """The state, as the next run reads it."""
+        """Return the state, as the next run reads it."""
         self.lines.is_open = True
         return FileJournal(self.lines, command=BACKFILL, clock=self.clock)
 
     def run(self, *, wait: bool = True) -> Backfill:
-        """One run, until it is done or killed."""
+        """Run until it is done or killed."""
         self._journal = self.opened()
         try:
             journal: Any = _Killing(self._journal, self)
@@ -109,7 +109,7 @@ class World:
 
 
 class _Killing:
-    """What it stands for, asking before every call and after it whether the process is still there."""
+    """A proxy that calls `kill` before and after every call."""
 
     def __init__(self, target: Any, world: World) -> None:
         self._target = target
@@ -161,7 +161,7 @@ def test_what_is_done_is_not_listed_again() -> None:
 
 
 def test_a_write_of_a_killed_run_that_lands_late_is_overwritten() -> None:
-    """The first run is killed with a request under way; the source changes, and the old image lands afterwards."""
+    """The first run is killed with a request under way. The source changes, and then the old image lands."""
     world = World(parts=1, items=1)
 
     def die(_: Any) -> Any:
@@ -203,7 +203,7 @@ def test_what_may_still_land_is_left_if_nobody_waits() -> None:
     left = world.run(wait=False).left
 
     assert len(left) == PAGE
-    assert set(left.values()) == {"a write was not answered, and may still land"}
+    assert set(left.values()) == {"a write got no response and may still land"}
     world.clock.pass_by(HOLD)
     assert world.run(wait=False).left == {}
 
@@ -266,14 +266,16 @@ def test_an_item_that_goes_on_changing_is_left() -> None:
 
     world.replica = FakeReplica(script=write)
 
-    assert world.run().left == {key(5): "it changed at the source each time"}
+    assert world.run().left == {key(5): "the source changed in every round"}
 
 
 def test_it_ends_early_where_nothing_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "MOST_LEFT", 10)
     world = World(script=lambda request: INVALID)
 
-    with pytest.raises(TaskError, match="14 items cannot be healed; the last: ValidationException: type mis"):
+    with pytest.raises(
+        TaskError, match="14 items cannot be copied; the last reason: ValidationException: type mis"
+    ):
         world.run()
 
     assert len(world.listed) == 14
@@ -399,7 +401,7 @@ GONE = {key(number) for number in range(0, 40, 3)}
 
 
 def letting_go() -> World:
-    """Items are gone from the source once they were written."""
+    """Delete items from the source after they were written."""
 
     def script(request: Request) -> tuple[()]:
         for write in request:
@@ -443,7 +445,9 @@ def test_a_note_that_no_run_has_written_is_one_line(value: Any) -> None:
     with closing(world.opened()) as journal:
         journal.note(world.parts[0], value)
 
-    with pytest.raises(TaskError, match=f"ddbreplica has not written what it says of {world.parts[0]}"):
+    with pytest.raises(
+        TaskError, match=f"the entry for {world.parts[0]} was not written by ddbreplica, or is damaged"
+    ):
         world.run()
 
 
@@ -510,7 +514,7 @@ def test_a_note_that_no_run_has_written_names_the_state_and_what_to_do() -> None
         with pytest.raises(TaskError) as raised:
             backfill_of(world, journal).run()
 
-    assert raised.value.fact == "state: ddbreplica has not written what it says of part 0."
+    assert raised.value.fact == "state: the entry for part 0 was not written by ddbreplica, or is damaged."
     assert raised.value.hint == DAMAGED
 
 
@@ -529,10 +533,10 @@ def test_an_early_end_says_how_many_and_what_to_do(monkeypatch: pytest.MonkeyPat
         world.run()
 
     assert raised.value.fact == (
-        "7 items cannot be healed; the last: ValidationException: type mismatch for an index key."
+        "7 items cannot be copied; the last reason: ValidationException: type mismatch for an index key."
     )
     assert raised.value.hint == (
-        "mend the replica (its indexes, its capacity), and run the same command again."
+        "fix the replica (its indexes or its capacity), and run the same command again."
     )
 
 
