@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import pytest
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from demo import traffic
-from demo.deploy import Package, Stack, deploy, update, upload
+from demo.deploy import TEMPLATE, Package, Stack, deploy, update, upload
 from demo.embedded import ROOT, EmbeddedAws, embedded_aws
 from demo.pair import Item, Pair, wait_until
 from tests.support import cli, on_failure, records
@@ -70,9 +71,7 @@ class Site:
         self.pair = Pair(aws.dynamodb, self.stack.source, self.stack.replica)
         directory.mkdir()
         bucket, key = package.url.removeprefix(f"{aws.endpoint_url}/").split("/")
-        template = json.load(aws.s3.get_object(Bucket=bucket, Key=key)["Body"])
-        del template["Metadata"]  # names files beside the template
-        (directory / "template.json").write_text(json.dumps(template))
+        aws.s3.download_file(bucket, key, str(directory / "template.json"))
         shutil.copy(ROOT / "samconfig.toml", directory)
         self.operator = Operator(aws, self.stack, directory)
 
@@ -119,7 +118,14 @@ def aws() -> Iterator[EmbeddedAws]:
 
 @pytest.fixture(scope="module")
 def package(aws: EmbeddedAws) -> Package:
-    return upload(aws)
+    return packaged(aws)
+
+
+def packaged(aws: EmbeddedAws) -> Package:
+    """Upload the template as SAM CLI deploys it: without the files that its metadata name."""
+    template = yaml_parse(TEMPLATE.read_text())
+    del template["Metadata"]
+    return upload(aws, template)
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +182,7 @@ def tenant(name: str) -> str:
 def enforced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A stack on an embedded AWS that enforces the function's role."""
     with embedded_aws(enforce_roles=True) as aws:
-        site = Site(aws, upload(aws), tmp_path_factory.mktemp("enforced") / "checkout", "enforced")
+        site = Site(aws, packaged(aws), tmp_path_factory.mktemp("enforced") / "checkout", "enforced")
         site.replicates("kept")
         yield site
 
