@@ -133,7 +133,7 @@ WORKLOADS: Mapping[str, Workload] = {
 QUICK: Sequence[str] = ("log-100", "nested")
 
 LARGEST: Mapping[str, Workload] = {
-    "6 MB: 200 items of 30 KB": _distinct("Items of 30 KB, 200 records", 200, partial(_large, size=30_000)),
+    "200 items of 30 KB (6 MB)": _distinct("Items of 30 KB, 200 records", 200, partial(_large, size=30_000)),
     "10,000 log items": _distinct("Log items, 10,000 records", 10_000, _inserts),
 }
 """The limits of a batch: its number of records, and the 6 MB that Lambda passes to a function."""

@@ -1,1 +1,1 @@
-"""The demo: replicate a table on an embedded AWS, prove both equal, measure how far behind it is."""
+"""The demo: replicate a table on an embedded AWS, compare both tables, and measure the lag."""

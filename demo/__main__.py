@@ -1,4 +1,4 @@
-"""`python -m demo [--keep]`: exit code 0 if everything held, 1 if not, 128 and more on a signal."""
+"""`python -m demo [--keep]`: exit code 0 if each check succeeds, 1 if one fails, 128 or more on a signal."""
 
 import argparse
 import os
@@ -19,13 +19,13 @@ from ddbreplica_cli.terminal.console import console_on
 from demo.embedded import KEPT_SECONDS, EmbeddedAws, embedded_aws
 from demo.errors import DemoError
 from demo.replicating import milliseconds
-from demo.story import Figures, tell
+from demo.story import Figures, run_steps
 
 _WIDTH_OF_A_FILE: Final = 110
 
 
 def main() -> int:
-    """Run the demo on an embedded AWS, which is gone afterwards unless `--keep` asks for it."""
+    """Run the demo on an embedded AWS, and stop that at the end unless `--keep` is set."""
     with output.escaping():
         keep = _arguments().keep
         for ending in (signal.SIGTERM, signal.SIGHUP):
@@ -39,8 +39,8 @@ def _main(*, keep: bool) -> int:
     try:
         _run(console, keep=keep)
     except (DemoError, BotoCoreError, ClientError) as error:
-        told = "\n".join([str(error), *getattr(error, "__notes__", ())])
-        console.print("\n[bold red]Did not hold.[/]", escape(told), soft_wrap=True)
+        message = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        console.print("\n[bold red]A check failed.[/]", escape(message), soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         console.print("\nInterrupted; the embedded AWS is stopped.")
@@ -53,24 +53,24 @@ def _arguments() -> argparse.Namespace:
         prog="python -m demo", description="Replicate a table on an embedded AWS."
     )
     parser.add_argument(
-        "--keep", action="store_true", help="leave the embedded AWS running, and say how to stop it"
+        "--keep", action="store_true", help="leave the embedded AWS running, and show how to stop it"
     )
     return parser.parse_args()
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
-    # An exception, so that every `with` block on the way out stops what it has started.
+    # The exception lets every open `with` block stop what it has started.
     raise SystemExit(128 + number)
 
 
 def _run(console: Console, *, keep: bool) -> None:
     begun = time.monotonic()
     with embedded_aws(keep=keep) as aws:
-        console.print(f"An embedded AWS came up at {aws.endpoint_url} in {time.monotonic() - begun:.1f} s.")
+        console.print(f"The embedded AWS at {aws.endpoint_url} started in {time.monotonic() - begun:.1f} s.")
         try:
-            figures = tell(aws, console)
+            figures = run_steps(aws, console)
         except DemoError as error:
-            error.add_note(f"What the embedded AWS complained of last:\n{aws.complaints()}")
+            error.add_note(f"The last warnings of the embedded AWS:\n{aws.complaints()}")
             raise
         console.print()
         console.print(_summary(figures, seconds=time.monotonic() - begun))
@@ -83,28 +83,28 @@ def _summary(figures: Figures, *, seconds: float) -> Table:
     adopted = figures.adopted
     table = Table("Measured", "", box=SIMPLE)
     table.add_row("Rows loaded", f"{figures.rows:,}")
-    table.add_row("Changes, the load included", f"{figures.changes:,}")
+    table.add_row("Changes, including the load", f"{figures.changes:,}")
     table.add_row("Until equal, after the load", f"{figures.equal_after_load:.2f} s")
     table.add_row("Until equal, after updates and deletes", f"{figures.equal_after_changes:.2f} s")
     table.add_row("Lag of one change, p50 / p95 / max", milliseconds(figures.lag))
-    table.add_row("Quarantined, mended, redriven", str(figures.redriven))
-    table.add_row("Edited in the replica, found, repaired", str(figures.repaired))
+    table.add_row("Quarantined and redriven", str(figures.redriven))
+    table.add_row("Edited by hand, found, repaired", str(figures.repaired))
     table.add_row("Backfill of a table in use", f"{adopted.seconds:.2f} s")
-    table.add_row("Written meanwhile, deletes among them", f"{adopted.written:,}, {adopted.deleted:,}")
-    table.add_row("The demo", f"{seconds:.1f} s")
+    table.add_row("Writes during the backfill, deletes", f"{adopted.written:,}, {adopted.deleted:,}")
+    table.add_row("Duration of the demo", f"{seconds:.1f} s")
     if set_up := os.environ.get("DDBREPLICA_SETUP_SECONDS"):
-        table.add_row("Before it, setting up", f"{set_up} s")
+        table.add_row("Setup before the demo", f"{set_up} s")
     return table
 
 
 def _how_to_use(aws: EmbeddedAws) -> str:
     return f"""
-The embedded AWS keeps running, and ends by itself {KEPT_SECONDS / 60:.0f} minutes after it was started. To look around:
-  . {aws.write_settings()}    # its credentials, which nobody else can read
+The embedded AWS keeps running, and stops {KEPT_SECONDS / 60:.0f} minutes after its start. To explore it:
+  . {aws.write_settings()}    # its credentials; only you can read the file
   .venv/bin/ddbreplica status --stack-name ddbreplica --endpoint-url {aws.endpoint_url}
   aws dynamodb scan --table-name logfile_replica --max-items 2 --endpoint-url {aws.endpoint_url}
   tail -f {aws.log}
-To stop it before:
+To stop it earlier:
   kill -KILL -- -{aws.pid}; rm -r {aws.home}"""
 
 

@@ -1,4 +1,4 @@
-"""A table that was in use before ddbreplica came: its stream turned on, deployed over, backfilled under live writes."""
+"""Replicate an existing table: turn its stream on, deploy, and copy its items while it is written to."""
 
 import time
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ _ITEMS: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """How long the backfill took, and how many items were written and deleted meanwhile."""
+    """The seconds that the backfill took, and the number of items written and deleted during it."""
 
     seconds: float
     written: int
@@ -29,13 +29,13 @@ class Adopted:
 
 
 def adopt(stage: Stage) -> Adopted:
-    """Make a table with items and without a stream, give it a replica, and copy what the stream does not hold."""
-    stage.begin("Take a table that was in use: turn its stream on, and deploy template.yaml over it")
+    """Create a table with items and without a stream, deploy a replica for it, and copy its items."""
+    stage.begin("Replicate an existing table: turn its stream on, and deploy template.yaml")
     _make_table(stage)
-    adopted = _deploy_over(stage)
-    stage.begin("Copy what the stream does not hold, while a writer updates, deletes and adds items")
+    adopted = _deploy_replica(stage)
+    stage.begin("Copy its existing items, while a writer updates, deletes and adds items")
     with writing(adopted.pair) as writer:
-        _wait_for_the_stream(adopted, writer)
+        _wait_for_stream(adopted, writer)
         before, deleted = writer.written, len(writer.deleted)
         begun = time.monotonic()
         adopted.run("backfill")
@@ -52,13 +52,15 @@ def _make_table(stage: Stage) -> None:
     check_exit("load", finished)
     described = stage.aws.dynamodb.describe_table(TableName=_SOURCE)["Table"]
     if "LatestStreamArn" in described:
-        raise DidNotHoldError(f"{_SOURCE} has no stream: it has {described['LatestStreamArn']}.")
+        raise DidNotHoldError(
+            f"The table {_SOURCE} must have no stream, but it has {described['LatestStreamArn']}."
+        )
     count = Pair(stage.aws.dynamodb, _SOURCE, _REPLICA).count(_SOURCE)
     stage.say(f"{_SOURCE} has {count:,} items and no stream.")
 
 
 def make_table(dynamodb: "DynamoDBClient", name: str) -> None:
-    """A table on demand, with the workshop's key, and neither index nor stream."""
+    """Create an on-demand table with the workshop's key, without an index or a stream."""
     dynamodb.create_table(
         TableName=name,
         KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}],
@@ -69,14 +71,14 @@ def make_table(dynamodb: "DynamoDBClient", name: str) -> None:
 
 
 def turn_on_stream(dynamodb: "DynamoDBClient", table: str) -> str:
-    """Let the table write a stream from now on, and return the stream's ARN."""
+    """Turn the table's stream on, and return the stream's ARN."""
     described = dynamodb.update_table(
         TableName=table, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
     )
     return described["TableDescription"]["LatestStreamArn"]
 
 
-def _deploy_over(stage: Stage) -> Stage:
+def _deploy_replica(stage: Stage) -> Stage:
     stream = turn_on_stream(stage.aws.dynamodb, _SOURCE)
     stage.say(f"SourceStreamArn={stream}")
     begun = time.monotonic()
@@ -87,29 +89,30 @@ def _deploy_over(stage: Stage) -> Stage:
     return adopted
 
 
-def _wait_for_the_stream(stage: Stage, writer: Writer) -> None:
-    """Wait until the stream has brought something, and see that it has brought nothing of what was there before."""
+def _wait_for_stream(stage: Stage, writer: Writer) -> None:
+    """Wait for the first replicated change, and check that no older item was replicated."""
     pair = stage.pair
-    wait_until(lambda: pair.count(pair.replica) > 0, "The replica has what is written from now on")
+    wait_until(lambda: pair.count(pair.replica) > 0, "New changes are replicated")
     held = pair.count(pair.replica)
-    if held > writer.written + 1:  # which has perhaps not counted its latest
+    if held > writer.written + 1:  # the writer may not have counted its latest write yet
         raise DidNotHoldError(
-            f"The replica has what was written since its stream, and no more: it has {held}."
+            f"The replica must have only what was written since, {writer.written} items at most, but has {held}."
         )
     stage.say(
-        f"By its stream the replica has {held:,} of {pair.count(pair.source):,} items, those written since."
+        f"The stream replicated {held:,} of {pair.count(pair.source):,} items: those written after it was turned on."
     )
 
 
 def _check(stage: Stage, writer: Writer, during: Adopted) -> None:
     pair = stage.pair
     if not during.deleted:
-        raise DidNotHoldError("Items are deleted during the backfill: none was.")
+        raise DidNotHoldError("The writer must delete items during the backfill, but it deleted none.")
     pair.wait_until_equal()
     replica = pair.items(pair.replica)
     if came_back := replica.keys() & set(writer.deleted):
-        raise DidNotHoldError(f"Nothing that was deleted is in the replica: {sorted(came_back)} are.")
+        raise DidNotHoldError(f"The replica must have no deleted items, but it has {sorted(came_back)}.")
     stage.say(
-        f"Meanwhile {during.written:,} items were written, {during.deleted:,} of them deleted: none came back."
+        f"Writes during the backfill: {during.written:,}, including {during.deleted:,} deletes."
+        " No deleted item is in the replica."
     )
-    stage.say(f"The replica equals the source, {len(replica):,} items.")
+    stage.say(f"The replica equals the source: {len(replica):,} items.")

@@ -1,4 +1,4 @@
-"""src/ and what src/requirements.txt pins → the zip that Lambda runs. What it pins is fetched once."""
+"""Build the function's deployment package: src/ and its pinned dependencies, which are downloaded once."""
 
 import hashlib
 import shutil
@@ -19,7 +19,7 @@ _UV: Final = ROOT / ".venv" / "bin" / "uv"
 
 
 def bundle(target: Path, *, source: Path = _SOURCE) -> Path:
-    """Write the bundle of the code in `source` to `target`. Raises DeployError if a dependency cannot be had."""
+    """Write the deployment package of `source` to `target`. Raises DeployError if a dependency cannot be installed."""
     shutil.copyfile(_dependencies(), target)
     with ZipFile(target, "a", ZIP_DEFLATED) as archive:
         _add(archive, source, sorted((source / "ddbreplica").rglob("*.py")))
@@ -27,7 +27,7 @@ def bundle(target: Path, *, source: Path = _SOURCE) -> Path:
 
 
 def _dependencies() -> Path:
-    """A zip of what the lock pins, made anew only when the lock has changed."""
+    """Return a zip of the pinned dependencies; it is built again only when the lock file has changed."""
     digest = hashlib.sha256(_LOCK.read_bytes()).hexdigest()[:16]
     archive = _CACHE / f"dependencies-{digest}.zip"
     if not archive.exists():
@@ -42,12 +42,14 @@ def _dependencies() -> Path:
 
 
 def _install(target: Path) -> None:
-    # Of pure Python, all of it: the processor does not matter.
+    # All dependencies are pure Python, so that the processor does not matter.
     command = ["pip", "install", "--quiet", "--require-hashes", "--no-deps", "--python-version", "3.13"]
     where = ["--python", sys.executable, "--target", str(target), "--requirement", str(_LOCK)]
     done = subprocess.run([str(_UV), *command, *where], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise DeployError(f"What src/requirements.txt pins cannot be installed:\n{done.stderr.strip()}")
+        raise DeployError(
+            f"The dependencies in src/requirements.txt cannot be installed:\n{done.stderr.strip()}"
+        )
 
 
 def _add(archive: ZipFile, root: Path, paths: Iterable[Path]) -> None:

@@ -1,4 +1,4 @@
-"""The operator's command line, run as its users run it: in a process of its own."""
+"""Run `ddbreplica …` as an operator does, in a separate process."""
 
 import subprocess
 import sys
@@ -18,27 +18,27 @@ _SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a command ended, and what it wrote to both its streams."""
+    """The exit code of a command, and what it wrote to stdout and stderr."""
 
     exit_code: int
     output: str
 
     @property
     def last_line(self) -> str:
-        """The last line that is not blank."""
+        """Return the last line that is not blank."""
         return (self.output.rstrip().splitlines() or [""])[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command that has been started."""
+    """A started command."""
 
     process: subprocess.Popen[bytes]
     written: IO[bytes]
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Return whether it has not ended yet."""
         return self.process.poll() is None
 
     def finish(self) -> Finished:
@@ -46,16 +46,16 @@ class Command:
         try:
             exit_code = self.process.wait(_SECONDS)
         except subprocess.TimeoutExpired as error:
-            raise DidNotHoldError(f"The command ends within {_SECONDS:.0f} seconds: it has not.") from error
+            raise DidNotHoldError(f"The command did not end within {_SECONDS:.0f} seconds.") from error
         self.written.seek(0)
         return Finished(exit_code, self.written.read().decode())
 
 
 @contextmanager
 def started(aws: EmbeddedAws, *arguments: str, directory: Path = ROOT) -> Iterator[Command]:
-    """Run `ddbreplica …` against this AWS; it is killed if the block ends before it does."""
+    """Run `ddbreplica …` on this AWS, and kill it if it is still running at the end of the block."""
     command = [str(_DDBREPLICA), *arguments, "--endpoint-url", aws.endpoint_url]
-    # Into a file: a full pipe would stop it while nobody reads.
+    # The output goes to a file: a full pipe would block the command while nobody reads.
     with (
         TemporaryFile() as written,
         subprocess.Popen(
@@ -74,6 +74,6 @@ def started(aws: EmbeddedAws, *arguments: str, directory: Path = ROOT) -> Iterat
 
 
 def run(aws: EmbeddedAws, *arguments: str) -> Finished:
-    """Run `ddbreplica …` against this AWS to its end; what it leaves in its directory goes with the AWS."""
+    """Run `ddbreplica …` on this AWS until it ends. Its working directory is removed with the AWS."""
     with started(aws, *arguments, directory=aws.home) as command:
         return command.finish()

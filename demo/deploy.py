@@ -1,4 +1,4 @@
-"""template.yaml and the function's bundle → a running stack, the way `sam deploy` would make it."""
+"""Deploy template.yaml with the function's code as a stack, as `sam deploy` does."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ _COMPOSITE: Final = "AWS::CloudWatch::CompositeAlarm"
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A stack as created: its name, how many resources it has, and its outputs."""
+    """A deployed stack: its name, the number of its resources, and its outputs."""
 
     name: str
     resources: int
@@ -35,23 +35,23 @@ class Stack:
 
     @property
     def source(self) -> str:
-        """The source table's name."""
+        """Return the source table's name."""
         return self.outputs["SourceTableName"]
 
     @property
     def replica(self) -> str:
-        """The replica table's name."""
+        """Return the replica table's name."""
         return self.outputs["ReplicaTableName"]
 
     @property
     def quarantine_bucket(self) -> str:
-        """The name of the bucket for records that can never be written."""
+        """Return the name of the quarantine bucket."""
         return self.outputs["QuarantineBucketName"]
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A template that is uploaded with its code: its URL, and the names of its parameters."""
+    """An uploaded template with its code: its URL, and the names of its parameters."""
 
     url: str
     parameters: frozenset[str]
@@ -60,9 +60,9 @@ class Package:
 def deploy(
     aws: EmbeddedAws, name: str = STACK, package: Package | None = None, /, **parameters: str
 ) -> Stack:
-    """Create a stack from a package, by default this tree's, every other parameter at its default, and wait for it.
+    """Create a stack from a package and wait for it. The default is a package of the working tree.
 
-    Raises DeployError with the events that say why, if it is not.
+    Parameters that are not given have their defaults. Raises DeployError with the events of the failure.
     """
     aws.cloudformation.create_stack(
         StackName=name,
@@ -74,7 +74,7 @@ def deploy(
 
 
 def deploy_replica(aws: EmbeddedAws, name: str = STACK, **parameters: str) -> Stack:
-    """Create a stack from replica.yaml in the same way."""
+    """Create a stack from replica.yaml and wait for it."""
     aws.cloudformation.create_stack(
         StackName=name,
         TemplateBody=REPLICA_TEMPLATE.read_text(),
@@ -87,9 +87,9 @@ def deploy_replica(aws: EmbeddedAws, name: str = STACK, **parameters: str) -> St
 def update(
     aws: EmbeddedAws, name: str = STACK, package: Package | None = None, /, **parameters: str
 ) -> Stack:
-    """Give a stack another package, or some of its parameters another value, and wait for it likewise.
+    """Update a stack's package, or some of its parameters, and wait for it.
 
-    The other parameters keep their values, as far as the package has them.
+    The other parameters keep their values; those that the package does not have are left out.
     """
     described = aws.cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     present = {each["ParameterKey"]: each["ParameterValue"] for each in described["Parameters"]}
@@ -115,7 +115,7 @@ def _finished(
         waiter: Any = aws.cloudformation.get_waiter(change)
         waiter.wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     except WaiterError as error:
-        raise DeployError(f"The stack was not deployed:\n{_failures(aws, name)}") from error
+        raise DeployError(f"The deployment of the stack {name} failed:\n{_failures(aws, name)}") from error
     described = aws.cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
     resources = aws.cloudformation.describe_stack_resources(StackName=name)["StackResources"]
@@ -129,9 +129,9 @@ def upload(
     code: Path | None = None,
     name: str = "packaged",
 ) -> Package:
-    """Upload a template and its code, by default this tree's, as `sam package` leaves it.
+    """Upload a template and its code as `sam package` does. Both default to those of the working tree.
 
-    `code` is a directory such as src/. Packages of different names are kept side by side.
+    `code` is a directory such as src/. Packages of different names do not overwrite each other.
     """
     template = template or yaml_parse(TEMPLATE.read_text())
     zipped = bundle(aws.home / f"{name}.zip", source=code) if code else bundle(aws.home / f"{name}.zip")
@@ -145,17 +145,19 @@ def upload(
 
 
 def _code(template: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Where the function's code is, as SAM spells it and as CloudFormation does."""
+    """Return the property that locates the function's code: SAM's for a SAM template, else CloudFormation's."""
     if "Transform" in template:
         return {"CodeUri": f"s3://{_ARTEFACTS}/{key}"}
     return {"Code": {"S3Bucket": _ARTEFACTS, "S3Key": key}}
 
 
 def spare(template: Mapping[str, Any]) -> dict[str, Any]:
-    """The template without what the embedded AWS refuses of alarms (it evaluates none)."""
+    """Return the template without composite alarms and metric math, which the embedded AWS rejects."""
     resources = template["Resources"]
     plain = {name: each for name, each in resources.items() if each["Type"] != _COMPOSITE}
-    text = json.dumps({**template, "Resources": plain}, default=str)  # YAML takes a version for a date
+    text = json.dumps(
+        {**template, "Resources": plain}, default=str
+    )  # YAML reads a policy's version as a date
     for composite in resources.keys() - plain.keys():
         text = text.replace(composite, "MappingStalledAlarm")
     spared: dict[str, Any] = json.loads(text)
@@ -165,7 +167,7 @@ def spare(template: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _spare_metric_math(properties: dict[str, Any]) -> None:
-    """Put the metric within in the place of an expression."""
+    """Replace an alarm's expression by the metric that it uses."""
     stats = [query["MetricStat"] for query in properties.pop("Metrics", ()) if "MetricStat" in query]
     for stat in stats:
         properties |= stat["Metric"] | {"Statistic": stat["Stat"], "Period": stat["Period"]}

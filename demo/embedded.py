@@ -1,11 +1,12 @@
-"""An AWS on this machine's loopback interface, for as long as a `with` block lasts.
+"""Run an embedded AWS on the loopback interface during a `with` block.
 
-It is ministack, in an environment of its own (.venv-stack), since it pins botocore. It delivers the stream to
-the deployed function as Lambda would, but it ignores reported failures, retries no batch in part, and has one
-shard: how the function stands up to those is tested elsewhere.
+It is ministack, in a virtual environment of its own (.venv-stack), since it pins botocore. It delivers the stream to
+the deployed function as Lambda does, but it ignores reported failures, retries no part of a batch, and has one
+shard. Other tests cover these.
 
-It runs the code of whoever may call it. So it accepts only requests that are signed with credentials that are new
-in each run (`ministack_main.py`). They are passed on in environments, and in files that only their user can read.
+It runs the code of everyone who can call it. Therefore it accepts only requests that are signed with the run's
+credentials, which are new in each run (`ministack_main.py`). Environment variables pass the credentials on, and files
+that only their user can read.
 """
 
 import os
@@ -44,7 +45,7 @@ _GATED: Final = ROOT / "demo" / "ministack_main.py"
 REGION: Final = "us-east-1"
 ACCOUNT: Final = "000000000000"
 KEPT_SECONDS: Final = 3600.0
-"""How long one runs that is kept."""
+"""The lifetime of an embedded AWS that is started with `keep`."""
 
 _SECONDS_TO_COME_UP: Final = 30.0
 _PORTS_TO_TRY: Final = 3
@@ -56,10 +57,10 @@ _PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TERM")
 
 @dataclass(frozen=True)
 class EmbeddedAws:
-    """A running one, in one Region and account of it; `dataclasses.replace` gives another.
+    """A running embedded AWS, seen from one Region and account. Use `dataclasses.replace` for another one.
 
-    `home` is its temporary directory; `pid` leads the process group that is all of it. `secret` is the secret access
-    key of this run, in whichever account.
+    `home` is its temporary directory; `pid` is the leader of the process group of all its processes. `secret` is the
+    secret access key of this run, the same in each account.
     """
 
     endpoint_url: str
@@ -71,13 +72,13 @@ class EmbeddedAws:
 
     @property
     def env(self) -> Mapping[str, str]:
-        """The whole environment of a child process that is to reach this AWS and no other."""
+        """Return the whole environment for a child process that uses only this AWS."""
         passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         files = {"AWS_CONFIG_FILE": os.devnull}
         return {**passed_on, **self.credentials, **variables(self.region), **files}
 
     def write_settings(self) -> Path:
-        """Write credentials and Region into a file that only its user can read, for a shell to source."""
+        """Write credentials and Region to a file that a shell can source and only its user can read."""
         settings = {**self.credentials, **variables(self.region)}
         path = self.home / "env"
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -86,53 +87,53 @@ class EmbeddedAws:
 
     @property
     def credentials(self) -> Mapping[str, str]:
-        """Who may do anything in the account: the embedded AWS takes an account's number for its access key."""
+        """Return the credentials of the account's root: its access key is the number of the account."""
         return {"AWS_ACCESS_KEY_ID": self.account, "AWS_SECRET_ACCESS_KEY": self.secret}
 
     @property
     def log(self) -> Path:
-        """What it writes, the functions' output included."""
+        """Return the path of its log, which includes the functions' output."""
         return _log(self.home)
 
     def complaints(self) -> str:
-        """The last warnings and errors of its log, the functions' among them, for a person to read."""
+        """Return the last warnings and errors of its log, including those of the functions."""
         lines = self.log.read_text(errors="replace").splitlines()
         found = [line[:_LINE_LENGTH] for line in lines if " WARNING " in line or " ERROR " in line]
         return "\n".join(found[-_COMPLAINTS:]) or "(nothing)"
 
     @cached_property
     def cloudformation(self) -> "CloudFormationClient":
-        """A client for stacks."""
+        """A CloudFormation client."""
         return self._session.client("cloudformation", endpoint_url=self.endpoint_url, config=_CONFIG)
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
-        """A client for tables; it may be used from several threads."""
+        """A DynamoDB client; it may be used from several threads."""
         return self._session.client("dynamodb", endpoint_url=self.endpoint_url, config=_CONFIG)
 
     @cached_property
     def iam(self) -> "IAMClient":
-        """A client for roles."""
+        """An IAM client."""
         return self._session.client("iam", endpoint_url=self.endpoint_url, config=_CONFIG)
 
     @cached_property
     def lambda_(self) -> "LambdaClient":
-        """A client for functions and their mappings."""
+        """A Lambda client."""
         return self._session.client("lambda", endpoint_url=self.endpoint_url, config=_CONFIG)
 
     @cached_property
     def logs(self) -> "CloudWatchLogsClient":
-        """A client for log groups."""
+        """A CloudWatch Logs client."""
         return self._session.client("logs", endpoint_url=self.endpoint_url, config=_CONFIG)
 
     @cached_property
     def s3(self) -> "S3Client":
-        """A client for buckets."""
+        """An S3 client."""
         return self._session.client("s3", endpoint_url=self.endpoint_url, config=_CONFIG)
 
     @cached_property
     def _session(self) -> boto3.Session:
-        # Without the user's profile and its files, which would be read even with credentials given.
+        # boto3 reads the user's profile and its files even if credentials are given.
         nowhere = {
             "profile": (None, None, None, None),
             "config_file": (None, None, os.devnull, None),
@@ -157,14 +158,13 @@ _CONFIG: Final = Config(
 
 @contextmanager
 def embedded_aws(*, keep: bool = False, enforce_roles: bool = False) -> Iterator[EmbeddedAws]:
-    """Start an AWS, and stop all of it however the block ends; with `keep`, only if an exception ends it.
+    """Start an embedded AWS, and stop all of it at the end of the block; with `keep`, only after an exception.
 
-    If this process is killed, the AWS ends by itself; one that is kept does so KEPT_SECONDS after its start. With
-    `enforce_roles` a function may call what its role allows, and nothing else. Raises EmbeddedAwsError if none comes
-    up.
+    If this process is killed, the AWS stops too; with `keep` it stops KEPT_SECONDS after its start. With
+    `enforce_roles` a function may only call what its role allows. Raises EmbeddedAwsError if it does not start.
     """
     if not MINISTACK.exists():
-        raise EmbeddedAwsError(f"{MINISTACK.relative_to(ROOT)} is not there.\nTry: make setup")
+        raise EmbeddedAwsError(f"{MINISTACK.relative_to(ROOT)} does not exist.\nTry: make setup")
     with ExitStack() as cleanup:
         home = Path(mkdtemp(prefix="ddbreplica-aws-"))
         cleanup.callback(shutil.rmtree, home, ignore_errors=True)
@@ -174,7 +174,7 @@ def embedded_aws(*, keep: bool = False, enforce_roles: bool = False) -> Iterator
 
 
 def _start(home: Path, cleanup: ExitStack, *, enforce_roles: bool, seconds: float | None) -> EmbeddedAws:
-    """Start one on a free port. Another process may take that port first: then on another one."""
+    """Start an AWS on a free port. If another process takes that port first, try another one."""
     secret = secrets.token_hex(32)
     for _ in range(_PORTS_TO_TRY):
         port = free_port()
@@ -184,11 +184,11 @@ def _start(home: Path, cleanup: ExitStack, *, enforce_roles: bool, seconds: floa
             return EmbeddedAws(f"http://127.0.0.1:{port}", home, process.pid, secret)
         if "in use" not in _log_tail(home):
             break
-    raise EmbeddedAwsError(f"The embedded AWS does not come up. The end of its log:\n{_log_tail(home)}")
+    raise EmbeddedAwsError(f"The embedded AWS did not start. The end of its log:\n{_log_tail(home)}")
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -205,13 +205,13 @@ def _launch(
         "TMPDIR": str(home),
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
-        # Its only other listener, which would be on all interfaces.
+        # This is its only other listener, and would listen on all interfaces.
         "IOT_MTLS_ENABLED": "0",
-        # An account's number is the access key of its root, and this is the secret of each. Functions get it, too.
+        # The secret key of each account's root, whose access key is the account's number. Functions get it too.
         "AWS_SECRET_ACCESS_KEY": secret,
-        # It then holds every call to the policies of who makes it.
+        # If true, it enforces the policies of each caller.
         "AUTH": str(enforce_roles).lower(),
-        # At start and stop it removes containers of its kind from the Docker that it finds: let it find none.
+        # At start and stop it removes containers of its kind from Docker, so it must not find Docker.
         "DOCKER_HOST": f"unix://{home}/no-docker.sock",
     }
     lifetime = [f"--home={home}", *([] if seconds is None else [f"--seconds={seconds}"])]
@@ -228,8 +228,8 @@ def _launch(
 
 
 def _comes_up(process: subprocess.Popen[bytes], home: Path, port: int) -> bool:
-    """Wait until it listens. False if it ended instead, or takes too long."""
-    # By its own word: whatever answers on the port might be another process that was there first.
+    """Wait until it listens. Return False if it ended instead, or takes too long."""
+    # Its log shows it; a response on the port could come from another process that was there first.
     word = f"Running on http://127.0.0.1:{port}"
     give_up_at = time.monotonic() + _SECONDS_TO_COME_UP
     while process.poll() is None and time.monotonic() < give_up_at:
@@ -240,7 +240,7 @@ def _comes_up(process: subprocess.Popen[bytes], home: Path, port: int) -> bool:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    # At once, since it keeps nothing; and the whole group, since the functions that it runs are processes.
+    # SIGKILL is safe, since it stores nothing. The whole group is killed, since its functions are processes.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

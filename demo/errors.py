@@ -1,23 +1,23 @@
-"""Why a demo ends early.
+"""The errors that end the demo.
 
 DemoError
-├── EmbeddedAwsError    the embedded AWS does not come up
-├── DeployError         the function cannot be bundled, or the stack cannot be created
-└── DidNotHoldError     everything ran, and something that was promised is not so
+├── EmbeddedAwsError    the embedded AWS did not start
+├── DeployError         the deployment package cannot be built, or the stack cannot be deployed
+└── DidNotHoldError     a check of the demo failed
 """
 
 
 class DemoError(Exception):
-    """What the demo's user is told, in one message."""
+    """An error whose message the demo prints."""
 
 
 class EmbeddedAwsError(DemoError):
-    """The embedded AWS does not come up."""
+    """The embedded AWS did not start."""
 
 
 class DeployError(DemoError):
-    """The function cannot be bundled, or the stack cannot be created."""
+    """The deployment package cannot be built, or the stack cannot be deployed."""
 
 
 class DidNotHoldError(DemoError):
-    """Everything ran, and something that was promised is not so."""
+    """A check of the demo failed."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 REPLICA: Final = "replica"
 QUARANTINE: Final = "quarantine"
 TIMEOUT: Final = 60.0
-"""Seconds, as in template.yaml."""
+"""The function's timeout in seconds, as in template.yaml."""
 
 _KEY_TYPES: Final = ("HASH", "RANGE")
 
@@ -115,7 +115,7 @@ def create(aws: EmbeddedAws, keys: Mapping[str, str]) -> None:
 
 def invoke(aws: EmbeddedAws, event: Any) -> int:
     """Invoke the function and print what it did. Return 1 if it raises an error, as Lambda would report it."""
-    # A profile or an endpoint of the user must not decide where the function writes.
+    # The user's profile or endpoint must not change where the function writes.
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(

@@ -1,4 +1,4 @@
-"""How long a change takes: from the source write's answer to the item being readable in the replica."""
+"""Measure the lag: from the response to a write to the source until the replica returns the change."""
 
 import statistics
 import time
@@ -14,7 +14,7 @@ _SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """The seconds that each of `items` took, and what half, 19 of 20 and all of them stayed within."""
+    """The lag of a number of items in seconds: median, 95th percentile and maximum."""
 
     items: int
     p50: float
@@ -23,7 +23,7 @@ class Lag:
 
 
 def measure(pair: Pair, items: Iterable[Item]) -> Lag:
-    """Put items into the source, one after the other, each when the one before can be read in the replica."""
+    """Put items into the source, each after the replica has returned the one before, and return the lag."""
     lags = [_one(pair, item) for item in items]
     return Lag(len(lags), statistics.median(lags), statistics.quantiles(lags, n=20)[-1], max(lags))
 
@@ -33,5 +33,5 @@ def _one(pair: Pair, item: Item) -> float:
     written = time.perf_counter()
     while pair.item(pair.replica, item["PK"]["S"]) != item:
         if time.perf_counter() - written > _SECONDS:
-            raise DidNotHoldError(f"{item['PK']['S']} is in the replica: not after {_SECONDS:.0f} seconds.")
+            raise DidNotHoldError(f"{item['PK']['S']} was not in the replica after {_SECONDS:.0f} seconds.")
     return time.perf_counter() - written

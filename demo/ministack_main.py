@@ -1,9 +1,9 @@
-"""ministack behind a gate: a request without a valid signature of this run's credentials reaches nothing.
+"""Run ministack behind a gate that rejects each request not signed with this run's credentials.
 
-By itself ministack takes any request, signed or not, and runs the code that it is given as a Lambda function. It
+Without the gate ministack accepts unsigned requests, and runs any code that it receives as a Lambda function. It
 listens on the loopback interface, which every user of the machine and every page in a browser can reach.
 
-It runs in ministack's own environment (.venv-stack), so it imports nothing of this project.
+This module runs in ministack's virtual environment (.venv-stack), so it imports nothing of this project.
 """
 
 import argparse
@@ -32,7 +32,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
-# By its number on any port: a name could be one that a page lets point here. A proxy in front has its own port.
+# Only the address, since a web page can make a name resolve to it. Any port, since a proxy has its own.
 _HOST: Final = re.compile(rb"127\.0\.0\.1(:[0-9]+)?")
 _OF_A_BROWSER: Final = (b"origin", b"referer", b"sec-fetch-")
 _POLICY_VIOLATION: Final = 1008
@@ -47,11 +47,11 @@ _execute_change_set = changesets._execute_change_set  # noqa: SLF001
 
 
 class RefusedError(Exception):
-    """A request that is not let through; the message says why, and nothing of the credentials."""
+    """A rejected request. The message is the reason, without any part of the credentials."""
 
 
 def gate(app: App) -> App:
-    """Return an application that passes on what this run's credentials signed, and refuses all else with 403."""
+    """Return an application that passes on requests signed by this run's credentials, and rejects others with 403."""
 
     async def gated(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -71,7 +71,7 @@ def gate(app: App) -> App:
 
 
 async def _admitted(scope: Message, receive: Receive) -> bytes:
-    """Return the request's body. Raises RefusedError; before the body is read wherever its headers are enough."""
+    """Return the request's body. Raises RefusedError, before it reads the body if the headers are enough."""
     _check_sender(scope["headers"])
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
@@ -93,7 +93,7 @@ async def _admitted(scope: Message, receive: Receive) -> bytes:
 
 
 def _check_sender(headers: Sequence[tuple[bytes, bytes]]) -> None:
-    """Raise RefusedError for what a browser sends, whatever it may have been signed with."""
+    """Raise RefusedError for a request from a browser, even if it is signed."""
     hosts = [value for name, value in headers if name.lower() == b"host"]
     if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
         raise RefusedError("its Host is not 127.0.0.1")
@@ -102,10 +102,10 @@ def _check_sender(headers: Sequence[tuple[bytes, bytes]]) -> None:
 
 
 def _secret_of(access_key_id: str) -> str:
-    """Return the secret of the run, of a user's access key or of a role's session. Raises RefusedError."""
+    """Return the secret access key of the run, of an IAM user or of a role's session. Raises RefusedError."""
     if not access_key_id:
         raise RefusedError("it is not signed")
-    # Users and sessions are kept by account, which ministack takes from the access key as it does for a request.
+    # ministack stores users and sessions by account, and derives the account from the access key.
     set_request_account_id(iam_evaluator.find_iam_access_key_account(access_key_id) or access_key_id)
     found = iam_evaluator.resolve_credential(access_key_id)
     if not isinstance(found, iam_evaluator.ResolvedCredential):
@@ -126,7 +126,7 @@ async def _read(receive: Receive) -> bytes:
 
 
 def _once_more(body: bytes, receive: Receive) -> Receive:
-    """Return a source of messages that begins with this body."""
+    """Return a function that receives this body first, and then the further messages."""
     left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> Message:
@@ -136,9 +136,7 @@ def _once_more(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(send: Send, why: str) -> None:
-    content = (
-        f"Refused: {why}. This embedded AWS takes only what is signed with its run's credentials.\n".encode()
-    )
+    content = f"Refused: {why}. Sign the request with the credentials of this run.\n".encode()
     headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(content)).encode())]
     await send({"type": "http.response.start", "status": 403, "headers": headers})
     await send({"type": "http.response.body", "body": content})
@@ -147,7 +145,7 @@ async def _refuse(send: Send, why: str) -> None:
 def _denied_with_request_id(
     service: str, action: str, principal_arn: str, request_id: str, **options: Any
 ) -> tuple[int, dict[str, str], bytes]:
-    """Return ministack's denial with the request id that AWS sends, and that ministack sends with all the rest."""
+    """Return ministack's denial with the request id, which ministack leaves out of denials only."""
     status, headers, body = _denied(service, action, principal_arn, request_id, **options)
     return status, {"x-amzn-requestid": request_id, "x-amz-request-id": request_id, **headers}, body
 
@@ -155,7 +153,7 @@ def _denied_with_request_id(
 def _s3_context_with_precondition(
     action: str, query: Any, path: str = "", headers: Any = None
 ) -> MutableMapping[str, Any]:
-    """Return ministack's condition keys of a request to S3, and `s3:if-none-match`, which it leaves out."""
+    """Return ministack's condition keys of an S3 request, and `s3:if-none-match`, which ministack lacks."""
     context: MutableMapping[str, Any] = _s3_context(action, query, path, headers)
     if action == "s3:PutObject" and (wanted := (headers or {}).get("if-none-match")):
         context["s3:if-none-match"] = wanted
@@ -178,10 +176,10 @@ def _resolve_declared_parameters(
 
 
 class _Drift:
-    """Drift-aware change sets, of which ministack knows nothing: it compares templates only.
+    """Drift-aware change sets, which ministack does not support: it compares templates only.
 
-    They restore what a role or a bucket policy of the template has lost or got since the deployment; ministack
-    restores no other type.
+    They revert changes that were made to a role or a bucket policy of the template since the deployment; ministack
+    reverts no other resource type.
     """
 
     def __init__(self) -> None:
@@ -189,7 +187,7 @@ class _Drift:
         self._reverting: set[str] = set()
 
     def create(self, params: MutableMapping[str, Any]) -> Any:
-        """Create a change set; with the deployment mode REVERT_DRIFT it also contains what differs."""
+        """Create a change set; with the deployment mode REVERT_DRIFT it also reverts drift."""
         self._looks = params.get("DeploymentMode") in ("REVERT_DRIFT", ["REVERT_DRIFT"])
         try:
             created = _create_change_set(params)
@@ -200,7 +198,7 @@ class _Drift:
             self._looks = False
 
     def execute(self, params: MutableMapping[str, Any]) -> Any:
-        """Execute a change set; a drift-aware one begins at the state that the resources have."""
+        """Execute a change set; a drift-aware one begins with the actual properties of the resources."""
         found = self._find(params)
         if found and found["ChangeSetId"] in self._reverting:
             for resource in cloudformation._stacks[found["StackName"]]["_resources"].values():  # noqa: SLF001
@@ -251,10 +249,10 @@ def _actual(resource: MutableMapping[str, Any]) -> dict[str, Any]:
 
 
 class _Keyed:
-    """What ministack derives a function's session credentials with, in place of `hashlib`.
+    """Replaces `hashlib` where ministack derives a function's session credentials.
 
-    It hashes names that are the same in every run, so that anybody could compute the credentials: the run's secret
-    becomes part of them.
+    ministack hashes names that are the same in every run, so that anyone could compute the credentials. Here the
+    run's secret is part of the hash.
     """
 
     @staticmethod
@@ -264,11 +262,11 @@ class _Keyed:
 
 def _end(home: str) -> None:
     shutil.rmtree(home, ignore_errors=True)
-    os.killpg(0, signal.SIGKILL)  # it leads its group, in which its functions run
+    os.killpg(0, signal.SIGKILL)  # it leads the process group of its functions
 
 
 def _end_in_time(home: str, *, seconds: float | None) -> None:
-    """End after so many seconds, or with the parent process, which may be killed."""
+    """End after so many seconds, or when the parent process has ended."""
     parent = os.getppid()
     if seconds is not None:
         time.sleep(seconds)
@@ -279,7 +277,7 @@ def _end_in_time(home: str, *, seconds: float | None) -> None:
 
 
 def main() -> None:
-    """Serve as long as the parent process lives, or `--seconds`; then remove `--home` and end, with all functions."""
+    """Serve while the parent process runs, or for `--seconds`; then remove `--home`, and end with all functions."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--home", required=True)
     parser.add_argument("--seconds", type=float)

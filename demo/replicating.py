@@ -1,4 +1,4 @@
-"""The template deployed, rows loaded and changed: the replica follows, and is proved equal."""
+"""Deploy the template, load and change rows, measure the lag, and compare the tables."""
 
 import math
 import time
@@ -27,7 +27,7 @@ _SHOWN: Final = 3
 
 
 def deploy(aws: EmbeddedAws, console: Console) -> Stage:
-    """Create the stack, every parameter at its default."""
+    """Create the stack with the default of each parameter."""
     console.print("\n[bold]Deploy template.yaml[/]")
     begun = time.monotonic()
     stage = Stage(console, aws, deployment.deploy(aws))
@@ -52,13 +52,13 @@ def load(stage: Stage) -> float:
     seconds = time.monotonic() - ended
     _check_count(stage, ROWS)
     stage.say(
-        f"The replica equals the source {seconds:.2f} s after the load, the function's cold start included."
+        f"The replica equals the source {seconds:.2f} s after the load, including the function's cold start."
     )
     return seconds
 
 
 def _watch(stage: Stage, loader: Command) -> float:
-    """Show both tables' counts until the loader has ended and they are the same; return when it ended."""
+    """Show both tables' counts until the load has ended and they are equal. Return the time when it ended."""
     columns = (TextColumn("  {task.description:16}", markup=False), BarColumn(40), MofNCompleteColumn())
     tables = (stage.pair.source, stage.pair.replica)
     with Progress(*columns, console=stage.console) as progress:
@@ -74,23 +74,23 @@ def _watch(stage: Stage, loader: Command) -> float:
                 progress.update(bars[table], completed=count)
             return ended < math.inf and len(set(counts.values())) == 1
 
-        # Counting is work for the embedded AWS too: seldom enough that it does not slow what it counts.
+        # A count is a scan: more of them would slow down the replication that they watch.
         wait_until(caught_up, "The replica has as many items as the source", every=0.25)
     return ended
 
 
 def measure_lag(stage: Stage) -> Lag:
-    """Change items one by one, each when the one before has arrived."""
-    stage.begin(f"Measure the lag of {_MEASURED} changes, one by one")
+    """Change items one at a time, each after the one before was replicated, and return the lag."""
+    stage.begin(f"Measure the lag of {_MEASURED} changes, one at a time")
     items = list(stage.pair.items(stage.pair.source).values())[:_MEASURED]
     lag = measure(stage.pair, [traffic.touched(item) for item in items])
-    stage.say("From the source write's answer until a consistent read of the replica returns the change:")
+    stage.say("From the response to a write to the source until a consistent read of the replica returns it:")
     stage.say(f"p50 / p95 / max: {milliseconds(lag)}")
     return lag
 
 
 def change(stage: Stage) -> tuple[int, float]:
-    """Update and delete, and return how many were changed, and the seconds until the replica equals the source."""
+    """Update and delete items. Return how many, and the seconds until the replica equals the source."""
     stage.begin(f"Update {_UPDATED} items and delete {_DELETED} others")
     keys = sorted(stage.pair.items(stage.pair.source))
     traffic.update(stage.pair, keys[:_UPDATED])
@@ -100,7 +100,7 @@ def change(stage: Stage) -> tuple[int, float]:
     seconds = time.monotonic() - ended
     _check_count(stage, ROWS - _DELETED)
     stage.say(
-        f"The replica equals the source, {ROWS - _DELETED:,} items, {seconds:.2f} s after the last change."
+        f"The replica equals the source {seconds:.2f} s after the last change: {ROWS - _DELETED:,} items."
     )
     return _UPDATED + _DELETED, seconds
 
@@ -108,31 +108,31 @@ def change(stage: Stage) -> tuple[int, float]:
 def _check_count(stage: Stage, expected: int) -> None:
     count = stage.pair.count(stage.pair.replica)
     if count != expected:
-        raise DidNotHoldError(f"The replica has {expected} items: it has {count}.")
+        raise DidNotHoldError(f"The replica must have {expected} items, but it has {count}.")
 
 
 def query(stage: Stage) -> None:
-    """Ask the replica by its index, and compare with the source."""
-    stage.begin(f"Ask the replica's index {INDEX} for one host")
+    """Query the replica's index, and compare the items with the source."""
+    stage.begin(f"Query the replica's index {INDEX} for one host")
     source = stage.pair.items(stage.pair.source)
     host, _ = Counter(item["host"]["S"] for item in source.values()).most_common(1)[0]
     found = stage.pair.query_index(host)
     expected = {key: projected(item) for key, item in source.items() if item["host"]["S"] == host}
     if found != expected:
         raise DidNotHoldError(
-            f"{INDEX} has the source's {len(expected)} rows of {host}: it has {len(found)}."
+            f"{INDEX} must have the source's {len(expected)} rows of {host}, but it has {len(found)}."
         )
     for item in list(found.values())[:_SHOWN]:
         stage.say(", ".join(f"{name} {next(iter(value.values()))}" for name, value in sorted(item.items())))
-    stage.say(f"{len(found)} rows of {host}, the same as at the source.")
+    stage.say(f"{len(found)} rows of {host}, as in the source.")
 
 
 def prove(stage: Stage) -> None:
-    """Let `verify` compare all of both tables."""
-    stage.begin("Prove that the two are equal")
+    """Compare both tables with `verify`."""
+    stage.begin("Compare the tables")
     stage.run("verify", *FAST)
 
 
 def milliseconds(lag: Lag) -> str:
-    """The lag's three figures, for reading."""
+    """Format the three figures of the lag."""
     return f"{lag.p50 * 1000:.0f} / {lag.p95 * 1000:.0f} / {lag.max * 1000:.0f} ms"

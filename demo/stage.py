@@ -1,4 +1,4 @@
-"""What every step of the demo needs: an AWS with a stack and its tables, and somewhere to say what is done."""
+"""What each step of the demo uses: the embedded AWS, a stack with its tables, and a console."""
 
 import shlex
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from demo.errors import DidNotHoldError
 from demo.pair import Pair
 
 FAST: Final = ("--read-rate", "1000")
-"""The tables have 10 reads a second, of which the commands would take a quarter: here nobody else needs them."""
+"""The tables have 10 read capacity units per second. By default a command uses a quarter of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stack at work, and the console that its story is told on."""
+    """A deployed stack, and the console that shows what the demo does with it."""
 
     console: Console
     aws: EmbeddedAws
@@ -26,25 +26,25 @@ class Stage:
 
     @property
     def pair(self) -> Pair:
-        """The stack's two tables."""
+        """Return the stack's two tables."""
         return Pair(self.aws.dynamodb, self.stack.source, self.stack.replica)
 
     def begin(self, step: str) -> None:
-        """Open a step."""
+        """Print the title of a step."""
         self.console.print(f"\n[bold]{step}[/]")
 
     def say(self, text: str, *, style: str = "") -> None:
-        """Say one thing that was done or found."""
+        """Print what was done or found."""
         self.console.print(f"  {text}", style=style, markup=False, highlight=False, soft_wrap=True)
 
     def show_command(self, *arguments: str) -> None:
-        """Show `ddbreplica …` as it is typed."""
+        """Print `ddbreplica …` as it is typed."""
         self.say(f"$ ddbreplica {shlex.join(arguments)}", style="cyan")
 
     def run(self, command: str, *options: str, ends_with: int = 0) -> str:
-        """Run `ddbreplica …` on this stack, show it with its output, and return that.
+        """Run `ddbreplica …` on this stack, print it with its output, and return the output.
 
-        Raises DidNotHoldError if it ends with another exit code.
+        Raises DidNotHoldError if its exit code is not `ends_with`.
         """
         arguments = (command, "--stack-name", self.stack.name, *options)
         self.show_command(*arguments)
@@ -57,8 +57,8 @@ class Stage:
 
 
 def check_exit(command: str, finished: Finished, *, ends_with: int = 0) -> None:
-    """Raise DidNotHoldError with what the command wrote, if it ended otherwise."""
+    """Raise DidNotHoldError with the command's output if its exit code is not `ends_with`."""
     if finished.exit_code != ends_with:
         raise DidNotHoldError(
-            f"`ddbreplica {command}` ends with {ends_with}: it ended with {finished.exit_code}.\n{finished.output}"
+            f"`ddbreplica {command}` must end with {ends_with}, but ended with {finished.exit_code}.\n{finished.output}"
         )

@@ -1,4 +1,4 @@
-"""The demo's steps, in the order in which the owner of a table would take them, and what they measured."""
+"""The steps of the demo in their order, and what they measure."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from demo.tampering import tamper_and_repair
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was measured. Seconds until equal count from the answer to the source's last write."""
+    """The measured figures. Seconds until equal begin with the response to the last write to the source."""
 
     rows: int
     changes: int
@@ -26,8 +26,8 @@ class Figures:
     adopted: Adopted
 
 
-def tell(aws: EmbeddedAws, console: Console) -> Figures:
-    """Take all the steps. Raises DidNotHoldError at the first promise that does not hold."""
+def run_steps(aws: EmbeddedAws, console: Console) -> Figures:
+    """Run all steps and return the figures. Raises DidNotHoldError at the first check that fails."""
     stage = deploy(aws, console)
     equal_after_load = load(stage)
     lag = measure_lag(stage)

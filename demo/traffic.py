@@ -1,4 +1,4 @@
-"""What happens to the source after the load: updates, deletes, and one item that the replica refuses."""
+"""The writes to the source after the load: updates, deletes, and an item that the replica rejects."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 QUARANTINE: Final = "quarantine/"
 DONE: Final = "done/quarantine/"
-"""Where in the bucket redrive puts what it has healed."""
+"""The prefix to which `redrive` moves objects whose keys it has repaired."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An object in quarantine: where it is, the key of its item, and why."""
+    """An object in quarantine: its name, the key of its item, and the reason."""
 
     name: str
     key: str
@@ -25,12 +25,12 @@ class Refused:
 
 
 def touched(item: Item) -> Item:
-    """The item with one more byte sent."""
+    """Return the item with `bytessent` increased by one."""
     return {**item, "bytessent": {"N": str(int(item["bytessent"]["N"]) + 1)}}
 
 
 def update(pair: Pair, keys: Iterable[str]) -> None:
-    """Add to an attribute of each item of the source."""
+    """Update each of these items of the source."""
     for key in keys:
         pair.dynamodb.update_item(
             TableName=pair.source,
@@ -41,27 +41,27 @@ def update(pair: Pair, keys: Iterable[str]) -> None:
 
 
 def delete(pair: Pair, keys: Iterable[str]) -> None:
-    """Delete each item from the source."""
+    """Delete each of these items of the source."""
     for key in keys:
         pair.dynamodb.delete_item(TableName=pair.source, Key={"PK": {"S": key}})
 
 
 def neighbours_and_poison(like: Item) -> tuple[Sequence[Item], Item, Item]:
-    """Ten new rows; one with a number where the replica's index wants text; that one as it ought to be."""
+    """Return ten new rows, a row with a number where the index requires a string, and that row corrected."""
     rows = [
         {**like, "PK": {"S": f"request#new-{number:02}"}, "requestid": {"N": str(900000 + number)}}
         for number in range(11)
     ]
-    mended = rows.pop(5)
-    return rows, {**mended, "GSI_1_PK": {"N": "5"}}, mended
+    corrected = rows.pop(5)
+    return rows, {**corrected, "GSI_1_PK": {"N": "5"}}, corrected
 
 
 def drop_source_index(pair: Pair, *, within: float = MINUTE) -> None:
-    """Remove the index from the source, which from then on accepts what the replica's index refuses."""
+    """Remove the index from the source, which then accepts what the replica's index rejects."""
     pair.dynamodb.update_table(
         TableName=pair.source, GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": INDEX}}]
     )
-    wait_until(lambda: not _indexes(pair), "The source's index is gone", every=1.0, within=within)
+    wait_until(lambda: not _indexes(pair), "The source's index is deleted", every=1.0, within=within)
 
 
 def _indexes(pair: Pair) -> Sequence[Any]:
@@ -69,7 +69,7 @@ def _indexes(pair: Pair) -> Sequence[Any]:
 
 
 def write_together(pair: Pair, neighbours: Sequence[Item], poison: Item) -> None:
-    """Write them to the source at once, the poison in the middle."""
+    """Write the items to the source in one transaction, the poison in the middle."""
     middle = len(neighbours) // 2
     items = [*neighbours[:middle], poison, *neighbours[middle:]]
     pair.dynamodb.transact_write_items(
@@ -78,13 +78,13 @@ def write_together(pair: Pair, neighbours: Sequence[Item], poison: Item) -> None
 
 
 def wait_for_quarantine(s3: "S3Client", bucket: str) -> Sequence[Refused]:
-    """Wait until something is in quarantine, and return all of it."""
-    wait_until(lambda: bool(quarantined(s3, bucket)), "The refused item is in quarantine")
+    """Wait until the quarantine has an object, and return all of its objects."""
+    wait_until(lambda: bool(quarantined(s3, bucket)), "The rejected item is in quarantine")
     return quarantined(s3, bucket)
 
 
 def quarantined(s3: "S3Client", bucket: str, *, under: str = QUARANTINE) -> Sequence[Refused]:
-    """What is in quarantine now; or, `under` another prefix, was."""
+    """Return the objects `under` a prefix of the quarantine bucket."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=under)
     return [_refused(s3, bucket, found["Key"]) for page in pages for found in page.get("Contents", [])]
 

@@ -1,4 +1,4 @@
-"""A writer at work on the source while something else is under way: it updates, deletes and adds."""
+"""Update, delete and add items of the source in a thread, while a block runs."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ _PAUSE: Final = 0.01
 
 @dataclass(slots=True)
 class Writer:
-    """The keys that it has written so far, by what it did."""
+    """Writes items, and collects their keys by operation."""
 
     pair: Pair
     updated: list[str] = field(default_factory=list)
@@ -26,11 +26,11 @@ class Writer:
 
     @property
     def written(self) -> int:
-        """How many items it has updated, deleted and added."""
+        """Return the number of items updated, deleted and added so far."""
         return len(self.updated) + len(self.deleted) + len(self.added)
 
     def run(self) -> None:
-        """Write until told to stop, or until each item that was there has had its turn."""
+        """Write until `stop` is set, or each item of the source was used once."""
         turns = cycle((self._update, self._delete, self._add))
         for write, (key, item) in zip(turns, self.pair.items(self.pair.source).items(), strict=False):
             if self.stop.wait(_PAUSE):
@@ -53,7 +53,7 @@ class Writer:
 
 @contextmanager
 def writing(pair: Pair) -> Iterator[Writer]:
-    """A writer that is at work while the block lasts. Raises what it met, if the block has not raised."""
+    """Run a writer while the block runs. Raises the writer's error, unless the block raised one."""
     writer = Writer(pair)
     with ThreadPoolExecutor(1) as pool:
         work = pool.submit(writer.run)

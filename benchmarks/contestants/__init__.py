@@ -17,9 +17,9 @@ class Contestant:
 
 
 CONTESTANTS: Mapping[str, Contestant] = {
-    "workshop": Contestant("workshop: put_item a record", coalesces=False, wrong={}),
+    "workshop": Contestant("workshop: put_item per record", coalesces=False, wrong={}),
     "threads": Contestant(
-        "put_item, 16 threads",
+        "put_item in 16 threads",
         coalesces=False,
         wrong={"nested": "binaries are encoded twice", "hot": "an older image may come last"},
     ),

@@ -62,7 +62,7 @@ def goals(runs: Runs) -> tuple[Goal, ...]:
 def _throughput(runs: Runs) -> Iterator[Goal]:
     for case in runs:
         if case.program.least is not None:
-            title = f"{case.command}, {case.service}: throughput ÷ that of {case.program.title}"
+            title = f"{case.command}, {case.service}: throughput ÷ {case.program.title}"
             yield Goal(title, "≥", case.program.least, share(runs, case).median)
 
 

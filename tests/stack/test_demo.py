@@ -1,4 +1,4 @@
-"""What the demo's steps are made of, each seen to work and to complain."""
+"""The building blocks of the demo's steps: each works, and each raises an error if its check fails."""
 
 import io
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def first(aws: EmbeddedAws) -> Stack:
 
 @pytest.fixture
 def pair(aws: EmbeddedAws, first: Stack) -> Pair:
-    """The first stack's tables, with twelve items in each."""
+    """Return the first stack's tables, with twelve items in each."""
     pair = Pair(aws.dynamodb, first.source, first.replica)
     for number in range(12):
         pair.dynamodb.put_item(TableName=pair.source, Item=row(f"row-{number:02}"))
@@ -43,7 +43,7 @@ def row(key: str) -> Item:
     return {"PK": {"S": key}, "GSI_1_PK": {"S": "host#192.0.2.1"}, "bytessent": {"N": "7"}}
 
 
-def test_a_stack_with_parameters_stands_beside_the_first(aws: EmbeddedAws, first: Stack) -> None:
+def test_a_second_stack_with_parameters_is_deployed_beside_the_first(aws: EmbeddedAws, first: Stack) -> None:
     second = deploy(aws, "orders", SourceTableName="orders", ReplicaTableName="orders_copy")
 
     assert (first.name, first.source, first.replica) == ("ddbreplica", "logfile", "logfile_replica")
@@ -54,35 +54,35 @@ def test_a_stack_with_parameters_stands_beside_the_first(aws: EmbeddedAws, first
     assert pair.item("orders_copy", "1") == row("1")
 
 
-def test_a_command_is_shown_with_what_it_wrote(aws: EmbeddedAws, first: Stack, pair: Pair) -> None:
-    told = io.StringIO()
+def test_a_command_is_printed_with_its_output(aws: EmbeddedAws, first: Stack, pair: Pair) -> None:
+    printed = io.StringIO()
 
-    output = Stage(Console(file=told), aws, first).run("verify", "--read-rate", "1000")
+    output = Stage(Console(file=printed), aws, first).run("verify", "--read-rate", "1000")
 
     assert output.rstrip().endswith("\nequal")
-    assert told.getvalue().startswith("  $ ddbreplica verify --stack-name ddbreplica --read-rate 1000\n")
-    assert told.getvalue().endswith("\n  equal\n  Exit code 0\n")
+    assert printed.getvalue().startswith("  $ ddbreplica verify --stack-name ddbreplica --read-rate 1000\n")
+    assert printed.getvalue().endswith("\n  equal\n  Exit code 0\n")
     assert len(pair.items(pair.replica)) == 12
 
 
-def test_a_command_that_ends_otherwise_did_not_hold(aws: EmbeddedAws, first: Stack) -> None:
+def test_a_command_with_an_unexpected_exit_code_raises(aws: EmbeddedAws, first: Stack) -> None:
     stage = Stage(Console(file=io.StringIO()), aws, first)
 
-    with pytest.raises(DidNotHoldError, match=r"ends with 0: it ended with 2\.\nUsage: "):
+    with pytest.raises(DidNotHoldError, match=r"must end with 0, but ended with 2\.\nUsage: "):
         stage.run("verify", "--no-such-option")
 
 
-def test_what_a_hand_did_in_the_replica_is_found_and_repaired(aws: EmbeddedAws, pair: Pair) -> None:
+def test_manual_edits_of_the_replica_are_found_and_repaired(aws: EmbeddedAws, pair: Pair) -> None:
     done = tamper(pair)
     verify = ("verify", "--stack-name", "ddbreplica", "--grace", "1", "--read-rate", "1000")
 
     seen = run(aws, *verify)
-    mended = run(aws, *verify, "--repair")
+    repaired = run(aws, *verify, "--repair")
 
     assert done == {"row-00": "different", "row-01": "missing", "row-00-copy": "extra"}
     assert (seen.exit_code, found(seen.output, repaired=False)) == (1, done)
-    assert (mended.exit_code, found(mended.output, repaired=True)) == (0, done)
-    assert found(seen.output, repaired=True) == found(mended.output, repaired=False) == {}
+    assert (repaired.exit_code, found(repaired.output, repaired=True)) == (0, done)
+    assert found(seen.output, repaired=True) == found(repaired.output, repaired=False) == {}
     assert pair.items(pair.replica) == pair.items(pair.source)
 
 
@@ -90,7 +90,7 @@ def test_a_writer_updates_deletes_and_adds(pair: Pair) -> None:
     before = pair.items(pair.source)
 
     with writing(pair) as writer:
-        wait_until(lambda: writer.written == len(before), "Each item has had its turn")
+        wait_until(lambda: writer.written == len(before), "Each item was used")
 
     after = pair.items(pair.source)
     assert (len(writer.updated), len(writer.deleted), len(writer.added)) == (4, 4, 4)
@@ -99,14 +99,14 @@ def test_a_writer_updates_deletes_and_adds(pair: Pair) -> None:
     assert {key for key in before.keys() & after.keys() if before[key] != after[key]} == set(writer.updated)
 
 
-def test_a_writer_ends_with_the_block(pair: Pair) -> None:
+def test_a_writer_stops_at_the_end_of_the_block(pair: Pair) -> None:
     with pytest.raises(ZeroDivisionError), writing(pair) as writer:
         raise ZeroDivisionError
 
     assert writer.written < len(pair.items(pair.source))
 
 
-def test_what_a_writer_met_is_raised(aws: EmbeddedAws) -> None:
+def test_an_error_of_a_writer_is_raised(aws: EmbeddedAws) -> None:
     with (
         pytest.raises(ClientError, match="ResourceNotFoundException"),
         writing(Pair(aws.dynamodb, "no", "no")),
@@ -114,18 +114,18 @@ def test_what_a_writer_met_is_raised(aws: EmbeddedAws) -> None:
         pass
 
 
-def test_a_stream_brings_nothing_from_before_it_and_a_backfill_does(aws: EmbeddedAws) -> None:
+def test_a_stream_replicates_no_older_item_and_a_backfill_copies_them(aws: EmbeddedAws) -> None:
     make_table(aws.dynamodb, "before")
     aws.dynamodb.put_item(TableName="before", Item=row("old"))
     stream = turn_on_stream(aws.dynamodb, "before")
     stack = deploy(aws, "before", SourceStreamArn=stream, ReplicaTableName="before_replica")
     pair = Pair(aws.dynamodb, stack.source, stack.replica)
     aws.dynamodb.put_item(TableName="before", Item=row("new"))
-    wait_until(lambda: pair.item(pair.replica, "new") is not None, "What is new arrives")
+    wait_until(lambda: pair.item(pair.replica, "new") is not None, "The new item is replicated")
 
-    lacking = pair.items(pair.replica)
+    before = pair.items(pair.replica)
     finished = run(aws, "backfill", "--stack-name", "before")
 
-    assert (pair.source, lacking) == ("before", {"new": row("new")})
+    assert (pair.source, before) == ("before", {"new": row("new")})
     assert finished.exit_code == 0
     assert pair.items(pair.replica) == {"new": row("new"), "old": row("old")}

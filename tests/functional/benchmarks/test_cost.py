@@ -1,4 +1,4 @@
-"""What a record takes at a share of a processor."""
+"""The time per record of a function with a share of a vCPU."""
 
 import pytest
 

@@ -11,10 +11,6 @@ import pytest
 from tests.support.modules import ROOT
 
 WIDTH = 100
-NOT_YET: set[str] = {
-    "docs/maintainers/demo.md",
-}
-"""Pages that are not wrapped yet."""
 
 
 def tracked() -> list[Path]:
@@ -108,7 +104,7 @@ def leads(page: Path, link: str) -> bool:
     return target.exists() and (not anchor or anchor in anchors(target.read_text()))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if name(page) not in NOT_YET], ids=name)
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_a_page_wraps(page: Path) -> None:
     assert too_long(page.read_text()) == []
 
