@@ -87,9 +87,12 @@ class Patience:
 
 
 class Progress(Protocol):
-    """Show the progress of a long step while a block runs. `about` is the estimated number of items, if known."""
+    """Show the progress of a long step while a block runs. `about` is the estimated number of items, if known.
 
-    def __call__(self, what: str, *, about: int | None) -> AbstractContextManager[Advance]:
+    `earlier` items were done by earlier runs. They count as done, but not for the rate and the time left.
+    """
+
+    def __call__(self, what: str, *, about: int | None, earlier: int = 0) -> AbstractContextManager[Advance]:
         """Return the context manager of the block, which returns the function that counts items."""
         ...
 
@@ -109,7 +112,7 @@ class Driver:
 
 
 @contextmanager
-def _no_progress(what: str, *, about: int | None) -> Iterator[Advance]:  # noqa: ARG001  as Progress has it
+def _no_progress(what: str, *, about: int | None, earlier: int = 0) -> Iterator[Advance]:  # noqa: ARG001
     yield lambda _items: None
 
 

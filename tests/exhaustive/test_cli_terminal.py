@@ -17,7 +17,7 @@ import pytest
 from ddbreplica.driver import Interrupt
 from ddbreplica_cli.app import main
 from ddbreplica_cli.terminal import output
-from ddbreplica_cli.terminal.progress import progress_bar
+from ddbreplica_cli.terminal.progress import show_progress
 from tests.support.cli import press_ctrl_c
 from tests.support.on_moto import running
 from tests.support.poisoned import COMMANDS, FORBIDDEN, World, changed
@@ -119,7 +119,7 @@ def test_a_progress_bar_interprets_nothing_of_its_title(
     opened: Callable[..., Terminal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal = opened()
-    with progress_bar(f"loading {FULL}", about=2) as advance:
+    with show_progress(f"loading {FULL}", about=2) as advance:
         output.print_note(f"a note {FULL}")
         output.print_data(f"data {FULL.replace(chr(10), '')}")
         advance(1)

@@ -19,6 +19,7 @@ class Recording:
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.steps: list[tuple[str, int | None, list[int]]] = []
+        self.earlier: list[int] = []
         self.interrupt = Interrupt()
         self.is_interruptible = False
         self.driver = Driver(self._note, self._progress, self._interruptible, states_of)
@@ -27,9 +28,10 @@ class Recording:
         self.notes += texts
 
     @contextmanager
-    def _progress(self, what: str, *, about: int | None) -> Iterator[Advance]:
+    def _progress(self, what: str, *, about: int | None, earlier: int = 0) -> Iterator[Advance]:
         counted: list[int] = []
         self.steps.append((what, about, counted))
+        self.earlier.append(earlier)
         yield counted.append
 
     @contextmanager

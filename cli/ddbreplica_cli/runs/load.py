@@ -27,7 +27,7 @@ from ddbreplica_cli.samples.logfile import BadRow, Row, Rows
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import noting_interrupts
 from ddbreplica_cli.terminal.options import Options
-from ddbreplica_cli.terminal.progress import progress_bar
+from ddbreplica_cli.terminal.progress import show_progress
 
 _SAMPLE = 64 * 1024
 
@@ -98,7 +98,7 @@ def _load(
     loaded = Loaded(start_at)
     started = time.perf_counter()
     try:
-        with noting_interrupts() as interrupt, progress_bar(f"loading {name}", about=about) as advance:
+        with noting_interrupts() as interrupt, show_progress(f"loading {name}", about=about) as advance:
             loader = Loader(
                 replica,
                 loaded,

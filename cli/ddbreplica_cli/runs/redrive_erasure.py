@@ -25,7 +25,7 @@ from ddbreplica.redrive.purge import Purged
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import noting_interrupts
 from ddbreplica_cli.terminal.exit_status import ATTENTION, INCONCLUSIVE
-from ddbreplica_cli.terminal.progress import progress_bar
+from ddbreplica_cli.terminal.progress import show_progress
 
 _OF_REDRIVE = ("older_than", "limit", "rate", "read_rate", "state", "without_mapping", "archive")
 _AGAIN = "run the same command again."
@@ -105,7 +105,7 @@ def _places(
 
 def _find(places: Sequence[BucketPrefix], keys: frozenset[Key]) -> Copies:
     found = Copies()
-    with _interruptible(found) as interrupt, progress_bar("objects", about=None) as advance:
+    with _interruptible(found) as interrupt, show_progress("objects", about=None) as advance:
         copies.search(places, keys, interrupt=interrupt, advance=advance, into=found)
     for bucket, why in found.unseen.items():
         output.print_note(f"Note: old versions in the bucket {bucket} were not looked at: {why}")
@@ -114,7 +114,7 @@ def _find(places: Sequence[BucketPrefix], keys: frozenset[Key]) -> Copies:
 
 def _purged(places: Sequence[BucketPrefix], keys: frozenset[Key] | None, *, dry_run: bool) -> Purged:
     purged = Purged()
-    with _interruptible(purged) as interrupt, progress_bar("objects", about=None) as advance:
+    with _interruptible(purged) as interrupt, show_progress("objects", about=None) as advance:
         purge.purge(places, keys, dry_run=dry_run, interrupt=interrupt, advance=advance, into=purged)
     return purged
 

@@ -13,8 +13,8 @@ from ddbreplica_cli.terminal.console import console_on
 
 
 @contextmanager
-def bar(what: str, *, about: int | None) -> Iterator[Advance]:
-    """Show a progress bar while the block runs. `about` is the estimated number of items, or None if it is unknown."""
+def bar(what: str, *, about: int | None, earlier: int) -> Iterator[Advance]:
+    """Show a progress bar while the block runs. Rate and time left are those of this run, without `earlier` items."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -23,7 +23,8 @@ def bar(what: str, *, about: int | None) -> Iterator[Advance]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console_on(sys.stderr), transient=True) as progress:
-        task = progress.add_task(one_line(what), total=about or None)
+        total = max(about, earlier) if about else None
+        task = progress.add_task(one_line(what), total=total, completed=earlier)
         yield lambda items: _advance(progress, task, items)
 
 

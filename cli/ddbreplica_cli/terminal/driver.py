@@ -10,7 +10,7 @@ from ddbreplica.driver import Driver, Interrupt
 from ddbreplica.reconcile.journal_format import COMMANDS
 from ddbreplica_cli.terminal import signals
 from ddbreplica_cli.terminal.output import print_note
-from ddbreplica_cli.terminal.progress import progress_bar
+from ddbreplica_cli.terminal.progress import show_progress
 
 
 class SignalInterrupt(Interrupt):
@@ -50,5 +50,5 @@ def _states_of(tables: str) -> Mapping[str, Path]:
 
 
 TERMINAL: Final = Driver(
-    note=print_note, progress=progress_bar, interruptible=noting_interrupts, states_of=_states_of
+    note=print_note, progress=show_progress, interruptible=noting_interrupts, states_of=_states_of
 )

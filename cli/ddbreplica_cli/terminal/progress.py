@@ -1,24 +1,26 @@
-"""Show the progress of a long step on stderr, if that is a terminal."""
+"""Show the progress of a long step on stderr: a bar on a terminal, otherwise one line a minute."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
 from ddbreplica.driver import Advance
+from ddbreplica_cli.terminal.minute_lines import minute_lines
 
 
-@contextmanager
-def progress_bar(what: str, *, about: int | None) -> Iterator[Advance]:
-    """Show a progress bar while the block runs. `about` is the estimated number of items, or None if it is unknown."""
+def show_progress(what: str, *, about: int | None, earlier: int = 0) -> AbstractContextManager[Advance]:
+    """Show the progress while the block runs. `about` is the estimated number of items, or None if it is unknown.
+
+    `earlier` items were done by earlier runs: they count as done, but not for the rate and the time left.
+    """
+    if sys.stderr is None:
+        return nullcontext(_show_nothing)
     # rich may take a pipe for a terminal because of an environment variable, so check stderr itself.
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield _show_nothing
-        return
+    if not sys.stderr.isatty():
+        return minute_lines(what, about=about, earlier=earlier)
     from ddbreplica_cli.terminal.bar import bar  # noqa: PLC0415  without a terminal nothing needs rich
 
-    with bar(what, about=about) as advance:
-        yield advance
+    return bar(what, about=about, earlier=earlier)
 
 
 def _show_nothing(_: int) -> None:
-    """Show nothing: stderr is not a terminal."""
+    """Show nothing: there is no stderr."""

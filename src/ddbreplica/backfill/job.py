@@ -11,7 +11,7 @@ from ddbreplica.backfill.estimate import Estimate
 from ddbreplica.backfill.export import Export, Exported
 from ddbreplica.backfill.export import find as find_export
 from ddbreplica.backfill.listing import Listing
-from ddbreplica.backfill.pages import Backfill, Scan, Within
+from ddbreplica.backfill.pages import Backfill, Scan, Within, done_earlier
 from ddbreplica.driver import Driver, Interrupt, Patience
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, describe_pair, identity
@@ -122,8 +122,10 @@ class Copying:
             self.driver.note(f"Resuming from {journal.name}.")
 
     def _copy(self, journal: FileJournal, undecided: Undecided, patience: Patience) -> Backfill:
-        with self.driver.progress("copying", about=self.tables.estimate(self.export).items) as advance:
-            reader = self._reader(patience)
+        reader = self._reader(patience)
+        listing = self._listing(reader)
+        about, earlier = self.tables.estimate(self.export).items, done_earlier(journal, listing.parts)
+        with self.driver.progress("copying", about=about, earlier=earlier) as advance:
             rate = Rate(self.options.rate, sleep=patience.interrupt.sleep) if self.options.rate else None
             read_rate = reader.rate if self.read_rate else None
             reconciler = Reconciler.between(
@@ -134,7 +136,7 @@ class Copying:
                 rates=Rates(write=rate, read=read_rate),
             )
             backfill = Backfill(
-                self._listing(reader),
+                listing,
                 reconcile=reconciler.reconcile,
                 journal=journal,
                 undecided=undecided.add,

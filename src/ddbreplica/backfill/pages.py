@@ -88,7 +88,7 @@ class Backfill:
         threads: int,
         advance: Advance,
     ) -> None:
-        """Copy nothing yet. `undecided` lists keys for review; `advance` counts the items processed by all runs."""
+        """Copy nothing yet. `undecided` lists keys for review; `advance` counts the items processed by this run."""
         self._listing = listing
         self._reconcile_keys = reconcile
         self._journal = journal
@@ -112,7 +112,7 @@ class Backfill:
         cannot be copied.
         """
         for part in self._listing.parts:
-            self._count(self._done(part))
+            self._add(self._done(part))
         self._in_threads(partial(self._reconcile_part, part) for part in self._listing.parts)
 
     def settle(self, wait: Callable[[], None]) -> None:
@@ -211,11 +211,22 @@ class Backfill:
             self._journal.confirm(undecided)
 
     def _count(self, counts: Mapping[str, int]) -> None:
-        items, outside = (counts.get(what, 0) for what in _COUNTED)
+        self._add(counts)
+        self._advance(_all_of(counts))
+
+    def _add(self, counts: Mapping[str, Any]) -> None:
         with self._lock:
-            self.items += items
-            self.outside += outside
-        self._advance(items + outside)
+            self.items += counts.get("items", 0)
+            self.outside += counts.get("outside", 0)
+
+
+def done_earlier(journal: FileJournal, parts: Iterable[str]) -> int:
+    """Return how many items of these parts earlier runs have processed."""
+    return sum(_all_of(done) for part in parts if _is_note(done := journal.notes.get(part, {})))
+
+
+def _all_of(counts: Mapping[str, Any]) -> int:
+    return sum(counts.get(what, 0) for what in _COUNTED)
 
 
 def _is_note(done: Any) -> bool:

@@ -1,12 +1,12 @@
 """Compare two tables, or a part of them, and repair the differences if the options ask for it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ddbreplica.driver import Driver, Patience
+from ddbreplica.driver import Advance, Driver, Patience
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, describe_pair
 from ddbreplica.dynamodb.rate import Rate
@@ -14,14 +14,14 @@ from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.lag import lag
 from ddbreplica.mapping.preflight import Preflight, to_compare, to_repair
-from ddbreplica.model import Journal, Table
+from ddbreplica.model import Journal, Key, Table
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import VERIFY
 from ddbreplica.reconcile.reconciler import Rates, Reconciler
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.reconcile.unfinished_runs import leftovers
-from ddbreplica.verify.difference import Swept
+from ddbreplica.verify.difference import Difference, Swept
 from ddbreplica.verify.findings import Findings
 from ddbreplica.verify.grace import grace, is_longer
 from ddbreplica.verify.keys_file import KeysFile
@@ -211,12 +211,13 @@ class _Work:
     def _settle(self, swept: Swept) -> None:
         """Confirm the suspected differences, and repair them if the options ask for it."""
         source, replica = self.readers
-        with self.driver.progress(f"rechecking {len(self.suspects):,} suspected differences", about=None):
+        about = len(self.suspects)
+        with self.driver.progress("rechecking suspected differences", about=about) as advance:
             try:
                 again = partial(recheck, source=source, replica=replica, patient=self._patient())
                 look = (lambda keys: archived(again(keys))) if self.ground.is_archive else again
                 for difference, repair in settle(
-                    self.suspects, look=look, repair_step=self._repair_step(look)
+                    self.suspects, look=_counted(look, advance), repair_step=self._repair_step(look)
                 ):
                     self.findings.add(difference, repair)
             except KeyboardInterrupt as pressed:
@@ -261,6 +262,16 @@ class _Work:
                 **({"repaired": self.findings.repaired} if self.options.repair else {}),
             },
         )
+
+
+def _counted(look: Look, advance: Advance) -> Look:
+    """Return the same look, which counts the keys that it is done with."""
+
+    def counting(keys: Sequence[Key]) -> Iterator[Difference]:
+        yield from look(keys)
+        advance(len(keys))
+
+    return counting
 
 
 def _reader(described: Described, options: VerifyOptions, patience: Patience) -> TableReader:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from threading import Event
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from ddbreplica.verify.difference import Difference, DifferenceKind
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica.verify.recheck import Patient, recheck
 from ddbreplica.verify.sweep import Sweep
+from ddbreplica_cli.terminal import minute_lines
 from tests.support.cli import (
     REPLICA,
     SOURCE,
@@ -67,6 +69,30 @@ def test_a_copy_is_equal(tables: Tables) -> None:
     ]
     assert lines(result.stdout)[-1] == "equal"
     assert result.stderr == ""
+
+
+def test_each_long_step_has_its_line_on_stderr_with_json_too(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ended(Event):
+        """As if each step took a minute and a little more."""
+
+        minutes = 0
+
+        def wait(self, timeout: float | None = None) -> bool:
+            self.minutes += 1
+            return super().wait() if self.minutes > 1 else False
+
+    monkeypatch.setattr(minute_lines, "Event", Ended)
+    tables.put(SOURCE, "missing")
+
+    result = run("verify", "--grace", "0", "--json")
+
+    assert json.loads(result.stdout)["missing"] == 1
+    assert [line.partition(":")[0] for line in lines(result.stderr)[:2]] == [
+        "comparing",
+        "rechecking suspected differences",
+    ]
 
 
 def test_what_is_missing_different_or_extra_is_shown(tables: Tables) -> None:

@@ -390,6 +390,7 @@ class TestState:
 
         assert runs.recording.notes[0] == "Resuming from state."
         assert world.segments == set()
+        assert (runs.recording.earlier[0], runs.recording.steps[0]) == (1, ("copying", 0, []))
         assert (backfill.items, backfill.left) == (1, {})
         assert world.replica.items == {key("a"): item("a")}
         assert runs.lines.content == b""

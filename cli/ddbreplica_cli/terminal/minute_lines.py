@@ -1,0 +1,74 @@
+"""Show the progress of a long step where stderr is no terminal: one line a minute."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Lock, Thread
+
+from ddbreplica.driver import Advance, Note
+from ddbreplica_cli.terminal.output import print_note
+
+SECONDS = 60.0
+
+
+class Step:
+    """A step with the number of items that are done, by any thread. `earlier` is how many earlier runs have done."""
+
+    def __init__(
+        self, what: str, *, about: int | None, earlier: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Start counting now."""
+        self._what = what
+        self._about = about
+        self._earlier = earlier
+        self._items = 0
+        self._clock = clock
+        self._started = clock()
+        self._lock = Lock()
+
+    def advance(self, items: int) -> None:
+        """Count so many more items as done by this run."""
+        with self._lock:
+            self._items += items
+
+    def text(self) -> str:
+        """Return one line: the step, items done by all runs, and the rate and the time left of this run alone."""
+        done = self._earlier + self._items
+        left = (self._about or 0) - done
+        if left <= 0:
+            return f"{self._what}: {done:,}, {_rate_text(self._rate())}"
+        parts = [f"{done:,} of about {self._about:,}", _rate_text(self._rate())]
+        if self._items:
+            parts.append(f"about {_time_text(left / self._rate())} left")
+        return f"{self._what}: {', '.join(parts)}"
+
+    def _rate(self) -> float:
+        return self._items / (self._clock() - self._started)
+
+
+@contextmanager
+def minute_lines(what: str, *, about: int | None, earlier: int) -> Iterator[Advance]:
+    """Print a line each minute while the block runs, even if nothing advances; none for a shorter block."""
+    step, ended = Step(what, about=about, earlier=earlier), Event()
+    thread = Thread(target=report, args=(step, ended.wait, print_note), name="progress", daemon=True)
+    thread.start()
+    try:
+        yield step.advance
+    finally:
+        ended.set()
+        thread.join()
+
+
+def report(step: Step, ended: Callable[[float], bool], note: Note) -> None:
+    """Print the step's line after each minute. `ended` waits so many seconds, and returns True once the step ended."""
+    while not ended(SECONDS):
+        note(step.text())
+
+
+def _rate_text(per_second: float) -> str:
+    return f"{per_second:,.0f}/s" if per_second >= 10 else f"{per_second:.1f}/s"
+
+
+def _time_text(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60} min"
