@@ -51,7 +51,7 @@ LONG = {
     "tail": (
         ("tail", "--since", "1h"),
         "before-call.dynamodb-streams.GetRecords",
-        ["Following arn:aws:", "Interrupted. To go on: ddbreplica tail --since "],
+        ["Reading arn:aws:", "Interrupted. To resume: ddbreplica tail --since "],
     ),
     "verify": (
         VERIFY,
@@ -182,7 +182,7 @@ def test_a_reader_that_is_gone_ends_a_command_without_a_word(tmp_path: Path) -> 
         status, _, stderr = process.end()
 
     assert status == 2
-    assert [line.partition(" ")[0] for line in stderr.splitlines()] == ["Following"]
+    assert [line.partition(" ")[0] for line in stderr.splitlines()] == ["Reading"]
 
 
 def test_a_terminal_that_is_closed_ends_a_backfill_in_order(tmp_path: Path) -> None:

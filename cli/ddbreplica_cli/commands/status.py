@@ -1,4 +1,4 @@
-"""`ddbreplica status`: whether changes flow to the replica, what is in the way, and what to run next."""
+"""`ddbreplica status`: shows health, lag and problems, and the command that fixes each problem."""
 
 import click
 
@@ -10,7 +10,10 @@ _INTERVAL = 10.0
 
 @click.command()
 @click.option(
-    "--all", "fleet", is_flag=True, help="Show every replica that is kept from this Region, a line each."
+    "--all",
+    "fleet",
+    is_flag=True,
+    help="Show all replications of the Region, one line for each pair of tables.",
 )
 @click.option(
     "--watch",
@@ -18,17 +21,18 @@ _INTERVAL = 10.0
     is_flag=False,
     flag_value=_INTERVAL,
     metavar="SECONDS",
-    help=f"Look again every so many seconds ({_INTERVAL:g} if none are named), until Ctrl-C.",
+    help=f"Repeat until Ctrl-C, every SECONDS seconds ({_INTERVAL:g} if omitted).",
 )
 @shared_options
 def status(options: Options, *, fleet: bool, watch: float | None) -> None:
-    """Show whether changes flow to the replica, and what to run if they do not.
+    """Show health, lag and problems, and the command that fixes each problem.
 
-    Looks at the tables, the mapping and its function, CloudWatch's metrics and both buckets; changes nothing. What
-    may not or cannot be seen is said to be unknown, and why. With --watch and --json each look is one line.
+    The command reads the tables, the event source mapping, its function, CloudWatch metrics and both buckets. It
+    changes nothing. Values that cannot be read are shown as unknown, with the reason. With --watch and --json each
+    status is one line.
 
-    With --all it finds the functions by their tag `ddbreplica`, and shows a line for each pair of tables, the worst
-    first. --replica-profile is then used for replicas in another account.
+    With --all the command finds the functions that have the tag `ddbreplica`, and shows one line for each pair of
+    tables, the worst first. In this case --replica-profile is used for replicas in other accounts only.
 
     \b
     Examples:
@@ -37,8 +41,8 @@ def status(options: Options, *, fleet: bool, watch: float | None) -> None:
       ddbreplica status --stack-name ddbreplica --watch
       ddbreplica status --all
 
-    Ends with `replicating` (exit status 0), `NEEDS ATTENTION` or `NOT REPLICATING` (1) or, with --all, `UNKNOWN` (3).
-    Exits with 2 if the status could not be read.
+    The last line is `replicating` (exit status 0), `NEEDS ATTENTION` or `NOT REPLICATING` (1) or, with --all,
+    `UNKNOWN` (3). The command exits with 2 if it fails.
     """  # noqa: D301  \b is click's: do not wrap
     from ddbreplica_cli.runs.status import run
 

@@ -1,4 +1,4 @@
-"""`ddbreplica tail`: prints the source's changes as its stream brings them."""
+"""`ddbreplica tail`: prints the changes of the source as they arrive in its stream."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
 
 
 class _Moment(ParamType[datetime]):
-    """`90s`, `15m` or `2h` ago, or a time such as 2026-01-31T12:00:00Z."""
+    """A time, such as 2026-01-31T12:00:00Z, or the time `90s`, `15m` or `2h` ago."""
 
     name = "when"
 
@@ -25,7 +25,9 @@ class _Moment(ParamType[datetime]):
             return moment if moment.tzinfo else moment.astimezone()
         except (ValueError, OverflowError):
             self.fail(
-                f"{value!r} is neither like 90s, 15m or 2h nor a time like 2026-01-31T12:00:00Z.", param, ctx
+                f"invalid time {value!r}; use 90s, 15m, 2h or a time such as 2026-01-31T12:00:00Z.",
+                param,
+                ctx,
             )
 
 
@@ -34,17 +36,17 @@ class _Moment(ParamType[datetime]):
     "--since",
     type=_Moment(),
     metavar="WHEN",
-    help="Begin with changes made then: 90s, 15m or 2h ago, or a time such as 2026-01-31T12:00:00Z.",
+    help="Start with changes from this time: 90s, 15m or 2h ago, or a time such as 2026-01-31T12:00:00Z.",
 )
-@click.option("--keys-only", is_flag=True, help="Show which items changed, and nothing that is in them.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="End after so many changes.")
+@click.option("--keys-only", is_flag=True, help="Show the keys of the changed items only.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after N changes.")
 @shared_options
 def tail(options: Options, *, since: datetime | None, keys_only: bool, limit: int | None) -> None:
-    """Print changes of the source table as its stream brings them, until Ctrl-C.
+    """Print the changes in the stream of the source table until Ctrl-C.
 
-    Each is shown with its time, what happened, the key and the attributes: as they are now, or from what to what if
-    the stream carries old images too. With --json each is one line. The stream keeps 24 hours; --since reads all of
-    it to get there.
+    For each change the command shows the time, the event, the key and the attributes. If the stream contains old
+    images too, it shows the attributes that changed, with their old and new values. With --json each change is one
+    line. A stream keeps changes for 24 hours; --since reads it from the oldest change.
 
     \b
     Examples:
@@ -52,8 +54,8 @@ def tail(options: Options, *, since: datetime | None, keys_only: bool, limit: in
       ddbreplica tail --source orders --keys-only
       ddbreplica tail --since 15m --json --limit 100
 
-    A stream serves two readers well, and Lambda is one: run no more than one of these at a time. Exits with 2 if the
-    stream could not be read.
+    Not more than two processes should read a stream, and Lambda is one of them: run only one `ddbreplica tail` at a
+    time. The command exits with 2 if it fails.
     """  # noqa: D301  \b is click's: do not wrap
     from ddbreplica_cli.runs.tail import run
 

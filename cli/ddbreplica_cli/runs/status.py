@@ -31,7 +31,7 @@ _EXIT_STATUS = {REPLICATING: 0, AS_FAR_AS_SEEN: 0, UNKNOWN: INCONCLUSIVE}
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One look: for a program, and for a reader."""
+    """The status at one moment, as a JSON document and as text."""
 
     document: Mapping[str, Any]
     screen: str
@@ -44,7 +44,9 @@ class _Seen:
 def run(options: Options, *, fleet: bool, watch: float | None) -> None:
     """Print the status once, or again and again until Ctrl-C."""
     if fleet and (options.source or options.replica or options.stack_name or options.replica_region):
-        raise click.UsageError("--all goes with no option that names a table or a stack.")
+        raise click.UsageError(
+            "--all cannot be used with --source, --replica, --stack-name or --replica-region."
+        )
     look = partial(_look_at_all if fleet else _look, Connection(options), options)
     if watch is not None:
         _watch(look, watch, as_json=options.as_json)
@@ -53,7 +55,7 @@ def run(options: Options, *, fleet: bool, watch: float | None) -> None:
     if seen.exit_status:
         raise SystemExit(seen.exit_status)
     if not fleet:
-        output.print_note(f"Try: `ddbreplica verify{options.tables}` proves that the tables are equal.")
+        output.print_note(f"Try: `ddbreplica verify{options.tables}` compares the tables.")
 
 
 def _look(connection: Connection, options: Options) -> _Seen:
@@ -77,7 +79,7 @@ def _watch(look: Callable[[], _Seen], seconds: float, *, as_json: bool) -> NoRet
 
 @contextmanager
 def _shower(*, as_json: bool) -> Iterator[Callable[[_Seen], None]]:
-    """Where each look goes: a line of JSON, a screen after the other, or on a terminal one in place of the other."""
+    """Yield a function that shows a status: as a line of JSON, as text or, on a terminal, in place of the last one."""
     if as_json:
         yield lambda seen: output.print_data(printable(seen.document))
     elif sys.stdout is None or not sys.stdout.isatty():
@@ -85,7 +87,7 @@ def _shower(*, as_json: bool) -> Iterator[Callable[[_Seen], None]]:
     else:
         console = console_on(sys.stdout)
         with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
-            # Escaped before it is wrapped: else what no longer fits into its line would be cut off.
+            # Escape before rich wraps the text: escaping makes lines longer, and rich would cut them off.
             yield lambda seen: live.update(
                 Text(output.displayed(_timed(seen), console.encoding)), refresh=True
             )

@@ -1,4 +1,4 @@
-"""What `status --all` saw → one document, or one screen of text with a line a pair, the worst first. Pure."""
+"""Format the status of all replications as a JSON document or as text, the worst first. Pure."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -14,14 +14,15 @@ from ddbreplica_cli.runs.status_screen import document, lag_seconds, loud
 
 T = TypeVar("T")
 
-_HEADING = ("verdict", "source → replica", "mapping", "lag", "applied, 1 h", "quarantine", "given up")
+_HEADING = ("verdict", "source → replica", "mapping", "lag", "applied, 1 h", "quarantine", "on failure")
 _ALIGNED = "<<<>>>>"
+_NAMES = {"what Lambda gave up": "the on-failure bucket", "the quarantine": "the quarantine bucket"}
 _GAP = "  "
 _INDENT = "    "
 
 
 def fleet_document(fleet: Fleet) -> dict[str, Any]:
-    """Everything, for a program: what `status` says of each pair, the worst first."""
+    """Return the status of each pair as one JSON document, the worst first."""
     return {
         "verdict": fleet.verdict,
         "region": fleet.region,
@@ -30,7 +31,7 @@ def fleet_document(fleet: Fleet) -> dict[str, Any]:
 
 
 def fleet_screen(fleet: Fleet) -> str:
-    """The same for a reader: a line a pair, under it what is wrong or unknown; then what to try, and the verdict."""
+    """Return the status as text: a line for each pair with its problem below, then what to try, and the verdict."""
     heading, *rows = _aligned([_HEADING, *(_row(line) for line in fleet.lines)])
     body = [text for row, line in zip(rows, fleet.lines, strict=True) for text in (row, *_remarks(line))]
     return lines([heading, *body, "", *_summary(fleet), "", loud(fleet.verdict)])
@@ -86,14 +87,14 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Sequence[str]:
 
 
 def _remarks(line: Line) -> Iterator[str]:
-    """The worst of what is wrong, and what is unknown, each reason once; `status` on this pair tells the rest."""
+    """Yield the worst problem and the unknown values, each reason once. `status` on this pair shows all problems."""
     worse = [finding.fact for finding in line.findings if finding.severity is not Severity.NOTE]
     if worse:
         more = f" (and {len(worse) - 1} more)" if len(worse) > 1 else ""
         yield f"{_INDENT}{bare(worse[0])}{more}"
     unknowns = line.facts.unknowns.items()
     for why in dict.fromkeys(unknown.why for _, unknown in unknowns if unknown.why not in worse):
-        what = ", ".join(what for what, unknown in unknowns if unknown.why == why)
+        what = ", ".join(_NAMES.get(name, name) for name, unknown in unknowns if unknown.why == why)
         yield f"{_INDENT}unknown: {what} ({bare(why)})"
 
 

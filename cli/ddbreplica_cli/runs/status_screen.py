@@ -1,4 +1,4 @@
-"""What `status` saw and found → one document, or one screen of text. Pure."""
+"""Format a status as a JSON document or as text. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -16,6 +16,7 @@ from ddbreplica.inspect.health import (
     duration,
     label,
     trend,
+    trend_text,
     verdict,
 )
 from ddbreplica.mapping.event_source_mapping import MappingState
@@ -34,15 +35,15 @@ _COUNTS = {
     "function_errors": "Errors",
     "function_throttles": "Throttles",
 }
-"""The document's name → CloudWatch's, of what is counted over an hour."""
+"""The names in the JSON document, and the CloudWatch metrics that are summed over the last hour."""
 
 _FUNCTION_SETTINGS = ("REPLICATE_TTL_DELETES",)
 
 
 def document(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
-    """Everything, for a program. What is unknown is null, and stands with the reason in `unknown`.
+    """Return the status as a JSON document. An unknown value is null, and `unknown` contains the reason.
 
-    A count is null as well where the function ran and emitted none.
+    A count is also null if the function ran and emitted no metrics.
     """
     return {
         "verdict": verdict(facts, findings),
@@ -64,13 +65,13 @@ def document(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
 
 
 def screen(facts: Facts, findings: Sequence[Finding]) -> str:
-    """The same for a reader: what there is, what is wrong and what to try and, last, the verdict."""
+    """Return the status as text: the values, the problems with what to try and, on the last line, the verdict."""
     rows = [f"{name:<12}{value}" for name, value in _rows(facts)]
     return lines([*rows, "", *_found(findings), loud(verdict(facts, findings))])
 
 
 def loud(word: str) -> str:
-    """A verdict as a reader is told it: in capitals, if something has to be done."""
+    """Return a verdict as text, in capitals if an operator must act."""
     return word if word in (REPLICATING, AS_FAR_AS_SEEN) else word.upper()
 
 
@@ -82,11 +83,12 @@ def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
     if facts.mapping and facts.mapping.patterns != ():
         yield "filter", _filter_text(facts.mapping)
     if isinstance(facts.figures, Figures):
-        yield "figures", _figures_text(facts.figures)
+        yield "metrics", _figures_text(facts.figures)
     yield "lag", _text(facts.figures, _lag_text)
     if isinstance(facts.figures, Figures):
         yield "last hour", _applied_text(facts.figures)
-        yield "", _failed_text(facts.figures)
+        yield "", _records_text(facts.figures)
+        yield "", _failures_text(facts.figures)
         yield "throttled", _throttled_text(facts.figures)
     yield "quarantine", _text(facts.quarantine, _depth_text)
     yield "on failure", _text(facts.on_failure, _depth_text)
@@ -107,31 +109,35 @@ def _found(findings: Sequence[Finding]) -> Iterator[str]:
 
 def _table_text(table: TableFacts) -> str:
     capacity = (
-        "on demand"
+        "on-demand capacity"
         if table.capacity is None
-        else f"{table.capacity[0]} read and {table.capacity[1]} write units"
+        else f"{table.capacity[0]} read and {table.capacity[1]} write capacity units"
     )
     indexes = "".join(f", {name} {state}" for name, state in table.indexes.items())
     return f"{table.name}, {table.state}, about {table.items:,} items, {capacity}{indexes}"
 
 
 def _stream_text(source: TableFacts) -> str:
-    return "off" if source.view is None else f"{source.view}, of {label(source.stream_arn or '')}"
+    return "off" if source.view is None else f"{source.view}, created at {label(source.stream_arn or '')}"
 
 
 def _mapping_text(mapping: MappingState | None) -> str:
     if mapping is None:
         return "none"
     result = f", last result: {mapping.last_result}" if mapping.last_result else ""
-    return f"{mapping.uuid}, {mapping.state}, to {mapping.function_name}{result}"
+    return f"{mapping.uuid}, {mapping.state}, function {mapping.function_name}{result}"
 
 
 def _filter_text(mapping: MappingState) -> str:
-    return "unknown: it is encrypted" if mapping.patterns is None else " or ".join(mapping.patterns)
+    return (
+        "unknown: it is encrypted with a KMS key"
+        if mapping.patterns is None
+        else " or ".join(mapping.patterns)
+    )
 
 
 def lag_seconds(figures: Figures) -> float | None:
-    """How far the replica is behind; None if nothing came in the last 5 minutes."""
+    """Return the lag, or None if the function was not invoked in the last 5 minutes."""
     age = figures.most("IteratorAge", since=RECENTLY)
     return None if age is None else age / 1000
 
@@ -139,17 +145,21 @@ def lag_seconds(figures: Figures) -> float | None:
 def _lag_text(figures: Figures) -> str:
     lag = lag_seconds(figures)
     most = figures.most("IteratorAge")
-    in_an_hour = "" if most is None else f"; at most {duration(most / 1000)} in the last hour"
-    now = "nothing came in the last 5 minutes" if lag is None else f"{duration(lag)}, {trend(figures)}"
+    in_an_hour = "" if most is None else f"; maximum in the last hour: {duration(most / 1000)}"
+    now = (
+        "idle, no invocation in the last 5 minutes"
+        if lag is None
+        else f"{duration(lag)}, {trend_text(figures)}"
+    )
     return now + in_an_hour
 
 
 def _figures_text(figures: Figures) -> str:
-    period = f"of {figures.begin:%H:%M} to {figures.taken_at:%H:%M} UTC"
+    period = f"from {figures.begin:%H:%M} to {figures.taken_at:%H:%M} UTC"
     if figures.latest is None:
-        return f"{period}, and there are none"
-    own = f"; counts of the function since {figures.counts_from:%H:%M}" if figures.are_counts_partial else ""
-    return f"{period}, the latest of {figures.latest:%H:%M}{own}"
+        return f"{period}, no data"
+    own = f"; those of the function since {figures.counts_from:%H:%M}" if figures.are_counts_partial else ""
+    return f"{period}, latest at {figures.latest:%H:%M}{own}"
 
 
 def _figures_document(figures: Figures) -> dict[str, Any]:
@@ -174,32 +184,43 @@ def _counted(figures: Figures, metric: str) -> int | None:
 def _applied_text(figures: Figures) -> str:
     writes, deletes = figures.count("WritesApplied"), figures.count("DeletesApplied")
     if writes is None or deletes is None:
-        applied = "unknown writes and deletes: the function ran and emitted no counts"
+        applied = "writes and deletes unknown: the function ran and emitted no metrics"
     else:
         applied = f"{writes:,} writes and {deletes:,} deletes applied"
-    return f"{applied}; {figures.total('FailedInvokeEventCount'):,} records came again"
+    return f"{applied}; {figures.total('FailedInvokeEventCount'):,} records retried"
 
 
-def _failed_text(figures: Figures) -> str:
-    quarantined = figures.count("RecordsQuarantined")
+def _records_text(figures: Figures) -> str:
     return (
-        f"records quarantined: {'unknown' if quarantined is None else f'{quarantined:,}'},"
-        f" given up: {figures.total('OnFailureDestinationDeliveredEventCount'):,},"
-        f" dropped: {figures.total('DroppedEventCount'):,}; failures of the function: {figures.total('Errors'):,}"
+        f"records quarantined: {_count_text(figures.count('RecordsQuarantined'))},"
+        f" discarded to the bucket: {figures.total('OnFailureDestinationDeliveredEventCount'):,},"
+        f" dropped: {figures.total('DroppedEventCount'):,}"
     )
 
 
+def _failures_text(figures: Figures) -> str:
+    return (
+        f"in-doubt writes: {_count_text(figures.count('WritesSuspect'))},"
+        f" failed invocations: {figures.total('Errors'):,}"
+    )
+
+
+def _count_text(count: int | None) -> str:
+    return "unknown" if count is None else f"{count:,}"
+
+
 def _throttled_text(figures: Figures) -> str:
-    throttled = [f"{count:,} by {_thrower(name)}" for name, count in figures.throttled().items()]
-    return ", ".join(throttled) or "none in the last hour"
+    throttled = [f"{count:,} writes of {_target(name)}" for name, count in figures.throttled().items()]
+    return ", ".join(throttled) or "no writes in the last hour"
 
 
-def _thrower(metric: str) -> str:
-    return metric.partition(" ")[2] or "the replica"
+def _target(metric: str) -> str:
+    index = metric.partition(" ")[2]
+    return f"the index {index}" if index else "the replica"
 
 
 def _depth_text(depth: Depth) -> str:
-    oldest = "" if depth.oldest is None else f", the oldest {duration(depth.oldest)} ago"
+    oldest = "" if depth.oldest is None else f", the oldest {duration(depth.oldest)} old"
     return f"{counted(depth)}{oldest}, {depth.place}"
 
 

@@ -1,4 +1,4 @@
-"""What `ddbreplica tail` does: print the source's changes as its stream brings them."""
+"""Run `ddbreplica tail`: print the changes of the source as they arrive in its stream."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,7 +30,7 @@ def run(options: Options, *, since: datetime | None, keys_only: bool, limit: int
     connection = Connection(options)
     arn = _stream_arn(connection)
     stream = Stream(connection.streams(), arn, from_oldest=since is not None, gap=_note_gap)
-    output.print_note(f"Following {arn}, as one of the two readers that a stream serves well.")
+    output.print_note(f"Reading {arn}. At most two processes should read a stream; Lambda is one of them.")
     last: StreamedChange | None = None
     with noting_interrupts() as interrupt:
         for last in islice(_changes(stream, Patience(interrupt), since), limit):
@@ -39,7 +39,7 @@ def run(options: Options, *, since: datetime | None, keys_only: bool, limit: int
                 break
         if not interrupt.is_set:
             return
-    output.print_note(f"Interrupted. {_how_to_go_on(last, options)}")
+    output.print_note(f"Interrupted. {_how_to_resume(last, options)}")
     raise SystemExit(interrupt.exit_status)
 
 
@@ -49,18 +49,18 @@ def _stream_arn(connection: Connection) -> str:
     if arn is None:
         raise TaskError(
             f"the table {connection.source.name} has no stream.",
-            hint="name another with --source, or deploy first (sam deploy).",
+            hint="check --source, or enable the stream of the table.",
         )
     if not description.get("StreamSpecification", {}).get("StreamEnabled"):
         output.print_note(
-            f"Note: the stream of the table {connection.source.name} is turned off. It has the changes of the last 24"
-            " hours until then, and gets no more."
+            f"Note: the stream of the table {connection.source.name} is disabled. It keeps older changes for 24 hours,"
+            " and receives no new ones."
         )
     return arn
 
 
 def _changes(stream: Stream, patience: Patience, since: datetime | None) -> Iterator[StreamedChange]:
-    """Changes as they come, until Ctrl-C; those of one page of each shard in the order of their times."""
+    """Yield changes until Ctrl-C. The changes of one page of each shard are sorted by time."""
     while not patience.interrupt.is_set:
         pages = [[_seen(record) for record in page] for page in stream.read()]
         for _, change in heapq.merge(*map(_timed, pages), key=itemgetter(0)):
@@ -72,7 +72,7 @@ def _changes(stream: Stream, patience: Patience, since: datetime | None) -> Iter
 
 
 def _timed(page: Iterable[StreamedChange]) -> Iterator[tuple[datetime, StreamedChange]]:
-    """Each change with its time; one without a time has that of the change before it."""
+    """Yield each change with its time. A change without a time gets that of the change before it."""
     at = _LONG_AGO
     for change in page:
         at = change.at or at
@@ -87,9 +87,7 @@ def _refuse_to_wait_for_ever(stream: Stream, patience: Patience, *, has_read: bo
     if has_read or stream.refusal is None:
         patience.progressed()
     elif patience.remaining() <= 0 and not patience.interrupt.is_set:
-        raise explain(
-            stream.refusal, doing=f"the stream has answered nothing for {patience.idle():.0f} seconds"
-        )
+        raise explain(stream.refusal, doing=f"the stream has not responded for {patience.idle():.0f} seconds")
 
 
 def _show(change: StreamedChange, *, as_json: bool, keys_only: bool) -> None:
@@ -103,9 +101,9 @@ def _note_gap(where: str) -> None:
     output.print_note(f"Changes may be missing here: {where}.")
 
 
-def _how_to_go_on(last: StreamedChange | None, options: Options) -> str:
+def _how_to_resume(last: StreamedChange | None, options: Options) -> str:
     if last is None:
-        return "No change was seen."
-    # Times are whole seconds: this shows those of the last one again.
+        return "There were no changes."
+    # Times have whole seconds, so the command shows the changes of the last second again.
     since = f" --since {last.at:%Y-%m-%dT%H:%M:%SZ}" if last.at else ""
-    return f"To go on: ddbreplica tail{options.tables}{since}"
+    return f"To resume: ddbreplica tail{options.tables}{since}"

@@ -1,4 +1,4 @@
-"""A stream's record, as boto3 reads it → a line for a program, or a few for a reader. Pure."""
+"""Format a stream record that boto3 has read, as a JSON document or as text. Pure."""
 
 import json
 from base64 import b64encode
@@ -18,9 +18,9 @@ _EXPIRED = {"PrincipalId": "dynamodb.amazonaws.com", "Type": "Service"}
 
 @dataclass(frozen=True, slots=True)
 class StreamedChange:
-    """A change as the stream tells it, images as wire JSON where it carries them.
+    """A change from a stream record. Images are DynamoDB JSON, or None if the stream does not contain them.
 
-    `at` is in whole seconds; None where the record does not say when it was made.
+    `at` has whole seconds, or is None if the record has no time.
     """
 
     at: datetime | None
@@ -33,9 +33,9 @@ class StreamedChange:
 
 
 def seen(record: Mapping[str, Any]) -> StreamedChange:
-    """Read a record."""
+    """Convert a stream record to a change."""
     at = record["dynamodb"].get("ApproximateCreationDateTime")
-    # boto3 turns base64 into bytes and leaves everything else.
+    # boto3 converts base64 to bytes, and changes nothing else.
     data = json.loads(json.dumps(record["dynamodb"], default=_plain))
     return StreamedChange(
         at=None if at is None else at.astimezone(UTC),
@@ -49,7 +49,7 @@ def seen(record: Mapping[str, Any]) -> StreamedChange:
 
 
 def document(change: StreamedChange, *, keys_only: bool) -> dict[str, Any]:
-    """The change for a program."""
+    """Return the change as a JSON document."""
     images = {} if keys_only else {"old": change.old, "new": change.new}
     return {
         "time": None if change.at is None else _time(change.at),
@@ -62,7 +62,7 @@ def document(change: StreamedChange, *, keys_only: bool) -> dict[str, Any]:
 
 
 def text(change: StreamedChange, *, keys_only: bool) -> str:
-    """The change for a reader: one line, and one more for each attribute that it set, changed or removed."""
+    """Return the change as text: one line, and one line for each attribute that was set, changed or removed."""
     key = key_text(change.key, longest=_LONGEST_VALUE)
     expiry = "  (expired)" if change.is_expiry else ""
     time = f"{'(no time)':{_TIME_WIDTH}}" if change.at is None else _time(change.at)

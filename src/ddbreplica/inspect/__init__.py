@@ -1,1 +1,1 @@
-"""Look at a replication, or at all of a Region, and say what is wrong with it."""
+"""Inspect one replication, or all replications of a Region, and find problems."""

@@ -1,4 +1,4 @@
-"""What `status` sees of a replication at one moment. A figure that cannot be had is Unknown, and says why. Pure."""
+"""The state of a replication as `status` reads it. A value that cannot be read is Unknown, with the reason. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,21 +12,22 @@ T = TypeVar("T")
 
 HOUR = timedelta(hours=1)
 
-_SLACK = timedelta(minutes=2)  # Lambda's figures and the function's own need not arrive in the same minute
+_SLACK = timedelta(minutes=2)  # the metrics of Lambda and of the function may arrive in different minutes
 
 THROTTLED = "WriteThrottleEvents"
 
 COUNTED_BY_FUNCTION = ("WritesApplied", "DeletesApplied", "RecordsQuarantined", "WritesSuspect")
-"""What the function counts itself and emits with each batch; AWS emits all else."""
+"""The metrics that the function emits with each batch. AWS emits all other metrics."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableFacts:
-    """A table as it describes itself. `items` is some hours old; `indexes` are their states by name.
+    """The description of a table.
 
-    `capacity` holds read and write units, or is None on demand; `view` is what the stream carries, or None if it
-    is off; `ttl` is the attribute by which items expire, or None if they do not; `replicas` are the other Regions of a
-    global table.
+    `items` is the count of some hours ago. `indexes` maps the name of each index to its state. `capacity` is the
+    provisioned read and write capacity units, or None for on-demand. `view` is the view type of the stream, or None if
+    the stream is disabled. `ttl` is the TTL attribute, or None if TTL is disabled. `replicas` are the other Regions of
+    a global table.
     """
 
     name: str
@@ -44,7 +45,7 @@ class TableFacts:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How many objects wait in a place, and how many seconds the oldest has; `or_more`: not all were counted."""
+    """The number of objects in a place, and the age of the oldest in seconds. `or_more`: not all were counted."""
 
     place: str
     objects: int
@@ -54,63 +55,63 @@ class Depth:
 
 @dataclass(frozen=True, slots=True)
 class UnseenTable(Unknown):
-    """A table that cannot be described: no more is known than its name, or that it is not there."""
+    """A table that cannot be described. Only its name is known, and whether it does not exist (`is_missing`)."""
 
     name: str
     is_missing: bool = False
 
 
 Series: TypeAlias = Sequence[tuple[datetime, float]]
-"""A figure a minute, where there is one; `datetime` is when the minute began."""
+"""The values of a metric, at most one per minute. `datetime` is the start of the minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """CloudWatch's metrics of the last hour, by name; an index's throttled writes are `WriteThrottleEvents <index>`."""
+    """CloudWatch metrics of the last hour, by name. Those of an index are `WriteThrottleEvents <index>`."""
 
     taken_at: datetime
     series: Mapping[str, Series]
 
     @property
     def begin(self) -> datetime:
-        """When the hour began."""
+        """The start of the hour."""
         return self.taken_at - HOUR
 
     @property
     def latest(self) -> datetime | None:
-        """The minute of the latest figure; None if there is none."""
+        """The minute of the latest value, or None if there are no values."""
         return max((at for series in self.series.values() for at, _ in series), default=None)
 
     @property
     def counts_from(self) -> datetime | None:
-        """The minute of the function's first own counts; None if it emitted none.
+        """The minute of the first metric that the function emitted itself, or None.
 
-        A function that was updated emits them under other dimensions than before.
+        An update of the function may change the dimensions of its metrics. Then they begin with the update.
         """
         return self._first(COUNTED_BY_FUNCTION)
 
     @property
     def are_counts_partial(self) -> bool:
-        """Whether the function ran in this hour before the first of its own counts."""
+        """Whether the function ran in this hour before it emitted the first of its own metrics."""
         ran, counted = self._first(("IteratorAge",)), self.counts_from
         return ran is not None and counted is not None and counted > ran + _SLACK
 
     def count(self, name: str) -> int | None:
-        """The sum of one of the function's own counts; None if it ran and emitted none, so that nothing is known."""
+        """Return the sum of a metric of the function, or None if the function ran and emitted no metrics."""
         if self.counts_from is None and self.series.get("IteratorAge"):
             return None
         return self.total(name)
 
     def total(self, name: str, *, since: timedelta = HOUR) -> int:
-        """The sum of a metric; one that CloudWatch has no figure of has counted nothing."""
+        """Return the sum of a metric, which is 0 if CloudWatch has no values."""
         return round(sum(self._values(name, since, timedelta(0))))
 
     def most(self, name: str, *, since: timedelta = HOUR, until: timedelta = timedelta(0)) -> float | None:
-        """The highest value of a metric between two times ago; None if there is none."""
+        """Return the maximum of a metric between `since` and `until` ago, or None if there are no values."""
         return max(self._values(name, since, until), default=None)
 
     def throttled(self, *, since: timedelta = HOUR) -> Mapping[str, int]:
-        """The replica's throttled writes, of the table and of each index that has any."""
+        """Return the throttled writes of the replica table and of each index, without zeros."""
         names = [name for name in self.series if name.startswith(THROTTLED)]
         return {name: count for name in names if (count := self.total(name, since=since))}
 
@@ -124,7 +125,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All of it. `mappings` are those from any stream of the source to the replica."""
+    """The state of a replication. `mappings` read any stream of the source and write to the replica."""
 
     source: TableFacts | UnseenTable
     replica: TableFacts | UnseenTable
@@ -135,7 +136,7 @@ class Facts:
 
     @property
     def present(self) -> Sequence[MappingState]:
-        """The mappings that read the source's present stream; all, where the source cannot be seen."""
+        """The mappings that read the source's present stream, or all mappings if the source cannot be described."""
         if isinstance(self.mappings, Unknown):
             return ()
         if isinstance(self.source, Unknown):
@@ -144,14 +145,14 @@ class Facts:
 
     @property
     def mapping(self) -> MappingState | None:
-        """One that reads the present stream; else any, if there is one."""
+        """A mapping that reads the present stream, otherwise any mapping, or None."""
         if isinstance(self.mappings, Unknown):
             return None
         return next(iter((*self.present, *self.mappings)), None)
 
     @property
     def unknowns(self) -> Mapping[str, Unknown]:
-        """What could not be seen; not what is seen to be missing."""
+        """The values that cannot be read, by the name that JSON documents use. A table that does not exist is known."""
         figures = {
             "the source": self.source,
             "the replica": self.replica,

@@ -1,4 +1,4 @@
-"""The pairs of a Region as a person looks at them: a line a pair, and the verdict on all. Pure."""
+"""All replications of a Region: one line for each pair of tables, and one verdict for all. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from ddbreplica.inspect.health import (
 )
 
 UNKNOWN = "unknown"
-"""The verdict on a pair of which nothing can be told."""
+"""The verdict on a pair whose state cannot be read."""
 
 _ORDER = (Severity.STOPPED.value, Severity.ATTENTION.value, UNKNOWN, AS_FAR_AS_SEEN, REPLICATING)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A pair by its ARNs. Where no mapping tells it, there is no source, and the replica is what the tag says.
+    """A pair of tables by their ARNs. Without a mapping, the source is None and the replica is the name in the tag.
 
-    `hint` is what to try to see more of it.
+    `hint` is the command that shows the details.
     """
 
     function: str
@@ -35,25 +35,25 @@ class Line:
 
     @property
     def verdict(self) -> str:
-        """That of `status` on this pair, if it can be told which that is."""
+        """The verdict of `status` on this pair, or `unknown`."""
         return UNKNOWN if isinstance(self.facts.mappings, Unknown) else verdict(self.facts, self.findings)
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The lines of a Region, at least one, the worst first."""
+    """The lines of a Region, the worst first. There is at least one."""
 
     region: str
     lines: tuple[Line, ...]
 
     @property
     def verdict(self) -> str:
-        """The worst of all."""
+        """The worst verdict of all lines."""
         return self.lines[0].verdict
 
 
 def worst_lines_first(lines: Iterable[Line]) -> tuple[Line, ...]:
-    """Those of one verdict by the names of their replicas."""
+    """Sort the lines by verdict, the worst first, then by the name of the replica."""
     return tuple(
         sorted(lines, key=lambda line: (_ORDER.index(line.verdict), line.replica.rpartition("/")[2]))
     )

@@ -1,6 +1,6 @@
-"""What was seen of a replication → what is wrong with it, what to try, and a verdict. Pure.
+"""Find the problems of a replication, what to try about each, and a verdict. Pure.
 
-Nothing is concluded from a figure that is unknown.
+An unknown value is never a problem by itself.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,11 +28,15 @@ AS_FAR_AS_SEEN = "replicating, as far as can be seen"
 _VIEWS_WITH_NEW_IMAGE = frozenset({"NEW_IMAGE", "NEW_AND_OLD_IMAGES"})
 _CHANGING = frozenset({"CREATING", "UPDATING", "DELETING"})
 _SETTLING = frozenset({"Creating", "Enabling", "Updating"})
-_BLIND = "the alarm on quarantined records cannot fire"
+_BLIND = "the alarm RecordsQuarantined cannot go off"
+_NO_TREND = "with no trend to be seen"
+_STATE_HINTS = {
+    "INACCESSIBLE_ENCRYPTION_CREDENTIALS": "restore access to its KMS key; DynamoDB archives the table after 7 days"
+}
 
 
 class Severity(StrEnum):
-    """What a finding means for the replica, the worst first."""
+    """The effect of a finding on the replication, the worst first."""
 
     STOPPED = "not replicating"
     ATTENTION = "needs attention"
@@ -41,7 +45,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something to know, and what to try about it."""
+    """A problem or a note, and what to try about it."""
 
     severity: Severity
     fact: str
@@ -49,7 +53,7 @@ class Finding:
 
 
 def verdict(facts: Facts, findings: Sequence[Finding]) -> str:
-    """The worst of the findings; if none is worse than a note, whether all was seen."""
+    """Return the worst severity of the findings. Without a problem, say whether all values could be read."""
     severities = {finding.severity for finding in findings}
     for severity in (Severity.STOPPED, Severity.ATTENTION):
         if severity in severities:
@@ -58,12 +62,12 @@ def verdict(facts: Facts, findings: Sequence[Finding]) -> str:
 
 
 def examine(facts: Facts, options: Location) -> tuple[Finding, ...]:
-    """What is wrong, the worst first. Commands in the hints are given the options that name the same tables."""
+    """Return the problems, the worst first. Commands in the hints contain the options that name the same tables."""
     return worst_first(_Examination(facts, options).findings())
 
 
 def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Those of one severity stay in their order."""
+    """Sort findings by severity, the worst first; findings of one severity keep their order."""
     order = list(Severity)
     return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
 
@@ -78,6 +82,13 @@ class _Examination:
         self._verify = f"`ddbreplica verify{options.tables}`"
         self._repair = f"`ddbreplica verify{options.tables} --repair`"
         self._redrive = f"`ddbreplica redrive{options.tables} --dry-run`"
+        self._status = f"`ddbreplica status{options.tables}`"
+        self._stack = f"the stack {options.stack_name}" if options.stack_name else "its stack"
+        self._no_mapping_hint = (
+            f'restore the mapping of {self._stack} (docs/runbook.md, "A resource was changed by hand")'
+            if options.stack_name
+            else "check --source, --replica and --region, or deploy a stack for these tables (docs/deployment.md)"
+        )
 
     def findings(self) -> Iterator[Finding]:
         yield from _of_the_pair(self._source, self._replica)
@@ -97,7 +108,8 @@ class _Examination:
         if isinstance(attribute, str):
             yield Finding(
                 Severity.ATTENTION,
-                f"{self._replica.name} has a time to live of its own, by {attribute}: it deletes what the source has",
+                f"the replica {self._replica.name} has TTL enabled on the attribute {attribute}, so it deletes items"
+                " that the source has",
                 f"`aws dynamodb update-time-to-live --table-name {self._replica.name} --time-to-live-specification"
                 f" Enabled=false,AttributeName={attribute}{self._replica_place}`, then {self._repair}",
             )
@@ -109,7 +121,7 @@ class _Examination:
             yield Finding(
                 Severity.NOTE,
                 archive_warning(source.name, source.replicas),
-                "do not rely on the archive for items that expire",
+                "do not rely on the archive for items that expire in another Region",
             )
 
     def _of_the_stream(self) -> Iterator[Finding]:
@@ -117,14 +129,15 @@ class _Examination:
         if isinstance(source, TableFacts) and source.view is None:
             yield Finding(
                 Severity.STOPPED,
-                f"the stream of {source.name} is off, so that its changes are not recorded",
-                f"deploy again (sam deploy), then {self._repair}",
+                f"the stream of {source.name} is disabled, so its changes are not recorded",
+                f"`{self._enable(source)}`, then {self._status} for the next step",
             )
         elif isinstance(source, TableFacts) and source.view not in _VIEWS_WITH_NEW_IMAGE:
             yield Finding(
                 Severity.STOPPED,
-                f"the stream of {source.name} carries no new images, but {source.view}",
-                f"deploy again with NEW_IMAGE, which makes another stream, then {self._repair}",
+                f"the stream of {source.name} has the view type {source.view}, which contains no new images",
+                f"`{self._disable(source)}`, then `{self._enable(source)}`, then {self._status} for"
+                " the next step",
             )
         elif not isinstance(self._facts.mappings, Unknown):
             yield from self._of_mappings(self._facts.mappings)
@@ -136,9 +149,9 @@ class _Examination:
             uuids = ", ".join(mapping.uuid for mapping in mappings)
             yield Finding(
                 Severity.ATTENTION,
-                f"{len(mappings)} mappings write to {self._replica.name}, so that old images may follow newer ones:"
-                f" {uuids}",
-                f"delete all but one, then {self._repair}",
+                f"{len(mappings)} event source mappings write to {self._replica.name}, so old images may overwrite"
+                f" newer ones: {uuids}",
+                f"`aws lambda delete-event-source-mapping --uuid …{self._place}` for all but one, then {self._repair}",
             )
         for mapping in self._facts.present:
             yield from self._of_state(mapping)
@@ -146,38 +159,44 @@ class _Examination:
             yield from _of_filter(mapping)
 
     def _no_mapping(self, mappings: Sequence[MappingState]) -> Finding:
-        fact = (
-            f"no mapping of a function with the tag {TAG} brings the stream of {self._source.name} to"
-            f" {self._replica.name}"
-        )
         if mappings and isinstance(self._source, TableFacts):
-            earlier, present = label(mappings[0].stream_arn), label(self._source.stream_arn or "")
-            fact = (
-                f"the mapping {mappings[0].uuid} reads the stream {earlier} of {self._source.name}, which is"
-                f" {present} by now"
+            present = self._source.stream_arn or ""
+            return Finding(
+                Severity.STOPPED,
+                f"the mapping {mappings[0].uuid} reads an old stream of {self._source.name},"
+                f" {label(mappings[0].stream_arn)}; the present stream is {label(present)}",
+                f"deploy {self._stack} with SourceStreamArn={present}"
+                f' (docs/runbook.md, "The source has a new stream"), then {self._repair}',
             )
-        return Finding(Severity.STOPPED, fact, f"deploy again (sam deploy), then {self._repair}")
+        return Finding(
+            Severity.STOPPED,
+            f"no event source mapping of a function with the tag {TAG} replicates {self._source.name} to"
+            f" {self._replica.name}",
+            f"{self._no_mapping_hint}, then {self._repair}",
+        )
 
     def _of_state(self, mapping: MappingState) -> Iterator[Finding]:
         if mapping.state in _SETTLING:
-            yield Finding(Severity.ATTENTION, f"the mapping is {mapping.state}", "wait until it is Enabled")
+            yield Finding(
+                Severity.ATTENTION, f"the event source mapping is {mapping.state}", "wait until it is Enabled"
+            )
         elif not mapping.is_enabled:
             yield Finding(
                 Severity.STOPPED,
-                f"the mapping is {mapping.state}{_reason(mapping)}",
-                f"`aws lambda update-event-source-mapping --uuid {mapping.uuid} --enabled{self._place}` within"
-                f" 24 hours, for which the stream keeps changes; later also {self._repair}",
+                f"the event source mapping is {mapping.state}{_reason(mapping)}",
+                f"`aws lambda update-event-source-mapping --uuid {mapping.uuid} --enabled{self._place}`; if it was"
+                f" stopped for more than 24 hours, then {self._repair}",
             )
         elif mapping.last_result.upper().startswith("PROBLEM"):
             yield Finding(
                 Severity.ATTENTION,
-                f"the mapping's last result is {mapping.last_result}",
+                f"the last processing result of the event source mapping is {mapping.last_result}",
                 self._log(mapping),
             )
         if not mapping.sees_all:
             yield Finding(
                 Severity.NOTE,
-                f"the mapping began at {mapping.starting_position}, and was brought no change from before",
+                f"the event source mapping started at {mapping.starting_position}; earlier changes were not replicated",
                 f"{self._verify}; if they differ, {self._repair}",
             )
 
@@ -187,106 +206,137 @@ class _Examination:
         except SettingsError as error:
             yield Finding(
                 Severity.STOPPED,
-                f"the function {mapping.function_name} refuses its settings: {error.fact}",
-                f"{error.hint} Mend it and deploy again (sam deploy)",
+                f"the function {mapping.function_name} rejects a setting: {error.fact}",
+                f"{error.hint} Deploy {self._stack} with the right parameter; if the variable was changed by hand,"
+                " correct it in the function's configuration",
             )
         else:
             yield from self._of_metrics(mapping, settings)
 
     def _of_metrics(self, mapping: MappingState, settings: Settings) -> Iterator[Finding]:
-        """What keeps the function's metrics from CloudWatch, and thereby an alarm from firing."""
+        """Yield what keeps the function's metrics from CloudWatch, so that an alarm cannot go off."""
         name = mapping.function_name
         if not settings.emits_metrics:
             yield Finding(
                 Severity.ATTENTION,
-                f"the function {name} emits no metrics, because POWERTOOLS_METRICS_DISABLED or POWERTOOLS_DEV is set:"
+                f"the function {name} emits no metrics, because POWERTOOLS_METRICS_DISABLED or POWERTOOLS_DEV is set;"
                 f" {_BLIND}",
-                "remove these variables from the function's configuration",
+                "remove these environment variables from the function's configuration",
             )
         elif not mapping.keeps_metrics:
             yield Finding(
                 Severity.ATTENTION,
-                f"the application log level of the function {name} is {mapping.log_level}, at which Lambda drops the"
-                f" function's metrics: {_BLIND}",
+                f"the application log level of the function {name} is {mapping.log_level}, so Lambda drops the"
+                f" function's metrics; {_BLIND}",
                 f"`aws lambda update-function-configuration --function-name {name} --logging-config LogFormat=JSON,"
                 f"ApplicationLogLevel=INFO,LogGroup={mapping.log_group}{self._place}`",
             )
 
     def _of_buckets(self) -> Iterator[Finding]:
         waiting = (
-            ("of records that were not written as they came", self._facts.quarantine),
-            ("of records that Lambda gave up", self._facts.on_failure),
+            ("records are in quarantine", self._facts.quarantine),
+            ("Lambda has discarded batches", self._facts.on_failure),
         )
         for what, depth in waiting:
             if isinstance(depth, Depth) and depth.objects:
-                yield Finding(Severity.ATTENTION, f"{counted(depth)} {what}: {depth.place}", self._redrive)
+                yield Finding(Severity.ATTENTION, f"{what}: {counted(depth)} in {depth.place}", self._redrive)
 
     def _of_lag(self, mapping: MappingState, figures: Figures) -> Iterator[Finding]:
         age = figures.most("IteratorAge", since=RECENTLY)
         if age is not None and age >= LAG_WARNING_SECONDS * 1000:
             yield Finding(
                 Severity.ATTENTION,
-                f"the replica is {duration(age / 1000)} behind, {trend(figures)}",
+                f"the lag is {duration(age / 1000)}, {trend_text(figures)}",
                 self._log(mapping),
             )
         is_young = mapping.modified_at > figures.taken_at - STALLED
-        # One that polls reports zeros while there is nothing to read.
+        # A mapping that polls reports zeros while there is nothing to read.
         polled = figures.most("PolledEventCount", since=STALLED)
         if mapping.is_enabled and mapping.counts_events and not is_young and polled is None:
             yield Finding(
                 Severity.STOPPED,
-                "the mapping has not polled the stream for 15 minutes",
-                f"`aws lambda get-event-source-mapping --uuid {mapping.uuid}{self._place}`",
+                "the event source mapping has not polled the stream for 15 minutes",
+                f"`aws lambda get-event-source-mapping --uuid {mapping.uuid}{self._place}`, and look at State and"
+                " LastProcessingResult",
             )
 
     def _of_failures(self, mapping: MappingState, figures: Figures) -> Iterator[Finding]:
         if count := figures.total("DroppedEventCount"):
-            fact = f"records that Lambda dropped in the last hour, without a copy: {count:,}"
+            fact = f"records that Lambda discarded in the last hour without a copy: {count:,}"
             yield Finding(Severity.ATTENTION, fact, self._repair)
         if count := figures.total("DestinationDeliveryFailures"):
-            fact = f"batches that Lambda gave up and could not store in the last hour: {count:,}"
+            fact = f"discarded batches that Lambda could not send to the on-failure bucket in the last hour: {count:,}"
             yield Finding(
-                Severity.ATTENTION, fact, f"mend the bucket, or the role's access to it, then {self._repair}"
+                Severity.ATTENTION,
+                fact,
+                f'restore the bucket or the access of the function\'s role to it (docs/runbook.md, "Lost records"),'
+                f" then {self._repair}",
             )
         if count := figures.total("Errors", since=RECENTLY):
-            fact = f"failures of the function in the last 5 minutes: {count:,}; their batches come again"
+            fact = f"failed invocations of the function in the last 5 minutes: {count:,}; Lambda retries their batches"
             yield Finding(Severity.ATTENTION, fact, self._log(mapping))
         if count := figures.total("FailedInvokeEventCount", since=RECENTLY):
-            fact = f"records that could not be applied in the last 5 minutes, and come again: {count:,}"
+            fact = f"records that could not be applied in the last 5 minutes: {count:,}; Lambda retries them"
             yield Finding(Severity.ATTENTION, fact, self._log(mapping))
         if count := figures.total("Throttles", since=RECENTLY):
-            fact = f"invocations for which Lambda had no concurrency in the last 5 minutes: {count:,}"
-            yield Finding(Severity.NOTE, fact, f"`aws lambda get-account-settings{self._place}`")
-        if throttled := figures.throttled(since=RECENTLY):
-            fact = f"writes that the replica throttled in the last 5 minutes: {max(throttled.values()):,}"
+            fact = f"invocations that Lambda throttled in the last 5 minutes: {count:,}"
             yield Finding(
-                Severity.NOTE, fact, "raise the write capacity of table and index, or go PAY_PER_REQUEST"
+                Severity.NOTE,
+                fact,
+                f"`aws lambda get-function-concurrency --function-name {mapping.function_name}{self._place}`; if it"
+                f" prints nothing, `aws lambda get-account-settings{self._place}`",
+            )
+        if throttled := figures.throttled(since=RECENTLY):
+            fact = f"throttled writes of the replica in the last 5 minutes: {max(throttled.values()):,}"
+            yield Finding(
+                Severity.NOTE,
+                fact,
+                "raise the write capacity units of the table and its indexes, or use on-demand capacity"
+                ' (docs/runbook.md, "DynamoDB throttles the replica")',
             )
 
     def _log(self, mapping: MappingState) -> str:
         return f"`aws logs tail {mapping.log_group} --since 1h{self._place}`"
 
+    def _enable(self, source: TableFacts) -> str:
+        return self._set_stream(source, "StreamEnabled=true,StreamViewType=NEW_IMAGE")
+
+    def _disable(self, source: TableFacts) -> str:
+        return self._set_stream(source, "StreamEnabled=false")
+
+    def _set_stream(self, source: TableFacts, specification: str) -> str:
+        return (
+            f"aws dynamodb update-table --table-name {source.name} --stream-specification"
+            f" {specification}{self._place}"
+        )
+
 
 def trend(figures: Figures) -> str:
-    """How the lag moves: that of the last 5 minutes beside that of the 10 before."""
+    """Compare the lag of the last 5 minutes with that of the 10 minutes before. JSON documents contain the result."""
     now = figures.most("IteratorAge", since=RECENTLY)
     before = figures.most("IteratorAge", since=STALLED, until=RECENTLY)
     if now is None or before is None:
-        return "with no trend to be seen"
-    # A second, or a tenth, either way is no movement.
+        return _NO_TREND
+    # A change of less than one second or one tenth is not a trend.
     slack = max(1000.0, before / 10)
     return "rising" if now > before + slack else "falling" if now < before - slack else "steady"
 
 
+def trend_text(figures: Figures) -> str:
+    """Return the trend of the lag as messages say it."""
+    found = trend(figures)
+    return "trend unknown" if found == _NO_TREND else found
+
+
 def duration(seconds: float) -> str:
-    """`0.4 s`, `12 min`, `6.1 h`."""
+    """Return a duration in one unit, such as `0.4 s`, `12 min` or `6.1 h`."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def counted(depth: Depth) -> str:
-    """`1 object`, `10,000 objects or more`."""
+    """Return the number of objects, such as `1 object` or `10,000 objects or more`."""
     noun = "object" if depth.objects == 1 else "objects"
     return f"{depth.objects:,} {noun}{' or more' if depth.or_more else ''}"
 
@@ -297,30 +347,36 @@ def _of_the_pair(source: TableFacts | UnseenTable, replica: TableFacts | UnseenT
     if source.arn == replica.arn:
         yield Finding(
             Severity.STOPPED,
-            f"source and replica are one table, {source.arn}",
+            f"source and replica are the same table, {source.arn}",
             "name two tables with --source and --replica",
         )
     if source.key_schema != replica.key_schema:
         yield Finding(
             Severity.STOPPED,
-            f"the source's key is {key_schema_text(source.key_schema)}"
-            f" and the replica's is {key_schema_text(replica.key_schema)}",
-            "name the right tables, or recreate the replica with the source's key",
+            f"the primary key of the source is {key_schema_text(source.key_schema)}, but that of the replica is"
+            f" {key_schema_text(replica.key_schema)}",
+            "check --source and --replica, or recreate the replica with the source's key",
         )
 
 
 def _of_state(table: TableFacts | UnseenTable) -> Iterator[Finding]:
     if isinstance(table, UnseenTable):
         if table.is_missing:
-            hint = "make it again, or delete the stack that nobody wants any more"
+            hint = "recreate the table (docs/runbook.md), or delete the stack if you no longer need it"
             yield Finding(Severity.STOPPED, table.why.rstrip("."), hint)
         return
     changing = [f"{name} is {state}" for name, state in table.indexes.items() if state in _CHANGING]
     if table.state not in WRITABLE:
-        yield Finding(Severity.STOPPED, f"{table.name} is {table.state}", "wait until it is ACTIVE")
+        yield Finding(
+            Severity.STOPPED,
+            f"the table {table.name} is {table.state}",
+            _STATE_HINTS.get(table.state, "wait until it is ACTIVE"),
+        )
     elif changing:
         yield Finding(
-            Severity.NOTE, f"indexes of {table.name}: {', '.join(changing)}", "wait until they are ACTIVE"
+            Severity.NOTE,
+            f"{table.name} has indexes that are not ACTIVE: {', '.join(changing)}",
+            "wait until they are ACTIVE",
         )
 
 
@@ -333,7 +389,7 @@ def _of_filter(mapping: MappingState) -> Iterator[Finding]:
 
 
 def label(stream_arn: str) -> str:
-    """What tells a table's streams apart: when the stream was made."""
+    """Return the label of a stream, which is the time when it was created."""
     return stream_arn.rpartition("/")[2]
 
 

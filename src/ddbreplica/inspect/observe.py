@@ -1,6 +1,6 @@
-"""The tables, the mapping, CloudWatch and the buckets, asked → `Facts`. Nothing here writes.
+"""Read the state of a replication from DynamoDB, Lambda, CloudWatch and S3. Nothing is written.
 
-Where one of them does not answer, its figure is unknown.
+A value that cannot be read is unknown.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 COUNTED = 10_000
-"""Objects counted at most: their listing takes a request a thousand."""
+"""The maximum number of objects to count; each request lists 1,000 of them."""
 
 _MINUTE = 60
 _OF_FUNCTION = ("Errors", "Throttles", "DestinationDeliveryFailures")
@@ -51,7 +51,7 @@ _Table: TypeAlias = TableFacts | UnseenTable
 
 
 def observe(connection: Connection) -> Facts:
-    """Look once. Raises TaskError if one of the tables cannot be described."""
+    """Read the state of a replication. Raises TaskError if one of the tables cannot be described."""
     source = _table(connection.source)
     replica = _table(connection.replica)
     mappings = known(lambda: find_mappings(connection, source.arn))
@@ -59,7 +59,7 @@ def observe(connection: Connection) -> Facts:
 
 
 def observe_mappings(connection: Connection, mappings: Sequence[MappingState]) -> Facts:
-    """Look once at what these mappings do. Where a table cannot be described, what the rest says is still seen."""
+    """Read the state of the replication of these mappings, even if a table cannot be described."""
     source, replica = (_table_if_seen(side) for side in (connection.source, connection.replica))
     return _observed(connection, source, replica, tuple(mappings))
 
@@ -67,7 +67,7 @@ def observe_mappings(connection: Connection, mappings: Sequence[MappingState]) -
 def _observed(
     connection: Connection, source: _Table, replica: _Table, mappings: Known[tuple[MappingState, ...]]
 ) -> Facts:
-    unasked = mappings if isinstance(mappings, Unknown) else Unknown("there is no mapping to ask about")
+    unasked = mappings if isinstance(mappings, Unknown) else Unknown("no event source mapping was found")
     facts = Facts(source, replica, mappings, figures=unasked, quarantine=unasked, on_failure=unasked)
     mapping = facts.mapping
     if mapping is None:
@@ -117,19 +117,19 @@ def _attribute(ttl: "TimeToLiveDescriptionTypeDef") -> str | None:
 
 
 def _figures(connection: Connection, mapping: MappingState, replica: _Table) -> Figures | Unknown:
-    """The metrics of the last hour; unknown if there has never been one of this mapping."""
+    """Return the metrics of the last hour, or unknown if this mapping has never reported any."""
     beside_function = connection.source.metrics()
     now = connection.clock.local()
     series = _series(beside_function, _of_function(mapping, connection.replica.short_name), now)
     if isinstance(replica, TableFacts):
         series |= _series(connection.replica.metrics(), _of_table(replica), now)
     if not any(series.values()) and not _has_metrics(beside_function, mapping):
-        return Unknown("there is no metric of this mapping here")
+        return Unknown("CloudWatch has no metrics of this event source mapping")
     return Figures(now, series)
 
 
 def _has_metrics(client: "CloudWatchClient", mapping: MappingState) -> bool:
-    """Whether the mapping has reported anything within the two weeks that CloudWatch lists metrics for."""
+    """Return whether the mapping has reported a metric in the last two weeks, for which CloudWatch lists metrics."""
     dimension: Any = {"Name": "EventSourceMappingUUID", "Value": mapping.uuid}
     return ask(lambda: bool(client.list_metrics(Namespace="AWS/Lambda", Dimensions=[dimension])["Metrics"]))
 
@@ -198,14 +198,14 @@ def _points(page: Any, names: Mapping[str, str]) -> Sequence[tuple[str, Series]]
 def _quarantine(connection: Connection, mapping: MappingState) -> Depth | Unknown:
     bucket = mapping.quarantine
     if not bucket:
-        return Unknown("the function names no QUARANTINE_BUCKET")
+        return Unknown("the function has no environment variable QUARANTINE_BUCKET")
     return _depth(connection, bucket, f"quarantine/{connection.replica.short_name}/")
 
 
 def _on_failure(connection: Connection, mapping: MappingState) -> Depth | Unknown:
     service, _, bucket = (mapping.on_failure or "").rpartition(":::")
     if not service.endswith(":s3"):
-        return Unknown("the mapping puts what it gives up into no bucket")
+        return Unknown("the on-failure destination of the event source mapping is not a bucket")
     return _depth(connection, bucket, f"aws/lambda/{mapping.uuid}/")
 
 

@@ -1,6 +1,6 @@
-"""All functions of a Region that have this project's tag, and the pairs they keep equal, asked → `Fleet`.
+"""Read the state of all replications of a Region, found by the tag of their functions.
 
-No function is left out: one whose pair cannot be told is a line of its own, and says why.
+Each function is on a line, even if its tables cannot be determined; then the line contains the reason.
 """
 
 from collections import Counter
@@ -31,11 +31,11 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 _AT_A_TIME = 8
-_SEE = "use credentials that may see all that `ddbreplica status --all` looks at (--profile)"
+_SEE = "use credentials with the permissions that `ddbreplica status --all` needs (--profile, docs/permissions.md)"
 
 
 def observe_fleet(connection: Connection, options: Location) -> Fleet:
-    """Look once. Raises TaskError if no function has the tag, and botocore's errors if tags cannot be seen."""
+    """Read the state once. Raises TaskError if no function has the tag, or if the tags cannot be read."""
     replicators = _replicators(connection)
     pairs = pair_up(replicators)
     sources = Counter(pair.replica for pair in pairs)
@@ -51,14 +51,14 @@ def _replicators(connection: Connection) -> Sequence[ReplicatorFunction]:
         region = connection.tags.meta.region_name
         raise TaskError(
             f"no function in {region} has the tag {TAG}.",
-            hint="check --region and --profile, or deploy first (sam deploy).",
+            hint="check --region and --profile, or deploy a stack in this Region (docs/deployment.md).",
         )
     listed = known(lambda: tuple(list_mappings(connection.functions)))
     return _each(partial(_replicator, connection, listed), tagged.items())
 
 
 def _tagged(connection: Connection) -> Iterator[tuple[str, str]]:
-    """Each function's ARN, and the tag's value, which is the replica's name."""
+    """Yield the ARN of each function, and the value of its tag, which is the name of the replica."""
     pages = connection.tags.get_paginator("get_resources").paginate(
         TagFilters=[{"Key": TAG}], ResourceTypeFilters=["lambda:function"]
     )
@@ -84,7 +84,7 @@ def _replicator(
 
 
 def _is_of(target: str, function: str) -> bool:
-    """Whether a mapping's target is a function, or a version or an alias of it."""
+    """Return whether the target of a mapping is the function, or a version or an alias of it."""
     return target == function or target.startswith(f"{function}:")
 
 
@@ -105,24 +105,26 @@ def _of_sharing(pair: Pair, sources: int) -> Iterator[Finding]:
         replica = display_name(pair.replica, beside=pair.function)
         yield Finding(
             Severity.ATTENTION,
-            f"{sources} tables are replicated into {replica}, which can be equal to one of them at most",
-            "give each a replica of its own",
+            f"{sources} tables are replicated into {replica}, which can be equal to only one of them",
+            "create a replica for each source table",
         )
 
 
 def _without_pair(replicator: ReplicatorFunction) -> Iterator[Line]:
-    """What is said of a function that has no mapping or replica, or whose mappings or settings cannot be seen."""
+    """Yield the line of a function without a mapping or a replica, or one whose configuration cannot be read."""
     mappings = replicator.mappings
     if isinstance(mappings, Unknown):
         yield Line(replicator.arn, None, replicator.tag, _unseen(replicator, mappings.why), (), _SEE)
     elif not mappings:
-        yield _stopped(replicator, f"no mapping brings changes to the function {replicator.name}")
+        yield _stopped(replicator, f"no event source mapping invokes the function {replicator.name}")
     elif not all(map(replica_of, mappings)):
-        yield _stopped(replicator, f"the function {replicator.name} names no replica, or was deleted")
+        yield _stopped(
+            replicator, f"the function {replicator.name} has no variable REPLICA_TABLE_NAME, or was deleted"
+        )
 
 
 def _stopped(replicator: ReplicatorFunction, fact: str) -> Line:
-    hint = "deploy again (sam deploy), or delete what is left of the function and its mapping"
+    hint = 'restore the function and its mapping (docs/runbook.md, "A resource was changed by hand"), or delete them'
     finding = Finding(Severity.STOPPED, fact, hint)
     return Line(replicator.arn, None, replicator.tag, _unseen(replicator, fact), (finding,), hint)
 

@@ -1,4 +1,4 @@
-"""Functions that have this project's tag, and their mappings → the pairs of tables that they keep equal. Pure."""
+"""Find the pairs of tables that functions with the tag `ddbreplica` replicate. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from ddbreplica.mapping.event_source_mapping import MappingState, replica_of
 
 @dataclass(frozen=True, slots=True)
 class ReplicatorFunction:
-    """A function by its ARN, the replica's name as its tag says it, and its mappings, if they can be seen."""
+    """A function: its ARN, the name of the replica in its tag, and its mappings, if they can be read."""
 
     arn: str
     tag: str
@@ -25,7 +25,7 @@ class ReplicatorFunction:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two tables by their ARNs, and all mappings that bring the changes of one to the other: one, if all is well."""
+    """A source and a replica by their ARNs, and all mappings between them; there should be one."""
 
     source: str
     replica: str
@@ -33,11 +33,11 @@ class Pair:
 
     @property
     def function(self) -> str:
-        """The ARN of a function that does so."""
+        """The ARN of the function of the first mapping."""
         return self.mappings[0].function_arn
 
     def options(self, shared: Location) -> Location:
-        """The options that name this pair to any command; credentials and the like are `shared`."""
+        """Return the options that name this pair to a command. Credentials and the like come from `shared`."""
         region, account = region_of(self.function), account_of(self.function)
         is_same_account = account_of(self.replica) == account
         is_plain = is_same_account and region_of(self.replica) != region
@@ -51,7 +51,7 @@ class Pair:
 
 
 def pair_up(replicators: Iterable[ReplicatorFunction]) -> Sequence[Pair]:
-    """The pairs of all mappings that can be seen, and whose functions name a replica."""
+    """Return the pairs of all mappings that can be read and whose functions name a replica."""
     found: dict[tuple[str, str], list[MappingState]] = {}
     for replicator in replicators:
         for mapping in () if isinstance(replicator.mappings, Unknown) else replicator.mappings:
@@ -61,7 +61,7 @@ def pair_up(replicators: Iterable[ReplicatorFunction]) -> Sequence[Pair]:
 
 
 def display_name(table: str, *, beside: str) -> str:
-    """A table's name for a reader: of an ARN with the Region and the account, where they are not the function's."""
+    """Return a table's name, with the Region and the account if they differ from those of `beside`."""
     region, account = region_of(table), account_of(table)
     where = f" in {region}" if region and region != region_of(beside) else ""
     whose = f" of {account}" if account and account != account_of(beside) else ""

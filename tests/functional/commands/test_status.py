@@ -1,4 +1,4 @@
-"""`ddbreplica status` on moto, with what Lambda says of the mapping laid over it."""
+"""`ddbreplica status` on moto, with simulated responses of Lambda."""
 
 import json
 import re
@@ -18,7 +18,7 @@ OWN = {"service": "ddbreplica", "ReplicaTable": "logfile_replica"}
 
 @pytest.fixture
 def deploy(tables: Tables, aws: Misbehaviour) -> Deploy:
-    """What the template makes, with these changes to the mapping."""
+    """Create the resources of the template, with these changes to the mapping."""
 
     def deployed(**changes: Any) -> str:
         streamed = tables.client.update_table(
@@ -51,7 +51,7 @@ def poll() -> None:
     measure("AWS/Lambda", "PolledEventCount", 3, minutes_ago=2, EventSourceMappingUUID=UUID)
 
 
-def test_all_is_well(deploy: Deploy) -> None:
+def test_a_healthy_replication(deploy: Deploy) -> None:
     stream = deploy()
     poll()
     measure("AWS/Lambda", "IteratorAge", 400, minutes_ago=2, FunctionName="replicator")
@@ -61,16 +61,17 @@ def test_all_is_well(deploy: Deploy) -> None:
 
     assert result.exit_code == 0
     shown = lines(result.stdout)
-    assert re.fullmatch(r"figures     of \d\d:\d\d to \d\d:\d\d UTC, the latest of \d\d:\d\d", shown.pop(4))
+    assert re.fullmatch(r"metrics     from \d\d:\d\d to \d\d:\d\d UTC, latest at \d\d:\d\d", shown.pop(4))
     assert shown == [
-        "source      logfile, ACTIVE, about 0 items, on demand, GSI_1 ACTIVE",
-        "replica     logfile_replica, ACTIVE, about 0 items, on demand, GSI_1 ACTIVE",
-        f"stream      NEW_IMAGE, of {stream.rpartition('/')[2]}",
-        f"mapping     {UUID}, Enabled, to replicator, last result: OK",
-        "lag         0.4 s, with no trend to be seen; at most 0.4 s in the last hour",
-        "last hour   12 writes and 0 deletes applied; 0 records came again",
-        "            records quarantined: 0, given up: 0, dropped: 0; failures of the function: 0",
-        "throttled   none in the last hour",
+        "source      logfile, ACTIVE, about 0 items, on-demand capacity, GSI_1 ACTIVE",
+        "replica     logfile_replica, ACTIVE, about 0 items, on-demand capacity, GSI_1 ACTIVE",
+        f"stream      NEW_IMAGE, created at {stream.rpartition('/')[2]}",
+        f"mapping     {UUID}, Enabled, function replicator, last result: OK",
+        "lag         0.4 s, trend unknown; maximum in the last hour: 0.4 s",
+        "last hour   12 writes and 0 deletes applied; 0 records retried",
+        "            records quarantined: 0, discarded to the bucket: 0, dropped: 0",
+        "            in-doubt writes: 0, failed invocations: 0",
+        "throttled   no writes in the last hour",
         "quarantine  0 objects, s3://kept/quarantine/logfile_replica/",
         f"on failure  0 objects, s3://given-up/aws/lambda/{UUID}/",
         (
@@ -81,7 +82,7 @@ def test_all_is_well(deploy: Deploy) -> None:
         "",
         "replicating",
     ]
-    assert lines(result.stderr) == ["Try: `ddbreplica verify` proves that the tables are equal."]
+    assert lines(result.stderr) == ["Try: `ddbreplica verify` compares the tables."]
 
 
 def test_the_metrics_of_mapping_function_replica_and_table_are_read(deploy: Deploy) -> None:
@@ -104,7 +105,7 @@ def test_the_metrics_of_mapping_function_replica_and_table_are_read(deploy: Depl
     assert document["verdict"] == "replicating"
 
 
-def test_the_counts_of_another_replica_of_that_name_are_not_added(deploy: Deploy) -> None:
+def test_metrics_of_another_replica_with_the_same_name_do_not_count(deploy: Deploy) -> None:
     deploy()
     poll()
     for function_name, writes in (("replicator", 11), ("replicator-into-another-region", 1000)):
@@ -114,7 +115,7 @@ def test_the_counts_of_another_replica_of_that_name_are_not_added(deploy: Deploy
     assert json.loads(run("status", "--json").stdout)["last_hour"]["writes_applied"] == 11
 
 
-def test_nothing_is_concluded_from_counts_under_the_dimensions_of_an_earlier_version(deploy: Deploy) -> None:
+def test_metrics_with_the_dimensions_of_an_earlier_version_are_unknown(deploy: Deploy) -> None:
     deploy()
     poll()
     measure("AWS/Lambda", "IteratorAge", 400, minutes_ago=30, FunctionName="replicator")
@@ -134,8 +135,8 @@ def test_nothing_is_concluded_from_counts_under_the_dimensions_of_an_earlier_ver
             {"LogFormat": "JSON", "ApplicationLogLevel": "WARN"},
             [
                 (
-                    "the application log level of the function replicator is WARN, at which Lambda drops the"
-                    " function's metrics: the alarm on quarantined records cannot fire"
+                    "the application log level of the function replicator is WARN, so Lambda drops the"
+                    " function's metrics; the alarm RecordsQuarantined cannot go off"
                 )
             ],
         ),
@@ -158,7 +159,7 @@ def test_a_log_level_that_drops_the_metrics_needs_attention(
     assert document["verdict"] == ("needs attention" if facts else "replicating")
 
 
-def test_trouble_ends_with_1_and_says_what_to_run(deploy: Deploy) -> None:
+def test_a_problem_exits_with_1_and_shows_what_to_run(deploy: Deploy) -> None:
     deploy(State="Disabled")
 
     result = run("status", "--region", "us-east-1")
@@ -166,10 +167,10 @@ def test_trouble_ends_with_1_and_says_what_to_run(deploy: Deploy) -> None:
     assert result.exit_code == 1
     assert result.stderr == ""
     assert lines(result.stdout)[-4:] == [
-        "the mapping is Disabled (USER_INITIATED).",
+        "the event source mapping is Disabled (USER_INITIATED).",
         (
-            f"  Try: `aws lambda update-event-source-mapping --uuid {UUID} --enabled --region us-east-1` within 24"
-            " hours, for which the stream keeps changes; later also `ddbreplica verify --region us-east-1 --repair`."
+            f"  Try: `aws lambda update-event-source-mapping --uuid {UUID} --enabled --region us-east-1`; if it was"
+            " stopped for more than 24 hours, then `ddbreplica verify --region us-east-1 --repair`."
         ),
         "",
         "NOT REPLICATING",
@@ -190,11 +191,11 @@ def test_a_replica_that_expires_items_needs_attention(deploy: Deploy, tables: Ta
     assert document["verdict"] == "needs attention"
     assert document["replica"]["ttl"] == "expires"
     assert [finding["fact"] for finding in document["findings"]] == [
-        "logfile_replica has a time to live of its own, by expires: it deletes what the source has"
+        "the replica logfile_replica has TTL enabled on the attribute expires, so it deletes items that the source has"
     ]
 
 
-def test_what_waits_in_the_buckets_is_counted(deploy: Deploy) -> None:
+def test_objects_in_the_buckets_are_counted(deploy: Deploy) -> None:
     deploy()
     poll()
     s3 = boto3.client("s3")
@@ -218,28 +219,30 @@ def test_without_a_mapping_the_rest_is_unknown(deploy: Deploy, aws: Misbehaviour
 
     assert result.exit_code == 1
     assert "mapping     none" in lines(result.stdout)
-    assert "lag         unknown: there is no mapping to ask about" in lines(result.stdout)
+    assert "lag         unknown: no event source mapping was found" in lines(result.stdout)
     assert lines(result.stdout)[-1] == "NOT REPLICATING"
 
 
-def test_metrics_that_were_never_there_are_unknown_and_no_standstill(deploy: Deploy) -> None:
+def test_a_mapping_without_metrics_is_not_stalled(deploy: Deploy) -> None:
     deploy()
 
     result = run("status")
 
     assert result.exit_code == 0
-    assert "lag         unknown: there is no metric of this mapping here" in lines(result.stdout)
+    assert "lag         unknown: CloudWatch has no metrics of this event source mapping" in lines(
+        result.stdout
+    )
     assert lines(result.stdout)[-1] == "replicating, as far as can be seen"
 
 
-def test_metrics_that_stopped_are_a_standstill(deploy: Deploy) -> None:
+def test_a_mapping_whose_metrics_stopped_is_stalled(deploy: Deploy) -> None:
     deploy()
     measure("AWS/Lambda", "PolledEventCount", 3, minutes_ago=120, EventSourceMappingUUID=UUID)
 
     result = run("status")
 
     assert result.exit_code == 1
-    assert "the mapping has not polled the stream for 15 minutes." in lines(result.stdout)
+    assert "the event source mapping has not polled the stream for 15 minutes." in lines(result.stdout)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +255,7 @@ def test_metrics_that_stopped_are_a_standstill(deploy: Deploy) -> None:
         ("dynamodb.DescribeTimeToLive", "the replica's time to live"),
     ],
 )
-def test_what_may_not_be_seen_is_unknown(deploy: Deploy, aws: Misbehaviour, call: str, what: str) -> None:
+def test_a_denied_value_is_unknown(deploy: Deploy, aws: Misbehaviour, call: str, what: str) -> None:
     deploy()
     poll()
     aws.on(f"before-call.{call}", lambda **_: refusal("AccessDeniedException", "not you"))
@@ -271,16 +274,16 @@ def test_what_may_not_be_seen_is_unknown(deploy: Deploy, aws: Misbehaviour, call
         (
             {"QUARANTINE_BUCKET": ""},
             "arn:aws:s3:::given-up",
-            {"the quarantine": "the function names no QUARANTINE_BUCKET"},
+            {"the quarantine": "the function has no environment variable QUARANTINE_BUCKET"},
         ),
         (
             {},
             "arn:aws:sqs:us-east-1:1:queue",
-            {"what Lambda gave up": "the mapping puts what it gives up into no bucket"},
+            {"what Lambda gave up": "the on-failure destination of the event source mapping is not a bucket"},
         ),
     ],
 )
-def test_a_bucket_that_nobody_names_is_unknown(
+def test_a_bucket_that_is_not_configured_is_unknown(
     deploy: Deploy, aws: Misbehaviour, environment: dict[str, str], on_failure: str, unknown: dict[str, str]
 ) -> None:
     stream = deploy()
@@ -303,7 +306,7 @@ class PressAt:
             press_ctrl_c()
 
 
-def test_watching_looks_again_until_ctrl_c(deploy: Deploy, aws: Misbehaviour) -> None:
+def test_watch_repeats_until_ctrl_c(deploy: Deploy, aws: Misbehaviour) -> None:
     deploy()
     poll()
     aws.on("before-call.lambda.ListEventSourceMappings", PressAt(2))
@@ -315,7 +318,7 @@ def test_watching_looks_again_until_ctrl_c(deploy: Deploy, aws: Misbehaviour) ->
     assert len([line for line in lines(result.stdout) if line.startswith("replicating, at ")]) == 2
 
 
-def test_watching_as_json_is_a_line_a_look(deploy: Deploy, aws: Misbehaviour) -> None:
+def test_watch_with_json_prints_one_line_each(deploy: Deploy, aws: Misbehaviour) -> None:
     deploy()
     poll()
     aws.on("before-call.lambda.ListEventSourceMappings", PressAt(1))

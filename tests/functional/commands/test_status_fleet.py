@@ -1,4 +1,4 @@
-"""`ddbreplica status --all` on moto, with what Lambda and the tags say laid over it."""
+"""`ddbreplica status --all` on moto, with simulated responses of Lambda and of the tagging API."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from tests.support.fleet import FAR, OTHER, Account, polled
 
 
 def seen(*options: str, exit_code: int) -> dict[str, Any]:
-    """Each pair's document, by its replica."""
+    """Return the JSON document of each pair, by its replica."""
     result = run("status", "--all", "--json", *options)
     assert result.exit_code == exit_code, result.output
     document = json.loads(result.stdout)
@@ -23,7 +23,7 @@ def near(table: str, region: str = "us-east-1") -> str:
     return f"arn:aws:dynamodb:{region}:123456789012:table/{table}"
 
 
-def test_every_pair_of_the_region_is_a_line(account: Account) -> None:
+def test_each_pair_of_the_region_is_one_line(account: Account) -> None:
     polled(UUID, "22-33")
 
     result = run("status", "--all")
@@ -31,9 +31,9 @@ def test_every_pair_of_the_region_is_a_line(account: Account) -> None:
     assert result.exit_code == 0
     assert result.stderr == ""
     assert lines(result.stdout) == [
-        "verdict      source → replica              mapping   lag  applied, 1 h  quarantine  given up",
-        "replicating  logfile → logfile_replica     Enabled  idle             0           0         0",
-        "replicating  orders → orders in eu-west-1  Enabled  idle             0           0         0",
+        "verdict      source → replica              mapping   lag  applied, 1 h  quarantine  on failure",
+        "replicating  logfile → logfile_replica     Enabled  idle             0           0           0",
+        "replicating  orders → orders in eu-west-1  Enabled  idle             0           0           0",
         "",
         "us-east-1: 2 replicating.",
         "",
@@ -41,7 +41,7 @@ def test_every_pair_of_the_region_is_a_line(account: Account) -> None:
     ]
 
 
-def test_the_worst_is_first_and_its_own_status_is_what_to_run(account: Account) -> None:
+def test_the_worst_pair_is_first_and_the_hint_shows_its_status(account: Account) -> None:
     polled(UUID, "22-33")
     account.tell(account.mappings(State="Disabled"))
 
@@ -49,8 +49,8 @@ def test_the_worst_is_first_and_its_own_status_is_what_to_run(account: Account) 
 
     assert result.exit_code == 1
     assert lines(result.stdout)[1:3] == [
-        "NOT REPLICATING  orders → orders in eu-west-1  Disabled  idle             0           0         0",
-        "    the mapping is Disabled (USER_INITIATED)",
+        "NOT REPLICATING  orders → orders in eu-west-1  Disabled  idle             0           0           0",
+        "    the event source mapping is Disabled (USER_INITIATED)",
     ]
     assert lines(result.stdout)[-4:] == [
         "us-east-1: 1 not replicating; 1 replicating.",
@@ -60,7 +60,7 @@ def test_the_worst_is_first_and_its_own_status_is_what_to_run(account: Account) 
     ]
 
 
-def test_a_pairs_own_status_says_the_same(account: Account) -> None:
+def test_the_status_of_a_pair_has_the_same_values(account: Account) -> None:
     polled(UUID, "22-33")
     account.tell(account.mappings(State="Disabled"))
 
@@ -75,10 +75,10 @@ def test_a_table_of_another_account_is_unknown_and_the_rest_is_shown(account: Ac
     polled(UUID, "22-33")
     boto3.client("s3").put_object(Bucket="kept", Key="quarantine/copy/x/1", Body=b"{}")
 
-    def deny_the_far_one(params: Any, **_: Any) -> Any:
+    def deny_the_other_account(params: Any, **_: Any) -> Any:
         return refusal("AccessDeniedException", "not you") if "copy" in params["body"].decode() else None
 
-    account.aws.on("before-call.dynamodb.DescribeTable", deny_the_far_one)
+    account.aws.on("before-call.dynamodb.DescribeTable", deny_the_other_account)
     account.tell(orders=function(REPLICA_TABLE_NAME=FAR))
 
     result = run("status", "--all")
@@ -87,14 +87,14 @@ def test_a_table_of_another_account_is_unknown_and_the_rest_is_shown(account: Ac
     assert lines(result.stdout)[1:4] == [
         (
             "NEEDS ATTENTION  orders → copy in eu-west-1 of 210987654321  Enabled  idle             0           1"
-            "         0"
+            "           0"
         ),
-        "    1 object of records that were not written as they came: s3://kept/quarantine/copy/",
+        "    records are in quarantine: 1 object in s3://kept/quarantine/copy/",
         f"    unknown: the replica (the table {FAR} cannot be described: AccessDeniedException: not you)",
     ]
 
 
-def test_a_replica_that_is_gone_is_no_replication(account: Account, tables: Tables) -> None:
+def test_a_replica_that_does_not_exist_is_not_replicating(account: Account, tables: Tables) -> None:
     polled(UUID, "22-33")
     tables.client.delete_table(TableName="logfile_replica")
 
@@ -111,7 +111,7 @@ def test_a_function_without_a_mapping_is_a_line(account: Account) -> None:
 
     assert pair["pair"] == {"source": None, "replica": "orders", "function": OTHER}
     assert pair["verdict"] == "not replicating"
-    assert pair["findings"][0]["fact"] == "no mapping brings changes to the function replicator-of-orders"
+    assert pair["findings"][0]["fact"] == "no event source mapping invokes the function replicator-of-orders"
 
 
 @pytest.mark.parametrize("target", [OTHER, f"{OTHER}:live"], ids=["the function", "an alias"])
@@ -129,7 +129,7 @@ def test_two_mappings_of_one_function_are_one_pair_that_needs_attention(
     pair = seen(exit_code=1)[near("orders", "eu-west-1")]
 
     assert pair["findings"][0]["fact"] == (
-        "2 mappings write to orders, so that old images may follow newer ones: 22-33, 33-44"
+        "2 event source mappings write to orders, so old images may overwrite newer ones: 22-33, 33-44"
     )
 
 
@@ -142,7 +142,7 @@ def test_two_tables_into_one_replica_need_attention(account: Account) -> None:
     facts = [line for line in lines(result.stdout) if "2 tables are replicated" in line]
     assert (
         facts
-        == ["    2 tables are replicated into logfile_replica, which can be equal to one of them at most"] * 2
+        == ["    2 tables are replicated into logfile_replica, which can be equal to only one of them"] * 2
     )
 
 
@@ -156,7 +156,10 @@ def test_settings_that_cannot_be_read_leave_a_pair_unknown(account: Account) -> 
     assert lines(result.stdout)[1].startswith("UNKNOWN      ? → orders  ")
     assert f"(the settings of the function {OTHER} cannot be read: KMS says no)" in lines(result.stdout)[2]
     assert lines(result.stdout)[-3:] == [
-        "  Try: use credentials that may see all that `ddbreplica status --all` looks at (--profile).",
+        (
+            "  Try: use credentials with the permissions that `ddbreplica status --all` needs (--profile,"
+            " docs/permissions.md)."
+        ),
         "",
         "UNKNOWN",
     ]
@@ -168,11 +171,14 @@ def test_a_function_that_was_deleted_is_known_by_its_tag(account: Account) -> No
     pair = seen(exit_code=1)["orders"]
 
     assert pair["verdict"] == "not replicating"
-    assert pair["findings"][0]["fact"] == "the function replicator-of-orders names no replica, or was deleted"
+    assert (
+        pair["findings"][0]["fact"]
+        == "the function replicator-of-orders has no variable REPLICA_TABLE_NAME, or was deleted"
+    )
     assert [one["uuid"] for one in pair["mappings"]] == ["22-33"]
 
 
-def test_where_mappings_may_not_be_listed_every_function_is_unknown(account: Account) -> None:
+def test_if_mappings_cannot_be_listed_every_function_is_unknown(account: Account) -> None:
     denied = refusal("AccessDeniedException", "not you")
     account.aws.on("before-call.lambda.ListEventSourceMappings", lambda **_: denied)
 
@@ -192,11 +198,11 @@ def test_without_a_function_there_is_nothing_to_show(aws: Misbehaviour, tables: 
     assert (result.exit_code, result.stdout) == (2, "")
     assert lines(result.stderr) == [
         "Error: no function in us-east-1 has the tag ddbreplica.",
-        "Try: check --region and --profile, or deploy first (sam deploy).",
+        "Try: check --region and --profile, or deploy a stack in this Region (docs/deployment.md).",
     ]
 
 
-def test_tags_that_may_not_be_seen_are_an_error(aws: Misbehaviour, tables: Tables) -> None:
+def test_tags_that_cannot_be_read_are_an_error(aws: Misbehaviour, tables: Tables) -> None:
     denied = refusal("AccessDeniedException", "not you")
     aws.on("before-call.resource-groups-tagging-api.GetResources", lambda **_: denied)
 
@@ -211,14 +217,14 @@ def test_tags_that_may_not_be_seen_are_an_error(aws: Misbehaviour, tables: Table
 @pytest.mark.parametrize(
     "option", [("--source", "a"), ("--replica", "a"), ("--stack-name", "a"), ("--replica-region", "a")]
 )
-def test_all_goes_with_no_pair_of_its_own(option: tuple[str, str]) -> None:
+def test_all_cannot_be_used_with_options_of_one_pair(option: tuple[str, str]) -> None:
     result = run("status", "--all", *option)
 
     assert result.exit_code == 2
-    assert "--all goes with no option that names a table or a stack." in result.stderr
+    assert "--all cannot be used with --source, --replica, --stack-name or --replica-region." in result.stderr
 
 
-def test_watching_looks_at_all_again(account: Account) -> None:
+def test_watch_reads_all_pairs_again(account: Account) -> None:
     polled(UUID, "22-33")
     presses = iter([False, False, True, False])
 
@@ -234,7 +240,7 @@ def test_watching_looks_at_all_again(account: Account) -> None:
     assert len([line for line in lines(result.stdout) if line.startswith("replicating, at ")]) == 2
 
 
-def test_a_replica_of_another_account_is_looked_at_by_who_signs_in_there(
+def test_the_replica_profile_is_used_for_a_replica_of_another_account(
     account: Account, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "credentials").write_text("[far]\naws_access_key_id = far-key\naws_secret_access_key = x\n")

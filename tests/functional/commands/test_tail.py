@@ -23,7 +23,7 @@ def stream(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def when_first_asked(action: Callable[[], Any]) -> Callable[..., None]:
-    """A hook that acts at the first call of all."""
+    """A hook that acts at the first call."""
     left = [action]
 
     def act(**_: Any) -> None:
@@ -34,13 +34,11 @@ def when_first_asked(action: Callable[[], Any]) -> Callable[..., None]:
 
 
 def heads(text: str) -> list[str]:
-    """The lines that tell of changes, without their times."""
+    """Return the lines of changes, without their times."""
     return [line[22:] for line in lines(text) if not line.startswith(" ")]
 
 
-def test_what_comes_is_shown_and_what_was_before_is_not(
-    tables: Tables, stream: str, aws: Misbehaviour
-) -> None:
+def test_new_changes_are_shown_and_older_ones_are_not(tables: Tables, stream: str, aws: Misbehaviour) -> None:
     tables.put("logfile", "before")
 
     def write() -> None:
@@ -62,12 +60,12 @@ def test_what_comes_is_shown_and_what_was_before_is_not(
         '  n  {"N": "2"} → (absent)',
     ]
     assert lines(result.stderr) == [
-        f"Following {stream}, as one of the two readers that a stream serves well."
+        f"Reading {stream}. At most two processes should read a stream; Lambda is one of them."
     ]
 
 
 @pytest.mark.parametrize("since", ["90s", "15m", "1h", "2020-01-31T12:00:00Z", "2020-01-31"])
-def test_since_begins_with_older_changes(tables: Tables, stream: str, since: str) -> None:
+def test_since_starts_with_older_changes(tables: Tables, stream: str, since: str) -> None:
     tables.put("logfile", "a")
     tables.put("logfile", "b")
 
@@ -84,10 +82,10 @@ def test_changes_before_that_time_are_left_out(tables: Tables, stream: str, aws:
     result = run("tail", "--since", soon)
 
     assert result.stdout == ""
-    assert lines(result.stderr)[1:] == ["Interrupted. No change was seen."]
+    assert lines(result.stderr)[1:] == ["Interrupted. There were no changes."]
 
 
-def test_json_is_a_line_a_change(tables: Tables, stream: str) -> None:
+def test_json_prints_one_line_for_each_change(tables: Tables, stream: str) -> None:
     tables.put("logfile", "a", b={"B": b"\x00\xff"})
     tables.delete("logfile", "a")
 
@@ -102,7 +100,7 @@ def test_json_is_a_line_a_change(tables: Tables, stream: str) -> None:
     ]
 
 
-def test_ctrl_c_ends_after_the_change_that_is_shown_and_says_how_to_go_on(
+def test_ctrl_c_ends_after_the_present_change_and_shows_how_to_resume(
     tables: Tables, stream: str, aws: Misbehaviour
 ) -> None:
     tables.put("logfile", "a")
@@ -114,23 +112,23 @@ def test_ctrl_c_ends_after_the_change_that_is_shown_and_says_how_to_go_on(
     assert result.exit_code == 130
     assert heads(result.stdout) == ['INSERT  PK={"S": "a"}']
     assert lines(result.stderr)[1] == (
-        f"Interrupted. To go on: ddbreplica tail --source logfile --since {result.stdout[:20]}"
+        f"Interrupted. To resume: ddbreplica tail --source logfile --since {result.stdout[:20]}"
     )
 
 
-def test_a_stream_that_is_turned_off(tables: Tables, stream: str, aws: Misbehaviour) -> None:
+def test_a_disabled_stream(tables: Tables, stream: str, aws: Misbehaviour) -> None:
     tables.client.update_table(TableName="logfile", StreamSpecification={"StreamEnabled": False})
     aws.on("before-call.dynamodbstreams.DescribeStream", when_first_asked(press_ctrl_c))
 
     result = run("tail")
 
     note = (
-        "Note: the stream of the table logfile is turned off. It has the changes of the last 24 hours until then, and"
-        " gets no more."
+        "Note: the stream of the table logfile is disabled. It keeps older changes for 24 hours, and receives no new"
+        " ones."
     )
     assert lines(result.stderr)[:2] == [
         note,
-        f"Following {stream}, as one of the two readers that a stream serves well.",
+        f"Reading {stream}. At most two processes should read a stream; Lambda is one of them.",
     ]
 
 
@@ -140,11 +138,11 @@ def test_a_table_without_a_stream(tables: Tables) -> None:
     assert result.exit_code == 2
     assert lines(result.stderr) == [
         "Error: the table logfile has no stream.",
-        "Try: name another with --source, or deploy first (sam deploy).",
+        "Try: check --source, or enable the stream of the table.",
     ]
 
 
-def test_a_stream_that_may_not_be_read(tables: Tables, stream: str, aws: Misbehaviour) -> None:
+def test_a_stream_without_permission(tables: Tables, stream: str, aws: Misbehaviour) -> None:
     aws.on("before-call.dynamodbstreams.DescribeStream", lambda **_: refusal("AccessDeniedException"))
 
     result = run("tail")
@@ -156,20 +154,20 @@ def test_a_stream_that_may_not_be_read(tables: Tables, stream: str, aws: Misbeha
     ]
 
 
-def test_a_time_that_is_none() -> None:
+def test_an_invalid_time() -> None:
     result = run("tail", "--since", "yesterday")
 
     assert result.exit_code == 2
     assert lines(result.stderr)[-1] == (
-        "Error: Invalid value for '--since': 'yesterday' is neither like 90s, 15m or 2h nor a time like"
+        "Error: Invalid value for '--since': invalid time 'yesterday'; use 90s, 15m, 2h or a time such as"
         " 2026-01-31T12:00:00Z."
     )
 
 
-def test_a_time_that_no_clock_can_show() -> None:
+def test_a_time_that_is_out_of_range() -> None:
     result = run("tail", "--since", "0001-01-01T00:00:00")
 
     assert result.exit_code == 2
     assert lines(result.stderr)[-1].startswith(
-        "Error: Invalid value for '--since': '0001-01-01T00:00:00' is neither"
+        "Error: Invalid value for '--since': invalid time '0001-01-01T00:00:00'; use"
     )

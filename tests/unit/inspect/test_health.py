@@ -1,4 +1,4 @@
-"""health: every sentence that a status can say, and the verdict."""
+"""health: every problem that a status can report, and the verdict."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +14,11 @@ from tests.support.facts import EARLIER_STREAM, MAPPING, NOW, OPTIONS, REPLICA, 
 
 STOPPED, ATTENTION, NOTE = Severity.STOPPED, Severity.ATTENTION, Severity.NOTE
 REPAIR = "`ddbreplica verify --stack-name copy --repair`"
+STATUS = "`ddbreplica status --stack-name copy`"
+ENABLE = (
+    "`aws dynamodb update-table --table-name logfile --stream-specification"
+    " StreamEnabled=true,StreamViewType=NEW_IMAGE`"
+)
 REDRIVE = "`ddbreplica redrive --stack-name copy --dry-run`"
 LOG = "`aws logs tail /log --since 1h`"
 
@@ -22,7 +27,7 @@ def found(seen: Facts) -> list[tuple[Severity, str, str]]:
     return [(finding.severity, finding.fact, finding.hint) for finding in examine(seen, OPTIONS)]
 
 
-def test_nothing_is_found_where_all_is_well() -> None:
+def test_a_healthy_replication_has_no_findings() -> None:
     assert found(facts()) == []
     assert verdict(facts(), ()) == "replicating"
 
@@ -37,35 +42,43 @@ def mapping(**changes: Any) -> dict[str, Any]:
         pytest.param(
             {"replica": replace(REPLICA, arn=SOURCE.arn)},
             STOPPED,
-            "source and replica are one table, arn:aws:dynamodb:us-east-1:123456789012:table/logfile",
+            "source and replica are the same table, arn:aws:dynamodb:us-east-1:123456789012:table/logfile",
             "name two tables with --source and --replica",
             id="one table",
         ),
         pytest.param(
             {"replica": replace(REPLICA, key_schema=frozenset({("PK", "S"), ("at", "N")}))},
             STOPPED,
-            "the source's key is PK (S) and the replica's is PK (S), at (N)",
-            "name the right tables, or recreate the replica with the source's key",
-            id="another key",
+            "the primary key of the source is PK (S), but that of the replica is PK (S), at (N)",
+            "check --source and --replica, or recreate the replica with the source's key",
+            id="different keys",
         ),
         pytest.param(
             {"replica": replace(REPLICA, state="INACCESSIBLE_ENCRYPTION_CREDENTIALS")},
             STOPPED,
-            "logfile_replica is INACCESSIBLE_ENCRYPTION_CREDENTIALS",
-            "wait until it is ACTIVE",
+            "the table logfile_replica is INACCESSIBLE_ENCRYPTION_CREDENTIALS",
+            "restore access to its KMS key; DynamoDB archives the table after 7 days",
             id="table not usable",
+        ),
+        pytest.param(
+            {"replica": replace(REPLICA, state="CREATING")},
+            STOPPED,
+            "the table logfile_replica is CREATING",
+            "wait until it is ACTIVE",
+            id="table not usable yet",
         ),
         pytest.param(
             {"replica": replace(REPLICA, indexes={"GSI_1": "CREATING", "GSI_2": "ACTIVE"})},
             NOTE,
-            "indexes of logfile_replica: GSI_1 is CREATING",
+            "logfile_replica has indexes that are not ACTIVE: GSI_1 is CREATING",
             "wait until they are ACTIVE",
             id="index changing",
         ),
         pytest.param(
             {"replica": replace(REPLICA, ttl="expires")},
             ATTENTION,
-            "logfile_replica has a time to live of its own, by expires: it deletes what the source has",
+            "the replica logfile_replica has TTL enabled on the attribute expires, so it deletes items that the source"
+            " has",
             "`aws dynamodb update-time-to-live --table-name logfile_replica --time-to-live-specification"
             f" Enabled=false,AttributeName=expires`, then {REPAIR}",
             id="time to live",
@@ -73,89 +86,93 @@ def mapping(**changes: Any) -> dict[str, Any]:
         pytest.param(
             {"source": replace(SOURCE, view=None)},
             STOPPED,
-            "the stream of logfile is off, so that its changes are not recorded",
-            f"deploy again (sam deploy), then {REPAIR}",
+            "the stream of logfile is disabled, so its changes are not recorded",
+            f"{ENABLE}, then {STATUS} for the next step",
             id="stream off",
         ),
         pytest.param(
             {"source": replace(SOURCE, view="KEYS_ONLY")},
             STOPPED,
-            "the stream of logfile carries no new images, but KEYS_ONLY",
-            f"deploy again with NEW_IMAGE, which makes another stream, then {REPAIR}",
+            "the stream of logfile has the view type KEYS_ONLY, which contains no new images",
+            "`aws dynamodb update-table --table-name logfile --stream-specification StreamEnabled=false`, then"
+            f" {ENABLE}, then {STATUS} for the next step",
             id="stream without new images",
         ),
         pytest.param(
             {"mappings": ()},
             STOPPED,
-            "no mapping of a function with the tag ddbreplica brings the stream of logfile to logfile_replica",
-            f"deploy again (sam deploy), then {REPAIR}",
+            "no event source mapping of a function with the tag ddbreplica replicates logfile to logfile_replica",
+            'restore the mapping of the stack copy (docs/runbook.md, "A resource was changed by hand"), then'
+            f" {REPAIR}",
             id="no mapping",
         ),
         pytest.param(
             mapping(stream_arn=EARLIER_STREAM),
             STOPPED,
-            "the mapping 11-22 reads the stream 2025-01-01T00:00:00.000 of logfile, which is"
-            " 2026-01-01T00:00:00.000 by now",
-            f"deploy again (sam deploy), then {REPAIR}",
+            "the mapping 11-22 reads an old stream of logfile, 2025-01-01T00:00:00.000; the present stream is"
+            " 2026-01-01T00:00:00.000",
+            f'deploy the stack copy with SourceStreamArn={SOURCE.stream_arn} (docs/runbook.md, "The source has a new'
+            f' stream"), then {REPAIR}',
             id="earlier stream",
         ),
         pytest.param(
             {"mappings": (MAPPING, replace(MAPPING, uuid="33-44"))},
             ATTENTION,
-            "2 mappings write to logfile_replica, so that old images may follow newer ones: 11-22, 33-44",
-            f"delete all but one, then {REPAIR}",
+            "2 event source mappings write to logfile_replica, so old images may overwrite newer ones: 11-22, 33-44",
+            f"`aws lambda delete-event-source-mapping --uuid …` for all but one, then {REPAIR}",
             id="two mappings",
         ),
         pytest.param(
             {"mappings": (replace(MAPPING, uuid="33-44", stream_arn=EARLIER_STREAM), MAPPING)},
             ATTENTION,
-            "2 mappings write to logfile_replica, so that old images may follow newer ones: 33-44, 11-22",
-            f"delete all but one, then {REPAIR}",
+            "2 event source mappings write to logfile_replica, so old images may overwrite newer ones: 33-44, 11-22",
+            f"`aws lambda delete-event-source-mapping --uuid …` for all but one, then {REPAIR}",
             id="one mapping left on an earlier stream",
         ),
         pytest.param(
             mapping(state="Disabled"),
             STOPPED,
-            "the mapping is Disabled (USER_INITIATED)",
-            "`aws lambda update-event-source-mapping --uuid 11-22 --enabled` within 24 hours, for which the stream"
-            f" keeps changes; later also {REPAIR}",
+            "the event source mapping is Disabled (USER_INITIATED)",
+            "`aws lambda update-event-source-mapping --uuid 11-22 --enabled`; if it was stopped for more than 24"
+            f" hours, then {REPAIR}",
             id="disabled",
         ),
         pytest.param(
             mapping(state="Enabling"),
             ATTENTION,
-            "the mapping is Enabling",
+            "the event source mapping is Enabling",
             "wait until it is Enabled",
             id="not enabled yet",
         ),
         pytest.param(
             mapping(last_result="PROBLEM: Function call failed"),
             ATTENTION,
-            "the mapping's last result is PROBLEM: Function call failed",
+            "the last processing result of the event source mapping is PROBLEM: Function call failed",
             LOG,
             id="last result",
         ),
         pytest.param(
             mapping(starting_position="LATEST"),
             NOTE,
-            "the mapping began at LATEST, and was brought no change from before",
+            "the event source mapping started at LATEST; earlier changes were not replicated",
             f"`ddbreplica verify --stack-name copy`; if they differ, {REPAIR}",
             id="latest",
         ),
         pytest.param(
             mapping(environment={**MAPPING.environment, "REPLICATE_TTL_DELETES": "maybe"}),
             STOPPED,
-            "the function replicator refuses its settings: The environment variable"
+            "the function replicator rejects a setting: The environment variable"
             " REPLICATE_TTL_DELETES is 'maybe'.",
-            "Allowed: true or false. Mend it and deploy again (sam deploy)",
+            "Allowed: true or false. Deploy the stack copy with the right parameter; if the variable was changed by"
+            " hand, correct it in the function's configuration",
             id="settings",
         ),
         *(
             pytest.param(
                 mapping(log_level=level),
                 ATTENTION,
-                f"the application log level of the function replicator is {level}, at which Lambda drops the function's"
-                " metrics: the alarm on quarantined records cannot fire",
+                f"the application log level of the function replicator is {level}, so Lambda drops the function's"
+                " metrics; the alarm RecordsQuarantined cannot go off",
                 "`aws lambda update-function-configuration --function-name replicator --logging-config"
                 " LogFormat=JSON,ApplicationLogLevel=INFO,LogGroup=/log`",
                 id=f"log level {level}",
@@ -167,8 +184,8 @@ def mapping(**changes: Any) -> dict[str, Any]:
                 mapping(environment={**MAPPING.environment, variable: "true"}),
                 ATTENTION,
                 "the function replicator emits no metrics, because POWERTOOLS_METRICS_DISABLED or POWERTOOLS_DEV is"
-                " set: the alarm on quarantined records cannot fire",
-                "remove these variables from the function's configuration",
+                " set; the alarm RecordsQuarantined cannot go off",
+                "remove these environment variables from the function's configuration",
                 id=variable,
             )
             for variable in ("POWERTOOLS_METRICS_DISABLED", "POWERTOOLS_DEV")
@@ -176,94 +193,96 @@ def mapping(**changes: Any) -> dict[str, Any]:
         pytest.param(
             mapping(environment={**MAPPING.environment, "POWERTOOLS_METRICS_DISABLED": "maybe"}),
             STOPPED,
-            "the function replicator refuses its settings: The environment variable POWERTOOLS_METRICS_DISABLED is"
+            "the function replicator rejects a setting: The environment variable POWERTOOLS_METRICS_DISABLED is"
             " 'maybe'.",
             "Allowed: true, false, or another word that Powertools accepts: 1, y, yes, t, on, 0, n, no, f, off."
-            " Mend it and deploy again (sam deploy)",
+            " Deploy the stack copy with the right parameter; if the variable was changed by hand, correct it in the"
+            " function's configuration",
             id="settings of Powertools",
         ),
         pytest.param(
             {"quarantine": Depth("s3://kept/quarantine/logfile_replica/", 1, or_more=False, oldest=5.0)},
             ATTENTION,
-            "1 object of records that were not written as they came: s3://kept/quarantine/logfile_replica/",
+            "records are in quarantine: 1 object in s3://kept/quarantine/logfile_replica/",
             REDRIVE,
             id="quarantine",
         ),
         pytest.param(
             {"on_failure": Depth("s3://given-up/aws/lambda/11-22/", 10_000, or_more=True, oldest=5.0)},
             ATTENTION,
-            "10,000 objects or more of records that Lambda gave up: s3://given-up/aws/lambda/11-22/",
+            "Lambda has discarded batches: 10,000 objects or more in s3://given-up/aws/lambda/11-22/",
             REDRIVE,
-            id="given up",
+            id="discarded",
         ),
         pytest.param(
             {"figures": figures(IteratorAge=[(2, 900_000)])},
             ATTENTION,
-            "the replica is 15 min behind, with no trend to be seen",
+            "the lag is 15 min, trend unknown",
             LOG,
-            id="late",
+            id="lag",
         ),
         pytest.param(
             {"figures": figures(PolledEventCount=[(16, 5)])},
             STOPPED,
-            "the mapping has not polled the stream for 15 minutes",
-            "`aws lambda get-event-source-mapping --uuid 11-22`",
+            "the event source mapping has not polled the stream for 15 minutes",
+            "`aws lambda get-event-source-mapping --uuid 11-22`, and look at State and LastProcessingResult",
             id="stalled",
         ),
         pytest.param(
             {"figures": figures(DroppedEventCount=[(59, 3), (2, 4)])},
             ATTENTION,
-            "records that Lambda dropped in the last hour, without a copy: 7",
+            "records that Lambda discarded in the last hour without a copy: 7",
             REPAIR,
             id="dropped",
         ),
         pytest.param(
             {"figures": figures(DestinationDeliveryFailures=[(59, 1)])},
             ATTENTION,
-            "batches that Lambda gave up and could not store in the last hour: 1",
-            f"mend the bucket, or the role's access to it, then {REPAIR}",
+            "discarded batches that Lambda could not send to the on-failure bucket in the last hour: 1",
+            'restore the bucket or the access of the function\'s role to it (docs/runbook.md, "Lost records"), then'
+            f" {REPAIR}",
             id="destination broken",
         ),
         pytest.param(
             {"figures": figures(Errors=[(4, 2)])},
             ATTENTION,
-            "failures of the function in the last 5 minutes: 2; their batches come again",
+            "failed invocations of the function in the last 5 minutes: 2; Lambda retries their batches",
             LOG,
             id="function fails",
         ),
         pytest.param(
             {"figures": figures(FailedInvokeEventCount=[(4, 1200)])},
             ATTENTION,
-            "records that could not be applied in the last 5 minutes, and come again: 1,200",
+            "records that could not be applied in the last 5 minutes: 1,200; Lambda retries them",
             LOG,
             id="records retried",
         ),
         pytest.param(
             {"figures": figures(Throttles=[(4, 2)])},
             NOTE,
-            "invocations for which Lambda had no concurrency in the last 5 minutes: 2",
-            "`aws lambda get-account-settings`",
+            "invocations that Lambda throttled in the last 5 minutes: 2",
+            "`aws lambda get-function-concurrency --function-name replicator`; if it prints nothing,"
+            " `aws lambda get-account-settings`",
             id="function throttled",
         ),
         pytest.param(
             {"figures": figures(WriteThrottleEvents=[(4, 9)], WriteThrottleEvents_by_GSI_1=[(4, 7)])},
             NOTE,
-            "writes that the replica throttled in the last 5 minutes: 9",
-            "raise the write capacity of table and index, or go PAY_PER_REQUEST",
+            "throttled writes of the replica in the last 5 minutes: 9",
+            "raise the write capacity units of the table and its indexes, or use on-demand capacity (docs/runbook.md,"
+            ' "DynamoDB throttles the replica")',
             id="replica throttled",
         ),
     ],
 )
-def test_each_trouble_is_told_with_what_to_try(
-    changes: dict[str, Any], severity: Severity, fact: str, hint: str
-) -> None:
+def test_each_problem_has_a_hint(changes: dict[str, Any], severity: Severity, fact: str, hint: str) -> None:
     seen = facts(**changes)
 
     assert found(seen) == [(severity, fact, hint)]
     assert verdict(seen, examine(seen, OPTIONS)) == ("replicating" if severity is NOTE else severity.value)
 
 
-def test_a_table_that_is_not_there_stops_everything() -> None:
+def test_a_table_that_does_not_exist_stops_the_replication() -> None:
     gone = UnseenTable("the table copy does not exist in us-east-1.", "copy", is_missing=True)
     seen = facts(replica=gone)
 
@@ -271,13 +290,13 @@ def test_a_table_that_is_not_there_stops_everything() -> None:
         (
             STOPPED,
             "the table copy does not exist in us-east-1",
-            "make it again, or delete the stack that nobody wants any more",
+            "recreate the table (docs/runbook.md), or delete the stack if you no longer need it",
         )
     ]
     assert seen.unknowns == {}
 
 
-def test_a_table_that_cannot_be_seen_proves_nothing_and_the_rest_is_examined() -> None:
+def test_a_table_that_cannot_be_described_is_unknown_and_the_rest_is_examined() -> None:
     hidden = UnseenTable("AccessDenied: no", "copy")
     trouble = {**mapping(state="Disabled"), "figures": figures(Errors=[(4, 2)])}
 
@@ -286,27 +305,27 @@ def test_a_table_that_cannot_be_seen_proves_nothing_and_the_rest_is_examined() -
         assert verdict(seen, ()) == "replicating, as far as can be seen"
     assert list(facts(source=hidden, replica=hidden).unknowns) == ["the source", "the replica"]
     assert [fact for _, fact, _ in found(facts(source=hidden, replica=hidden, **trouble))] == [
-        "the mapping is Disabled (USER_INITIATED)",
-        "failures of the function in the last 5 minutes: 2; their batches come again",
+        "the event source mapping is Disabled (USER_INITIATED)",
+        "failed invocations of the function in the last 5 minutes: 2; Lambda retries their batches",
     ]
 
 
-def test_without_the_source_any_mapping_may_be_of_the_present_stream() -> None:
+def test_without_the_source_each_mapping_may_read_the_present_stream() -> None:
     earlier = replace(MAPPING, uuid="33-44", stream_arn=EARLIER_STREAM)
     seen = facts(source=UnseenTable("AccessDenied: no", "logfile"), mappings=(earlier, MAPPING))
 
     assert seen.present == (earlier, MAPPING)
     assert seen.mapping == earlier
     assert [fact for _, fact, _ in found(seen)] == [
-        "2 mappings write to logfile_replica, so that old images may follow newer ones: 33-44, 11-22"
+        "2 event source mappings write to logfile_replica, so old images may overwrite newer ones: 33-44, 11-22"
     ]
 
 
 @pytest.mark.parametrize(
     "quiet",
     [
-        pytest.param({"figures": figures(IteratorAge=[(2, 899_999)])}, id="not so late"),
-        pytest.param({"figures": figures(IteratorAge=[(6, 900_000)])}, id="late a while ago"),
+        pytest.param({"figures": figures(IteratorAge=[(2, 899_999)])}, id="a small lag"),
+        pytest.param({"figures": figures(IteratorAge=[(6, 900_000)])}, id="a lag a while ago"),
         pytest.param(
             {"figures": figures(Errors=[(6, 1)], FailedInvokeEventCount=[(6, 1)], Throttles=[(6, 1)])},
             id="failures a while ago",
@@ -334,18 +353,18 @@ def test_without_the_source_any_mapping_may_be_of_the_present_stream() -> None:
         pytest.param({"figures": figures(IteratorAge=[(2, 400)])}, id="no counts of the function"),
     ],
 )
-def test_what_is_no_trouble_is_not_told(quiet: dict[str, Any]) -> None:
+def test_a_harmless_state_is_not_a_finding(quiet: dict[str, Any]) -> None:
     assert found(facts(**quiet)) == []
 
 
 @pytest.mark.parametrize(
     "unpolled",
     [
-        pytest.param({"modified_at": NOW - timedelta(minutes=14)}, id="made just now"),
-        pytest.param({"counts_events": False}, id="it does not count"),
+        pytest.param({"modified_at": NOW - timedelta(minutes=14)}, id="created just now"),
+        pytest.param({"counts_events": False}, id="no metrics"),
     ],
 )
-def test_a_mapping_that_need_not_have_reported_is_not_stalled(unpolled: dict[str, Any]) -> None:
+def test_a_mapping_that_cannot_have_metrics_yet_is_not_stalled(unpolled: dict[str, Any]) -> None:
     assert found(facts(**mapping(**unpolled), figures=figures(PolledEventCount=[]))) == []
 
 
@@ -353,7 +372,9 @@ def test_a_mapping_that_need_not_have_reported_is_not_stalled(unpolled: dict[str
     ("replicates", "replicas", "is_noted"),
     [("false", "eu-west-1", True), ("true", "eu-west-1", False), ("false", None, False)],
 )
-def test_an_archive_of_a_global_table_is_noted(replicates: str, replicas: str | None, is_noted: bool) -> None:
+def test_an_archive_of_a_global_table_is_a_note(
+    replicates: str, replicas: str | None, is_noted: bool
+) -> None:
     environment = {**MAPPING.environment, "REPLICATE_TTL_DELETES": replicates}
     seen = facts(source=replace(SOURCE, replicas=replicas), **mapping(environment=environment))
 
@@ -370,11 +391,11 @@ def test_a_filter_on_images_needs_attention() -> None:
     assert hint.startswith("filter on dynamodb.Keys only")
 
 
-def test_a_filter_on_keys_is_no_finding() -> None:
+def test_a_filter_on_keys_is_not_a_finding() -> None:
     assert found(facts(**mapping(patterns=('{"dynamodb": {"Keys": {"PK": {"S": ["a"]}}}}',)))) == []
 
 
-def test_a_filter_that_is_not_shown_is_a_note() -> None:
+def test_an_encrypted_filter_is_a_note() -> None:
     ((severity, fact, hint),) = found(facts(**mapping(patterns=None)))
 
     assert severity is NOTE
@@ -384,7 +405,7 @@ def test_a_filter_that_is_not_shown_is_a_note() -> None:
     assert hint.startswith("remove the KMS key (KMSKeyArn) from the mapping")
 
 
-def test_the_mapping_of_the_present_stream_is_the_one_to_talk_about() -> None:
+def test_the_mapping_of_the_present_stream_is_preferred() -> None:
     earlier = replace(MAPPING, uuid="33-44", stream_arn=EARLIER_STREAM)
 
     assert facts(mappings=(earlier, MAPPING)).mapping == MAPPING
@@ -392,13 +413,13 @@ def test_the_mapping_of_the_present_stream_is_the_one_to_talk_about() -> None:
     assert facts(mappings=()).mapping is None
 
 
-def test_a_disabled_mapping_is_told_once() -> None:
+def test_a_disabled_mapping_is_one_finding() -> None:
     seen = facts(**mapping(state="Disabled"), figures=figures(PolledEventCount=[]))
 
     assert len(found(seen)) == 1
 
 
-def test_the_worst_comes_first() -> None:
+def test_the_worst_finding_is_first() -> None:
     seen = facts(
         **mapping(state="Disabled"),
         replica=replace(REPLICA, ttl="expires", indexes={"GSI_1": "CREATING"}),
@@ -408,7 +429,7 @@ def test_the_worst_comes_first() -> None:
     assert verdict(seen, examine(seen, OPTIONS)) == "not replicating"
 
 
-def test_what_is_unknown_proves_nothing_and_is_said() -> None:
+def test_unknown_values_are_listed_and_are_not_findings() -> None:
     why = Unknown("AccessDenied: no")
     seen = facts(mappings=why, figures=why, quarantine=why, on_failure=why, replica=replace(REPLICA, ttl=why))
 
@@ -423,7 +444,7 @@ def test_what_is_unknown_proves_nothing_and_is_said() -> None:
     ]
 
 
-def test_commands_name_the_same_tables_in_the_same_place() -> None:
+def test_commands_in_hints_have_the_same_options() -> None:
     location = Location("a b", "c", None, "eu-west-1", None, "me", None, None)
 
     (finding,) = examine(facts(**mapping(state="Disabled")), location)
@@ -447,7 +468,9 @@ def test_commands_name_the_same_tables_in_the_same_place() -> None:
         ([(10, 5000)], "with no trend to be seen"),
     ],
 )
-def test_the_trend_compares_now_with_some_minutes_ago(ages: list[tuple[float, float]], expected: str) -> None:
+def test_the_trend_compares_the_last_minutes_with_those_before(
+    ages: list[tuple[float, float]], expected: str
+) -> None:
     assert trend(figures(IteratorAge=ages)) == expected
 
 
@@ -455,7 +478,7 @@ def test_the_trend_compares_now_with_some_minutes_ago(ages: list[tuple[float, fl
     ("seconds", "text"),
     [(0.42, "0.4 s"), (119, "119.0 s"), (120, "2 min"), (7199, "120 min"), (21960, "6.1 h")],
 )
-def test_a_duration_is_told_in_one_unit(seconds: float, text: str) -> None:
+def test_a_duration_has_one_unit(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
@@ -463,5 +486,5 @@ def test_a_duration_is_told_in_one_unit(seconds: float, text: str) -> None:
     ("objects", "or_more", "text"),
     [(1, False, "1 object"), (0, False, "0 objects"), (10_000, True, "10,000 objects or more")],
 )
-def test_objects_are_counted_up_to_a_limit(objects: int, or_more: bool, text: str) -> None:
+def test_a_count_of_objects_says_whether_there_are_more(objects: int, or_more: bool, text: str) -> None:
     assert counted(Depth("s3://kept/", objects, or_more=or_more, oldest=None)) == text

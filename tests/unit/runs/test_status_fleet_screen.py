@@ -1,4 +1,4 @@
-"""status_fleet_screen: what all replications of a Region show, as a document and as text."""
+"""status_fleet_screen: the status of all replications of a Region, as a JSON document and as text."""
 
 from dataclasses import replace
 from typing import Any
@@ -33,15 +33,15 @@ def unseen(**mappings: Any) -> Facts:
     return Facts(table, table, **mappings, figures=WHY, quarantine=WHY, on_failure=WHY)
 
 
-def test_where_all_is_well_a_pair_is_a_line() -> None:
+def test_a_healthy_pair_is_one_line() -> None:
     many = Depth("s3://kept/", 10_000, or_more=True, oldest=1.0)
     well = line(facts(figures=BUSY))
     idle = line(facts(), replica="arn:aws:dynamodb:eu-west-1:123456789012:table/orders", source="orders")
 
     assert shown(well, idle) == [
-        "verdict      source → replica              mapping    lag  applied, 1 h  quarantine  given up",
-        "replicating  logfile → logfile_replica     Enabled  0.4 s         1,239           0         0",
-        "replicating  orders → orders in eu-west-1  Enabled   idle             0           0         0",
+        "verdict      source → replica              mapping    lag  applied, 1 h  quarantine  on failure",
+        "replicating  logfile → logfile_replica     Enabled  0.4 s         1,239           0           0",
+        "replicating  orders → orders in eu-west-1  Enabled   idle             0           0           0",
         "",
         "us-east-1: 2 replicating.",
         "",
@@ -50,15 +50,15 @@ def test_where_all_is_well_a_pair_is_a_line() -> None:
     assert "  10,000+" in shown(line(facts(quarantine=many)))[1]
 
 
-def test_counts_that_a_function_did_not_emit_are_unknown() -> None:
+def test_metrics_that_a_function_did_not_emit_are_unknown() -> None:
     silent = line(facts(figures=figures(IteratorAge=[(2, 400)])))
 
     assert shown(silent)[1] == (
-        "replicating  logfile → logfile_replica  Enabled  0.4 s             ?           0         0"
+        "replicating  logfile → logfile_replica  Enabled  0.4 s             ?           0           0"
     )
 
 
-def test_the_worst_comes_first_with_what_is_wrong_and_what_to_run() -> None:
+def test_the_worst_pair_is_first_with_its_problem_and_what_to_run() -> None:
     stopped = line(facts(mappings=(replace(MAPPING, state="Disabled"),)), replica=f"{TABLE}z")
     waiting = Depth("s3://kept/", 2, or_more=False, oldest=1.0)
     trouble = line(facts(quarantine=waiting, replica=replace(REPLICA, ttl="expires")), replica=f"{TABLE}y")
@@ -66,22 +66,22 @@ def test_the_worst_comes_first_with_what_is_wrong_and_what_to_run() -> None:
     partly = line(facts(replica=UnseenTable(WHY.why, "w"), on_failure=WHY), replica=f"{TABLE}w")
 
     assert shown(line(facts()), partly, blind, trouble, stopped) == [
-        "verdict          source → replica           mapping    lag  applied, 1 h  quarantine  given up",
-        "NOT REPLICATING  logfile → z                Disabled  idle             0           0         0",
-        "    the mapping is Disabled (USER_INITIATED)",
-        "NEEDS ATTENTION  logfile → y                Enabled   idle             0           2         0",
+        "verdict          source → replica           mapping    lag  applied, 1 h  quarantine  on failure",
+        "NOT REPLICATING  logfile → z                Disabled  idle             0           0           0",
+        "    the event source mapping is Disabled (USER_INITIATED)",
+        "NEEDS ATTENTION  logfile → y                Enabled   idle             0           2           0",
         (
-            "    logfile_replica has a time to live of its own, by expires: it deletes what the source has"
-            " (and 1 more)"
+            "    the replica logfile_replica has TTL enabled on the attribute expires, so it deletes items that the"
+            " source has (and 1 more)"
         ),
-        "UNKNOWN          ? → x                      ?            ?             ?           ?         ?",
+        "UNKNOWN          ? → x                      ?            ?             ?           ?           ?",
         (
-            "    unknown: the source, the replica, the mapping, CloudWatch's metrics, the quarantine, what Lambda"
-            " gave up (AccessDenied: no)"
+            "    unknown: the source, the replica, the mapping, CloudWatch's metrics, the quarantine bucket, the"
+            " on-failure bucket (AccessDenied: no)"
         ),
-        "replicating      logfile → w                Enabled   idle             0           0         ?",
-        "    unknown: the replica, what Lambda gave up (AccessDenied: no)",
-        "replicating      logfile → logfile_replica  Enabled   idle             0           0         0",
+        "replicating      logfile → w                Enabled   idle             0           0           ?",
+        "    unknown: the replica, the on-failure bucket (AccessDenied: no)",
+        "replicating      logfile → logfile_replica  Enabled   idle             0           0           0",
         "",
         (
             "us-east-1: 1 not replicating; 1 needs attention; 1 unknown; 1 replicating, as far as can be seen;"
@@ -93,36 +93,36 @@ def test_the_worst_comes_first_with_what_is_wrong_and_what_to_run() -> None:
     ]
 
 
-def test_what_is_noted_is_left_to_the_pairs_own_status() -> None:
+def test_notes_are_shown_by_the_status_of_the_pair_only() -> None:
     creating = facts(replica=replace(REPLICA, indexes={"GSI_1": "CREATING"}))
 
     assert shown(line(creating))[2] == ""
 
 
-def test_what_is_wrong_is_not_told_again_as_unknown() -> None:
+def test_a_problem_is_not_repeated_as_unknown() -> None:
     nothing = (Finding(Severity.STOPPED, WHY.why, "deploy"),)
 
     assert shown(replace(line(unseen(mappings=())), findings=nothing))[1:4] == [
-        "NOT REPLICATING  logfile → logfile_replica  none       ?             ?           ?         ?",
+        "NOT REPLICATING  logfile → logfile_replica  none       ?             ?           ?           ?",
         "    AccessDenied: no",
         "",
     ]
 
 
-def test_reasons_that_differ_are_told_apart() -> None:
+def test_each_reason_has_a_line() -> None:
     lines = shown(line(facts(figures=WHY, quarantine=Unknown("no bucket"))))
 
     assert lines[2:4] == [
         "    unknown: CloudWatch's metrics (AccessDenied: no)",
-        "    unknown: the quarantine (no bucket)",
+        "    unknown: the quarantine bucket (no bucket)",
     ]
 
 
-def test_a_name_cannot_act_on_the_terminal() -> None:
+def test_a_name_cannot_control_the_terminal() -> None:
     assert "\x1b" not in fleet_screen(fleet(line(unseen(mappings=WHY), source=None, replica="a\x1b[2J")))
 
 
-def test_a_document_holds_what_status_says_of_each_pair() -> None:
+def test_a_document_contains_the_status_of_each_pair() -> None:
     made = fleet_document(fleet(line(facts()), line(unseen(mappings=WHY), source=None, replica="x")))
 
     assert (made["verdict"], made["region"]) == ("unknown", "us-east-1")

@@ -1,4 +1,4 @@
-"""status_screen: what a status shows, as a document and as text."""
+"""status_screen: a status as a JSON document and as text."""
 
 from dataclasses import replace
 from typing import Any
@@ -30,19 +30,20 @@ def documented(seen: Facts) -> dict[str, Any]:
     return document(seen, examine(seen, OPTIONS))
 
 
-def test_a_screen_shows_all_and_ends_with_the_verdict() -> None:
+def test_the_text_contains_all_values_and_ends_with_the_verdict() -> None:
     depth = Depth("s3://given-up/aws/lambda/11-22/", 0, or_more=False, oldest=None)
 
     assert shown(facts(figures=BUSY, on_failure=depth, replica=replace(REPLICA, capacity=None))) == [
-        "source      logfile, ACTIVE, about 2,000 items, 10 read and 5 write units, GSI_1 ACTIVE",
-        "replica     logfile_replica, ACTIVE, about 2,000 items, on demand, GSI_1 ACTIVE",
-        "stream      NEW_IMAGE, of 2026-01-01T00:00:00.000",
-        "mapping     11-22, Enabled, to replicator, last result: OK",
-        "figures     of 11:00 to 12:00 UTC, the latest of 11:59",
-        "lag         0.4 s, steady; at most 12.0 s in the last hour",
-        "last hour   1,234 writes and 5 deletes applied; 25 records came again",
-        "            records quarantined: 1, given up: 2, dropped: 0; failures of the function: 3",
-        "throttled   70 by the replica, 60 by GSI_1",
+        "source      logfile, ACTIVE, about 2,000 items, 10 read and 5 write capacity units, GSI_1 ACTIVE",
+        "replica     logfile_replica, ACTIVE, about 2,000 items, on-demand capacity, GSI_1 ACTIVE",
+        "stream      NEW_IMAGE, created at 2026-01-01T00:00:00.000",
+        "mapping     11-22, Enabled, function replicator, last result: OK",
+        "metrics     from 11:00 to 12:00 UTC, latest at 11:59",
+        "lag         0.4 s, steady; maximum in the last hour: 12.0 s",
+        "last hour   1,234 writes and 5 deletes applied; 25 records retried",
+        "            records quarantined: 1, discarded to the bucket: 2, dropped: 0",
+        "            in-doubt writes: 0, failed invocations: 3",
+        "throttled   70 writes of the replica, 60 writes of the index GSI_1",
         "quarantine  0 objects, s3://kept/quarantine/logfile_replica/",
         "on failure  0 objects, s3://given-up/aws/lambda/11-22/",
         "settings    BatchSize 100, FunctionResponseTypes ReportBatchItemFailures",
@@ -51,24 +52,24 @@ def test_a_screen_shows_all_and_ends_with_the_verdict() -> None:
     ]
 
 
-def test_findings_stand_between_with_what_to_try() -> None:
+def test_findings_and_their_hints_are_before_the_verdict() -> None:
     waiting = Depth("s3://kept/", 2, or_more=False, oldest=7200.0)
     seen = facts(quarantine=waiting, replica=replace(REPLICA, indexes={"GSI_1": "CREATING"}))
 
     lines = shown(seen)
 
-    assert "quarantine  2 objects, the oldest 2.0 h ago, s3://kept/" in lines
+    assert "quarantine  2 objects, the oldest 2.0 h old, s3://kept/" in lines
     assert lines[-6:] == [
-        "2 objects of records that were not written as they came: s3://kept/.",
+        "records are in quarantine: 2 objects in s3://kept/.",
         "  Try: `ddbreplica redrive --stack-name copy --dry-run`.",
-        "note: indexes of logfile_replica: GSI_1 is CREATING.",
+        "note: logfile_replica has indexes that are not ACTIVE: GSI_1 is CREATING.",
         "  Try: wait until they are ACTIVE.",
         "",
         "NEEDS ATTENTION",
     ]
 
 
-def test_what_is_unknown_says_why() -> None:
+def test_an_unknown_value_has_a_reason() -> None:
     why = Unknown("AccessDenied: no")
 
     lines = shown(facts(mappings=why, figures=why, quarantine=why, on_failure=why))
@@ -83,7 +84,7 @@ def test_what_is_unknown_says_why() -> None:
     ]
 
 
-def test_a_table_that_cannot_be_seen_says_why() -> None:
+def test_a_table_that_cannot_be_described_has_a_reason() -> None:
     hidden = UnseenTable("AccessDenied: no", "logfile")
 
     assert shown(facts(source=hidden, replica=hidden))[:3] == [
@@ -96,21 +97,21 @@ def test_a_table_that_cannot_be_seen_says_why() -> None:
 
 
 def test_an_idle_stream_has_no_lag() -> None:
-    assert "lag         nothing came in the last 5 minutes" in shown(facts())
-    assert "lag         nothing came in the last 5 minutes; at most 12.0 s in the last hour" in shown(
+    assert "lag         idle, no invocation in the last 5 minutes" in shown(facts())
+    assert "lag         idle, no invocation in the last 5 minutes; maximum in the last hour: 12.0 s" in shown(
         facts(figures=figures(IteratorAge=[(40, 12_000)]))
     )
 
 
-def test_no_stream_and_no_mapping_are_said() -> None:
+def test_a_disabled_stream_and_no_mapping_are_shown() -> None:
     lines = shown(facts(source=replace(SOURCE, view=None), mappings=()))
 
     assert lines[2:4] == ["stream      off", "mapping     none"]
     assert lines[-1] == "NOT REPLICATING"
 
 
-def test_a_document_holds_all_of_it() -> None:
-    ours = {"REPLICATE_TTL_DELETES": "false", "WRITE_MODE": "mirror"}  # the second, of an earlier release
+def test_a_document_contains_all_values() -> None:
+    ours = {"REPLICATE_TTL_DELETES": "false", "WRITE_MODE": "mirror"}  # the second is from an earlier release
     mapping = replace(MAPPING, environment={**MAPPING.environment, **ours})
 
     made = documented(facts(figures=BUSY, mappings=(mapping,)))
@@ -185,7 +186,7 @@ def test_a_document_holds_all_of_it() -> None:
     }
 
 
-def test_a_document_says_what_is_wrong_and_what_is_unknown() -> None:
+def test_a_document_contains_problems_and_unknown_values() -> None:
     made = documented(
         facts(mappings=(replace(MAPPING, state="Enabling"),), figures=Unknown("no metrics here"))
     )
@@ -194,7 +195,7 @@ def test_a_document_says_what_is_wrong_and_what_is_unknown() -> None:
     assert made["findings"] == [
         {
             "severity": "needs attention",
-            "fact": "the mapping is Enabling",
+            "fact": "the event source mapping is Enabling",
             "try": "wait until it is Enabled",
         }
     ]
@@ -202,28 +203,26 @@ def test_a_document_says_what_is_wrong_and_what_is_unknown() -> None:
     assert made["unknown"] == {"CloudWatch's metrics": "no metrics here"}
 
 
-def test_figures_say_from_when_they_are() -> None:
-    assert "figures     of 11:00 to 12:00 UTC, the latest of 11:59" in shown(facts())
-    assert "figures     of 11:00 to 12:00 UTC, and there are none" in shown(
+def test_metrics_have_a_period() -> None:
+    assert "metrics     from 11:00 to 12:00 UTC, latest at 11:59" in shown(facts())
+    assert "metrics     from 11:00 to 12:00 UTC, no data" in shown(
         facts(figures=figures(PolledEventCount=[]))
     )
 
 
-def test_counts_of_the_function_are_of_the_time_since_it_emits_them() -> None:
+def test_metrics_of_the_function_may_begin_within_the_hour() -> None:
     updated = figures(
         IteratorAge=[(40, 400), (2, 400)], WritesApplied=[(20, 7)], RecordsQuarantined=[(20, 0)]
     )
 
     lines = shown(facts(figures=updated))
 
-    assert (
-        "figures     of 11:00 to 12:00 UTC, the latest of 11:59; counts of the function since 11:40" in lines
-    )
-    assert "last hour   7 writes and 0 deletes applied; 0 records came again" in lines
+    assert "metrics     from 11:00 to 12:00 UTC, latest at 11:59; those of the function since 11:40" in lines
+    assert "last hour   7 writes and 0 deletes applied; 0 records retried" in lines
     assert documented(facts(figures=updated))["figures"]["counts_from"] == "2026-01-31T11:40:00+00:00"
 
 
-def test_nothing_is_concluded_from_counts_that_a_function_did_not_emit() -> None:
+def test_counts_are_unknown_if_the_function_ran_without_metrics() -> None:
     silent = facts(
         figures=figures(IteratorAge=[(40, 400)], FailedInvokeEventCount=[(40, 25)], Errors=[(40, 3)])
     )
@@ -232,13 +231,11 @@ def test_nothing_is_concluded_from_counts_that_a_function_did_not_emit() -> None
     made = documented(silent)
 
     assert (
-        "last hour   unknown writes and deletes: the function ran and emitted no counts; 25 records came again"
+        "last hour   writes and deletes unknown: the function ran and emitted no metrics; 25 records retried"
         in lines
     )
-    assert (
-        "            records quarantined: unknown, given up: 0, dropped: 0; failures of the function: 3"
-        in lines
-    )
+    assert "            records quarantined: unknown, discarded to the bucket: 0, dropped: 0" in lines
+    assert "            in-doubt writes: unknown, failed invocations: 3" in lines
     hour = made["last_hour"]
     names = ("writes_applied", "deletes_applied", "records_quarantined", "writes_suspect")
     assert [hour[name] for name in names] == [None] * 4
@@ -246,6 +243,6 @@ def test_nothing_is_concluded_from_counts_that_a_function_did_not_emit() -> None
     assert made["verdict"] == "replicating"
 
 
-def test_a_function_that_did_not_run_has_counted_nothing() -> None:
-    assert "last hour   0 writes and 0 deletes applied; 0 records came again" in shown(facts())
+def test_counts_are_zero_if_the_function_did_not_run() -> None:
+    assert "last hour   0 writes and 0 deletes applied; 0 records retried" in shown(facts())
     assert documented(facts())["last_hour"]["writes_applied"] == 0

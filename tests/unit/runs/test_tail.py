@@ -1,4 +1,4 @@
-"""tail: in which order changes are shown, and how long a stream that does not answer is waited for."""
+"""tail: the order of changes, and how long to wait for a stream that does not respond."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from ddbreplica_cli.runs.tail import _changes
 
 
 class Waiting(Interrupt):
-    """Time passes by sleeping only."""
+    """A clock that advances only while something sleeps."""
 
     now = 0.0
 
@@ -23,7 +23,7 @@ class Waiting(Interrupt):
 
 
 class ScriptedStream:
-    """Gives these rounds of pages, and then nothing, or nothing but a refusal."""
+    """A stream that returns these rounds of pages, and then nothing, or an error each time."""
 
     def __init__(self, *rounds: Sequence[Sequence[Any]], refusal: Refusal | None = None) -> None:
         self.refusal: Refusal | None = None
@@ -67,7 +67,7 @@ def test_changes_before_a_time_are_left_out_and_those_of_its_second_are_not() ->
     assert changes(stream, Waiting(), since=since, count=2) == ["2", "3"]
 
 
-def test_a_change_without_a_time_stays_behind_the_one_before_it_and_is_never_left_out() -> None:
+def test_a_change_without_a_time_follows_the_one_before_it_and_is_always_shown() -> None:
     timeless = record(2, 0)
     del timeless["dynamodb"]["ApproximateCreationDateTime"]
     pages = [[record(1, 5), timeless, record(3, 9)], [record(11, 4), record(12, 7)]]
@@ -77,14 +77,14 @@ def test_a_change_without_a_time_stays_behind_the_one_before_it_and_is_never_lef
     assert changes(ScriptedStream(pages), Waiting(), since=since, count=4) == ["1", "2", "12", "3"]
 
 
-def test_an_idle_stream_is_asked_twice_a_second() -> None:
+def test_an_idle_stream_is_read_twice_a_second() -> None:
     waiting = Waiting()
 
     assert changes(ScriptedStream([], [], [[record(1, 1)]]), waiting, count=1) == ["1"]
     assert waiting.now == 1.0
 
 
-def test_a_stream_that_has_more_to_tell_is_asked_at_once() -> None:
+def test_a_stream_with_more_changes_is_read_again_immediately() -> None:
     waiting = Waiting()
     stream = ScriptedStream(*([[record(number, 1)]] for number in range(5)))
 
@@ -92,7 +92,7 @@ def test_a_stream_that_has_more_to_tell_is_asked_at_once() -> None:
     assert waiting.now == 0
 
 
-def test_a_stream_that_answers_nothing_for_a_minute_is_given_up() -> None:
+def test_tail_fails_if_the_stream_does_not_respond_for_a_minute() -> None:
     waiting = Waiting()
     throttled = Refusal(RefusalKind.TRANSIENT, "LimitExceededException", "too many readers")
 
@@ -100,11 +100,11 @@ def test_a_stream_that_answers_nothing_for_a_minute_is_given_up() -> None:
         changes(ScriptedStream([[record(1, 1)]], refusal=throttled), waiting, count=2)
 
     assert given_up.value.fact == (
-        "the stream has answered nothing for 60 seconds: LimitExceededException: too many readers"
+        "the stream has not responded for 60 seconds: LimitExceededException: too many readers"
     )
 
 
-def test_a_stream_with_nothing_to_tell_is_followed_for_ever() -> None:
+def test_a_stream_without_changes_is_read_for_ever() -> None:
     waiting = Waiting()
     idle: list[Any] = [[]] * 500
 

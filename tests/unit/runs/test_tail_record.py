@@ -1,4 +1,4 @@
-"""tail_record: how a change of the stream is shown."""
+"""tail_record: a stream record as a JSON document and as text."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -14,7 +14,7 @@ NEW = {**KEY, "n": {"N": "2"}, "s": {"SS": ["b", "a"]}, "z": {"B": b"\x00\xff"}}
 
 
 def record(event: str, *, old: Any = None, new: Any = None, key: Any = KEY, **more: Any) -> dict[str, Any]:
-    """As boto3 reads it."""
+    """A stream record as boto3 returns it."""
     images = {"OldImage": old, "NewImage": new}
     return {
         "eventName": event,
@@ -32,7 +32,7 @@ def shown(made: dict[str, Any], *, keys_only: bool = False) -> list[str]:
     return text(seen(made), keys_only=keys_only).split("\n")
 
 
-def test_a_record_that_does_not_say_when_it_was_made() -> None:
+def test_a_record_without_a_time() -> None:
     made = record("INSERT", new={**KEY, "v": {"N": "1"}})
     del made["dynamodb"]["ApproximateCreationDateTime"]
 
@@ -40,7 +40,7 @@ def test_a_record_that_does_not_say_when_it_was_made() -> None:
     assert document(seen(made), keys_only=True)["time"] is None
 
 
-def test_an_insert_shows_what_was_put() -> None:
+def test_an_insert_shows_all_attributes() -> None:
     assert shown(record("INSERT", new=NEW)) == [
         '2026-01-31T12:00:00Z  INSERT  PK={"S": "a"}',
         '  n  {"N": "2"}',
@@ -58,7 +58,7 @@ def test_a_change_with_both_images_shows_only_what_changed() -> None:
     ]
 
 
-def test_a_change_without_the_old_image_shows_all_that_is_there_now() -> None:
+def test_a_change_without_the_old_image_shows_all_attributes() -> None:
     assert shown(record("MODIFY", new={**KEY, "n": {"N": "2"}})) == [
         '2026-01-31T12:00:00Z  MODIFY  PK={"S": "a"}',
         '  n  {"N": "2"}',
@@ -68,18 +68,18 @@ def test_a_change_without_the_old_image_shows_all_that_is_there_now() -> None:
 @pytest.mark.parametrize(
     ("old", "more"), [(None, []), ({**KEY, "n": {"N": "1"}}, ['  n  {"N": "1"} → (absent)'])]
 )
-def test_a_delete_shows_what_was_there_if_the_stream_says(old: Any, more: list[str]) -> None:
+def test_a_delete_shows_the_old_image_if_the_stream_contains_it(old: Any, more: list[str]) -> None:
     assert shown(record("REMOVE", old=old)) == ['2026-01-31T12:00:00Z  REMOVE  PK={"S": "a"}', *more]
 
 
-def test_a_delete_by_time_to_live_is_told_apart() -> None:
+def test_a_delete_by_time_to_live_is_marked() -> None:
     expired = record("REMOVE", userIdentity={"PrincipalId": "dynamodb.amazonaws.com", "Type": "Service"})
 
     assert shown(expired) == ['2026-01-31T12:00:00Z  REMOVE  PK={"S": "a"}  (expired)']
     assert document(seen(expired), keys_only=False)["is_expiry"] is True
 
 
-def test_keys_only_shows_nothing_of_the_item() -> None:
+def test_keys_only_shows_no_other_attributes() -> None:
     made = record("MODIFY", old=OLD, new=NEW, key={"PK": {"S": "a"}, "at": {"N": "5"}})
 
     assert shown(made, keys_only=True) == ['2026-01-31T12:00:00Z  MODIFY  PK={"S": "a"}, at={"N": "5"}']
@@ -92,20 +92,20 @@ def test_keys_only_shows_nothing_of_the_item() -> None:
     }
 
 
-def test_a_document_holds_both_images_as_wire_json() -> None:
+def test_a_document_contains_both_images_as_dynamodb_json() -> None:
     made = document(seen(record("INSERT", new=NEW)), keys_only=False)
 
     assert made["old"] is None
     assert made["new"] == {**KEY, "n": {"N": "2"}, "s": {"SS": ["b", "a"]}, "z": {"B": "AP8="}}
 
 
-def test_a_long_value_is_cut_and_its_length_told() -> None:
+def test_a_long_value_is_cut_and_its_length_shown() -> None:
     line = shown(record("INSERT", new={**KEY, "x": {"S": "y" * 2000}}))[1]
 
     assert line == f'  x  {{"S": "{"y" * 93}… (2,009 characters)'
 
 
-def test_nothing_reaches_the_terminal_that_it_would_act_upon() -> None:
+def test_control_characters_do_not_reach_the_terminal() -> None:
     made = record(
         "INSERT", key={"PK": {"S": "\x1b[2J"}}, new={"PK": {"S": "\x1b[2J"}, "\x9bm\n": {"S": "\u202eé"}}
     )
