@@ -22,8 +22,8 @@ from tests.support.models import read_models_once
 
 if TYPE_CHECKING:
     from tests.support.cli import Misbehaviour, Tables
+    from tests.support.kept_records import KeptRecords
     from tests.support.machine import Machine
-    from tests.support.put_aside import PutAside
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -104,9 +104,9 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> "Misbehaviour":
 
 
 @pytest.fixture
-def put_aside(tables: "Tables", aws: "Misbehaviour") -> "PutAside":
+def kept_records(tables: "Tables", aws: "Misbehaviour") -> "KeptRecords":
     """Two empty buckets, and a mapping that names them."""
-    from tests.support.put_aside import mapped
+    from tests.support.kept_records import mapped
 
     return mapped(tables, aws)
 
@@ -123,11 +123,11 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> "Machine":
 def archive(
     tables: "Tables",
     aws: "Misbehaviour",
-    put_aside: "PutAside",
+    kept_records: "KeptRecords",
 ) -> "Tables":
     """An item that is in both, and one that has expired at the source."""
     from tests.support.cli import REPLICA
-    from tests.support.put_aside import answer_mapping
+    from tests.support.kept_records import answer_mapping
 
     answer_mapping(tables, aws, REPLICATE_TTL_DELETES="false")
     tables.put_both("same")
@@ -136,9 +136,9 @@ def archive(
 
 
 @pytest.fixture
-def filtered(tables: "Tables", aws: "Misbehaviour", put_aside: "PutAside") -> "Tables":
+def filtered(tables: "Tables", aws: "Misbehaviour", kept_records: "KeptRecords") -> "Tables":
     """Two tables, and a mapping that brings one tenant's changes."""
-    from tests.support.put_aside import TENANT, answer_mapping
+    from tests.support.kept_records import TENANT, answer_mapping
 
     answer_mapping(tables, aws, patterns=[TENANT])
     return tables

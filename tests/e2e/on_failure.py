@@ -24,28 +24,28 @@ _CONDITIONS: Final = frozenset({"RetryAttemptsExhausted", "RecordAgeExceeded"})
 
 
 @dataclass(frozen=True, slots=True)
-class GivenUp:
+class DiscardedBatch:
     """An object in the on-failure bucket: why Lambda gave up, and the last image of each item, by partition key."""
 
     condition: str
     images: Mapping[str, Item | None]
 
 
-def given_up(s3: "S3Client", bucket: str) -> list[GivenUp]:
+def discarded(s3: "S3Client", bucket: str) -> list[DiscardedBatch]:
     """All that there is. Raises DidNotHoldError if an object is not as documented."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX)
     names = [found["Key"] for page in pages for found in page.get("Contents", [])]
     return [read(name, s3.get_object(Bucket=bucket, Key=name)["Body"].read()) for name in names]
 
 
-def read(name: str, content: bytes) -> GivenUp:
+def read(name: str, content: bytes) -> DiscardedBatch:
     """One object. Raises DidNotHoldError, which says in what it is not as documented."""
     try:
         body = json.loads(content)
         records = json.loads(body["payload"])["Records"]
         faults = list(_faults(name, body, records))
         images = {_key(record): record["dynamodb"].get("NewImage") for record in records}
-        found = GivenUp(body["requestContext"]["condition"], images)
+        found = DiscardedBatch(body["requestContext"]["condition"], images)
     except (KeyError, TypeError, ValueError) as error:
         raise DidNotHoldError(
             f"The on-failure object {name} is as documented: {type(error).__name__} {error}."

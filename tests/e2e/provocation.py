@@ -11,7 +11,7 @@ from demo.errors import DidNotHoldError
 from demo.pair import wait_until
 from tests.e2e import alarms
 from tests.e2e.deployment import Deployed
-from tests.e2e.on_failure import GivenUp, given_up
+from tests.e2e.on_failure import DiscardedBatch, discarded
 from tests.e2e.report import Claim
 from tests.e2e.trouble import (
     destination_denied,
@@ -80,18 +80,18 @@ def wait_out(deployed: Deployed, provocation: Provocation) -> None:
     deployed.run.found(Claim.WAITED, f"Equal when it was over: {provocation.title}.")
 
 
-def give_up(deployed: Deployed) -> None:
+def discard(deployed: Deployed) -> None:
     """Make Lambda discard records, check the objects that it stores, and repair the items."""
     changed = _provoke(deployed, GIVEN_UP)
     source = deployed.pair.items(deployed.pair.source)
-    kept: list[GivenUp] = []
+    kept: list[DiscardedBatch] = []
     lost: set[str] = set()
 
     def all_kept() -> bool:
         # What was still under way when the trouble ended may yet arrive, or be given up.
         lost.clear()
         lost.update(deployed.differing() or ())
-        kept[:] = given_up(deployed.run.account.s3, deployed.outputs["OnFailureBucketName"])
+        kept[:] = discarded(deployed.run.account.s3, deployed.outputs["OnFailureBucketName"])
         # The rows are of text and numbers, which an image and boto3 spell alike.
         return bool(lost) and all(any(each.images.get(key) == source[key] for each in kept) for key in lost)
 

@@ -39,7 +39,7 @@ def _short(deployed: Deployed) -> Deployed:
     data.change_in_parallel(deployed)
     update_under_writes(deployed, redeploy)
     data.quarantine(deployed)
-    provocation.give_up(deployed)
+    provocation.discard(deployed)
     provocation.drop(deployed)
     return deployed
 

@@ -19,8 +19,8 @@ from ddbreplica.files.limits import MAX_LINE, MAX_OBJECT, MAX_PAYLOAD
 from ddbreplica.model import Quarantined
 from tests.support.cli import REPLICA, SOURCE, Tables
 from tests.support.exported import FOLDER
-from tests.support.on_failure import GivenUp, on_failure_object
-from tests.support.put_aside import CREATED, ON_FAILURE, QUARANTINE, PutAside, recreate_source
+from tests.support.kept_records import CREATED, ON_FAILURE, QUARANTINE, KeptRecords, recreate_source
+from tests.support.on_failure import DiscardedBatch, on_failure_object
 from tests.support.records import put
 from tests.support.served import served
 from tests.support.weighed import Weighed, weighed
@@ -61,8 +61,8 @@ def kept(record: Any, **more: Any) -> bytes:
 
 def discarded(payload: str, *, ascii_only: bool = True) -> bytes:
     """What Lambda puts into the on-failure bucket, with any text for an event."""
-    given_up = GivenUp([put(1, "a")], "shardId-1", "RetryAttemptsExhausted", "request", 3, None)
-    _, text = on_failure_object(given_up, now=1.7940960e9, name="n")
+    batch = DiscardedBatch([put(1, "a")], "shardId-1", "RetryAttemptsExhausted", "request", 3, None)
+    _, text = on_failure_object(batch, now=1.7940960e9, name="n")
     return json.dumps(json.loads(text) | {"payload": payload}, ensure_ascii=ascii_only).encode()
 
 
@@ -78,15 +78,15 @@ def event(*records: str) -> str:
 class Run:
     """A run of `redrive` on both buckets."""
 
-    def __init__(self, put_aside: PutAside, url: str, directory: Path) -> None:
-        self.put_aside = put_aside
+    def __init__(self, kept_records: KeptRecords, url: str, directory: Path) -> None:
+        self.kept_records = kept_records
         self._url = url
         self._directory = directory
 
     def put(self, bucket: str, name: str, body: bytes, *, age: float = 3600) -> str:
         prefix = "aws/lambda/" if bucket == ON_FAILURE else f"quarantine/{REPLICA}/"
-        self.put_aside.put(bucket, prefix + name, body)
-        self.put_aside.make_older(bucket, prefix + name, age)
+        self.kept_records.put(bucket, prefix + name, body)
+        self.kept_records.make_older(bucket, prefix + name, age)
         return prefix + name
 
     def redrive(self, *more: str) -> tuple[Weighed, Mapping[str, str]]:
@@ -105,8 +105,8 @@ class Run:
 
 
 @pytest.fixture
-def run(put_aside: PutAside, url: str, tmp_path: Path) -> Run:
-    return Run(put_aside, url, tmp_path)
+def run(kept_records: KeptRecords, url: str, tmp_path: Path) -> Run:
+    return Run(kept_records, url, tmp_path)
 
 
 TINY = filled("[],", 8 * MIB)
@@ -152,7 +152,9 @@ class TestRedrive:
         assert left == dict.fromkeys(names, "unreadable")
         assert done.status == 1
         assert done.peak < MOST
-        assert sorted(run.put_aside.names(QUARANTINE) + run.put_aside.names(ON_FAILURE)) == sorted(names)
+        assert sorted(run.kept_records.names(QUARANTINE) + run.kept_records.names(ON_FAILURE)) == sorted(
+            names
+        )
 
     @pytest.mark.parametrize(
         ("body", "times"), [(BOMBS["elements"], 24), (INNER["escaped"], 6)], ids=["8 MiB", "30 MiB"]

@@ -43,8 +43,8 @@ from ddbreplica_cli.terminal.exit_status import ATTENTION, FAILED, INCONCLUSIVE,
 from ddbreplica_cli.terminal.options import Options
 from tests.support.cli import SOURCE, Misbehaviour, Tables, lines, run
 from tests.support.fake_journal import FakeJournal
+from tests.support.kept_records import QUARANTINE, KeptRecords
 from tests.support.modules import ENGINE, TERMINAL, modules_of
-from tests.support.put_aside import QUARANTINE, PutAside
 from tests.support.records import put
 from tests.support.responses import Response, Services, foreign, garbage, misshapen
 from tests.support.right import ACCOUNT, FILE, NOW, RIGHT, as_json
@@ -457,14 +457,14 @@ class TestCommands:
     def _apart(
         self,
         tables: Tables,
-        put_aside: PutAside,
+        kept_records: KeptRecords,
         aws: Misbehaviour,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.chdir(tmp_path)
         self.aws = aws
-        self.put_aside = put_aside
+        self.kept_records = kept_records
         for number in range(self.ITEMS):
             tables.put(SOURCE, f"item{number}")
 
@@ -484,7 +484,8 @@ class TestCommands:
     def in_doubt(self) -> set[str]:
         """The items of the objects in quarantine whose writes may still land."""
         bodies = [
-            json.loads(self.put_aside.body(QUARANTINE, name)) for name in self.put_aside.names(QUARANTINE)
+            json.loads(self.kept_records.body(QUARANTINE, name))
+            for name in self.kept_records.names(QUARANTINE)
         ]
         return {
             body["record"]["dynamodb"]["Keys"]["PK"]["S"] for body in bodies if body["error_code"] == SUSPECT
@@ -492,7 +493,7 @@ class TestCommands:
 
     @pytest.mark.parametrize("response", NO_END)
     def test_redrive_keeps_what_is_in_doubt(self, response: Response) -> None:
-        self.put_aside.give_up(*(put(number, f"item{number}") for number in range(self.ITEMS)))
+        self.kept_records.discard(*(put(number, f"item{number}") for number in range(self.ITEMS)))
         self.respond("dynamodb.BatchWriteItem", response)
 
         self.ran("redrive")
@@ -540,7 +541,7 @@ class TestCommands:
         ],
     )
     def test_it_ends_with_what_to_try(self, operations: Sequence[str], args: Sequence[str]) -> None:
-        self.put_aside.quarantine(put(1, "item1"))
+        self.kept_records.quarantine(put(1, "item1"))
         for operation, response in zip(operations, cycle((GATEWAY, Response(b"[" * 50_000)))):
             with pytest.MonkeyPatch.context() as until_the_next:
                 hook = partial(_respond, response)

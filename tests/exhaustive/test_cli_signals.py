@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from ddbreplica.reconcile.journal import FileJournal
+from tests.support.kept_records import ON_FAILURE, QUARANTINE
 from tests.support.memory_state import ManualClock
 from tests.support.on_moto import Process, running
-from tests.support.put_aside import ON_FAILURE, QUARANTINE
 
 EXIT_STATUS = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
 BACKFILL = ("backfill", "--without-mapping", "--segments", "1")

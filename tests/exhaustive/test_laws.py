@@ -160,7 +160,7 @@ def test_any_history_converges_under_any_trouble(
     trouble = Trouble(troubles, seed)
     bucket = FakeBucket(*(s3_error(code) if code else None for code in chain(*bucket_troubles)))
     container = Function(trouble.replica, bucket)
-    given_up: dict[str, str] = {}
+    discarded: dict[str, str] = {}
 
     def invoke(event: Any, request_id: str) -> Any:
         if not_invoked and not_invoked.pop():
@@ -169,7 +169,7 @@ def test_any_history_converges_under_any_trouble(
         return replicate(event, cast("LambdaContext", context), container.replicator)
 
     mapping = Mapping(
-        shards, invoke, mapping_settings, destination=given_up.__setitem__, chance=trouble.random
+        shards, invoke, mapping_settings, destination=discarded.__setitem__, chance=trouble.random
     )
     while mapping.step():
         if crashes and crashes.pop():
@@ -185,7 +185,7 @@ def test_any_history_converges_under_any_trouble(
     assert malformed_in(history) <= quarantined
     # Nothing is quarantined that could have been written, and nothing given up while retries are without end.
     assert quarantined <= malformed_in(history) | poison_in(history)
-    assert (given_up, mapping.expired) == ({}, 0)
+    assert (discarded, mapping.expired) == ({}, 0)
 
 
 def malformed_in(history: Sequence[Any]) -> set[str]:

@@ -80,7 +80,7 @@ def _totals(verdicts: Sequence[Verdict], injected: Counter[str]) -> Iterator[tup
     yield "faults injected", injected.total()
     yield "records quarantined", sum(verdict.quarantined for verdict in verdicts)
     yield "suspect writes kept", sum(verdict.suspects for verdict in verdicts)
-    yield "records in on-failure objects", sum(verdict.given_up for verdict in verdicts)
+    yield "records in on-failure objects", sum(verdict.discarded for verdict in verdicts)
     yield "records lost", sum(len(verdict.lost) for verdict in verdicts)
     yield "replicas unequal", sum(bool(verdict.unequal) for verdict in verdicts)
 

@@ -45,7 +45,7 @@ class Verdict:
     requests: int
     quarantined: int
     suspects: int
-    given_up: int
+    discarded: int
     injected: Mapping[str, int]
     lost: tuple[str, ...]
     unequal: tuple[Key, ...]
@@ -104,7 +104,7 @@ class Trial:
     chance: Random
     wire: Wire
     replicate: Replicate = replicate
-    given_up: list[Record] = field(default_factory=list)
+    discarded: list[Record] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Draw everything, and deliver nothing yet."""
@@ -130,7 +130,7 @@ class Trial:
         """Compare what is there with what should be."""
         kept = self.bucket.kept
         quarantined = [one["record"] for one in kept if one["error_code"] != SUSPECT]
-        gone = _numbers(quarantined) | _numbers(self.given_up)
+        gone = _numbers(quarantined) | _numbers(self.discarded)
         return Verdict(
             seed=seed,
             records=len(self.history.records),
@@ -138,9 +138,9 @@ class Trial:
             requests=self.table.requests,
             quarantined=len(quarantined),
             suspects=len(kept) - len(quarantined),
-            given_up=len(self.given_up),
+            discarded=len(self.discarded),
             injected=dict(self.weather.injected),
-            lost=tuple(self._lost(gone, [*quarantined, *self.given_up])),
+            lost=tuple(self._lost(gone, [*quarantined, *self.discarded])),
             unequal=tuple(sorted(self._unequal(_numbers(quarantined)))),
         )
 
@@ -166,7 +166,7 @@ class Trial:
         return Function(_Cold(self.wire.replica), self.bucket, replicate_ttl_deletes=self.ttl_deletes)
 
     def _give_up(self, _key: str, body: str) -> None:
-        self.given_up += json.loads(json.loads(body)["payload"])["Records"]
+        self.discarded += json.loads(json.loads(body)["payload"])["Records"]
 
     def _lost(self, gone: Collection[str], kept: Collection[Record]) -> Iterator[str]:
         """What the table can never show and no later change of its key replaced, and is not kept as it came."""
@@ -187,7 +187,7 @@ class Trial:
     def _unequal(self, quarantined: Collection[str]) -> Iterator[Key]:
         """The keys whose item is not the source's; what was given up is somebody else's to bring in."""
         expected = self.history.state(without=quarantined, ttl_deletes=self.ttl_deletes)
-        open_keys = {key_of(record["dynamodb"]["Keys"]) for record in self.given_up}
+        open_keys = {key_of(record["dynamodb"]["Keys"]) for record in self.discarded}
         for key in (expected.keys() | self.table.items.keys()) - open_keys:
             if expected.get(key) != self.table.items.get(key):
                 yield key

@@ -39,7 +39,7 @@ from tests.e2e.report import OUT_OF_REACH, Claim, Report
 from tests.e2e.run import Pace, Run
 from tests.e2e.update import update_under_writes
 from tests.support.build import SET_SAM_UP, python313
-from tests.support.on_failure import GivenUp, on_failure_object
+from tests.support.on_failure import DiscardedBatch, on_failure_object
 from tests.support.template import load
 
 RUNTIME = python313()
@@ -363,8 +363,8 @@ def handmade(deployed: Deployed, *items: Item) -> tuple[str, str]:
         }
         for place, changed in enumerate(items)
     ]
-    given_up = GivenUp(records, "shardId-1", "RetryAttemptsExhausted", "request", 2, "Unhandled")
-    return on_failure_object(given_up, now=1.79e9, name=str(uuid4()))
+    discarded = DiscardedBatch(records, "shardId-1", "RetryAttemptsExhausted", "request", 2, "Unhandled")
+    return on_failure_object(discarded, now=1.79e9, name=str(uuid4()))
 
 
 def losing(*, kept: bool) -> Callable[[Deployed], AbstractContextManager[None]]:
@@ -392,7 +392,7 @@ def test_what_was_given_up_is_found_in_the_bucket_and_repaired(
     monkeypatch.setattr(provocation, "GIVEN_UP", replace(provocation.GIVEN_UP, trouble=losing(kept=True)))
 
     with going_off(deployed, "RecordsGivenUpAlarm"):
-        provocation.give_up(deployed)
+        provocation.discard(deployed)
 
     assert outcomes(deployed) == {"KEPT": "confirmed", "REPAIRED": "confirmed", "FIRED": "confirmed"}
 
@@ -407,7 +407,7 @@ def test_what_was_given_up_and_is_not_in_the_bucket_does_not_hold(
         going_off(deployed, "RecordsGivenUpAlarm"),
         pytest.raises(DidNotHoldError, match="the on-failure bucket has each as it is at the source"),
     ):
-        provocation.give_up(hasty)
+        provocation.discard(hasty)
 
     assert outcomes(hasty) == {"FIRED": "confirmed"}
     provocation.repair(deployed, set(deployed.differing() or ()))
@@ -427,7 +427,7 @@ def test_what_was_dropped_is_found_by_verify_and_repaired(
 def test_an_on_failure_object_tells_whose_records_it_holds(deployed: Deployed) -> None:
     name, body = handmade(deployed, item("a", "1"), {"PK": {"S": "gone"}}, item("a", "2"))
 
-    assert on_failure.read(name, body.encode()) == on_failure.GivenUp(
+    assert on_failure.read(name, body.encode()) == on_failure.DiscardedBatch(
         "RetryAttemptsExhausted", {"a": {"PK": {"S": "a"}, "value": {"N": "2"}}, "gone": None}
     )
 

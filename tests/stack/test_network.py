@@ -202,8 +202,8 @@ def lost(
 
 def unlisted(done: Sequence[Any], exchanges: Sequence[Exchange], *, listed: set[str]) -> list[str]:
     """The keys whose write was given up while it was under way, with no record that is a suspect or comes again."""
-    given_up = {pk for exchange in exchanges if exchange.is_abandoned for pk in written_by(exchange)}
-    numbers = {pk: {number_of(record) for record in done if pk_of(record) == pk} for pk in given_up}
+    discarded = {pk for exchange in exchanges if exchange.is_abandoned for pk in written_by(exchange)}
+    numbers = {pk: {number_of(record) for record in done if pk_of(record) == pk} for pk in discarded}
     return [f"{pk} unlisted" for pk, those in numbers.items() if those and not those & listed]
 
 

@@ -403,7 +403,7 @@ def discard(site: Site, key: str) -> None:
     """Put a batch with a record of this item into the on-failure bucket, as Lambda does."""
     outputs_ = site.stack.outputs
     record = records.put(1, key) | {"eventSourceARN": outputs_["SourceStreamArn"]}
-    batch = on_failure.GivenUp([record], "shardId-1", "RetryAttemptsExhausted", "request", 3, None)
+    batch = on_failure.DiscardedBatch([record], "shardId-1", "RetryAttemptsExhausted", "request", 3, None)
     name, body = on_failure.on_failure_object(batch, now=1.7940960e9, name=key)
     uuid = outputs_["EventSourceMappingId"]
     site.aws.s3.put_object(

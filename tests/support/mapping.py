@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 from zlib import crc32
 
-from tests.support.on_failure import Condition, GivenUp, on_failure_object
+from tests.support.on_failure import Condition, DiscardedBatch, on_failure_object
 
 Invoke = Callable[[dict[str, Any], str], Any]
 """Runs the function on an event under a request id, and gives its answer. Whatever it raises is a function error,
@@ -200,11 +200,11 @@ class Mapping:
 
     def _give_up(self, lane: "_Lane", batch: "_Batch", end: int, condition: Condition) -> None:
         records = lane.records[batch.start : end]
-        given_up = GivenUp(
+        discarded = DiscardedBatch(
             records, lane.shard_id, condition, batch.request_id, batch.invocations, batch.function_error
         )
         try:
-            self._destination(*on_failure_object(given_up, now=self.now, name=_uuid(self._chance)))
+            self._destination(*on_failure_object(discarded, now=self.now, name=_uuid(self._chance)))
         except Exception:  # noqa: BLE001  Lambda does not ask again
             self.dropped += len(records)
 

@@ -1,4 +1,4 @@
-"""Records that Lambda gives up → the object that it puts into an on-failure bucket: its name and its body.
+"""Return the name and the body of the object that Lambda puts into an on-failure bucket for a discarded batch.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
 """
@@ -16,10 +16,10 @@ Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded"]
 
 
 @dataclass(frozen=True, slots=True)
-class GivenUp:
-    """What a mapping knows when it gives records up.
+class DiscardedBatch:
+    """A batch that a mapping discards.
 
-    `invocations` are those that the batch had; `function_error` is None unless the last of them raised.
+    `invocations` counts the invocations with the batch. `function_error` is None unless the last one raised an error.
     """
 
     records: Sequence[Any]
@@ -30,42 +30,42 @@ class GivenUp:
     function_error: str | None
 
 
-def on_failure_object(given_up: GivenUp, *, now: float, name: str) -> tuple[str, str]:
-    """The object's key, which ends in `name`, and its body."""
+def on_failure_object(discarded: DiscardedBatch, *, now: float, name: str) -> tuple[str, str]:
+    """Return the object's key, which ends in `name`, and its body."""
     at = datetime.fromtimestamp(now, UTC)
-    key = f"aws/lambda/{MAPPING}/{given_up.shard_id}/{at:%Y/%m/%d/%Y-%m-%dT%H.%M.%S}-{name}"
+    key = f"aws/lambda/{MAPPING}/{discarded.shard_id}/{at:%Y/%m/%d/%Y-%m-%dT%H.%M.%S}-{name}"
     body = {
         "requestContext": {
-            "requestId": given_up.request_id,
+            "requestId": discarded.request_id,
             "functionArn": FUNCTION_ARN,
-            "condition": given_up.condition,
-            "approximateInvokeCount": given_up.invocations,
+            "condition": discarded.condition,
+            "approximateInvokeCount": discarded.invocations,
         },
-        **_response_context(given_up),
+        **_response_context(discarded),
         "version": "1.0",
         "timestamp": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "DDBStreamBatchInfo": _batch_info(given_up),
-        "payload": json.dumps({"Records": given_up.records}),
+        "DDBStreamBatchInfo": _batch_info(discarded),
+        "payload": json.dumps({"Records": discarded.records}),
     }
     return key, json.dumps(body)
 
 
-def _response_context(given_up: GivenUp) -> dict[str, Any]:
-    if not given_up.invocations:
+def _response_context(discarded: DiscardedBatch) -> dict[str, Any]:
+    if not discarded.invocations:
         return {}
-    error = {"functionError": given_up.function_error} if given_up.function_error else {}
+    error = {"functionError": discarded.function_error} if discarded.function_error else {}
     return {"responseContext": {"statusCode": 200, "executedVersion": "$LATEST", **error}}
 
 
-def _batch_info(given_up: GivenUp) -> dict[str, Any]:
-    first, last = given_up.records[0], given_up.records[-1]
+def _batch_info(discarded: DiscardedBatch) -> dict[str, Any]:
+    first, last = discarded.records[0], discarded.records[-1]
     return {
-        "shardId": given_up.shard_id,
+        "shardId": discarded.shard_id,
         "startSequenceNumber": first["dynamodb"]["SequenceNumber"],
         "endSequenceNumber": last["dynamodb"]["SequenceNumber"],
         "approximateArrivalOfFirstRecord": _arrival(first),
         "approximateArrivalOfLastRecord": _arrival(last),
-        "batchSize": len(given_up.records),
+        "batchSize": len(discarded.records),
         "streamArn": first["eventSourceARN"],
     }
 

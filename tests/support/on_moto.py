@@ -20,7 +20,7 @@ import boto3
 from botocore import handlers
 from moto import mock_aws
 
-from tests.support.put_aside import CREATED, PutAside, recreate_source
+from tests.support.kept_records import CREATED, KeptRecords, recreate_source
 from tests.support.records import put
 
 ITEMS = 250
@@ -130,9 +130,9 @@ def _create_all(*more: str) -> None:
     for start in range(0, len(items), 25):
         tables.batch_write_item(RequestItems={"logfile": items[start : start + 25]})
     recreate_source(CREATED)
-    put_aside = PutAside()
+    kept_records = KeptRecords()
     for number, key in enumerate(("item000", *more), 1):
-        put_aside.quarantine(put(number, key))
+        kept_records.quarantine(put(number, key))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from click.testing import Result
 
 from tests.support.cli import invoke, press_ctrl_c
-from tests.support.on_failure import GivenUp, on_failure_object
+from tests.support.on_failure import DiscardedBatch, on_failure_object
 from tests.support.records import put
 from tests.support.responses import Response, body_of, path_of
 from tests.support.right import ACCOUNT, FUNCTION, NOW, RIGHT, as_json, as_xml, content
@@ -113,7 +113,7 @@ def _versions(request: Any) -> Response:
 
 def _given_up() -> tuple[str, str]:
     records = [_record(number, key) for number, key in enumerate("ab")]
-    batch = GivenUp(records, "shardId-1", "RetryAttemptsExhausted", "request", 3, None)
+    batch = DiscardedBatch(records, "shardId-1", "RetryAttemptsExhausted", "request", 3, None)
     name, body = on_failure_object(batch, now=1.7940960e9, name="1")
     context = json.loads(body)
     context["requestContext"]["functionArn"] = FUNCTION

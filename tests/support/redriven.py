@@ -18,7 +18,7 @@ from tests.support.fake_replica import FakeReplica
 from tests.support.fake_s3 import NAME, FakeS3
 from tests.support.fake_source import FakeSource
 from tests.support.memory_state import ManualClock
-from tests.support.on_failure import FUNCTION_ARN, GivenUp, on_failure_object
+from tests.support.on_failure import FUNCTION_ARN, DiscardedBatch, on_failure_object
 from tests.support.records import put
 
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table"
@@ -122,7 +122,7 @@ class World:
     def discard(self, *names: str, age: float = 3600.0) -> str:
         """Keep a batch as Lambda does; return the object's name."""
         records = [put(number, name) for number, name in enumerate(names)]
-        batch = GivenUp(records, "shardId-1", "RetryAttemptsExhausted", "request", 3, None)
+        batch = DiscardedBatch(records, "shardId-1", "RetryAttemptsExhausted", "request", 3, None)
         name, body = on_failure_object(batch, now=0, name="object")
         self.s3.store(name, body.encode(), age=age)
         return name

@@ -231,8 +231,8 @@ def test_what_lambda_gives_up_does_not_go_where_poison_goes() -> None:
     (stream,) = function["Events"].values()
 
     assert function["Environment"]["Variables"]["QUARANTINE_BUCKET"] == {"Ref": "QuarantineBucket"}
-    given_up = stream["Properties"]["DestinationConfig"]["OnFailure"]["Destination"]
-    assert given_up == {"Fn::GetAtt": ["OnFailureBucket", "Arn"]}
+    discarded = stream["Properties"]["DestinationConfig"]["OnFailure"]["Destination"]
+    assert discarded == {"Fn::GetAtt": ["OnFailureBucket", "Arn"]}
 
 
 @pytest.mark.hazard(number=6)

@@ -13,7 +13,7 @@ from ddbreplica.verify import job
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica.verify.sweep import Sweep
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, refusal, run
-from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, answer_mapping
+from tests.support.kept_records import ON_FAILURE, QUARANTINE, KeptRecords, answer_mapping
 from tests.support.records import delete, put
 
 UNDECIDED = "the item no longer exists in the source: it was deleted or has expired"
@@ -239,23 +239,23 @@ class TestBackfill:
 
 class TestRedrive:
     def test_a_batch_with_one_such_item_stays_whole_and_the_others_are_healed(
-        self, archive: Tables, put_aside: PutAside
+        self, archive: Tables, kept_records: KeptRecords
     ) -> None:
         archive.put(SOURCE, "there", n={"N": "2"})
-        name = put_aside.give_up(put(1, "there"), delete(2, "deleted"))
+        name = kept_records.discard(put(1, "there"), delete(2, "deleted"))
 
         document = ran("redrive", exit_code=1)
 
         assert (document["undecided"], document["healed"]) == (1, 0)
         assert document["left"][0]["keys"] == [{"PK": {"S": "deleted"}}]
-        assert put_aside.names(ON_FAILURE) == [name]
+        assert kept_records.names(ON_FAILURE) == [name]
         assert archive.items(REPLICA)["there"]["n"] == {"N": "2"}
 
     def test_without_a_mapping_the_user_says_that_it_is_one(
-        self, archive: Tables, put_aside: PutAside, aws: Misbehaviour
+        self, archive: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         answer_mapping(archive, aws, mapped=False)
-        put_aside.quarantine(put(1, "expired"))
+        kept_records.quarantine(put(1, "expired"))
         named = ("--without-mapping", "--quarantine-bucket", QUARANTINE)
 
         assert ran("redrive", *named, "--archive", exit_code=1)["undecided"] == 1
@@ -263,9 +263,9 @@ class TestRedrive:
 
 
 @pytest.mark.hazard(number=14)
-def test_no_command_deletes_from_an_archive(archive: Tables, put_aside: PutAside) -> None:
-    put_aside.quarantine(put(1, "expired"))
-    put_aside.give_up(put(2, "expired"))
+def test_no_command_deletes_from_an_archive(archive: Tables, kept_records: KeptRecords) -> None:
+    kept_records.quarantine(put(1, "expired"))
+    kept_records.discard(put(2, "expired"))
 
     for command in (
         "verify --repair",
@@ -311,10 +311,12 @@ def test_what_expires_before_the_second_look_is_archived(
 
 
 @pytest.mark.hazard(number=14)
-def test_an_item_that_is_gone_is_undecided_and_its_object_stays(archive: Tables, put_aside: PutAside) -> None:
+def test_an_item_that_is_gone_is_undecided_and_its_object_stays(
+    archive: Tables, kept_records: KeptRecords
+) -> None:
     archive.put(SOURCE, "there", n={"N": "2"})
-    gone = put_aside.quarantine(put(1, "expired"))
-    there = put_aside.quarantine(put(2, "there"))
+    gone = kept_records.quarantine(put(1, "expired"))
+    there = kept_records.quarantine(put(2, "there"))
 
     result = run("redrive", "--json")
 
@@ -330,7 +332,7 @@ def test_an_item_that_is_gone_is_undecided_and_its_object_stays(archive: Tables,
         }
     ]
     assert "Try: look at its record" in result.stderr
-    assert sorted(put_aside.names(QUARANTINE)) == sorted([gone, f"done/{there}"])
+    assert sorted(kept_records.names(QUARANTINE)) == sorted([gone, f"done/{there}"])
     assert archive.items(REPLICA)["expired"]["n"] == {"N": "1"}
     assert archive.items(REPLICA)["there"]["n"] == {"N": "2"}
 

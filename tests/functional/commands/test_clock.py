@@ -17,8 +17,8 @@ from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import BACKFILL, REDRIVE, VERIFY
 from ddbreplica_cli.terminal.options import Options
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, run
+from tests.support.kept_records import KeptRecords
 from tests.support.machine import Machine
-from tests.support.put_aside import PutAside
 from tests.support.records import put
 
 REPAIRS = [
@@ -29,11 +29,11 @@ REPAIRS = [
 
 
 @pytest.fixture
-def apart(tables: Tables, put_aside: PutAside) -> Tables:
+def apart(tables: Tables, kept_records: KeptRecords) -> Tables:
     """A source of which the replica has nothing, and a record of each item."""
     for number in range(60):
         tables.put(SOURCE, f"item{number:02}")
-    put_aside.give_up(*(put(number, f"item{number:02}") for number in range(60)))
+    kept_records.discard(*(put(number, f"item{number:02}") for number in range(60)))
     return tables
 
 

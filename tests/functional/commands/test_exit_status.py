@@ -11,8 +11,8 @@ from click.testing import Result
 from tests.support.account import UUID
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, refusal, run
 from tests.support.fleet import Account, polled
+from tests.support.kept_records import CREATED, ON_FAILURE, QUARANTINE, KeptRecords, recreate_source
 from tests.support.modules import ROOT
-from tests.support.put_aside import CREATED, ON_FAILURE, QUARANTINE, PutAside, recreate_source
 from tests.support.records import put
 from tests.support.wire import error, response
 
@@ -56,11 +56,11 @@ class World:
         )
         self.tables.put(SOURCE, "busy")
 
-    def quarantine(self) -> PutAside:
+    def quarantine(self) -> KeptRecords:
         recreate_source(CREATED)
-        put_aside = PutAside()
-        put_aside.quarantine(put(1, "a"))
-        return put_aside
+        kept_records = KeptRecords()
+        kept_records.quarantine(put(1, "a"))
+        return kept_records
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.account import UUID, answer_lambda, mapping
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, refusal, run
-from tests.support.put_aside import ON_FAILURE, QUARANTINE, TENANT, PutAside, answer_mapping
+from tests.support.kept_records import ON_FAILURE, QUARANTINE, TENANT, KeptRecords, answer_mapping
 from tests.support.records import put
 
 ON_IMAGES = {"dynamodb": {"NewImage": {"tenant": {"S": ["t1"]}}}}
@@ -90,7 +90,7 @@ class TestVerify:
 
 class TestBackfill:
     def test_under_another_filter_it_does_not_go_on(
-        self, filtered: Tables, aws: Misbehaviour, put_aside: PutAside
+        self, filtered: Tables, aws: Misbehaviour, kept_records: KeptRecords
     ) -> None:
         filtered.put(SOURCE, "t1#a")
         aws.refuse("BatchWriteItem", "AccessDeniedException")
@@ -114,20 +114,20 @@ class TestBackfill:
 
 
 class TestRedrive:
-    def test_the_other_keys_of_a_batch_are_healed(self, filtered: Tables, put_aside: PutAside) -> None:
+    def test_the_other_keys_of_a_batch_are_healed(self, filtered: Tables, kept_records: KeptRecords) -> None:
         filtered.put(SOURCE, "t1#a")
         filtered.put(SOURCE, "t2#a")
-        name = put_aside.give_up(put(1, "t1#a"), put(2, "t2#a"))
+        name = kept_records.discard(put(1, "t1#a"), put(2, "t2#a"))
 
         document = ran("redrive", exit_code=1)
 
         assert document["left"][0]["keys"] == [{"PK": {"S": "t2#a"}}]
         assert list(filtered.items(REPLICA)) == ["t1#a"]
-        assert put_aside.names(ON_FAILURE) == [name]
+        assert kept_records.names(ON_FAILURE) == [name]
 
-    def test_a_dry_run_foretells_it(self, filtered: Tables, put_aside: PutAside) -> None:
-        put_aside.quarantine(put(1, "t1#a"))
-        put_aside.quarantine(put(2, "t2#a"))
+    def test_a_dry_run_foretells_it(self, filtered: Tables, kept_records: KeptRecords) -> None:
+        kept_records.quarantine(put(1, "t1#a"))
+        kept_records.quarantine(put(2, "t2#a"))
 
         document = ran("redrive", "--dry-run")
 
@@ -162,10 +162,10 @@ def test_a_backfill_leaves_out_what_is_outside(filtered: Tables) -> None:
 
 @pytest.mark.hazard(number=15)
 def test_an_object_whose_key_is_outside_by_now_stays_and_is_named(
-    filtered: Tables, put_aside: PutAside
+    filtered: Tables, kept_records: KeptRecords
 ) -> None:
     filtered.put(SOURCE, "t2#a")
-    name = put_aside.quarantine(put(1, "t2#a"))
+    name = kept_records.quarantine(put(1, "t2#a"))
 
     result = run("redrive")
 

@@ -15,10 +15,10 @@ from botocore.exceptions import ReadTimeoutError
 from ddbreplica.model import SUSPECT
 from ddbreplica.reconcile.journal_format import REDRIVE
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, press_ctrl_c, refusal, run
+from tests.support.kept_records import ON_FAILURE, QUARANTINE, KeptRecords, answer_mapping, recreate_source
 from tests.support.kill_at import KilledError, kill_at
 from tests.support.killed import Killed
 from tests.support.machine import Machine
-from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside, answer_mapping, recreate_source
 from tests.support.records import STREAM, delete, put, record
 from tests.support.wire import error, response
 
@@ -42,12 +42,12 @@ def outcomes(document: Any) -> dict[str, str]:
 
 class TestReconciling:
     def test_an_item_that_was_mended_arrives_and_its_object_is_moved(
-        self, tables: Tables, put_aside: PutAside
+        self, tables: Tables, kept_records: KeptRecords
     ) -> None:
         tables.put(SOURCE, "a", state={"S": "mended"})
         tables.put(REPLICA, "a", state={"S": "old"})
-        name = put_aside.quarantine(put(1, "a", state={"S": "poison"}))
-        body = put_aside.body(QUARANTINE, name)
+        name = kept_records.quarantine(put(1, "a", state={"S": "poison"}))
+        body = kept_records.body(QUARANTINE, name)
 
         result = run("redrive")
 
@@ -58,47 +58,49 @@ class TestReconciling:
             "keys healed             1",
         ]
         assert tables.items(REPLICA)["a"]["state"] == {"S": "mended"}
-        assert put_aside.names(QUARANTINE) == [f"done/{name}"]
-        assert put_aside.body(QUARANTINE, f"done/{name}") == body
+        assert kept_records.names(QUARANTINE) == [f"done/{name}"]
+        assert kept_records.body(QUARANTINE, f"done/{name}") == body
 
-    def test_what_is_done_says_how_it_ended(self, tables: Tables, put_aside: PutAside) -> None:
-        name = put_aside.give_up(put(1, "a"), put(2, "b"), put(3, "a"))
+    def test_what_is_done_says_how_it_ended(self, tables: Tables, kept_records: KeptRecords) -> None:
+        name = kept_records.discard(put(1, "a"), put(2, "b"), put(3, "a"))
 
         redrive()
 
-        moved = put_aside.client.head_object(Bucket=ON_FAILURE, Key=f"done/{name}")
+        moved = kept_records.client.head_object(Bucket=ON_FAILURE, Key=f"done/{name}")
         assert moved["Metadata"] == {"outcome": "healed", "keys": "2"}
 
-    def test_an_item_deleted_since_is_not_brought_back(self, tables: Tables, put_aside: PutAside) -> None:
+    def test_an_item_deleted_since_is_not_brought_back(
+        self, tables: Tables, kept_records: KeptRecords
+    ) -> None:
         tables.put(REPLICA, "a", state={"S": "old"})
-        put_aside.quarantine(put(1, "a", state={"S": "poison"}))
+        kept_records.quarantine(put(1, "a", state={"S": "poison"}))
 
         redrive()
 
         assert tables.items(REPLICA) == {}
 
     def test_every_item_of_a_batch_that_lambda_gave_up_is_healed(
-        self, tables: Tables, put_aside: PutAside
+        self, tables: Tables, kept_records: KeptRecords
     ) -> None:
         tables.put(REPLICA, "gone")
         for number in range(250):
             tables.put(SOURCE, f"item{number}", n={"N": str(number)})
-        name = put_aside.give_up(delete(1, "gone"), *(put(n + 2, f"item{n}") for n in range(250)))
+        name = kept_records.discard(delete(1, "gone"), *(put(n + 2, f"item{n}") for n in range(250)))
 
         document = redrive()
 
         assert (document["healed"], document["keys_healed"]) == (1, 251)
         assert tables.items(REPLICA) == tables.items(SOURCE)
-        assert put_aside.names(ON_FAILURE) == [f"done/{name}"]
+        assert kept_records.names(ON_FAILURE) == [f"done/{name}"]
 
     def test_an_item_of_many_objects_is_healed_once(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+        self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         pks = [f"item{number}" for number in range(150)]
         for pk in pks:
             tables.put(SOURCE, pk)
         for _ in range(2):
-            put_aside.give_up(*(put(1, pk) for pk in pks))
+            kept_records.discard(*(put(1, pk) for pk in pks))
         sent: list[str] = []
         aws.on(
             "before-send.dynamodb.BatchWriteItem",
@@ -111,69 +113,69 @@ class TestReconciling:
         assert redrive()["healed"] == 2
         assert sorted(sent) == sorted(pks)
 
-    def test_more_objects_than_are_held_at_a_time(self, tables: Tables, put_aside: PutAside) -> None:
+    def test_more_objects_than_are_held_at_a_time(self, tables: Tables, kept_records: KeptRecords) -> None:
         for number in range(45):
             tables.put(SOURCE, f"item{number}")
-            put_aside.quarantine(put(number, f"item{number}"))
+            kept_records.quarantine(put(number, f"item{number}"))
 
         assert redrive()["healed"] == 45
         assert tables.items(REPLICA) == tables.items(SOURCE)
-        assert all(name.startswith("done/") for name in put_aside.names(QUARANTINE))
+        assert all(name.startswith("done/") for name in kept_records.names(QUARANTINE))
 
-    def test_nothing_there_is_nothing_to_do(self, put_aside: PutAside) -> None:
+    def test_nothing_there_is_nothing_to_do(self, kept_records: KeptRecords) -> None:
         document = redrive()
 
         assert (document["objects"], document["left"]) == (0, [])
 
-    def test_an_object_of_this_very_moment(self, put_aside: PutAside) -> None:
-        put_aside.quarantine(put(1, "a"), age=-0.9)
+    def test_an_object_of_this_very_moment(self, kept_records: KeptRecords) -> None:
+        kept_records.quarantine(put(1, "a"), age=-0.9)
 
         assert redrive()["healed"] == 1
 
-    def test_what_was_done_before_is_not_taken_again(self, put_aside: PutAside) -> None:
-        put_aside.quarantine(put(1, "a"))
+    def test_what_was_done_before_is_not_taken_again(self, kept_records: KeptRecords) -> None:
+        kept_records.quarantine(put(1, "a"))
         redrive()
 
         assert redrive()["objects"] == 0
 
-    def test_buckets_that_the_function_does_not_name(self, tables: Tables, put_aside: PutAside) -> None:
+    def test_buckets_that_the_function_does_not_name(self, tables: Tables, kept_records: KeptRecords) -> None:
         for bucket in ("old-quarantine", "old-failures"):
-            put_aside.client.create_bucket(Bucket=bucket)
-        name = put_aside.quarantine(put(1, "a"))
-        put_aside.put("old-quarantine", name, put_aside.body(QUARANTINE, name))
+            kept_records.client.create_bucket(Bucket=bucket)
+        name = kept_records.quarantine(put(1, "a"))
+        kept_records.put("old-quarantine", name, kept_records.body(QUARANTINE, name))
 
         redrive("--quarantine-bucket", "old-quarantine", "--on-failure-bucket", "old-failures")
 
-        assert put_aside.names("old-quarantine") == [f"done/{name}"]
-        assert put_aside.names(QUARANTINE) == [name]
+        assert kept_records.names("old-quarantine") == [f"done/{name}"]
+        assert kept_records.names(QUARANTINE) == [name]
 
 
 class TestWaiting:
     """An in-doubt write may land for a while, and would undo the healing."""
 
     @pytest.mark.parametrize(("age", "outcome"), [(HALF_AN_HOUR - 60, "waiting"), (HALF_AN_HOUR, None)])
-    def test_a_suspect(self, put_aside: PutAside, age: float, outcome: str | None) -> None:
-        name = put_aside.quarantine(put(1, "a"), code=SUSPECT, age=age)
+    def test_a_suspect(self, kept_records: KeptRecords, age: float, outcome: str | None) -> None:
+        name = kept_records.quarantine(put(1, "a"), code=SUSPECT, age=age)
 
         document = redrive(exit_code=1 if outcome else 0)
 
         assert outcomes(document).get(name) == outcome
 
     @pytest.mark.parametrize(("age", "outcome"), [(HALF_AN_HOUR - 60, "waiting"), (HALF_AN_HOUR, None)])
-    def test_what_lambda_gave_up(self, put_aside: PutAside, age: float, outcome: str | None) -> None:
-        name = put_aside.give_up(put(1, "a"), age=age)
+    def test_what_lambda_gave_up(self, kept_records: KeptRecords, age: float, outcome: str | None) -> None:
+        name = kept_records.discard(put(1, "a"), age=age)
 
         document = redrive(exit_code=1 if outcome else 0)
 
         assert outcomes(document).get(name) == outcome
 
-    def test_what_was_refused_need_not_wait(self, put_aside: PutAside) -> None:
-        put_aside.quarantine(put(1, "a"), age=0)
+    def test_what_was_refused_need_not_wait(self, kept_records: KeptRecords) -> None:
+        kept_records.quarantine(put(1, "a"), age=0)
 
         assert redrive()["healed"] == 1
 
-    def test_it_is_said_when_to_come_again(self, put_aside: PutAside) -> None:
-        put_aside.quarantine(put(1, "a"), code=SUSPECT, age=HALF_AN_HOUR - 150)
+    def test_it_is_said_when_to_come_again(self, kept_records: KeptRecords) -> None:
+        kept_records.quarantine(put(1, "a"), code=SUSPECT, age=HALF_AN_HOUR - 150)
 
         result = run("redrive")
 
@@ -187,20 +189,20 @@ class TestWaiting:
         )
 
     def test_a_write_of_its_own_that_is_not_answered(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour, machine: Machine
+        self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour, machine: Machine
     ) -> None:
         tables.put(SOURCE, "a", state={"S": "mended"})
-        first = put_aside.quarantine(put(1, "a"))
+        first = kept_records.quarantine(put(1, "a"))
         once(aws, "dynamodb.BatchWriteItem", ReadTimeoutError(endpoint_url="x"))
 
         assert outcomes(redrive(exit_code=1)) == {first: "waiting"}
 
-        (suspect,) = set(put_aside.names(QUARANTINE)) - {first}
-        kept = json.loads(put_aside.body(QUARANTINE, suspect))
+        (suspect,) = set(kept_records.names(QUARANTINE)) - {first}
+        kept = json.loads(kept_records.body(QUARANTINE, suspect))
         assert kept["error_code"] == SUSPECT
         assert kept["record"]["dynamodb"] == {"Keys": {"PK": {"S": "a"}}}
         assert outcomes(redrive(exit_code=1)) == {first: "waiting", suspect: "waiting"}
-        put_aside.make_older(QUARANTINE, suspect, HALF_AN_HOUR)
+        kept_records.make_older(QUARANTINE, suspect, HALF_AN_HOUR)
         machine.pass_by(HALF_AN_HOUR)
         assert redrive()["healed"] == 2
         assert not STATE.exists()
@@ -210,13 +212,13 @@ class TestState:
     """A run that was killed with a write under way, of the items `a` and `b`."""
 
     @pytest.fixture(autouse=True)
-    def _kill(self, tables: Tables, put_aside: PutAside) -> None:
+    def _kill(self, tables: Tables, kept_records: KeptRecords) -> None:
         for pk in ("a", "b"):
             tables.put(SOURCE, pk, state={"S": "old"})
-        self.name = put_aside.give_up(put(1, "a"), put(2, "b"))
+        self.name = kept_records.discard(put(1, "a"), put(2, "b"))
         self.killed = Killed(REDRIVE, tables, "a", "b")
 
-    def test_an_object_that_keeps_its_keys_waits(self, put_aside: PutAside, machine: Machine) -> None:
+    def test_an_object_that_keeps_its_keys_waits(self, kept_records: KeptRecords, machine: Machine) -> None:
         document = redrive(exit_code=1)
 
         assert outcomes(document) == {self.name: "waiting"}
@@ -225,7 +227,7 @@ class TestState:
         assert redrive()["healed"] == 1
         assert not STATE.exists()
 
-    @pytest.mark.usefixtures("put_aside")
+    @pytest.mark.usefixtures("kept_records")
     def test_what_lands_after_the_next_run_is_reconciled_by_the_one_after_it(
         self, tables: Tables, machine: Machine
     ) -> None:
@@ -239,9 +241,9 @@ class TestState:
         assert tables.items(REPLICA) == tables.items(SOURCE)
 
     def test_its_keys_are_reconciled_though_their_object_is_gone(
-        self, tables: Tables, put_aside: PutAside, machine: Machine
+        self, tables: Tables, kept_records: KeptRecords, machine: Machine
     ) -> None:
-        put_aside.client.delete_object(Bucket=ON_FAILURE, Key=self.name)
+        kept_records.client.delete_object(Bucket=ON_FAILURE, Key=self.name)
 
         result = run("redrive")
         assert result.exit_code == 1
@@ -261,9 +263,9 @@ class TestState:
         assert not STATE.exists()
 
     def test_a_key_that_cannot_be_written_is_named_and_stays(
-        self, put_aside: PutAside, machine: Machine, aws: Misbehaviour
+        self, kept_records: KeptRecords, machine: Machine, aws: Misbehaviour
     ) -> None:
-        put_aside.client.delete_object(Bucket=ON_FAILURE, Key=self.name)
+        kept_records.client.delete_object(Bucket=ON_FAILURE, Key=self.name)
         redrive(exit_code=1)
         machine.pass_by(HALF_AN_HOUR)
         refuse_item(aws, "b")
@@ -286,9 +288,9 @@ class TestState:
         ]
 
     def test_a_key_that_nobody_can_decide_about_is_told_once(
-        self, tables: Tables, put_aside: PutAside, machine: Machine
+        self, tables: Tables, kept_records: KeptRecords, machine: Machine
     ) -> None:
-        put_aside.client.delete_object(Bucket=ON_FAILURE, Key=self.name)
+        kept_records.client.delete_object(Bucket=ON_FAILURE, Key=self.name)
         redrive(exit_code=1)
         machine.pass_by(HALF_AN_HOUR)
         tables.delete(SOURCE, "a")
@@ -297,15 +299,15 @@ class TestState:
         assert redrive("--archive")["left_keys"] == []
 
     def test_a_key_that_the_filter_excludes_by_now_is_told_once(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+        self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
-        put_aside.client.delete_object(Bucket=ON_FAILURE, Key=self.name)
+        kept_records.client.delete_object(Bucket=ON_FAILURE, Key=self.name)
         answer_mapping(tables, aws, patterns=[{"dynamodb": {"Keys": {"PK": {"S": ["c"]}}}}])
 
         assert [left["outcome"] for left in redrive(exit_code=1)["left_keys"]] == ["outside"] * 2
         assert redrive()["left_keys"] == []
 
-    @pytest.mark.usefixtures("put_aside")
+    @pytest.mark.usefixtures("kept_records")
     def test_a_dry_run_names_it_and_changes_nothing(self) -> None:
         before = STATE.read_bytes()
 
@@ -318,7 +320,7 @@ class TestState:
         )
         assert STATE.read_bytes() == before
 
-    @pytest.mark.usefixtures("put_aside")
+    @pytest.mark.usefixtures("kept_records")
     def test_a_state_of_tables_that_were_recreated_is_refused(self, tables: Tables) -> None:
         tables.client.delete_table(TableName=REPLICA)
         tables.create_logfile(REPLICA)
@@ -331,7 +333,7 @@ class TestState:
         )
         assert STATE.exists()
 
-    @pytest.mark.usefixtures("put_aside")
+    @pytest.mark.usefixtures("kept_records")
     def test_another_file_may_be_named(self) -> None:
         assert outcomes(redrive("--state", "other")) == {}
         assert not Path("other").exists()
@@ -339,11 +341,11 @@ class TestState:
 
 class TestStaying:
     def test_an_item_that_the_replica_still_refuses_stays_and_its_neighbours_do_not(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+        self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         for pk in ("bad", "good"):
             tables.put(SOURCE, pk)
-        bad, good = put_aside.quarantine(put(1, "bad")), put_aside.quarantine(put(2, "good"))
+        bad, good = kept_records.quarantine(put(1, "bad")), kept_records.quarantine(put(2, "good"))
         refuse_item(aws, "bad")
 
         result = run("redrive")
@@ -362,15 +364,15 @@ class TestStaying:
         assert lines(result.stderr) == [
             "Try: fix the items in the source, or the replica's indexes, and run it again."
         ]
-        assert sorted(put_aside.names(QUARANTINE)) == sorted([bad, f"done/{good}"])
+        assert sorted(kept_records.names(QUARANTINE)) == sorted([bad, f"done/{good}"])
         assert list(tables.items(REPLICA)) == ["good"]
 
     def test_a_batch_of_which_one_item_is_refused_stays_whole(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+        self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         for pk in ("bad", "good"):
             tables.put(SOURCE, pk)
-        name = put_aside.give_up(put(1, "bad"), put(2, "good"))
+        name = kept_records.discard(put(1, "bad"), put(2, "good"))
         refuse_item(aws, "bad")
 
         document = redrive(exit_code=1)
@@ -389,15 +391,15 @@ class TestStaying:
     @pytest.mark.parametrize(
         "broken", [None, "text", {}, {"dynamodb": {"Keys": {}}}, record(1, "INSERT", {"PK": 1})]
     )
-    def test_a_record_without_a_key_stays(self, put_aside: PutAside, broken: Any) -> None:
-        name = put_aside.quarantine(broken)
+    def test_a_record_without_a_key_stays(self, kept_records: KeptRecords, broken: Any) -> None:
+        name = kept_records.quarantine(broken)
 
         assert outcomes(redrive(exit_code=1)) == {name: "keyless"}
-        assert put_aside.names(QUARANTINE) == [name]
+        assert kept_records.names(QUARANTINE) == [name]
 
-    def test_the_others_of_its_batch_are_healed(self, tables: Tables, put_aside: PutAside) -> None:
+    def test_the_others_of_its_batch_are_healed(self, tables: Tables, kept_records: KeptRecords) -> None:
         tables.put(SOURCE, "a")
-        name = put_aside.give_up(
+        name = kept_records.discard(
             put(1, "a"), put(2, "b") | {"dynamodb": put(2, "b")["dynamodb"] | {"Keys": {}}}
         )
 
@@ -405,10 +407,10 @@ class TestStaying:
         assert list(tables.items(REPLICA)) == ["a"]
 
     def test_an_item_that_changes_all_the_time(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+        self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         tables.put(SOURCE, "a", n={"N": "0"})
-        name = put_aside.quarantine(put(1, "a"))
+        name = kept_records.quarantine(put(1, "a"))
         writer, count = tables.client, iter(range(1, 100))
         aws.on(
             "before-send.dynamodb.BatchGetItem",
@@ -426,49 +428,49 @@ class TestOfOthers:
         "body",
         [b"", b"text", b"[]", b"{}", b'{"schema": 2, "record": {}}', b'{"schema": 1}', b"[" * 100_000],
     )
-    def test_an_object_that_the_function_did_not_put(self, put_aside: PutAside, body: bytes) -> None:
+    def test_an_object_that_the_function_did_not_put(self, kept_records: KeptRecords, body: bytes) -> None:
         name = f"quarantine/{REPLICA}/notes.txt"
-        put_aside.put(QUARANTINE, name, body)
+        kept_records.put(QUARANTINE, name, body)
 
         assert outcomes(redrive(exit_code=1)) == {name: "unreadable"}
-        assert put_aside.names(QUARANTINE) == [name]
+        assert kept_records.names(QUARANTINE) == [name]
 
     @pytest.mark.parametrize("payload", ["", "[]", "{}", '{"Records": 1}', '{"Records": []}'])
-    def test_an_object_that_lambda_did_not_put(self, put_aside: PutAside, payload: str) -> None:
-        name = put_aside.give_up(put(1, "a"))
-        content = json.loads(put_aside.body(ON_FAILURE, name)) | {"payload": payload}
-        put_aside.put(ON_FAILURE, name, json.dumps(content).encode())
+    def test_an_object_that_lambda_did_not_put(self, kept_records: KeptRecords, payload: str) -> None:
+        name = kept_records.discard(put(1, "a"))
+        content = json.loads(kept_records.body(ON_FAILURE, name)) | {"payload": payload}
+        kept_records.put(ON_FAILURE, name, json.dumps(content).encode())
 
         assert outcomes(redrive(exit_code=1)) == {name: "unreadable"}
 
     def test_an_object_that_is_too_large_is_not_even_read(
-        self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
+        self, kept_records: KeptRecords, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("ddbreplica.redrive.objects.MAX_OBJECT", 10)
-        name = put_aside.quarantine(put(1, "a"))
+        name = kept_records.quarantine(put(1, "a"))
 
         assert outcomes(redrive(exit_code=1)) == {name: "unreadable"}
 
     def test_objects_that_stay_do_not_keep_a_run_from_those_behind_them(
-        self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
+        self, kept_records: KeptRecords, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """However many there are: a bucket may hold more names than memory does."""
         monkeypatch.setattr("ddbreplica.redrive.job.LISTED_AT_A_TIME", 2)
         for number in range(5):
-            put_aside.put(QUARANTINE, f"quarantine/{REPLICA}/!{number}", b"no record")
-        name = put_aside.quarantine(put(1, "a"))
+            kept_records.put(QUARANTINE, f"quarantine/{REPLICA}/!{number}", b"no record")
+        name = kept_records.quarantine(put(1, "a"))
 
         done = redrive(exit_code=1)
 
         assert (done["objects"], done["unreadable"], done["healed"]) == (6, 5, 1)
-        assert f"done/{name}" in put_aside.names(QUARANTINE)
+        assert f"done/{name}" in kept_records.names(QUARANTINE)
 
     def test_objects_that_have_no_room_in_the_result_are_counted(
-        self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
+        self, kept_records: KeptRecords, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("ddbreplica.redrive.bounded_list.ROOM", 230)
+        monkeypatch.setattr("ddbreplica.redrive.bounded_list.ROOM", 240)
         for number in range(5):
-            put_aside.put(QUARANTINE, f"quarantine/{REPLICA}/{number}", b"no record")
+            kept_records.put(QUARANTINE, f"quarantine/{REPLICA}/{number}", b"no record")
 
         done = redrive(exit_code=1)
         assert (len(done["left"]), done["more_left"], done["unreadable"]) == (3, 2, 5)
@@ -478,10 +480,10 @@ class TestOfOthers:
         assert sum(line.startswith("unreadable   s3://") for line in shown) == 3
 
     def test_an_object_that_is_not_listed_is_waited_for_all_the_same(
-        self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
+        self, kept_records: KeptRecords, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("ddbreplica.redrive.bounded_list.ROOM", 0)
-        put_aside.give_up(put(1, "a"), age=0)
+        kept_records.discard(put(1, "a"), age=0)
 
         result = run("redrive")
 
@@ -489,10 +491,10 @@ class TestOfOthers:
         assert lines(result.stderr)[-1].startswith("Try: run it again after ")
 
     def test_an_object_that_grew_since_it_was_listed_is_left(
-        self, put_aside: PutAside, aws: Misbehaviour
+        self, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
-        name = put_aside.quarantine(put(1, "a"))
-        body = put_aside.body(QUARANTINE, name)
+        name = kept_records.quarantine(put(1, "a"))
+        body = kept_records.body(QUARANTINE, name)
         larger = body.replace(b"why", b"why" * 10)
         writer: Any = boto3.client("s3", region_name="us-east-1")
         calls = iter([True])
@@ -504,21 +506,21 @@ class TestOfOthers:
         aws.on("before-call.s3.GetObject", replaced)
 
         assert outcomes(redrive()) == {name: "gone"}
-        assert put_aside.body(QUARANTINE, name) == larger
+        assert kept_records.body(QUARANTINE, name) == larger
 
-    def test_records_of_another_table(self, put_aside: PutAside) -> None:
+    def test_records_of_another_table(self, kept_records: KeptRecords) -> None:
         foreign = {"eventSourceARN": STREAM.replace("table/logfile", "table/other")}
-        kept = put_aside.quarantine(put(1, "a") | foreign)
-        given_up = put_aside.give_up(put(1, "a") | foreign)
+        kept = kept_records.quarantine(put(1, "a") | foreign)
+        discarded = kept_records.discard(put(1, "a") | foreign)
 
-        assert outcomes(redrive()) == {kept: "foreign", given_up: "foreign"}
-        assert put_aside.names(QUARANTINE) == [kept]
-        assert put_aside.names(ON_FAILURE) == [given_up]
+        assert outcomes(redrive()) == {kept: "foreign", discarded: "foreign"}
+        assert kept_records.names(QUARANTINE) == [kept]
+        assert kept_records.names(ON_FAILURE) == [discarded]
 
-    def test_records_meant_for_another_function(self, put_aside: PutAside) -> None:
-        name = put_aside.give_up(put(1, "a"))
-        body = put_aside.body(ON_FAILURE, name).replace(b"function:ddbreplica", b"function:another")
-        put_aside.put(ON_FAILURE, name, body)
+    def test_records_meant_for_another_function(self, kept_records: KeptRecords) -> None:
+        name = kept_records.discard(put(1, "a"))
+        body = kept_records.body(ON_FAILURE, name).replace(b"function:ddbreplica", b"function:another")
+        kept_records.put(ON_FAILURE, name, body)
 
         document = redrive()
 
@@ -526,25 +528,25 @@ class TestOfOthers:
         assert document["left"][0]["reason"] == (
             "was sent to the function arn:aws:lambda:us-east-1:123456789012:function:another"
         )
-        put_aside.make_older(ON_FAILURE, name, HALF_AN_HOUR)
+        kept_records.make_older(ON_FAILURE, name, HALF_AN_HOUR)
         assert redrive("--on-failure-bucket", ON_FAILURE)["healed"] == 1
 
-    def test_a_version_of_the_function_is_the_function(self, put_aside: PutAside) -> None:
-        name = put_aside.give_up(put(1, "a"))
-        body = put_aside.body(ON_FAILURE, name).replace(
+    def test_a_version_of_the_function_is_the_function(self, kept_records: KeptRecords) -> None:
+        name = kept_records.discard(put(1, "a"))
+        body = kept_records.body(ON_FAILURE, name).replace(
             b"function:ddbreplica", b"function:ddbreplica:$LATEST"
         )
-        put_aside.put(ON_FAILURE, name, body)
-        put_aside.make_older(ON_FAILURE, name, HALF_AN_HOUR)
+        kept_records.put(ON_FAILURE, name, body)
+        kept_records.make_older(ON_FAILURE, name, HALF_AN_HOUR)
 
         assert redrive()["healed"] == 1
 
-    def test_records_of_another_replica_are_not_even_looked_at(self, put_aside: PutAside) -> None:
-        name = put_aside.quarantine(put(1, "a"), replica=f"{REPLICA}_2")
-        put_aside.put(ON_FAILURE, "something-else", b"")
+    def test_records_of_another_replica_are_not_even_looked_at(self, kept_records: KeptRecords) -> None:
+        name = kept_records.quarantine(put(1, "a"), replica=f"{REPLICA}_2")
+        kept_records.put(ON_FAILURE, "something-else", b"")
 
         assert redrive()["objects"] == 0
-        assert put_aside.names(QUARANTINE) == [name]
+        assert kept_records.names(QUARANTINE) == [name]
 
 
 class TestEarlierTable:
@@ -552,15 +554,17 @@ class TestEarlierTable:
 
     EARLIER = STREAM.replace("2026-11-01", "2026-09-01")
 
-    def test_the_replicas_only_copy_stays_with_its_object(self, tables: Tables, put_aside: PutAside) -> None:
+    def test_the_replicas_only_copy_stays_with_its_object(
+        self, tables: Tables, kept_records: KeptRecords
+    ) -> None:
         for pk in ("kept", "given up"):
             tables.put(REPLICA, pk)
         tables.put(SOURCE, "new")
         names = [
-            put_aside.quarantine(put(1, "kept") | {"eventSourceARN": self.EARLIER}),
-            put_aside.give_up(put(2, "given up") | {"eventSourceARN": self.EARLIER}),
+            kept_records.quarantine(put(1, "kept") | {"eventSourceARN": self.EARLIER}),
+            kept_records.discard(put(2, "given up") | {"eventSourceARN": self.EARLIER}),
         ]
-        put_aside.quarantine(put(3, "new"))
+        kept_records.quarantine(put(3, "new"))
 
         assert outcomes(redrive("--dry-run"))[names[0]] == "earlier"
         result = run("redrive")
@@ -582,23 +586,25 @@ class TestEarlierTable:
         assert sorted(tables.items(REPLICA)) == ["given up", "kept", "new"]
 
     def test_a_batch_of_two_tables_stays_and_the_present_ones_items_are_reconciled(
-        self, tables: Tables, put_aside: PutAside
+        self, tables: Tables, kept_records: KeptRecords
     ) -> None:
         tables.put(REPLICA, "only copy")
         tables.put(SOURCE, "a")
-        name = put_aside.give_up(put(2, "a"), put(1, "only copy") | {"eventSourceARN": self.EARLIER})
+        name = kept_records.discard(put(2, "a"), put(1, "only copy") | {"eventSourceARN": self.EARLIER})
 
         document = redrive(exit_code=1)
 
         assert document["left"][0]["keys"] == [{"PK": {"S": "only copy"}}]
         assert outcomes(document) == {name: "earlier"}
         assert sorted(tables.items(REPLICA)) == ["a", "only copy"]
-        assert put_aside.names(ON_FAILURE) == [name]
+        assert kept_records.names(ON_FAILURE) == [name]
 
-    def test_a_record_of_a_command_is_as_old_as_its_object(self, tables: Tables, put_aside: PutAside) -> None:
+    def test_a_record_of_a_command_is_as_old_as_its_object(
+        self, tables: Tables, kept_records: KeptRecords
+    ) -> None:
         tables.put(REPLICA, "a")
         without_label = put(1, "a") | {"eventSourceARN": STREAM.partition("/stream/")[0]}
-        name = put_aside.quarantine(without_label, code=SUSPECT, age=3600)
+        name = kept_records.quarantine(without_label, code=SUSPECT, age=3600)
         recreate_source(datetime.now(UTC) - timedelta(seconds=3590))
 
         assert outcomes(redrive(exit_code=1)) == {name: "earlier"}
@@ -609,33 +615,33 @@ class TestEarlierTable:
         assert redrive()["healed"] == 1
         assert tables.items(REPLICA) == {}
 
-    def test_what_will_not_be_reconciled_is_not_waited_for(self, put_aside: PutAside) -> None:
-        name = put_aside.give_up(put(1, "a") | {"eventSourceARN": self.EARLIER}, age=0)
+    def test_what_will_not_be_reconciled_is_not_waited_for(self, kept_records: KeptRecords) -> None:
+        name = kept_records.discard(put(1, "a") | {"eventSourceARN": self.EARLIER}, age=0)
 
         assert outcomes(redrive(exit_code=1)) == {name: "earlier"}
 
     def test_a_stream_that_was_turned_on_later_is_the_present_tables(
-        self, tables: Tables, put_aside: PutAside
+        self, tables: Tables, kept_records: KeptRecords
     ) -> None:
         tables.put(REPLICA, "a")
-        put_aside.quarantine(put(1, "a") | {"eventSourceARN": STREAM.replace("2026-11-01", "2026-10-02")})
+        kept_records.quarantine(put(1, "a") | {"eventSourceARN": STREAM.replace("2026-11-01", "2026-10-02")})
 
         assert redrive()["healed"] == 1
         assert tables.items(REPLICA) == {}
 
 
 class TestMoving:
-    def test_only_what_was_read_is_removed(self, put_aside: PutAside, aws: Misbehaviour) -> None:
-        name = put_aside.quarantine(put(1, "a"))
-        aws.on("before-call.s3.DeleteObject", lambda **_: put_aside.put(QUARANTINE, name, b"newer"))
+    def test_only_what_was_read_is_removed(self, kept_records: KeptRecords, aws: Misbehaviour) -> None:
+        name = kept_records.quarantine(put(1, "a"))
+        aws.on("before-call.s3.DeleteObject", lambda **_: kept_records.put(QUARANTINE, name, b"newer"))
 
         assert outcomes(redrive()) == {name: "gone"}
-        assert put_aside.body(QUARANTINE, name) == b"newer"
+        assert kept_records.body(QUARANTINE, name) == b"newer"
 
-    def test_only_what_was_read_is_copied(self, put_aside: PutAside, aws: Misbehaviour) -> None:
+    def test_only_what_was_read_is_copied(self, kept_records: KeptRecords, aws: Misbehaviour) -> None:
         # moto does not look at the condition, so the request has to tell.
-        name = put_aside.quarantine(put(1, "a"))
-        etag = put_aside.client.head_object(Bucket=QUARANTINE, Key=name)["ETag"]
+        name = kept_records.quarantine(put(1, "a"))
+        etag = kept_records.client.head_object(Bucket=QUARANTINE, Key=name)["ETag"]
         headers: list[Any] = []
         aws.on("before-call.s3.CopyObject", lambda params, **_: headers.append(params["headers"]))
 
@@ -643,25 +649,25 @@ class TestMoving:
 
         assert headers[0]["x-amz-copy-source-if-match"] == etag
 
-    def test_what_is_put_aside_meanwhile_is_left_for_the_next_run(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+    def test_what_is_kept_meanwhile_is_left_for_the_next_run(
+        self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
-        put_aside.quarantine(put(1, "a"))
+        kept_records.quarantine(put(1, "a"))
         later: list[str] = []
 
         def put_another(**_: Any) -> None:
             if not later:
                 later.append("")
-                later[0] = put_aside.quarantine(put(2, "a"))
+                later[0] = kept_records.quarantine(put(2, "a"))
 
         aws.on("before-call.s3.GetObject", put_another)
 
         assert redrive()["healed"] == 1
-        assert later[0] in put_aside.names(QUARANTINE)
+        assert later[0] in kept_records.names(QUARANTINE)
 
-    def test_somebody_else_was_faster(self, put_aside: PutAside, aws: Misbehaviour) -> None:
-        name = put_aside.quarantine(put(1, "a"))
-        remover = put_aside.client
+    def test_somebody_else_was_faster(self, kept_records: KeptRecords, aws: Misbehaviour) -> None:
+        name = kept_records.quarantine(put(1, "a"))
+        remover = kept_records.client
         aws.on(
             "before-call.s3.GetObject",
             lambda **_: remover.delete_object(Bucket=QUARANTINE, Key=name) and None,
@@ -670,25 +676,25 @@ class TestMoving:
         assert outcomes(redrive()) == {name: "gone"}
 
     def test_killed_at_any_call_nothing_is_lost_and_the_next_run_ends_it(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour, machine: Machine
+        self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour, machine: Machine
     ) -> None:
         tables.put(SOURCE, "a", state={"S": "mended"})
         kills = 0
         while True:
             tables.delete(REPLICA, "a")
-            name = put_aside.quarantine(put(kills, "a"))
+            name = kept_records.quarantine(put(kills, "a"))
             is_killed = kill_at(aws, kills)
             with suppress(KilledError):
                 run("redrive")
             if not is_killed():
                 break
-            assert {name, f"done/{name}"} & set(put_aside.names(QUARANTINE))
+            assert {name, f"done/{name}"} & set(kept_records.names(QUARANTINE))
             kills += 1
             run("redrive")  # which may find the item held back
             machine.pass_by(HALF_AN_HOUR)
             assert redrive()["left"] == []
-            assert name not in put_aside.names(QUARANTINE)
-            assert f"done/{name}" in put_aside.names(QUARANTINE)
+            assert name not in kept_records.names(QUARANTINE)
+            assert f"done/{name}" in kept_records.names(QUARANTINE)
             assert tables.items(REPLICA)["a"]["state"] == {"S": "mended"}
         assert kills > 8
 
@@ -704,33 +710,33 @@ class TestRates:
         return taken
 
     def test_reads_and_writes_wait_for_theirs(
-        self, tables: Tables, put_aside: PutAside, taken: list[tuple[float | None, float]]
+        self, tables: Tables, kept_records: KeptRecords, taken: list[tuple[float | None, float]]
     ) -> None:
         tables.put(SOURCE, "a")
-        put_aside.quarantine(put(1, "a"))
+        kept_records.quarantine(put(1, "a"))
 
         redrive("--rate", "5", "--read-rate", "7")
 
         assert taken == [(7, 1), (5, 1), (7, 1)]
 
     def test_on_demand_nothing_is_waited_for_unless_told(
-        self, tables: Tables, put_aside: PutAside, taken: list[tuple[float | None, float]]
+        self, tables: Tables, kept_records: KeptRecords, taken: list[tuple[float | None, float]]
     ) -> None:
-        put_aside.quarantine(put(1, "a"))
+        kept_records.quarantine(put(1, "a"))
 
         redrive()
 
         assert taken == []
 
     def test_of_provisioned_reads_a_quarter_is_taken(
-        self, tables: Tables, put_aside: PutAside, taken: list[tuple[float | None, float]]
+        self, tables: Tables, kept_records: KeptRecords, taken: list[tuple[float | None, float]]
     ) -> None:
         tables.client.update_table(
             TableName=SOURCE,
             BillingMode="PROVISIONED",
             ProvisionedThroughput={"ReadCapacityUnits": 40, "WriteCapacityUnits": 5},
         )
-        put_aside.quarantine(put(1, "a"))
+        kept_records.quarantine(put(1, "a"))
 
         redrive()
 
@@ -739,11 +745,11 @@ class TestRates:
 
 class TestOptions:
     def test_a_dry_run_changes_nothing_and_says_what_it_would_do(
-        self, tables: Tables, put_aside: PutAside
+        self, tables: Tables, kept_records: KeptRecords
     ) -> None:
         tables.put(SOURCE, "a")
-        due = put_aside.quarantine(put(1, "a"))
-        keyless = put_aside.quarantine({})
+        due = kept_records.quarantine(put(1, "a"))
+        keyless = kept_records.quarantine({})
 
         document = redrive("--dry-run")
 
@@ -751,15 +757,18 @@ class TestOptions:
         assert outcomes(document) == {due: "due", keyless: "keyless"}
         assert document["left"][0]["reason"] == "refused by the replica: why"
         assert tables.items(REPLICA) == {}
-        assert put_aside.names(QUARANTINE) == sorted([due, keyless])
+        assert kept_records.names(QUARANTINE) == sorted([due, keyless])
 
     @pytest.mark.parametrize("option", ["2h", "120m", "7200s"])
-    def test_only_what_is_old_enough(self, put_aside: PutAside, option: str) -> None:
-        old, young = put_aside.quarantine(put(1, "a"), age=7300), put_aside.quarantine(put(2, "b"), age=7100)
+    def test_only_what_is_old_enough(self, kept_records: KeptRecords, option: str) -> None:
+        old, young = (
+            kept_records.quarantine(put(1, "a"), age=7300),
+            kept_records.quarantine(put(2, "b"), age=7100),
+        )
 
         redrive("--older-than", option)
 
-        assert put_aside.names(QUARANTINE) == [f"done/{old}", young]
+        assert kept_records.names(QUARANTINE) == [f"done/{old}", young]
 
     @pytest.mark.parametrize("option", ["2", "h", "-1h", "1w", "1.5h", "1h "])
     def test_no_time_span(self, option: str) -> None:
@@ -768,20 +777,20 @@ class TestOptions:
         assert result.exit_code == 2
         assert "is no age such as 90s, 15m, 2h or 1d." in result.stderr
 
-    def test_only_the_first_few(self, put_aside: PutAside) -> None:
-        first, second = put_aside.quarantine(put(1, "a")), put_aside.quarantine(put(2, "b"))
+    def test_only_the_first_few(self, kept_records: KeptRecords) -> None:
+        first, second = kept_records.quarantine(put(1, "a")), kept_records.quarantine(put(2, "b"))
 
         assert redrive("--limit", "1")["objects"] == 1
-        assert put_aside.names(QUARANTINE) == [f"done/{first}", second]
+        assert kept_records.names(QUARANTINE) == [f"done/{first}", second]
 
 
 class TestEnding:
     def test_ctrl_c_leaves_what_is_not_done(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+        self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         for number in range(25):
             tables.put(SOURCE, f"item{number}")
-            put_aside.quarantine(put(number + 10, f"item{number}"))
+            kept_records.quarantine(put(number + 10, f"item{number}"))
         after(aws, "s3.DeleteObject", 20, press_ctrl_c)
 
         result = run("redrive")
@@ -794,15 +803,15 @@ class TestEnding:
         assert redrive()["healed"] == 5
         assert tables.items(REPLICA) == tables.items(SOURCE)
 
-    def test_ctrl_c_in_a_dry_run(self, put_aside: PutAside, aws: Misbehaviour) -> None:
+    def test_ctrl_c_in_a_dry_run(self, kept_records: KeptRecords, aws: Misbehaviour) -> None:
         for number in range(21):
-            put_aside.quarantine(put(number, "a"))
+            kept_records.quarantine(put(number, "a"))
         after(aws, "s3.GetObject", 20, press_ctrl_c)
 
         assert redrive("--dry-run", exit_code=130)["due"] == 20
 
-    def test_a_replica_that_refuses_everything(self, put_aside: PutAside, aws: Misbehaviour) -> None:
-        name = put_aside.quarantine(put(1, "a"))
+    def test_a_replica_that_refuses_everything(self, kept_records: KeptRecords, aws: Misbehaviour) -> None:
+        name = kept_records.quarantine(put(1, "a"))
         aws.refuse("BatchWriteItem", "AccessDeniedException")
 
         document = redrive(exit_code=2)
@@ -812,9 +821,9 @@ class TestEnding:
             " 0 of 1 objects were healed and moved."
         )
         assert document["objects"] == 0
-        assert put_aside.names(QUARANTINE) == [name]
+        assert kept_records.names(QUARANTINE) == [name]
 
-    def test_a_bucket_that_is_not_there(self, put_aside: PutAside) -> None:
+    def test_a_bucket_that_is_not_there(self, kept_records: KeptRecords) -> None:
         result = run("redrive", "--quarantine-bucket", "nowhere")
 
         assert result.exit_code == 2
@@ -827,9 +836,9 @@ class TestEnding:
         ("operation", "what"), [("ListObjectsV2", "listed"), ("GetObject", "read"), ("CopyObject", "emptied")]
     )
     def test_a_bucket_that_denies(
-        self, put_aside: PutAside, aws: Misbehaviour, operation: str, what: str
+        self, kept_records: KeptRecords, aws: Misbehaviour, operation: str, what: str
     ) -> None:
-        name = put_aside.quarantine(put(1, "a"))
+        name = kept_records.quarantine(put(1, "a"))
         deny(aws, operation)
 
         result = run("redrive")
@@ -838,12 +847,12 @@ class TestEnding:
         assert lines(result.stderr)[0].startswith(
             f"Error: the bucket {QUARANTINE} cannot be {what}: AccessDenied: why"
         )
-        assert put_aside.names(QUARANTINE) == [name]
+        assert kept_records.names(QUARANTINE) == [name]
 
 
 class TestTheMapping:
-    def test_none_is_refused(self, tables: Tables, put_aside: PutAside, aws: Misbehaviour) -> None:
-        name = put_aside.quarantine(put(1, "a"))
+    def test_none_is_refused(self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour) -> None:
+        name = kept_records.quarantine(put(1, "a"))
         answer_mapping(tables, aws, mapped=False)
 
         result = run("redrive")
@@ -856,14 +865,14 @@ class TestTheMapping:
             "Try: deploy the stack (sam deploy), and run `ddbreplica status`;"
             " or add --without-mapping to continue anyway."
         )
-        assert put_aside.names(QUARANTINE) == [name]
+        assert kept_records.names(QUARANTINE) == [name]
 
     def test_none_is_needed_if_one_says_so_and_names_the_buckets(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+        self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         tables.put(SOURCE, "a")
-        put_aside.quarantine(put(1, "a"))
-        put_aside.give_up(put(2, "a"))
+        kept_records.quarantine(put(1, "a"))
+        kept_records.discard(put(2, "a"))
         answer_mapping(tables, aws, mapped=False)
 
         result = run("redrive", "--without-mapping", "--quarantine-bucket", QUARANTINE)
@@ -877,7 +886,7 @@ class TestTheMapping:
         assert tables.items(REPLICA) == tables.items(SOURCE)
 
     def test_without_one_the_quarantine_has_to_be_named(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+        self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         answer_mapping(tables, aws, mapped=False)
 
@@ -889,13 +898,13 @@ class TestTheMapping:
             "Try: name their bucket with --quarantine-bucket.",
         ]
 
-    def test_one_that_is_seen_names_them_all_the_same(self, put_aside: PutAside) -> None:
-        put_aside.quarantine(put(1, "a"))
+    def test_one_that_is_seen_names_them_all_the_same(self, kept_records: KeptRecords) -> None:
+        kept_records.quarantine(put(1, "a"))
 
         assert redrive("--without-mapping")["healed"] == 1
 
     def test_a_function_that_does_not_name_its_quarantine(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+        self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         answer_mapping(tables, aws, QUARANTINE_BUCKET="")
 
@@ -908,9 +917,9 @@ class TestTheMapping:
         ]
 
     def test_one_that_is_disabled_is_told_of(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+        self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
-        put_aside.quarantine(put(1, "a"))
+        kept_records.quarantine(put(1, "a"))
         answer_mapping(tables, aws, state="Disabled")
 
         result = run("redrive")
@@ -920,9 +929,9 @@ class TestTheMapping:
 
     @pytest.mark.parametrize("destination", [None, "arn:aws:sqs:us-east-1:123456789012:queue"])
     def test_one_that_keeps_no_records(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour, destination: str | None
+        self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour, destination: str | None
     ) -> None:
-        put_aside.quarantine(put(1, "a"))
+        kept_records.quarantine(put(1, "a"))
         answer_mapping(tables, aws, on_failure=destination)
 
         result = run("redrive")

@@ -13,9 +13,16 @@ from ddbreplica.redrive import purge as purging
 from ddbreplica.redrive.objects import PIECE
 from ddbreplica_cli.app import main
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, press_ctrl_c, refusal, run
+from tests.support.kept_records import (
+    CREATED,
+    ON_FAILURE,
+    QUARANTINE,
+    KeptRecords,
+    answer_mapping,
+    recreate_source,
+)
 from tests.support.kill_at import KilledError, kill_at
 from tests.support.permissions import recorded
-from tests.support.put_aside import CREATED, ON_FAILURE, QUARANTINE, PutAside, answer_mapping, recreate_source
 from tests.support.records import put, record
 
 KEY = json.dumps({"PK": {"S": "a"}})
@@ -46,11 +53,11 @@ def found(document: Any) -> list[tuple[str, bool]]:
 
 
 class TestFinding:
-    def test_every_copy_is_found_wherever_it_is(self, put_aside: PutAside) -> None:
-        moved, batch = put_aside.quarantine(put(1, "a")), put_aside.give_up(put(2, "b"), put(3, "a"))
+    def test_every_copy_is_found_wherever_it_is(self, kept_records: KeptRecords) -> None:
+        moved, batch = kept_records.quarantine(put(1, "a")), kept_records.discard(put(2, "b"), put(3, "a"))
         redrive()
-        waiting = put_aside.quarantine(put(4, "a"))
-        put_aside.quarantine(put(5, "b"))
+        waiting = kept_records.quarantine(put(4, "a"))
+        kept_records.quarantine(put(5, "b"))
 
         document = find()
 
@@ -63,26 +70,26 @@ class TestFinding:
         ]
         assert (document["objects"], document["unread"], document["old_versions_unseen"]) == (6, [], {})
 
-    def test_it_changes_nothing(self, tables: Tables, put_aside: PutAside) -> None:
+    def test_it_changes_nothing(self, tables: Tables, kept_records: KeptRecords) -> None:
         tables.put(SOURCE, "a")
-        put_aside.quarantine(put(1, "a"))
-        before = put_aside.versions(QUARANTINE)
+        kept_records.quarantine(put(1, "a"))
+        before = kept_records.versions(QUARANTINE)
 
         find()
 
-        assert put_aside.versions(QUARANTINE) == before
+        assert kept_records.versions(QUARANTINE) == before
         assert tables.items(REPLICA) == {}
         assert list(Path().iterdir()) == []
 
-    def test_nothing_is_found_where_nothing_is(self, put_aside: PutAside) -> None:
-        put_aside.quarantine(put(1, "b"))
+    def test_nothing_is_found_where_nothing_is(self, kept_records: KeptRecords) -> None:
+        kept_records.quarantine(put(1, "b"))
 
         assert find(exit_code=0)["found"] == []
 
-    def test_a_reader_sees_what_can_be_deleted_by_hand(self, put_aside: PutAside) -> None:
-        name = put_aside.quarantine(put(1, "a"))
+    def test_a_reader_sees_what_can_be_deleted_by_hand(self, kept_records: KeptRecords) -> None:
+        name = kept_records.quarantine(put(1, "a"))
         redrive()
-        (old, *_) = put_aside.client.list_object_versions(Bucket=QUARANTINE, Prefix=name)["Versions"]
+        (old, *_) = kept_records.client.list_object_versions(Bucket=QUARANTINE, Prefix=name)["Versions"]
 
         result = run("redrive", "--find", KEY)
 
@@ -95,20 +102,20 @@ class TestFinding:
         ]
 
     def test_of_any_number_the_first_are_listed(
-        self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
+        self, kept_records: KeptRecords, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(bounded_list, "LISTED", 2)
         for number in range(3):
-            put_aside.quarantine(put(number, "a"))
-            put_aside.put(QUARANTINE, f"quarantine/{REPLICA}/{number}", b"[")
+            kept_records.quarantine(put(number, "a"))
+            kept_records.put(QUARANTINE, f"quarantine/{REPLICA}/{number}", b"[")
 
         document = find()
 
         assert [len(document["found"]), document["more_found"]] == [2, 1]
         assert [len(document["unread"]), document["more_unread"]] == [2, 1]
 
-    def test_several_keys_at_a_time(self, put_aside: PutAside) -> None:
-        names = [put_aside.quarantine(put(number, key)) for number, key in enumerate("abc")]
+    def test_several_keys_at_a_time(self, kept_records: KeptRecords) -> None:
+        names = [kept_records.quarantine(put(number, key)) for number, key in enumerate("abc")]
 
         document = find("--find", json.dumps({"PK": {"S": "c"}}))
 
@@ -117,31 +124,31 @@ class TestFinding:
             names[2].rpartition("/")[2],
         ]
 
-    def test_a_record_of_an_earlier_table_is_a_copy(self, put_aside: PutAside) -> None:
-        put_aside.quarantine(put(1, "a"))
+    def test_a_record_of_an_earlier_table_is_a_copy(self, kept_records: KeptRecords) -> None:
+        kept_records.quarantine(put(1, "a"))
         recreate_source(CREATED.replace(year=2030))
 
         assert len(find()["found"]) == 1
 
     def test_what_the_filter_excludes_is_a_copy(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+        self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
-        put_aside.quarantine(put(1, "a"))
+        kept_records.quarantine(put(1, "a"))
         answer_mapping(tables, aws, patterns=[{"dynamodb": {"Keys": {"PK": {"S": ["b"]}}}}])
 
         assert len(find()["found"]) == 1
 
     def test_a_batch_of_another_function_is_a_copy(
-        self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch
+        self, kept_records: KeptRecords, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("tests.support.on_failure.FUNCTION_ARN", "arn:aws:lambda:us-east-1:1:function:x")
-        put_aside.give_up(put(1, "a"))
+        kept_records.discard(put(1, "a"))
 
         assert len(find()["found"]) == 1
 
-    def test_a_record_of_another_table_is_none(self, put_aside: PutAside) -> None:
+    def test_a_record_of_another_table_is_none(self, kept_records: KeptRecords) -> None:
         arn = "arn:aws:dynamodb:us-east-1:123456789012:table/other/stream/2026-11-01T12:00:00.000"
-        put_aside.quarantine({**put(1, "a"), "eventSourceARN": arn})
+        kept_records.quarantine({**put(1, "a"), "eventSourceARN": arn})
 
         assert find(exit_code=0)["objects"] == 1
 
@@ -156,18 +163,20 @@ class TestFinding:
             ),
         ],
     )
-    def test_what_cannot_be_read_may_be_a_copy(self, put_aside: PutAside, body: bytes, reason: str) -> None:
-        put_aside.put(QUARANTINE, f"quarantine/{REPLICA}/x.json", body)
+    def test_what_cannot_be_read_may_be_a_copy(
+        self, kept_records: KeptRecords, body: bytes, reason: str
+    ) -> None:
+        kept_records.put(QUARANTINE, f"quarantine/{REPLICA}/x.json", body)
 
         (unread,) = find()["unread"]
 
         assert unread["reason"] == reason
 
     def test_what_is_too_large_is_not_read(
-        self, put_aside: PutAside, aws: Misbehaviour, monkeypatch: pytest.MonkeyPatch
+        self, kept_records: KeptRecords, aws: Misbehaviour, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(copies, "MAX_OBJECT", 10)
-        put_aside.quarantine(put(1, "a"))
+        kept_records.quarantine(put(1, "a"))
         aws.on("before-call.s3.GetObject", lambda **_: refusal("AccessDenied", "why"))
 
         (unread,) = find()["unread"]
@@ -176,9 +185,9 @@ class TestFinding:
 
     @pytest.mark.parametrize(("key", "exit_code"), [("a", 1), ("b", 3)])
     def test_where_versions_may_not_be_listed_present_objects_are_looked_at(
-        self, put_aside: PutAside, aws: Misbehaviour, key: str, exit_code: int
+        self, kept_records: KeptRecords, aws: Misbehaviour, key: str, exit_code: int
     ) -> None:
-        put_aside.quarantine(put(1, key))
+        kept_records.quarantine(put(1, key))
         aws.on("before-call.s3.ListObjectVersions", lambda **_: refusal("AccessDenied", "why"))
 
         result = run("redrive", "--find", KEY)
@@ -198,7 +207,7 @@ class TestFinding:
             ('{"PK": {"N": "1"}}', "these are not the table's key attributes"),
         ],
     )
-    def test_what_is_no_key_is_refused(self, put_aside: PutAside, text: str, why: str) -> None:
+    def test_what_is_no_key_is_refused(self, kept_records: KeptRecords, text: str, why: str) -> None:
         result = run("redrive", "--find", text)
 
         assert result.exit_code == 2
@@ -206,17 +215,17 @@ class TestFinding:
         assert error.endswith(f": not a primary key of this table: {why}.")
         assert hint == 'Try: give the key in DynamoDB JSON, as \'{"PK": {"S": "…"}}\'.'
 
-    def test_records_of_an_earlier_replica_lie_under_its_name(self, put_aside: PutAside) -> None:
-        name = put_aside.quarantine(put(1, "a"), replica="earlier")
+    def test_records_of_an_earlier_replica_lie_under_its_name(self, kept_records: KeptRecords) -> None:
+        name = kept_records.quarantine(put(1, "a"), replica="earlier")
         named = ("--quarantine-bucket", QUARANTINE, "--on-failure-bucket", ON_FAILURE)
 
         assert find(*named, exit_code=0)["objects"] == 0
         assert found(find("--replica", "earlier", *named)) == [(f"s3://{QUARANTINE}/{name}", True)]
 
     def test_named_buckets_need_no_mapping(
-        self, tables: Tables, put_aside: PutAside, aws: Misbehaviour
+        self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
-        put_aside.quarantine(put(1, "a"))
+        kept_records.quarantine(put(1, "a"))
         answer_mapping(tables, aws, mapped=False)
 
         assert len(find("--quarantine-bucket", QUARANTINE, "--on-failure-bucket", ON_FAILURE)["found"]) == 1
@@ -231,106 +240,106 @@ def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("one_at_a_time")
 class TestPurging:
-    def test_nothing_is_left_of_what_was_moved_and_all_of_what_waits(self, put_aside: PutAside) -> None:
-        put_aside.quarantine(put(1, "a"))
-        put_aside.give_up(put(2, "b"))
+    def test_nothing_is_left_of_what_was_moved_and_all_of_what_waits(self, kept_records: KeptRecords) -> None:
+        kept_records.quarantine(put(1, "a"))
+        kept_records.discard(put(2, "b"))
         redrive()
-        waiting, batch = put_aside.quarantine(put(3, "a")), put_aside.give_up(put(4, "a"))
+        waiting, batch = kept_records.quarantine(put(3, "a")), kept_records.discard(put(4, "a"))
 
         document = purge("--yes")
 
         # in done/, under its first name, and the mark that it was deleted there
         assert (document["purged"], document["versions"], document["left"]) == (2, 6, [])
-        assert put_aside.versions(QUARANTINE) == [waiting]
-        assert put_aside.versions(ON_FAILURE) == [batch]
+        assert kept_records.versions(QUARANTINE) == [waiting]
+        assert kept_records.versions(ON_FAILURE) == [batch]
 
-    def test_only_what_holds_the_key(self, put_aside: PutAside) -> None:
-        put_aside.quarantine(put(1, "a"))
-        other = put_aside.quarantine(put(2, "b"))
+    def test_only_what_holds_the_key(self, kept_records: KeptRecords) -> None:
+        kept_records.quarantine(put(1, "a"))
+        other = kept_records.quarantine(put(2, "b"))
         redrive()
 
         assert purge("--find", KEY, "--yes")["purged"] == 1
 
-        assert set(put_aside.versions(QUARANTINE)) == {other, f"done/{other}"}
+        assert set(kept_records.versions(QUARANTINE)) == {other, f"done/{other}"}
         assert find(exit_code=0)["found"] == []
 
-    def test_what_cannot_be_read_is_left_where_a_key_is_asked_for(self, put_aside: PutAside) -> None:
+    def test_what_cannot_be_read_is_left_where_a_key_is_asked_for(self, kept_records: KeptRecords) -> None:
         name = f"done/quarantine/{REPLICA}/x.json"
-        put_aside.put(QUARANTINE, name, b"[")
+        kept_records.put(QUARANTINE, name, b"[")
 
         document = purge("--find", KEY, "--yes", exit_code=1)
 
         assert (document["purged"], [each["reason"] for each in document["left"]]) == (0, ["it is not JSON"])
-        assert put_aside.versions(QUARANTINE) == [name]
+        assert kept_records.versions(QUARANTINE) == [name]
 
-    def test_an_object_that_has_the_first_name_again_is_left(self, put_aside: PutAside) -> None:
-        name = put_aside.quarantine(put(1, "a"))
+    def test_an_object_that_has_the_first_name_again_is_left(self, kept_records: KeptRecords) -> None:
+        name = kept_records.quarantine(put(1, "a"))
         redrive()
-        put_aside.put(QUARANTINE, name, b"again")
+        kept_records.put(QUARANTINE, name, b"again")
 
         assert purge("--yes")["versions"] == 1
 
-        assert put_aside.body(QUARANTINE, name) == b"again"
-        assert put_aside.versions(QUARANTINE) == [name] * 3
+        assert kept_records.body(QUARANTINE, name) == b"again"
+        assert kept_records.versions(QUARANTINE) == [name] * 3
 
-    def test_an_object_that_was_overwritten_is_left_and_reported(self, put_aside: PutAside) -> None:
-        name = put_aside.give_up(put(1, "a"))
-        body = put_aside.body(ON_FAILURE, name)
-        put_aside.put(ON_FAILURE, name, body.replace(b"RetryAttemptsExhausted", b"RecordAgeExceeded"))
-        put_aside.make_older(ON_FAILURE, name, 3600)
+    def test_an_object_that_was_overwritten_is_left_and_reported(self, kept_records: KeptRecords) -> None:
+        name = kept_records.discard(put(1, "a"))
+        body = kept_records.body(ON_FAILURE, name)
+        kept_records.put(ON_FAILURE, name, body.replace(b"RetryAttemptsExhausted", b"RecordAgeExceeded"))
+        kept_records.make_older(ON_FAILURE, name, 3600)
         redrive()
 
         result = run("redrive", "--purge-done", "--yes")
 
         assert result.exit_code == 1
         assert "it was overwritten before it was moved" in result.stdout
-        assert put_aside.versions(ON_FAILURE) == [*[name] * 3, f"done/{name}"]
+        assert kept_records.versions(ON_FAILURE) == [*[name] * 3, f"done/{name}"]
 
-    def test_a_bucket_without_versions(self, put_aside: PutAside) -> None:
-        client = put_aside.client
+    def test_a_bucket_without_versions(self, kept_records: KeptRecords) -> None:
+        client = kept_records.client
         client.create_bucket(Bucket="mine")
         name = f"done/quarantine/{REPLICA}/x.json"
-        put_aside.put("mine", name, b"{}")
+        kept_records.put("mine", name, b"{}")
 
         assert purge("--yes", "--quarantine-bucket", "mine")["purged"] == 1
 
-        assert put_aside.versions("mine") == []
+        assert kept_records.versions("mine") == []
 
-    def test_a_dry_run_counts(self, put_aside: PutAside) -> None:
-        put_aside.quarantine(put(1, "a"))
+    def test_a_dry_run_counts(self, kept_records: KeptRecords) -> None:
+        kept_records.quarantine(put(1, "a"))
         redrive()
-        before = put_aside.versions(QUARANTINE)
+        before = kept_records.versions(QUARANTINE)
 
         document = purge("--dry-run")
 
         assert (document["purged"], document["versions"], document["dry_run"]) == (1, 3, True)
-        assert put_aside.versions(QUARANTINE) == before
+        assert kept_records.versions(QUARANTINE) == before
 
     @pytest.mark.parametrize("options", [(), ("--json",)])
     def test_without_a_terminal_it_has_to_be_said(
-        self, put_aside: PutAside, options: tuple[str, ...]
+        self, kept_records: KeptRecords, options: tuple[str, ...]
     ) -> None:
-        put_aside.quarantine(put(1, "a"))
+        kept_records.quarantine(put(1, "a"))
         redrive()
 
         result = run("redrive", "--purge-done", *options)
 
         assert result.exit_code == 2
         assert "Try: add --yes; --dry-run shows how many objects would be deleted." in result.stderr
-        assert len(put_aside.versions(QUARANTINE)) == 3
+        assert len(kept_records.versions(QUARANTINE)) == 3
 
     def test_where_versions_may_not_be_listed_nothing_is_deleted(
-        self, put_aside: PutAside, aws: Misbehaviour
+        self, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
-        put_aside.quarantine(put(1, "a"))
+        kept_records.quarantine(put(1, "a"))
         redrive()
         aws.on("before-call.s3.ListObjectVersions", lambda **_: refusal("AccessDenied", "why"))
 
         assert "cannot be listed" in purge("--yes", exit_code=2)["error"]
 
-    def test_ctrl_c_leaves_what_is_not_done(self, put_aside: PutAside, aws: Misbehaviour) -> None:
+    def test_ctrl_c_leaves_what_is_not_done(self, kept_records: KeptRecords, aws: Misbehaviour) -> None:
         for number in range(PIECE + 5):
-            put_aside.quarantine(put(number, "a"))
+            kept_records.quarantine(put(number, "a"))
         redrive()
         pressed = iter([press_ctrl_c])
         aws.on("before-call.s3.DeleteObject", lambda **_: next(pressed, lambda: None)())
@@ -338,12 +347,14 @@ class TestPurging:
         document = purge("--yes", exit_code=130)
 
         assert document["purged"] == PIECE
-        assert len(put_aside.names(QUARANTINE)) == 5
+        assert len(kept_records.names(QUARANTINE)) == 5
 
-    def test_killed_at_any_call_the_next_run_ends_it(self, put_aside: PutAside, aws: Misbehaviour) -> None:
+    def test_killed_at_any_call_the_next_run_ends_it(
+        self, kept_records: KeptRecords, aws: Misbehaviour
+    ) -> None:
         kills = 0
         while True:
-            put_aside.quarantine(put(kills, "a"))
+            kept_records.quarantine(put(kills, "a"))
             redrive()
             is_killed = kill_at(aws, kills)
             with suppress(KilledError):
@@ -352,7 +363,7 @@ class TestPurging:
                 break
             kills += 1
             purge("--yes")
-            assert put_aside.versions(QUARANTINE) == []
+            assert kept_records.versions(QUARANTINE) == []
         assert kills > 6
 
 
@@ -360,16 +371,16 @@ class TestAsking:
     """On a terminal."""
 
     @pytest.fixture(autouse=True)
-    def _on_a_terminal(self, put_aside: PutAside, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _on_a_terminal(self, kept_records: KeptRecords, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True)
-        put_aside.quarantine(put(1, "a"))
+        kept_records.quarantine(put(1, "a"))
         redrive()
 
     def purge(self, answer: str) -> Result:
         with recorded():
             return CliRunner().invoke(main, ["redrive", "--purge-done"], input=answer)
 
-    def test_yes(self, put_aside: PutAside) -> None:
+    def test_yes(self, kept_records: KeptRecords) -> None:
         result = self.purge("y\n")
 
         assert result.exit_code == 0
@@ -377,15 +388,15 @@ class TestAsking:
             f"Delete 1 object in s3://{QUARANTINE}/done/quarantine/{REPLICA}/ and"
             f" s3://{ON_FAILURE}/done/aws/lambda/ for good, in 3 versions? [y/N]:"
         ) in result.stderr
-        assert put_aside.versions(QUARANTINE) == []
+        assert kept_records.versions(QUARANTINE) == []
 
     @pytest.mark.parametrize(("answer", "exit_code"), [("n\n", 2), ("\n", 2), ("", 130)])
-    def test_no(self, put_aside: PutAside, answer: str, exit_code: int) -> None:
+    def test_no(self, kept_records: KeptRecords, answer: str, exit_code: int) -> None:
         result = self.purge(answer)
 
         assert result.exit_code == exit_code
         assert "nothing was deleted." in result.stderr
-        assert len(put_aside.versions(QUARANTINE)) == 3
+        assert len(kept_records.versions(QUARANTINE)) == 3
 
 
 class TestOptions:

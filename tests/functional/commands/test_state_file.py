@@ -12,8 +12,8 @@ from ddbreplica.aws.clock import Clock
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import BACKFILL, COMMANDS, REDRIVE, VERIFY
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, run
+from tests.support.kept_records import KeptRecords
 from tests.support.killed import Killed
-from tests.support.put_aside import PutAside
 from tests.support.records import put
 
 ARGS = {
@@ -24,10 +24,10 @@ ARGS = {
 
 
 @pytest.fixture(autouse=True)
-def _apart(tables: Tables, put_aside: PutAside) -> None:
+def _apart(tables: Tables, kept_records: KeptRecords) -> None:
     """One item, which the replica does not have, and its record."""
     tables.put(SOURCE, "a")
-    put_aside.quarantine(put(1, "a"))
+    kept_records.quarantine(put(1, "a"))
 
 
 @pytest.mark.parametrize("args", ARGS.values(), ids=ARGS)

@@ -15,9 +15,9 @@ from ddbreplica.model import SUSPECT
 from ddbreplica.reconcile.journal_format import VERIFY
 from ddbreplica.verify import job
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, press_ctrl_c, refusal, run
+from tests.support.kept_records import QUARANTINE, KeptRecords, answer_mapping
 from tests.support.killed import Killed
 from tests.support.machine import Machine
-from tests.support.put_aside import QUARANTINE, PutAside, answer_mapping
 from tests.support.wire import response
 
 EXIT_CODES = {"equal": 0, "repaired": 0, "not equal": 1, "inconclusive": 3}
@@ -462,7 +462,7 @@ class TestUnanswered:
         aws.on("before-send.dynamodb.BatchWriteItem", fail_once)
 
     def test_it_is_no_repair_and_outlives_the_run_in_quarantine(
-        self, apart: Tables, put_aside: PutAside
+        self, apart: Tables, kept_records: KeptRecords
     ) -> None:
         result = run("verify", "--repair", "--grace", "0", "--json")
 
@@ -472,7 +472,7 @@ class TestUnanswered:
         assert {found["repair"] for found in document["differences"]} == {
             "an in-doubt write may still change the replica"
         }
-        kept = [json.loads(put_aside.body(QUARANTINE, name)) for name in put_aside.names(QUARANTINE)]
+        kept = [json.loads(kept_records.body(QUARANTINE, name)) for name in kept_records.names(QUARANTINE)]
         assert [one["error_code"] for one in kept] == [SUSPECT] * 3
         assert run("redrive").exit_code == 1
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, run
-from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside
+from tests.support.kept_records import ON_FAILURE, QUARANTINE, KeptRecords
 from tests.support.records import put
 from tests.support.template import ROOT, load
 
@@ -27,9 +27,9 @@ def steps() -> list[list[str]]:
 class Procedure:
     """Two tables and two buckets with copies of the item "a"; its steps are run on them."""
 
-    def __init__(self, tables: Tables, put_aside: PutAside) -> None:
+    def __init__(self, tables: Tables, kept_records: KeptRecords) -> None:
         self.tables = tables
-        self.put_aside = put_aside
+        self.kept_records = kept_records
 
     def run(self, words: list[str]) -> None:
         if words[:3] == ["aws", "dynamodb", "delete-item"]:
@@ -45,7 +45,7 @@ class Procedure:
 
     def copies(self) -> list[str]:
         """Where the item's content is, in whichever version."""
-        client = self.put_aside.client
+        client = self.kept_records.client
         found = [
             table
             for table in (SOURCE, REPLICA)
@@ -60,19 +60,19 @@ class Procedure:
 
 
 @pytest.fixture
-def procedure(tables: Tables, put_aside: PutAside, aws: Misbehaviour) -> Procedure:
+def procedure(tables: Tables, kept_records: KeptRecords, aws: Misbehaviour) -> Procedure:
     names = {"SourceTableName": SOURCE, "ReplicaTableName": REPLICA}
     aws.answer_stack({"Outputs": [{"OutputKey": key, "OutputValue": name} for key, name in names.items()]})
     Path("keys.jsonl").write_text('{"PK": {"S": "a"}}\n')
     tables.put_both("a", secret={"S": SECRET})
     tables.put_both("b")
-    put_aside.quarantine(put(1, "a", secret={"S": SECRET}))
-    put_aside.quarantine(put(2, "b"))
-    put_aside.give_up(put(3, "a", secret={"S": SECRET}), put(4, "b"))
+    kept_records.quarantine(put(1, "a", secret={"S": SECRET}))
+    kept_records.quarantine(put(2, "b"))
+    kept_records.discard(put(3, "a", secret={"S": SECRET}), put(4, "b"))
     assert run("redrive").exit_code == 0
-    put_aside.quarantine(put(5, "a", secret={"S": SECRET}))
-    put_aside.give_up(put(6, "a", secret={"S": SECRET}))
-    return Procedure(tables, put_aside)
+    kept_records.quarantine(put(5, "a", secret={"S": SECRET}))
+    kept_records.discard(put(6, "a", secret={"S": SECRET}))
+    return Procedure(tables, kept_records)
 
 
 def test_the_procedure_leaves_no_copy(procedure: Procedure) -> None:
@@ -84,7 +84,7 @@ def test_the_procedure_leaves_no_copy(procedure: Procedure) -> None:
     assert procedure.copies() == []
     assert procedure.tables.items(REPLICA).keys() == {"b"}
     assert (
-        len(procedure.put_aside.versions(QUARANTINE)) == 3
+        len(procedure.kept_records.versions(QUARANTINE)) == 3
     )  # of the other item: moved, its old version, a marker
 
 

@@ -15,9 +15,9 @@ from ddbreplica.verify import grace
 from ddbreplica_cli.app import main
 from tests.support.account import answer_tags
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, run
+from tests.support.kept_records import ON_FAILURE, QUARANTINE, KeptRecords
 from tests.support.on_failure import FUNCTION_ARN
 from tests.support.permissions import Permission, listed, recorded, sections
-from tests.support.put_aside import ON_FAILURE, QUARANTINE, PutAside
 from tests.support.records import delete, put
 
 NAMES = {
@@ -55,26 +55,30 @@ class World:
     """
 
     tables: Tables
-    put_aside: PutAside
+    kept_records: KeptRecords
     aws: Misbehaviour
 
 
 @pytest.fixture
 def world(
-    tables: Tables, put_aside: PutAside, aws: Misbehaviour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tables: Tables,
+    kept_records: KeptRecords,
+    aws: Misbehaviour,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> World:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")  # moto answers for no such endpoint
     monkeypatch.setattr(grace, "LEAST", 0.0)
     tables.put(SOURCE, "put")
     tables.put(REPLICA, "deleted")
-    put_aside.quarantine(put(1, "put"))
-    put_aside.give_up(delete(2, "deleted"))
+    kept_records.quarantine(put(1, "put"))
+    kept_records.discard(delete(2, "deleted"))
     export(boto3.client("s3"), "put", "deleted")
     names = {"SourceTableName": SOURCE, "ReplicaTableName": REPLICA}
     aws.answer_stack({"Outputs": [{"OutputKey": key, "OutputValue": name} for key, name in names.items()]})
     aws.refuse("BatchWriteItem", "ValidationException")
-    return World(tables, put_aside, aws)
+    return World(tables, kept_records, aws)
 
 
 def export(client: Any, *keys: str) -> None:
@@ -112,7 +116,7 @@ def load(_: World) -> None:
 
 def redrive(world: World) -> None:
     ddbreplica("redrive")
-    world.put_aside.quarantine(put(3, "put"))
+    world.kept_records.quarantine(put(3, "put"))
     time_out_once(world.aws)
     ddbreplica("redrive", exit_code=1)
     key = '{"PK": {"S": "put"}}'

@@ -132,12 +132,12 @@ def test_a_table_that_stands_still_is_given_up(tables: Tables, aws: Misbehaviour
     tables.put(SOURCE, "a")
     aws.refuse(operation, "ProvisionedThroughputExceededException")
 
-    with pytest.raises(TaskError) as given_up:
+    with pytest.raises(TaskError) as stopped:
         reconciler().reconcile([key("a")])
 
-    assert given_up.value.fact.startswith("the tables accepted no request for ")
-    assert given_up.value.fact.endswith(" seconds (ProvisionedThroughputExceededException: why).")
-    assert given_up.value.hint.startswith("wait a moment, or raise the table's capacity")
+    assert stopped.value.fact.startswith("the tables accepted no request for ")
+    assert stopped.value.fact.endswith(" seconds (ProvisionedThroughputExceededException: why).")
+    assert stopped.value.hint.startswith("wait a moment, or raise the table's capacity")
 
 
 def test_an_item_that_is_refused_is_no_reason_to_give_up(tables: Tables, aws: Misbehaviour) -> None:

@@ -28,7 +28,7 @@ from demo.command import run, started
 from demo.deploy import Stack, deploy
 from demo.embedded import ROOT, EmbeddedAws, embedded_aws
 from demo.pair import Pair, wait_until
-from tests.support.on_failure import FUNCTION_ARN, GivenUp, on_failure_object
+from tests.support.on_failure import FUNCTION_ARN, DiscardedBatch, on_failure_object
 from tests.support.stream import StreamReader
 from tests.support.template import REPLICA_TEMPLATE, expand
 
@@ -131,8 +131,8 @@ def _quarantined(aws: EmbeddedAws, stack: Stack) -> list[dict[str, str]]:
 
 
 def _discarded(stack: Stack, shard: str, records: list[Any]) -> dict[str, str]:
-    given_up = GivenUp(records, shard, "RetryAttemptsExhausted", "request", 3, None)
-    name, body = on_failure_object(given_up, now=time.time(), name="discarded")
+    discarded = DiscardedBatch(records, shard, "RetryAttemptsExhausted", "request", 3, None)
+    name, body = on_failure_object(discarded, now=time.time(), name="discarded")
     return {"bucket": "OnFailureBucketName", "name": name, "body": body}
 
 

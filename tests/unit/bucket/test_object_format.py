@@ -16,7 +16,7 @@ from ddbreplica.bucket.object_format import (
     with_filter,
 )
 from ddbreplica.mapping.key_filter import KeyFilter
-from tests.support.on_failure import FUNCTION_ARN, GivenUp, on_failure_object
+from tests.support.on_failure import FUNCTION_ARN, DiscardedBatch, on_failure_object
 from tests.support.records import batch, put
 
 SOURCE = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile"
@@ -41,8 +41,8 @@ def body(record: Any, **more: Any) -> bytes:
 
 
 def discarded_body(*records: Any, **more: Any) -> bytes:
-    given_up = GivenUp([put(1, "a")], "shardId-1", "RecordAgeExceeded", "r", 1, None)
-    _, text = on_failure_object(given_up, now=0, name="n")
+    discarded = DiscardedBatch([put(1, "a")], "shardId-1", "RecordAgeExceeded", "r", 1, None)
+    _, text = on_failure_object(discarded, now=0, name="n")
     return json.dumps(json.loads(text) | {"payload": json.dumps(batch(*records))} | more).encode()
 
 

@@ -96,10 +96,10 @@ def test_tail_fails_if_the_stream_does_not_respond_for_a_minute() -> None:
     waiting = Waiting()
     throttled = Refusal(RefusalKind.TRANSIENT, "LimitExceededException", "too many readers")
 
-    with pytest.raises(TaskError) as given_up:
+    with pytest.raises(TaskError) as stopped:
         changes(ScriptedStream([[record(1, 1)]], refusal=throttled), waiting, count=2)
 
-    assert given_up.value.fact == (
+    assert stopped.value.fact == (
         "the stream has not responded for 60 seconds: LimitExceededException: too many readers"
     )
 

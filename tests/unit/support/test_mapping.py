@@ -65,7 +65,7 @@ class Bucket:
         self.objects[key] = json.loads(body)
 
     @property
-    def given_up(self) -> list[tuple[str, int, list[str]]]:
+    def discarded(self) -> list[tuple[str, int, list[str]]]:
         """Condition, invocations and sequence numbers of each object."""
         return [
             (
@@ -119,7 +119,7 @@ def deliver(
 
 
 @pytest.mark.parametrize(
-    ("fails", "bisect", "trace", "given_up"),
+    ("fails", "bisect", "trace", "discarded"),
     [
         (reports, False, "1234 · 234 · 234", ["2", "3", "4"]),
         (reports, True, "1234 · 234 · 2 · 2 · 34", ["2"]),
@@ -129,7 +129,7 @@ def deliver(
     ids=["report", "report and bisect", "raise", "raise and bisect"],
 )
 def test_it_repeats_the_traces_of_the_real_service(
-    fails: Callable[[str], Function], bisect: bool, trace: str, given_up: list[str]
+    fails: Callable[[str], Function], bisect: bool, trace: str, discarded: list[str]
 ) -> None:
     function, bucket = fails("2"), Bucket()
 
@@ -142,7 +142,7 @@ def test_it_repeats_the_traces_of_the_real_service(
     )
 
     assert function.trace == trace
-    assert bucket.given_up == [("RetryAttemptsExhausted", 2, given_up)]
+    assert bucket.discarded == [("RetryAttemptsExhausted", 2, discarded)]
 
 
 def test_a_batch_is_cut_by_count() -> None:
@@ -299,7 +299,7 @@ def test_a_batch_is_halved_even_without_retries() -> None:
     deliver(changes(1, 2, 3, 4, 5), function, bucket, maximum_retry_attempts=0)
 
     assert function.trace == "12345 · 12 · 345 · 3 · 45"
-    assert bucket.given_up == [("RetryAttemptsExhausted", 1, ["3"])]
+    assert bucket.discarded == [("RetryAttemptsExhausted", 1, ["3"])]
 
 
 def test_a_shortened_suffix_has_its_own_retries() -> None:
@@ -310,7 +310,7 @@ def test_a_shortened_suffix_has_its_own_retries() -> None:
     )
 
     assert function.trace == "1234 · 234 · 34 · 34"
-    assert bucket.given_up == []
+    assert bucket.discarded == []
 
 
 def test_an_unchanged_retry_keeps_its_request_id_and_a_new_batch_gets_one() -> None:
@@ -351,7 +351,7 @@ def test_with_retries_without_end_only_age_ends_them() -> None:
 
     deliver([change(1), change(2, at=45)], function, bucket, maximum_record_age_in_seconds=60, batch_size=1)
 
-    assert bucket.given_up == [("RecordAgeExceeded", 61, ["1"])]
+    assert bucket.discarded == [("RecordAgeExceeded", 61, ["1"])]
     assert function.batches == [["1"]] * 61 + [["2"]]
 
 
@@ -360,7 +360,7 @@ def test_retries_may_end_before_age_does() -> None:
 
     deliver(changes(1), raises("1"), bucket, maximum_record_age_in_seconds=60, maximum_retry_attempts=59)
 
-    assert bucket.given_up == [("RetryAttemptsExhausted", 60, ["1"])]
+    assert bucket.discarded == [("RetryAttemptsExhausted", 60, ["1"])]
 
 
 def test_only_the_records_that_are_too_old_are_given_up_and_the_others_are_a_new_batch() -> None:
@@ -376,7 +376,7 @@ def test_only_the_records_that_are_too_old_are_given_up_and_the_others_are_a_new
     mapping.run()
 
     assert function.trace == " · ".join(["123"] * 11 + ["23", "3", "3"])
-    assert bucket.given_up == [("RecordAgeExceeded", 11, ["1"]), ("RecordAgeExceeded", 1, ["2"])]
+    assert bucket.discarded == [("RecordAgeExceeded", 11, ["1"]), ("RecordAgeExceeded", 1, ["2"])]
 
 
 def test_what_is_given_up_is_an_object_as_lambda_writes_it() -> None:
@@ -444,7 +444,7 @@ def test_a_record_that_grew_old_before_any_invocation_has_no_response() -> None:
     (body,) = bucket.objects.values()
     assert function.batches == []
     assert "responseContext" not in body
-    assert bucket.given_up == [("RecordAgeExceeded", 0, ["1"])]
+    assert bucket.discarded == [("RecordAgeExceeded", 0, ["1"])]
 
 
 def refuse(_key: str, _body: str) -> None:

@@ -1,4 +1,4 @@
-"""Records put aside as the function and Lambda put them, in two buckets on moto, and the mapping that they came by."""
+"""Quarantined records and discarded batches in two buckets on moto, as the function and Lambda write them."""
 
 import json
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from ddbreplica.deadline import Deadline
 from ddbreplica.model import SUSPECT, Quarantined
 from ddbreplica.records.decode import MalformedError, key_of
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables
-from tests.support.on_failure import FUNCTION_ARN, MAPPING, GivenUp, on_failure_object
+from tests.support.on_failure import FUNCTION_ARN, MAPPING, DiscardedBatch, on_failure_object
 
 QUARANTINE = "quarantined-records"
 ON_FAILURE = "given-up-records"
 POISON = "ValidationException"
 CREATED = datetime(2026, 10, 1, 12, tzinfo=UTC)
-"""When the source was: before the stream of `records`."""
+"""When the source was created: before the stream of `records`."""
 
 
-class PutAside:
-    """The two buckets, and what is in them."""
+class KeptRecords:
+    """The quarantine bucket and the on-failure bucket, and the objects in them."""
 
     def __init__(self) -> None:
         self.client = boto3.client("s3", region_name="us-east-1")
@@ -36,7 +36,7 @@ class PutAside:
         self._count = 0
 
     def quarantine(self, record: Any, *, code: str = POISON, age: float = 0, replica: str = REPLICA) -> str:
-        """One record, as the function keeps it; the object's name."""
+        """Keep a record as the function does, and return the name of its object."""
         before = set(self.names(QUARANTINE))
         data = record.get("dynamodb", {}) if isinstance(record, dict) else {}
         try:
@@ -56,11 +56,11 @@ class PutAside:
         self.make_older(QUARANTINE, name, age)
         return name
 
-    def give_up(self, *records: Any, age: float = 3600) -> str:
-        """A batch, as Lambda puts it into the on-failure bucket; the object's name."""
+    def discard(self, *records: Any, age: float = 3600) -> str:
+        """Put a batch into the on-failure bucket as Lambda does, and return the name of its object."""
         self._count += 1
-        given_up = GivenUp(records, "shardId-1", "RetryAttemptsExhausted", "request", 3, None)
-        name, body = on_failure_object(given_up, now=1.7940960e9, name=f"object-{self._count}")
+        discarded = DiscardedBatch(records, "shardId-1", "RetryAttemptsExhausted", "request", 3, None)
+        name, body = on_failure_object(discarded, now=1.7940960e9, name=f"object-{self._count}")
         self.client.put_object(Bucket=ON_FAILURE, Key=name, Body=body.encode())
         self.make_older(ON_FAILURE, name, age)
         return name
@@ -69,7 +69,7 @@ class PutAside:
         self.client.put_object(Bucket=bucket, Key=name, Body=body)
 
     def make_older(self, bucket: str, name: str, seconds: float) -> None:
-        """As if it had been put so long ago."""
+        """Make an object look as if it had been stored so many seconds earlier."""
         stored = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[bucket].keys[name]
         stored.last_modified -= timedelta(seconds=seconds)
 
@@ -77,7 +77,7 @@ class PutAside:
         return [found["Key"] for found in self.client.list_objects_v2(Bucket=bucket).get("Contents", ())]
 
     def versions(self, bucket: str) -> list[str]:
-        """The name of each version and of each delete marker."""
+        """Return the name of each version and of each delete marker."""
         listed: Any = self.client.list_object_versions(Bucket=bucket)
         return sorted(each["Key"] for part in ("Versions", "DeleteMarkers") for each in listed.get(part, ()))
 
@@ -85,20 +85,20 @@ class PutAside:
         return self.client.get_object(Bucket=bucket, Key=name)["Body"].read()
 
 
-def mapped(tables: Tables, aws: Misbehaviour) -> PutAside:
-    """Two empty buckets, and a mapping that names them."""
+def mapped(tables: Tables, aws: Misbehaviour) -> KeptRecords:
+    """Create the two buckets, empty, and a mapping with the on-failure bucket as its destination."""
     tables.client.update_table(
         TableName=SOURCE, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
     )
     recreate_source(CREATED)
     answer_mapping(tables, aws)
-    return PutAside()
+    return KeptRecords()
 
 
 def recreate_source(at: datetime) -> None:
-    """As if the source had been created then."""
+    """Make the source look as if it had been created at this time."""
     table = dynamodb_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].tables[SOURCE]
-    table.created_at = at.replace(tzinfo=None)  # moto's times are in UTC, without saying so
+    table.created_at = at.replace(tzinfo=None)  # moto's times are in UTC, without a zone
 
 
 def answer_mapping(
@@ -111,7 +111,7 @@ def answer_mapping(
     patterns: Sequence[Any] = (),
     **environment: str,
 ) -> None:
-    """Let Lambda tell of a mapping from the source's stream to the replica, or of none."""
+    """Let Lambda list a mapping from the source's stream to the replica, or no mapping."""
     stream = tables.client.describe_table(TableName=SOURCE)["Table"]["LatestStreamArn"]
     destination = {"OnFailure": {"Destination": on_failure}} if on_failure else {}
     mapping = {
