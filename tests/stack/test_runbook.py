@@ -539,7 +539,7 @@ def test_the_key_filter_was_changed(filtered: Site, section: Section) -> None:
 
     shown = section.run(f"{VERIFY} --repair")
 
-    assert "replica outside" in shown
+    assert "replica excluded" in shown
     assert filtered.pair.items("filtered_replica").keys() == {"a#1", "b#1"}
     section.is_over(VERIFY)
 
