@@ -9,7 +9,7 @@ from typing import Any
 
 from ddbreplica.model import Image
 from ddbreplica.records.compare import differences
-from ddbreplica.records.text import bare, key_text, lines, value_text
+from ddbreplica.records.text import bare, difference_texts, key_text, lines, value_text
 
 _LONGEST_VALUE = 100
 _TIME_WIDTH = 20
@@ -74,19 +74,16 @@ def _attributes(change: StreamedChange) -> Iterator[str]:
     if change.old is None:
         for name, value in sorted((change.new or {}).items()):
             if name not in change.key:
-                yield f"  {bare(name)}  {_shown(value)}"
+                yield f"  {bare(name)}  {value_text(value, longest=_LONGEST_VALUE)}"
         return
     for attribute in differences(change.old, change.new or {}):
         if attribute.name not in change.key:
-            yield f"  {bare(attribute.name)}  {_shown(attribute.source)} → {_shown(attribute.replica)}"
+            old, new = difference_texts(attribute.source, attribute.replica, longest=_LONGEST_VALUE)
+            yield f"  {bare(attribute.name)}  {old} → {new}"
 
 
 def _time(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _shown(value: Mapping[str, Any] | None) -> str:
-    return value_text(value, longest=_LONGEST_VALUE)
 
 
 def _plain(value: object) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from unicodedata import category
 
+_ELLIPSIS = "…"
 _ACTED_UPON = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
 _DOUBTFUL = re.compile(r"[^\n\t -~]")
 _BREAKS = {ord("\n"): "\\n", ord("\t"): "\\t"}
@@ -40,9 +41,9 @@ def encodable(text: str, encoding: str) -> str:
     return text
 
 
-def printable(value: object, *, indent: int | None = None) -> str:
+def printable(value: object, *, indent: int | None = None, sort_keys: bool = False) -> str:
     """Return a value as JSON with these characters escaped. A program reads the same document from it."""
-    return escaped(json.dumps(value, ensure_ascii=False, indent=indent))
+    return escaped(json.dumps(value, ensure_ascii=False, indent=indent, sort_keys=sort_keys))
 
 
 def bare(text: str) -> str:
@@ -52,20 +53,52 @@ def bare(text: str) -> str:
 
 def cut(text: str, longest: int) -> str:
     """Return the text, or its first `longest` characters and an ellipsis."""
-    return text if len(text) <= longest else f"{text[:longest]}…"
+    return text if len(text) <= longest else f"{text[:longest]}{_ELLIPSIS}"
 
 
 def value_text(value: Mapping[str, Any] | None, *, longest: int | None = None) -> str:
     """Return an attribute's value in DynamoDB JSON, as `printable` shows it; None is an absent attribute.
 
-    A value that is longer than `longest` is cut, and its length is added.
+    A value that is longer than `longest` is cut, and ends with its length; the text is not longer than `longest`.
     """
     if value is None:
         return "(absent)"
     text = printable(value)
     if longest is None or len(text) <= longest:
         return text
-    return f"{cut(text, longest)} ({len(text):,} characters)"
+    return cut(text, longest - len(_ELLIPSIS + _length(text))) + _length(text)
+
+
+def difference_texts(
+    source: Mapping[str, Any] | None, replica: Mapping[str, Any] | None, *, longest: int
+) -> tuple[str, str]:
+    """Return two different values as two different texts, each not longer than `longest`, as `value_text` does.
+
+    Long values are cut around their first difference, both at the same place. Maps are shown in the order of their
+    keys, so that their order is no difference.
+    """
+    if source is None or replica is None:
+        return value_text(source, longest=longest), value_text(replica, longest=longest)
+    texts = printable(source, sort_keys=True), printable(replica, sort_keys=True)
+    if max(map(len, texts)) <= longest:
+        return texts
+    room = longest - 2 * len(_ELLIPSIS) - max(len(_length(text)) for text in texts)
+    different = (at for at, (one, other) in enumerate(zip(*texts, strict=False)) if one != other)
+    first = next(different, min(map(len, texts)))
+    start = 0 if first <= room * 2 // 3 else max(0, min(first - room // 3, max(map(len, texts)) - room))
+    one, other = (_around(text, start, room) for text in texts)
+    return one, other
+
+
+def _around(text: str, start: int, room: int) -> str:
+    if len(text) <= room and not start:
+        return text
+    before, after = _ELLIPSIS if start else "", _ELLIPSIS if len(text) > start + room else ""
+    return f"{before}{text[start : start + room]}{after}{_length(text)}"
+
+
+def _length(text: str) -> str:
+    return f" ({len(text):,} characters)"
 
 
 def key_text(attributes: Mapping[str, Mapping[str, Any]], *, longest: int | None = None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ddbreplica.records.compare import AttributeDifference
 from ddbreplica.records.decode import attributes_of
-from ddbreplica.records.text import key_text, lines, printable, value_text
+from ddbreplica.records.text import difference_texts, key_text, lines, printable
 from ddbreplica.verify.difference import CERTAIN, Difference, DifferenceKind, Swept
 from ddbreplica.verify.findings import REPAIRED, Findings, as_document
 
@@ -126,5 +126,6 @@ def _as_lines(difference: Difference, repair: str | None) -> Iterator[str]:
 
 def _attribute_lines(attribute: AttributeDifference) -> Iterator[str]:
     yield f"{'':<13}{printable(attribute.name)}"
-    yield f"{'':<15}source   {value_text(attribute.source, longest=_LONGEST_VALUE)}"
-    yield f"{'':<15}replica  {value_text(attribute.replica, longest=_LONGEST_VALUE)}"
+    source, replica = difference_texts(attribute.source, attribute.replica, longest=_LONGEST_VALUE)
+    yield f"{'':<15}source   {source}"
+    yield f"{'':<15}replica  {replica}"

@@ -102,7 +102,7 @@ def test_a_document_contains_both_images_as_dynamodb_json() -> None:
 def test_a_long_value_is_cut_and_its_length_shown() -> None:
     line = shown(record("INSERT", new={**KEY, "x": {"S": "y" * 2000}}))[1]
 
-    assert line == f'  x  {{"S": "{"y" * 93}… (2,009 characters)'
+    assert line == f'  x  {{"S": "{"y" * 73}… (2,009 characters)'
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:

@@ -105,7 +105,7 @@ different    PK={{"S": "b"}}
                replica  (absent)
              "y"
                source   (absent)
-               replica  {{"S": "{"é" * 53}… (109 characters)
+               replica  {{"S": "{"é" * 35}… (109 characters)
 extra        PK={{"S": "c"}}  (in the replica only)
 inconclusive PK={{"S": "d"}}
 
