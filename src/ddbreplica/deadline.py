@@ -44,6 +44,7 @@ class Deadline:
         The pause is exponential with full jitter:
         https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
         """
+        # After some 1,000 repetitions the power would be too large for a float.
         longest = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(attempt, 16))
         delay = self.jitter(0, longest)
         if not self.allows(delay + then):

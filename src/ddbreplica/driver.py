@@ -15,6 +15,7 @@ from ddbreplica.deadline import Deadline
 PATIENCE_SECONDS = 60.0
 """How long to wait for a throttled table, counted from the last request that succeeded."""
 
+# time.sleep continues after a signal handler has returned (PEP 475), so Ctrl-C takes effect after one slice.
 _SLICE = 0.1
 
 Note: TypeAlias = Callable[..., None]

@@ -81,6 +81,7 @@ class TaskError(Exception):
 
     def __init__(self, fact: str, *, hint: str, facts: Mapping[str, Any] | None = None) -> None:
         """Take fact and hint, one sentence each; the hint begins in lower case, since it is shown after `Try:`."""
+        # On one line: a message of AWS that is quoted in it may have several.
         self.fact = " ".join(fact.split())
         super().__init__(self.fact)
         self.hint = hint

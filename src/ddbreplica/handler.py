@@ -41,13 +41,16 @@ class Replicator:
     deadline: Callable[["LambdaContext"], Deadline]
 
 
+# Kept between invocations: the connections, and the count of quarantined records in a row.
 @lru_cache(maxsize=1)
 def replicator() -> Replicator:
     """Return the replicator of this execution environment, created at its first invocation.
 
     An error is raised and not remembered, so that the next invocation tries again.
     """
+    # Before anything else: a wrong variable must fail here, by its name, and not after a batch was written.
     settings = Settings.from_env(os.environ)
+    # One for both, since a quarantined record needs the lead of the clock that signed its write.
     skew = Skew()
     return Replicator(
         settings=settings,
@@ -108,12 +111,16 @@ def replicate(event: Any, context: "LambdaContext", to: Replicator) -> dict[str,
     decoded = decode(event, replicate_ttl_deletes=to.settings.replicate_ttl_deletes)
     writes = plan(decoded.changes)
     outcome = write(writes, replica=to.replica, deadline=deadline)
+    # Taken here, since the time that the quarantine takes is no lag of the replica.
     ended_at = time.time()
     # After the last write: a redrive could otherwise reconcile a key, and a later write of this batch undo that.
     kept = to.quarantine.keep(
+        # An invocation that fails keeps no poison: the fault may be why the items were refused, and Lambda delivers
+        # them again.
         () if outcome.ended else (*decoded.malformed, *outcome.poison),
         outcome.in_doubt,
         before=checkpoint(outcome.failures),
+        # Without the deletes: a table accepts them even if one of its indexes refuses every item.
         puts_applied=sum(not write.is_delete for write in outcome.applied),
         request_id=context.aws_request_id,
         deadline=deadline,
@@ -121,6 +128,7 @@ def replicate(event: Any, context: "LambdaContext", to: Replicator) -> dict[str,
     # Only now: the records of in-doubt writes are kept even if the invocation fails.
     if outcome.ended is not None:
         raise outcome.ended
+    # A record that could not be kept is delivered again, since nothing else has it.
     failures = (*outcome.failures, *kept.failures)
     to.telemetry.publish(
         decoded,

@@ -16,6 +16,7 @@ _TABLE_ARN = re.compile(r"arn:[^:]+:dynamodb:[a-z0-9-]+:\d{12}:table/([a-zA-Z0-9
 _REGION = re.compile(r"[a-z]+(-[a-z]+)+-[0-9]+")
 _ROLE_ARN = re.compile(r"arn:[^:]+:iam::[0-9]{12}:role/[a-zA-Z0-9_+=,.@/-]{1,576}")
 _EXTERNAL_ID = re.compile(r"[a-zA-Z0-9_+=,.@:/-]{2,1224}")
+# CloudWatch drops embedded metrics with any other namespace or dimension, and the function gets no error.
 _NAMESPACE = re.compile(r"(?!:|AWS/| +$)[a-zA-Z0-9 ._/#:-]{1,255}")
 _DIMENSION = re.compile(r"[!-9;-~][ -~]{0,254}")
 
@@ -45,6 +46,7 @@ class Settings:
     @property
     def emits_metrics(self) -> bool:
         """Whether Powertools writes metrics. Without them the alarm on quarantined records never goes off."""
+        # As Powertools decides: POWERTOOLS_DEV counts only if the other variable is not set.
         if self.powertools_metrics_disabled is None:
             return not self.powertools_dev
         return not self.powertools_metrics_disabled
@@ -64,6 +66,7 @@ class Settings:
         _check_powertools(env)
         return cls(
             replica_table_name=_table(env),
+            # Required: without a quarantine, one poison record blocks its shard until Lambda discards the batch.
             quarantine_bucket=_required(env, "QUARANTINE_BUCKET", allowed="the name of an S3 bucket"),
             replica_region=_region(env),
             replica_role_arn=_role(env),
@@ -125,6 +128,7 @@ def _external_id(env: Mapping[str, str]) -> str | None:
 
 def _boolean(env: Mapping[str, str], name: str, *, default: bool) -> bool:
     value = env.get(name, str(default)).lower()
+    # Never guessed: an archive whose setting is read as true by mistake loses the items that expire.
     if value not in _BOOLEANS:
         raise _refused(name, env[name], "true or false")
     return _BOOLEANS[value]
@@ -154,6 +158,7 @@ def _check_powertools(env: Mapping[str, str]) -> None:
 def _switch(env: Mapping[str, str], name: str) -> bool | None:
     """Return the value of a switch of Powertools, or None if it is not set."""
     value = env.get(name)
+    # Powertools raises ValueError for any other word, and names neither the variable nor the allowed words.
     if value is not None and value.lower() not in _ON | _OFF:
         allowed = "true, false, or another word that Powertools accepts: 1, y, yes, t, on, 0, n, no, f, off"
         raise _refused(name, value, allowed)

@@ -52,9 +52,11 @@ try:
     from botocore.utils import get_environ_proxies
     from urllib3.connectionpool import HTTPConnectionPool
 
+    # Only looked up, so that a missing one is found at import and not in the middle of a batch.
     _take, _give_back = HTTPConnectionPool._get_conn, HTTPConnectionPool._put_conn
     _PARSER = create_parser("json")
 except (ImportError, AttributeError) as error:
+    # Kept for `parts_of`. Raised here, it would also end the function that can write without these parts.
     _missing = error
 
 with suppress(ImportError):  # then the import of RenewedCredentials raises it

@@ -46,8 +46,10 @@ class Skew:
             ahead = sent_at - timestamp(date or "")
         except (ValueError, TypeError, OverflowError):
             return
+        # Checked before the lock is taken, since hardly any response changes the lead.
         if self.ahead is None or ahead > self.ahead:
             with self._lock:
+                # Never a smaller one: an in-doubt write was signed by the clock as it was then.
                 self.ahead = max(self.ahead or 0.0, ahead)
 
     @property
@@ -71,6 +73,7 @@ def timestamp(date: str) -> float:
 
 def hold_seconds(ahead: float | None) -> float:
     """Return for how long AWS may still apply a write of a clock that is `ahead` seconds ahead, or None if unknown."""
+    # A damaged state file may contain NaN, and max(0.0, NaN) is 0.0: the hold would be too short.
     if ahead is None or not math.isfinite(ahead):
         return UNKNOWN_HOLD_SECONDS
     return EXPIRY_SECONDS + max(0.0, ahead) + MARGIN_SECONDS
@@ -108,6 +111,7 @@ class Clock(Skew):
             seconds = timestamp(date or "")
         except (ValueError, TypeError, OverflowError):
             return
+        # One assignment, since other threads read the two without a lock.
         self._latest = seconds, self.ticks()
 
     @property

@@ -22,6 +22,7 @@ _ENDPOINT = "check the network, --region and --endpoint-url (or AWS_ENDPOINT_URL
 _REGION = "name a Region with --region, or set AWS_REGION."
 _THROTTLED = "wait a moment, or raise the table's capacity, and run the same command again."
 
+# A gateway or proxy may send a code and a message of any length.
 _LONGEST_CODE, _LONGEST_MESSAGE = 100, 1000
 
 _HINTS: Mapping[str, str] = {

@@ -34,6 +34,7 @@ _REJECTED = frozenset(
         "ValidationException",
         "ValidationError",  # the code of STS
         "SerializationException",
+        # not transient: it would block its shard until other items of the collection are deleted
         "ItemCollectionSizeLimitExceededException",
         # the request is too large for the service's front end: its items are sent one by one
         "413",
@@ -108,6 +109,7 @@ DynamoDB Local and the emulators send the first header with every response. A ga
 recognised.
 """
 
+# A wrong certificate bundle is a fault, although it looks like a broken connection: waiting does not change it.
 _UNUSABLE_CERTIFICATES = (
     ssl.SSLCertVerificationError,
     FileNotFoundError,
@@ -234,6 +236,7 @@ def _has_bad_certificates(error: BaseException) -> bool:
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and its causes, which botocore passes on as values and urllib3 as arguments."""
+    # Each once, since exceptions may refer to each other in a circle.
     left, seen = [error], set[int]()
     while left:
         each = left.pop()

@@ -28,6 +28,7 @@ def variables(region: str) -> dict[str, str]:
 
 def _of_environment() -> str | None:
     values = {name: value for name in VARIABLES if (value := os.environ.get(name))}
+    # Neither is preferred: a table of the same name in the other Region would be read, or even repaired.
     if len(set(values.values())) > 1:
         raise TaskError(
             f"{' and '.join(f'{name} is {value}' for name, value in values.items())}.",

@@ -37,12 +37,14 @@ def ask_pages(
 ) -> Iterator[T]:
     """Request pages one after the other, and yield the values that `read` returns for each. Raises as `ask` does."""
     remaining = iter(pages)
+    # botocore sends the request for a page when the iterator is advanced, so `ask` has to advance it.
     while (found := ask(lambda: _next(remaining, read), refused=refused)) is not None:
         yield from found
 
 
 def _next(pages: Iterator[P], read: Callable[[P], Sequence[T]]) -> Sequence[T] | None:
     for page in pages:
+        # A tuple, since a generator would read the page, and raise, outside `ask`.
         return tuple(read(page))
     return None
 

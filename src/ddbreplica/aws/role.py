@@ -74,6 +74,7 @@ class Role(RenewedCredentials):
         except Exception as error:
             # botocore may return or raise anything for a response that it cannot read.
             raise RefusedError(self._refusal(_UNREADABLE)) from error
+        # Only now: after a failed attempt, the next request has to try again.
         self._has_ended = False
         return granted
 
@@ -89,6 +90,7 @@ class Role(RenewedCredentials):
 def _granted(response: "AssumeRoleResponseTypeDef") -> Mapping[str, str]:
     """Return the credentials in the form that botocore keeps. Raises ValueError if they have expired."""
     credentials: Any = response["Credentials"]
+    # botocore would raise RuntimeError for these, and the request that it could not sign would count as in doubt.
     if credentials["Expiration"] <= datetime.now(UTC):
         raise ValueError(credentials["Expiration"])
     return {

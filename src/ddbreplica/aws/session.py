@@ -132,5 +132,6 @@ def _checked(make: Callable[[], Any]) -> Any:
             f"the endpoint {url} is not encrypted: others on the network could read the items.",
             hint="give an https:// URL; http:// is allowed for a local host only, such as http://localhost:8000.",
         )
+    # botocore reads a gateway's page as an empty response: without the check, a bucket would look empty.
     check_responses(client)
     return client

@@ -33,6 +33,7 @@ class _Credentials:
         self._credentials = credentials
 
     def __getattr__(self, name: str) -> Any:
+        # Also for attributes: botocore renews the credentials when `access_key` is read.
         with _explained(self._provider):
             value = getattr(self._credentials, name)
         return self._guarded(value) if callable(value) else value

@@ -63,6 +63,7 @@ class Connection:
         clock: Clock | None = None,
     ) -> None:
         """Send no request yet. Pass `source_clients` and `replica_clients` to reuse clients that are signed in."""
+        # One for both tables: a write is held by the largest lead that any response of the run has shown.
         self.clock = clock or Clock()
         self._location = location
         self._source_clients = source_clients or _source_clients(location)

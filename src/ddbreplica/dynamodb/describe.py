@@ -111,6 +111,7 @@ def identity(source: Described, replica: Described) -> Mapping[str, Any]:
     """Return what has to be the same for a command to resume a state: both tables, with their creation times."""
     # A table that was recreated has the same ARN, but not the items that the state was recorded for.
     return {
+        # In UTC, or a machine in another time zone could not resume the state.
         name: f"{described.table.arn} of {described.description['CreationDateTime'].astimezone(UTC)}"
         for name, described in (("source", source), ("replica", replica))
     }
@@ -119,6 +120,7 @@ def identity(source: Described, replica: Described) -> Mapping[str, Any]:
 def describe(side: Side) -> Described:
     """Describe a table. Raises TaskError, whose hint has the option of the table."""
     client = side.dynamodb()
+    # DynamoDBReplica passes the date of the response to the clock, on which `refuse_fast` relies.
     table = DynamoDBReplica(client, side.name, skew=side.clock).describe()
     if isinstance(table, Table):
         return ask(

@@ -113,6 +113,7 @@ def _as_bytes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 def _value_as_bytes(value: Mapping[str, Any]) -> Mapping[str, Any]:
     ((kind, content),) = value.items()
     match kind:
+        # boto3 encodes binaries itself. Base64 text would be stored encoded twice, without an error.
         case "B":
             content = b64decode(content)
         case "BS":

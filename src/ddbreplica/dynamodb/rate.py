@@ -33,6 +33,7 @@ class Rate:
         """Wait until so many units may be used, and count them as used. Threads are served in the order of calls."""
         if self.per_second is not None:
             wait = self._reserve(units / self.per_second)
+            # The lock is not held here, so that other threads can reserve their units meanwhile.
             if wait > 0:
                 self._sleep(wait)
 

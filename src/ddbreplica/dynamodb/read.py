@@ -75,6 +75,7 @@ class _Reader:
             case RefusalKind.TRANSIENT:
                 return pending
             case RefusalKind.REJECTED if len(pending) > 1:
+                # One invalid key makes DynamoDB refuse all of them, and the message does not show which it is.
                 for key in pending:
                     self.read([key])
             case RefusalKind.REJECTED:

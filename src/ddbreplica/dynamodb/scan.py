@@ -40,6 +40,7 @@ _UNPROCESSED = Refusal(RefusalKind.TRANSIENT, "UnprocessedKeys", "the table left
 
 def reading(connections: int) -> Config:
     """Return the configuration of a client that so many threads read with."""
+    # Longer than for a write: a read that times out is simply repeated, and leaves nothing in doubt.
     return ASKING.merge(
         Config(
             read_timeout=30, max_pool_connections=connections, tcp_keepalive=True, parameter_validation=False
@@ -143,6 +144,7 @@ class TableReader:
         return found
 
     def _what(self, *, keys_only: bool) -> Mapping[str, Any]:
+        # An eventually consistent read may miss the last write, which would look like a difference.
         return {"ConsistentRead": True, **(self._keys_only if keys_only else {})}
 
     def _scanned(self, response: Any) -> tuple[dict[Key, Image], Image | None]:
@@ -153,6 +155,7 @@ class TableReader:
         """Return the items and the unprocessed keys. Raises ValueError for a key that was not requested."""
         items = self._by_key(item for part in response["Responses"].values() for item in part)
         left = [key_of(key) for part in response["UnprocessedKeys"].values() for key in part["Keys"]]
+        # A key in neither list counts as absent, so the response to another request must not pass.
         if not asked_for >= items.keys() | set(left):
             raise ValueError(left)
         return items, left
@@ -163,6 +166,7 @@ class TableReader:
     def _ask(self, operation: str, request: Mapping[str, Any], read: Callable[[Any], T]) -> T:
         """Repeat a request until it succeeds. It begins when the rate allows for the units consumed before."""
         body = json.dumps({**request, "ReturnConsumedCapacity": "TOTAL"})
+        # The units of a request are known only from its response, so the next request waits for them.
         self._wait_for_rate()
         attempt = 0
         while True:

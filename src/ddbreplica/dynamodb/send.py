@@ -139,6 +139,7 @@ class _Sender:
             for request in requests:
                 if len(under_way) == IN_FLIGHT:
                     left += self._take(*under_way.popleft())
+                # Checked for each request, since one that starts too late outlives the invocation.
                 if self.tally.fault is None and self._deadline.allows(REQUEST_SECONDS):
                     self.tally.retried += len(request) if again else 0
                     under_way.append((request, self._in_doubt_if_raised(request, partial(start, request))))
@@ -171,6 +172,7 @@ class _Sender:
         """Start a request or wait for its response. If that raises, the request's writes are in doubt."""
         try:
             return do()
+        # Also KeyboardInterrupt and SystemExit: the request may be on its way to AWS.
         except BaseException as error:
             self._doubt(request, replace(_UNKNOWN, message=f"{_UNKNOWN.message}: {type(error).__name__}"))
             raise
@@ -179,6 +181,7 @@ class _Sender:
         self.tally.in_doubt |= {write.change.sequence_number: (write.change, refusal) for write in request}
 
     def _refused(self, request: Sequence[Write], refusal: Refusal) -> Sequence[Write]:
+        # Recorded even if a repetition succeeds: AWS may apply the first attempt after it, with an old image.
         if refusal.in_doubt:
             self._doubt(request, refusal)
         match refusal.kind:
@@ -189,6 +192,7 @@ class _Sender:
                 self.tally.rejected += [(write, refusal) for write in request]
                 return ()
             case RefusalKind.FAULT:
+                # In no list: after a fault the whole batch is delivered again.
                 self.tally.fault = self.tally.fault or refusal
                 return ()
             case _:

@@ -72,17 +72,20 @@ class Stream:
 
     def _is_next(self, shard: _Shard) -> bool:
         parent = self._shards.get(shard.parent or "")
+        # A parent that is not listed was trimmed, and there is nothing to read before its child.
         return not shard.is_done and (parent is None or parent.is_done)
 
     def _find_shards(self) -> None:
         """Add the shards that are new."""
         is_first = self._look_at is None
+        # All pages first: if a later page has a shard's parent, the shard must not be read before it.
         for found in list(self._descriptions()):
             if found["ShardId"] not in self._shards:
                 self._shards[found["ShardId"]] = self._new_shard(found, is_first=is_first)
         self._look_at = self._clock() + LOOK_AGAIN_SECONDS
 
     def _new_shard(self, found: Any, *, is_first: bool) -> _Shard:
+        # A shard that appears later has only records that were written after the start.
         is_from_now = is_first and not self._from_oldest
         is_open = "EndingSequenceNumber" not in found["SequenceNumberRange"]
         return _Shard(
@@ -112,6 +115,7 @@ class Stream:
         response: Any = self._client.get_records(ShardIterator=shard.iterator)
         records: Page = response["Records"]
         if records:
+            # An iterator expires after 15 minutes, a sequence number does not.
             shard.start = _after(records[-1])
         shard.iterator = response.get("NextShardIterator")
         if shard.iterator is None:

@@ -108,6 +108,7 @@ class DynamoDBReplica:
     def describe(self, *, refresh: bool = False) -> Table | Refusal:
         """Describe the table. Unless `refresh`, the last description is returned."""
         if self._described is None or refresh:
+            # With `refresh` never from memory: the table may have been replaced since.
             described = self._end_role_on_fault(asked(self._describe))
             if isinstance(described, Refusal):
                 return undescribed(described)
@@ -134,6 +135,7 @@ class DynamoDBReplica:
     def read_batch(self, keys: Sequence[Key]) -> Mapping[Key, State] | Refusal:
         """Make one BatchGetItem. If its response does not match the request, no key counts as read."""
         json_keys = json.dumps([attributes_of(key) for key in keys])
+        # An eventually consistent read would confirm an image that a newer write has already replaced.
         body = f'{{"RequestItems":{{{self._json_table}:{{"ConsistentRead":true,"Keys":{json_keys}}}}}}}'
         return self._start("BatchGetItem", body, lambda response: _states(response, keys))()
 
@@ -165,6 +167,7 @@ class DynamoDBReplica:
     ) -> Callable[[], _T | Refusal]:
         """Send a request once, and return the function that waits for its response and reads it."""
         if self._described is None and isinstance(described := self.describe(), Refusal):
+            # Only DescribeTable was sent, so no write is in doubt.
             unsent = replace(described, in_doubt=False)
             return lambda: unsent
         wait = asked(lambda: self._send(operation, body.encode("ascii")))
@@ -271,6 +274,7 @@ def unprocessed(response: Mapping[str, Any], writes: Sequence[Write]) -> Sequenc
     key_names = [name for name, _, _ in writes[0].change.key]
     try:
         left = {_request_of(entry, key_names) for entry in _entries(response["UnprocessedItems"])}
+    # An entry that cannot be read may be any of the writes, so none counts as applied.
     except (KeyError, MalformedError):
         return _UNMATCHED
     by_request = {(write.is_delete, write.change.key): write for write in writes}
@@ -289,6 +293,7 @@ def _states(response: Mapping[str, Any], keys: Sequence[Key]) -> Mapping[Key, St
         }
     except (AttributeError, KeyError, TypeError, MalformedError):
         return _UNMATCHED
+    # `reconcile` deletes what is absent, so the response has to be that of this request.
     if not (left | items.keys()) <= set(keys):
         return _UNMATCHED
     return {key: items.get(key) for key in keys if key not in left}

@@ -93,6 +93,7 @@ class Transport:
             self._open(connection)
             self._send(connection, request)
         except BaseException:
+            # Closed, or a late response would be read as that to the next request.
             self._give_back(connection, is_broken=True)
             raise
         give_up_at = monotonic() + self._connections.read_timeout
@@ -122,12 +123,14 @@ class Transport:
                 connection.connect()
         except (OSError, HTTPException, HTTPError) as error:
             raise NotSentError(error=error) from error
+        # Sending has this limit too: REQUEST_SECONDS counts with 1 s for it.
         socket_of(connection).settimeout(self._connections.connect_timeout)
 
     def _send(self, connection: Any, request: AWSPreparedRequest) -> None:
         try:
             botocore_private.send(connection, self._target, request)
         except (OSError, HTTPException, HTTPError) as error:
+            # Not NotSentError: a part of the request may have been sent, so that it is in doubt.
             raise ConnectionClosedError(endpoint_url=self.url, error=error) from error
 
     def _receive(self, connection: Any, give_up_at: float) -> Response:
