@@ -158,6 +158,7 @@ class Exported:
             with gzip.open(file) as lines:
                 while line := lines.readline(MAX_SMALL):
                     is_wanted = read >= after
+                    # A line that is longer than MAX_SMALL is read to its end even if its key is not wanted.
                     key = self._key_of_line(line, lines) if is_wanted or not line.endswith(b"\n") else None
                     read += 1
                     if key is not None and is_wanted:

@@ -63,8 +63,10 @@ class Tables:
         """Return what must be equal for a run to resume; recreated tables and a new stream are different."""
         return {
             **identity(self.source, self.replica),
+            # A new stream lacks the changes from before it, so items behind the cursor may be old.
             "stream": self.source.stream,
             "listing": listing,
+            # Keys that another filter excluded are behind the cursor, and would never be copied.
             "filter": list(key_filter.patterns),
         }
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from ddbreplica.model import Items, Key
 
+# With more, every thread needs more memory, and a backfill is not faster.
 PAGE = 200
 """Items held in memory at once, for each part that is being read."""
 

@@ -147,6 +147,7 @@ class Backfill:
         try:
             if not self._halted.is_set():
                 job()
+        # The pool waits for all threads before it raises, so the others have to stop too.
         except BaseException:
             self._halted.set()
             raise
@@ -181,6 +182,7 @@ class Backfill:
             self._reconcile(page.keys, page.seen)
             counts = {"items": len(page.keys), "outside": page.outside}
             so_far.update(counts)
+            # Not before the page is reconciled, or after a kill the next run would skip it.
             self._journal.note(part, {"after": page.cursor, **so_far})
             self._count(counts)
             if self._halted.is_set():
@@ -207,6 +209,7 @@ class Backfill:
     def _hand_over(self, undecided: Sequence[Key]) -> None:
         """List undecided keys for review, then close them in the journal."""
         if undecided:
+            # Listed first: if the run is killed between the two, the keys are listed twice and not lost.
             self._undecided(undecided)
             self._journal.confirm(undecided)
 

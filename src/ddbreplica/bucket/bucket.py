@@ -120,6 +120,7 @@ class Bucket:
     def _held(self, name: str, version: str | None, most: int) -> Held:
         which: Any = {} if version is None else {"VersionId": version}
         response = self._client.get_object(Bucket=self.name, Key=name, **which)
+        # One byte more than allowed, by which an object that has grown is recognised.
         content, size = room(most + 1), 0
         with closing(response["Body"]) as body:
             while part := body.read(min(_PART, most + 1 - size)):
@@ -132,6 +133,7 @@ class Bucket:
             Bucket=self.name,
             Key=DONE + name,
             CopySource={"Bucket": self.name, "Key": name},
+            # Without the ETags, an object that was stored under this name meanwhile would be moved unread.
             CopySourceIfMatch=etag,
             ContentType="application/json",
             MetadataDirective="REPLACE",

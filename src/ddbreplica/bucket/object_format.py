@@ -66,6 +66,7 @@ def quarantined(source: str, *, created_at: datetime) -> Unpack:
 
     def unpack(body: Text, stored_at: datetime) -> Unpacked:
         content = _parsed(partial(_kept, body))
+        # A later version may mean something else by the same members, so nothing of it is used.
         if content.get("schema") != _SCHEMA or "record" not in content:
             raise UnreadableError(f"is not a quarantined record of schema {_SCHEMA}")
         record: _Record = content["record"]
@@ -173,6 +174,7 @@ def _refuse_foreign(arn: str | None, source: str) -> None:
 
 def _hold(clock_ahead_seconds: Any) -> float:
     """Return for how long AWS may still apply a write whose sender's clock had this lead, if it was recorded."""
+    # An object may contain any number, which must not hold its keys back for years.
     is_known = (
         isinstance(clock_ahead_seconds, int | float) and abs(clock_ahead_seconds) < UNKNOWN_HOLD_SECONDS
     )

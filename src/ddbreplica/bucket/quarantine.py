@@ -112,6 +112,7 @@ class Quarantine:
         undo that. Lambda delivers all records after the failure again, so that they are not kept now.
         Raises QuarantineError if the bucket is missing or denied, or if too many records in a row were kept.
         """
+        # In-doubt writes are kept wherever they are in the batch: a repetition of the batch knows nothing of them.
         kept_in_doubt, failure = self._put_each(in_doubt, request_id, deadline)
         first = checkpoint(filter(None, (before, failure)))
         due = [record for record in poison if first is None or record.position < first.position]
@@ -167,6 +168,7 @@ class Quarantine:
         name, body = self._name(record, request_id), _body(record, clock_ahead_seconds=self._skew.ahead)
         client = self._client
         refusal = asked(lambda: self._stored(client, name, body))
+        # Raised, since Lambda does not count a reported record as an error, and the alarm on errors would not fire.
         if refusal is not None and refusal.kind is RefusalKind.FAULT:
             raise QuarantineError(
                 f"The quarantine bucket {self._bucket} refuses the record: {refusal.code}: {refusal.message}.",
@@ -183,6 +185,7 @@ class Quarantine:
         metadata = response["ResponseMetadata"]
         if not is_from_aws(metadata["HTTPHeaders"]):
             return foreign(metadata["HTTPStatusCode"])
+        # botocore reads a page without content as a success. Only an ETag shows that the object exists.
         return None if "ETag" in response else _INCOMPLETE
 
     @cached_property

@@ -53,6 +53,7 @@ def key_within(attributes: Any) -> Key:
     """Return the identity of a key. Raises MalformedError if it is not a key, or is larger than DynamoDB allows."""
     key = key_of(attributes)
     sizes = sorted(_bytes(tag, value) for _, tag, value in key)
+    # A key's identity does not show which part is the sort key, so the smaller one has to fit.
     if len(key) > 2 or sizes[-1] > _PARTITION_KEY_BYTES or (len(key) == 2 and sizes[0] > _SORT_KEY_BYTES):
         raise MalformedError("the key is larger than DynamoDB allows")
     return key
@@ -83,6 +84,7 @@ class Budget:
     @contextmanager
     def take(self, size: int) -> Iterator[None]:
         """Take so many bytes for the block, but never more than there are. The block must not take more itself."""
+        # A thread that needs more than there is would wait forever.
         size = min(size, self._size)
         with self._changed:
             self._changed.wait_for(lambda: self._left >= size)

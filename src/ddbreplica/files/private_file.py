@@ -26,6 +26,7 @@ _DESCRIPTOR = re.compile(r"/dev/(stdout|stderr)|/(?:dev|proc/self)/fd/([0-9]{1,6
 _STANDARD = {"stdout": 1, "stderr": 2}
 
 # Windows has none of these flags. There the commands show their help, but do not run.
+# O_NONBLOCK, because another user may have created a pipe there, and opening it would wait for a writer.
 _SAFELY = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOCTTY", "O_NOFOLLOW", "O_NONBLOCK"))
 
 
@@ -55,6 +56,7 @@ def open_to_write(path: Path, *, option: str, note: Note) -> FileIO:
     """
     if standard := _DESCRIPTOR.fullmatch(str(path)):
         name, number = standard.groups()
+        # A duplicate, so that closing the report leaves the command's own stream open.
         return FileIO(os.dup(_STANDARD[name] if name else int(number)), "w")
     if path.parent == _DEVICES and stat.S_ISCHR(path.lstat().st_mode):
         return FileIO(os.open(path, os.O_WRONLY | _SAFELY & ~getattr(os, "O_NONBLOCK", 0)), "w")
@@ -62,6 +64,7 @@ def open_to_write(path: Path, *, option: str, note: Note) -> FileIO:
     try:
         _refuse_state(file, path, option)
         make_private(file, path, note=note)
+        # Only after the checks, which would come too late for a file that is already empty.
         file.truncate(0)
     except (TaskError, OSError):
         file.close()
@@ -96,6 +99,7 @@ def _opened(path: Path, flags: int, option: str) -> FileIO:
         )  # before it is opened: opening a device or a pipe may have an effect
     descriptor = os.open(path, flags | _SAFELY, _MODE)
     try:
+        # Again, since the path may lead to another file since the first check.
         _check(path, os.fstat(descriptor), option)
         # Unbuffered, so that nothing is left to write when it is closed, which could fail on a full disk.
         return FileIO(descriptor, "r+" if flags & os.O_RDWR else "r")
@@ -137,6 +141,7 @@ def _locked(file: FileIO, path: Path, option: str) -> FileIO:
 
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A state is replaced by a rename, and a lock on the old file protects nothing.
         is_there_still = os.path.samestat(os.fstat(file.fileno()), path.lstat())
     except (BlockingIOError, FileNotFoundError):
         is_there_still = False

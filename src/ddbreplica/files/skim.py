@@ -12,6 +12,7 @@ from typing import Any
 NAME_BYTES = 2048
 """A longer name is not read. The longest one that is needed is that of a key attribute, with 255 characters."""
 
+# Possessive (`*+`): otherwise a match remembers a way back for each character, in memory that nothing limits.
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _LITERAL = rb"[-+.0-9A-Za-z]++"
 _SPACE = re.compile(rb"[ \t\n\r]*+")
@@ -120,6 +121,7 @@ class Skim:
             if closing >= depth:  # any further brackets close values that contain this one
                 self._at = step.start(2) + depth
                 return
+            # Without progress the text is not JSON, and this loop would not end.
             if step.end() == self._at:
                 break
             depth -= closing

@@ -74,6 +74,7 @@ class MappingState:
     @property
     def replicates_ttl_deletes(self) -> bool:
         """Whether TTL deletes are replicated; false for an archive, and for an invalid value of the variable."""
+        # An invalid value counts as an archive, from which no command deletes.
         return self.environment.get("REPLICATE_TTL_DELETES", "true").lower() == "true"
 
     @property

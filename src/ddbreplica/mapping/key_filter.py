@@ -69,6 +69,7 @@ def _pattern(text: str) -> Sequence[_Alternative]:
 
 
 def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Which of two equal names counts depends on the JSON parser.
     if len({name for name, _ in members}) < len(members):
         raise _refused(f"one of the names {', '.join(name for name, _ in members)} occurs twice")
     return dict(members)
@@ -92,6 +93,7 @@ def _member(name: str, value: Any, path: tuple[str, ...]) -> Sequence[_Alternati
     if name == "$or":
         return _or(value, path)
     path = (*path, name)
+    # A filter on images drops deletes, which have no new image. The commands could not apply it to a key either.
     if path[:2] != _KEYS[: len(path)] or (len(path) == 4 and path[3] not in _KEY_TYPES):
         raise _refused(f"it looks at {_dotted(path)}")
     return _leaf(value, path) if len(path) == 4 else _object(value, path)

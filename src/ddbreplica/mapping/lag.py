@@ -12,6 +12,7 @@ from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.errors import TaskError
 from ddbreplica.mapping.lookup import find_mapping, latest_stream
 
+# Lambda emits IteratorAge for invocations only. Without one in this time the lag is unknown, not 0.
 _WINDOW = timedelta(minutes=5)
 
 
@@ -37,6 +38,7 @@ def _iterator_age(connection: Connection, function: str) -> float | None:
         StartTime=now - _WINDOW,
         EndTime=now,
         Period=60,
+        # One late shard beside healthy ones must count.
         Statistics=["Maximum"],
     )
     return ask(lambda: _last(get()["Datapoints"]))

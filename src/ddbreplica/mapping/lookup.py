@@ -72,6 +72,7 @@ def find_mappings(connection: Connection, arn: str) -> tuple[MappingState, ...]:
         state_of(client, one) for one in _reading(client, table_arn) if _has_tag(client, one["FunctionArn"])
     )
     in_region = tuple(mapping for mapping in found if _target(mapping, client.meta.region_name) == replica)
+    # To tell accounts apart takes a request to the replica, which not every user may make.
     return in_region if len(in_region) < 2 else _of_account(in_region, connection.replica)
 
 

@@ -28,6 +28,7 @@ class Preflight:
     @classmethod
     def on(cls, mapping: MappingState, *, archive: bool) -> "Preflight":
         """Return the preflight of a mapping. Raises TaskError if its filter looks at more than keys."""
+        # The option cannot turn an archive into a plain replica: a repair would delete what has expired.
         return cls(mapping, mapping.key_filter, archive or not mapping.replicates_ttl_deletes)
 
     def warn_of_replicas(self, source: Described, *, note: Note) -> None:

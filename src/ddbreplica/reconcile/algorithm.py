@@ -99,6 +99,7 @@ class _Reconciliation:
         self.result.changing += states
 
     def _intend(self, keys: Sequence[Key]) -> Sequence[Key]:
+        # Before the first write, so that after a kill the next run knows which keys may still change.
         free = self._pair.journal.intend(keys)
         self.result.in_doubt += set(keys).difference(free)
         return free
@@ -106,6 +107,7 @@ class _Reconciliation:
     def _round(self, states: Mapping[Key, State]) -> dict[Key, State]:
         """Write states. Return the present states of the keys that have changed since."""
         written = self._write(states)
+        # Only after the response to the write: a change that this read does not show arrives by the stream, later.
         now = self._read(written)
         changed = {key: state for key, state in now.items() if state != states[key]}
         confirmed = [key for key in now if key not in changed]
@@ -136,6 +138,7 @@ class _Reconciliation:
         try:
             send(writes, replica=self._pair.replica, deadline=self._deadline, tally=tally)
         finally:
+            # Also after an exception: a later run has to hold these keys back.
             in_doubt = {change.key for change, _ in tally.in_doubt.values()}
             if in_doubt:
                 self._pair.journal.mark_in_doubt(tuple(in_doubt))
@@ -144,6 +147,7 @@ class _Reconciliation:
             raise ReplicaError(_fact("replica", tally.fault), hint=_HINT, code=tally.fault.code)
         self.result.refused += _not_in_doubt(tally.rejected, in_doubt)
         self.result.failed += _not_in_doubt(tally.failed, in_doubt)
+        # A repetition that was applied confirms nothing: AWS may still apply the first attempt after it.
         return [write.change.key for write in tally.applied if write.change.key not in in_doubt]
 
 

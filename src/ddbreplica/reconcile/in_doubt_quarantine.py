@@ -56,6 +56,7 @@ class QuarantiningJournal:
 
     def mark_in_doubt(self, keys: Sequence[Key]) -> None:
         """Hold keys back, in this run and the next ones. Raises TaskError if they cannot be quarantined."""
+        # In the journal first: it is on this machine, and has the keys even if the bucket cannot be reached.
         self._journal.mark_in_doubt(keys)
         records = tuple(self._in_doubt_record(position, key) for position, key in enumerate(keys))
         # The command's own patience may be over: keys are in doubt because of Ctrl-C or a table that does not respond.

@@ -46,6 +46,7 @@ class FileJournal:
         try:
             self._kept = read(lines.read(), lines.name, command)
             self._kept.find(now=clock.ticks())
+            # At rest, since `find` has already held back what a killed run left open.
             self._replace(AT_REST)
         except TaskError:
             lines.close()
@@ -104,8 +105,10 @@ class FileJournal:
         """Open keys, durably. Return those that are not held back."""
         with self._lock:
             held = self._kept.held
+            # Computed each time: a later response may show that the clock is further ahead, which makes holds longer.
             free = [key for key in keys if key not in held or held[key].left(self._clock) <= 0]
             if free:
+                # Durably, since a write may start when this returns.
                 self._append(*self._ahead(), {"open": as_json(free)}, durably=True)
                 self._kept.open(free)
             return free
@@ -117,6 +120,7 @@ class FileJournal:
         with self._lock:
             held = dict.fromkeys(keys, Hold(self._clock.ticks(), self._clock.hold_seconds))
             self._kept.hold(held)
+            # Not durably: the keys are open in the state already, and after a crash all open keys are held back.
             self._append(*self._ahead(), *hold_lines(held))
 
     def confirm(self, keys: Sequence[Key]) -> None:
@@ -124,6 +128,7 @@ class FileJournal:
         if not keys:
             return
         with self._lock:
+            # Not durably: a key that stays open by mistake is only reconciled once more.
             self._append({"close": as_json(keys)})
             self._kept.close(keys)
             if self._lines.appended > GROWN:

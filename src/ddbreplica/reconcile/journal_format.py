@@ -109,8 +109,10 @@ class Contents:
     def find(self, *, now: float) -> None:
         """Hold back, from now on, what earlier runs held back; and every open key, if the last run was killed."""
         if self._is_at_rest:
+            # From now on again: of the time between two runs only AWS's clock (`until`) gives a reliable measure.
             self.held = {key: replace(hold, since=now) for key, hold in self.held.items()}
         else:
+            # The last run was killed, so any key that it opened may have a write under way.
             least = min(hold_seconds(self.ahead), UNKNOWN_HOLD_SECONDS)
             longer = {key: Hold(now, max(least, hold.seconds)) for key, hold in self.held.items()}
             self.held = dict.fromkeys(self.opened, Hold(now, least)) | longer

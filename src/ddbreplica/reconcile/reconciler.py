@@ -72,6 +72,7 @@ class Reconciler:
         self._patience = patience
         self._under_way = under_way or UnderWay()
         rates = rates or Rates()
+        # With more calls, requests would need more connections than the pool keeps, and open new ones each time.
         self._slots = BoundedSemaphore(CONNECTIONS // IN_FLIGHT)
         self._pair = replace(
             pair,
@@ -110,6 +111,7 @@ class Reconciler:
         """
         with self._slots:
             self._patience.interrupt.check()
+            # In each call, since the lead may show only after some responses.
             self._clock.refuse_fast()
             self._patience.progressed()
             try:
@@ -182,6 +184,7 @@ class _PacedReplica:
         if self._pace.rate is not None:
             self._pace.wait(sum(write_units(write.change.image) for write in writes))
         if self._pace.patience.interrupt.is_set:
+            # Returned, not raised, so that `send` waits for the requests that are under way.
             return lambda: _INTERRUPTED
         pending = start()
         return lambda: self._noted(pending(), sent=len(writes))

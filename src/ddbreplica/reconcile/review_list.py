@@ -42,6 +42,7 @@ class Undecided:
                 before = file.seek(0, os.SEEK_END)
                 try:
                     write_all(file, lines.encode())
+                    # Before the keys are closed in the journal: from then on, only this file has them.
                     os.fsync(file.fileno())
                 except OSError:
                     with suppress(

@@ -108,6 +108,7 @@ class StateFile:
             for line in lines:
                 write_all(file, line)
             os.fsync(file.fileno())
+            # Synced first, or after a crash the name could lead to an empty file.
             new.replace(self.path)
             _sync_directory(self.path)
         except OSError as error:
@@ -115,6 +116,7 @@ class StateFile:
             with suppress(OSError):
                 new.unlink()
             raise unwritable(self.path, error) from error
+        # Only now, since its lock keeps other processes away until the new file, which is locked too, has its name.
         self._file.close()
         self._file, self.appended = file, 0
 

@@ -23,6 +23,7 @@ def report(failures: Iterable[Failure]) -> dict[str, list[dict[str, str]]]:
     first = checkpoint(failures)
     if first is None:
         return {"batchItemFailures": []}
+    # Lambda fails the whole batch for an empty identifier too, but then no log line shows why.
     if first.sequence_number is None:
         raise UnreportableError(
             f"The record at position {first.position} has no sequence number and could not be quarantined"

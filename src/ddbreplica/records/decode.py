@@ -56,13 +56,16 @@ def decode(event: Any, *, replicate_ttl_deletes: bool) -> Decoded:
     skipped = 0
     for position, record in enumerate(records):
         try:
+            # Skipped before the changes of a key are merged, or a TTL delete would hide the put before it.
             if not replicate_ttl_deletes and _is_ttl_delete(record):
                 skipped += 1
             else:
                 changes.append(_change(position, record))
+        # Not this record's fault: every record is the same, and all of them would be quarantined.
         except StreamViewTypeError:
             raise
         except Exception as error:  # noqa: BLE001  whatever is wrong with it, it is kept and the others are applied
+            # Of any other error only the type: its text may contain values of the item, and the reason is logged.
             reason = str(error) if isinstance(error, MalformedError) else type(error).__name__
             malformed.append(_malformed(position, record, reason))
     created = [change.created_at for change in changes if change.created_at is not None]
@@ -83,6 +86,7 @@ def key_of(attributes: Any) -> Key:
     if not isinstance(attributes, dict) or not attributes:
         raise MalformedError("Keys is missing or empty")
     parts = [_canonical(name, value) for name, value in attributes.items()]
+    # Sorted, since the two attributes of a key may come in any order.
     return tuple(sorted(parts))
 
 
@@ -135,6 +139,7 @@ def _is_ttl_delete(record: Any) -> bool:
     if not isinstance(record, dict) or record.get("eventName") != "REMOVE":
         return False
     identity = record.get("userIdentity")
+    # A delete by a user has no identity. Taken for an expiry, it would never reach an archive.
     if not isinstance(identity, dict):
         return False
     # Lambda writes lower-case names, the Streams API capitalised ones.
@@ -179,6 +184,7 @@ def _image(event_name: Any, data: Mapping[str, Any], key: Key) -> Image | None:
         is_text = type(value) is dict and len(value) == 1 and type(value.get("S") or value.get("N")) is str
         if not is_text:
             _check_attribute(name, value)
+    # The put writes the key in the image, and later changes are matched by Keys: both must be one item.
     if not _holds(image, data["Keys"], key):
         raise MalformedError("NewImage does not contain the key of Keys")
     return image
@@ -253,6 +259,7 @@ def _check_value(value: Any, depth: int) -> None:
     if not isinstance(value, dict) or len(value) != 1:
         raise MalformedError("a value must be an object with exactly one type")
     ((tag, content),) = value.items()
+    # DynamoDB may respond to an invalid value with a 500, and the record would be retried until it expires.
     check = _CHECKS.get(tag)
     if check is None:
         raise MalformedError("a value has an unknown type")

@@ -13,6 +13,7 @@ def check(table: Table, changes: Iterable[Change]) -> None:
     """
     for change in changes:
         key_schema = {(name, tag) for name, tag, _ in change.key}
+        # DynamoDB refuses a wrong key as it refuses a bad item, so a whole stream would be quarantined.
         if key_schema != table.key_schema:
             raise KeySchemaError(
                 f"The replica {table.arn} has the key {key_schema_text(table.key_schema)},"

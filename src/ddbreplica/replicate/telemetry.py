@@ -57,6 +57,7 @@ def summarise(decoded: Decoded, outcome: Outcome, kept: QuarantineResult, *, now
             "DeletesApplied": deletes,
             "WritesRetried": outcome.retried,
             "WritesFailed": len(outcome.failures),
+            # Not in RecordsQuarantined: each of these records is also applied, reported or poison.
             "WritesSuspect": kept.in_doubt,
             "RecordsQuarantined": kept.poison,
             "TtlDeletesSkipped": decoded.ttl_deletes_skipped,
@@ -139,6 +140,7 @@ class Telemetry:
         """
         with _never_raising(request_id):
             summary = summarise(decoded, outcome, kept, now=ended_at)
+            # Separately, so that a log line that fails does not take the metrics, and the alarms on them, with it.
             with _never_raising(request_id):
                 self._log(summary, reported, request_id)
             self._emit(summary)

@@ -55,6 +55,7 @@ def write(writes: Sequence[Write], *, replica: Replica, deadline: Deadline) -> O
     """
     if not writes:
         return Outcome()
+    # Before the first write: with such a timeout no write would ever start, and every batch would be repeated.
     _refuse_short_timeout(deadline)
     writer = _Writer(replica, deadline)
     try:
@@ -63,6 +64,7 @@ def write(writes: Sequence[Write], *, replica: Replica, deadline: Deadline) -> O
             rejected = writer.send_once(pending)
             pending = writer.judge(rejected)
     except Exception as error:
+        # The records of in-doubt writes have to be quarantined first, since nothing else remembers them.
         if not writer.total.in_doubt:
             raise
         return writer.outcome(ended=error)
@@ -80,6 +82,7 @@ class _Writer:
 
     def admit(self, writes: Sequence[Write]) -> Sequence[Write]:
         """Return the writes if the table has their key. If that cannot be checked, they fail. Raises ReplicaError."""
+        # A remembered description is enough here: DynamoDB itself refuses what does not fit.
         refusal = _check_table(writes, self._replica, self._deadline, refresh=False)
         if refusal is not None:
             self.total.failed += [(write, refusal) for write in writes]
@@ -92,6 +95,7 @@ class _Writer:
         try:
             send(writes, replica=self._replica, deadline=self._deadline, tally=sent)
         finally:
+            # Also after an exception, or the in-doubt writes in `sent` would be lost.
             rejected, sent.rejected = sent.rejected, []
             self.total.add(sent)
         if self.total.fault is not None:
@@ -101,6 +105,7 @@ class _Writer:
     def judge(self, rejected: Sequence[_Rejected]) -> Sequence[Write]:
         """Record refused items as poison if the table is the right one. Return the writes to send in their place."""
         refused = [write for write, _ in rejected]
+        # Described again: a table that was replaced since then may refuse every item.
         refusal = _check_table(refused, self._replica, self._deadline, refresh=True) if refused else None
         if refusal is not None:
             self.total.failed += [(write, refusal) for write in refused]
@@ -144,6 +149,8 @@ def _check_table(
             raise
         # The table may have been fixed since this execution environment described it.
         return _check_table(writes, replica, deadline, refresh=True)
+    # A table that is being created or deleted refuses good items too. UPDATING is no such status: it may last for
+    # hours.
     return _not_writable(table) if refresh and not table.is_writable else None
 
 

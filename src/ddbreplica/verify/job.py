@@ -100,6 +100,7 @@ def verified(
             patience = Patience(interrupt)
             readers = _reader(source, options, patience), _reader(replica, options, patience)
             findings = Findings(options.limit, report)
+            # The scan and the repair share the source's rate, since both read it.
             rates = Rates(Rate(options.rate, sleep=interrupt.sleep), readers[0].rate)
             repair = _repair(connection, state, ground, source.table, patience, rates) if state else None
             work = _Work(connection, options, driver, patience, ground, repair, readers, suspects, findings)

@@ -37,6 +37,7 @@ def recheck(
     pending = suspects
     for _ in range(patient.rounds):
         seen = {
+            # Not the items, which may be too large for memory: CHUNK keys share a grace period.
             key: (fingerprint(theirs), fingerprint(ours))
             for key, theirs, ours in _pairs(pending, first=source, then=replica)
             if not same(theirs, ours)
@@ -64,6 +65,8 @@ def _settle(
     for key, ours, theirs in _pairs(list(seen), first=replica, then=source):
         if same(theirs, ours):
             continue
+        # Both, since a source that changed back looks unchanged, but the replica that followed it does not. A replica
+        # that lags further than the grace period differs although nothing is wrong.
         if (fingerprint(theirs), fingerprint(ours)) == seen[key] and patient.outlasts_lag:
             yield _difference(key, theirs, ours)
         else:

@@ -57,6 +57,7 @@ def repairing(reconcile: Reconcile, look: Look) -> RepairStep:
     """Return a step that repairs confirmed differences, and reports `repaired` only if a recheck finds them equal."""
 
     def repair_step(differences: Sequence[Difference]) -> Iterator[RepairResult]:
+        # An inconclusive key may only be late, and a repair would report that it was different.
         certain = [d.key for d in differences if d.finding in CERTAIN]
         reconciled = reconcile(certain) if certain else Reconciled()
         said = outcomes(reconciled)

@@ -91,12 +91,14 @@ class Sweep:
             if self._halted.is_set():
                 return
             inside = self._of_replica(page)
+            # Keys are enough: the scan of the source has compared the items.
             found = self._source.get(list(inside), keys_only=True)
             self._note_extra([key for key in inside if key not in found], replica=len(inside))
 
     def _these(self, chunks: Iterator[Sequence[Key]]) -> None:
         while not self._halted.is_set():
             with self._lock:
+                # SQLite's cursor serves one thread at a time.
                 chunk = next(chunks, ())
             if not chunk:
                 return
