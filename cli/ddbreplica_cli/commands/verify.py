@@ -57,9 +57,15 @@ from ddbreplica_cli.terminal.param_type import Number
 )
 @click.option(
     "--report",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, allow_dash=True),
     metavar="FILE",
-    help="Write all differences to this file, one line of JSON each.",
+    help="Write all differences to this file, one line of JSON each. With -, write them to stdout, and the result to"
+    " stderr.",
+)
+@click.option(
+    "--no-values",
+    is_flag=True,
+    help="Leave the values of items out of the result and of the report. Keys and attribute names remain.",
 )
 @click.option("--repair", is_flag=True, help="Give each item that differs the source's present state.")
 @click.option(

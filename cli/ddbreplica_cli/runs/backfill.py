@@ -19,9 +19,7 @@ from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.text import key_text
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import TERMINAL, default_path
-from ddbreplica_cli.terminal.options import (
-    Options,
-)
+from ddbreplica_cli.terminal.options import Options
 
 
 def run(options: Options, /, **values: Any) -> None:

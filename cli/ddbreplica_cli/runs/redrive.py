@@ -14,9 +14,7 @@ from ddbreplica_cli.runs import redrive_erasure
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import TERMINAL, default_path
 from ddbreplica_cli.terminal.exit_status import ATTENTION
-from ddbreplica_cli.terminal.options import (
-    Options,
-)
+from ddbreplica_cli.terminal.options import Options
 
 _ADVICE = {
     ObjectOutcome.UNWRITABLE: "fix the items in the source, or the replica's indexes, and run it again.",

@@ -19,9 +19,7 @@ from ddbreplica_cli.terminal.driver import TERMINAL, default_path
 from ddbreplica_cli.terminal.exit_status import ATTENTION, exit_status
 from ddbreplica_cli.terminal.exit_status import INCONCLUSIVE as INCONCLUSIVE_STATUS
 from ddbreplica_cli.terminal.exit_status import document as error_document
-from ddbreplica_cli.terminal.options import (
-    Options,
-)
+from ddbreplica_cli.terminal.options import Options
 
 _EXIT_STATUS = {NOT_EQUAL: ATTENTION, INCONCLUSIVE: INCONCLUSIVE_STATUS}
 
@@ -34,11 +32,21 @@ _NEXT = {
 
 def run(options: Options, /, **values: Any) -> None:
     """Compare the tables, repair them if that is asked for, and print the result."""
+    is_reported_to_stdout = values["report"] == "-"
+    values["report"] = _report_path(values["report"])
     _refuse_contradictions(values)
+    if is_reported_to_stdout and options.as_json:
+        raise click.UsageError(
+            "--report - and --json cannot be used together, since both write to stdout."
+            " Try: name a file with --report, or leave out --json."
+        )
     state = values.pop("state")
     asked = VerifyOptions(**{**values, "keys_from": _keys_file(values["keys_from"])})
 
     def tell(result: Verified) -> None:
+        if is_reported_to_stdout:
+            output.print_note(*result.text().split("\n"))
+            return
         unreported = _unreported(result)
         output.print_result(
             {**result.document(), **(error_document(unreported) if unreported else {})},
@@ -69,6 +77,11 @@ def _refuse_contradictions(values: Mapping[str, Any]) -> None:
         raise click.UsageError("--dry-run, --rate and --state need --repair.")
     if report is not None and keys_from is not None and _is_one(report, keys_from):
         raise click.UsageError("--report and --keys-from name the same file.")
+
+
+def _report_path(report: str | None) -> Path | None:
+    """Return the path of the report; `-` is stdout, as for other commands. A file of that name is `./-`."""
+    return None if report is None else Path("/dev/stdout" if report == "-" else report)
 
 
 def _is_one(one: Path, other: Path) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from ddbreplica.model import Key
 from ddbreplica.reconcile import algorithm
+from ddbreplica.records.compare import AttributeDifference
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.text import printable
 from ddbreplica.verify.difference import Difference, DifferenceKind
@@ -14,6 +15,9 @@ from ddbreplica.verify.report_file import ReportFile
 
 REPAIRED = "repaired"
 """The outcome for a key that was repaired and was equal when it was compared again."""
+
+REFUSED = "refused: "
+"""The beginning of the outcome for a key that the replica refused; the code and the message of AWS follow."""
 
 UNDECIDED = f"undecided: {algorithm.UNDECIDED}"
 """The outcome for a key of an archive that the source no longer has, so that an operator must review it."""
@@ -26,11 +30,13 @@ Found: TypeAlias = tuple[Difference, str | None]
 class Findings:
     """Count all differences, keep the first few, and write each to the report if there is one.
 
-    Archived items are not differences, so they are kept separately.
+    Archived items are not differences, so they are kept separately. If `without_values`, no item's values are kept:
+    keys and attribute names remain.
     """
 
     keep: int
     report: ReportFile | None = None
+    without_values: bool = False
     counts: Counter[DifferenceKind] = field(default_factory=Counter)
     repaired: int = 0
     undecided: int = 0
@@ -42,26 +48,34 @@ class Findings:
         self.counts[difference.finding] += 1
         self.repaired += repair == REPAIRED
         self.undecided += repair == UNDECIDED
+        if self.without_values and repair is not None:
+            repair = _without_message(repair)
         kept = self.archived if difference.finding is DifferenceKind.ARCHIVED else self.first
         if len(kept) < self.keep:
             kept.append((difference, repair))
         if self.report is not None:
-            self.report.write(printable(as_document(difference, repair)))
+            self.report.write(printable(self.as_document(difference, repair)))
 
     def archive(self, keys: Iterable[Key]) -> None:
         """Add keys that only the archive has."""
         for key in keys:
             self.add(Difference(DifferenceKind.ARCHIVED, key))
 
+    def as_document(self, difference: Difference, repair: str | None) -> dict[str, Any]:
+        """Return a difference as a JSON document, with DynamoDB JSON; numbers and sets have their canonical form."""
+        document = {
+            "finding": difference.finding.value,
+            "key": attributes_of(difference.key),
+            "attributes": [self._attribute_document(attribute) for attribute in difference.attributes],
+        }
+        return document if repair is None else {**document, "repair": repair}
 
-def as_document(difference: Difference, repair: str | None) -> dict[str, Any]:
-    """Return a difference as a JSON document, with DynamoDB JSON; numbers and sets have their canonical form."""
-    document = {
-        "finding": difference.finding.value,
-        "key": attributes_of(difference.key),
-        "attributes": [
-            {"name": attribute.name, "source": attribute.source, "replica": attribute.replica}
-            for attribute in difference.attributes
-        ],
-    }
-    return document if repair is None else {**document, "repair": repair}
+    def _attribute_document(self, attribute: AttributeDifference) -> dict[str, Any]:
+        values = {} if self.without_values else {"source": attribute.source, "replica": attribute.replica}
+        return {"name": attribute.name, **values}
+
+
+def _without_message(repair: str) -> str:
+    """Return the outcome without AWS's message, which may quote a value."""
+    code = repair.removeprefix(REFUSED).partition(":")[0]
+    return f"{REFUSED}{code}" if repair.startswith(REFUSED) else repair

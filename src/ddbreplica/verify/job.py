@@ -52,6 +52,7 @@ class VerifyOptions:
     read_rate: float | None
     limit: int
     report: Path | None
+    no_values: bool
     repair: bool
     dry_run: bool
     rate: float | None
@@ -99,7 +100,7 @@ def verified(
         ):
             patience = Patience(interrupt)
             readers = _reader(source, options, patience), _reader(replica, options, patience)
-            findings = Findings(options.limit, report)
+            findings = Findings(options.limit, report, without_values=options.no_values)
             # The scan and the repair share the source's rate, since both read it.
             rates = Rates(Rate(options.rate, sleep=interrupt.sleep), readers[0].rate)
             repair = _repair(connection, state, ground, source.table, patience, rates) if state else None

@@ -15,7 +15,7 @@ from ddbreplica.reconcile.algorithm import IN_DOUBT, Reconciled
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.verify.difference import CERTAIN, Difference, DifferenceKind
-from ddbreplica.verify.findings import REPAIRED, UNDECIDED
+from ddbreplica.verify.findings import REFUSED, REPAIRED, UNDECIDED
 from ddbreplica.verify.keyset import KeySet
 
 RepairResult: TypeAlias = tuple[Difference, str | None]
@@ -77,7 +77,7 @@ def outcomes(reconciled: Reconciled) -> dict[Key, str]:
         **dict.fromkeys(reconciled.changing, "the source changed in every round"),
         **dict.fromkeys(reconciled.in_doubt, IN_DOUBT),
         **dict.fromkeys(reconciled.undecided, UNDECIDED),
-        **{key: f"refused: {why.code}: {why.message}" for key, why in reconciled.refused},
+        **{key: f"{REFUSED}{why.code}: {why.message}" for key, why in reconciled.refused},
     }
 
 

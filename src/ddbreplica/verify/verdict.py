@@ -8,7 +8,7 @@ from ddbreplica.records.compare import AttributeDifference
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.text import difference_texts, key_text, lines, printable
 from ddbreplica.verify.difference import CERTAIN, Difference, DifferenceKind, Swept
-from ddbreplica.verify.findings import REPAIRED, Findings, as_document
+from ddbreplica.verify.findings import REPAIRED, Findings
 
 EQUAL = "equal"
 NOT_EQUAL = "not equal"
@@ -62,7 +62,7 @@ class Verified:
             **self._beside(),
             "seconds": self.seconds,
             "stopped_early": self.swept.stopped_early,
-            "differences": [as_document(*found) for found in self.findings.first],
+            "differences": [self.findings.as_document(*found) for found in self.findings.first],
             "archived_items": [attributes_of(found.key) for found, _ in self.findings.archived],
         }
 
@@ -109,6 +109,8 @@ class Verified:
     def _shown(self) -> Iterator[str]:
         for difference, repair in self.findings.first:
             yield from _as_lines(difference, repair)
+            for attribute in difference.attributes:
+                yield from _attribute_lines(attribute, without_values=self.findings.without_values)
         if more := sum(self.findings.counts[finding] for finding in _DIFFERENCES) - len(self.findings.first):
             yield f"and {more:,} more"
         if self.findings.first or more:
@@ -120,12 +122,12 @@ def _as_lines(difference: Difference, repair: str | None) -> Iterator[str]:
     side = _SIDES.get(difference.finding)
     notes = f"  ({side})" if side else ""
     yield f"{difference.finding.value:<13}{key}{notes}" + (f": {repair}" if repair else "")
-    for attribute in difference.attributes:
-        yield from _attribute_lines(attribute)
 
 
-def _attribute_lines(attribute: AttributeDifference) -> Iterator[str]:
+def _attribute_lines(attribute: AttributeDifference, *, without_values: bool) -> Iterator[str]:
     yield f"{'':<13}{printable(attribute.name)}"
+    if without_values:
+        return
     source, replica = difference_texts(attribute.source, attribute.replica, longest=_LONGEST_VALUE)
     yield f"{'':<15}source   {source}"
     yield f"{'':<15}replica  {replica}"

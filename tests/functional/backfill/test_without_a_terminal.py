@@ -52,6 +52,7 @@ def test_a_program_copies_and_compares(tables: Tables, tmp_path: Path) -> None:
         read_rate=None,
         limit=10,
         report=None,
+        no_values=False,
         repair=False,
         dry_run=False,
         rate=None,

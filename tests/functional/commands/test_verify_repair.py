@@ -89,6 +89,58 @@ class TestReport:
         assert result.exit_code == 2
         assert lines(result.stderr)[0].endswith("report.jsonl cannot be written: No such file or directory.")
 
+    def test_stdout_has_only_its_lines_and_stderr_the_result(
+        self, apart: Tables, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        result = run("verify", "--grace", "0", "--report", "-")
+
+        assert [json.loads(line) for line in capfd.readouterr().out.splitlines()] == [
+            DIFFERENT,
+            EXTRA,
+            MISSING,
+        ]
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert lines(result.stderr)[0] == "source         logfile"
+        assert lines(result.stderr)[-2:] == [
+            "NOT EQUAL",
+            "Try: run the same command with --repair --dry-run, then with --repair.",
+        ]
+
+    def test_stdout_cannot_have_a_json_document_too(self, apart: Tables) -> None:
+        result = run("verify", "--report", "-", "--json")
+
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert lines(result.stderr)[-1] == (
+            "Error: --report - and --json cannot be used together, since both write to stdout."
+            " Try: name a file with --report, or leave out --json."
+        )
+
+    def test_a_file_of_that_name_is_written_by_its_path(
+        self, apart: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+
+        verify("--report", "./-")
+
+        assert reported(tmp_path / "-") == [DIFFERENT, EXTRA, MISSING]
+
+    def test_without_values_no_output_has_any(self, apart: Tables, tmp_path: Path) -> None:
+        apart.put(SOURCE, "different", n={"S": "SECRET"}, b={"B": b"\x00"})
+        apart.put(REPLICA, "different", n={"S": "SECRET2"}, b={"B": b"\x00"}, m={"M": {"SECRET": {"N": "1"}}})
+        report = tmp_path / "report.jsonl"
+        asked = ("verify", "--grace", "0", "--no-values", "--report", str(report))
+
+        for as_json in ([], ["--json"]):
+            result = run(*asked, *as_json)
+
+            assert "SECRET" not in result.stdout + result.stderr + report.read_text()
+            assert '"different"' in result.stdout
+            assert '"n"' in result.stdout
+
+        without = {**DIFFERENT, "attributes": [{"name": "m"}, {"name": "n"}]}
+        assert json.loads(result.stdout)["differences"] == reported(report) == [without, EXTRA, MISSING]
+        assert verify("--keys-from", str(report))["different"] == 1
+
     def test_it_cannot_be_the_file_that_the_keys_come_from(self, apart: Tables, tmp_path: Path) -> None:
         keys = tmp_path / "keys.jsonl"
         keys.write_text("{}")

@@ -61,6 +61,15 @@ def test_equal_means_that_everything_was_looked_at_and_nothing_is_open(
     assert result.document()["verdict"] == verdict
 
 
+def test_without_values_the_outcome_of_a_repair_has_no_message_which_may_quote_one() -> None:
+    findings = Findings(10, without_values=True)
+
+    findings.add(MISSING, "refused: ValidationException: the value SECRET: is too long")
+    findings.add(MISSING, REPAIRED)
+
+    assert [repair for _, repair in findings.first] == ["refused: ValidationException", REPAIRED]
+
+
 def test_equal_tables_read_as_a_table_of_counts() -> None:
     assert (
         verified().text()
