@@ -1,1 +1,1 @@
-"""The operator's side of ddbreplica: the `ddbreplica` command."""
+"""The `ddbreplica` command, with which an operator controls a replication."""

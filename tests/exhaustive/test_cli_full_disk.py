@@ -65,10 +65,7 @@ class TestReport:
                 " continues."
             ),
             "Try: run the same command with --repair --dry-run, then with --repair.",
-            (
-                "Error: the report /dev/full is not complete: No space left on device. The result printed above is"
-                " complete."
-            ),
+            "Error: the report /dev/full is not complete: No space left on device. The comparison itself is complete.",
             WAY_OUT,
         ]
 
@@ -79,7 +76,7 @@ class TestReport:
         assert (result.exit_code, document["verdict"], document["missing"]) == (2, "not equal", 30)
         assert (
             document["error"]
-            == "the report /dev/full is not complete: No space left on device. The result printed above is complete."
+            == "the report /dev/full is not complete: No space left on device. The comparison itself is complete."
         )
 
     def test_does_not_end_a_repair_either(self, apart: Tables) -> None:
@@ -198,7 +195,7 @@ class TestOutput:
         assert ended.returncode == 2
         assert ended.stderr.splitlines() == [
             "Error: the output cannot be written: No space left on device.",
-            "Try: send it elsewhere.",
+            "Try: redirect it to another file.",
         ]
 
 

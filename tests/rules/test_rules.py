@@ -518,8 +518,8 @@ RULES = (
         "patient.sleep(patient.grace)",
         "pass",
         (
-            test_verify.test_what_arrives_within_the_grace_was_only_late,
-            test_verify.test_a_delete_that_arrives_within_the_grace_was_only_late,
+            test_verify.test_a_change_that_arrives_within_the_grace_period_is_not_a_difference,
+            test_verify.test_a_delete_that_arrives_within_the_grace_period_is_not_a_difference,
         ),
     ),
     Rule(
@@ -529,10 +529,10 @@ RULES = (
         "(fingerprint(theirs), fingerprint(ours)) == seen[key]",
         "fingerprint(ours) == seen[key][1]",
         (
-            test_verify.test_an_item_that_goes_on_changing_is_inconclusive,
-            test_verify.test_an_item_that_comes_to_rest_is_settled_in_a_later_round,
-            test_verify.test_a_write_between_the_last_two_reads_is_no_difference,
-            test_verify.test_an_inconclusive_result_says_what_to_try,
+            test_verify.test_an_item_that_keeps_changing_is_inconclusive,
+            test_verify.test_an_item_that_stops_changing_is_confirmed_in_a_later_round,
+            test_verify.test_a_write_between_the_last_two_reads_is_not_a_difference,
+            test_verify.test_an_inconclusive_result_has_a_hint,
         ),
     ),
     Rule(
@@ -541,7 +541,7 @@ RULES = (
         recheck._settle,
         "(fingerprint(theirs), fingerprint(ours)) == seen[key]",
         "fingerprint(theirs) == seen[key][0]",
-        (test_verify.test_a_source_that_changed_back_is_told_by_the_replica_that_moved,),
+        (test_verify.test_a_source_that_changed_back_is_recognized_by_the_replica_that_changed,),
     ),
     Rule(
         13,
@@ -549,7 +549,7 @@ RULES = (
         recheck._settle,
         "for key, ours, theirs in _pairs(list(seen), first=replica, then=source): ...",
         "for key, theirs, ours in _pairs(list(seen), first=source, then=replica): ...",
-        (test_verify.test_a_write_between_the_last_two_reads_is_no_difference,),
+        (test_verify.test_a_write_between_the_last_two_reads_is_not_a_difference,),
     ),
     Rule(
         13,
@@ -557,7 +557,7 @@ RULES = (
         recheck._settle,
         "patient.outlasts_lag",
         "True",
-        (test_verify.test_a_lag_longer_than_the_grace_is_inconclusive,),
+        (test_verify.test_a_lag_longer_than_the_grace_period_is_inconclusive,),
     ),
     Rule(
         13,
@@ -565,7 +565,7 @@ RULES = (
         recheck.recheck,
         "for key in pending: ...",
         "for key in (): ...",
-        (test_verify.test_an_item_that_goes_on_changing_is_inconclusive,),
+        (test_verify.test_an_item_that_keeps_changing_is_inconclusive,),
     ),
     Rule(
         13,
@@ -573,7 +573,7 @@ RULES = (
         verdict.Verified.verdict.fget,  # type: ignore[attr-defined]
         "counts[DifferenceKind.INCONCLUSIVE]",
         "False",
-        (test_verify.test_an_inconclusive_result_says_what_to_try,),
+        (test_verify.test_an_inconclusive_result_has_a_hint,),
     ),
     Rule(
         14,
@@ -618,7 +618,7 @@ RULES = (
         "archive",
         (
             test_archive.test_no_command_deletes_from_an_archive,
-            test_archive.test_what_an_archive_has_alone_is_no_difference,
+            test_archive.test_an_item_that_only_an_archive_has_is_not_a_difference,
         ),
     ),
     Rule(
@@ -635,7 +635,7 @@ RULES = (
         sweep.Sweep._note_extra,
         "if self._archived is None: ...",
         "if True: ...",
-        (test_archive.test_however_much_has_expired_everything_is_compared,),
+        (test_archive.test_many_expired_items_do_not_end_the_comparison,),
     ),
     Rule(
         14,
@@ -643,7 +643,7 @@ RULES = (
         recheck.archived,
         "each.finding is DifferenceKind.EXTRA",
         "False",
-        (test_archive.test_what_expires_before_the_second_look_is_archived,),
+        (test_archive.test_an_item_that_expires_before_the_recheck_is_archived,),
     ),
     Rule(
         14,
@@ -697,7 +697,7 @@ RULES = (
         sweep.Sweep._parted,
         "self._key_filter.passes(key)",
         "True",
-        (test_filtered_commands.test_a_repair_leaves_alone_what_is_outside,),
+        (test_filtered_commands.test_a_repair_does_not_change_excluded_items,),
     ),
     Rule(
         15,

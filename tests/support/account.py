@@ -1,4 +1,4 @@
-"""What Lambda says of a deployed stack, laid over moto, which runs no mapping."""
+"""Simulate the responses of Lambda for a deployed stack, since moto runs no event source mapping."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -14,7 +14,7 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def mapping(stream_arn: str, **changes: Any) -> dict[str, Any]:
-    """A mapping as ListEventSourceMappings tells of one that this project's template made."""
+    """Return a mapping of the template, as ListEventSourceMappings describes it."""
     return {
         "UUID": UUID,
         "EventSourceArn": stream_arn,
@@ -34,7 +34,7 @@ def mapping(stream_arn: str, **changes: Any) -> dict[str, Any]:
 
 
 def function(**environment: str) -> dict[str, Any]:
-    """The function as GetFunctionConfiguration tells of it, with these variables among those of the template."""
+    """Return the function as GetFunctionConfiguration describes it, with these additional variables."""
     variables = {
         "REPLICA_TABLE_NAME": "logfile_replica",
         "QUARANTINE_BUCKET": "kept",
@@ -59,9 +59,9 @@ def answer_lambda(
     *,
     untagged: Collection[str] = (),
 ) -> None:
-    """Let Lambda tell of these mappings, one a page, and of these functions by their ARNs.
+    """Make Lambda return these mappings, one per page, and these functions by their ARNs.
 
-    All have the project's tag but those that are named.
+    All functions have the tag `ddbreplica`, except for those in `untagged`.
     """
     known = {FUNCTION: function()} if functions is None else functions
 
@@ -89,7 +89,7 @@ def answer_lambda(
 
 
 def answer_tags(aws: Misbehaviour, replicas: Mapping[str, str]) -> None:
-    """Let the tagging API tell of these functions by their ARNs, one a page, and of the replicas in their tags."""
+    """Make the tagging API return these functions by their ARNs, one per page, with their replicas as tags."""
     found = [
         {"ResourceARN": arn, "Tags": [{"Key": "team", "Value": "x"}, {"Key": "ddbreplica", "Value": replica}]}
         for arn, replica in replicas.items()

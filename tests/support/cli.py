@@ -1,4 +1,4 @@
-"""The command line run in process on moto's DynamoDB, and what AWS does when it is told to misbehave."""
+"""Run the command line in this process on moto's DynamoDB, and simulate errors of AWS."""
 
 import os
 import signal
@@ -36,14 +36,14 @@ REPLICA = "logfile_replica"
 
 
 def invoke(*args: str) -> Result:
-    """`ddbreplica` with these arguments; a bug is raised."""
-    # Before 8.2 click mixed the two outputs, unless it was asked not to.
+    """Run `ddbreplica` with these arguments. An unexpected exception is raised."""
+    # Before 8.2 click mixed stdout and stderr by default.
     apart: Any = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
     return CliRunner(**apart).invoke(main, args, catch_exceptions=False)
 
 
 def run(*args: str) -> Result:
-    """`ddbreplica` with these arguments; a bug is raised, and so is a call that needs a permission not documented."""
+    """Run `ddbreplica`; raise an unexpected exception, and an error for a request without a documented permission."""
     with recorded() as needed:
         result = invoke(*args)
     undocumented = {action for action, _ in needed} - {action for action, _ in listed(args)}
@@ -60,9 +60,9 @@ def lines(text: str) -> list[str]:
 
 
 def press_ctrl_c() -> None:
-    """What a terminal does: the signal goes to the process, whichever thread this is.
+    """Send the signal of Ctrl-C to this process, from any thread.
 
-    It is sent once to each command: a second one ends the process at once, and the tests with it.
+    Each command gets it only once: a second signal ends the process at once, and the tests with it.
     """
     with _PRESSING:
         handler = signal.getsignal(signal.SIGINT)
@@ -76,7 +76,7 @@ def press_ctrl_c() -> None:
 
 
 def press_ctrl_c_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Press it when the command, and not one of its threads, waits for time to pass."""
+    """Press Ctrl-C when the main thread of the command sleeps."""
     wait = Interrupt.sleep
 
     def sleep(interrupt: Interrupt, seconds: float) -> None:
@@ -88,14 +88,14 @@ def press_ctrl_c_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _wait_until_handled(handler: Signals) -> None:
-    """Hold up the thread that pressed it, whose work may otherwise end before the main thread handles the signal."""
+    """Block this thread until the main thread handles the signal; otherwise its work may end before."""
     end = time.monotonic() + 10
     while handler.first is None and time.monotonic() < end:
         time.sleep(0.001)
 
 
 class Tables:
-    """Tables on moto, written behind the command's back."""
+    """Tables on moto, which a test reads and writes directly."""
 
     def __init__(self) -> None:
         self.client = self.in_region("us-east-1")
@@ -104,7 +104,7 @@ class Tables:
         return boto3.client("dynamodb", region_name=region)
 
     def create(self, name: str, key: Mapping[str, Any], **more: Any) -> None:
-        """`key` holds the type of the partition key, then of the sort key if there is one."""
+        """Create a table. `key` maps the partition key, and the sort key if there is one, to their types."""
         types = {**key, **more.pop("also", {})}
         roles: Any = zip(key, ("HASH", "RANGE"), strict=False)
         self.client.create_table(
@@ -118,7 +118,7 @@ class Tables:
         )
 
     def create_logfile(self, name: str) -> None:
-        """A table as the template makes them."""
+        """Create a table like those of the template."""
         index = {
             "IndexName": "GSI_1",
             "KeySchema": [{"AttributeName": "GSI_1_PK", "KeyType": "HASH"}],
@@ -130,7 +130,7 @@ class Tables:
         self.create(name, {"PK": "S"}, also={"GSI_1_PK": "S"}, GlobalSecondaryIndexes=[index])
 
     def put(self, table: str, pk: str, **attributes: Any) -> None:
-        """Write an item into moto's own table: a request takes four times as long, and thousands are written."""
+        """Write an item directly into moto's table, since a request takes four times as long."""
         dynamodb_backends[ACCOUNT][self.client.meta.region_name].put_item(
             table, {"PK": {"S": pk}, **attributes}
         )
@@ -143,7 +143,7 @@ class Tables:
         self.client.delete_item(TableName=table, Key={"PK": {"S": pk}})
 
     def items(self, table: str) -> dict[str, Any]:
-        """All items by PK."""
+        """Return all items by PK."""
         pages = self.client.get_paginator("scan").paginate(TableName=table)
         return {item["PK"]["S"]: item for page in pages for item in page["Items"]}
 
@@ -155,7 +155,7 @@ class Tables:
 
 @contextmanager
 def on_moto() -> Iterator[Tables]:
-    """The template's two tables, empty, for as long as the block runs."""
+    """Create the two empty tables of the template for the duration of the block."""
     with mock_aws():
         made = Tables()
         made.create_logfile(SOURCE)
@@ -164,18 +164,18 @@ def on_moto() -> Iterator[Tables]:
 
 
 class Misbehaviour:
-    """Hooks into every client that is made from now on."""
+    """Hooks into all clients that are created from now on."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
 
     def on(self, event: str, hook: Callable[..., Any]) -> None:
-        """Call `hook` on a botocore event, before anyone else."""
+        """Call `hook` on a botocore event, before all other hooks."""
         hooks: Any = [(event, hook), *handlers.BUILTIN_HANDLERS]
         self._monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", hooks)
 
     def refuse(self, operation: str, code: str, *, after: int = 0, message: str = "why") -> None:
-        """Answer an operation with an error, after so many calls that are let through."""
+        """Respond to an operation with an error after `after` calls."""
         left = [None] * after
 
         def refuse_call(**_: Any) -> Any:
@@ -184,18 +184,18 @@ class Misbehaviour:
         def refuse_request(request: Any, **_: Any) -> Any:
             return left.pop() if left else response(request.url, *error(code, message=message))
 
-        # What reads and writes items are requests without a call.
+        # Requests for items are sent without a `before-call` event.
         if operation in ("BatchGetItem", "BatchWriteItem", "DeleteItem", "PutItem", "Scan"):
             self.on(f"before-send.dynamodb.{operation}", refuse_request)
         else:
             self.on(f"before-call.dynamodb.{operation}", refuse_call)
 
     def answer_stack(self, stack: Mapping[str, Any]) -> None:
-        """Let CloudFormation describe every stack as this one."""
+        """Make CloudFormation describe each stack like this one."""
         answer = SimpleNamespace(status_code=200), {"Stacks": [stack]}
         self.on("before-call.cloudformation.DescribeStacks", lambda **_: answer)
 
 
 def refusal(code: str, message: str = "why") -> Any:
-    """What a `before-call` hook returns in place of a call."""
+    """Return the error that a `before-call` hook returns in place of a response."""
     return SimpleNamespace(status_code=400), {"Error": {"Code": code, "Message": message}}

@@ -1,4 +1,4 @@
-"""Time that passes only when it is told to."""
+"""A clock that a test advances."""
 
 import threading
 
@@ -6,7 +6,7 @@ from ddbreplica.deadline import Deadline
 
 
 class Clock:
-    """An invocation with so many seconds left; every sleep is kept and takes its time at once."""
+    """A clock of an invocation with this remaining time. It records each sleep and advances without waiting."""
 
     def __init__(self, seconds: float = 60.0) -> None:
         self.left = seconds
@@ -23,5 +23,5 @@ class Clock:
             self.left -= seconds
 
     def deadline(self) -> Deadline:
-        """A deadline whose back-offs are always the longest that jitter may choose."""
+        """Return a deadline whose back-offs are the longest that jitter may choose."""
         return Deadline(lambda: self.left, sleep=self.sleep, jitter=lambda _low, high: high)

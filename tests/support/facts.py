@@ -1,4 +1,4 @@
-"""A replication that is in good health, to be made worse in one way."""
+"""The facts of a healthy replication, which a test changes in one way."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -56,7 +56,7 @@ REPLICA = table("logfile_replica")
 
 
 def figures(**values: Sequence[tuple[float, float]]) -> Figures:
-    """Each metric by (minutes ago, value); the mapping polls unless told."""
+    """Return metrics as (minutes ago, value). By default the mapping polls the stream."""
     polled = {"PolledEventCount": [(1.0, 0.0)]}
     series = {
         name.replace("_by_", " "): [(NOW - timedelta(minutes=ago), value) for ago, value in points]

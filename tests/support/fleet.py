@@ -1,4 +1,4 @@
-"""An account with two replications on moto, told differently in parts."""
+"""An account with two replications on moto, parts of which a test can change."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ NEW_IMAGES: Any = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
 
 
 class Account:
-    """The template's stack, and one that replicates `orders` into eu-west-1, told differently in parts."""
+    """The stack of the template, and a stack that replicates `orders` into eu-west-1."""
 
     def __init__(self, tables: Tables, aws: Misbehaviour) -> None:
         self.aws = aws
@@ -40,7 +40,7 @@ class Account:
     def tell(
         self, mappings: list[dict[str, Any]] | None = None, *, orders: dict[str, Any] | None = None
     ) -> None:
-        """Let AWS tell of these mappings, and of the function for `orders` like this."""
+        """Make AWS return these mappings, and this function for `orders`."""
         known = {FUNCTION: function(), OTHER: orders or function(**self.far)}
         answer_lambda(self.aws, self.mappings() if mappings is None else mappings, known)
         answer_tags(self.aws, {FUNCTION: "logfile_replica", OTHER: "orders"})

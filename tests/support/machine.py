@@ -1,4 +1,4 @@
-"""The clocks of the commands that a test runs in process: time passes when it is told to, for AWS too."""
+"""The clocks of commands that run in the process of a test, and of AWS; the test advances them."""
 
 import time
 
@@ -8,7 +8,7 @@ from ddbreplica.aws.clock import Clock
 
 
 class Machine:
-    """A machine, on which one command runs after the other; its clock is some seconds `ahead` of AWS's."""
+    """A machine on which commands run one after the other. Its clock is `ahead` of AWS by some seconds."""
 
     def __init__(self) -> None:
         self.passed = 0.0
@@ -19,7 +19,7 @@ class Machine:
 
 
 def running(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """A machine whose clocks the commands go by."""
+    """Return a machine whose clocks the commands use."""
     machine = Machine()
     monkeypatch.setattr("ddbreplica.dynamodb.table.time", lambda: time.time() + machine.ahead)
     monkeypatch.setattr("ddbreplica.aws.clock.ticking", lambda: 5000.0 + machine.passed)

@@ -1,4 +1,4 @@
-"""A client of boto3 without the private parts of botocore, as a later version may be."""
+"""A boto3 client without the private parts of botocore, which a later version may not have."""
 
 from typing import Any, cast
 
@@ -16,5 +16,5 @@ class _Public:
 
 
 def public(client: Any) -> Any:
-    """Return the client with its documented parts alone."""
+    """Return the client with its documented parts only."""
     return cast("Any", _Public(client))

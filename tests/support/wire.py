@@ -1,4 +1,4 @@
-"""What goes over the wire: a DynamoDB client whose requests are seen and answered before any socket."""
+"""A DynamoDB client whose requests are recorded and get a response without a network."""
 
 import json
 from base64 import b64decode, b64encode
@@ -14,12 +14,12 @@ AWS: Mapping[str, str] = {"x-amzn-requestid": "r"}
 FOREIGN: Mapping[str, str] = {"server": "nginx"}
 
 Answer: TypeAlias = tuple[int, Any] | tuple[int, Any, Mapping[str, str]]
-"""Status and body, and the headers if they are not AWS's."""
+"""Status and body, and the headers if they differ from those of AWS."""
 
 
 @dataclass
 class Wire:
-    """Hooks into `client`. Answers are given in turn, an exception is raised, None lets a request through."""
+    """Hooks into `client`. Each request gets the next response; an exception is raised; None sends the request."""
 
     client: BaseClient
     answers: list[Answer | Exception | None] = field(default_factory=list)
@@ -43,12 +43,12 @@ class Wire:
 
 
 def error(code: str, status: int = 400, message: str = "why") -> tuple[int, Any]:
-    """DynamoDB's way of refusing."""
+    """Return an error response of DynamoDB."""
     return status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}
 
 
 def described(key: Mapping[str, str]) -> tuple[int, Any]:
-    """DynamoDB's answer to DescribeTable; `key` holds the type of each key attribute."""
+    """Return the response to DescribeTable. `key` contains the type of each key attribute."""
     table = {
         "TableArn": "arn:copy",
         "TableStatus": "ACTIVE",
@@ -63,7 +63,7 @@ def _text(header: Any) -> str:
 
 
 def wire_json(item: Any) -> Any:
-    """An item as boto3 reads it → wire JSON: binaries are base64 text again."""
+    """Convert an item that boto3 has read to DynamoDB JSON, with binary values as base64 text."""
     if isinstance(item, dict):
         return {name: wire_json(value) for name, value in item.items()}
     if isinstance(item, list):
@@ -72,7 +72,7 @@ def wire_json(item: Any) -> Any:
 
 
 def as_read(image: Any) -> Any:
-    """Wire JSON → an item as boto3 reads it: binaries are bytes."""
+    """Convert DynamoDB JSON to an item as boto3 reads it, with binary values as bytes."""
     return {name: _value_as_read(value) for name, value in image.items()}
 
 
@@ -100,7 +100,7 @@ class _Raw:
 
 
 def answered(url: str, answer: Answer) -> AWSResponse:
-    """An answer as botocore hands it on."""
+    """Return a response as botocore passes it on."""
     status, body, *headers = answer
     return response(url, status, body, headers=headers[0] if headers else AWS)
 

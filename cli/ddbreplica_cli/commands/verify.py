@@ -31,7 +31,7 @@ from ddbreplica_cli.terminal.param_type import Number
     "--keys-from",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     metavar="FILE",
-    help="Compare only the keys in this file: JSON lines, such as a report of --report.",
+    help="Compare only the keys in this file of JSON lines, for example one that --report has written.",
 )
 @click.option(
     "--grace",
@@ -45,7 +45,7 @@ from ddbreplica_cli.terminal.param_type import Number
     type=click.IntRange(min=1),
     default=3,
     show_default=True,
-    help="How often to wait for an item that keeps changing.",
+    help="Maximum number of grace periods to wait for an item that keeps changing.",
 )
 @read_rate_option("each table")
 @click.option(
@@ -84,8 +84,8 @@ from ddbreplica_cli.terminal.param_type import Number
 def verify(options: Options, /, **values: Any) -> None:
     """Compare the replica with the source, item by item, in both directions.
 
-    The command reads both tables completely with consistent reads; writes may continue. It waits for a grace period
-    and reads each item that differs again, so lag does not count as a difference.
+    The command reads both tables completely with consistent reads; writes may continue. It reads each
+    item that differs again after a grace period, so lag does not count as a difference.
 
     Without --repair the command changes nothing. With --repair it gives each item that differs the source's present
     state, and then compares these items again. It keeps the keys that it is writing in a state file. After Ctrl-C or

@@ -1,1 +1,1 @@
-"""What each command does once its options are read, a module each, and beside it what a command shows."""
+"""The functions that run the commands after click has parsed the options, and the modules that format results."""

@@ -1,4 +1,4 @@
-"""What `ddbreplica status` does: print health, lag, problems, and the command that fixes each."""
+"""Run `ddbreplica status`: print health, lag, problems, and the command that fixes each problem."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping

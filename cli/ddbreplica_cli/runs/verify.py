@@ -1,4 +1,4 @@
-"""What `ddbreplica verify` does: compare the replica with the source, and repair the differences."""
+"""Run `ddbreplica verify`: compare the replica with the source, and repair the differences."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +31,7 @@ _NEXT = {
 
 
 def run(options: Options, /, **values: Any) -> None:
-    """Compare the tables, repair them if that is asked for, and print the result."""
+    """Compare the tables, repair them if the options ask for it, and print the result."""
     is_reported_to_stdout = values["report"] == "-"
     values["report"] = _report_path(values["report"])
     _refuse_contradictions(values)
@@ -43,7 +43,7 @@ def run(options: Options, /, **values: Any) -> None:
     state = values.pop("state")
     asked = VerifyOptions(**{**values, "keys_from": _keys_file(values["keys_from"])})
 
-    def tell(result: Verified) -> None:
+    def show(result: Verified) -> None:
         if is_reported_to_stdout:
             output.print_note(*result.text().split("\n"))
             return
@@ -56,7 +56,7 @@ def run(options: Options, /, **values: Any) -> None:
 
     connection = Connection(options)
     journal = _journal(connection, state) if asked.repair and not asked.dry_run else None
-    result = verified(connection, asked, tell, TERMINAL, journal)
+    result = verified(connection, asked, show, TERMINAL, journal)
     unreported = _unreported(result)
     _advise(result, asked)
     if unreported:
@@ -103,7 +103,7 @@ def _unreported(verified: Verified) -> TaskError | None:
     if report is None or report.failure is None:
         return None
     return TaskError(
-        f"the report {report.path} is not complete: {report.failure}. The result printed above is complete.",
+        f"the report {report.path} is not complete: {report.failure}. The comparison itself is complete.",
         hint="free disk space, or name another file with --report, and run the same command again.",
     )
 

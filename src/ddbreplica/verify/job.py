@@ -75,11 +75,11 @@ class VerifyOptions:
 def verified(
     connection: Connection,
     options: VerifyOptions,
-    tell: Callable[[Verified], None],
+    show: Callable[[Verified], None],
     driver: Driver,
     journal: FileJournal | None,
 ) -> Verified:
-    """Compare the tables, and repair them if there is a journal. `tell` prints the result.
+    """Compare the tables, and repair them if there is a journal. `show` prints the result.
 
     Raises TaskError if the verification fails.
     """
@@ -108,8 +108,8 @@ def verified(
             try:
                 swept = work.run(table=source.table, items=source.items + replica.items)
             finally:
-                if state and (said := state.in_doubt()):
-                    driver.note(said)
+                if state and (in_doubt := state.in_doubt()):
+                    driver.note(in_doubt)
         result = Verified(
             source.side.name,
             replica.side.name,
@@ -120,9 +120,9 @@ def verified(
             connection.clock.ticks() - started,
             in_doubt=state.journal.held()[0] if state else 0,
         )
-        tell(result)
+        show(result)
         if repair:
-            repair.told()
+            repair.close_undecided()
     return result
 
 
@@ -246,8 +246,8 @@ class _Work:
     def _resume(self, repair: Repair, swept: Swept) -> None:
         """Reconcile the keys that an earlier run has left open."""
         try:
-            for difference, said in repair.of_open_keys(self.ground.key_filter):
-                self.findings.add(difference, said)
+            for difference, outcome in repair.of_open_keys(self.ground.key_filter):
+                self.findings.add(difference, outcome)
         except KeyboardInterrupt as pressed:
             raise self._interrupted(swept) from pressed
 

@@ -60,12 +60,12 @@ def repairing(reconcile: Reconcile, look: Look) -> RepairStep:
         # An inconclusive key may only be late, and a repair would report that it was different.
         certain = [d.key for d in differences if d.finding in CERTAIN]
         reconciled = reconcile(certain) if certain else Reconciled()
-        said = outcomes(reconciled)
+        found = outcomes(reconciled)
         for again in look(reconciled.confirmed):
             if again.finding is DifferenceKind.ARCHIVED:  # the item has expired since
                 continue
-            said[again.key] = f"was written, and is {again.finding.value} again"
-        return ((difference, said.get(difference.key)) for difference in differences)
+            found[again.key] = f"was written, and is {again.finding.value} again"
+        return ((difference, found.get(difference.key)) for difference in differences)
 
     return repair_step
 
@@ -130,8 +130,8 @@ class Repair:
 
     def of_open_keys(self, key_filter: KeyFilter) -> Iterator[RepairResult]:
         """Reconcile all keys that an earlier run has left open; yield those that are not confirmed."""
-        told = set(self.undecided)
-        keys = [key for key in self.journal.open_keys() if key not in told]
+        undecided = set(self.undecided)
+        keys = [key for key in self.journal.open_keys() if key not in undecided]
         outside = [key for key in keys if not key_filter.passes(key)]
         yield from ((Difference(DifferenceKind.INCONCLUSIVE, key), _OUTSIDE) for key in outside)
         self.undecided.extend(outside)
@@ -139,7 +139,7 @@ class Repair:
         for start in range(0, len(within), PIECE):
             yield from _unsettled(self._reconcile(within[start : start + PIECE]))
 
-    def told(self) -> None:
+    def close_undecided(self) -> None:
         """Close the keys that need review, after the result was printed."""
         self.journal.confirm(self.undecided)
 

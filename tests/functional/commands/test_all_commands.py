@@ -1,4 +1,4 @@
-"""The command line as a whole: what all commands have in common."""
+"""Tests that apply to all commands."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_both_ways_to_start_it_know_the_version() -> None:
+def test_both_ways_to_start_the_command_show_the_version() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "ddbreplica_cli", "--version"], capture_output=True, text=True, check=True
     )
@@ -45,12 +45,12 @@ def test_both_ways_to_start_it_know_the_version() -> None:
     assert run("--version").stdout == shown.stdout
 
 
-def test_the_commands_are_these() -> None:
+def test_the_list_of_commands() -> None:
     assert COMMANDS == ["backfill", "load", "redrive", "status", "tail", "verify"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_says_what_it_does_and_shows_examples(name: str) -> None:
+def test_the_help_of_each_command_has_a_summary_and_examples(name: str) -> None:
     shown = run(name, "--help").stdout
 
     assert re.search(r"^  [A-Z][a-z]+ .*\.$", shown.split("\n\n")[1], re.MULTILINE)
@@ -149,7 +149,7 @@ class TestErrors:
             "Try: name a Region with --region, or set AWS_REGION.",
         ]
 
-    def test_a_region_that_is_none(self, command: tuple[str, ...]) -> None:
+    def test_an_invalid_region(self, command: tuple[str, ...]) -> None:
         result = run(*command, "--region", "x y")
 
         assert result.exit_code == 2
@@ -164,7 +164,7 @@ class TestErrors:
             "Try: choose a profile that ~/.aws/config or ~/.aws/credentials has.",
         ]
 
-    def test_an_endpoint_that_is_none(self, command: tuple[str, ...]) -> None:
+    def test_an_invalid_endpoint(self, command: tuple[str, ...]) -> None:
         result = run(*command, "--endpoint-url", "localhost")
 
         assert result.exit_code == 2
@@ -174,7 +174,7 @@ class TestErrors:
         ]
 
     @pytest.mark.parametrize("by", ["option", "variable"])
-    def test_an_endpoint_that_anybody_on_the_network_can_read(
+    def test_an_endpoint_without_encryption(
         self, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], by: str
     ) -> None:
         url = "http://dynamodb.example.com"
@@ -190,7 +190,7 @@ class TestErrors:
         ]
 
     @pytest.mark.parametrize("kind", [EndpointConnectionError, ConnectTimeoutError])
-    def test_an_endpoint_that_does_not_answer(
+    def test_an_endpoint_that_does_not_respond(
         self,
         aws: Misbehaviour,
         command: tuple[str, ...],
@@ -223,7 +223,7 @@ class TestErrors:
             "Try: check --stack-name and --region, or give --source and --replica.",
         ]
 
-    def test_a_stack_of_something_else(
+    def test_a_stack_without_the_outputs(
         self, tables: Tables, aws: Misbehaviour, command: tuple[str, ...]
     ) -> None:
         aws.answer_stack({"Outputs": [{"OutputKey": "ReplicaTableName", "OutputValue": "logfile_replica"}]})
@@ -243,7 +243,7 @@ class TestErrors:
         ("redrive", "--on-failure-bucket"),
     ],
 )
-def test_an_empty_name_is_no_missing_option(command: str, option: str) -> None:
+def test_an_empty_value_is_an_error(command: str, option: str) -> None:
     result = run(command, option, "")
 
     assert result.exit_code == 2
@@ -260,7 +260,7 @@ def test_an_empty_name_is_no_missing_option(command: str, option: str) -> None:
         if isinstance(parameter.type, click.FloatRange)
     ],
 )
-def test_what_is_no_number_is_within_no_range(command: str, option: str, number: str) -> None:
+def test_a_value_that_is_not_finite_is_outside_each_range(command: str, option: str, number: str) -> None:
     result = run(command, option, number)
 
     assert result.exit_code == 2
@@ -274,7 +274,7 @@ def test_what_is_no_number_is_within_no_range(command: str, option: str, number:
         ("cloudformation.DescribeStacks", ("verify", "--stack-name", "a"), "the stack a cannot be described"),
     ],
 )
-def test_an_error_says_what_could_not_be_read(
+def test_an_error_names_the_value_that_could_not_be_read(
     tables: Tables, aws: Misbehaviour, call: str, args: tuple[str, ...], what: str
 ) -> None:
     tables.client.update_table(

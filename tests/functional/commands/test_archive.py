@@ -1,4 +1,4 @@
-"""An archive, to which TTL deletes are not replicated, and what the commands make of it, on moto."""
+"""The commands on moto with an archive, to which TTL deletes are not replicated."""
 
 import json
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def repair(*args: str, exit_code: int = 0) -> Any:
 
 
 def before(aws: Misbehaviour, operation: str, call: int, do: Callable[[], None]) -> None:
-    """Do something before an operation's call of this number is sent."""
+    """Call a function before the request with this number is sent."""
     calls = iter(range(1, 10_000))
 
     def hook(**_: Any) -> None:
@@ -45,7 +45,7 @@ def before(aws: Misbehaviour, operation: str, call: int, do: Callable[[], None])
 
 
 class TestVerify:
-    def test_what_has_expired_is_archived_and_no_difference(self, archive: Tables) -> None:
+    def test_an_expired_item_is_archived_and_not_a_difference(self, archive: Tables) -> None:
         result = run("verify")
 
         assert result.exit_code == 0
@@ -62,14 +62,14 @@ class TestVerify:
         assert "archived                  1" in shown
         assert shown[-1] == "equal (everything, as an archive)"
 
-    def test_a_program_gets_its_key(self, archive: Tables) -> None:
+    def test_the_document_contains_the_key_of_an_archived_item(self, archive: Tables) -> None:
         document = verify()
 
         assert (document["verdict"], document["extra"], document["archived"]) == ("equal", 0, 1)
         assert document["archived_items"] == [{"PK": {"S": "expired"}}]
         assert document["differences"] == []
 
-    def test_no_more_keys_are_listed_than_asked_for_and_all_are_in_the_report(self, archive: Tables) -> None:
+    def test_limit_applies_to_archived_items_and_the_report_has_all(self, archive: Tables) -> None:
         for number in range(20):
             archive.put(REPLICA, f"expired{number}")
 
@@ -80,7 +80,7 @@ class TestVerify:
         assert [line["finding"] for line in reported] == ["archived"] * 21
         assert verify("--keys-from", "report.jsonl")["archived"] == 21
 
-    def test_what_is_missing_or_different_is_a_difference_as_ever(self, archive: Tables) -> None:
+    def test_missing_and_different_items_of_an_archive_are_differences(self, archive: Tables) -> None:
         archive.put(SOURCE, "missing")
         archive.put_both("different", n={"N": "1"})
         archive.put(SOURCE, "different", n={"N": "2"})
@@ -90,7 +90,7 @@ class TestVerify:
         assert document["verdict"] == "not equal"
         assert (document["missing"], document["different"], document["archived"]) == (1, 1, 1)
 
-    def test_where_the_mapping_may_not_be_seen_the_user_has_to_say_so(
+    def test_without_permission_to_read_the_mapping_the_option_is_needed(
         self, archive: Tables, aws: Misbehaviour
     ) -> None:
         aws.on("before-call.lambda.ListEventSourceMappings", lambda **_: refusal("AccessDeniedException"))
@@ -101,7 +101,7 @@ class TestVerify:
 
 
 class TestRepair:
-    def test_what_differs_is_mended_and_what_has_expired_stays(self, archive: Tables) -> None:
+    def test_differences_are_repaired_and_expired_items_stay(self, archive: Tables) -> None:
         archive.put(SOURCE, "missing")
         archive.put(SOURCE, "same", n={"N": "2"})
 
@@ -113,11 +113,13 @@ class TestRepair:
             "expired": {"PK": {"S": "expired"}, "n": {"N": "1"}},
         }
 
-    def test_a_dry_run_does_not_speak_of_it(self, archive: Tables) -> None:
+    def test_a_dry_run_does_not_report_expired_items(self, archive: Tables) -> None:
         assert repair("--dry-run")["verdict"] == "equal"
 
     @pytest.mark.parametrize("call", ["the read before it", "the read after it"])
-    def test_what_is_gone_meanwhile_is_undecided(self, archive: Tables, aws: Misbehaviour, call: str) -> None:
+    def test_an_item_that_disappears_during_the_repair_needs_review(
+        self, archive: Tables, aws: Misbehaviour, call: str
+    ) -> None:
         archive.put(SOURCE, "a", n={"N": "2"})
         archive.put(REPLICA, "a", n={"N": "1"})
         looked = 7 if call == "the read before it" else 8
@@ -137,19 +139,21 @@ class TestRepair:
         held = archive.items(REPLICA)["a"]["n"]
         assert held == {"N": "1" if call == "the read before it" else "2"}
 
-    def test_what_expires_after_it_was_repaired_is_repaired(self, archive: Tables, aws: Misbehaviour) -> None:
+    def test_an_item_that_expires_after_its_repair_is_repaired(
+        self, archive: Tables, aws: Misbehaviour
+    ) -> None:
         archive.put(SOURCE, "a", n={"N": "2"})
         before(aws, "BatchGetItem", 9, lambda: archive.delete(SOURCE, "a"))
 
         assert repair("--segments", "1")["verdict"] == "repaired"
 
-    def test_without_the_mapping_too_nothing_is_deleted_if_it_is_seen(self, archive: Tables) -> None:
+    def test_without_mapping_nothing_is_deleted_if_the_mapping_is_an_archive(self, archive: Tables) -> None:
         document = repair("--without-mapping")
 
         assert (document["verdict"], document["archived"]) == ("equal", 1)
         assert "expired" in archive.items(REPLICA)
 
-    def test_without_one_that_is_seen_the_user_has_to_say_so(
+    def test_without_a_readable_mapping_the_option_is_needed(
         self, archive: Tables, aws: Misbehaviour
     ) -> None:
         answer_mapping(archive, aws, mapped=False)
@@ -279,12 +283,12 @@ def test_no_command_deletes_from_an_archive(archive: Tables, kept_records: KeptR
 
 
 @pytest.mark.hazard(number=14)
-def test_what_an_archive_has_alone_is_no_difference(archive: Tables) -> None:
+def test_an_item_that_only_an_archive_has_is_not_a_difference(archive: Tables) -> None:
     assert verify()["verdict"] == "equal"
 
 
 @pytest.mark.hazard(number=14)
-def test_however_much_has_expired_everything_is_compared(archive: Tables) -> None:
+def test_many_expired_items_do_not_end_the_comparison(archive: Tables) -> None:
     for number in range(300):
         archive.put(REPLICA, f"expired{number}")
     archived: list[Any] = []
@@ -298,7 +302,7 @@ def test_however_much_has_expired_everything_is_compared(archive: Tables) -> Non
 
 
 @pytest.mark.hazard(number=14)
-def test_what_expires_before_the_second_look_is_archived(
+def test_an_item_that_expires_before_the_recheck_is_archived(
     archive: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive.put(SOURCE, "a", n={"N": "2"})
@@ -338,7 +342,7 @@ def test_an_item_that_is_gone_is_undecided_and_its_object_stays(
 
 
 class TestGlobalTable:
-    """What expires in another Region is deleted from an archive: whoever looks at one is warned."""
+    """An archive loses items that expire in another Region, so the commands warn about it."""
 
     WARNING = (
         "the source logfile is a global table with replicas in eu-west-1, us-west-2, and the replica is an archive: an"
@@ -358,24 +362,24 @@ class TestGlobalTable:
 
         aws.on("after-call.dynamodb.DescribeTable", add_replicas)
 
-    def test_verify_and_backfill_warn_before_they_begin(self) -> None:
+    def test_verify_and_backfill_warn_before_the_first_write(self) -> None:
         for args in (["verify"], ["backfill", "--dry-run"], ["backfill"]):
             result = run(*args)
 
             assert result.exit_code == 0
             assert lines(result.stderr)[0] == f"Warning: {self.WARNING}."
 
-    def test_status_notes_it(self) -> None:
+    def test_status_shows_a_note(self) -> None:
         document = json.loads(run("status", "--json").stdout)
 
         (finding,) = [found for found in document["findings"] if "global table" in found["fact"]]
         assert finding == {
             "severity": "note",
             "fact": self.WARNING,
-            "try": "do not rely on the archive for items that expire",
+            "try": "do not rely on the archive for items that expire in another Region",
         }
 
-    def test_a_replica_that_keeps_nothing_longer_is_no_archive(self) -> None:
+    def test_a_replica_that_replicates_ttl_deletes_is_not_an_archive(self) -> None:
         answer_mapping(self.tables, self.aws)
 
         for args in (["verify", "--grace", "0"], ["backfill", "--dry-run"], ["status"]):
@@ -386,7 +390,7 @@ class TestGlobalTable:
 @pytest.mark.parametrize(
     "command", [["verify", "--repair", "--grace", "0"], ["backfill"], ["redrive"]], ids=lambda one: one[0]
 )
-def test_a_function_without_the_tag_that_may_keep_an_archive_is_warned_of(
+def test_a_function_without_the_tag_that_may_keep_an_archive_causes_a_warning(
     archive: Tables, aws: Misbehaviour, command: list[str]
 ) -> None:
     aws.on(

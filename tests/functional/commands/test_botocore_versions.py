@@ -1,4 +1,4 @@
-"""A botocore without a private part: a command that needs it says in two lines which versions have it."""
+"""A botocore without a private part: the error names the versions that have it."""
 
 import pytest
 

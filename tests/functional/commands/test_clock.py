@@ -1,4 +1,4 @@
-"""The commands by a clock that is ahead of AWS's: one that is far ahead repairs nothing, and holds are longer."""
+"""The commands on a machine whose clock is ahead of AWS: if it is far ahead, they repair nothing."""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -30,7 +30,7 @@ REPAIRS = [
 
 @pytest.fixture
 def apart(tables: Tables, kept_records: KeptRecords) -> Tables:
-    """A source of which the replica has nothing, and a record of each item."""
+    """A source, an empty replica, and a quarantined record of each item."""
     for number in range(60):
         tables.put(SOURCE, f"item{number:02}")
     kept_records.discard(*(put(number, f"item{number:02}") for number in range(60)))
@@ -44,7 +44,7 @@ def is_fast(stderr: str) -> bool:
 
 
 @pytest.mark.parametrize("command", REPAIRS, ids=lambda command: command[0])
-def test_nothing_is_repaired_by_a_clock_that_is_far_ahead(
+def test_a_clock_that_is_far_ahead_prevents_a_repair(
     apart: Tables, machine: Machine, command: Sequence[str]
 ) -> None:
     machine.ahead = 303.0
@@ -59,7 +59,9 @@ def test_nothing_is_repaired_by_a_clock_that_is_far_ahead(
 
 
 @pytest.mark.parametrize("command", REPAIRS, ids=lambda command: command[0])
-def test_a_clock_that_is_less_ahead_repairs(apart: Tables, machine: Machine, command: Sequence[str]) -> None:
+def test_a_clock_that_is_slightly_ahead_allows_a_repair(
+    apart: Tables, machine: Machine, command: Sequence[str]
+) -> None:
     machine.ahead = 290.0
 
     assert run(*command).exit_code == 0
@@ -67,7 +69,7 @@ def test_a_clock_that_is_less_ahead_repairs(apart: Tables, machine: Machine, com
 
 
 @pytest.mark.parametrize("command", REPAIRS, ids=lambda command: command[0])
-def test_a_clock_that_is_set_far_ahead_ends_a_repair(
+def test_setting_the_clock_far_ahead_ends_a_repair(
     apart: Tables,
     machine: Machine,
     aws: Misbehaviour,
@@ -98,7 +100,7 @@ def test_a_clock_that_is_set_far_ahead_ends_a_repair(
     [(*command, "--dry-run") for command in REPAIRS] + [(VERIFY, "--grace", "0")],
     ids=lambda command: " ".join([command[0], command[-1]]),
 )
-def test_what_writes_nothing_goes_on_with_a_note(
+def test_commands_that_write_nothing_continue_with_a_note(
     apart: Tables, machine: Machine, command: Sequence[str]
 ) -> None:
     machine.ahead = 303.0
@@ -113,7 +115,7 @@ def test_what_writes_nothing_goes_on_with_a_note(
 
 
 @pytest.mark.parametrize("command", REPAIRS, ids=lambda command: command[0])
-def test_a_write_in_doubt_is_held_back_for_as_long_as_the_clock_is_ahead(
+def test_an_in_doubt_write_is_held_longer_if_the_clock_is_ahead(
     apart: Tables, machine: Machine, aws: Misbehaviour, command: Sequence[str]
 ) -> None:
     machine.ahead = 200.0
@@ -136,7 +138,7 @@ def test_a_write_in_doubt_is_held_back_for_as_long_as_the_clock_is_ahead(
     assert seconds == pytest.approx(900 + 200 + 30, abs=5)
 
 
-def test_every_request_to_a_table_shows_how_far_ahead_the_clock_is(tables: Tables, machine: Machine) -> None:
+def test_each_request_to_a_table_measures_the_clock(tables: Tables, machine: Machine) -> None:
     silent: Any = dict.fromkeys(Options.__dataclass_fields__)
     connection = Connection(Options(**{**silent, "as_json": False}))
     steps: Sequence[Callable[[], Any]] = (

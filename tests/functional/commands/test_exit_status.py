@@ -1,4 +1,4 @@
-"""The table of exit statuses in docs/commands.md, with each of its cells driven."""
+"""The table of exit statuses in docs/commands.md, with a test for each cell."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,20 +25,20 @@ BUCKETS = ("--without-mapping", *NAMED)
 
 @dataclass(frozen=True)
 class World:
-    """Two tables on moto, in a directory of their own, and what AWS is told to do."""
+    """Two tables on moto, a working directory, and the simulated errors of AWS."""
 
     tables: Tables
     aws: Misbehaviour
     directory: Path
 
     def rows(self, *rows: str) -> str:
-        """A file with these rows."""
+        """Write a file with these rows, and return its path."""
         file = self.directory / "rows.csv"
         file.write_text("".join(row + "\n" for row in rows))
         return str(file)
 
     def refuse(self, key: str) -> None:
-        """Have the replica refuse this item by itself."""
+        """Make the replica refuse this item."""
 
         def refuse(request: Any, **_: Any) -> Any:
             is_refused = f'"{key}"'.encode() in request.body
@@ -48,7 +48,7 @@ class World:
             self.aws.on(f"before-send.dynamodb.{operation}", refuse)
 
     def keep_moving(self) -> None:
-        """Let an item change at every read."""
+        """Change an item at each read."""
         numbers = iter(range(1000))
         self.aws.on(
             "before-send.dynamodb.BatchGetItem",
@@ -296,7 +296,7 @@ ENDS: Mapping[str, Ends] = {
 }
 
 
-def test_the_table_has_a_cell_for_each_end_that_is_driven_here() -> None:
+def test_each_cell_of_the_table_has_a_test() -> None:
     table = PAGE.read_text().partition("\n## Exit status\n")[2].partition("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| `")]
 
@@ -308,7 +308,7 @@ def test_the_table_has_a_cell_for_each_end_that_is_driven_here() -> None:
 @pytest.mark.parametrize(
     ("command", "status"), [(command, status) for command, ends in ENDS.items() for status in ends]
 )
-def test_a_command_exits_as_the_table_says(world: World, command: str, status: int) -> None:
+def test_a_command_exits_with_the_status_in_the_table(world: World, command: str, status: int) -> None:
     result = ENDS[command][status](world)
 
     assert result.exit_code == status, result.output

@@ -1,4 +1,4 @@
-"""A mapping with a filter on keys, and what the commands make of the keys that it leaves out, on moto."""
+"""The commands on moto, if the mapping has a filter that excludes keys."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def ran(*args: str, exit_code: int = 0) -> Any:
 
 
 class TestVerify:
-    def test_what_is_outside_is_counted_and_not_compared(self, filtered: Tables) -> None:
+    def test_excluded_items_are_counted_and_not_compared(self, filtered: Tables) -> None:
         for number in range(150):
             filtered.put_both(f"t1#{number}")
             filtered.put(SOURCE, f"t2#{number}")
@@ -40,7 +40,7 @@ class TestVerify:
         assert shown[9:11] == ["source excluded         150", "replica excluded          1"]
         assert shown[-1] == "equal (everything within the filter)"
 
-    def test_what_differs_within_is_found(self, filtered: Tables) -> None:
+    def test_differences_within_the_filter_are_found(self, filtered: Tables) -> None:
         filtered.put(SOURCE, "t1#missing")
         filtered.put(SOURCE, "t2#outside")
         filtered.put(REPLICA, "t1#extra")
@@ -49,7 +49,7 @@ class TestVerify:
 
         assert (document["missing"], document["extra"], document["source_outside"]) == (1, 1, 1)
 
-    def test_keys_that_are_named_are_parted_likewise(self, filtered: Tables, tmp_path: Path) -> None:
+    def test_the_filter_applies_to_a_file_of_keys(self, filtered: Tables, tmp_path: Path) -> None:
         filtered.put_both("t1#a")
         filtered.put(SOURCE, "t2#a")
         filtered.put(REPLICA, "t2#b")
@@ -63,14 +63,14 @@ class TestVerify:
         assert (document["source_items"], document["source_outside"]) == (1, 1)
         assert (document["replica_items"], document["replica_outside"]) == (1, 1)
 
-    def test_without_the_mapping_every_key_is_compared(self, filtered: Tables) -> None:
+    def test_without_the_mapping_all_keys_are_compared(self, filtered: Tables) -> None:
         filtered.put(SOURCE, "t2#a")
 
         document = ran("verify", "--grace", "0", "--without-mapping", exit_code=1)
 
         assert (document["looked_at"], document["missing"]) == ("everything", 1)
 
-    def test_a_mapping_that_may_not_be_seen_is_said_where_something_differs(
+    def test_a_mapping_that_cannot_be_read_is_noted_if_something_differs(
         self, filtered: Tables, aws: Misbehaviour
     ) -> None:
         aws.on("before-call.lambda.ListEventSourceMappings", lambda **_: refusal("AccessDeniedException"))
@@ -135,7 +135,7 @@ class TestRedrive:
 
 
 @pytest.mark.hazard(number=15)
-def test_a_repair_leaves_alone_what_is_outside(filtered: Tables) -> None:
+def test_a_repair_does_not_change_excluded_items(filtered: Tables) -> None:
     filtered.put(SOURCE, "t1#missing")
     filtered.put(SOURCE, "t2#outside")
     filtered.put(REPLICA, "t3#outside")
@@ -207,7 +207,7 @@ def test_status_shows_the_filter(filtered: Tables) -> None:
         {"FilterCriteria": {}, "FilterCriteriaError": {"ErrorCode": "KMSAccessDenied"}},
     ],
 )
-def test_a_filter_that_is_encrypted_is_unknown_and_cannot_be_gone_by(
+def test_an_encrypted_filter_is_unknown_and_an_error_for_the_commands(
     filtered: Tables, aws: Misbehaviour, shown: dict[str, Any]
 ) -> None:
     stream = filtered.client.describe_table(TableName=SOURCE)["Table"]["LatestStreamArn"]
@@ -216,7 +216,7 @@ def test_a_filter_that_is_encrypted_is_unknown_and_cannot_be_gone_by(
 
     result = run("status")
 
-    assert "filter      unknown: it is encrypted" in lines(result.stdout)
+    assert "filter      unknown: it is encrypted with a KMS key" in lines(result.stdout)
     assert f"note: {why}" in lines(result.stdout)
     assert ran("status")["mappings"][0]["filter"] is None
     assert run("verify").stderr.startswith(f"Error: {why}")

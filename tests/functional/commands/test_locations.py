@@ -1,4 +1,4 @@
-"""Where the two tables are: as the options say, or the stack, or boto3's own environment and files."""
+"""The location of the tables, from options, the stack, the environment or AWS configuration files."""
 
 from pathlib import Path
 from typing import Any
@@ -39,21 +39,21 @@ def far_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "far"
 
 
-def test_both_are_in_one_region_unless_told() -> None:
+def test_by_default_both_tables_are_in_one_region() -> None:
     both = connection(region="eu-west-3")
 
     assert place(both.source) == ("logfile", "eu-west-3", "dummy")
     assert place(both.replica) == ("logfile_replica", "eu-west-3", "dummy")
 
 
-def test_the_replica_may_be_in_another() -> None:
+def test_the_replica_may_be_in_another_region() -> None:
     apart = connection(region="eu-west-3", replica_region="eu-west-1")
 
     assert place(apart.source) == ("logfile", "eu-west-3", "dummy")
     assert place(apart.replica) == ("logfile_replica", "eu-west-1", "dummy")
 
 
-def test_an_arn_says_its_region_itself() -> None:
+def test_the_region_in_an_arn_is_used() -> None:
     apart = connection(source=HERE, replica=THERE, region="eu-west-3", replica_region="eu-west-2")
 
     assert place(apart.source) == (HERE, "us-east-1", "dummy")
@@ -61,13 +61,13 @@ def test_an_arn_says_its_region_itself() -> None:
     assert apart.replica.short_name == "copy"
 
 
-def test_what_only_looks_like_an_arn_is_a_name() -> None:
+def test_a_malformed_arn_is_a_name() -> None:
     odd = connection(replica="arn:x", region="eu-west-3")
 
     assert place(odd.replica) == ("arn:x", "eu-west-3", "dummy")
 
 
-def test_a_client_is_made_once_and_goes_to_other_pairs(far_profile: str) -> None:
+def test_a_client_is_created_once_and_shared_by_all_pairs(far_profile: str) -> None:
     base = connection(replica_profile=far_profile)
     silent: dict[str, Any] = dict.fromkeys(set(Options.__dataclass_fields__) - {"as_json"})
     near = base.to(Options(**{**silent, "source": "orders"}, as_json=False))
@@ -91,7 +91,7 @@ def test_the_replica_may_have_credentials_of_its_own(
     assert place(connection(replica_profile=far_profile).replica)[1] == "ap-south-1"
 
 
-def test_the_replica_is_in_the_sources_region_unless_an_option_names_another(
+def test_the_replica_is_in_the_region_of_the_source_by_default(
     far_profile: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
@@ -103,12 +103,12 @@ def test_the_replica_is_in_the_sources_region_unless_an_option_names_another(
     assert (place(far.source)[1], place(far.replica)[1]) == ("eu-west-3", "eu-west-2")
 
 
-def test_an_option_comes_before_an_arn_for_what_is_no_table() -> None:
+def test_an_option_overrides_an_arn_for_other_services() -> None:
     assert connection(source=HERE).tags.meta.region_name == "us-east-1"
     assert connection(source=HERE, region="eu-west-3").tags.meta.region_name == "eu-west-3"
 
 
-def test_a_stack_knows_the_replicas_region(aws: Misbehaviour) -> None:
+def test_the_region_of_the_replica_is_read_from_the_stack(aws: Misbehaviour) -> None:
     answer_stack(aws, SourceTableName="orders", ReplicaTableName="orders", ReplicaRegion="eu-west-1")
 
     apart = connection(stack_name="s")
@@ -119,7 +119,7 @@ def test_a_stack_knows_the_replicas_region(aws: Misbehaviour) -> None:
     assert place(connection(stack_name="s", replica="another").replica)[1] == "us-east-1"
 
 
-def test_a_replica_in_another_account_is_named_by_its_arn_unless_one_signs_in_there(
+def test_a_replica_in_another_account_is_given_by_its_arn_unless_a_profile_is_used(
     aws: Misbehaviour, far_profile: str
 ) -> None:
     outputs = {"SourceTableName": "logfile", "SourceTableArn": HERE, "ReplicaTableName": "copy"}
@@ -130,7 +130,7 @@ def test_a_replica_in_another_account_is_named_by_its_arn_unless_one_signs_in_th
     assert place(signed_in.replica)[:2] == ("copy", "eu-west-1")
 
 
-def test_tables_of_one_name_in_two_regions_are_compared(tables: Tables) -> None:
+def test_tables_with_the_same_name_in_two_regions_are_compared(tables: Tables) -> None:
     far = Tables.__new__(Tables)
     far.client = tables.in_region("eu-west-1")
     far.create(SOURCE, {"PK": "S"})

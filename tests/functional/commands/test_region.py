@@ -1,4 +1,4 @@
-"""The Region of every command: --region, an ARN, AWS_REGION, AWS_DEFAULT_REGION, the profile, in this order."""
+"""The Region of each command: --region, an ARN, AWS_REGION, AWS_DEFAULT_REGION or the profile, in this order."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ every_command = pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 
 @pytest.fixture
 def asked(aws: Misbehaviour) -> set[str]:
-    """The Regions that are sent a request; each refuses it."""
+    """The Regions that receive a request; each request is refused."""
     regions: set[str] = set()
 
     def note(context: Any, **_: Any) -> Any:
@@ -36,7 +36,7 @@ def asked(aws: Misbehaviour) -> set[str]:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Set the two variables and the profile's Region; what is not given is unset."""
+    """Set the two variables and the Region of the profile, or unset those that are not given."""
 
     def set_places(*, first: str = "", second: str = "", profile: str = "") -> None:
         monkeypatch.setenv("AWS_REGION", first)
@@ -60,7 +60,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
     ],
     ids=["--region", "--region before two", "both variables", "AWS_REGION", "AWS_DEFAULT_REGION", "profile"],
 )
-def test_the_region_is_the_first_that_is_named(
+def test_the_region_is_the_first_that_is_configured(
     asked: set[str],
     place: Callable[..., None],
     command: tuple[str, ...],
@@ -77,7 +77,7 @@ def test_the_region_is_the_first_that_is_named(
 
 
 @pytest.mark.parametrize("command", COMMANDS[:-1], ids=" ".join)  # `status --all` takes no --source
-def test_a_sources_arn_comes_before_the_environment(
+def test_the_arn_of_the_source_overrides_the_environment(
     asked: set[str], place: Callable[..., None], command: tuple[str, ...]
 ) -> None:
     place(first=FIRST, second=SECOND, profile=PROFILE)

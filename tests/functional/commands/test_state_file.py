@@ -1,4 +1,4 @@
-"""The state file of `backfill`, `redrive` and `verify --repair`: where it may be, and whose it is."""
+"""The state file of `backfill`, `redrive` and `verify --repair`: its path and its owner."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -25,7 +25,7 @@ ARGS = {
 
 @pytest.fixture(autouse=True)
 def _apart(tables: Tables, kept_records: KeptRecords) -> None:
-    """One item, which the replica does not have, and its record."""
+    """One item that the replica does not have, and its quarantined record."""
     tables.put(SOURCE, "a")
     kept_records.quarantine(put(1, "a"))
 
@@ -40,7 +40,7 @@ def _apart(tables: Tables, kept_records: KeptRecords) -> None:
         ("other.csv", "other.csv:1: this line was not written by ddbreplica, or is damaged."),
     ],
 )
-def test_a_place_that_cannot_be_used_is_one_line_before_the_first_call(
+def test_an_unusable_path_is_an_error_before_the_first_request(
     aws: Misbehaviour, args: Sequence[str], path: str, why: str
 ) -> None:
     Path("other.csv").write_text("PK,host")
@@ -59,7 +59,7 @@ def test_a_place_that_cannot_be_used_is_one_line_before_the_first_call(
 
 
 @pytest.mark.parametrize("args", ARGS.values(), ids=ARGS)
-def test_what_is_done_leaves_no_file(tables: Tables, args: Sequence[str]) -> None:
+def test_a_finished_run_removes_the_file(tables: Tables, args: Sequence[str]) -> None:
     assert run(*args).exit_code == 0
 
     assert tables.items(REPLICA) == tables.items(SOURCE)
@@ -90,7 +90,7 @@ def test_a_state_of_another_command_is_refused(tables: Tables, command: str, oth
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_state_that_another_run_has_open_is_refused(command: str) -> None:
+def test_a_state_file_that_another_run_uses_is_refused(command: str) -> None:
     path = Path(f"{SOURCE}-{REPLICA}.{command}")
     with closing(FileJournal.at(path, command=command, clock=Clock())):
         result = run(*ARGS[command])

@@ -1,4 +1,4 @@
-"""`ddbreplica verify` on moto, and its two halves: the sweep over both tables and the second look at suspects."""
+"""`ddbreplica verify` on moto, and its two steps: the sweep over both tables and the recheck of suspected keys."""
 
 import json
 import time
@@ -32,7 +32,7 @@ from tests.support.wire import error, response, wire_json
 
 
 def verify(*args: str) -> Any:
-    """The verdict of a run without grace, as a document."""
+    """Run without a grace period, and return the JSON document."""
     result = run("verify", "--grace", "0", "--json", *args)
     document = json.loads(result.stdout)
     assert result.exit_code == (0 if document.get("verdict") == "equal" else 1)
@@ -95,7 +95,7 @@ def test_each_long_step_has_its_line_on_stderr_with_json_too(
     ]
 
 
-def test_what_is_missing_different_or_extra_is_shown(tables: Tables) -> None:
+def test_missing_different_and_extra_items_are_shown(tables: Tables) -> None:
     for number in range(300):
         tables.put_both(f"same{number}", n={"N": "1"})
     tables.put(SOURCE, "missing")
@@ -127,7 +127,7 @@ def test_what_is_missing_different_or_extra_is_shown(tables: Tables) -> None:
     assert shown[-1] == "NOT EQUAL"
 
 
-def test_no_more_differences_are_shown_than_asked_for(tables: Tables) -> None:
+def test_limit_is_the_maximum_number_of_differences_shown(tables: Tables) -> None:
     for number in range(5):
         tables.put(SOURCE, f"missing{number}")
 
@@ -137,7 +137,7 @@ def test_no_more_differences_are_shown_than_asked_for(tables: Tables) -> None:
     assert len(document["differences"]) == 2
 
 
-def test_other_spellings_of_a_value_are_no_difference(tables: Tables) -> None:
+def test_equal_values_with_different_spellings_are_equal(tables: Tables) -> None:
     tables.put(SOURCE, "a", n={"N": "100"}, ns={"NS": ["1", "2"]}, ss={"SS": ["a", "b"]}, b={"B": b"\x00"})
     tables.put(REPLICA, "a", n={"N": "1E2"}, ns={"NS": ["2.0", "1"]}, ss={"SS": ["b", "a"]}, b={"B": b"\x00"})
 
@@ -196,7 +196,7 @@ def test_every_read_is_consistent(tables: Tables, aws: Misbehaviour) -> None:
     assert all(asked)
 
 
-def test_keys_left_unprocessed_are_asked_for_again(tables: Tables, aws: Misbehaviour) -> None:
+def test_unprocessed_keys_are_read_again(tables: Tables, aws: Misbehaviour) -> None:
     run("load", "--generate", "40")
     run("load", "--generate", "40", "--source", REPLICA)
     items = tables.items(SOURCE)
@@ -215,7 +215,7 @@ def test_keys_left_unprocessed_are_asked_for_again(tables: Tables, aws: Misbehav
     assert asked == [40, 30, 20, 10] * 2
 
 
-def test_a_throttled_read_is_tried_again(tables: Tables, aws: Misbehaviour) -> None:
+def test_a_throttled_read_is_retried(tables: Tables, aws: Misbehaviour) -> None:
     tables.put_both("a")
     answers = [error("ProvisionedThroughputExceededException")] * 3
 
@@ -228,7 +228,7 @@ def test_a_throttled_read_is_tried_again(tables: Tables, aws: Misbehaviour) -> N
     assert answers == []
 
 
-def test_an_answer_without_what_was_asked_for_is_no_answer(tables: Tables, aws: Misbehaviour) -> None:
+def test_an_incomplete_response_is_retried(tables: Tables, aws: Misbehaviour) -> None:
     tables.put_both("a")
     answers: list[Any] = [{}, {"Responses": {}}, {"Responses": {}, "UnprocessedKeys": []}]
 
@@ -242,7 +242,7 @@ def test_an_answer_without_what_was_asked_for_is_no_answer(tables: Tables, aws: 
 
 
 class Clock(Interrupt):
-    """An interrupt whose sleeps pass at once."""
+    """An interrupt that sleeps without waiting."""
 
     now = 0.0
 
@@ -250,7 +250,7 @@ class Clock(Interrupt):
         self.now += max(seconds, 0.1)
 
 
-def test_a_table_that_answers_no_read_is_given_up(tables: Tables) -> None:
+def test_reading_fails_if_a_table_does_not_respond(tables: Tables) -> None:
     clock = Clock()
     reader = tables.reader(SOURCE, Patience(clock, seconds=60, clock=lambda: clock.now))
 
@@ -292,7 +292,7 @@ def test_a_sweep_ends_early_when_nearly_everything_differs(tables: Tables) -> No
     assert 100 <= swept.suspects <= 300
 
 
-def test_a_sweep_goes_on_to_the_end_where_every_difference_is_wanted(tables: Tables) -> None:
+def test_a_sweep_is_complete_if_all_differences_are_wanted(tables: Tables) -> None:
     for number in range(300):
         tables.put(SOURCE, f"missing{number}")
 
@@ -331,7 +331,7 @@ def look_again(
     rounds: int = 3,
     outlasts_lag: bool = True,
 ) -> Sequence[Difference]:
-    """The second look at suspects; `during_grace` is called with the number of the round."""
+    """Recheck suspected keys. `during_grace` is called with the number of the round."""
     graces: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -349,7 +349,7 @@ def look_again(
 
 
 @pytest.mark.hazard(number=13)
-def test_what_arrives_within_the_grace_was_only_late(tables: Tables) -> None:
+def test_a_change_that_arrives_within_the_grace_period_is_not_a_difference(tables: Tables) -> None:
     tables.put(SOURCE, "late", n={"N": "2"})
     tables.put(REPLICA, "late", n={"N": "1"})
 
@@ -359,7 +359,7 @@ def test_what_arrives_within_the_grace_was_only_late(tables: Tables) -> None:
 
 
 @pytest.mark.hazard(number=13)
-def test_a_delete_that_arrives_within_the_grace_was_only_late(tables: Tables) -> None:
+def test_a_delete_that_arrives_within_the_grace_period_is_not_a_difference(tables: Tables) -> None:
     tables.put(REPLICA, "late")
 
     findings = look_again(tables, "late", during_grace=lambda _: tables.delete(REPLICA, "late"))
@@ -367,7 +367,7 @@ def test_a_delete_that_arrives_within_the_grace_was_only_late(tables: Tables) ->
     assert not findings
 
 
-def test_what_is_equal_again_waits_for_no_grace(tables: Tables) -> None:
+def test_without_a_difference_there_is_no_grace_period(tables: Tables) -> None:
     tables.put_both("a")
 
     def fail(_: int) -> None:
@@ -376,7 +376,7 @@ def test_what_is_equal_again_waits_for_no_grace(tables: Tables) -> None:
     assert look_again(tables, "a", during_grace=fail) == []
 
 
-def test_what_stays_different_is_a_difference_after_one_grace(tables: Tables) -> None:
+def test_an_item_that_stays_different_is_a_difference_after_one_grace_period(tables: Tables) -> None:
     tables.put(SOURCE, "a", n={"N": "2"})
     tables.put(REPLICA, "a", n={"N": "1"})
     rounds: list[int] = []
@@ -388,7 +388,7 @@ def test_what_stays_different_is_a_difference_after_one_grace(tables: Tables) ->
 
 
 @pytest.mark.hazard(number=13)
-def test_a_lag_longer_than_the_grace_is_inconclusive(tables: Tables) -> None:
+def test_a_lag_longer_than_the_grace_period_is_inconclusive(tables: Tables) -> None:
     tables.put(SOURCE, "late")
 
     findings = look_again(tables, "late", rounds=1, outlasts_lag=False)
@@ -397,7 +397,7 @@ def test_a_lag_longer_than_the_grace_is_inconclusive(tables: Tables) -> None:
 
 
 @pytest.mark.hazard(number=13)
-def test_an_item_that_goes_on_changing_is_inconclusive(tables: Tables) -> None:
+def test_an_item_that_keeps_changing_is_inconclusive(tables: Tables) -> None:
     tables.put(SOURCE, "busy")
     rounds: list[int] = []
 
@@ -413,7 +413,7 @@ def test_an_item_that_goes_on_changing_is_inconclusive(tables: Tables) -> None:
 
 
 @pytest.mark.hazard(number=13)
-def test_an_item_that_comes_to_rest_is_settled_in_a_later_round(tables: Tables) -> None:
+def test_an_item_that_stops_changing_is_confirmed_in_a_later_round(tables: Tables) -> None:
     tables.put(SOURCE, "busy")
     tables.put(SOURCE, "gone")
 
@@ -431,8 +431,8 @@ def test_an_item_that_comes_to_rest_is_settled_in_a_later_round(tables: Tables) 
 
 
 @pytest.mark.hazard(number=13)
-def test_a_source_that_changed_back_is_told_by_the_replica_that_moved(tables: Tables) -> None:
-    """The source went 1, 2, 1 within the grace, and the replica has come as far as 2."""
+def test_a_source_that_changed_back_is_recognized_by_the_replica_that_changed(tables: Tables) -> None:
+    """The source changed from 1 to 2 to 1 within the grace period, and the replica has reached 2."""
     tables.put(SOURCE, "a", n={"N": "1"})
 
     def write(number: int) -> None:
@@ -442,8 +442,8 @@ def test_a_source_that_changed_back_is_told_by_the_replica_that_moved(tables: Ta
 
 
 @pytest.mark.hazard(number=13)
-def test_a_write_between_the_last_two_reads_is_no_difference(tables: Tables) -> None:
-    """After the grace the source is read last: a change that is on its way shows there, and not in the replica."""
+def test_a_write_between_the_last_two_reads_is_not_a_difference(tables: Tables) -> None:
+    """After the grace period the source is read last, so it shows a change that the replica does not have yet."""
     tables.put(SOURCE, "a", n={"N": "1"})
     tables.put(REPLICA, "a", n={"N": "0"})
     reads: list[str] = []
@@ -462,7 +462,7 @@ def test_a_write_between_the_last_two_reads_is_no_difference(tables: Tables) -> 
 
 
 @pytest.mark.hazard(number=13)
-def test_an_inconclusive_result_says_what_to_try(tables: Tables, aws: Misbehaviour) -> None:
+def test_an_inconclusive_result_has_a_hint(tables: Tables, aws: Misbehaviour) -> None:
     tables.put(SOURCE, "busy")
     numbers = iter(range(1, 1000))
     aws.on(
@@ -479,7 +479,7 @@ def test_an_inconclusive_result_says_what_to_try(tables: Tables, aws: Misbehavio
     ]
 
 
-def test_ctrl_c_says_how_far_it_got(tables: Tables, aws: Misbehaviour) -> None:
+def test_ctrl_c_prints_how_many_items_were_compared(tables: Tables, aws: Misbehaviour) -> None:
     for number in range(250):
         tables.put_both(f"same{number}")
     calls = iter(range(1, 1000))
@@ -487,7 +487,7 @@ def test_ctrl_c_says_how_far_it_got(tables: Tables, aws: Misbehaviour) -> None:
     def press(**_: Any) -> None:
         if next(calls) == 2:
             press_ctrl_c()
-            time.sleep(0.2)  # the main thread notes it before the response is read
+            time.sleep(0.2)  # the main thread handles the signal before the response is read
 
     aws.on("before-send.dynamodb.BatchGetItem", press)
 
@@ -504,7 +504,7 @@ def test_ctrl_c_says_how_far_it_got(tables: Tables, aws: Misbehaviour) -> None:
     )
 
 
-def test_ctrl_c_ends_the_grace(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_ends_the_grace_period(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     tables.put(SOURCE, "a")
     press_ctrl_c_while_it_waits(monkeypatch)
 
@@ -548,7 +548,7 @@ def test_a_replica_that_does_not_exist(tables: Tables) -> None:
     ]
 
 
-def test_a_replica_in_another_region_is_named_by_its_arn(tables: Tables) -> None:
+def test_a_replica_in_another_region_can_be_given_by_its_arn(tables: Tables) -> None:
     tables.put(SOURCE, "a")
     tables.client = tables.in_region("eu-west-1")
     tables.create_logfile("copy")
@@ -557,7 +557,7 @@ def test_a_replica_in_another_region_is_named_by_its_arn(tables: Tables) -> None
     assert verify("--replica", "arn:aws:dynamodb:eu-west-1:123456789012:table/copy")["verdict"] == "equal"
 
 
-def test_a_denied_read_ends_it(tables: Tables, aws: Misbehaviour) -> None:
+def test_a_denied_read_is_an_error(tables: Tables, aws: Misbehaviour) -> None:
     aws.refuse("Scan", "AccessDeniedException", message="not you")
 
     result = run("verify")

@@ -1,4 +1,4 @@
-"""`ddbreplica verify` on a part of the tables, into a report, out of one, and with --repair, on moto."""
+"""`ddbreplica verify` on moto with a sample, a file of keys, a report and --repair."""
 
 import json
 import re
@@ -26,7 +26,7 @@ STREAM: Any = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
 
 
 def verify(*args: str) -> Any:
-    """The verdict of a run without grace, as a document."""
+    """Run without a grace period, and return the JSON document."""
     result = run("verify", "--grace", "0", "--json", *args)
     document = json.loads(result.stdout)
     assert result.exit_code == EXIT_CODES[document["verdict"]]
@@ -63,7 +63,7 @@ MISSING = {"finding": "missing", "key": {"PK": {"S": "missing"}}, "attributes": 
 
 
 class TestReport:
-    def test_it_has_every_difference_even_those_not_shown(self, apart: Tables, tmp_path: Path) -> None:
+    def test_it_contains_all_differences_even_those_not_shown(self, apart: Tables, tmp_path: Path) -> None:
         report = tmp_path / "report.jsonl"
 
         document = verify("--limit", "1", "--report", str(report))
@@ -71,7 +71,7 @@ class TestReport:
         assert len(document["differences"]) == 1
         assert reported(report) == [DIFFERENT, EXTRA, MISSING]
 
-    def test_of_equal_tables_it_is_empty(self, tables: Tables, tmp_path: Path) -> None:
+    def test_it_is_empty_for_equal_tables(self, tables: Tables, tmp_path: Path) -> None:
         report = tmp_path / "report.jsonl"
         report.write_text("of yesterday")
 
@@ -79,7 +79,7 @@ class TestReport:
 
         assert report.read_text() == ""
 
-    def test_one_that_cannot_be_written_ends_it_before_it_begins(
+    def test_a_file_that_cannot_be_written_is_an_error_before_the_first_read(
         self, apart: Tables, aws: Misbehaviour, tmp_path: Path
     ) -> None:
         aws.refuse("Scan", "AccessDeniedException")
@@ -141,7 +141,7 @@ class TestReport:
         assert json.loads(result.stdout)["differences"] == reported(report) == [without, EXTRA, MISSING]
         assert verify("--keys-from", str(report))["different"] == 1
 
-    def test_it_cannot_be_the_file_that_the_keys_come_from(self, apart: Tables, tmp_path: Path) -> None:
+    def test_it_cannot_be_the_file_of_keys(self, apart: Tables, tmp_path: Path) -> None:
         keys = tmp_path / "keys.jsonl"
         keys.write_text("{}")
 
@@ -152,7 +152,7 @@ class TestReport:
 
 
 class TestKeysFrom:
-    def test_only_these_keys_are_looked_at(self, apart: Tables, tmp_path: Path) -> None:
+    def test_only_these_keys_are_compared(self, apart: Tables, tmp_path: Path) -> None:
         keys = tmp_path / "keys.jsonl"
         named = ["same1", "same2", "extra", "missing", "same1", "nowhere"]
         keys.write_text("".join(f'{{"PK": {{"S": "{pk}"}}}}\n' for pk in named))
@@ -163,7 +163,7 @@ class TestKeysFrom:
         assert [found["finding"] for found in document["differences"]] == ["extra", "missing"]
         assert document["looked_at"] == f"the keys of {keys}"
 
-    def test_a_report_can_be_fed_back(self, apart: Tables, tmp_path: Path) -> None:
+    def test_a_report_can_be_used_as_a_file_of_keys(self, apart: Tables, tmp_path: Path) -> None:
         report = tmp_path / "report.jsonl"
         verify("--report", str(report))
         apart.put(REPLICA, "missing", n={"N": "1"})
@@ -172,9 +172,7 @@ class TestKeysFrom:
 
         assert [found["finding"] for found in document["differences"]] == ["different", "extra"]
 
-    def test_more_keys_than_fit_into_a_request_are_looked_at_by_all_threads(
-        self, tables: Tables, tmp_path: Path
-    ) -> None:
+    def test_many_keys_are_compared_in_parallel(self, tables: Tables, tmp_path: Path) -> None:
         run("load", "--generate", "450")
         run("load", "--generate", "450", "--source", REPLICA)
         keys = tmp_path / "keys.jsonl"
@@ -184,7 +182,7 @@ class TestKeysFrom:
 
         assert (document["verdict"], document["source_items"]) == ("equal", 450)
 
-    def test_a_line_that_is_no_key_is_named(self, apart: Tables, tmp_path: Path) -> None:
+    def test_an_error_names_a_line_that_is_not_a_key(self, apart: Tables, tmp_path: Path) -> None:
         keys = tmp_path / "keys.jsonl"
         keys.write_bytes(b'{"PK": {"S": "a"}}\n{"PK": {"S": "\xff"}}\n')
 
@@ -206,7 +204,7 @@ class TestKeysFrom:
             "Try: write one key per line, or omit --keys-from to compare all items.",
         ]
 
-    def test_it_goes_with_no_sample(self) -> None:
+    def test_it_cannot_be_used_with_a_sample(self) -> None:
         result = run("verify", "--keys-from", __file__, "--sample", "0.5")
 
         assert result.exit_code == 2
@@ -214,7 +212,7 @@ class TestKeysFrom:
 
 
 class TestSample:
-    def test_it_looks_at_segments_chosen_at_random(self, tables: Tables, aws: Misbehaviour) -> None:
+    def test_it_compares_random_segments(self, tables: Tables, aws: Misbehaviour) -> None:
         asked: list[tuple[int, int]] = []
 
         def see(request: Any, **_: Any) -> None:
@@ -231,7 +229,7 @@ class TestSample:
         assert all(0 <= segment < 20 for segment, _ in asked)
         assert document["looked_at"] == "a sample of 0.1"
 
-    def test_it_is_never_more_than_asked_for(self, tables: Tables, aws: Misbehaviour) -> None:
+    def test_it_is_never_larger_than_the_fraction(self, tables: Tables, aws: Misbehaviour) -> None:
         totals: list[int] = []
         aws.on(
             "before-send.dynamodb.Scan",
@@ -246,7 +244,7 @@ class TestSample:
 class TestReadRate:
     @pytest.fixture
     def taken(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float | None, float]]:
-        """What rates are asked for how many units."""
+        """The rates, each with the units taken from it."""
         taken: list[tuple[float | None, float]] = []
 
         class Noted:
@@ -259,12 +257,14 @@ class TestReadRate:
         monkeypatch.setattr("ddbreplica.dynamodb.scan.Rate", Noted)
         return taken
 
-    def test_on_demand_there_is_none(self, apart: Tables, taken: list[tuple[float | None, float]]) -> None:
+    def test_on_demand_tables_have_no_limit(
+        self, apart: Tables, taken: list[tuple[float | None, float]]
+    ) -> None:
         verify()
 
         assert {rate for rate, _ in taken} == {None}
 
-    def test_of_provisioned_reads_a_quarter_is_taken(
+    def test_the_default_is_a_quarter_of_the_provisioned_capacity(
         self, apart: Tables, taken: list[tuple[float | None, float]]
     ) -> None:
         for table, reads in ((SOURCE, 100), (REPLICA, 40)):
@@ -278,12 +278,14 @@ class TestReadRate:
 
         assert {rate for rate, _ in taken} == {25.0, 10.0}
 
-    def test_what_is_asked_for_counts(self, apart: Tables, taken: list[tuple[float | None, float]]) -> None:
+    def test_the_option_overrides_the_default(
+        self, apart: Tables, taken: list[tuple[float | None, float]]
+    ) -> None:
         verify("--read-rate", "7")
 
         assert {rate for rate, _ in taken} == {7.0}
 
-    def test_what_a_read_has_consumed_is_made_up_for_before_the_next(
+    def test_consumed_capacity_delays_the_next_read(
         self, tables: Tables, aws: Misbehaviour, taken: list[tuple[float | None, float]]
     ) -> None:
         pages = [(2.5, {"PK": {"S": "a"}}), (1.0, {"PK": {"S": "b"}}), (4.0, None)]
@@ -303,7 +305,7 @@ class TestReadRate:
 
         assert [units for _, units in taken if units] == [2.5, 1.0]
 
-    def test_pages_are_small_so_that_others_get_their_reads(
+    def test_a_read_rate_makes_pages_smaller(
         self, tables: Tables, aws: Misbehaviour, taken: list[tuple[float | None, float]]
     ) -> None:
         limits: list[int | None] = []
@@ -319,7 +321,7 @@ class TestReadRate:
 
 
 class TestRepair:
-    def test_the_replica_gets_the_sources_state_of_what_differs(self, apart: Tables, tmp_path: Path) -> None:
+    def test_items_that_differ_get_the_state_of_the_source(self, apart: Tables, tmp_path: Path) -> None:
         report = tmp_path / "report.jsonl"
 
         document = repair("--report", str(report))
@@ -330,7 +332,7 @@ class TestRepair:
         assert reported(report) == [{**found, "repair": "repaired"} for found in (DIFFERENT, EXTRA, MISSING)]
         assert repair()["verdict"] == "equal"
 
-    def test_what_does_not_differ_is_not_written(self, apart: Tables, aws: Misbehaviour) -> None:
+    def test_equal_items_are_not_written(self, apart: Tables, aws: Misbehaviour) -> None:
         written: list[Any] = []
         aws.on(
             "before-send.dynamodb.BatchWriteItem",
@@ -341,7 +343,7 @@ class TestRepair:
 
         assert sorted(next(iter(write)) for write in written) == ["DeleteRequest", "PutRequest", "PutRequest"]
 
-    def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+    def test_a_dry_run_shows_what_would_be_repaired_and_writes_nothing(
         self, apart: Tables, tmp_path: Path
     ) -> None:
         before, report = apart.items(REPLICA), tmp_path / "report.jsonl"
@@ -356,7 +358,7 @@ class TestRepair:
             "would be put",
         ]
 
-    def test_a_report_says_what_to_repair(self, apart: Tables, tmp_path: Path) -> None:
+    def test_a_report_selects_what_to_repair(self, apart: Tables, tmp_path: Path) -> None:
         keys = tmp_path / "keys.jsonl"
         keys.write_text(json.dumps(EXTRA))
 
@@ -366,7 +368,7 @@ class TestRepair:
             {**MISSING, "repair": "would be put"},
         ]
 
-    def test_what_the_replica_refuses_is_not_repaired(self, apart: Tables, aws: Misbehaviour) -> None:
+    def test_a_refused_item_is_not_repaired(self, apart: Tables, aws: Misbehaviour) -> None:
         aws.refuse("BatchWriteItem", "ValidationException")
         aws.refuse("PutItem", "ValidationException", message="too large")
 
@@ -379,7 +381,9 @@ class TestRepair:
             "refused: ValidationException: too large",
         ]
 
-    def test_a_write_that_does_not_stay_is_not_believed(self, apart: Tables, aws: Misbehaviour) -> None:
+    def test_an_item_that_differs_after_its_repair_is_not_repaired(
+        self, apart: Tables, aws: Misbehaviour
+    ) -> None:
         def say_yes(request: Any, **_: Any) -> Any:
             return response(request.url, 200, {"UnprocessedItems": {}})
 
@@ -390,9 +394,7 @@ class TestRepair:
         assert (document["verdict"], document["repaired"]) == ("not equal", 0)
         assert document["differences"][0]["repair"] == "was written, and is different again"
 
-    def test_an_item_that_goes_on_changing_is_left_to_the_stream(
-        self, tables: Tables, aws: Misbehaviour
-    ) -> None:
+    def test_an_item_that_keeps_changing_is_not_repaired(self, tables: Tables, aws: Misbehaviour) -> None:
         numbers = iter(range(1000))
         aws.on(
             "before-send.dynamodb.BatchGetItem",
@@ -406,7 +408,7 @@ class TestRepair:
         assert document["verdict"] == "inconclusive"
         assert "repair" not in document["differences"][0]
 
-    def test_a_replica_that_may_not_be_written_ends_it(self, apart: Tables, aws: Misbehaviour) -> None:
+    def test_a_denied_write_is_an_error(self, apart: Tables, aws: Misbehaviour) -> None:
         aws.refuse("BatchWriteItem", "AccessDeniedException", message="not you")
 
         result = run("verify", "--repair", "--without-mapping", "--grace", "0")
@@ -417,7 +419,7 @@ class TestRepair:
             "Try: use credentials that may do this (--profile), or have the permission added."
         )
 
-    def test_ctrl_c_says_how_many_were_repaired(
+    def test_ctrl_c_prints_how_many_items_were_repaired(
         self, apart: Tables, aws: Misbehaviour, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("ddbreplica.verify.repair.PIECE", 1)
@@ -449,13 +451,11 @@ class TestRepair:
             (("--repair", "--without-mapping", "--dry-run"), "Try: run the same command without --dry-run."),
         ],
     )
-    def test_a_difference_says_what_to_do_next(
-        self, apart: Tables, options: Sequence[str], advice: str
-    ) -> None:
+    def test_a_difference_has_a_hint(self, apart: Tables, options: Sequence[str], advice: str) -> None:
         assert lines(run("verify", "--grace", "0", *options).stderr) == [advice]
 
     @pytest.mark.parametrize("option", ["--dry-run", "--rate=1", "--state=x"])
-    def test_its_options_are_of_no_use_without_it(self, option: str) -> None:
+    def test_its_options_cannot_be_used_without_it(self, option: str) -> None:
         result = run("verify", option)
 
         assert result.exit_code == 2
@@ -468,12 +468,12 @@ class TestMapping:
         apart.client.update_table(TableName=SOURCE, StreamSpecification=STREAM)
         return apart
 
-    def test_with_one_a_repair_is_made(self, apart: Tables, aws: Misbehaviour) -> None:
+    def test_a_repair_with_a_mapping(self, apart: Tables, aws: Misbehaviour) -> None:
         answer_mapping(apart, aws)
 
         assert verify("--repair")["verdict"] == "repaired"
 
-    def test_without_one_it_is_refused(self, apart: Tables, aws: Misbehaviour) -> None:
+    def test_a_repair_without_a_mapping_is_refused(self, apart: Tables, aws: Misbehaviour) -> None:
         answer_mapping(apart, aws, mapped=False)
         aws.refuse("BatchWriteItem", "AccessDeniedException")
 
@@ -491,7 +491,7 @@ class TestMapping:
             ),
         ]
 
-    def test_one_that_is_disabled_is_spoken_of(self, apart: Tables, aws: Misbehaviour) -> None:
+    def test_a_disabled_mapping_is_noted(self, apart: Tables, aws: Misbehaviour) -> None:
         answer_mapping(apart, aws, state="Disabled")
 
         result = run("verify", "--repair", "--grace", "0")
@@ -501,7 +501,7 @@ class TestMapping:
 
 
 class TestUnanswered:
-    """A write of a repair that was not answered, of three."""
+    """A repair of three items whose write has got no response."""
 
     @pytest.fixture(autouse=True)
     def _one_unanswered(self, apart: Tables, aws: Misbehaviour) -> None:
@@ -513,7 +513,7 @@ class TestUnanswered:
 
         aws.on("before-send.dynamodb.BatchWriteItem", fail_once)
 
-    def test_it_is_no_repair_and_outlives_the_run_in_quarantine(
+    def test_it_is_not_repaired_and_its_keys_are_quarantined(
         self, apart: Tables, kept_records: KeptRecords
     ) -> None:
         result = run("verify", "--repair", "--grace", "0", "--json")
@@ -529,7 +529,7 @@ class TestUnanswered:
         assert run("redrive").exit_code == 1
 
     @pytest.mark.usefixtures("apart")
-    def test_its_keys_outlive_the_run_in_the_state_file(self) -> None:
+    def test_its_keys_stay_in_the_state_file(self) -> None:
         result = run("verify", "--repair", "--without-mapping", "--grace", "0")
 
         assert result.exit_code == 1
@@ -542,7 +542,7 @@ class TestUnanswered:
         assert STATE.exists()
 
     @pytest.mark.usefixtures("apart")
-    def test_a_verification_that_finds_them_equal_by_now_is_told_of_it(self) -> None:
+    def test_a_later_verification_notes_the_state_file(self) -> None:
         repair()
 
         result = run("verify", "--grace", "0")
@@ -627,7 +627,7 @@ class TestKilled:
         assert apart.items(REPLICA) == apart.items(SOURCE)
         assert not STATE.exists()
 
-    def test_what_lands_during_the_sweep_is_reconciled_whatever_the_sweep_shows(
+    def test_a_write_that_lands_during_the_sweep_is_reconciled(
         self, apart: Tables, aws: Misbehaviour, machine: Machine
     ) -> None:
         self.make_equal(apart)
@@ -653,7 +653,7 @@ class TestKilled:
         )
         assert STATE.exists()
 
-    def test_what_the_replica_refuses_by_now_stays_open(
+    def test_a_key_that_the_replica_refuses_now_stays_open(
         self, apart: Tables, aws: Misbehaviour, machine: Machine
     ) -> None:
         self.make_equal(apart)
@@ -670,7 +670,9 @@ class TestKilled:
         ] * 3
         assert repair()["inconclusive"] == 3
 
-    def test_ctrl_c_leaves_what_is_open(self, apart: Tables, aws: Misbehaviour, machine: Machine) -> None:
+    def test_ctrl_c_leaves_open_keys_in_the_state_file(
+        self, apart: Tables, aws: Misbehaviour, machine: Machine
+    ) -> None:
         self.make_equal(apart)
         repair()
         machine.pass_by(1801)
@@ -679,7 +681,9 @@ class TestKilled:
         assert run("verify", "--repair", "--without-mapping").exit_code == 130
         assert STATE.exists()
 
-    def test_what_the_filter_excludes_by_now_is_named_once(self, apart: Tables, aws: Misbehaviour) -> None:
+    def test_a_key_that_the_filter_excludes_now_is_reported_once(
+        self, apart: Tables, aws: Misbehaviour
+    ) -> None:
         self.make_equal(apart)
         apart.client.update_table(TableName=SOURCE, StreamSpecification=STREAM)
         answer_mapping(apart, aws, patterns=[{"dynamodb": {"Keys": {"PK": {"S": [{"prefix": "same"}]}}}}])
@@ -695,13 +699,13 @@ class TestKilled:
 class TestLag:
     @pytest.fixture
     def waits(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-        """Sleeps that pass at once."""
+        """The seconds of each sleep, without waiting."""
         waits: list[float] = []
         monkeypatch.setattr("ddbreplica.driver.Interrupt.sleep", lambda _, seconds: waits.append(seconds))
         return waits
 
     @pytest.mark.parametrize(("lag", "grace"), [(None, 5.0), (0.1, 5.0), (40.0, 80.0)])
-    def test_the_grace_is_longer_than_the_lag(
+    def test_the_grace_period_is_longer_than_the_lag(
         self,
         apart: Tables,
         waits: list[float],
@@ -715,7 +719,7 @@ class TestLag:
 
         assert waits == [grace]
 
-    def test_behind_for_longer_than_the_grace_nothing_is_a_difference(
+    def test_if_the_lag_is_longer_than_the_grace_period_all_is_inconclusive(
         self, apart: Tables, waits: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(job, "lag", lambda _: 90.0)
@@ -728,7 +732,7 @@ class TestLag:
         )
         assert waits == [30.0]
 
-    def test_it_is_what_lambda_measured_last(
+    def test_the_lag_is_the_latest_value_from_lambda(
         self, apart: Tables, waits: list[float], aws: Misbehaviour
     ) -> None:
         apart.client.update_table(TableName=SOURCE, StreamSpecification=STREAM)
@@ -744,7 +748,7 @@ class TestLag:
 
         assert waits == [60.0]
 
-    def test_where_nobody_may_ask_lambda_the_least_is_waited(
+    def test_without_permission_for_lambda_the_grace_period_is_the_shortest(
         self, apart: Tables, waits: list[float], aws: Misbehaviour
     ) -> None:
         apart.client.update_table(TableName=SOURCE, StreamSpecification=STREAM)

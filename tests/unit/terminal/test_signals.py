@@ -1,4 +1,4 @@
-"""What the first signal does, what the second one does, and what is no second one."""
+"""signals: the effect of the first signal, of a second one, and of a repeated one."""
 
 import signal
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from ddbreplica_cli.terminal.driver import noting_interrupts
 from ddbreplica_cli.terminal.signals import Signals
 
 
-class Ended(Exception):  # noqa: N818  it is how a process ends
+class Ended(Exception):  # noqa: N818  it stands for the end of the process
     pass
 
 
@@ -29,7 +29,7 @@ def hangup() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
-def test_the_first_is_raised_and_the_second_ends_at_once() -> None:
+def test_the_first_signal_is_raised_and_the_second_ends_the_process() -> None:
     handler = Signals()
 
     with pytest.raises(KeyboardInterrupt):
@@ -40,7 +40,7 @@ def test_the_first_is_raised_and_the_second_ends_at_once() -> None:
     assert handler.exit_status == 143
 
 
-def test_where_it_is_noted_the_first_raises_nothing_and_the_second_ends_at_once() -> None:
+def test_a_noted_first_signal_raises_nothing_and_the_second_ends_the_process() -> None:
     with noting_interrupts() as interrupt:
         signal.raise_signal(signal.SIGTERM)
         assert interrupt.is_set
@@ -49,7 +49,7 @@ def test_where_it_is_noted_the_first_raises_nothing_and_the_second_ends_at_once(
             signal.raise_signal(signal.SIGINT)
 
 
-def test_after_the_block_it_is_raised_again() -> None:
+def test_after_the_block_a_signal_is_raised() -> None:
     with signals.handled() as handler:
         with noting_interrupts():
             pass
@@ -71,7 +71,7 @@ def test_after_the_block_it_is_raised_again() -> None:
         (signal.SIGTERM, signal.SIGINT, 0.001, True),
     ],
 )
-def test_a_signal_that_arrives_twice_for_one_reason_is_no_second_one(
+def test_a_repeated_signal_is_not_a_second_signal(
     first: signal.Signals, second: signal.Signals, seconds: float, *, ends: bool
 ) -> None:
     now = [0.0]
@@ -87,7 +87,7 @@ def test_a_signal_that_arrives_twice_for_one_reason_is_no_second_one(
             assert not ends
 
 
-def test_a_hangup_that_was_ignored_at_the_start_stays_ignored(hangup: None) -> None:
+def test_an_ignored_hangup_stays_ignored(hangup: None) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     with signals.handled():
@@ -96,7 +96,7 @@ def test_a_hangup_that_was_ignored_at_the_start_stays_ignored(hangup: None) -> N
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
-def test_what_was_there_before_is_there_afterwards(hangup: None) -> None:
+def test_the_earlier_handlers_are_restored(hangup: None) -> None:
     chosen = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     before = [signal.getsignal(number) for number in chosen]

@@ -1,4 +1,4 @@
-"""keyset: a set of keys that need not fit into memory."""
+"""keyset: a set of keys that may be larger than memory."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -28,7 +28,7 @@ def test_a_key_counts_once(keys: KeySet) -> None:
     assert list(keys.chunks(10)) == [[key("a"), key("b")]]
 
 
-def test_all_keys_come_back_so_many_at_a_time(keys: KeySet) -> None:
+def test_all_keys_are_returned_in_chunks(keys: KeySet) -> None:
     keys.add(key(f"{number:04}") for number in range(250))
 
     chunks = list(keys.chunks(100))
@@ -37,7 +37,7 @@ def test_all_keys_come_back_so_many_at_a_time(keys: KeySet) -> None:
     assert [k for chunk in chunks for k in chunk] == [key(f"{number:04}") for number in range(250)]
 
 
-def test_nothing_comes_of_nothing(keys: KeySet) -> None:
+def test_an_empty_set_has_no_chunks(keys: KeySet) -> None:
     keys.add([])
 
     assert len(keys) == 0
@@ -52,7 +52,7 @@ def test_nothing_comes_of_nothing(keys: KeySet) -> None:
         {"a": {"N": "12345678901234567890123456789012345678"}, "b": {"B": "AP8="}},
     ],
 )
-def test_a_key_comes_back_as_it_was(keys: KeySet, attributes: dict[str, dict[str, str]]) -> None:
+def test_a_key_is_returned_unchanged(keys: KeySet, attributes: dict[str, dict[str, str]]) -> None:
     keys.add([key_of(attributes)])
 
     assert list(keys.chunks(1)) == [[key_of(attributes)]]

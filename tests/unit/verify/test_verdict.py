@@ -1,4 +1,4 @@
-"""verdict: what a verification found, for a reader and for a program."""
+"""verdict: the result of a verification, as text and as a JSON document."""
 
 from collections import Counter
 
@@ -54,9 +54,7 @@ OPEN = found(DifferenceKind.INCONCLUSIVE)
         (verified(repair=REPAIRED), "equal"),
     ],
 )
-def test_equal_means_that_everything_was_looked_at_and_nothing_is_open(
-    result: Verified, verdict: str
-) -> None:
+def test_equal_means_that_all_items_were_compared_and_none_is_open(result: Verified, verdict: str) -> None:
     assert result.verdict == verdict
     assert result.document()["verdict"] == verdict
 
@@ -70,7 +68,7 @@ def test_without_values_the_outcome_of_a_repair_has_no_message_which_may_quote_o
     assert [repair for _, repair in findings.first] == ["refused: ValidationException", REPAIRED]
 
 
-def test_equal_tables_read_as_a_table_of_counts() -> None:
+def test_the_result_of_equal_tables_is_a_table_of_counts() -> None:
     assert (
         verified().text()
         == """\
@@ -122,7 +120,7 @@ NOT EQUAL"""
     )
 
 
-def test_what_is_not_shown_is_counted() -> None:
+def test_differences_beyond_the_limit_are_counted() -> None:
     result = verified(MISSING, MISSING, MISSING, keep=1)
 
     assert "and 2 more" in result.text().splitlines()
@@ -130,7 +128,7 @@ def test_what_is_not_shown_is_counted() -> None:
     assert result.findings.counts == Counter({DifferenceKind.MISSING: 3})
 
 
-def test_a_program_gets_whole_values() -> None:
+def test_the_document_contains_whole_values() -> None:
     long = {"S": "x" * 1000}
     result = verified(found(DifferenceKind.DIFFERENT, "a", AttributeDifference("n", long, None)))
 
@@ -162,7 +160,7 @@ def test_a_program_gets_whole_values() -> None:
     }
 
 
-def test_what_is_archived_is_counted_and_no_difference() -> None:
+def test_archived_items_are_counted_and_are_not_differences() -> None:
     result = verified(
         found(DifferenceKind.ARCHIVED, "a"), found(DifferenceKind.ARCHIVED, "b"), MISSING, keep=1
     )
@@ -183,7 +181,7 @@ def test_what_is_archived_is_counted_and_no_difference() -> None:
     ]
 
 
-def test_what_was_not_compared_is_counted_and_the_verdict_says_so() -> None:
+def test_excluded_items_are_counted_and_the_verdict_says_so() -> None:
     result = verified(looked_at="everything within the filter", outside=7)
 
     assert result.text().splitlines()[8:] == [
@@ -195,7 +193,7 @@ def test_what_was_not_compared_is_counted_and_the_verdict_says_so() -> None:
     ]
 
 
-def test_what_was_done_about_a_difference_is_said_with_it() -> None:
+def test_the_outcome_of_a_repair_follows_the_difference() -> None:
     result = verified(MISSING, repair=REPAIRED)
 
     assert result.text().splitlines()[7:] == [
@@ -211,7 +209,7 @@ def test_what_was_done_about_a_difference_is_said_with_it() -> None:
     assert result.document()["differences"][0]["repair"] == "repaired"
 
 
-def test_a_verdict_about_a_part_says_so() -> None:
+def test_the_verdict_on_a_part_says_so() -> None:
     result = verified(looked_at="a sample of 0.1")
 
     assert result.text().splitlines()[2] == "compared       a sample of 0.1"
@@ -219,7 +217,7 @@ def test_a_verdict_about_a_part_says_so() -> None:
     assert result.document()["looked_at"] == "a sample of 0.1"
 
 
-def test_one_difference_left_is_not_equal_however_many_were_repaired() -> None:
+def test_one_remaining_difference_is_not_equal() -> None:
     findings = Findings(10)
     findings.add(MISSING, REPAIRED)
     findings.add(MISSING, "refused: why")
