@@ -2,6 +2,7 @@
 
 import click
 
+# Help and completion import all of these modules, so each of them imports its module of `runs` only when it runs.
 from ddbreplica_cli.commands.backfill import backfill
 from ddbreplica_cli.commands.load import load
 from ddbreplica_cli.commands.redrive import redrive

@@ -18,6 +18,7 @@ class _Moment(ParamType[datetime]):
     name = "when"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        # At most six digits: with some more, the subtraction would overflow.
         if ago := re.fullmatch(r"(\d{1,6})([smh])", str(value)):
             return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         try:

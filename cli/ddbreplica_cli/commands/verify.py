@@ -22,6 +22,7 @@ from ddbreplica_cli.terminal.param_type import Number
 @segments_option
 @click.option(
     "--sample",
+    # With the most segments, 64, this divides a table into 640,000. DynamoDB allows 1,000,000.
     type=Number(min=0.0001, max=1),
     metavar="FRACTION",
     default=1.0,

@@ -35,6 +35,7 @@ def run(options: Options, /, **values: Any) -> None:
         return
     path = state or default_path(connection.tables, BACKFILL)
     journal = FileJournal.at(path, command=BACKFILL, clock=connection.clock)
+    # Around `prepare` too, so that a backfill that is refused leaves no empty state file.
     with journal.kept():
         copying = prepare(connection, asked, TERMINAL)
         started = time.perf_counter()
@@ -71,6 +72,7 @@ class _Ended:
             output.print_result(document, copied, as_json=as_json)
             return
         if not as_json:
+            # With --json the error below has the figures, and stdout gets one document, not two.
             output.print_result(document, copied, as_json=False)
         if done.left:
             output.print_note(*_listed(done))

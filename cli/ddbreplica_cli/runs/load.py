@@ -64,6 +64,8 @@ def _rows(file: Path | None, generate: int | None) -> Iterator[Rows]:
     if file is None:
         yield (Row(line, logfile.item(row)) for line, row in enumerate(islice(generator.rows(), generate), 1))
         return
+    # A spreadsheet may write a byte order mark, which would become a part of the first value. A byte that is not UTF-8
+    # must fail its own row, and not end the reading.
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
         yield logfile.read(_lines(lines, file))
 
@@ -78,6 +80,7 @@ def _estimate(file: Path | None) -> int | None:
     if file is None or not file.is_file():
         return None
     with naming(file), file.open("rb") as opened:
+        # From the beginning only: to count all lines, the whole file would be read once more.
         lines = opened.read(_SAMPLE).count(b"\n")
         return lines * file.stat().st_size // opened.tell() if lines else None
 
@@ -130,6 +133,7 @@ def _finish(loaded: Loaded, name: str, seconds: float, options: Options) -> None
         output.print_result(facts, text, as_json=options.as_json)
         return
     if not options.as_json:
+        # With --json the error below has the figures, and stdout gets one document, not two.
         output.print_result(facts, text, as_json=False)
     raise AttentionError(
         f"{counted(loaded.refused.count)} not written, {counted(loaded.written)} written.",

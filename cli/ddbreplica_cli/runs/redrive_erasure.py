@@ -75,6 +75,7 @@ class Erasing:
     def _purge(self, places: Sequence[BucketPrefix], keys: frozenset[Key] | None, *, as_json: bool) -> Purged:
         if not (self.yes or self.dry_run):
             _refuse_unless_asked(as_json=as_json)
+            # Counted first, so that the question shows what is lost: no old version remains.
             _ask(places, _purged(places, keys, dry_run=True))
         return _purged(places, keys, dry_run=self.dry_run)
 
@@ -87,6 +88,7 @@ def asked(find: Sequence[str], *, purge_done: bool, yes: bool, dry_run: bool) ->
         return None
     context = click.get_current_context()
     for name in _OF_REDRIVE:
+        # By its source and not its value: an option that is given with its default must not be ignored either.
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             option = "--" + name.replace("_", "-")
             raise click.UsageError(f"{option} cannot be combined with --find or --purge-done.")
@@ -96,6 +98,7 @@ def asked(find: Sequence[str], *, purge_done: bool, yes: bool, dry_run: bool) ->
 def _places(
     connection: Connection, source: Described, *, quarantine: str | None, on_failure: str | None
 ) -> tuple[BucketPrefix, ...]:
+    # With both buckets no mapping is needed, so that copies are found after a stack was deleted too.
     is_named = quarantine is not None and on_failure is not None
     mapping = None if is_named else find_mapping(connection, latest_stream(connection))
     buckets = Buckets.of(mapping, quarantine=quarantine, on_failure=on_failure, note=output.print_note)
@@ -132,6 +135,7 @@ def _interruptible(done: _Result) -> Iterator[Interrupt]:
 
 
 def _refuse_unless_asked(*, as_json: bool) -> None:
+    # A script reads the JSON, and would wait forever for an answer.
     if as_json or sys.stdin is None or not sys.stdin.isatty():
         raise TaskError(
             "--purge-done deletes objects for good, and there is no terminal on which to ask for confirmation.",

@@ -86,6 +86,7 @@ def _shower(*, as_json: bool) -> Iterator[Callable[[_Seen], None]]:
         yield lambda seen: output.print_data(f"{_timed(seen)}\n")
     else:
         console = console_on(sys.stdout)
+        # Not cropped to the height of the terminal: the verdict is the last line.
         with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
             # Escape before rich wraps the text: escaping makes lines longer, and rich would cut them off.
             yield lambda seen: live.update(

@@ -37,6 +37,7 @@ _COUNTS = {
 }
 """The names in the JSON document, and the CloudWatch metrics that are summed over the last hour."""
 
+# By name, since other variables may be secret, such as REPLICA_EXTERNAL_ID.
 _FUNCTION_SETTINGS = ("REPLICATE_TTL_DELETES",)
 
 

@@ -35,6 +35,7 @@ def run(options: Options, *, since: datetime | None, keys_only: bool, limit: int
     with noting_interrupts() as interrupt:
         for last in islice(_changes(stream, Patience(interrupt), since), limit):
             _show(last, as_json=options.as_json, keys_only=keys_only)
+            # Also within a page, which may have 1,000 changes.
             if interrupt.is_set:
                 break
         if not interrupt.is_set:
@@ -63,7 +64,9 @@ def _changes(stream: Stream, patience: Patience, since: datetime | None) -> Iter
     """Yield changes until Ctrl-C. The changes of one page of each shard are sorted by time."""
     while not patience.interrupt.is_set:
         pages = [[_seen(record) for record in page] for page in stream.read()]
+        # Merged and not sorted: times have whole seconds, and only a shard has the order within one.
         for _, change in heapq.merge(*map(_timed, pages), key=itemgetter(0)):
+            # A change without a time may belong to the period, so it is shown.
             if since is None or change.at is None or change.at >= since:
                 yield change
         _refuse_to_wait_for_ever(stream, patience, has_read=any(pages))

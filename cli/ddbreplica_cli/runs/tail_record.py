@@ -13,6 +13,7 @@ from ddbreplica.records.text import bare, difference_texts, key_text, lines, val
 
 _LONGEST_VALUE = 100
 _TIME_WIDTH = 20
+# The names of the Streams API, which Lambda's events have in lower case.
 _EXPIRED = {"PrincipalId": "dynamodb.amazonaws.com", "Type": "Service"}
 
 

@@ -55,6 +55,7 @@ def run(options: Options, /, **values: Any) -> None:
         )
 
     connection = Connection(options)
+    # Without a repair no state is needed, and the lock on it would only keep another run from repairing.
     journal = _journal(connection, state) if asked.repair and not asked.dry_run else None
     result = verified(connection, asked, show, TERMINAL, journal)
     unreported = _unreported(result)
@@ -75,6 +76,7 @@ def _refuse_contradictions(values: Mapping[str, Any]) -> None:
         values["dry_run"] or values["rate"] is not None or values["state"] is not None
     ):
         raise click.UsageError("--dry-run, --rate and --state need --repair.")
+    # The report is emptied when it is opened, before the keys are read.
     if report is not None and keys_from is not None and _is_one(report, keys_from):
         raise click.UsageError("--report and --keys-from name the same file.")
 

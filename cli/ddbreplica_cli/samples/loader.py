@@ -94,6 +94,7 @@ class Loader:
                 self._good(from_line(self._loaded.start_at, rows), bad, skip=skip_bad_rows)
             ):
                 self._write(piece)
+                # Only after the piece was written, since a load that is interrupted resumes at this line.
                 self._loaded.start_at = piece[-1].line + 1
         except KeyboardInterrupt as pressed:
             hint = "run the same command again."
@@ -109,6 +110,7 @@ class Loader:
             elif skip:
                 self._loaded.left_out.add(row.lines, row.reason)
             else:
+                # Not raised here: the good rows before it are still in a piece, and have to be written first.
                 bad.append(row)
                 return
 
@@ -134,8 +136,10 @@ class Loader:
         pending = plan(_change(position, row) for position, row in enumerate(piece))
         while pending:
             tally = send(pending, replica=self._replica, deadline=self._patience.deadline())
+            # Before an error is raised: its facts have the rows that were written until then.
             self._count(tally)
             self._refuse_end(tally)
+            # As in the function: an earlier good row of the same key must not be lost with a refused one.
             pending = tuple(earlier for write, _ in tally.rejected if (earlier := fall_back(write)))
 
     def _count(self, tally: SendResult) -> None:

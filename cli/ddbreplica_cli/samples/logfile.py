@@ -72,6 +72,7 @@ def read(lines: Iterable[str]) -> Iterator[Row | BadRow]:
 
     What is not UTF-8 in a line must have been decoded with `surrogateescape`, so that it is told by its row.
     """
+    # Not strict, csv guesses what a broken quote means, and the row would be loaded with wrong values.
     reader = csv.reader(lines, strict=True)
     while True:
         first = reader.line_num + 1
@@ -124,6 +125,7 @@ def _is_utf8(text: str) -> bool:
 def _whole_number(name: str, text: str) -> str:
     if not _WHOLE_NUMBER.fullmatch(text.strip()):
         raise RowError(f"{name} is {_shown(text)}, which is not a whole number")
+    # As DynamoDB stores it, which drops leading zeros: PK must contain the same text as requestid.
     return str(int(text))
 
 

@@ -16,6 +16,7 @@ from ddbreplica_cli.terminal.console import console_on
 def bar(what: str, *, about: int | None, earlier: int) -> Iterator[Advance]:
     """Show a progress bar while the block runs. Rate and time left are those of this run, without `earlier` items."""
     columns = (
+        # rich would take brackets in the text for markup.
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         _Items(),
@@ -31,6 +32,7 @@ def bar(what: str, *, about: int | None, earlier: int) -> Iterator[Advance]:
 def _advance(progress: Progress, task: TaskID, items: int) -> None:
     progress.advance(task, items)
     total = progress.tasks[0].total
+    # The estimate is DynamoDB's item count, which is some hours old, so there may be more items.
     if total is not None and progress.tasks[0].completed > total:
         progress.update(task, total=progress.tasks[0].completed)
 

@@ -25,6 +25,7 @@ def explained(*, as_json: bool) -> Iterator[None]:
             *(TaskError, MissingPartError, BotoCoreError, ClientError),
             *(OSError, KeyboardInterrupt),
         ) as raised:
+            # A signal during these lines must not replace the message, and the exit status, of the error.
             with handler.noted(_is_over):
                 _end(raised, handler, as_json=as_json)
 
@@ -35,6 +36,7 @@ def _is_over(_: int) -> None:
 
 def _end(raised: BaseException, handler: signals.Signals, *, as_json: bool) -> NoReturn:
     if isinstance(raised, OSError):
+        # Or Python would write the rest when it exits, fail again, and replace the exit status.
         output.discard_stdout()
     # A closed terminal sends SIGHUP and refuses output. The signal is the cause, so its exit status counts.
     is_by_signal = isinstance(raised, StoppedError | KeyboardInterrupt | OSError)

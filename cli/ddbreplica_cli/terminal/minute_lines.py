@@ -50,6 +50,7 @@ class Step:
 def minute_lines(what: str, *, about: int | None, earlier: int) -> Iterator[Advance]:
     """Print a line each minute while the block runs, even if nothing advances; none for a shorter block."""
     step, ended = Step(what, about=about, earlier=earlier), Event()
+    # In a thread, because a step that waits for a throttled table advances nothing, and a log without lines looks dead.
     thread = Thread(target=report, args=(step, ended.wait, print_note), name="progress", daemon=True)
     thread.start()
     try:

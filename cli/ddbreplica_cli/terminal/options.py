@@ -133,6 +133,7 @@ def shared_options(command: Callable[Concatenate[Options, P], None]) -> Callable
             command(options, *args, **kwargs)
 
     decorated: Callable[..., None] = run
+    # Reversed, since click shows the option that was added last first.
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
     return decorated

@@ -50,6 +50,7 @@ def print_error(error: TaskError, *, as_json: bool) -> None:
 
 def confirm(question: str) -> bool:
     """Ask for confirmation on the terminal. Raises click.Abort on Ctrl-C."""
+    # On stderr, since stdout may be a file or a pipe for the result.
     return click.confirm(one_line(question), err=True)
 
 
@@ -64,6 +65,7 @@ def discard(stream: IO[str] | None) -> None:
         return
     with suppress(OSError, ValueError):  # a stream without a file descriptor has nothing to drop
         nothing = os.open(os.devnull, os.O_WRONLY)
+        # Not closed: the next file that is opened would get its number, and this output.
         os.dup2(nothing, stream.fileno())
         os.close(nothing)
 

@@ -15,6 +15,7 @@ _SAME_SIGNAL_SECONDS = 0.2
 """`timeout` sends its signal twice: to the command and to the process group. No person is so quick."""
 
 _HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
+# rich hides the cursor while it shows a bar, and a process that ends at once cannot let it clean up.
 _SHOW_CURSOR = b"\x1b[?25h\n"
 _AT_ONCE = (
     b"Error: a second signal ended the command at once; a request may still be in progress.\n"
@@ -41,6 +42,7 @@ class Signals:
         if self.first is None:
             self.first, self._first_at = number, self._clock()
             if self._note is None:
+                # For SIGTERM too: every block that cleans up after Ctrl-C then does so.
                 raise KeyboardInterrupt
             self._note(number)
         elif self._clock() - self._first_at > self._same_seconds(number):
@@ -87,6 +89,7 @@ def handled() -> Iterator[Signals]:
         yield signals
     finally:
         for number, handler in previous.items():
+            # A handler that was not installed by Python is None, and cannot be restored.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
@@ -102,4 +105,5 @@ def _chosen() -> Iterator[signal.Signals]:
 def _end_at_once(number: int) -> None:
     with suppress(OSError):
         os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + _AT_ONCE)
+    # Neither print nor sys.exit: the interrupted code may hold the stream's lock, and an exit would wait for threads.
     os._exit(exit_status(number))

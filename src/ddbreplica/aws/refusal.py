@@ -185,9 +185,8 @@ def is_from_aws(headers: Mapping[str, Any] | HTTPMessage) -> bool:
 
 def _refusal_of_response(error: ClientError) -> Refusal:
     metadata = error.response.get("ResponseMetadata", {})
-    headers = metadata.get(
-        "HTTPHeaders"
-    )  # botocore always adds them; an error that code creates may lack them
+    # botocore always adds the headers; an error that code creates may lack them.
+    headers = metadata.get("HTTPHeaders")
     if headers is not None and not is_from_aws(headers):
         return foreign(metadata.get("HTTPStatusCode"))
     parts: Any = error.response.get("Error")  # botocore leaves it out if it finds none

@@ -139,9 +139,8 @@ class Bucket:
             MetadataDirective="REPLACE",
             Metadata=metadata,
         )
-        _ = copied["CopyObjectResult"][
-            "ETag"
-        ]  # raises KeyError for a response that does not confirm the copy
+        # Raises KeyError for a response that does not confirm the copy: the original must not be deleted then.
+        _ = copied["CopyObjectResult"]["ETag"]
         self._client.delete_object(Bucket=self.name, Key=name, IfMatch=etag)
         return True
 
@@ -169,9 +168,8 @@ class Bucket:
 
 def _listed(page: Any) -> Sequence[Listed]:
     now = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
-    _ = page[
-        "KeyCount"
-    ]  # raises KeyError for a response that is not a listing, and that would look like an empty one
+    # Raises KeyError for a response that is not a listing, and that would look like an empty one.
+    _ = page["KeyCount"]
     return [
         Listed(found["Key"], found["Size"], _seconds(found["LastModified"], now), found["LastModified"])
         for found in page.get("Contents", ())
@@ -179,9 +177,8 @@ def _listed(page: Any) -> Sequence[Listed]:
 
 
 def _versions(page: Any) -> Sequence[Version]:
-    _ = page[
-        "Name"
-    ]  # raises KeyError for a response that is not a listing, and that would look like an empty one
+    # Raises KeyError for a response that is not a listing, and that would look like an empty one.
+    _ = page["Name"]
     kept = [
         Version(
             each["Key"], each["VersionId"], each["IsLatest"], each["Size"], each["ETag"], each["LastModified"]

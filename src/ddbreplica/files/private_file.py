@@ -94,9 +94,8 @@ def write_all(file: FileIO, content: bytes) -> None:
 
 def _opened(path: Path, flags: int, option: str) -> FileIO:
     with suppress(FileNotFoundError):
-        _check(
-            path, path.lstat(), option
-        )  # before it is opened: opening a device or a pipe may have an effect
+        # Before it is opened: opening a device or a pipe may have an effect.
+        _check(path, path.lstat(), option)
     descriptor = os.open(path, flags | _SAFELY, _MODE)
     try:
         # Again, since the path may lead to another file since the first check.

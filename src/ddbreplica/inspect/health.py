@@ -202,6 +202,7 @@ class _Examination:
 
     def _of_settings(self, mapping: MappingState) -> Iterator[Finding]:
         try:
+            # By the function's own check, so that both refuse the same values.
             settings = Settings.from_env(mapping.environment)
         except SettingsError as error:
             yield Finding(
@@ -249,6 +250,7 @@ class _Examination:
                 f"the lag is {duration(age / 1000)}, {trend_text(figures)}",
                 self._log(mapping),
             )
+        # A mapping that was created or updated reports nothing for some minutes.
         is_young = mapping.modified_at > figures.taken_at - STALLED
         # A mapping that polls reports zeros while there is nothing to read.
         polled = figures.most("PolledEventCount", since=STALLED)

@@ -53,6 +53,7 @@ def _replicators(connection: Connection) -> Sequence[ReplicatorFunction]:
             f"no function in {region} has the tag {TAG}.",
             hint="check --region and --profile, or deploy a stack in this Region (docs/deployment.md).",
         )
+    # Once for all functions, since each listing has all mappings of the Region.
     listed = known(lambda: tuple(list_mappings(connection.functions)))
     return _each(partial(_replicator, connection, listed), tagged.items())
 

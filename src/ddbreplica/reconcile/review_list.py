@@ -45,9 +45,8 @@ class Undecided:
                     # Before the keys are closed in the journal: from then on, only this file has them.
                     os.fsync(file.fileno())
                 except OSError:
-                    with suppress(
-                        OSError
-                    ):  # leave no incomplete line, to which the next one would be appended
+                    # Leave no incomplete line, to which the next one would be appended.
+                    with suppress(OSError):
                         file.truncate(before)
                     raise
         except OSError as error:

@@ -158,6 +158,7 @@ def _holds(keys: frozenset[Key], copy: Copy, held: Held) -> bool | str:
         return False
     except UnreadableError as error:
         return f"it {error}"
+    # Also those of an earlier table: who asks for copies of an item means all of them.
     if not keys.isdisjoint((*unpacked.keys, *unpacked.earlier)):
         return True
     return f"{unpacked.keyless} of its records: no key can be read" if unpacked.keyless else False

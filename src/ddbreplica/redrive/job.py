@@ -89,6 +89,7 @@ def redrive(
             work = _Work(_Open(journal, ground.key_filter, reconciler.reconcile), interrupt, driver)
             redriven = work.through(find(places, older_than=options.older_than, limit=options.limit))
         tell(redriven)
+        # Only after the result was printed: no object has these keys, so until then the journal alone remembers them.
         journal.confirm([key for key, (outcome, _) in redriven.open.items() if outcome in _TOLD_ONCE])
     return redriven
 

@@ -229,6 +229,7 @@ def _pieces_of_objects(found: Sequence[FoundObject]) -> Iterator[Sequence[FoundO
     size = 0
     for each in found:
         size += each.listed.size
+        # Before it is added, so that only an object that is too large by itself exceeds the limit.
         if piece and (len(piece) == PIECE or size > PIECE_BYTES):
             yield piece
             piece, size = [], each.listed.size
@@ -249,6 +250,7 @@ def _open(found: FoundObject) -> _Opened | RemainingObject:
 
 def _opened(found: FoundObject) -> _Opened | RemainingObject:
     held = found.place.bucket.read(found.listed.name, most=found.listed.size)
+    # An object that has grown is another one, whose keys the next run reads.
     if held is None or held.is_cut:
         return RemainingObject(ObjectOutcome.GONE, found, "was moved or replaced meanwhile")
     try:
@@ -278,6 +280,7 @@ def _reconciled(
     confirmed: set[Key] = set()
     why_not: dict[Key, tuple[ObjectOutcome, str]] = {}
     for reconciled in pool.map(reconcile, _pieces(keys, MAX_KEYS)):
+        # Not the undecided keys: their object shows the operator which item may have to be deleted.
         confirmed.update(reconciled.confirmed)
         why_not |= _why_not(reconciled)
     return (_judged(each, confirmed, why_not) for each in due)

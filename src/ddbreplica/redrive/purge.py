@@ -101,8 +101,10 @@ def _purge(
         if not any(held is True for _, held in looked):
             return 0, [(copy, held) for copy, held in looked if isinstance(held, str)]
     moved = _moved(done)
+    # Redrive has read the last content only, so an earlier one may be a record that no command has seen.
     if _is_overwritten(moved):
         return 0, [(Copy(done.place, moved[0]), _OVERWRITTEN)]
+    # In this order, since an interrupted run finds the first name by what is still in done/.
     versions = [*moved, *done.versions]
     if not dry_run:
         _delete(done.place, versions)
