@@ -17,6 +17,9 @@ To write a batch (`parts_of`, `connections`, and the functions from `sign` to `e
 To assume a role (`RenewedCredentials`, `session_of`): `botocore.credentials.DeferredRefreshableCredentials`, which
 renews credentials before they expire, and `register_component`, which gives them to a session.
 
+To ask for an MFA code (`ask_mfa_code_with`): `_prompter` of the provider `assume-role`, which botocore creates with
+`getpass.getpass`; the text that it passes does not name the profile.
+
 To stop a redirect of S3 (`respond`): the event `before-call`, whose handler responds in place of the service.
 
 To refuse a response that AWS did not send (`watch_responses` and the functions below it): the events `before-parse` and
@@ -181,6 +184,11 @@ def session_of(credentials: Any) -> botocore.session.Session:
     session = botocore.session.get_session()
     session.register_component("credential_provider", credentials)
     return session
+
+
+def ask_mfa_code_with(session: botocore.session.Session, prompter: Callable[[str], str]) -> None:
+    """Let a session ask for an MFA code by a function that takes botocore's own question and returns the code."""
+    session.get_component("credential_provider").get_provider("assume-role")._prompter = prompter
 
 
 def respond(client: Any, operation: str, status: int, content: Mapping[str, Any]) -> None:

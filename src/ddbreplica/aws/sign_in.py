@@ -2,18 +2,31 @@
 
 botocore itself lets any exception through if the configuration of a user is wrong: a `credential_process` that prints
 no JSON, a missing token file, an invalid date. This may also happen when credentials are renewed during a command.
+
+A profile with `mfa_serial` asks for an MFA code on the terminal. The question names the profile, since the source and
+the replica may have one each.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from getpass import getpass
+from pathlib import Path
 from typing import Any
 
 import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError
 
-from ddbreplica.aws.botocore_private import provider_of
+from ddbreplica.aws.botocore_private import ask_mfa_code_with, provider_of
+from ddbreplica.records.text import one_line
 
 _UNKNOWN = "the AWS configuration"
+_TERMINAL = "/dev/tty"
+
+
+class MfaTerminalError(BotoCoreError):
+    """A profile needs an MFA code, and no terminal is there to ask for it."""
+
+    fmt = "{profile} needs an MFA code, and there is no terminal to ask for it."
 
 
 class SignInSession(botocore.session.Session):
@@ -22,8 +35,32 @@ class SignInSession(botocore.session.Session):
     def get_credentials(self, *args: Any, **kwargs: Any) -> Any:
         """Load the credentials, or return None if there are none. Raises only botocore's errors."""
         with _explained(_UNKNOWN):
+            ask_mfa_code_with(self, self._mfa_code)
             found = super().get_credentials(*args, **kwargs)
         return None if found is None else _Credentials(found)
+
+    def _mfa_code(self, question: str) -> str:
+        """Ask for the code on the terminal, without showing what is typed. `question` is botocore's own."""
+        profile = one_line(self._profile_of(question))
+        if not _has_terminal():
+            raise MfaTerminalError(profile=profile)
+        return getpass(f"MFA code for {profile}: ")
+
+    def _profile_of(self, question: str) -> str:
+        """Return the profile with the MFA device that the question names: that of the session, or one of its sources.
+
+        A role may be assumed with the credentials of another role, whose profile may ask as well.
+        """
+        profiles: Mapping[str, Mapping[str, str]] = self.full_config["profiles"]
+        first: str = self.get_config_variable("profile") or "default"
+        name, visited = first, set[str]()
+        while name in profiles and name not in visited:
+            serial = profiles[name].get("mfa_serial")
+            if serial and f" {serial}:" in question:
+                return f'profile "{name}" ({serial})'
+            visited.add(name)
+            name = profiles[name].get("source_profile", "")
+        return f'profile "{first}"'
 
 
 class _Credentials:
@@ -60,6 +97,14 @@ class _Credentials:
     @property
     def _provider(self) -> str:
         return provider_of(self._credentials) or _UNKNOWN
+
+
+def _has_terminal() -> bool:
+    try:
+        with Path(_TERMINAL).open("rb"):
+            return True
+    except OSError:
+        return False
 
 
 @contextmanager
