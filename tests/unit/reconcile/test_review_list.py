@@ -45,7 +45,7 @@ def test_it_stands_beside_the_state_of_its_run(tmp_path: Path) -> None:
 
     path = tmp_path / "orders.backfill.undecided"
     assert undecided.path == path
-    assert notes == [f"Note: the mode of {path} was 0644, and is now 0600: other users cannot read it."]
+    assert notes == [f"Note: the mode of {path} was 0644 and is now 0600: other users cannot read it."]
 
 
 def test_one_that_cannot_be_written_is_told(tmp_path: Path) -> None:
