@@ -130,7 +130,7 @@ def describe(side: Side) -> Described:
     if table.code == "ResourceNotFoundException":
         raise NoTableError(
             f"the table {side.name} does not exist in {client.meta.region_name}.",
-            hint=f"check {side.option} or --stack-name, check --region, or deploy first (sam deploy).",
+            hint=f"check {side.option} or --stack-name, check --region, or deploy a stack (docs/deployment.md).",
         )
     raise explain(table, doing=f"the table {side.name} cannot be described")
 

@@ -26,7 +26,7 @@ def refuse_unrepairable(mapping: MappingState | None) -> MappingState:
         raise TaskError(
             f"no event source mapping of a function with the tag {TAG} replicates the source to the replica; later"
             " changes would be missed.",
-            hint=f"deploy the stack (sam deploy), and {_STATUS}{_ANYWAY}.",
+            hint=f"deploy a stack for these tables (docs/deployment.md), and {_STATUS}{_ANYWAY}.",
         )
     return mapping
 

@@ -83,7 +83,7 @@ class TestErrors:
         assert result.stdout == ""
         assert lines(result.stderr) == [
             "Error: the table nowhere does not exist in us-east-1.",
-            "Try: check --source or --stack-name, check --region, or deploy first (sam deploy).",
+            "Try: check --source or --stack-name, check --region, or deploy a stack (docs/deployment.md).",
         ]
 
     def test_an_error_as_a_document(self, tables: Tables, command: tuple[str, ...]) -> None:
@@ -92,7 +92,7 @@ class TestErrors:
         assert result.exit_code == 2
         assert json.loads(result.stdout) == {
             "error": "the table nowhere does not exist in us-east-1.",
-            "try": "check --source or --stack-name, check --region, or deploy first (sam deploy).",
+            "try": "check --source or --stack-name, check --region, or deploy a stack (docs/deployment.md).",
         }
 
     @pytest.mark.parametrize(

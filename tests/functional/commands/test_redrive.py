@@ -862,7 +862,7 @@ class TestTheMapping:
             "Error: no event source mapping of a function with the tag ddbreplica replicates the source to the replica;"
         )
         assert lines(result.stderr)[1] == (
-            "Try: deploy the stack (sam deploy), and run `ddbreplica status`;"
+            "Try: deploy a stack for these tables (docs/deployment.md), and run `ddbreplica status`;"
             " or add --without-mapping to continue anyway."
         )
         assert kept_records.names(QUARANTINE) == [name]

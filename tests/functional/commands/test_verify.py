@@ -544,7 +544,7 @@ def test_a_replica_that_does_not_exist(tables: Tables) -> None:
     assert result.exit_code == 2
     assert lines(result.stderr) == [
         "Error: the table nowhere does not exist in us-east-1.",
-        "Try: check --replica or --stack-name, check --region, or deploy first (sam deploy).",
+        "Try: check --replica or --stack-name, check --region, or deploy a stack (docs/deployment.md).",
     ]
 
 

@@ -486,7 +486,7 @@ class TestMapping:
                 " replica; later changes would be missed."
             ),
             (
-                "Try: deploy the stack (sam deploy), and run `ddbreplica status`;"
+                "Try: deploy a stack for these tables (docs/deployment.md), and run `ddbreplica status`;"
                 " or add --without-mapping to continue anyway."
             ),
         ]
