@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ddbreplica.errors import ReplicatorError
 from ddbreplica.handler import lambda_handler
+from ddbreplica_cli.terminal import output
 from demo.embedded import EmbeddedAws, embedded_aws
 from demo.errors import DemoError
 
@@ -50,6 +51,11 @@ class Context:
 
 def main() -> int:
     """Print the function's log, its response, the items of the replica and the quarantined records."""
+    with output.escaping():
+        return _main()
+
+
+def _main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m demo.invoke", description="Invoke the function with an event on an embedded AWS."
     )
@@ -61,7 +67,7 @@ def main() -> int:
             create(aws, keys)
             return invoke(aws, event)
     except (DemoError, BotoCoreError, ClientError) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        output.print_note(*f"Error: {error}".split("\n"))
         return 2
     except KeyboardInterrupt:
         return 130
@@ -127,11 +133,11 @@ def invoke(aws: EmbeddedAws, event: Any) -> int:
             "NO_PROXY": "127.0.0.1",
         }
     )
-    print("Log:")
+    output.print_data("Log:")
     try:
         response = lambda_handler(event, cast("LambdaContext", Context()))
     except ReplicatorError as error:
-        print(f"\nThe invocation failed, and Lambda would deliver the batch again:\n  {error}")
+        output.print_data(f"\nThe invocation failed, and Lambda would deliver the batch again:\n  {error}")
         return 1
     _print("Response", [response])
     _print(f"Items of the table {REPLICA}", items(aws))
@@ -155,7 +161,7 @@ def quarantined(aws: EmbeddedAws) -> Iterator[Any]:
 
 def _print(title: str, values: Any) -> None:
     lines = [f"  {json.dumps(value, default=_text, ensure_ascii=False)}" for value in values]
-    print(f"\n{title}:", *(lines or ["  (none)"]), sep="\n")
+    output.print_data("\n".join((f"\n{title}:", *(lines or ["  (none)"]))))
 
 
 def _text(value: Any) -> str:
