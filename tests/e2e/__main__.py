@@ -1,4 +1,4 @@
-"""`python -m tests.e2e`: exit code 0 if everything held, 1 if not, 2 if nothing was begun, 128 and more on a signal."""
+"""`python -m tests.e2e`: exit code 0 if all claims held, 1 if not, 2 if nothing was created, 128+ on a signal."""
 
 import sys
 from typing import NoReturn
@@ -21,19 +21,21 @@ from tests.e2e.run import ROOT, Run
 
 
 @click.command(cls=EscapedCommand, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--account", metavar="NUMBER", help="Do not ask, if the credentials are for this account.")
-@click.option("--quick", is_flag=True, help="Leave out the troubles whose alarms take long to go off.")
-@click.option("--keep", is_flag=True, help="Leave the stack, unless the run is interrupted.")
+@click.option(
+    "--account", metavar="NUMBER", help="Skip the question if the credentials are for this account."
+)
+@click.option("--quick", is_flag=True, help="Leave out the failures whose alarms take long to fire.")
+@click.option("--keep", is_flag=True, help="Keep the stack, unless the run is interrupted.")
 @click.option(
     "--region",
     metavar="REGION",
     help="AWS Region.  [default: AWS_REGION, AWS_DEFAULT_REGION or the profile's]",
 )
-@click.option("--remove", metavar="SUFFIX", help="Remove what an earlier run has left, and run nothing.")
+@click.option("--remove", metavar="SUFFIX", help="Only remove what an earlier run has left.")
 def main(*, account: str | None, quick: bool, keep: bool, region: str | None, remove: str | None) -> None:
-    """Run ddbreplica on a real AWS account, break it, and report what only AWS can confirm.
+    """Run ddbreplica on a real AWS account, cause failures, and report what only AWS can confirm.
 
-    It asks first. The credentials are those of AWS's own environment variables and files.
+    It asks for consent first. It uses the credentials of AWS's environment variables and files.
 
     \b
     Examples:
@@ -59,7 +61,7 @@ def main(*, account: str | None, quick: bool, keep: bool, region: str | None, re
 
 
 def conduct(run: Run, steps: story.Steps, *, keep: bool) -> int:
-    """Carry the run out, and return its exit status."""
+    """Run the steps, and return the exit status."""
     try:
         return 0 if story.carry_out(run, steps, keep=keep) else 1
     except InterruptedRunError as interrupted:
@@ -75,9 +77,9 @@ def _names(remove: str | None) -> Names:
 
 
 def _prepare(run: Run, *, quick: bool) -> bool:
-    """Find out what can be found out without creating anything. Raises RefusedError."""
+    """Announce the run, and check that none of its names exists. Raises RefusedError."""
     if not SAM.exists():
-        raise RefusedError(f"{SAM.relative_to(ROOT)} is not there.", hint="make e2e")
+        raise RefusedError(f"{SAM.relative_to(ROOT)} does not exist.", hint="make e2e")
     consent.announce(run, quick=quick)
     consent.refuse_what_exists(run)
     return True

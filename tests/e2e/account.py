@@ -1,4 +1,4 @@
-"""The environment's credentials → clients of the user's account, and whose account it is."""
+"""The user's AWS account: its number and alias, its clients, and whether a resource exists."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts.type_defs import GetCallerIdentityResponseTypeDef
 
-# Many attempts: the workshop's tables have five write units, and what is throttled is only early.
+# Many attempts, since the workshop's tables have five write capacity units per second, and throttle.
 _CONFIG: Final = Config(retries={"mode": "standard", "total_max_attempts": 12}, tcp_keepalive=True)
 
 
 @dataclass(frozen=True)
 class Account:
-    """An account, as AWS's own environment variables and files name it, and a Region of it.
+    """The account of AWS's environment variables and files, and a Region.
 
     Raises TaskError if two environment variables name different Regions.
     """
@@ -35,17 +35,17 @@ class Account:
 
     @classmethod
     def in_region(cls, region: str | None) -> "Account":
-        """The account in this Region or, if None, in that of the environment or the profile."""
+        """Return the account in this Region, or in the Region of the environment or profile if it is None."""
         return cls(decide(region, profile=None))
 
     @cached_property
     def session(self) -> boto3.Session:
-        """What makes the clients."""
+        """The session that creates the clients."""
         return boto3.Session(region_name=self.region)
 
     @cached_property
     def caller(self) -> "GetCallerIdentityResponseTypeDef":
-        """Whose credentials these are."""
+        """The identity of the credentials."""
         return self.session.client("sts", config=_CONFIG).get_caller_identity()
 
     @property
@@ -54,7 +54,7 @@ class Account:
         return self.caller["Account"]
 
     def alias(self) -> str:
-        """The account's alias for a reader, or why it is not known."""
+        """Return the account's alias, or why it is unknown."""
         try:
             aliases = self.session.client("iam", config=_CONFIG).list_account_aliases()["AccountAliases"]
         except ClientError as error:
@@ -62,7 +62,7 @@ class Account:
         return ", ".join(aliases) or "none"
 
     def endpoints(self) -> str:
-        """Where requests are sent to, by service, or in one word if all go to one place."""
+        """Return the endpoint of each service, or the only endpoint if all are equal."""
         clients = (self.cloudformation, self.cloudwatch, self.dynamodb, self.functions, self.logs, self.s3)
         urls = {client.meta.service_model.service_name: client.meta.endpoint_url for client in clients}
         if len(set(urls.values())) == 1:
@@ -71,40 +71,40 @@ class Account:
 
     @cached_property
     def cloudformation(self) -> "CloudFormationClient":
-        """A client for stacks."""
+        """A CloudFormation client."""
         return self.session.client("cloudformation", config=_CONFIG)
 
     @cached_property
     def cloudwatch(self) -> "CloudWatchClient":
-        """A client for alarms and metrics."""
+        """A CloudWatch client."""
         return self.session.client("cloudwatch", config=_CONFIG)
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
-        """A client for tables."""
+        """A DynamoDB client."""
         return self.session.client("dynamodb", config=_CONFIG)
 
     @cached_property
     def functions(self) -> "LambdaClient":
-        """A client for functions and their mappings."""
+        """A Lambda client."""
         return self.session.client("lambda", config=_CONFIG)
 
     @cached_property
     def logs(self) -> "CloudWatchLogsClient":
-        """A client for log groups."""
+        """A CloudWatch Logs client."""
         return self.session.client("logs", config=_CONFIG)
 
     @cached_property
     def s3(self) -> "S3Client":
-        """A client for buckets."""
+        """An S3 client."""
         return self.session.client("s3", config=_CONFIG)
 
     def has_stack(self, name: str) -> bool:
-        """Whether there is a stack of this name; one that was deleted is none."""
+        """Return whether a stack with this name exists; a deleted stack does not."""
         return self.stack(name) is not None
 
     def stack(self, name: str) -> "StackTypeDef | None":
-        """The stack of this name, or of this id even if it was deleted; None if there is none."""
+        """Return the stack with this name, or with this id even if it was deleted, or None."""
         try:
             return self.cloudformation.describe_stacks(StackName=name)["Stacks"][0]
         except ClientError as error:
@@ -112,7 +112,7 @@ class Account:
             return None
 
     def has_table(self, name: str) -> bool:
-        """Whether there is a table of this name."""
+        """Return whether a table with this name exists."""
         try:
             self.dynamodb.describe_table(TableName=name)
         except ClientError as error:
@@ -120,7 +120,7 @@ class Account:
         return True
 
     def has_bucket(self, name: str) -> bool:
-        """Whether a bucket of this name can be reached."""
+        """Return whether a bucket with this name exists and is accessible."""
         try:
             self.s3.head_bucket(Bucket=name)
         except ClientError as error:
@@ -128,13 +128,13 @@ class Account:
         return True
 
     def table_tags(self, name: str) -> "list[TagTypeDef]":
-        """The tags of a table that is there."""
+        """Return the tags of an existing table."""
         arn = self.dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
         pages = self.dynamodb.get_paginator("list_tags_of_resource").paginate(ResourceArn=arn)
         return [{"Key": tag["Key"], "Value": tag["Value"]} for page in pages for tag in page["Tags"]]
 
     def bucket_tags(self, name: str) -> "list[TagTypeDef]":
-        """The tags of a bucket that is there."""
+        """Return the tags of an existing bucket."""
         try:
             tags = self.s3.get_bucket_tagging(Bucket=name)["TagSet"]
         except ClientError as error:
@@ -143,11 +143,11 @@ class Account:
         return [{"Key": tag["Key"], "Value": tag["Value"]} for tag in tags]
 
     def has_log_group(self, name: str) -> bool:
-        """Whether there is a log group of this name."""
+        """Return whether a log group with this name exists."""
         return self._log_group_arn(name) is not None
 
     def log_group_tags(self, name: str) -> "list[TagTypeDef]":
-        """The tags of a log group that is there."""
+        """Return the tags of an existing log group."""
         arn = self._log_group_arn(name) or ""
         tags = self.logs.list_tags_for_resource(resourceArn=arn.removesuffix(":*"))["tags"]
         return [{"Key": key, "Value": value} for key, value in tags.items()]
@@ -158,7 +158,7 @@ class Account:
 
 
 def _unless_missing(error: ClientError, *codes: str) -> bool:
-    """False if the error says that there is no such thing; raises it again otherwise."""
+    """Return False if the error means that the resource does not exist. Otherwise raise the error again."""
     if error.response["Error"].get("Code") not in codes:
         raise error
     return False

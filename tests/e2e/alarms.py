@@ -1,4 +1,4 @@
-"""The stack's alarms: which of them fire, and whether the metrics that they look at exist."""
+"""Check which alarms of the stack fire, and whether their metrics exist."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
@@ -23,7 +23,7 @@ EMITTED_ON_TROUBLE: Final = frozenset(
         "ReplicaTableThrottledAlarm",
     }
 )
-"""Alarms whose metric may not exist before the trouble that they stand for."""
+"""Alarms whose metric may not exist before the failure that they report."""
 
 Moments: TypeAlias = Mapping[str, datetime]
 
@@ -31,7 +31,7 @@ _PERIOD: Final = 300
 
 
 def of_stack(deployed: Deployed) -> "dict[str, MetricAlarmTypeDef]":
-    """The stack's own alarms as they are now, by logical id."""
+    """Return the current metric alarms of the stack, by logical id."""
     ids = {
         resource["PhysicalResourceId"]: resource["LogicalResourceId"]
         for resource in deployed.resources
@@ -42,7 +42,7 @@ def of_stack(deployed: Deployed) -> "dict[str, MetricAlarmTypeDef]":
 
 
 def moments(deployed: Deployed) -> Moments:
-    """When each alarm last changed, by AWS's own clock, since this machine's may be another."""
+    """Return when each alarm last changed, by AWS's clock, which may differ from this machine's."""
     return {name: alarm["StateUpdatedTimestamp"] for name, alarm in of_stack(deployed).items()}
 
 
@@ -53,7 +53,7 @@ def wait_for(
     since: Moments,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
-    """Wait until each of these alarms has gone off since then, doing `meanwhile` at each look; report each."""
+    """Wait until each of these alarms has fired since then, and report each. Call `meanwhile` at each poll."""
     run = deployed.run
     waiting = set(expected)
 
@@ -66,16 +66,16 @@ def wait_for(
                 run.found(Claim.FIRED, f"{name}: {alarm['StateReason']}")
         return not waiting
 
-    with suppress(DidNotHoldError):  # reported below, alarm by alarm; the run goes on
-        wait_until(all_fired, "All fire", every=run.pace.look, within=run.pace.alarms)
+    with suppress(DidNotHoldError):  # each alarm is reported below, and the run continues
+        wait_until(all_fired, "All alarms fire", every=run.pace.look, within=run.pace.alarms)
     for name in sorted(waiting):
-        run.found(Claim.FIRED, f"{name} did not go off within {run.pace.alarms:.0f} seconds.", held=False)
+        run.found(Claim.FIRED, f"{name} did not fire within {run.pace.alarms:.0f} seconds.", held=False)
 
 
 def check_metrics(deployed: Deployed, provoked: Collection[str]) -> None:
-    """Look for data of every alarm's metric, until all are there; `provoked` are alarms whose trouble there was."""
+    """Wait until each alarm's metric has data, and report each. `provoked` are the alarms whose failure was caused."""
     run = deployed.run
-    run.begin("Look for data of every alarm's metric")
+    run.begin("Check that each alarm's metric has data")
     silent: set[str] = set()
 
     def all_there() -> bool:
@@ -83,13 +83,13 @@ def check_metrics(deployed: Deployed, provoked: Collection[str]) -> None:
         silent.update(name for name, alarm in of_stack(deployed).items() if not _has_data(deployed, alarm))
         return silent.isdisjoint(_due(silent, provoked))
 
-    with suppress(DidNotHoldError):  # reported below, alarm by alarm; the run goes on
-        wait_until(all_there, "All have data", every=run.pace.look, within=run.pace.metrics)
+    with suppress(DidNotHoldError):  # each alarm is reported below, and the run continues
+        wait_until(all_there, "All metrics have data", every=run.pace.look, within=run.pace.metrics)
     _report_metrics(deployed, silent, provoked)
 
 
 def _due(silent: Collection[str], provoked: Collection[str]) -> set[str]:
-    """Those that should not be silent."""
+    """Return the alarms without data whose metric should have data."""
     return {name for name in silent if name not in EMITTED_ON_TROUBLE or name in provoked}
 
 
@@ -99,13 +99,15 @@ def _report_metrics(deployed: Deployed, silent: Collection[str], provoked: Colle
         if name in due:
             deployed.run.found(Claim.MEASURED, f"{name}: its metric has no data.", held=False)
         elif name in silent:
-            deployed.run.say(f"{name}: its metric is emitted on trouble only, and there was none.")
+            deployed.run.say(
+                f"{name}: its metric is emitted only on a failure, and the run did not cause it."
+            )
         else:
             deployed.run.found(Claim.MEASURED, f"{name}: its metric has data.")
 
 
 def _has_data(deployed: Deployed, alarm: "MetricAlarmTypeDef") -> bool:
-    # A wide window: this machine's clock may not be AWS's.
+    # A wide window, since this machine's clock may differ from AWS's.
     now = datetime.now(UTC)
     queries: list[Any] = [
         {"Id": f"metric{number}", "MetricStat": stat, "ReturnData": True}
@@ -118,7 +120,7 @@ def _has_data(deployed: Deployed, alarm: "MetricAlarmTypeDef") -> bool:
 
 
 def _statistics(alarm: "MetricAlarmTypeDef") -> Iterator[Mapping[str, Any]]:
-    """The metrics that an alarm looks at, those within an expression included."""
+    """Yield the metrics of an alarm, including those of its expression."""
     if "MetricName" in alarm:
         named = ("Namespace", "MetricName", "Dimensions")
         metric = {name: value for name, value in alarm.items() if name in named}

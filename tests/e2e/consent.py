@@ -1,4 +1,4 @@
-"""Before anything is created or removed: whose account it is, what will be done, and its number typed as consent."""
+"""Show the account and what will be created or removed, and ask for its number as consent."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,42 +13,39 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
 
 _COST = "less than 1 US dollar"
-"""Three hours of two tables with 20 read and 10 write units each ($0.06 in us-east-1), fifteen alarms, ten custom
-metrics and a dashboard by the hour ($0.05), and some ten thousand invocations, log lines and requests ($0.05); the
-rest is for dearer Regions."""
+"""Three hours of two tables with 20 read and 10 write capacity units each ($0.06 in us-east-1), of fifteen alarms, ten
+custom metrics and a dashboard ($0.05), and about ten thousand invocations, log lines and requests ($0.05). The rest is
+for more expensive Regions."""
 
 
 def announce(run: Run, *, quick: bool) -> None:
-    """Show what is about to happen, and where."""
+    """Show the account and what the run will create."""
     names = run.names
-    _show_account(run, f"a run on a real AWS account, {names.suffix}")
+    _show_account(run, f"the run {names.suffix} on a real AWS account")
     run.report.about = f"{_where(run)}; stack {names.stack}."
     duration = "about 45 minutes" if quick else "two to three hours"
     run.show(
         f"""
-It creates, and deletes again
-  the stack {names.stack}, by SAM CLI, from template.yaml: two tables ({names.source}, {names.replica}),
+It creates, and later deletes:
+  the stack {names.stack} with SAM CLI, from template.yaml: two tables ({names.source}, {names.replica}),
   a function with its event source mapping and log group, an IAM role that the function assumes, two buckets
   with their policies, a dashboard and fifteen alarms;
   the bucket {names.code_bucket} for the function's code.
-It deletes only what has its tag, {names.tag}. It takes {duration} and costs {_COST}, by estimate.
+It deletes only resources with its tag, {names.tag}. It takes {duration} and costs an estimated {_COST}.
 """
     )
 
 
 def announce_removal(run: Run) -> bool:
-    """Show what of the runs with this suffix will be deleted. False if there is nothing."""
-    _show_account(run, f"the removal of what runs with the suffix {run.names.suffix} have created")
+    """Show which resources of the runs with this suffix will be deleted. Return False if there are none."""
+    _show_account(run, f"the removal of the resources that runs with the suffix {run.names.suffix} created")
     present, deleted = _by_whether_deleted(list(own_stacks(run)))
     found = [
-        *(
-            f"the stack {each['StackId']} ({each['StackStatus']}) with all that it has created"
-            for each in present
-        ),
-        *(f"{kind} {name}, which a deleted stack has left" for kind, name in retained(run, deleted)),
+        *(f"the stack {each['StackId']} ({each['StackStatus']}) with all its resources" for each in present),
+        *(f"{kind} {name}, left by a deleted stack" for kind, name in retained(run, deleted)),
         *(f"the bucket {name} with the function's code" for name in own_code_buckets(run)),
     ]
-    for each in found or ["There is nothing that has the tag of such a run."]:
+    for each in found or ["No resource has the tag of such a run."]:
         run.show(f"  {each}")
     return bool(found)
 
@@ -77,7 +74,7 @@ def _where(run: Run) -> str:
 
 
 def refuse_what_exists(run: Run) -> None:
-    """Raise RefusedError if anything of the run's names is there already."""
+    """Raise RefusedError if a resource with one of the run's names exists."""
     account, names = run.account, run.names
     found = {
         f"stack {names.stack}": account.has_stack(names.stack),
@@ -87,21 +84,21 @@ def refuse_what_exists(run: Run) -> None:
     }
     if existing := [what for what, exists in found.items() if exists]:
         raise RefusedError(
-            f"there is already: {', '.join(existing)}.", hint="run it again: names are new each time."
+            f"these already exist: {', '.join(existing)}.", hint="run it again; each run has new names."
         )
 
 
 def ask(run: Run, *, account: str | None, is_terminal: bool) -> None:
-    """Raise RefusedError unless the account's number was given beforehand, or is typed."""
+    """Raise RefusedError unless the account's number is given by the option, or typed."""
     number = run.account.number
     if account is None and not is_terminal:
         raise RefusedError(
-            "consent cannot be asked for: this is no terminal.",
-            hint=f"--account {number}, if it is this account.",
+            "consent is required, and stdin is not a terminal.",
+            hint=f"add --account {number} if this is the right account.",
         )
     answer = account if account is not None else click.prompt("Type the account's number to begin").strip()
     if answer != number:
         raise RefusedError(
-            f"the credentials are for the account {number}, not {answer or 'nothing'}; nothing was begun.",
-            hint="choose the credentials (AWS_PROFILE), or give the number of their account.",
+            f"the credentials are for the account {number}, not {answer or 'nothing'}; nothing was created.",
+            hint="check AWS_PROFILE, or enter the number of this account.",
         )

@@ -1,4 +1,4 @@
-"""The demo's path on the stack: load, change, change in ten batches at a time, and quarantine."""
+"""Load and change items, change them with ten concurrent batches, and quarantine a record."""
 
 from itertools import cycle, islice
 
@@ -19,14 +19,14 @@ def load(deployed: Deployed) -> None:
     loaded = ddbreplica(run, "load", "--generate", str(run.pace.rows))
     if loaded.returncode:
         raise DidNotHoldError(
-            f"`ddbreplica load` succeeds: it ended with {loaded.returncode}.\n{loaded.stderr}"
+            f"`ddbreplica load` failed with exit status {loaded.returncode}.\n{loaded.stderr}"
         )
     deployed.wait_until_equal()
     run.found(Claim.REPLICATED, f"Equal after the load. {loaded.stdout.strip()}")
 
 
 def change(deployed: Deployed) -> None:
-    """Update an eighth of the items and delete another one."""
+    """Update an eighth of the items and delete another eighth."""
     run, keys = deployed.run, deployed.keys()
     share = len(keys) // 8
     run.begin(f"Update {share} items and delete {share} others")
@@ -37,10 +37,10 @@ def change(deployed: Deployed) -> None:
 
 
 def change_in_parallel(deployed: Deployed) -> None:
-    """Update a few items again and again, while ten batches of a shard are applied at a time."""
+    """Update a few items repeatedly with ParallelizationFactor=10."""
     run, keys = deployed.run, deployed.keys()[:20]
     updates = min(len(keys) * 15, run.pace.rows)
-    run.begin(f"Update {len(keys)} items, {updates} times in all, with ParallelizationFactor=10")
+    run.begin(f"Update {len(keys)} items with {updates} updates in total, with ParallelizationFactor=10")
     with mapping_set(deployed, ParallelizationFactor=10):
         traffic.update(deployed.pair, islice(cycle(keys), updates))
         deployed.wait_until_equal()
@@ -48,11 +48,11 @@ def change_in_parallel(deployed: Deployed) -> None:
 
 
 def quarantine(deployed: Deployed) -> None:
-    """Write an item that the replica can never take, and ten that it can; correct it at the source."""
+    """Write an item that the replica rejects and ten that it accepts, then correct it in the source."""
     run, pair = deployed.run, deployed.pair
-    run.begin("Write an item that the replica can never take, among ten that it can")
+    run.begin("Write an item that the replica rejects, together with ten that it accepts")
     traffic.drop_source_index(pair, within=run.pace.resources)
-    run.say(f"The source's {INDEX} is removed, so that it takes what the replica's refuses.")
+    run.say(f"The source's index {INDEX} is removed, so that it accepts what the replica rejects.")
     like = pair.item(pair.source, deployed.keys()[0])
     assert like is not None
     neighbours, poison, corrected = traffic.neighbours_and_poison(like)
@@ -61,15 +61,17 @@ def quarantine(deployed: Deployed) -> None:
     traffic.write_together(pair, neighbours, poison)
     wait_until(
         lambda: deployed.differing() == [key],
-        f"The replica equals the source but for {key}",
+        f"The replica equals the source, except for {key}",
         every=run.pace.look,
         within=run.pace.data,
     )
     refused = traffic.quarantined(run.account.s3, deployed.outputs["QuarantineBucketName"])
     if [found.key for found in refused] != [key]:
-        raise DidNotHoldError(f"{key} alone is in quarantine: {[found.key for found in refused]} are.")
-    run.found(Claim.QUARANTINED, f"{key} is kept: {refused[0].reason}")
+        raise DidNotHoldError(
+            f"Only {key} must be in quarantine, but these are: {[found.key for found in refused]}."
+        )
+    run.found(Claim.QUARANTINED, f"{key} is quarantined: {refused[0].reason}")
     alarms.wait_for(deployed, ["RecordsQuarantinedAlarm"], since=since)
     pair.dynamodb.put_item(TableName=pair.source, Item=corrected)
     deployed.wait_until_equal()
-    run.found(Claim.REPLICATED, "Equal after the item was corrected at the source.")
+    run.found(Claim.REPLICATED, "Equal after the item was corrected in the source.")

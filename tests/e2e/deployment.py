@@ -1,4 +1,4 @@
-"""template.yaml and samconfig.toml's `workshop` → a stack under the run's own names, by SAM CLI as users do it."""
+"""Deploy template.yaml with SAM CLI and samconfig.toml's `workshop`, under the run's names."""
 
 import json
 import tomllib
@@ -29,7 +29,7 @@ _Ending: TypeAlias = Literal["stack_create_complete", "stack_update_complete"]
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """A run that has its stack."""
+    """A run with its deployed stack."""
 
     run: Run
     outputs: Mapping[str, str]
@@ -37,26 +37,26 @@ class Deployed:
 
     @property
     def pair(self) -> Pair:
-        """The two tables."""
+        """Return the two tables."""
         outputs = self.outputs
         return Pair(self.run.account.dynamodb, outputs["SourceTableName"], outputs["ReplicaTableName"])
 
     @property
     def function(self) -> str:
-        """The function's name."""
+        """Return the function's name."""
         return self.outputs["FunctionName"]
 
     @property
     def mapping(self) -> str:
-        """The mapping's UUID."""
+        """Return the UUID of the event source mapping."""
         return self.outputs["EventSourceMappingId"]
 
     def keys(self) -> list[str]:
-        """The partition keys of the source's items, in order."""
+        """Return the sorted partition keys of the source's items."""
         return sorted(self.pair.items(self.pair.source))
 
     def differing(self) -> list[str] | None:
-        """The partition keys that `ddbreplica verify` finds to differ. None if it comes to no verdict."""
+        """Return the partition keys that `ddbreplica verify` reports, or None if it fails or is inconclusive."""
         options = ("--json", "--limit", str(self.run.pace.rows), "--grace", str(self.run.pace.grace))
         found = json.loads(ddbreplica(self.run, "verify", "--read-rate", "1000", *options).stdout or "{}")
         if found.get("verdict") not in ("equal", "not equal"):
@@ -66,9 +66,7 @@ class Deployed:
     def wait_until_equal(self) -> None:
         """Wait until `ddbreplica verify` finds the two tables equal. Raises DidNotHoldError."""
         pace = self.run.pace
-        promise = (
-            "`ddbreplica verify`, whose words are in programs.log, finds the replica equal to the source"
-        )
+        promise = "`ddbreplica verify` reports equal tables (its output is in programs.log)"
         wait_until(lambda: self.differing() == [], promise, every=pace.look, within=pace.data)
 
 
@@ -86,42 +84,42 @@ def deploy(run: Run) -> Deployed:
 
 
 def create(run: Run) -> None:
-    """Create the stack from what was built, with `workshop`'s settings, and wait for it.
+    """Create the stack from the build with the settings of `workshop`, and wait for it.
 
-    Raises NotOwnedError, and changes nothing, if a stack of its name is there.
+    Raises NotOwnedError, and changes nothing, if a stack with its name exists.
     """
     stack = run.names.stack
     if run.account.has_stack(stack):
-        raise NotOwnedError(f"the stack {stack} is there already, and this run has not created it.")
+        raise NotOwnedError(f"the stack {stack} already exists, and this run did not create it.")
     change_set = _change_set(run)
-    # SAM CLI makes a change set that updates a stack, if one has appeared meanwhile.
+    # SAM CLI creates a change set of type UPDATE if a stack has appeared in the meantime.
     described = run.account.stack(change_set.stack_id)
     if described is None or described["StackStatus"] != "REVIEW_IN_PROGRESS":
         _discard(run, change_set)
-        raise NotOwnedError(f"the stack {stack} has appeared, and this run has not created it.")
+        raise NotOwnedError(f"the stack {stack} was created in the meantime, and not by this run.")
     _execute(run, change_set, "stack_create_complete")
 
 
 def redeploy(run: Run, **parameters: str | int) -> None:
-    """Update the run's stack likewise. Raises NotOwnedError, and changes nothing, if it is not the run's."""
+    """Update the run's stack, and wait for it. Raises NotOwnedError, and changes nothing, if another run created it."""
     change_set = _change_set(run, **parameters)
     described = run.account.stack(change_set.stack_id)
     if described is None or not run.names.own(described.get("Tags", ())):
         _discard(run, change_set)
-        raise NotOwnedError(f"the stack {run.names.stack} is not the one that this run has created.")
+        raise NotOwnedError(f"this run did not create the stack {run.names.stack}.")
     _execute(run, change_set, "stack_update_complete")
 
 
 @dataclass(frozen=True, slots=True)
 class _ChangeSet:
-    """A change set of the run's, by its ARN, and the stack that it is of."""
+    """A change set of the run: its ARN, and its stack."""
 
     arn: str
     stack_id: str
 
 
 def _change_set(run: Run, **parameters: str | int) -> _ChangeSet:
-    """Upload the code and prepare the change, as `sam deploy` does; nothing is changed yet."""
+    """Upload the code and create the change set, as `sam deploy` does, without executing it."""
     names = run.names
     values = {
         "TableDeletionPolicy": "Delete",
@@ -132,7 +130,7 @@ def _change_set(run: Run, **parameters: str | int) -> _ChangeSet:
         run,
         *("deploy", "--config-file", str(_CONFIG), "--config-env", _ENVIRONMENT),
         *("--template-file", str(run.home / "build" / "template.yaml"), "--stack-name", names.stack),
-        # In place of SAM CLI's own bucket, which would stay.
+        # SAM CLI's own bucket would be left behind.
         *("--no-resolve-s3", "--s3-bucket", names.code_bucket),
         *("--no-confirm-changeset", "--no-execute-changeset"),
         *("--tags", *_configured_tags(), f"{TAG}={names.tag}"),
@@ -141,18 +139,18 @@ def _change_set(run: Run, **parameters: str | int) -> _ChangeSet:
     for change_set in change_sets(run, names.stack):
         if change_set["ExecutionStatus"] == "AVAILABLE" and names.own(change_set["Tags"]):
             return _ChangeSet(change_set["ChangeSetId"], change_set["StackId"])
-    raise ProgramError(f"`sam deploy` has made no change set of the stack {names.stack}.")
+    raise ProgramError(f"`sam deploy` created no change set of the stack {names.stack}.")
 
 
 def _configured_tags() -> Sequence[str]:
-    """The tags of samconfig.toml, which those of the command line replace."""
+    """Return the tags of samconfig.toml, since tags on the command line replace them."""
     settings = tomllib.loads(_CONFIG.read_text(encoding="utf-8"))
     tags: list[str] = settings[_ENVIRONMENT]["deploy"]["parameters"]["tags"]
     return tags
 
 
 def change_sets(run: Run, stack: str) -> "Iterator[DescribeChangeSetOutputTypeDef]":
-    """The change sets of a stack, by its name or id, with their tags."""
+    """Yield the change sets of a stack, given by name or id, with their tags."""
     cloudformation = run.account.cloudformation
     for page in cloudformation.get_paginator("list_change_sets").paginate(StackName=stack):
         for summary in page["Summaries"]:
@@ -174,7 +172,7 @@ def _execute(run: Run, change_set: _ChangeSet, ending: "_Ending") -> None:
             WaiterConfig={"Delay": delay, "MaxAttempts": int(pace.resources / delay)},
         )
     except WaiterError as error:
-        raise ProgramError(f"the stack was not deployed: {_failures(run, change_set.stack_id)}") from error
+        raise ProgramError(f"the deployment failed: {_failures(run, change_set.stack_id)}") from error
 
 
 def _failures(run: Run, stack_id: str) -> str:
@@ -185,11 +183,11 @@ def _failures(run: Run, stack_id: str) -> str:
         for event in page["StackEvents"]
         if event.get("ResourceStatus", "").endswith("_FAILED")
     ]
-    return "; ".join(reversed(failed)) or "no event says why"
+    return "; ".join(reversed(failed)) or "no event has a reason"
 
 
 def stack_resources(run: Run) -> list["StackResourceSummaryTypeDef"]:
-    """What the stack says are its resources."""
+    """Return the stack's resources."""
     pages = run.account.cloudformation.get_paginator("list_stack_resources").paginate(
         StackName=run.names.stack
     )
@@ -197,13 +195,13 @@ def stack_resources(run: Run) -> list["StackResourceSummaryTypeDef"]:
 
 
 def make_code_bucket(run: Run) -> None:
-    """Create the bucket for the function's code, with the run's tag. Raises NotOwnedError if it is there already."""
+    """Create the bucket for the function's code, with the run's tag. Raises NotOwnedError if it exists."""
     s3, name = run.account.s3, run.names.code_bucket
-    # Asked first: in us-east-1 creating a bucket succeeds where one has it already.
+    # Checked first, since in us-east-1 CreateBucket succeeds for a bucket that one owns already.
     if run.account.has_bucket(name):
-        raise NotOwnedError(f"the bucket {name} is there already, and this run has not created it.")
+        raise NotOwnedError(f"the bucket {name} already exists, and this run did not create it.")
     bucket: Any = {"Bucket": name}
-    if run.region != "us-east-1":  # which has no name there
+    if run.region != "us-east-1":  # us-east-1 is not a LocationConstraint
         bucket["CreateBucketConfiguration"] = {"LocationConstraint": run.region}
     s3.create_bucket(**bucket)
     s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": [{"Key": TAG, "Value": run.names.tag}]})

@@ -1,4 +1,4 @@
-"""The signals that end a run: the first one interrupts its steps, and none interrupts its removal."""
+"""Handle the signals that end a run: the first one interrupts its steps, and none interrupts its removal."""
 
 import os
 import signal
@@ -8,10 +8,10 @@ from types import FrameType
 
 
 class InterruptedRunError(KeyboardInterrupt):
-    """A signal has ended the steps of a run."""
+    """A signal interrupted the steps of a run."""
 
     def __init__(self, number: int) -> None:
-        """`number` is the signal's."""
+        """`number` is the number of the signal."""
         super().__init__(signal.Signals(number).name)
         self.number = number
 
@@ -19,17 +19,17 @@ class InterruptedRunError(KeyboardInterrupt):
 class Endings:
     """The handler of SIGINT, SIGTERM and SIGHUP.
 
-    The first signal raises InterruptedRunError in the main thread. From then on, or once `disarm` was called, a signal
-    is noted once, and raises nothing.
+    The first signal raises InterruptedRunError in the main thread. After that, or after `disarm`, a signal
+    is only reported, once.
     """
 
     def __init__(self) -> None:
-        """No signal has arrived yet."""
+        """Begin without a signal."""
         self._is_armed = True
         self._has_told = False
 
     def disarm(self) -> None:
-        """Let no signal raise anything from now on."""
+        """Raise nothing on later signals."""
         self._is_armed = False
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
@@ -44,7 +44,7 @@ class Endings:
 
 @contextmanager
 def handled() -> Iterator[Endings]:
-    """Within the block these signals are handled, except for those that were ignored before, as `nohup` does."""
+    """Handle these signals during the block, except those that are ignored, as with `nohup`."""
     endings = Endings()
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     for number, handler in previous.items():
@@ -58,8 +58,6 @@ def handled() -> Iterator[Endings]:
 
 
 def _tell(name: str) -> None:
-    # Not by the console, which may be printing at this very moment; and the terminal may be gone.
+    # Not on the console, which may be printing at this moment; and the terminal may be closed.
     with suppress(OSError):
-        os.write(
-            2, f"{name}: the removal continues to its end; kill -KILL {os.getpid()} stops it.\n".encode()
-        )
+        os.write(2, f"{name}: the removal continues; to stop it, run kill -KILL {os.getpid()}\n".encode())

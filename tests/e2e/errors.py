@@ -1,28 +1,28 @@
-"""Why a run ends early. What was promised and is not so is the demo's DidNotHoldError.
+"""The errors that end a run. A check that fails raises the demo's DidNotHoldError.
 
 E2eError
-├── NotOwnedError  something of the run's names is there, and the run has not created it
-└── ProgramError   SAM CLI, or the project's own command, ended otherwise than it should
+├── NotOwnedError  a resource with one of the run's names exists, and the run did not create it
+└── ProgramError   SAM CLI or a ddbreplica command failed
 
-RefusedError is of the command line: nothing was begun.
+RefusedError is an error before the start: nothing was created.
 """
 
 from ddbreplica.errors import TaskError
 
 
 class E2eError(Exception):
-    """The error message that the run shows to its user."""
+    """An error whose message the run prints."""
 
 
 class NotOwnedError(E2eError):
-    """Something of the run's names is there, and the run has not created it."""
+    """A resource with one of the run's names exists, and the run did not create it."""
 
 
 class ProgramError(E2eError):
-    """SAM CLI, or the project's own command, ended otherwise than it should."""
+    """SAM CLI or a ddbreplica command failed."""
 
 
 class RefusedError(TaskError):
-    """Nothing was begun."""
+    """The run did not start, and created nothing."""
 
     exit_code = 2

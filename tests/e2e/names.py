@@ -1,6 +1,6 @@
-"""A run's suffix and nonce → the names of all that it creates, and the tag that proves that the run has created it.
+"""Compute the names of a run's resources, and the tag that proves that the run created them.
 
-A name proves nothing: two runs may be given one suffix, and whatever is in the account may be named alike.
+A name is no proof: two runs may have the same suffix, and the account may contain a resource with such a name.
 """
 
 import re
@@ -22,47 +22,47 @@ _SEPARATOR: Final = "."
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What the run calls its own. Without a nonce (None) it is any run with this suffix: one that is to be removed."""
+    """The names of a run. If the nonce is None, they cover all runs with this suffix, for a removal."""
 
     suffix: str = field(default_factory=lambda: secrets.token_hex(4))
     nonce: str | None = field(default_factory=lambda: secrets.token_hex(8))
 
     @property
     def stack(self) -> str:
-        """The stack's name, with which the names of all its resources begin."""
+        """Return the stack's name, the prefix of its resources' names."""
         return _PREFIX + self.suffix
 
     @property
     def source(self) -> str:
-        """The source table's name."""
+        """Return the source table's name."""
         return f"{self.stack}-source"
 
     @property
     def replica(self) -> str:
-        """The replica table's name."""
+        """Return the replica table's name."""
         return f"{self.stack}-replica"
 
     @property
     def code_buckets(self) -> str:
-        """What the name of the code bucket of each run with this suffix begins with."""
+        """Return the prefix of the code buckets of all runs with this suffix."""
         return f"{self.stack}-code-"
 
     @property
     def code_bucket(self) -> str:
-        """The name of the bucket that SAM CLI uploads the function to; no other run has one of this name."""
+        """Return the name of the bucket that SAM CLI uploads the function to, unique to this run."""
         return f"{self.code_buckets}{self.nonce}"
 
     @property
     def tag(self) -> str:
-        """The value of the tag that all of the run's resources have."""
+        """Return the value of the tag that all resources of the run have."""
         return f"{self.suffix}{_SEPARATOR}{self.nonce}"
 
     def cover(self, name: str) -> bool:
-        """Whether a name is like those of this run."""
+        """Return whether a name looks like one of this run."""
         return self.stack in name
 
     def own(self, tags: "Iterable[TagTypeDef]") -> bool:
-        """Whether these tags prove that the run has created what has them."""
+        """Return whether these tags prove that the run created the resource."""
         values = [tag["Value"] for tag in tags if tag["Key"] == TAG]
         return any(value == self.tag or (self.nonce is None and self._is_like(value)) for value in values)
 

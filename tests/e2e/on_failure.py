@@ -1,4 +1,4 @@
-"""The objects that Lambda has put into the on-failure bucket → what records they hold, if they are as documented.
+"""Read the objects in the on-failure bucket, and check that they are as Lambda's documentation describes.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
 """
@@ -25,21 +25,21 @@ _CONDITIONS: Final = frozenset({"RetryAttemptsExhausted", "RecordAgeExceeded"})
 
 @dataclass(frozen=True, slots=True)
 class DiscardedBatch:
-    """An object in the on-failure bucket: why Lambda gave up, and the last image of each item, by partition key."""
+    """An object in the on-failure bucket: its condition, and the last image of each item, by partition key."""
 
     condition: str
     images: Mapping[str, Item | None]
 
 
 def discarded(s3: "S3Client", bucket: str) -> list[DiscardedBatch]:
-    """All that there is. Raises DidNotHoldError if an object is not as documented."""
+    """Return all objects. Raises DidNotHoldError if one is not as documented."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX)
     names = [found["Key"] for page in pages for found in page.get("Contents", [])]
     return [read(name, s3.get_object(Bucket=bucket, Key=name)["Body"].read()) for name in names]
 
 
 def read(name: str, content: bytes) -> DiscardedBatch:
-    """One object. Raises DidNotHoldError, which says in what it is not as documented."""
+    """Return one object. Raises DidNotHoldError with what is not as documented."""
     try:
         body = json.loads(content)
         records = json.loads(body["payload"])["Records"]
@@ -48,10 +48,10 @@ def read(name: str, content: bytes) -> DiscardedBatch:
         found = DiscardedBatch(body["requestContext"]["condition"], images)
     except (KeyError, TypeError, ValueError) as error:
         raise DidNotHoldError(
-            f"The on-failure object {name} is as documented: {type(error).__name__} {error}."
+            f"The on-failure object {name} is not as documented: {type(error).__name__} {error}."
         ) from error
     if faults:
-        raise DidNotHoldError(f"The on-failure object {name} is as documented: {', '.join(faults)}.")
+        raise DidNotHoldError(f"The on-failure object {name} is not as documented: {', '.join(faults)}.")
     return found
 
 
@@ -59,15 +59,15 @@ def _faults(name: str, body: Mapping[str, Any], records: list[Mapping[str, Any]]
     info = body["DDBStreamBatchInfo"]
     numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
     if not _NAME.fullmatch(name):
-        yield "its name is another"
+        yield "its name differs"
     if body["requestContext"]["condition"] not in _CONDITIONS:
         yield f"its condition is {body['requestContext']['condition']}"
     if info["batchSize"] != len(records):
-        yield f"its batchSize is {info['batchSize']}, and it holds {len(records)} records"
+        yield f"its batchSize is {info['batchSize']}, but it has {len(records)} records"
     if numbers and [numbers[0], numbers[-1]] != [info["startSequenceNumber"], info["endSequenceNumber"]]:
         yield "its sequence numbers are not those of its first and last record"
     if any(record["eventSourceARN"] != info["streamArn"] for record in records):
-        yield "its records are of another stream"
+        yield "its records are from a different stream"
 
 
 def _key(record: Mapping[str, Any]) -> str:

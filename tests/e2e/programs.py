@@ -1,4 +1,4 @@
-"""SAM CLI and the project's own command, run as their users run them; what they write is kept beside the report."""
+"""Run SAM CLI and the ddbreplica commands as users do, and log their output beside the report."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ def sam(run: Run, *arguments: str) -> None:
 
 
 def ddbreplica(run: Run, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run `ddbreplica …` on the run's stack to its end, whatever that is."""
+    """Run `ddbreplica …` on the run's stack, and return its exit status and output."""
     return _run(run, [_DDBREPLICA, *arguments, "--stack-name", run.names.stack, "--region", run.region])
 
 
@@ -43,7 +43,7 @@ def _run(run: Run, command: Sequence[Path | str]) -> "subprocess.CompletedProces
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ProgramError(f"`{shown}` took over {error.timeout:.0f} seconds.") from error
+        raise ProgramError(f"`{shown}` did not end within {error.timeout:.0f} seconds.") from error
     run.home.mkdir(parents=True, exist_ok=True)
     with (run.home / "programs.log").open("a", encoding="utf-8") as log:
         log.write(f"$ {shown}\n{done.stdout}\n{done.stderr}\n")

@@ -1,4 +1,4 @@
-"""Troubles brought about one after the other: the alarms go off, and afterwards the replica equals the source."""
+"""Cause failures one at a time: their alarms fire, and afterwards the replica equals the source."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -27,7 +27,7 @@ Trouble: TypeAlias = Callable[[Deployed], AbstractContextManager[None]]
 
 @dataclass(frozen=True, slots=True)
 class Provocation:
-    """A trouble, the alarms that have to go off, and how many items are changed at each look meanwhile."""
+    """A failure, the alarms that must fire, and the number of items changed at each poll during it."""
 
     title: str
     trouble: Trouble
@@ -48,36 +48,38 @@ def _dropped(deployed: Deployed) -> Iterator[None]:
 
 
 GIVEN_UP: Final = Provocation(
-    "The function fails, and Lambda gives up after one retry", _given_up_soon, ("RecordsGivenUpAlarm",)
+    "The function fails, and Lambda discards batches after one retry",
+    _given_up_soon,
+    ("RecordsGivenUpAlarm",),
 )
 DROPPED: Final = Provocation(
-    "The same, while the on-failure bucket refuses objects",
+    "The same, while the on-failure bucket rejects objects",
     _dropped,
     ("DestinationBrokenAlarm", "RecordsDroppedAlarm"),
 )
 WAITING: Final = (
     Provocation(
-        "The replica takes one write a second",
+        "The replica has one write capacity unit per second",
         short_of_capacity,
         ("RecordsRetriedAlarm", "ReplicaIndexThrottledAlarm", "ReplicaTableThrottledAlarm"),
         changes=40,
     ),
-    Provocation("The function is given no concurrency", not_invoked, ("FunctionThrottledAlarm",)),
+    Provocation("The function has no reserved concurrency", not_invoked, ("FunctionThrottledAlarm",)),
     Provocation(
-        "The function fails, and Lambda goes on retrying",
+        "The function fails, and Lambda continues to retry",
         misdirected,
         ("FunctionFailsAlarm", "ReplicaLateAlarm"),
     ),
     Provocation("The mapping is disabled", stalled, ("MappingStalledAlarm",)),
 )
-"""After these problems nothing needs a repair: the changes made meanwhile have waited."""
+"""After these failures nothing needs a repair: the changes wait in the stream."""
 
 
 def wait_out(deployed: Deployed, provocation: Provocation) -> None:
-    """Bring the trouble about until its alarms have gone off; afterwards everything arrives by itself."""
+    """Cause the failure until its alarms have fired, then wait until all changes are replicated."""
     _provoke(deployed, provocation)
     deployed.wait_until_equal()
-    deployed.run.found(Claim.WAITED, f"Equal when it was over: {provocation.title}.")
+    deployed.run.found(Claim.WAITED, f"Equal after the failure: {provocation.title}.")
 
 
 def discard(deployed: Deployed) -> None:
@@ -88,18 +90,18 @@ def discard(deployed: Deployed) -> None:
     lost: set[str] = set()
 
     def all_kept() -> bool:
-        # What was still under way when the trouble ended may yet arrive, or be given up.
+        # A batch in progress at the end of the failure may still be replicated or discarded.
         lost.clear()
         lost.update(deployed.differing() or ())
         kept[:] = discarded(deployed.run.account.s3, deployed.outputs["OnFailureBucketName"])
-        # The rows are of text and numbers, which an image and boto3 spell alike.
+        # The rows have strings and numbers only, which are the same in an image and in boto3.
         return bool(lost) and all(any(each.images.get(key) == source[key] for each in kept) for key in lost)
 
-    _wait(deployed, all_kept, "Some items differ, and the on-failure bucket has each as it is at the source")
+    _wait(deployed, all_kept, "Some items differ, and the on-failure bucket has the source's image of each")
     _check_changed(lost, changed)
     conditions = ", ".join(sorted({each.condition for each in kept}))
     deployed.run.found(
-        Claim.KEPT, f"{len(kept)} objects ({conditions}) have each of the {len(lost)} items that differ."
+        Claim.KEPT, f"{len(kept)} objects ({conditions}) contain all {len(lost)} items that differ."
     )
     repair(deployed, lost)
 
@@ -113,22 +115,24 @@ def drop(deployed: Deployed) -> None:
         lost.update(deployed.differing() or ())
         return bool(lost)
 
-    _wait(deployed, some_differ, "`verify` names what was dropped")
+    _wait(deployed, some_differ, "`verify` reports the dropped items")
     _check_changed(lost, changed)
-    deployed.run.found(Claim.DROPPED, f"`verify` names {len(lost)} items, all of them changed meanwhile.")
+    deployed.run.found(
+        Claim.DROPPED, f"`verify` reports {len(lost)} items, all of them changed during the failure."
+    )
     repair(deployed, lost)
 
 
 def repair(deployed: Deployed, keys: set[str]) -> None:
-    """Change the items at the source again, so that they are replicated again."""
+    """Update the items in the source, so that they are replicated again."""
     traffic.update(deployed.pair, sorted(keys))
     deployed.wait_until_equal()
-    deployed.run.found(Claim.REPAIRED, f"Equal after {len(keys)} items were changed at the source once more.")
+    deployed.run.found(Claim.REPAIRED, f"Equal after {len(keys)} items were updated in the source again.")
 
 
 def _provoke(deployed: Deployed, provocation: Provocation) -> set[str]:
-    """Return the keys of what was changed while the trouble lasted."""
-    deployed.run.begin(f"{provocation.title}: {', '.join(provocation.alarms)} should go off")
+    """Cause the failure until its alarms have fired. Return the keys that were changed during it."""
+    deployed.run.begin(f"{provocation.title}: expect {', '.join(provocation.alarms)}")
     keys = cycle(deployed.keys())
     changed: set[str] = set()
 
@@ -151,5 +155,5 @@ def _wait(deployed: Deployed, condition: Callable[[], bool], promise: str) -> No
 def _check_changed(lost: set[str], changed: set[str]) -> None:
     if not lost <= changed:
         raise DidNotHoldError(
-            f"Only what was changed meanwhile differs: {sorted(lost - changed)} do as well."
+            f"Only items changed during the failure may differ, but these do too: {sorted(lost - changed)}."
         )

@@ -1,4 +1,4 @@
-"""A run's stack and buckets → gone. Only what has the run's tag: a name proves nothing."""
+"""Delete a run's stack and buckets. Only resources with the run's tag are deleted: a name is no proof."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,16 +20,16 @@ DELETED: Final = "DELETE_COMPLETE"
 
 
 def remove(run: Run) -> None:
-    """Delete everything that the run has created, and report what could not be deleted.
+    """Delete everything that the run created, and report what could not be deleted.
 
-    It raises nothing but what is no Exception.
+    It raises no subclass of Exception.
     """
-    run.begin("Remove everything")
+    run.begin("Delete everything that the run created")
     stacks = _found(run, "stacks", lambda: own_stacks(run))
     for stack in stacks:
         with _noted(run, f"stack {stack['StackId']}"):
             _delete_stack(run, stack)
-    for kind, name in _found(run, "what the stacks have left", lambda: retained(run, stacks)):
+    for kind, name in _found(run, "resources that the stacks left", lambda: retained(run, stacks)):
         with _noted(run, f"{kind} {name}"):
             _KINDS[kind].delete(run.account, name)
             run.say(f"{kind} {name} is deleted.")
@@ -37,16 +37,16 @@ def remove(run: Run) -> None:
         with _noted(run, f"bucket {bucket}"):
             delete_bucket(run.account, bucket)
             run.say(f"AWS::S3::Bucket {bucket} is deleted.")
-    run.report.left_behind += _found(run, "what could not be looked for", lambda: _named_alike(run))
+    run.report.left_behind += _found(run, "resources that could not be listed", lambda: _named_alike(run))
     left = run.report.left_behind
     run.found(Claim.REMOVED, f"Left behind: {', '.join(left) or 'nothing'}.", held=not left)
     if left:
-        run.say(f"To remove what the run has created, if that is left:\n  {run.how_to_remove}")
+        run.say(f"To remove resources of the run that are left, run:\n  {run.how_to_remove}")
 
 
 @contextmanager
 def _noted(run: Run, what: str) -> Iterator[None]:
-    """Note what could not be removed, and why, and go on."""
+    """Note what could not be removed, and the reason, and continue."""
     try:
         yield
     except Exception as error:  # noqa: BLE001  whatever it is, the rest is to be removed
@@ -54,7 +54,7 @@ def _noted(run: Run, what: str) -> Iterator[None]:
 
 
 def _found(run: Run, what: str, look: Callable[[], Iterator[T]]) -> Sequence[T]:
-    """All that can be found; what prevents it is noted."""
+    """Return everything that `look` finds, and note its errors."""
     found: list[T] = []
     with _noted(run, what):
         found.extend(look())
@@ -62,7 +62,7 @@ def _found(run: Run, what: str, look: Callable[[], Iterator[T]]) -> Sequence[T]:
 
 
 def own_stacks(run: Run) -> "Iterator[StackTypeDef]":
-    """The stacks that the run has created, those that were deleted included, which may have left something."""
+    """Yield the stacks that the run created, including deleted ones, which may have left resources."""
     account, name = run.account, run.names.stack
     present = account.stack(name)
     if present is not None and _is_own(run, present):
@@ -74,14 +74,14 @@ def own_stacks(run: Run) -> "Iterator[StackTypeDef]":
 
 
 def _is_own(run: Run, stack: "StackTypeDef") -> bool:
-    if stack["StackStatus"] == "REVIEW_IN_PROGRESS":  # it has nothing but change sets
+    if stack["StackStatus"] == "REVIEW_IN_PROGRESS":  # it has only change sets
         tags = [change_set["Tags"] for change_set in change_sets(run, stack["StackId"])]
         return bool(tags) and all(map(run.names.own, tags))
     return run.names.own(stack.get("Tags", ()))
 
 
 def own_code_buckets(run: Run) -> Iterator[str]:
-    """The buckets for code that the run has created."""
+    """Yield the code buckets that the run created."""
     for bucket in run.account.s3.list_buckets()["Buckets"]:
         name = bucket["Name"]
         if name.startswith(run.names.code_buckets) and run.names.own(run.account.bucket_tags(name)):
@@ -97,7 +97,7 @@ def _delete_stack(run: Run, stack: "StackTypeDef") -> None:
         status = cloudformation.describe_stacks(StackName=stack_id)["Stacks"][0]["StackStatus"]
         return not (status.startswith("UPDATE_") and status.endswith("_IN_PROGRESS"))
 
-    # A run may be interrupted in the middle of an update, during which CloudFormation deletes nothing.
+    # A run may be interrupted during an update, when CloudFormation does not delete the stack.
     wait_until(is_settled, "The stack's update ends", every=pace.look, within=pace.resources)
     tables = [name for kind, name in created(run, stack_id) if kind == "AWS::DynamoDB::Table"]
     cloudformation.delete_stack(StackName=stack_id)
@@ -106,11 +106,13 @@ def _delete_stack(run: Run, stack: "StackTypeDef") -> None:
     run.say(f"The stack {run.names.stack} is deleted.")
     if tables:
         kept = sorted(filter(run.account.has_table, tables))
-        run.found(Claim.TABLES_DELETED, f"Tables that outlived the stack: {kept or 'none'}.", held=not kept)
+        run.found(
+            Claim.TABLES_DELETED, f"Tables left after the stack's deletion: {kept or 'none'}.", held=not kept
+        )
 
 
 def retained(run: Run, stacks: "Iterable[StackTypeDef]") -> Iterator[tuple[str, str]]:
-    """What the run's stacks have created and left, by type and name."""
+    """Yield the type and name of each resource that the run's stacks created and left."""
     for stack in stacks:
         for kind, name in sorted(created(run, stack["StackId"])):
             if kind in _KINDS and run.names.cover(name) and _KINDS[kind].is_own(run, name):
@@ -118,10 +120,10 @@ def retained(run: Run, stacks: "Iterable[StackTypeDef]") -> Iterator[tuple[str, 
 
 
 def created(run: Run, stack_id: str) -> set[tuple[str, str]]:
-    """The type and the name of each resource that the stack's events say it has created.
+    """Return the type and name of each resource that the stack created, by its events.
 
-    Its list of resources forgets those that are kept where a creation fails. An event of a creation that failed may
-    name what was there before.
+    The stack's list of resources lacks those retained after a failed creation. An event of a failed creation may
+    have the name of a resource that existed before.
     """
     pages = run.account.cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id)
     return {
@@ -133,7 +135,7 @@ def created(run: Run, stack_id: str) -> set[tuple[str, str]]:
 
 
 def _named_alike(run: Run) -> Iterator[str]:
-    """What bears the run's name although everything is deleted, and whose it is."""
+    """Yield the resources that still have one of the run's names, and whether the run created them."""
     account, names = run.account, run.names
     stack = account.stack(names.stack)
     if stack is not None:
@@ -167,7 +169,7 @@ def _delete_table(account: Account, name: str) -> None:
 
 
 def delete_bucket(account: Account, name: str) -> None:
-    """Delete a bucket with its objects, in all versions."""
+    """Delete a bucket with all versions of its objects."""
     for page in account.s3.get_paginator("list_object_versions").paginate(Bucket=name):
         for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
             account.s3.delete_object(Bucket=name, Key=found["Key"], VersionId=found["VersionId"])
@@ -180,7 +182,7 @@ def _delete_log_group(account: Account, name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """A kind of resource that may outlive its stack: all there are, whether one is there, its tags, its deletion."""
+    """How to list, find and delete a resource of a type that may be left by its stack, and its tags."""
 
     all: Callable[[Account, str], Iterator[str]]
     exists: Callable[[Account, str], bool]
@@ -188,7 +190,7 @@ class _Kind:
     delete: Callable[[Account, str], None]
 
     def is_own(self, run: Run, name: str) -> bool:
-        """Whether it is there and has the run's tag, which CloudFormation gives to all that the stack creates."""
+        """Return whether it exists and has the run's tag, which CloudFormation adds to all the stack's resources."""
         return self.exists(run.account, name) and run.names.own(self.tags(run.account, name))
 
 

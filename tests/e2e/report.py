@@ -33,14 +33,14 @@ class Claim(Enum):
 
 
 OUT_OF_REACH: Final[Mapping[str, str]] = {
-    "The look of the dashboard": "a person must look at it: run with `--keep` and open the output DashboardUrl",
-    "`--import-existing-resources` over kept tables": "run the commands in docs/deployment.md by hand",
+    "The look of the dashboard": "an operator must look at it: run with `--keep` and open the output DashboardUrl",
+    "`--import-existing-resources` with retained tables": "run the commands in docs/deployment.md by hand",
     "ReplicaCriticallyLateAlarm fires": "takes six hours; its metric is that of ReplicaLateAlarm",
     "FunctionSlowAlarm fires": "takes ten minutes of slow invocations, which the run does not cause",
     "MappingStillStalledAlarm fires": "it is MappingStalledAlarm, and notifies 20 minutes later",
     "ReplicationUnhealthyAlarm fires": "it combines the other alarms, which the report shows",
     "A replica in another Region or account, and KMS keys": "takes more than one account; docs/deployment.md",
-    "How much faster ten batches at a time are": "five write units per second are the limit of these tables",
+    "The throughput of ten concurrent batches": "five write units per second are the limit of these tables",
 }
 """What the run cannot check, and why."""
 

@@ -1,4 +1,4 @@
-"""What every step has at hand: the account, the names, the pace, the report, and a place to say what happens."""
+"""What each step uses: the account, the names, the pace, the report and the console."""
 
 import os
 import shlex
@@ -24,9 +24,9 @@ _NAMED_IN_HINTS: Final = ("AWS_PROFILE", "AWS_ENDPOINT_URL")
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How many rows there are, how often to look, and how long to wait for what; all times in seconds.
+    """The number of rows, the poll interval and the time limits in seconds.
 
-    The workshop's tables take five writes a second, and a metric is a few minutes old when it can be seen.
+    The workshop's tables have five write capacity units per second, and metrics appear after a few minutes.
     """
 
     rows: int = 2000
@@ -40,7 +40,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run, before and after there is a stack."""
+    """One run, with or without its stack."""
 
     console: Console
     account: Account = field(default_factory=Account)
@@ -53,45 +53,45 @@ class Run:
 
     @property
     def home(self) -> Path:
-        """Where its report, its build and SAM CLI's output go."""
+        """Return the directory of its report, its build and SAM CLI's output."""
         return self.reports / self.names.suffix
 
     @property
     def region(self) -> str:
-        """The Region that the account's clients and all programs are given. Raises NoRegionError if there is none."""
+        """Return the Region of the account's clients and all programs. Raises NoRegionError if there is none."""
         if self.account.region is None:
             raise NoRegionError
         return self.account.region
 
     def begin(self, step: str) -> None:
-        """Open a step."""
+        """Print the title of a step."""
         self._print(f"\n[bold]{self._clock()}  {escape(step)}[/]", markup=True)
 
     def show(self, text: str) -> None:
-        """Show a text as it is."""
+        """Print a text unchanged."""
         self._print(text, markup=False)
 
     def say(self, text: str) -> None:
-        """Say one thing that was done or found."""
+        """Print what was done or found."""
         self._print(f"{self._clock()}  {text}", markup=False)
 
     def found(self, claim: Claim, evidence: str, *, held: bool = True) -> None:
-        """Say what was seen of a claim, and note it for the report."""
+        """Print the evidence for a claim, and add it to the report."""
         self.report.add(claim, evidence, held=held)
         self.say(evidence if held else f"DID NOT HOLD: {evidence}")
 
     @property
     def how_to_remove(self) -> str:
-        """The command that removes what is left of the run, from any terminal."""
+        """Return the command that removes what is left of the run, for any terminal."""
         settings = ((name, os.environ.get(name)) for name in _NAMED_IN_HINTS)
         given = "".join(f"{name}={shlex.quote(value)} " for name, value in settings if value)
         return f"{given}.venv/bin/python -m tests.e2e --remove {self.names.suffix} --region {self.region}"
 
     def _print(self, text: str, **options: Any) -> None:
-        """Print to whoever still reads; a terminal or a pipe that is gone ends nothing."""
+        """Print, and ignore a closed terminal or pipe."""
         try:
             self.console.print(text, soft_wrap=True, **options)
-        except (OSError, ValueError, SystemExit):  # rich exits where a pipe is broken
+        except (OSError, ValueError, SystemExit):  # rich exits on a broken pipe
             self.console.quiet = True
             output.discard(self.console.file)
 

@@ -1,4 +1,4 @@
-"""The steps of a run, in their order, and how it ends whatever happens."""
+"""Run the steps in their order, then remove everything and write the report, even after an error."""
 
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -15,18 +15,18 @@ from tests.e2e.update import update_under_writes
 
 Steps: TypeAlias = Callable[[Run], None]
 
-_LEFT: Final = """The stack {stack} in {region} is left as it is. To remove all of the run:
+_LEFT: Final = """The stack {stack} in {region} is kept. To remove everything that the run created:
   {how}"""
 
 
 def quick(run: Run) -> None:
-    """Take the steps that need no long waiting. Raises DidNotHoldError at the first promise that is not kept."""
+    """Run the steps without long waits. Raises DidNotHoldError at the first check that fails."""
     deployed = _short(deploy(run))
     alarms.check_metrics(deployed, _provoked())
 
 
 def full(run: Run) -> None:
-    """Take all steps. Raises DidNotHoldError at the first promise that is not kept."""
+    """Run all steps. Raises DidNotHoldError at the first check that fails."""
     deployed = _short(deploy(run))
     for each in provocation.WAITING:
         provocation.wait_out(deployed, each)
@@ -45,15 +45,15 @@ def _short(deployed: Deployed) -> Deployed:
 
 
 def _provoked(*others: provocation.Provocation) -> set[str]:
-    """The alarms that had reason to go off."""
+    """Return the alarms whose failures were caused."""
     return {name for each in (provocation.GIVEN_UP, provocation.DROPPED, *others) for name in each.alarms}
 
 
 def carry_out(run: Run, steps: Steps, *, keep: bool) -> bool:
-    """Take the steps, remove everything, write the report; return whether all that was seen held.
+    """Run the steps, remove everything, and write the report. Return whether all claims held.
 
-    Also where a step fails, or an exception such as Ctrl-C's passes through: then without `keep`. A signal interrupts
-    the steps, and then raises InterruptedRunError; it never interrupts the removal.
+    The removal and the report also follow a failed step. After an exception such as Ctrl-C's, `keep` is ignored. A
+    signal interrupts the steps, and then raises InterruptedRunError; it never interrupts the removal.
     """
     with endings.handled() as signals:
         try:
@@ -69,15 +69,15 @@ def carry_out(run: Run, steps: Steps, *, keep: bool) -> bool:
 
 
 def clean_up(run: Run) -> bool:
-    """Remove what earlier runs with this suffix have created; return whether nothing is left."""
+    """Remove what earlier runs with this suffix created. Return whether nothing is left."""
     with endings.handled() as signals:
-        signals.disarm()  # a removal goes on to its end
+        signals.disarm()  # a signal must not interrupt the removal
         remove(run)
     return not run.report.left_behind
 
 
 def _taken(run: Run, steps: Steps, signals: endings.Endings) -> bool:
-    """Take the steps; return whether they came to their end. Afterwards no signal raises anything."""
+    """Run the steps, and return whether all were completed. Afterwards signals raise nothing."""
     try:
         steps(run)
     except (DemoError, E2eError, BotoCoreError, ClientError, OSError) as error:
@@ -95,11 +95,13 @@ def _end(run: Run, *, keep: bool) -> None:
         if keep:
             how = run.how_to_remove
             run.say(_LEFT.format(stack=run.names.stack, region=run.region, how=how))
-            left.append(f"the stack {run.names.stack} and its buckets, as asked for; to remove them: {how}")
+            left.append(
+                f"the stack {run.names.stack} and its buckets, because of --keep; to remove them: {how}"
+            )
         else:
             remove(run)
     except BaseException as error:
-        left.append(f"unknown: the removal was ended by {type(error).__name__}; run {run.how_to_remove}")
+        left.append(f"unknown: {type(error).__name__} ended the removal; run {run.how_to_remove}")
         raise
     finally:
         _write_report(run)
@@ -109,4 +111,4 @@ def _write_report(run: Run) -> None:
     try:
         run.say(f"Report: {run.report.write(run.home)}")
     except OSError as error:
-        run.say(f"The report cannot be written ({error}). It is:\n{run.report.text()}")
+        run.say(f"The report cannot be written ({error}). This is its text:\n{run.report.text()}")

@@ -1,4 +1,4 @@
-"""What can go wrong with a stack, each for as long as a `with` block lasts."""
+"""Failures of a stack, each caused during a `with` block."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,12 +10,12 @@ from tests.e2e.deployment import Deployed
 
 _READS: Final = 10
 _WRITES: Final = 5
-"""The template's, which are given back."""
+"""The template's capacity, restored at the end."""
 
 
 @contextmanager
 def misdirected(deployed: Deployed) -> Iterator[None]:
-    """The function is pointed at a table that is not there, so that every invocation fails."""
+    """Configure the function with a replica that does not exist, so that each invocation fails."""
     functions, name = deployed.run.account.functions, deployed.function
     before = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     _set_environment(deployed, {**before, "REPLICA_TABLE_NAME": f"{deployed.pair.replica}-not-there"})
@@ -33,7 +33,7 @@ def _set_environment(deployed: Deployed, variables: Mapping[str, str]) -> None:
 
 @contextmanager
 def mapping_set(deployed: Deployed, **numbers: int) -> Iterator[None]:
-    """Some of the mapping's numbers are others."""
+    """Change some of the event source mapping's numbers."""
     described: Mapping[str, Any] = deployed.run.account.functions.get_event_source_mapping(
         UUID=deployed.mapping
     )
@@ -47,7 +47,7 @@ def mapping_set(deployed: Deployed, **numbers: int) -> Iterator[None]:
 
 @contextmanager
 def stalled(deployed: Deployed) -> Iterator[None]:
-    """The stream is not read."""
+    """Disable the event source mapping."""
     _update_mapping(deployed, {"Enabled": False}, state="Disabled")
     try:
         yield
@@ -68,7 +68,7 @@ def _update_mapping(deployed: Deployed, changed: Mapping[str, Any], *, state: st
 
 @contextmanager
 def not_invoked(deployed: Deployed) -> Iterator[None]:
-    """The function has no concurrency, so that Lambda throttles every invocation."""
+    """Set the function's reserved concurrency to 0, so that Lambda throttles each invocation."""
     functions, name = deployed.run.account.functions, deployed.function
     functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     try:
@@ -79,7 +79,7 @@ def not_invoked(deployed: Deployed) -> Iterator[None]:
 
 @contextmanager
 def short_of_capacity(deployed: Deployed) -> Iterator[None]:
-    """The replica and its index take one write a second."""
+    """Set the replica and its index to one write capacity unit per second."""
     _set_writes(deployed, 1)
     try:
         yield
@@ -111,7 +111,7 @@ def _set_writes(deployed: Deployed, writes: int) -> None:
 
 @contextmanager
 def destination_denied(deployed: Deployed) -> Iterator[None]:
-    """The on-failure bucket refuses objects."""
+    """Make the on-failure bucket reject objects."""
     s3, bucket = deployed.run.account.s3, deployed.outputs["OnFailureBucketName"]
     before = s3.get_bucket_policy(Bucket=bucket)["Policy"]
     denied = json.loads(before)
@@ -132,6 +132,6 @@ def destination_denied(deployed: Deployed) -> Iterator[None]:
 
 
 def _arn(policy: Mapping[str, Any]) -> str:
-    """The bucket's, as the template's own statement has it."""
+    """Return the ARN of the bucket's objects from the template's policy statement."""
     arn: str = policy["Statement"][0]["Resource"][0]
     return arn

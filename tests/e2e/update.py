@@ -1,4 +1,4 @@
-"""A code update while the source is written to: the function's own log tells how much was applied twice."""
+"""Update the code during writes to the source, and count in the function's log the records applied twice."""
 
 import json
 import time
@@ -15,15 +15,15 @@ from tests.e2e.deployment import Deployed
 from tests.e2e.report import Claim
 
 _PAUSE: Final = 0.25
-"""Between two writes, so that the workshop's five write units suffice."""
+"""The pause between two writes, for the workshop's five write capacity units per second."""
 
 _MEMORY: Final = 512
 
 
 def update_under_writes(deployed: Deployed, redeploy: Callable[..., None]) -> None:
-    """Redeploy with more memory while items are changed; count the records that the function was given."""
+    """Redeploy with more memory while items are changed, and count the records that the function received."""
     run = deployed.run
-    run.begin(f"Redeploy with MemorySize={_MEMORY} while the source is written to")
+    run.begin(f"Redeploy with MemorySize={_MEMORY} during writes to the source")
     before = _received_when_quiet(deployed, least=0)
     with _writing(deployed) as writer:
         redeploy(run, MemorySize=_MEMORY)
@@ -33,7 +33,7 @@ def update_under_writes(deployed: Deployed, redeploy: Callable[..., None]) -> No
     batch = run.account.functions.get_event_source_mapping(UUID=deployed.mapping)["BatchSize"]
     run.found(
         Claim.UPDATED,
-        f"{writer.written} changes were written, and {again} of them delivered once more; a batch is {batch}.",
+        f"{writer.written} changes were written, and {again} of them were delivered again; BatchSize is {batch}.",
         held=again <= batch and writer.written > 0,
     )
 
@@ -65,9 +65,9 @@ def _writing(deployed: Deployed) -> Iterator[_Writer]:
 
 
 def _received_when_quiet(deployed: Deployed, *, least: int) -> int:
-    """How many records the function says that it was given, when two looks at its log agree on enough.
+    """Return the number of received records in the function's log, once two polls of it are equal.
 
-    Raises DidNotHoldError if its log does not get that far: then it told of fewer than there were.
+    Raises DidNotHoldError if the log never has `least` records.
     """
     seen = [-1, _received(deployed)]
 
@@ -78,7 +78,7 @@ def _received_when_quiet(deployed: Deployed, *, least: int) -> int:
 
     wait_until(
         agree,
-        f"The function's log tells of {least} records, and comes to rest",
+        f"The function's log has {least} records, and no more are added",
         within=deployed.run.pace.metrics,
     )
     return seen[1]

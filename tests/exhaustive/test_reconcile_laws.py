@@ -84,7 +84,7 @@ class Traffic:
         return reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen)
 
 
-def test_healers_in_threads_converge_with_writer_and_stream_in_threads() -> None:
+def test_reconcilers_in_threads_converge_with_writer_and_stream_in_threads() -> None:
     traffic = Traffic()
     parts = [[key(number) for number in range(start, KEYS, 3)] for start in range(3)]
     seen = {key(number): item(number, 1) for number in range(KEYS)}

@@ -1,4 +1,4 @@
-"""The run on a real account, its steps tried on the embedded AWS; what that cannot do is stood in for by hand."""
+"""The steps of the run on a real account, on the embedded AWS. Tests simulate what that lacks."""
 
 import io
 import json
@@ -75,19 +75,19 @@ COMPOSITES = frozenset({"MappingStillStalledAlarm", "ReplicationUnhealthyAlarm"}
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[EmbeddedAws]:
-    """The embedded AWS, which this process's environment names as it would name an account."""
+    """The embedded AWS. The environment of this process has its endpoint and credentials."""
     with embedded_aws() as running, pytest.MonkeyPatch.context() as patch:
-        name_in_environment(running, patch)
+        set_environment(running, patch)
         yield running
 
 
 @pytest.fixture(autouse=True)
 def _environment(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test begins with an environment that names no AWS."""
-    name_in_environment(aws, monkeypatch)
+    """Set the embedded AWS's endpoint and credentials in the environment of each test."""
+    set_environment(aws, monkeypatch)
 
 
-def name_in_environment(aws: EmbeddedAws, patch: pytest.MonkeyPatch) -> None:
+def set_environment(aws: EmbeddedAws, patch: pytest.MonkeyPatch) -> None:
     patch.delenv("AWS_PROFILE", raising=False)
     for name, value in {**aws.env, "AWS_ENDPOINT_URL": aws.endpoint_url}.items():
         patch.setenv(name, value)
@@ -111,7 +111,7 @@ def write_template(path: Path, template: dict[str, Any], *, code: Path) -> None:
 
 @pytest.fixture(scope="module")
 def whole(run: Run) -> Deployed:
-    """The stack, and rows in it."""
+    """The deployed stack with rows."""
     deployed = deploy(run)
     for each in deployed.resources:
         if each["ResourceType"] == "AWS::S3::Bucket":
@@ -121,13 +121,13 @@ def whole(run: Run) -> Deployed:
 
 
 def tag_bucket(account: Account, bucket: str, names: Names) -> None:
-    """CloudFormation's part, which the embedded AWS does for all but buckets: what a stack creates has its tags."""
+    """Tag a bucket as CloudFormation does; the embedded AWS tags all resources of a stack except buckets."""
     account.s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": [{"Key": TAG, "Value": names.tag}]})
 
 
 @pytest.fixture
 def deployed(whole: Deployed) -> Deployed:
-    """The stack, with a report for this test alone."""
+    """The stack, with a report of this test only."""
     return replace(whole, run=replace(whole.run, report=Report()))
 
 
@@ -142,8 +142,8 @@ def fired(deployed: Deployed) -> list[str]:
 
 
 @contextmanager
-def going_off(deployed: Deployed, *names: str) -> Iterator[None]:
-    """CloudWatch's part, which the embedded AWS lacks: these alarms go off and end, again and again."""
+def firing(deployed: Deployed, *names: str) -> Iterator[None]:
+    """Let these alarms fire and end repeatedly, since the embedded AWS evaluates no alarms."""
     stop = Event()
     chosen = [alarms.of_stack(deployed)[name]["AlarmName"] for name in names]
 
@@ -165,7 +165,7 @@ def going_off(deployed: Deployed, *names: str) -> Iterator[None]:
 
 
 def state(deployed: Deployed) -> Mapping[str, Any]:
-    """All that a trouble may alter."""
+    """Return all settings that a failure may change."""
     account = deployed.run.account
     mapping = account.functions.get_event_source_mapping(UUID=deployed.mapping)
     replica = account.dynamodb.describe_table(TableName=deployed.pair.replica)["Table"]
@@ -180,7 +180,7 @@ def state(deployed: Deployed) -> Mapping[str, Any]:
     }
 
 
-def test_the_stack_and_all_its_tables_and_buckets_bear_the_runs_name(deployed: Deployed) -> None:
+def test_the_stack_its_tables_and_its_buckets_have_the_runs_name(deployed: Deployed) -> None:
     names = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in deployed.resources}
 
     kept = ("SourceTable", "ReplicaTable", "QuarantineBucket", "OnFailureBucket", "ReplicatorLogGroup")
@@ -189,7 +189,7 @@ def test_the_stack_and_all_its_tables_and_buckets_bear_the_runs_name(deployed: D
     assert set(alarms.of_stack(deployed)) == ALARMS
 
 
-def test_what_is_changed_at_the_source_arrives(deployed: Deployed) -> None:
+def test_changes_of_the_source_are_replicated(deployed: Deployed) -> None:
     before, keys = deployed.pair.items(deployed.pair.source), deployed.keys()
 
     data.change(deployed)
@@ -204,19 +204,19 @@ def test_what_is_changed_at_the_source_arrives(deployed: Deployed) -> None:
     assert state(deployed)["mapping"] == ["Enabled", -1, 1]
 
 
-def test_an_update_under_writes_counts_what_was_delivered_again(deployed: Deployed) -> None:
+def test_an_update_during_writes_counts_records_delivered_again(deployed: Deployed) -> None:
     update_under_writes(deployed, redeploy)
 
     function = deployed.run.account.functions.get_function_configuration(FunctionName=deployed.function)
     (finding,) = deployed.run.report.findings
     assert (finding.claim, finding.held) == (Claim.UPDATED, True)
     assert finding.evidence.endswith(
-        "changes were written, and 0 of them delivered once more; a batch is 100."
+        "changes were written, and 0 of them were delivered again; BatchSize is 100."
     )
     assert function["MemorySize"] == 512
 
 
-def test_more_than_a_batch_delivered_again_is_no_good_update(deployed: Deployed) -> None:
+def test_an_update_that_delivers_more_than_a_batch_again_does_not_hold(deployed: Deployed) -> None:
     log = deployed.run.account.logs
     group = deployed.outputs["LogGroupName"]
     log.create_log_stream(logGroupName=group, logStreamName="by-hand")
@@ -235,8 +235,8 @@ def test_more_than_a_batch_delivered_again_is_no_good_update(deployed: Deployed)
     assert outcomes(deployed) == {"UPDATED": "DID NOT HOLD"}
 
 
-def test_what_the_replica_cannot_hold_is_quarantined_and_corrected(deployed: Deployed) -> None:
-    with going_off(deployed, "RecordsQuarantinedAlarm"):
+def test_an_item_that_the_replica_rejects_is_quarantined_and_corrected(deployed: Deployed) -> None:
+    with firing(deployed, "RecordsQuarantinedAlarm"):
         data.quarantine(deployed)
 
     assert outcomes(deployed) == {"QUARANTINED": "confirmed", "FIRED": "confirmed", "REPLICATED": "confirmed"}
@@ -244,7 +244,7 @@ def test_what_the_replica_cannot_hold_is_quarantined_and_corrected(deployed: Dep
 
 
 @pytest.mark.parametrize("stopping", [trouble.misdirected, trouble.stalled, trouble.not_invoked])
-def test_a_trouble_stops_changes_as_long_as_it_lasts(
+def test_a_failure_stops_replication_until_it_ends(
     deployed: Deployed, stopping: Callable[[Deployed], AbstractContextManager[None]]
 ) -> None:
     before, pair, key = state(deployed), deployed.pair, deployed.keys()[0]
@@ -269,7 +269,7 @@ def test_a_trouble_stops_changes_as_long_as_it_lasts(
         (provocation.GIVEN_UP.trouble, "mapping", ["Enabled", 1, 1]),
     ],
 )
-def test_a_trouble_that_the_embedded_aws_does_not_feel_is_set_and_ended(
+def test_a_failure_without_effect_on_the_embedded_aws_is_set_and_reverted(
     deployed: Deployed,
     altering: Callable[[Deployed], AbstractContextManager[None]],
     what: str,
@@ -284,7 +284,7 @@ def test_a_trouble_that_the_embedded_aws_does_not_feel_is_set_and_ended(
     assert state(deployed) == before
 
 
-def test_a_trouble_ends_by_an_exception_too(deployed: Deployed) -> None:
+def test_a_failure_is_reverted_after_an_exception(deployed: Deployed) -> None:
     before = state(deployed)
 
     with pytest.raises(ZeroDivisionError), provocation.DROPPED.trouble(deployed):
@@ -293,7 +293,7 @@ def test_a_trouble_ends_by_an_exception_too(deployed: Deployed) -> None:
     assert state(deployed) == before
 
 
-def test_the_on_failure_bucket_refuses_the_functions_role_and_then_no_more(deployed: Deployed) -> None:
+def test_the_on_failure_bucket_rejects_the_functions_role_during_the_block(deployed: Deployed) -> None:
     before = state(deployed)["policy"]
 
     with provocation.DROPPED.trouble(deployed):
@@ -310,32 +310,32 @@ def test_the_on_failure_bucket_refuses_the_functions_role_and_then_no_more(deplo
     assert state(deployed)["policy"] == before
 
 
-# All but the failing function, which takes the embedded AWS long to get over; it is among the troubles above.
+# Without the failing function, from which the embedded AWS recovers slowly; the test above covers it.
 @pytest.mark.parametrize(
     "waiting",
     [each for each in provocation.WAITING if each.trouble is not trouble.misdirected],
     ids=lambda each: each.trouble.__name__,
 )
-def test_changes_wait_until_a_trouble_is_over(deployed: Deployed, waiting: Provocation) -> None:
-    with going_off(deployed, *waiting.alarms):
+def test_changes_wait_until_a_failure_ends(deployed: Deployed, waiting: Provocation) -> None:
+    with firing(deployed, *waiting.alarms):
         provocation.wait_out(deployed, waiting)
 
     assert outcomes(deployed) == {"FIRED": "confirmed", "WAITED": "confirmed"}
     assert fired(deployed) == sorted(waiting.alarms)
 
 
-def test_an_alarm_that_does_not_go_off_is_reported_and_the_run_goes_on(deployed: Deployed) -> None:
+def test_an_alarm_that_does_not_fire_is_reported_and_the_run_continues(deployed: Deployed) -> None:
     hasty = replace(deployed, run=replace(deployed.run, pace=replace(PACE, alarms=1.5)))
 
     since = alarms.moments(deployed)
-    with going_off(deployed, "FunctionFailsAlarm"):
+    with firing(deployed, "FunctionFailsAlarm"):
         alarms.wait_for(hasty, ["FunctionFailsAlarm", "ReplicaLateAlarm"], since=since)
 
     assert fired(hasty) == ["FunctionFailsAlarm"]
     assert outcomes(hasty) == {"FIRED": "DID NOT HOLD"}
 
 
-def test_an_alarm_that_was_red_before_has_to_go_off_anew(deployed: Deployed) -> None:
+def test_an_alarm_that_fired_before_must_fire_again(deployed: Deployed) -> None:
     hasty = replace(deployed, run=replace(deployed.run, pace=replace(PACE, alarms=0.5)))
     name = alarms.of_stack(deployed)["ReplicaLateAlarm"]["AlarmName"]
     deployed.run.account.cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="before")
@@ -350,7 +350,7 @@ def item(key: str, value: str) -> Item:
 
 
 def handmade(deployed: Deployed, *items: Item) -> tuple[str, str]:
-    """The name and the body of an object with a change of each item; one that has its key alone is deleted."""
+    """Return the name and body of an object with a change of each item; an item with only a key is deleted."""
     records = [
         {
             "eventSourceARN": deployed.outputs["SourceStreamArn"],
@@ -368,7 +368,7 @@ def handmade(deployed: Deployed, *items: Item) -> tuple[str, str]:
 
 
 def losing(*, kept: bool) -> Callable[[Deployed], AbstractContextManager[None]]:
-    """Lambda's part, which the embedded AWS lacks: what was changed is lost, with or without an object."""
+    """Discard changes as Lambda does, with or without an object; the embedded AWS never discards."""
 
     @contextmanager
     def lose(deployed: Deployed) -> Iterator[None]:
@@ -386,26 +386,26 @@ def losing(*, kept: bool) -> Callable[[Deployed], AbstractContextManager[None]]:
     return lose
 
 
-def test_what_was_given_up_is_found_in_the_bucket_and_repaired(
+def test_discarded_records_are_found_in_the_bucket_and_repaired(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provocation, "GIVEN_UP", replace(provocation.GIVEN_UP, trouble=losing(kept=True)))
 
-    with going_off(deployed, "RecordsGivenUpAlarm"):
+    with firing(deployed, "RecordsGivenUpAlarm"):
         provocation.discard(deployed)
 
     assert outcomes(deployed) == {"KEPT": "confirmed", "REPAIRED": "confirmed", "FIRED": "confirmed"}
 
 
-def test_what_was_given_up_and_is_not_in_the_bucket_does_not_hold(
+def test_discarded_records_missing_from_the_bucket_do_not_hold(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provocation, "GIVEN_UP", replace(provocation.GIVEN_UP, trouble=losing(kept=False)))
     hasty = replace(deployed, run=replace(deployed.run, pace=replace(PACE, data=2)))
 
     with (
-        going_off(deployed, "RecordsGivenUpAlarm"),
-        pytest.raises(DidNotHoldError, match="the on-failure bucket has each as it is at the source"),
+        firing(deployed, "RecordsGivenUpAlarm"),
+        pytest.raises(DidNotHoldError, match="the on-failure bucket has the source's image of each"),
     ):
         provocation.discard(hasty)
 
@@ -413,18 +413,18 @@ def test_what_was_given_up_and_is_not_in_the_bucket_does_not_hold(
     provocation.repair(deployed, set(deployed.differing() or ()))
 
 
-def test_what_was_dropped_is_found_by_verify_and_repaired(
+def test_dropped_records_are_found_by_verify_and_repaired(
     deployed: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provocation, "DROPPED", replace(provocation.DROPPED, trouble=losing(kept=False)))
 
-    with going_off(deployed, "DestinationBrokenAlarm", "RecordsDroppedAlarm"):
+    with firing(deployed, "DestinationBrokenAlarm", "RecordsDroppedAlarm"):
         provocation.drop(deployed)
 
     assert outcomes(deployed) == {"DROPPED": "confirmed", "REPAIRED": "confirmed", "FIRED": "confirmed"}
 
 
-def test_an_on_failure_object_tells_whose_records_it_holds(deployed: Deployed) -> None:
+def test_the_records_of_an_on_failure_object_are_read(deployed: Deployed) -> None:
     name, body = handmade(deployed, item("a", "1"), {"PK": {"S": "gone"}}, item("a", "2"))
 
     assert on_failure.read(name, body.encode()) == on_failure.DiscardedBatch(
@@ -441,7 +441,7 @@ def test_an_on_failure_object_tells_whose_records_it_holds(deployed: Deployed) -
         (lambda body: body | {"requestContext": {"condition": "Other"}}, "its condition is Other"),
         (
             lambda body: body | {"DDBStreamBatchInfo": body["DDBStreamBatchInfo"] | {"batchSize": 3}},
-            "its batchSize is 3, and it holds 2 records",
+            "its batchSize is 3, but it has 2 records",
         ),
         (
             lambda body: (
@@ -451,11 +451,11 @@ def test_an_on_failure_object_tells_whose_records_it_holds(deployed: Deployed) -
         ),
         (
             lambda body: body | {"DDBStreamBatchInfo": body["DDBStreamBatchInfo"] | {"streamArn": "arn"}},
-            "its records are of another stream",
+            "its records are from a different stream",
         ),
     ],
 )
-def test_an_on_failure_object_of_another_shape_does_not_hold(
+def test_an_on_failure_object_with_unexpected_content_does_not_hold(
     deployed: Deployed, alter: Callable[[Any], Any], fault: str
 ) -> None:
     name, body = handmade(deployed, item("a", "1"), item("b", "1"))
@@ -464,15 +464,15 @@ def test_an_on_failure_object_of_another_shape_does_not_hold(
         on_failure.read(name, json.dumps(alter(json.loads(body))).encode())
 
 
-def test_an_on_failure_object_of_another_name_does_not_hold(deployed: Deployed) -> None:
+def test_an_on_failure_object_with_an_unexpected_name_does_not_hold(deployed: Deployed) -> None:
     name, body = handmade(deployed, item("a", "1"))
 
-    with pytest.raises(DidNotHoldError, match="its name is another"):
+    with pytest.raises(DidNotHoldError, match="its name differs"):
         on_failure.read(name.replace("aws/lambda/", "aws/lambda/2026/"), body.encode())
 
 
 def emit(deployed: Deployed, *names: str) -> None:
-    """AWS's part, which the embedded AWS lacks: what these alarms look at is measured."""
+    """Store data of these alarms' metrics, since the embedded AWS has none."""
     for name in names:
         for stat in alarms._statistics(alarms.of_stack(deployed)[name]):
             metric = stat["Metric"]
@@ -481,7 +481,7 @@ def emit(deployed: Deployed, *names: str) -> None:
             deployed.run.account.cloudwatch.put_metric_data(Namespace=metric["Namespace"], MetricData=[datum])
 
 
-def test_metrics_are_looked_for_alarm_by_alarm(deployed: Deployed) -> None:
+def test_metrics_are_reported_for_each_alarm(deployed: Deployed) -> None:
     hasty = replace(deployed, run=replace(deployed.run, pace=replace(PACE, metrics=1)))
     emit(deployed, *(ALARMS - {"MappingStalledAlarm", "RecordsGivenUpAlarm", "RecordsDroppedAlarm"}))
 
@@ -495,7 +495,7 @@ def test_metrics_are_looked_for_alarm_by_alarm(deployed: Deployed) -> None:
     assert ALARMS - found.keys() == {"RecordsDroppedAlarm"}
 
 
-def test_metrics_that_are_all_there_are_confirmed(deployed: Deployed) -> None:
+def test_metrics_that_all_have_data_are_confirmed(deployed: Deployed) -> None:
     emit(deployed, *ALARMS)
 
     alarms.check_metrics(deployed, provoked=ALARMS)
@@ -504,7 +504,7 @@ def test_metrics_that_are_all_there_are_confirmed(deployed: Deployed) -> None:
     assert len(deployed.run.report.findings) == 13
 
 
-def test_each_alarm_is_provoked_or_said_to_be_out_of_reach() -> None:
+def test_each_alarm_is_provoked_or_listed_as_out_of_reach() -> None:
     provoked = story._provoked(*provocation.WAITING) | {"RecordsQuarantinedAlarm"}
     out_of_reach = {text.partition(" ")[0] for text in OUT_OF_REACH if "Alarm fires" in text}
     of_template = {name for name in load()["Resources"] if name.endswith("Alarm")}
@@ -522,13 +522,13 @@ def python_m_e2e(*arguments: str, stdin: int) -> "subprocess.CompletedProcess[st
 
 
 def suffix_of(shown: str) -> str:
-    """The suffix of the run that has shown this."""
+    """Return the suffix of the run with this output."""
     found = re.search(r"the stack ddbreplica-e2e-([a-z0-9]+)", shown)
     assert found
     return found[1]
 
 
-def test_without_a_terminal_and_without_the_accounts_number_nothing_is_begun(
+def test_without_a_terminal_and_the_accounts_number_nothing_is_created(
     aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("YES", "ACCOUNT", "QUICK", "KEEP"):
@@ -538,14 +538,14 @@ def test_without_a_terminal_and_without_the_accounts_number_nothing_is_begun(
 
     assert (ended.returncode, ended.stderr) == (
         2,
-        """Error: consent cannot be asked for: this is no terminal.
-Try: --account 000000000000, if it is this account.
+        """Error: consent is required, and stdin is not a terminal.
+Try: add --account 000000000000 if this is the right account.
 """,
     )
     assert names_of(aws, suffix_of(ended.stdout)) == []
 
 
-def test_what_is_shown_names_the_account_and_all_that_is_created(aws: EmbeddedAws) -> None:
+def test_the_announcement_shows_the_account_and_all_resources(aws: EmbeddedAws) -> None:
     client = aws._session.client("iam", endpoint_url=aws.endpoint_url)
     client.create_account_alias(AccountAlias="sandbox")
     try:
@@ -557,7 +557,7 @@ def test_what_is_shown_names_the_account_and_all_that_is_created(aws: EmbeddedAw
     assert f"endpoint {aws.endpoint_url} identity arn:aws:iam::000000000000:root" in shown
     kinds = Counter(each["Type"] for each in load()["Resources"].values())
     assert kinds.pop("AWS::CloudWatch::Alarm") + kinds.pop("AWS::CloudWatch::CompositeAlarm") == 15
-    assert kinds.pop("AWS::SNS::Topic") == 1  # where an e-mail address is given, which the run gives none of
+    assert kinds.pop("AWS::SNS::Topic") == 1  # only with an e-mail address, which the run does not set
     said = {
         "AWS::DynamoDB::Table": (2, "two tables"),
         "AWS::Serverless::Function": (1, "a function with its event source mapping"),
@@ -572,7 +572,7 @@ def test_what_is_shown_names_the_account_and_all_that_is_created(aws: EmbeddedAw
 
 
 @pytest.mark.parametrize("answer", [b"yes\n", b"111122223333\n", b"0000\n"])
-def test_any_answer_but_the_accounts_number_begins_nothing(aws: EmbeddedAws, answer: bytes) -> None:
+def test_any_input_but_the_accounts_number_creates_nothing(aws: EmbeddedAws, answer: bytes) -> None:
     ours, theirs = pty.openpty()
     os.write(ours, answer)
     try:
@@ -583,14 +583,14 @@ def test_any_answer_but_the_accounts_number_begins_nothing(aws: EmbeddedAws, ans
 
     assert (ended.returncode, ended.stderr) == (
         2,
-        f"""Error: the credentials are for the account 000000000000, not {answer.decode().strip()}; nothing was begun.
-Try: choose the credentials (AWS_PROFILE), or give the number of their account.
+        f"""Error: the credentials are for the account 000000000000, not {answer.decode().strip()}; nothing was created.
+Try: check AWS_PROFILE, or enter the number of this account.
 """,
     )
     assert names_of(aws, suffix_of(ended.stdout)) == []
 
 
-def test_another_account_than_that_of_the_credentials_begins_nothing(aws: EmbeddedAws) -> None:
+def test_a_number_that_is_not_the_credentials_account_creates_nothing(aws: EmbeddedAws) -> None:
     ended = python_m_e2e("--account", "111122223333", stdin=subprocess.DEVNULL)
 
     assert ended.returncode == 2
@@ -599,21 +599,21 @@ def test_another_account_than_that_of_the_credentials_begins_nothing(aws: Embedd
 
 
 @pytest.mark.parametrize("option", ["--yes", "--suffix"])
-def test_neither_a_yes_nor_a_suffix_can_be_given(aws: EmbeddedAws, option: str) -> None:
+def test_there_is_no_option_for_yes_or_for_a_suffix(aws: EmbeddedAws, option: str) -> None:
     ended = python_m_e2e(option, stdin=subprocess.DEVNULL)
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert f"No such option '{option}'" in ended.stderr
 
 
-def test_what_exists_already_is_refused(aws: EmbeddedAws, deployed: Deployed) -> None:
+def test_existing_resources_are_refused(aws: EmbeddedAws, deployed: Deployed) -> None:
     names = deployed.run.names
 
     with pytest.raises(RefusedError) as refused:
         consent.refuse_what_exists(deployed.run)
 
     things = [f"stack {names.stack}", f"table {names.source}", f"table {names.replica}"]
-    assert refused.value.fact == f"there is already: {', '.join(things)}, bucket {names.code_bucket}."
+    assert refused.value.fact == f"these already exist: {', '.join(things)}, bucket {names.code_bucket}."
 
 
 def test_a_suffix_that_no_run_has_is_a_usage_error(aws: EmbeddedAws) -> None:
@@ -625,7 +625,7 @@ def test_a_suffix_that_no_run_has_is_a_usage_error(aws: EmbeddedAws) -> None:
 
 def test_a_deployment_that_fails_is_removed_and_reported(run: Run, whole: Deployed, tmp_path: Path) -> None:
     failing = Run(Console(file=io.StringIO()), pace=PACE, reports=tmp_path)
-    # The embedded AWS refuses the template as it is, for its alarm on an expression.
+    # The embedded AWS rejects the unchanged template because of its alarm on an expression.
     write_template(
         failing.home / "build" / "template.yaml", load(), code=run.home / "build" / "ReplicatorFunction"
     )
@@ -657,13 +657,13 @@ def test_a_run_that_fails_ends_with_exit_code_1_and_a_report(
 
 
 def names_of(aws: EmbeddedAws, suffix: str) -> list[str]:
-    """The names in the account that have this suffix."""
+    """Return the names of resources in the account that have this suffix."""
     stacks = [each["StackName"] for each in aws.cloudformation.list_stacks()["StackSummaries"]]
     return [name for name in (*stacks, *buckets(aws)) if suffix in name]
 
 
 def left(run: Run) -> list[str]:
-    """What bears the run's name in the account, but for its stack."""
+    """Return the account's resources with the run's name, except for its stack."""
     account = run.account
     names = [bucket["Name"] for bucket in account.s3.list_buckets()["Buckets"]]
     names += account.dynamodb.list_tables()["TableNames"]
@@ -675,13 +675,13 @@ def buckets(aws: EmbeddedAws) -> list[str]:
     return [bucket["Name"] for bucket in aws.s3.list_buckets()["Buckets"]]
 
 
-def test_nothing_is_removed_that_does_not_have_the_runs_tag(aws: EmbeddedAws, tmp_path: Path) -> None:
+def test_only_resources_with_the_runs_tag_are_removed(aws: EmbeddedAws, tmp_path: Path) -> None:
     run = Run(Console(file=io.StringIO()), pace=PACE, reports=tmp_path)
     second = Run(Console(file=io.StringIO()), names=Names(run.names.suffix), pace=PACE, reports=tmp_path)
     make_code_bucket(second)
     foreign_stack(aws, second.names, tags=[{"Key": TAG, "Value": second.names.tag}])
     tag_bucket(second.account, f"{second.names.stack}-foreign", second.names)
-    aws.s3.create_bucket(Bucket=run.names.code_bucket)  # of the run's name, and without its tag
+    aws.s3.create_bucket(Bucket=run.names.code_bucket)  # with the run's name, and without its tag
 
     remove(run)
 
@@ -701,19 +701,19 @@ def test_nothing_is_removed_that_does_not_have_the_runs_tag(aws: EmbeddedAws, tm
     assert (left(run), second.report.left_behind) == ([], [])
 
 
-def test_a_bucket_of_the_code_buckets_name_is_not_taken(aws: EmbeddedAws, tmp_path: Path) -> None:
+def test_an_existing_bucket_with_the_code_buckets_name_is_not_used(aws: EmbeddedAws, tmp_path: Path) -> None:
     run = Run(Console(file=io.StringIO()), pace=PACE, reports=tmp_path)
     aws.s3.create_bucket(Bucket=run.names.code_bucket)
 
     assert story.carry_out(run, make_code_bucket, keep=False) is False
 
     assert run.names.code_bucket in buckets(aws)
-    assert "is there already, and this run has not created it" in run.report.ended
+    assert "already exists, and this run did not create it" in run.report.ended
     aws.s3.delete_bucket(Bucket=run.names.code_bucket)
 
 
 def foreign_stack(aws: EmbeddedAws, names: Names, *, tags: Any = ()) -> None:
-    """A stack of the run's name that somebody else creates: a retained table, and a bucket that is not empty."""
+    """A stack with the run's name that the run did not create: a retained table, and a bucket that is not empty."""
     key = {"AttributeName": "PK"}
     table = {
         "TableName": names.source,
@@ -754,7 +754,7 @@ def remove_foreign(aws: EmbeddedAws, names: Names) -> None:
 
 
 @pytest.mark.parametrize("hidden", [False, True], ids=["seen", "while SAM CLI prepares"])
-def test_a_foreign_stack_that_appears_after_the_check_is_not_touched(
+def test_a_foreign_stack_created_after_the_check_is_not_touched(
     aws: EmbeddedAws, run: Run, whole: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: bool
 ) -> None:
     late = Run(Console(file=io.StringIO()), pace=PACE, reports=tmp_path)
@@ -770,11 +770,11 @@ def test_a_foreign_stack_that_appears_after_the_check_is_not_touched(
             create(late)
         finally:
             monkeypatch.undo()
-            name_in_environment(aws, monkeypatch)
+            set_environment(aws, monkeypatch)
 
     assert story.carry_out(late, appear_and_deploy, keep=False) is False
 
-    assert "and this run has not created it" in late.report.ended
+    assert "and not by this run" in late.report.ended
     assert_untouched(aws, late.names)
     assert late.names.code_bucket not in buckets(aws)
     assert late.report.outcome(Claim.REMOVED) == "DID NOT HOLD"
@@ -794,11 +794,11 @@ def test_a_second_run_with_the_same_suffix_touches_nothing_of_the_first(
 
     assert story.carry_out(second, deploy_beside, keep=False) is False
     make_code_bucket(second)
-    with pytest.raises(NotOwnedError, match="is not the one that this run has created"):
+    with pytest.raises(NotOwnedError, match="this run did not create the stack"):
         redeploy(second, MemorySize=256)
     remove(second)
 
-    assert "is there already, and this run has not created it" in second.report.ended
+    assert "already exists, and this run did not create it" in second.report.ended
     assert (left(run), run.account.has_stack(run.names.stack)) == (before, True)
     assert aws.cloudformation.describe_stacks(StackName=run.names.stack)["Stacks"][0]["StackStatus"] in (
         "CREATE_COMPLETE",
@@ -807,7 +807,7 @@ def test_a_second_run_with_the_same_suffix_touches_nothing_of_the_first(
     whole.wait_until_equal()
 
 
-def test_a_stack_that_is_asked_for_is_left_and_said_to_be(aws: EmbeddedAws, tmp_path: Path) -> None:
+def test_keep_leaves_the_stack_and_reports_it(aws: EmbeddedAws, tmp_path: Path) -> None:
     run = Run(Console(file=io.StringIO()), pace=PACE, reports=tmp_path)
 
     assert story.carry_out(run, lambda _: None, keep=True) is True
@@ -817,7 +817,7 @@ def test_a_stack_that_is_asked_for_is_left_and_said_to_be(aws: EmbeddedAws, tmp_
     assert run.report.outcome(Claim.REMOVED) == "not tried"
 
 
-def test_a_removal_that_is_interrupted_does_not_say_that_nothing_is_left(
+def test_an_interrupted_removal_does_not_report_that_nothing_is_left(
     aws: EmbeddedAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Run(Console(file=io.StringIO()), pace=PACE, reports=tmp_path)
@@ -830,11 +830,11 @@ def test_a_removal_that_is_interrupted_does_not_say_that_nothing_is_left(
         story.carry_out(run, lambda _: None, keep=False)
 
     report = (run.home / "report.md").read_text()
-    assert "- unknown: the removal was ended by KeyboardInterrupt; run " in report
+    assert "- unknown: KeyboardInterrupt ended the removal; run " in report
     assert f"-m tests.e2e --remove {run.names.suffix} --region us-east-1" in report
 
 
-def test_a_table_that_outlives_its_stack_is_told_and_removed(aws: EmbeddedAws, tmp_path: Path) -> None:
+def test_a_table_left_by_its_stack_is_reported_and_removed(aws: EmbeddedAws, tmp_path: Path) -> None:
     run = Run(Console(file=io.StringIO()), pace=PACE, reports=tmp_path)
     foreign_stack(aws, run.names, tags=[{"Key": TAG, "Value": run.names.tag}])
     tag_bucket(run.account, f"{run.names.stack}-foreign", run.names)
@@ -846,7 +846,7 @@ def test_a_table_that_outlives_its_stack_is_told_and_removed(aws: EmbeddedAws, t
     assert left(run) == []
 
 
-def test_what_cannot_be_removed_is_named(aws: EmbeddedAws, tmp_path: Path) -> None:
+def test_resources_that_cannot_be_removed_are_reported(aws: EmbeddedAws, tmp_path: Path) -> None:
     run = Run(Console(file=io.StringIO()), pace=PACE, reports=tmp_path)
     stranger = f"{run.names.stack}-not-made-by-the-run"
     aws.s3.create_bucket(Bucket=stranger)
@@ -859,7 +859,7 @@ def test_what_cannot_be_removed_is_named(aws: EmbeddedAws, tmp_path: Path) -> No
 
 
 def test_nothing_is_left_when_the_run_is_interrupted(run: Run, whole: Deployed) -> None:
-    """The last one: it removes the stack that the others use."""
+    """Must be the last test, since it removes the stack of the others."""
     assert len(left(run)) == 6
     assert len(stack_resources(run)) == 24
 

@@ -1,4 +1,4 @@
-"""How a run of e2e ends on the embedded AWS: signals, a terminal that is gone, a kill, and `--remove` afterwards."""
+"""The end of a run on the embedded AWS: signals, a closed terminal, a kill, and `--remove` afterwards."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tests.e2e.names import Names
 pytestmark = pytest.mark.loopback
 
 ACCOUNT = "000000000000"
-REMOVING = b"Remove everything"
+REMOVING = b"Delete everything that the run created"
 SECONDS = 60
 
 
@@ -34,7 +34,7 @@ def aws() -> Iterator[EmbeddedAws]:
 
 @dataclass
 class Started:
-    """A run, the file that what it prints can be read from, and where its report goes."""
+    """A started run, a file descriptor for its output, and the directory of its report."""
 
     aws: EmbeddedAws
     suffix: str
@@ -54,7 +54,7 @@ class Started:
         self.output = -1
 
     def ended(self) -> int:
-        """Wait for the end, reading what is printed if that can still be read; return the exit status."""
+        """Wait for the end, read the output if it is still open, and return the exit status."""
         with suppress(OSError):
             while more := os.read(self.output, 1000):
                 self.seen += more
@@ -68,7 +68,7 @@ class Started:
 
 
 def left(aws: EmbeddedAws, suffix: str) -> list[str]:
-    """What bears the suffix in the account."""
+    """Return the account's resources with the suffix."""
     stacks = aws.cloudformation.list_stacks()["StackSummaries"]
     names = [each["StackName"] for each in stacks if each["StackStatus"] != "DELETE_COMPLETE"]
     names += [bucket["Name"] for bucket in aws.s3.list_buckets()["Buckets"]]
@@ -82,7 +82,7 @@ def environment(aws: EmbeddedAws) -> dict[str, str]:
 
 @pytest.fixture
 def start(aws: EmbeddedAws, tmp_path: Path) -> Iterator[Callable[..., Started]]:
-    """Begin a run, on a terminal of its own or on a pipe."""
+    """Start a run on a pseudo-terminal or on a pipe."""
     started: list[Started] = []
 
     def start_run(*options: str, on_terminal: bool = True) -> Started:
@@ -111,7 +111,9 @@ def start(aws: EmbeddedAws, tmp_path: Path) -> Iterator[Callable[..., Started]]:
             os.close(each.output)
 
 
-def test_a_terminal_that_is_closed_during_the_steps_leaves_nothing(start: Callable[..., Started]) -> None:
+def test_a_run_whose_terminal_is_closed_during_the_steps_removes_everything(
+    start: Callable[..., Started],
+) -> None:
     run = start("--keep")
     run.wait_for(b"Working")
 
@@ -123,20 +125,20 @@ def test_a_terminal_that_is_closed_during_the_steps_leaves_nothing(start: Callab
     assert run.report()["claims"]["removed"]["outcome"] == "confirmed"
 
 
-def test_a_terminal_that_is_closed_during_the_removal_ends_nothing(start: Callable[..., Started]) -> None:
+def test_a_terminal_that_is_closed_during_the_removal_does_not_stop_it(start: Callable[..., Started]) -> None:
     run = start("--ends")
     run.wait_for(REMOVING)
 
     run.hang_up()
 
-    assert run.ended() == 1  # a table outlived its stack
+    assert run.ended() == 1  # a table was left by its stack
     assert run.left() == []
     assert run.report()["ended"] == "The run completed."
     assert run.report()["left_behind"] == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_during_the_removal_is_noted_once(start: Callable[..., Started], number: int) -> None:
+def test_a_signal_during_the_removal_is_reported_once(start: Callable[..., Started], number: int) -> None:
     run = start("--ends")
     run.wait_for(REMOVING)
 
@@ -145,12 +147,12 @@ def test_a_signal_during_the_removal_is_noted_once(start: Callable[..., Started]
 
     assert run.ended() == 1
     assert run.left() == []
-    assert run.seen.count(b": the removal continues to its end; kill -KILL ") == 1
+    assert run.seen.count(b": the removal continues; to stop it, run kill -KILL ") == 1
     assert f"{signal.Signals(number).name}: the removal".encode() in run.seen
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_during_the_steps_ends_them_and_a_second_one_not_the_removal(
+def test_a_signal_ends_the_steps_and_a_second_one_does_not_stop_the_removal(
     start: Callable[..., Started], number: signal.Signals
 ) -> None:
     run = start("--keep")
@@ -165,7 +167,7 @@ def test_a_signal_during_the_steps_ends_them_and_a_second_one_not_the_removal(
     assert run.report()["ended"] == f"The run was interrupted by {number.name}."
 
 
-def test_a_reader_that_is_gone_ends_nothing_and_ctrl_c_removes_everything(
+def test_a_closed_pipe_ends_nothing_and_ctrl_c_removes_everything(
     start: Callable[..., Started],
 ) -> None:
     run = start("--keep", on_terminal=False)
@@ -196,14 +198,14 @@ def remove(
     )
 
 
-def test_what_a_killed_run_has_left_is_shown_and_removed(
+def test_the_resources_of_a_killed_run_are_listed_and_removed(
     aws: EmbeddedAws, start: Callable[..., Started]
 ) -> None:
     run = start()
     run.wait_for(b"Working")
     run.process.kill()
     run.process.wait()
-    others = f"{Names(run.suffix).code_buckets}0"
+    others = f"{Names(run.suffix).code_buckets}z"  # no run has this name: a nonce is hexadecimal
     aws.s3.create_bucket(Bucket=others)
 
     asked = remove(aws, run.suffix)
@@ -215,18 +217,18 @@ def test_what_a_killed_run_has_left_is_shown_and_removed(
     assert len(run.left()) == 4
     removed = remove(aws, run.suffix, "--account", ACCOUNT)
 
-    assert removed.returncode == 1  # for the bucket that is named alike
+    assert removed.returncode == 1  # because of the bucket with a similar name
     assert f"Left behind: bucket {others} (not touched: it does not have this run's tag)" in removed.stdout
     assert run.left() == [others]
     aws.s3.delete_bucket(Bucket=others)
     again = remove(aws, run.suffix, "--account", ACCOUNT)
     assert (again.returncode, again.stdout.splitlines()[-1]) == (
         0,
-        "  There is nothing that has the tag of such a run.",
+        "  No resource has the tag of such a run.",
     )
 
 
-def test_a_table_that_outlived_a_stack_deleted_by_another_is_removed(
+def test_a_table_left_by_a_stack_that_another_program_deleted_is_removed(
     aws: EmbeddedAws, start: Callable[..., Started]
 ) -> None:
     run = start()

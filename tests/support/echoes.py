@@ -1,4 +1,4 @@
-"""Messages of DynamoDB that echo what was sent, and what may be logged of each."""
+"""DynamoDB's messages that quote the request, and the part of each that may be logged."""
 
 INVALID = "One or more parameter values were invalid: "
 ECHOES = (

@@ -1,4 +1,4 @@
-"""The template, deployed to an embedded AWS where roles count, and what its roles may be deprived of."""
+"""The template deployed to an embedded AWS that enforces roles, and ways to remove permissions."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ ENFORCED: Final = (
     "WriteAsTheRoleOfTheReplica",
     "QuarantineWhatCanNeverBeWritten",
 )
-"""The statements that govern the function's own calls."""
+"""The statements for the function's own calls."""
 
 
 def actions(statement: Mapping[str, Any]) -> list[str]:
@@ -28,7 +28,7 @@ def actions(statement: Mapping[str, Any]) -> list[str]:
 
 
 class Role:
-    """The deployed role; each change of it lasts for a block."""
+    """The deployed role. Each change of it lasts for a block."""
 
     def __init__(self, iam: "IAMClient", name: str) -> None:
         self._iam = iam
@@ -39,7 +39,7 @@ class Role:
 
     @contextmanager
     def without(self, action: str) -> Iterator[None]:
-        """Take an action from the statements of the function's own calls."""
+        """Remove an action from the statements for the function's own calls."""
         left = [
             each | {"Action": [kept for kept in actions(each) if kept != action]}
             if each["Sid"] in ENFORCED
@@ -51,7 +51,7 @@ class Role:
 
     @contextmanager
     def only(self, *purposes: str) -> Iterator[None]:
-        """Leave it these statements."""
+        """Keep only these statements."""
         with self._replaced([each for each in self._statements if each["Sid"] in purposes]):
             yield
 
@@ -70,7 +70,7 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """The template, deployed where roles count."""
+    """The template, deployed where roles are enforced."""
 
     aws: EmbeddedAws
     stack: Stack
@@ -80,13 +80,13 @@ class Deployed:
 
     @property
     def policy_over_http(self) -> str:
-        """The bucket's policy without the statement that refuses plain HTTP."""
+        """Return the bucket's policy without the statement that denies plain HTTP."""
         return over_http(self.bucket_policy)
 
     def write_batch(self, name: str) -> str:
-        """Write one batch that takes every call which the function knows, and hold it back; return its poison's key.
+        """Write a batch that needs each call of the function, without delivering it. Return the key of its poison.
 
-        Beside the poison a put and a delete go out alone, and the table is described anew.
+        Because of the poison the function sends the put and the delete separately, and describes the table again.
         """
         put, deleted, poison = (item(f"{name}#{what}") for what in ("put", "deleted", "poison"))
         poison["GSI_1_PK"] = {"N": "5"}
@@ -99,11 +99,11 @@ class Deployed:
         return str(poison["PK"]["S"])
 
     def deliver(self) -> None:
-        """Let the batch that was held back go."""
+        """Deliver the batch."""
         self._poll(True)
 
     def error_while(self, fault: AbstractContextManager[None], poison: str) -> str:
-        """Let the batch go while there is a fault; return what the function said in its own log."""
+        """Deliver the batch during a fault. Return the error in the function's log."""
         with fault:
             self.deliver()
             wait_until(lambda: self._last_result() == "FAILED", "The invocation fails")
@@ -111,7 +111,7 @@ class Deployed:
             return self.errors()[-1]
 
     def settle(self, poison: str) -> None:
-        """Wait until the batch is through, and take its poison from the source again."""
+        """Wait until the batch is applied, and delete its poison from the source."""
         self.pair.wait_until_equal(but_for=frozenset({poison}))
         wait_until(lambda: poison in self.quarantined(), "The poison is in quarantine")
         traffic.delete(self.pair, [poison])
@@ -121,7 +121,7 @@ class Deployed:
         return {found.key for found in traffic.quarantined(self.aws.s3, self.stack.quarantine_bucket)}
 
     def errors(self) -> list[str]:
-        """The errors in the function's own log."""
+        """Return the errors in the function's log."""
         group = self.stack.outputs["LogGroupName"]
         pages = self.aws.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
         lines = [event["message"] for page in pages for event in page["events"]]
@@ -147,7 +147,7 @@ class Deployed:
 
 
 def over_http(policy: str) -> str:
-    """A bucket's policy as the embedded AWS can have it, which is reached by plain HTTP."""
+    """Return a bucket policy that allows plain HTTP, which the embedded AWS uses."""
     document = json.loads(policy)
     left = [each for each in document["Statement"] if each["Sid"] != "RefusePlainHttp"]
     return json.dumps({**document, "Statement": left})

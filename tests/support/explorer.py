@@ -1,13 +1,13 @@
-"""A small story of a source, its stream and healers → every state that any interleaving of them reaches.
+"""Explore every state that a source, its stream and reconcilers can reach in any order of their steps.
 
-The healers run the real `reconcile` with the real journal of their command (`journals`): it is replayed from its start
-with the answers that it had so far, up to the first request that has none yet, and that request is then carried out key
-by key, with any step of anybody else in between. What a killed healer had under way lands afterwards, at any time until
-AWS would refuse it. The stream may deliver any record again at any time, and leave out what a later one supersedes, as
-long as it ends with the last. So what holds here holds for every cut, crash and redelivery that Lambda's contract
+The reconcilers run the real `reconcile` with the real journal of their command (`journals`). Each step replays it from
+its start with the responses so far, up to the first request without a response. That request is then performed key by
+key, and others may act between two keys. The writes in progress of a killed reconciler may land later, at any time
+until AWS would reject them. The stream may deliver any record again at any time, and may skip a record before a later
+one, but delivers the last one at the end. So a result covers every batch, crash and redelivery that Lambda's contract
 allows.
 
-Of an archive the stream leaves out that an item expired, and nothing else: the item before that is still brought.
+For an archive, the stream only leaves out that an item expired; it still delivers the image before that.
 """
 
 from collections import deque
@@ -21,43 +21,43 @@ from tests.support import journals
 from tests.support.replay import NAMES, Call, Request, Value, next_request
 
 EXPIRED: Final = 0
-"""In the history of an archive: no item, since its time is over. A delete that reaches the replica is None."""
+"""In the history of an archive's source: the item has expired. None is a delete that the stream delivers."""
 
 
 class Flaw(Enum):
-    """One thing done wrong, to see that the explorer finds what comes of it."""
+    """A deliberate error, to test that the explorer finds its consequences."""
 
     NO_LAST_READ = auto()
-    """What was written is taken for what the source holds."""
+    """The written values are used as the result of the last read of the source."""
     EVENTUAL_LAST_READ = auto()
-    """The last read may give what the source held some time before."""
+    """The last read is eventually consistent."""
     JOURNAL_IN_MEMORY = auto()
-    """What was open is forgotten when a healer is killed."""
+    """A killed reconciler loses its open keys."""
     ALWAYS_AT_REST = auto()
-    """A run that was killed is taken for one that ended in order."""
+    """A killed run is recorded as one that ended regularly."""
     CURSOR_TOO_EARLY = auto()
-    """The cursor passes a page before it was reconciled."""
+    """The checkpoint moves past a page before the page is reconciled."""
     SUSPECTS_UNKNOWN = auto()
-    """A write that timed out is taken for one that did not reach the replica."""
+    """A write that timed out is treated as a write that was not sent."""
     NO_PATIENCE = auto()
-    """What is held back is tried again while its writes may still land."""
+    """A held key is retried while its writes may still land."""
     STREAM_TOO_LATE = auto()
-    """A change may be missing from what the stream delivers."""
+    """The stream may leave out a change."""
     ABSENCE_DELETES = auto()
-    """An archive is healed as if it were none."""
+    """An archive is reconciled like a replica that is no archive."""
     ABSENCE_CONFIRMS = auto()
-    """What is undecided counts as confirmed."""
+    """An undecided key counts as confirmed."""
     EXPIRY_SUPERSEDES = auto()
-    """That an item expired is left out together with what it supersedes in its batch."""
+    """An expiry is left out together with the earlier changes of its key in the batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What happens. `histories` are the source's states by key: the first is there before the stream is.
+    """A scenario to explore. `histories` are the source's states by key; the first is older than the stream.
 
-    A `backfill` reads a page of the source first, and hands it in; a `redrive` is told the keys, by objects that stay
-    until all of them are confirmed; a `verify` looks at both tables first, in each run. Of each healer, so many `kills`
-    and writes of which the answer is lost (`losses`).
+    A `backfill` first scans a page of the source. A `redrive` gets the keys from objects, which stay until all keys
+    are confirmed. A `verify` first reads both tables, in each run. `kills` and `losses` limit how often each reconciler
+    is killed, and how many of its writes get no response.
     """
 
     histories: tuple[tuple[Value, ...], ...]
@@ -71,20 +71,20 @@ class Story:
 
     @property
     def begun(self) -> Call:
-        """A `reconcile` of no keys yet."""
+        """Return a `reconcile` without keys."""
         return Call((), is_archive=self.is_archive and self.flaw is not Flaw.ABSENCE_DELETES)
 
 
 @dataclass(frozen=True, slots=True)
 class Explored:
-    """How many states were reached; and, if an end was that is not well, the shortest way to it."""
+    """The number of states, and the shortest path to a wrong end state, if there is one."""
 
     states: int
     failure: tuple[str, ...] = ()
 
 
 class _Reconciler(NamedTuple):
-    """A command that heals. `done` is what the request under way has done so far, key by key."""
+    """A command that reconciles. `done` has the results of the current request so far, key by key."""
 
     kills: int
     losses: int
@@ -108,9 +108,9 @@ class _Reconciler(NamedTuple):
 
 
 class _World(NamedTuple):
-    """Everything that the future depends on; `written` and `delivered` are places in the histories, by key.
+    """The whole state. `written` and `delivered` are positions in the histories, by key.
 
-    Of an archive it also says which keys are `certain` to somebody, and which `undecided`.
+    For an archive, `certain` and `undecided` are the keys that a reconciler has reported so.
     """
 
     written: tuple[int, ...]
@@ -126,7 +126,7 @@ _Step: TypeAlias = tuple[str, _World]
 
 
 def explore(story: Story) -> Explored:
-    """Go through all states, the nearest first, up to the first end that is not well."""
+    """Visit all states in order of their distance, up to the first wrong end state."""
     start = _start(story)
     reached: dict[_World, tuple[str, _World] | None] = {start: None}
     waiting = deque([start])
@@ -148,7 +148,7 @@ def _start(story: Story) -> _World:
 
 
 def _is_over(world: _World) -> bool:
-    """Whether nothing has to happen any more: the writer may stop at any time."""
+    """Return whether no step is required any more; the writer may stop at any time."""
     return (
         world.delivered == world.written
         and not world.late
@@ -157,9 +157,9 @@ def _is_over(world: _World) -> bool:
 
 
 def _is_well(story: Story, world: _World) -> bool:
-    """Whether the replica is the source, or the archive holds all that was said to be certain.
+    """Return whether the replica equals the source, or the archive is right for all keys reported as certain.
 
-    What one healer is certain of another one may have left undecided; that was said, and somebody has to look.
+    A key may be certain for one reconciler and undecided for another. It was reported then, and requires attention.
     """
     if not story.is_archive:
         return world.replica == _source(story, world)
@@ -172,7 +172,7 @@ def _source(story: Story, world: _World) -> tuple[Value, ...]:
 
 
 def _archived(story: Story, world: _World) -> tuple[Value, ...]:
-    """What an archive is there for: the source, with what has expired as it was last."""
+    """Return what an archive must contain: the source, and the last image of each expired item."""
     return tuple([value for value in past if value != EXPIRED][-1] for past in _pasts(story, world))
 
 
@@ -181,7 +181,7 @@ def _pasts(story: Story, world: _World) -> Iterator[tuple[Value, ...]]:
 
 
 def _present(value: Value) -> Value:
-    """What a read gives."""
+    """Return what a read returns."""
     return None if value == EXPIRED else value
 
 
@@ -195,14 +195,14 @@ def _way_to(world: _World, reached: Mapping[_World, _Step | None]) -> tuple[str,
 
 
 def _steps(story: Story, world: _World) -> Iterator[_Step]:
-    """Everything that can happen next."""
+    """Yield all possible next steps."""
     yield from _changes(story, world)
     yield from _deliveries(story, world)
     yield from _late_writes(world)
     for number, reconciler in enumerate(world.reconcilers):
         for label, reconciled in _reconcile(story, world, reconciler):
             reconcilers = _with(world.reconcilers, number, reconciled.reconcilers[0])
-            yield f"healer {number + 1} {label}", reconciled._replace(reconcilers=reconcilers)
+            yield f"reconciler {number + 1} {label}", reconciled._replace(reconcilers=reconcilers)
 
 
 def _changes(story: Story, world: _World) -> Iterator[_Step]:
@@ -235,7 +235,7 @@ def _late_writes(world: _World) -> Iterator[_Step]:
 
 
 def _reconcile(story: Story, world: _World, reconciler: _Reconciler) -> Iterator[_Step]:
-    """What a healer can do or suffer; the world that is left has it as its only healer."""
+    """Yield the next steps of one reconciler, as worlds with this reconciler only."""
     world = world._replace(reconcilers=(reconciler,))
     if reconciler.held:
         yield from _wait(story, world, reconciler)
@@ -249,7 +249,7 @@ def _reconcile(story: Story, world: _World, reconciler: _Reconciler) -> Iterator
 
 
 def _wait(story: Story, world: _World, reconciler: _Reconciler) -> Iterator[_Step]:
-    """Go on when nothing of what is held back can land any more, in this run or the next one; or at once in that."""
+    """Continue when no write of a held key can land any more, in this run or the next; or start the next run now."""
     can_land = story.flaw is not Flaw.NO_PATIENCE and reconciler.held & {key for key, _ in world.late}
     if not can_land:
         yield "has waited", _reconciled(world, journal=journals.step(reconciler.journal, "wait")[0])
@@ -282,11 +282,14 @@ def _begin(story: Story, world: _World, reconciler: _Reconciler) -> Iterator[_St
         has_page = story.flaw is not Flaw.CURSOR_TOO_EARLY
         yield "begins", _reconciled(world, call=call, done=(), has_page=has_page)
     elif free := reconciler.opened - reconciler.held:
-        yield "takes up what is open", _reconciled(world, call=story.begun._replace(keys=tuple(sorted(free))))
+        yield (
+            "continues with the open keys",
+            _reconciled(world, call=story.begun._replace(keys=tuple(sorted(free)))),
+        )
 
 
 def _look(story: Story, world: _World, reconciler: _Reconciler) -> Iterator[_Step]:
-    """Compare source and replica, key by key; what differs is healed."""
+    """Compare source and replica, key by key, and reconcile the keys that differ."""
     keys = range(len(story.histories))
     key, is_replica = divmod(len(reconciler.done), 2)
     if key in keys:
@@ -298,9 +301,9 @@ def _look(story: Story, world: _World, reconciler: _Reconciler) -> Iterator[_Ste
         k for k, theirs, ours in pairs if theirs != ours and not (story.begun.is_archive and theirs is None)
     )
     if differing:
-        yield "finds what differs", _reconciled(world, call=story.begun._replace(keys=differing), done=())
+        yield "finds differences", _reconciled(world, call=story.begun._replace(keys=differing), done=())
     else:
-        yield "finds them equal", _reconciled(world, done=(), has_page=False)
+        yield "finds no difference", _reconciled(world, done=(), has_page=False)
 
 
 def _killed(story: Story, world: _World, request: Request) -> _World:
@@ -327,7 +330,7 @@ def _intend(_story: Story, world: _World, request: Request) -> Iterator[_Step]:
 
 def _in_doubt_record(_story: Story, world: _World, request: Request) -> Iterator[_Step]:
     journal, _ = _journalled(world, request)
-    yield "holds suspects back", _answered(world, None, journal=journal)
+    yield "holds in-doubt keys", _answered(world, None, journal=journal)
 
 
 def _confirm(story: Story, world: _World, request: Request) -> Iterator[_Step]:
@@ -342,14 +345,16 @@ def _journalled(world: _World, request: Request) -> tuple[journals.Process, froz
 
 
 def _end(story: Story, world: _World, request: Request) -> Iterator[_Step]:
-    """What is undecided is told, and then closed. What an object or the next sweep has still is closed as well."""
+    """Report and close the undecided keys. Also close keys that an object or the next run still contains."""
     (reconciler,) = world.reconcilers
     assert reconciler.call is not None
     assert reconciler.opened & set(reconciler.call.keys) == set(request.keys), (
-        "what is said is not what the journal has"
+        "the reported keys differ from the journal's"
     )
     pasts = tuple(_pasts(story, world))
-    assert all({None, EXPIRED} & set(pasts[key]) for key in request.undecided), "it was there all the time"
+    assert all({None, EXPIRED} & set(pasts[key]) for key in request.undecided), (
+        "the item existed all the time"
+    )
     what = "certain" if story.flaw is Flaw.ABSENCE_CONFIRMS else "undecided"
     said = world._replace(**{what: getattr(world, what) | request.undecided})
     label = "ends, undecided" if request.undecided else "ends"
@@ -392,13 +397,13 @@ def _write(story: Story, world: _World, request: Request) -> Iterator[_Step]:
         applied = _reconciled(world, done=(*reconciler.done, value))
         yield f"writes {_item(key, value)}", applied._replace(replica=_with(world.replica, key, value))
     else:
-        yield "is answered", _answered(world, "taken")
+        yield "gets a response", _answered(world, "taken")
     if reconciler.losses:
         lost = world._replace(reconcilers=(reconciler._replace(losses=reconciler.losses - 1),))
         timed_out = "broken" if story.flaw is Flaw.SUSPECTS_UNKNOWN else "timed out"
         late = _sorted((*world.late, *under_way))
         yield "cannot connect", _answered(lost, "broken")
-        yield "gives its request up", _answered(lost, timed_out)._replace(late=late)
+        yield "gets no response in time", _answered(lost, timed_out)._replace(late=late)
 
 
 _REQUESTS = {
@@ -412,7 +417,7 @@ _REQUESTS = {
 
 
 def _under_way(reconciler: _Reconciler, request: Request) -> tuple[tuple[int, Value], ...]:
-    """The writes of a request that have not been carried out."""
+    """Return the writes of a request that have not been performed."""
     return tuple(zip(request.keys, request.values, strict=True))[len(reconciler.done) :]
 
 

@@ -1,4 +1,4 @@
-"""An export of a table in S3, on moto, and a backfill from it."""
+"""A table export in S3 on moto, and a backfill from it."""
 
 import gzip
 import json
@@ -23,7 +23,7 @@ STATE = Path("logfile-logfile_replica.backfill")
 
 
 def backfill(*args: str) -> Result:
-    """A run between two tables that nothing replicates."""
+    """Run a backfill between two tables without an event source mapping."""
     return run("backfill", "--without-mapping", *args)
 
 
@@ -41,7 +41,7 @@ class InS3:
         self.client.put_object(Bucket="bucket", Key=f"{FOLDER}/{name}", Body=body)
 
     def export(self, *files: Sequence[str], counted: int = 0, **summary: Any) -> None:
-        """An export whose files have items of these keys, with old images."""
+        """Put an export whose files contain items with these keys and old images."""
         entries = []
         for number, keys in enumerate(files):
             body = b"".join(

@@ -1,4 +1,4 @@
-"""Responses that no service should send, and that something between here and AWS may: bodies, statuses, marks."""
+"""Malformed responses that a proxy on the way to AWS may send: bodies and statuses."""
 
 import gzip
 import json
@@ -37,7 +37,7 @@ BODIES: Mapping[str, bytes] = {
     "members of other types": json.dumps(
         {"UnprocessedItems": [], "UnprocessedKeys": 5, "Responses": None, "Items": {}, "Table": []}
     ).encode(),
-    "members within of other types": json.dumps(
+    "nested members of other types": json.dumps(
         {
             "UnprocessedItems": {"copy": 5},
             "UnprocessedKeys": {"copy": []},
@@ -55,15 +55,15 @@ BODIES: Mapping[str, bytes] = {
         }
     ).encode(),
 }
-"""By name. As one part of a run: no test reads them one by one."""
+"""The bodies by name. Tests use all of them."""
 
 
 def responses() -> Iterator[tuple[str, int, bytes]]:
-    """All of them: what it is called, status and body."""
+    """Return the name, status and body of each response."""
     return ((f"{status} with {name}", status, body) for status in STATUSES for name, body in BODIES.items())
 
 
-_AS_AWS_WORDS_AN_ERROR = (
+_LIKE_AN_ERROR_OF_AWS = (
     "nothing",
     "a space",
     "an empty object",
@@ -76,8 +76,8 @@ _AS_AWS_WORDS_AN_ERROR = (
     "XML",
     "broken XML",
     "members of other types",
-    "members within of other types",
+    "nested members of other types",
     "another table's",
 )
-PAGES = frozenset(BODIES[name] for name in _AS_AWS_WORDS_AN_ERROR)
-"""With AWS's request id and the status of an error, these end a request: an object of JSON, or no JSON at all."""
+PAGES = frozenset(BODIES[name] for name in _LIKE_AN_ERROR_OF_AWS)
+"""Bodies that end a request if they have AWS's request id and an error status: a JSON object, or no JSON."""

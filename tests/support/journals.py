@@ -1,8 +1,8 @@
-"""The journal that a command really has, as a number: a state, and what was done with it since it was opened.
+"""The real journal of a command in memory, identified by a number: a state file, and the steps since it was opened.
 
-It is the real one over lines in memory, with a bucket in memory where the command has one, and is replayed from its
-opening for each new step. So a process can be at any point of its work, and be killed there. Processes that differ in
-nothing that has consequences have one number; keys are numbers too.
+The journal has its lines, and its bucket if the command uses one, in memory. It is replayed from its start for each new
+step. So a process can be at any point of its work, and be killed there. Processes without a relevant difference have
+the same number. Keys are numbers too.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from tests.support.memory_state import ManualClock, MemoryLines
 from tests.support.replay import KEYS
 
 Process = NewType("Process", int)
-"""A run of a command, at some point of its work."""
+"""A run of a command at some point of its work."""
 
 _Step: TypeAlias = tuple[str, tuple[int, ...]]
 
@@ -28,7 +28,7 @@ _MUCH_LATER = 1e6
 
 
 class _Run(NamedTuple):
-    """How it came there: from which state, by which steps; `is_late` if nothing of earlier runs could land by then."""
+    """The first state and the steps of a run. `is_late`: no write of an earlier run can land any more."""
 
     command: str
     state: bytes = b""
@@ -37,7 +37,7 @@ class _Run(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """What the last step returned, what is open and held back, and the state as it is now."""
+    """The result of the last step, the open and the held keys, and the current state."""
 
     answer: frozenset[int]
     opened: frozenset[int]
@@ -52,36 +52,36 @@ _NUMBERS: dict[tuple[Any, ...], Process] = {}
 
 @cache
 def begun(command: str) -> Process:
-    """The first run of a command."""
+    """Return the first run of a command."""
     return _numbered(_Run(command))[0]
 
 
 def opened(process: Process) -> frozenset[int]:
-    """The keys that are open."""
+    """Return the open keys."""
     return _SEEN[process].opened
 
 
 def held(process: Process) -> frozenset[int]:
-    """The keys that are held back."""
+    """Return the keys that are held because their writes may still land."""
     return _SEEN[process].held
 
 
 @cache
 def step(process: Process, kind: str, keys: tuple[int, ...] = ()) -> tuple[Process, frozenset[int]]:
-    """Take one step, and return what it returns; `wait` is for as long as anything is held back."""
+    """Perform one step, and return its result. `wait` lasts until no key is held."""
     run = _RUNS[process]
     return _numbered(run._replace(steps=(*run.steps, (kind, keys))))
 
 
 @cache
 def killed(process: Process) -> Process:
-    """The next run, right after this one was killed."""
+    """Return the next run, started right after this one was killed."""
     return _numbered(_Run(_RUNS[process].command, _SEEN[process].state))[0]
 
 
 @cache
 def ended(process: Process, *, is_late: bool) -> Process:
-    """The next run, right after this one came to its end, or when nothing of it can land any more."""
+    """Return the next run, started right after this one ended, or when no write of it can land any more."""
     run = _RUNS[process]
     state = _replayed(run._replace(steps=(*run.steps, ("rest", ())))).state
     return _numbered(_Run(run.command, state, is_late=is_late))[0]
@@ -126,7 +126,7 @@ def _replayed(run: _Run) -> _Seen:
 
 
 def composed(file: FileJournal, command: str, bucket: FakeBucket) -> Journal:
-    """A command's journal, as the command puts it together."""
+    """Return the journal as the command composes it."""
     if command == BACKFILL:
         return file
     quarantine = Quarantine("bucket", table="replica", connect=bucket.connect)
@@ -136,7 +136,9 @@ def composed(file: FileJournal, command: str, bucket: FakeBucket) -> Journal:
 def _in_doubt_record(journal: Journal, keys: Sequence[Key], bucket: FakeBucket | None) -> None:
     before = len(bucket.objects) if bucket else 0
     journal.mark_in_doubt(keys)
-    assert bucket is None or len(bucket.objects) == before + len(keys), "another machine does not find them"
+    assert bucket is None or len(bucket.objects) == before + len(keys), (
+        "a run on another machine does not find them"
+    )
 
 
 def _numbers(keys: Sequence[Key]) -> frozenset[int]:

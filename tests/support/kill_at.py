@@ -1,4 +1,4 @@
-"""The end of a command that is run in process: at one of its calls, and nothing of it goes on."""
+"""Kill a command that runs in process at one of its calls to AWS."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,13 +7,13 @@ from tests.support.cli import Misbehaviour
 
 
 class KilledError(BaseException):
-    """The process is gone: nothing of it may go on."""
+    """The simulated process was killed."""
 
 
 def kill_at(aws: Misbehaviour, call: int) -> Callable[[], bool]:
-    """Let the next run die before its call number `call` to S3 or DynamoDB; what is returned says if it did.
+    """Kill the next run before its call number `call` to S3 or DynamoDB. Return a function that returns if it did.
 
-    Nothing of a dead run reaches AWS; once it was asked for, another run may begin.
+    No later call of a killed run reaches AWS. After a call of the returned function, another run may start.
     """
     calls = iter(range(call + 1))
     state = ""

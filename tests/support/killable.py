@@ -1,4 +1,4 @@
-"""The `ddbreplica` command as a process to kill: with small pages, which it notes, and a second for late writes."""
+"""Run `ddbreplica` as a process to kill, with small pages, which it logs, and one second for late writes."""
 
 import sys
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ PAGE = 20
 
 
 class _NotedScan(Scan):
-    """Writes down how many items each page had, before anything is done about them."""
+    """Logs the number of items of each page before the page is processed."""
 
     def pages(self, part: str, after: Any) -> Iterator[KeyPage]:
         for page in super().pages(part, after):
@@ -34,7 +34,7 @@ if __name__ == "__main__":
         (clock, "MARGIN_SECONDS", 0.0),
     ):
         assert hasattr(module, name), (
-            f"{name} is used elsewhere by now: the command would wait for 15 minutes"
+            f"{module.__name__} has no {name}: without the change the command would wait for 15 minutes"
         )
         setattr(module, name, own)
     listing.PAGE = PAGE

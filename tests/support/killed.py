@@ -1,6 +1,6 @@
-"""A run that was killed with a write under way: its state, and the write, which may land.
+"""A run that was killed during a write: its state file, and the write, which may still land.
 
-`exhaustive/test_cli_signals.py` holds that a real kill leaves this state.
+`exhaustive/test_cli_signals.py` tests that a real kill leaves this state.
 """
 
 from contextlib import closing
@@ -16,7 +16,7 @@ from tests.support.cli import REPLICA, SOURCE, Tables
 
 
 class Killed:
-    """What a killed command was writing: the source's state of some items, as it was then."""
+    """A killed command that was writing some items of the source."""
 
     def __init__(self, command: str, tables: Tables, *pks: str) -> None:
         self._tables = tables
@@ -35,5 +35,5 @@ class Killed:
             journal.intend([(("PK", "S", pk),) for pk in pks])
 
     def land(self) -> None:
-        """What was under way is carried out after all."""
+        """Perform the writes that were in progress."""
         self._tables.client.batch_write_item(RequestItems={REPLICA: self._writes})

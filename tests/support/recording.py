@@ -1,4 +1,4 @@
-"""A Driver that notes what an engine shows, and that asks it to end when a test says so."""
+"""A Driver that records what an engine shows, and interrupts it when a test requests it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,12 +9,12 @@ from ddbreplica.reconcile.journal_format import COMMANDS
 
 
 def states_of(tables: str) -> Mapping[str, Path]:
-    """Where the commands have left their state files: in the working directory."""
+    """Return the paths of the commands' state files in the working directory."""
     return {command: Path(f"{tables}.{command}") for command in COMMANDS}
 
 
 class Recording:
-    """`notes` and `steps` are what was shown; a step has its name, the guess at its items, and what was counted."""
+    """`notes` and `steps` are what was shown. A step has its name, its estimated items and the counted items."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []

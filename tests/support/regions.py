@@ -1,4 +1,4 @@
-"""Every Region that botocore knows, of all partitions."""
+"""All Regions that botocore knows, in all partitions."""
 
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -7,7 +7,7 @@ from botocore.session import get_session
 
 
 class Region(NamedTuple):
-    """A Region and the partition that it is in, as they stand in an ARN."""
+    """A Region and its partition, as in an ARN."""
 
     partition: str
     name: str
@@ -26,4 +26,4 @@ def _of_endpoints() -> Iterator[Region]:
 REGIONS: Final = sorted(
     region for region in {*_of_partitions(), *_of_endpoints()} if not region.name.endswith("-global")
 )
-"""`aws-global` and the like are where services without Regions answer, and no Regions."""
+"""All Regions. `aws-global` and similar names are endpoints of global services, not Regions."""

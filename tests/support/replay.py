@@ -1,7 +1,7 @@
-"""The requests of one `reconcile`, and the answers that it has had → what it asks for next.
+"""Replay a `reconcile` with the responses so far, and return its next request.
 
-It is the real one, run from its start each time: what was answered is answered so again, and the first request that
-has no answer yet ends the run. So somebody else can do anything between any two of its steps.
+The real `reconcile` runs from its start each time. It gets the same responses again, and the first request without a
+response ends the run. So a test can change the tables between any two steps.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,9 +28,9 @@ _FOR_EVER = Deadline(lambda: 1e9, sleep=lambda _: None, jitter=lambda low, _: lo
 
 
 class Request(NamedTuple):
-    """What `reconcile` asks for next. `values` are those to write or, for a read, those it wrote before.
+    """The next request of `reconcile`. `values` are the values to write or, for a read, the values written before.
 
-    At its `end`, the keys are those that were not confirmed, and some of them are `undecided`, others `changing`.
+    At the `end`, `keys` are the unconfirmed keys; some of them are `undecided`, others `changing`.
     """
 
     kind: str
@@ -55,7 +55,7 @@ class _Unanswered(Exception):  # noqa: N818  it is how a replay ends
 
 @cache
 def next_request(call: Call, answers: tuple[Any, ...]) -> Request:
-    """Replay a `reconcile` with the answers it has had, and see what it asks for."""
+    """Replay a `reconcile` with these responses, and return its next request."""
     script = _Script(answers, is_archive=call.is_archive)
     try:
         result = reconcile(
@@ -100,7 +100,7 @@ class _Script:
         raise AssertionError("nothing is rejected here")
 
     def describe(self, *, refresh: bool = False) -> Table | Refusal:
-        raise AssertionError("nobody looks at the table")
+        raise AssertionError("the table is never described")
 
     def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
         free = self._ask("intend", keys)
@@ -116,7 +116,7 @@ class _Script:
     def _ask(self, kind: str, keys: Sequence[Key], values: tuple[Value, ...] = ()) -> Any:
         for answer in self._answers:
             return answer
-        # What is asked for on the way out, since the replay has ended, is not what comes next.
+        # Requests of cleanup code after the end of the replay are ignored.
         self._unanswered = self._unanswered or _Unanswered(Request(kind, _numbers(keys), values))
         raise self._unanswered
 

@@ -1,6 +1,6 @@
-"""`python -m tests.support.short_run SUFFIX REPORTS [--keep] [--ends]`: a run of e2e whose one step is a small stack.
+"""`python -m tests.support.short_run SUFFIX REPORTS [--keep] [--ends]`: an e2e run whose only step is a small stack.
 
-It prints all the while, until it is interrupted, or with `--ends` for a moment only.
+It prints continuously until it is interrupted, or with `--ends` only for a moment.
 """
 
 import json
@@ -21,7 +21,7 @@ _MINUTE = 60.0
 
 
 def main() -> int:
-    """Begin to run, and return the exit status."""
+    """Run, and return the exit status."""
     suffix, reports = sys.argv[1:3]
     run = Run(Console(highlight=False), names=Names(suffix), pace=_PACE, reports=Path(reports))
     last = 0.1 if "--ends" in sys.argv else _MINUTE
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def create_stack(run: Run) -> None:
-    """A stack of the run's with a table that outlives it."""
+    """Create a stack of the run with a table that its deletion retains."""
     table = {
         "TableName": run.names.source,
         "BillingMode": "PAY_PER_REQUEST",

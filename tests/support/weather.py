@@ -1,4 +1,4 @@
-"""A pair of tables among writers, a lagging stream, late writes and kills, which all act between two requests."""
+"""A simulation of two tables with writers, a lagging stream, late writes and kills between any two requests."""
 
 import random
 from collections import deque
@@ -27,16 +27,16 @@ def item(number: int, value: int) -> dict[str, Any]:
 
 
 class Killed(BaseException):
-    """The healer was ended between two requests, or within one; nothing that it does after that counts."""
+    """The command was killed between two requests or within one; its later calls have no effect."""
 
     def __init__(self, state: bytes) -> None:
         self.state = state
 
 
 class Weather:
-    """The tables' owner: `troubles` come one a request, `changes` is how often the source is written to.
+    """Both tables. Each request has the next of the `troubles`; `changes` is the probability of a write to the source.
 
-    Each healer is a run of `command`, with the journal that it really has.
+    Each reconcile is part of a run of `command`, with the real journal of that command.
     """
 
     def __init__(self, chance: random.Random, troubles: list[str], changes: int, command: str) -> None:
@@ -58,7 +58,7 @@ class Weather:
                 self.replica.items[key(number)] = item(number, -1)
 
     def reconcile(self, keys: Iterable[Key]) -> bool:
-        """Give whether it came to its end; if it did not, the next one finds the state."""
+        """Return whether the reconcile was completed; if not, the next one continues from the state."""
         journal = composed(self.journal, self._command, FakeBucket())
         pair = ReconcileContext(self.source, self.replica, journal)
         try:
@@ -71,13 +71,13 @@ class Weather:
         return True
 
     def run_again(self) -> None:
-        """End a run in order, and begin the next one."""
+        """End a run regularly, and start the next one."""
         self.journal.rest()
         self._clock = self._clock.next_run()
         self.journal = self._opened()
 
     def wait(self) -> None:
-        """Until everything late has landed."""
+        """Wait until all late writes have landed."""
         self._clock.pass_by(self.journal.held()[1])
         while self._late:
             self._land()
@@ -87,7 +87,7 @@ class Weather:
         return FileJournal(self._lines, command=self._command, clock=self._clock)
 
     def drain(self) -> None:
-        """Until the stream has delivered everything."""
+        """Deliver all records of the stream."""
         while self._stream:
             self._deliver()
 
@@ -143,6 +143,6 @@ class Weather:
                 return ()
 
     def _apply_some(self, request: Request) -> None:
-        """Carry out some writes now, and the others later."""
+        """Apply some writes now, and the others later."""
         for write in request:
             self._chance.choice([self.replica.apply, self._late.append])(write)

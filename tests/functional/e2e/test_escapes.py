@@ -1,4 +1,4 @@
-"""The demo and the run on a real account: what an endpoint or a table has sent does nothing to their terminal."""
+"""The demo and the run on a real account escape control characters from an endpoint or a table."""
 
 import io
 import signal
@@ -52,7 +52,7 @@ def test_a_stage() -> None:
     assert not hidden(stream.getvalue())
 
 
-def test_a_demo_that_did_not_hold(
+def test_a_demo_whose_check_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:

@@ -1,4 +1,4 @@
-"""What proves that a run of e2e has created something, and the variables that make passes to it."""
+"""The proof that a run of e2e created a resource, and the variables that make passes to the run."""
 
 import io
 import re
@@ -37,7 +37,7 @@ def test_only_a_tag_with_the_suffix_and_the_nonce_proves_a_run(
     assert Names("abcdef", "0123").own(tags[:1]) is False  # type: ignore[arg-type]
 
 
-def test_only_events_that_say_created_name_what_a_stack_has_created() -> None:
+def test_only_events_of_completed_creations_count_as_created() -> None:
     statuses = {
         "begun": "CREATE_IN_PROGRESS",
         "there-before": "CREATE_FAILED",
@@ -88,7 +88,7 @@ def test_a_bucket_is_deleted_with_every_version_of_its_objects() -> None:
         (["KEEP="], ""),
     ],
 )
-def test_make_passes_a_switch_from_its_command_line_only(
+def test_make_passes_a_switch_only_from_its_command_line(
     target: str, arguments: list[str], options: str
 ) -> None:
     shown = made(target, *arguments, KEEP="1", QUICK="1", YES="1", ACCOUNT="111122223333")
@@ -111,14 +111,14 @@ def test_make_refuses_another_value_of_a_switch() -> None:
 
 
 @pytest.mark.parametrize("target", ["demo", "e2e", "stack", "bench", "engine"])
-def test_make_n_runs_nothing(target: str) -> None:
-    shown = made(target, "SHELL=/bin/false")  # by which every recipe that is run fails
+def test_make_with_the_option_n_runs_nothing(target: str) -> None:
+    shown = made(target, "SHELL=/bin/false")  # each recipe that is executed would fail
 
     assert shown.returncode == 0, shown.stderr
 
 
 def made(target: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """What make would run. Nothing is run: make gives what its recipes call to a shell, which only prints it."""
+    """Return what make would run. Its recipes use a shell that only prints the commands."""
     command = ["make", "-n", target, "SHELL=/bin/echo", "PYTHON313=python3.13", *arguments]
     return subprocess.run(  # noqa: S603
         command, cwd=ROOT, env=without_make(environment), capture_output=True, text=True, check=False
@@ -126,6 +126,6 @@ def made(target: str, *arguments: str, **environment: str) -> "subprocess.Comple
 
 
 def given(shown: str, target: str) -> str:
-    """The options in the last command that make shows."""
+    """Return the options in the last command that make shows."""
     last = re.split(rf"python -m (?:tests\.)?{target}\b", shown.replace("\\\n", " "))[-1]
     return " ".join(last.split())

@@ -1,4 +1,4 @@
-"""The Region of `make e2e` and `make demo`: one decides it, and every client and program is given it."""
+"""The Region of `make e2e` and `make demo`: all clients and programs use the same one."""
 
 import io
 from pathlib import Path
@@ -23,7 +23,7 @@ echo "$AWS_REGION $AWS_DEFAULT_REGION $*"
 
 @pytest.fixture
 def printing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program in the place of SAM CLI and of ddbreplica that prints the Regions and the arguments it is given."""
+    """A program that replaces SAM CLI and ddbreplica, and prints its Regions and arguments."""
     program = tmp_path / "printing"
     program.write_text(PRINTING)
     program.chmod(0o755)
@@ -42,7 +42,7 @@ def printing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (None, "", "", "ap-south-1", "ap-south-1"),
     ],
 )
-def test_every_client_and_program_of_e2e_is_given_one_region(
+def test_each_client_and_program_of_e2e_gets_the_same_region(
     printing: Path,
     monkeypatch: pytest.MonkeyPatch,
     option: str | None,
@@ -77,7 +77,7 @@ def test_e2e_refuses_two_variables_that_differ(printing: Path, monkeypatch: pyte
     ]
 
 
-def test_e2e_begins_nothing_without_a_region(printing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_e2e_creates_nothing_without_a_region(printing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name_regions(monkeypatch, printing, "", "", "")
 
     ended = CliRunner().invoke(main, [])
@@ -89,7 +89,7 @@ def test_e2e_begins_nothing_without_a_region(printing: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("first", ["", "eu-west-2"])
-def test_the_demo_stays_in_its_own_region_whatever_the_environment_names(
+def test_the_demo_uses_its_own_region_despite_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
 ) -> None:
     name_regions(monkeypatch, tmp_path, first, "eu-west-3", "ap-south-1")
