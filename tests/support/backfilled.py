@@ -1,4 +1,4 @@
-"""Two tables in memory and an export of the first one, for the engine of `backfill` without AWS."""
+"""Two tables in memory and an export of the source, for tests of the engine of `backfill` without AWS."""
 
 import gzip
 import json
@@ -32,7 +32,7 @@ from tests.support.recording import Recording, states_of
 from tests.support.redriven import ARN, described, mapping
 
 NOW = datetime(2026, 11, 28, 18, tzinfo=UTC)
-"""The local time of day."""
+"""The current local time."""
 
 STREAM = mapping().stream_arn
 FOLDER = "exports/AWSDynamoDB/01234-abc/"
@@ -51,21 +51,21 @@ WANTED = BackfillOptions(
 
 
 def table(name: str, *, read_units: int | None = None, **description: Any) -> Described:
-    """A table with more of what DescribeTable says."""
+    """Return a table with more of the members of DescribeTable."""
     plain = described(name, read_units=read_units)
     return replace(plain, description={**plain.description, **description})
 
 
 def source(*, read_units: int | None = None, **description: Any) -> Described:
-    """The source with its stream."""
+    """Return the source with its stream."""
     stream = {"StreamSpecification": {"StreamEnabled": True}, "LatestStreamArn": STREAM}
     return table("logfile", read_units=read_units, **{**stream, **description})
 
 
 class World(redriven.World):
-    """The tables `logfile` and `copy`, and the fakes that stand for AWS in the engine's module.
+    """The tables `logfile` and `copy`, and the fakes that replace AWS in the engine's module.
 
-    `reconciled` is called with the keys of each call ahead of it, and `scanned` with the segment ahead of each page.
+    `reconciled` is called with the keys before each reconcile, and `scanned` with the segment before each page.
     """
 
     def __init__(self, *names: str) -> None:
@@ -120,9 +120,9 @@ class World(redriven.World):
     def export(
         self, *files: str, taken_at: datetime = NOW, lacking: int = 0, table_arn: str = f"{ARN}/logfile"
     ) -> str:
-        """Store an export whose files have these items, named by letters; return its folder.
+        """Store an export whose files contain items with these letters as keys, and return its folder.
 
-        Each file lacks so many of what the manifest says.
+        Each file lacks `lacking` of the items that the manifest counts.
         """
         entries = []
         for number, names in enumerate(files):
@@ -145,9 +145,9 @@ class World(redriven.World):
 
 
 class Runs:
-    """Runs of the engine on one world and one state, with what each of them showed and listed for review.
+    """Runs of the engine with the same tables and state, and what each run showed and listed for review.
 
-    `slept_for` is called with the seconds of each sleep, after which they have passed.
+    `slept_for` is called with the seconds of each sleep, which then have passed.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ class Runs:
         self.recording = Recording()
 
         def sleep(seconds: float) -> None:
-            assert self.slept < 10_000, "it waits for ever"
+            assert self.slept < 10_000, "it waits forever"
             self.slept_for(seconds)
             self.slept += seconds
             world.clock.pass_by(seconds)
@@ -172,7 +172,7 @@ class Runs:
         return job.prepare(world.connection, replace(WANTED, **wanted), self.recording.driver)
 
     def backfill(self, world: World, **wanted: Any) -> Backfill:
-        """A run as the command makes it; its state stays if it says anything."""
+        """Run the engine as the command does. The state stays if it has open keys or findings."""
         copying = self.prepare(world, **wanted)
         journal = self.journal(world)
         review: Any = SimpleNamespace(add=self.undecided.extend)
@@ -184,7 +184,7 @@ class Runs:
         return FileJournal(self.lines, command=BACKFILL, clock=world.clock)
 
     def notes(self, world: World) -> dict[str, Any]:
-        """What the next run would read in the state."""
+        """Return what the next run would read from the state."""
         with closing(self.journal(world)) as journal:
             return dict(journal.notes)
 
@@ -212,7 +212,7 @@ class _S3(FakeS3):
 
 
 class _Reader:
-    """Scans the source of a world, a page for each segment."""
+    """Scans the source, with one page per segment."""
 
     def __init__(self, world: World) -> None:
         self._world = world

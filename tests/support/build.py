@@ -1,4 +1,4 @@
-"""This checkout → the bundles that are deployed, as `sam build` makes them."""
+"""Build the deployment packages of this checkout with `sam build`."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ SET_SAM_UP: Final = "run `make .venv-sam/ready`"
 
 
 def build(target: Path, *, project: Path = ROOT) -> Path:
-    """Build into `target`, a directory a bundle, and return it; skip where Python 3.13 or SAM CLI is missing."""
+    """Build into `target`, one directory per package, and return it. Skip if Python 3.13 or SAM CLI is missing."""
     where = python313()
     if where is None:
         pytest.skip(f"needs Python 3.13, the function's runtime, and then: {SET_SAM_UP}")
@@ -48,13 +48,13 @@ def bill_of_materials(target: Path) -> None:
 
 
 def without_make(environment: dict[str, str]) -> dict[str, str]:
-    """Return the environment for another make: the make that runs these tests hands on its switches in variables."""
+    """Return the environment for a separate make, without the variables in which make passes on its options."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     return others | environment
 
 
 def python313() -> Path | None:
-    """The runtime's interpreter, which `sam build` looks for on PATH; version managers keep theirs aside."""
+    """Return Python 3.13, which `sam build` needs on PATH, also if a version manager installed it elsewhere."""
     candidates = [shutil.which("python3.13"), sys.executable]
     managed = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
     candidates += [str(path) for path in managed.glob("3.13.*/bin/python3.13")]

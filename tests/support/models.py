@@ -1,4 +1,4 @@
-"""Botocore's descriptions of the services, read from disk once for all sessions of a test run."""
+"""Read botocore's service models from disk only once for all sessions of a test run."""
 
 from functools import cache
 from typing import Any
@@ -8,7 +8,7 @@ from botocore.loaders import Loader, create_loader
 
 
 def read_models_once() -> None:
-    """Give all sessions one loader: each of its own would parse the same files, half of a command's time."""
+    """Let all sessions share a loader. Otherwise each parses the same files, which takes half of a command's time."""
     patched: Any = botocore.session
     patched.create_loader = _shared
 
@@ -22,7 +22,7 @@ def _shared(search_path: str | None = None) -> Loader:
 
 
 class _Paths(list[str]):
-    """Search paths, to which every session of boto3 adds the same one."""
+    """Search paths that ignore the path that each boto3 session adds again."""
 
     def append(self, path: str) -> None:
         if path not in self:

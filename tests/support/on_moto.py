@@ -1,4 +1,4 @@
-"""The `ddbreplica` command as a process with an AWS inside, which stalls at one call until it is let go.
+"""Run `ddbreplica` as a process with moto inside, which stalls at one call until the test releases it.
 
 The tables `logfile` and `logfile_replica` differ in 250 items; a record of one is in quarantine.
 """
@@ -25,25 +25,25 @@ from tests.support.records import put
 
 ITEMS = 250
 FOREIGN = "x\x1b[2J\x9b1m\u202e\u2028\U000e0001[red]å→🍓\nFORGED: in a line of its own"
-"""The key of one more item, and of its record, where that is asked for."""
+"""The key of an additional item and its record, if a test requests it."""
 
 _ROOT = Path(__file__).parents[2]
 _SECONDS = 180.0
 
 
 class Process:
-    """A run of the command; `directory` is where it runs."""
+    """A run of the command. `directory` is its working directory."""
 
     def __init__(self, process: "subprocess.Popen[str]", directory: Path) -> None:
         self.process = process
         self._directory = directory
 
     def wait_until_stalled(self) -> None:
-        """Wait for the call at which it stalls."""
+        """Wait until it stalls at the call."""
         give_up_at = time.monotonic() + _SECONDS
         while not (self._directory / "stalled").exists():
             assert self.process.poll() is None, self.process.communicate()
-            assert time.monotonic() < give_up_at, "it has not come to the call"
+            assert time.monotonic() < give_up_at, "the process did not reach the call"
             time.sleep(0.01)
 
     def send(self, number: signal.Signals) -> None:
@@ -53,7 +53,7 @@ class Process:
         (self._directory / "go").touch()
 
     def end(self) -> tuple[int, str, str]:
-        """Its exit status, stdout and stderr, once it has ended."""
+        """Wait for its end, and return its exit status, stdout and stderr."""
         stdout, stderr = self.process.communicate(timeout=_SECONDS)
         return self.process.returncode, stdout, stderr
 
@@ -70,9 +70,9 @@ def running(
     terminal: int | None = None,
     foreign: bool = False,
 ) -> Iterator[Process]:
-    """Start `ddbreplica` with these arguments; it stalls at a botocore event, when that happens for this time.
+    """Start `ddbreplica` with these arguments. It stalls at the given occurrence of a botocore event.
 
-    `before` is a command that starts it, such as `nohup`; `terminal` is one that it gets for all input and output.
+    `before` is a command that starts it, such as `nohup`. `terminal` is its pseudo-terminal for input and output.
     """
     plan = json.dumps(
         {"at": at, "call": call, "args": args, "has_terminal": terminal is not None, "foreign": foreign}
@@ -142,7 +142,7 @@ if __name__ == "__main__":
     with mock_aws():
         _create_all(*([FOREIGN] if todo["foreign"] else []))
         _stall_at(todo["at"], todo["call"])
-        # A test may run where Ctrl-C is ignored; a terminal's command does not.
+        # SIGINT may be ignored in the test's process, but is not in a terminal's command.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         from ddbreplica_cli.__main__ import start
 

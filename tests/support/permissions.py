@@ -1,4 +1,4 @@
-"""The calls of a command → the permissions that AWS asks for, and those that docs/permissions.md lists."""
+"""Compare the permissions that a command's calls need with those that docs/permissions.md lists."""
 
 import json
 import re
@@ -19,14 +19,14 @@ _S3: Final = {
 
 
 class Permission(NamedTuple):
-    """An action and its resource: an ARN without partition, Region and account, or `*` where there is none to name."""
+    """An action and its resource: an ARN without partition, Region and account, or `*` if the action has none."""
 
     action: str
     resource: str
 
 
 def listed(arguments: Sequence[str]) -> set[Permission]:
-    """What the document lists for such a command line: the sections all of whose words are in it."""
+    """Return the permissions that the page lists for a command line: those of each section whose words it contains."""
     return {
         permission
         for words, policy in sections().items()
@@ -36,7 +36,7 @@ def listed(arguments: Sequence[str]) -> set[Permission]:
 
 
 def sections() -> Mapping[str, Any]:
-    """The policies of the document, by what stands over each."""
+    """Return the policies of the page by their headings."""
     return {words: json.loads(policy) for words, policy in _SECTION.findall(_DOCUMENT.read_text())}
 
 
@@ -57,7 +57,7 @@ def _each(one_or_more: str | list[str]) -> list[str]:
 
 @contextmanager
 def recorded() -> Iterator[set[Permission]]:
-    """What the calls need of every client that is made meanwhile."""
+    """Yield a set that collects the permissions that the calls of each client need during the block."""
     needed: set[Permission] = set()
 
     def called(event_name: str, params: Any, **_: Any) -> None:
@@ -65,7 +65,7 @@ def recorded() -> Iterator[set[Permission]]:
         needed.update(_needed(service, operation, params))
 
     def signed(event_name: str, request: Any, **_: Any) -> None:
-        # What reads and writes items is signed and sent without a call.
+        # Reads and writes of items send signed requests without botocore's call events.
         needed.update(_needed("dynamodb", event_name.split(".")[2], json.loads(request.data)))
 
     hooks: Any = [("before-parameter-build", called), ("before-sign.dynamodb", signed)]
@@ -90,7 +90,7 @@ def _needed(service: str, operation: str, params: Mapping[str, Any]) -> Iterator
             for table in params.get("RequestItems", (params.get("TableName"),)):
                 yield Permission(f"dynamodb:{operation}", f"dynamodb:table/{table.rpartition('/')[2]}")
         case "dynamodb-streams", _:
-            stream = params.get("StreamArn") or params["ShardIterator"]  # which begins with the ARN
+            stream = params.get("StreamArn") or params["ShardIterator"]  # it begins with the ARN
             yield Permission(f"dynamodb:{operation}", _short(stream))
         case "lambda", "GetFunctionConfiguration":
             yield Permission(f"lambda:{operation}", _short(params["FunctionName"]))

@@ -1,4 +1,4 @@
-"""Two tables in memory and a bucket of quarantined records between them, for the engine of `redrive` without AWS."""
+"""Two tables and a bucket of quarantined records in memory, for tests of the engine of `redrive` without AWS."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from tests.support.records import put
 
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table"
 CREATED = datetime(2026, 11, 1, 11, 59, 59, tzinfo=UTC)
-"""When both tables were: a second before the stream of `records`."""
+"""When both tables were created: a second before the stream of `records`."""
 
 QUARANTINE = "quarantine/copy/"
 
@@ -37,7 +37,7 @@ def item(name: str) -> Image:
 
 
 def described(name: str, *, read_units: int | None = None, created: datetime = CREATED) -> Described:
-    """A table as DescribeTable shows it, on demand unless reads are provisioned."""
+    """Return a table as DescribeTable does, on demand unless reads are provisioned."""
     units = {"ProvisionedThroughput": {"ReadCapacityUnits": read_units}}
     description = {
         "TableName": name,
@@ -49,7 +49,7 @@ def described(name: str, *, read_units: int | None = None, created: datetime = C
 
 
 def mapping(**changed: Any) -> MappingState:
-    """A mapping whose function keeps its records in the bucket."""
+    """Return an event source mapping whose function quarantines records in the bucket."""
     state: dict[str, Any] = {
         "uuid": "uuid",
         "stream_arn": f"{ARN}/logfile/stream/2026-11-01T12:00:00.000",
@@ -71,9 +71,9 @@ def mapping(**changed: Any) -> MappingState:
 
 
 class World:
-    """The tables `logfile` and `copy`, a bucket, and the fakes that stand for AWS in the engine's module.
+    """The tables `logfile` and `copy`, a bucket, and the fakes that replace AWS in the engine's module.
 
-    `reconciled` is called with the keys of each call ahead of it, and may raise what reconciling is to raise.
+    `reconciled` is called with the keys before each reconcile, and may raise an error in its place.
     """
 
     def __init__(self, *names: str, reconciled: Callable[[Sequence[Key]], None] = lambda _: None) -> None:
@@ -113,14 +113,14 @@ class World:
     def quarantine(
         self, name: str, *, age: float = 3600.0, prefix: str = QUARANTINE, is_suspect: bool = False
     ) -> str:
-        """Keep a record of the item as the function does; return the object's name."""
+        """Quarantine a record of the item as the function does, and return the object's name."""
         code = SUSPECT if is_suspect else "ValidationException"
         content = {"schema": 1, "record": put(1, name), "reason": "why", "error_code": code}
         self.s3.store(f"{prefix}{name}.json", json.dumps(content).encode(), age=age)
         return f"{prefix}{name}.json"
 
     def discard(self, *names: str, age: float = 3600.0) -> str:
-        """Keep a batch as Lambda does; return the object's name."""
+        """Store a discarded batch as Lambda does, and return the object's name."""
         records = [put(number, name) for number, name in enumerate(names)]
         batch = DiscardedBatch(records, "shardId-1", "RetryAttemptsExhausted", "request", 3, None)
         name, body = on_failure_object(batch, now=0, name="object")
@@ -129,7 +129,7 @@ class World:
 
 
 class _Reconciler:
-    """Reconciles the two tables of memory, with the journal that it is given."""
+    """Reconciles the two tables in memory with the given journal."""
 
     def __init__(self, world: World, *, journal: Any, is_archive: bool, under_way: Any, **_: Any) -> None:
         self._world = world

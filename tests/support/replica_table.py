@@ -1,4 +1,4 @@
-"""The replica table of the adapter's tests: created, and as DynamoDB describes it."""
+"""The replica table of the adapter's tests: create it, or return its description."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,6 +1,6 @@
-"""Whatever may come back for a request: bodies that no service sends, with any status, with AWS's marks or without.
+"""Responses of any kind to a request: malformed bodies, with any status, with or without AWS's request id.
 
-`Services` stands behind every client. Each operation gets a right response, but for the one that is told to go wrong.
+`Services` responds to each client. Each operation gets a correct response, except the one that a test changes.
 """
 
 import gzip
@@ -18,7 +18,7 @@ from botocore.compat import HTTPHeaders
 DEEP = 50_000
 
 MARKS = {"x-amzn-requestid": "R1", "x-amz-request-id": "R1"}
-"""By which AWS's own responses are known."""
+"""Headers that identify responses of AWS."""
 
 STATUSES = (200, 204, 301, 400, 403, 404, 500, 503)
 
@@ -61,7 +61,7 @@ BODIES: tuple[bytes, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What goes back for a request."""
+    """A response to a request."""
 
     body: bytes
     status: int = 200
@@ -69,38 +69,38 @@ class Response:
     is_from_aws: bool = True
 
     def over(self, url: str) -> AWSResponse:
-        """As botocore has it from the network."""
+        """Return it as botocore receives it from the network."""
         marks = MARKS if self.is_from_aws else {}
         headers = {"content-length": str(len(self.body)), **self.headers, **marks}
         return AWSResponse(url, self.status, HTTPHeaders.from_dict(headers), _Raw(self.body))
 
 
 class _Raw(io.BytesIO):
-    """What botocore reads a body from."""
+    """The raw response from which botocore reads the body."""
 
     def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
         yield self.read()
 
     def close(self) -> None:
-        """Left open, as a connection that is kept."""
+        """Do nothing, like a persistent connection."""
 
 
 def garbage(right: Response) -> Iterator[Response]:
-    """Every body with every status, with AWS's marks."""
+    """Yield each body with each status, as responses of AWS."""
     for body in BODIES:
         for status in STATUSES:
             yield replace(right, body=body, status=status)
 
 
 def foreign(right: Response) -> Iterator[Response]:
-    """A right body, and some that are not, with every status, from something in front of AWS."""
+    """Yield the correct body and other bodies with each status, as responses of a proxy before AWS."""
     for body in (right.body, b"", b"{}", b"<html><h1>504 Gateway Time-out</h1></html>"):
         for status in STATUSES:
             yield replace(right, body=body, status=status, is_from_aws=False)
 
 
 def misshapen(right: Response) -> Iterator[Response]:
-    """A right response with one part of it replaced by something of another type, or missing."""
+    """Yield the correct response with one part removed or replaced by a value of another type."""
     try:
         content = json.loads(right.body)
     except ValueError:
@@ -128,7 +128,7 @@ def _changed(content: Any) -> Iterator[Any]:
 
 @dataclass
 class Services:
-    """The services that the commands ask, with a right response to each operation."""
+    """The services that the commands use, with a correct response to each operation."""
 
     right: dict[str, Callable[[Any], Response]]
     seen: dict[str, Response] = field(default_factory=dict)
@@ -137,7 +137,7 @@ class Services:
     _asked: int = 0
 
     def respond(self, request: Any, event_name: str, **_: Any) -> AWSResponse:
-        """Answer a request: a hook on botocore's `before-send`."""
+        """Return the response to a request, as a hook on botocore's `before-send`."""
         operation = event_name.rpartition(".")[2]
         if operation != self._at or self._wrong is None:
             self.seen[operation] = self.right[operation](request)
@@ -147,7 +147,7 @@ class Services:
 
     @contextmanager
     def responding(self, operation: str, wrong: Response) -> Iterator[None]:
-        """Within the block the operation has this response; it has to be asked for."""
+        """Use this response for the operation during the block, and check that it was used."""
         self._at, self._wrong, self._asked = operation, wrong, 0
         yield
         self._wrong = None
@@ -155,7 +155,7 @@ class Services:
 
 
 def body_of(request: Any) -> Any:
-    """A request's JSON."""
+    """Return the JSON of a request."""
     return json.loads(request.body)
 
 

@@ -116,7 +116,7 @@ def _read(controller: int) -> Iterator[str]:
 
 
 def project(aws: EmbeddedAws, path: Path) -> Project:
-    """Copy the project into a directory and build it; skip the test if SAM CLI or Python 3.13 is missing."""
+    """Copy the project into a directory and build it. Skip the test if SAM CLI or Python 3.13 is missing."""
     template = spare(load())
     path.mkdir(parents=True, exist_ok=True)
     (path / "template.yaml").write_text(json.dumps(template))

@@ -1,4 +1,4 @@
-"""moto's AWS, in this process, on a port of loopback: for a command that runs as a process of its own."""
+"""Serve moto on a loopback port, for commands in separate processes."""
 
 import re
 import threading
@@ -51,7 +51,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def served() -> Iterator[str]:
-    """Serve what moto mocks while the block lasts; the URL to send requests to."""
+    """Serve moto during the block, and yield its URL."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()

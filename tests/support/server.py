@@ -1,4 +1,4 @@
-"""A server on loopback that does with each request what its script says next."""
+"""A loopback server with a script: each request gets its next step."""
 
 import socket
 import ssl
@@ -13,32 +13,32 @@ from typing import TypeAlias
 import trustme
 
 Do: TypeAlias = Callable[[socket.socket], None]
-"""What to do to the connection that a request came by; returning keeps it open."""
+"""A step: what to do with the connection of a request. The connection stays open afterwards."""
 
 
 def http(body: bytes, *, status: str = "200 OK", headers: str = "") -> bytes:
-    """A response of AWS as it goes over the wire."""
+    """Return the bytes of a response of AWS."""
     return foreign(body, status=status, headers=f"x-amzn-requestid: R1\r\n{headers}")
 
 
 def foreign(body: bytes, *, status: str = "200 OK", headers: str = "") -> bytes:
-    """A response of something else: it lacks AWS's request id."""
+    """Return the bytes of a response that is not from AWS: it lacks the request id."""
     head = f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n{headers}\r\n"
     return head.encode() + body
 
 
 def say(content: bytes) -> Do:
-    """Send this as it is."""
+    """Return a step that sends these bytes."""
     return lambda connection: connection.sendall(content)
 
 
 def hang_up(connection: socket.socket) -> None:
-    """Say nothing, and end the connection."""
+    """Close the connection without a response."""
     connection.shutdown(socket.SHUT_RDWR)
 
 
 def say_and_hang_up(content: bytes) -> Do:
-    """Send this, and end the connection."""
+    """Return a step that sends these bytes and closes the connection."""
 
     def do(connection: socket.socket) -> None:
         connection.sendall(content)
@@ -48,7 +48,7 @@ def say_and_hang_up(content: bytes) -> Do:
 
 
 def after(event: threading.Event, do: Do) -> Do:
-    """Do it when the event is set."""
+    """Return a step that waits for the event first."""
 
     def wait(connection: socket.socket) -> None:
         assert event.wait(10)
@@ -58,7 +58,7 @@ def after(event: threading.Event, do: Do) -> Do:
 
 
 def certified(authority: trustme.CA) -> ssl.SSLContext:
-    """TLS with a certificate for this server that the authority vouches for."""
+    """Return a TLS context with a certificate for this server, signed by the authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     return context
@@ -66,14 +66,14 @@ def certified(authority: trustme.CA) -> ssl.SSLContext:
 
 @dataclass
 class Server:
-    """Where it listens, and what it has seen: the connections it was given, and each request's head and body."""
+    """The server's address, the number of connections, and the head and body of each request."""
 
     url: str
     connections: int = 0
     requests: list[tuple[str, bytes]] = field(default_factory=list)
 
     def wait_for(self, requests: int) -> None:
-        """Wait until so many requests have taken their step of the script: the next one cannot take theirs."""
+        """Wait until so many requests have begun their step, so that the next request gets a later one."""
         give_up_at = time.monotonic() + 10
         while len(self.requests) < requests:
             assert time.monotonic() < give_up_at
@@ -82,7 +82,7 @@ class Server:
 
 @contextmanager
 def serving(*script: Do, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
-    """Serve as many requests as the script has steps; any after that are hung up on."""
+    """Serve one request per step of the script. Connections of later requests are closed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         scheme, port = "https" if tls else "http", listener.getsockname()[1]
         server = Server(f"{scheme}://127.0.0.1:{port}")
@@ -125,7 +125,7 @@ def _head(stream: Iterator[bytes]) -> Sequence[bytes]:
 
 @contextmanager
 def resetting_kept_connections() -> Iterator[str]:
-    """Answer the first request of each connection, and reset the connection when a second one comes: the URL."""
+    """Respond to the first request of each connection, and reset it at the second one. Yield the URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_reset_kept, args=(listener,), daemon=True).start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -136,10 +136,10 @@ def _reset_kept(listener: socket.socket) -> None:
     with suppress(OSError):
         while True:
             connection, _ = listener.accept()
-            threading.Thread(target=_answer_once, args=(connection,), daemon=True).start()
+            threading.Thread(target=_respond_once, args=(connection,), daemon=True).start()
 
 
-def _answer_once(connection: socket.socket) -> None:
+def _respond_once(connection: socket.socket) -> None:
     with suppress(OSError), connection, connection.makefile("rb") as stream:
         for answer in (http(b"{}"), None):
             if not (lines := _head(stream)):

@@ -1,4 +1,4 @@
-"""The stories in events/: what each leaves in the replica and in the bucket, wherever it is told."""
+"""The examples in events/: check the replica and the bucket after each, in any environment."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ OWN_KEYS = {
 
 
 class Account:
-    """Two tables' worth of AWS: the replica and the bucket."""
+    """The replica and the quarantine bucket of an environment."""
 
     def __init__(self) -> None:
         self.dynamodb: DynamoDBClient = boto3.client("dynamodb")

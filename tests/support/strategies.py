@@ -1,4 +1,4 @@
-"""Hypothesis strategies: any value that DynamoDB stores, any history of a few keys."""
+"""Hypothesis strategies for values that DynamoDB can store, and for histories of a few keys."""
 
 from base64 import b64encode
 from typing import Any
@@ -49,7 +49,7 @@ MALFORMED = {"X": "?"}
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Puts and deletes of a few keys in the order of a stream, some of them poison or malformed."""
+    """Generate puts and deletes of a few keys in stream order, some of them poison or malformed."""
     steps = draw(
         st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("ppppdxm")), min_size=1, max_size=30)
     )

@@ -1,4 +1,4 @@
-"""A table's stream, by the API that everyone may read it with → shards of records as Lambda hands them over.
+"""Read a table's stream with the DynamoDB Streams API, and convert its records to Lambda's event format.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Amazon_DynamoDB_Streams.html
 """
@@ -12,21 +12,21 @@ from tests.support.mapping import Shard
 from tests.support.wire import wire_json
 
 EMPTY_PAGES = 3
-"""So many pages without a record, and an open shard is taken to have no more: a single one may lie in its middle."""
+"""An open shard counts as read after so many empty pages, since a single empty page may be in its middle."""
 
 
 class StreamReader:
-    """Reads a stream from its beginning. `shards` grow with each `read`, also under a mapping at work."""
+    """Reads a stream from its beginning. Each `read` extends `shards`, even while a mapping uses them."""
 
     def __init__(self, client: Any, arn: str) -> None:
-        """Read nothing yet. `client` is boto3's for DynamoDB Streams."""
+        """`client` is boto3's client for DynamoDB Streams."""
         self.shards: list[Shard] = []
         self._client = client
         self._arn = arn
         self._iterators: dict[str, str | None] = {}
 
     def read(self) -> None:
-        """Take up new shards, and read each to its end or, while it is open, until nothing more comes."""
+        """Add new shards, and read each to its end or, if it is open, until it has no more records."""
         for description in self._descriptions():
             shard = Shard(description["ShardId"], [], description.get("ParentShardId"))
             if shard.id not in self._iterators:
@@ -61,7 +61,7 @@ class StreamReader:
 
 
 def as_lambda_hands_it_over(record: Any, stream_arn: str) -> dict[str, Any]:
-    """A record as boto3 reads it, in the JSON of Lambda's event: no value of an image is changed by it."""
+    """Convert a record of boto3 to the JSON of Lambda's event, without changing a value of an image."""
     data = {**record["dynamodb"]}
     data["ApproximateCreationDateTime"] = data["ApproximateCreationDateTime"].timestamp()
     event = {**record, "dynamodb": wire_json(data), "eventSourceARN": stream_arn}
@@ -73,7 +73,7 @@ def as_lambda_hands_it_over(record: Any, stream_arn: str) -> dict[str, Any]:
 
 
 def state_after(history: Iterable[Any], *, without: Collection[str] = ()) -> dict[Key, Any]:
-    """The table's items by key after these records, had those with the sequence numbers `without` never been."""
+    """Return the table's items by key after these records, except those with the sequence numbers `without`."""
     state: dict[Key, Any] = {}
     for record in history:
         data = record["dynamodb"]

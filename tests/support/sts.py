@@ -1,4 +1,4 @@
-"""What STS says, seen and answered before any socket: a role and its AssumeRole."""
+"""Simulate the responses of STS to AssumeRole, without network."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ Said: TypeAlias = tuple[int, bytes] | Exception
 
 @dataclass
 class Sts:
-    """Hooks into a role's client. Answers are given in turn, an exception is raised; then every request is granted."""
+    """Hooks into a role's client. It gets the given responses or exceptions in turn, and then credentials."""
 
     role: Role
     answers: list[Said] = field(default_factory=list)
@@ -39,12 +39,12 @@ class Sts:
 
 
 def sts(*answers: Said, external_id: str | None = None) -> Sts:
-    """A role that has not been assumed yet, and what STS is going to say."""
+    """Return a role that has not been assumed yet, with the responses of STS."""
     return Sts(Role(ARN, external_id=external_id, session_name="replicator"), list(answers))
 
 
 def granted(access_key: str, *, lasts: timedelta = HOUR) -> tuple[int, bytes]:
-    """Credentials that last so long from now."""
+    """Return a response with credentials that are valid for `lasts` seconds."""
     until = (datetime.now(UTC) + lasts).strftime("%Y-%m-%dT%H:%M:%SZ")
     return 200, answer(f"<Expiration>{until}</Expiration>", access_key)
 

@@ -1,8 +1,8 @@
-"""A function without one of its rules, which is found by its form, whatever the function calls its variables.
+"""Remove one rule from a function's code. A pattern finds the rule, whatever the function calls its variables.
 
-A pattern is Python: an expression, statements, or a handler (`except …:`). A name in it that means nothing to the
-function's module stands for a variable, the same one wherever it appears. `...` as a body stands for any statements; as
-the first argument of a call it stands for all arguments that the pattern does not name. The replacement may have both.
+A pattern is Python: an expression, statements, or a handler (`except …:`). A name in it that is unknown in the
+function's module matches any variable, the same one wherever it appears. `...` as a body matches any statements; as the
+first argument of a call it matches all arguments that the pattern does not list. The replacement may use both.
 """
 
 import ast
@@ -16,15 +16,15 @@ from types import CodeType
 from typing import Any
 
 _NAMES = ("arg", "id", "name")
-"""Fields of a syntax tree that hold the name of a variable."""
+"""Fields of a syntax tree that contain the name of a variable."""
 
 _REST = ("body", "orelse", "handlers", "finalbody")
-"""Fields of a statement that a `...` as its body stands for."""
+"""Fields of a statement that a `...` as its body matches."""
 
 
 @dataclass(slots=True)
 class _Found:
-    """What a pattern's names and each `...` in it stand for."""
+    """What the names of a pattern and each `...` in it match."""
 
     names: dict[str, str] = field(default_factory=dict)
     statements: list[Any] = field(default_factory=list)
@@ -33,7 +33,7 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The syntax tree of a function, and the names that its module or Python knows."""
+    """The syntax tree of a function, and the names that its module or Python defines."""
 
     tree: ast.Module
     known: frozenset[str]
@@ -54,15 +54,15 @@ class Source:
         return Source(tree, self.known)
 
     def without(self, rule: str, instead: str, *, given: Sequence[str] = ()) -> "Source":
-        """Return the function with something instead of its rule; ValueError unless the rule is there exactly once.
+        """Return the function with its rule replaced. Raises ValueError unless the rule matches exactly once.
 
-        `given` are other parts of the function, which say what further names of `instead` stand for.
+        `given` are other parts of the function, whose matches define further names of `instead`.
         """
         source = Source(deepcopy(self.tree), self.known)
         pattern, other = _parsed(rule, instead)
         places = [*source._places(pattern)]
         if len(places) != 1:
-            raise ValueError(f"this is there {len(places)} times: {rule}")
+            raise ValueError(f"the function has this {len(places)} times: {rule}")
         ((replace, found),) = places
         for part in given:
             (_, more), *_ = source._places(_parsed(part, part)[0], found)
@@ -70,11 +70,11 @@ class Source:
         replace(_Filled(found).visit(other) if isinstance(other, ast.AST) else _statements(other, found))
         ast.fix_missing_locations(source.tree)
         if unknown := source._read() - source._variables() - source.known:
-            raise ValueError(f"nothing says what these stand for: {sorted(unknown)}")
+            raise ValueError(f"no pattern defines these names: {sorted(unknown)}")
         return source
 
     def code(self) -> CodeType:
-        """Return the function's code; a name means in it what it means in the function's module."""
+        """Return the function's code, to be executed with the names of the function's module."""
         (function,) = self.tree.body
         (code,) = (
             constant
@@ -104,7 +104,7 @@ class Source:
     def _places(
         self, pattern: Any, known: _Found | None = None
     ) -> Iterator[tuple[Callable[[Any], None], _Found]]:
-        """Yield for each place of a pattern what replaces it there, and what its names stand for."""
+        """Yield for each match of a pattern a function that replaces it, and what its names match."""
         match = _Match(self.known, self._variables())
         for node in ast.walk(self.tree):
             for name, content in ast.iter_fields(node):
@@ -129,7 +129,7 @@ def _replacing(node: ast.AST, name: str, at: int | None, size: int) -> Callable[
 
 
 def _parsed(rule: str, instead: str) -> tuple[Any, Any]:
-    """Return both as expressions if they are, else as statements; or both as handlers."""
+    """Parse both as expressions if possible, else as statements, or both as handlers."""
     if rule.startswith("except"):
         return _handler(rule), _handler(instead)
     one, other = ast.parse(rule).body, ast.parse(instead).body
@@ -161,7 +161,7 @@ def _has_any_arguments(node: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """Compares a pattern with a part of a tree, and notes what its names stand for."""
+    """Compares a pattern with a part of a tree, and records what its names match."""
 
     known: frozenset[str]
     variables: set[str]
@@ -204,7 +204,7 @@ class _Match:
 
 
 class _Filled(ast.NodeTransformer):
-    """Puts what was found into what takes a pattern's place."""
+    """Inserts what was matched into the replacement."""
 
     def __init__(self, found: _Found) -> None:
         self._found = found

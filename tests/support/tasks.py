@@ -1,4 +1,4 @@
-"""Histories of a table of tasks, the counts that they must leave, and the counter's two tables among faults."""
+"""Histories of a table of tasks, their expected counts, and the counting function with simulated failures."""
 
 from collections import Counter as SendResult
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,7 +39,7 @@ settings_of_mapping = st.builds(
     bisect_batch_on_function_error=st.booleans(),
 )
 calm = st.sampled_from([0, 10, 40])
-"""How many requests go well, beside one that meets each trouble."""
+"""The number of successful requests for each failure."""
 
 crashes = st.lists(st.booleans(), max_size=8)
 
@@ -47,12 +47,12 @@ Request: TypeAlias = Callable[[], Any]
 
 
 class Killed(Exception):  # noqa: N818  what happens to a sandbox is no error of the code
-    """The sandbox was ended before or after a request."""
+    """The execution environment ended before or after a request."""
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Tasks put into lists, moved, taken out of all lists, and deleted."""
+    """Generate changes that add tasks to lists, move them, remove them from all lists, and delete them."""
     lists = st.sampled_from([{"S": "home"}, {"S": "work"}, {"N": "7"}, None])
     steps = st.tuples(st.sampled_from("abc"), st.one_of(lists, lists, st.just("deleted")))
     length = draw(st.integers(1, 15))
@@ -61,12 +61,12 @@ def histories(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 def weather(chance: Random, *, calm: int) -> list[str]:
-    """What the next requests meet, by chance."""
+    """Return random failures for the next requests."""
     return chance.choices([*TROUBLES, *["none"] * calm], k=60)
 
 
 def task(sequence_number: int, pk: str, to: Any) -> dict[str, Any]:
-    """A task was deleted, or put with this attribute, or none, as its list."""
+    """Return the record of a deleted task, or of a task whose list is this attribute, or that has none."""
     if to == "deleted":
         return delete(sequence_number, pk)
     attributes = {} if to is None else {"list": to}
@@ -74,14 +74,14 @@ def task(sequence_number: int, pk: str, to: Any) -> dict[str, Any]:
 
 
 def counts_after(history: Iterable[Any]) -> dict[str, int]:
-    """How many tasks each list has that has any."""
+    """Return the number of tasks of each list that is not empty."""
     names = map(list_of, state_after(history).values())
     return dict(SendResult(name for name in names if name is not None))
 
 
 @dataclass
 class Troubled:
-    """The client, with a trouble for each request in turn. What is late lands by chance, or when it is told to."""
+    """A client with a failure for each request in turn. Late writes land at random, or when a test calls `land`."""
 
     client: "DynamoDBClient"
     troubles: list[str] = field(default_factory=list)
@@ -96,7 +96,7 @@ class Troubled:
         return self._meet("TransactWriteItems", lambda: self.client.transact_write_items(**request))
 
     def land(self) -> None:
-        """Carry out what is late; what its conditions refuse is done as well."""
+        """Perform the late writes, and ignore those whose condition fails."""
         while self.late:
             try:
                 self.late.pop()()
@@ -124,7 +124,7 @@ class Troubled:
                 raise refused("TransactionCanceledException", "None", "TransactionConflict")
             case "invalid":
                 raise refused("TransactionCanceledException", "None", "ValidationError")
-            case "overtaken":  # by another invocation with the same record
+            case "overtaken":  # by a concurrent invocation with the same record
                 request()
             case "late":
                 self.late.append(request)
@@ -134,7 +134,7 @@ class Troubled:
 
 
 def refused(code: str, *reasons: str) -> ClientError:
-    """DynamoDB's way of refusing; a transaction has a reason for each of its items."""
+    """Return DynamoDB's error. That of a transaction has a reason for each item."""
     response: Any = {"Error": {"Code": code, "Message": "why"}}
     if reasons:
         response["CancellationReasons"] = [{"Code": reason} for reason in reasons]
@@ -142,10 +142,10 @@ def refused(code: str, *reasons: str) -> ClientError:
 
 
 class Counting:
-    """The function on tables of its own, and what stands in them."""
+    """The function with its own tables, and their content."""
 
     def __init__(self, client: "DynamoDBClient", name: str, troubled: Troubled | None = None) -> None:
-        """Make nothing yet."""
+        """Create no table yet."""
         self.client = client
         self.troubled = troubled or Troubled(client)
         self.counter = Counter(
@@ -154,7 +154,7 @@ class Counting:
 
     @contextmanager
     def tables(self) -> Iterator[None]:
-        """Make the tables, and remove them at the end."""
+        """Create the tables, and delete them at the end."""
         for table, key in ((self.counter.counts, "list"), (self.counter.markers, "task")):
             self.client.create_table(
                 TableName=table,
@@ -167,7 +167,7 @@ class Counting:
             self.client.delete_table(TableName=table)
 
     def invoke(self, event: Any, context: Context | None = None) -> list[str]:
-        """Invoke the function, and give the identifiers it reports."""
+        """Invoke the function, and return the item identifiers that it reports."""
         context = context or Context()
         remaining = deadline_of(cast("LambdaContext", context)).remaining
         answer = count(event, self.counter, Deadline(remaining, sleep=context.sleep))
@@ -176,7 +176,7 @@ class Counting:
     def deliver(
         self, shards: Sequence[Shard], settings: MappingSettings, *, crashes: list[bool], chance: Random
     ) -> None:
-        """Let a mapping deliver all records, crashing at times, and look at the tables after each invocation."""
+        """Deliver all records with crashes, and check the tables after each invocation."""
 
         def invoke(event: Any, request_id: str) -> Any:
             reported = self.invoke(event, Context(request_id))
@@ -190,12 +190,12 @@ class Counting:
         self.troubled.land()
 
     def counts(self) -> dict[str, int]:
-        """The counts that are not zero."""
+        """Return the counts that are not zero."""
         items = self._items(self.counter.counts)
         return {item["list"]["S"]: number for item in items if (number := int(item["tasks"]["N"]))}
 
     def marked(self) -> dict[str, int]:
-        """How many markers name each list."""
+        """Return the number of markers of each list."""
         return dict(SendResult(item["list"]["S"] for item in self.markers() if "list" in item))
 
     def markers(self) -> list[Any]:

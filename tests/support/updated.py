@@ -1,4 +1,4 @@
-"""A stack of the embedded AWS that was updated: what the embedded AWS gets wrong of its mapping, set right."""
+"""Correct the event source mapping of an updated stack on the embedded AWS."""
 
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ _NUMBERS: Final = (
 
 
 def restore_mapping(aws: EmbeddedAws, stack: Stack) -> None:
-    """Set the mapping's numbers: after an update the embedded AWS has text in their place, and polls no more."""
+    """Set the mapping's numbers again: an update on the embedded AWS turns them into text, and stops polling."""
     uuid = stack.outputs["EventSourceMappingId"]
     mapping: Any = aws.lambda_.get_event_source_mapping(UUID=uuid)
     numbers: Any = {name: int(value) for name, value in mapping.items() if name in _NUMBERS}

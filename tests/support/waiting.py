@@ -1,4 +1,4 @@
-"""Time for a command that is to wait for nothing."""
+"""A clock for commands that must not wait."""
 
 from ddbreplica.driver import Interrupt, Patience
 
@@ -6,11 +6,11 @@ from ddbreplica.driver import Interrupt, Patience
 class NoTime:
     @staticmethod
     def sleep(_: float) -> None:
-        """Not at all."""
+        """Return immediately."""
 
 
 class Waiting(Interrupt):
-    """Whoever sleeps has slept at once."""
+    """A clock whose sleeps return immediately and count as slept."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class Waiting(Interrupt):
     def sleep(self, seconds: float) -> None:
         self.now += max(seconds, 0.1)
         self._left -= 1
-        assert self._left, "it goes on for ever"
+        assert self._left, "it never ends"
 
     def patience(self, seconds: float) -> Patience:
         return Patience(self, seconds=seconds, clock=lambda: self.now)

@@ -1,6 +1,6 @@
-"""The `ddbreplica` command as a process, which at its end says how much memory it had at most.
+"""Run `ddbreplica` as a process, and measure its peak memory.
 
-That is the process' own peak, by the kernel: `ru_maxrss` would begin with the memory of the process that starts it.
+The peak is the kernel's value for this process. `ru_maxrss` would include the memory of the process that starts it.
 """
 
 import atexit
@@ -19,7 +19,7 @@ _FILE = "peak"
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """How a command ended, and its peak in MiB."""
+    """The exit status and output of a command, and its peak memory in MiB."""
 
     status: int
     stdout: str
@@ -28,12 +28,12 @@ class Weighed:
 
     @property
     def document(self) -> Any:
-        """What it printed with --json."""
+        """Return the JSON document that it printed with --json."""
         return json.loads(self.stdout)
 
 
 def weighed(directory: Path, *args: str, environment: Mapping[str, str]) -> Weighed:
-    """Run `ddbreplica` with these arguments in a directory."""
+    """Run `ddbreplica` with these arguments in a directory, and return the result."""
     paths = os.pathsep.join(map(str, (_ROOT / "src", _ROOT / "cli", _ROOT)))
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "tests.support.weighed", *args],
