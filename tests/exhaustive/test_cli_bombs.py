@@ -180,7 +180,10 @@ class TestRedrive:
 
         assert left == dict.fromkeys(names, "unreadable")
         reasons = {each["reason"] for each in done.document["left"]}
-        assert reasons == {"is not JSON", f"is larger than anything that is kept ({MAX_OBJECT:,} bytes)"}
+        assert reasons == {
+            "is not JSON",
+            f"is too large for a quarantined record or a discarded batch (at most {MAX_OBJECT:,} bytes)",
+        }
         assert done.peak < MOST
 
     def test_a_search_names_what_it_cannot_read(self, run: Run) -> None:

@@ -43,8 +43,8 @@ LONG = {
         ),
         "before-send.dynamodb.BatchGetItem",
         [
-            "Error: interrupted; 0 of 1 objects were healed and moved.",
-            "Try: run the same command again: it goes on with the objects that are still there.",
+            "Error: interrupted; 0 of 1 objects were repaired and moved to done/.",
+            "Try: run the same command again to process the remaining objects.",
         ],
     ),
     "status": (("status", "--watch", "1"), "before-call.lambda.ListEventSourceMappings", []),

@@ -1,4 +1,4 @@
-"""`ddbreplica load`: writes web-log rows to the source table."""
+"""`ddbreplica load`: write web-log rows to the source table."""
 
 from pathlib import Path
 
@@ -10,25 +10,31 @@ from ddbreplica_cli.terminal.options import Options, rate_option, shared_options
 @click.command()
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--generate", type=click.IntRange(min=1), metavar="N", help="Make up N rows instead of reading FILE."
+    "--generate",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Generate N sample rows instead of reading FILE.",
 )
 @click.option(
     "--output",
     "to",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE.csv",
-    help="With --generate: write the rows here, and nothing to the table.",
+    help="Write the rows of --generate to this file instead of the table.",
 )
-@click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be read, and go on.")
-@rate_option("Use at most so many of the table's write units a second.  [default: as many as it grants]")
+@click.option("--skip-bad-rows", is_flag=True, help="Skip rows that cannot be read, and continue.")
+@rate_option("Maximum write capacity units per second.  [default: no limit]")
 @click.option(
     "--start-at",
     type=click.IntRange(min=1),
     metavar="LINE",
     default=1,
-    help="Leave out the rows before this line: where an interrupted load ended.",
+    show_default=True,
+    help="Skip the rows before this line, to resume an interrupted load.",
 )
-@click.option("--dry-run", is_flag=True, help="Check every row, write nothing and ask AWS nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Only check the rows; write nothing, and send no request to AWS."
+)
 @shared_options
 def load(  # noqa: PLR0913  one for each option
     options: Options,
@@ -43,10 +49,10 @@ def load(  # noqa: PLR0913  one for each option
 ) -> None:
     """Write the web-log rows of FILE to the source table.
 
-    FILE is CSV in UTF-8 without a header; its ten columns are request id, host, date, hour of day, time zone,
-    method, URL, response code, bytes sent and user agent. A row becomes the item with key
-    PK=request#<request id>; loading it again writes the same item again. Several requests are under way at a time,
-    and what the table throttles is tried again. A load that ends early names the line to go on at.
+    FILE is a CSV file in UTF-8 without a header. Its ten columns are request id, host, date, hour of day, time zone,
+    method, URL, response code, bytes sent and user agent. Each row becomes an item with the key
+    PK=request#<request id>; if it is loaded again, it replaces the same item. The command sends several requests in
+    parallel and retries throttled writes. If it ends early, it shows the line from which to resume.
 
     \b
     Examples:
@@ -56,8 +62,8 @@ def load(  # noqa: PLR0913  one for each option
       ddbreplica load data/logfile_stream.csv --start-at 1001
       ddbreplica load --generate 2000 --output rows.csv
 
-    Ends with `RowCount: N, Total seconds: S`. Exits with 1 if the table refused a row, or if --dry-run found a row
-    that cannot be read, and with 2 if the load could not be done.
+    The last line is `RowCount: N, Total seconds: S`. Exits with 1 if the table refused a row, or if --dry-run found a
+    row that cannot be read, and with 2 if the load failed.
     """  # noqa: D301  \b is click's: do not wrap
     from ddbreplica_cli.runs.load import run
 

@@ -1,4 +1,4 @@
-"""`ddbreplica redrive`: heals the items whose records were put aside, and clears what is done with out of the way."""
+"""`ddbreplica redrive`: reprocess quarantined records and discarded batches."""
 
 import re
 from typing import Any
@@ -27,7 +27,7 @@ class _Age(ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         age = re.fullmatch(r"(\d{1,6})([smhd])", str(value))
         if age is None:
-            self.fail(f"{value!r} is no age such as 90s, 15m, 2h or 1d.", param, ctx)
+            self.fail(f"invalid age {value!r}; use 90s, 15m, 2h or 1d.", param, ctx)
         return float(age[1]) * _SECONDS[age[2]]
 
 
@@ -36,22 +36,24 @@ class _Age(ParamType[float]):
     "--quarantine-bucket",
     type=Name(),
     metavar="BUCKET",
-    help="Bucket of quarantined records.  [default: the function's]",
+    help="Bucket of quarantined records.  [default: from the function's settings]",
 )
 @click.option(
     "--on-failure-bucket",
     type=Name(),
     metavar="BUCKET",
-    help="Bucket of what Lambda gave up, of any function.  [default: the mapping's, of its function]",
+    help="Bucket of discarded batches; includes those of other functions.  [default: from the event source mapping]",
 )
 @click.option(
     "--older-than",
     type=_Age(),
     metavar="AGE",
     default="0s",
-    help="Only objects at least so old: 90s, 15m, 2h or 1d.",
+    help="Process only objects of at least this age, for example 90s, 15m, 2h or 1d.  [default: 0s]",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N objects, by name.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Process only the first N objects, by name."
+)
 @rate_option()
 @read_rate_option("the source")
 @state_option("redrive")
@@ -61,29 +63,32 @@ class _Age(ParamType[float]):
     "--find",
     multiple=True,
     metavar="KEY",
-    help="Reconcile nothing. List the objects that hold this key (in DynamoDB JSON), in done/ and old versions too."
-    " May be repeated.",
+    help="Only list the objects that hold this key (in DynamoDB JSON), also in done/ and in old versions. May be"
+    " repeated.",
 )
 @click.option(
     "--purge-done",
     is_flag=True,
-    help="Reconcile nothing. Delete for good what is in done/, with all its versions; with --find, only what"
-    " holds a key.",
+    help="Only delete the objects in done/ for good, with all their versions. With --find, only objects that hold a"
+    " key.",
 )
-@click.option("--yes", is_flag=True, help="With --purge-done: do not ask for confirmation.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation of --purge-done.")
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Show what would be reconciled or deleted; write, move and delete nothing.",
+    help="Show the objects that would be processed or deleted; write, move and delete nothing.",
 )
 @shared_options
 def redrive(options: Options, /, **values: Any) -> None:
-    """Heal the items whose records are in quarantine or were given up by Lambda.
+    """Reprocess quarantined records and discarded batches.
 
-    Gives the replica the source's present state of those items; the records' own images are never written. An
-    object whose items are all healed is moved to done/ in its bucket; any other stays, and is listed with the
-    reason. Keys that are being written are kept in a state file: after Ctrl-C, a crash or a kill run the same command
-    again in the same directory, and it reconciles them too. The file is removed when no such key is left.
+    Lambda discards a batch that has failed for too long, and sends it to the on-failure bucket. This command gives
+    the replica the source's present state of each item in these records; it never writes the images of the records.
+    It moves an object to done/ in its bucket when all its items are repaired. Other objects stay, and it lists them
+    with the reason.
+
+    A state file keeps the keys that are being written. After Ctrl-C, a crash or a kill, run the same command again
+    in the same directory to finish them. The command removes the file when no such key is left.
 
     \b
     Examples:
@@ -92,9 +97,9 @@ def redrive(options: Options, /, **values: Any) -> None:
       ddbreplica redrive --source orders --replica orders-copy --older-than 1h --json
       ddbreplica redrive --stack-name ddbreplica --find '{"PK": {"S": "a"}}'
 
-    Exits with 1 if an object or a key is left that requires attention or a later run, and with 2 if the redrive could
-    not be done. With --find it exits with 1 if an object holds the key or cannot be read, and with 3 if old versions
-    cannot be listed.
+    Exits with 1 if an object or a key requires attention or a later run, and with 2 if the redrive failed. With
+    --find, exits with 1 if an object holds the key or cannot be read, and with 3 if none does, but old versions cannot
+    be listed.
     """  # noqa: D301  \b is click's: do not wrap
     from ddbreplica_cli.runs.redrive import run
 

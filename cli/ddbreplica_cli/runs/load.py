@@ -1,4 +1,4 @@
-"""What `ddbreplica load` does: write web-log rows to the source table, to a file, or check them."""
+"""Run `ddbreplica load`: write web-log rows to the source table or to a file, or check them."""
 
 import time
 from collections.abc import Iterator
@@ -43,11 +43,11 @@ def run(  # noqa: PLR0913  one for each option
     start_at: int,
     dry_run: bool,
 ) -> None:
-    """Read, check or write the rows as the options ask for it."""
+    """Write or check the rows with these options, and print the result."""
     if (file is None) == (generate is None):
         raise click.UsageError("Give either FILE or --generate N.")
     if to is not None and generate is None:
-        raise click.UsageError("--output goes with --generate N.")
+        raise click.UsageError("--output can only be used with --generate N.")
     with _rows(file, generate) as rows:
         if dry_run:
             _check(from_line(start_at, rows), options, skip_bad_rows=skip_bad_rows)
@@ -76,7 +76,7 @@ def _lines(file: TextIO, name: Path) -> Iterator[str]:
 
 
 def _estimate(file: Path | None) -> int | None:
-    """About how many rows a file has, going by its beginning; None for a pipe, which can be read but once."""
+    """Estimate how many rows a file has from its first lines; None for a pipe, which can be read only once."""
     if file is None or not file.is_file():
         return None
     with naming(file), file.open("rb") as opened:
@@ -112,7 +112,7 @@ def _load(
             loader.load(rows, skip_bad_rows=skip_bad_rows)
     finally:
         _note("refused by the table", loaded.refused)
-        _note("left out", loaded.left_out)
+        _note("skipped", loaded.left_out)
     _finish(loaded, name, time.perf_counter() - started, options)
 
 
@@ -136,8 +136,8 @@ def _finish(loaded: Loaded, name: str, seconds: float, options: Options) -> None
         # With --json the error below has the figures, and stdout gets one document, not two.
         output.print_result(facts, text, as_json=False)
     raise AttentionError(
-        f"{counted(loaded.refused.count)} not written, {counted(loaded.written)} written.",
-        hint=f"mend what was refused or the table's indexes, and load the file again; {AGAIN}.",
+        f"the table refused {counted(loaded.refused.count)}; {counted(loaded.written)} written.",
+        hint=f"fix the refused rows or the table's indexes, and load the file again; {AGAIN}.",
         facts=facts,
     )
 
@@ -158,8 +158,8 @@ def _check(rows: Rows, options: Options, *, skip_bad_rows: bool) -> None:
     _note("that cannot be read", bad)
     if bad.count and not skip_bad_rows:
         raise AttentionError(
-            f"{counted(bad.count)} cannot be loaded, {good:,} can; nothing was written.",
-            hint="mend the rows, or leave them out with --skip-bad-rows.",
+            f"{counted(bad.count)} cannot be loaded, {good:,} can be loaded; nothing was written.",
+            hint="fix the rows, or skip them with --skip-bad-rows.",
             facts=facts,
         )
     output.print_result(
@@ -178,7 +178,7 @@ def _write_file(to: Path, count: int, options: Options) -> None:
         ) from error
     except KeyboardInterrupt as pressed:
         raise StoppedError(
-            f"interrupted; {to} holds only part of the rows.", hint="run the same command again."
+            f"interrupted; {to} has only a part of the rows.", hint="run the same command again."
         ) from pressed
     output.print_result(
         {"row_count": count, "output": str(to)},

@@ -1,4 +1,4 @@
-"""What `ddbreplica redrive` does: reprocess quarantined records and discarded batches."""
+"""Run `ddbreplica redrive`: reprocess quarantined records and discarded batches."""
 
 import time
 from typing import Any
@@ -17,18 +17,18 @@ from ddbreplica_cli.terminal.exit_status import ATTENTION
 from ddbreplica_cli.terminal.options import Options
 
 _ADVICE = {
-    ObjectOutcome.UNWRITABLE: "fix the items in the source, or the replica's indexes, and run it again.",
-    ObjectOutcome.UNSETTLED: "run it again when fewer writes are under way.",
-    ObjectOutcome.UNDECIDED: "look at its record: if the item was deleted, delete it from the replica too; then"
-    " move the object by hand.",
-    ObjectOutcome.EARLIER: "compare these items with `ddbreplica verify --keys-from FILE`; the replica may hold the"
-    " only copy. Write each back to the source or delete it from the replica; then move the object by hand.",
-    ObjectOutcome.OUTSIDE: "see whether the replica has the item, which no change will reach, and move the object"
-    " by hand.",
-    ObjectOutcome.KEYLESS: "see with `ddbreplica verify` whether an item differs, and move what has no key by hand.",
-    ObjectOutcome.UNREADABLE: "look at the object; a later version of ddbreplica may have written it.",
+    ObjectOutcome.UNWRITABLE: "fix the items in the source, or the replica's indexes, and run redrive again.",
+    ObjectOutcome.UNSETTLED: "run redrive again when the source has fewer writes.",
+    ObjectOutcome.UNDECIDED: "review the undecided items; if an item was deleted at the source, delete it from the"
+    " replica too. Then move the object to done/.",
+    ObjectOutcome.EARLIER: "compare the earlier items with `ddbreplica verify --keys-from FILE`; the replica may"
+    " hold the only copy. Write each back to the source, or delete it from the replica. Then move the object to done/.",
+    ObjectOutcome.OUTSIDE: "check whether the replica has the items outside the filter; no later change reaches"
+    " them. Then move the object to done/.",
+    ObjectOutcome.KEYLESS: "repair with `ddbreplica verify --repair`, then move the keyless objects to done/.",
+    ObjectOutcome.UNREADABLE: "look at the unreadable object; a later version of ddbreplica may have written it.",
 }
-"""For every outcome that leaves something to do."""
+"""What to do about each outcome that requires attention or a later run."""
 
 
 def run(options: Options, /, **values: Any) -> None:
@@ -70,13 +70,13 @@ def run(options: Options, /, **values: Any) -> None:
 
 
 def _advise(redriven: Redriven) -> bool:
-    """Say what is left to do, if anything is."""
+    """Print what is left to do, and return whether anything is."""
     left = {*redriven.counts, *(outcome for outcome, _ in redriven.open.values())}
     advice = [advice for outcome, advice in _ADVICE.items() if outcome in left]
     if redriven.wait > 0:
         until = time_after(redriven.wait)
         advice.insert(
-            0, f"run it again after {until}; until then an in-doubt write may still change the replica."
+            0, f"run redrive again after {until}; until then an in-doubt write may still change the replica."
         )
     for sentence in advice:
         output.print_note(f"Try: {sentence}")

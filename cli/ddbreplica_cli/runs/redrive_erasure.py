@@ -1,4 +1,4 @@
-"""`redrive --find` and `--purge-done`: where copies of an item are kept in the buckets, and their deletion for good."""
+"""Run `redrive --find` and `--purge-done`: list the objects that hold an item, and delete objects for good."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ class _Result(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Erasing:
-    """What is asked for: to find the copies of some keys, or to delete what is in done/."""
+    """The options of a search for the copies of some keys, or of a deletion in done/."""
 
     find: Sequence[str]
     purge_done: bool
@@ -51,10 +51,10 @@ class Erasing:
     def run(
         self, connection: Connection, *, quarantine: str | None, on_failure: str | None, as_json: bool
     ) -> int:
-        """Do it, and print the result.
+        """Search or delete, print the result, and return the exit status.
 
-        Return the exit status: 1 if a copy is there or cannot be read, or an object is left that may be meant; 3 if
-        old versions cannot be seen; otherwise 0.
+        It is 1 if a copy was found or cannot be read, or if an object was left that may hold a key; 3 if old versions
+        cannot be listed; otherwise 0.
         """
         source = describe(connection.source)
         keys = copies.keys_of(self.find, source.table)
@@ -81,10 +81,10 @@ class Erasing:
 
 
 def asked(find: Sequence[str], *, purge_done: bool, yes: bool, dry_run: bool) -> Erasing | None:
-    """Return what the command line asks for; None for a redrive. Raises UsageError for options of the other."""
+    """Return the options of a search or deletion; None for a redrive. Raises UsageError if options are mixed."""
     if not (find or purge_done):
         if yes:
-            raise click.UsageError("--yes belongs to --purge-done.")
+            raise click.UsageError("--yes can only be used with --purge-done.")
         return None
     context = click.get_current_context()
     for name in _OF_REDRIVE:
@@ -102,7 +102,7 @@ def _places(
     is_named = quarantine is not None and on_failure is not None
     mapping = None if is_named else find_mapping(connection, latest_stream(connection))
     buckets = Buckets.of(mapping, quarantine=quarantine, on_failure=on_failure, note=output.print_note)
-    # Of any function and whatever the filter: a copy is a copy.
+    # Copies of any function, and of keys that the filter excludes, count too.
     return tuple(replace(buckets, function=None).places(connection, source, EVERY_KEY))
 
 
@@ -111,7 +111,7 @@ def _find(places: Sequence[BucketPrefix], keys: frozenset[Key]) -> Copies:
     with _interruptible(found) as interrupt, show_progress("objects", about=None) as advance:
         copies.search(places, keys, interrupt=interrupt, advance=advance, into=found)
     for bucket, why in found.unseen.items():
-        output.print_note(f"Note: old versions in the bucket {bucket} were not looked at: {why}")
+        output.print_note(f"Note: old versions in the bucket {bucket} were not searched: {why}")
     return found
 
 
@@ -124,7 +124,7 @@ def _purged(places: Sequence[BucketPrefix], keys: frozenset[Key] | None, *, dry_
 
 @contextmanager
 def _interruptible(done: _Result) -> Iterator[Interrupt]:
-    """Let a signal end the block between two requests, and give any error what was done until then."""
+    """Let a signal end the block between two requests, and add the partial result to an error."""
     try:
         with noting_interrupts() as interrupt:
             yield interrupt
@@ -138,7 +138,7 @@ def _refuse_unless_asked(*, as_json: bool) -> None:
     # A script reads the JSON, and would wait forever for an answer.
     if as_json or sys.stdin is None or not sys.stdin.isatty():
         raise TaskError(
-            "--purge-done deletes objects for good, and there is no terminal on which to ask for confirmation.",
+            "--purge-done deletes objects for good, and there is no terminal to ask for confirmation.",
             hint="add --yes; --dry-run shows how many objects would be deleted.",
         )
 
@@ -146,10 +146,10 @@ def _refuse_unless_asked(*, as_json: bool) -> None:
 def _ask(places: Sequence[BucketPrefix], counted: Purged) -> None:
     where = " and ".join(f"s3://{place.bucket.name}/{DONE}{place.prefix}" for place in places)
     objects = "1 object" if counted.objects == 1 else f"{counted.objects:,} objects"
-    question = f"Delete {objects} in {where} for good, in {counted.versions:,} versions?"
+    question = f"Delete {objects} ({counted.versions:,} versions) in {where} for good?"
     try:
         is_confirmed = output.confirm(question)
     except click.Abort as pressed:
         raise StoppedError("interrupted; nothing was deleted.", hint=_AGAIN) from pressed
     if not is_confirmed:
-        raise TaskError("nothing was deleted.", hint="--find lists which objects hold a key.")
+        raise TaskError("nothing was deleted.", hint="to list the objects that hold a key, use --find.")

@@ -1,6 +1,6 @@
-"""Made-up web-log rows, realistic and the same every time. Pure.
+"""Generate realistic web-log rows, always the same ones. Pure.
 
-Addresses and domains are those that RFC 5737, RFC 3849 and RFC 2606 set aside for documentation.
+Addresses and domains are those that RFC 5737, RFC 3849 and RFC 2606 reserve for documentation.
 """
 
 from bisect import bisect
@@ -13,7 +13,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _SEED = 20170720
-_START = datetime(2017, 7, 20)  # noqa: DTZ001  local time of the time zone that the rows name
+_START = datetime(2017, 7, 20)  # noqa: DTZ001  local time of the time zone in the rows
 _LONGEST_PAUSE = 90.0
 _TIME_ZONE = "GMT-0700"
 
@@ -66,7 +66,7 @@ _USER_AGENTS = (
 
 
 def rows() -> Iterator[tuple[str, ...]]:
-    """Rows without end, ten fields each; however many are taken, they begin with the same ones."""
+    """Return an endless sequence of rows, ten fields each, which is the same every time."""
     random = _Choice()
     moment = _START
     for request_id in count(1):
@@ -89,13 +89,13 @@ def rows() -> Iterator[tuple[str, ...]]:
 def _size(code: str, random: "_Choice") -> int:
     if code == "304":
         return 0
-    # Cubed, so that most answers are small and some are large.
+    # Cubed, so that most responses are small and some are large.
     largest = 900_000 if code == "200" else 6_000
     return int(random.below(1.0) ** 3 * largest) + 5
 
 
 class _Choice:
-    """Chooses by `random()` alone: the only one of Python's generators that is the same in every version."""
+    """Chooses with `random()` alone, the only generator of Python that is the same in every version."""
 
     def __init__(self) -> None:
         self._random = Random(_SEED).random  # noqa: S311  sample data

@@ -1,4 +1,4 @@
-"""Rows → the source table, in pieces, with a count of what was written and what was not."""
+"""Write rows to the source table in pieces, and count the written, refused and skipped rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,41 +18,41 @@ from ddbreplica.records.size import write_units
 from ddbreplica_cli.samples.logfile import KEY, BadRow, Row, Rows
 
 PIECE = 1000
-"""Rows held in memory at once: enough requests for `send` to have several under way nearly all the time."""
+"""Rows held in memory at once. So many are enough for `send` to keep several requests under way."""
 
 LISTED = 10
-AGAIN = "rows are written by request id, so that loading the file again does no harm"
+AGAIN = "a row replaces the item with its request id, so loading the file again is safe"
 
 
 @dataclass(slots=True)
 class Problems:
-    """Rows with something wrong: all counted, the first few kept with their lines and the reason."""
+    """Bad or refused rows. All are counted; the first few are kept with line and reason."""
 
     count: int = 0
     first: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, lines: str, reason: str) -> None:
-        """Count one more."""
+        """Count a row."""
         self.count += 1
         if len(self.first) < LISTED:
             self.first.append((lines, reason))
 
     def texts(self) -> Iterator[str]:
-        """One line each, and how many more there are."""
+        """Return a line of text for each kept row, and the number of the others."""
         yield from (f"  {lines}: {reason}" for lines, reason in self.first)
         if more := self.count - len(self.first):
             yield f"  and {more:,} more"
 
     def facts(self) -> list[dict[str, str]]:
-        """The first few, for a program."""
+        """Return the kept rows as JSON values."""
         return [{"lines": lines, "reason": reason} for lines, reason in self.first]
 
 
 @dataclass(slots=True)
 class Loaded:
-    """What has become of the rows so far. A row counts as written when its key was written for it or a later row.
+    """The result of a load so far. A row is written when its key was written with it or with a later row.
 
-    Every row before the line `start_at` has been dealt with.
+    All rows before the line `start_at` are written, refused or skipped.
     """
 
     start_at: int = 1
@@ -61,7 +61,7 @@ class Loaded:
     left_out: Problems = field(default_factory=Problems)
 
     def facts(self) -> dict[str, Any]:
-        """The same, for a program."""
+        """Return the result as JSON values."""
         return {
             "row_count": self.written,
             "refused": self.refused.count,
@@ -72,21 +72,21 @@ class Loaded:
 
 
 class Loader:
-    """Writes rows to one table, and keeps `loaded` right at any moment, so that an end at any moment can be told."""
+    """Writes rows to a table. `loaded` is the result so far, at any moment."""
 
     def __init__(
         self, replica: Replica, loaded: Loaded, *, patience: Patience, rate: Rate, advance: Advance
     ) -> None:
-        """`rate` is in write units; `advance` is told of every row written."""
+        """Write nothing yet. `rate` is in write capacity units; `advance` counts the rows written."""
         self._loaded = loaded
         self._replica = _Watched(replica, patience, advance)
         self._patience = patience
         self._rate = rate
 
     def load(self, rows: Rows, *, skip_bad_rows: bool) -> None:
-        """Write all rows from the line `start_at`, or those before the first bad one.
+        """Write all rows from the line `start_at` on, up to the first bad row.
 
-        Raises TaskError for that row, for a table that refuses everything or stands still, and for Ctrl-C.
+        Raises TaskError for a bad row, for a table that refuses every request or stands still, and for Ctrl-C.
         """
         bad: list[BadRow] = []
         try:
@@ -100,7 +100,7 @@ class Loader:
             hint = "run the same command again."
             raise self._ended("interrupted", hint=hint, kind=StoppedError) from pressed
         if bad:
-            hint = "mend the row, or give --skip-bad-rows, and run the same command again."
+            hint = "fix the row or add --skip-bad-rows, and run the same command again."
             raise self._ended(f"{bad[0].lines}: {bad[0].reason}", hint=hint)
 
     def _good(self, rows: Rows, bad: list[BadRow], *, skip: bool) -> Iterator[Row]:
@@ -115,7 +115,7 @@ class Loader:
                 return
 
     def _pieces(self, rows: Iterable[Row]) -> Iterator[Sequence[Row]]:
-        """Rows in pieces, each as soon as the rate allows it: a second's worth of units at a time."""
+        """Return rows in pieces of at most a second's units, each when the rate allows it."""
         piece: list[Row] = []
         units = 0
         for row in rows:
@@ -129,7 +129,7 @@ class Loader:
 
     def _allowed(self, piece: Sequence[Row], units: int) -> Sequence[Row]:
         self._rate.take(units)
-        self._patience.progressed()  # a wait for our own rate is no standstill of the table
+        self._patience.progressed()  # a wait for the rate does not mean that the table stands still
         return piece
 
     def _write(self, piece: Sequence[Row]) -> None:
@@ -155,21 +155,21 @@ class Loader:
         if tally.failed:
             self._patience.interrupt.check()
             refusal = tally.failed[0][1]
-            waited = f"nothing could be written for {self._patience.idle():.0f} seconds"
+            waited = f"the table accepted no write for {self._patience.idle():.0f} seconds"
             raise self._ended(f"{waited} ({reason(refusal)})", hint=hint_for(refusal))
 
     def _ended(self, why: str, *, hint: str, kind: type[TaskError] = TaskError) -> TaskError:
-        """The error that says how far it came, and how to go on from there."""
+        """Return an error with the result so far and how to resume."""
         start_at = self._loaded.start_at
         return kind(
             f"{why}; {counted(self._loaded.written)} written.",
-            hint=f"{hint} To go on where it ended, add --start-at {start_at}." if start_at > 1 else hint,
+            hint=f"{hint} To resume, add --start-at {start_at}." if start_at > 1 else hint,
             facts={**self._loaded.facts(), "start_at": start_at},
         )
 
 
 class _Watched:
-    """The table, with every write that it takes noted as progress."""
+    """The table. Every applied write counts as progress."""
 
     def __init__(self, replica: Replica, patience: Patience, advance: Advance) -> None:
         self._replica = replica
@@ -186,18 +186,18 @@ class _Watched:
     def start_one(self, write: Write) -> Pending:
         pending = self._replica.start_one(write)
 
-        def answered() -> Sequence[Write] | Refusal:
-            answer = self._noted(pending(), sent=1)
-            if isinstance(answer, Refusal) and answer.kind is RefusalKind.REJECTED:
-                self._patience.progressed()  # an answer too: the table is not what holds things up
-            return answer
+        def responded() -> Sequence[Write] | Refusal:
+            response = self._noted(pending(), sent=1)
+            if isinstance(response, Refusal) and response.kind is RefusalKind.REJECTED:
+                self._patience.progressed()  # a response too: the table does not stand still
+            return response
 
-        return answered
+        return responded
 
-    def _noted(self, answer: Sequence[Write] | Refusal, *, sent: int) -> Sequence[Write] | Refusal:
-        if not isinstance(answer, Refusal) and len(answer) < sent:
-            self._note(sent - len(answer))
-        return answer
+    def _noted(self, response: Sequence[Write] | Refusal, *, sent: int) -> Sequence[Write] | Refusal:
+        if not isinstance(response, Refusal) and len(response) < sent:
+            self._note(sent - len(response))
+        return response
 
     def _note(self, written: int) -> None:
         self._patience.progressed()
@@ -205,12 +205,12 @@ class _Watched:
 
 
 def counted(rows: int) -> str:
-    """`1 row`, `2,000 rows`."""
+    """Return, for example, `1 row` or `2,000 rows`."""
     return f"{rows:,} {'row' if rows == 1 else 'rows'}"
 
 
 def from_line(line: int, rows: Rows) -> Rows:
-    """The rows that begin there or later."""
+    """Return the rows from this line on."""
     return dropwhile(lambda row: row.line < line, rows)
 
 

@@ -1,4 +1,4 @@
-"""Web-log rows ↔ items of the source table. Pure.
+"""Convert web-log rows to items of the source table, and write rows as CSV. Pure.
 
 A file has no header and ten columns, in the order of COLUMNS.
 """
@@ -28,7 +28,7 @@ COLUMNS = (
 """Attribute name and type of each column."""
 
 MAX_LINE = 1024 * 1024
-"""Characters of a line to read at once; an item holds far less, so that a longer line is no row."""
+"""The most characters of a line that are read at once. A longer line is not a row, since an item holds far less."""
 
 _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,38}", re.ASCII)
 _SERVER_ERROR = "500"
@@ -44,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that cannot. A quoted field may span lines, hence two of them."""
+    """A row that cannot be loaded. It has two line numbers, because a quoted field may span lines."""
 
     line: int
     last_line: int
@@ -52,7 +52,7 @@ class BadRow:
 
     @property
     def lines(self) -> str:
-        """`line 7`, or `lines 7-9`."""
+        """The lines of the row, for example `line 7` or `lines 7-9`."""
         return f"line {self.line}" if self.line >= self.last_line else f"lines {self.line}-{self.last_line}"
 
 
@@ -60,7 +60,7 @@ Rows: TypeAlias = Iterable[Row | BadRow]
 
 
 class RowError(Exception):
-    """A row that is no log entry; the message is the reason."""
+    """A row is not a log entry. The message is the reason."""
 
 
 class _Writable(Protocol):
@@ -68,9 +68,9 @@ class _Writable(Protocol):
 
 
 def read(lines: Iterable[str]) -> Iterator[Row | BadRow]:
-    """Read a file's rows one by one, without its empty lines; whatever is wrong with a row, the next is read.
+    """Read the rows of a file one by one, without empty lines. A bad row does not end the reading.
 
-    What is not UTF-8 in a line must have been decoded with `surrogateescape`, so that it is told by its row.
+    Bytes that are not UTF-8 must have been decoded with `surrogateescape`, so that their row is reported.
     """
     # Not strict, csv guesses what a broken quote means, and the row would be loaded with wrong values.
     reader = csv.reader(lines, strict=True)
@@ -87,12 +87,12 @@ def read(lines: Iterable[str]) -> Iterator[Row | BadRow]:
 
 
 def write(rows: Iterable[Sequence[str]], file: _Writable) -> None:
-    """Write rows of fields as such a file."""
+    """Write rows of fields as a CSV file."""
     csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def item(fields: Sequence[str]) -> Image:
-    """The item of one row, as wire JSON. Raises RowError."""
+    """Return the item of a row, in DynamoDB JSON. Raises RowError."""
     if len(fields) != len(COLUMNS):
         raise RowError(f"expected {len(COLUMNS)} columns and found {len(fields)}")
     values = {name: {tag: _value(name, tag, text)} for (name, tag), text in zip(COLUMNS, fields, strict=True)}

@@ -1,1 +1,1 @@
-"""Reconcile the keys of the records that are in the buckets, and clear away what is done."""
+"""Reconcile the items of quarantined records and discarded batches, and move the objects that are done."""

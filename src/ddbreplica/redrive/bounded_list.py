@@ -1,4 +1,4 @@
-"""Any number of values → the first of them, which are listed in a result, and how many others there are. Pure."""
+"""Keep the first of any number of values for a result, and count the others. Pure."""
 
 from typing import Generic, TypeVar
 
@@ -7,23 +7,23 @@ from ddbreplica.records.text import printable
 T = TypeVar("T")
 
 LISTED = 10_000
-"""Values that are listed. Others are only counted, since a bucket may hold any number of objects."""
+"""The most values that are listed. Others are only counted, since a bucket may hold any number of objects."""
 
 ROOM = 4 * 1024 * 1024
-"""Characters of these as they are printed, where one may be twelve: a name holds whatever its writer wants."""
+"""The most characters that these print. An escaped character prints up to twelve; a name may hold any character."""
 
 
 class BoundedList(Generic[T]):
-    """The first of any number of values, and how many there are."""
+    """The first of any number of values, and the number of all."""
 
     def __init__(self) -> None:
-        """None yet."""
+        """Start empty."""
         self.first: list[T] = []
         self.count = 0
         self._room = ROOM
 
     def add(self, value: T, *texts: str) -> None:
-        """Add a value, which is printed with these texts. Once one has no room, no other is listed."""
+        """Add a value, which prints these texts. After the first value without room, no other is listed."""
         self.count += 1
         if self.count > LISTED or self.more > 1:
             return
@@ -33,5 +33,5 @@ class BoundedList(Generic[T]):
 
     @property
     def more(self) -> int:
-        """How many are not listed."""
+        """The number of values that are not listed."""
         return self.count - len(self.first)

@@ -1,4 +1,4 @@
-"""`redrive --find`: the objects of both buckets, old versions and done/ among them → those that hold an item's key."""
+"""Find every object that holds a key, for `redrive --find`: in both buckets, with old versions and done/."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,36 +26,36 @@ _WIDTH = 13
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A version of an object, and the place that it was found in."""
+    """A version of an object, and the prefix in which it was found."""
 
     place: BucketPrefix
     version: Version
 
     @property
     def url(self) -> str:
-        """As `aws s3` spells it."""
+        """The URL that `aws s3` uses."""
         return f"s3://{self.place.bucket.name}/{self.version.name}"
 
     @property
     def document(self) -> dict[str, Any]:
-        """For a program."""
+        """The copy as JSON values."""
         return {"object": self.url, "version": self.version.id, "present": self.version.is_present}
 
     def row(self, what: str) -> str:
-        """As a line."""
+        """Return the copy as a line of text."""
         old = "" if self.version.is_present else f"  (old version {bare(str(self.version.id))})"
         return f"{what:<{_WIDTH}}{bare(self.url)}{old}"
 
     def rows(self, what: str, why: str) -> Sequence[str]:
-        """As a line, and one more for the reason."""
+        """Return the copy as a line of text, and a line with the reason."""
         return self.row(what), f"{'':<{_WIDTH}}{bare(why)}"
 
 
 @dataclass(slots=True)
 class Copies:
-    """What a search has found so far: `objects` counts what was looked at, and `unread` says what could not be read.
+    """The result of a search so far. `objects` counts the objects searched; `unread` lists those that cannot be read.
 
-    `unseen` are the buckets whose old versions cannot be listed.
+    `unseen` has the buckets whose old versions cannot be listed, with reasons.
     """
 
     objects: int = 0
@@ -65,7 +65,7 @@ class Copies:
 
     @property
     def document(self) -> dict[str, Any]:
-        """Everything, for a program."""
+        """The result as JSON values."""
         return {
             "objects": self.objects,
             "found": [copy.document for copy in self.found.first],
@@ -77,7 +77,7 @@ class Copies:
 
     @property
     def text(self) -> str:
-        """Counts, then every copy, and every object that could not be read."""
+        """The result as text: counts, then the copies, then the objects that cannot be read."""
         rows = {"objects": self.objects, "found": self.found.count, "unread": self.unread.count}
         table = [f"{name:<{_WIDTH}}{count:>12,}" for name, count in rows.items()]
         copies = [copy.row("found") for copy in self.found.first]
@@ -86,7 +86,7 @@ class Copies:
 
 
 def keys_of(texts: Iterable[str], table: Table) -> frozenset[Key]:
-    """Read keys in DynamoDB JSON. Raises TaskError for one that is not a primary key of the table."""
+    """Parse keys in DynamoDB JSON. Raises TaskError for one that is not a primary key of the table."""
     return frozenset(_key(text, table) for text in texts)
 
 
@@ -116,7 +116,7 @@ def search(
     advance: Advance,
     into: Copies,
 ) -> None:
-    """Look at all versions of all objects, and add what holds one of the keys to `into`.
+    """Search all versions of all objects, and add those that hold one of the keys to `into`.
 
     Raises KeyboardInterrupt once interrupted.
     """
@@ -139,14 +139,14 @@ def search(
 
 
 def holds(keys: frozenset[Key], copy: Copy) -> bool | str:
-    """Return whether a version holds one of the keys, or why nobody can say."""
+    """Return whether a version holds one of the keys, or the reason why that is unknown."""
     if copy.version.size is None:
         return False
     if copy.version.size > MAX_OBJECT:
-        return "it is larger than anything that is kept"
+        return "it is too large for a quarantined record or a discarded batch"
     with memory_for(copy.version.size):
         held = copy.place.bucket.read(copy.version.name, copy.version.id, most=copy.version.size)
-        if held is None:  # it was deleted meanwhile
+        if held is None:  # another process has deleted it
             return False
         return "it was replaced meanwhile" if held.is_cut else _holds(keys, copy, held)
 
@@ -161,11 +161,11 @@ def _holds(keys: frozenset[Key], copy: Copy, held: Held) -> bool | str:
     # Also those of an earlier table: who asks for copies of an item means all of them.
     if not keys.isdisjoint((*unpacked.keys, *unpacked.earlier)):
         return True
-    return f"{unpacked.keyless} of its records: no key can be read" if unpacked.keyless else False
+    return f"no key can be read from {unpacked.keyless} of its records" if unpacked.keyless else False
 
 
 def pieces(values: Iterable[T]) -> Iterator[Sequence[T]]:
-    """Return as many at a time as are held in memory."""
+    """Return as many values at a time as are held in memory."""
     remaining = iter(values)
     while piece := tuple(islice(remaining, PIECE)):
         yield piece
@@ -178,7 +178,7 @@ def _present(listed: Listed) -> Version:
 
 
 def _copies(place: BucketPrefix, prefix: str, into: Copies) -> Iterator[Copy]:
-    """All versions, or the present objects where versions cannot be listed."""
+    """Return all versions; only the present objects if versions cannot be listed."""
     try:
         for version in place.bucket.versions(prefix):
             if version.size is not None:

@@ -1,4 +1,4 @@
-"""Redrive the records that lie in the buckets: the keys reconciled, the objects that are done with moved to `done/`."""
+"""Run a redrive: reconcile the items of the records in the buckets, and move the objects that are done to `done/`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,15 +33,15 @@ from ddbreplica.redrive.objects import (
 from ddbreplica.redrive.places import Buckets
 
 Tell: TypeAlias = Callable[[Redriven], None]
-"""Prints or keeps the result, before what only it says is forgotten."""
+"""Prints the result, before keys that only the result lists are closed."""
 
-_TOLD_ONCE = frozenset({ObjectOutcome.UNDECIDED, ObjectOutcome.OUTSIDE})
-"""Of a key that no object has: a person has to look at it, and no later run will know more."""
+_LISTED_ONCE = frozenset({ObjectOutcome.UNDECIDED, ObjectOutcome.OUTSIDE})
+"""The outcomes of a key without an object that a run lists once: an operator decides, and no later run can."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedriveOptions:
-    """What is asked for, option by option."""
+    """The options of the command."""
 
     quarantine_bucket: str | None
     on_failure_bucket: str | None
@@ -57,9 +57,9 @@ class RedriveOptions:
 def redrive(
     connection: Connection, options: RedriveOptions, tell: Tell, driver: Driver, journal: FileJournal
 ) -> Redriven:
-    """Do it, with its open keys in the journal.
+    """Run a redrive, with its open keys in the journal, and return the result.
 
-    Raises TaskError, with what was done until then, where it cannot be done.
+    Raises TaskError, with the partial result, if it cannot be completed.
     """
     under_way = UnderWay()
     with journal.leaving(is_at_rest=lambda: under_way.is_none):
@@ -89,13 +89,13 @@ def redrive(
             work = _Work(_Open(journal, ground.key_filter, reconciler.reconcile), interrupt, driver)
             redriven = work.through(find(places, older_than=options.older_than, limit=options.limit))
         tell(redriven)
-        # Only after the result was printed: no object has these keys, so until then the journal alone remembers them.
-        journal.confirm([key for key, (outcome, _) in redriven.open.items() if outcome in _TOLD_ONCE])
+        # Only after the result was printed: no object has these keys, so until then only the journal has them.
+        journal.confirm([key for key, (outcome, _) in redriven.open.items() if outcome in _LISTED_ONCE])
     return redriven
 
 
 def foretell(connection: Connection, options: RedriveOptions, tell: Tell, driver: Driver) -> Redriven:
-    """A dry run, which writes nothing and so needs no state."""
+    """Return the result of a dry run. It writes nothing and needs no state."""
     source, replica = describe_pair(connection)
     ground = to_repair(
         connection, without_mapping=options.without_mapping, archive=options.archive, note=driver.note
@@ -121,21 +121,21 @@ def _buckets(ground: Preflight, options: RedriveOptions, driver: Driver) -> Buck
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """The keys that are open in a state, and how they are reconciled."""
+    """The open keys of a state, and the function that reconciles them."""
 
     journal: FileJournal
     key_filter: KeyFilter
     reconcile: Reconcile
 
     def reconcile_objects(self, keys: Sequence[Key]) -> Reconciled:
-        """Reconcile keys; close those that their objects have still, unless a write of theirs may land."""
+        """Reconcile keys. Close those whose objects stay, unless they have an in-doubt write."""
         reconciled = self.reconcile(keys)
         refused = (key for key, _ in reconciled.refused)
         self.journal.confirm([*reconciled.changing, *reconciled.undecided, *refused])
         return reconciled
 
     def resume(self, redriver: Redriver) -> None:
-        """Reconcile those that no object has any more."""
+        """Reconcile the open keys that no object holds any more."""
         keys = self.journal.open_keys()
         redriver.leave_outside([key for key in keys if not self.key_filter.passes(key)])
         redriver.resume([key for key in keys if self.key_filter.passes(key)], self.reconcile)
@@ -143,14 +143,14 @@ class _Open:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A run over objects; without `open` it is a dry run."""
+    """The processing of objects; a dry run if `open` is None."""
 
     open: _Open | None
     interrupt: Interrupt
     driver: Driver
 
     def through(self, found: Iterator[FoundObject]) -> Redriven:
-        """Work through them. Raises TaskError with what was done until then."""
+        """Process the objects and return the result. Raises TaskError with the partial result."""
         reconcile = self.open.reconcile_objects if self.open else None
         redriver = Redriver(reconcile, interrupt=self.interrupt)
         piece = tuple(islice(found, LISTED_AT_A_TIME))
@@ -164,7 +164,7 @@ class _Work:
             if self.open:
                 self.open.resume(redriver)
         except KeyboardInterrupt as pressed:
-            hint = "run the same command again: it goes on with the objects that are still there."
+            hint = "run the same command again to process the remaining objects."
             error = StoppedError("interrupted", hint=hint)
             raise self._ended(redriver.redriven, objects, error) from pressed
         except TaskError as error:
@@ -177,7 +177,7 @@ class _Work:
         return redriven
 
     def _ended(self, redriven: Redriven, objects: int, why: TaskError) -> TaskError:
-        """The same error, with what was done until then."""
-        done = f"{redriven.counts[ObjectOutcome.RECONCILED]:,} of {objects:,} objects were healed and moved"
+        """Return the same error, with the partial result."""
+        done = f"{redriven.counts[ObjectOutcome.RECONCILED]:,} of {objects:,} objects were repaired and moved to done/"
         facts = report.document(self._counted(redriven))
         return type(why)(f"{why.fact.rstrip('.')}; {done}.", hint=why.hint, facts=facts)

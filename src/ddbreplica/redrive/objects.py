@@ -1,7 +1,7 @@
-"""Objects that keep records → their keys healed, and the objects that are done with moved to `done/`.
+"""Reconcile the keys of the objects that hold records, and move the objects that are done to `done/`.
 
-An object is read before its keys are healed, and moved only once every one of them was confirmed after that. So a
-record that is put aside meanwhile keeps its object, and a run that is killed leaves what it has not finished.
+An object is read before its keys are reconciled, and moved only after every key was confirmed. So a record that is
+quarantined during the run keeps its object, and a killed run leaves the objects that it has not finished.
 """
 
 from collections import Counter
@@ -25,54 +25,59 @@ from ddbreplica.redrive.bounded_list import BoundedList
 T = TypeVar("T")
 
 PIECE = 20
-"""Objects held in memory at a time, by their keys: a batch that Lambda gave up may have 10,000 records."""
+"""Objects whose keys are held in memory at a time. A discarded batch may have 10,000 records."""
 
 PIECE_BYTES = 16 * MIB
-"""Bytes of these objects, unless one alone has more."""
+"""The most bytes of these objects, unless a single one has more."""
 
 WORKERS = 8
 LISTED_AT_A_TIME = 20_000
-"""Objects of a bucket whose names are held in memory at a time."""
+"""Objects whose names are held in memory at a time."""
 
 KEYS_NAMED = 10
-"""Keys of an object that are named where they are the reason that it stays."""
+"""The most keys that are listed of an object that stays."""
 
 _LONGEST_REASON = 500
 
-_EARLIER = "the record is older than the source table, which was created again under the same name"
-_OUTSIDE = "the mapping's filter leaves it out, and did not when this was kept"
+_EARLIER = "the record is older than the source table, which was recreated"
+_OUTSIDE = "the mapping's filter excludes the key now, but did not when the record was stored"
 
 
 class ObjectOutcome(Enum):
-    """What became of an object. Only what is healed is moved."""
+    """The outcome of an object. Only a reconciled object is moved."""
 
     RECONCILED = "healed"
     DUE = "due"
-    """It would be healed: a dry run."""
+    """A redrive would reconcile it: in a dry run only."""
     WAITING = "waiting"
-    """An in-doubt write of it may still change the replica."""
+    """An in-doubt write of one of its keys may still change the replica."""
     UNWRITABLE = "unwritable"
-    """A table refuses a key, or its item, by itself."""
+    """A table refuses a key or its item."""
     UNSETTLED = "unsettled"
-    """The source had another state of a key in every round."""
+    """The source changed in every round."""
     UNDECIDED = "undecided"
-    """The replica is an archive, and the source has no item of a key: deleted or expired, nobody can tell."""
+    """The replica is an archive, and the source has no item of a key: it was deleted or has expired."""
     EARLIER = "earlier"
-    """A record is one of an earlier table with the source's name; the keys of the others are reconciled."""
+    """A record is of an earlier table with the source's name. Keys of other records are reconciled."""
     OUTSIDE = "outside"
-    """The mapping's filter leaves a key out, by now; the keys of the others are healed."""
+    """The mapping's filter excludes a key now. Other keys are reconciled."""
     KEYLESS = "keyless"
-    """A record has no key that can be read; the keys of the others are healed."""
+    """No key can be read from a record. Keys of other records are reconciled."""
     UNREADABLE = "unreadable"
     FOREIGN = "foreign"
-    """It is for somebody else."""
+    """It is of another table or function."""
     GONE = "gone"
-    """Somebody else moved or replaced it."""
+    """Another process has moved or replaced it."""
+
+    @property
+    def label(self) -> str:
+        """The outcome in text; JSON has the value."""
+        return "repaired" if self is ObjectOutcome.RECONCILED else self.value
 
 
 @dataclass(frozen=True, slots=True)
 class BucketPrefix:
-    """A part of a bucket that holds objects of one kind."""
+    """A prefix of a bucket with objects of one kind."""
 
     bucket: Bucket
     prefix: str
@@ -81,22 +86,22 @@ class BucketPrefix:
 
 @dataclass(frozen=True, slots=True)
 class FoundObject:
-    """An object, and the place that it was found in."""
+    """An object, and the prefix in which it was found."""
 
     place: BucketPrefix
     listed: Listed
 
     @property
     def url(self) -> str:
-        """As `aws s3` spells it."""
+        """The URL that `aws s3` uses."""
         return f"s3://{self.place.bucket.name}/{self.listed.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class RemainingObject:
-    """An object that stays, and why; `keys` are those that are the reason, and `more_keys` counts others.
+    """An object that stays, with the reason. `keys` are the keys with this reason; `more_keys` counts others.
 
-    `wait` is for how many seconds an in-doubt write of it may still change the replica, where the object says so.
+    `wait` is the number of seconds for which an in-doubt write may still land, if the object records one.
     """
 
     outcome: ObjectOutcome
@@ -109,11 +114,12 @@ class RemainingObject:
 
 @dataclass(slots=True)
 class Redriven:
-    """What has become of the objects so far; `keys` counts those of the objects that were healed.
+    """The result of a redrive so far.
 
-    `resumed` counts the keys that an earlier run left open, and that are reconciled now though no object has them any
-    more. `open` says of others of these why they are not. Of `in_doubt` keys a write may still change the replica, for
-    so many seconds at most, and after `objects_wait` seconds no write of an object that stays may land.
+    `keys` counts the keys of the objects that were moved. `resumed` counts the reconciled keys that an earlier run
+    left open and that no object holds any more; `open` has the other keys of these, with outcomes and reasons.
+    In-doubt writes may still change `in_doubt` keys for `in_doubt_seconds`, and keys of objects that stay for
+    `objects_wait` seconds.
     """
 
     counts: Counter[ObjectOutcome] = field(default_factory=Counter)
@@ -127,7 +133,7 @@ class Redriven:
 
     @property
     def wait(self) -> float:
-        """For how many seconds anything at all may still change the replica."""
+        """The number of seconds for which any in-doubt write may still land."""
         return max(self.in_doubt_seconds, self.objects_wait)
 
     def reconciled(self, opened: "_Opened") -> None:
@@ -136,7 +142,7 @@ class Redriven:
         self.keys += len(opened.unpacked.keys)
 
     def stays(self, left: RemainingObject) -> None:
-        """Count an object that was not."""
+        """Count an object that stays."""
         self.counts[left.outcome] += 1
         self.objects_wait = max(self.objects_wait, left.wait)
         named, reason = left.keys[:KEYS_NAMED], left.reason[:_LONGEST_REASON]
@@ -148,7 +154,7 @@ class Redriven:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """An object as it was read: with this content and no other it may be moved."""
+    """An object that was read. It may be moved only while it has this ETag."""
 
     found: FoundObject
     etag: str
@@ -156,30 +162,30 @@ class _Opened:
 
 
 Reconcile: TypeAlias = Callable[[Sequence[Key]], Reconciled]
-"""None of the result has failed."""
+"""Reconciles keys; the result has no failed keys."""
 
 _WhyNot: TypeAlias = Mapping[Key, tuple[ObjectOutcome, str]]
 
 
 def find(places: Iterable[BucketPrefix], *, older_than: float, limit: int | None) -> Iterator[FoundObject]:
-    """The objects that are at least so many seconds old; the first few by place and name."""
+    """Return the objects that are at least `older_than` seconds old, up to `limit`, by prefix and name."""
     found = (FoundObject(place, listed) for place in places for listed in place.bucket.list(place.prefix))
     return islice((each for each in found if each.listed.age >= older_than), limit)
 
 
 class Redriver:
-    """Works through objects. `redriven` is right at any moment, so that an end at any moment can be told."""
+    """Processes objects. `redriven` is the result so far, at any moment."""
 
     def __init__(self, reconcile: Reconcile | None, *, interrupt: Interrupt) -> None:
-        """Without `reconcile` it is a dry run."""
+        """Process nothing yet. Without `reconcile` it is a dry run."""
         self.redriven = Redriven()
         self._reconcile = reconcile
         self._interrupt = interrupt
 
     def run(self, found: Sequence[FoundObject], advance: Advance) -> None:
-        """Heal and move what can be. Raises KeyboardInterrupt once interrupted, and whatever `reconcile` raises.
+        """Reconcile and move objects. `advance` counts each object that was read.
 
-        `advance` counts every object that was looked at.
+        Raises KeyboardInterrupt once interrupted, and the errors of `reconcile`.
         """
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="redrive") as pool:
             for piece in _pieces_of_objects(found):
@@ -195,7 +201,7 @@ class Redriver:
                 advance(len(piece))
 
     def resume(self, keys: Sequence[Key], reconcile: Reconcile) -> None:
-        """Reconcile the keys that an earlier run left open and that no object has any more."""
+        """Reconcile the keys that an earlier run left open and that no object holds any more."""
         for piece in _pieces(keys, MAX_KEYS):
             self._interrupt.check()
             reconciled = reconcile(piece)
@@ -205,7 +211,7 @@ class Redriver:
             }
 
     def leave_outside(self, keys: Sequence[Key]) -> None:
-        """Count keys that an earlier run left open, and that the mapping's filter leaves out by now."""
+        """Count keys that an earlier run left open and that the mapping's filter excludes now."""
         self.redriven.open |= dict.fromkeys(keys, (ObjectOutcome.OUTSIDE, _OUTSIDE))
 
     def _left_out(self, objects: Iterable[_Opened | RemainingObject]) -> Sequence[_Opened]:
@@ -224,7 +230,7 @@ def _pieces(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 def _pieces_of_objects(found: Sequence[FoundObject]) -> Iterator[Sequence[FoundObject]]:
-    """As many as are held in memory at a time."""
+    """Return as many objects at a time as are held in memory."""
     piece: list[FoundObject] = []
     size = 0
     for each in found:
@@ -239,10 +245,12 @@ def _pieces_of_objects(found: Sequence[FoundObject]) -> Iterator[Sequence[FoundO
 
 
 def _open(found: FoundObject) -> _Opened | RemainingObject:
-    """Read one object; say why, if it is not to be healed now."""
+    """Read an object. Return it as remaining, with the reason, if it cannot be reconciled now."""
     if found.listed.size > MAX_OBJECT:
         return RemainingObject(
-            ObjectOutcome.UNREADABLE, found, f"is larger than anything that is kept ({MAX_OBJECT:,} bytes)"
+            ObjectOutcome.UNREADABLE,
+            found,
+            f"is too large for a quarantined record or a discarded batch (at most {MAX_OBJECT:,} bytes)",
         )
     with memory_for(found.listed.size):
         return _opened(found)
@@ -261,7 +269,7 @@ def _opened(found: FoundObject) -> _Opened | RemainingObject:
         return RemainingObject(ObjectOutcome.UNREADABLE, found, str(error))
     wait = unpacked.hold_seconds - found.listed.age
     if unpacked.keys and wait > 0:
-        reason = f"{IN_DOUBT}, for {ceil(wait / 60)} min more"
+        reason = f"{IN_DOUBT} for {ceil(wait / 60)} more minutes"
         return RemainingObject(ObjectOutcome.WAITING, found, reason, unpacked.keys, wait)
     return _Opened(found, held.etag, unpacked)
 
@@ -275,7 +283,7 @@ def _foretold(opened: _Opened) -> RemainingObject:
 def _reconciled(
     due: Sequence[_Opened], reconcile: Reconcile, pool: Executor
 ) -> Iterator[_Opened | RemainingObject]:
-    # Each key once, since none may be in two calls at a time, and many objects may keep the same one.
+    # Each key once: many objects may hold the same key, and no key may be in two calls at a time.
     keys = tuple(dict.fromkeys(key for each in due for key in each.unpacked.keys))
     confirmed: set[Key] = set()
     why_not: dict[Key, tuple[ObjectOutcome, str]] = {}
@@ -287,7 +295,7 @@ def _reconciled(
 
 
 def _judged(opened: _Opened, confirmed: Container[Key], why_not: _WhyNot) -> _Opened | RemainingObject:
-    """The object, if all that it keeps is healed; else the reason, which is that of the first key that is not."""
+    """Return the object if all its keys are confirmed; else as remaining, with the reason of the first that is not."""
     unconfirmed = tuple(key for key in opened.unpacked.keys if key not in confirmed)
     if unconfirmed:
         outcome, reason = why_not[unconfirmed[0]]
@@ -296,14 +304,14 @@ def _judged(opened: _Opened, confirmed: Container[Key], why_not: _WhyNot) -> _Op
 
 
 def _unrepairable(opened: _Opened) -> RemainingObject | None:
-    """Why it stays even if all is healed that can be; None if that is all of it."""
+    """Return the object as remaining if it has records that cannot be reconciled; else None."""
     unpacked = opened.unpacked
     if unpacked.earlier:
         return RemainingObject(ObjectOutcome.EARLIER, opened.found, _EARLIER, unpacked.earlier)
     if unpacked.outside:
         return RemainingObject(ObjectOutcome.OUTSIDE, opened.found, _OUTSIDE, unpacked.outside)
     if unpacked.keyless:
-        reason = f"{unpacked.keyless} of its records: no key can be read ({unpacked.why})"
+        reason = f"no key can be read from {unpacked.keyless} of its records ({unpacked.why})"
         return RemainingObject(ObjectOutcome.KEYLESS, opened.found, reason)
     return None
 
@@ -323,5 +331,5 @@ def _move(opened: _Opened) -> _Opened | RemainingObject:
     if opened.found.place.bucket.finish(listed.name, opened.etag, metadata=metadata):
         return opened
     return RemainingObject(
-        ObjectOutcome.GONE, opened.found, "was moved or replaced meanwhile; its keys are healed"
+        ObjectOutcome.GONE, opened.found, "was moved or replaced meanwhile; its keys were repaired"
     )

@@ -1,4 +1,4 @@
-"""The mapping, and the buckets that were named → where the records lie that were put aside."""
+"""Find the buckets of quarantined records and discarded batches, from the options or the mapping."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ _S3_ARN = ":s3:::"
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """The quarantine, and what Lambda gives up; None where there is no bucket of that.
+    """The quarantine bucket, and the on-failure bucket; None if there is none.
 
-    `function` is whose records Lambda's are: those of any function where the bucket was named.
+    `function` is the ARN of the function whose discarded batches are processed; None for those of any function.
     """
 
     quarantine: str
@@ -32,8 +32,8 @@ class Buckets:
     def of(
         cls, mapping: MappingState | None, *, quarantine: str | None, on_failure: str | None, note: Note
     ) -> "Buckets":
-        """As they were named or, where they were not, as the mapping says. Raises TaskError for no quarantine."""
-        # A bucket that is named may be of a stack that is gone: its function was another, and its tables were these.
+        """Return the buckets of the options, or else of the mapping. Raises TaskError without a quarantine bucket."""
+        # A bucket of the options may be of a deleted stack, with a different function and these tables.
         function = None if on_failure or mapping is None else mapping.function_arn
         return cls(
             quarantine or _quarantine_of(mapping), on_failure or _on_failure_of(mapping, note), function
@@ -42,7 +42,7 @@ class Buckets:
     def places(
         self, connection: Connection, source: Described, key_filter: KeyFilter
     ) -> Iterator[BucketPrefix]:
-        """Where the records of these two tables lie, of which the filter leaves out some keys."""
+        """Return the prefixes with the records of these two tables, without keys that the filter excludes."""
         arn, created_at = source.table.arn, source.created_at
         kept = Bucket(connection.buckets, self.quarantine, option="--quarantine-bucket")
         unpack = with_filter(key_filter, quarantined(arn, created_at=created_at))
@@ -56,25 +56,23 @@ class Buckets:
 def _quarantine_of(mapping: MappingState | None) -> str:
     if mapping is None:
         raise TaskError(
-            "no mapping can be seen, which would say where the records are.",
-            hint="name their bucket with --quarantine-bucket.",
+            "no event source mapping can be read, so the quarantine bucket is unknown.",
+            hint="name the bucket with --quarantine-bucket.",
         )
     if bucket := mapping.quarantine:
         return bucket
     raise TaskError(
-        f"the function {mapping.function_name} does not say where it keeps records (QUARANTINE_BUCKET).",
-        hint="name the bucket with --quarantine-bucket, and mend the function's settings.",
+        f"the function {mapping.function_name} has no environment variable QUARANTINE_BUCKET.",
+        hint="name the bucket with --quarantine-bucket, and fix the function's settings.",
     )
 
 
 def _on_failure_of(mapping: MappingState | None, note: Note) -> str | None:
     if mapping is None:
-        note("No --on-failure-bucket was named: what Lambda gave up is not looked at.")
+        note("Note: discarded batches are not processed; to include them, add --on-failure-bucket.")
         return None
     if mapping.on_failure is not None and _S3_ARN in mapping.on_failure:
         return mapping.on_failure.rpartition(_S3_ARN)[2]
-    destination = mapping.on_failure or "not set"
-    note(
-        f"Lambda's on-failure destination is {destination}, and no bucket: what it gave up is not looked at."
-    )
+    destination = f"is {mapping.on_failure}, which is not a bucket" if mapping.on_failure else "is not set"
+    note(f"Note: the mapping's on-failure destination {destination}: discarded batches are not processed.")
     return None

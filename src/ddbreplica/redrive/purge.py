@@ -1,7 +1,7 @@
-"""`redrive --purge-done`: what redrive has moved to done/ → deleted for good, in every version.
+"""Delete the objects in done/ for good, with all their versions, for `redrive --purge-done`.
 
-A moved object leaves an old version behind under its first name. It is deleted with the one in done/, and before it: a
-run that is interrupted finds what is left by what lies in done/.
+A moved object leaves an old version under its first name. That version is deleted before the object in done/, so that
+a run after an interruption finds both.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +20,7 @@ from ddbreplica.redrive.copies import Copy, holds, pieces
 from ddbreplica.redrive.objects import WORKERS, BucketPrefix
 
 _WIDTH = 13
-_OVERWRITTEN = "it was overwritten before it was moved, and an old version may be the only copy of a record"
+_OVERWRITTEN = "it was overwritten before it was moved; an old version may be the only copy of a record"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class _Done:
 
 @dataclass(slots=True)
 class Purged:
-    """How many objects were deleted so far, in how many versions, delete markers among them.
+    """The numbers of objects and of versions that were deleted so far; delete markers count as versions.
 
-    `left` are those that were not deleted though they may be meant, and why.
+    `left` has the objects that were not deleted although they may hold a key, with reasons.
     """
 
     objects: int = 0
@@ -45,7 +45,7 @@ class Purged:
 
     @property
     def document(self) -> dict[str, Any]:
-        """Everything, for a program."""
+        """The result as JSON values."""
         return {
             "purged": self.objects,
             "versions": self.versions,
@@ -55,7 +55,7 @@ class Purged:
 
     @property
     def text(self) -> str:
-        """Counts, then every object that is left."""
+        """The result as text: counts, then the objects that are left."""
         rows = {"purged": self.objects, "versions": self.versions, "left": self.left.count}
         table = [f"{name:<{_WIDTH}}{count:>12,}" for name, count in rows.items()]
         return lines([*table, *(line for copy, why in self.left.first for line in copy.rows("left", why))])
@@ -70,9 +70,9 @@ def purge(
     advance: Advance,
     into: Purged,
 ) -> None:
-    """Delete what lies in done/, or only what holds one of the keys; in a dry run, count it. `into` counts it.
+    """Delete the objects in done/, or only those that hold one of the keys, and count them in `into`.
 
-    Raises KeyboardInterrupt once interrupted.
+    A dry run only counts them. Raises KeyboardInterrupt once interrupted.
     """
     done = (each for place in places for each in _done(place))
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="purge") as pool:
@@ -95,7 +95,7 @@ def _done(place: BucketPrefix) -> Iterator[_Done]:
 def _purge(
     keys: frozenset[Key] | None, done: _Done, *, dry_run: bool
 ) -> tuple[int, Sequence[tuple[Copy, str]]]:
-    """Return how many versions were deleted, and what was not, with the reason."""
+    """Return how many versions were deleted, and the objects that were not, with reasons."""
     if keys is not None:
         looked = [(copy, holds(keys, copy)) for copy in (Copy(done.place, each) for each in done.versions)]
         if not any(held is True for _, held in looked):
@@ -117,12 +117,12 @@ def _delete(place: BucketPrefix, versions: Sequence[Version]) -> None:
 
 
 def _is_overwritten(moved: Sequence[Version]) -> bool:
-    """Whether the versions that are no delete markers have several contents."""
+    """Return whether the versions differ in content, delete markers aside."""
     return len({version.etag for version in moved if version.size is not None}) > 1
 
 
 def _moved(done: _Done) -> Sequence[Version]:
-    """All versions under the object's first name, unless an object has that name again."""
+    """Return all versions under the object's first name; none if an object has that name again."""
     name = done.name.removeprefix(DONE)
     versions = [version for version in done.place.bucket.versions(name) if version.name == name]
     is_there = any(version.is_present and version.size is not None for version in versions)

@@ -1,4 +1,4 @@
-"""What became of the objects → one document, and the same as text. Pure."""
+"""Show the result of a redrive as JSON values and as text. Pure."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ _WIDTH = 13
 
 
 def document(redriven: Redriven) -> dict[str, Any]:
-    """Everything, for a program; keys are wire JSON."""
+    """Return the result as JSON values; keys are in DynamoDB JSON."""
     return {
         "objects": redriven.counts.total(),
         **{outcome.value: redriven.counts[outcome] for outcome in ObjectOutcome},
@@ -28,9 +28,9 @@ def document(redriven: Redriven) -> dict[str, Any]:
 
 
 def text(redriven: Redriven) -> str:
-    """Counts, then every object and every key that is left, and why."""
+    """Return the result as text: counts, then the objects and keys that are left, with reasons."""
     counts = {
-        outcome.value: redriven.counts[outcome] for outcome in ObjectOutcome if redriven.counts[outcome]
+        outcome.label: redriven.counts[outcome] for outcome in ObjectOutcome if redriven.counts[outcome]
     }
     more = {
         "keys resumed": redriven.resumed,
@@ -38,7 +38,7 @@ def text(redriven: Redriven) -> str:
         "not listed": redriven.left.more,
     }
     more = {name: count for name, count in more.items() if count}
-    rows = {"objects": redriven.counts.total(), **counts, "keys healed": redriven.keys, **more}
+    rows = {"objects": redriven.counts.total(), **counts, "keys repaired": redriven.keys, **more}
     table = [f"{name:<{_WIDTH}}{count:>12,}" for name, count in rows.items()]
     return lines(
         [*table, *(line for left in redriven.left.first for line in _as_lines(left)), *_left_keys(redriven)]

@@ -242,7 +242,7 @@ class TestBackfill:
 
 
 class TestRedrive:
-    def test_a_batch_with_one_such_item_stays_whole_and_the_others_are_healed(
+    def test_a_batch_with_one_such_item_stays_whole_and_the_others_are_repaired(
         self, archive: Tables, kept_records: KeptRecords
     ) -> None:
         archive.put(SOURCE, "there", n={"N": "2"})
@@ -335,7 +335,7 @@ def test_an_item_that_is_gone_is_undecided_and_its_object_stays(
             "more_keys": 0,
         }
     ]
-    assert "Try: look at its record" in result.stderr
+    assert "Try: review the undecided items; if an item was deleted at the source, " in result.stderr
     assert sorted(kept_records.names(QUARANTINE)) == sorted([gone, f"done/{there}"])
     assert archive.items(REPLICA)["expired"]["n"] == {"N": "1"}
     assert archive.items(REPLICA)["there"]["n"] == {"N": "2"}

@@ -114,7 +114,9 @@ class TestBackfill:
 
 
 class TestRedrive:
-    def test_the_other_keys_of_a_batch_are_healed(self, filtered: Tables, kept_records: KeptRecords) -> None:
+    def test_the_other_keys_of_a_batch_are_repaired(
+        self, filtered: Tables, kept_records: KeptRecords
+    ) -> None:
         filtered.put(SOURCE, "t1#a")
         filtered.put(SOURCE, "t2#a")
         name = kept_records.discard(put(1, "t1#a"), put(2, "t2#a"))
@@ -173,10 +175,13 @@ def test_an_object_whose_key_is_outside_by_now_stays_and_is_named(
     assert lines(result.stdout)[-3:] == [
         f"outside      s3://{QUARANTINE}/{name}",
         '             PK={"S": "t2#a"}',
-        "             the mapping's filter leaves it out, and did not when this was kept",
+        "             the mapping's filter excludes the key now, but did not when the record was stored",
     ]
     assert lines(result.stderr) == [
-        "Try: see whether the replica has the item, which no change will reach, and move the object by hand."
+        (
+            "Try: check whether the replica has the items outside the filter; no later change"
+            " reaches them. Then move the object to done/."
+        )
     ]
     assert filtered.items(REPLICA) == {}
 

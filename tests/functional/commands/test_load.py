@@ -12,8 +12,8 @@ from tests.support.modules import ROOT
 
 DATA = ROOT / "data" / "logfile_stream.csv"
 ROW = '{},66.249.67.3,2017-07-20,04,GMT-0700,GET,"/søk?q=a,b",{},05,"Bot ""x"", 1.0"\n'
-GO_ON = "run the same command again. To go on where it ended, add --start-at"
-AGAIN = "rows are written by request id, so that loading the file again does no harm."
+RESUME = "run the same command again. To resume, add --start-at"
+AGAIN = "a row replaces the item with its request id, so loading the file again is safe."
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ BAD = b"".join(
 )
 
 
-def test_a_bad_row_ends_the_load_and_tells_what_was_written(tables: Tables, file: Path) -> None:
+def test_a_bad_row_ends_the_load_and_the_error_has_the_rows_written(tables: Tables, file: Path) -> None:
     file.write_bytes(BAD)
 
     result = run("load", str(file))
@@ -133,12 +133,12 @@ def test_a_bad_row_ends_the_load_and_tells_what_was_written(tables: Tables, file
     assert result.stdout == ""
     assert lines(result.stderr) == [
         "Error: line 31: expected 10 columns and found 3; 30 rows written.",
-        f"Try: mend the row, or give --skip-bad-rows, and {GO_ON} 31.",
+        f"Try: fix the row or add --skip-bad-rows, and {RESUME} 31.",
     ]
     assert len(tables.items("logfile")) == 30
 
 
-def test_bad_rows_can_be_left_out_and_are_named(tables: Tables, file: Path) -> None:
+def test_bad_rows_can_be_skipped_and_are_listed(tables: Tables, file: Path) -> None:
     file.write_bytes(BAD)
 
     result = run("load", str(file), "--skip-bad-rows")
@@ -146,7 +146,7 @@ def test_bad_rows_can_be_left_out_and_are_named(tables: Tables, file: Path) -> N
     assert result.exit_code == 0
     assert result.stdout.startswith("RowCount: 31, ")
     assert lines(result.stderr) == [
-        "Rows left out: 3",
+        "Rows skipped: 3",
         "  line 31: expected 10 columns and found 3",
         "  line 32: requestid is 'x', which is not a whole number",
         "  line 33: url is not UTF-8",
@@ -154,7 +154,7 @@ def test_bad_rows_can_be_left_out_and_are_named(tables: Tables, file: Path) -> N
     assert "request#34" in tables.items("logfile")
 
 
-def test_a_dry_run_names_every_bad_row_and_writes_nothing(tables: Tables, file: Path) -> None:
+def test_a_dry_run_lists_every_bad_row_and_writes_nothing(tables: Tables, file: Path) -> None:
     file.write_bytes(BAD)
 
     result = run("load", str(file), "--dry-run")
@@ -165,13 +165,13 @@ def test_a_dry_run_names_every_bad_row_and_writes_nothing(tables: Tables, file: 
         "  line 31: expected 10 columns and found 3",
         "  line 32: requestid is 'x', which is not a whole number",
         "  line 33: url is not UTF-8",
-        "Error: 3 rows cannot be loaded, 31 can; nothing was written.",
-        "Try: mend the rows, or leave them out with --skip-bad-rows.",
+        "Error: 3 rows cannot be loaded, 31 can be loaded; nothing was written.",
+        "Try: fix the rows, or skip them with --skip-bad-rows.",
     ]
     assert tables.items("logfile") == {}
 
 
-def test_a_dry_run_of_good_rows_asks_aws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_sends_no_request_to_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
 
     result = run("load", str(DATA), "--dry-run")
@@ -179,7 +179,7 @@ def test_a_dry_run_of_good_rows_asks_aws_nothing(monkeypatch: pytest.MonkeyPatch
     assert (result.exit_code, result.stdout) == (0, "2,000 rows can be loaded; nothing was written.\n")
 
 
-def test_a_dry_run_that_leaves_bad_rows_out_is_fine(file: Path) -> None:
+def test_a_dry_run_that_skips_bad_rows_succeeds(file: Path) -> None:
     file.write_bytes(BAD)
 
     result = run("load", str(file), "--dry-run", "--skip-bad-rows", "--json")
@@ -189,7 +189,7 @@ def test_a_dry_run_that_leaves_bad_rows_out_is_fine(file: Path) -> None:
     assert json.loads(result.stdout)["bad"] == 3
 
 
-def test_rows_that_the_table_refuses_are_named(tables: Tables, aws: Misbehaviour) -> None:
+def test_rows_that_the_table_refuses_are_listed(tables: Tables, aws: Misbehaviour) -> None:
     aws.refuse("BatchWriteItem", "ValidationException")
     aws.refuse("PutItem", "ValidationException", after=1, message="too large")
 
@@ -201,13 +201,13 @@ def test_rows_that_the_table_refuses_are_named(tables: Tables, aws: Misbehaviour
         "Rows refused by the table: 2",
         "  line 2: ValidationException: too large",
         "  line 3: ValidationException: too large",
-        "Error: 2 rows not written, 1 row written.",
-        f"Try: mend what was refused or the table's indexes, and load the file again; {AGAIN}",
+        "Error: the table refused 2 rows; 1 row written.",
+        f"Try: fix the refused rows or the table's indexes, and load the file again; {AGAIN}",
     ]
     assert list(tables.items("logfile")) == ["request#1"]
 
 
-def test_refused_rows_are_named_even_if_a_bad_row_ends_the_load(
+def test_refused_rows_are_listed_even_if_a_bad_row_ends_the_load(
     tables: Tables, aws: Misbehaviour, file: Path
 ) -> None:
     aws.refuse("BatchWriteItem", "ValidationException")
@@ -218,11 +218,11 @@ def test_refused_rows_are_named_even_if_a_bad_row_ends_the_load(
         "Rows refused by the table: 1",
         "  line 1: ValidationException: too large",
         "Error: line 2: expected 10 columns and found 1; 0 rows written.",
-        f"Try: mend the row, or give --skip-bad-rows, and {GO_ON} 2.",
+        f"Try: fix the row or add --skip-bad-rows, and {RESUME} 2.",
     ]
 
 
-def test_a_fault_in_the_middle_tells_what_was_written(tables: Tables, aws: Misbehaviour) -> None:
+def test_a_fault_in_the_middle_is_reported_with_the_rows_written(tables: Tables, aws: Misbehaviour) -> None:
     aws.refuse("BatchWriteItem", "AccessDeniedException", after=40)
 
     result = run("load", "--generate", "2000", "--json")
@@ -236,7 +236,7 @@ def test_a_fault_in_the_middle_tells_what_was_written(tables: Tables, aws: Misbe
     assert len(tables.items("logfile")) == 1000
 
 
-def test_ctrl_c_says_what_was_written_and_how_to_go_on(tables: Tables, aws: Misbehaviour) -> None:
+def test_ctrl_c_reports_the_rows_written_and_how_to_resume(tables: Tables, aws: Misbehaviour) -> None:
     calls = iter(range(1, 1000))
 
     def press(**_: Any) -> None:
@@ -252,7 +252,7 @@ def test_ctrl_c_says_what_was_written_and_how_to_go_on(tables: Tables, aws: Misb
     assert result.exit_code == 130
     assert lines(result.stderr) == [
         f"Error: interrupted; {written:,} rows written.",
-        f"Try: {GO_ON} 1001.",
+        f"Try: {RESUME} 1001.",
     ]
     assert run("load", "--generate", "2000", "--start-at", "1001").stdout.startswith("RowCount: 1000, ")
     assert len(tables.items("logfile")) == 2000
@@ -275,7 +275,7 @@ def test_a_table_with_another_key_is_refused_before_anything_is_written(tables: 
     [
         ((), "Give either FILE or --generate N."),
         ((str(DATA), "--generate", "3"), "Give either FILE or --generate N."),
-        ((str(DATA), "--output", "x.csv"), "--output goes with --generate N."),
+        ((str(DATA), "--output", "x.csv"), "--output can only be used with --generate N."),
         (("--generate", "3", "--rate", "0"), "Invalid value for '--rate': 0.0 is not in the range x>0."),
         (("--generate", "0"), "Invalid value for '--generate': 0 is not in the range x>=1."),
         (("no.csv",), "Invalid value for '[FILE]': File 'no.csv' does not exist."),

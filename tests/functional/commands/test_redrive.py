@@ -1,4 +1,4 @@
-"""`ddbreplica redrive` on moto: what is healed, what is moved, and what has to stay."""
+"""`ddbreplica redrive` on moto: which items are repaired, which objects are moved, and which stay."""
 
 import json
 import re
@@ -23,28 +23,28 @@ from tests.support.records import STREAM, delete, put, record
 from tests.support.wire import error, response
 
 HALF_AN_HOUR = 1800
-"""For how long a write may land whose sender's clock nobody knows."""
+"""The time for which a write may land if the clock of its sender is unknown."""
 
 STATE = Path("logfile-logfile_replica.redrive")
 
 
 def redrive(*args: str, exit_code: int = 0) -> Any:
-    """The result of a run, as a document."""
+    """Run redrive and return its JSON document."""
     result = run("redrive", "--json", *args)
     assert result.exit_code == exit_code, result.output
     return json.loads(result.stdout)
 
 
 def outcomes(document: Any) -> dict[str, str]:
-    """Of the objects that stay, by name."""
+    """Return the outcomes of the objects that stay, by name."""
     return {left["object"].split("/", 3)[3]: left["outcome"] for left in document["left"]}
 
 
 class TestReconciling:
-    def test_an_item_that_was_mended_arrives_and_its_object_is_moved(
+    def test_an_item_that_was_fixed_arrives_and_its_object_is_moved(
         self, tables: Tables, kept_records: KeptRecords
     ) -> None:
-        tables.put(SOURCE, "a", state={"S": "mended"})
+        tables.put(SOURCE, "a", state={"S": "fixed"})
         tables.put(REPLICA, "a", state={"S": "old"})
         name = kept_records.quarantine(put(1, "a", state={"S": "poison"}))
         body = kept_records.body(QUARANTINE, name)
@@ -54,14 +54,16 @@ class TestReconciling:
         assert result.exit_code == 0
         assert lines(result.stdout) == [
             "objects                 1",
-            "healed                  1",
-            "keys healed             1",
+            "repaired                1",
+            "keys repaired           1",
         ]
-        assert tables.items(REPLICA)["a"]["state"] == {"S": "mended"}
+        assert tables.items(REPLICA)["a"]["state"] == {"S": "fixed"}
         assert kept_records.names(QUARANTINE) == [f"done/{name}"]
         assert kept_records.body(QUARANTINE, f"done/{name}") == body
 
-    def test_what_is_done_says_how_it_ended(self, tables: Tables, kept_records: KeptRecords) -> None:
+    def test_a_moved_object_has_its_outcome_as_metadata(
+        self, tables: Tables, kept_records: KeptRecords
+    ) -> None:
         name = kept_records.discard(put(1, "a"), put(2, "b"), put(3, "a"))
 
         redrive()
@@ -79,7 +81,7 @@ class TestReconciling:
 
         assert tables.items(REPLICA) == {}
 
-    def test_every_item_of_a_batch_that_lambda_gave_up_is_healed(
+    def test_every_item_of_a_discarded_batch_is_repaired(
         self, tables: Tables, kept_records: KeptRecords
     ) -> None:
         tables.put(REPLICA, "gone")
@@ -93,7 +95,7 @@ class TestReconciling:
         assert tables.items(REPLICA) == tables.items(SOURCE)
         assert kept_records.names(ON_FAILURE) == [f"done/{name}"]
 
-    def test_an_item_of_many_objects_is_healed_once(
+    def test_an_item_of_many_objects_is_repaired_once(
         self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         pks = [f"item{number}" for number in range(150)]
@@ -151,7 +153,7 @@ class TestReconciling:
 
 
 class TestWaiting:
-    """An in-doubt write may land for a while, and would undo the healing."""
+    """An in-doubt write may land for some time, and would undo a repair."""
 
     @pytest.mark.parametrize(("age", "outcome"), [(HALF_AN_HOUR - 60, "waiting"), (HALF_AN_HOUR, None)])
     def test_a_suspect(self, kept_records: KeptRecords, age: float, outcome: str | None) -> None:
@@ -174,24 +176,27 @@ class TestWaiting:
 
         assert redrive()["healed"] == 1
 
-    def test_it_is_said_when_to_come_again(self, kept_records: KeptRecords) -> None:
+    def test_the_time_of_the_next_run_is_shown(self, kept_records: KeptRecords) -> None:
         kept_records.quarantine(put(1, "a"), code=SUSPECT, age=HALF_AN_HOUR - 150)
 
         result = run("redrive")
 
         assert lines(result.stdout)[-2:] == [
             '             PK={"S": "a"}',
-            "             an in-doubt write may still change the replica, for 3 min more",
+            "             an in-doubt write may still change the replica for 3 more minutes",
         ]
         assert re.fullmatch(
-            r"Try: run it again after \d\d:\d\d UTC; until then an in-doubt write may still change the replica\.\n",
+            (
+                r"Try: run redrive again after \d\d:\d\d UTC; until then an in-doubt write may still"
+                r" change the replica\.\n"
+            ),
             result.stderr,
         )
 
     def test_a_write_of_its_own_that_is_not_answered(
         self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour, machine: Machine
     ) -> None:
-        tables.put(SOURCE, "a", state={"S": "mended"})
+        tables.put(SOURCE, "a", state={"S": "fixed"})
         first = kept_records.quarantine(put(1, "a"))
         once(aws, "dynamodb.BatchWriteItem", ReadTimeoutError(endpoint_url="x"))
 
@@ -209,7 +214,7 @@ class TestWaiting:
 
 
 class TestState:
-    """A run that was killed with a write under way, of the items `a` and `b`."""
+    """A run that was killed while it wrote the items `a` and `b`."""
 
     @pytest.fixture(autouse=True)
     def _kill(self, tables: Tables, kept_records: KeptRecords) -> None:
@@ -249,11 +254,11 @@ class TestState:
         assert result.exit_code == 1
         assert lines(result.stdout) == [
             "objects                 0",
-            "keys healed             0",
+            "keys repaired           0",
             "in doubt                2",
         ]
         assert lines(result.stderr)[0] == "Resuming from logfile-logfile_replica.redrive."
-        assert lines(result.stderr)[1].startswith("Try: run it again after ")
+        assert lines(result.stderr)[1].startswith("Try: run redrive again after ")
         self.killed.land()
         tables.put(SOURCE, "a", state={"S": "new"})
         machine.pass_by(HALF_AN_HOUR)
@@ -353,16 +358,16 @@ class TestStaying:
         assert result.exit_code == 1
         assert lines(result.stdout) == [
             "objects                 2",
-            "healed                  1",
+            "repaired                1",
             "unwritable              1",
-            "keys healed             1",
+            "keys repaired           1",
             "",
             f"unwritable   s3://{QUARANTINE}/{bad}",
             '             PK={"S": "bad"}',
             "             ValidationException: wrong index type",
         ]
         assert lines(result.stderr) == [
-            "Try: fix the items in the source, or the replica's indexes, and run it again."
+            "Try: fix the items in the source, or the replica's indexes, and run redrive again."
         ]
         assert sorted(kept_records.names(QUARANTINE)) == sorted([bad, f"done/{good}"])
         assert list(tables.items(REPLICA)) == ["good"]
@@ -397,7 +402,9 @@ class TestStaying:
         assert outcomes(redrive(exit_code=1)) == {name: "keyless"}
         assert kept_records.names(QUARANTINE) == [name]
 
-    def test_the_others_of_its_batch_are_healed(self, tables: Tables, kept_records: KeptRecords) -> None:
+    def test_the_other_items_of_its_batch_are_repaired(
+        self, tables: Tables, kept_records: KeptRecords
+    ) -> None:
         tables.put(SOURCE, "a")
         name = kept_records.discard(
             put(1, "a"), put(2, "b") | {"dynamodb": put(2, "b")["dynamodb"] | {"Keys": {}}}
@@ -454,7 +461,7 @@ class TestOfOthers:
     def test_objects_that_stay_do_not_keep_a_run_from_those_behind_them(
         self, kept_records: KeptRecords, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """However many there are: a bucket may hold more names than memory does."""
+        """A bucket may hold more names than memory can."""
         monkeypatch.setattr("ddbreplica.redrive.job.LISTED_AT_A_TIME", 2)
         for number in range(5):
             kept_records.put(QUARANTINE, f"quarantine/{REPLICA}/!{number}", b"no record")
@@ -488,7 +495,7 @@ class TestOfOthers:
         result = run("redrive")
 
         assert result.exit_code == 1
-        assert lines(result.stderr)[-1].startswith("Try: run it again after ")
+        assert lines(result.stderr)[-1].startswith("Try: run redrive again after ")
 
     def test_an_object_that_grew_since_it_was_listed_is_left(
         self, kept_records: KeptRecords, aws: Misbehaviour
@@ -550,7 +557,7 @@ class TestOfOthers:
 
 
 class TestEarlierTable:
-    """The source was deleted and restored under its name: what the backup lacks may exist in the replica alone."""
+    """The source was deleted and restored. Items that the backup lacks may exist only in the replica."""
 
     EARLIER = STREAM.replace("2026-11-01", "2026-09-01")
 
@@ -574,12 +581,13 @@ class TestEarlierTable:
             "",
             f"earlier      s3://{QUARANTINE}/{names[0]}",
             '             PK={"S": "kept"}',
-            "             the record is older than the source table, which was created again under the same name",
+            "             the record is older than the source table, which was recreated",
         ]
         assert lines(result.stderr) == [
             (
-                "Try: compare these items with `ddbreplica verify --keys-from FILE`; the replica may hold the only"
-                " copy. Write each back to the source or delete it from the replica; then move the object by hand."
+                "Try: compare the earlier items with `ddbreplica verify --keys-from FILE`; the replica"
+                " may hold the only"
+                " copy. Write each back to the source, or delete it from the replica. Then move the object to done/."
             )
         ]
         assert outcomes(redrive(exit_code=1)) == dict.fromkeys(names, "earlier")
@@ -678,7 +686,7 @@ class TestMoving:
     def test_killed_at_any_call_nothing_is_lost_and_the_next_run_ends_it(
         self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour, machine: Machine
     ) -> None:
-        tables.put(SOURCE, "a", state={"S": "mended"})
+        tables.put(SOURCE, "a", state={"S": "fixed"})
         kills = 0
         while True:
             tables.delete(REPLICA, "a")
@@ -695,14 +703,14 @@ class TestMoving:
             assert redrive()["left"] == []
             assert name not in kept_records.names(QUARANTINE)
             assert f"done/{name}" in kept_records.names(QUARANTINE)
-            assert tables.items(REPLICA)["a"]["state"] == {"S": "mended"}
+            assert tables.items(REPLICA)["a"]["state"] == {"S": "fixed"}
         assert kills > 8
 
 
 class TestRates:
     @pytest.fixture
     def taken(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float | None, float]]:
-        """What is waited for, by rate; the waits pass at once."""
+        """Record the units waited for, by rate; the waits end at once."""
         taken: list[tuple[float | None, float]] = []
         monkeypatch.setattr(
             "ddbreplica.dynamodb.rate.Rate.take", lambda self, units: taken.append((self.per_second, units))
@@ -775,7 +783,7 @@ class TestOptions:
         result = run("redrive", "--older-than", option)
 
         assert result.exit_code == 2
-        assert "is no age such as 90s, 15m, 2h or 1d." in result.stderr
+        assert f"invalid age {option!r}; use 90s, 15m, 2h or 1d." in result.stderr
 
     def test_only_the_first_few(self, kept_records: KeptRecords) -> None:
         first, second = kept_records.quarantine(put(1, "a")), kept_records.quarantine(put(2, "b"))
@@ -797,8 +805,8 @@ class TestEnding:
 
         assert result.exit_code == 130
         assert lines(result.stderr) == [
-            "Error: interrupted; 20 of 25 objects were healed and moved.",
-            "Try: run the same command again: it goes on with the objects that are still there.",
+            "Error: interrupted; 20 of 25 objects were repaired and moved to done/.",
+            "Try: run the same command again to process the remaining objects.",
         ]
         assert redrive()["healed"] == 5
         assert tables.items(REPLICA) == tables.items(SOURCE)
@@ -818,7 +826,7 @@ class TestEnding:
 
         assert document["error"] == (
             "the replica table refuses every request: AccessDeniedException: why;"
-            " 0 of 1 objects were healed and moved."
+            " 0 of 1 objects were repaired and moved to done/."
         )
         assert document["objects"] == 0
         assert kept_records.names(QUARANTINE) == [name]
@@ -879,7 +887,7 @@ class TestTheMapping:
 
         assert result.exit_code == 0
         assert lines(result.stderr) == [
-            "No --on-failure-bucket was named: what Lambda gave up is not looked at."
+            "Note: discarded batches are not processed; to include them, add --on-failure-bucket."
         ]
         named = ("--quarantine-bucket", QUARANTINE, "--on-failure-bucket", ON_FAILURE)
         assert redrive("--without-mapping", *named)["healed"] == 1
@@ -894,8 +902,8 @@ class TestTheMapping:
 
         assert result.exit_code == 2
         assert lines(result.stderr) == [
-            "Error: no mapping can be seen, which would say where the records are.",
-            "Try: name their bucket with --quarantine-bucket.",
+            "Error: no event source mapping can be read, so the quarantine bucket is unknown.",
+            "Try: name the bucket with --quarantine-bucket.",
         ]
 
     def test_one_that_is_seen_names_them_all_the_same(self, kept_records: KeptRecords) -> None:
@@ -912,8 +920,8 @@ class TestTheMapping:
 
         assert result.exit_code == 2
         assert lines(result.stderr) == [
-            "Error: the function ddbreplica does not say where it keeps records (QUARANTINE_BUCKET).",
-            "Try: name the bucket with --quarantine-bucket, and mend the function's settings.",
+            "Error: the function ddbreplica has no environment variable QUARANTINE_BUCKET.",
+            "Try: name the bucket with --quarantine-bucket, and fix the function's settings.",
         ]
 
     def test_one_that_is_disabled_is_told_of(
@@ -937,11 +945,12 @@ class TestTheMapping:
         result = run("redrive")
 
         assert result.exit_code == 0
-        assert f"destination is {destination or 'not set'}, and no bucket" in result.stderr
+        why = f"is {destination}, which is not a bucket" if destination else "is not set"
+        assert f"Note: the mapping's on-failure destination {why}: discarded batches" in result.stderr
 
 
 def once(aws: Misbehaviour, operation: str, fault: Exception) -> None:
-    """Let an operation's first request end like this."""
+    """Make the first request of an operation end like this."""
     faults = [fault]
 
     def fail(**_: Any) -> None:
@@ -952,7 +961,7 @@ def once(aws: Misbehaviour, operation: str, fault: Exception) -> None:
 
 
 def after(aws: Misbehaviour, operation: str, calls: int, do: Callable[[], None]) -> None:
-    """Do something when an operation was called so often."""
+    """Call a function after so many calls of an operation."""
     called: list[None] = []
 
     def count(**_: Any) -> None:
@@ -969,7 +978,7 @@ def deny(aws: Misbehaviour, operation: str) -> None:
 
 
 def refuse_item(aws: Misbehaviour, pk: str) -> None:
-    """Let the replica refuse every request that holds this item, as for a wrong index type."""
+    """Make the replica refuse every request with this item, as for a wrong type of an index key."""
 
     def refuse(request: Any, **_: Any) -> Any:
         if f'"{pk}"'.encode() in request.body:

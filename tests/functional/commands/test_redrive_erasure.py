@@ -1,4 +1,4 @@
-"""`ddbreplica redrive --find` and `--purge-done` on moto: where copies of an item are, and their deletion for good."""
+"""`ddbreplica redrive --find` and `--purge-done` on moto: copies of an item are listed, and deleted for good."""
 
 import json
 from contextlib import suppress
@@ -29,14 +29,14 @@ KEY = json.dumps({"PK": {"S": "a"}})
 
 
 def find(*args: str, exit_code: int = 1) -> Any:
-    """The result of a search for the item "a", as a document."""
+    """Search for the item "a" and return the JSON document."""
     result = run("redrive", "--find", KEY, "--json", *args)
     assert result.exit_code == exit_code, result.output
     return json.loads(result.stdout)
 
 
 def purge(*args: str, exit_code: int = 0) -> Any:
-    """The result of a purge, as a document."""
+    """Purge and return the JSON document."""
     result = run("redrive", "--purge-done", "--json", *args)
     assert result.exit_code == exit_code, result.output
     return json.loads(result.stdout)
@@ -48,7 +48,7 @@ def redrive() -> None:
 
 
 def found(document: Any) -> list[tuple[str, bool]]:
-    """Each copy: the object, and whether it is present or an old version."""
+    """Return the object of each copy, and whether it is present or an old version."""
     return [(each["object"], each["present"]) for each in document["found"]]
 
 
@@ -159,7 +159,7 @@ class TestFinding:
             (json.dumps({"schema": 9}).encode(), "it is not a quarantined record of schema 1"),
             (
                 json.dumps({"schema": 1, "record": record(1, "INSERT", {})}).encode(),
-                "1 of its records: no key can be read",
+                "no key can be read from 1 of its records",
             ),
         ],
     )
@@ -181,7 +181,7 @@ class TestFinding:
 
         (unread,) = find()["unread"]
 
-        assert unread["reason"] == "it is larger than anything that is kept"
+        assert unread["reason"] == "it is too large for a quarantined record or a discarded batch"
 
     @pytest.mark.parametrize(("key", "exit_code"), [("a", 1), ("b", 3)])
     def test_where_versions_may_not_be_listed_present_objects_are_looked_at(
@@ -194,7 +194,7 @@ class TestFinding:
 
         assert result.exit_code == exit_code
         assert lines(result.stderr) == [
-            f"Note: old versions in the bucket {bucket} were not looked at: the versions in the bucket {bucket}"
+            f"Note: old versions in the bucket {bucket} were not searched: the versions in the bucket {bucket}"
             " cannot be listed: AccessDenied: why"
             for bucket in (QUARANTINE, ON_FAILURE)
         ]
@@ -229,12 +229,12 @@ class TestFinding:
         answer_mapping(tables, aws, mapped=False)
 
         assert len(find("--quarantine-bucket", QUARANTINE, "--on-failure-bucket", ON_FAILURE)["found"]) == 1
-        assert "name their bucket" in find(exit_code=2)["try"]
+        assert "name the bucket" in find(exit_code=2)["try"]
 
 
 @pytest.fixture
 def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Moto cannot list the versions of a bucket while another thread deletes some."""
+    """Moto cannot list the versions of a bucket while another thread deletes versions."""
     monkeypatch.setattr(purging, "WORKERS", 1)
 
 
@@ -316,7 +316,7 @@ class TestPurging:
         assert kept_records.versions(QUARANTINE) == before
 
     @pytest.mark.parametrize("options", [(), ("--json",)])
-    def test_without_a_terminal_it_has_to_be_said(
+    def test_without_a_terminal_yes_is_required(
         self, kept_records: KeptRecords, options: tuple[str, ...]
     ) -> None:
         kept_records.quarantine(put(1, "a"))
@@ -368,7 +368,7 @@ class TestPurging:
 
 
 class TestAsking:
-    """On a terminal."""
+    """The confirmation on a terminal."""
 
     @pytest.fixture(autouse=True)
     def _on_a_terminal(self, kept_records: KeptRecords, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,8 +385,8 @@ class TestAsking:
 
         assert result.exit_code == 0
         assert (
-            f"Delete 1 object in s3://{QUARANTINE}/done/quarantine/{REPLICA}/ and"
-            f" s3://{ON_FAILURE}/done/aws/lambda/ for good, in 3 versions? [y/N]:"
+            f"Delete 1 object (3 versions) in s3://{QUARANTINE}/done/quarantine/{REPLICA}/ and"
+            f" s3://{ON_FAILURE}/done/aws/lambda/ for good? [y/N]:"
         ) in result.stderr
         assert kept_records.versions(QUARANTINE) == []
 
@@ -422,4 +422,4 @@ class TestOptions:
         result = run("redrive", "--yes")
 
         assert result.exit_code == 2
-        assert "--yes belongs to --purge-done." in result.stderr
+        assert "--yes can only be used with --purge-done." in result.stderr

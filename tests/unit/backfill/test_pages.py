@@ -504,7 +504,7 @@ def test_a_note_that_no_run_has_written_names_the_state_and_what_to_do() -> None
     assert raised.value.hint == DAMAGED
 
 
-def test_what_cannot_be_healed_is_counted_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_items_that_cannot_be_copied_are_counted_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "MOST_LEFT", 7)
     world = World(parts=1, items=7, script=lambda request: INVALID)
 
@@ -536,7 +536,7 @@ def test_what_earlier_runs_left_open_does_not_count_towards_the_limit(
     assert len(world.run().left) == 7
 
 
-def test_an_item_that_goes_on_changing_is_healed_three_times_after_it_was_listed() -> None:
+def test_an_item_that_keeps_changing_is_reconciled_three_times_after_it_was_listed() -> None:
     world = World(parts=1, items=1)
 
     def change(keys: Sequence[Key], seen: Items) -> Reconciled:
@@ -576,7 +576,7 @@ class TestScan:
         ]
 
 
-def test_rounds_are_counted_from_the_last_in_which_something_was_healed() -> None:
+def test_rounds_are_counted_from_the_last_in_which_a_key_was_confirmed() -> None:
     world = World()
 
     def reconcile_the_first(keys: Sequence[Key], seen: Items) -> Reconciled:
@@ -647,7 +647,7 @@ def test_a_part_is_listed_from_where_an_earlier_run_has_come() -> None:
     assert (backfill.items, backfill.outside) == (10, 2)
 
 
-def test_what_was_refused_in_any_part_is_not_healed_again_by_the_same_run() -> None:
+def test_an_item_refused_in_any_part_is_not_retried_by_the_same_run() -> None:
     world = World(parts=3, items=3, script=lambda request: INVALID)
 
     assert world.run().left.keys() == {key(0), key(1), key(2)}

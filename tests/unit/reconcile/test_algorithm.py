@@ -89,7 +89,7 @@ def _no(_: Any) -> bool:
     return False
 
 
-def test_what_is_missing_different_and_extra_is_healed() -> None:
+def test_missing_different_and_extra_items_are_repaired() -> None:
     world = World(item("a"), item("b", 2), replica=[item("b", 1), item("c")])
 
     outcome = world.reconcile(A, B, key("c"))
@@ -174,7 +174,7 @@ def test_what_changes_in_every_round_is_no_success_and_stays_open() -> None:
     assert world.reconcile(A) == Reconciled(confirmed=[A])
 
 
-def test_a_key_named_twice_is_healed_once() -> None:
+def test_a_key_given_twice_is_reconciled_once() -> None:
     world = World(item("a"))
 
     assert world.reconcile(A, B, A) == Reconciled(confirmed=[A, B])

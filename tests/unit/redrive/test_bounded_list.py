@@ -1,4 +1,4 @@
-"""bounded_list: the first of any number of values, and how many others there are."""
+"""bounded_list: the first of any number of values are kept, and the others counted."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from ddbreplica.redrive.bounded_list import BoundedList
 
 
 def filled(*texts: str) -> BoundedList[int]:
-    """A list with a value for each of the texts."""
+    """Return a list with a value for each text."""
     values = BoundedList[int]()
     for value, text in enumerate(texts):
         values.add(value, text)

@@ -1,4 +1,4 @@
-"""job: a whole redrive between two tables and two buckets in memory, and what its state says afterwards."""
+"""job: a whole redrive between two tables and two buckets in memory, and its state afterwards."""
 
 import time
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ ONLY_B = KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": ["b"]}}}}'])
 
 
 class Runs:
-    """Runs of the engine on one world and one state, with what each of them showed."""
+    """Runs of the engine on one world and one state, and their output."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
@@ -71,7 +71,7 @@ class Runs:
         return FileJournal(self.lines, command="redrive", clock=world.clock)
 
     def leave_open(self, world: World, *keys: Key, is_at_rest: bool = True) -> None:
-        """Let an earlier run have left these keys."""
+        """Leave these keys open, as an earlier run would."""
         journal = self.journal(world)
         journal.resume(identity(*world.tables))
         journal.intend(keys)
@@ -98,7 +98,7 @@ def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Runs:
 
 
 def outcomes(redriven: Redriven) -> dict[str, ObjectOutcome]:
-    """Of the objects that stay, by the last part of their names."""
+    """Return the outcomes of the objects that stay, by the last part of their names."""
     return {each.found.url.rpartition("/")[2]: each.outcome for each in redriven.left.first}
 
 
@@ -184,7 +184,7 @@ class TestRedrive:
 
         assert redriven.counts == {ObjectOutcome.RECONCILED: 1}
         assert runs.recording.notes == [
-            "No --on-failure-bucket was named: what Lambda gave up is not looked at."
+            "Note: discarded batches are not processed; to include them, add --on-failure-bucket."
         ]
         assert runs.redrive(world, quarantine_bucket=NAME, on_failure_bucket=NAME).counts == {
             ObjectOutcome.RECONCILED: 1
@@ -400,10 +400,8 @@ class TestEnding:
         with pytest.raises(StoppedError) as stopped:
             runs.redrive(world)
 
-        assert stopped.value.fact == "interrupted; 2 of 3 objects were healed and moved."
-        assert stopped.value.hint == (
-            "run the same command again: it goes on with the objects that are still there."
-        )
+        assert stopped.value.fact == "interrupted; 2 of 3 objects were repaired and moved to done/."
+        assert stopped.value.hint == ("run the same command again to process the remaining objects.")
         assert isinstance(stopped.value.__cause__, KeyboardInterrupt)
         assert (stopped.value.facts["objects"], stopped.value.facts["healed"]) == (2, 2)
         assert runs.told == []
@@ -422,7 +420,7 @@ class TestEnding:
         with pytest.raises(OtherError) as refused:
             runs.redrive(world)
 
-        assert refused.value.fact == "the table refuses; 0 of 1 objects were healed and moved."
+        assert refused.value.fact == "the table refuses; 0 of 1 objects were repaired and moved to done/."
         assert refused.value.hint == "look at it"
         assert isinstance(refused.value.__cause__, OtherError)
         expected = Redriven(in_doubt=1, in_doubt_seconds=1800)
@@ -437,11 +435,11 @@ class TestEnding:
 
         error = work._ended(redriven, 5678, TaskError("no X.", hint="hint"))
 
-        assert error.fact == "no X; 1,234 of 5,678 objects were healed and moved."
+        assert error.fact == "no X; 1,234 of 5,678 objects were repaired and moved to done/."
 
 
 class OtherError(TaskError):
-    """A TaskError of its own kind."""
+    """A subclass of TaskError."""
 
 
 class TestDryRun:
@@ -475,7 +473,7 @@ class TestDryRun:
         assert (world.asked["without_mapping"], world.asked["archive"]) == (True, True)
         assert world.asked["note"] == runs.recording.driver.note
         assert runs.recording.notes == [
-            "No --on-failure-bucket was named: what Lambda gave up is not looked at."
+            "Note: discarded batches are not processed; to include them, add --on-failure-bucket."
         ]
 
     def test_records_of_another_table(self, runs: Runs) -> None:
@@ -507,7 +505,9 @@ class TestDryRun:
         world.quarantine("a")
         world.s3.before = lambda _operation, _name: runs.recording.interrupt.set()
 
-        with pytest.raises(StoppedError, match=r"^interrupted; 0 of 1 objects were healed and moved\.$"):
+        with pytest.raises(
+            StoppedError, match=r"^interrupted; 0 of 1 objects were repaired and moved to done/\.$"
+        ):
             runs.foretell(world)
 
         assert runs.told == []

@@ -1,4 +1,4 @@
-"""objects: what becomes of an object that keeps records, and that it is moved only once all its keys are confirmed."""
+"""objects: each object has an outcome, and is moved only after all its keys are confirmed."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,8 +32,8 @@ from tests.support.fake_s3 import NOW, FakeS3
 
 PREFIX = "quarantine/t/"
 REFUSAL = Refusal(RefusalKind.REJECTED, "ValidationException", "why")
-EARLIER = "the record is older than the source table, which was created again under the same name"
-OUTSIDE = "the mapping's filter leaves it out, and did not when this was kept"
+EARLIER = "the record is older than the source table, which was recreated"
+OUTSIDE = "the mapping's filter excludes the key now, but did not when the record was stored"
 MAY_LAND = "an in-doubt write may still change the replica"
 
 
@@ -45,7 +45,7 @@ A, B, C = key("a"), key("b"), key("c")
 
 
 class World:
-    """A bucket whose objects name the keys that they keep, and what comes of reconciling these."""
+    """A bucket whose objects list their keys, and the outcome of each key."""
 
     def __init__(self, **names: Any) -> None:
         self.s3 = FakeS3(page=1000)
@@ -60,7 +60,7 @@ class World:
             self.keep(name, content)
 
     def keep(self, name: str, content: Any, *, age: float = 0.0, **more: Any) -> None:
-        """Store an object of these keys."""
+        """Store an object with these keys."""
         if not isinstance(content, Unpacked | Exception):
             content = Unpacked(tuple(content), 0, "its writer's word", 0.0)
         self.unpacked[name] = content if isinstance(content, Exception) else replace(content, **more)
@@ -314,7 +314,7 @@ class TestStaying:
             (
                 {"keyless": 2},
                 ObjectOutcome.KEYLESS,
-                "2 of its records: no key can be read (its writer's word)",
+                "no key can be read from 2 of its records (its writer's word)",
                 (),
             ),
         ],
@@ -354,7 +354,7 @@ class TestStaying:
             (UnreadableError("is of others"), ObjectOutcome.UNREADABLE),
         ],
     )
-    def test_what_is_none_of_ours(self, error: Exception, outcome: ObjectOutcome) -> None:
+    def test_an_object_of_another_table(self, error: Exception, outcome: ObjectOutcome) -> None:
         redriven = World(one=error).run()
 
         assert seen(left_of(redriven)) == (outcome, "is of others", ())
@@ -374,7 +374,7 @@ class TestStaying:
             lambda _: None,
         )
 
-        reason = "is larger than anything that is kept (38,797,312 bytes)"
+        reason = "is too large for a quarantined record or a discarded batch (at most 38,797,312 bytes)"
         left = left_of(redriver.redriven)
         assert seen(left) == (ObjectOutcome.UNREADABLE, reason, ())
         assert left.found.listed.size == limits.MAX_OBJECT + 1
@@ -417,7 +417,7 @@ class TestStaying:
 
         world.s3.before = replaced
 
-        self.assert_gone(world, world.found, "was moved or replaced meanwhile; its keys are healed")
+        self.assert_gone(world, world.found, "was moved or replaced meanwhile; its keys were repaired")
         assert world.calls == [(A,)]
 
     def assert_gone(self, world: World, found: list[FoundObject], reason: str) -> None:
@@ -439,8 +439,8 @@ class TestWaiting:
         redriven = world.run()
 
         one, two = redriven.left.first
-        assert seen(one) == (ObjectOutcome.WAITING, f"{MAY_LAND}, for 2 min more", (A, B))
-        assert seen(two) == (ObjectOutcome.WAITING, f"{MAY_LAND}, for 1 min more", (C,))
+        assert seen(one) == (ObjectOutcome.WAITING, f"{MAY_LAND} for 2 more minutes", (A, B))
+        assert seen(two) == (ObjectOutcome.WAITING, f"{MAY_LAND} for 1 more minutes", (C,))
         assert one.found.url.endswith("/one")
         assert (one.wait, two.wait) == (61, 30)
         assert (redriven.objects_wait, redriven.wait) == (61, 61)

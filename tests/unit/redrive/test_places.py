@@ -1,4 +1,4 @@
-"""places: in which buckets the records lie that were not applied, and how they are read there."""
+"""places: the buckets of records that were not applied, and how their objects are read."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -40,19 +40,20 @@ class TestBuckets:
         assert self.of(None, quarantine="q", on_failure="f") == (Buckets("q", "f", None), [])
         assert self.of(None, quarantine="q") == (
             Buckets("q", None, None),
-            ["No --on-failure-bucket was named: what Lambda gave up is not looked at."],
+            ["Note: discarded batches are not processed; to include them, add --on-failure-bucket."],
         )
 
     @pytest.mark.parametrize(
-        ("on_failure", "destination"), [(None, "not set"), ("arn:aws:sqs:eu:1:q", "arn:aws:sqs:eu:1:q")]
+        ("on_failure", "destination"),
+        [(None, "is not set"), ("arn:aws:sqs:eu:1:q", "is arn:aws:sqs:eu:1:q, which is not a bucket")],
     )
     def test_a_destination_that_is_no_bucket(self, on_failure: str | None, destination: str) -> None:
         assert self.of(mapping(on_failure=on_failure)) == (
             Buckets(NAME, None, FUNCTION_ARN),
             [
                 (
-                    f"Lambda's on-failure destination is {destination}, and no bucket: what it gave up is not"
-                    " looked at."
+                    f"Note: the mapping's on-failure destination {destination}: discarded batches are not"
+                    " processed."
                 )
             ],
         )
@@ -61,8 +62,10 @@ class TestBuckets:
         with pytest.raises(TaskError) as refused:
             self.of(None)
 
-        assert refused.value.fact == "no mapping can be seen, which would say where the records are."
-        assert refused.value.hint == "name their bucket with --quarantine-bucket."
+        assert (
+            refused.value.fact == "no event source mapping can be read, so the quarantine bucket is unknown."
+        )
+        assert refused.value.hint == "name the bucket with --quarantine-bucket."
 
     @pytest.mark.parametrize("environment", [{}, {"QUARANTINE_BUCKET": ""}])
     def test_no_quarantine_of_the_function(self, environment: Any) -> None:
@@ -70,10 +73,10 @@ class TestBuckets:
             self.of(mapping(environment=environment))
 
         assert refused.value.fact == (
-            "the function ddbreplica does not say where it keeps records (QUARANTINE_BUCKET)."
+            "the function ddbreplica has no environment variable QUARANTINE_BUCKET."
         )
         assert refused.value.hint == (
-            "name the bucket with --quarantine-bucket, and mend the function's settings."
+            "name the bucket with --quarantine-bucket, and fix the function's settings."
         )
 
 

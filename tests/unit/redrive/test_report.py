@@ -1,4 +1,4 @@
-"""report: what is said of objects that stay."""
+"""report: the result of a redrive, with the objects that stay."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,17 +19,17 @@ def left(outcome: ObjectOutcome, reason: str, *keys: str) -> RemainingObject:
 
 
 def test_nothing_at_all() -> None:
-    assert text(Redriven()).split("\n") == ["objects                 0", "keys healed             0"]
+    assert text(Redriven()).split("\n") == ["objects                 0", "keys repaired           0"]
 
 
-def test_one_key_stands_for_many() -> None:
+def test_one_key_is_shown_of_many() -> None:
     redriven = Redriven()
     redriven.stays(left(ObjectOutcome.UNWRITABLE, "Refused: a\nlong\tstory", "a\n", "b", "c"))
 
     assert text(redriven).split("\n") == [
         "objects                 1",
         "unwritable              1",
-        "keys healed             0",
+        "keys repaired           0",
         "",
         "unwritable   s3://bucket/quarantine/a.json",
         '             PK={"S": "a\\n"} and 2 more',
@@ -51,7 +51,7 @@ def test_what_is_in_a_forged_object_does_nothing_to_a_terminal() -> None:
     assert text(redriven).split("\n")[5] == '             PK\\u009b={"S": "\\u202e"}'
 
 
-def test_a_program_is_told_of_every_outcome_and_of_the_first_keys() -> None:
+def test_the_document_has_every_outcome_and_the_first_keys() -> None:
     redriven = Redriven()
     redriven.stays(left(ObjectOutcome.WAITING, "why", *map(str, range(12))))
 
@@ -63,7 +63,7 @@ def test_a_program_is_told_of_every_outcome_and_of_the_first_keys() -> None:
 
 
 def busy() -> Redriven:
-    """A result in which everything happened."""
+    """A result with every outcome."""
     redriven = Redriven(keys=1234, resumed=5, in_doubt=6)
     redriven.counts[ObjectOutcome.RECONCILED] = 1000
     redriven.stays(left(ObjectOutcome.UNWRITABLE, "why", "a"))
@@ -98,9 +98,9 @@ def test_a_document_has_everything() -> None:
 def test_a_text_has_everything() -> None:
     assert text(busy()).split("\n") == [
         "objects             1,001",
-        "healed              1,000",
+        "repaired            1,000",
         "unwritable              1",
-        "keys healed         1,234",
+        "keys repaired       1,234",
         "keys resumed            5",
         "in doubt                6",
         "not listed              2",

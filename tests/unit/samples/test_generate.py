@@ -1,4 +1,4 @@
-"""generate: made-up rows that are the same every time."""
+"""generate: generated rows are the same every time."""
 
 import io
 from collections import Counter

@@ -21,7 +21,7 @@ from tests.support.fake_replica import DENIED, INVALID, THROTTLED, FakeReplica, 
 
 
 class Waiting(Interrupt):
-    """Time passes by sleeping only."""
+    """A clock that only sleeping advances."""
 
     now = 0.0
 
@@ -34,7 +34,7 @@ def row(line: int, pk: str | None = None, **attributes: Any) -> Row:
 
 
 class Load:
-    """A loader on a fake table, with what it has done."""
+    """A loader on a fake table, with its result."""
 
     def __init__(
         self,
@@ -184,7 +184,7 @@ def test_a_table_that_takes_nothing_more_is_given_up() -> None:
     error = failing(Load(replica), [row(line) for line in range(1, 1002)])
 
     # A minute, less the core's margin and the pause that no longer fitted.
-    assert re.match(r"nothing could be written for (38|39|40) seconds", error.fact)
+    assert re.match(r"the table accepted no write for (38|39|40) seconds", error.fact)
     assert error.fact.endswith(" seconds (ThrottlingException: slow down); 1,000 rows written.")
     assert error.hint.startswith("wait a moment, or raise the table's capacity")
     assert error.facts["row_count"] == 1000
@@ -198,7 +198,7 @@ def test_a_fault_ends_it_with_what_was_written() -> None:
     assert error.fact == "AccessDeniedException: not authorised; 1,000 rows written."
     assert error.hint == (
         "use credentials that may do this (--profile), or have the permission added."
-        " To go on where it ended, add --start-at 1001."
+        " To resume, add --start-at 1001."
     )
 
 
@@ -218,7 +218,7 @@ def test_an_interrupt_ends_it_between_two_requests() -> None:
     assert exit_status(error) == 130
     assert error.fact == f"interrupted; {len(replica.items):,} rows written."
     assert 1000 <= len(replica.items) < 5000
-    assert error.hint == "run the same command again. To go on where it ended, add --start-at 1001."
+    assert error.hint == "run the same command again. To resume, add --start-at 1001."
     assert error.facts["start_at"] == 1001
 
 

@@ -73,7 +73,7 @@ GOOD = '{},host,2017-07-20,20,GMT-0700,GET,"/a,b",200,5,agent'
 
 
 def outline(*rows: str) -> list[tuple[str, str]]:
-    """Per row read, its lines and either its key or what is wrong with it."""
+    """Return for each row its lines, and its key or the reason why it is bad."""
     return [
         (f"line {row.line}", row.item["PK"]["S"]) if isinstance(row, Row) else (row.lines, row.reason)
         for row in read(text(*rows))
