@@ -229,7 +229,7 @@ def test_the_lag_grows(late: Site, section: Section) -> None:
     late.emits("PolledEventCount", 1, EventSourceMappingUUID=uuid)
     late.emits("IteratorAge", 20 * 60 * 1000, FunctionName=late.stack.outputs["FunctionName"])
 
-    section.watch(STATUS, until="20 min behind")
+    section.watch(STATUS, until="the lag is 20 min")
     assert "RecordsReceived" in section.run("sam logs")
     before = parameters(late)
     section.run("sam deploy")

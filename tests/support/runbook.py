@@ -20,7 +20,7 @@ from tests.support.build import SAM
 PAGE: Final = (ROOT / "docs" / "runbook.md").read_text()
 AWS_CLI: Final = ROOT / ".venv-awscli" / "bin" / "aws"
 SET_AWS_CLI_UP: Final = "run `make .venv-awscli/ready`"
-SECONDS: Final = 180.0
+SECONDS: Final = 120.0
 
 _QUICKER: Final = {"ddbreplica verify": "ddbreplica verify --grace 1 --read-rate 1000"}
 """Options that the tests add, to be quick: they change what a command waits for, not what it does."""
