@@ -1,7 +1,7 @@
-"""Each rule that keeps a hazard away, taken out of the code: the hazard's own tests then go red.
+"""Remove each rule that prevents a hazard from the code, one at a time: the tests of the hazard must then fail.
 
-A rule is found by the form of the code that holds it, whatever the variables are called. Where that form is no longer
-found, the rule has to be looked for again here, so that no rule is lost unnoticed.
+A rule is found by the form of its code, whatever the names of the variables are. A rule whose form is no longer found
+is an error, so that no rule is lost unnoticed.
 """
 
 import ast
@@ -45,9 +45,9 @@ from tests.unit.verify import test_repair
 
 Test = Callable[..., None]
 
-RED = (AssertionError, pytest.fail.Exception)  # the latter where `pytest.raises` saw nothing
+RED = (AssertionError, pytest.fail.Exception)  # `pytest.raises` raises the latter if no error was raised
 
-HELD_BY: tuple[ModuleType, ...] = (
+HAZARD_TESTS: tuple[ModuleType, ...] = (
     hazards,
     test_algorithm,
     test_safeguards,
@@ -63,12 +63,12 @@ HELD_BY: tuple[ModuleType, ...] = (
     test_reconciler,
     test_preflight,
 )
-"""Where the hazards' tests stand."""
+"""The modules that contain tests of hazards."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What keeps a hazard away: a part of a function or of a file, what replaces it, and which tests fail then."""
+    """A rule that prevents a hazard: a part of a function or a file, its replacement, and the tests that then fail."""
 
     hazard: int
     name: str
@@ -83,14 +83,14 @@ class Rule:
 RULES = (
     Rule(
         1,
-        "poison is kept after the last write",
+        "poison is kept only after the last write",
         handler.replicate,
         "outcome = write(...)",
         "to.quarantine.keep(decoded.malformed, (), before=None, puts_applied=1,"
         " request_id=context.aws_request_id, deadline=deadline)\noutcome = write(...)",
         (
-            hazards.test_quarantine_is_not_visible_before_every_write_has_ended,
-            hazards.test_quarantine_is_not_visible_behind_the_reported_record,
+            hazards.test_nothing_is_quarantined_before_every_write_has_ended,
+            hazards.test_nothing_is_quarantined_after_the_reported_record,
         ),
         given=(
             "to.quarantine",
@@ -101,15 +101,15 @@ RULES = (
     ),
     Rule(
         1,
-        "only poison in front of the reported record is kept",
+        "only poison before the reported record is kept",
         quarantine.Quarantine.keep,
         "first is None or record.position < first.position",
         "True",
-        (hazards.test_quarantine_is_not_visible_behind_the_reported_record,),
+        (hazards.test_nothing_is_quarantined_after_the_reported_record,),
     ),
     Rule(
         2,
-        "every writing has a name of its own",
+        "every put of a quarantined record has a new name",
         quarantine.Quarantine._name,
         "secrets.token_hex(8)",
         "0",
@@ -127,24 +127,22 @@ RULES = (
     ),
     Rule(
         3,
-        "poison falls back to the key's image before it",
+        "after poison the key's previous image is written",
         write._Writer.judge,
         "return [previous for each in refused if (previous := fall_back(each))]",
         "return []",
         (
-            partial(hazards.test_a_good_image_is_not_swallowed_by_a_poison_one_wherever_the_batch_is_cut, 1),
-            partial(hazards.test_a_good_image_is_not_swallowed_by_a_poison_one_wherever_the_batch_is_cut, 3),
+            partial(hazards.test_a_good_image_is_not_lost_before_a_poison_one_wherever_the_batch_is_cut, 1),
+            partial(hazards.test_a_good_image_is_not_lost_before_a_poison_one_wherever_the_batch_is_cut, 3),
         ),
     ),
     Rule(
         3,
-        "a failure names the oldest change that is lost with it",
+        "a failure reports the oldest change of its write",
         write._failure,
         "Failure(change.oldest.position, change.oldest.sequence_number, why)",
         "Failure(change.change.position, change.change.sequence_number, why)",
-        (
-            hazards.test_a_good_image_is_not_swallowed_when_its_poison_successor_first_fails_for_a_passing_reason,
-        ),
+        (hazards.test_a_good_image_is_not_lost_if_the_poison_one_after_it_first_fails_transiently,),
     ),
     Rule(
         4,
@@ -154,31 +152,31 @@ RULES = (
         "if False: ...",
         (
             hazards.test_a_whole_stream_is_not_quarantined_for_a_wrong_table,
-            hazards.test_a_whole_stream_is_not_quarantined_for_a_table_that_was_replaced_under_the_container,
+            hazards.test_a_whole_stream_is_not_quarantined_for_a_table_that_was_replaced,
         ),
     ),
     Rule(
         4,
-        "the table is looked at again before anything is poison",
+        "the table is described again before any record is poison",
         write._Writer.judge,
         "_check_table(refused, self._replica, self._deadline, refresh=True)",
         "_check_table(refused, self._replica, self._deadline, refresh=False)",
         (
-            hazards.test_a_whole_stream_is_not_quarantined_for_a_table_that_was_replaced_under_the_container,
+            hazards.test_a_whole_stream_is_not_quarantined_for_a_table_that_was_replaced,
             hazards.test_nothing_is_poison_while_the_table_is_not_active,
         ),
     ),
     Rule(
         4,
-        "a second look is not the first one remembered",
+        "describing the table again sends a request",
         table.DynamoDBReplica.describe,
         "if self._described is None or refresh: ...",
         "if self._described is None: ...",
-        (hazards.test_a_whole_stream_is_not_quarantined_for_a_table_that_was_replaced_under_the_container,),
+        (hazards.test_a_whole_stream_is_not_quarantined_for_a_table_that_was_replaced,),
     ),
     Rule(
         4,
-        "a table that is not active proves nothing",
+        "while the table is not active no record is poison",
         write._check_table,
         "return _not_writable(table) if refresh and not table.is_writable else None",
         "return None",
@@ -186,26 +184,26 @@ RULES = (
     ),
     Rule(
         4,
-        "only what is refused alone is poison",
+        "only an item that is refused in a request of its own is poison",
         send.send,
         "rejected, sender.tally.rejected = sender.tally.rejected, []",
         "rejected = []",
-        (hazards.test_what_is_refused_together_with_poison_is_not_poison,),
+        (hazards.test_an_item_that_is_refused_only_together_with_poison_is_not_poison,),
     ),
     Rule(
         4,
-        "a hundred in a row are not the records' fault",
+        "more than a hundred quarantined records in a row fail the invocation",
         quarantine.Quarantine._admit,
         "len(in_a_row) > MAX_IN_A_ROW",
         "False",
         (
             hazards.test_a_whole_stream_is_not_quarantined_for_a_wrong_index_however_it_is_bisected,
-            hazards.test_deletes_do_not_hide_that_a_whole_stream_is_refused,
+            hazards.test_deletes_do_not_restart_the_count_of_refused_records,
         ),
     ),
     Rule(
         4,
-        "the count outlives the invocation",
+        "the count continues over invocations",
         quarantine.Quarantine.keep,
         "self._in_a_row.update(_identity(record) for record in _in_order(due)[:kept])",
         "self._in_a_row = {_identity(record) for record in _in_order(due)[:kept]}",
@@ -217,7 +215,7 @@ RULES = (
         handler.replicate,
         "sum(not each.is_delete for each in outcome.applied)",
         "len(outcome.applied)",
-        (hazards.test_deletes_do_not_hide_that_a_whole_stream_is_refused,),
+        (hazards.test_deletes_do_not_restart_the_count_of_refused_records,),
     ),
     Rule(
         5,
@@ -226,25 +224,25 @@ RULES = (
         "if refusal is not None and refusal.kind is RefusalKind.FAULT: ...",
         "if False: ...",
         tuple(
-            partial(hazards.test_a_broken_quarantine_never_lets_a_record_go, code)
+            partial(hazards.test_a_broken_quarantine_bucket_loses_no_record, code)
             for code in ("NoSuchBucket", "AccessDenied", "KMS.DisabledException")
         ),
     ),
     Rule(
         5,
-        "whatever KMS says is a fault",
+        "every error of KMS is a fault",
         refusal._kind_of,
         "code.startswith(_FAULT_PREFIX)",
         "False",
-        (partial(hazards.test_a_broken_quarantine_never_lets_a_record_go, "KMS.DisabledException"),),
+        (partial(hazards.test_a_broken_quarantine_bucket_loses_no_record, "KMS.DisabledException"),),
     ),
     Rule(
         5,
-        "what could not be kept is reported",
+        "a record that could not be kept is reported",
         quarantine.Quarantine._put_each,
         "if refusal is not None: ...",
         "if False: ...",
-        (hazards.test_a_quarantine_that_fails_for_now_never_lets_a_record_go,),
+        (hazards.test_a_transient_failure_of_the_quarantine_bucket_loses_no_record,),
     ),
     Rule(
         5,
@@ -252,7 +250,7 @@ RULES = (
         Settings.from_env.__func__,  # type: ignore[attr-defined]
         '_required(env, "QUARANTINE_BUCKET", allowed="the name of an S3 bucket")',
         'env.get("QUARANTINE_BUCKET", "")',
-        (hazards.test_there_is_no_function_without_a_quarantine,),
+        (hazards.test_the_function_requires_a_quarantine_bucket,),
     ),
     Rule(
         5,
@@ -260,15 +258,15 @@ RULES = (
         template.TEMPLATE,
         "Destination: !GetAtt OnFailureBucket.Arn",
         "Destination: !GetAtt QuarantineBucket.Arn",
-        (hazards.test_what_lambda_gives_up_does_not_go_where_poison_goes,),
+        (hazards.test_discarded_batches_and_poison_go_to_different_buckets,),
     ),
     Rule(
         6,
-        "a key's number goes by its value",
+        "numbers in keys are compared by value",
         decode._canonical,
         "return name, tag, _canonical_number(content)",
         "return name, tag, content",
-        (hazards.test_keys_that_look_different_and_are_one_are_never_in_one_request,),
+        (hazards.test_equal_keys_in_different_forms_are_never_in_one_request,),
     ),
     Rule(
         6,
@@ -276,82 +274,83 @@ RULES = (
         decode.key_of,
         "tuple(sorted(parts))",
         "tuple(parts)",
-        (hazards.test_a_key_is_one_whatever_the_order_of_its_parts,),
+        (hazards.test_a_key_is_the_same_in_any_order_of_its_parts,),
     ),
     Rule(
         6,
-        "bytes have one text",
+        "binaries are accepted only in canonical base64",
         decode._is_binary,
         "b64encode(b64decode(content)).decode() == content",
         "b64decode(content) is not None",
-        (hazards.test_a_binary_key_has_one_text,),
+        (hazards.test_a_binary_key_has_one_canonical_text,),
     ),
     Rule(
         7,
-        "what is left unprocessed was in the request",
+        "an unprocessed write must be one of the request",
         table.unprocessed,
         "if not left <= by_request.keys(): ...",
         "if False: ...",
         (
             partial(
-                hazards.test_an_answer_that_says_nothing_is_no_success,
+                hazards.test_a_response_without_the_expected_content_is_no_success,
                 {"UnprocessedItems": {"copy": [{"PutRequest": {"Item": {"PK": {"S": "another"}}}}]}},
             ),
         ),
     ),
     Rule(
         7,
-        "what is left unprocessed has a key",
+        "an unprocessed write must have a key",
         table.unprocessed,
         "except (KeyError, MalformedError):\n    return _UNMATCHED",
         "except (KeyError, MalformedError):\n    return ()",
         (
             partial(
-                hazards.test_an_answer_that_says_nothing_is_no_success, {"UnprocessedItems": {"copy": [{}]}}
+                hazards.test_a_response_without_the_expected_content_is_no_success,
+                {"UnprocessedItems": {"copy": [{}]}},
             ),
         ),
     ),
     Rule(
         7,
-        "an answer says what is left unprocessed",
+        "a response to BatchWriteItem must list the unprocessed writes",
         table.unprocessed,
         "return _INCOMPLETE",
         "return ()",
-        (partial(hazards.test_an_answer_that_says_nothing_is_no_success, {}),),
+        (partial(hazards.test_a_response_without_the_expected_content_is_no_success, {}),),
     ),
     Rule(
         7,
-        "an answer says that the object was stored",
+        "a response to PutObject must have an ETag",
         quarantine.Quarantine._stored,
         'return None if "ETag" in response else _INCOMPLETE',
         "return None",
-        (hazards.test_a_bucket_s_answer_that_says_nothing_is_no_success,),
+        (hazards.test_a_bucket_s_response_without_an_etag_is_no_success,),
     ),
     Rule(
         8,
-        "a request is bounded in time",
+        "a request has short timeouts",
         table.client_of,
         'return boto3.client("dynamodb", region_name=region, config=CLIENT_CONFIG)',
         'return boto3.client("dynamodb", region_name=region, config=Config())',
-        (test_table.test_a_request_is_bounded_in_time_and_tried_once,),
+        (test_table.test_a_request_has_short_timeouts_and_one_attempt,),
     ),
     Rule(
         8,
-        "a read that timed out is a write that may still land",
+        "a request that timed out is in doubt",
         refusal.refusal_of,
         "_may_be_sent(error)",
         "False",
-        (hazards.test_a_read_time_out_is_a_write_that_was_not_answered,),
+        (hazards.test_a_write_that_times_out_is_in_doubt,),
     ),
     Rule(
         8,
-        "what may still land is suspect",
+        "a write that AWS may still apply is recorded as in doubt",
         send._Sender._refused,
         "if refusal.in_doubt: ...",
         "if False: ...",
         (
-            hazards.test_a_write_that_was_not_answered_is_remembered_whatever_became_of_it,
-            hazards.test_every_write_that_was_never_answered_is_remembered_although_time_ran_out,
+            hazards.test_a_write_without_response_is_kept_as_in_doubt_whatever_its_repetition_did,
+            hazards.test_every_in_doubt_write_is_kept_although_the_time_is_up,
         ),
     ),
     Rule(
@@ -361,22 +360,22 @@ RULES = (
         'any((headers.get(mark) or "").strip() for mark in _MARKS)',
         "bool(_MARKS)",
         tuple(
-            partial(hazards.test_a_gateway_s_page_ends_no_write_and_the_record_is_remembered, status)
+            partial(hazards.test_a_write_with_a_gateway_s_page_as_response_is_in_doubt, status)
             for status in (403, 504)
         ),
         raising=(*RED, errors.ReplicaError),
     ),
     Rule(
         18,
-        "an error waits until what is in doubt is kept",
+        "an error is raised only after the in-doubt writes are kept",
         write.write,
         "if not writer.total.in_doubt: ...",
         "if True: ...",
-        (hazards.test_what_is_in_doubt_is_remembered_although_the_invocation_fails,),
+        (hazards.test_in_doubt_writes_are_kept_although_the_invocation_fails,),
     ),
     Rule(
         23,
-        "a table that is being updated takes writes",
+        "a table that is UPDATING counts as writable",
         write._check_table,
         "return _not_writable(table) if refresh and not table.is_writable else None",
         'return _not_writable(table) if refresh and table.status != "ACTIVE" else None',
@@ -384,7 +383,7 @@ RULES = (
     ),
     Rule(
         8,
-        "a suspect is kept wherever it stands",
+        "an in-doubt record is kept even after the reported record",
         quarantine.Quarantine.keep,
         "kept_in_doubt, failure = self._put_each(in_doubt, request_id, deadline)\n"
         "first = checkpoint(filter(None, (before, failure)))",
@@ -392,21 +391,21 @@ RULES = (
         "kept_in_doubt, failure = self._put_each(earlier, request_id, deadline)\n"
         "first = checkpoint(filter(None, (before, failure)))",
         (
-            hazards.test_a_write_that_was_not_answered_is_remembered_whatever_became_of_it,
-            hazards.test_a_write_behind_the_reported_record_is_remembered_too,
+            hazards.test_a_write_without_response_is_kept_as_in_doubt_whatever_its_repetition_did,
+            hazards.test_an_in_doubt_write_after_the_reported_record_is_kept_too,
         ),
     ),
     Rule(
         8,
-        "nothing starts that may not end in time",
+        "no request starts that may not end in time",
         Deadline.allows,
         "self.remaining() >= seconds",
         "self.remaining() > 0",
-        (hazards.test_every_write_that_was_never_answered_is_remembered_although_time_ran_out,),
+        (hazards.test_every_in_doubt_write_is_kept_although_the_time_is_up,),
     ),
     Rule(
         9,
-        "every request is waited for, whatever happens",
+        "every request is waited for, also after an exception",
         send._Sender._round,
         "stack.callback(self._take, request, pending)",
         "pass",
@@ -414,40 +413,40 @@ RULES = (
     ),
     Rule(
         10,
-        "base64 is looked at",
+        "base64 is checked",
         decode._is_binary,
         "isinstance(content, str) and b64encode(b64decode(content)).decode() == content",
         "isinstance(content, str)",
-        (partial(hazards.test_what_cannot_be_sent_is_not_tried_for_ever, {"B": "bad base64"}),),
+        (partial(hazards.test_an_item_that_cannot_be_sent_is_not_tried_for_ever, {"B": "bad base64"}),),
     ),
     Rule(
         10,
-        "a value holds what its type requires",
+        "a value must contain what its type requires",
         decode._check_value,
         "if not check(content, depth): ...",
         "if False: ...",
-        (partial(hazards.test_what_cannot_be_sent_is_not_tried_for_ever, {"S": 5}),),
+        (partial(hazards.test_an_item_that_cannot_be_sent_is_not_tried_for_ever, {"S": 5}),),
     ),
     Rule(
         10,
-        "a value has a type that is known",
+        "a value must have a known type",
         decode._check_value,
         'raise MalformedError("a value has an unknown type")',
         "return",
-        (partial(hazards.test_what_cannot_be_sent_is_not_tried_for_ever, {"X": "?"}),),
+        (partial(hazards.test_an_item_that_cannot_be_sent_is_not_tried_for_ever, {"X": "?"}),),
     ),
     Rule(
         10,
-        "whatever one record does, it is malformed",
+        "a record that raises any exception is malformed",
         decode.decode,
         "except Exception as error: ...",
         "except MalformedError as error: ...",
-        (hazards.test_a_record_that_breaks_the_reader_is_not_tried_for_ever,),
+        (hazards.test_a_record_that_cannot_be_decoded_is_not_tried_for_ever,),
         raising=TypeError,
     ),
     Rule(
         10,
-        "a full item collection is the item's fault",
+        "a full item collection is an error of the item",
         refusal._kind_of,
         "code in _REJECTED",
         'code in _REJECTED - {"ItemCollectionSizeLimitExceededException"}',
@@ -455,15 +454,15 @@ RULES = (
     ),
     Rule(
         10,
-        "what nobody knows may pass",
+        "an unknown error code is transient",
         refusal._kind_of,
         "RefusalKind.TRANSIENT",
         "RefusalKind.REJECTED",
-        (hazards.test_an_error_that_nobody_knows_is_reported_and_named,),
+        (hazards.test_an_unknown_error_is_reported_with_its_code,),
     ),
     Rule(
         11,
-        "only a read after the write confirms",
+        "only a read after the write confirms a key",
         algorithm._Reconciliation._round,
         "now = self._read(written)",
         "now = {key: states[key] for key in written}",
@@ -481,7 +480,7 @@ RULES = (
     ),
     Rule(
         11,
-        "a write that was not answered confirms nothing",
+        "a write without a response confirms no key",
         algorithm._Reconciliation._write,
         "each.change.key not in in_doubt",
         "True",
@@ -497,7 +496,7 @@ RULES = (
     ),
     Rule(
         12,
-        "its mapping is enabled",
+        "the mapping is enabled",
         safeguards.refuse_unsafe,
         "if not mapping.is_enabled: ...",
         "if False: ...",
@@ -513,7 +512,7 @@ RULES = (
     ),
     Rule(
         13,
-        "there is a grace",
+        "there is a grace period",
         recheck.recheck,
         "patient.sleep(patient.grace)",
         "pass",
@@ -524,7 +523,7 @@ RULES = (
     ),
     Rule(
         13,
-        "a source that moved proves nothing",
+        "a key that changes in the source is not a difference",
         recheck._settle,
         "(fingerprint(theirs), fingerprint(ours)) == seen[key]",
         "fingerprint(ours) == seen[key][1]",
@@ -537,7 +536,7 @@ RULES = (
     ),
     Rule(
         13,
-        "a replica that moved proves nothing",
+        "a key that changes in the replica is not a difference",
         recheck._settle,
         "(fingerprint(theirs), fingerprint(ours)) == seen[key]",
         "fingerprint(theirs) == seen[key][0]",
@@ -553,7 +552,7 @@ RULES = (
     ),
     Rule(
         13,
-        "a replica further behind than the grace proves nothing",
+        "with a lag longer than the grace period nothing is a difference",
         recheck._settle,
         "patient.outlasts_lag",
         "True",
@@ -561,7 +560,7 @@ RULES = (
     ),
     Rule(
         13,
-        "what goes on moving is inconclusive",
+        "a key that keeps changing is inconclusive",
         recheck.recheck,
         "for key in pending: ...",
         "for key in (): ...",
@@ -577,23 +576,23 @@ RULES = (
     ),
     Rule(
         14,
-        "what expired is left out before the batch is reduced",
+        "TTL deletes are skipped before the batch is planned",
         decode.decode,
         "if not replicate_ttl_deletes and _is_ttl_delete(record): ...",
         "if False: ...",
-        (hazards.test_what_expires_in_the_batch_that_brought_it_stays_in_an_archive,),
+        (hazards.test_an_item_that_expires_in_the_batch_of_its_put_stays_in_an_archive,),
     ),
     Rule(
         14,
-        "what somebody deleted has not expired",
+        "a delete by a user is not a TTL delete",
         decode._is_ttl_delete,
         "if not isinstance(identity, dict):\n    return False",
         "if not isinstance(identity, dict):\n    return True",
-        (hazards.test_what_expires_in_the_batch_that_brought_it_stays_in_an_archive,),
+        (hazards.test_an_item_that_expires_in_the_batch_of_its_put_stays_in_an_archive,),
     ),
     Rule(
         14,
-        "in an archive an absence proves nothing",
+        "in an archive a missing item is not deleted",
         algorithm._Reconciliation._decided,
         "if not self._pair.is_archive: ...",
         "if True: ...",
@@ -604,7 +603,7 @@ RULES = (
     ),
     Rule(
         14,
-        "an archive is healed as one",
+        "an archive is reconciled as an archive",
         reconciler.Reconciler.between.__func__,  # type: ignore[attr-defined]
         "ReconcileContext(..., is_archive=is_archive)",
         "ReconcileContext(..., is_archive=False)",
@@ -612,7 +611,7 @@ RULES = (
     ),
     Rule(
         14,
-        "the mapping says that it is an archive",
+        "the mapping's function decides whether the replica is an archive",
         preflight.Preflight.on.__func__,  # type: ignore[attr-defined]
         "archive or not mapping.replicates_ttl_deletes",
         "archive",
@@ -623,7 +622,7 @@ RULES = (
     ),
     Rule(
         14,
-        "without a mapping too, one that can be seen says so",
+        "also with --without-mapping a mapping that can be read decides it",
         preflight.despite,
         "archive or (mapping is not None and not mapping.replicates_ttl_deletes)",
         "archive",
@@ -631,7 +630,7 @@ RULES = (
     ),
     Rule(
         14,
-        "what an archive has alone is no suspect",
+        "an item that only the archive has is not a suspected difference",
         sweep.Sweep._note_extra,
         "if self._archived is None: ...",
         "if True: ...",
@@ -639,7 +638,7 @@ RULES = (
     ),
     Rule(
         14,
-        "what an archive has alone by now is no difference",
+        "an item that only the archive has by now is not a difference",
         recheck.archived,
         "each.finding is DifferenceKind.EXTRA",
         "False",
@@ -647,7 +646,7 @@ RULES = (
     ),
     Rule(
         14,
-        "only what certainly differs is repaired",
+        "only confirmed differences are repaired",
         repair.repairing,
         "each.finding in CERTAIN",
         "True",
@@ -655,7 +654,7 @@ RULES = (
     ),
     Rule(
         14,
-        "what is undecided keeps its object",
+        "the object of an undecided key is kept",
         objects._reconciled,
         "confirmed.update(reconciled.confirmed)",
         "confirmed.update(reconciled.confirmed + reconciled.undecided)",
@@ -663,7 +662,7 @@ RULES = (
     ),
     Rule(
         14,
-        "what is undecided is listed before it is closed",
+        "an undecided key is listed before it is closed",
         pages.Backfill._hand_over,
         "self._undecided(undecided)",
         "pass",
@@ -671,7 +670,7 @@ RULES = (
     ),
     Rule(
         15,
-        "a filter is one of keys alone",
+        "a filter may use only keys",
         key_filter._member,
         "if path[:2] != _KEYS[: len(path)] or (len(path) == 4 and path[3] not in _KEY_TYPES): ...",
         "if False: ...",
@@ -685,7 +684,7 @@ RULES = (
     ),
     Rule(
         15,
-        "a backfill goes by the filter",
+        "a backfill skips keys that the filter excludes",
         pages.Within.pages,
         "self._key_filter.passes(key)",
         "True",
@@ -693,7 +692,7 @@ RULES = (
     ),
     Rule(
         15,
-        "a repair goes by the filter",
+        "a repair skips keys that the filter excludes",
         sweep.Sweep._parted,
         "self._key_filter.passes(key)",
         "True",
@@ -701,7 +700,7 @@ RULES = (
     ),
     Rule(
         15,
-        "redrive goes by the filter",
+        "redrive skips keys that the filter excludes",
         object_format.with_filter,
         "keys = tuple(key for key in unpacked.keys if key_filter.passes(key))",
         "keys = tuple(unpacked.keys)",
@@ -709,7 +708,7 @@ RULES = (
     ),
     Rule(
         17,
-        "the replica is another table than the source",
+        "the replica is not the source",
         schema.check,
         "if source_arn(change.record) == table.arn: ...",
         "if False: ...",
@@ -717,7 +716,7 @@ RULES = (
     ),
     Rule(
         19,
-        "keys are in the state before they are written",
+        "keys are in the state file before they are written",
         journal.FileJournal.intend,
         'self._append(*self._ahead(), {"open": as_json(free)}, durably=True)',
         "pass",
@@ -725,7 +724,7 @@ RULES = (
     ),
     Rule(
         19,
-        "what is open and not at rest is held back",
+        "open keys are held back unless the run ended in order",
         journal_format.Contents.find,
         "if self._is_at_rest: ...",
         "if True: ...",
@@ -733,7 +732,7 @@ RULES = (
     ),
     Rule(
         19,
-        "only what has ended in order is at rest",
+        "only a run that ended in order needs no hold",
         unwrap(requests_under_way.UnderWay.call),
         "except (TaskError, ReplicatorError): ...",
         "except BaseException: ...",
@@ -741,7 +740,7 @@ RULES = (
     ),
     Rule(
         22,
-        "a record that is older than the source is left",
+        "a record of an earlier table is left",
         earlier_table.is_earlier,
         "since < created_at - TOLERANCE",
         "False",
@@ -752,7 +751,7 @@ RULES = (
     ),
     Rule(
         24,
-        "an archive of a global table is warned of",
+        "an archive of a global table causes a warning",
         preflight.Preflight.warn_of_replicas,
         "if self.is_archive and source.replicas: ...",
         "if False: ...",
@@ -764,16 +763,16 @@ RULES = (
         unwrap(telemetry._never_raising),
         "with suppress(Exception): ...",
         "raise\nwith suppress(Exception): ...",
-        (hazards.test_a_batch_that_was_applied_is_reported_although_nothing_can_be_logged,),
+        (hazards.test_an_applied_batch_is_reported_although_nothing_can_be_logged,),
         raising=TypeError,
     ),
     Rule(
         25,
-        "what Powertools goes by is checked",
+        "the variables of Powertools are checked",
         settings._switch,
         "if value is not None and value.lower() not in _ON | _OFF: ...",
         "if False: ...",
-        (hazards.test_what_telemetry_could_not_go_by_is_refused_before_anything_is_written,),
+        (hazards.test_a_variable_that_telemetry_cannot_use_is_refused_before_any_write,),
     ),
     Rule(
         25,
@@ -781,7 +780,7 @@ RULES = (
         template.TEMPLATE,
         "ApplicationLogLevel: INFO",
         "ApplicationLogLevel: WARN",
-        (hazards.test_the_functions_log_level_lets_its_metrics_pass,),
+        (hazards.test_the_functions_log_level_does_not_drop_its_metrics,),
     ),
 )
 
@@ -799,7 +798,7 @@ def name_of(test: Any) -> str:
         for test in rule.noticed_by
     ],
 )
-def test_a_hazard_s_test_goes_red_when_its_rule_is_taken_out(
+def test_a_hazard_s_test_fails_when_its_rule_is_removed(
     rule: Rule, test: Test, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     open_parameters = [
@@ -819,7 +818,7 @@ def test_a_hazard_s_test_goes_red_when_its_rule_is_taken_out(
 
 
 def without(rule: Rule, text: str) -> str:
-    assert text.count(rule.line) == 1, f"where does it stand now that {rule.name}?"
+    assert text.count(rule.line) == 1, f"the rule is not found exactly once: {rule.name}"
     assert rule.line != rule.without
     return text.replace(rule.line, rule.without)
 
@@ -827,7 +826,7 @@ def without(rule: Rule, text: str) -> str:
 @pytest.mark.parametrize(
     "rule", [pytest.param(rule, id=rule.name) for rule in RULES if not isinstance(rule.where, Path)]
 )
-def test_a_rule_is_found_whatever_its_function_calls_its_variables(rule: Rule) -> None:
+def test_a_rule_is_found_whatever_the_names_of_variables_are(rule: Rule) -> None:
     source = Source.of(rule.where)
 
     for each in (source, source.renamed()):
@@ -836,10 +835,10 @@ def test_a_rule_is_found_whatever_its_function_calls_its_variables(rule: Rule) -
         changed.code()
 
 
-def test_every_hazard_has_tests_and_each_of_them_a_rule_that_it_notices() -> None:
+def test_every_hazard_has_tests_and_each_test_fails_for_a_rule() -> None:
     marked = {
         (mark.kwargs["number"], name_of(test))
-        for module in HELD_BY
+        for module in HAZARD_TESTS
         for test in vars(module).values()
         for mark in getattr(test, "pytestmark", ())
         if mark.name == "hazard"
@@ -849,10 +848,10 @@ def test_every_hazard_has_tests_and_each_of_them_a_rule_that_it_notices() -> Non
     assert {number for number, _ in marked} == hazards.HAZARDS.keys()
 
 
-def test_no_hazard_s_test_stands_where_it_is_not_looked_for() -> None:
+def test_no_other_module_contains_tests_of_hazards() -> None:
     marked = re.compile(r"^ *@pytest\.mark\.hazard\(", re.MULTILINE)
     tests = Path(__file__).parents[1].rglob("test_*.py")
 
     assert {str(path) for path in tests if marked.search(path.read_text())} == {
-        module.__file__ for module in HELD_BY
+        module.__file__ for module in HAZARD_TESTS
     }

@@ -1,4 +1,4 @@
-"""handler: what the steps do together, with a replica and a bucket that are handed in."""
+"""handler: a whole invocation, with a replica and a bucket in memory."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ def replica_with_poison() -> FakeReplica:
     return FakeReplica(poison=lambda item: item.get("v") == BAD)
 
 
-def test_a_batch_is_applied_and_acknowledged() -> None:
+def test_a_batch_is_applied_and_checkpointed() -> None:
     function = Function(FakeReplica())
 
     assert function.invoke(batch(put(1, "a"), put(2, "b"), delete(3, "a"))) == []
@@ -43,13 +43,13 @@ def test_a_batch_is_applied_and_acknowledged() -> None:
 def test_the_first_record_that_was_not_applied_is_reported() -> None:
     replica = FakeReplica(script=lambda _: THROTTLED)
 
-    # Time for one attempt, and none for another.
+    # There is time for one attempt only.
     context = Context(seconds_left=REQUEST_SECONDS)
 
     assert Function(replica).invoke(batch(delete(9, "gone"), put(3, "a"), put(4, "b")), context) == ["9"]
 
 
-def test_poison_is_quarantined_and_the_batch_is_acknowledged() -> None:
+def test_poison_is_quarantined_and_the_batch_is_checkpointed() -> None:
     function = Function(replica_with_poison())
 
     assert (
@@ -59,7 +59,7 @@ def test_poison_is_quarantined_and_the_batch_is_acknowledged() -> None:
     assert len(function.replica.items) == 2
 
 
-def test_ttl_deletes_are_replicated_unless_told_otherwise() -> None:
+def test_ttl_deletes_are_replicated_by_default() -> None:
     function = Function(FakeReplica())
     archive = Function(FakeReplica(), replicate_ttl_deletes=False)
 
@@ -69,7 +69,7 @@ def test_ttl_deletes_are_replicated_unless_told_otherwise() -> None:
     assert (len(function.replica.items), len(archive.replica.items)) == (0, 1)
 
 
-def test_a_record_without_sequence_number_goes_to_quarantine_under_its_event_id() -> None:
+def test_a_record_without_sequence_number_is_quarantined_under_its_event_id() -> None:
     function = Function(FakeReplica())
     one = put(1, "a")
     del one["dynamodb"]["SequenceNumber"]
@@ -124,14 +124,14 @@ def test_a_stream_without_images_quarantines_nothing() -> None:
     assert function.bucket.objects == {}
 
 
-def test_a_suspect_is_kept_although_it_was_applied_in_the_end() -> None:
+def test_an_in_doubt_write_is_kept_although_its_repetition_was_applied() -> None:
     function = Function(FakeReplica(script=in_turn(TIMED_OUT)))
 
     assert function.invoke(batch(put(1, "a"))) == []
     assert [kept["error_code"] for kept in function.bucket.kept] == ["SuspectWrite"]
 
 
-def test_throttling_that_outlasts_the_time_is_reported_before_the_timeout() -> None:
+def test_lasting_throttling_is_reported_before_the_timeout() -> None:
     context = Context(seconds_left=30)
 
     assert Function(FakeReplica(script=lambda _: THROTTLED)).invoke(batch(put(1, "a")), context) == ["1"]
@@ -168,7 +168,7 @@ def test_settings_are_read_at_the_first_invocation_and_errors_are_not_kept(
         ("POWERTOOLS_LOGGER_SAMPLE_RATE", "often"),
     ],
 )
-def test_what_telemetry_cannot_go_by_is_refused_by_name_before_anything_is_written(
+def test_a_wrong_variable_of_telemetry_is_refused_before_any_write(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handler.replicator.cache_clear()
@@ -188,7 +188,7 @@ def test_the_metrics_are_the_functions_own(
     monkeypatch.setenv("REPLICA_TABLE_NAME", "arn:aws:dynamodb:eu-west-1:123456789012:table/copy")
     monkeypatch.setenv("QUARANTINE_BUCKET", "bucket")
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "replicator-of-orders")
-    logging.root.manager.loggerDict.pop("ddbreplica", None)  # of an earlier test's stdout
+    logging.root.manager.loggerDict.pop("ddbreplica", None)  # of the stdout of an earlier test
     made = handler.replicator()
 
     replicate = handler.replicate(batch(), cast("LambdaContext", Context()), made)

@@ -1,6 +1,6 @@
-"""Ways in which a replicator goes wrong, each as a story that must end well.
+"""The hazards of a replicator, by number: each test shows that the function prevents one of them.
 
-`pytest -m "hazard(number=4)"` runs one hazard's, wherever they stand; `test_rules.py` shows that each can fail.
+`pytest -m "hazard(number=4)"` runs all tests of one hazard. `test_rules.py` shows that each of them can fail.
 """
 
 import threading
@@ -25,28 +25,28 @@ from tests.support.records import batch, delete, put, record, ttl_delete
 from tests.support.wire import FOREIGN, Wire, described, error
 
 HAZARDS: Mapping[int, str] = {
-    1: "Poison is in quarantine too early: a redrive heals its key, and then this invocation writes an older image.",
-    2: "Two objects in quarantine have one name: a redrive at work on the first removes the second with it.",
-    3: "A good image is swallowed by the poison one that supersedes it.",
-    4: "A whole stream goes into quarantine, though not one record is at fault.",
-    5: "Quarantine is broken, and records are dropped for it.",
-    6: "Two spellings of one key are taken for two keys.",
-    7: "An answer that says nothing is taken for success.",
-    8: "A write that nobody waits for any more lands late, over a newer one.",
-    9: "A request outlives the invocation, and writes an old image in a later one.",
-    10: "What can never succeed is tried for ever.",
-    11: "A healer leaves an old state, or brings back what is gone.",
-    12: "What is copied is right, and what changes afterwards never arrives.",
-    13: "Lag is taken for a difference.",
-    14: "An archive loses what has expired, or keeps what was deleted.",
-    15: "A filter drops deletes, or a healer does not go by it: stale items stay, or unwanted ones come.",
-    17: "The replica is its own source, and every write makes another.",
-    18: "A response that does not come from AWS is taken for the end of a request, which lands after the next one.",
-    19: "A process is killed, and its write lands after the next one has found everything equal.",
-    22: "The source was restored under its name, and a record of the table before deletes the replica's only copy.",
-    23: "A table that takes writes is waited for, and one poison record blocks its shard for hours.",
-    24: "An archive of a global table deletes what expired in another Region, and nobody is warned.",
-    25: "Telemetry fails after the writes, and what is applied is never checkpointed; or alarms are blind to metrics.",
+    1: "A record is quarantined too early: a redrive repairs its key, and then this invocation writes an older image.",
+    2: "Two quarantined objects have the same name: a redrive that works on the first one removes the second one.",
+    3: "A good image is lost because a poison image of the same key follows it.",
+    4: "A whole stream is quarantined although no record is at fault.",
+    5: "The quarantine bucket fails, and records are lost.",
+    6: "Two forms of the same key are handled as two keys.",
+    7: "A response without the expected content counts as success.",
+    8: "A write without a response is applied late and replaces a newer image.",
+    9: "A request is still under way when the invocation ends, and writes an old image during a later one.",
+    10: "A record that can never succeed is tried for ever.",
+    11: "A command leaves an old state in the replica, or restores a deleted item.",
+    12: "A backfill copies all items, but later changes do not reach the replica.",
+    13: "Lag is reported as a difference.",
+    14: "An archive loses expired items, or keeps items that a user deleted.",
+    15: "A filter drops deletes, or a command ignores the filter: stale items stay, or excluded ones are copied.",
+    17: "The replica is its own source, and every write causes another one.",
+    18: "A response that AWS did not send counts as the end of a request, which is applied after the next one.",
+    19: "A process is killed, and its write is applied after the next run has found both tables equal.",
+    22: "The source was restored, and a record of the earlier table deletes the only copy of an item in the replica.",
+    23: "The function waits for a table that accepts writes, and one poison record blocks its shard for hours.",
+    24: "An archive of a global table deletes items that expired in another Region, without a warning.",
+    25: "Telemetry fails after the writes, and applied records are never checkpointed; or alarms miss their metrics.",
 }
 
 BAD = {"N": "5"}
@@ -59,7 +59,7 @@ def with_poison(**options: Any) -> FakeReplica:
 
 
 def over_the_wire(*answers: Any, always: tuple[int, Any] = NOTHING_LEFT) -> Function[DynamoDBReplica]:
-    """The function with the real adapter, whose requests get these answers."""
+    """Return the function with the real adapter, whose requests get these responses."""
     client = boto3.client("dynamodb", region_name="us-east-1", config=CLIENT_CONFIG)
     Wire(client, answers=[*answers], always=always)
     return Function(DynamoDBReplica(client, "copy"))
@@ -70,8 +70,8 @@ def one_attempt() -> Context:
 
 
 @pytest.mark.hazard(number=1)
-def test_quarantine_is_not_visible_before_every_write_has_ended() -> None:
-    # A redrive that saw A2 now would heal A, and then this invocation would write A1 over it.
+def test_nothing_is_quarantined_before_every_write_has_ended() -> None:
+    # A redrive that saw A2 now would repair A, and then this invocation would write A1 over it.
     function = Function(with_poison())
     seen: list[int] = []
     function.bucket.before_put = lambda: seen.append(
@@ -82,14 +82,14 @@ def test_quarantine_is_not_visible_before_every_write_has_ended() -> None:
         batch(put(1, "a"), put(2, "a", v=BAD), put(3, "b", v=MALFORMED), put(4, "a", v=MALFORMED))
     )
 
-    # One request together, two alone, and nothing under way or to come: the fallback was the last of them.
+    # One request with all writes and two with one each; none is under way or follows, as the fallback was the last.
     total = len(function.replica.requests) * 100
     assert seen == [total, total, total]
 
 
 @pytest.mark.hazard(number=1)
-def test_quarantine_is_not_visible_behind_the_reported_record() -> None:
-    # What comes again will be written again: A2 must not be healed before A1 has been written.
+def test_nothing_is_quarantined_after_the_reported_record() -> None:
+    # Lambda delivers A2 again, after A1. A redrive must not repair A before A1 has been written.
     replica = with_poison(
         script=lambda request: THROTTLED if request[0].change.sequence_number == "1" else ()
     )
@@ -102,7 +102,7 @@ def test_quarantine_is_not_visible_behind_the_reported_record() -> None:
 
 @pytest.mark.hazard(number=2)
 def test_a_repeated_batch_never_overwrites_what_it_quarantined_before() -> None:
-    # Lambda keeps the request id; a redrive at work on the first object would remove the second with it.
+    # Lambda keeps the request id. With the same name a redrive of the first object would remove the second one.
     function = Function(with_poison())
     event = batch(put(1, "a", v=BAD), {"dynamodb": {}}, {"dynamodb": {}})
 
@@ -114,7 +114,7 @@ def test_a_repeated_batch_never_overwrites_what_it_quarantined_before() -> None:
 
 @pytest.mark.hazard(number=3)
 @pytest.mark.parametrize("cut", [1, 2, 3])
-def test_a_good_image_is_not_swallowed_by_a_poison_one_wherever_the_batch_is_cut(cut: int) -> None:
+def test_a_good_image_is_not_lost_before_a_poison_one_wherever_the_batch_is_cut(cut: int) -> None:
     records = [put(1, "a"), put(2, "a", v={"N": "2"}), put(3, "a", v=BAD)]
     function = Function(with_poison())
 
@@ -126,7 +126,7 @@ def test_a_good_image_is_not_swallowed_by_a_poison_one_wherever_the_batch_is_cut
 
 
 @pytest.mark.hazard(number=3)
-def test_a_good_image_is_not_swallowed_when_its_poison_successor_first_fails_for_a_passing_reason() -> None:
+def test_a_good_image_is_not_lost_if_the_poison_one_after_it_first_fails_transiently() -> None:
     function = Function(with_poison(script=in_turn(THROTTLED)))
     records = [put(1, "a", v={"N": "1"}), put(2, "b"), put(3, "a", v=BAD)]
 
@@ -148,7 +148,7 @@ def test_a_whole_stream_is_not_quarantined_for_a_wrong_table() -> None:
 
 
 @pytest.mark.hazard(number=4)
-def test_a_whole_stream_is_not_quarantined_for_a_table_that_was_replaced_under_the_container() -> None:
+def test_a_whole_stream_is_not_quarantined_for_a_table_that_was_replaced() -> None:
     refused = error("ValidationException")
     function = over_the_wire(described({"PK": "S"}), NOTHING_LEFT, refused, refused, described({"id": "N"}))
 
@@ -175,7 +175,7 @@ def test_a_whole_stream_is_not_quarantined_for_a_wrong_index_however_it_is_bisec
 
 
 @pytest.mark.hazard(number=4)
-def test_deletes_do_not_hide_that_a_whole_stream_is_refused() -> None:
+def test_deletes_do_not_restart_the_count_of_refused_records() -> None:
     function = Function(FakeReplica(poison=lambda _: True))
 
     for number in range(quarantine.MAX_IN_A_ROW):
@@ -195,7 +195,7 @@ def test_nothing_is_poison_while_the_table_is_not_active() -> None:
 
 
 @pytest.mark.hazard(number=4)
-def test_what_is_refused_together_with_poison_is_not_poison() -> None:
+def test_an_item_that_is_refused_only_together_with_poison_is_not_poison() -> None:
     function = Function(with_poison())
 
     assert function.invoke(batch(put(1, "a"), put(2, "b", v=BAD), put(3, "c"))) == []
@@ -206,27 +206,27 @@ def test_what_is_refused_together_with_poison_is_not_poison() -> None:
 
 @pytest.mark.hazard(number=5)
 @pytest.mark.parametrize("code", ["NoSuchBucket", "AccessDenied", "KMS.DisabledException"])
-def test_a_broken_quarantine_never_lets_a_record_go(code: str) -> None:
+def test_a_broken_quarantine_bucket_loses_no_record(code: str) -> None:
     with pytest.raises(QuarantineError):
         Function(with_poison(), FakeBucket(s3_error(code))).invoke(batch(put(1, "a", v=BAD)))
 
 
 @pytest.mark.hazard(number=5)
-def test_a_quarantine_that_fails_for_now_never_lets_a_record_go() -> None:
+def test_a_transient_failure_of_the_quarantine_bucket_loses_no_record() -> None:
     function = Function(with_poison(), FakeBucket(*[s3_error("SlowDown")] * 99))
 
     assert function.invoke(batch(put(1, "b"), put(2, "a", v=BAD))) == ["2"]
 
 
 @pytest.mark.hazard(number=5)
-def test_there_is_no_function_without_a_quarantine() -> None:
+def test_the_function_requires_a_quarantine_bucket() -> None:
     with pytest.raises(SettingsError, match="QUARANTINE_BUCKET"):
         Settings.from_env({"REPLICA_TABLE_NAME": "copy"})
 
 
 @pytest.mark.hazard(number=5)
-def test_what_lambda_gives_up_does_not_go_where_poison_goes() -> None:
-    # With one bucket for both, what breaks it blocks the stream for a day, and then drops what had to wait.
+def test_discarded_batches_and_poison_go_to_different_buckets() -> None:
+    # With one bucket for both, a failure of the bucket blocks the stream for a day, and then loses the waiting records.
     function = template.load()["Resources"]["ReplicatorFunction"]["Properties"]
     (stream,) = function["Events"].values()
 
@@ -236,14 +236,14 @@ def test_what_lambda_gives_up_does_not_go_where_poison_goes() -> None:
 
 
 @pytest.mark.hazard(number=6)
-def test_keys_that_look_different_and_are_one_are_never_in_one_request() -> None:
+def test_equal_keys_in_different_forms_are_never_in_one_request() -> None:
     def numbered(number: int, text: str) -> dict[str, Any]:
         keys = {"id": {"N": text}}
         return record(number, "MODIFY", keys, {**keys, "v": {"N": str(number)}})
 
     function = Function(FakeReplica(key_schema={"id": "N"}))
 
-    # The fake refuses one key twice in a request, as the engine does.
+    # The fake refuses a request that contains a key twice, as DynamoDB does.
     assert (
         function.invoke(batch(numbered(1, "1"), numbered(2, "10"), numbered(3, "1.0"), numbered(4, "1E1")))
         == []
@@ -253,7 +253,7 @@ def test_keys_that_look_different_and_are_one_are_never_in_one_request() -> None
 
 
 @pytest.mark.hazard(number=6)
-def test_a_key_is_one_whatever_the_order_of_its_parts() -> None:
+def test_a_key_is_the_same_in_any_order_of_its_parts() -> None:
     one = {"PK": {"S": "a"}, "SK": {"N": "1"}}
     other = {"SK": {"N": "1"}, "PK": {"S": "a"}}
     function = Function(FakeReplica(key_schema={"PK": "S", "SK": "N"}))
@@ -265,8 +265,8 @@ def test_a_key_is_one_whatever_the_order_of_its_parts() -> None:
 
 
 @pytest.mark.hazard(number=6)
-def test_a_binary_key_has_one_text() -> None:
-    # Both are the byte 0x61 to a decoder that does not look at the last bits.
+def test_a_binary_key_has_one_canonical_text() -> None:
+    # A decoder that ignores the last bits reads the byte 0x61 from both.
     keys = [{"id": {"B": "YQ=="}}, {"id": {"B": "YR=="}}]
     function = Function(FakeReplica(key_schema={"id": "B"}))
 
@@ -286,14 +286,14 @@ def test_a_binary_key_has_one_text() -> None:
     ],
     ids=["another key", "no key", "nothing"],
 )
-def test_an_answer_that_says_nothing_is_no_success(answer: Any) -> None:
+def test_a_response_without_the_expected_content_is_no_success(answer: Any) -> None:
     function = over_the_wire(described({"PK": "S"}), always=(200, answer))
 
     assert function.invoke(batch(put(1, "a")), one_attempt()) == ["1"]
 
 
 @pytest.mark.hazard(number=7)
-def test_a_bucket_s_answer_that_says_nothing_is_no_success() -> None:
+def test_a_bucket_s_response_without_an_etag_is_no_success() -> None:
     class Proxy(FakeBucket):
         def put_object(self, **_: Any) -> dict[str, Any]:
             return {"ResponseMetadata": METADATA}
@@ -302,7 +302,7 @@ def test_a_bucket_s_answer_that_says_nothing_is_no_success() -> None:
 
 
 @pytest.mark.hazard(number=8)
-def test_a_write_that_was_not_answered_is_remembered_whatever_became_of_it() -> None:
+def test_a_write_without_response_is_kept_as_in_doubt_whatever_its_repetition_did() -> None:
     applied = Function(FakeReplica(script=in_turn(TIMED_OUT)))
     failed = Function(FakeReplica(script=lambda _: TIMED_OUT))
 
@@ -315,8 +315,8 @@ def test_a_write_that_was_not_answered_is_remembered_whatever_became_of_it() -> 
 
 @pytest.mark.hazard(number=18)
 @pytest.mark.parametrize("status", [200, 403, 504])
-def test_a_gateway_s_page_ends_no_write_and_the_record_is_remembered(status: int) -> None:
-    # The gateway has passed the request on: it lands after v2 was written, and nobody would know.
+def test_a_write_with_a_gateway_s_page_as_response_is_in_doubt(status: int) -> None:
+    # The gateway has passed the request on. AWS applies it after v2 was written, and no record would show it.
     page = b"<html><h1>504 Gateway Time-out</h1></html>"
     function = over_the_wire(described({"PK": "S"}), (status, page, FOREIGN))
 
@@ -328,7 +328,7 @@ def test_a_gateway_s_page_ends_no_write_and_the_record_is_remembered(status: int
 
 
 @pytest.mark.hazard(number=18)
-def test_what_is_in_doubt_is_remembered_although_the_invocation_fails() -> None:
+def test_in_doubt_writes_are_kept_although_the_invocation_fails() -> None:
     function = Function(FakeReplica(script=in_turn(TIMED_OUT, DENIED)))
 
     with pytest.raises(ReplicaError, match="AccessDeniedException"):
@@ -336,7 +336,7 @@ def test_what_is_in_doubt_is_remembered_although_the_invocation_fails() -> None:
             batch(*(put(number, f"key-{number}") for number in range(1, 51)), put(51, "x", v=MALFORMED))
         )
 
-    # The malformed record comes again with the batch; the writes in doubt may succeed then, and nobody would know.
+    # Lambda delivers the batch again. Then the in-doubt writes may succeed, and no record would show them.
     assert {kept["error_code"] for kept in function.bucket.kept} == {"SuspectWrite"}
     assert set(function.bucket.sequence_numbers) == {str(number) for number in range(1, 26)}
 
@@ -352,7 +352,7 @@ def test_poison_does_not_block_a_table_to_which_an_index_is_being_added() -> Non
 
 
 @pytest.mark.hazard(number=8)
-def test_a_write_behind_the_reported_record_is_remembered_too() -> None:
+def test_an_in_doubt_write_after_the_reported_record_is_kept_too() -> None:
     replica = FakeReplica(script=lambda request: THROTTLED if len(request) == 25 else TIMED_OUT)
     function = Function(replica)
 
@@ -362,7 +362,7 @@ def test_a_write_behind_the_reported_record_is_remembered_too() -> None:
 
 
 @pytest.mark.hazard(number=8)
-def test_a_read_time_out_is_a_write_that_was_not_answered() -> None:
+def test_a_write_that_times_out_is_in_doubt() -> None:
     function = over_the_wire(described({"PK": "S"}), ReadTimeoutError(endpoint_url="https://x"))
 
     assert function.invoke(batch(put(1, "a"))) == []
@@ -371,11 +371,11 @@ def test_a_read_time_out_is_a_write_that_was_not_answered() -> None:
 
 
 @pytest.mark.hazard(number=8)
-def test_every_write_that_was_never_answered_is_remembered_although_time_ran_out() -> None:
+def test_every_in_doubt_write_is_kept_although_the_time_is_up() -> None:
     context = Context()
 
     def unanswered(_: Request) -> Refusal:
-        context.seconds_left -= 8  # a request's worst
+        context.seconds_left -= 8  # the longest time of a request
         return TIMED_OUT
 
     function = Function(FakeReplica(script=unanswered))
@@ -411,7 +411,7 @@ def test_no_request_and_no_thread_outlives_the_invocation(is_broken: bool) -> No
 
 @pytest.mark.hazard(number=10)
 @pytest.mark.parametrize("value", [{"B": "bad base64"}, {"S": 5}, {"X": "?"}])
-def test_what_cannot_be_sent_is_not_tried_for_ever(value: Any) -> None:
+def test_an_item_that_cannot_be_sent_is_not_tried_for_ever(value: Any) -> None:
     function = Function(FakeReplica())
 
     assert function.invoke(batch(put(1, "a", v=value), put(2, "b"))) == []
@@ -421,7 +421,7 @@ def test_what_cannot_be_sent_is_not_tried_for_ever(value: Any) -> None:
 
 
 @pytest.mark.hazard(number=10)
-def test_a_record_that_breaks_the_reader_is_not_tried_for_ever() -> None:
+def test_a_record_that_cannot_be_decoded_is_not_tried_for_ever() -> None:
     strange = record(1, "INSERT", {"PK": {"S": "a"}})
     strange["dynamodb"]["StreamViewType"] = ["not", "hashable"]
     function = Function(FakeReplica())
@@ -443,7 +443,7 @@ def test_an_item_collection_that_is_full_is_not_tried_for_ever() -> None:
 
 
 @pytest.mark.hazard(number=10)
-def test_an_error_that_nobody_knows_is_reported_and_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_error_is_reported_with_its_code(capsys: pytest.CaptureFixture[str]) -> None:
     unknown = error("BrandNewException")
     function = over_the_wire(described({"PK": "S"}), unknown, unknown, described({"PK": "S"}), always=unknown)
 
@@ -454,8 +454,8 @@ def test_an_error_that_nobody_knows_is_reported_and_named(capsys: pytest.Capture
 
 
 @pytest.mark.hazard(number=14)
-def test_what_expires_in_the_batch_that_brought_it_stays_in_an_archive() -> None:
-    # Left out after the batch was reduced to one write a key, it would take the item before it along.
+def test_an_item_that_expires_in_the_batch_of_its_put_stays_in_an_archive() -> None:
+    # If the TTL delete were skipped after planning, the put before it would be lost as well.
     function = Function(FakeReplica(), replicate_ttl_deletes=False)
 
     assert function.invoke(batch(put(1, "a"), put(2, "b"), ttl_delete(3, "a"), delete(4, "b"))) == []
@@ -473,7 +473,7 @@ def test_the_replica_is_never_its_own_source() -> None:
 
 
 @pytest.mark.hazard(number=25)
-def test_a_batch_that_was_applied_is_reported_although_nothing_can_be_logged(
+def test_an_applied_batch_is_reported_although_nothing_can_be_logged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     function = Function(FakeReplica())
@@ -486,7 +486,7 @@ def test_a_batch_that_was_applied_is_reported_although_nothing_can_be_logged(
 
 
 @pytest.mark.hazard(number=25)
-def test_what_telemetry_could_not_go_by_is_refused_before_anything_is_written() -> None:
+def test_a_variable_that_telemetry_cannot_use_is_refused_before_any_write() -> None:
     env = {
         "REPLICA_TABLE_NAME": "copy",
         "QUARANTINE_BUCKET": "bucket",
@@ -498,7 +498,7 @@ def test_what_telemetry_could_not_go_by_is_refused_before_anything_is_written() 
 
 
 @pytest.mark.hazard(number=25)
-def test_the_functions_log_level_lets_its_metrics_pass() -> None:
+def test_the_functions_log_level_does_not_drop_its_metrics() -> None:
     function = template.load()["Resources"]["ReplicatorFunction"]["Properties"]
 
     assert function["LoggingConfig"]["LogFormat"] == "JSON"

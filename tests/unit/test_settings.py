@@ -1,4 +1,4 @@
-"""settings: the environment → Settings."""
+"""settings: the environment variables of the function, and the errors for wrong ones."""
 
 import pytest
 
@@ -80,7 +80,7 @@ def test_a_variable_that_an_earlier_release_read_is_ignored(value: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["logfile_replica", ARN])
-def test_the_table_is_called_by_its_name(name: str) -> None:
+def test_the_table_is_its_name_without_the_arn(name: str) -> None:
     assert Settings(name, "bucket").table == "logfile_replica"
 
 
@@ -160,7 +160,7 @@ def test_the_table_is_called_by_its_name(name: str) -> None:
         ),
     ],
 )
-def test_a_refusal_names_the_variable_its_value_and_what_is_allowed(
+def test_a_refusal_has_the_variable_its_value_and_what_is_allowed(
     name: str, value: str | None, message: str
 ) -> None:
     env = {key: text for key, text in (ENOUGH | {name: value}).items() if text is not None}
@@ -172,7 +172,7 @@ def test_a_refusal_names_the_variable_its_value_and_what_is_allowed(
 
 
 @pytest.mark.parametrize("value", ["x", "two words", "x" * 1225])
-def test_an_external_id_is_what_sts_takes(value: str) -> None:
+def test_an_external_id_has_the_characters_that_sts_allows(value: str) -> None:
     with pytest.raises(
         SettingsError, match=r"Allowed: nothing, or 2 to 1,224 letters, digits and '_\+=,.@:/-'"
     ):
@@ -202,7 +202,7 @@ def test_the_region_must_be_the_arns() -> None:
         ({"POWERTOOLS_LOG_LEVEL": "", "LOG_LEVEL": ""}, "INFO"),
         ({"LOG_LEVEL": "debug"}, "DEBUG"),
         ({"POWERTOOLS_LOG_LEVEL": "Error", "LOG_LEVEL": "DEBUG"}, "ERROR"),
-        # Python's own other names for two of them, and for none.
+        # Other names in Python for two levels, and for no level.
         ({"LOG_LEVEL": "warn"}, "WARN"),
         ({"LOG_LEVEL": "FATAL"}, "FATAL"),
         ({"LOG_LEVEL": "NOTSET"}, "NOTSET"),
@@ -212,7 +212,7 @@ def test_the_log_level_is_that_of_powertools(env: dict[str, str], level: str) ->
     assert Settings.from_env(ENOUGH | env).powertools_log_level == level
 
 
-def test_a_log_level_that_has_no_effect_stops_nothing() -> None:
+def test_a_log_level_that_has_no_effect_is_not_refused() -> None:
     Settings.from_env(ENOUGH | {"POWERTOOLS_LOG_LEVEL": "INFO", "LOG_LEVEL": "verbose"})
 
 
@@ -228,12 +228,12 @@ def test_a_log_level_that_has_no_effect_stops_nothing() -> None:
         ({"POWERTOOLS_DEV": "n", "POWERTOOLS_METRICS_DISABLED": "Y"}, False),
     ],
 )
-def test_what_keeps_powertools_from_emitting_metrics_is_known(env: dict[str, str], emits: bool) -> None:
+def test_variables_that_turn_metrics_off_are_recognised(env: dict[str, str], emits: bool) -> None:
     assert Settings.from_env(ENOUGH | env).emits_metrics is emits
 
 
 @pytest.mark.parametrize("rate", ["", "0", "1", "0.25", "1e-3"])
-def test_a_sample_rate_is_a_share(rate: str) -> None:
+def test_a_sample_rate_is_between_0_and_1(rate: str) -> None:
     Settings.from_env(ENOUGH | {"POWERTOOLS_LOGGER_SAMPLE_RATE": rate})
 
 
@@ -260,6 +260,6 @@ def test_an_endpoint_is_encrypted_or_local(name: str, value: str) -> None:
         *IN_THE_CLEAR,
     ],
 )
-def test_another_endpoint_is_refused_by_name(value: str) -> None:
+def test_any_other_endpoint_is_refused_with_its_variable(value: str) -> None:
     with pytest.raises(SettingsError, match="AWS_ENDPOINT_URL_S3 is "):
         Settings.from_env(ENOUGH | {"AWS_ENDPOINT_URL_S3": value})

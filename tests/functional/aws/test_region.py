@@ -1,4 +1,4 @@
-"""Every Region that botocore knows is taken wherever a Region can be given, alone or within an ARN."""
+"""Every Region that botocore knows is accepted wherever a Region can be given, by itself or in an ARN."""
 
 import re
 
@@ -15,7 +15,7 @@ ids = [region.name for region in REGIONS]
 
 
 def arns(region: Region) -> dict[str, str]:
-    """An ARN for each parameter of a template that takes one."""
+    """Return an ARN for each parameter of a template that accepts one."""
     partition, name = region
     return {
         "SourceStreamArn": f"arn:{partition}:dynamodb:{name}:111122223333:table/orders/stream/2026-11-21T22:49:28.430",
@@ -72,7 +72,7 @@ def test_an_arn_may_be_of_any_region(region: Region, template: object) -> None:
 
 
 @pytest.mark.parametrize("region", REGIONS, ids=ids)
-def test_a_table_may_be_named_by_its_arn_in_any_region(region: Region) -> None:
+def test_a_table_arn_may_have_any_region(region: Region) -> None:
     table = f"arn:{region.partition}:dynamodb:{region.name}:111122223333:table/copy"
     settings = Settings.from_env({"REPLICA_TABLE_NAME": table, "QUARANTINE_BUCKET": "kept"})
 
@@ -83,7 +83,7 @@ def test_a_table_may_be_named_by_its_arn_in_any_region(region: Region) -> None:
 @pytest.mark.parametrize(
     "value", ["Oregon", "us-west-2b", "aws-global", "us west 2", "us-west-2\n", "EU-WEST-1"]
 )
-def test_what_is_no_region_is_refused(value: str) -> None:
+def test_an_invalid_region_is_refused(value: str) -> None:
     assert refusals(CreateReplicaTable="false", ReplicaRegion=value) == [
         "ReplicaRegion must be empty or a Region such as eu-west-1."
     ]

@@ -1,4 +1,4 @@
-"""role: a role of the replica's account → credentials; on moto's second account, and with whatever STS may say."""
+"""role: credentials for a role in moto's second account, and with any response of STS."""
 
 import subprocess
 import sys
@@ -56,7 +56,7 @@ class TestInAnotherAccountAndRegion(ReplicaContract):
 
 
 class Signed:
-    """A replica that is written to as a role, and who signed each request."""
+    """A replica that is written to as a role, and the access key that signed each request."""
 
     def __init__(self, sts: Sts, *answers: Any) -> None:
         self.replica = dynamodb.connect("copy", region="us-east-1", role=sts.role)
@@ -88,7 +88,7 @@ def batches(count: int) -> list[Write]:
 
 
 def test_the_role_is_assumed_once_and_signs_every_request() -> None:
-    service = sts(external_id="shared with the far side")
+    service = sts(external_id="shared with the other account")
     one = signed(service)
     assert service.requests == []
 
@@ -101,7 +101,7 @@ def test_the_role_is_assumed_once_and_signs_every_request() -> None:
             "Version": "2011-06-15",
             "RoleArn": ARN,
             "RoleSessionName": "replicator",
-            "ExternalId": "shared with the far side",
+            "ExternalId": "shared with the other account",
         }
     ]
 
@@ -114,7 +114,7 @@ def test_no_external_id_is_sent_where_none_is_set() -> None:
     assert service.requests[0].keys() == {"Action", "Version", "RoleArn", "RoleSessionName"}
 
 
-def test_sts_is_asked_in_the_function_s_region_once_and_not_for_long() -> None:
+def test_sts_is_called_in_the_function_s_region_once_with_short_timeouts() -> None:
     service = sts()
     signed(service).write()
     config: Any = service.role._sts.meta.config
@@ -133,7 +133,7 @@ def test_a_table_by_name_is_the_one_of_the_role_s_account() -> None:
 
 
 @pytest.mark.parametrize(("minutes_left", "times"), [(16, 1), (14, 3), (9, 3)])
-def test_the_role_is_assumed_anew_before_its_credentials_expire(minutes_left: int, times: int) -> None:
+def test_the_role_is_assumed_again_before_its_credentials_expire(minutes_left: int, times: int) -> None:
     short = granted("ASIA1", lasts=timedelta(minutes=minutes_left))
     service = sts(short, short, short)
     one = signed(service)
@@ -146,7 +146,7 @@ def test_the_role_is_assumed_anew_before_its_credentials_expire(minutes_left: in
     assert len(service.requests) - asked_for_the_description == times - 1
 
 
-def test_credentials_that_still_last_are_used_while_sts_is_away() -> None:
+def test_valid_credentials_are_used_while_sts_is_unavailable() -> None:
     service = sts(granted("ASIA1", lasts=timedelta(minutes=14)), refused("Throttling", 400))
     one = signed(service)
     one.replica.describe()
@@ -190,7 +190,7 @@ PASSING: dict[str, Said] = {
     + [(said, RefusalKind.TRANSIENT) for said in PASSING.values()],
     ids=[*FAULTS, *PASSING],
 )
-def test_a_role_that_cannot_be_assumed_is_a_refusal_of_what_was_to_be_signed(
+def test_a_role_that_cannot_be_assumed_refuses_the_request_that_needed_it(
     said: Said, kind: RefusalKind
 ) -> None:
     service = sts(said)
@@ -210,7 +210,7 @@ def test_a_role_that_cannot_be_assumed_is_a_refusal_of_what_was_to_be_signed(
     assert one.write() == ()
 
 
-def test_a_write_that_sts_kept_waiting_was_never_sent_and_is_no_suspect() -> None:
+def test_a_write_that_could_not_be_signed_was_never_sent_and_is_not_in_doubt() -> None:
     service = sts()
     one = signed(service)
     one.replica.describe()
@@ -222,7 +222,7 @@ def test_a_write_that_sts_kept_waiting_was_never_sent_and_is_no_suspect() -> Non
     assert (len(tally.applied), tally.in_doubt) == (1, {})
 
 
-def test_a_role_that_cannot_be_assumed_fails_the_invocation_and_says_which() -> None:
+def test_a_role_that_cannot_be_assumed_fails_the_invocation_with_its_arn() -> None:
     with pytest.raises(ReplicaError) as caught:
         write([put()], replica=signed(sts(refused("AccessDenied"))).replica, deadline=Clock().deadline())
 
@@ -235,7 +235,7 @@ def test_a_role_that_cannot_be_assumed_fails_the_invocation_and_says_which() -> 
 
 
 class Ending(DynamoDBReplica):
-    """Its role's credentials end before the third request of a batch, and then STS says this."""
+    """A replica whose credentials end before the third request of a batch. Then STS sends this response."""
 
     said: Said
     service: Sts
@@ -265,7 +265,7 @@ def ending(said: Said) -> Ending:
     return replica
 
 
-def test_sts_away_in_the_middle_of_a_batch_costs_a_repetition() -> None:
+def test_sts_unavailable_in_the_middle_of_a_batch_delays_one_request() -> None:
     replica = ending(refused("Throttling", 400))
 
     outcome = write(batches(4), replica=replica, deadline=Clock().deadline())
@@ -287,7 +287,7 @@ def test_a_role_revoked_in_the_middle_of_a_batch_leaves_no_request_under_way() -
 @pytest.mark.parametrize(
     "code", ["ExpiredTokenException", "AccessDeniedException", "UnrecognizedClientException"]
 )
-def test_a_fault_of_the_table_ends_the_credentials_and_the_next_attempt_gets_new_ones(code: str) -> None:
+def test_after_a_fault_of_the_table_the_next_attempt_gets_new_credentials(code: str) -> None:
     one = signed(sts(), error(code))
 
     refusal = one.write()
@@ -297,7 +297,7 @@ def test_a_fault_of_the_table_ends_the_credentials_and_the_next_attempt_gets_new
     assert one.by == ["ASIA1", "ASIA1", "ASIA2"]
 
 
-def test_a_description_that_is_denied_ends_the_credentials_too() -> None:
+def test_a_denied_description_ends_the_credentials_too() -> None:
     one = Signed(sts(), error("AccessDeniedException"), described(SCHEMA))
 
     assert isinstance(one.replica.describe(), Refusal)
@@ -305,7 +305,7 @@ def test_a_description_that_is_denied_ends_the_credentials_too() -> None:
     assert one.by == ["ASIA1", "ASIA2"]
 
 
-def test_a_passing_refusal_of_the_table_leaves_the_credentials_alone() -> None:
+def test_a_transient_refusal_of_the_table_keeps_the_credentials() -> None:
     one = signed(sts(), error("ThrottlingException"), error("ValidationException"))
 
     assert [one.write().kind, one.write().kind] == [RefusalKind.TRANSIENT, RefusalKind.REJECTED]
@@ -313,7 +313,7 @@ def test_a_passing_refusal_of_the_table_leaves_the_credentials_alone() -> None:
     assert one.by == ["ASIA1"] * 4
 
 
-def test_the_function_acts_as_the_role_that_its_settings_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_function_acts_as_the_role_of_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     env = {
         "REPLICA_TABLE_NAME": "copy",
         "QUARANTINE_BUCKET": "bucket",
@@ -336,7 +336,7 @@ def test_the_function_acts_as_the_role_that_its_settings_name(monkeypatch: pytes
     }
 
 
-def test_a_cold_start_without_a_role_does_not_load_what_assumes_one() -> None:
+def test_a_cold_start_without_a_role_does_not_import_the_role_module() -> None:
     probe = "import ddbreplica.handler, sys; print('ddbreplica.aws.role' in sys.modules)"
 
     assert subprocess.check_output([sys.executable, "-c", probe], text=True) == "False\n"  # noqa: S603

@@ -1,4 +1,4 @@
-"""plain_replica: the Replica protocol by documented calls alone; on moto, and on responses that moto never gives."""
+"""plain_replica: the Replica protocol by documented calls alone, on moto and with responses that moto never sends."""
 
 import json
 import subprocess
@@ -58,7 +58,7 @@ def client() -> "DynamoDBClient":
     return boto3.client("dynamodb", region_name="us-east-1", config=CLIENT_CONFIG)
 
 
-def test_items_go_out_as_the_stream_had_them(client: "DynamoDBClient") -> None:
+def test_items_are_sent_as_the_stream_has_them(client: "DynamoDBClient") -> None:
     wire = Wire(client, answers=[NOTHING_LEFT, (200, {}), (200, {})])
     replica = PlainReplica(client, "copy")
 
@@ -83,7 +83,7 @@ def test_items_go_out_as_the_stream_had_them(client: "DynamoDBClient") -> None:
     ]
 
 
-def test_what_is_left_unprocessed_is_matched_by_key(client: "DynamoDBClient") -> None:
+def test_unprocessed_writes_are_matched_by_key(client: "DynamoDBClient") -> None:
     left = {"copy": [{"PutRequest": {"Item": {"sort": {"N": "2.0"}, "part": {"B": "AAH/"}}}}]}
     Wire(client, always=(200, {"UnprocessedItems": left}))
     one, other = put("1"), put("2", binary={"B": "/w=="})
@@ -106,7 +106,7 @@ def test_what_is_left_unprocessed_is_matched_by_key(client: "DynamoDBClient") ->
         (error("AccessDeniedException"), RefusalKind.FAULT, "AccessDeniedException", False),
     ],
 )
-def test_a_refusal_is_one_attempt_and_a_value(
+def test_a_refusal_is_returned_after_one_attempt(
     client: "DynamoDBClient", answer: Any, kind: RefusalKind, code: str, in_doubt: bool
 ) -> None:
     wire = Wire(client, answers=[answer])
@@ -118,7 +118,7 @@ def test_a_refusal_is_one_attempt_and_a_value(
     assert len(wire.requests) == 1
 
 
-def test_a_description_is_remembered_until_it_is_refreshed(client: "DynamoDBClient") -> None:
+def test_a_description_is_kept_until_it_is_refreshed(client: "DynamoDBClient") -> None:
     wire = Wire(client, answers=[error("ValidationException"), description(), description("UPDATING")])
     replica = PlainReplica(client, "copy")
 
@@ -132,7 +132,7 @@ def test_a_description_is_remembered_until_it_is_refreshed(client: "DynamoDBClie
     assert fresh.status == "UPDATING"
 
 
-def test_the_skew_is_seen(client: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lead_of_the_clock_is_measured(client: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> None:
     Wire(client, always=(*NOTHING_LEFT, {**AWS, "date": "Sat, 28 Nov 2026 18:00:00 GMT"}))
     monkeypatch.setattr(plain_replica, "time", lambda: 1795888800.0 + 70)
     skew = Skew()
@@ -142,7 +142,7 @@ def test_the_skew_is_seen(client: "DynamoDBClient", monkeypatch: pytest.MonkeyPa
     assert skew.ahead == 70
 
 
-def test_a_fault_ends_what_the_role_was_granted() -> None:
+def test_a_fault_ends_the_credentials_of_the_role() -> None:
     service = sts()
     replica = plain_replica.connect("copy", region="us-east-1", role=service.role)
     Wire(replica._client, answers=[error("AccessDeniedException"), NOTHING_LEFT, NOTHING_LEFT])
@@ -155,7 +155,7 @@ def test_a_fault_ends_what_the_role_was_granted() -> None:
 
 
 def in_a_process(*, remove: str) -> Mapping[str, Any]:
-    """What becomes of an event in a function whose botocore or urllib3 lacks a part: items, response and log."""
+    """Invoke a function whose botocore or urllib3 lacks a part; return the items, the response and the log."""
     code = f"""
 import json, logging, os, sys
 import boto3, botocore.client, botocore.endpoint, botocore.httpsession, botocore.session
@@ -218,14 +218,16 @@ def test_a_function_without_a_private_part_replicates_exactly_and_warns(remove: 
     assert part in warning
 
 
-def test_a_function_with_all_parts_writes_by_them_and_warns_of_nothing() -> None:
+def test_a_function_with_all_parts_uses_them_and_warns_of_nothing() -> None:
     done = in_a_process(remove="pass")
 
     assert (done["replica"], done["log"]) == ("DynamoDBReplica", "")
 
 
 @pytest.mark.parametrize("name", ["_request_signer", "_endpoint", "_manager", "http_session", "sign"])
-def test_a_client_without_a_private_part_is_refused_by_name(client: "DynamoDBClient", name: str) -> None:
+def test_a_client_without_a_private_part_is_refused_with_the_part(
+    client: "DynamoDBClient", name: str
+) -> None:
     parts: Any = client
     holder = {
         "_manager": parts._endpoint.http_session,

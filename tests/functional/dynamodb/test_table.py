@@ -1,4 +1,4 @@
-"""table: the Replica protocol on boto3, against moto, and against answers that moto never gives."""
+"""table: the Replica protocol on boto3, with moto and with responses that moto never sends."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -54,7 +54,7 @@ def client() -> "DynamoDBClient":
 def ready(
     client: "DynamoDBClient", *, answers: Sequence[Any] = (), always: Any = None
 ) -> tuple[DynamoDBReplica, Wire]:
-    """A replica that knows its table, and what it sends and is answered from now on."""
+    """Return a replica that has described its table, and the requests and responses from now on."""
     wire = Wire(client, answers=[description(), *answers], always=always)
     replica = DynamoDBReplica(client, "copy")
     assert isinstance(replica.describe(), Table)
@@ -74,7 +74,7 @@ def undone(pending: Pending) -> Sequence[Write]:
     return answer
 
 
-def test_a_batch_goes_out_as_the_stream_had_it(client: "DynamoDBClient") -> None:
+def test_a_batch_is_sent_as_the_stream_has_it(client: "DynamoDBClient") -> None:
     replica, wire = ready(client, always=NOTHING_LEFT)
 
     assert list(undone(replica.start_batch([put(b={"B": "AP8="}), delete("8")]))) == []
@@ -94,7 +94,7 @@ def test_a_batch_goes_out_as_the_stream_had_it(client: "DynamoDBClient") -> None
     ]
 
 
-def test_single_writes_go_out_as_the_stream_had_them(client: "DynamoDBClient") -> None:
+def test_single_writes_are_sent_as_the_stream_has_them(client: "DynamoDBClient") -> None:
     replica, wire = ready(client, always=(200, {}))
 
     assert [replica.start_one(put(b={"B": "AP8="}))(), replica.start_one(delete())()] == [(), ()]
@@ -105,7 +105,7 @@ def test_single_writes_go_out_as_the_stream_had_them(client: "DynamoDBClient") -
     ]
 
 
-def test_what_is_left_unprocessed_is_matched_by_key(client: "DynamoDBClient") -> None:
+def test_unprocessed_writes_are_matched_by_key(client: "DynamoDBClient") -> None:
     left = {
         "copy": [{"PutRequest": {"Item": {"sort": {"N": "2.0"}, "part": {"B": "AAH/"}, "x": {"B": "AA=="}}}}]
     }
@@ -142,7 +142,7 @@ def test_a_delete_left_unprocessed_is_matched_by_key(client: "DynamoDBClient") -
         (b"<html>a proxy's page</html>", "UnreadableResponse"),
     ],
 )
-def test_an_answer_that_matches_no_request_is_no_success(
+def test_a_response_that_does_not_match_the_request_is_no_success(
     client: "DynamoDBClient", answer: Any, code: str
 ) -> None:
     replica, _ = ready(client, always=(200, answer))
@@ -166,7 +166,7 @@ def test_an_answer_that_matches_no_request_is_no_success(
         (error("ExpiredTokenException"), RefusalKind.FAULT),
     ],
 )
-def test_a_refusal_is_one_attempt_and_a_value(
+def test_a_refusal_is_returned_after_one_attempt(
     client: "DynamoDBClient", answer: Any, kind: RefusalKind
 ) -> None:
     replica, wire = ready(client, always=answer)
@@ -183,7 +183,9 @@ def test_a_refusal_is_one_attempt_and_a_value(
         (EndpointConnectionError(endpoint_url="https://x"), False),
     ],
 )
-def test_a_lost_answer_is_a_value(client: "DynamoDBClient", fault: Exception, in_doubt: bool) -> None:
+def test_a_missing_response_is_returned_as_a_refusal(
+    client: "DynamoDBClient", fault: Exception, in_doubt: bool
+) -> None:
     replica, _ = ready(client, answers=[fault, fault, fault])
 
     answers = refused(replica)
@@ -193,7 +195,7 @@ def test_a_lost_answer_is_a_value(client: "DynamoDBClient", fault: Exception, in
     ] * 3
 
 
-def test_a_description_is_remembered_until_it_is_refreshed(client: "DynamoDBClient") -> None:
+def test_a_description_is_kept_until_it_is_refreshed(client: "DynamoDBClient") -> None:
     wire = Wire(client, answers=[description(), description("UPDATING")])
     replica = DynamoDBReplica(client, "copy")
     expected = Table(arn="arn:copy", status="ACTIVE", key_schema=frozenset({("id", "N")}))
@@ -214,7 +216,7 @@ def test_a_description_is_remembered_until_it_is_refreshed(client: "DynamoDBClie
         (error("ValidationException"), RefusalKind.FAULT),
     ],
 )
-def test_a_description_that_is_refused_is_asked_for_again(
+def test_a_refused_description_is_requested_again(
     client: "DynamoDBClient", answer: Any, kind: RefusalKind
 ) -> None:
     Wire(client, answers=[answer, description()])
@@ -246,9 +248,7 @@ def described(**changed: Any) -> bytes:
         described(AttributeDefinitions=[{"AttributeName": "id", "AttributeType": 5}]),
     ],
 )
-def test_a_description_that_cannot_be_read_is_a_passing_refusal(
-    client: "DynamoDBClient", answer: bytes
-) -> None:
+def test_a_description_that_cannot_be_read_is_transient(client: "DynamoDBClient", answer: bytes) -> None:
     Wire(client, answers=[(200, answer), description()])
     replica = DynamoDBReplica(client, "copy")
 
@@ -260,7 +260,9 @@ def test_a_description_that_cannot_be_read_is_a_passing_refusal(
 
 
 @pytest.mark.parametrize("answer", [b"null", b"", b"[]"])
-def test_a_single_write_is_not_done_unless_an_object_says_so(client: "DynamoDBClient", answer: bytes) -> None:
+def test_a_single_write_is_not_applied_unless_the_response_is_an_object(
+    client: "DynamoDBClient", answer: bytes
+) -> None:
     replica, _ = ready(client, always=(200, answer))
 
     refusals = [replica.start_one(put())(), replica.start_one(delete())()]
@@ -272,7 +274,7 @@ def test_a_single_write_is_not_done_unless_an_object_says_so(client: "DynamoDBCl
 
 @pytest.mark.hazard(number=8)
 @pytest.mark.hazard(number=8)
-def test_a_request_is_bounded_in_time_and_tried_once() -> None:
+def test_a_request_has_short_timeouts_and_one_attempt() -> None:
     config: Any = dynamodb.connect("copy", region="us-east-1")._client.meta.config
 
     assert (config.connect_timeout, config.read_timeout) == (1, 5)
@@ -290,13 +292,13 @@ def test_a_request_is_bounded_in_time_and_tried_once() -> None:
         ("arn:aws:dynamodb:eu-central-1:123456789012:table/copy", "eu-west-1", "eu-west-1"),
     ],
 )
-def test_the_region_is_the_one_named_or_the_arns_or_the_functions(
+def test_the_region_is_the_given_one_or_the_arns_or_the_functions(
     table: str, region: str | None, used: str
 ) -> None:
     assert dynamodb.connect(table, region=region)._client.meta.region_name == used
 
 
-def test_a_write_goes_where_the_description_went_and_is_signed(client: "DynamoDBClient") -> None:
+def test_a_write_goes_to_the_endpoint_of_the_description_and_is_signed(client: "DynamoDBClient") -> None:
     seen: list[Any] = []
     for operation in ("DescribeTable", "BatchWriteItem"):
         client.meta.events.register(
@@ -313,7 +315,7 @@ def test_a_write_goes_where_the_description_went_and_is_signed(client: "DynamoDB
     assert "/us-east-1/dynamodb/aws4_request" in written.headers["Authorization"]
 
 
-def test_a_write_bears_the_trace_and_the_app_id_that_the_description_bears(
+def test_a_write_has_the_trace_and_the_app_id_of_the_description(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "replicator")
@@ -340,7 +342,7 @@ def test_a_write_bears_the_trace_and_the_app_id_that_the_description_bears(
     assert first["User-Agent"] == second["User-Agent"]
     assert described["User-Agent"].startswith(
         first["User-Agent"]
-    )  # Powertools adds itself to what boto3 sends
+    )  # Powertools adds its name to the user agent of boto3
     assert "app/orders-team" in first["User-Agent"]
     assert "ddbreplica" in first["User-Agent"]
 
@@ -367,7 +369,7 @@ def test_the_skew_is_the_largest_of_any_response(
     assert observed(NOTHING_LEFT, ahead=80) == 90
 
 
-def test_a_foreign_response_says_nothing_of_the_clock(client: "DynamoDBClient") -> None:
+def test_a_response_that_aws_did_not_send_does_not_measure_the_clock(client: "DynamoDBClient") -> None:
     skew = Skew()
     foreign = {**FOREIGN, "date": "Sat, 28 Nov 2020 18:00:00 GMT"}
     Wire(client, answers=[description()], always=(200, {"UnprocessedItems": {}}, foreign))
@@ -379,7 +381,7 @@ def test_a_foreign_response_says_nothing_of_the_clock(client: "DynamoDBClient") 
     assert (refusal.code, skew.ahead) == ("ForeignResponse", None)
 
 
-def test_a_description_that_was_not_answered_leaves_no_write_in_doubt(client: "DynamoDBClient") -> None:
+def test_a_description_without_response_leaves_no_write_in_doubt(client: "DynamoDBClient") -> None:
     Wire(client, answers=[ReadTimeoutError(endpoint_url="https://x")])
 
     refusal = DynamoDBReplica(client, "copy").start_batch([put()])()
@@ -388,7 +390,7 @@ def test_a_description_that_was_not_answered_leaves_no_write_in_doubt(client: "D
     assert (refusal.code, refusal.in_doubt) == ("ReadTimeoutError", False)
 
 
-def test_requests_share_nothing_that_the_signer_writes_to(client: "DynamoDBClient") -> None:
+def test_requests_do_not_share_what_the_signer_changes(client: "DynamoDBClient") -> None:
     contexts: list[Any] = []
     client.meta.events.register("before-sign.dynamodb", lambda request, **_: contexts.append(request.context))
     replica, _ = ready(client, always=NOTHING_LEFT)
@@ -429,7 +431,7 @@ def test_a_table_by_arn_is_written_where_botocore_routes_its_account() -> None:
         (NoCredentialsError(), RefusalKind.FAULT),
     ],
 )
-def test_credentials_that_cannot_be_had_while_signing_are_a_value(
+def test_missing_credentials_while_signing_are_a_refusal(
     client: "DynamoDBClient", error: Exception, kind: RefusalKind
 ) -> None:
     def refuse(**_: Any) -> None:
@@ -442,7 +444,7 @@ def test_credentials_that_cannot_be_had_while_signing_are_a_value(
     assert wire.requests == []
 
 
-def test_a_write_before_any_description_asks_for_one(client: "DynamoDBClient") -> None:
+def test_a_first_write_describes_the_table(client: "DynamoDBClient") -> None:
     wire = Wire(client, answers=[error("AccessDeniedException"), description()], always=NOTHING_LEFT)
     replica = DynamoDBReplica(client, "copy")
 
@@ -455,7 +457,9 @@ def test_a_write_before_any_description_asks_for_one(client: "DynamoDBClient") -
 
 
 @pytest.mark.loopback
-def test_writes_go_over_real_connections_and_lost_answers_are_values(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writes_use_real_connections_and_missing_responses_are_refusals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     _, described = description()
     with serving(
         say(http(json.dumps(described).encode())),
@@ -483,7 +487,7 @@ def test_writes_go_over_real_connections_and_lost_answers_are_values(monkeypatch
 def over_tls(
     authority: trustme.CA, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Table | Refusal, Sequence[Write] | Refusal, int]:
-    """What a description and then a write come to where only `bundle` is trusted, and over how many connections."""
+    """Return the results of a description and a write if only `bundle` is trusted, and the number of connections."""
     answers = (json.dumps(description()[1]).encode(), b'{"UnprocessedItems": {}}')
     monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
     with serving(*(say(http(answer)) for answer in answers), tls=certified(authority)) as server:
@@ -506,7 +510,7 @@ def test_writes_trust_the_certificate_that_the_description_trusted(
 
 
 @pytest.mark.loopback
-def test_neither_description_nor_write_trusts_a_certificate_of_a_stranger(
+def test_neither_description_nor_write_trusts_an_unknown_issuer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))

@@ -1,4 +1,4 @@
-"""table: the Source protocol on boto3, against moto, and against answers that moto never gives."""
+"""table: the Source protocol on boto3, with moto and with responses that moto never sends."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -64,20 +64,20 @@ def test_every_read_is_consistent_and_whole(client: "DynamoDBClient") -> None:
     ]
 
 
-def test_what_is_read_is_what_came_over_the_wire(client: "DynamoDBClient") -> None:
+def test_items_are_returned_as_they_were_received(client: "DynamoDBClient") -> None:
     image = item("2.0", b={"B": "AP8="}, n={"N": "1.10"}, bs={"BS": ["/w==", "AA=="]})
     source, _ = answering(client, answer([image]))
 
     assert source.read_batch(ASKED) == {key("1"): None, key("2"): image}
 
 
-def test_what_is_left_unprocessed_was_not_read(client: "DynamoDBClient") -> None:
+def test_unprocessed_keys_were_not_read(client: "DynamoDBClient") -> None:
     source, _ = answering(client, answer([item("2")], left=[item("1.0")]))
 
     assert source.read_batch(ASKED) == {key("2"): item("2")}
 
 
-def test_a_table_that_answers_under_its_name_was_asked_by_its_arn(client: "DynamoDBClient") -> None:
+def test_a_response_with_the_table_s_name_matches_a_request_by_arn(client: "DynamoDBClient") -> None:
     wire = Wire(client, answers=[description(), answer([item("1")])])
 
     source = DynamoDBReplica(client, "arn:aws:dynamodb:us-east-1:123456789012:table/copy")
@@ -106,9 +106,7 @@ def test_a_table_that_answers_under_its_name_was_asked_by_its_arn(client: "Dynam
         {"Responses": {"copy": []}, "UnprocessedKeys": {"copy": {}}},
     ],
 )
-def test_an_answer_that_does_not_match_says_of_no_key_that_it_is_absent(
-    client: "DynamoDBClient", body: Any
-) -> None:
+def test_a_response_that_does_not_match_makes_no_key_absent(client: "DynamoDBClient", body: Any) -> None:
     source, _ = answering(client, (200, body))
 
     refusal = source.read_batch(ASKED)
@@ -119,7 +117,7 @@ def test_an_answer_that_does_not_match_says_of_no_key_that_it_is_absent(
 
 
 @pytest.mark.parametrize(("checksum_of", "code"), [(b"another", "GarbledResponse"), (None, None)])
-def test_an_answer_is_held_against_its_checksum(
+def test_a_response_is_compared_with_its_checksum(
     client: "DynamoDBClient", checksum_of: bytes | None, code: str | None
 ) -> None:
     source, _ = answering(client, answer([]))
@@ -148,7 +146,7 @@ def test_an_answer_is_held_against_its_checksum(
         (error("AccessDeniedException"), RefusalKind.FAULT),
     ],
 )
-def test_a_refusal_is_one_attempt_and_a_value(
+def test_a_refusal_is_returned_after_one_attempt(
     client: "DynamoDBClient", refused: Any, kind: RefusalKind
 ) -> None:
     source, wire = answering(client, refused)

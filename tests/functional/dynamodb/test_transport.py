@@ -1,4 +1,4 @@
-"""transport: signed requests → answers, several under way on one thread; against a real server on loopback."""
+"""transport: signed requests and their responses, several under way on one thread, with a real server on loopback."""
 
 import socket
 import threading
@@ -53,13 +53,13 @@ def transport(url: str, *, read_timeout: float = 5.0, clock: Any = time.time, **
 
 @pytest.fixture
 def event() -> Iterator[threading.Event]:
-    """Set at the end at the latest, so that no thread of the server goes on waiting."""
+    """An event that is set at the end of the test, so that no thread of the server waits for it."""
     event = threading.Event()
     yield event
     event.set()
 
 
-def test_the_answer_is_what_came_back() -> None:
+def test_the_response_is_returned() -> None:
     with serving(say(foreign(b'{"a": 1}', headers="X-Amzn-RequestId: r\r\n"))) as server:
         answer = transport(server.url).start(post(server.url, b"the body"))()
 
@@ -71,8 +71,8 @@ def test_the_answer_is_what_came_back() -> None:
     assert body == b"the body"
 
 
-def test_a_host_that_the_signer_has_named_is_not_named_twice() -> None:
-    # As awscrt's signer does, which botocore uses where it is installed.
+def test_a_host_header_of_the_signer_is_not_sent_twice() -> None:
+    # awscrt's signer, which botocore uses if it is installed, adds this header.
     with serving(say(OK)) as server:
         request = post(server.url)
         request.headers["host"] = "dynamodb.example"
@@ -84,15 +84,15 @@ def test_a_host_that_the_signer_has_named_is_not_named_twice() -> None:
     ]
 
 
-def test_an_error_status_is_an_answer() -> None:
+def test_a_response_with_an_error_status_is_returned() -> None:
     with serving(say(http(b"no", status="500 Internal Server Error"))) as server:
         answer = transport(server.url).start(post(server.url))()
 
     assert (answer.status, answer.body) == (500, b"no")
 
 
-def test_requests_are_under_way_together_and_their_connections_are_kept(event: threading.Event) -> None:
-    # The first is answered only when the second has come: one after the other, this would not end.
+def test_several_requests_are_under_way_and_their_connections_are_kept(event: threading.Event) -> None:
+    # The server responds to the first request only after the second one, so that sequential requests would never end.
     def let_go(connection: Any) -> None:
         event.set()
         connection.sendall(http(b"2"))
@@ -107,19 +107,19 @@ def test_requests_are_under_way_together_and_their_connections_are_kept(event: t
     assert server.connections == 2
 
 
-def test_an_answer_that_does_not_come_in_time_is_a_read_timeout(event: threading.Event) -> None:
+def test_a_late_response_is_a_read_timeout(event: threading.Event) -> None:
     with serving(after(event, say(OK)), say(OK)) as server:
         sender = transport(server.url, read_timeout=0.2)
         wait = sender.start(post(server.url))
         with pytest.raises(ReadTimeoutError):
             wait()
-        # Its answer may still come: that connection is used no more.
+        # Its response may still arrive, so that the connection is not used again.
         assert sender.start(post(server.url))().status == 200
 
     assert server.connections == 2
 
 
-def test_an_answer_that_came_while_another_was_waited_for_is_not_late(event: threading.Event) -> None:
+def test_a_response_that_arrived_during_another_wait_is_not_late(event: threading.Event) -> None:
     with serving(after(event, say(OK)), say(http(b"2"))) as server:
         sender = transport(server.url, read_timeout=0.3)
         slow = sender.start(post(server.url))
@@ -133,7 +133,7 @@ def test_an_answer_that_came_while_another_was_waited_for_is_not_late(event: thr
 @pytest.mark.parametrize(
     "do", [hang_up, say_and_hang_up(OK[:10]), say_and_hang_up(http(b"12345")[:-1]), say(b"nonsense\r\n\r\n")]
 )
-def test_an_answer_that_is_cut_short_is_a_closed_connection(do: Any) -> None:
+def test_a_response_that_is_cut_off_is_a_closed_connection(do: Any) -> None:
     with serving(do, say(OK)) as server:
         sender = transport(server.url)
         wait = sender.start(post(server.url))
@@ -157,7 +157,7 @@ def test_a_kept_connection_that_the_server_closed_is_replaced(event: threading.E
 
 
 class Overtaken:
-    """Sends a response in place of the one to the first request, which follows when the second request has come."""
+    """Sends another response first. That to the first request follows when the second request has arrived."""
 
     def __init__(self, first: bytes) -> None:
         self._first = first
@@ -189,7 +189,7 @@ class Overtaken:
     ],
     ids=["a gateway's page", "an interim response"],
 )
-def test_a_response_that_follows_is_not_taken_for_the_one_to_the_next_request(
+def test_a_second_response_is_not_read_as_the_one_to_the_next_request(
     first: bytes, is_proxied: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = Overtaken(first)
@@ -202,7 +202,7 @@ def test_a_response_that_follows_is_not_taken_for_the_one_to_the_next_request(
 
 
 class WallClock:
-    """Goes on while a sandbox is frozen, and only then."""
+    """A clock that moves only while the execution environment is frozen."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
@@ -228,7 +228,9 @@ def exchange(sender: Transport, url: str) -> Response:
 
 
 @pytest.mark.parametrize("is_proxied", [False, True])
-def test_a_thousand_thaws_leave_nothing_in_doubt(is_proxied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thousand_frozen_pauses_leave_no_request_in_doubt(
+    is_proxied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock, url = WallClock(), "http://dynamodb.us-east-1.amazonaws.test/"
     with resetting_kept_connections() as server:
         if is_proxied:
@@ -247,7 +249,7 @@ def test_a_thousand_thaws_leave_nothing_in_doubt(is_proxied: bool, monkeypatch: 
     assert refusals == []
 
 
-def test_the_same_peer_without_a_thaw_leaves_requests_in_doubt() -> None:
+def test_the_same_server_without_reconnecting_leaves_requests_in_doubt() -> None:
     with resetting_kept_connections() as url:
         sender = transport(url, clock=WallClock())
         answers = [asked(partial(exchange, sender, url)) for _ in range(4)]
@@ -255,7 +257,7 @@ def test_the_same_peer_without_a_thaw_leaves_requests_in_doubt() -> None:
     assert [answer.in_doubt for answer in answers if isinstance(answer, Refusal)] == [True, True]
 
 
-def test_nobody_at_home_is_told() -> None:
+def test_a_refused_connection_is_an_error() -> None:
     with serving() as server:
         pass
 
@@ -277,7 +279,7 @@ def test_an_interrupt_while_sending_leaves_no_half_sent_connection_behind() -> N
         assert sender.start(post(server.url))().status == 200
 
 
-def test_a_body_that_the_server_never_takes_is_not_waited_for() -> None:
+def test_a_body_that_the_server_never_reads_is_not_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         larger_than_any_buffer = post(url, b"x" * 50_000_000)
@@ -297,7 +299,7 @@ def test_behind_a_proxy_requests_go_through_it(monkeypatch: pytest.MonkeyPatch) 
 
 
 def behind(proxy: Server, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Any]:
-    """The URL of a service behind a proxy, and the options that lead there."""
+    """Return the URL of a service behind a proxy, and the settings for the proxy."""
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
     monkeypatch.setenv("NO_PROXY", "")
     return "http://dynamodb.us-east-1.amazonaws.test/", {"proxies": {"http": proxy.url}}
@@ -342,7 +344,7 @@ def test_the_certificate_is_checked_as_botocore_checks_it(authority: trustme.CA,
         assert sent(server.url, verify=str(bundle)).status == 200
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(authority: trustme.CA) -> None:
+def test_a_certificate_of_an_unknown_issuer_is_refused(authority: trustme.CA) -> None:
     with serving(say(OK), say(OK), tls=certified(authority)) as server:
         with pytest.raises(SSLError):
             sent(server.url, verify=True)

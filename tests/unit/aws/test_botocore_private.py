@@ -1,4 +1,4 @@
-"""botocore_private: the one module that uses what botocore and urllib3 do not document, and with which versions."""
+"""botocore_private: it alone uses private parts of botocore and urllib3, with the versions that were tested."""
 
 import ast
 import re
@@ -58,7 +58,7 @@ def test_the_tested_range_is_that_of_the_floors_and_the_lock(package: str) -> No
     assert botocore_private.TESTED[package] == tested
 
 
-def test_the_range_names_no_other_package() -> None:
+def test_the_tested_range_has_no_other_package() -> None:
     assert botocore_private.TESTED.keys() == {"boto3", "botocore", "urllib3"}
 
 
@@ -69,7 +69,7 @@ def private_uses(tree: ast.AST) -> Iterator[str]:
                 yield from (alias.name for alias in names if _is_private(alias.name))
             case ast.ImportFrom(module=str(module)) if _is_private(module):
                 yield module
-            case ast.alias(name="AWSRequest"):  # of a module whose other names are documented
+            case ast.alias(name="AWSRequest"):  # a private name in a module whose other names are documented
                 yield node.name
             case ast.Constant(value=str(text)) if text.startswith(PRIVATE_EVENTS):
                 yield text
@@ -92,7 +92,7 @@ def test_no_other_module_uses_a_private_part(path: Path) -> None:
     assert list(private_uses(ast.parse(path.read_text()))) == []
 
 
-def test_no_other_module_of_function_and_commands_looks_into_anything() -> None:
+def test_no_other_module_of_function_and_commands_uses_private_members() -> None:
     looking = [path for path in SOURCES if "SLF001" in path.read_text()]
 
     assert [path for path in looking if path.relative_to(ROOT).parts[0] in ("src", "cli")] == []
@@ -120,7 +120,7 @@ def test_the_module_says_why_it_uses_each_part() -> None:
         "urllib3.connectionpool.HTTPConnectionPool._put_conn",
     ],
 )
-def test_a_module_that_lacks_a_part_is_imported_and_gives_no_client_s_parts(
+def test_a_module_that_lacks_a_part_can_be_imported_and_raises_for_a_client(
     part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(part)
@@ -131,7 +131,7 @@ def test_a_module_that_lacks_a_part_is_imported_and_gives_no_client_s_parts(
         lacking["parts_of"](object())
 
 
-def test_a_module_without_renewed_credentials_is_imported_without_them(
+def test_a_module_without_renewed_credentials_can_be_imported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delattr("botocore.credentials.DeferredRefreshableCredentials")

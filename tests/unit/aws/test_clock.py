@@ -1,4 +1,4 @@
-"""clock: one that never steps, and AWS's as far as responses have shown it."""
+"""clock: a clock that cannot be set, and AWS's time as responses show it."""
 
 import re
 import time
@@ -11,7 +11,7 @@ from ddbreplica.errors import TaskError
 from tests.support.memory_state import ManualClock
 
 
-def test_a_commands_own_clock_is_not_the_one_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ticks_do_not_follow_the_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
     before = ticking()
     monkeypatch.setattr(time, "time", lambda: 0.0)
 
@@ -27,7 +27,7 @@ def test_awss_time_is_unknown_before_the_first_response() -> None:
 
 
 @pytest.mark.parametrize("ahead_by", [-5000.0, 0.0, 200.0])
-def test_awss_time_goes_on_from_the_latest_response_however_the_local_clock_is_set(ahead_by: float) -> None:
+def test_awss_time_continues_from_the_latest_response_when_the_local_clock_is_set(ahead_by: float) -> None:
     clock = ManualClock(aws=1_764_288_000, ahead_by=ahead_by)
     clock.respond()
     clock.pass_by(100)
@@ -49,7 +49,7 @@ def test_a_clock_that_is_not_far_ahead_may_repair(ahead: float | None) -> None:
     clock.refuse_fast()
 
 
-def test_one_that_is_may_not() -> None:
+def test_a_clock_that_is_far_ahead_may_not_repair() -> None:
     clock = Clock()
     clock.observe(formatdate(1_764_288_000, usegmt=True), sent_at=1_764_291_600)
 
@@ -62,7 +62,7 @@ def test_one_that_is_may_not() -> None:
     )
 
 
-def test_a_time_of_day_is_never_too_early() -> None:
+def test_a_time_of_day_is_rounded_up() -> None:
     shown = re.fullmatch(r"(\d\d):(\d\d) UTC", time_after(90))
     assert shown is not None
     minutes = int(shown[1]) * 60 + int(shown[2])

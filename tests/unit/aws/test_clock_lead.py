@@ -1,4 +1,4 @@
-"""clock: the local clock beside AWS's."""
+"""clock: the lead of the local clock over AWS's clock."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ def at(seconds: float) -> str:
     return formatdate(seconds, usegmt=True)
 
 
-def test_before_the_first_response_nothing_is_known() -> None:
+def test_before_the_first_response_the_lead_is_unknown() -> None:
     skew = Skew()
 
     assert skew.ahead is None
@@ -39,7 +39,7 @@ def test_a_clock_that_is_behind_is_not_ahead() -> None:
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday", "Sat, 99 Nov 2026 18:49:41 GMT", "\x00", "é"])
-def test_a_header_that_is_no_date_says_nothing(date: str | None) -> None:
+def test_an_invalid_date_header_is_ignored(date: str | None) -> None:
     skew = Skew()
     skew.observe(date, sent_at=1000.0)
 
@@ -75,7 +75,7 @@ def test_a_date_is_in_gmt_wherever_the_clock_is(date: str) -> None:
 
 
 @pytest.mark.parametrize(("ahead", "is_too_large"), [(300.0, False), (301.0, True)])
-def test_more_than_five_minutes_ahead_is_too_much(ahead: float, is_too_large: bool) -> None:
+def test_a_lead_of_more_than_five_minutes_is_too_large(ahead: float, is_too_large: bool) -> None:
     skew = Skew()
     skew.observe(at(1000), sent_at=1000.0 + ahead)
 

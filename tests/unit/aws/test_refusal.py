@@ -1,4 +1,4 @@
-"""refusal: every AWS error code that we know, classified."""
+"""refusal: the class of every known AWS error code and botocore exception."""
 
 import ssl
 from http.client import RemoteDisconnected
@@ -61,7 +61,7 @@ def answered(code: str) -> ClientError:
         "TransactionConflictException",
         "LimitExceededException",
         "ResourceInUseException",
-        "ConditionalCheckFailedException",  # a mirror sends no condition: whatever this is, it is no item's fault
+        "ConditionalCheckFailedException",  # no write has a condition
         "SlowDown",
         "ConditionalRequestConflict",
         "InternalError",
@@ -70,7 +70,7 @@ def answered(code: str) -> ClientError:
         "SomethingNobodyHasSeenYet",
     ],
 )
-def test_what_may_pass_and_what_is_unknown_is_transient(code: str) -> None:
+def test_a_passing_or_unknown_error_is_transient(code: str) -> None:
     refusal = refusal_of(answered(code))
 
     assert (refusal.kind, refusal.code, refusal.message) == (RefusalKind.TRANSIENT, code, "why")
@@ -88,7 +88,7 @@ def test_what_may_pass_and_what_is_unknown_is_transient(code: str) -> None:
         "RequestEntityTooLarge",
     ],
 )
-def test_what_is_wrong_with_an_item_is_rejected(code: str) -> None:
+def test_an_error_of_an_item_is_rejected(code: str) -> None:
     assert refusal_of(answered(code)).kind is RefusalKind.REJECTED
 
 
@@ -132,7 +132,7 @@ def test_what_is_wrong_with_an_item_is_rejected(code: str) -> None:
         "UnrecognizedClientException",
     ],
 )
-def test_what_no_record_can_help_is_a_fault(code: str) -> None:
+def test_an_error_of_the_deployment_is_a_fault(code: str) -> None:
     assert refusal_of(answered(code)).kind is RefusalKind.FAULT
 
 
@@ -155,7 +155,7 @@ CONNECTION = HTTPConnection("x")
 
 
 def behind_a_proxy(cause: Exception) -> ProxyConnectionError:
-    """As urllib3 and botocore hand it on."""
+    """Wrap an error as urllib3 and botocore do."""
     return ProxyConnectionError(
         proxy_url='"https://x"', error=ProxyError("Unable to connect to proxy", cause)
     )
@@ -215,7 +215,7 @@ def response(headers: dict[str, str], *, status: int = 504, code: str = "504") -
 @pytest.mark.parametrize(
     ("status", "code"), [(504, "504"), (403, "403"), (413, "413"), (400, "ValidationException")]
 )
-def test_a_response_without_the_request_id_of_aws_ends_nothing(status: int, code: str) -> None:
+def test_a_response_without_aws_request_id_leaves_the_request_in_doubt(status: int, code: str) -> None:
     refusal = refusal_of(response({"server": "nginx"}, status=status, code=code))
 
     assert (refusal.kind, refusal.code, refusal.in_doubt) == (RefusalKind.TRANSIENT, "ForeignResponse", True)
@@ -245,7 +245,7 @@ def test_the_text_of_a_page_without_an_error_code_is_not_repeated(code: str) -> 
 @pytest.mark.parametrize(
     ("mark", "is_mark"), [("", False), (" \t", False), ("\r\n  ", False), (" R1 ", True)]
 )
-def test_a_request_id_of_white_space_is_none(mark: str, is_mark: bool) -> None:
+def test_a_request_id_of_white_space_does_not_count(mark: str, is_mark: bool) -> None:
     assert is_from_aws({"x-amzn-requestid": mark}) is is_mark
     assert is_from_aws({"x-amz-request-id": mark}) is is_mark
 
@@ -262,7 +262,7 @@ def test_a_request_id_of_white_space_is_none(mark: str, is_mark: bool) -> None:
         UnknownServiceError(service_name="x", known_service_names="y"),
     ],
 )
-def test_what_botocore_says_of_its_configuration_is_a_fault(error: BotoCoreError) -> None:
+def test_a_configuration_error_of_botocore_is_a_fault(error: BotoCoreError) -> None:
     refusal = refusal_of(error)
 
     assert (refusal.kind, refusal.in_doubt) == (RefusalKind.FAULT, False)
@@ -270,12 +270,12 @@ def test_what_botocore_says_of_its_configuration_is_a_fault(error: BotoCoreError
 
 
 def wrapped(cause: Exception) -> SSLError:
-    """As urllib3 and botocore hand it on."""
+    """Wrap an error as urllib3 and botocore do."""
     return SSLError(endpoint_url="https://x", error=Urllib3SSLError(cause))
 
 
 @pytest.mark.parametrize(
-    ("cause", "kind"),  # a fault is met before anything is sent; TLS may break at any moment
+    ("cause", "kind"),  # a wrong certificate is found before anything is sent; TLS may break at any time
     [
         (FileNotFoundError(2, "No such file or directory"), RefusalKind.FAULT),
         (IsADirectoryError(21, "Is a directory"), RefusalKind.FAULT),
@@ -285,7 +285,7 @@ def wrapped(cause: Exception) -> SSLError:
         (ConnectionResetError(104, "Connection reset by peer"), RefusalKind.TRANSIENT),
     ],
 )
-def test_certificates_that_cannot_be_used_are_a_fault_and_broken_tls_is_in_doubt(
+def test_unusable_certificates_are_a_fault_and_broken_tls_is_in_doubt(
     cause: Exception, kind: RefusalKind
 ) -> None:
     refusal = refusal_of(wrapped(cause))
@@ -306,7 +306,7 @@ def test_a_bundle_without_certificates_is_a_fault(tmp_path: Path) -> None:
     "stumble",
     [AttributeError("x"), KeyError("x"), RecursionError(), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "x")],
 )
-def test_whatever_a_response_makes_its_reader_raise_is_a_refusal(stumble: Exception) -> None:
+def test_any_exception_while_a_response_is_read_is_a_refusal(stumble: Exception) -> None:
     def call() -> None:
         raise stumble
 
@@ -321,7 +321,7 @@ def test_whatever_a_response_makes_its_reader_raise_is_a_refusal(stumble: Except
     assert refusal.message == f"the response cannot be read: {type(stumble).__name__}"
 
 
-def test_what_a_call_returns_is_returned_and_an_interruption_is_not_caught() -> None:
+def test_the_result_of_a_call_is_returned_and_an_interruption_is_not_caught() -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
 
@@ -330,14 +330,14 @@ def test_what_a_call_returns_is_returned_and_an_interruption_is_not_caught() -> 
         asked(interrupted)
 
 
-def test_an_answer_without_a_code_is_transient() -> None:
+def test_a_response_without_a_code_is_transient() -> None:
     refusal = refusal_of(ClientError({"Error": {}}, "PutItem"))
 
     assert (refusal.kind, refusal.code, refusal.message) == (RefusalKind.TRANSIENT, "Unknown", "")
 
 
 @pytest.mark.parametrize("response", [{}, {"Error": {"Code": 7}}])
-def test_an_error_that_is_not_of_the_documented_shape_ends_nothing(response: Any) -> None:
+def test_an_error_of_an_undocumented_shape_leaves_the_request_in_doubt(response: Any) -> None:
     refusal = refusal_of(ClientError(response, "PutItem"))
 
     assert (refusal.kind, refusal.code, refusal.in_doubt) == (
@@ -348,21 +348,21 @@ def test_an_error_that_is_not_of_the_documented_shape_ends_nothing(response: Any
     assert refusal.message == "the response cannot be read"
 
 
-def test_causes_that_name_each_other_are_looked_at_once() -> None:
+def test_causes_that_refer_to_each_other_are_read_once() -> None:
     first, second = ConnectionResetError("first"), ConnectionResetError("second")
     first.__context__, second.__context__ = second, first
 
     assert list(islice(_causes(first), 10)) == [first, second]
 
 
-def test_a_cause_that_is_named_twice_hides_no_other() -> None:
+def test_a_cause_that_occurs_twice_hides_no_other_cause() -> None:
     twice = ConnectionResetError(104, "Connection reset by peer")
     unusable = ssl.SSLCertVerificationError(1, "certificate verify failed")
 
     assert refusal_of(wrapped(ValueError(unusable, twice, twice))).kind is RefusalKind.FAULT
 
 
-def test_what_was_classified_where_it_was_met_stays_so() -> None:
+def test_a_refusal_that_was_already_classified_is_kept() -> None:
     refusal = Refusal(RefusalKind.FAULT, "Code", "why")
     error = RefusedError(refusal)
 

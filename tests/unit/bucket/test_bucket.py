@@ -1,4 +1,4 @@
-"""bucket: one S3 bucket listed, read, and its objects moved out of the way, by the side of others who do the same."""
+"""bucket: the objects of an S3 bucket are listed, read and moved, while other commands may do the same."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ MOVED_MEANWHILE = (
 
 
 class OtherPages(FakeS3):
-    """Answers a listing with these pages."""
+    """Returns these pages for a listing."""
 
     def __init__(self, *pages: Any) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class TestList:
     def test_none(self) -> None:
         assert list(FakeS3().bucket().list("a/")) == []
 
-    def test_an_object_seems_to_be_of_the_future(self) -> None:
+    def test_an_object_seems_to_be_from_the_future(self) -> None:
         s3 = FakeS3()
         s3.store("a", b"", age=-0.9)
 
@@ -66,7 +66,7 @@ class TestList:
         ],
         ids=["no date", "no count"],
     )
-    def test_a_response_that_is_no_listing(self, page: Any) -> None:
+    def test_a_response_that_is_not_a_listing_is_unreadable(self, page: Any) -> None:
         with pytest.raises(TaskError) as refused:
             list(OtherPages(page).bucket().list(""))
 
@@ -74,7 +74,7 @@ class TestList:
             "the bucket bucket cannot be listed: UnreadableResponse: the response cannot be read: KeyError"
         )
 
-    def test_a_bucket_that_is_not_there(self) -> None:
+    def test_a_bucket_that_does_not_exist(self) -> None:
         s3 = FakeS3()
         s3.refuse("list", "NoSuchBucket")
 
@@ -124,7 +124,7 @@ class TestVersions:
     def test_none(self) -> None:
         assert list(OtherPages({"Name": NAME}).bucket().versions("")) == []
 
-    def test_a_response_that_is_no_listing(self) -> None:
+    def test_a_response_that_is_not_a_listing_is_unreadable(self) -> None:
         with pytest.raises(TaskError) as refused:
             list(OtherPages({}).bucket().versions(""))
 
@@ -133,7 +133,7 @@ class TestVersions:
         )
 
     @pytest.mark.parametrize("code", ["AccessDenied", "NotImplemented"])
-    def test_that_may_not_be_seen(self, code: str) -> None:
+    def test_versions_that_cannot_be_listed(self, code: str) -> None:
         s3 = FakeS3()
         s3.refuse("versions", code)
 
@@ -143,7 +143,7 @@ class TestVersions:
         assert refused.value.fact == f"the versions in the bucket bucket cannot be listed: {code}: why"
         assert refused.value.hint
 
-    def test_that_are_in_no_bucket(self) -> None:
+    def test_versions_of_a_bucket_that_does_not_exist(self) -> None:
         s3 = FakeS3()
         s3.refuse("versions", "NoSuchBucket")
 
@@ -174,7 +174,7 @@ class TestRead:
         assert held is not None
         assert bytes(held.body) == b"0123456789"
 
-    def test_nothing_more_is_asked_of_it_than_is_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_no_more_than_the_limit_is_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "_PART", 4)
         s3, asked = FakeS3(), list[int]()
         s3.store("a", b"0123456789")
@@ -206,7 +206,7 @@ class TestRead:
         assert FakeS3().bucket().read("a", most=1) is None
         assert FakeS3().bucket().read("a", "v1", most=1) is None
 
-    def test_content_is_whole_unless_it_is_said_to_be_cut(self) -> None:
+    def test_content_is_whole_unless_it_is_cut(self) -> None:
         assert not Held(memoryview(b""), "etag").is_cut
 
     def test_denied(self) -> None:
@@ -218,7 +218,7 @@ class TestRead:
 
 
 class _Noted:
-    """A body that notes how many bytes are asked of it, and -1 when it is closed."""
+    """A body that records how many bytes are read at a time, and -1 when it is closed."""
 
     def __init__(self, read: Any, asked: list[int]) -> None:
         self._read = read
@@ -237,7 +237,7 @@ class TestDelete:
     def version(self, stored: Stored) -> Version:
         return Version(stored.name, stored.id, is_present=True, size=1, etag=stored.etag, stored_at=stored.at)
 
-    def test_one_version_for_good(self) -> None:
+    def test_a_version_is_deleted_permanently(self) -> None:
         s3 = FakeS3()
         old, new = s3.store("a", b"1"), s3.store("a", b"2")
 
@@ -247,7 +247,7 @@ class TestDelete:
         assert s3.requests == [("delete", "a")]
 
     @pytest.mark.parametrize("code", MOVED_MEANWHILE)
-    def test_one_that_is_gone(self, code: str) -> None:
+    def test_a_version_that_no_longer_exists(self, code: str) -> None:
         s3 = FakeS3()
         s3.refuse("delete", code)
 
@@ -275,7 +275,7 @@ class TestFinish:
         assert (done.body, done.metadata) == (b"1", {"outcome": "healed"})
 
     @pytest.mark.parametrize("operation", ["copy", "delete"])
-    def test_what_was_replaced_meanwhile_stays(self, operation: str) -> None:
+    def test_an_object_that_was_replaced_meanwhile_stays(self, operation: str) -> None:
         s3 = FakeS3()
         stored = s3.store("a", b"1")
 
@@ -292,7 +292,7 @@ class TestFinish:
         assert present.body == b"2"
 
     @pytest.mark.parametrize("code", MOVED_MEANWHILE)
-    def test_somebody_else_was_at_it(self, code: str) -> None:
+    def test_an_object_that_another_command_is_moving(self, code: str) -> None:
         s3 = FakeS3()
         stored = s3.store("a", b"1")
         s3.refuse("copy", code)
@@ -310,7 +310,7 @@ class TestFinish:
         assert s3.names == ["a", "done/a"]
 
     @pytest.mark.parametrize("response", [{}, {"CopyObjectResult": {}}])
-    def test_a_response_that_does_not_say_that_there_is_a_copy(self, response: Any) -> None:
+    def test_a_response_that_does_not_confirm_the_copy(self, response: Any) -> None:
         s3 = FakeS3()
         stored = s3.store("a", b"1")
         s3.copy_object = lambda **_: response  # type: ignore[method-assign]
@@ -321,5 +321,5 @@ class TestFinish:
         assert s3.names == ["a"]
 
 
-def test_a_bucket_says_its_name() -> None:
+def test_a_bucket_has_its_name() -> None:
     assert Bucket(FakeS3().connect(), "other", option="--bucket").name == "other"

@@ -1,4 +1,4 @@
-"""object_format: what an object keeps, or why it is none of ours."""
+"""object_format: the keys in an object, or the reason why it is not read."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -68,7 +68,7 @@ def test_one_record() -> None:
         ({"clock_ahead_seconds": "5"}, 1800),
     ],
 )
-def test_a_suspect_may_land_by_the_clock_of_its_writer(more: dict[str, Any], seconds: float) -> None:
+def test_an_in_doubt_write_is_held_by_the_clock_of_its_writer(more: dict[str, Any], seconds: float) -> None:
     assert kept(body(put(1, "a"), error_code="SuspectWrite", **more)).hold_seconds == seconds
     assert kept(body(put(1, "a"), **more)).hold_seconds == 0
 
@@ -80,7 +80,7 @@ def test_a_batch_has_each_key_once_in_order() -> None:
     assert unpacked.hold_seconds == 1800
 
 
-def test_keys_that_a_filter_leaves_out_are_told_apart() -> None:
+def test_keys_that_a_filter_excludes_are_separate() -> None:
     only_a = KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": ["a"]}}}}'])
 
     unpacked = with_filter(only_a, lost)(discarded_body(put(1, "b"), put(2, "a"), "broken"), LATER)
@@ -89,14 +89,14 @@ def test_keys_that_a_filter_leaves_out_are_told_apart() -> None:
     assert (unpacked.why, unpacked.hold_seconds) == ("RecordAgeExceeded", 1800)
 
 
-def test_one_key_in_two_spellings_is_one() -> None:
+def test_a_key_in_two_forms_is_one_key() -> None:
     def with_number(number: str) -> Any:
         return put(1, "a") | {"dynamodb": {"Keys": {"PK": {"N": number}}}}
 
     assert lost(discarded_body(with_number("1"), with_number("1.0"))).keys == ((("PK", "N", "1"),),)
 
 
-def test_a_record_that_names_no_table_is_the_sources() -> None:
+def test_a_record_without_a_table_is_one_of_the_source() -> None:
     record = put(1, "a")
     del record["eventSourceARN"]
 
@@ -140,7 +140,7 @@ def test_a_command_s_record_is_as_old_as_its_object() -> None:
 
 
 class TestEarlierTable:
-    """A table that was deleted and restored keeps its name; what its records ask for is not the present table's."""
+    """A table that was deleted and restored keeps its name, but its earlier records do not concern the new table."""
 
     @pytest.mark.parametrize(
         ("label", "is_earlier"),
@@ -180,17 +180,17 @@ class TestEarlierTable:
         assert unpacked.earlier == ((A,) if is_earlier else ())
 
     def test_a_record_with_a_label_is_not_as_old_as_its_object(self) -> None:
-        # An object's date says when it was stored; a copy of it, or another clock, says nothing of the record.
+        # The date of an object is when it was stored. A copy has a later date, although its record is the same.
         unpacked = kept(body(of_stream(1, "a", "2026-11-01T12:00:00.000")), CREATED - timedelta(days=1))
 
         assert unpacked.keys == (A,)
 
-    def test_a_batch_of_two_tables_has_its_keys_parted(self) -> None:
+    def test_the_keys_of_a_batch_of_two_tables_are_separate(self) -> None:
         unpacked = lost(discarded_body(of_stream(1, "a", "2026-10-31T23:00:00.000"), put(2, "b"), "broken"))
 
         assert (unpacked.keys, unpacked.earlier, unpacked.keyless) == ((B,), (A,), 1)
 
-    def test_a_record_without_a_stream_is_of_its_batchs(self) -> None:
+    def test_a_record_without_a_stream_belongs_to_that_of_its_batch(self) -> None:
         record = put(1, "a")
         del record["eventSourceARN"]
         batch_info = {"streamArn": f"{SOURCE}/stream/2026-10-31T23:00:00.000"}
@@ -198,12 +198,12 @@ class TestEarlierTable:
         assert lost(discarded_body(record)).keys == (A,)
         assert lost(discarded_body(record, DDBStreamBatchInfo=batch_info)).earlier == (A,)
 
-    def test_a_key_of_both_tables_is_reconciled_and_named(self) -> None:
+    def test_a_key_of_both_tables_is_reconciled_and_listed_as_earlier(self) -> None:
         unpacked = lost(discarded_body(of_stream(1, "a", "2026-10-31T23:00:00.000"), put(2, "a")))
 
         assert (unpacked.keys, unpacked.earlier) == ((A,), (A,))
 
-    def test_a_filter_leaves_them_named(self) -> None:
+    def test_a_filter_keeps_the_earlier_keys(self) -> None:
         only_b = KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": ["b"]}}}}'])
         content = discarded_body(of_stream(1, "a", "2026-10-31T23:00:00.000"), put(2, "b"))
 
@@ -223,7 +223,7 @@ class TestEarlierTable:
 
 
 class TestUnreadable:
-    """An object is refused with a reason that completes a sentence."""
+    """An object is refused with a reason that completes the sentence `it is left, since it …`."""
 
     @pytest.mark.parametrize(
         ("content", "reason"),
@@ -233,14 +233,14 @@ class TestUnreadable:
             (json.dumps({str(number): 0 for number in range(1001)}).encode(), "has more than 1,000 members"),
         ],
     )
-    def test_it_is_no_object_of_either_kind(self, content: bytes, reason: str) -> None:
+    def test_it_is_neither_kind_of_object(self, content: bytes, reason: str) -> None:
         for unpack in (kept, lost):
             with pytest.raises(UnreadableError) as refused:
                 unpack(content)
             assert str(refused.value) == reason
 
     @pytest.mark.parametrize("content", [{"schema": 1}, {"schema": 2, "record": {}}, {"record": {}}, {}])
-    def test_it_is_no_quarantined_record(self, content: Any) -> None:
+    def test_it_is_not_a_quarantined_record(self, content: Any) -> None:
         with pytest.raises(UnreadableError) as refused:
             kept(json.dumps(content).encode())
 
@@ -255,7 +255,7 @@ class TestUnreadable:
             discarded_body(payload=json.dumps({"Others": [put(1, "a")]})),
         ],
     )
-    def test_it_is_no_batch(self, content: bytes) -> None:
+    def test_it_is_not_a_batch(self, content: bytes) -> None:
         with pytest.raises(UnreadableError) as refused:
             lost(content)
 
@@ -292,7 +292,7 @@ class TestFunction:
     def test_its_versions_and_aliases_are_one_function(self) -> None:
         assert self.given(f"{FUNCTION_ARN}:7", f"{FUNCTION_ARN}:live").keys == (A,)
 
-    def test_another_is_named_without_its_version(self) -> None:
+    def test_another_function_is_shown_without_its_version(self) -> None:
         with pytest.raises(ForeignError) as refused:
             self.given(f"{FUNCTION_ARN}2:7", FUNCTION_ARN)
 

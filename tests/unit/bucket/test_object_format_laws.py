@@ -1,4 +1,4 @@
-"""object_format: whatever an object holds, it is read or refused."""
+"""object_format: whatever an object contains, it is read or refused."""
 
 import json
 from typing import Any
@@ -19,20 +19,20 @@ JSON = st.recursive(
 
 
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
-def test_anything_at_all_is_told_apart(content: bytes) -> None:
+def test_any_content_is_read_or_refused(content: bytes) -> None:
     for unpack in (kept, lost):
         with pytest.raises(UnreadableError):
             unpack(content)
 
 
 @given(st.sampled_from(["DDBStreamBatchInfo", "requestContext", "payload"]), JSON)
-def test_a_broken_batch_is_told_apart(member: str, value: Any) -> None:
+def test_a_broken_batch_is_read_or_refused(member: str, value: Any) -> None:
     with pytest.raises((UnreadableError, ForeignError)):
         lost(discarded_body(put(1, "a"), **{member: value}))
 
 
 @given(JSON)
-def test_any_record_is_with_or_without_a_key(record: Any) -> None:
+def test_any_record_counts_with_or_without_its_key(record: Any) -> None:
     unpacked = kept(body(record))
 
     assert len(unpacked.keys) + unpacked.keyless == 1

@@ -1,4 +1,4 @@
-"""quarantine: records that can never be written → objects in S3."""
+"""quarantine: records that can never be written are kept as objects in S3."""
 
 import re
 from typing import Any
@@ -52,7 +52,7 @@ def keep(
     )
 
 
-def test_an_object_holds_the_whole_record_and_why() -> None:
+def test_an_object_has_the_whole_record_and_the_reason() -> None:
     bucket = FakeBucket()
 
     assert keep(bucket, poison(3)) == QuarantineResult(poison=1, in_doubt=0, failures=())
@@ -72,7 +72,7 @@ def test_an_object_holds_the_whole_record_and_why() -> None:
     }
 
 
-def test_an_object_says_how_far_its_writer_s_clock_is_ahead() -> None:
+def test_an_object_has_the_lead_of_its_writer_s_clock() -> None:
     bucket, skew = FakeBucket(), Skew()
     skew.observe("Sat, 28 Nov 2026 18:00:00 GMT", sent_at=1795888800.0 + 42.5)
 
@@ -91,7 +91,7 @@ def test_an_object_says_how_far_its_writer_s_clock_is_ahead() -> None:
         ({"eventID": "x" * 500}, f"none/{'x' * 128}-"),
     ],
 )
-def test_a_record_without_sequence_number_goes_by_its_event_id(record: Any, start: str) -> None:
+def test_a_record_without_sequence_number_is_stored_under_its_event_id(record: Any, start: str) -> None:
     bucket = FakeBucket()
 
     keep(bucket, poison(0, sequence_number=None, key=None, record=record))
@@ -101,7 +101,7 @@ def test_a_record_without_sequence_number_goes_by_its_event_id(record: Any, star
 
 
 def test_a_name_contains_nothing_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even its hash: that of a six-digit number is found in a second."""
+    """The name does not have its hash either: all six-digit numbers can be hashed in a second."""
     monkeypatch.setattr("ddbreplica.bucket.quarantine.secrets.token_hex", lambda size: "0" * 2 * size)
     first, second = FakeBucket(), FakeBucket()
 
@@ -111,7 +111,7 @@ def test_a_name_contains_nothing_of_the_key(monkeypatch: pytest.MonkeyPatch) -> 
     assert first.objects.keys() == second.objects.keys()
 
 
-def test_an_object_that_is_there_is_never_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_object_is_never_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
     nonces = iter(["taken", "taken", "free"])
     monkeypatch.setattr("ddbreplica.bucket.quarantine.secrets.token_hex", lambda _: next(nonces))
     bucket = FakeBucket()
@@ -141,7 +141,7 @@ def test_a_conflict_with_another_request_is_tried_again() -> None:
     assert len(bucket.objects) == 1
 
 
-def test_an_object_is_json_in_the_bucket_that_was_named() -> None:
+def test_an_object_is_json_in_the_given_bucket() -> None:
     calls: list[dict[str, Any]] = []
 
     class Recorder(FakeBucket):
@@ -162,7 +162,7 @@ def test_objects_are_written_in_the_order_of_the_batch() -> None:
     assert bucket.sequence_numbers == ["1", "3", "5"]
 
 
-def test_what_stands_behind_a_failure_is_not_kept_yet() -> None:
+def test_records_after_a_failure_are_not_kept_yet() -> None:
     bucket = FakeBucket()
 
     kept = keep(bucket, poison(1), poison(2), poison(7), before=Failure(2, "2", SLOW))
@@ -170,7 +170,7 @@ def test_what_stands_behind_a_failure_is_not_kept_yet() -> None:
     assert (bucket.sequence_numbers, kept.poison) == (["1"], 1)
 
 
-def test_a_passing_error_is_a_failure_and_what_follows_is_not_kept() -> None:
+def test_a_transient_error_is_a_failure_and_later_records_are_not_kept() -> None:
     bucket = FakeBucket(None, *[s3_error("SlowDown")] * 9)
 
     kept = keep(bucket, poison(1), poison(2), poison(3))
@@ -180,14 +180,14 @@ def test_a_passing_error_is_a_failure_and_what_follows_is_not_kept() -> None:
     assert kept.failures[0].refusal.code == "SlowDown"
 
 
-def test_a_passing_error_is_tried_again_under_a_new_name() -> None:
+def test_after_a_transient_error_the_record_is_put_under_a_new_name() -> None:
     bucket = FakeBucket(s3_error("SlowDown"), s3_error("InternalError"))
 
     assert keep(bucket, poison(1)).failures == ()
     assert (bucket.calls, len(bucket.objects)) == (3, 1)
 
 
-def test_a_put_without_an_answer_is_a_failure() -> None:
+def test_a_put_without_a_response_is_a_failure() -> None:
     kept = keep(FakeBucket(*[ReadTimeoutError(endpoint_url="https://s3")] * 9), poison(1))
 
     assert [failure.sequence_number for failure in kept.failures] == ["1"]
@@ -196,14 +196,14 @@ def test_a_put_without_an_answer_is_a_failure() -> None:
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
-        # what boto3 makes of a proxy's page, and of one that S3 sent and nobody can read
+        # what boto3 returns for a page of a proxy, and for an unreadable page of S3
         ({"ETag": '"1"', "ResponseMetadata": {"HTTPStatusCode": 200, "HTTPHeaders": {}}}, "ForeignResponse"),
         ({"ResponseMetadata": METADATA}, "MissingETag"),
         ({}, "UnreadableResponse"),
         (None, "UnreadableResponse"),
     ],
 )
-def test_an_answer_that_is_not_s3s_own_is_no_success(answer: Any, code: str) -> None:
+def test_a_response_that_s3_did_not_send_is_no_success(answer: Any, code: str) -> None:
     class Stranger(FakeBucket):
         def put_object(self, **_: Any) -> dict[str, Any]:
             response: dict[str, Any] = answer
@@ -215,7 +215,7 @@ def test_an_answer_that_is_not_s3s_own_is_no_success(answer: Any, code: str) -> 
     assert kept.poison == 0
 
 
-def test_a_record_is_not_kept_when_time_is_out() -> None:
+def test_a_record_is_not_kept_when_the_time_is_up() -> None:
     bucket = FakeBucket()
 
     kept = keep(bucket, poison(1), seconds=7.9)
@@ -235,7 +235,7 @@ def test_a_missing_or_denied_bucket_is_a_fault(code: str) -> None:
     assert caught.value.code == code
 
 
-def test_suspects_are_kept_even_behind_a_failure() -> None:
+def test_in_doubt_records_are_kept_even_after_a_failure() -> None:
     bucket = FakeBucket()
 
     kept = keep(bucket, in_doubt=(poison(8),), before=Failure(2, "2", SLOW))
@@ -244,7 +244,7 @@ def test_suspects_are_kept_even_behind_a_failure() -> None:
     assert "-req-1-" in next(iter(bucket.objects))
 
 
-def test_poison_behind_a_suspect_that_could_not_be_kept_is_not_kept() -> None:
+def test_poison_after_an_in_doubt_record_that_could_not_be_kept_is_not_kept() -> None:
     bucket = FakeBucket(*[s3_error("SlowDown")] * MOST_ATTEMPTS)
 
     kept = keep(bucket, poison(1), poison(9), in_doubt=(poison(5),))
@@ -287,7 +287,7 @@ def test_a_record_that_is_delivered_again_counts_once(monkeypatch: pytest.Monkey
     assert len(bucket.objects) == 9
 
 
-def test_records_of_two_streams_with_one_number_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_of_two_streams_with_the_same_number_are_different(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quarantine, "MAX_IN_A_ROW", 1)
     bucket = FakeBucket()
     one = Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
@@ -307,14 +307,14 @@ def test_records_of_two_streams_with_one_number_are_two(monkeypatch: pytest.Monk
     ],
     ids=["event ids", "contents", "anything"],
 )
-def test_records_without_a_sequence_number_count_by_what_tells_them_apart(
+def test_records_without_a_sequence_number_are_identified_by_event_id_or_content(
     first: Any, second: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quarantine, "MAX_IN_A_ROW", 1)
     bucket = FakeBucket()
     one = Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
 
-    for _ in range(2):  # the second is the first delivered again
+    for _ in range(2):  # the second record is the first one, delivered again
         keep(bucket, poison(1, record=first, sequence_number=None), into=one, puts_applied=0)
     with pytest.raises(QuarantineError):
         keep(bucket, poison(1, record=second, sequence_number=None), into=one, puts_applied=0)
@@ -341,7 +341,7 @@ def test_a_sequence_number_identifies_a_record_before_an_event_id(monkeypatch: p
         keep(bucket, poison(2, record={"eventID": "1"}), into=one, puts_applied=0)
 
 
-def test_a_page_in_place_of_s3_s_response_is_named_by_its_status() -> None:
+def test_a_page_instead_of_s3_s_response_is_reported_with_its_status() -> None:
     class Gateway(FakeBucket):
         def put_object(self, **_: Any) -> dict[str, Any]:
             return {"ETag": '"1"', "ResponseMetadata": {"HTTPStatusCode": 203, "HTTPHeaders": {}}}
@@ -351,7 +351,7 @@ def test_a_page_in_place_of_s3_s_response_is_named_by_its_status() -> None:
     assert "(HTTP 203)" in failure.refusal.message
 
 
-def test_a_client_that_cannot_be_made_is_a_fault_that_says_why() -> None:
+def test_a_client_that_cannot_be_created_is_a_fault_with_the_reason() -> None:
     def connect() -> Any:
         raise InvalidRetryModeError(provided_retry_mode="often", valid_modes="standard")
 
@@ -362,7 +362,7 @@ def test_a_client_that_cannot_be_made_is_a_fault_that_says_why() -> None:
 
 
 @pytest.mark.parametrize("again", [(), (1,), (1, 5)])
-def test_no_batch_is_refused_for_what_an_earlier_one_left(
+def test_no_batch_is_refused_for_the_records_of_an_earlier_one(
     again: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quarantine, "MAX_IN_A_ROW", 3)
@@ -370,14 +370,16 @@ def test_no_batch_is_refused_for_what_an_earlier_one_left(
     one = Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
 
     keep(bucket, *map(poison, range(6)), into=one, puts_applied=1)
-    kept = keep(bucket, *map(poison, again), into=one, puts_applied=0)  # deletes, and half of it once more
+    kept = keep(
+        bucket, *map(poison, again), into=one, puts_applied=0
+    )  # deletes, and half of the batch a second time
 
     assert kept.poison == len(again)
     with pytest.raises(QuarantineError, match="7 records in a row"):
         keep(bucket, poison(6), into=one, puts_applied=0)
 
 
-def test_a_client_that_cannot_be_made_is_no_response() -> None:
+def test_a_client_that_cannot_be_created_is_not_a_refusal() -> None:
     def connect() -> Any:
         raise ValueError("Invalid endpoint: https://a..b")
 
@@ -387,7 +389,7 @@ def test_a_client_that_cannot_be_made_is_no_response() -> None:
         )
 
 
-def test_a_write_in_between_starts_the_count_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_put_in_between_restarts_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quarantine, "MAX_IN_A_ROW", 3)
     bucket = FakeBucket()
     one = Quarantine("bucket", table="logfile_replica", connect=bucket.connect)
@@ -400,7 +402,7 @@ def test_a_write_in_between_starts_the_count_anew(monkeypatch: pytest.MonkeyPatc
     assert bucket.sequence_numbers == ["0", "1", "2", "3", "4"]
 
 
-def test_nothing_is_connected_before_the_first_record() -> None:
+def test_no_client_is_created_before_the_first_record() -> None:
     def never() -> Any:
         raise AssertionError
 
@@ -409,7 +411,7 @@ def test_nothing_is_connected_before_the_first_record() -> None:
     ) == QuarantineResult(0, 0, ())
 
 
-def test_the_client_is_bounded_in_time() -> None:
+def test_the_client_has_short_timeouts() -> None:
     config: Any = quarantine.connect().meta.config
 
     assert (config.connect_timeout, config.read_timeout) == (1, 3)
@@ -417,7 +419,7 @@ def test_the_client_is_bounded_in_time() -> None:
 
 
 def test_a_client_never_sends_head_bucket() -> None:
-    """After a redirect by a gateway that names no Region, botocore would send hundreds."""
+    """After a redirect by a gateway that has no Region, botocore would send hundreds."""
     with pytest.raises(ClientError) as refused:
         quarantine.connect().head_bucket(Bucket="bucket")
 

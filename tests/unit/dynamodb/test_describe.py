@@ -1,4 +1,4 @@
-"""describe: what a table says of itself → how fast it may be read."""
+"""describe: the rate at which a table is read by default."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def described(**description: Any) -> Described:
         ({}, (0, 0), None),
     ],
 )
-def test_a_quarter_of_what_is_provisioned_is_taken(
+def test_the_default_rate_is_a_quarter_of_the_provisioned_capacity(
     description: dict[str, Any], capacity: tuple[int, int] | None, rate: float | None
 ) -> None:
     table = described(**description)
@@ -43,7 +43,7 @@ def test_a_quarter_of_what_is_provisioned_is_taken(
     assert (table.capacity, table.read_rate(None)) == (capacity, rate)
 
 
-def test_what_is_asked_for_is_taken_on_any_table() -> None:
+def test_a_rate_that_is_given_counts_for_any_table() -> None:
     on_demand = described(BillingModeSummary={"BillingMode": "PAY_PER_REQUEST"})
 
     assert on_demand.read_rate(7.0) == 7.0

@@ -1,4 +1,4 @@
-"""rate: how many units a second are let through."""
+"""rate: the limit of capacity units per second."""
 
 import threading
 
@@ -8,7 +8,7 @@ from ddbreplica.dynamodb.rate import Rate
 
 
 class Watch:
-    """Time passes by sleeping only."""
+    """A clock that only sleeping moves."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -20,7 +20,7 @@ class Watch:
         return Rate(per_second, clock=lambda: self.now, sleep=self.sleep)
 
 
-def test_units_take_their_time_from_the_first_one_on() -> None:
+def test_units_are_limited_from_the_first_one_on() -> None:
     watch = Watch()
     rate = watch.rate(5)
 
@@ -32,7 +32,7 @@ def test_units_take_their_time_from_the_first_one_on() -> None:
     assert ends == pytest.approx([100.2, 100.4, 100.6, 100.8, 101, 101.2, 101.4, 101.6, 101.8, 102])
 
 
-def test_a_rest_saves_up_one_second_and_no_more() -> None:
+def test_a_pause_saves_the_units_of_at_most_one_second() -> None:
     watch = Watch()
     rate = watch.rate(10)
 
@@ -44,7 +44,7 @@ def test_a_rest_saves_up_one_second_and_no_more() -> None:
     assert watch.now == 3701
 
 
-def test_more_than_a_second_brings_is_waited_for_in_full() -> None:
+def test_more_units_than_those_of_a_second_are_waited_for_in_full() -> None:
     watch = Watch()
     rate = watch.rate(5)
 
@@ -53,7 +53,7 @@ def test_more_than_a_second_brings_is_waited_for_in_full() -> None:
     assert watch.now == 180
 
 
-def test_without_a_limit_nothing_is_waited_for() -> None:
+def test_without_a_limit_there_is_no_wait() -> None:
     watch = Watch()
 
     watch.rate(None).take(1_000_000)
@@ -74,7 +74,7 @@ def test_threads_share_the_limit() -> None:
     assert sorted(slept) == pytest.approx([0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4])
 
 
-def test_while_one_waits_another_one_may_book() -> None:
+def test_a_thread_can_reserve_units_while_another_one_waits() -> None:
     both_asleep = threading.Barrier(2, timeout=10)
 
     def sleep(_seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""read: keys → their states at the source, each asked for until it is answered or time is out."""
+"""read: the source's states of keys; requests are repeated until the time is up."""
 
 from collections.abc import Iterator, Sequence
 
@@ -41,14 +41,14 @@ def test_keys_go_in_requests_of_100() -> None:
     assert list(readings.states) == keys(201)
 
 
-def test_nothing_to_read_is_no_request() -> None:
+def test_without_keys_no_request_is_sent() -> None:
     source = FakeSource()
 
     assert asked(0, source) == Readings()
     assert source.requests == []
 
 
-def test_what_an_answer_had_no_room_for_is_asked_for_at_once() -> None:
+def test_keys_that_a_full_response_leaves_are_requested_at_once() -> None:
     source = FakeSource(script=in_turn(keys(3)[1:], keys(3)[2:]))
     clock = Clock()
 
@@ -59,7 +59,7 @@ def test_what_an_answer_had_no_room_for_is_asked_for_at_once() -> None:
     assert clock.sleeps == []
 
 
-def test_what_was_left_unprocessed_entirely_is_asked_for_after_longer_and_longer_pauses() -> None:
+def test_requests_of_which_all_keys_are_left_are_repeated_after_growing_pauses() -> None:
     source = FakeSource(script=in_turn(keys(2), keys(2), keys(2)[1:], keys(2)[1:]))
     clock = Clock()
 
@@ -69,7 +69,7 @@ def test_what_was_left_unprocessed_entirely_is_asked_for_after_longer_and_longer
     assert clock.sleeps == [0.1, 0.2, 0.1]
 
 
-def test_a_throttled_request_is_repeated_after_longer_and_longer_pauses() -> None:
+def test_a_throttled_request_is_repeated_after_growing_pauses() -> None:
     clock = Clock()
 
     readings = asked(2, FakeSource(script=in_turn(THROTTLED, THROTTLED)), clock)
@@ -78,7 +78,7 @@ def test_a_throttled_request_is_repeated_after_longer_and_longer_pauses() -> Non
     assert clock.sleeps == [0.1, 0.2]
 
 
-def test_throttling_that_outlasts_the_deadline_fails_in_time() -> None:
+def test_lasting_throttling_fails_before_the_deadline() -> None:
     clock = Clock(60)
 
     readings = asked(2, FakeSource(script=lambda _: THROTTLED), clock)
@@ -87,27 +87,27 @@ def test_throttling_that_outlasts_the_deadline_fails_in_time() -> None:
     assert REQUEST_SECONDS <= clock.left < REQUEST_SECONDS + LONGEST_DELAY
 
 
-def test_every_key_that_fails_is_told_whatever_request_it_was_in() -> None:
+def test_every_failed_key_of_every_request_is_returned() -> None:
     readings = asked(101, FakeSource(script=lambda _: THROTTLED), Clock(60))
 
     assert readings.failed == [(key, THROTTLED) for key in keys(101)]
 
 
-def test_what_is_left_unprocessed_for_too_long_says_so() -> None:
+def test_keys_that_stay_unprocessed_fail_with_that_reason() -> None:
     readings = asked(2, FakeSource(script=lambda _: keys(2)[1:]))
 
     assert list(readings.states) == keys(1)
     assert readings.failed == [(keys(2)[1], UNPROCESSED)]
 
 
-def test_what_was_never_asked_says_so() -> None:
+def test_keys_that_were_never_requested_fail_with_that_reason() -> None:
     source = FakeSource()
 
     assert asked(2, source, Clock(REQUEST_SECONDS - 1)).failed == [(key, OUT_OF_TIME) for key in keys(2)]
     assert source.requests == []
 
 
-def test_a_key_that_the_source_rejects_takes_no_other_with_it() -> None:
+def test_a_rejected_key_does_not_fail_the_others_of_its_request() -> None:
     source = FakeSource(rejects=lambda key: key == keys(4)[2])
 
     readings = asked(4, source)
@@ -118,13 +118,13 @@ def test_a_key_that_the_source_rejects_takes_no_other_with_it() -> None:
     assert readings.failed == []
 
 
-def test_every_key_that_the_source_rejects_is_told() -> None:
+def test_every_rejected_key_is_returned() -> None:
     source = FakeSource(rejects=lambda key: key in keys(2))
 
     assert asked(3, source).rejected == [(key, INVALID_KEY) for key in keys(2)]
 
 
-def test_a_fault_ends_everything() -> None:
+def test_a_fault_ends_all_requests() -> None:
     source = FakeSource(script=in_turn((), DENIED))
 
     readings = asked(300, source)
@@ -133,7 +133,7 @@ def test_a_fault_ends_everything() -> None:
     assert len(source.requests) == 2
 
 
-def test_a_fault_while_keys_are_asked_for_alone_ends_everything_too() -> None:
+def test_a_fault_of_a_request_for_one_key_ends_all_requests_too() -> None:
     def script(request: Request) -> Sequence[Key] | Refusal:
         return DENIED if len(request) == 1 else INVALID_KEY
 

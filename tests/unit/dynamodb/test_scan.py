@@ -1,4 +1,4 @@
-"""scan: a table → its items, in segments and by key, each request repeated until it is answered."""
+"""scan: the items of a table, by segment and by key; requests are repeated until they succeed."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ KEYS_ONLY = {"ProjectionExpression": "#k0, #k1", "ExpressionAttributeNames": NAM
 
 
 class Waiting(Patience):
-    """A patience whose sleeps take their time at once, with the longest back-offs; `moved` counts progress."""
+    """A patience whose sleeps return at once, with the longest pauses; `moved` counts progress."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -44,7 +44,7 @@ class Waiting(Patience):
 
 
 class FakeTable:
-    """Stands for the adapter: gives the responses in turn, reads them as it does, and keeps the requests."""
+    """Replaces the adapter: returns the given responses in turn, and keeps the requests."""
 
     def __init__(self, *responses: Any) -> None:
         self.responses = list(responses)
@@ -89,7 +89,7 @@ def gotten(*numbers: int, left: Sequence[int] = ()) -> Mapping[str, Any]:
 
 
 class Reading:
-    """A reader of a fake table, under a patience that passes at once."""
+    """A reader of a fake table, with a patience that does not really wait."""
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, *responses: Any, read_rate: float | None = None
@@ -171,26 +171,28 @@ class TestScanning:
         ]
         assert reading.patience.moved == 3
 
-    def test_keys_alone_are_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_only_keys_are_requested(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reading = Reading(monkeypatch, scanned())
 
         list(reading.reader.scan(0, of=1, keys_only=True))
 
         assert reading.requests == [scan_request(0, 1, 500, **KEYS_ONLY)]
 
-    def test_pages_have_a_hundred_items_at_most(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_pages_have_at_most_a_hundred_items(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reading = Reading(monkeypatch, scanned(*range(201)))
 
         assert [len(page) for page in reading.reader.scan(0, of=1)] == [100, 100, 1]
 
-    def test_under_a_rate_small_pages_are_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_with_a_rate_small_pages_are_requested(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reading = Reading(monkeypatch, scanned(), read_rate=5.0)
 
         list(reading.reader.scan(0, of=1))
 
         assert reading.requests == [scan_request(0, 1, 100)]
 
-    def test_a_page_is_not_held_until_the_next_one_is_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_page_is_not_kept_in_memory_until_the_next_one_arrives(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         reading = Reading(monkeypatch, scanned(1))
         page = {key(1): item(1)}
         monkeypatch.setattr(reading.reader, "_pages", lambda _request: iter([(page, None)]))
@@ -199,7 +201,7 @@ class TestScanning:
         assert page == {}
 
     @pytest.mark.parametrize(("limit", "asked"), [(200, 200), (501, 500)])
-    def test_the_rest_of_a_segment_comes_with_cursors(
+    def test_the_rest_of_a_segment_is_read_with_cursors(
         self, monkeypatch: pytest.MonkeyPatch, limit: int, asked: int
     ) -> None:
         reading = Reading(monkeypatch, scanned(1, last=attributes(1)), scanned(2, last={}))
@@ -212,7 +214,7 @@ class TestScanning:
             scan_request(2, 3, asked, ExclusiveStartKey=attributes(1)),
         ]
 
-    def test_the_rest_after_nothing_is_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_a_cursor_the_whole_segment_is_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reading = Reading(monkeypatch, scanned())
 
         list(reading.reader.scan_on(0, of=1, after=None, limit=5))
@@ -232,14 +234,14 @@ class TestGetting:
         assert reading.reader.get([key(1), key(2)]) == {key(2): item(2)}
         assert reading.table.requests == [("BatchGetItem", get_request(1, 2))]
 
-    def test_keys_alone_are_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_only_keys_are_requested(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reading = Reading(monkeypatch, gotten())
 
         reading.reader.get([key(1)], keys_only=True)
 
         assert reading.requests == [get_request(1, **KEYS_ONLY)]
 
-    def test_what_an_answer_had_no_room_for_is_asked_for_at_once(
+    def test_keys_that_a_full_response_leaves_are_requested_at_once(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         reading = Reading(monkeypatch, gotten(1, left=[2]), gotten(2))
@@ -247,9 +249,11 @@ class TestGetting:
         assert reading.reader.get([key(1), key(2)]) == {key(1): item(1), key(2): item(2)}
         assert reading.requests == [get_request(1, 2), get_request(2)]
         assert reading.patience.sleeps == []
-        assert reading.patience.moved == 4  # at first, after each answer, and for what the first one consumed
+        assert (
+            reading.patience.moved == 4
+        )  # at first, after each response, and for the units of the first one
 
-    def test_what_was_left_entirely_is_asked_for_after_longer_and_longer_pauses(
+    def test_requests_of_which_all_keys_are_left_are_repeated_after_growing_pauses(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         left = gotten(left=[1, 2])
@@ -259,7 +263,7 @@ class TestGetting:
         assert reading.reader.get([key(1), key(2)]).keys() == {key(1), key(2)}
         assert reading.patience.sleeps == [0.1, 0.2, 0.1]
 
-    def test_nothing_to_get_is_no_request(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_keys_no_request_is_sent(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reading = Reading(monkeypatch)
 
         assert reading.reader.get([]) == {}
@@ -272,7 +276,7 @@ class TestGetting:
             reading.reader.get([key(1)])
 
     @pytest.mark.parametrize("response", [gotten(3), gotten(left=[3])])
-    def test_a_response_about_other_keys_is_none(
+    def test_a_response_with_other_keys_is_unreadable(
         self, monkeypatch: pytest.MonkeyPatch, response: Any
     ) -> None:
         reading = Reading(monkeypatch, response)
@@ -282,7 +286,7 @@ class TestGetting:
 
 
 class TestAsking:
-    def test_a_throttled_request_is_repeated_after_longer_and_longer_pauses(
+    def test_a_throttled_request_is_repeated_after_growing_pauses(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         reading = Reading(monkeypatch, THROTTLED, THROTTLED, scanned(1))
@@ -291,7 +295,7 @@ class TestAsking:
         assert reading.requests == [scan_request(0, 1, 500)] * 3
         assert reading.patience.sleeps == [0.1, 0.2]
 
-    def test_what_a_table_refuses_for_good_is_not_asked_for_again(
+    def test_a_request_that_is_refused_for_good_is_not_repeated(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         reading = Reading(monkeypatch, DENIED)
@@ -304,7 +308,7 @@ class TestAsking:
         )
         assert reading.patience.sleeps == []
 
-    def test_a_table_that_answers_nothing_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_reading_ends_when_no_request_succeeds(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reading = Reading(monkeypatch, *[THROTTLED] * 50)
 
         with pytest.raises(TaskError) as raised:
@@ -319,7 +323,7 @@ class TestAsking:
             "wait a moment, or raise the table's capacity, and run the same command again."
         )
 
-    def test_an_interruption_is_no_table_that_answers_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_interruption_is_not_reported_as_a_failed_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reading = Reading(monkeypatch, THROTTLED)
         reading.patience.interrupt.set()
 
@@ -335,7 +339,7 @@ class TestAsking:
         with pytest.raises(KeyboardInterrupt):
             reading.reader._wait(1, Refusal(RefusalKind.TRANSIENT, "code", "why"))
 
-    def test_what_was_consumed_is_made_up_for_before_the_next_request(
+    def test_consumed_units_are_waited_for_before_the_next_request(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         reading = Reading(monkeypatch, scanned(1, last=attributes(1), units=7.0), gotten(), read_rate=5.0)
@@ -348,7 +352,7 @@ class TestAsking:
         assert taken == [0.0, 7.0]
         assert reading.reader._owed == 3.5
 
-    def test_what_several_threads_have_consumed_adds_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_units_of_several_threads_add_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reading = Reading(monkeypatch, scanned(units=7.0))
         reading.reader._wait_for_rate = lambda: None  # type: ignore[method-assign]
         reading.reader._owed = 2.0
@@ -364,7 +368,7 @@ class TestAsking:
 
         assert reading.patience.sleeps == [pytest.approx(50, abs=1)]
 
-    def test_a_response_that_does_not_say_what_it_consumed_owes_nothing(
+    def test_a_response_without_consumed_capacity_counts_as_0_units(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         reading = Reading(monkeypatch, {"Items": []})

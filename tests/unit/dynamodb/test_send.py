@@ -1,4 +1,4 @@
-"""send: writes → requests, each repeated until it is settled or time is out."""
+"""send: writes are sent in requests, and repeated until they are applied or the time is up."""
 
 from collections.abc import Sequence
 
@@ -57,8 +57,8 @@ def test_a_request_never_exceeds_a_megabyte() -> None:
     assert [len(chunk) for chunk in chunks([write_of(half - 2000)] * 3)] == [2, 1]
 
 
-def test_a_megabyte_is_counted_to_the_byte_with_what_stands_around_the_items() -> None:
-    # Two items that fill it: 1,048,576 bytes less 2,048 for the table's name and 64 around each item.
+def test_a_megabyte_is_counted_to_the_byte_with_the_text_around_the_items() -> None:
+    # Two items that fill it: 1,048,576 bytes less 2,048 for the table's name, and 64 around each item.
     assert [len(chunk) for chunk in chunks([write_of(523_200), write_of(523_200)])] == [2]
     assert [len(chunk) for chunk in chunks([write_of(523_200), write_of(523_201)])] == [1, 1]
 
@@ -67,11 +67,11 @@ def test_writes_keep_their_order_over_requests() -> None:
     assert numbers([write for chunk in chunks(puts(60)) for write in chunk]) == [str(n) for n in range(60)]
 
 
-def test_nothing_to_write_is_no_request() -> None:
+def test_without_writes_no_request_is_sent() -> None:
     assert list(chunks(())) == []
 
 
-def test_requests_are_under_way_side_by_side_up_to_the_bound() -> None:
+def test_several_requests_are_under_way_up_to_the_limit() -> None:
     replica = FakeReplica()
 
     sent(puts(150), replica)
@@ -79,7 +79,7 @@ def test_requests_are_under_way_side_by_side_up_to_the_bound() -> None:
     assert replica.most_in_flight == IN_FLIGHT
 
 
-def test_what_is_left_unprocessed_is_sent_again_and_nothing_else() -> None:
+def test_only_unprocessed_writes_are_sent_again() -> None:
     all_writes = puts(5)
     replica = FakeReplica(script=in_turn(all_writes[1:3]))
     clock = Clock()
@@ -91,7 +91,7 @@ def test_what_is_left_unprocessed_is_sent_again_and_nothing_else() -> None:
     assert (tally.retried, clock.sleeps) == (2, [0.1])
 
 
-def test_a_throttled_request_is_sent_again_after_longer_and_longer_pauses() -> None:
+def test_a_throttled_request_is_sent_again_after_growing_pauses() -> None:
     replica = FakeReplica(script=in_turn(THROTTLED, THROTTLED, THROTTLED))
     clock = Clock()
 
@@ -100,7 +100,7 @@ def test_a_throttled_request_is_sent_again_after_longer_and_longer_pauses() -> N
     assert (len(tally.applied), tally.retried, clock.sleeps) == (2, 6, [0.1, 0.2, 0.4])
 
 
-def test_throttling_that_outlasts_the_invocation_fails_in_time() -> None:
+def test_lasting_throttling_fails_before_the_timeout() -> None:
     replica = FakeReplica(script=lambda _: THROTTLED)
     clock = Clock(60)
 
@@ -110,7 +110,7 @@ def test_throttling_that_outlasts_the_invocation_fails_in_time() -> None:
     assert REQUEST_SECONDS <= clock.left < REQUEST_SECONDS + LONGEST_DELAY
 
 
-def test_what_is_left_of_every_request_is_sent_again() -> None:
+def test_the_unprocessed_writes_of_every_request_are_sent_again() -> None:
     replica = FakeReplica(script=in_turn(THROTTLED, THROTTLED))
 
     tally = sent(puts(200), replica)
@@ -132,18 +132,18 @@ def test_every_request_that_was_never_tried_is_a_failure() -> None:
     assert numbers(tally.failed) == [str(n) for n in range(100, 150)]
 
 
-def test_each_failure_tells_of_its_own_request() -> None:
+def test_each_failure_has_the_refusal_of_its_own_request() -> None:
     all_writes = puts(100)
     script = in_turn(all_writes[:25], THROTTLED, all_writes[50:75], TIMED_OUT)
 
-    # Time for one attempt, and none for another.
+    # There is time for one attempt only.
     tally = sent(all_writes, FakeReplica(script=script), Clock(REQUEST_SECONDS))
 
     codes = ["UnprocessedItems", "ThrottlingException", "UnprocessedItems", "ReadTimeoutError"]
     assert [refusal.code for _, refusal in tally.failed] == [code for code in codes for _ in range(25)]
 
 
-def test_what_was_never_tried_says_so() -> None:
+def test_writes_that_were_never_sent_fail_with_that_reason() -> None:
     clock = Clock(REQUEST_SECONDS + 1)
 
     def slow(_: Request) -> Sequence[Write]:
@@ -157,7 +157,7 @@ def test_what_was_never_tried_says_so() -> None:
     assert len(tally.failed) == 25
 
 
-def test_what_was_tried_and_then_had_no_time_tells_of_its_last_refusal() -> None:
+def test_a_write_without_time_for_a_repetition_fails_with_its_last_refusal() -> None:
     clock = Clock(REQUEST_SECONDS + 1)
     refusals: list[Sequence[Write] | Refusal] = [THROTTLED, (), ()]
 
@@ -172,7 +172,7 @@ def test_what_was_tried_and_then_had_no_time_tells_of_its_last_refusal() -> None
     assert numbers(tally.failed) == [str(n) for n in range(25)]
 
 
-def test_what_is_left_of_several_requests_goes_together() -> None:
+def test_the_unprocessed_writes_of_several_requests_go_into_one() -> None:
     all_writes = puts(50)
     replica = FakeReplica(script=in_turn(all_writes[20:25], all_writes[25:30]))
 
@@ -201,7 +201,7 @@ def test_an_item_sent_alone_is_retried_too() -> None:
     assert len(tally.applied) == 1
 
 
-def test_a_request_that_timed_out_is_sent_again_and_its_writes_are_suspect() -> None:
+def test_a_request_that_timed_out_is_sent_again_and_its_writes_are_in_doubt() -> None:
     all_writes = puts(2)
     tally = sent(all_writes, FakeReplica(script=in_turn(TIMED_OUT)))
 
@@ -209,23 +209,23 @@ def test_a_request_that_timed_out_is_sent_again_and_its_writes_are_suspect() -> 
     assert tally.in_doubt == {"0": (all_writes[0].change, TIMED_OUT), "1": (all_writes[1].change, TIMED_OUT)}
 
 
-def test_the_writes_of_every_request_that_timed_out_are_suspect() -> None:
+def test_the_writes_of_every_request_that_timed_out_are_in_doubt() -> None:
     tally = sent(puts(50), FakeReplica(script=in_turn(TIMED_OUT, TIMED_OUT)))
 
     assert sorted(tally.in_doubt, key=int) == [str(n) for n in range(50)]
 
 
-def test_a_fault_ends_everything() -> None:
+def test_a_fault_ends_all_requests() -> None:
     replica = FakeReplica(script=in_turn((), DENIED))
 
     tally = sent(puts(1000), replica)
 
     assert tally.fault == DENIED
-    # Those that were under way when the fault was seen, and no other.
+    # Only the requests that were under way when the fault was received.
     assert len(replica.requests) == 1 + IN_FLIGHT
 
 
-def test_a_fault_ends_the_repeating_of_others() -> None:
+def test_after_a_fault_no_other_request_is_repeated() -> None:
     replica = FakeReplica(script=in_turn(THROTTLED, DENIED))
     clock = Clock()
 
@@ -234,7 +234,7 @@ def test_a_fault_ends_the_repeating_of_others() -> None:
     assert (tally.fault, len(replica.requests), clock.sleeps) == (DENIED, 2, [])
 
 
-def test_the_first_of_two_faults_is_the_one_told() -> None:
+def test_the_first_of_two_faults_is_returned() -> None:
     assert sent(puts(50), FakeReplica(script=in_turn(DENIED, MISSING))).fault == DENIED
 
 
@@ -250,12 +250,12 @@ def test_a_bug_is_raised_when_no_request_is_under_way() -> None:
 
     assert (replica.most_in_flight, replica.in_flight) == (3, 0)
     assert len(replica.requests) == 4
-    # Three requests were answered, and of the fourth nobody knows whether it was sent.
+    # Three requests had a response. It is unknown whether the fourth one was sent.
     assert sorted(numbers(tally.applied), key=int) == [str(n) for n in range(75)]
     assert sorted(tally.in_doubt, key=int) == [str(n) for n in range(75, 100)]
 
 
-def test_an_answer_that_is_a_bug_leaves_no_request_under_way() -> None:
+def test_an_exception_while_a_response_is_awaited_leaves_no_request_under_way() -> None:
     replica = FakeReplica()
 
     class Broken:
@@ -281,7 +281,7 @@ def test_an_answer_that_is_a_bug_leaves_no_request_under_way() -> None:
     assert tally.in_doubt["0"][1].message == "the request was interrupted by the function: ZeroDivisionError"
 
 
-def test_what_was_in_doubt_before_an_interruption_is_still_known() -> None:
+def test_writes_that_were_in_doubt_before_an_interruption_are_still_known() -> None:
     def interrupted(request: Request) -> Sequence[Write] | Refusal:
         if request[0].change.sequence_number == "25":
             raise KeyboardInterrupt
@@ -294,7 +294,7 @@ def test_what_was_in_doubt_before_an_interruption_is_still_known() -> None:
     assert sorted(tally.in_doubt, key=int) == [str(n) for n in range(50)]
 
 
-def test_a_tally_takes_over_everything_that_another_holds() -> None:
+def test_a_tally_adds_everything_of_another_one() -> None:
     one, two = puts(2)
     total = SendResult(
         applied=[one],

@@ -1,4 +1,4 @@
-"""stream: shards that end, split, are trimmed and cannot be read for the moment."""
+"""stream: shards that end, split, are trimmed or cannot be read at the moment."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ ARN = "arn:stream"
 
 
 class FakeStreams:
-    """DynamoDB Streams with shards of numbered records, two a page. An iterator holds its place and its age."""
+    """DynamoDB Streams with shards of numbered records, two on a page. An iterator has a position and an age."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -95,7 +95,7 @@ def refused(code: str) -> ClientError:
 
 
 class Reading:
-    """A stream being read, and the gaps that it told of."""
+    """A stream that is read, and the gaps that it has reported."""
 
     def __init__(self, service: FakeStreams, *, from_oldest: bool) -> None:
         self.gaps: list[str] = []
@@ -104,7 +104,7 @@ class Reading:
         )
 
     def read(self) -> list[list[int]]:
-        """The pages that hold something, as numbers."""
+        """Return the pages that are not empty, as numbers."""
         pages = [
             [int(record["dynamodb"]["SequenceNumber"]) for record in page] for page in self.stream.read()
         ]
@@ -129,7 +129,7 @@ def test_from_the_oldest_record_on_every_shard_is_read_page_by_page(service: Fak
     assert reading.stream.refusal is None
 
 
-def test_from_now_on_only_what_comes_is_read(service: FakeStreams) -> None:
+def test_from_now_on_only_new_records_are_read(service: FakeStreams) -> None:
     service.shards = {"old": [1, 2], "open": [3]}
     service.ended = {"old"}
     reading = Reading(service, from_oldest=False)
@@ -149,7 +149,7 @@ def test_children_are_read_from_their_beginning_once_their_parent_is_at_its_end(
     assert [reading.read(), reading.read(), reading.read()] == [[[1, 2]], [[3]], [[4, 5]]]
 
 
-def test_a_shard_that_ends_while_it_is_followed_is_followed_by_its_children_at_once(
+def test_when_a_shard_ends_its_children_are_read_at_once(
     service: FakeStreams,
 ) -> None:
     service.shards = {"parent": []}
@@ -171,7 +171,7 @@ def test_a_shard_whose_parent_is_no_longer_listed_is_read(service: FakeStreams) 
     assert Reading(service, from_oldest=True).read() == [[1]]
 
 
-def test_new_shards_are_looked_for_now_and_then(service: FakeStreams) -> None:
+def test_new_shards_are_looked_for_at_intervals(service: FakeStreams) -> None:
     service.shards = {"a": []}
     reading = Reading(service, from_oldest=False)
     reading.read()
@@ -195,7 +195,7 @@ def test_an_iterator_that_expired_is_replaced_without_loss_or_repetition(service
     assert service.asked[-1] == ("a", "1")
 
 
-def test_an_iterator_that_expired_before_anything_was_read_leaves_a_gap_that_is_told(
+def test_an_iterator_that_expired_before_any_record_was_read_leaves_a_reported_gap(
     service: FakeStreams,
 ) -> None:
     service.shards = {"a": [1]}
@@ -208,7 +208,7 @@ def test_an_iterator_that_expired_before_anything_was_read_leaves_a_gap_that_is_
     assert reading.gaps == ["the shard a was not read for 15 minutes"]
 
 
-def test_records_that_were_trimmed_leave_a_gap_that_is_told(service: FakeStreams) -> None:
+def test_trimmed_records_leave_a_reported_gap(service: FakeStreams) -> None:
     service.shards = {"a": [1, 2, 3, 4]}
     reading = Reading(service, from_oldest=True)
     assert reading.read() == [[1, 2]]
@@ -231,7 +231,7 @@ def test_a_shard_that_is_gone_is_done(service: FakeStreams) -> None:
 @pytest.mark.parametrize(
     "passing", [refused("LimitExceededException"), EndpointConnectionError(endpoint_url="https://x")]
 )
-def test_what_is_refused_for_the_moment_is_read_the_next_time(
+def test_after_a_transient_refusal_the_page_is_read_the_next_time(
     service: FakeStreams, passing: Exception
 ) -> None:
     service.shards = {"a": [1]}
@@ -255,7 +255,7 @@ def test_a_page_that_is_refused_does_not_lose_the_page_of_another_shard(service:
     assert reading.read() == [[3]]
 
 
-def test_what_is_refused_for_good_is_an_error(service: FakeStreams) -> None:
+def test_any_other_refusal_is_an_error(service: FakeStreams) -> None:
     service.refusals = [refused("AccessDeniedException")]
 
     with pytest.raises(TaskError) as denied:

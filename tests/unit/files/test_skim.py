@@ -1,4 +1,4 @@
-"""skim: the members of a JSON text that are wanted, as `json.loads` finds them, whatever stands around them."""
+"""skim: single members of a JSON text are read as `json.loads` reads them, whatever surrounds them."""
 
 import json
 import tracemalloc
@@ -39,14 +39,14 @@ def members(text: bytes, *wanted: str, most: int = 10_000) -> dict[str, Any]:
 
 
 @given(st.dictionaries(TEXT, JSON, min_size=1, max_size=5), SPELLINGS, st.data())
-def test_a_member_is_what_it_is_to_a_parser(document: Any, how: Any, data: st.DataObject) -> None:
+def test_a_member_is_read_as_by_a_parser(document: Any, how: Any, data: st.DataObject) -> None:
     wanted = data.draw(st.sets(st.sampled_from(sorted(document))))
 
     assert members(spelt(document, how), *wanted) == {name: document[name] for name in wanted}
 
 
 @given(st.lists(JSON, max_size=5), SPELLINGS)
-def test_elements_are_what_they_are_to_a_parser(elements: Any, how: Any) -> None:
+def test_elements_are_read_as_by_a_parser(elements: Any, how: Any) -> None:
     skim = Skim(spelt(elements, how))
     found = [skim.value(10_000) for _ in skim.elements()]
     skim.end()
@@ -77,7 +77,7 @@ def test_the_content_of_a_string_is_the_same_text(text: str, how: Any) -> None:
 
 @pytest.mark.parametrize("unit", ["a", "é", "🎉", '"', "\\", "\x01", "\ud83d", "a🎉", "é\n"])
 @pytest.mark.parametrize("ascii_only", [True, False])
-def test_a_long_string_is_put_together_from_its_parts(unit: str, *, ascii_only: bool) -> None:
+def test_a_long_string_is_joined_from_its_parts(unit: str, *, ascii_only: bool) -> None:
     for lead in range(4):
         text = "x" * lead + unit * 70_000
         spelling = json.dumps(text, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
@@ -89,7 +89,7 @@ def test_a_long_string_is_put_together_from_its_parts(unit: str, *, ascii_only: 
         assert bytes(found).decode("utf-8", "surrogatepass") == json.loads(spelling)
 
 
-def test_a_text_is_not_read_beyond_what_is_wanted_of_it() -> None:
+def test_a_text_is_not_read_beyond_the_members_that_are_needed() -> None:
     room = memoryview(bytearray(3))
     text = Skim(b'"abc"').text(room)
 
@@ -100,7 +100,7 @@ def test_a_text_is_not_read_beyond_what_is_wanted_of_it() -> None:
 
 
 @given(st.binary(max_size=60) | st.text(alphabet='"\\[]{},:1a ', max_size=30).map(str.encode))
-def test_what_is_no_json_raises_one_kind_of_error(text: bytes) -> None:
+def test_invalid_json_raises_one_kind_of_error(text: bytes) -> None:
     try:
         members(text, "a", "")
     except (ValueError, RecursionError):
@@ -109,7 +109,7 @@ def test_what_is_no_json_raises_one_kind_of_error(text: bytes) -> None:
 
 
 @given(JSON, SPELLINGS, st.data())
-def test_what_is_cut_off_has_no_end(value: Any, how: Any, data: st.DataObject) -> None:
+def test_json_that_is_cut_off_is_invalid(value: Any, how: Any, data: st.DataObject) -> None:
     text = spelt([value], how)
     cut = data.draw(st.integers(0, len(text) - 1))
 
@@ -133,12 +133,12 @@ def test_what_is_cut_off_has_no_end(value: Any, how: Any, data: st.DataObject) -
         b"{,}",
     ],
 )
-def test_what_is_no_object(text: bytes) -> None:
+def test_a_value_that_is_not_an_object(text: bytes) -> None:
     with pytest.raises(ValueError, match="not JSON at byte"):
         members(text)
 
 
-def test_a_name_that_is_too_long_is_none_that_is_wanted() -> None:
+def test_a_name_that_is_too_long_is_none() -> None:
     long = "x" * NAME_BYTES
     skim = Skim(json.dumps({long: 1, "a": 2}).encode())
 
@@ -158,7 +158,7 @@ def test_a_name_that_is_too_long_is_none_that_is_wanted() -> None:
     ],
     ids=["deep", "deep objects", "elements", "objects", "escapes", "strings", "number"],
 )
-def test_memory_does_not_grow_with_what_is_skipped(skipped: bytes) -> None:
+def test_memory_does_not_grow_with_the_parts_that_are_skipped(skipped: bytes) -> None:
     text = b'{"skipped": ' + skipped + b', "wanted": 1}'
     tracemalloc.start()
     found = members(text, "wanted")

@@ -1,4 +1,4 @@
-"""batch_item_failures: the partial batch response that a batch's failures make."""
+"""batch_item_failures: the partial batch response for the failures of a batch."""
 
 import pytest
 
@@ -14,14 +14,14 @@ def test_a_batch_that_is_done_reports_nothing() -> None:
     assert checkpoint([]) is None
 
 
-def test_one_identifier_is_reported_the_first_in_the_batch() -> None:
-    # As text, and as numbers, the other one would be the lowest.
+def test_only_the_first_failure_of_the_batch_is_reported() -> None:
+    # As text and as a number, the other sequence number would be the lowest.
     failures = [Failure(5, "100", SLOW), Failure(2, "99000000000000000000000", SLOW), Failure(9, "1", SLOW)]
 
     assert report(failures) == {"batchItemFailures": [{"itemIdentifier": "99000000000000000000000"}]}
 
 
-def test_a_failure_that_cannot_be_named_fails_the_invocation() -> None:
+def test_a_first_failure_without_sequence_number_fails_the_invocation() -> None:
     with pytest.raises(UnreportableError) as caught:
         report([Failure(0, None, SLOW), Failure(1, "1", SLOW)])
 
@@ -31,7 +31,7 @@ def test_a_failure_that_cannot_be_named_fails_the_invocation() -> None:
     )
 
 
-def test_a_failure_that_cannot_be_named_comes_again_behind_one_that_can() -> None:
+def test_a_later_failure_without_sequence_number_is_delivered_again() -> None:
     assert report([Failure(1, None, SLOW), Failure(0, "7", SLOW)]) == {
         "batchItemFailures": [{"itemIdentifier": "7"}]
     }

@@ -1,4 +1,4 @@
-"""compare: which items are the same, and where two differ."""
+"""compare: which items are the same, and in which attributes two items differ."""
 
 import random
 from base64 import b64encode
@@ -60,7 +60,7 @@ NOT_THE_SAME = [
 
 
 @pytest.mark.parametrize(("one", "other"), THE_SAME)
-def test_spellings_of_one_value_are_the_same(one: Any, other: Any) -> None:
+def test_different_forms_of_one_value_are_the_same(one: Any, other: Any) -> None:
     assert same({"a": one}, {"a": other})
     assert fingerprint({"a": one}) == fingerprint({"a": other})
 
@@ -79,17 +79,17 @@ def test_attribute_order_does_not_count() -> None:
     assert fingerprint(one) == fingerprint(other)
 
 
-def test_an_absent_attribute_is_no_null() -> None:
+def test_an_absent_attribute_differs_from_null() -> None:
     assert not same({"a": {"S": "1"}}, {"a": {"S": "1"}, "b": {"NULL": True}})
 
 
-def test_no_item_is_the_same_as_no_item_only() -> None:
+def test_an_absent_item_is_the_same_only_as_an_absent_item() -> None:
     assert same(None, None)
     assert not same(None, {})
     assert fingerprint(None) != fingerprint({})
 
 
-def test_the_canonical_form_is_wire_json() -> None:
+def test_the_canonical_form_is_dynamodb_json() -> None:
     item: Any = {
         "b": {"B": "AP9="},
         "n": {"N": "0120.50"},
@@ -107,7 +107,7 @@ def test_the_canonical_form_is_wire_json() -> None:
     }
 
 
-def test_differences_name_each_attribute_once() -> None:
+def test_differences_list_each_attribute_once() -> None:
     source: Any = {
         "same": {"N": "1"},
         "changed": {"S": "new"},
@@ -157,7 +157,7 @@ items = st.dictionaries(st.text(min_size=1, max_size=3), values, max_size=3)
 
 
 def respelt(value: Any, choose: random.Random) -> Any:
-    """The same value in another of its spellings."""
+    """Return the same value in another form."""
     ((tag, content),) = value.items()
     if tag == "N":
         return {tag: respelt_number(content, choose)}
@@ -182,7 +182,7 @@ def respelt_item(item: Any, choose: random.Random) -> Any:
 
 
 @given(items, st.randoms(use_true_random=False))
-def test_any_respelling_of_an_item_is_the_same_item(item: Any, choose: random.Random) -> None:
+def test_an_item_in_any_other_form_is_the_same_item(item: Any, choose: random.Random) -> None:
     other = respelt_item(item, choose)
 
     assert same(item, other)
@@ -192,7 +192,7 @@ def test_any_respelling_of_an_item_is_the_same_item(item: Any, choose: random.Ra
 
 
 @given(items, items)
-def test_what_is_not_the_same_shows_a_difference(one: Any, other: Any) -> None:
+def test_items_that_are_not_the_same_have_a_difference(one: Any, other: Any) -> None:
     assert same(one, other) == (differences(one, other) == ()) == (fingerprint(one) == fingerprint(other))
 
 
@@ -208,8 +208,8 @@ def test_what_is_not_the_same_shows_a_difference(one: Any, other: Any) -> None:
         ),
     )
 )
-def test_what_is_no_item_stands_for_itself(garbage: Any) -> None:
-    """No table holds it, and a response may."""
+def test_a_value_that_is_not_of_dynamodb_is_its_own_canonical_form(garbage: Any) -> None:
+    """No table contains such a value, but a response may."""
     assert same(garbage, garbage)
     assert differences(garbage, garbage) == ()
     assert not same(garbage, {**garbage, "another": {"S": "a"}})

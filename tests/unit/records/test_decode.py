@@ -1,4 +1,4 @@
-"""decode: a stream's batch → changes and malformed records."""
+"""decode: the changes and the malformed records of a batch."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ def test_positions_count_records_and_not_changes() -> None:
     assert decoded.received == 3
 
 
-def test_an_empty_batch_is_nothing_to_do() -> None:
+def test_an_empty_batch_has_no_changes() -> None:
     decoded = decode(batch(), replicate_ttl_deletes=True)
 
     assert (decoded.received, decoded.changes, decoded.oldest_created_at) == (0, (), None)
@@ -72,7 +72,7 @@ def test_an_empty_batch_is_nothing_to_do() -> None:
         ({"Records": [{"eventSource": "b"}, {"eventSource": "a"}]}, "records of a, b"),
     ],
 )
-def test_what_is_no_stream_event_is_refused_with_what_came(event: Any, came: str) -> None:
+def test_an_event_that_is_not_of_a_stream_is_refused_with_its_outline(event: Any, came: str) -> None:
     with pytest.raises(EventError, match="DynamoDB stream") as caught:
         decode(event, replicate_ttl_deletes=True)
 
@@ -84,14 +84,14 @@ def test_what_is_no_stream_event_is_refused_with_what_came(event: Any, came: str
 
 
 @pytest.mark.parametrize("one", [{"eventSource": "aws:dynamodb"}, {"dynamodb": {}}])
-def test_a_record_belongs_to_a_stream_if_anything_in_it_says_so(one: Any) -> None:
+def test_a_record_with_any_mark_of_a_stream_belongs_to_a_stream(one: Any) -> None:
     decoded = decode(batch(one), replicate_ttl_deletes=True)
 
     assert [malformed.record for malformed in decoded.malformed] == [one]
 
 
 @pytest.mark.parametrize("view", ["KEYS_ONLY", "OLD_IMAGE"])
-def test_a_stream_without_new_images_is_refused_by_name(view: str) -> None:
+def test_a_stream_without_new_images_is_refused_with_its_view_type(view: str) -> None:
     one = record(1, "INSERT", KEYS)
     one["dynamodb"]["StreamViewType"] = view
 
@@ -109,7 +109,7 @@ def test_a_stream_with_old_images_too_is_accepted() -> None:
 
 
 @pytest.mark.parametrize("created", [None, "soon", True, -1, 2**40, 10**400, float("nan"), float("inf")])
-def test_a_strange_creation_time_holds_nothing_back(created: Any) -> None:
+def test_an_invalid_creation_time_does_not_make_a_record_malformed(created: Any) -> None:
     one = put(1, "a")
     one["dynamodb"]["ApproximateCreationDateTime"] = created
 
@@ -124,7 +124,7 @@ def test_a_creation_time_is_seconds_since_the_epoch(created: float, read: float)
     assert decode_one(one).changes[1].created_at == read
 
 
-def test_a_missing_creation_time_holds_nothing_back() -> None:
+def test_a_missing_creation_time_does_not_make_a_record_malformed() -> None:
     one = put(1, "a")
     del one["dynamodb"]["ApproximateCreationDateTime"]
 
@@ -142,7 +142,7 @@ def test_the_oldest_record_gives_the_age_of_the_batch() -> None:
 
 
 @pytest.mark.parametrize("arn", [None, "not an arn", 5])
-def test_a_source_that_is_no_arn_holds_nothing_back(arn: Any) -> None:
+def test_a_source_that_is_not_an_arn_does_not_make_a_record_malformed(arn: Any) -> None:
     assert decode_one(put(1, "a") | {"eventSourceARN": arn}).malformed == ()
 
 
@@ -150,14 +150,14 @@ def test_ttl_deletes_are_deletes() -> None:
     assert decode_one(ttl_delete(2, "a")).changes[1].image is None
 
 
-def test_ttl_deletes_can_be_left_out() -> None:
+def test_ttl_deletes_can_be_skipped() -> None:
     event = batch(ttl_delete(1, "a"), put(2, "a"), ttl_delete(3, "b"))
     decoded = decode(event, replicate_ttl_deletes=False)
 
     assert (len(decoded.changes), decoded.ttl_deletes_skipped) == (1, 2)
 
 
-def test_the_streams_own_spelling_of_a_ttl_delete_is_known() -> None:
+def test_a_ttl_delete_in_the_form_of_the_streams_api_is_recognised() -> None:
     one = delete(2, "a") | {"userIdentity": {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}}
 
     assert decode_one(one, replicate_ttl_deletes=False).ttl_deletes_skipped == 1
@@ -173,13 +173,13 @@ def test_the_streams_own_spelling_of_a_ttl_delete_is_known() -> None:
         {"type": "User"},
     ],
 )
-def test_a_users_delete_is_never_left_out(identity: Any) -> None:
+def test_a_users_delete_is_never_skipped(identity: Any) -> None:
     one = delete(2, "a") | {"userIdentity": identity}
 
     assert decode_one(one, replicate_ttl_deletes=False).changes[1].image is None
 
 
-def test_a_put_with_the_ttl_identity_is_never_left_out() -> None:
+def test_a_put_with_the_ttl_identity_is_never_skipped() -> None:
     one = put(2, "a") | {"userIdentity": ttl_delete(1, "a")["userIdentity"]}
 
     assert decode_one(one, replicate_ttl_deletes=False).changes[1].image is not None
@@ -262,7 +262,7 @@ def test_an_image_of_another_key_is_malformed(image: Any) -> None:
         {"M": {"x": {"L": [{"M": {"y": {"B": "?"}}}]}}},
     ],
 )
-def test_a_malformed_value_is_malformed_wherever_it_stands(value: Any) -> None:
+def test_a_malformed_value_is_found_at_any_depth(value: Any) -> None:
     assert "attribute 'v'" in reason_for(put(2, "a", v=value))
     assert "attribute 'v'" in reason_for(
         put(2, "a", v={"M": {"deep": {"L": [{"BOOL": True}]}}}) | put(2, "a", v=value)
@@ -287,7 +287,7 @@ def test_a_malformed_value_is_malformed_wherever_it_stands(value: Any) -> None:
         {"M": {"": {"BS": ["AQI="]}, "n": {"NULL": True}}},
     ],
 )
-def test_a_value_of_any_type_is_read_wherever_it_stands(value: Any) -> None:
+def test_a_value_of_any_type_is_read_at_any_depth(value: Any) -> None:
     assert decode_one(put(2, "a", v=value, deep={"L": [{"M": {"v": value}}]})).malformed == ()
 
 
@@ -299,16 +299,16 @@ def test_a_value_of_any_type_is_read_wherever_it_stands(value: Any) -> None:
         ({"BOOL": "a"}, "a value of type BOOL does not contain what this type requires"),
     ],
 )
-def test_a_reason_names_the_attribute_and_what_is_wrong_with_it(value: Any, what: str) -> None:
+def test_a_reason_has_the_attribute_and_the_error(value: Any, what: str) -> None:
     assert reason_for(put(2, "a", v=value)) == f"malformed record: attribute 'v': {what}"
 
 
-def test_a_reason_never_holds_a_value() -> None:
+def test_a_reason_never_contains_a_value() -> None:
     assert "secret" not in reason_for(put(2, "a", v={"B": "secret!"}))
     assert "secret" not in reason_for(put(2, "a", v={"secret": "x"}))
 
 
-def test_what_no_one_foresaw_is_malformed_too() -> None:
+def test_a_record_that_raises_any_exception_is_malformed() -> None:
     class Surprise(dict[str, Any]):
         def items(self) -> Any:
             raise ZeroDivisionError("secret")
@@ -335,7 +335,7 @@ def test_the_deepest_item_of_dynamodb_is_read_and_twice_as_deep(levels: int) -> 
 
 
 @pytest.mark.parametrize("levels", [65, 5000])
-def test_bottomless_nesting_is_malformed(levels: int) -> None:
+def test_nesting_beyond_the_limit_is_malformed(levels: int) -> None:
     assert "nested more than 64 levels deep" in reason_for(put(2, "a", v=nested(levels)))
 
 
@@ -351,7 +351,7 @@ def test_bottomless_nesting_is_malformed(levels: int) -> None:
         ("+1", "1"),
     ],
 )
-def test_numbers_that_are_equal_are_one_key(one: str, other: str) -> None:
+def test_equal_numbers_are_the_same_key(one: str, other: str) -> None:
     assert key_of({"k": {"N": one}}) == key_of({"k": {"N": other}})
 
 
@@ -370,14 +370,14 @@ def test_numbers_that_are_equal_are_one_key(one: str, other: str) -> None:
         ("1E9999", "1E+9999"),
     ],
 )
-def test_a_number_in_a_key_has_one_text(text: str, canonical: str) -> None:
+def test_a_number_in_a_key_has_one_canonical_text(text: str, canonical: str) -> None:
     assert key_of({"k": {"N": text}}) == (("k", "N", canonical),)
 
 
 @pytest.mark.parametrize(
     ("one", "other"), [("1", "-1"), ("9" * 38, "9" * 37 + "8"), ("1E-130", "0"), ("1E125", "1E124")]
 )
-def test_numbers_that_differ_are_two_keys(one: str, other: str) -> None:
+def test_different_numbers_are_different_keys(one: str, other: str) -> None:
     assert key_of({"k": {"N": one}}) != key_of({"k": {"N": other}})
 
 
@@ -385,17 +385,17 @@ def test_the_order_of_a_keys_attributes_does_not_matter() -> None:
     assert key_of({"a": {"S": "1"}, "b": {"S": "2"}}) == key_of({"b": {"S": "2"}, "a": {"S": "1"}})
 
 
-def test_types_tell_keys_apart() -> None:
+def test_keys_of_different_types_are_different() -> None:
     assert len({key_of({"k": {tag: "1111"}}) for tag in ("S", "N", "B")}) == 3
 
 
 @pytest.mark.parametrize("text", ["", "x", "1_0", " 1", "NaN", "Infinity", "١", "1e99999", "0x1"])
-def test_a_key_that_is_no_number_is_malformed(text: str) -> None:
+def test_a_key_with_an_invalid_number_is_malformed(text: str) -> None:
     with pytest.raises(MalformedError, match=r"^a key's number is not a decimal number$"):
         key_of({"k": {"N": text}})
 
 
-def test_a_key_that_cannot_be_read_is_named() -> None:
+def test_the_reason_has_the_name_of_a_malformed_key_attribute() -> None:
     with pytest.raises(MalformedError, match="attribute 'k': a value has an unknown type"):
         key_of({"k": {"X": "a"}})
 
@@ -406,7 +406,7 @@ def test_a_key_of_another_type_is_malformed(value: Any) -> None:
         key_of({"k": value})
 
 
-def test_a_malformed_record_keeps_the_key_that_it_has() -> None:
+def test_a_malformed_record_keeps_a_readable_key() -> None:
     (malformed,) = decode_one(put(2, "a", v={"B": "?"})).malformed
 
     assert malformed.key == (("PK", "S", "a"),)

@@ -1,4 +1,4 @@
-"""plan: changes → at most one write a key."""
+"""plan: at most one write for each key."""
 
 import json
 
@@ -27,13 +27,13 @@ def test_a_put_after_a_delete_wins() -> None:
     assert planned(delete(1, "a"), put(2, "a")) == [("2", False, {"PK": {"S": "a"}})]
 
 
-def test_keys_that_look_different_and_are_one_are_written_once() -> None:
+def test_equal_keys_in_different_forms_are_written_once() -> None:
     one, other = {"n": {"N": "1"}, "b": {"B": "AQ=="}}, {"b": {"B": "AQ=="}, "n": {"N": "1.0"}}
 
     assert planned(record(1, "INSERT", one, one), record(2, "REMOVE", other)) == [("2", True, other)]
 
 
-def test_a_write_is_ascii_whatever_the_item_holds() -> None:
+def test_a_write_is_ascii_whatever_the_item_contains() -> None:
     changes = decode(batch(put(1, "ключ", v={"S": "\u2028 é 🙂"})), replicate_ttl_deletes=True).changes
     (write,) = plan(changes)
 

@@ -1,4 +1,4 @@
-"""schema: a table's description and the changes meant for it."""
+"""schema: the replica's key must be that of the records, and the replica must not be the source."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_a_table_with_the_changes_key_is_accepted() -> None:
 
 
 @pytest.mark.parametrize("key", [{"pk": "S"}, {"PK": "N"}, {"PK": "S", "SK": "S"}])
-def test_another_key_is_refused_and_both_are_named(key: dict[str, str]) -> None:
+def test_another_key_is_refused_and_the_message_has_both(key: dict[str, str]) -> None:
     named = ", ".join(f"{name} ({tag})" for name, tag in sorted(key.items()))
 
     with pytest.raises(KeySchemaError) as caught:
@@ -52,16 +52,16 @@ def test_the_source_is_refused_as_its_own_replica() -> None:
     )
 
 
-def test_a_stream_is_named_by_its_table() -> None:
+def test_the_table_of_a_stream_is_in_its_arn() -> None:
     one = put(1, "a")
 
     assert source_arn(one) == "arn:aws:dynamodb:us-east-1:123456789012:table/logfile"
 
 
-def test_a_source_that_is_named_without_its_stream_is_itself() -> None:
+def test_a_source_arn_without_a_stream_is_the_table() -> None:
     assert source_arn({"eventSourceARN": "arn:table/logfile"}) == "arn:table/logfile"
 
 
 @pytest.mark.parametrize("one", [{}, {"eventSourceARN": 5}, 42, None])
-def test_a_record_that_names_no_stream_has_none(one: object) -> None:
+def test_a_record_without_a_source_arn_has_no_table(one: object) -> None:
     assert source_arn(one) is None

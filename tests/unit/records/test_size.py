@@ -1,4 +1,4 @@
-"""size: what DynamoDB counts for an item."""
+"""size: the bytes and capacity units that DynamoDB counts for an item."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def test_a_value_counts_with_its_name(value: Any, expected: int) -> None:
 
 
 @pytest.mark.parametrize(("length", "units"), [(0, 1), (1022, 1), (1023, 2), (2046, 2), (2047, 3)])
-def test_a_unit_is_a_kilobyte_begun(length: int, units: int) -> None:
+def test_each_kilobyte_begun_takes_a_write_unit(length: int, units: int) -> None:
     assert write_units({"PK": {"S": "x" * length}}) == units
 
 

@@ -1,4 +1,4 @@
-"""text: what items and objects hold is shown, and does nothing to the terminal that shows it."""
+"""text: values are shown so that no character of them controls the terminal."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ HIDDEN = [each for each in EVERY if category(each) in ("Cc", "Cf", "Zl", "Zp", "
 
 
 @pytest.mark.parametrize("character", ["\x00", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u202e", "\u2066"])
-def test_what_a_terminal_acts_upon_is_escaped(character: str) -> None:
+def test_characters_that_control_a_terminal_are_escaped(character: str) -> None:
     shown = printable({"S": f"a{character}b"})
 
     assert shown == f'{{"S": "a\\u{ord(character):04x}b"}}'
@@ -26,7 +26,7 @@ def test_every_character_of_these_categories_is_escaped_and_no_other_one() -> No
     assert {each for each in EVERY if one_line(each) != each} == set(HIDDEN)
 
 
-def test_none_of_them_is_left_in_a_json_document_which_stays_the_same() -> None:
+def test_a_json_document_has_none_of_them_and_stays_the_same() -> None:
     shown = printable(HIDDEN)
 
     assert not set(shown) & set(HIDDEN)
@@ -38,7 +38,7 @@ def test_a_lone_surrogate_is_shown() -> None:
     assert one_line("\udc80") == "\\udc80"
 
 
-def test_a_character_beyond_the_basic_plane_is_shown_as_json_spells_it() -> None:
+def test_a_character_beyond_the_basic_plane_is_escaped_as_in_json() -> None:
     assert one_line("\U000e0001") == "\\udb40\\udc01"
 
 
@@ -49,7 +49,7 @@ def test_a_text_is_escaped_once() -> None:
     assert one_line(text) == escaped(text) == text
 
 
-def test_a_line_break_of_a_value_is_no_line_break_of_the_text() -> None:
+def test_a_line_break_of_a_value_does_not_break_the_line() -> None:
     assert lines(["verdict\nError: forged", "", "a\tb"]) == "verdict\\nError: forged\n\na\\tb"
 
 
@@ -65,7 +65,7 @@ def test_letters_stay_as_they_are() -> None:
         ("utf-8", "blå 蓝 🍓"),
     ],
 )
-def test_what_an_encoding_does_not_have_is_shown_by_its_number(encoding: str, shown: str) -> None:
+def test_characters_that_an_encoding_does_not_have_are_escaped(encoding: str, shown: str) -> None:
     assert encodable("blå 蓝 🍓", encoding) == shown
     assert json.loads(f'"{shown}"') == "blå 蓝 🍓"
 

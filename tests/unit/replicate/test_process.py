@@ -1,4 +1,4 @@
-"""process: the loop of a function on a stream, change by change, until the first record that fails."""
+"""process: each change of a batch is applied, up to the first record that fails."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -21,7 +21,7 @@ LOST = ConnectTimeoutError(endpoint_url="x")
 
 
 class Applied:
-    """What was applied, in order; the next calls raise these errors, or succeed where there is None."""
+    """Collects the changes that were applied, in order. The next calls raise these errors, or succeed for None."""
 
     def __init__(self, *errors: Exception | None) -> None:
         self.errors = [*errors]
@@ -51,14 +51,14 @@ def test_each_change_is_applied_in_order() -> None:
     assert applied.keys == ["b", "a", "b"]
 
 
-def test_a_change_that_is_not_selected_costs_neither_a_call_nor_time() -> None:
+def test_a_change_that_is_not_selected_takes_neither_a_call_nor_time() -> None:
     applied = Applied()
 
     assert run(batch(put(1, "a"), put(2, "b")), applied, seconds=0, select=lambda _: False) == []
     assert applied.attempts == 0
 
 
-def test_a_change_is_selected_by_what_it_is() -> None:
+def test_a_change_is_selected_by_its_content() -> None:
     applied = Applied()
 
     assert run(batch(put(1, "a"), delete(2, "b")), applied, select=lambda change: change.image is None) == []
@@ -81,7 +81,7 @@ def test_a_transient_error_is_tried_again(error: Exception) -> None:
     assert applied.keys == ["a", "b"]
 
 
-def test_the_first_that_fails_is_reported_and_nothing_behind_it_is_applied() -> None:
+def test_the_first_failure_is_reported_and_no_later_change_is_applied() -> None:
     applied = Applied(None, *[THROTTLED] * MOST_ATTEMPTS)
 
     assert run(batch(put(1, "a"), put(2, "b"), put(3, "c")), applied) == ["2"]
@@ -95,7 +95,7 @@ def test_a_rejected_change_is_not_tried_again() -> None:
     assert applied.attempts == 1
 
 
-def test_a_change_for_which_no_time_is_left_is_reported_untouched() -> None:
+def test_a_change_without_time_for_it_is_reported_and_not_applied() -> None:
     applied = Applied()
 
     assert run(batch(put(1, "a")), applied, seconds=9.9) == ["1"]
@@ -110,7 +110,7 @@ def test_a_fault_and_any_other_exception_are_raised(error: Exception) -> None:
     assert raised.value is error
 
 
-def test_an_error_means_what_it_is_explained_as() -> None:
+def test_explain_decides_what_an_error_means() -> None:
     def explain(error: BotoCoreError | ClientError) -> Refusal:
         assert error is DENIED
         return Refusal(RefusalKind.TRANSIENT, "Busy", "another has it")
@@ -127,14 +127,14 @@ def test_a_function_may_raise_a_refusal_of_its_own() -> None:
     assert run(batch(put(1, "a")), applied) == ["1"]
 
 
-def test_a_malformed_record_is_the_checkpoint_where_it_is() -> None:
+def test_a_malformed_record_is_the_checkpoint() -> None:
     applied = Applied()
 
     assert run(batch(put(1, "a"), put(2, "b", v=MALFORMED), put(3, "c")), applied) == ["2"]
     assert applied.keys == ["a"]
 
 
-def test_what_fails_before_a_malformed_record_is_reported() -> None:
+def test_a_failure_before_a_malformed_record_is_reported() -> None:
     assert run(batch(put(1, "a"), put(2, "b", v=MALFORMED)), Applied(REJECTED)) == ["1"]
 
 

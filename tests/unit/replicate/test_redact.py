@@ -1,4 +1,4 @@
-"""redact: AWS's words about a refusal → the same without what they quote."""
+"""redact: an error message of AWS is cut before any value that it quotes."""
 
 import pytest
 from hypothesis import given
@@ -34,21 +34,21 @@ WHOLE = (
 
 
 @pytest.mark.parametrize("message", WHOLE)
-def test_a_message_that_quotes_nothing_is_whole(message: str) -> None:
+def test_a_message_without_a_value_is_not_cut(message: str) -> None:
     assert redact(message) == message
 
 
 @pytest.mark.parametrize(("echo", "shown"), ECHOES)
 @given(content=st.text() | st.sampled_from(["canary", "it's", "'] [x]: ", 'URL: "https://x"', "Key: PK"]))
-def test_what_a_message_quotes_is_cut_off(echo: str, shown: str, content: str) -> None:
+def test_a_value_in_a_message_is_cut_off(echo: str, shown: str, content: str) -> None:
     assert redact(echo.format(*[content] * echo.count("{}"))) == shown
 
 
-def test_a_message_is_bounded() -> None:
+def test_the_length_of_a_message_is_limited() -> None:
     assert redact("a" * (MAX_LENGTH + 1)) == "a" * MAX_LENGTH + " …"
     assert redact("a" * MAX_LENGTH) == "a" * MAX_LENGTH
 
 
 @pytest.mark.parametrize("message", ["", "one\nline", "\x1b[31mred", ":"])
-def test_a_message_of_anything_is_one_line(message: str) -> None:
+def test_any_message_is_one_line(message: str) -> None:
     assert redact(message).isprintable()

@@ -1,4 +1,4 @@
-"""telemetry: what an invocation did → one log line and one set of metrics."""
+"""telemetry: each invocation writes one log line and one set of metrics."""
 
 import errno
 import io
@@ -83,7 +83,7 @@ def test_a_batch_is_one_line_in_the_log(capsys: pytest.CaptureFixture[str]) -> N
     }
 
 
-def test_trouble_is_counted_and_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_are_counted_and_logged_as_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     log, _ = lines(troubled(), EVENT, capsys)
 
     assert log["level"] == "WARNING"
@@ -93,9 +93,9 @@ def test_trouble_is_counted_and_warned_of(capsys: pytest.CaptureFixture[str]) ->
     assert (log["RecordsQuarantined"], log["TtlDeletesSkipped"]) == (2, 1)
 
 
-def test_the_reported_record_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_line_has_the_reported_record(capsys: pytest.CaptureFixture[str]) -> None:
     function = Function(FakeReplica(script=lambda _: THROTTLED))
-    # Time for one attempt, and none for another.
+    # There is time for one attempt only.
     function.invoke(batch(put(1, "a"), put(2, "b")), Context(seconds_left=REQUEST_SECONDS))
 
     log = json.loads(capsys.readouterr().out.splitlines()[0])
@@ -104,7 +104,9 @@ def test_the_reported_record_is_named(capsys: pytest.CaptureFixture[str]) -> Non
     assert "lag_seconds" not in log
 
 
-def test_metrics_carry_the_replica_the_function_and_the_service(capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_have_the_replica_the_function_and_the_service_as_dimensions(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     _, metrics = lines(Function(FakeReplica()), batch(put(1, "a"), delete(2, "b")), capsys)
 
     (directive,) = metrics["_aws"]["CloudWatchMetrics"]
@@ -156,7 +158,7 @@ WORDS = (
 )
 
 
-def test_a_refusal_is_logged_in_the_words_of_aws(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refusal_is_logged_with_the_message_of_aws(capsys: pytest.CaptureFixture[str]) -> None:
     replica = FakeReplica(poison=lambda item: item.get("v") == BAD, words=lambda _: WORDS)
 
     log, _ = lines(Function(replica), batch(put(1, "a", v=BAD), put(2, "b")), capsys)
@@ -165,7 +167,7 @@ def test_a_refusal_is_logged_in_the_words_of_aws(capsys: pytest.CaptureFixture[s
     assert log["refusal_messages"] == {"ValidationException": f"refused by the replica: {WORDS}"}
 
 
-def test_each_code_has_the_message_of_the_first_that_was_met(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_code_has_the_message_of_its_first_refusal(capsys: pytest.CaptureFixture[str]) -> None:
     replica = FakeReplica(
         poison=lambda item: "v" in item, words=lambda item: f"Too bad. Key: {item['PK']['S']}"
     )
@@ -182,7 +184,7 @@ def test_each_code_has_the_message_of_the_first_that_was_met(capsys: pytest.Capt
     }
 
 
-def test_the_messages_are_bounded_in_number_and_length(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_number_and_the_length_of_messages_are_limited(capsys: pytest.CaptureFixture[str]) -> None:
     refusals = iter([replace(THROTTLED, code=f"Code{number}", message="x" * 9999) for number in range(99)])
     replica = FakeReplica(script=lambda _: next(refusals))
     event = batch(*(put(number, f"{number}", text={"S": "x" * 300_000}) for number in range(99)))
@@ -195,7 +197,7 @@ def test_the_messages_are_bounded_in_number_and_length(capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("echo", [echo for echo, _ in ECHOES])
-def test_no_content_is_logged_that_a_refusal_echoes(echo: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_content_that_a_refusal_quotes_is_logged(echo: str, capsys: pytest.CaptureFixture[str]) -> None:
     def words(item: Any) -> str:
         return echo.replace("{}", json.dumps(item))
 
@@ -215,7 +217,7 @@ def test_no_content_is_logged_that_a_refusal_echoes(echo: str, capsys: pytest.Ca
 
 
 @pytest.mark.filterwarnings("ignore:POWERTOOLS_DEV")
-def test_the_log_line_is_one_line_of_ascii_whatever_is_in_it(
+def test_the_log_line_is_one_line_of_ascii(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_DEV", "true")
@@ -230,11 +232,11 @@ def test_the_log_line_is_one_line_of_ascii_whatever_is_in_it(
     assert json.loads(line)["reported_sequence_number"] == "\ud800\n1"
 
 
-# What follows happens after the writes: whatever it is, the response to Lambda is what it would have been.
+# These failures happen after the writes, and must not change the response to Lambda.
 
 
 class Broken(io.StringIO):
-    """A stream that takes nothing."""
+    """A stream to which nothing can be written."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__()
@@ -306,7 +308,7 @@ INJECTED = {
 
 
 def outcome_of(event: Any, *, first: Any = lambda: None, then: Any = lambda: None) -> tuple[Any, ...]:
-    """The responses, and what replica and bucket hold afterwards; the function is created between the two."""
+    """Return the responses, and the content of replica and bucket afterwards."""
     replica = FakeReplica(
         poison=lambda item: item.get("v") == BAD,
         script=lambda request: THROTTLED if "late" in request[0].text else (),
@@ -346,7 +348,7 @@ def test_no_failure_of_telemetry_fails_a_batch(
     assert "secret" not in capsys.readouterr().err
 
 
-def test_what_could_not_be_written_is_said_in_one_line_and_the_rest_is_written(
+def test_a_failure_of_telemetry_is_reported_in_one_line_and_the_rest_is_written(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     function = Function(FakeReplica())
@@ -363,7 +365,7 @@ def test_what_could_not_be_written_is_said_in_one_line_and_the_rest_is_written(
     assert json.loads(metrics)["WritesApplied"] == [1]
 
 
-def test_metrics_that_failed_are_not_added_to_the_next_ones(
+def test_metrics_that_could_not_be_written_are_not_added_to_the_next_ones(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     function = Function(FakeReplica())
@@ -378,7 +380,7 @@ def test_metrics_that_failed_are_not_added_to_the_next_ones(
     assert metrics["RecordsReceived"] == [2]
 
 
-def test_an_interrupt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_is_not_suppressed(monkeypatch: pytest.MonkeyPatch) -> None:
     function = Function(FakeReplica())
     monkeypatch.setattr("ddbreplica.replicate.telemetry.summarise", raising(KeyboardInterrupt()))
 
@@ -386,7 +388,7 @@ def test_an_interrupt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
         function.invoke(batch(put(1, "a")))
 
 
-# What Powertools goes by is checked by name before anything is written.
+# The variables that Powertools reads are checked before any write.
 
 READ_BY_POWERTOOLS = {
     "AWS_EXECUTION_ENV": "any text: part of the user agent",
@@ -433,7 +435,7 @@ def test_every_variable_that_powertools_reads_is_known() -> None:
 
 def telemetry_of(env: dict[str, str]) -> Telemetry:
     settings = Settings.from_env(env)
-    # Powertools keeps a logger by its name, and with it the stdout of the test that made it.
+    # Powertools keeps a logger by its name, together with the stdout of the test that created it.
     logging.root.manager.loggerDict.pop(settings.powertools_service_name, None)
     return Telemetry(
         service=settings.powertools_service_name,
@@ -449,7 +451,7 @@ def telemetry_of(env: dict[str, str]) -> Telemetry:
     ["maybe", "", " ", "info", "warning", "TRUE ", "-1", "1e999", "nan", "größe", "INFO\n", "x" * 5000],
 )
 @pytest.mark.parametrize("name", CHECKED)
-def test_a_value_of_a_variable_is_refused_by_name_or_harms_nothing(
+def test_a_value_of_a_variable_is_refused_or_does_no_harm(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for variable in CHECKED:
@@ -473,7 +475,7 @@ def test_a_value_of_a_variable_is_refused_by_name_or_harms_nothing(
     st.text()
     | st.sampled_from(["1", "y", "Yes", "T", "TRUE", "on", "0", "n", "NO", "f", "False", "oFF", "2"])
 )
-def test_a_switch_is_what_powertools_takes_for_one(value: str) -> None:
+def test_a_switch_has_the_values_that_powertools_accepts(value: str) -> None:
     env = {"REPLICA_TABLE_NAME": "copy", "QUARANTINE_BUCKET": "kept", "POWERTOOLS_DEV": value}
     try:
         expected = strtobool(value)
@@ -485,7 +487,7 @@ def test_a_switch_is_what_powertools_takes_for_one(value: str) -> None:
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_telemetry_that_cannot_be_set_up_is_a_matter_of_settings(
+def test_telemetry_that_cannot_be_set_up_is_a_settings_error(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ddbreplica.replicate.telemetry.Logger", raising(error))
@@ -494,7 +496,7 @@ def test_telemetry_that_cannot_be_set_up_is_a_matter_of_settings(
         Telemetry(service="s", namespace="n", function="f", table="t")
 
 
-def test_powertools_that_cannot_be_imported_is_one_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_powertools_that_cannot_be_imported_is_a_settings_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "aws_lambda_powertools", None)
     module = runpy.run_path(telemetry.__file__)
 

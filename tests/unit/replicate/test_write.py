@@ -1,4 +1,4 @@
-"""write: planned writes → the replica, failures and poison."""
+"""write: planned writes are applied, or returned as failures and poison."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def positions(outcome: Outcome) -> list[int]:
     return [failure.position for failure in outcome.failures]
 
 
-def test_nothing_to_write_asks_nothing_of_the_table() -> None:
+def test_without_writes_the_table_is_not_described() -> None:
     replica = FakeReplica()
 
     assert written(replica) == Outcome()
@@ -55,7 +55,7 @@ def test_writes_that_were_sent_again_are_counted() -> None:
     assert outcome.retried == 4
 
 
-def test_a_refused_item_is_poison_and_its_neighbours_are_applied() -> None:
+def test_a_refused_item_is_poison_and_the_others_are_applied() -> None:
     replica = FakeReplica(poison=is_bad)
 
     outcome = written(replica, put(1, "a"), put(2, "b", v=BAD), put(3, "c"))
@@ -87,14 +87,14 @@ def test_a_poison_image_falls_back_to_a_delete() -> None:
     assert replica.items == {}
 
 
-def test_a_failed_write_is_reported_from_the_oldest_change_it_stands_for() -> None:
-    # Reported by its last change only, a good image before it would be gone if that one proves to be poison.
+def test_a_failed_write_is_reported_by_its_oldest_change() -> None:
+    # If only the last change were reported and it proves to be poison, the good image before it would be lost.
     outcome = written(FakeReplica(script=lambda _: THROTTLED), put(1, "a"), put(2, "b"), put(3, "a"))
 
     assert sorted(positions(outcome)) == [0, 1]
 
 
-def test_a_refused_item_is_no_poison_while_the_table_is_changing() -> None:
+def test_a_refused_item_is_not_poison_while_the_table_is_changing() -> None:
     outcome = written(FakeReplica(poison=is_bad, status="CREATING"), put(1, "a", v=BAD), put(2, "b"))
 
     assert outcome.poison == ()
@@ -103,7 +103,7 @@ def test_a_refused_item_is_no_poison_while_the_table_is_changing() -> None:
     ]
 
 
-def test_a_refused_item_fails_beside_what_had_failed_before() -> None:
+def test_a_refused_item_fails_together_with_earlier_failures() -> None:
     replica = FakeReplica(
         poison=is_bad,
         status="CREATING",
@@ -111,7 +111,7 @@ def test_a_refused_item_fails_beside_what_had_failed_before() -> None:
     )
     good = [put(number, f"key-{number}") for number in range(1, 26)]
 
-    # Time for one attempt, and none for another.
+    # There is time for one attempt only.
     outcome = written(replica, put(0, "key-0", v=BAD), *good, clock=Clock(REQUEST_SECONDS))
 
     assert sorted((failure.position, failure.refusal.code) for failure in outcome.failures) == [
@@ -120,7 +120,7 @@ def test_a_refused_item_fails_beside_what_had_failed_before() -> None:
     ]
 
 
-def test_a_refused_item_is_no_poison_while_the_table_cannot_be_described() -> None:
+def test_a_refused_item_is_not_poison_while_the_table_cannot_be_described() -> None:
     class Forgetful(FakeReplica):
         def describe(self, *, refresh: bool = False) -> Table | Refusal:
             return THROTTLED if refresh else super().describe()
@@ -130,7 +130,7 @@ def test_a_refused_item_is_no_poison_while_the_table_cannot_be_described() -> No
     assert (outcome.poison, positions(outcome)) == ((), [0])
 
 
-def test_a_refused_item_is_no_poison_if_the_table_turns_out_to_have_another_key() -> None:
+def test_a_refused_item_is_not_poison_if_the_table_has_another_key() -> None:
     class Replaced(FakeReplica):
         def describe(self, *, refresh: bool = False) -> Table | Refusal:
             return FakeReplica(key_schema={"id": "N"}).table if refresh else super().describe()
@@ -139,7 +139,7 @@ def test_a_refused_item_is_no_poison_if_the_table_turns_out_to_have_another_key(
         written(Replaced(poison=is_bad), put(1, "a", v=BAD))
 
 
-def test_the_table_is_looked_at_before_the_first_write() -> None:
+def test_the_table_is_described_before_the_first_write() -> None:
     replica = FakeReplica(key_schema={"id": "N"})
 
     with pytest.raises(KeySchemaError):
@@ -148,7 +148,7 @@ def test_the_table_is_looked_at_before_the_first_write() -> None:
     assert replica.requests == []
 
 
-def test_a_table_with_another_key_is_looked_at_again_once_it_was_mended() -> None:
+def test_a_table_with_another_key_is_described_again_and_may_be_fixed() -> None:
     class Mended(FakeReplica):
         def describe(self, *, refresh: bool = False) -> Table | Refusal:
             return self.table if refresh else FakeReplica(key_schema={"id": "N"}).table
@@ -165,7 +165,7 @@ def test_a_table_that_cannot_be_described_for_now_fails_every_write() -> None:
 
 
 @pytest.mark.parametrize("replica", [FakeReplica(table=DENIED), FakeReplica(script=lambda _: DENIED)])
-def test_a_fault_is_raised_and_says_what_to_look_at(replica: FakeReplica) -> None:
+def test_a_fault_is_raised_with_what_to_check(replica: FakeReplica) -> None:
     with pytest.raises(ReplicaError) as caught:
         written(replica, put(1, "a"))
 
@@ -185,7 +185,7 @@ def test_a_timeout_too_short_for_any_request_is_a_fault() -> None:
     )
 
 
-def test_a_description_that_is_throttled_is_asked_for_again() -> None:
+def test_a_throttled_description_is_requested_again() -> None:
     class Busy(FakeReplica):
         def describe(self, *, refresh: bool = False) -> Table | Refusal:
             self.descriptions += 1
@@ -194,7 +194,7 @@ def test_a_description_that_is_throttled_is_asked_for_again() -> None:
     assert len(written(Busy(), put(1, "a")).applied) == 1
 
 
-def test_poison_is_not_judged_when_no_time_is_left_to_look_at_the_table() -> None:
+def test_without_time_to_describe_the_table_nothing_is_poison() -> None:
     clock = Clock(REQUEST_SECONDS)
 
     class Slow(FakeReplica):
@@ -207,7 +207,7 @@ def test_poison_is_not_judged_when_no_time_is_left_to_look_at_the_table() -> Non
     assert (outcome.poison, positions(outcome)) == ((), [0])
 
 
-def test_writes_without_an_answer_are_suspect_whatever_became_of_them() -> None:
+def test_writes_without_a_response_are_in_doubt_whatever_their_repetition_did() -> None:
     outcome = written(FakeReplica(script=in_turn(TIMED_OUT)), put(1, "a"))
 
     assert len(outcome.applied) == 1
@@ -216,7 +216,7 @@ def test_writes_without_an_answer_are_suspect_whatever_became_of_them() -> None:
     assert suspect.reason == "a write is in doubt and may still land: no answer"
 
 
-def test_a_fault_after_a_write_in_doubt_is_a_value_so_that_the_suspect_is_not_lost() -> None:
+def test_a_fault_after_an_in_doubt_write_is_returned_so_that_its_record_can_be_kept() -> None:
     records = [put(number, f"key-{number}") for number in range(1, 51)]
 
     outcome = written(FakeReplica(script=in_turn(TIMED_OUT, DENIED)), *records)
@@ -225,7 +225,7 @@ def test_a_fault_after_a_write_in_doubt_is_a_value_so_that_the_suspect_is_not_lo
     assert [suspect.sequence_number for suspect in outcome.in_doubt] == [str(n) for n in range(1, 26)]
 
 
-def test_a_bug_after_a_write_in_doubt_is_a_value_too() -> None:
+def test_any_exception_after_an_in_doubt_write_is_returned_too() -> None:
     def explode(request: Request) -> Refusal:
         if request[0].change.sequence_number == "26":
             raise ZeroDivisionError
@@ -240,7 +240,7 @@ def test_a_bug_after_a_write_in_doubt_is_a_value_too() -> None:
 @pytest.mark.parametrize(
     "status", ["CREATING", "DELETING", "ARCHIVING", "ARCHIVED", "INACCESSIBLE_ENCRYPTION_CREDENTIALS"]
 )
-def test_a_refused_item_waits_for_a_table_that_takes_no_writes(status: str) -> None:
+def test_a_refused_item_fails_while_the_table_accepts_no_writes(status: str) -> None:
     outcome = written(FakeReplica(poison=is_bad, status=status), put(1, "a", v=BAD))
 
     (failure,) = outcome.failures
@@ -250,7 +250,7 @@ def test_a_refused_item_waits_for_a_table_that_takes_no_writes(status: str) -> N
 
 
 @pytest.mark.parametrize("status", ["ACTIVE", "UPDATING"])
-def test_a_refused_item_is_poison_in_a_table_that_takes_writes(status: str) -> None:
+def test_a_refused_item_is_poison_in_a_table_that_accepts_writes(status: str) -> None:
     outcome = written(FakeReplica(poison=is_bad, status=status), put(1, "a", v=BAD))
 
     assert [poison.sequence_number for poison in outcome.poison] == ["1"]
