@@ -97,7 +97,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Tables]
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> "Misbehaviour":
-    """AWS, to be told what to do wrong."""
+    """AWS, whose responses a test can replace by errors."""
     from tests.support.cli import Misbehaviour
 
     return Misbehaviour(monkeypatch)
@@ -105,7 +105,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> "Misbehaviour":
 
 @pytest.fixture
 def kept_records(tables: "Tables", aws: "Misbehaviour") -> "KeptRecords":
-    """Two empty buckets, and a mapping that names them."""
+    """Two empty buckets, and a mapping with the on-failure bucket as its destination."""
     from tests.support.kept_records import mapped
 
     return mapped(tables, aws)
@@ -125,7 +125,7 @@ def archive(
     aws: "Misbehaviour",
     kept_records: "KeptRecords",
 ) -> "Tables":
-    """An item that is in both, and one that has expired at the source."""
+    """Two tables with an item in both, and an item that has expired in the source."""
     from tests.support.cli import REPLICA
     from tests.support.kept_records import answer_mapping
 
@@ -137,7 +137,7 @@ def archive(
 
 @pytest.fixture
 def filtered(tables: "Tables", aws: "Misbehaviour", kept_records: "KeptRecords") -> "Tables":
-    """Two tables, and a mapping that brings one tenant's changes."""
+    """Two tables, and a mapping whose filter passes one tenant's changes."""
     from tests.support.kept_records import TENANT, answer_mapping
 
     answer_mapping(tables, aws, patterns=[TENANT])

@@ -13,7 +13,7 @@ from benchmarks.operator.engines import dynamodb_local, is_ready
 from benchmarks.operator.network import refuse_open_network
 from benchmarks.processes import BenchmarkError
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
-from tests.support.wire import wire_json
+from tests.support.wire import dynamodb_json
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -93,7 +93,7 @@ def replica(client: "DynamoDBClient") -> DynamoDBReplica:
 def items_of(client: "DynamoDBClient", table: str) -> list[Any]:
     """All items of a table as wire JSON."""
     pages = client.get_paginator("scan").paginate(TableName=table)
-    return [wire_json(item) for page in pages for item in page["Items"]]
+    return [dynamodb_json(item) for page in pages for item in page["Items"]]
 
 
 @pytest.fixture

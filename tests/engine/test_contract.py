@@ -18,7 +18,7 @@ from tests.support.function import Function
 from tests.support.public_client import public
 from tests.support.replica_table import create_table
 from tests.support.strategies import attribute_value
-from tests.support.wire import wire_json
+from tests.support.wire import dynamodb_json
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -35,7 +35,7 @@ class TestOnTheEngine(ReplicaContract):
         return self.at("copy")
 
     def items(self) -> list[Image]:
-        return [wire_json(item) for item in self.client.scan(TableName="copy")["Items"]]
+        return [dynamodb_json(item) for item in self.client.scan(TableName="copy")["Items"]]
 
     def missing(self) -> Replica:
         return self.at("another")
@@ -65,7 +65,7 @@ class TestOnTheEngine(ReplicaContract):
             assert answer.kind is RefusalKind.REJECTED
         assume(not isinstance(answer, Refusal))  # a set whose numbers are equal, a map with an empty name
         (item,) = self.client.scan(TableName="copy")["Items"]
-        assert same(wire_json(item), image)
+        assert same(dynamodb_json(item), image)
 
 
 def test_every_type_arrives_from_the_event_file(client: "DynamoDBClient", replica: DynamoDBReplica) -> None:

@@ -26,7 +26,7 @@ from demo.embedded import EmbeddedAws, embedded_aws
 from tests.support.function import Context
 from tests.support.proxy import FAULTS, Answer, Exchange, Fault, Late, Proxy, Script, passed_on, signer
 from tests.support.records import batch, delete, put
-from tests.support.wire import wire_json
+from tests.support.wire import dynamodb_json
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -44,7 +44,7 @@ TIMED_OUT: Final = ("silent", "unheard")
 IN_DOUBT: Final = (
     *TIMED_OUT,
     *("turned away", "dropped before", "dropped after", "dropped within"),
-    *("a page of something else", "well-formed, and not AWS's"),
+    *("a page of something else", "well-formed, not from AWS"),
     *("not JSON", "no object", "cut short", "empty", "no list", "another table's writes"),
 )
 """After these nobody knows whether AWS has carried a write out, or will."""
@@ -56,7 +56,7 @@ ANYWHERE: Final = (
 )
 DYNAMODB: Final = (
     *ANYWHERE,
-    *("a page of something else", "well-formed, and not AWS's"),
+    *("a page of something else", "well-formed, not from AWS"),
     *("over capacity", "not JSON", "no object", "cut short"),
 )
 SEAMS: Final[Mapping[str, Sequence[str]]] = {
@@ -141,7 +141,7 @@ class Site:
         """The replica's items as wire JSON, by key."""
         scan = self.aws.dynamodb.get_paginator("scan")
         pages = scan.paginate(TableName=self.table, ConsistentRead=True)
-        return {item["PK"]["S"]: wire_json(item) for page in pages for item in page["Items"]}
+        return {item["PK"]["S"]: dynamodb_json(item) for page in pages for item in page["Items"]}
 
     def quarantined(self) -> set[str]:
         """The sequence numbers of the records that can never be written."""

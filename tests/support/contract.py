@@ -1,4 +1,4 @@
-"""What every Replica must do: one suite for the fake, moto and a real engine, so that the fake cannot lie."""
+"""The tests that every Replica passes: the fake, and the real ones on moto and DynamoDB Local."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -47,15 +47,15 @@ def delete(sort: str = "7") -> Write:
 
 
 class ReplicaContract(ABC):
-    """Subclass it once for each implementation, with an empty table of key `SCHEMA`."""
+    """The suite. Each implementation has a subclass, with an empty table of key `SCHEMA`."""
 
     @abstractmethod
     def items(self) -> list[Image]:
-        """All items of the table as wire JSON."""
+        """Return all items of the table in DynamoDB JSON."""
 
     @abstractmethod
     def missing(self) -> Replica:
-        """A replica whose table does not exist."""
+        """Return a replica whose table does not exist."""
 
     @pytest.fixture
     @abstractmethod
@@ -92,7 +92,7 @@ class ReplicaContract(ABC):
         assert replica.start_one(delete("8E0"))() == ()
         assert self.items() == []
 
-    def test_deleting_what_is_not_there_is_done(self, replica: Replica) -> None:
+    def test_deleting_an_absent_item_succeeds(self, replica: Replica) -> None:
         assert replica.start_batch([delete()])() in ((), [])
         assert replica.start_one(delete())() == ()
 
@@ -125,10 +125,10 @@ class ReplicaContract(ABC):
         assert table.is_writable
         assert table.arn.startswith("arn:")
 
-    def test_a_missing_table_is_a_fault_however_it_is_asked(self, replica: Replica) -> None:
+    def test_a_missing_table_is_a_fault_for_every_request(self, replica: Replica) -> None:
         missing = self.missing()
-        answers = [missing.describe(), missing.start_batch([put()])(), missing.start_one(put())()]
+        results = [missing.describe(), missing.start_batch([put()])(), missing.start_one(put())()]
 
-        for answer in answers:
-            assert isinstance(answer, Refusal)
-            assert (answer.kind, answer.code) == (RefusalKind.FAULT, "ResourceNotFoundException")
+        for result in results:
+            assert isinstance(result, Refusal)
+            assert (result.kind, result.code) == (RefusalKind.FAULT, "ResourceNotFoundException")

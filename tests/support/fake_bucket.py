@@ -1,6 +1,6 @@
-"""A bucket in memory, in the place of boto3's S3 client, under the policy of the quarantine bucket.
+"""A bucket in memory that replaces boto3's S3 client, with the policy of the quarantine bucket.
 
-Its faults are raised in turn.
+The given faults are raised in turn.
 """
 
 import json
@@ -20,9 +20,9 @@ def s3_error(code: str, message: str = "no") -> ClientError:
 
 
 class FakeBucket:
-    """Keeps what is put, and is its own client.
+    """Keeps the objects that are put, and is its own client.
 
-    As the bucket's policy says, a put without `If-None-Match: *` is denied; as S3 does, it refuses to overwrite.
+    As the bucket's policy requires, a put without `If-None-Match: *` is denied. As S3 does, it refuses to overwrite.
     """
 
     def __init__(self, *faults: Exception | None) -> None:
@@ -50,7 +50,7 @@ class FakeBucket:
 
     @property
     def kept(self) -> list[dict[str, Any]]:
-        """What was quarantined, in order."""
+        """The content of the quarantined objects, in order."""
         return [json.loads(body) for body in self.objects.values()]
 
     @property

@@ -1,4 +1,4 @@
-"""A journal in memory. What one leaves open, another one is begun with, as after a kill."""
+"""A journal in memory. Another one can be created with the keys that it left open, as after a kill."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -9,7 +9,7 @@ __all__ = ["HOLD"]
 
 
 class FakeJournal:
-    """`opened` is what a real one would have on disk. It has seen no response."""
+    """A journal whose `opened` keys a real one would have on disk. It has seen no response."""
 
     def __init__(self, now: Callable[[], float] = lambda: 0.0, left_open: Iterable[Key] = ()) -> None:
         self.opened = dict.fromkeys(left_open)

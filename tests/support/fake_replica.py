@@ -1,4 +1,4 @@
-"""A replica in memory that refuses by script; the contract suite holds it to what the real ones do."""
+"""A replica in memory that refuses by a script. The contract suite checks that it behaves as the real ones do."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,19 +10,19 @@ from ddbreplica.records.decode import key_of
 
 TABLE_ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile_replica"
 THROTTLED = Refusal(RefusalKind.TRANSIENT, "ThrottlingException", "slow down")
-TIMED_OUT = Refusal(RefusalKind.TRANSIENT, "ReadTimeoutError", "no answer", in_doubt=True)
+TIMED_OUT = Refusal(RefusalKind.TRANSIENT, "ReadTimeoutError", "no response", in_doubt=True)
 INVALID = Refusal(RefusalKind.REJECTED, "ValidationException", "type mismatch for an index key")
 DENIED = Refusal(RefusalKind.FAULT, "AccessDeniedException", "not authorised")
 
 Request = tuple[Write, ...]
 Script = Callable[[Request], Sequence[Write] | Refusal]
-"""Decides over one request before it is applied: a refusal, or the writes to leave unprocessed."""
+"""Returns the result of a request before it is applied: a refusal, or the writes to leave unprocessed."""
 
 
 class FakeReplica:
-    """Holds items as wire JSON by key. `poison` says which items it can never take, as DynamoDB would.
+    """Holds items in DynamoDB JSON by key. `poison` decides which items it refuses, as DynamoDB would.
 
-    `words` are those with which it refuses such an item.
+    `words` returns the message of such a refusal.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class FakeReplica:
 
     def start_one(self, write: Write) -> Pending:
         pending = self._start((write,))
-        # A single write is done or refused: what a script leaves unprocessed is throttled.
+        # A single write is applied or refused: if the script leaves it unprocessed, it is throttled.
         return lambda: answer if isinstance(answer := pending(), Refusal) or not answer else THROTTLED
 
     def _start(self, request: Request) -> Pending:
-        """Do it at once; it is under way until the caller has waited for the answer."""
+        """Apply the request at once. It is under way until the caller has waited for the response."""
         self.requests.append(request)
         answer = self._answer(request)
         self.in_flight += 1
@@ -90,7 +90,7 @@ class FakeReplica:
         return not write.is_delete and self._poison(json.loads(write.text))
 
     def apply(self, write: Write) -> None:
-        """What the table does with a write that it takes."""
+        """Apply a write to the items of a table."""
         attributes = json.loads(write.text)
         key = key_of({name: attributes[name] for name, _ in self._key_schema()})
         if write.is_delete:
@@ -104,6 +104,6 @@ class FakeReplica:
 
 
 def in_turn(*answers: Sequence[Write] | Refusal) -> Script:
-    """Give these answers one after the other, and take everything from then on."""
+    """Return a script that gives these results one after the other, and then accepts every request."""
     left: Iterator[Sequence[Write] | Refusal] = iter(answers)
     return lambda _request: next(left, ())

@@ -1,4 +1,4 @@
-"""A versioned bucket in memory, in the place of boto3's S3 client: listed, read, copied and deleted as S3 does it."""
+"""A versioned bucket in memory that replaces boto3's S3 client: it lists, reads, copies and deletes as S3 does."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,9 +33,9 @@ class Stored:
 
 
 class FakeS3(FakeBucket):
-    """Keeps all versions of what is stored. `requests` are the operations that were asked for, and of which object.
+    """Keeps all versions of its objects. `requests` are the operations that were requested, with their objects.
 
-    `before` is called ahead of every request and may raise what the request is to end with, or change the objects.
+    `before` is called before every request. It may raise the error of the request, or change the objects.
     """
 
     def __init__(self, *, page: int = 2) -> None:
@@ -50,7 +50,7 @@ class FakeS3(FakeBucket):
         return Bucket(self.connect(), NAME, option="--bucket")
 
     def refuse(self, refused: str, code: str) -> None:
-        """End every request of an operation so."""
+        """Refuse every request of an operation with this error."""
 
         def refuse(operation: str, _name: str) -> None:
             if operation == refused:
@@ -59,14 +59,14 @@ class FakeS3(FakeBucket):
         self.before = refuse
 
     def store(self, name: str, body: bytes | None, *, age: float = 0.0, metadata: Any = None) -> Stored:
-        """Store a version, so many seconds ago; without a body it is a delete marker."""
+        """Store a version as if so many seconds ago. Without a body it is a delete marker."""
         self._count += 1
         stored = Stored(name, f"v{self._count}", body, NOW - timedelta(seconds=age), metadata)
         self.versions.append(stored)
         return stored
 
     def present(self, name: str) -> Stored | None:
-        """The version that a request by name alone finds."""
+        """Return the version that a request by name alone finds."""
         latest = self._latest(name)
         return latest if latest and latest.body is not None else None
 
@@ -168,7 +168,7 @@ class FakeS3(FakeBucket):
         return version
 
     def _pages(self, listed: list[Any]) -> Iterator[list[Any]]:
-        """One at least, which may be empty."""
+        """Yield the pages of a list: at least one, which may be empty."""
         for start in range(0, max(len(listed), 1), self._page):
             yield listed[start : start + self._page]
 

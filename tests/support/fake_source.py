@@ -1,4 +1,4 @@
-"""A source in memory that refuses by script; the contract suite holds it to what the real ones do."""
+"""A source in memory that refuses by a script. The contract suite checks that it behaves as the real ones do."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,11 +12,11 @@ INVALID_KEY = Refusal(
 
 Request = tuple[Key, ...]
 Script = Callable[[Request], Sequence[Key] | Refusal]
-"""Decides over one request: a refusal, or the keys to leave unprocessed."""
+"""Returns the result of a request: a refusal, or the keys to leave unprocessed."""
 
 
 class FakeSource:
-    """Holds items as wire JSON by key. `rejects` says which keys it takes for no keys of its own."""
+    """Holds items in DynamoDB JSON by key. `rejects` decides which keys it refuses as invalid."""
 
     def __init__(
         self,

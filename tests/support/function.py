@@ -1,4 +1,4 @@
-"""The function with everything that it touches handed in, and a context to invoke it with."""
+"""The function with a given replica and bucket, and a context to invoke it with."""
 
 import logging
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ R = TypeVar("R", bound=Replica)
 
 @dataclass
 class Context:
-    """As much of Lambda's context as the function may use."""
+    """The part of Lambda's context that the function uses."""
 
     aws_request_id: str = "request-1"
     seconds_left: float = 60.0
@@ -35,14 +35,14 @@ class Context:
 
 @dataclass
 class Function(Generic[R]):
-    """One container: what it keeps between invocations, it keeps here."""
+    """One execution environment of the function, with what it keeps between invocations."""
 
     replica: R
     bucket: FakeBucket = field(default_factory=FakeBucket)
     replicate_ttl_deletes: bool = True
 
     def __post_init__(self) -> None:
-        # Powertools keeps a logger by its name, and with it the stdout of the test that made it.
+        # Powertools keeps a logger by its name, together with the stdout of the test that created it.
         logging.root.manager.loggerDict.pop("ddbreplica", None)
         settings = Settings("logfile_replica", "bucket", replicate_ttl_deletes=self.replicate_ttl_deletes)
         self.replicator = Replicator(
@@ -58,6 +58,6 @@ class Function(Generic[R]):
         )
 
     def invoke(self, event: Any, context: Context | None = None) -> list[str]:
-        """Invoke it, and give the identifiers it reports."""
-        answer = replicate(event, cast("LambdaContext", context or Context()), self.replicator)
-        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+        """Invoke the function, and return the identifiers that it reports."""
+        response = replicate(event, cast("LambdaContext", context or Context()), self.replicator)
+        return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]

@@ -1,7 +1,7 @@
-"""A stream's shards and a function → every invocation that Lambda's event-source mapping would make of them.
+"""Simulate Lambda's event source mapping: deliver the records of a stream's shards to a function.
 
-A simulation: one thread, a clock that is moved and never waited for, and chance from a seed. It keeps to
-https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html and to traces of the real service.
+The simulation has one thread, a clock that is moved and never waited for, and random choices from a seed. It behaves as
+https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html and traces of the real service show.
 """
 
 import json
@@ -16,20 +16,20 @@ from zlib import crc32
 from tests.support.on_failure import Condition, DiscardedBatch, on_failure_object
 
 Invoke = Callable[[dict[str, Any], str], Any]
-"""Runs the function on an event under a request id, and gives its answer. Whatever it raises is a function error,
+"""Invokes the function with an event and a request id, and returns its response. Any exception is a function error,
 except NotInvokedError."""
 
 Destination = Callable[[str, str], object]
-"""Takes an on-failure object's key and body. Whatever it raises is a refusal."""
+"""Stores an on-failure object by its key and body. If it raises, the object is refused."""
 
 EVENT_BYTES = 6 * 1024 * 1024
-"""What the payload of one invocation may hold."""
+"""The most bytes in the payload of an invocation."""
 
 RETENTION_SECONDS = 24 * 60 * 60
 """How long a stream keeps a record."""
 
 PAUSE_SECONDS = 1.0
-"""What lies between a failure and the next attempt; Lambda's own pauses are not documented."""
+"""The pause between a failure and the next attempt. Lambda's own pauses are not documented."""
 
 _ENVELOPE_BYTES = len('{"Records":[]}')
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
@@ -37,7 +37,7 @@ _encode_key = json.JSONEncoder(sort_keys=True).encode
 
 
 def nowhere(_key: str, _body: str) -> None:
-    """The destination of a mapping that has none."""
+    """Refuse every object: the destination of a mapping without one."""
     raise LookupError
 
 
@@ -47,7 +47,7 @@ class NotInvokedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappingSettings:
-    """The mapping's properties, as template.yaml sets them by default."""
+    """The properties of a mapping, with the defaults of template.yaml."""
 
     batch_size: int = 100
     maximum_batching_window_in_seconds: float = 0
@@ -60,7 +60,7 @@ class MappingSettings:
 
 @dataclass(slots=True)
 class Shard:
-    """A part of the stream: its records in order. They may grow, unless the shard has children."""
+    """A shard of the stream with its records in order. Records may be added until the shard has children."""
 
     id: str
     records: list[Any]
@@ -68,11 +68,11 @@ class Shard:
 
 
 class Mapping:
-    """Delivers the shards' records to the function, at least once, in order per item.
+    """Delivers the shards' records to the function, at least once, in order for each item.
 
-    `now` is its clock, in seconds since the epoch; an `invoke` that takes time moves it. `invocations` counts how
-    often the function ran, `dropped` the records given up that no destination took, and `expired` those that the
-    stream lost first.
+    `now` is its clock in seconds since the epoch; an `invoke` that takes time moves it. `invocations` counts the
+    invocations, `dropped` the discarded records that no destination stored, and `expired` the records that the stream
+    removed first.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Mapping:
         destination: Destination = nowhere,
         chance: Random | None = None,
     ) -> None:
-        """Deliver nothing yet. `chance` names batches, and picks one where several lanes could go on."""
+        """Deliver nothing yet. `chance` creates request ids, and chooses the next lane if there are several."""
         self.now = 0.0
         self.invocations = self.dropped = self.expired = 0
         self._shards = shards
@@ -95,14 +95,14 @@ class Mapping:
         self._pollers: dict[str, _Poller] = {}
 
     def run(self, *, patience: int = 100_000) -> None:
-        """Go on until every record is acknowledged, given up or expired; fail after so many steps."""
+        """Deliver until every record is checkpointed, discarded or expired. Fail after so many steps."""
         for _ in range(patience):
             if not self.step():
                 return
         raise AssertionError(f"not delivered after {patience} steps")
 
     def step(self) -> bool:
-        """Do what is due next: one invocation, or one letting go of old records. False if nothing is left."""
+        """Do the next step: one invocation, or discarding old records once. Return False if no record is left."""
         self._poll()
         lanes = [lane for poller in self._pollers.values() for lane in poller.lanes if not lane.is_drained]
         if not lanes:
@@ -111,16 +111,16 @@ class Mapping:
         lane = self._chance.choice([lane for lane in lanes if lane.due <= self.now])
         batch = lane.take(self.now)
         records = lane.records[batch.start : batch.end]
-        if not self._let_go_of_old(lane, batch, records):
+        if not self._discard_old(lane, batch, records):
             self._attempt(lane, batch, records)
         return True
 
     def crash(self, lost: Callable[[int], int]) -> None:
-        """Stop all pollers and start them anew, so that what was acknowledged lately comes again.
+        """Stop all pollers and start them again, so that the records of the last checkpoints are delivered again.
 
-        For each lane, `lost` is told how many of its records are done, and says how many of those acknowledgements
-        were never stored. Cuts, halves and counts of retries are forgotten. A shard whose children are being read
-        stays as it is: an item's old record may not come behind a newer one that has been acknowledged.
+        For each lane, `lost` takes the number of records that are done, and returns how many of their checkpoints were
+        never stored. Batch boundaries, halves and counts of retries are lost. A shard whose children are being read is
+        not affected: an item's old record must not be delivered after a newer one that was checkpointed.
         """
         for poller in self._pollers.values():
             if not poller.has_children:
@@ -136,7 +136,7 @@ class Mapping:
                 poller.read()
 
     def _may_start(self, shard: Shard) -> bool:
-        """Whether the shard's parent, unless the stream no longer has it, is drained."""
+        """Return whether the shard's parent is drained, or is no longer in the stream."""
         if shard.parent not in self._pollers:
             return all(shard.parent != other.id for other in self._shards)
         parent = self._pollers[shard.parent]
@@ -146,14 +146,14 @@ class Mapping:
     def _attempt(self, lane: "_Lane", batch: "_Batch", records: Sequence[Any]) -> None:
         failed: int | None = 0
         try:
-            answer = self._invoke({"Records": records}, batch.request_id)
+            response = self._invoke({"Records": records}, batch.request_id)
         except NotInvokedError:
             lane.free_at = self.now + PAUSE_SECONDS
             return
-        except Exception:  # noqa: BLE001  whatever the function raises, Lambda calls it an error
+        except Exception:  # noqa: BLE001  any exception of the function is a function error
             batch.function_error = "Unhandled"
         else:
-            failed, batch.function_error = self._first_failure(answer, records), None
+            failed, batch.function_error = self._first_failure(response, records), None
         self.invocations += 1
         batch.invocations += 1
         lane.free_at = self.now
@@ -162,35 +162,35 @@ class Mapping:
         else:
             self._fail(lane, batch, failed)
 
-    def _first_failure(self, answer: Any, records: Sequence[Any]) -> int | None:
-        """The checkpoint's place in the batch: 0 if the answer makes no sense, None if all is done."""
-        if not self._settings.report_batch_item_failures or answer is None:
+    def _first_failure(self, response: Any, records: Sequence[Any]) -> int | None:
+        """Return the checkpoint's position in the batch: 0 if the response is invalid, None if all records are done."""
+        if not self._settings.report_batch_item_failures or response is None:
             return None
         try:
-            failures = answer.get("batchItemFailures") or ()
+            failures = response.get("batchItemFailures") or ()
             places = {record["dynamodb"]["SequenceNumber"]: place for place, record in enumerate(records)}
             return min((places[failure["itemIdentifier"]] for failure in failures), default=None)
         except (AttributeError, KeyError, TypeError):
             return 0
 
     def _fail(self, lane: "_Lane", batch: "_Batch", failed: int) -> None:
-        # Only what comes again as it was uses up a retry: a suffix or a half is a batch of its own.
+        # Only a batch that is delivered unchanged uses up a retry. A suffix or a half is a new batch.
         lane.free_at += PAUSE_SECONDS
         if failed:
             lane.replace(batch, batch.start + failed, batch.end)
         elif self._settings.bisect_batch_on_function_error and batch.end - batch.start > 1:
             lane.replace(batch, batch.start, (batch.start + batch.end) // 2, batch.end)
         elif 0 <= self._settings.maximum_retry_attempts < batch.invocations:
-            self._give_up(lane, batch, batch.end, "RetryAttemptsExhausted")
+            self._discard(lane, batch, batch.end, "RetryAttemptsExhausted")
             lane.replace(batch)
 
-    def _let_go_of_old(self, lane: "_Lane", batch: "_Batch", records: Sequence[Any]) -> bool:
-        """Whether the batch began with records that are too old; then what is behind them is a new one."""
+    def _discard_old(self, lane: "_Lane", batch: "_Batch", records: Sequence[Any]) -> bool:
+        """Discard the records that are too old, and make a new batch of the others. Return False if there are none."""
         longest = self._settings.maximum_record_age_in_seconds
         if old := self._count_older(records, RETENTION_SECONDS):
             self.expired += old
         elif longest >= 0 and (old := self._count_older(records, longest)):
-            self._give_up(lane, batch, batch.start + old, "RecordAgeExceeded")
+            self._discard(lane, batch, batch.start + old, "RecordAgeExceeded")
         if old:
             lane.replace(batch, batch.start + old, batch.end)
         return old > 0
@@ -198,20 +198,20 @@ class Mapping:
     def _count_older(self, records: Sequence[Any], seconds: float) -> int:
         return sum(1 for _ in takewhile(lambda record: self.now - _arrival(record) > seconds, records))
 
-    def _give_up(self, lane: "_Lane", batch: "_Batch", end: int, condition: Condition) -> None:
+    def _discard(self, lane: "_Lane", batch: "_Batch", end: int, condition: Condition) -> None:
         records = lane.records[batch.start : end]
         discarded = DiscardedBatch(
             records, lane.shard_id, condition, batch.request_id, batch.invocations, batch.function_error
         )
         try:
             self._destination(*on_failure_object(discarded, now=self.now, name=_uuid(self._chance)))
-        except Exception:  # noqa: BLE001  Lambda does not ask again
+        except Exception:  # noqa: BLE001  Lambda does not try again
             self.dropped += len(records)
 
 
 @dataclass(slots=True)
 class _Batch:
-    """Records of a lane that are delivered together, from one place to another."""
+    """Records of a lane that are delivered together, from one position to another."""
 
     start: int
     end: int
@@ -224,8 +224,7 @@ class _Batch:
 class _Lane:
     """Records of a shard that are delivered one batch after the other.
 
-    `pending` holds the batches that were cut and are not done, the first of them last; `read` is where the next
-    one begins.
+    `pending` has the batches that are not done, the first one last. `read` is the position where the next batch begins.
     """
 
     shard_id: str
@@ -252,7 +251,7 @@ class _Lane:
 
     @property
     def due(self) -> float:
-        """When the next invocation can start."""
+        """The time at which the next invocation can start."""
         if self.pending:
             return self.free_at
         if self._due is None:
@@ -260,7 +259,7 @@ class _Lane:
         return self._due
 
     def take(self, now: float) -> _Batch:
-        """The batch to deliver now."""
+        """Return the batch to deliver now."""
         if not self.pending:
             end, _ = self._cut(now)
             self.pending.append(_Batch(self.read, end, _uuid(self.chance)))
@@ -268,7 +267,7 @@ class _Lane:
         return self.pending[-1]
 
     def replace(self, batch: _Batch, *places: int) -> None:
-        """Be done with a batch but for what lies between these places, which become batches of their own."""
+        """Finish a batch, except for the records between these positions, which become new batches."""
         assert self.pending.pop() is batch
         cuts = [_Batch(start, end, _uuid(self.chance)) for start, end in pairwise(places) if start < end]
         self.pending += reversed(cuts)
@@ -279,7 +278,7 @@ class _Lane:
         self._due = None
 
     def _cut(self, now: float = 0) -> tuple[int, float]:
-        """Where the next batch ends, and when it is full or its window over; `now` is no earlier than that."""
+        """Return where the next batch ends, and when it is full or its window ends, which is not after `now`."""
         opens = max(self.free_at, _arrival(self.records[self.read]))
         closes = max(now, opens + self.settings.maximum_batching_window_in_seconds)
         size = _ENVELOPE_BYTES
@@ -295,14 +294,14 @@ class _Lane:
         return len(self.records), closes
 
     def _size(self, place: int) -> int:
-        """What a record and its comma take of an event; measured once, in turn."""
+        """Return the bytes of a record and its comma in an event. They are measured once, in order."""
         if place == len(self._sizes):
             self._sizes.append(len(_encode(self.records[place]).encode()) + 1)
         return self._sizes[place]
 
 
 class _Poller:
-    """Reads one shard, and gives an item's records always to the same lane."""
+    """Reads one shard. The records of one item always go to the same lane."""
 
     def __init__(self, shard: Shard, settings: MappingSettings, chance: Random) -> None:
         self.lanes = [_Lane(shard.id, settings, chance) for _ in range(settings.parallelization_factor)]

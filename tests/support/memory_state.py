@@ -1,4 +1,4 @@
-"""A command's state in memory, as a state file has it, and a clock that passes only when it is told to."""
+"""A command's state in memory, in the form of a state file, and a clock that only the test moves."""
 
 from collections.abc import Iterable, Iterator
 from email.utils import formatdate
@@ -7,7 +7,7 @@ from ddbreplica.aws.clock import Clock
 
 
 class MemoryLines:
-    """Lines that any number of journals may be opened on, one after the other; `durable` is what was to be synced."""
+    """Lines on which journals can be opened one after the other. `durable` are the lines that had to be synced."""
 
     name = "state"
 
@@ -38,7 +38,7 @@ class MemoryLines:
 
 
 class ManualClock(Clock):
-    """A machine's clock and AWS's. `pass_by` moves both, `step` the former alone; `ahead_by` is how far it is ahead."""
+    """A machine's clock, which is `ahead_by` seconds ahead of AWS's clock. `pass_by` moves both clocks."""
 
     def __init__(self, *, aws: float = 1_764_288_000.0, ahead_by: float = 0.0) -> None:
         self.monotonic = 5000.0
@@ -51,11 +51,11 @@ class ManualClock(Clock):
         self.aws += seconds
 
     def respond(self) -> None:
-        """Let a response arrive."""
+        """Observe the date of a response."""
         self.observe(formatdate(self.aws, usegmt=True), sent_at=self.aws + self.ahead_by)
 
     def next_run(self) -> "ManualClock":
-        """The clock of another process, on the same machine, which has seen no response yet."""
+        """Return the clock of another process on the same machine, which has seen no response yet."""
         another = ManualClock(aws=self.aws, ahead_by=self.ahead_by)
         another.monotonic = self.monotonic
         return another

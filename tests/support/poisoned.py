@@ -1,4 +1,4 @@
-"""A world whose responses hold characters that a terminal acts upon, or that nobody sees."""
+"""An AWS whose responses contain characters that control a terminal or are invisible."""
 
 import gzip
 import json
@@ -28,11 +28,11 @@ FORBIDDEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
 Path_: TypeAlias = tuple[Any, ...]
 REQUESTS = 300
 NESTED = "(JSON)"
-"""A step of a path: into a text that is a JSON document."""
+"""A step of a path into a text that is a JSON document."""
 
 
 def check(result: Result, *, as_json: bool = False) -> None:
-    """Raise AssertionError unless a command ended as documented and has printed nothing of this."""
+    """Raise AssertionError unless a command ended as documented and printed none of these characters."""
     for stream in (result.stdout_bytes, result.stderr_bytes or b""):
         text = stream.decode()
         assert not {each for each in text if category(each) in FORBIDDEN} - {"\n"}, ascii(text)
@@ -44,7 +44,7 @@ def check(result: Result, *, as_json: bool = False) -> None:
 
 
 def check_lines(content: bytes) -> int:
-    """Raise AssertionError unless each line is a document of JSON with nothing of this in it; return how many."""
+    """Raise AssertionError unless each line is JSON without these characters. Return the number of lines."""
     lines = content.decode().split("\n")[:-1]
     for line in lines:
         assert not {each for each in line if category(each) in FORBIDDEN}, ascii(line)
@@ -62,7 +62,7 @@ def _record(number: int, key: str) -> dict[str, Any]:
 
 
 def _mappings(request: Any) -> Response:
-    """With a filter that a poisoned key passes."""
+    """Return a mapping with a filter that a poisoned key passes."""
     content = json.loads(RIGHT["ListEventSourceMappings"](request).body)
     pattern = json.dumps({"dynamodb": {"Keys": {"PK": {"S": [{"anything-but": "z"}]}}}})
     content["EventSourceMappings"][0]["FilterCriteria"] = {"Filters": [{"Pattern": pattern}]}
@@ -88,7 +88,7 @@ def _items(request: Any) -> Response:
 
 def _objects(request: Any) -> Response:
     prefix = parse_qs(urlsplit(request.url).query).get("prefix", [""])[0]
-    name = {"quarantine/orders_copy/": KEPT, "aws/lambda/": _given_up()[0]}.get(
+    name = {"quarantine/orders_copy/": KEPT, "aws/lambda/": _discarded()[0]}.get(
         prefix, "data/manifest-summary.json"
     )
     return as_xml(
@@ -111,7 +111,7 @@ def _versions(request: Any) -> Response:
     )
 
 
-def _given_up() -> tuple[str, str]:
+def _discarded() -> tuple[str, str]:
     records = [_record(number, key) for number, key in enumerate("ab")]
     batch = DiscardedBatch(records, "shardId-1", "RetryAttemptsExhausted", "request", 3, None)
     name, body = on_failure_object(batch, now=1.7940960e9, name="1")
@@ -129,7 +129,7 @@ def _content(request: Any) -> Response:
             "reason": "refused: why",
             "error_code": "ValidationException",
         },
-        _given_up()[0]: json.loads(_given_up()[1]),
+        _discarded()[0]: json.loads(_discarded()[1]),
     }
     found = [body for name, body in bodies.items() if path_of(request).endswith(name)]
     return Response(json.dumps(found[0]).encode(), headers={"etag": '"e"'}) if found else content(request)
@@ -155,7 +155,7 @@ WORLD: Mapping[str, Callable[[Any], Response]] = {
 
 @dataclass
 class World:
-    """Responds to every request; those of one operation are changed first."""
+    """Responds to every request. The responses to one operation are changed."""
 
     asked: dict[str, list[Response]] = field(default_factory=dict)
     left: int = 0
@@ -164,7 +164,7 @@ class World:
     change: Callable[[Response], Response] = lambda response: response
 
     def ran(self, *args: str) -> Result:
-        """A run, in a directory without files, which is interrupted if it goes on for ever."""
+        """Run a command in an empty directory, and interrupt it if it does not end."""
         self.left = REQUESTS
         result = invoke(*args)
         if (report := Path("report.jsonl")).exists():
@@ -195,7 +195,7 @@ class World:
 
 
 def texts(content: Any, path: Path_ = ()) -> Iterator[Path_]:
-    """The places of all texts in a document, and of the names of an item's attributes."""
+    """Yield the places of all texts in a document, and of the names of an item's attributes."""
     if isinstance(content, dict):
         for name, value in content.items():
             yield from texts(value, (*path, name))
@@ -211,7 +211,7 @@ def texts(content: Any, path: Path_ = ()) -> Iterator[Path_]:
 
 
 def poisoned(content: Any, path: Path_, poison: str) -> Any:
-    """The document with the poison behind the text at a place, if it has that place."""
+    """Return the document with the characters added to the text at a place, if it has that place."""
     if not path:
         return f"{content}{poison}" if isinstance(content, str) else content
     first, *rest = path
@@ -235,14 +235,14 @@ def _json_of(response: Response) -> Any:
 
 
 def places(response: Response) -> Iterator[Path_]:
-    """The places of the texts of a response: of its JSON, of its XML and of its headers."""
+    """Yield the places of the texts in a response: in its JSON, its XML and its headers."""
     yield from texts(_json_of(response))
     yield from (("xml", at) for at, _ in enumerate(re.findall(rb">[^<]+<", response.body)))
     yield from (("header", name) for name in response.headers)
 
 
 def changed(response: Response, place: Path_, poison: str) -> Response:
-    """The response with the poison at one of its places."""
+    """Return the response with the characters added at one of its places."""
     match place:
         case ("xml", int(at)):
             parts = re.split(rb"(>[^<]+<)", response.body)
@@ -262,8 +262,8 @@ def changed(response: Response, place: Path_, poison: str) -> Response:
             )
 
 
-UNTOLD = ("GetMetricStatistics", "DescribeTimeToLive")
-"""Without what these say a command does its work, and says nothing of it."""
+OPTIONAL = ("GetMetricStatistics", "DescribeTimeToLive")
+"""A command does its work without these values, and does not report that they are missing."""
 
 
 IN_XML_OPERATIONS = (
@@ -282,7 +282,7 @@ CODES = (f"Bad{IN_XML}", "ValidationException", "ResourceNotFoundException", "Ac
 
 
 def an_error(_: Response, operation: str, code: str) -> Response:
-    """An error with such characters in its message, and in its code if that is none of AWS's."""
+    """Return an error with these characters in its message, and in its code unless the code is one of AWS's."""
     poison = CONTROLS + SURROGATE
     body = json.dumps({"__type": f"x#{code}{poison * (IN_XML in code)}", "message": f"why {poison}"})
     if operation in IN_XML_OPERATIONS:

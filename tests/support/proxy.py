@@ -1,4 +1,4 @@
-"""The function's requests → an AWS behind, and its answers → the function, but for the faults a script asks for."""
+"""Pass the function's requests on to an AWS behind the proxy, and its responses back, with the faults of a script."""
 
 import json
 import socket
@@ -20,10 +20,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 AWS: Mapping[str, str] = MappingProxyType({"x-amzn-RequestId": "R1"})
-"""The mark of a response of AWS's own."""
+"""The request id, by which a response of AWS is recognised."""
 
 _HOLD_BACK = socket.TCP_CORK if sys.platform == "linux" else socket.TCP_NODELAY
-"""Makes Linux send what is written only when the connection is shut down. Elsewhere a request may slip in."""
+"""On Linux, data is sent only when the connection is shut down. On other systems a request may arrive before that."""
 
 _OF_A_SIGNATURE = ("authorization", "x-amz-date")
 _PASSED_ON = ("x-amzn-RequestId", "Date", "ETag")
@@ -31,7 +31,7 @@ _PASSED_ON = ("x-amzn-RequestId", "Date", "ETag")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back for a request. `headers` are AWS's, but for its length, or none where it is not AWS's."""
+    """A response. `headers` are those of AWS without its length, or none if AWS did not send it."""
 
     status: int
     content: bytes
@@ -45,14 +45,14 @@ class Answer:
 
 
 class Exchange:
-    """One request, and what a fault may do with it.
+    """A request, and what a fault can do with it.
 
-    It is under way until it is answered or dropped, or its client hangs up: then it is abandoned.
+    It is under way until it gets a response, is dropped, or its client closes the connection: then it is abandoned.
     """
 
     def __init__(self, connection: "_Connection", target: str, sign: "Sign") -> None:
         headers = connection.headers
-        # S3 names its operation by the method; of it, the function knows one.
+        # A request to S3 has no operation in its headers; the function uses only PutObject.
         self.operation = headers.get("X-Amz-Target", "S3.PutObject").partition(".")[2]
         self.connection = connection
         self.fault: Fault = passed_on
@@ -65,7 +65,7 @@ class Exchange:
 
     @property
     def content(self) -> Any:
-        """The request's JSON."""
+        """The JSON of the request."""
         return json.loads(self._body)
 
     @property
@@ -75,7 +75,7 @@ class Exchange:
         return not self._is_settled and not self.is_abandoned
 
     def forward(self, content: Any = None) -> Answer:
-        """Have the request carried out, or another one in its place; return the answer to it."""
+        """Send the request to AWS, or another one with this content, and return the response."""
         body, headers = self._body, dict(self.connection.headers)
         if content is not None:
             body = json.dumps(content).encode()
@@ -93,17 +93,17 @@ class Exchange:
         self.send(answer.wire)
 
     def send(self, *pieces: bytes, pause: float = 0.0) -> None:
-        """Send an answer in pieces, as it is, with a pause before each."""
+        """Send the bytes of a response in pieces, with a pause before each."""
         for piece in pieces[:-1]:
             time.sleep(pause)
             self.connection.wfile.write(piece)
         time.sleep(pause)
-        # Before the last piece: whoever has the whole answer may ask at once whether anything is under way.
+        # Before the last piece: a client that has the whole response may check at once whether a request is under way.
         self._is_settled = self.is_under_way
         self.connection.wfile.write(pieces[-1])
 
     def end_with(self, answer: Answer) -> None:
-        """Send an answer and the end of the connection in one segment, so that no request can go between them."""
+        """Send a response and the end of the connection in one segment, so that no request arrives between them."""
         connection = self.connection.connection
         connection.setsockopt(socket.IPPROTO_TCP, _HOLD_BACK, 1)
         self.answer(answer)
@@ -111,12 +111,12 @@ class Exchange:
         connection.shutdown(socket.SHUT_WR)
 
     def drop(self) -> None:
-        """Close the connection without a word; what was not sent by now never is."""
+        """Close the connection without a response, or without the rest of it."""
         self._is_settled = self._is_settled or self.is_under_way
         self.connection.close_connection = True
 
     def wait_for_hang_up(self) -> None:
-        """Wait until the client has given up, and drop the connection then."""
+        """Wait until the client closes the connection, and then drop it."""
         with suppress(ConnectionError):
             self.connection.connection.recv(1, socket.MSG_PEEK)
         self.is_abandoned = True
@@ -134,14 +134,14 @@ class Exchange:
 Fault: TypeAlias = Callable[[Exchange], None]
 Script: TypeAlias = Callable[[Exchange], Fault]
 Sign: TypeAlias = Callable[[Mapping[str, str], bytes], dict[str, str]]
-"""Headers of a DynamoDB request and its new body → the headers, signed for it."""
+"""Takes the headers of a DynamoDB request and its new body, and returns the signed headers."""
 
 
 class Proxy:
-    """An endpoint on the loopback interface. `script` chooses what happens to a request; by default it passes."""
+    """An endpoint on loopback. `script` chooses the fault of each request; by default requests are passed on."""
 
     def __init__(self, target: str, sign: "Sign") -> None:
-        """Listen. `target` is the URL of the AWS behind; `sign` signs a request for it that a fault has changed."""
+        """Listen. `target` is the URL of the AWS behind the proxy. `sign` signs a request that a fault has changed."""
         self.script: Script = lambda _: passed_on
         self.exchanges: list[Exchange] = []
         self._target = urlsplit(target).netloc
@@ -157,12 +157,12 @@ class Proxy:
         try:
             exchange.fault(exchange)
         except ConnectionError:
-            pass  # a client that hung up needs no answer
+            pass  # the client has closed the connection
         finally:
             exchange.is_over = True
 
     def wait_until_quiet(self) -> None:
-        """Wait until whatever was forwarded has been carried out, but for what is late by intent."""
+        """Wait until all forwarded requests have ended, except those that are late on purpose."""
         give_up_at = time.monotonic() + 30
         while any(not (exchange.is_over or isinstance(exchange.fault, Late)) for exchange in self.exchanges):
             assert time.monotonic() < give_up_at, "a request is still under way"
@@ -174,7 +174,7 @@ class Proxy:
         self.close()
         with socket.socket() as bound:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(("127.0.0.1", self._port))  # and not listening
+            bound.bind(("127.0.0.1", self._port))  # the port is taken, but nothing listens
             yield
         self._server = _Server(self._port, self)
 
@@ -204,7 +204,7 @@ class _Server(ThreadingTCPServer):
         self.shutdown()
         self.server_close()
         for connection in tuple(self._open):
-            with suppress(OSError):  # it has just ended by itself
+            with suppress(OSError):  # the connection may just have ended
                 connection.shutdown(socket.SHUT_RDWR)
 
 
@@ -220,7 +220,7 @@ class _Connection(BaseHTTPRequestHandler):
     do_PUT = do_POST  # noqa: N815
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 def passed_on(exchange: Exchange) -> None:
@@ -228,7 +228,7 @@ def passed_on(exchange: Exchange) -> None:
 
 
 def refusal(status: int, code: str) -> Fault:
-    """AWS's own no; nothing is carried out."""
+    """Return a fault that responds with an error of AWS, and does not apply the request."""
 
     def refuse(exchange: Exchange) -> None:
         content = (
@@ -242,23 +242,23 @@ def refusal(status: int, code: str) -> Fault:
 
 
 def turned_away(exchange: Exchange) -> None:
-    """Something in front of AWS answers in its place."""
+    """Respond with a gateway's page instead of AWS's response."""
     exchange.answer(Answer(503, b"<html><body>Service Unavailable</body></html>"))
 
 
 def dropped_before(exchange: Exchange) -> None:
-    """The request is never carried out."""
+    """Close the connection, and never apply the request."""
     exchange.drop()
 
 
 def dropped_after(exchange: Exchange) -> None:
-    """The request is carried out, and nobody says so."""
+    """Apply the request, and close the connection without a response."""
     exchange.forward()
     exchange.drop()
 
 
 def dropped_within(exchange: Exchange) -> None:
-    """The last byte of the answer is missing."""
+    """Send a response without its last byte."""
     exchange.send(exchange.forward().wire[:-1])
     exchange.drop()
 
@@ -270,25 +270,25 @@ def closed_after(exchange: Exchange) -> None:
 
 
 def silent(exchange: Exchange) -> None:
-    """The request is carried out, and its answer comes too late."""
+    """Apply the request, and send no response before the client times out."""
     exchange.forward()
     exchange.wait_for_hang_up()
 
 
 def unheard(exchange: Exchange) -> None:
-    """The request is never carried out, and nothing comes back."""
+    """Never apply the request, and send no response."""
     exchange.wait_for_hang_up()
 
 
 def dribbled(exchange: Exchange) -> None:
-    """The answer comes in pieces, in more time than a silent one is given."""
+    """Send the response in pieces, which together take longer than the read timeout."""
     wire = exchange.forward().wire
     step = max(1, len(wire) // 16)
     exchange.send(*(wire[at : at + step] for at in range(0, len(wire), step)), pause=0.04)
 
 
 def answered(content: bytes, headers: Mapping[str, str] = AWS) -> Fault:
-    """Nothing is carried out, and AWS, or something in front of it, says that all is well."""
+    """Return a fault that responds with success, as AWS or without its request id, and does not apply the request."""
 
     def answer(exchange: Exchange) -> None:
         exchange.answer(Answer(200, content, headers))
@@ -297,13 +297,13 @@ def answered(content: bytes, headers: Mapping[str, str] = AWS) -> Fault:
 
 
 def cut_short(exchange: Exchange) -> None:
-    """The last character is missing, and Content-Length says that this is all."""
+    """Send a response without its last character, and with a Content-Length that fits."""
     answer = exchange.forward()
     exchange.answer(Answer(answer.status, answer.content[:-1], answer.headers))
 
 
 def half_unprocessed(exchange: Exchange) -> None:
-    """Every other write of a batch is left, the first among them."""
+    """Leave every second write of a batch unprocessed, beginning with the first."""
     ((table, writes),) = exchange.content["RequestItems"].items()
     left, done = writes[::2], writes[1::2]
     if done and (answer := exchange.forward({"RequestItems": {table: done}})).status != 200:
@@ -313,7 +313,7 @@ def half_unprocessed(exchange: Exchange) -> None:
 
 
 class Late:
-    """A request that is carried out long after its client has given up, or had an answer: when it is let go."""
+    """A fault that applies a request only when `let_go` is called, long after the client had ended it."""
 
     def __init__(self, answer: Answer | None = None) -> None:
         self._answer = answer
@@ -330,7 +330,7 @@ class Late:
         self._has_landed.set()
 
     def let_go(self) -> None:
-        """Have it carried out now."""
+        """Apply the request now."""
         self._may_go.set()
         assert self._has_landed.wait(10)
 
@@ -360,7 +360,7 @@ FAULTS: Mapping[str, Fault] = {
     "unheard": unheard,
     "dribbled": dribbled,
     "a page of something else": answered(b"<html><body>Welcome</body></html>", {}),
-    "well-formed, and not AWS's": answered(b'{"UnprocessedItems": {}}', {}),
+    "well-formed, not from AWS": answered(b'{"UnprocessedItems": {}}', {}),
     "not JSON": answered(b"<html><body>Welcome</body></html>"),
     "no object": answered(b"null"),
     "empty": answered(b"{}"),
@@ -372,11 +372,11 @@ FAULTS: Mapping[str, Fault] = {
         json.dumps({"UnprocessedItems": {"another": [_ANOTHER_WRITE]}}).encode()
     ),
 }
-"""By name, all but a late one and a refused connection."""
+"""The faults by name, except a late request and a refused connection."""
 
 
 def signer(access_key: str, secret_key: str, region: str) -> Sign:
-    """Sign as DynamoDB's own client does, with these credentials."""
+    """Return a function that signs as DynamoDB's own client does, with these credentials."""
 
     def sign(headers: Mapping[str, str], body: bytes) -> dict[str, str]:
         bare = {name: value for name, value in headers.items() if name.lower() not in _OF_A_SIGNATURE}

@@ -1,4 +1,4 @@
-"""Stream records and batches as Lambda hands them over."""
+"""Create stream records and batches as Lambda delivers them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ def record(
     image: Mapping[str, Any] | None = None,
     **extra: Any,
 ) -> dict[str, Any]:
-    """One record; `extra` adds members to it or, set to None, takes them away."""
+    """Return a record. `extra` adds members to it, or removes them with None."""
     data: dict[str, Any] = {
         "ApproximateCreationDateTime": 1.7940960e9,
         "Keys": dict(keys),
@@ -37,22 +37,22 @@ def record(
 
 
 def put(sequence_number: int | str, pk: str, /, **attributes: Any) -> dict[str, Any]:
-    """An item with key PK (S) was written."""
+    """Return the record of a put of an item with the key PK (S)."""
     keys = {"PK": {"S": pk}}
     return record(sequence_number, "MODIFY", keys, {**keys, **attributes})
 
 
 def delete(sequence_number: int | str, pk: str) -> dict[str, Any]:
-    """The item with key PK (S) was deleted."""
+    """Return the record of a delete of the item with the key PK (S)."""
     return record(sequence_number, "REMOVE", {"PK": {"S": pk}})
 
 
 def ttl_delete(sequence_number: int | str, pk: str) -> dict[str, Any]:
-    """The item with key PK (S) expired."""
+    """Return the record of the expiry of the item with the key PK (S)."""
     identity = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
     return record(sequence_number, "REMOVE", {"PK": {"S": pk}}, userIdentity=identity)
 
 
 def batch(*records: Any) -> dict[str, Any]:
-    """The event that Lambda invokes the function with."""
+    """Return the event with which Lambda invokes the function."""
     return {"Records": list(records)}

@@ -1,4 +1,4 @@
-"""The services as a command expects them: a right response to each request that it makes."""
+"""A valid response of AWS to each request that a command makes."""
 
 import gzip
 import json
@@ -71,7 +71,7 @@ def mappings(_: Any) -> Response:
 
 
 def content(request: Any) -> Response:
-    """A file of an export, or one of its manifests."""
+    """Return a file of an export, or one of its manifests."""
     summary = {
         "tableArn": f"{ACCOUNT}/orders",
         "exportTime": "2026-11-22T12:00:00Z",

@@ -1,4 +1,4 @@
-"""A bundle → the function in Lambda's own runtime client, on AWS's emulator of the runtime interface."""
+"""Run a bundle of the function in Lambda's own runtime client, on AWS's emulator of the runtime interface."""
 
 import json
 import os
@@ -25,24 +25,24 @@ _SECONDS_TO_COME_UP: Final = 10.0
 
 
 def emulator() -> Path | None:
-    """AWS's emulator of the runtime interface, for Linux and this processor."""
+    """Return the path of AWS's emulator of the runtime interface for Linux and this processor, if installed."""
     return next((ROOT / ".venv-sam").glob(_EMULATORS), None)
 
 
 class FunctionError(Exception):
-    """What Lambda calls so: the function raised, ran out of time or died. The event-source mapping keeps the batch."""
+    """A function error: the function raised, timed out or was killed. The mapping delivers the batch again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """One sandbox. One invocation at a time: the emulator takes no more."""
+    """One execution environment. The emulator accepts one invocation at a time."""
 
     port: int
     pid: int
     log: Path
 
     def invoke(self, event: Any) -> Any:
-        """Invoke the function and return its answer. Raises FunctionError with the error's type and message."""
+        """Invoke the function and return its response. Raises FunctionError with the error's type and message."""
         connection = HTTPConnection("127.0.0.1", self.port)
         connection.request("POST", _PATH, json.dumps(event))
         response = connection.getresponse()
@@ -50,19 +50,19 @@ class Runtime:
         connection.close()
         if content.startswith("Task timed out"):
             raise FunctionError(content)
-        answer = json.loads(content)
-        if "errorType" in answer:
-            raise FunctionError(f"{answer['errorType']}: {answer['errorMessage']}")
-        return answer
+        result = json.loads(content)
+        if "errorType" in result:
+            raise FunctionError(f"{result['errorType']}: {result['errorMessage']}")
+        return result
 
     def kill(self) -> None:
-        """End the function's process from outside, as Lambda does with one that takes too much memory."""
+        """Kill the function's process, as Lambda does if it takes too much memory."""
         threads = Path(f"/proc/{self.pid}/task").glob("*/children")
         for child in " ".join(path.read_text() for path in threads).split():
             os.kill(int(child), signal.SIGKILL)
 
     def lines(self) -> list[Any]:
-        """What the function has written so far to its log, which is JSON; the emulator's own lines are not."""
+        """Return the function's log lines so far. They are JSON; the emulator's own lines are not."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
 
@@ -70,7 +70,7 @@ class Runtime:
 def runtime(
     bundle: Path, variables: Mapping[str, str], *, home: Path, timeout: int | None = None
 ) -> Iterator[Runtime]:
-    """Start the function as the template configures it, but for these `variables` and the `timeout` in seconds.
+    """Start the function as the template configures it, except for these `variables` and the `timeout` in seconds.
 
     `home` is a directory for its log.
     """
@@ -101,7 +101,7 @@ def _function() -> Mapping[str, Any]:
 
 
 def _environment(bundle: Path, *, timeout: int | None, variables: Mapping[str, str]) -> dict[str, str]:
-    """Lambda's own variables and the template's: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html."""
+    """Return Lambda's own variables and the template's: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html."""
     function = _function()
     return {
         "PATH": os.defpath,
@@ -125,4 +125,4 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port)):
             return
         time.sleep(0.02)
-    raise AssertionError(f"The emulator does not come up: {log.read_text()}")
+    raise AssertionError(f"The emulator does not start: {log.read_text()}")

@@ -1,4 +1,4 @@
-"""What every Source must do: one suite for the fake, moto and a real engine, so that the fake cannot lie."""
+"""The tests that every Source passes: the fake, and the real one on moto and DynamoDB Local."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ def key(sort: str) -> Key:
 
 
 class SourceContract(ABC):
-    """Subclass it once for each implementation, with an empty table of key `contract.SCHEMA`."""
+    """The suite. Each implementation has a subclass, with an empty table of key `contract.SCHEMA`."""
 
     @abstractmethod
     def put(self, item: Image) -> None:
@@ -28,7 +28,7 @@ class SourceContract(ABC):
 
     @abstractmethod
     def missing(self) -> Source:
-        """A source whose table does not exist."""
+        """Return a source whose table does not exist."""
 
     @pytest.fixture
     @abstractmethod
@@ -40,7 +40,7 @@ class SourceContract(ABC):
         assert not isinstance(answer, Refusal)
         return answer
 
-    def test_an_item_of_every_type_is_read_as_wire_json(self, source: Source) -> None:
+    def test_an_item_of_every_type_is_read_as_dynamodb_json(self, source: Source) -> None:
         self.put(item("7", **EVERY_TYPE))
 
         state = self.read(source, key("7"))[key("7")]
@@ -49,19 +49,19 @@ class SourceContract(ABC):
         assert state is not None
         assert state["l"] == EVERY_TYPE["l"]
 
-    def test_a_key_without_an_item_is_answered_too(self, source: Source) -> None:
+    def test_a_key_without_an_item_has_the_state_none(self, source: Source) -> None:
         self.put(item("1"))
 
         assert self.read(source, key("1"), key("2")) == {key("1"): item("1"), key("2"): None}
 
     @pytest.mark.parametrize("spelling", ["10", "10.0", "1E1", "1e+1", "+10", "0010"])
-    def test_number_keys_are_one_however_they_are_spelt(self, source: Source, spelling: str) -> None:
+    def test_number_keys_in_different_forms_are_the_same_key(self, source: Source, spelling: str) -> None:
         self.put(item("10", v={"S": "ten"}))
 
         assert self.read(source, key(spelling)) == {key("10"): item("10", v={"S": "ten"})}
 
     @pytest.mark.parametrize("number", ["1" + "0" * 125, "-1E-130", "12345678901234567890123456789012345678"])
-    def test_number_keys_are_found_at_the_ends_of_their_range(self, source: Source, number: str) -> None:
+    def test_the_smallest_and_largest_number_keys_are_found(self, source: Source, number: str) -> None:
         self.put(item(number, v={"S": "far"}))
 
         state = self.read(source, key(number))[key(number)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from tests.support.wire import wire_json
+from tests.support.wire import dynamodb_json
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -41,7 +41,7 @@ class Account:
         )
 
     def items(self) -> dict[str, Any]:
-        found = [wire_json(item) for item in self.dynamodb.scan(TableName=TABLE)["Items"]]
+        found = [dynamodb_json(item) for item in self.dynamodb.scan(TableName=TABLE)["Items"]]
         return {str(next(iter(item.get("PK", item.get("pk", {"?": "?"})).values()))): item for item in found}
 
     def quarantined(self) -> list[dict[str, Any]]:

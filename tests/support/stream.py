@@ -9,7 +9,7 @@ from typing import Any
 from ddbreplica.model import Key
 from ddbreplica.records.decode import key_of
 from tests.support.mapping import Shard
-from tests.support.wire import wire_json
+from tests.support.wire import dynamodb_json
 
 EMPTY_PAGES = 3
 """An open shard counts as read after so many empty pages, since a single empty page may be in its middle."""
@@ -34,7 +34,7 @@ class StreamReader:
                 self._iterators[shard.id] = self._beginning_of(shard)
         for shard in self.shards:
             for page in self._pages_of(shard):
-                shard.records += [as_lambda_hands_it_over(record, self._arn) for record in page]
+                shard.records += [as_lambda_delivers_it(record, self._arn) for record in page]
 
     def _descriptions(self) -> Iterator[Any]:
         page: Any = {}
@@ -60,11 +60,11 @@ class StreamReader:
             yield answer["Records"]
 
 
-def as_lambda_hands_it_over(record: Any, stream_arn: str) -> dict[str, Any]:
+def as_lambda_delivers_it(record: Any, stream_arn: str) -> dict[str, Any]:
     """Convert a record of boto3 to the JSON of Lambda's event, without changing a value of an image."""
     data = {**record["dynamodb"]}
     data["ApproximateCreationDateTime"] = data["ApproximateCreationDateTime"].timestamp()
-    event = {**record, "dynamodb": wire_json(data), "eventSourceARN": stream_arn}
+    event = {**record, "dynamodb": dynamodb_json(data), "eventSourceARN": stream_arn}
     if "userIdentity" in event:
         event["userIdentity"] = {
             name[:1].lower() + name[1:]: value for name, value in event["userIdentity"].items()

@@ -62,12 +62,12 @@ def _text(header: Any) -> str:
     return header.decode() if isinstance(header, bytes) else str(header)
 
 
-def wire_json(item: Any) -> Any:
+def dynamodb_json(item: Any) -> Any:
     """Convert an item that boto3 has read to DynamoDB JSON, with binary values as base64 text."""
     if isinstance(item, dict):
-        return {name: wire_json(value) for name, value in item.items()}
+        return {name: dynamodb_json(value) for name, value in item.items()}
     if isinstance(item, list):
-        return [wire_json(value) for value in item]
+        return [dynamodb_json(value) for value in item]
     return b64encode(item).decode() if isinstance(item, bytes) else item
 
 

@@ -28,7 +28,7 @@ from tests.support.clock import Clock
 from tests.support.contract import SCHEMA, ReplicaContract, put
 from tests.support.replica_table import create_table
 from tests.support.sts import ARN, Said, Sts, answer, granted, refused, sts
-from tests.support.wire import Wire, described, error, wire_json
+from tests.support.wire import Wire, described, dynamodb_json, error
 
 NOTHING_LEFT: tuple[int, Any] = (200, {"UnprocessedItems": {}})
 
@@ -45,7 +45,7 @@ class TestInAnotherAccountAndRegion(ReplicaContract):
             assert here.list_tables()["TableNames"] == []
 
     def items(self) -> list[Image]:
-        return [wire_json(item) for item in self.client.scan(TableName="copy")["Items"]]
+        return [dynamodb_json(item) for item in self.client.scan(TableName="copy")["Items"]]
 
     def missing(self) -> Replica:
         return self.at("another")

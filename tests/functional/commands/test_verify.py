@@ -28,7 +28,7 @@ from tests.support.cli import (
     press_ctrl_c_while_it_waits,
     run,
 )
-from tests.support.wire import error, response, wire_json
+from tests.support.wire import dynamodb_json, error, response
 
 
 def verify(*args: str) -> Any:
@@ -205,7 +205,7 @@ def test_unprocessed_keys_are_read_again(tables: Tables, aws: Misbehaviour) -> N
     def answer_ten(request: Any, **_: Any) -> Any:
         ((table, part),) = json.loads(request.body)["RequestItems"].items()
         asked.append(len(part["Keys"]))
-        found = [wire_json(items[key["PK"]["S"]]) for key in part["Keys"][:10]]
+        found = [dynamodb_json(items[key["PK"]["S"]]) for key in part["Keys"][:10]]
         left = {table: {**part, "Keys": part["Keys"][10:]}} if len(part["Keys"]) > 10 else {}
         return response(request.url, 200, {"Responses": {table: found}, "UnprocessedKeys": left})
 

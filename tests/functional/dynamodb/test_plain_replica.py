@@ -26,7 +26,7 @@ from tests.support.modules import ROOT
 from tests.support.public_client import public
 from tests.support.replica_table import NOTHING_LEFT, create_table, description
 from tests.support.sts import sts
-from tests.support.wire import AWS, FOREIGN, Wire, error, wire_json
+from tests.support.wire import AWS, FOREIGN, Wire, dynamodb_json, error
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -43,7 +43,7 @@ class TestOnMoto(ReplicaContract):
             yield self.at("copy")
 
     def items(self) -> list[Image]:
-        return [wire_json(item) for item in self.client.scan(TableName="copy")["Items"]]
+        return [dynamodb_json(item) for item in self.client.scan(TableName="copy")["Items"]]
 
     def missing(self) -> Replica:
         return self.at("another")

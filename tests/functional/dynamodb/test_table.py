@@ -25,7 +25,7 @@ from ddbreplica.model import Image, Pending, Refusal, RefusalKind, Replica, Tabl
 from tests.support.contract import KEYS, ReplicaContract, delete, put
 from tests.support.replica_table import NOTHING_LEFT, create_table, description
 from tests.support.server import certified, hang_up, http, say, serving
-from tests.support.wire import AWS, FOREIGN, Wire, error, wire_json
+from tests.support.wire import AWS, FOREIGN, Wire, dynamodb_json, error
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -40,7 +40,7 @@ class TestOnMoto(ReplicaContract):
             yield dynamodb.connect("copy", region="us-east-1")
 
     def items(self) -> list[Image]:
-        return [wire_json(item) for item in self.client.scan(TableName="copy")["Items"]]
+        return [dynamodb_json(item) for item in self.client.scan(TableName="copy")["Items"]]
 
     def missing(self) -> Replica:
         return dynamodb.connect("another", region="us-east-1")

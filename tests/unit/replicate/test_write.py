@@ -213,7 +213,7 @@ def test_writes_without_a_response_are_in_doubt_whatever_their_repetition_did() 
     assert len(outcome.applied) == 1
     (suspect,) = outcome.in_doubt
     assert (suspect.sequence_number, suspect.error_code) == ("1", "SuspectWrite")
-    assert suspect.reason == "a write is in doubt and may still land: no answer"
+    assert suspect.reason == "a write is in doubt and may still land: no response"
 
 
 def test_a_fault_after_an_in_doubt_write_is_returned_so_that_its_record_can_be_kept() -> None:

@@ -1,4 +1,4 @@
-"""The fake replica keeps the contract that the real ones keep."""
+"""The fake replica passes the tests of the contract, as the real ones do."""
 
 import pytest
 

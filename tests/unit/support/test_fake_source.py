@@ -1,4 +1,4 @@
-"""The fake source keeps the contract that the real ones keep, and the fake journal that of journals."""
+"""The fake source and the fake journal pass the tests of their contracts, as the real ones do."""
 
 import pytest
 

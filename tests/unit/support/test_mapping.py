@@ -1,4 +1,4 @@
-"""The simulated event-source mapping does what Lambda documents and what traces of the real one show."""
+"""The simulated event source mapping behaves as Lambda documents and as traces of the real one show."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ START = 1_794_096_000  # 2026-11-08T00:00:00Z
 
 
 def change(number: int | str, pk: str = "a", *, at: float = 0, **attributes: Any) -> Any:
-    """A record that arrived so many seconds after the start."""
+    """Return a record that arrived so many seconds after the start."""
     record = put(number, pk, **attributes)
     record["dynamodb"]["ApproximateCreationDateTime"] = START + at
     return record
@@ -36,7 +36,7 @@ def report(*identifiers: Any) -> dict[str, Any]:
 
 
 class Function:
-    """Keeps what it was invoked with; `answer` decides over the sequence numbers of one batch."""
+    """Records its invocations. `answer` returns the response for the sequence numbers of a batch."""
 
     def __init__(self, answer: Callable[[list[str]], Any] = lambda numbers: None) -> None:
         self.batches: list[list[str]] = []
@@ -66,7 +66,7 @@ class Bucket:
 
     @property
     def discarded(self) -> list[tuple[str, int, list[str]]]:
-        """Condition, invocations and sequence numbers of each object."""
+        """The condition, the invocations and the sequence numbers of each object."""
         return [
             (
                 body["requestContext"]["condition"],
@@ -78,12 +78,12 @@ class Bucket:
 
 
 def reports(*bad: str) -> Function:
-    """Reports each bad record of the batch."""
+    """Return a function that reports each bad record of the batch."""
     return Function(lambda numbers: report(*(number for number in numbers if number in bad)))
 
 
 def raises(*bad: str) -> Function:
-    """Raises where a bad record is in the batch."""
+    """Return a function that raises if a bad record is in the batch."""
 
     def answer(numbers: list[str]) -> None:
         if set(bad) & set(numbers):
@@ -93,7 +93,7 @@ def raises(*bad: str) -> Function:
 
 
 def in_turn(*answers: Any) -> Function:
-    """Gives, or raises, one answer after the other, and None from then on."""
+    """Return a function that returns or raises one response after the other, and then returns None."""
     left = list(answers)
 
     def answer(_numbers: list[str]) -> Any:
@@ -153,7 +153,7 @@ def test_a_batch_is_cut_by_count() -> None:
     assert function.trace == "12 · 34 · 5"
 
 
-def test_a_batch_is_cut_before_it_holds_more_than_6_mb() -> None:
+def test_a_batch_has_at_most_6_mb() -> None:
     function = Function()
     mb = {"S": "x" * 1024 * 1024}
 
@@ -171,7 +171,7 @@ def test_bytes_are_counted_as_utf_8() -> None:
     assert function.trace == "12 · 3"
 
 
-def test_a_record_above_6_mb_goes_alone() -> None:
+def test_a_record_above_6_mb_is_delivered_alone() -> None:
     function = Function()
 
     deliver([change(1), change(2, v={"S": "x" * 7 * 1024 * 1024}), change(3)], function)
@@ -180,7 +180,7 @@ def test_a_record_above_6_mb_goes_alone() -> None:
 
 
 def invoked_at(records: list[Any], *, taking: float = 0, **options: Any) -> list[tuple[str, float]]:
-    """Each batch's sequence numbers and when the function got them; it takes so many seconds."""
+    """Return each batch's sequence numbers and the time of its invocation, which takes so many seconds."""
     mapping: Mapping
     seen: list[tuple[str, float]] = []
 
@@ -227,14 +227,14 @@ def test_without_a_window_a_batch_is_what_has_arrived() -> None:
     assert function.trace == "12 · 3 · 4"
 
 
-def test_what_arrives_while_the_function_runs_is_delivered_together() -> None:
+def test_records_that_arrive_while_the_function_runs_are_delivered_together() -> None:
     records = [change(1), change(2, at=1), change(3, at=59)]
 
     assert invoked_at(records, taking=60) == [("1", 0), ("23", 60)]
 
 
-def test_the_checkpoint_is_the_reported_record_that_stands_first() -> None:
-    # Neither as text nor in the list's order: the batch's order decides.
+def test_the_checkpoint_is_the_first_reported_record_of_the_batch() -> None:
+    # The order of the batch decides, not that of the numbers as text, nor that of the list.
     function = in_turn(report("11", "9", "10"))
 
     deliver(changes(8, 9, 10, 11), function, bisect_batch_on_function_error=False)
@@ -269,7 +269,7 @@ def test_a_batch_succeeds_if_nothing_is_reported(answer: Any) -> None:
     ],
     ids=str,
 )
-def test_a_batch_fails_whole_if_the_answer_makes_no_sense(answer: Any) -> None:
+def test_a_whole_batch_fails_if_the_response_is_invalid(answer: Any) -> None:
     function = in_turn(answer)
 
     deliver(changes(1, 2), function, bisect_batch_on_function_error=False)
@@ -277,7 +277,7 @@ def test_a_batch_fails_whole_if_the_answer_makes_no_sense(answer: Any) -> None:
     assert function.trace == "12 · 12"
 
 
-def test_a_report_is_ignored_unless_the_mapping_asks_for_it() -> None:
+def test_a_report_is_ignored_unless_the_mapping_has_partial_responses() -> None:
     function = reports("1")
 
     deliver(changes(1, 2), function, report_batch_item_failures=False)
@@ -285,7 +285,7 @@ def test_a_report_is_ignored_unless_the_mapping_asks_for_it() -> None:
     assert function.trace == "12"
 
 
-def test_an_error_brings_the_batch_again_although_reports_are_not_asked_for() -> None:
+def test_after_an_error_the_batch_is_delivered_again_also_without_partial_responses() -> None:
     function = in_turn(ValueError())
 
     deliver(changes(1, 2), function, report_batch_item_failures=False, bisect_batch_on_function_error=False)
@@ -346,7 +346,7 @@ def test_an_error_before_the_function_runs_uses_no_retry_and_halves_nothing() ->
     assert bucket.objects == {}
 
 
-def test_with_retries_without_end_only_age_ends_them() -> None:
+def test_unlimited_retries_end_only_by_age() -> None:
     function, bucket = raises("1"), Bucket()
 
     deliver([change(1), change(2, at=45)], function, bucket, maximum_record_age_in_seconds=60, batch_size=1)
@@ -363,7 +363,7 @@ def test_retries_may_end_before_age_does() -> None:
     assert bucket.discarded == [("RetryAttemptsExhausted", 60, ["1"])]
 
 
-def test_only_the_records_that_are_too_old_are_given_up_and_the_others_are_a_new_batch() -> None:
+def test_only_records_that_are_too_old_are_discarded_and_the_others_are_a_new_batch() -> None:
     function, bucket = in_turn(*[ValueError()] * 13), Bucket()
 
     mapping = Mapping(
@@ -379,7 +379,7 @@ def test_only_the_records_that_are_too_old_are_given_up_and_the_others_are_a_new
     assert bucket.discarded == [("RecordAgeExceeded", 11, ["1"]), ("RecordAgeExceeded", 1, ["2"])]
 
 
-def test_what_is_given_up_is_an_object_as_lambda_writes_it() -> None:
+def test_a_discarded_batch_is_an_object_as_lambda_writes_it() -> None:
     bucket = Bucket()
     records = [change("300000000000000000001", at=0), change("300000000000000000002", "b", at=2)]
 
@@ -421,7 +421,7 @@ def test_what_is_given_up_is_an_object_as_lambda_writes_it() -> None:
     }
 
 
-def test_a_reported_record_is_given_up_without_a_function_error() -> None:
+def test_a_reported_record_is_discarded_without_a_function_error() -> None:
     bucket = Bucket()
 
     deliver(changes(1), reports("1"), bucket, maximum_retry_attempts=0)
@@ -452,7 +452,9 @@ def refuse(_key: str, _body: str) -> None:
 
 
 @pytest.mark.parametrize("destination", [refuse, nowhere])
-def test_what_no_destination_takes_is_dropped_and_counted(destination: Destination) -> None:
+def test_discarded_records_that_no_destination_stores_are_dropped_and_counted(
+    destination: Destination,
+) -> None:
     function = raises("1")
     settings = MappingSettings(maximum_retry_attempts=0, bisect_batch_on_function_error=False)
     mapping = Mapping([Shard("shard", changes(1, 2))], function, settings, destination=destination)
@@ -462,7 +464,7 @@ def test_what_no_destination_takes_is_dropped_and_counted(destination: Destinati
     assert mapping.dropped == 2
 
 
-def test_the_stream_loses_what_is_a_day_old_whatever_the_mapping_allows() -> None:
+def test_the_stream_removes_records_after_a_day_whatever_the_mapping_allows() -> None:
     function, bucket = Function(), Bucket()
     mapping = Mapping(
         [Shard("shard", [change(1), change(2, at=1)])],
@@ -512,7 +514,7 @@ def test_one_lane_delivers_items_in_the_stream_s_order() -> None:
     assert function.trace == "0 · 1 · 2 · 3"
 
 
-def test_lanes_are_interleaved_by_chance_and_the_same_chance_does_the_same() -> None:
+def test_lanes_are_interleaved_at_random_and_the_same_seed_repeats_it() -> None:
     def run(seed: int) -> str:
         function = Function()
         settings = MappingSettings(parallelization_factor=2, batch_size=1)
@@ -541,7 +543,7 @@ def test_shards_are_interleaved() -> None:
 
 
 def family() -> list[Shard]:
-    """Two children before their parent, whose own parent is gone from the stream."""
+    """Return two children before their parent, whose own parent is no longer in the stream."""
     return [
         Shard("child", changes(5, 6), parent="parent"),
         Shard("other child", changes(7), parent="parent"),
@@ -570,7 +572,7 @@ def test_an_empty_shard_does_not_hold_up_its_child() -> None:
     assert function.trace == "1"
 
 
-def test_after_a_crash_what_was_acknowledged_lately_comes_again() -> None:
+def test_after_a_crash_records_that_were_checkpointed_last_are_delivered_again() -> None:
     function = Function()
     mapping = Mapping([Shard("shard", changes(1, 2, 3, 4, 5))], function, MappingSettings(batch_size=2))
     losses = [99, 4, 1, 0]
@@ -582,7 +584,7 @@ def test_after_a_crash_what_was_acknowledged_lately_comes_again() -> None:
     assert function.trace == "12 · 34 · 45 · 23 · 12 · 34 · 5"
 
 
-def test_a_crash_is_told_how_much_is_done() -> None:
+def test_a_crash_gets_the_number_of_records_that_are_done() -> None:
     told: list[int] = []
 
     def nothing(done: int) -> int:
@@ -596,7 +598,7 @@ def test_a_crash_is_told_how_much_is_done() -> None:
     assert told == [2, 4]
 
 
-def test_after_a_crash_what_comes_again_is_due_at_once() -> None:
+def test_after_a_crash_records_are_delivered_again_at_once() -> None:
     shards = [Shard("one", [change(1), change(2, at=50)]), Shard("other", [change(9, at=10)])]
     function = Function()
     mapping = Mapping(shards, function)
@@ -610,7 +612,7 @@ def test_after_a_crash_what_comes_again_is_due_at_once() -> None:
     assert mapping.now == START + 10
 
 
-def test_after_a_crash_halves_are_one_batch_and_retries_count_anew() -> None:
+def test_after_a_crash_halves_are_one_batch_and_retries_restart() -> None:
     function, bucket = in_turn(*[ValueError()] * 6), Bucket()
     settings = MappingSettings(maximum_retry_attempts=1, bisect_batch_on_function_error=False)
     mapping = Mapping([Shard("shard", changes(1, 2))], function, settings, destination=bucket.put)
@@ -624,7 +626,7 @@ def test_after_a_crash_halves_are_one_batch_and_retries_count_anew() -> None:
     assert bucket.objects == {}
 
 
-def test_after_a_crash_a_drained_shard_comes_again_before_its_children_and_never_behind_them() -> None:
+def test_after_a_crash_a_drained_shard_is_delivered_before_its_children_and_never_after() -> None:
     function = Function()
     mapping = Mapping(
         [Shard("parent", changes(1, 2)), Shard("child", changes(3, 4), parent="parent")], function
@@ -650,7 +652,7 @@ def test_a_shard_may_grow_while_it_is_read() -> None:
     assert function.trace == "1 · 2"
 
 
-def test_a_batch_that_waits_for_its_window_takes_in_what_the_shard_grows_by() -> None:
+def test_a_batch_that_waits_for_its_window_includes_new_records() -> None:
     waiting = Shard("waiting", [change(1)])
 
     def write(numbers: list[str]) -> None:
@@ -666,6 +668,6 @@ def test_a_batch_that_waits_for_its_window_takes_in_what_the_shard_grows_by() ->
     assert mapping.now == START + 5
 
 
-def test_it_does_not_go_on_for_ever() -> None:
+def test_a_delivery_that_never_ends_fails() -> None:
     with pytest.raises(AssertionError, match="not delivered after 10 steps"):
         Mapping([Shard("shard", changes(1))], raises("1")).run(patience=10)

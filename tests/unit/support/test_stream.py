@@ -1,17 +1,17 @@
-"""The reader of streams: every shard and every record, once and in order, in the shape of Lambda's event."""
+"""The reader of streams returns every record of every shard once and in order, in the form of Lambda's event."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from tests.support.mapping import Shard
 from tests.support.records import STREAM, delete, put
-from tests.support.stream import StreamReader, as_lambda_hands_it_over, state_after
+from tests.support.stream import StreamReader, as_lambda_delivers_it, state_after
 
 AT = datetime(2026, 11, 8, tzinfo=UTC)
 
 
 def raw(number: int, **image: Any) -> Any:
-    """A record as boto3 reads it."""
+    """Return a record as boto3 returns it."""
     return {
         "eventID": f"event-{number}",
         "eventName": "INSERT",
@@ -30,7 +30,7 @@ def raw(number: int, **image: Any) -> Any:
 
 
 class FakeStreams:
-    """Two shards a page of the description, and pages of records: the last of a closed shard leads nowhere."""
+    """A stream with two shards on each page of its description. The last page of a closed shard has no next one."""
 
     def __init__(self, pages: dict[str, list[list[Any]]], *, closed: tuple[str, ...] = ()) -> None:
         self.pages = pages
@@ -83,7 +83,7 @@ def test_an_empty_page_in_the_middle_is_not_the_end() -> None:
     assert numbers(reader.shards[0]) == ["1", "2"]
 
 
-def test_reading_again_goes_on_where_it_stopped() -> None:
+def test_reading_again_resumes_where_it_stopped() -> None:
     streams = FakeStreams({"a": [[raw(1)]]})
     reader = StreamReader(streams, STREAM)
     reader.read()
@@ -98,10 +98,10 @@ def test_reading_again_goes_on_where_it_stopped() -> None:
     assert [numbers(shard) for shard in reader.shards] == [["1", "2"], ["3"]]
 
 
-def test_a_record_has_the_shape_that_lambda_gives_it() -> None:
+def test_a_record_has_the_form_of_lambdas_event() -> None:
     one = raw(1, n={"N": "1.50"}, l={"L": [{"BS": [b"\x01", b""]}, {"M": {"b": {"B": b"a"}}}]})
 
-    assert as_lambda_hands_it_over(one, STREAM) == {
+    assert as_lambda_delivers_it(one, STREAM) == {
         "eventID": "event-1",
         "eventName": "INSERT",
         "eventVersion": "1.1",
@@ -123,15 +123,15 @@ def test_a_record_has_the_shape_that_lambda_gives_it() -> None:
     }
 
 
-def test_who_deleted_is_spelled_as_lambda_does() -> None:
+def test_the_identity_of_a_delete_has_lambdas_form() -> None:
     expired = {**raw(1), "userIdentity": {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}}
 
-    event = as_lambda_hands_it_over(expired, STREAM)
+    event = as_lambda_delivers_it(expired, STREAM)
 
     assert event["userIdentity"] == {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
 
 
-def test_the_state_after_a_history_leaves_out_what_never_was() -> None:
+def test_the_state_after_a_history_leaves_out_the_given_records() -> None:
     history = [put(1, "a", v={"N": "1"}), put(2, "a", v={"N": "2"}), put(3, "b"), delete(4, "b")]
     a, b = (("PK", "S", "a"),), (("PK", "S", "b"),)
 
