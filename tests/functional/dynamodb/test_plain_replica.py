@@ -175,8 +175,8 @@ with mock_aws():
     response = lambda_handler(json.load(open({str(EVENT)!r})), Context())
     items = client.scan(TableName="logfile_replica")["Items"]
 from tests.support.modules import ROOT
-from tests.support.wire import wire_json
-print(json.dumps([type(replicator().replica).__name__, response, wire_json(items)]))
+from tests.support.wire import dynamodb_json
+print(json.dumps([type(replicator().replica).__name__, response, dynamodb_json(items)]))
 """
     environment = {
         "PYTHONPATH": ":".join(str(ROOT / folder) for folder in ("src", "cli", ".")),
