@@ -212,6 +212,7 @@ def _export(folder: str, summary: memoryview, files: memoryview) -> Export:
     export = Export(
         url=folder, table_arn=whole["tableArn"], taken_at=_time(whole["exportTime"]), files=counts
     )
+    # Otherwise a list of files that was cut off would pass for a smaller export.
     if export.items != _count(whole):
         raise _damaged(
             folder, f"{_FILES} counts {export.items:,} items, and {_SUMMARY} {whole['itemCount']:,}"

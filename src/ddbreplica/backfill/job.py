@@ -231,6 +231,7 @@ def prepare(connection: Connection, options: BackfillOptions, driver: Driver) ->
 def _export(connection: Connection, url: str, tables: Tables) -> Export:
     export = find_export(connection.buckets, url)
     is_of_source = export.table_arn == tables.source.table.arn
+    # A restored table has the same ARN, and an export of the one before has other keys.
     if not is_of_source or export.taken_at < tables.source.description["CreationDateTime"]:
         raise TaskError(
             f"{export.url} is not an export of the present source table.",

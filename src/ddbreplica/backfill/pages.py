@@ -199,6 +199,7 @@ class Backfill:
             )
             self.left |= {key: f"{why.code}: {why.message}" for key, why in reconciled.refused}
             self._refused |= {key for key, _ in reconciled.refused}
+            # Keys that earlier runs left open do not count, since a resumed run has to try all of them.
             if len(self.left) - self._left_before > MOST_LEFT:
                 raise TaskError(
                     f"{len(self.left):,} items cannot be copied; the last reason:"

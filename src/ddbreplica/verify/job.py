@@ -108,6 +108,7 @@ def verified(
             try:
                 swept = work.run(table=source.table, items=source.items + replica.items)
             finally:
+                # Also after an error: an operator has to know until when the replica may change.
                 if state and (in_doubt := state.in_doubt()):
                     driver.note(in_doubt)
         result = Verified(
@@ -122,6 +123,7 @@ def verified(
         )
         show(result)
         if repair:
+            # Only after the result was printed, since no later run reports these keys.
             repair.close_undecided()
     return result
 

@@ -131,6 +131,7 @@ class Repair:
     def of_open_keys(self, key_filter: KeyFilter) -> Iterator[RepairResult]:
         """Reconcile all keys that an earlier run has left open; yield those that are not confirmed."""
         undecided = set(self.undecided)
+        # Without those of this run, which are reported as differences already.
         keys = [key for key in self.journal.open_keys() if key not in undecided]
         outside = [key for key in keys if not key_filter.passes(key)]
         yield from ((Difference(DifferenceKind.INCONCLUSIVE, key), _OUTSIDE) for key in outside)

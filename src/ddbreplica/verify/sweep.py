@@ -59,6 +59,7 @@ class Sweep:
         """
         total = ceil(segments / sample)
         for look in (self._missing_or_different, self._extra):
+            # At random, since fixed segments would never show the other items, however often a sample is taken.
             chosen = random.sample(range(total), segments)
             self._in_threads([partial(look, segment, of=total) for segment in chosen])
 
