@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from ddbreplica.dynamodb.prices import WRITE_UNIT_PRICE
+
 # US dollars, us-east-1, on demand, without free tiers.
 GB_SECOND: Final = 0.0000133334  # Lambda on arm64
 INVOCATION: Final = 0.20e-6
-WRITE_UNIT: Final = 0.625e-6
 LOG_BYTE: Final = 0.50e-9
 
 FULL_CORE_MB: Final = 1769
@@ -64,7 +65,7 @@ def _prices(figures: Figures) -> Iterator[str]:
             time,
             INVOCATION / batch * 1e6,
             LOG_BYTE * log / batch * 1e6,
-            WRITE_UNIT * WRITE_UNITS * 1e6,
+            WRITE_UNIT_PRICE * WRITE_UNITS * 1e6,
         )
         yield f"| {title} | " + " | ".join(f"${price:.4f}" for price in (*prices, sum(prices))) + " |"
 

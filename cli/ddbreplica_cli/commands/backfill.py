@@ -33,7 +33,9 @@ from ddbreplica_cli.terminal.param_type import Name
 )
 @without_mapping_option
 @archive_option
-@click.option("--dry-run", is_flag=True, help="Show the estimated capacity units and cost; write nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show the estimated capacity units, cost and time; write nothing."
+)
 @shared_options
 def backfill(options: Options, /, **values: Any) -> None:
     """Copy existing items from the source to the replica.

@@ -30,8 +30,9 @@ def run(options: Options, /, **values: Any) -> None:
     if asked.dry_run:
         copying = prepare(connection, asked, TERMINAL)
         estimate = copying.tables.estimate(copying.export)
-        document = {"dry_run": True, **copying.tables.names, **estimate.document()}
-        output.print_result(document, estimate.text(), as_json=options.as_json)
+        rates = {"rate": asked.rate, "read_rate": copying.read_rate}
+        document = {"dry_run": True, **copying.tables.names, **estimate.document(**rates)}
+        output.print_result(document, estimate.text(**rates), as_json=options.as_json)
         return
     path = state or default_path(connection.tables, BACKFILL)
     journal = FileJournal.at(path, command=BACKFILL, clock=connection.clock)

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 from ddbreplica.aws.request import Known, Unknown
 from ddbreplica.inspect.facts import Depth, Figures
 from ddbreplica.inspect.fleet import Fleet, Line
-from ddbreplica.inspect.health import REPLICATING, Severity, duration
+from ddbreplica.inspect.health import REPLICATING, Severity
 from ddbreplica.inspect.pairs import display_name
-from ddbreplica.records.text import bare, lines, one_line
+from ddbreplica.records.text import bare, duration, lines, one_line
 from ddbreplica_cli.runs.status_screen import document, lag_seconds, loud
 
 T = TypeVar("T")

@@ -13,14 +13,13 @@ from ddbreplica.inspect.health import (
     Finding,
     Severity,
     counted,
-    duration,
     label,
     trend,
     trend_text,
     verdict,
 )
 from ddbreplica.mapping.event_source_mapping import MappingState
-from ddbreplica.records.text import lines
+from ddbreplica.records.text import duration, lines
 
 T = TypeVar("T")
 

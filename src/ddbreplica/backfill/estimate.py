@@ -1,19 +1,12 @@
-"""Estimate the capacity units, the duration and the cost of a backfill from the size of the table. Pure.
-
-Prices: US dollars in us-east-1, on-demand capacity, as of November 2026. They differ in other Regions and for
-provisioned capacity.
-https://aws.amazon.com/dynamodb/pricing/on-demand/
-"""
+"""Estimate the capacity units, the duration and the cost of a backfill from the size of the table. Pure."""
 
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from ddbreplica.dynamodb.prices import AS_OF, READ_UNIT_PRICE, REGION, WRITE_UNIT_PRICE
 from ddbreplica.records.size import READ_UNIT, WRITE_UNIT
-from ddbreplica.records.text import lines
-
-READ_UNIT_PRICE = 0.125e-6
-WRITE_UNIT_PRICE = 0.625e-6
+from ddbreplica.records.text import duration, lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +49,51 @@ class Estimate:
         ]
         return max(times, default=None)
 
-    def document(self) -> dict[str, Any]:
-        """Return the estimate as JSON values."""
+    def document(self, *, rate: float | None, read_rate: float | None) -> dict[str, Any]:
+        """Return the estimate as JSON values, with the time that it takes at these rates."""
         return {
             "items": self.items,
             "read_units": self.read_units,
             "write_units": self.write_units,
             "index_write_units_at_most": self.index_units,
             "dollars": round(self.dollars, 6),
+            "prices": {"capacity": "on demand", "region": REGION, "as_of": AS_OF},
+            "rate": rate,
+            "read_rate": read_rate,
+            "seconds_at_least": self.seconds(rate=rate, read_rate=read_rate),
         }
 
-    def text(self) -> str:
+    def text(self, *, rate: float | None, read_rate: float | None) -> str:
         """Return the estimate as text, one figure a line."""
+        seconds = self.seconds(rate=rate, read_rate=read_rate)
         rows = {
             "items": f"{self.items:>14,}",
             "read units": f"{self.read_units:>14,}",
             "write units": f"{self.write_units:>14,}",
             "  of indexes": f"{self.index_units:>14,}  at most",
-            "dollars": f"{self.dollars:>14,.4f}  on demand in us-east-1",
+            "dollars": f"{self.dollars:>14,.4f}  on demand",
+            "time": f"{'unknown' if seconds is None else duration(seconds):>14}  {_limits(rate, read_rate)}",
         }
-        return lines(f"{name:<15}{value}" for name, value in rows.items())
+        return lines(
+            [
+                *(f"{name:<15}{value}" for name, value in rows.items()),
+                f"The prices are those of on-demand capacity in {REGION}, {AS_OF}.",
+                "Prices in other Regions and of provisioned capacity differ.",
+            ]
+        )
 
     @property
     def _average(self) -> float:
         return max(1.0, self.bytes / self.items) if self.items else 0.0
+
+
+def _limits(rate: float | None, read_rate: float | None) -> str:
+    """Return the rates that limit the backfill, or the options that would."""
+    limits = [
+        f"{per_second:g} {what}"
+        for what, per_second in (("write", rate), ("read", read_rate))
+        if per_second is not None
+    ]
+    if not limits:
+        return "without --rate and --read-rate"
+    return f"at least, at {' and '.join(limits)} capacity units per second"

@@ -16,6 +16,7 @@ from ddbreplica.mapping.event_source_mapping import TAG, MappingState
 from ddbreplica.mapping.safeguards import archive_warning
 from ddbreplica.model import WRITABLE
 from ddbreplica.records.schema import key_schema_text
+from ddbreplica.records.text import duration
 from ddbreplica.settings import Settings
 
 RECENTLY = timedelta(minutes=5)
@@ -328,13 +329,6 @@ def trend_text(figures: Figures) -> str:
     """Return the trend of the lag as messages say it."""
     found = trend(figures)
     return "trend unknown" if found == _NO_TREND else found
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in one unit, such as `0.4 s`, `12 min` or `6.1 h`."""
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def counted(depth: Depth) -> str:

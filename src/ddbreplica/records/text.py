@@ -113,6 +113,13 @@ def key_example(key_schema: Iterable[tuple[str, str]]) -> str:
     return printable({name: {tag: "…"} for name, tag in sorted(key_schema)})
 
 
+def duration(seconds: float) -> str:
+    """Return a duration in one unit, such as `0.4 s`, `12 min` or `6.1 h`."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def _shown(found: re.Match[str]) -> str:
     return _spelled(found[0]) if category(found[0]) in _ACTED_UPON else found[0]
 

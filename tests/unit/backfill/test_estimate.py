@@ -45,10 +45,51 @@ def test_the_slower_rate_says_how_long_it_takes(
 
 
 def test_it_is_shown_as_a_table() -> None:
-    assert Estimate(items=2000, bytes=1_000_000, indexes=1).text().split("\n") == [
+    estimate = Estimate(items=2000, bytes=1_000_000, indexes=1)
+
+    assert estimate.text(rate=10.0, read_rate=None).split("\n") == [
         "items                   2,000",
         "read units              2,245",
         "write units             2,000",
         "  of indexes            2,000  at most",
-        "dollars                0.0028  on demand in us-east-1",
+        "dollars                0.0028  on demand",
+        "time                    3 min  at least, at 10 write capacity units per second",
+        "The prices are those of on-demand capacity in us-east-1, November 2026.",
+        "Prices in other Regions and of provisioned capacity differ.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("rate", "read_rate", "time"),
+    [
+        (None, None, "time                  unknown  without --rate and --read-rate"),
+        (None, 1.25, "time                   30 min  at least, at 1.25 read capacity units per second"),
+        (
+            0.1,
+            1.25,
+            "time                    5.6 h  at least, at 0.1 write and 1.25 read capacity units per second",
+        ),
+    ],
+)
+def test_the_time_is_shown_with_the_rates_that_limit_it(
+    rate: float | None, read_rate: float | None, time: str
+) -> None:
+    estimate = Estimate(items=2000, bytes=1_000_000, indexes=1)
+
+    assert estimate.text(rate=rate, read_rate=read_rate).split("\n")[5] == time
+
+
+def test_a_program_gets_the_same_facts() -> None:
+    estimate = Estimate(items=2000, bytes=1_000_000, indexes=1)
+
+    assert estimate.document(rate=10.0, read_rate=None) == {
+        "items": 2000,
+        "read_units": 2245,
+        "write_units": 2000,
+        "index_write_units_at_most": 2000,
+        "dollars": 0.002781,
+        "prices": {"capacity": "on demand", "region": "us-east-1", "as_of": "November 2026"},
+        "rate": 10.0,
+        "read_rate": None,
+        "seconds_at_least": 200.0,
+    }

@@ -9,7 +9,7 @@ import pytest
 from ddbreplica.aws.request import Unknown
 from ddbreplica.dynamodb.location import Location
 from ddbreplica.inspect.facts import Depth, Facts, UnseenTable
-from ddbreplica.inspect.health import Severity, counted, duration, examine, trend, verdict
+from ddbreplica.inspect.health import Severity, counted, examine, trend, verdict
 from tests.support.facts import EARLIER_STREAM, MAPPING, NOW, OPTIONS, REPLICA, SOURCE, facts, figures, table
 
 STOPPED, ATTENTION, NOTE = Severity.STOPPED, Severity.ATTENTION, Severity.NOTE
@@ -472,14 +472,6 @@ def test_the_trend_compares_the_last_minutes_with_those_before(
     ages: list[tuple[float, float]], expected: str
 ) -> None:
     assert trend(figures(IteratorAge=ages)) == expected
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.42, "0.4 s"), (119, "119.0 s"), (120, "2 min"), (7199, "120 min"), (21960, "6.1 h")],
-)
-def test_a_duration_has_one_unit(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from unicodedata import category
 
 import pytest
 
-from ddbreplica.records.text import bare, encodable, escaped, lines, one_line, printable
+from ddbreplica.records.text import bare, duration, encodable, escaped, lines, one_line, printable
 from tests.support.modules import ENGINE, TERMINAL, modules_of
 
 EVERY = [chr(number) for number in range(sys.maxunicode + 1)]
@@ -78,3 +78,11 @@ def test_no_other_module_prints_readable_json() -> None:
     modules = [*modules_of(ENGINE), *modules_of(TERMINAL)]
 
     assert [path.name for path in modules if "ensure_ascii" in path.read_text()] == ["text.py"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.42, "0.4 s"), (119, "119.0 s"), (120, "2 min"), (7199, "120 min"), (21960, "6.1 h")],
+)
+def test_a_duration_has_one_unit(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
