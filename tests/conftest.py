@@ -1,6 +1,6 @@
-"""Every test: dummy credentials, no Region but one, and no socket unless its layer says so; and the common fixtures.
+"""Give every test dummy credentials, one Region, no socket unless its layer allows it, and the common fixtures.
 
-A fixture imports what it needs itself, so that whoever does not use it does not wait for it.
+A fixture imports what it needs itself, so that tests without it do not wait for the import.
 """
 
 import gc
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-# No test asserts an absolute time: a busy machine is no failure.
+# No test checks an absolute time: a busy machine is not a failure.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
@@ -37,10 +37,10 @@ _LAYERS_WITH_SOCKETS = {"stack", "engine"}
 
 
 def pytest_configure() -> None:
-    """Parse botocore's files once, and let what the tests start get signals, which their own parent may ignore.
+    """Parse botocore's files once, and make sure that the processes of tests do not ignore SIGINT or SIGHUP.
 
-    A script's background job ignores SIGINT, and `nohup` SIGHUP; every process that a test starts would inherit that.
-    A handler in their place is inherited by nobody, and keeps a SIGHUP from ending the tests all the same.
+    A background job of a script ignores SIGINT, and `nohup` ignores SIGHUP; the processes of tests would inherit
+    this. They do not inherit a handler, and with it a SIGHUP still does not end the tests.
     """
 
     def nothing(_number: int, _frame: FrameType | None) -> None: ...
@@ -52,7 +52,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave thousands of tests out of each search for garbage, which takes a tenth of all time otherwise."""
+    """Exclude the thousands of tests from garbage collection, which would otherwise take a tenth of the time."""
     gc.collect()
     gc.freeze()
 
@@ -81,7 +81,7 @@ def _sockets(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle that is deployed; it takes a while to build."""
+    """The bundle that is deployed. Building it takes some time."""
     return build(tmp_path_factory.mktemp("build")) / "ReplicatorFunction"
 
 
@@ -113,7 +113,7 @@ def kept_records(tables: "Tables", aws: "Misbehaviour") -> "KeptRecords":
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> "Machine":
-    """The machine that commands run on, and its clocks."""
+    """The machine on which commands run, and its clocks."""
     from tests.support.machine import running
 
     return running(monkeypatch)

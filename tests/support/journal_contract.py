@@ -1,4 +1,4 @@
-"""What every Journal must do: one suite for the fake and whatever keeps keys on disk."""
+"""The tests that every Journal passes: the fake, and those that keep keys on disk."""
 
 from abc import ABC, abstractmethod
 
@@ -11,15 +11,15 @@ C: Key = (("PK", "B", "AAH/"),)
 
 
 class JournalContract(ABC):
-    """Subclass it once for each implementation."""
+    """The suite. Each implementation has a subclass."""
 
     @abstractmethod
     def journal(self) -> Journal:
-        """The journal as one more run finds it; the runs before were killed."""
+        """Return the journal for another run, after the runs before were killed."""
 
     @abstractmethod
     def pass_by(self, seconds: float) -> None:
-        """Let time go by."""
+        """Let so many seconds pass."""
 
     def test_new_keys_may_be_written(self) -> None:
         assert list(self.journal().intend([A, B, C])) == [A, B, C]
@@ -30,7 +30,7 @@ class JournalContract(ABC):
 
         assert list(journal.intend([A, B, C])) == [A, B, C]
 
-    def test_suspects_are_held_back_until_nothing_of_theirs_can_land_any_more(self) -> None:
+    def test_keys_in_doubt_are_held_back_until_their_writes_can_no_longer_land(self) -> None:
         journal = self.journal()
         journal.intend([A, B])
         self.pass_by(HOLD)
@@ -41,7 +41,7 @@ class JournalContract(ABC):
         self.pass_by(1)
         assert list(journal.intend([A, B])) == [A, B]
 
-    def test_a_suspect_once_more_is_held_back_anew(self) -> None:
+    def test_a_key_that_is_in_doubt_again_is_held_back_again(self) -> None:
         journal = self.journal()
         journal.intend([A])
         journal.mark_in_doubt([A])
@@ -51,7 +51,7 @@ class JournalContract(ABC):
         self.pass_by(HOLD - 1)
         assert list(journal.intend([A])) == []
 
-    def test_what_a_killed_run_left_open_is_held_back_from_when_it_was_found(self) -> None:
+    def test_keys_that_a_killed_run_left_open_are_held_back_from_when_they_are_read(self) -> None:
         self.journal().intend([A, B])
         self.pass_by(HOLD)
         journal = self.journal()
@@ -61,7 +61,7 @@ class JournalContract(ABC):
         self.pass_by(1)
         assert list(journal.intend([A, B, C])) == [A, B, C]
 
-    def test_what_was_confirmed_is_closed_for_every_run(self) -> None:
+    def test_a_confirmed_key_is_closed_for_every_run(self) -> None:
         journal = self.journal()
         journal.intend([A, B])
         journal.confirm([A])
@@ -76,7 +76,7 @@ class JournalContract(ABC):
 
         assert list(self.journal().intend([A])) == []
 
-    def test_no_keys_are_no_matter(self) -> None:
+    def test_calls_without_keys_do_nothing(self) -> None:
         journal = self.journal()
         journal.confirm([])
         journal.mark_in_doubt([])

@@ -1,4 +1,4 @@
-"""A profile that needs an MFA code asks for it, and names itself."""
+"""The prompt for an MFA code shows the profile that needs it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +45,7 @@ mfa_serial = {DEVICE}-twice
 
 @pytest.fixture(autouse=True)
 def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """These profiles, and no other credentials, on moto."""
+    """Use these profiles on moto, and no other credentials."""
     (tmp_path / "config").write_text(CONFIG)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     with mock_aws():
@@ -56,7 +56,7 @@ def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The questions on a terminal, each of which is answered with a code."""
+    """Return the prompts on a terminal. Each gets a code."""
     questions: list[str] = []
 
     def answer(question: str) -> str:

@@ -171,16 +171,16 @@ PASSING: dict[str, Said] = {
     "empty error": (500, b""),
     "a proxy's refusal": (403, b"<html>no</html"),
     "a proxy's page": (200, b"<html>yes</html"),
-    "another answer": (200, b"<html></html>"),
+    "another response": (200, b"<html></html>"),
     "nonsense": (200, b"nonsense"),
     "no expiration": (200, answer("")),
     "no date": (200, answer("<Expiration>next year</Expiration>")),
     "an ARN without an account": (200, granted("ASIA1")[1].replace(b"arn:aws:sts::222222222222:", b"")),
     "nested too deep": (200, b"<a>" * 20_000 + b"</a>" * 20_000),
     "expired already": (200, answer("<Expiration>2020-01-01T00:00:00Z</Expiration>")),
-    "no answer": ReadTimeoutError(endpoint_url="https://sts"),
+    "no response": ReadTimeoutError(endpoint_url="https://sts"),
     "unreachable": ConnectTimeoutError(endpoint_url="https://sts"),
-    "hung up": ConnectionClosedError(endpoint_url="https://sts"),
+    "closed": ConnectionClosedError(endpoint_url="https://sts"),
 }
 
 

@@ -57,7 +57,7 @@ def test_the_order_of_a_maps_keys_is_no_difference() -> None:
 
 
 def within(value: dict[str, Any], path: str) -> dict[str, Any]:
-    """A long value that has the value in it, behind and before texts that are the same everywhere."""
+    """Return a long value that contains the value between texts that are always the same."""
     for step in path:
         value = {"M": {LONG: value}} if step == "M" else {"L": [{"S": LONG}, value, {"S": LONG}]}
     return value

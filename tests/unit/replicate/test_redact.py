@@ -24,7 +24,7 @@ WHOLE = (
     "Requested resource not found: Table: logfile_replica not found",
     "The level of configured provisioned throughput for the table was exceeded. Consider increasing it.",
     "refused by the replica: Number overflow. Attempting to store a number with magnitude larger than supported range",
-    "a write was not answered and may still land: Read timeout",
+    "a write is in doubt and may still land: Read timeout",
     "malformed record: SequenceNumber is missing",
     "the response (HTTP 504) has no AWS request id, and was sent by a gateway or proxy",
     'Could not connect to the endpoint URL: "https://dynamodb.eu-west-1.amazonaws.com/"',

@@ -1,4 +1,4 @@
-"""The lowest versions that pyproject.toml allows are those that `make floors` tries."""
+"""`make floors` tests the lowest versions that pyproject.toml allows."""
 
 import re
 import tomllib
@@ -6,7 +6,7 @@ import tomllib
 from tests.support.modules import ROOT
 
 
-def test_what_is_tried_is_what_is_allowed() -> None:
+def test_the_tested_versions_are_the_lowest_allowed_ones() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     allowed = [*project["dependencies"], *project["optional-dependencies"]["cli"]]
     tried = re.findall(

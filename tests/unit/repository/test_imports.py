@@ -1,4 +1,4 @@
-"""How the packages may use each other, read from the syntax trees of all modules, and what a cold start imports."""
+"""The packages import each other only in one direction, and a cold start imports only what a batch needs."""
 
 import ast
 import re
@@ -115,7 +115,7 @@ HELP = {
 
 
 def imports(path: Path) -> set[str]:
-    """Return the modules that a module imports: ours by their own names, others as they are written."""
+    """Return the modules that a module imports: those of the project by their full names, others as written."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -136,7 +136,7 @@ def own(module: str) -> frozenset[str]:
 
 
 @pytest.mark.parametrize("module", PURE)
-def test_the_pure_core_touches_nothing(module: str) -> None:
+def test_pure_modules_import_nothing_for_input_or_output(module: str) -> None:
     outside = {name.partition(".")[0] for name in imports(PATHS[module])}
 
     assert not outside & FORBIDDEN_IN_PURE
@@ -144,7 +144,7 @@ def test_the_pure_core_touches_nothing(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", ["ddbreplica.model", "ddbreplica.errors"])
-def test_the_vocabulary_imports_nothing_of_ours(module: str) -> None:
+def test_model_and_errors_import_no_other_module(module: str) -> None:
     assert own(module) == set()
 
 
@@ -195,7 +195,7 @@ def test_every_package_is_in_the_order() -> None:
 
 
 def package(module: str) -> str:
-    """Return the package that a module is in; a module of the top level has its own place in the order."""
+    """Return the package of a module; a module of the top level has its own place in the order."""
     parent = module.rpartition(".")[0]
     return module if parent in {"ddbreplica", "ddbreplica_cli"} else parent
 
@@ -217,7 +217,7 @@ def test_the_handler_alone_imports_every_step() -> None:
     assert {module for module in PATHS if steps <= own(module)} == {"ddbreplica.handler"}
 
 
-def test_a_package_has_at_most_twelve_modules_and_says_in_a_sentence_what_it_does() -> None:
+def test_a_package_has_at_most_twelve_modules_and_a_docstring_of_a_sentence() -> None:
     sizes = Counter(name.rpartition(".")[0] for name in PATHS)
     first = {
         name: ast.get_docstring(ast.parse((PATHS[module].parent / "__init__.py").read_text())) or ""
@@ -295,7 +295,7 @@ def test_every_module_of_the_function_has_tests_of_its_name() -> None:
     }
 
 
-def test_the_design_names_modules_that_there_are() -> None:
+def test_the_modules_in_design_md_exist() -> None:
     packages = "|".join(sorted({name.split(".")[1] for name in PATHS if name.count(".") == 2}))
     named = re.findall(rf"`((?:{packages})/\w+)`", (ENGINE.parents[1] / "DESIGN.md").read_text())
 

@@ -1,4 +1,4 @@
-"""Where tests are: in folders with the names of the packages, and where the pages say that they are."""
+"""Tests are in folders with the names of the packages, and the tests that the pages list exist."""
 
 import re
 
@@ -8,7 +8,7 @@ from tests.support.modules import ENGINE, ROOT, TERMINAL
 
 TESTS = ROOT / "tests"
 BESIDE_PACKAGES = {"repository", "support", "benchmarks", "examples", "e2e", "pages", "templates"}
-"""The folders whose tests are of something other than a package of src/ or cli/."""
+"""The folders with tests of something other than a package of src/ or cli/."""
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
@@ -24,7 +24,7 @@ def test_a_folder_of_tests_has_the_name_of_a_package(layer: str) -> None:
     assert folders - BESIDE_PACKAGES <= packages()
 
 
-def test_a_page_names_tests_that_exist() -> None:
+def test_the_tests_in_pages_exist() -> None:
     named = {
         (page.name, name)
         for page in PAGES
@@ -37,8 +37,8 @@ def test_a_page_names_tests_that_exist() -> None:
     } == set()
 
 
-def test_a_module_s_tests_name_it() -> None:
-    """Their first line begins with the module's name, as the file's name does."""
+def test_the_docstring_of_a_module_s_tests_begins_with_its_name() -> None:
+    """The name of their file begins with it as well."""
     named = {
         path: found[1]
         for path in TESTS.rglob("test_*.py")
@@ -48,7 +48,7 @@ def test_a_module_s_tests_name_it() -> None:
     assert [path.name for path, name in named.items() if not path.stem.startswith(f"test_{name}")] == []
 
 
-def test_unit_tests_of_the_engine_do_without_the_command_line() -> None:
+def test_unit_tests_of_the_engine_do_not_use_the_command_line() -> None:
     engine = {init.parent.name for init in ENGINE.glob("*/__init__.py")}
     tests = [path for package in engine for path in (TESTS / "unit" / package).glob("test_*.py")]
 

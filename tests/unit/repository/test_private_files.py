@@ -1,4 +1,4 @@
-"""No module opens a file for writing but by `private_file`, and git ignores what commands leave."""
+"""Only `private_file` opens a file for writing, and git ignores the files that commands leave."""
 
 import ast
 import subprocess
@@ -16,7 +16,7 @@ THE_ONE = "private_file.py"
 
 READING = {"r", "rb", "rt"}
 ALLOWED = {
-    # A device, which keeps nothing.
+    # A device, which stores nothing.
     ("__main__.py", "os.open(os.devnull, os.O_RDWR)"),
     ("__main__.py", "os.fdopen(2, 'w', encoding='utf-8')"),
     ("output.py", "os.open(os.devnull, os.O_WRONLY)"),
@@ -24,9 +24,9 @@ ALLOWED = {
     ("transport.py", "connection.connect()"),
     ("handler.py", "table.connect(settings.replica_table_name, **where)"),
     ("handler.py", "plain_replica.connect(settings.replica_table_name, **where)"),
-    # The directory, to let a new name outlive a crash.
+    # The directory, so that a new name is still there after a crash.
     ("state_file.py", "os.open(path.parent, os.O_RDONLY)"),
-    # A file without a name, gone with its process: test_cli_private_files.py holds its mode.
+    # A file without a name, which is removed with its process. test_cli_private_files.py checks its mode.
     ("temporary.py", "tempfile.TemporaryFile()"),
     ("keyset.py", "sqlite3.connect('', check_same_thread=False)"),
     # A descriptor that `private_file` has opened.
@@ -75,7 +75,7 @@ def name_of(call: ast.Call) -> str:
 
 
 def mode_of(call: ast.Call) -> str | None:
-    """The mode of an `open`, None where it is none that can be read here."""
+    """Return the mode of an `open`, or None if it cannot be read from the call."""
     is_method = isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) not in (
         "gzip",
         "io",
@@ -113,7 +113,7 @@ def test_no_module_opens_a_file_to_write_by_another_way(path: Path) -> None:
     assert path.name == THE_ONE or found <= allowed, found - allowed
 
 
-def test_what_is_allowed_is_still_there() -> None:
+def test_each_allowed_call_still_exists() -> None:
     texts = {(path.name, ast.unparse(call)) for path in MODULES for call in calls(path)}
 
     assert texts >= ALLOWED
@@ -142,7 +142,7 @@ def test_what_is_allowed_is_still_there() -> None:
         "os.truncate(path, 0)",
     ],
 )
-def test_every_other_way_is_seen(text: str) -> None:
+def test_every_other_way_to_open_a_file_is_found(text: str) -> None:
     (call,) = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
 
     assert opens_to_write(call)

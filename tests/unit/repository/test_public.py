@@ -1,4 +1,4 @@
-"""What functions of users import: named in `ddbreplica`, loaded when used, documented; recipes use nothing else."""
+"""The public names of `ddbreplica` are loaded when they are used, and documented. Recipes import nothing else."""
 
 import ast
 import re
@@ -33,7 +33,7 @@ PUBLIC = [
 
 
 def loaded(statement: str) -> set[str]:
-    """The modules of ours that a new interpreter has loaded after a statement."""
+    """Return the modules of the project that a new interpreter has loaded after a statement."""
     probe = (
         f"{statement}; import sys; print(*(name for name in sys.modules if name.startswith('ddbreplica')))"
     )
@@ -48,7 +48,7 @@ def loaded(statement: str) -> set[str]:
 
 
 def typed() -> Mapping[str, str]:
-    """The module that a type checker finds each name in."""
+    """Return the module in which a type checker finds each name."""
     tree = ast.parse(Path(ddbreplica.__file__).read_text())
     block = next(node for node in tree.body if isinstance(node, ast.If))
     return {
@@ -64,16 +64,16 @@ def test_these_names_are_public() -> None:
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_a_name_is_what_a_type_checker_takes_it_for(name: str) -> None:
+def test_a_name_is_the_object_that_a_type_checker_finds(name: str) -> None:
     assert getattr(ddbreplica, name) is getattr(import_module(typed()[name]), name)
     assert name in dir(ddbreplica)
 
 
-def test_type_checkers_are_given_no_other_name() -> None:
+def test_type_checkers_find_no_other_name() -> None:
     assert sorted(typed()) == sorted(PUBLIC)
 
 
-def test_a_name_that_is_not_public_is_none() -> None:
+def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'ddbreplica' has no attribute 'journal'"):
         _ = ddbreplica.journal  # type: ignore[attr-defined]
 
@@ -108,7 +108,7 @@ def test_each_name_is_described(name: str) -> None:
 
 
 def names(node: ast.stmt) -> str | None:
-    """What a statement defines."""
+    """Return the name that a statement defines."""
     match node:
         case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
             return name
