@@ -25,7 +25,7 @@ _INTERVAL = 10.0
 )
 @shared_options
 def status(options: Options, *, fleet: bool, watch: float | None) -> None:
-    """Show health, lag and problems, and the command that fixes each problem.
+    """Show health, lag, problems, and the command that fixes each.
 
     The command reads the tables, the event source mapping, its function, CloudWatch metrics and both buckets. It
     changes nothing. Values that cannot be read are shown as unknown, with the reason. With --watch and --json each

@@ -43,9 +43,9 @@ class _Moment(ParamType[datetime]):
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after N changes.")
 @shared_options
 def tail(options: Options, *, since: datetime | None, keys_only: bool, limit: int | None) -> None:
-    """Print the changes in the stream of the source table until Ctrl-C.
+    """Print changes of the source table as they arrive.
 
-    For each change the command shows the time, the event, the key and the attributes. If the stream contains old
+    The command reads the stream of the table until Ctrl-C. For each change it shows the time, the event, the key and the attributes. If the stream contains old
     images too, it shows the attributes that changed, with their old and new values. With --json each change is one
     line. A stream keeps changes for 24 hours; --since reads it from the oldest change.
 

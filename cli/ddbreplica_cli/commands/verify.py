@@ -32,7 +32,8 @@ from ddbreplica_cli.terminal.param_type import Number
     "--keys-from",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     metavar="FILE",
-    help="Compare only the keys in this file of JSON lines, for example one that --report has written.",
+    help="Compare only the keys in this file of JSON lines, for example one that --report has written. With -, read them"
+    " from stdin.",
 )
 @click.option(
     "--grace",
@@ -83,9 +84,9 @@ from ddbreplica_cli.terminal.param_type import Number
 @archive_option
 @shared_options
 def verify(options: Options, /, **values: Any) -> None:
-    """Compare the replica with the source, item by item, in both directions.
+    """Compare the replica with the source, and repair differences.
 
-    The command reads both tables completely with consistent reads; writes may continue. It reads each
+    The command reads both tables completely with consistent reads, while writes may continue. It reads each
     item that differs again after a grace period, so lag does not count as a difference.
 
     Without --repair the command changes nothing. With --repair it gives each item that differs the source's present

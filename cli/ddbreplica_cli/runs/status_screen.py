@@ -113,7 +113,7 @@ def _table_text(table: TableFacts) -> str:
         if table.capacity is None
         else f"{table.capacity[0]} read and {table.capacity[1]} write capacity units"
     )
-    indexes = "".join(f", {name} {state}" for name, state in table.indexes.items())
+    indexes = "".join(f", index {name} {state}" for name, state in table.indexes.items())
     return f"{table.name}, {table.state}, about {table.items:,} items, {capacity}{indexes}"
 
 
@@ -193,7 +193,7 @@ def _applied_text(figures: Figures) -> str:
 def _records_text(figures: Figures) -> str:
     return (
         f"records quarantined: {_count_text(figures.count('RecordsQuarantined'))},"
-        f" discarded to the bucket: {figures.total('OnFailureDestinationDeliveredEventCount'):,},"
+        f" sent to the on-failure bucket: {figures.total('OnFailureDestinationDeliveredEventCount'):,},"
         f" dropped: {figures.total('DroppedEventCount'):,}"
     )
 

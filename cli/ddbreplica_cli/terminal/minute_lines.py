@@ -1,4 +1,4 @@
-"""Show the progress of a long step where stderr is no terminal: one line a minute."""
+"""Show the progress of a long step if stderr is not a terminal: one line per minute."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ SECONDS = 60.0
 
 
 class Step:
-    """A step with the number of items that are done, by any thread. `earlier` is how many earlier runs have done."""
+    """The progress of a step, which any thread may advance. `earlier` is the number of items of earlier runs."""
 
     def __init__(
         self, what: str, *, about: int | None, earlier: int, clock: Callable[[], float] = time.monotonic
@@ -27,12 +27,12 @@ class Step:
         self._lock = Lock()
 
     def advance(self, items: int) -> None:
-        """Count so many more items as done by this run."""
+        """Add items that this run has done."""
         with self._lock:
             self._items += items
 
     def text(self) -> str:
-        """Return one line: the step, items done by all runs, and the rate and the time left of this run alone."""
+        """Return one line: the step, the items of all runs, and the rate and the time left of this run only."""
         done = self._earlier + self._items
         left = (self._about or 0) - done
         if left <= 0:
@@ -48,7 +48,7 @@ class Step:
 
 @contextmanager
 def minute_lines(what: str, *, about: int | None, earlier: int) -> Iterator[Advance]:
-    """Print a line each minute while the block runs, even if nothing advances; none for a shorter block."""
+    """Print a line each minute while the block runs, even if nothing advances."""
     step, ended = Step(what, about=about, earlier=earlier), Event()
     # In a thread, because a step that waits for a throttled table advances nothing, and a log without lines looks dead.
     thread = Thread(target=report, args=(step, ended.wait, print_note), name="progress", daemon=True)
@@ -61,7 +61,7 @@ def minute_lines(what: str, *, about: int | None, earlier: int) -> Iterator[Adva
 
 
 def report(step: Step, ended: Callable[[float], bool], note: Note) -> None:
-    """Print the step's line after each minute. `ended` waits so many seconds, and returns True once the step ended."""
+    """Print the line of the step each minute. `ended` waits for these seconds; it returns True if the step ended."""
     while not ended(SECONDS):
         note(step.text())
 

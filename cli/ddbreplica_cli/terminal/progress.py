@@ -1,4 +1,4 @@
-"""Show the progress of a long step on stderr: a bar on a terminal, otherwise one line a minute."""
+"""Show the progress of a long step on stderr: a bar on a terminal, otherwise one line per minute."""
 
 import sys
 from contextlib import AbstractContextManager, nullcontext

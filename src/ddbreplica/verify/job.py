@@ -269,7 +269,7 @@ class _Work:
 
 
 def _counted(look: Look, advance: Advance) -> Look:
-    """Return the same look, which counts the keys that it is done with."""
+    """Return `look` with progress: it counts the keys of each chunk that is complete."""
 
     def counting(keys: Sequence[Key]) -> Iterator[Difference]:
         yield from look(keys)

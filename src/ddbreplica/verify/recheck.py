@@ -37,7 +37,7 @@ def recheck(
     pending = suspects
     for _ in range(patient.rounds):
         seen = {
-            # Not the items, which may be too large for memory: CHUNK keys share a grace period.
+            # Keep fingerprints instead of items: the items of CHUNK keys may be too large for memory.
             key: (fingerprint(theirs), fingerprint(ours))
             for key, theirs, ours in _pairs(pending, first=source, then=replica)
             if not same(theirs, ours)
@@ -65,8 +65,8 @@ def _settle(
     for key, ours, theirs in _pairs(list(seen), first=replica, then=source):
         if same(theirs, ours):
             continue
-        # Both, since a source that changed back looks unchanged, but the replica that followed it does not. A replica
-        # that lags further than the grace period differs although nothing is wrong.
+        # Check both tables: if the source has changed back, only the replica that followed it shows the change. If
+        # the lag is longer than the grace period, a difference proves nothing.
         if (fingerprint(theirs), fingerprint(ours)) == seen[key] and patient.outlasts_lag:
             yield _difference(key, theirs, ours)
         else:

@@ -63,13 +63,13 @@ def test_a_healthy_replication(deploy: Deploy) -> None:
     shown = lines(result.stdout)
     assert re.fullmatch(r"metrics     from \d\d:\d\d to \d\d:\d\d UTC, latest at \d\d:\d\d", shown.pop(4))
     assert shown == [
-        "source      logfile, ACTIVE, about 0 items, on-demand capacity, GSI_1 ACTIVE",
-        "replica     logfile_replica, ACTIVE, about 0 items, on-demand capacity, GSI_1 ACTIVE",
+        "source      logfile, ACTIVE, about 0 items, on-demand capacity, index GSI_1 ACTIVE",
+        "replica     logfile_replica, ACTIVE, about 0 items, on-demand capacity, index GSI_1 ACTIVE",
         f"stream      NEW_IMAGE, created at {stream.rpartition('/')[2]}",
         f"mapping     {UUID}, Enabled, function replicator, last result: OK",
         "lag         0.4 s, trend unknown; maximum in the last hour: 0.4 s",
         "last hour   12 writes and 0 deletes applied; 0 records retried",
-        "            records quarantined: 0, discarded to the bucket: 0, dropped: 0",
+        "            records quarantined: 0, sent to the on-failure bucket: 0, dropped: 0",
         "            in-doubt writes: 0, failed invocations: 0",
         "throttled   no writes in the last hour",
         "quarantine  0 objects, s3://kept/quarantine/logfile_replica/",

@@ -34,14 +34,14 @@ def test_the_text_contains_all_values_and_ends_with_the_verdict() -> None:
     depth = Depth("s3://given-up/aws/lambda/11-22/", 0, or_more=False, oldest=None)
 
     assert shown(facts(figures=BUSY, on_failure=depth, replica=replace(REPLICA, capacity=None))) == [
-        "source      logfile, ACTIVE, about 2,000 items, 10 read and 5 write capacity units, GSI_1 ACTIVE",
-        "replica     logfile_replica, ACTIVE, about 2,000 items, on-demand capacity, GSI_1 ACTIVE",
+        "source      logfile, ACTIVE, about 2,000 items, 10 read and 5 write capacity units, index GSI_1 ACTIVE",
+        "replica     logfile_replica, ACTIVE, about 2,000 items, on-demand capacity, index GSI_1 ACTIVE",
         "stream      NEW_IMAGE, created at 2026-01-01T00:00:00.000",
         "mapping     11-22, Enabled, function replicator, last result: OK",
         "metrics     from 11:00 to 12:00 UTC, latest at 11:59",
         "lag         0.4 s, steady; maximum in the last hour: 12.0 s",
         "last hour   1,234 writes and 5 deletes applied; 25 records retried",
-        "            records quarantined: 1, discarded to the bucket: 2, dropped: 0",
+        "            records quarantined: 1, sent to the on-failure bucket: 2, dropped: 0",
         "            in-doubt writes: 0, failed invocations: 3",
         "throttled   70 writes of the replica, 60 writes of the index GSI_1",
         "quarantine  0 objects, s3://kept/quarantine/logfile_replica/",
@@ -234,7 +234,7 @@ def test_counts_are_unknown_if_the_function_ran_without_metrics() -> None:
         "last hour   writes and deletes unknown: the function ran and emitted no metrics; 25 records retried"
         in lines
     )
-    assert "            records quarantined: unknown, discarded to the bucket: 0, dropped: 0" in lines
+    assert "            records quarantined: unknown, sent to the on-failure bucket: 0, dropped: 0" in lines
     assert "            in-doubt writes: unknown, failed invocations: 3" in lines
     hour = made["last_hour"]
     names = ("writes_applied", "deletes_applied", "records_quarantined", "writes_suspect")
