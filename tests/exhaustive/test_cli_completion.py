@@ -1,4 +1,4 @@
-"""Shell completion, which is click's own: that the command is named and built so that it works."""
+"""Shell completion by click works for the command."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 
 def complete(words: str, place: int) -> list[str]:
-    """What the shell is offered for word number `place`."""
+    """Return the completions for word number `place`."""
     environment = {
         **os.environ,
         "_DDBREPLICA_COMPLETE": "bash_complete",
@@ -41,7 +41,7 @@ def test_a_script_for_the_shell(shell: str) -> None:
     assert f"_DDBREPLICA_COMPLETE={shell}_complete" in script.stdout
 
 
-def test_a_word_that_is_no_text_is_not_completed() -> None:
+def test_a_word_that_is_not_valid_text_is_not_completed() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "ddbreplica_cli"],
         env={

@@ -1,4 +1,4 @@
-"""What a user's AWS configuration can get wrong: one `Error:` line, one `Try:` line, exit status 2, no traceback."""
+"""Errors in AWS configuration files: one `Error:` line, one `Try:` line, exit status 2, no traceback."""
 
 import json
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ class Case:
 
 
 def process(output: Any) -> Case:
-    """A credential_process that prints this."""
+    """Return a credential_process that prints this."""
     text = output if isinstance(output, str) else json.dumps(output)
     return Case(f"credential_process=printf %s {json.dumps(text)}")
 
@@ -167,7 +167,7 @@ def named(*begins: str) -> frozenset[str]:
     return frozenset(name for name in CASES if name.startswith(begins))
 
 
-# Which hint each has: a part of it that no other hint has.
+# A part of each hint that no other hint contains.
 HINTS = {
     "Try: sign in again, or check how the profile": named(
         "a process",
@@ -194,7 +194,7 @@ HINTS = {
 @pytest.mark.loopback
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_is_told_in_two_lines(
+def test_an_error_has_two_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], case: str
 ) -> None:
     CASES[case].write(tmp_path, monkeypatch)
@@ -215,9 +215,7 @@ def test_is_told_in_two_lines(
 
 @pytest.mark.loopback
 @pytest.mark.parametrize("bundle", ["missing.pem", "text.pem", "of-others.pem"])
-def test_certificates_that_do_not_vouch_for_who_answers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundle: str
-) -> None:
+def test_an_untrusted_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundle: str) -> None:
     (tmp_path / "text.pem").write_text("certificate")
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "of-others.pem"))
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / bundle))
@@ -231,7 +229,7 @@ def test_certificates_that_do_not_vouch_for_who_answers(
     assert "Try: check the trusted certificates: AWS_CA_BUNDLE" in result.stderr
 
 
-def test_what_goes_wrong_when_credentials_are_renewed_is_an_error_of_botocores() -> None:
+def test_a_failed_renewal_of_credentials_is_an_error_of_botocore() -> None:
     def renew() -> Any:
         raise KeyError("AccessKeyId")
 
@@ -257,7 +255,7 @@ ALL = [
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_exception_of_botocores_has_a_hint_of_its_family(name: str) -> None:
+def test_each_exception_of_botocore_has_a_hint_of_its_family(name: str) -> None:
     assert hint_for(Refusal(RefusalKind.FAULT, name, "why")) != hint_for(
         Refusal(RefusalKind.FAULT, "Anything", "why")
     )

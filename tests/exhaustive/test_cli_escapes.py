@@ -1,4 +1,4 @@
-"""Characters that a terminal acts upon, or that nobody sees, wherever a value comes from: none of them is printed.
+"""Control characters and invisible characters are never printed, wherever a value comes from.
 
 Every text of every response that a command gets is poisoned in turn, and every response is an error in turn; then the
 options, the environment and the files. What is looked at are the bytes of stdout and stderr.
@@ -34,7 +34,7 @@ from tests.support.poisoned import (
 )
 from tests.support.responses import Response
 
-# The world: two tables that differ, a mapping, its function, its buckets, an export, a stack.
+# The environment: two tables that differ, a mapping, its function, its buckets, an export, a stack.
 
 
 @pytest.fixture(params=COMMANDS)
@@ -43,7 +43,7 @@ def command(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 
 def asked(world: World, command: Sequence[str]) -> Mapping[str, list[Response]]:
-    """The right responses that a command gets, by operation."""
+    """Return the correct responses that a command gets, by operation."""
     check(world.ran(*command))
     found = dict(world.asked)
     assert found
@@ -51,14 +51,12 @@ def asked(world: World, command: Sequence[str]) -> Mapping[str, list[Response]]:
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "JSON"])
-def test_no_text_of_a_response_acts_upon_the_terminal(
-    world: World, command: tuple[str, ...], *, as_json: bool
-) -> None:
+def test_texts_of_responses_are_escaped(world: World, command: tuple[str, ...], *, as_json: bool) -> None:
     args = (*command, "--json") if as_json else command
     shown = 0
     for operation, responses in asked(world, args).items():
         found = dict.fromkeys(place for response in responses for place in places(response))
-        # All JSON is written by one function: some of the places are enough.
+        # One function writes all JSON, so a selection of places is enough.
         for place in list(found)[:: 3 if as_json else 1]:
             poison = CONTROLS if as_json else CONTROLS + SURROGATE
             with world.changing(operation, partial(changed, place=place, poison=poison)):
@@ -71,7 +69,7 @@ def test_no_text_of_a_response_acts_upon_the_terminal(
     assert world.reported or "--report" not in command
 
 
-def test_a_program_is_given_the_same_value(world: World) -> None:
+def test_json_contains_the_original_value(world: World) -> None:
     poison = "\x1b\x9b\u202e\u2028\ud800-\udc80\U000e0001[red]\r\n\tå🍓"
     args = ("verify", *TABLES, *GRACE, "--without-mapping", "--report", "kept.jsonl", "--json")
 
@@ -84,7 +82,7 @@ def test_a_program_is_given_the_same_value(world: World) -> None:
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "JSON"])
-def test_no_error_acts_upon_the_terminal(world: World, command: tuple[str, ...], *, as_json: bool) -> None:
+def test_errors_are_escaped(world: World, command: tuple[str, ...], *, as_json: bool) -> None:
     args = (*command, "--json") if as_json else command
     for operation in asked(world, args):
         shown = 0
@@ -98,7 +96,7 @@ def test_no_error_acts_upon_the_terminal(world: World, command: tuple[str, ...],
         assert shown or operation in OPTIONAL, operation
 
 
-# What the one who runs a command gives it.
+# Input of the person who runs a command.
 
 VALUE = "x\x1b[31m\x9b1m\x7f\u202e\u2028\udc80\U000e0001[red]\r\n" + FORGED + "\n\t"
 NAME = "x\x1b[31m\x9b1m\u202e\udc80\n" + FORGED
@@ -114,7 +112,7 @@ def options() -> Iterator[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("args", list(options()), ids=lambda args: " ".join(map(ascii, args))[:40])
-def test_no_value_of_an_option_acts_upon_the_terminal(world: World, args: tuple[str, ...]) -> None:
+def test_values_of_options_are_escaped(world: World, args: tuple[str, ...]) -> None:
     base = COMMANDS["load" if args[0] == "load" else args[0]]
     for more in ((), ("--json",)):
         check(world.ran(*base, *args[1:], *more))
@@ -123,7 +121,7 @@ def test_no_value_of_an_option_acts_upon_the_terminal(world: World, args: tuple[
 @pytest.mark.parametrize(
     "args", [(VALUE,), (f"--{VALUE}",), (VALUE, "--help")], ids=["command", "option", "help"]
 )
-def test_no_name_of_a_command_does(args: tuple[str, ...]) -> None:
+def test_names_of_commands_are_escaped(args: tuple[str, ...]) -> None:
     result = invoke(*args)
 
     check(result)
@@ -132,7 +130,7 @@ def test_no_name_of_a_command_does(args: tuple[str, ...]) -> None:
 
 @pytest.mark.usefixtures("hurried")
 class TestEnvironment:
-    """With clients that are really signed in, and nothing behind them."""
+    """Tests with real clients and credentials, but without a service."""
 
     @pytest.fixture(autouse=True)
     def _apart(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +186,7 @@ CONTENTS: Mapping[str, bytes] = {
 
 
 @pytest.mark.parametrize("text", CONTENTS)
-def test_nothing_in_a_file_acts_upon_the_terminal(world: World, text: str) -> None:
+def test_texts_of_files_are_escaped(world: World, text: str) -> None:
     for args in (
         ("load", NAME, "--source", "orders"),
         ("load", NAME, "--dry-run"),
@@ -202,8 +200,8 @@ def test_nothing_in_a_file_acts_upon_the_terminal(world: World, text: str) -> No
         check(world.ran(*args))
 
 
-def test_no_text_of_a_state_file_acts_upon_the_terminal(world: World) -> None:
-    with world.changing("BatchWriteItem", lambda _: Response(b"\xff")):  # which may have been carried out
+def test_texts_of_state_files_are_escaped(world: World) -> None:
+    with world.changing("BatchWriteItem", lambda _: Response(b"\xff")):  # the write may have been applied
         check(invoke(*COMMANDS["backfill"], "--state", "left"))
     left = Path("left").read_bytes().splitlines(keepends=True)
     for args in (COMMANDS["backfill"], COMMANDS["redrive"], COMMANDS["repair"]):

@@ -1,4 +1,4 @@
-"""A disk that is full: one line names the file and the way out, and no error hides another one."""
+"""A full disk: one line names the file, one the remedy, and no error hides another one."""
 
 import json
 import os
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(not FULL.exists(), reason="/dev/full is Linux's"
 
 @contextmanager
 def room_for(size: int) -> Iterator[None]:
-    """No file of this process may become larger; Python ignores the signal that tells so."""
+    """Limit the size of files of this process. Python ignores the signal SIGXFSZ."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -54,7 +54,7 @@ def apart(tables: Tables) -> Tables:
 class TestReport:
     ARGS = ("verify", "--grace", "0", "--report", str(FULL))
 
-    def test_ends_and_the_verification_does_not(self, apart: Tables) -> None:
+    def test_ends_but_the_verification_continues(self, apart: Tables) -> None:
         result = run(*self.ARGS)
 
         assert result.exit_code == 2
@@ -79,7 +79,7 @@ class TestReport:
             == "the report /dev/full is not complete: No space left on device. The comparison itself is complete."
         )
 
-    def test_does_not_end_a_repair_either(self, apart: Tables) -> None:
+    def test_does_not_end_a_repair(self, apart: Tables) -> None:
         result = run(*self.ARGS, "--repair", "--without-mapping")
 
         assert result.exit_code == 2
@@ -89,7 +89,7 @@ class TestReport:
     def test_without_a_difference_is_complete(self, tables: Tables) -> None:
         assert run(*self.ARGS).exit_code == 0
 
-    def test_does_not_hide_why_a_verification_ended(self, apart: Tables, aws: Misbehaviour) -> None:
+    def test_does_not_hide_the_error_of_a_verification(self, apart: Tables, aws: Misbehaviour) -> None:
         apart.put(REPLICA, "extra")
         aws.refuse("BatchGetItem", "AccessDeniedException", after=4)
 
@@ -101,7 +101,7 @@ class TestReport:
 
 
 class TestTemporaryFiles:
-    def test_one_of_keys(self) -> None:
+    def test_a_file_of_keys(self) -> None:
         with closing(KeySet()) as keys, room_for(1_000_000), pytest.raises(TaskError) as raised:
             keys.add(map(key, range(20_000)))
 
@@ -117,9 +117,9 @@ class TestTemporaryFiles:
         monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
         assert directory_of_sqlite() == "/var/tmp"  # noqa: S108
 
-    def test_closing_one_hides_nothing(self) -> None:
+    def test_closing_a_file_hides_no_error(self) -> None:
         with pytest.raises(KeyError), room_for(100), temporary_file() as file:  # noqa: PT012
-            file.write(bytes(1000))  # what is in the buffer cannot be written at the end either
+            file.write(bytes(1000))  # flushing the buffer fails at the end, too
             raise KeyError
 
 
@@ -128,7 +128,7 @@ class TestExport(InS3):
     def _here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
 
-    def test_that_finds_no_room(self) -> None:
+    def test_an_export_without_space(self) -> None:
         self.export(["a"])
         self.put("data/0.json.gz", os.urandom(300_000))
 
@@ -147,7 +147,7 @@ class TestExport(InS3):
 
 
 class TestUndecided:
-    def test_no_half_a_line_stays(self, tmp_path: Path) -> None:
+    def test_no_partial_line_remains(self, tmp_path: Path) -> None:
         undecided = Undecided(tmp_path / "file", note=print_note)
         undecided.add([key(1)])
         before = undecided.path.read_bytes()
@@ -204,7 +204,7 @@ class TestOutput:
 )
 @pytest.mark.usefixtures("tables")
 @pytest.mark.parametrize("args", [("load",), ("load", "--dry-run"), ("verify", "--keys-from")])
-def test_a_file_that_cannot_be_read_is_named(args: Sequence[str]) -> None:
+def test_an_error_names_the_file_that_cannot_be_read(args: Sequence[str]) -> None:
     result = run(*args, "/proc/self/mem")
 
     assert result.exit_code == 2

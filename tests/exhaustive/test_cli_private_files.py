@@ -1,4 +1,4 @@
-"""The files that a command writes, in a directory where other users may have planted something under their names."""
+"""The files that a command writes, in a directory where other users may have created files with these names."""
 
 import os
 import stat
@@ -34,7 +34,7 @@ REPAIR = ("verify", "--repair", "--without-mapping", "--grace", "0", "--state")
 
 @dataclass(frozen=True, slots=True)
 class RefusalKind:
-    """A kind of file: its name, how a command uses it, and the option that names another."""
+    """A kind of file: its name, the command that uses it, and the option that selects another file."""
 
     name: str
     use: Callable[[], Result | None]
@@ -58,13 +58,13 @@ each_kind = pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KI
 
 @pytest.fixture(autouse=True)
 def _apart(tables: Tables) -> None:
-    """One item, which the replica does not have."""
+    """One item that the replica does not have."""
     tables.put(SOURCE, "a")
 
 
 @pytest.fixture
 def victim(tmp_path: Path) -> Path:
-    """A file of the user's, in another directory."""
+    """A file of the user in another directory."""
     path = tmp_path / "home" / "precious"
     path.parent.mkdir()
     path.write_bytes(CONTENT)
@@ -73,7 +73,7 @@ def victim(tmp_path: Path) -> Path:
 
 
 def refused(kind: RefusalKind) -> list[str]:
-    """The two lines that a command ends with."""
+    """Return the last two lines of the command."""
     try:
         result = kind.use()
     except TaskError as error:
@@ -105,7 +105,7 @@ class TestPlanted:
         assert Path(kind.name).is_symlink()
 
     @each_kind
-    def test_a_hard_link_does_not_change_what_it_links(self, kind: RefusalKind, victim: Path) -> None:
+    def test_the_target_of_a_hard_link_is_not_changed(self, kind: RefusalKind, victim: Path) -> None:
         os.link(victim, kind.name)
 
         assert refused(kind) == [
@@ -121,7 +121,7 @@ class TestPlanted:
         assert refused(kind)[0] == f"Error: {kind.name} is not a regular file."
 
     @each_kind
-    def test_a_file_of_another_user_gets_nothing(
+    def test_a_file_of_another_user_is_not_written(
         self, kind: RefusalKind, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         Path(kind.name).touch()
@@ -135,10 +135,10 @@ class TestPlanted:
         assert Path(kind.name).read_bytes() == b""
 
     @each_kind
-    def test_a_link_that_is_planted_in_between_is_not_followed(
+    def test_a_link_that_is_created_meanwhile_is_not_followed(
         self, kind: RefusalKind, victim: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Between the look at the name and the opening."""
+        """The link is created between the check of the name and the opening of the file."""
         open_file = os.open
 
         def opened(path: Path, flags: int, *more: int) -> int:
@@ -154,7 +154,7 @@ class TestPlanted:
         assert (victim.read_bytes(), mode(victim)) == (CONTENT, 0o644)
 
     @each_kind
-    def test_what_is_planted_in_between_is_not_used(
+    def test_a_file_that_is_created_meanwhile_is_not_used(
         self, kind: RefusalKind, victim: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         open_file = os.open
@@ -176,10 +176,8 @@ class TestPlanted:
         )
 
     @pytest.mark.parametrize("command", COMMANDS)
-    def test_what_is_planted_under_a_default_name_does_not_stop_a_verification(
-        self, command: str, victim: Path
-    ) -> None:
-        """It looks for the states of other commands, which are then no states."""
+    def test_a_planted_state_file_does_not_stop_a_verification(self, command: str, victim: Path) -> None:
+        """It looks for the state files of other commands and ignores files that are none."""
         os.mkfifo(f"{SOURCE}-{REPLICA}.{command}")
         assert run("verify", "--grace", "0").exit_code == 1
 
@@ -189,13 +187,13 @@ class TestPlanted:
 
 
 def _first(value: int, *, then: int) -> Callable[[], int]:
-    """A function that returns the value for as many files as come before `state.new`."""
+    """Return a function that returns `value` for all files before `state.new`, and then `then`."""
     values = iter([value] * 2)
     return lambda: next(values, then)
 
 
 @pytest.mark.parametrize("kind", KINDS[3:], ids=[kind.name for kind in KINDS[3:]])
-def test_what_a_file_of_the_users_held_is_gone_when_it_is_written_again(kind: RefusalKind) -> None:
+def test_an_existing_file_of_the_user_is_replaced(kind: RefusalKind) -> None:
     Path(kind.name).write_bytes(CONTENT * 1000)
 
     kind.use()
@@ -217,7 +215,9 @@ def test_a_state_is_not_overwritten(kind: RefusalKind) -> None:
 
 class TestMode:
     @each_kind
-    def test_a_new_file_is_its_users_alone(self, kind: RefusalKind, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_only_the_user_can_read_a_new_file(
+        self, kind: RefusalKind, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         seen: list[int] = []
         truncate = os.fsync
 
@@ -237,7 +237,7 @@ class TestMode:
         assert set(seen) == {0o600}
 
     @pytest.mark.parametrize("kind", KINDS[2:], ids=[kind.name for kind in KINDS[2:]])
-    def test_a_file_that_others_can_read_is_narrowed_which_is_said(
+    def test_the_mode_of_a_readable_file_is_changed_with_a_note(
         self, kind: RefusalKind, capsys: pytest.CaptureFixture[str]
     ) -> None:
         Path(kind.name).write_bytes(b"")
@@ -252,7 +252,7 @@ class TestMode:
             == f"Note: the mode of {kind.name} was 0664, and is now 0600: other users cannot read it."
         )
 
-    def test_a_state_that_others_can_read_is_replaced_by_one_that_they_cannot(self) -> None:
+    def test_a_readable_state_file_is_replaced_by_a_private_one(self) -> None:
         with closing(journal()) as left:
             left.note("one", 1)
         Path("state").chmod(0o644)
@@ -261,7 +261,7 @@ class TestMode:
             assert resumed.notes == {"one": 1}
             assert mode("state") == 0o600
 
-    def test_a_file_system_without_modes_is_told(
+    def test_a_file_system_without_modes_causes_a_note(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         Path("state.undecided").touch()
@@ -277,7 +277,7 @@ class TestMode:
             "Note: other users may read state.undecided, since its file system does not keep the mode 0600.\n"
         )
 
-    def test_a_file_that_is_no_state_keeps_its_mode(self) -> None:
+    def test_a_file_that_is_not_a_state_keeps_its_mode(self) -> None:
         Path("mine").write_bytes(CONTENT)
         Path("mine").chmod(0o644)
 
@@ -293,7 +293,7 @@ class TestNewState:
     @pytest.mark.parametrize(
         "left", [b"", b'{"ddb', b'{"ddbreplica":"state","version":2,"command":"verify"}\n{"open":'], ids=len
     )
-    def test_what_a_killed_run_has_left_locks_nobody_out(self, left: bytes) -> None:
+    def test_a_file_of_a_killed_run_does_not_lock_the_next_run(self, left: bytes) -> None:
         with closing(journal()) as before:
             before.note("one", 1)
         Path("state.new").write_bytes(left)
@@ -302,7 +302,7 @@ class TestNewState:
             assert resumed.notes == {"one": 1}
         assert [path.name for path in Path().iterdir()] == ["state"]
 
-    def test_a_file_of_the_users_is_not_replaced(self) -> None:
+    def test_a_file_of_the_user_is_not_replaced(self) -> None:
         Path("state.new").write_bytes(CONTENT)
 
         with pytest.raises(TaskError) as raised:
@@ -315,7 +315,9 @@ class TestNewState:
         assert raised.value.hint == "move or rename that file, or name another state file with --state."
         assert Path("state.new").read_bytes() == CONTENT
 
-    def test_one_that_appears_again_at_once_is_not_opened(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_file_that_appears_again_immediately_is_not_opened(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         Path("state.new").touch()
         unlink = Path.unlink
 
@@ -329,7 +331,7 @@ class TestNewState:
 
         assert not Path("elsewhere").exists()
 
-    def test_what_another_process_is_writing_is_not_removed(self) -> None:
+    def test_a_file_that_another_process_writes_is_not_removed(self) -> None:
         with closing(StateFile(Path("state"))) as other:
             Path("state").rename("state.new")
             with pytest.raises(TaskError, match=r"state\.new is in use by another command"):
@@ -339,13 +341,13 @@ class TestNewState:
         assert Path("state.new").read_bytes() == b"more"
 
     @pytest.mark.parametrize("name", ["state.new", "state.undecided"])
-    def test_no_state_has_the_name_of_a_file_beside_another(self, name: str) -> None:
+    def test_no_state_file_has_the_name_of_a_companion_file(self, name: str) -> None:
         assert lines(run(*REPAIR, name).stderr) == [
             f"Error: {name} cannot be a state file: ddbreplica uses such a name for another file beside it.",
             "Try: name another file with --state.",
         ]
 
-    def test_no_report_replaces_the_state(self) -> None:
+    def test_a_report_does_not_replace_the_state_file(self) -> None:
         result = run(*REPAIR, "state", "--report", "state")
 
         assert result.exit_code == 2
@@ -353,7 +355,7 @@ class TestNewState:
 
 
 class TestStreams:
-    """What is no file, and is written to all the same."""
+    """Output to devices and pipes."""
 
     def output(self, *arguments: str, device: str, **streams: int) -> "subprocess.CompletedProcess[bytes]":
         done: subprocess.CompletedProcess[bytes] = subprocess.run(  # noqa: S603
@@ -379,7 +381,7 @@ class TestStreams:
 
         assert (done.returncode, len(done.stderr.splitlines())) == (0, 3)
 
-    def test_standard_output_is_a_file_which_keeps_its_mode_and_what_it_holds(self, tmp_path: Path) -> None:
+    def test_standard_output_as_a_file_keeps_its_mode_and_its_content(self, tmp_path: Path) -> None:
         path = tmp_path / "out"
         path.write_bytes(b"before\n")
         path.chmod(0o644)
@@ -403,11 +405,11 @@ class TestStreams:
         assert b"3\n" in done.stdout
 
     @pytest.mark.parametrize("device", ["/dev/null", "/dev/stdout", "/dev/stderr"])
-    def test_a_report_too(self, device: str) -> None:
+    def test_a_report(self, device: str) -> None:
         assert run(*REPORT, device).exit_code == 1
 
     @pytest.mark.parametrize("arguments", [REPORT, LOAD], ids=["report", "output"])
-    def test_a_full_device_is_told(self, arguments: tuple[str, ...]) -> None:
+    def test_a_full_device_is_an_error(self, arguments: tuple[str, ...]) -> None:
         if not Path("/dev/full").exists():
             pytest.skip("no /dev/full here")
         result = run(*arguments, "/dev/full")
@@ -416,7 +418,7 @@ class TestStreams:
         assert "/dev/full cannot be written: No space left on device" in result.stderr
 
     @pytest.mark.parametrize("device", ["/dev/fd/999", "/dev/nothing/at/all"])
-    def test_one_that_is_not_open_is_one_line(self, device: str) -> None:
+    def test_a_closed_descriptor_is_an_error(self, device: str) -> None:
         result = run(*LOAD, device)
 
         assert result.exit_code == 2
@@ -429,7 +431,7 @@ def keys() -> Iterator[Key]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows what a process has open")
 class TestTemporaryFiles:
-    """What is larger than memory lies in a file that has no name and is open to its user alone."""
+    """Data larger than memory is in a file without a name, which only its user can open."""
 
     def spilled(self) -> list[os.stat_result]:
         found = []

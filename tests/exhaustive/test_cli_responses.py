@@ -1,4 +1,4 @@
-"""Whatever comes back for what a command asks: it is a result or one line, and what may still land is known.
+"""Any response to a request of a command leads to a result or to one error line, and in-doubt writes are kept.
 
 Each operation is asked by the commands' own code. Taking the guard away from any of them turns its test red.
 """
@@ -61,7 +61,7 @@ Call: TypeAlias = Callable[[], Any]
 
 @pytest.fixture(scope="module")
 def signed_in() -> tuple[Clients, Services]:
-    """Clients, each created when it is first asked for, and the services that respond to all of them."""
+    """Clients, each created when it is first used, and the services that respond to all of them."""
     clients, services = Clients(None, "us-east-1", None), Services({})
     events: Any = clients._session.events
     events.register_first("before-send", services.respond)
@@ -70,7 +70,7 @@ def signed_in() -> tuple[Clients, Services]:
 
 @pytest.fixture
 def services(signed_in: tuple[Clients, Services], monkeypatch: pytest.MonkeyPatch) -> Services:
-    """The same services, right again, and no pause before a request is repeated."""
+    """The same services with correct responses again, and without pauses before retries."""
     monkeypatch.setattr(botocore.endpoint, "time", NoTime)
     monkeypatch.setattr(Interrupt, "sleep", lambda *_: None)
     monkeypatch.setattr(deadline, "MOST_ATTEMPTS", 1)
@@ -112,7 +112,7 @@ def _reader(connection: Connection) -> TableReader:
 
 
 def _following(connection: Connection) -> Call:
-    """The first page of a stream; what is refused for the moment is raised here."""
+    """Read the first page of a stream; here, a temporary refusal is raised."""
 
     def read() -> Any:
         arn = f"{ACCOUNT}/orders/stream/2026-11-01T00:00:00.000"
@@ -178,7 +178,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "scan": Operation("Scan", _scanning),
     "get": Operation("BatchGetItem", _getting),
     "mappings": Operation("ListEventSourceMappings", always(_mapped)),
-    # A function that was deleted leaves its mapping behind, which is then of no replica.
+    # The mapping of a deleted function remains, but it has no replica.
     "function": Operation("GetFunctionConfiguration", always(_mapped), harmless=([],)),
     "tags": Operation("ListTags", always(_mapped)),
     "lag": Operation("GetMetricStatistics", always(lambda c: lag._iterator_age(c, "replicator"))),
@@ -219,7 +219,7 @@ OPERATIONS: Mapping[str, Operation] = {
 
 
 def outcome(call: Call) -> Any:
-    """What a call returns, or the TaskError that it raises; any other error is a bug."""
+    """Return the result of a call, or the TaskError that it raises; any other error is a bug."""
     try:
         return call()
     except DamagedError as error:
@@ -244,13 +244,13 @@ def asked(request: pytest.FixtureRequest) -> Operation:
 
 
 def right_response(services: Services, name: str, call: Call) -> Response:
-    """The response that an operation has, which is read without an error."""
+    """Return the correct response of an operation, which is read without an error."""
     result = outcome(call)
     assert not isinstance(result, Exception), result
     return services.seen[name]
 
 
-def test_a_response_of_no_sense_is_one_line_and_never_a_result(
+def test_a_meaningless_response_is_one_error_line_and_never_a_result(
     asked: Operation, services: Services, connection: Connection
 ) -> None:
     call = asked.prepare(connection)
@@ -262,7 +262,7 @@ def test_a_response_of_no_sense_is_one_line_and_never_a_result(
         assert is_read or isinstance(result, TaskError) or result in asked.harmless, (wrong, result)
 
 
-def test_a_response_that_is_not_from_aws_is_named_so(
+def test_the_error_says_that_a_response_is_not_from_aws(
     asked: Operation, services: Services, connection: Connection
 ) -> None:
     call = asked.prepare(connection)
@@ -274,7 +274,7 @@ def test_a_response_that_is_not_from_aws_is_named_so(
         assert "ForeignResponse" in result.fact, (wrong, result)
 
 
-def test_a_response_of_another_shape_raises_nothing_else(
+def test_a_response_of_another_shape_raises_only_a_task_error(
     asked: Operation, services: Services, connection: Connection
 ) -> None:
     call = asked.prepare(connection)
@@ -290,7 +290,7 @@ def test_a_response_of_another_shape_raises_nothing_else(
         as_json(Responses={}, UnprocessedKeys={"orders": {"Keys": [{"PK": {"S": "another"}}]}}),
     ],
 )
-def test_keys_that_were_not_asked_for_are_no_response(
+def test_a_response_with_other_keys_is_an_error(
     response: Response, services: Services, connection: Connection
 ) -> None:
     call = OPERATIONS["get"].prepare(connection)
@@ -299,7 +299,7 @@ def test_keys_that_were_not_asked_for_are_no_response(
         assert "UnreadableResponse" in outcome(call).fact
 
 
-def test_the_member_that_has_another_type_is_named(services: Services, connection: Connection) -> None:
+def test_the_error_names_the_member_of_another_type(services: Services, connection: Connection) -> None:
     call = OPERATIONS["mappings"].prepare(connection)
 
     with services.responding("ListEventSourceMappings", as_json(EventSourceMappings=[{"UUID": 5}])):
@@ -318,24 +318,24 @@ def test_an_error_is_one_line_of_bounded_length() -> None:
     assert len(error.fact) < 2000
 
 
-def test_every_operation_that_a_command_asks_is_tried_here() -> None:
+def test_every_operation_of_the_commands_is_tested_here() -> None:
     services: Any = ("cloudformation", "cloudwatch", "dynamodb", "dynamodbstreams", "lambda", "s3", "sts")
     methods: dict[str, str] = {}
     for service in (*services, "resourcegroupstaggingapi"):
         methods |= boto3.client(service, region_name="us-east-1").meta.method_to_api_mapping
     modules = [*modules_of(ENGINE), *modules_of(TERMINAL)]
-    modules.remove(ENGINE / "aws" / "role.py")  # of the function alone: a command has profiles
+    modules.remove(ENGINE / "aws" / "role.py")  # only the function uses it: a command has profiles
     tried = {operation.name for operation in OPERATIONS.values()} | set(WRITES)
 
     assert {operation for path in modules for operation in operations_in(path, methods)} <= tried
 
 
 def operations_in(path: Path, methods: Mapping[str, str]) -> Iterator[str]:
-    """The operations that a module asks for by the methods of boto3's clients."""
+    """Yield the operations that a module requests with methods of boto3 clients."""
     for node in ast.walk(ast.parse(path.read_text())):
         match node:
             case ast.Attribute(value=ast.Call(func=ast.Name(id="super"))):
-                pass  # a method of ours, whose name one of boto3's may have too
+                pass  # a method of this project that has the name of a boto3 method
             case ast.Attribute(attr=name) if name in methods:
                 yield methods[name]
             case ast.Call(func=ast.Attribute(attr="get_paginator"), args=[ast.Constant(value=str(name))]):
@@ -346,7 +346,7 @@ WRITES = ("BatchWriteItem", "PutItem", "DeleteItem")
 
 
 class Forgetful(FakeJournal):
-    """It holds nothing back, and has the keys of the last call that may still land."""
+    """A journal that holds no key, and records the in-doubt keys of the last call."""
 
     def __init__(self) -> None:
         self.in_doubt: set[Key] = set()
@@ -364,7 +364,7 @@ class Forgetful(FakeJournal):
 
 
 @pytest.mark.parametrize("operation", WRITES)
-def test_a_write_that_no_response_of_aws_has_ended_is_in_doubt(
+def test_a_write_without_a_response_from_aws_is_in_doubt(
     operation: str, services: Services, connection: Connection
 ) -> None:
     if operation != "BatchWriteItem":
@@ -385,7 +385,7 @@ def test_a_write_that_no_response_of_aws_has_ended_is_in_doubt(
 
 
 def is_end(operation: str, response: Response) -> bool:
-    """Whether a response with AWS's marks and a 2xx says what became of the request."""
+    """Return whether a 2xx response from AWS contains the result of the request."""
     try:
         content = json.loads(response.body.decode())
     except (ValueError, RecursionError):
@@ -397,7 +397,7 @@ def is_end(operation: str, response: Response) -> bool:
 
 @pytest.mark.parametrize("header", ["etag", "content-length"])
 @pytest.mark.parametrize("value", [None, "", "5000", "text"])
-def test_a_file_whose_head_is_another(
+def test_a_file_with_another_header(
     header: str, value: str | None, services: Services, connection: Connection
 ) -> None:
     for name in ("read", "manifests", "size of a file", "file"):
@@ -410,7 +410,7 @@ def test_a_file_whose_head_is_another(
             outcome(call)
 
 
-def test_a_body_that_is_cut_is_never_read(services: Services, connection: Connection) -> None:
+def test_a_truncated_body_is_an_error(services: Services, connection: Connection) -> None:
     for name in ("read", "manifests", "file"):
         operation = OPERATIONS[name]
         call = operation.prepare(connection)
@@ -449,7 +449,7 @@ def _respond(response: Response, request: Any, **_: Any) -> Any:
 
 @pytest.mark.usefixtures("hurried")
 class TestCommands:
-    """Whole commands, on moto: they end with one line, and what may still land outlives them."""
+    """Whole commands on moto: they end with one line, and keep in-doubt writes for the next run."""
 
     ITEMS = 25
 
@@ -472,7 +472,7 @@ class TestCommands:
         self.aws.on(f"before-send.{operation}", partial(_respond, response))
 
     def ran(self, *args: str) -> Result:
-        """A run that does not end well, and says in its last line what to try."""
+        """Run a command that fails, and check that its last line is a hint."""
         result = run(*args)
         assert result.exit_code in (ATTENTION, FAILED, INCONCLUSIVE), (args, result.output)
         said = lines(result.stderr)
@@ -482,7 +482,7 @@ class TestCommands:
         return result
 
     def in_doubt(self) -> set[str]:
-        """The items of the objects in quarantine whose writes may still land."""
+        """Return the quarantined items with in-doubt writes."""
         bodies = [
             json.loads(self.kept_records.body(QUARANTINE, name))
             for name in self.kept_records.names(QUARANTINE)
@@ -492,7 +492,7 @@ class TestCommands:
         }
 
     @pytest.mark.parametrize("response", NO_END)
-    def test_redrive_keeps_what_is_in_doubt(self, response: Response) -> None:
+    def test_redrive_keeps_in_doubt_writes(self, response: Response) -> None:
         self.kept_records.discard(*(put(number, f"item{number}") for number in range(self.ITEMS)))
         self.respond("dynamodb.BatchWriteItem", response)
 
@@ -501,7 +501,7 @@ class TestCommands:
         assert len(self.in_doubt()) == self.ITEMS
 
     @pytest.mark.parametrize("response", NO_END)
-    def test_a_repair_keeps_what_is_in_doubt(self, response: Response) -> None:
+    def test_a_repair_keeps_in_doubt_writes(self, response: Response) -> None:
         self.respond("dynamodb.BatchWriteItem", response)
 
         self.ran("verify", "--repair", "--grace", "0")
@@ -509,7 +509,7 @@ class TestCommands:
         assert len(self.in_doubt()) == self.ITEMS
 
     @pytest.mark.parametrize("response", NO_END)
-    def test_a_backfill_s_state_keeps_what_is_in_doubt(self, response: Response) -> None:
+    def test_the_state_of_a_backfill_keeps_in_doubt_writes(self, response: Response) -> None:
         self.respond("dynamodb.BatchWriteItem", response)
 
         self.ran("backfill", "--segments", "1", "--no-wait")
@@ -540,7 +540,7 @@ class TestCommands:
             (("resourcegroupstaggingapi.GetResources",), ["status", "--all"]),
         ],
     )
-    def test_it_ends_with_what_to_try(self, operations: Sequence[str], args: Sequence[str]) -> None:
+    def test_an_error_has_a_hint(self, operations: Sequence[str], args: Sequence[str]) -> None:
         self.kept_records.quarantine(put(1, "item1"))
         for operation, response in zip(operations, cycle((GATEWAY, Response(b"[" * 50_000)))):
             with pytest.MonkeyPatch.context() as until_the_next:
@@ -548,7 +548,7 @@ class TestCommands:
                 Misbehaviour(until_the_next).on(f"before-send.{operation}", hook)
                 self.ran(*args)
 
-    def test_status_shows_as_unknown_what_cannot_be_read(self) -> None:
+    def test_status_shows_unreadable_values_as_unknown(self) -> None:
         for operation in ("dynamodb.DescribeTimeToLive", "cloudwatch.GetMetricData", "s3.ListObjectsV2"):
             self.respond(operation, Response(b"null"))
 

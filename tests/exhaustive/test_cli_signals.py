@@ -1,4 +1,4 @@
-"""Real processes, ended by real signals: the same last lines, the same state, and an exit status of their own."""
+"""Processes that a signal ends: their last lines, their state files and their exit statuses."""
 
 import fcntl
 import json
@@ -25,7 +25,7 @@ VERIFY = ("verify", "--without-mapping", "--segments", "1", "--grace", "0")
 STATE = "logfile-logfile_replica.backfill"
 AGAIN = ["Error: interrupted.", "Try: run the same command again."]
 
-# What a command is started with, the call at which the signal comes, and how its last two lines begin.
+# The arguments of a command, the call during which the signal arrives, and how the last two lines begin.
 LONG = {
     "load": (
         ("load", "--generate", "5000"),
@@ -67,12 +67,12 @@ LONG = {
 @pytest.fixture(autouse=True)
 def _no_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    # moto answers for no endpoint that has the account's number in its name.
+    # moto does not respond to endpoints whose name contains the account ID.
     monkeypatch.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")
 
 
 def ended_by(process: Process, *numbers: signal.Signals) -> tuple[int, str, list[str]]:
-    """Send signals while a call is under way, and let that be answered; what the process ends with."""
+    """Send signals during a call, let the call finish, and return how the process ends."""
     process.wait_until_stalled()
     for number in numbers:
         process.send(number)
@@ -83,7 +83,7 @@ def ended_by(process: Process, *numbers: signal.Signals) -> tuple[int, str, list
 
 
 def is_at_rest(state: Path) -> bool:
-    """Whether the next run may go on at once, with keys that are open."""
+    """Return whether the next run may resume at once, although keys are open."""
     with closing(FileJournal.at(state, command=BACKFILL[0], clock=ManualClock())) as journal:
         return bool(journal.open_keys()) and journal.held() == (0, 0.0)
 
@@ -107,7 +107,7 @@ def test_each_signal_ends_a_backfill_as_ctrl_c_does(tmp_path: Path, number: sign
     [BACKFILL, LONG["redrive"][0], (*VERIFY, "--repair")],
     ids=["backfill", "redrive", "verify --repair"],
 )
-def test_what_a_killed_command_was_writing_is_held_back_for_the_next_run(
+def test_keys_that_a_killed_command_was_writing_are_held_for_the_next_run(
     tmp_path: Path, args: tuple[str, ...]
 ) -> None:
     with running(tmp_path, *args, at="before-send.dynamodb.BatchWriteItem") as process:
@@ -134,7 +134,7 @@ def test_sigterm_ends_each_long_command_in_order(tmp_path: Path, name: str) -> N
     assert [line for line, begins in zip(stderr, last, strict=True) if not line.startswith(begins)] == []
 
 
-def test_sigterm_ends_what_is_under_way_before_the_work_begins(tmp_path: Path) -> None:
+def test_sigterm_ends_a_command_before_its_work_begins(tmp_path: Path) -> None:
     with running(tmp_path, *BACKFILL, at="before-send.dynamodb.DescribeTable") as process:
         process.wait_until_stalled()
         process.send(signal.SIGTERM)
@@ -153,7 +153,7 @@ def test_sigterm_ends_a_command_that_cannot_print_its_result(tmp_path: Path) -> 
             time.sleep(0.01)
         process.send(signal.SIGTERM)
         time.sleep(0.3)
-        shown = os.read(reading, 4096)  # the document that says so has room now
+        shown = os.read(reading, 4096)  # now the pipe has room for the JSON document
         os.close(reading)
         status, _, stderr = process.end()
 
@@ -162,7 +162,7 @@ def test_sigterm_ends_a_command_that_cannot_print_its_result(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("more", [(), ("--json",)], ids=["text", "json"])
-def test_a_reader_that_is_gone_changes_nothing_about_it(tmp_path: Path, more: tuple[str, ...]) -> None:
+def test_sigterm_ends_a_command_in_order_without_a_reader(tmp_path: Path, more: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with running(tmp_path, *VERIFY, *more, at="before-send.dynamodb.Scan", stdout=writing) as process:
@@ -174,7 +174,7 @@ def test_a_reader_that_is_gone_changes_nothing_about_it(tmp_path: Path, more: tu
     assert stderr[1] == "Try: run the same command again; nothing was changed."
 
 
-def test_a_reader_that_is_gone_ends_a_command_without_a_word(tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_a_command_without_a_message(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with running(tmp_path, "tail", "--since", "1h", stdout=writing) as process:
@@ -185,7 +185,7 @@ def test_a_reader_that_is_gone_ends_a_command_without_a_word(tmp_path: Path) -> 
     assert [line.partition(" ")[0] for line in stderr.splitlines()] == ["Reading"]
 
 
-def test_a_terminal_that_is_closed_ends_a_backfill_in_order(tmp_path: Path) -> None:
+def test_closing_the_terminal_ends_a_backfill_in_order(tmp_path: Path) -> None:
     terminal, slave = pty.openpty()
     at = "before-send.dynamodb.BatchWriteItem"
     with running(tmp_path, *BACKFILL, at=at, call=3, terminal=slave) as process:
@@ -200,7 +200,7 @@ def test_a_terminal_that_is_closed_ends_a_backfill_in_order(tmp_path: Path) -> N
     assert (tmp_path / STATE).read_text().splitlines()[-1] == '{"rest":true}'
 
 
-def test_nohup_goes_on_after_a_hangup(tmp_path: Path) -> None:
+def test_with_nohup_a_command_continues_after_a_hangup(tmp_path: Path) -> None:
     with running(tmp_path, *VERIFY, "--json", at="before-send.dynamodb.Scan", before=["nohup"]) as process:
         status, stdout, _ = ended_by(process, signal.SIGHUP)
 
@@ -213,10 +213,10 @@ def test_a_second_signal_ends_at_once(tmp_path: Path, second: signal.Signals) ->
     with running(tmp_path, *BACKFILL, at="before-send.dynamodb.BatchWriteItem", call=3) as process:
         process.wait_until_stalled()
         process.send(signal.SIGTERM)
-        time.sleep(1)  # sooner the same signal would count as one
+        time.sleep(1)  # within this time the same signal would count as a repetition
         assert process.process.poll() is None
         process.send(second)
-        status, _, stderr = process.end()  # the call is never answered
+        status, _, stderr = process.end()  # the call never gets a response
 
     assert status == EXIT_STATUS[second]
     assert stderr.splitlines() == [
@@ -226,7 +226,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path, second: signal.Signals) ->
     assert '"rest"' not in (tmp_path / STATE).read_text().splitlines()[-1]
 
 
-def test_a_hangup_that_comes_twice_is_one(tmp_path: Path) -> None:
+def test_a_repeated_hangup_counts_once(tmp_path: Path) -> None:
     with running(tmp_path, *BACKFILL, at="before-send.dynamodb.BatchWriteItem", call=3) as process:
         process.wait_until_stalled()
         process.send(signal.SIGHUP)
@@ -256,7 +256,7 @@ start()
         ("KeyError('a bug')", 2, "KeyError: 'a bug'"),
     ],
 )
-def test_what_happens_outside_a_command_has_its_exit_status_too(raised: str, status: int, last: str) -> None:
+def test_errors_outside_a_command_have_an_exit_status(raised: str, status: int, last: str) -> None:
     ended = subprocess.run(  # noqa: S603  our own
         [sys.executable, "-c", START.format(raised=raised)], capture_output=True, text=True, check=False
     )
@@ -266,7 +266,7 @@ def test_what_happens_outside_a_command_has_its_exit_status_too(raised: str, sta
 
 
 @pytest.mark.parametrize("closed", ["1", "2"])
-def test_a_command_without_an_output_ends_as_ever(tmp_path: Path, closed: str) -> None:
+def test_a_command_with_a_closed_output_has_the_same_exit_status(tmp_path: Path, closed: str) -> None:
     before = ["sh", "-c", f'exec "$@" {closed}>&-', "sh"]
     with running(tmp_path, *VERIFY, "--limit", "0", before=before) as process:
         status, stdout, stderr = process.end()

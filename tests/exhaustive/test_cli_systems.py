@@ -1,4 +1,4 @@
-"""A system without fcntl, such as Windows: a command says in one line where it runs, and help is shown all the same."""
+"""A system without fcntl, such as Windows: a command is refused, but its help is shown."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ def on_windows(*args: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.parametrize("command", sorted(main.commands))
-def test_a_command_says_where_it_runs(command: str) -> None:
+def test_a_command_is_refused(command: str) -> None:
     ended = on_windows(command)
 
     assert ended.returncode == 2

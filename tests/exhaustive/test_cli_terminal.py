@@ -1,4 +1,4 @@
-"""A terminal, and encodings that lack a character: what is written to each, byte by byte."""
+"""The exact output on a terminal, and with encodings that lack a character."""
 
 import os
 import pty
@@ -23,7 +23,7 @@ from tests.support.on_moto import running
 from tests.support.poisoned import COMMANDS, FORBIDDEN, World, changed
 
 OWN = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[1A|\x1b\[2K|\r")
-"""What rich writes for a progress bar or a live screen: colours, the cursor, an erased line."""
+"""The escape sequences of rich for progress bars and live screens: colours, cursor, erased lines."""
 
 
 def hidden(text: str) -> set[str]:
@@ -65,7 +65,7 @@ def test_an_encoding_that_lacks_a_character(
 
 
 class Terminal:
-    """A pseudo-terminal as stdout and stderr, and all that was written to it."""
+    """A pseudo-terminal as stdout and stderr, which records its output."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, encoding: str = "utf-8") -> None:
         self._own, ours = pty.openpty()
@@ -86,11 +86,11 @@ class Terminal:
     def _some(self) -> bytes:
         try:
             return os.read(self._own, 65536)
-        except OSError:  # which is how Linux says that nobody writes any more
+        except OSError:  # Linux reports the end of the output this way
             return b""
 
     def text(self) -> str:
-        """Everything, once nobody writes any more."""
+        """Close the terminal, and return its whole output."""
         self._stream.close()
         self._reader.join()
         os.close(self._own)
@@ -99,7 +99,7 @@ class Terminal:
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Terminal]:
-    """Opens one: within the test itself, since pytest has streams of its own for a fixture."""
+    """Return a function that opens a terminal. Call it in the test, since pytest replaces the streams of a fixture."""
     return partial(Terminal, monkeypatch)
 
 
@@ -107,7 +107,7 @@ FULL = "x\x1b[2J\x1b]8;;http://x\x07\x9b1m\u202e\u2028\ud800\U000e0001[red]\r\nF
 
 
 def check(text: str) -> str:
-    """What is left of it without the program's own sequences."""
+    """Return the text without the escape sequences of rich; check that it has no others."""
     left = OWN.sub("", text)
     assert not hidden(left), ascii(left)
     assert not [line for line in left.split("\n") if line.strip().startswith("FORGED")], left
@@ -115,7 +115,7 @@ def check(text: str) -> str:
     return left
 
 
-def test_a_progress_bar_interprets_nothing_of_its_title(
+def test_the_title_of_a_progress_bar_is_escaped(
     opened: Callable[..., Terminal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal = opened()
@@ -132,7 +132,7 @@ def test_a_progress_bar_interprets_nothing_of_its_title(
 
 
 def run_on(terminal: Terminal, *args: str) -> str:
-    """All that a command writes to a terminal."""
+    """Run a command, and return its output on the terminal."""
     with pytest.raises(SystemExit) as ended:
         main.main(args, prog_name="ddbreplica")
     assert ended.value.code in (0, 1, 2, 3, 130)
@@ -154,7 +154,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("screen", "operation", "place"), CASES)
-def test_a_live_screen_interprets_nothing(
+def test_the_text_of_a_live_screen_is_escaped(
     world: World,
     opened: Callable[..., Terminal],
     monkeypatch: pytest.MonkeyPatch,
@@ -171,10 +171,10 @@ def test_a_live_screen_interprets_nothing(
     assert "[red]" in check(text)
 
 
-def test_a_live_screen_is_wrapped_as_it_is_shown(
+def test_a_live_screen_is_wrapped_after_escaping(
     world: World, opened: Callable[..., Terminal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else what does not fit into a line would be cut off."""
+    """Otherwise rich would cut off text that does not fit into a line."""
     monkeypatch.setattr(Interrupt, "sleep", lambda *_: press_ctrl_c())
     terminal = opened(encoding="ascii")
     monkeypatch.setenv("COLUMNS", "60")
@@ -192,7 +192,7 @@ def test_a_live_screen_is_wrapped_as_it_is_shown(
 def test_a_result_on_a_terminal_has_no_colours(
     world: World, opened: Callable[..., Terminal], name: str
 ) -> None:
-    """Only a bar or a live screen has sequences, and these are gone when the result is printed."""
+    """Only progress bars and live screens have escape sequences, before the result is printed."""
     place = {"tail": ("Records", 0, "dynamodb", "NewImage", "PK", "S")}.get(name, ("Items", 0, "v", "S"))
     operation = "GetRecords" if name == "tail" else "Scan"
 
@@ -218,8 +218,8 @@ start()
 """
 
 
-def test_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
-    """Else what is written to the number of a stream, as a second signal does, would be in a state file."""
+def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
+    """Otherwise output to a standard stream, such as that of a second signal, would be written to a state file."""
     command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", WITHOUT_STANDARD_FILES]
 
     ended = subprocess.run(command, cwd=tmp_path, check=False)  # noqa: S603  our own

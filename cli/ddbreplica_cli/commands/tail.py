@@ -45,9 +45,10 @@ class _Moment(ParamType[datetime]):
 def tail(options: Options, *, since: datetime | None, keys_only: bool, limit: int | None) -> None:
     """Print changes of the source table as they arrive.
 
-    The command reads the stream of the table until Ctrl-C. For each change it shows the time, the event, the key and the attributes. If the stream contains old
-    images too, it shows the attributes that changed, with their old and new values. With --json each change is one
-    line. A stream keeps changes for 24 hours; --since reads it from the oldest change.
+    The command reads the stream of the table until Ctrl-C. For each change it shows the time, the event, the key and
+    the attributes. If the stream contains old images too, it shows the attributes that changed, with their old and new
+    values. With --json each change is one line. A stream keeps changes for 24 hours; --since reads it from the oldest
+    change.
 
     \b
     Examples:

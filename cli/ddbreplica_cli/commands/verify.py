@@ -32,8 +32,8 @@ from ddbreplica_cli.terminal.param_type import Number
     "--keys-from",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     metavar="FILE",
-    help="Compare only the keys in this file of JSON lines, for example one that --report has written. With -, read them"
-    " from stdin.",
+    help="Compare only the keys in this file of JSON lines, for example one that --report has written. With -, read"
+    " them from stdin.",
 )
 @click.option(
     "--grace",
