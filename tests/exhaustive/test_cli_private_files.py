@@ -249,7 +249,7 @@ class TestMode:
         assert mode(kind.name) == 0o600
         assert (
             lines(said)[0]
-            == f"Note: the mode of {kind.name} was 0664, and is now 0600: other users cannot read it."
+            == f"Note: the mode of {kind.name} was 0664 and is now 0600: other users cannot read it."
         )
 
     def test_a_readable_state_file_is_replaced_by_a_private_one(self) -> None:
