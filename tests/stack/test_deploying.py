@@ -1,6 +1,7 @@
 """Deployments as docs/deployment.md describes them: settings that last, failures, and what is left of a stack."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,8 @@ from botocore.exceptions import ClientError
 from demo.command import Finished
 from demo.embedded import embedded_aws
 from demo.pair import wait_until
-from tests.support.guide import blocks, messages
+from tests.support.guide import blocks, commands, messages
+from tests.support.runbook import AWS_CLI, SET_AWS_CLI_UP
 from tests.support.sam import BUILT, Project, project
 from tests.support.template import defaults, load
 
@@ -18,7 +20,12 @@ PROD = (
     "AlarmEmail=ops@example.com",
 )
 
-pytestmark = pytest.mark.loopback
+ORDER = {"customer": {"S": "customer-1"}, "placed_at": {"N": "1"}}
+
+pytestmark = [
+    pytest.mark.loopback,
+    pytest.mark.skipif(not AWS_CLI.exists(), reason=f"needs the AWS CLI: {SET_AWS_CLI_UP}"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -147,14 +154,12 @@ class TestFailing:
     def test_a_stack_that_fails_at_first_is_deleted_and_deployed_again(self, first: Project) -> None:
         failed = failing(first, "failing")
         (message, _) = messages("The stack is in ROLLBACK_COMPLETE")
-        events = first.aws.cloudformation.describe_stack_events(StackName="failing")["StackEvents"]
-        reasons = [each for each in events if "FAILED" in each["ResourceStatus"]]
+        reasons = first.shell(commands("When a deployment fails")[0].replace("orders-replica", "failing"))
 
         assert failed.exit_code == 1
         assert message in failed.output
         assert first.status("failing") == "ROLLBACK_COMPLETE"
-        assert [each["LogicalResourceId"] for each in reasons] != []
-        assert all(each["ResourceStatusReason"] for each in reasons)
+        assert re.search(r"^FunctionSlowAlarm\t\S.+", reasons.output, re.MULTILINE), reasons.output
         assert not {"failing", "failing_copy"} & first.tables()
 
         deleted = first.sam("delete", "--stack-name", "failing", "--no-prompts", "--region", "us-east-1")
@@ -179,9 +184,11 @@ class TestFailing:
         assert "protected against deletion" in message
 
         for table in ("productive", "productive_copy"):
-            assert first.aws.dynamodb.scan(TableName=table, Select="COUNT", Limit=1)["Count"] == 0
-            first.aws.dynamodb.update_table(TableName=table, DeletionProtectionEnabled=False)
-            first.aws.dynamodb.delete_table(TableName=table)
+            scan, *others = commands("Tables of `prod` remain after a failed deployment")
+            assert '"Items": []' in first.shell(scan.replace("orders_copy", table)).output
+            for command in others:
+                executed = first.shell(command.replace("orders_copy", table))
+                assert executed.exit_code == 0, executed.output
         assert not {"productive", "productive_copy"} & first.tables()
 
     def test_prod_is_refused_as_it_is(self, first: Project) -> None:
@@ -253,17 +260,25 @@ def test_the_stack_of_your_own_tables_is_created_beside_the_first_one(first: Pro
         ],
         BillingMode="PAY_PER_REQUEST",
     )
-    turned_on = dynamodb.update_table(
-        TableName="orders", StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
-    )
-    stream = str(turned_on["TableDescription"]["LatestStreamArn"])
+    dynamodb.put_item(TableName="orders", Item=ORDER)
+    turn_on, wait, describe, build, *others = commands("Your own tables")
+    assert build == "sam build"
+    for command in (turn_on, wait):
+        executed = first.shell(command)
+        assert executed.exit_code == 0, executed.output
+    stream = first.shell(describe).output.strip()
     first.config.write_text(f"{first.config.read_text()}\n{toml.replace('STREAM_ARN', stream)}")
     before = first.parameters("ddbreplica")
 
-    deployed = first.deploy("--config-env", "orders")
+    for command in others:
+        executed = first.shell(command)
+        assert executed.exit_code == 0, executed.output
 
-    assert deployed.exit_code == 0, deployed.output
+    assert [command.split()[:2] for command in others] == [
+        ["sam", "deploy"],
+        ["ddbreplica", "backfill"],
+        ["ddbreplica", "verify"],
+    ]
     assert first.outputs("orders-replica")["SourceTableName"] == "orders"
     assert first.parameters("ddbreplica") == before
-    key = dynamodb.describe_table(TableName="orders_copy")["Table"]["KeySchema"]
-    assert key == dynamodb.describe_table(TableName="orders")["Table"]["KeySchema"]
+    assert dynamodb.scan(TableName="orders_copy")["Items"] == [ORDER]

@@ -23,3 +23,9 @@ def blocks(title: str, language: str) -> list[str]:
 def messages(title: str) -> list[str]:
     """Return the messages that a section shows, which are blocks without a command."""
     return [block.strip() for block in blocks(title, "console") if not block.startswith("$ ")]
+
+
+def commands(title: str) -> list[str]:
+    """Return the commands of a section, each on one line."""
+    lines = "".join(blocks(title, "console")).replace("\\\n", " ").splitlines()
+    return [re.sub(r" +", " ", line.removeprefix("$ ")) for line in lines if line.startswith("$ ")]

@@ -6,6 +6,7 @@ import pty
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -17,6 +18,7 @@ from demo.command import Finished
 from demo.deploy import spare
 from demo.embedded import EmbeddedAws
 from tests.support.build import SAM, build
+from tests.support.runbook import AWS_CLI
 from tests.support.template import ROOT, load
 
 BUILT: Final = Path(".aws-sam", "build")
@@ -60,6 +62,22 @@ class Project:
     def deploy(self, *options: str, env: Mapping[str, str] | None = None) -> Finished:
         """Run `sam deploy …`, which does not ask whether to deploy the change set."""
         return self.sam("deploy", "--no-confirm-changeset", *options, env=env)
+
+    def shell(self, command: str) -> Finished:
+        """Execute a command of a page, with this project's SAM CLI, AWS CLI and `ddbreplica`."""
+        programs = (AWS_CLI.parent, Path(sys.executable).parent, SAM.parent)
+        path = os.pathsep.join([*map(str, programs), os.environ["PATH"]])
+        finished = subprocess.run(  # noqa: S603
+            ["/bin/bash", "-c", command],
+            cwd=self.path,
+            env={**self.env, "PATH": path, "AWS_PAGER": ""},
+            input="y\n" if command.startswith("sam deploy") else "",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return Finished(finished.returncode, finished.stdout)
 
     def asked(self, answer: Callable[[str], str], *arguments: str) -> tuple[Finished, list[str]]:
         """Run `sam …` in a pseudo-terminal and answer its questions; return these, too."""

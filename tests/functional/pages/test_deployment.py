@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import NoCredentialsError, UnauthorizedSSOTokenError
 
 from tests.support.deployment_scenarios import STREAM
+from tests.support.guide import messages
 from tests.support.template import REPLICA_TEMPLATE, ROOT, TEMPLATE, defaults, deploy, load, refusals
 
 GUIDE = ROOT / "docs" / "deployment.md"
@@ -132,6 +134,13 @@ def test_the_guide_s_own_stacks_are_configured_like_those_of_samconfig() -> None
         parameters = config["deploy"]["parameters"]
         assert parameters.keys() == expected
         assert parameters["s3_prefix"] == stack
+
+
+def test_the_messages_about_credentials_are_those_of_botocore() -> None:
+    missing, _, signed_out = messages("No credentials, or expired ones")
+
+    assert missing == f"Error: {NoCredentialsError.fmt}"
+    assert UnauthorizedSSOTokenError.fmt.startswith(f"{signed_out} ")
 
 
 class TestPipeline:

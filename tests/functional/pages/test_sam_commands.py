@@ -52,6 +52,15 @@ def test_the_first_deployment_is_in_its_section() -> None:
     ]
 
 
+@pytest.mark.parametrize("page", ["docs/deployment.md", "README.md"])
+def test_existing_tables_get_a_stack_of_their_own(page: str) -> None:
+    if page in NOT_YET:
+        pytest.skip("not yet")
+    own = [each for each in shown(ROOT / page) if "SourceStreamArn=" in each]
+
+    assert [each for each in own if re.search(r"--stack-name ddbreplica( |$)", each)] == []
+
+
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_every_command_in_a_template_names_its_stack(template: str) -> None:
     assert nameless(iter(COMMAND.findall((ROOT / template).read_text()))) == []
