@@ -181,8 +181,8 @@ class TestRedrive:
         assert left == dict.fromkeys(names, "unreadable")
         reasons = {each["reason"] for each in done.document["left"]}
         assert reasons == {
-            "is not JSON",
-            f"is too large for a quarantined record or a discarded batch (at most {MAX_OBJECT:,} bytes)",
+            "it is not JSON",
+            f"it is too large for a quarantined record or a discarded batch (at most {MAX_OBJECT:,} bytes)",
         }
         assert done.peak < MOST
 

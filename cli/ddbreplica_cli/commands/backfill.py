@@ -40,10 +40,13 @@ from ddbreplica_cli.terminal.param_type import Name
 def backfill(options: Options, /, **values: Any) -> None:
     """Copy existing items from the source to the replica.
 
-    A stream keeps changes for 24 hours only. This command copies the items that were written before: it gives the
+    A stream has only the changes of the last 24 hours. This command copies every item of the source: it gives the
     replica each item's present state, while writers and the function continue. It keeps its progress in a state
     file. After Ctrl-C, a crash or a kill, run the same command again to resume. It removes the file when all items
     are copied.
+
+    A write that gets no response is in doubt: it may still land. At its end the command waits until such writes can
+    no longer land, up to 30 minutes, and copies their items again.
 
     \b
     Examples:

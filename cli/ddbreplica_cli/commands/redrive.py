@@ -63,14 +63,14 @@ class _Age(ParamType[float]):
     "--find",
     multiple=True,
     metavar="KEY",
-    help="Only list the objects that hold this key (in DynamoDB JSON), also in done/ and in old versions. May be"
-    " repeated.",
+    help="List the objects that hold this key (in DynamoDB JSON), also in done/ and in old versions, and do nothing"
+    " else. May be repeated.",
 )
 @click.option(
     "--purge-done",
     is_flag=True,
-    help="Only delete the objects in done/ for good, with all their versions. With --find, only objects that hold a"
-    " key.",
+    help="Delete the objects in done/ for good, with all their versions, and do nothing else. With --find, delete"
+    " only the objects that hold one of the keys.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation of --purge-done.")
 @click.option(
@@ -82,10 +82,10 @@ class _Age(ParamType[float]):
 def redrive(options: Options, /, **values: Any) -> None:
     """Reprocess quarantined records and discarded batches.
 
-    Lambda discards a batch that has failed for too long, and sends it to the on-failure bucket. This command gives
-    the replica the source's present state of each item in these records; it never writes the images of the records.
-    It moves an object to done/ in its bucket when all its items are repaired. Other objects stay, and it lists them
-    with the reason.
+    The function quarantines a record that the replica can never hold. Lambda discards a batch that has failed for
+    too long, and sends it to the on-failure bucket. This command gives the replica the source's present state of each
+    item in these records; it never writes the images of the records. It moves an object to done/ in its bucket when
+    all its items are repaired. Other objects stay, and it lists them with the reason.
 
     A state file keeps the keys that are being written. After Ctrl-C, a crash or a kill, run the same command again
     in the same directory to finish them. The command removes the file when no such key is left.

@@ -53,18 +53,18 @@ def run(options: Options, /, **values: Any) -> None:
             )
         )
 
-    def tell(redriven: Redriven) -> None:
+    def show(redriven: Redriven) -> None:
         facts = {"dry_run": asked.dry_run, "seconds": time.perf_counter() - started}
         output.print_result(
             {**report.document(redriven), **facts}, report.text(redriven), as_json=options.as_json
         )
 
     if asked.dry_run:
-        redriven = job.foretell(connection, asked, tell, TERMINAL)
+        redriven = job.preview(connection, asked, show, TERMINAL)
     else:
         path = state or default_path(connection.tables, REDRIVE)
         journal = FileJournal.at(path, command=REDRIVE, clock=connection.clock)
-        redriven = job.redrive(connection, asked, tell, TERMINAL, journal)
+        redriven = job.redrive(connection, asked, show, TERMINAL, journal)
     if _advise(redriven) and not asked.dry_run:
         raise SystemExit(ATTENTION)
 

@@ -32,7 +32,7 @@ from ddbreplica.redrive.objects import (
 )
 from ddbreplica.redrive.places import Buckets
 
-Tell: TypeAlias = Callable[[Redriven], None]
+ShowResult: TypeAlias = Callable[[Redriven], None]
 """Prints the result, before keys that only the result lists are closed."""
 
 _LISTED_ONCE = frozenset({ObjectOutcome.UNDECIDED, ObjectOutcome.OUTSIDE})
@@ -55,7 +55,7 @@ class RedriveOptions:
 
 
 def redrive(
-    connection: Connection, options: RedriveOptions, tell: Tell, driver: Driver, journal: FileJournal
+    connection: Connection, options: RedriveOptions, show: ShowResult, driver: Driver, journal: FileJournal
 ) -> Redriven:
     """Run a redrive, with its open keys in the journal, and return the result.
 
@@ -88,13 +88,13 @@ def redrive(
             )
             work = _Work(_Open(journal, ground.key_filter, reconciler.reconcile), interrupt, driver)
             redriven = work.through(find(places, older_than=options.older_than, limit=options.limit))
-        tell(redriven)
+        show(redriven)
         # Only after the result was printed: no object has these keys, so until then only the journal has them.
         journal.confirm([key for key, (outcome, _) in redriven.open.items() if outcome in _LISTED_ONCE])
     return redriven
 
 
-def foretell(connection: Connection, options: RedriveOptions, tell: Tell, driver: Driver) -> Redriven:
+def preview(connection: Connection, options: RedriveOptions, show: ShowResult, driver: Driver) -> Redriven:
     """Return the result of a dry run. It writes nothing and needs no state."""
     source, replica = describe_pair(connection)
     ground = to_repair(
@@ -106,7 +106,7 @@ def foretell(connection: Connection, options: RedriveOptions, tell: Tell, driver
     with driver.interruptible() as interrupt:
         work = _Work(None, interrupt, driver)
         redriven = work.through(find(places, older_than=options.older_than, limit=options.limit))
-    tell(redriven)
+    show(redriven)
     return redriven
 
 

@@ -192,7 +192,7 @@ class Redriver:
                 self._interrupt.check()
                 due = self._left_out(pool.map(_open, piece))
                 reconciled = self._left_out(
-                    map(_foretold, due)
+                    map(_previewed, due)
                     if self._reconcile is None
                     else _reconciled(due, self._reconcile, pool)
                 )
@@ -250,7 +250,7 @@ def _open(found: FoundObject) -> _Opened | RemainingObject:
         return RemainingObject(
             ObjectOutcome.UNREADABLE,
             found,
-            f"is too large for a quarantined record or a discarded batch (at most {MAX_OBJECT:,} bytes)",
+            f"it is too large for a quarantined record or a discarded batch (at most {MAX_OBJECT:,} bytes)",
         )
     with memory_for(found.listed.size):
         return _opened(found)
@@ -260,13 +260,13 @@ def _opened(found: FoundObject) -> _Opened | RemainingObject:
     held = found.place.bucket.read(found.listed.name, most=found.listed.size)
     # An object that has grown is another one, whose keys the next run reads.
     if held is None or held.is_cut:
-        return RemainingObject(ObjectOutcome.GONE, found, "was moved or replaced meanwhile")
+        return RemainingObject(ObjectOutcome.GONE, found, "another process has moved or replaced it")
     try:
         unpacked = found.place.unpack(held.body, found.listed.stored_at)
     except ForeignError as error:
-        return RemainingObject(ObjectOutcome.FOREIGN, found, str(error))
+        return RemainingObject(ObjectOutcome.FOREIGN, found, f"it {error}")
     except UnreadableError as error:
-        return RemainingObject(ObjectOutcome.UNREADABLE, found, str(error))
+        return RemainingObject(ObjectOutcome.UNREADABLE, found, f"it {error}")
     wait = unpacked.hold_seconds - found.listed.age
     if unpacked.keys and wait > 0:
         reason = f"{IN_DOUBT} for {ceil(wait / 60)} more minutes"
@@ -274,7 +274,7 @@ def _opened(found: FoundObject) -> _Opened | RemainingObject:
     return _Opened(found, held.etag, unpacked)
 
 
-def _foretold(opened: _Opened) -> RemainingObject:
+def _previewed(opened: _Opened) -> RemainingObject:
     return _unrepairable(opened) or RemainingObject(
         ObjectOutcome.DUE, opened.found, opened.unpacked.why, opened.unpacked.keys
     )
@@ -331,5 +331,5 @@ def _move(opened: _Opened) -> _Opened | RemainingObject:
     if opened.found.place.bucket.finish(listed.name, opened.etag, metadata=metadata):
         return opened
     return RemainingObject(
-        ObjectOutcome.GONE, opened.found, "was moved or replaced meanwhile; its keys were repaired"
+        ObjectOutcome.GONE, opened.found, "another process has moved or replaced it; its keys were repaired"
     )

@@ -533,7 +533,7 @@ class TestOfOthers:
 
         assert document["left"][0]["outcome"] == "foreign"
         assert document["left"][0]["reason"] == (
-            "was sent to the function arn:aws:lambda:us-east-1:123456789012:function:another"
+            "it was sent to the function arn:aws:lambda:us-east-1:123456789012:function:another"
         )
         kept_records.make_older(ON_FAILURE, name, HALF_AN_HOUR)
         assert redrive("--on-failure-bucket", ON_FAILURE)["healed"] == 1

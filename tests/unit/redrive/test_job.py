@@ -53,16 +53,16 @@ class Runs:
         self.recording = Recording()
         journal = self.journal(world)
 
-        def tell(redriven: Redriven) -> None:
+        def show(redriven: Redriven) -> None:
             self.told.append(redriven)
             self.open_when_told = journal.open_keys()
 
-        return job.redrive(world.connection, replace(WANTED, **wanted), tell, self.recording.driver, journal)
+        return job.redrive(world.connection, replace(WANTED, **wanted), show, self.recording.driver, journal)
 
-    def foretell(self, world: World, **wanted: Any) -> Redriven:
+    def preview(self, world: World, **wanted: Any) -> Redriven:
         self._use(world)
         self.recording = Recording()
-        return job.foretell(
+        return job.preview(
             world.connection, replace(WANTED, **wanted), self.told.append, self.recording.driver
         )
 
@@ -449,7 +449,7 @@ class TestDryRun:
         world.discard("b")
         before = world.s3.names
 
-        redriven = runs.foretell(world)
+        redriven = runs.preview(world)
 
         assert redriven.counts == {ObjectOutcome.DUE: 2}
         assert (redriven.keys, redriven.in_doubt) == (0, 0)
@@ -465,7 +465,7 @@ class TestDryRun:
         for name, age in (("a", 10.0), ("b", 10.0), ("c", 9.0), ("d", 10.0)):
             world.quarantine(name, age=age)
 
-        redriven = runs.foretell(
+        redriven = runs.preview(
             world, quarantine_bucket=NAME, older_than=10.0, limit=2, archive=True, without_mapping=True
         )
 
@@ -481,7 +481,7 @@ class TestDryRun:
         world.tables = described("other"), described("copy")
         world.quarantine("a")
 
-        assert outcomes(runs.foretell(world)) == {"a.json": ObjectOutcome.FOREIGN}
+        assert outcomes(runs.preview(world)) == {"a.json": ObjectOutcome.FOREIGN}
 
     def test_a_fast_clock_and_writes_that_may_land_are_noted(self, runs: Runs) -> None:
         world = World()
@@ -494,7 +494,7 @@ class TestDryRun:
         journal.intend([key("a")])
         journal.close()
 
-        runs.foretell(world)
+        runs.preview(world)
 
         clock, state = runs.recording.notes
         assert clock.startswith("Note: the local clock is 301 seconds ahead of AWS's clock.")
@@ -508,7 +508,7 @@ class TestDryRun:
         with pytest.raises(
             StoppedError, match=r"^interrupted; 0 of 1 objects were repaired and moved to done/\.$"
         ):
-            runs.foretell(world)
+            runs.preview(world)
 
         assert runs.told == []
 

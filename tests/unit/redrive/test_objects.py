@@ -350,14 +350,14 @@ class TestStaying:
     @pytest.mark.parametrize(
         ("error", "outcome"),
         [
-            (ForeignError("is of others"), ObjectOutcome.FOREIGN),
-            (UnreadableError("is of others"), ObjectOutcome.UNREADABLE),
+            (ForeignError("is of another table"), ObjectOutcome.FOREIGN),
+            (UnreadableError("is of another table"), ObjectOutcome.UNREADABLE),
         ],
     )
     def test_an_object_of_another_table(self, error: Exception, outcome: ObjectOutcome) -> None:
         redriven = World(one=error).run()
 
-        assert seen(left_of(redriven)) == (outcome, "is of others", ())
+        assert seen(left_of(redriven)) == (outcome, "it is of another table", ())
         assert left_of(redriven).found.url.endswith("/one")
 
     def test_too_large_to_be_read(self) -> None:
@@ -374,7 +374,7 @@ class TestStaying:
             lambda _: None,
         )
 
-        reason = "is too large for a quarantined record or a discarded batch (at most 38,797,312 bytes)"
+        reason = "it is too large for a quarantined record or a discarded batch (at most 38,797,312 bytes)"
         left = left_of(redriver.redriven)
         assert seen(left) == (ObjectOutcome.UNREADABLE, reason, ())
         assert left.found.listed.size == limits.MAX_OBJECT + 1
@@ -399,14 +399,14 @@ class TestStaying:
         found = world.found
         world.s3.store(f"{PREFIX}one", None)
 
-        self.assert_gone(world, found, "was moved or replaced meanwhile")
+        self.assert_gone(world, found, "another process has moved or replaced it")
 
     def test_replaced_by_a_longer_one_before_it_was_read(self) -> None:
         world = World(one=[A])
         found = world.found
         world.s3.store(f"{PREFIX}one", b"longer")
 
-        self.assert_gone(world, found, "was moved or replaced meanwhile")
+        self.assert_gone(world, found, "another process has moved or replaced it")
 
     def test_replaced_after_it_was_read(self) -> None:
         world = World(one=[A])
@@ -417,7 +417,9 @@ class TestStaying:
 
         world.s3.before = replaced
 
-        self.assert_gone(world, world.found, "was moved or replaced meanwhile; its keys were repaired")
+        self.assert_gone(
+            world, world.found, "another process has moved or replaced it; its keys were repaired"
+        )
         assert world.calls == [(A,)]
 
     def assert_gone(self, world: World, found: list[FoundObject], reason: str) -> None:
