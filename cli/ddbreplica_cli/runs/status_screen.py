@@ -236,12 +236,12 @@ def _plain(value: object) -> str:
     return "+".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _text(figure: Known[T], told: Callable[[T], str]) -> str:
-    return f"unknown: {figure.why}" if isinstance(figure, Unknown) else told(figure)
+def _text(figure: Known[T], show: Callable[[T], str]) -> str:
+    return f"unknown: {figure.why}" if isinstance(figure, Unknown) else show(figure)
 
 
-def _or_none(figure: Known[T], told: Callable[[T], Any]) -> Any:
-    return None if isinstance(figure, Unknown) else told(figure)
+def _or_none(figure: Known[T], show: Callable[[T], Any]) -> Any:
+    return None if isinstance(figure, Unknown) else show(figure)
 
 
 def _table_document(table: TableFacts) -> dict[str, Any]:

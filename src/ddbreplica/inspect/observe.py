@@ -101,7 +101,7 @@ def _table(side: Side) -> TableFacts:
         indexes=described.index_states,
         stream_arn=described.latest_stream,
         view=described.view,
-        # By itself, since it needs a permission of its own, without which the rest is still shown.
+        # DescribeTimeToLive needs a permission of its own; without it the rest is still shown.
         ttl=known(lambda: _ttl(side)),
         replicas=described.replicas,
     )
@@ -124,9 +124,9 @@ def _figures(connection: Connection, mapping: MappingState, replica: _Table) -> 
     now = connection.clock.local()
     series = _series(beside_function, _of_function(mapping, connection.replica.short_name), now)
     if isinstance(replica, TableFacts):
-        # In another request, since a table's metrics are in its own Region and account.
+        # A separate request, since the metrics of a table are in its own Region and account.
         series |= _series(connection.replica.metrics(), _of_table(replica), now)
-    # Without any figure the metrics may be kept elsewhere, and a mapping must not be reported as stalled for that.
+    # A mapping without any metrics must not be reported as stalled: they may be in another place.
     if not any(series.values()) and not _has_metrics(beside_function, mapping):
         return Unknown("CloudWatch has no metrics of this event source mapping")
     return Figures(now, series)

@@ -59,12 +59,12 @@ class VerifyOptions:
     without_mapping: bool
     archive: bool
 
-    def looked_at(self, ground: Preflight) -> str:
+    def looked_at(self, preflight: Preflight) -> str:
         """Describe the items to which the verdict applies."""
         of_all = EVERYTHING if self.sample == 1 else f"a sample of {self.sample:.4g}"
         looked_at = of_all if self.keys_from is None else f"the keys of {self.keys_from.path}"
-        within = " within the filter" if ground.key_filter.patterns else ""
-        return f"{looked_at}{within}{', as an archive' if ground.is_archive else ''}"
+        within = " within the filter" if preflight.key_filter.patterns else ""
+        return f"{looked_at}{within}{', as an archive' if preflight.is_archive else ''}"
 
     @property
     def max_suspects(self) -> int | None:
@@ -91,8 +91,8 @@ def verified(
                 driver.note(note)
         else:
             state.resume(connection, source, replica, note=driver.note)
-        ground = _ground(connection, options, driver)
-        ground.warn_of_replicas(source, note=driver.note)
+        preflight = _preflight(connection, options, driver)
+        preflight.warn_of_replicas(source, note=driver.note)
         with (
             driver.interruptible() as interrupt,
             _written(options.report, driver) as report,
@@ -103,8 +103,10 @@ def verified(
             findings = Findings(options.limit, report, without_values=options.no_values)
             # The scan and the repair share the source's rate, since both read it.
             rates = Rates(Rate(options.rate, sleep=interrupt.sleep), readers[0].rate)
-            repair = _repair(connection, state, ground, source.table, patience, rates) if state else None
-            work = _Work(connection, options, driver, patience, ground, repair, readers, suspects, findings)
+            repair = _repair(connection, state, preflight, source.table, patience, rates) if state else None
+            work = _Work(
+                connection, options, driver, patience, preflight, repair, readers, suspects, findings
+            )
             try:
                 swept = work.run(table=source.table, items=source.items + replica.items)
             finally:
@@ -114,7 +116,7 @@ def verified(
         result = Verified(
             source.side.name,
             replica.side.name,
-            options.looked_at(ground),
+            options.looked_at(preflight),
             swept,
             findings,
             options.repair,
@@ -129,14 +131,14 @@ def verified(
 
 
 def _repair(
-    connection: Connection, state: State, ground: Preflight, table: Table, patience: Patience, rates: Rates
+    connection: Connection, state: State, preflight: Preflight, table: Table, patience: Patience, rates: Rates
 ) -> Repair:
     """Return the object that repairs keys and records each intended write in the journal."""
     reconciler = Reconciler.between(
         connection,
-        journal=_journal(connection, state.journal, ground, table),
+        journal=_journal(connection, state.journal, preflight, table),
         patience=patience,
-        is_archive=ground.is_archive,
+        is_archive=preflight.is_archive,
         rates=rates,
         under_way=state.under_way,
     )
@@ -162,7 +164,7 @@ class _Work:
     options: VerifyOptions
     driver: Driver
     patience: Patience
-    ground: Preflight
+    preflight: Preflight
     repair: Repair | None
     readers: tuple[TableReader, TableReader]
     suspects: KeySet
@@ -172,8 +174,8 @@ class _Work:
         """Run all steps. `items` is the estimated number of items in both tables."""
         swept = self._sweep(table, items)
         if self.suspects:
-            if self.ground.unseen:
-                self.driver.note(_UNSEEN.format(why=self.ground.unseen))
+            if self.preflight.unseen:
+                self.driver.note(_UNSEEN.format(why=self.preflight.unseen))
             self._settle(swept)
         if self.repair is not None:
             self._resume(self.repair, swept)
@@ -191,8 +193,8 @@ class _Work:
                     self.readers,
                     self.suspects,
                     advance=advance,
-                    key_filter=self.ground.key_filter,
-                    archived=self.findings.archive if self.ground.is_archive else None,
+                    key_filter=self.preflight.key_filter,
+                    archived=self.findings.archive if self.preflight.is_archive else None,
                     max_suspects=self.options.max_suspects,
                 )
                 try:
@@ -219,7 +221,7 @@ class _Work:
         with self.driver.progress("rechecking suspected differences", about=about) as advance:
             try:
                 again = partial(recheck, source=source, replica=replica, patient=self._patient())
-                look = (lambda keys: archived(again(keys))) if self.ground.is_archive else again
+                look = (lambda keys: archived(again(keys))) if self.preflight.is_archive else again
                 for difference, repair in settle(
                     self.suspects, look=_counted(look, advance), repair_step=self._repair_step(look)
                 ):
@@ -248,7 +250,7 @@ class _Work:
     def _resume(self, repair: Repair, swept: Swept) -> None:
         """Reconcile the keys that an earlier run has left open."""
         try:
-            for difference, outcome in repair.of_open_keys(self.ground.key_filter):
+            for difference, outcome in repair.of_open_keys(self.preflight.key_filter):
                 self.findings.add(difference, outcome)
         except KeyboardInterrupt as pressed:
             raise self._interrupted(swept) from pressed
@@ -301,15 +303,15 @@ def _refuse_none(keys: KeySet, file: KeysFile) -> None:
         )
 
 
-def _ground(connection: Connection, options: VerifyOptions, driver: Driver) -> Preflight:
+def _preflight(connection: Connection, options: VerifyOptions, driver: Driver) -> Preflight:
     find = to_repair if options.repair else to_compare
     return find(
         connection, without_mapping=options.without_mapping, archive=options.archive, note=driver.note
     )
 
 
-def _journal(connection: Connection, journal: Journal, ground: Preflight, source: Table) -> Journal:
+def _journal(connection: Connection, journal: Journal, preflight: Preflight, source: Table) -> Journal:
     """Return a journal that also writes in-doubt keys to the quarantine bucket, so that other machines find them."""
-    if ground.mapping is None or not ground.mapping.quarantine:
+    if preflight.mapping is None or not preflight.mapping.quarantine:
         return journal
-    return QuarantiningJournal.of(journal, connection, ground.mapping.quarantine, source, command=VERIFY)
+    return QuarantiningJournal.of(journal, connection, preflight.mapping.quarantine, source, command=VERIFY)
