@@ -100,8 +100,8 @@ def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
 
 def _found(findings: Sequence[Finding]) -> Iterator[str]:
     for finding in findings:
-        prefix = "note: " if finding.severity is Severity.NOTE else ""
-        yield f"{prefix}{finding.fact}."
+        kind = "note" if finding.severity is Severity.NOTE else "problem"
+        yield f"{kind}: {finding.fact}."
         yield f"  Try: {finding.hint}."
     if findings:
         yield ""

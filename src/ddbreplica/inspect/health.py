@@ -236,12 +236,13 @@ class _Examination:
 
     def _of_buckets(self) -> Iterator[Finding]:
         waiting = (
-            ("records are in quarantine", self._facts.quarantine),
-            ("Lambda has discarded batches", self._facts.on_failure),
+            ("the quarantine bucket", "quarantined records", self._facts.quarantine),
+            ("the on-failure bucket", "discarded batches", self._facts.on_failure),
         )
-        for what, depth in waiting:
+        for bucket, what, depth in waiting:
             if isinstance(depth, Depth) and depth.objects:
-                yield Finding(Severity.ATTENTION, f"{what}: {counted(depth)} in {depth.place}", self._redrive)
+                fact = f"{bucket} has {counted(depth)} with {what}: {depth.place}"
+                yield Finding(Severity.ATTENTION, fact, self._redrive)
 
     def _of_lag(self, mapping: MappingState, figures: Figures) -> Iterator[Finding]:
         age = figures.most("IteratorAge", since=RECENTLY)
@@ -265,10 +266,11 @@ class _Examination:
 
     def _of_failures(self, mapping: MappingState, figures: Figures) -> Iterator[Finding]:
         if count := figures.total("DroppedEventCount"):
-            fact = f"records that Lambda discarded in the last hour without a copy: {count:,}"
+            fact = f"Lambda discarded {_number(count, 'record')} in the last hour and kept no copy"
             yield Finding(Severity.ATTENTION, fact, self._repair)
         if count := figures.total("DestinationDeliveryFailures"):
-            fact = f"discarded batches that Lambda could not send to the on-failure bucket in the last hour: {count:,}"
+            batches = _number(count, "discarded batch", "discarded batches")
+            fact = f"Lambda could not send {batches} to the on-failure bucket in the last hour"
             yield Finding(
                 Severity.ATTENTION,
                 fact,
@@ -276,13 +278,17 @@ class _Examination:
                 f" then {self._repair}",
             )
         if count := figures.total("Errors", since=RECENTLY):
-            fact = f"failed invocations of the function in the last 5 minutes: {count:,}; Lambda retries their batches"
+            invocations = _number(count, "invocation")
+            fact = (
+                f"{invocations} of the function failed in the last 5 minutes; Lambda retries failed batches"
+            )
             yield Finding(Severity.ATTENTION, fact, self._log(mapping))
         if count := figures.total("FailedInvokeEventCount", since=RECENTLY):
-            fact = f"records that could not be applied in the last 5 minutes: {count:,}; Lambda retries them"
+            records = _number(count, "record")
+            fact = f"{records} could not be applied in the last 5 minutes; Lambda retries failed records"
             yield Finding(Severity.ATTENTION, fact, self._log(mapping))
         if count := figures.total("Throttles", since=RECENTLY):
-            fact = f"invocations that Lambda throttled in the last 5 minutes: {count:,}"
+            fact = f"Lambda throttled {_number(count, 'invocation')} in the last 5 minutes"
             yield Finding(
                 Severity.NOTE,
                 fact,
@@ -290,7 +296,7 @@ class _Examination:
                 f" prints nothing, `aws lambda get-account-settings{self._place}`",
             )
         if throttled := figures.throttled(since=RECENTLY):
-            fact = f"throttled writes of the replica in the last 5 minutes: {max(throttled.values()):,}"
+            fact = f"the replica throttled {_number(max(throttled.values()), 'write')} in the last 5 minutes"
             yield Finding(
                 Severity.NOTE,
                 fact,
@@ -333,8 +339,11 @@ def trend_text(figures: Figures) -> str:
 
 def counted(depth: Depth) -> str:
     """Return the number of objects, such as `1 object` or `10,000 objects or more`."""
-    noun = "object" if depth.objects == 1 else "objects"
-    return f"{depth.objects:,} {noun}{' or more' if depth.or_more else ''}"
+    return f"{_number(depth.objects, 'object')}{' or more' if depth.or_more else ''}"
+
+
+def _number(count: int, one: str, many: str | None = None) -> str:
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def _of_the_pair(source: TableFacts | UnseenTable, replica: TableFacts | UnseenTable) -> Iterator[Finding]:

@@ -167,7 +167,7 @@ def test_a_problem_exits_with_1_and_shows_what_to_run(deploy: Deploy) -> None:
     assert result.exit_code == 1
     assert result.stderr == ""
     assert lines(result.stdout)[-4:] == [
-        "the event source mapping is Disabled (USER_INITIATED).",
+        "problem: the event source mapping is Disabled (USER_INITIATED).",
         (
             f"  Try: `aws lambda update-event-source-mapping --uuid {UUID} --enabled --region us-east-1`; if it was"
             " stopped for more than 24 hours, then `ddbreplica verify --region us-east-1 --repair`."
@@ -242,7 +242,9 @@ def test_a_mapping_whose_metrics_stopped_is_stalled(deploy: Deploy) -> None:
     result = run("status")
 
     assert result.exit_code == 1
-    assert "the event source mapping has not polled the stream for 15 minutes." in lines(result.stdout)
+    assert "problem: the event source mapping has not polled the stream for 15 minutes." in lines(
+        result.stdout
+    )
 
 
 @pytest.mark.parametrize(

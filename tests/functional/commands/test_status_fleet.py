@@ -89,7 +89,7 @@ def test_a_table_of_another_account_is_unknown_and_the_rest_is_shown(account: Ac
             "NEEDS ATTENTION  orders → copy in eu-west-1 of 210987654321  Enabled  idle             0           1"
             "           0"
         ),
-        "    records are in quarantine: 1 object in s3://kept/quarantine/copy/",
+        "    the quarantine bucket has 1 object with quarantined records: s3://kept/quarantine/copy/",
         f"    unknown: the replica (the table {FAR} cannot be described: AccessDeniedException: not you)",
     ]
 

@@ -203,14 +203,14 @@ def mapping(**changes: Any) -> dict[str, Any]:
         pytest.param(
             {"quarantine": Depth("s3://kept/quarantine/logfile_replica/", 1, or_more=False, oldest=5.0)},
             ATTENTION,
-            "records are in quarantine: 1 object in s3://kept/quarantine/logfile_replica/",
+            "the quarantine bucket has 1 object with quarantined records: s3://kept/quarantine/logfile_replica/",
             REDRIVE,
             id="quarantine",
         ),
         pytest.param(
             {"on_failure": Depth("s3://given-up/aws/lambda/11-22/", 10_000, or_more=True, oldest=5.0)},
             ATTENTION,
-            "Lambda has discarded batches: 10,000 objects or more in s3://given-up/aws/lambda/11-22/",
+            "the on-failure bucket has 10,000 objects or more with discarded batches: s3://given-up/aws/lambda/11-22/",
             REDRIVE,
             id="discarded",
         ),
@@ -231,14 +231,14 @@ def mapping(**changes: Any) -> dict[str, Any]:
         pytest.param(
             {"figures": figures(DroppedEventCount=[(59, 3), (2, 4)])},
             ATTENTION,
-            "records that Lambda discarded in the last hour without a copy: 7",
+            "Lambda discarded 7 records in the last hour and kept no copy",
             REPAIR,
             id="dropped",
         ),
         pytest.param(
             {"figures": figures(DestinationDeliveryFailures=[(59, 1)])},
             ATTENTION,
-            "discarded batches that Lambda could not send to the on-failure bucket in the last hour: 1",
+            "Lambda could not send 1 discarded batch to the on-failure bucket in the last hour",
             'restore the bucket or the access of the function\'s role to it (docs/runbook.md, "Lost records"), then'
             f" {REPAIR}",
             id="destination broken",
@@ -246,21 +246,21 @@ def mapping(**changes: Any) -> dict[str, Any]:
         pytest.param(
             {"figures": figures(Errors=[(4, 2)])},
             ATTENTION,
-            "failed invocations of the function in the last 5 minutes: 2; Lambda retries their batches",
+            "2 invocations of the function failed in the last 5 minutes; Lambda retries failed batches",
             LOG,
             id="function fails",
         ),
         pytest.param(
             {"figures": figures(FailedInvokeEventCount=[(4, 1200)])},
             ATTENTION,
-            "records that could not be applied in the last 5 minutes: 1,200; Lambda retries them",
+            "1,200 records could not be applied in the last 5 minutes; Lambda retries failed records",
             LOG,
             id="records retried",
         ),
         pytest.param(
             {"figures": figures(Throttles=[(4, 2)])},
             NOTE,
-            "invocations that Lambda throttled in the last 5 minutes: 2",
+            "Lambda throttled 2 invocations in the last 5 minutes",
             "`aws lambda get-function-concurrency --function-name replicator`; if it prints nothing,"
             " `aws lambda get-account-settings`",
             id="function throttled",
@@ -268,7 +268,7 @@ def mapping(**changes: Any) -> dict[str, Any]:
         pytest.param(
             {"figures": figures(WriteThrottleEvents=[(4, 9)], WriteThrottleEvents_by_GSI_1=[(4, 7)])},
             NOTE,
-            "throttled writes of the replica in the last 5 minutes: 9",
+            "the replica throttled 9 writes in the last 5 minutes",
             "raise the write capacity units of the table and its indexes, or use on-demand capacity (docs/runbook.md,"
             ' "DynamoDB throttles the replica")',
             id="replica throttled",
@@ -306,7 +306,7 @@ def test_a_table_that_cannot_be_described_is_unknown_and_the_rest_is_examined() 
     assert list(facts(source=hidden, replica=hidden).unknowns) == ["the source", "the replica"]
     assert [fact for _, fact, _ in found(facts(source=hidden, replica=hidden, **trouble))] == [
         "the event source mapping is Disabled (USER_INITIATED)",
-        "failed invocations of the function in the last 5 minutes: 2; Lambda retries their batches",
+        "2 invocations of the function failed in the last 5 minutes; Lambda retries failed batches",
     ]
 
 

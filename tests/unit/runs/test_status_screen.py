@@ -60,7 +60,7 @@ def test_findings_and_their_hints_are_before_the_verdict() -> None:
 
     assert "quarantine  2 objects, the oldest 2.0 h old, s3://kept/" in lines
     assert lines[-6:] == [
-        "records are in quarantine: 2 objects in s3://kept/.",
+        "problem: the quarantine bucket has 2 objects with quarantined records: s3://kept/.",
         "  Try: `ddbreplica redrive --stack-name copy --dry-run`.",
         "note: logfile_replica has indexes that are not ACTIVE: GSI_1 is CREATING.",
         "  Try: wait until they are ACTIVE.",
