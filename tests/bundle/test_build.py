@@ -1,4 +1,4 @@
-"""What `sam build` makes of this checkout is what is deployed: it holds the handler, its packages and nothing else."""
+"""`sam build` builds the deployment package: the handler, its dependencies and nothing else."""
 
 import json
 import subprocess
@@ -39,15 +39,13 @@ def test_the_handler_is_imported_from_the_build_with_its_own_packages(bundle: Pa
     assert [Path(file).is_relative_to(bundle) for file in json.loads(probed.stdout)] == [True, True, True]
 
 
-def test_the_build_holds_the_runtime_lock_and_nothing_more(bundle: Path) -> None:
+def test_the_build_contains_only_the_packages_of_the_runtime_lock(bundle: Path) -> None:
     names = {path.name.split("-")[0].replace("_", "-") for path in bundle.glob("*.dist-info")}
 
     assert names == PACKAGES
 
 
-def test_the_bill_of_materials_lists_what_the_build_holds_with_its_hashes(
-    bundle: Path, tmp_path: Path
-) -> None:
+def test_the_bill_of_materials_lists_the_build_with_its_hashes(bundle: Path, tmp_path: Path) -> None:
     target = tmp_path / "build" / "sbom.cdx.json"
     bill_of_materials(target)
     bill_of_materials(tmp_path / "again.json")
@@ -68,7 +66,7 @@ def test_the_bill_of_materials_lists_what_the_build_holds_with_its_hashes(
         assert source["hashes"]
 
 
-def test_the_build_holds_no_test_no_command_line_and_no_dev_file(bundle: Path) -> None:
+def test_the_build_contains_no_test_no_command_line_and_no_dev_file(bundle: Path) -> None:
     own = {path.relative_to(bundle) for path in (bundle / "ddbreplica").rglob("*.py")}
     strangers = {
         "tests",

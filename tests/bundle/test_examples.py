@@ -1,4 +1,4 @@
-"""The recipes, built as they are deployed."""
+"""The builds of the recipes: each handler runs with its layer."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""`make check` and `make build`: what scanners and radon are given, and what they find that fails the check."""
+"""`make check` and `make build`: the input of the scanners and of radon, and which findings fail the check."""
 
 import json
 import re
@@ -14,7 +14,7 @@ import pytest
 from tests.support.build import ROOT, without_make
 
 TEMPLATES: Final = ("template.yaml", "replica.yaml")
-# The scanners themselves need minutes and the network: programs in their places show what make does with each.
+# The scanners need minutes and the network. Programs that replace them show what make does with each.
 CHECKOV: Final = """
 import json, os, sys
 json.dump([dict(os.environ), sys.argv[1:]], open({shown!r}, "a"))
@@ -26,13 +26,13 @@ Program = Callable[..., Path]
 
 @pytest.fixture
 def shown(tmp_path: Path) -> Path:
-    """Where the program in a scanner's place writes its environment and its arguments."""
+    """The file to which the program that replaces a scanner writes its environment and arguments."""
     return tmp_path / "shown.json"
 
 
 @pytest.fixture
 def program(tmp_path: Path, shown: Path) -> Program:
-    """Make a program that prints `output` and ends with `status`."""
+    """Create a program that prints `output` and ends with `status`."""
 
     def made(output: str = "", *, status: int = 0) -> Path:
         path = tmp_path / "scanner"
@@ -45,7 +45,7 @@ def program(tmp_path: Path, shown: Path) -> Program:
 
 
 def made(target: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run a target of the Makefile, with the environments as they are."""
+    """Run a target of the Makefile with the existing virtual environments."""
     make = shutil.which("make")
     assert make
     up_to_date = [argument for name in (".venv/ready", ".venv-scan/ready") for argument in ("-o", name)]
@@ -60,7 +60,7 @@ def made(target: str, *arguments: str, **environment: str) -> "subprocess.Comple
 
 
 def report(findings: Sequence[tuple[str, str, str]]) -> str:
-    """The findings as checkov prints them with `--output github_failed_only`."""
+    """Return the findings as checkov prints them with `--output github_failed_only`."""
     rows = [
         f"| {rule} | Ensure {rule} | {name} | [Link](None) | /../tmp/x/{file} |"
         for file, name, rule in findings
@@ -71,7 +71,7 @@ def report(findings: Sequence[tuple[str, str, str]]) -> str:
 
 
 def accepted() -> list[tuple[str, str, str]]:
-    """What the comments of the templates accept: the template, its resource and the rule."""
+    """Return the findings that comments of the templates accept: the template, the resource and the rule."""
     found = []
     for template in TEMPLATES:
         for line in (ROOT / template).read_text().splitlines():
@@ -86,7 +86,7 @@ ACCEPTED: Final = accepted()
 
 
 class TestTemplates:
-    def test_what_the_comments_accept_is_no_finding(self, program: Program) -> None:
+    def test_a_finding_that_a_comment_accepts_passes_the_check(self, program: Program) -> None:
         done = made("scan-templates", f"CHECKOV={program(report(ACCEPTED), status=1)}")
 
         assert (done.returncode, done.stderr) == (0, "")
@@ -102,7 +102,7 @@ class TestTemplates:
             in done.stderr
         )
 
-    def test_what_is_accepted_of_one_resource_is_not_accepted_of_another(self, program: Program) -> None:
+    def test_a_comment_of_one_resource_accepts_no_finding_of_another(self, program: Program) -> None:
         found = [*ACCEPTED, ("replica.yaml", "AWS::DynamoDB::Table.ReplicaTable", "CKV_AWS_18")]
 
         done = made("scan-templates", f"CHECKOV={program(report(found))}")
@@ -121,14 +121,12 @@ class TestTemplates:
         )
 
     @pytest.mark.parametrize("unread", TEMPLATES)
-    def test_a_template_that_checkov_does_not_read_fails_the_check(
-        self, program: Program, unread: str
-    ) -> None:
+    def test_a_template_that_checkov_cannot_read_fails_the_check(self, program: Program, unread: str) -> None:
         found = [each for each in ACCEPTED if each[0] != unread]
 
         assert made("scan-templates", f"CHECKOV={program(report(found))}").returncode == 2
 
-    def test_a_scanner_that_does_not_work_fails_the_check(self, program: Program) -> None:
+    def test_a_scanner_that_fails_makes_the_check_fail(self, program: Program) -> None:
         assert made("scan-templates", f"CHECKOV={program('Traceback', status=2)}").returncode == 2
 
     def test_it_reads_the_templates_without_the_comments(self, program: Program, shown: Path) -> None:
@@ -139,7 +137,7 @@ class TestTemplates:
         assert [path.name for path in files] == [*TEMPLATES]
         assert ROOT not in [path.parent for path in files]
 
-    def test_by_hand_it_reads_the_same_templates(self) -> None:
+    def test_checkov_without_make_reads_the_same_templates(self) -> None:
         lines = (ROOT / ".checkov.yaml").read_text().splitlines()
 
         assert f"file: [{', '.join(TEMPLATES)}]" in lines
@@ -156,13 +154,13 @@ class TestTemplates:
 class TestComplexity:
     SIMPLE: Final = "src/x.py\n" + "    F 1:0 simple - A (2)\n" * 95 + "    M 9:4 Some.more - B (7)\n" * 5
 
-    def test_a_few_functions_may_be_less_simple(self, program: Program) -> None:
+    def test_a_few_functions_may_be_more_complex(self, program: Program) -> None:
         done = made("complexity", f"RADON={program(self.SIMPLE.rstrip())}")
 
         assert done.returncode == 0, done.stderr
         assert done.stdout == "Complexity: 95.0 % of 100 blocks have 6 or less\n"
 
-    def test_one_above_ten_fails_the_check(self, program: Program) -> None:
+    def test_a_complexity_above_ten_fails_the_check(self, program: Program) -> None:
         found = f"{self.SIMPLE}src/y.py\n    F 3:0 knot - C (11)"
 
         done = made("complexity", f"RADON={program(found)}")
@@ -170,15 +168,17 @@ class TestComplexity:
         assert done.returncode == 2
         assert done.stdout.startswith("src/y.py: knot has a complexity of 11; the maximum is 10")
 
-    def test_more_than_a_few_fail_the_check(self, program: Program) -> None:
+    def test_more_than_a_few_complex_functions_fail_the_check(self, program: Program) -> None:
         assert made("complexity", f"RADON={program(self.SIMPLE + '    F 3:0 b - B (7)')}").returncode == 2
 
-    def test_nothing_measured_fails_the_check(self, program: Program) -> None:
+    def test_a_check_without_measurements_fails(self, program: Program) -> None:
         assert made("complexity", f"RADON={program()}").returncode == 2
 
 
 class TestPackages:
-    def test_all_locks_are_looked_up_but_the_floors(self, program: Program, shown: Path) -> None:
+    def test_all_lock_files_except_the_minimum_versions_are_checked(
+        self, program: Program, shown: Path
+    ) -> None:
         done = made("scan-packages", f"PIP_AUDIT={program()}")
 
         assert done.returncode == 0, done.stderr
@@ -186,19 +186,21 @@ class TestPackages:
         locks = {f"requirements/{path.name}" for path in (ROOT / "requirements").glob("*.txt")}
         assert asked == {"src/requirements.txt", *locks} - {"requirements/floors.txt"}
 
-    def test_a_package_that_nobody_knows_is_no_safe_one(self, program: Program, shown: Path) -> None:
+    def test_an_unknown_package_fails_the_check(self, program: Program, shown: Path) -> None:
         made("scan-packages", f"PIP_AUDIT={program()}")
 
         assert shown.read_text().count("--strict") == shown.read_text().count("--requirement=")
 
-    def test_an_advisory_or_no_response_fails_the_check_and_says_what_to_do(self, program: Program) -> None:
+    def test_an_advisory_or_no_response_fails_the_check_with_a_hint(self, program: Program) -> None:
         done = made("scan-packages", f"PIP_AUDIT={program('urllib3 1.0 PYSEC-1', status=1)}")
 
         assert done.returncode == 2
         assert done.stdout.endswith("urllib3 1.0 PYSEC-1\n")
         assert "Try: make check ADVISORIES=offline, if PyPI cannot be reached." in done.stderr
 
-    def test_offline_nobody_is_asked_and_the_check_says_so(self, program: Program, shown: Path) -> None:
+    def test_offline_no_advisories_are_requested_and_the_check_reports_it(
+        self, program: Program, shown: Path
+    ) -> None:
         done = made("scan-packages", "ADVISORIES=offline", f"PIP_AUDIT={program()}")
 
         assert done.returncode == 0
@@ -208,7 +210,7 @@ class TestPackages:
         assert not shown.exists()
 
     @pytest.mark.parametrize("arguments", [[], ["ADVISORIES=online"]])
-    def test_only_makes_command_line_says_that_nobody_can_be_asked(
+    def test_offline_is_only_accepted_on_makes_command_line(
         self, program: Program, shown: Path, arguments: Sequence[str]
     ) -> None:
         made("scan-packages", f"PIP_AUDIT={program()}", *arguments, ADVISORIES="offline")
@@ -234,20 +236,22 @@ class TestABareEnvironment:
     ) -> None:
         assert "HTTPS_PROXY" not in self.given(shown, "scan-templates", f"CHECKOV={program()}")
 
-    def test_the_packages_scanner_has_what_reaches_the_advisories_alone(
+    def test_the_packages_scanner_has_only_the_settings_of_the_network(
         self, program: Program, shown: Path
     ) -> None:
         given = self.given(shown, "scan-packages", f"PIP_AUDIT={program()}")
 
         assert given["HTTPS_PROXY"] == "http://proxy.example:3128"
 
-    def test_so_has_what_lists_the_packages(self, program: Program, shown: Path, tmp_path: Path) -> None:
+    def test_the_program_that_lists_the_packages_has_the_same_environment(
+        self, program: Program, shown: Path, tmp_path: Path
+    ) -> None:
         target = f"{tmp_path / 'sbom.json'}"
 
         assert "HTTPS_PROXY" not in self.given(shown, target, f"SBOM={target}", f"CYCLONEDX={program()}")
 
 
-def test_the_check_runs_them_all() -> None:
+def test_the_check_runs_all_scanners() -> None:
     makefile = (ROOT / "Makefile").read_text()
 
     assert re.search(r"^check:.* complexity scan-templates scan-packages\b", makefile, re.MULTILINE)

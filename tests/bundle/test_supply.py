@@ -1,4 +1,4 @@
-"""What is installed has a hash in a lock, no other program is used for it, and no script of a package runs."""
+"""Each installed package has a hash in a lock file, uv installs it, and no install script runs."""
 
 import json
 import os
@@ -24,7 +24,7 @@ ENGINE = ROOT / "requirements" / "engine"
 
 
 def commands(*arguments: str, **environment: str) -> list[str]:
-    """Return what make would run, whatever is up to date."""
+    """Return the commands that make would run, as if nothing was up to date."""
     make = shutil.which("make")
     assert make
     done = subprocess.run(  # noqa: S603
@@ -49,7 +49,7 @@ def test_every_package_of_a_lock_is_pinned_with_its_hashes_and_comes_from_no_oth
 
 
 def group(name: str) -> set[str]:
-    """The names of the packages in a dependency group of pyproject.toml, those of the groups in it included."""
+    """Return the package names of a dependency group of pyproject.toml, including those of nested groups."""
     found: set[str] = set()
     for each in CONFIGURATION["dependency-groups"][name]:
         found |= group(each["include-group"]) if isinstance(each, dict) else {package(each)}
@@ -57,7 +57,7 @@ def group(name: str) -> set[str]:
 
 
 def package(requirement: str) -> str:
-    """`moto[s3]>=5` names moto."""
+    """Return the package name of a requirement, such as `moto` of `moto[s3]>=5`."""
     return re.split(r"[^\w-]", requirement, maxsplit=1)[0]
 
 
@@ -65,9 +65,9 @@ def pinned(lock: str) -> set[str]:
     return set(re.findall(r"^([a-z0-9-]+)(?:\[.*\])?==", (ROOT / lock).read_text(), re.MULTILINE))
 
 
-def test_what_pyproject_names_is_pinned_and_nothing_else_is_locked() -> None:
+def test_each_requirement_of_pyproject_is_pinned_and_nothing_else_is_locked() -> None:
     locks = {path.stem for path in (ROOT / "requirements").glob("*.txt")}
-    groups = CONFIGURATION["dependency-groups"].keys() - {"tests"}  # which are part of others
+    groups = CONFIGURATION["dependency-groups"].keys() - {"tests"}  # groups that are part of others
 
     assert locks == groups | {"floors"}
     for name in groups:
@@ -92,7 +92,7 @@ def test_without_sam_cli_the_tests_of_the_bundle_are_skipped(
         build.build(tmp_path)
 
 
-def test_a_skipped_test_names_a_target_that_make_knows() -> None:
+def test_the_reason_of_a_skipped_test_has_an_existing_make_target() -> None:
     texts = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
     targets = set(re.findall(r"\brun `make ([a-z./-]+)`", texts))
 
@@ -101,13 +101,13 @@ def test_a_skipped_test_names_a_target_that_make_knows() -> None:
         commands(target)
 
 
-def test_the_environment_for_changes_has_what_the_commands_need() -> None:
+def test_the_development_environment_has_all_requirements_of_the_commands() -> None:
     needed = {package(each) for each in CONFIGURATION["project"]["optional-dependencies"]["cli"]}
 
     assert needed - {"botocore"} <= group("dev")
 
 
-def test_the_setup_installs_uv_by_its_hash_and_uses_no_other(tmp_path: Path) -> None:
+def test_the_setup_installs_uv_by_its_hash_and_uses_no_other_uv(tmp_path: Path) -> None:
     other = tmp_path / "uv"
     other.write_text("#!/bin/sh\nexit 1\n")
     other.chmod(0o755)
@@ -122,7 +122,7 @@ def test_the_setup_installs_uv_by_its_hash_and_uses_no_other(tmp_path: Path) -> 
     assert str(other) not in "\n".join(said)
 
 
-def test_the_setup_installs_nothing_without_hashes_but_this_project() -> None:
+def test_the_setup_installs_only_this_project_without_hashes() -> None:
     installs = [line for line in commands("setup", ".venv-sam/ready") if " pip " in line]
 
     assert len(installs) > 3
@@ -137,7 +137,7 @@ def test_dynamodb_local_is_installed_by_its_lock_and_runs_no_script() -> None:
     assert install.startswith("npm ci --ignore-scripts ")
 
 
-def test_the_lock_of_dynamodb_local_has_hashes_and_names_no_registry_but_the_public_one() -> None:
+def test_the_lock_of_dynamodb_local_has_hashes_and_only_the_public_registry() -> None:
     lock = json.loads((ENGINE / "package-lock.json").read_text())
     packages = {name: each for name, each in lock["packages"].items() if name}
 
@@ -155,12 +155,12 @@ class TestAnOpenNetwork:
         monkeypatch.delenv(network.ALLOWED, raising=False)
         monkeypatch.setattr(network, "has_own_network", lambda: False)
 
-    def test_dynamodb_local_is_not_started_there(self) -> None:
+    def test_dynamodb_local_is_not_started_on_an_open_network(self) -> None:
         with pytest.raises(BenchmarkError, match="add ALLOW_OPEN=1 to the make command"), dynamodb_local():
             pass
 
     @pytest.mark.parametrize("value", ["", "0", "true"])
-    def test_only_one_value_allows_it(self, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    def test_only_one_value_allows_an_open_network(self, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
         monkeypatch.setenv(network.ALLOWED, value)
         with pytest.raises(BenchmarkError):
             network.refuse_open_network()
@@ -169,7 +169,7 @@ class TestAnOpenNetwork:
         network.refuse_open_network()
 
     @pytest.mark.parametrize("target", ["engine", "bench"])
-    def test_it_is_allowed_on_makes_command_line_and_not_by_an_environment(self, target: str) -> None:
+    def test_an_open_network_is_only_allowed_on_makes_command_line(self, target: str) -> None:
         only = ("-o", "setup", "-o", ".engine/ready", target)
 
         assert f"{network.ALLOWED}=1" not in "\n".join(commands(*only, ALLOW_OPEN="1"))
@@ -182,7 +182,9 @@ class TestAnOpenNetwork:
         assert f" {network.ALLOWED}=1 " in run
 
 
-def test_a_network_with_another_interface_that_is_up_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_with_an_active_interface_other_than_loopback_is_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (2, "eth0"), (3, "sit0")])
     up = {"lo", "eth0"}
@@ -195,7 +197,7 @@ def test_a_network_with_another_interface_that_is_up_is_open(monkeypatch: pytest
     assert not network.has_own_network()
 
 
-def test_a_namespace_of_its_own_is_seen() -> None:
+def test_a_network_namespace_is_detected() -> None:
     own = ["unshare", "-rn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
     if (
         shutil.which("unshare") is None

@@ -1,4 +1,4 @@
-"""What `pip install` gives a user: both packages, typed, and described; the version stands in pyproject.toml."""
+"""`pip install` installs both packages with types, metadata and the version of pyproject.toml."""
 
 import email
 import os
@@ -26,7 +26,7 @@ PACKAGES: Final = {"ddbreplica": ROOT / "src", "ddbreplica_cli": ROOT / "cli"}
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel of this tree, but of version 9.8.7, unpacked, as pip would install it."""
+    """A wheel of the working tree with version 9.8.7, unpacked as pip would install it."""
     home = tmp_path_factory.mktemp("wheel")
     for name in ("src", "cli"):
         shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -49,7 +49,7 @@ def described(wheel: Path) -> email.message.Message:
     return email.message_from_string((wheel / "ddbreplica-9.8.7.dist-info" / "METADATA").read_text())
 
 
-def test_it_holds_both_packages_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_contains_only_both_packages(wheel: Path) -> None:
     held = {path.relative_to(wheel) for path in wheel.rglob("*") if path.is_file()}
     ours = {
         path.relative_to(root)
@@ -62,13 +62,13 @@ def test_it_holds_both_packages_and_nothing_else(wheel: Path) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_type_checkers_read_its_types(wheel: Path, package: str) -> None:
+def test_the_packages_are_marked_as_typed(wheel: Path, package: str) -> None:
     assert (wheel / package / "py.typed").is_file()
 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An interpreter whose packages are those of this environment, and the wheel in place of this tree."""
+    """An interpreter with this environment's packages, and the wheel in place of the working tree."""
     home = tmp_path_factory.mktemp("environment")
     venv.create(home, symlinks=True)
     packages = sysconfig.get_path("purelib", "venv", {"base": str(home)})
@@ -102,7 +102,7 @@ def test_a_user_s_function_is_type_checked_against_it(installed: Path, tmp_path:
     assert last == "Found 2 errors in 1 file (checked 2 source files)"
 
 
-def test_the_command_knows_the_version(wheel: Path, tmp_path: Path) -> None:
+def test_the_command_prints_the_version(wheel: Path, tmp_path: Path) -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "ddbreplica_cli", "--version"],
         cwd=tmp_path,
@@ -115,13 +115,13 @@ def test_the_command_knows_the_version(wheel: Path, tmp_path: Path) -> None:
     assert shown.stdout == "ddbreplica, version 9.8.7\n"
 
 
-def test_it_is_installed_as_a_command(wheel: Path) -> None:
+def test_the_wheel_installs_the_command(wheel: Path) -> None:
     entries = (wheel / "ddbreplica-9.8.7.dist-info" / "entry_points.txt").read_text()
 
     assert entries.split() == ["[console_scripts]", "ddbreplica", "=", "ddbreplica_cli.__main__:start"]
 
 
-def test_it_is_described(described: email.message.Message) -> None:
+def test_the_wheel_has_a_description(described: email.message.Message) -> None:
     assert described["Author"] == "The ddbreplica authors"
     assert described["License-Expression"] == "Apache-2.0"
     assert described["License-File"] == "LICENSE"
@@ -130,14 +130,14 @@ def test_it_is_described(described: email.message.Message) -> None:
     assert str(described.get_payload()).startswith("# ddbreplica")
 
 
-def test_its_classifiers_exist_and_say_that_it_is_typed(described: email.message.Message) -> None:
+def test_the_classifiers_exist_and_include_typed(described: email.message.Message) -> None:
     named = described.get_all("Classifier") or []
 
     assert "Typing :: Typed" in named
     assert [name for name in named if name not in classifiers] == []
 
 
-def test_its_keywords_are_the_application_s(described: email.message.Message) -> None:
+def test_the_keywords_are_those_of_the_application(described: email.message.Message) -> None:
     application = load()["Metadata"]["AWS::ServerlessRepo::Application"]
 
     assert described["Keywords"].split(",") == sorted(application["Labels"])

@@ -1,6 +1,6 @@
-"""DynamoDB Local, AWS's own engine, for as long as the tests of this folder run, and the workshop's tables on it.
+"""Run DynamoDB Local for the tests of this directory, and create the workshop's tables on it.
 
-`make engine` fetches it.
+`make engine` downloads it.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ REPLICA = "logfile_replica"
 
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
-    """The engine's address. It listens on all interfaces: `make engine` gives it a network of its own."""
+    """The URL of DynamoDB Local. It listens on all interfaces, so `make engine` runs it in a network namespace."""
     if not is_ready():
         pytest.skip("needs DynamoDB Local and Java: run `make engine`")
     try:
@@ -36,7 +36,7 @@ def endpoint() -> Iterator[str]:
 
 
 def connect(url: str) -> "DynamoDBClient":
-    """A client of the engine, set up as the function's is."""
+    """Return a client with the settings of the function's client."""
     return boto3.client(
         "dynamodb",
         endpoint_url=url,
@@ -49,7 +49,7 @@ def connect(url: str) -> "DynamoDBClient":
 
 @pytest.fixture
 def client(endpoint: str) -> Iterator["DynamoDBClient"]:
-    """A client of the engine without any table."""
+    """A client of DynamoDB Local without tables."""
     client = connect(endpoint)
     yield client
     for name in client.list_tables()["TableNames"]:
@@ -58,7 +58,7 @@ def client(endpoint: str) -> Iterator["DynamoDBClient"]:
 
 @pytest.fixture
 def source(client: "DynamoDBClient") -> str:
-    """The workshop's source without its index, so that it takes what the replica's index refuses: the stream's ARN."""
+    """The stream's ARN of the workshop's source without its index, which accepts items that the replica rejects."""
     return client.create_table(
         TableName=SOURCE,
         AttributeDefinitions=[{"AttributeName": "PK", "AttributeType": "S"}],
@@ -91,14 +91,14 @@ def replica(client: "DynamoDBClient") -> DynamoDBReplica:
 
 
 def items_of(client: "DynamoDBClient", table: str) -> list[Any]:
-    """All items of a table as wire JSON."""
+    """Return all items of a table as DynamoDB JSON."""
     pages = client.get_paginator("scan").paginate(TableName=table)
     return [dynamodb_json(item) for page in pages for item in page["Items"]]
 
 
 @pytest.fixture
 def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Write a line into the test report, although the test may pass."""
+    """A function that prints a line in the test report even if the test passes."""
 
     def write(line: str) -> None:
         with capsys.disabled():

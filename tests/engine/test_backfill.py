@@ -1,4 +1,4 @@
-"""`ddbreplica backfill` as a process that is killed again and again, between tables that are written to meanwhile."""
+"""`ddbreplica backfill` is killed repeatedly during writes to both tables, and ends with equal tables."""
 
 import os
 import subprocess
@@ -63,7 +63,7 @@ def items(client: "DynamoDBClient", table: str) -> dict[str, Any]:
 
 @contextmanager
 def changes_replicated(client: "DynamoDBClient", random: Random) -> Iterator[None]:
-    """Items at the source change and go, and each change is brought to the replica, as the stream and function do."""
+    """Change and delete items of the source in a thread, and replicate each change as the stream and function do."""
     is_over = threading.Event()
 
     def change() -> None:
@@ -87,7 +87,7 @@ def changes_replicated(client: "DynamoDBClient", random: Random) -> Iterator[Non
 
 
 def run_and_kill(endpoint: str, directory: Path, after_bytes: int) -> int:
-    """Kill a run once its state has grown by so many bytes; its exit status, which is -9 if it was killed."""
+    """Kill a run when its state file has grown by so many bytes. Return its exit status, -9 if it was killed."""
     environment = {
         **os.environ,
         "AWS_ENDPOINT_URL": endpoint,
@@ -114,7 +114,7 @@ def run_and_kill(endpoint: str, directory: Path, after_bytes: int) -> int:
 
 
 def size_of(state: Path) -> int:
-    """The size of a state file; a run that ends well removes it at any moment."""
+    """Return the size of a state file, or 0 if the run has removed it."""
     try:
         return state.stat().st_size
     except FileNotFoundError:
@@ -122,7 +122,7 @@ def size_of(state: Path) -> int:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_killed_at_any_moment_it_goes_on_and_ends_equal(
+def test_a_backfill_killed_at_any_time_resumes_and_ends_with_equal_tables(
     client: "DynamoDBClient", endpoint: str, tmp_path: Path, seed: int
 ) -> None:
     random = Random(seed)  # noqa: S311

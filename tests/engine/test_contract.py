@@ -1,4 +1,4 @@
-"""The contract, the laws' values and the stories of `events/`, on AWS's own engine."""
+"""The replica's contract, generated values and the events of `events/` on DynamoDB Local."""
 
 import json
 from pathlib import Path
@@ -57,7 +57,7 @@ class TestOnTheEngine(ReplicaContract):
             st.text(min_size=1, max_size=5, alphabet="abc é🙂"), attribute_value, max_size=4
         )
     )
-    def test_any_value_arrives_as_it_was(self, replica: Replica, attributes: Any) -> None:
+    def test_any_value_is_stored_unchanged(self, replica: Replica, attributes: Any) -> None:
         image = {**attributes, **KEYS}
         answer = replica.start_batch([write_of(KEYS, image)])()
 
@@ -68,7 +68,7 @@ class TestOnTheEngine(ReplicaContract):
         assert same(dynamodb_json(item), image)
 
 
-def test_every_type_arrives_from_the_event_file(client: "DynamoDBClient", replica: DynamoDBReplica) -> None:
+def test_each_type_of_the_event_file_is_stored(client: "DynamoDBClient", replica: DynamoDBReplica) -> None:
     event = json.loads((EVENTS / "every-type.json").read_text())
 
     assert Function(replica).invoke(event) == []
@@ -77,7 +77,7 @@ def test_every_type_arrives_from_the_event_file(client: "DynamoDBClient", replic
     assert same(item, event["Records"][0]["dynamodb"]["NewImage"])
 
 
-def test_a_batch_of_many_keys_is_told_like_on_the_fake(
+def test_a_batch_of_many_keys_has_the_same_result_as_on_the_fake(
     client: "DynamoDBClient", replica: DynamoDBReplica
 ) -> None:
     event = json.loads((EVENTS / "many-keys.json").read_text())

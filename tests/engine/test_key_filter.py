@@ -1,4 +1,4 @@
-"""How AWS's own engine spells a number key in its stream, by which a mapping's filter goes."""
+"""The text of a number key in the stream of DynamoDB Local, which a mapping's filter compares."""
 
 import json
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NUMBERS = ["1.0", "1E2", "-0.50", "1e-3", "9.9E125", "1E-130", "12345678901234567890123456789012345678"]
 
 
-def test_a_filter_on_a_number_goes_by_the_text_that_the_stream_has(client: "DynamoDBClient") -> None:
+def test_a_filter_on_a_number_compares_the_text_of_the_stream(client: "DynamoDBClient") -> None:
     table = client.create_table(
         TableName="numbers",
         AttributeDefinitions=[{"AttributeName": "PK", "AttributeType": "N"}],

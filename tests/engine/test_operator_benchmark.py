@@ -1,10 +1,10 @@
-"""The benchmark's cases on DynamoDB Local."""
+"""The benchmark of the operator commands on DynamoDB Local."""
 
 from benchmarks.operator.figures import Case, goals
 from benchmarks.operator.trials import Service, largest
 
 
-def test_the_commands_alone_copy_and_compare_a_larger_table(endpoint: str) -> None:
+def test_only_the_commands_copy_and_compare_a_larger_table(endpoint: str) -> None:
     service = Service("DynamoDB Local", endpoint)
 
     few = largest(service, items=50, say=str)

@@ -1,4 +1,4 @@
-"""Whatever the engine refuses, through the whole function: one record is to blame, or the deployment is."""
+"""The whole function with errors of DynamoDB Local: it tells a bad record from a wrong deployment."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def nested(depth: int) -> Any:
-    """A value with so many lists around it."""
+    """Return a value nested in `depth` lists."""
     value: Any = {"S": "in the middle"}
     for _ in range(depth):
         value = {"L": [value]}
@@ -60,7 +60,7 @@ POISON = [
 
 
 @pytest.mark.parametrize(("pk", "attributes"), POISON)
-def test_a_record_that_the_engine_refuses_is_quarantined_and_its_neighbours_arrive(
+def test_a_rejected_record_is_quarantined_and_the_others_are_applied(
     pk: str, attributes: Any, client: "DynamoDBClient", replica: DynamoDBReplica
 ) -> None:
     function = Function(replica)
@@ -88,7 +88,7 @@ def test_a_record_that_the_engine_refuses_is_quarantined_and_its_neighbours_arri
         ),
     ],
 )
-def test_the_words_of_the_engine_are_logged_without_what_they_quote(
+def test_error_messages_are_logged_without_the_values_that_they_quote(
     attributes: Any, words: str, replica: DynamoDBReplica, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Function(replica).invoke(batch(put(1, "a", **attributes)))
@@ -98,7 +98,7 @@ def test_the_words_of_the_engine_are_logged_without_what_they_quote(
     assert said == {"ValidationException": f"refused by the replica: {words}"}
 
 
-def test_the_deepest_and_the_longest_that_the_engine_takes_is_no_poison(
+def test_the_largest_accepted_values_are_no_poison(
     client: "DynamoDBClient", replica: DynamoDBReplica
 ) -> None:
     function = Function(replica)
@@ -124,7 +124,7 @@ def keyed(**keys: Any) -> Any:
     ],
     ids=["another name", "a number", "a binary", "one attribute more"],
 )
-def test_a_replica_whose_key_is_another_is_the_deployments_fault(
+def test_a_replica_with_a_different_key_is_an_error_of_the_deployment(
     keys: Any, client: "DynamoDBClient", replica: DynamoDBReplica
 ) -> None:
     function = Function(replica)
@@ -137,7 +137,7 @@ def test_a_replica_whose_key_is_another_is_the_deployments_fault(
 
 
 @pytest.mark.parametrize("name", ["missing", "no table/name", "x"])
-def test_a_table_that_is_not_there_is_the_deployments_fault(name: str, client: "DynamoDBClient") -> None:
+def test_a_missing_table_is_an_error_of_the_deployment(name: str, client: "DynamoDBClient") -> None:
     function = Function(DynamoDBReplica(connect(client.meta.endpoint_url), name))
 
     with pytest.raises(ReplicaError):
@@ -146,7 +146,7 @@ def test_a_table_that_is_not_there_is_the_deployments_fault(name: str, client: "
     assert function.bucket.objects == {}
 
 
-def test_a_table_that_disappears_is_the_deployments_fault(
+def test_a_deleted_table_is_an_error_of_the_deployment(
     client: "DynamoDBClient", replica: DynamoDBReplica
 ) -> None:
     function = Function(replica)

@@ -1,4 +1,4 @@
-"""A table's own stream on the engine, through the mapping and the whole function, into the replica."""
+"""Replication on DynamoDB Local, from a table's stream through the mapping and the whole function."""
 
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +34,7 @@ DATA = {"ApproximateCreationDateTime", "Keys", "SequenceNumber", "SizeBytes", "S
 
 
 class Writer:
-    """Makes changes to keys of its own, one record of the stream each, from a seed."""
+    """Makes changes to its own keys from a seed. Each change is one record of the stream."""
 
     def __init__(self, client: "DynamoDBClient", name: int) -> None:
         self._client = client
@@ -48,7 +48,7 @@ class Writer:
             self._change(self._another_key(), str(number))
             if len(self._requests) == 25:
                 self._flush()
-        # The hot keys' last image is refused, so that the replica ends with the one before it.
+        # The last image of the hot keys is rejected, so that the replica keeps the image before it.
         for index_keys in ([INDEX_KEY], REFUSED):
             self._flush()
             for key in range(HOT_KEYS):
@@ -56,7 +56,7 @@ class Writer:
         self._flush()
 
     def _another_key(self) -> str:
-        """A key that the next request does not hold yet."""
+        """Return a key that the next request does not contain yet."""
         while True:
             keys = self._chance.choice((HOT_KEYS, KEYS, KEYS, KEYS))
             pk = f"{self._name}#{self._chance.randrange(keys)}"
@@ -96,7 +96,7 @@ class Writer:
 
 
 class Observed:
-    """The function, and what was seen of it: its requests, and the poison that each batch made it try."""
+    """The function, its number of requests, and the poison of each batch."""
 
     def __init__(self, endpoint: str) -> None:
         client = connect(endpoint)
@@ -120,7 +120,7 @@ def is_poison(record: Any) -> bool:
 
 
 def poison_at_the_end(records: Sequence[Any]) -> set[str]:
-    """The poison that no good record of the same key in the batch makes obsolete."""
+    """Return the poison records without a later valid record of the same key in the batch."""
     last: dict[str, set[str]] = {}
     for record in records:
         poison = last.setdefault(record["dynamodb"]["Keys"]["PK"]["S"], set())
@@ -137,24 +137,24 @@ def read_stream(endpoint: str, arn: str) -> list[Shard]:
     for shard in reader.shards:
         for record in shard.records:
             if (image := record["dynamodb"].get("NewImage")) is not None:
-                record["dynamodb"]["NewImage"] = mended(image)
+                record["dynamodb"]["NewImage"] = with_map_types(image)
     return reader.shards
 
 
-def mended(image: Any) -> Any:
-    """The image as DynamoDB's own stream has it: DynamoDB Local's leaves the type out of an empty map.
+def with_map_types(image: Any) -> Any:
+    """Return the image as in DynamoDB's stream. DynamoDB Local's stream lacks the type of an empty map.
 
     https://github.com/awslabs/amazon-dynamodb-local-samples/issues/37
     """
-    return {name: mended_value(value) for name, value in image.items()}
+    return {name: with_map_type(value) for name, value in image.items()}
 
 
-def mended_value(value: Any) -> Any:
+def with_map_type(value: Any) -> Any:
     match value:
         case {"M": members}:
-            return {"M": mended(members)}
+            return {"M": with_map_types(members)}
         case {"L": members}:
-            return {"L": [mended_value(member) for member in members]}
+            return {"L": [with_map_type(member) for member in members]}
         case _:
             return value or {"M": {}}
 
@@ -165,7 +165,9 @@ def assert_equal(items: Collection[Any], state: dict[Key, Any]) -> None:
     assert [key for key, item in by_key.items() if not same(item, state[key])] == []
 
 
-def test_the_stream_is_read_as_it_was_written(client: "DynamoDBClient", source: str, endpoint: str) -> None:
+def test_the_stream_has_the_changes_in_their_order(
+    client: "DynamoDBClient", source: str, endpoint: str
+) -> None:
     image = {**EVERY_TYPE, "PK": {"S": "é"}}
     client.put_item(TableName=SOURCE, Item=as_read(image))
     client.put_item(TableName=SOURCE, Item=as_read(image))
@@ -180,7 +182,7 @@ def test_the_stream_is_read_as_it_was_written(client: "DynamoDBClient", source: 
     assert inserted["eventSourceARN"] == source
 
 
-def test_twenty_thousand_changes_arrive_and_nothing_but_the_poison_is_quarantined(
+def test_twenty_thousand_changes_are_replicated_and_only_the_poison_is_quarantined(
     endpoint: str,
     client: "DynamoDBClient",
     source: str,

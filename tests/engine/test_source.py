@@ -1,4 +1,4 @@
-"""The source's contract on AWS's own engine, and answers that are cut because they would be too large."""
+"""The source's contract on DynamoDB Local, and responses that are cut at the size limit."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ class TestOnTheEngine(SourceContract):
     def missing(self) -> Source:
         return DynamoDBReplica(connect(self.client.meta.endpoint_url), "another")
 
-    def test_what_does_not_fit_into_an_answer_is_read_by_the_next(self, source: Source) -> None:
+    def test_items_beyond_the_size_limit_are_read_by_the_next_request(self, source: Source) -> None:
         for number in range(45):
             self.put(item(str(number), big={"S": "x" * 390_000}))
         keys = [key(str(number)) for number in range(45)]
@@ -49,7 +49,7 @@ class TestOnTheEngine(SourceContract):
         assert None not in states.values()
         assert states.keys() == set(keys)
 
-    def test_a_key_of_another_type_rejects_the_whole_request(self, source: Source) -> None:
+    def test_a_key_of_a_different_type_fails_the_whole_request(self, source: Source) -> None:
         wrong = (("part", "S", "text"), ("sort", "N", "1"))
 
         answer = source.read_batch([key("1"), wrong])

@@ -1,4 +1,4 @@
-"""The recipe that counts tasks, on AWS's own engine, which checks conditions and transactions for real."""
+"""The recipe that counts tasks on DynamoDB Local, with its conditions and transactions."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +41,7 @@ LISTS = ["home", "work", "garden"]
     crashes=crashes,
     seed=st.integers(0, 1_000_000),
 )
-def test_the_counts_are_exact_after_any_history_cut_repeated_and_interrupted_anyhow(
+def test_the_counts_are_exact_after_any_history_with_any_batches_retries_and_crashes(
     endpoint: str,
     history: list[Any],
     mapping: MappingSettings,
@@ -103,7 +103,7 @@ def change_a_task(client: "DynamoDBClient", chance: Random, number: int) -> None
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_one_batch_in_four_sandboxes_at_a_time_is_counted_once(
+def test_a_batch_in_four_concurrent_execution_environments_is_counted_once(
     client: "DynamoDBClient", endpoint: str, attempt: int
 ) -> None:
     event = batch(*(task(number, f"task#{number}", {"S": "home"}) for number in range(25)))

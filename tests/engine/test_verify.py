@@ -1,4 +1,4 @@
-"""`ddbreplica verify` while a source is written to as fast as the engine takes it, and the function follows."""
+"""`ddbreplica verify` during continuous writes to the source and replication by the function."""
 
 import json
 import os
@@ -20,13 +20,13 @@ from tests.support import records
 from tests.support.function import Function
 
 RUNS = int(os.environ.get("VERIFY_RUNS", "2"))
-"""How often to verify; 20 show what no single run does."""
+"""The number of verifications; 20 find errors that a single one may miss."""
 
 KEYS = 400
 
 
 class Pair:
-    """A source, a replica, and what happens to them. What the source is told is handed over in that order."""
+    """A source, a replica and a stream, which delivers the changes of the source in their order."""
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
@@ -44,7 +44,7 @@ class Pair:
         self._function = Function(DynamoDBReplica(connect(endpoint), "replica"))
 
     def write(self) -> None:
-        """25 changes: an item new or other than before, or no item."""
+        """Write 25 changes: puts of new or changed items, and deletes."""
         keys = self._random.sample(range(KEYS), 25)
         changes = [self._record(str(key)) for key in keys]
         self.client.batch_write_item(RequestItems={"source": [_request(each) for each in changes]})
@@ -58,13 +58,13 @@ class Pair:
         return records.put(number, pk, n={"N": str(self._random.random())})
 
     def replicate(self) -> None:
-        """What the mapping does: hand over what there is."""
+        """Deliver all pending records to the function, as the event source mapping does."""
         with suppress(Empty):
             while True:
                 assert self._function.invoke({"Records": self._stream.get_nowait()}) == []
 
     def verify(self, *args: str) -> Any:
-        """The verdict, of a process of its own."""
+        """Run `ddbreplica verify` in a process, and return its JSON document."""
         tables = ("--source", "source", "--replica", "replica", "--endpoint-url", self.endpoint)
         command = [sys.executable, "-m", "ddbreplica_cli", "verify", *tables, "--json", *args]
         return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout)  # noqa: S603
@@ -87,7 +87,7 @@ def pair(endpoint: str) -> Iterator[Pair]:
 
 @contextmanager
 def over_and_over(do: Callable[[], None]) -> Iterator[None]:
-    """Have a thread do this until the block ends; what it raises is raised there."""
+    """Repeat a call in a thread during the block, and raise its error at the end."""
     stop = threading.Event()
     raised: list[BaseException] = []
 
@@ -110,7 +110,7 @@ def over_and_over(do: Callable[[], None]) -> Iterator[None]:
         raise raised[0]
 
 
-def test_what_is_being_written_is_never_called_different(
+def test_an_item_that_is_being_written_is_never_reported_as_different(
     pair: Pair, record_property: Callable[[str, object], None]
 ) -> None:
     with ExitStack() as stack:

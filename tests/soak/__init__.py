@@ -1,1 +1,1 @@
-"""Thousands of histories through the function, with faults at every seam: `python -m tests.soak`."""
+"""`python -m tests.soak`: run thousands of random histories through the function, with faults at each request."""

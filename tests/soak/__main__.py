@@ -1,4 +1,4 @@
-"""`python -m tests.soak`."""
+"""`python -m tests.soak`: run the soak test."""
 
 import sys
 

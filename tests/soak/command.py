@@ -1,4 +1,4 @@
-"""The soak's command: many seeds, all processors, and what became of them."""
+"""The command of the soak test: run many seeds on all processors, and print the results."""
 
 import argparse
 import os
@@ -22,14 +22,14 @@ from tests.soak.weather import FAULTS
 _SHOWN = 5
 _EXAMPLES = """\
 examples:
-  python -m tests.soak                               10,000 histories, some minutes
-  python -m tests.soak --histories 500               a short one
-  python -m tests.soak --first-seed 4711 --histories 1   one history again
+  python -m tests.soak                                   10,000 histories, some minutes
+  python -m tests.soak --histories 500                   a short run
+  python -m tests.soak --first-seed 4711 --histories 1   repeat one history
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the soak; return 1 if anything was lost or a pair is unequal."""
+    """Run the soak test. Return 1 if a record was lost or a replica differs, else 0."""
     options = _parser().parse_args(arguments)
     console = Console(highlight=False, width=max(100, Console().width))
     begun = time.monotonic()
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def tables(verdicts: Sequence[Verdict], *, seconds: float) -> Iterator[Table]:
-    """The faults by kind, and the totals."""
+    """Yield a table of the faults by kind, and a table of the totals."""
     injected: Counter[str] = Counter()
     for verdict in verdicts:
         injected.update(verdict.injected)
@@ -91,7 +91,7 @@ def _verdicts(seeds: Iterable[int], processes: int) -> Iterator[Verdict]:
 
 
 def _be_quiet() -> None:
-    # Log lines and metrics are made and written, and read by nobody.
+    # The function writes its log lines and metrics to the null device.
     sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  open until the process ends
 
 

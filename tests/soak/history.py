@@ -1,4 +1,4 @@
-"""Chance → a history of a few keys, as records of a stream, and the state that it must leave. Pure."""
+"""Generate a random history of a few keys as stream records, with its expected end state. Pure."""
 
 from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,10 +14,10 @@ from tests.support.records import record
 Record: TypeAlias = Mapping[str, Any]
 
 REFUSED = "refuse"
-"""The attribute by which the replica's table knows an item that it can never take."""
+"""The attribute of items that the simulated replica always rejects."""
 
 _TTL = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
-# One key spelled in several ways is one key.
+# Several texts of the same number are the same key.
 _SPELLINGS = ("{}", "{}.0", "{}00E-2", "+{}")
 _VALUES: Sequence[Image] = (
     {"text": {"S": 'é 🙂 "quoted" \u2028'}, "empty": {"S": ""}},
@@ -31,14 +31,14 @@ _VALUES: Sequence[Image] = (
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What happened to the source. `schema` is its key, `shards` the stream as its records lie in it."""
+    """The changes of a source. `schema` is its key, `shards` are the records of its stream."""
 
     records: Sequence[Record]
     shards: Sequence[Shard]
     schema: Mapping[str, str]
 
     def state(self, *, without: Collection[str], ttl_deletes: bool) -> dict[Key, Image]:
-        """The table that the history leaves, had the records of these sequence numbers never been."""
+        """Return the end state of the table, as if the records with these sequence numbers did not exist."""
         state: dict[Key, Image] = {}
         for one in self.records:
             data = one["dynamodb"]
@@ -50,14 +50,14 @@ class History:
         return state
 
     def is_skipped(self, one: Record, *, ttl_deletes: bool) -> bool:
-        """Whether the record is a TTL delete that is not to be replicated."""
+        """Return whether the record is a TTL delete that must not be replicated."""
         return "userIdentity" in one and not ttl_deletes
 
 
 def history(chance: Random, *, one_spelling: bool) -> History:
-    """A history of up to 300 records of up to 120 keys, some of them poison or malformed.
+    """Generate up to 300 records of up to 120 keys, some of them poison or malformed.
 
-    DynamoDB spells a key always the same; unless `one_spelling`, this history does not.
+    DynamoDB always uses the same text for a key. Without `one_spelling` this history does not.
     """
     schema = {name: chance.choice("SNB") for name in chance.choice((["PK"], ["PK", "SK"]))}
     most_keys, length = chance.choices(((3, 5), (20, 20), (40, 80), (120, 300)), (30, 35, 30, 5))[0]
@@ -78,12 +78,12 @@ def history(chance: Random, *, one_spelling: bool) -> History:
 
 
 def is_malformed(one: Record) -> bool:
-    """Whether the record cannot be read."""
+    """Return whether the record is malformed."""
     return "malformed" in one["dynamodb"].get("NewImage", {})
 
 
 def is_refused(image: Image) -> bool:
-    """Whether the replica's table can never take the item."""
+    """Return whether the replica always rejects the item."""
     return REFUSED in image
 
 
@@ -104,7 +104,7 @@ def _spelled(tag: str, number: int, spelling: int) -> str:
 
 
 def _record(sequence_number: int, keys: Image, chance: Random, *, bad: int) -> Record:
-    """One record; `bad` is how many of a hundred are poison or malformed, about."""
+    """Return a record. About `bad` of a hundred are poison or malformed."""
     at = {"ApproximateCreationDateTime": 1.7940960e9 + sequence_number // 10}
     what = chance.choices(("put", "delete", "expire", "poison", "malformed"), (75, 15, 5, bad, bad))[0]
     extra = {"userIdentity": _TTL} if what == "expire" else {}

@@ -1,4 +1,4 @@
-"""DynamoDB and S3 at the wire, in memory, and what the weather does to each request."""
+"""Simulate DynamoDB and S3 in memory, with the faults of the weather at each request."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -48,11 +48,11 @@ _BUCKET_CODES: Mapping[str, str] = {
 
 
 class KilledError(BaseException):
-    """The sandbox was ended; nothing of the invocation goes on."""
+    """The execution environment ended; nothing of the invocation continues."""
 
 
 class _NoAnswer:
-    """A response that never comes: reading it is where the caller learns of that."""
+    """A response that never arrives. Reading it raises the error."""
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
@@ -64,7 +64,7 @@ class _NoAnswer:
 
 @dataclass
 class Table:
-    """The replica's table. `weather` and `context` belong to the invocation under way."""
+    """The replica table. `weather` and `context` belong to the current invocation."""
 
     schema: Mapping[str, str]
     weather: Weather
@@ -74,7 +74,7 @@ class Table:
     late: "list[_Writes]" = field(default_factory=list)
 
     def answer(self, operation: str, body: Any) -> AWSResponse | _NoAnswer:
-        """What comes back for one request; a fault may come with it being carried out or without."""
+        """Return the response to a request. A fault may occur before or after the request is performed."""
         self.requests += 1
         if self.late and self.weather.chance.random() < 0.2:
             self._write("BatchWriteItem", self.late.pop(0))
@@ -91,7 +91,9 @@ class Table:
         what = fault.partition(": ")[2] if fault else ""
         if what.endswith(", applied") or what in ("slow answer", "killed after it is applied"):
             status, body = carry_out()
-            if status != 200:  # the table itself refuses: nothing was applied, and the client is told
+            if (
+                status != 200
+            ):  # the table rejects the request: nothing was applied, and the client gets the error
                 return response(_URL, status, body)
         if what.startswith("killed"):
             return _NoAnswer(KilledError())
@@ -120,14 +122,14 @@ class Table:
         return status, body
 
     def land(self) -> None:
-        """Carry out what was not answered and is still to come."""
+        """Perform the late writes, whose requests got no response."""
         while self.late:
             self._write("BatchWriteItem", self.late.pop(0))
 
     def _wait(self, seconds: float) -> None:
         self.context.sleep(seconds)
         if self.context.seconds_left <= 0:
-            raise KilledError  # Lambda ends what runs into its timeout
+            raise KilledError  # Lambda ends an invocation at its timeout
 
     def _describe(self) -> Answer:
         return 200, {
@@ -155,7 +157,7 @@ class Table:
         return 200, {"UnprocessedItems": {}} if operation == "BatchWriteItem" else {}
 
     def _write_some(self, writes: "_Writes", carry_out: Callable[[], Answer]) -> Answer:
-        """Leave any subset of a batch; what cannot be left in part is throttled."""
+        """Leave a random part of a batch unprocessed; throttle a request of a single write."""
         left = [write for write in writes if self.weather.chance.random() < 0.5]
         if len(left) == len(writes) or len(writes) == 1 or any(is_refused(item) for _, item in writes):
             return error("ThrottlingException")
@@ -170,7 +172,7 @@ _Writes: TypeAlias = "list[tuple[bool, Image]] | tuple[()]"
 
 
 def _writes(operation: str, body: Any) -> _Writes:
-    """The puts (True) and deletes of a request."""
+    """Return the puts (True) and deletes (False) of a request."""
     match operation:
         case "PutItem":
             return [(True, body["Item"])]
@@ -188,7 +190,7 @@ def _as_request(is_put: bool, attributes: Image) -> dict[str, Any]:
 
 
 class Bucket(FakeBucket):
-    """The quarantine bucket. `context` belongs to the invocation under way."""
+    """The quarantine bucket. `context` belongs to the current invocation."""
 
     def __init__(self, weather: Weather) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A seed → one history through the function in bad weather, and whether anything was lost."""
+"""Run the history of a seed through the function with random faults, and check that nothing was lost."""
 
 import json
 import random
@@ -28,15 +28,15 @@ Replicate = Callable[[Any, "LambdaContext", Any], Any]
 
 
 class FunctionEndedError(Exception):
-    """What Lambda makes of a sandbox that was ended."""
+    """The function error that Lambda reports for an ended execution environment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one history.
+    """The result of one history.
 
-    `lost` are records neither applied, nor superseded, nor kept anywhere; `unequal` the keys whose item is not
-    what the source says.
+    `lost` are records that were neither applied, superseded, nor stored in a bucket. `unequal` are the keys whose item
+    differs from the source's.
     """
 
     seed: int
@@ -52,12 +52,12 @@ class Verdict:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing was lost and the two tables are equal."""
+        """Return whether nothing was lost and both tables are equal."""
         return not self.lost and not self.unequal
 
 
 class Wire:
-    """The DynamoDB client that all trials of a process share, and the table that answers it at the moment."""
+    """The DynamoDB client that all trials of a process share, and the table that currently responds to it."""
 
     def __init__(self) -> None:
         self.table: Table | None = None
@@ -80,7 +80,7 @@ class Wire:
 
 @dataclass
 class _Cold:
-    """The replica as a new container sees it: what another one knew of the table is not known here."""
+    """The replica in a new execution environment, without the table description that another one has cached."""
 
     replica: DynamoDBReplica
     is_known: bool = False
@@ -99,7 +99,7 @@ class _Cold:
 
 @dataclass
 class Trial:
-    """One history, its weather, and the containers that see it through."""
+    """One history, its weather, and the execution environments that process it."""
 
     chance: Random
     wire: Wire
@@ -107,9 +107,9 @@ class Trial:
     discarded: list[Record] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Draw everything, and deliver nothing yet."""
+        """Generate the history, the weather and the settings."""
         settings = _settings(self.chance)
-        # Lanes are given out by the text of a key, which is one for each key.
+        # The text of a key determines its lane, so each key needs exactly one text.
         self.history: History = history(self.chance, one_spelling=settings.parallelization_factor > 1)
         self.weather: Weather = weather(self.chance)
         self.ttl_deletes = self.chance.random() < 0.7
@@ -121,13 +121,13 @@ class Trial:
         )
 
     def run(self) -> None:
-        """Deliver everything, with the pollers crashing in between."""
+        """Deliver all records, with crashes of the pollers."""
         while self.mapping.step():
             if self.weather.strikes(INVOCATION_FAULTS) == "mapping: poller crashed, batches come again":
                 self.mapping.crash(lambda done: self.chance.randint(0, done))
 
     def verdict(self, seed: int) -> Verdict:
-        """Compare what is there with what should be."""
+        """Compare the tables and buckets with their expected state."""
         kept = self.bucket.kept
         quarantined = [one["record"] for one in kept if one["error_code"] != SUSPECT]
         gone = _numbers(quarantined) | _numbers(self.discarded)
@@ -160,7 +160,7 @@ class Trial:
         if fault == "invocation: killed before its answer":
             self.container = self._container()
             raise FunctionEndedError
-        return json.loads(json.dumps(answer))  # as Lambda's runtime hands it over
+        return json.loads(json.dumps(answer))  # as Lambda's runtime passes it
 
     def _container(self) -> Function[_Cold]:
         return Function(_Cold(self.wire.replica), self.bucket, replicate_ttl_deletes=self.ttl_deletes)
@@ -169,7 +169,7 @@ class Trial:
         self.discarded += json.loads(json.loads(body)["payload"])["Records"]
 
     def _lost(self, gone: Collection[str], kept: Collection[Record]) -> Iterator[str]:
-        """What the table can never show and no later change of its key replaced, and is not kept as it came."""
+        """Yield the records that are neither in the table, nor superseded, nor stored unchanged in a bucket."""
         whole = {json.dumps(record, sort_keys=True) for record in kept}
         replaced: set[Key] = set()
         for record in reversed(self.history.records):
@@ -185,7 +185,7 @@ class Trial:
                 replaced.add(key)
 
     def _unequal(self, quarantined: Collection[str]) -> Iterator[Key]:
-        """The keys whose item is not the source's; what was given up is somebody else's to bring in."""
+        """Yield the keys whose item differs from the source's, except those of discarded batches."""
         expected = self.history.state(without=quarantined, ttl_deletes=self.ttl_deletes)
         open_keys = {key_of(record["dynamodb"]["Keys"]) for record in self.discarded}
         for key in (expected.keys() | self.table.items.keys()) - open_keys:
@@ -194,15 +194,15 @@ class Trial:
 
 
 def try_seed(seed: int, wire: Wire, *, replicate: Replicate = replicate) -> Verdict:
-    """One trial, which the seed decides altogether."""
-    random.seed(seed)  # what the function's own pauses are drawn from
+    """Run one trial. The seed determines all of it."""
+    random.seed(seed)  # the function's random backoffs
     trial = Trial(Random(seed), wire, replicate)  # noqa: S311
     trial.run()
     return trial.verdict(seed)
 
 
 def _settings(chance: Random) -> MappingSettings:
-    """The template's settings more or less; in one of eight, Lambda gives up after a few attempts."""
+    """Return settings like the template's. In one of eight, Lambda discards a batch after a few attempts."""
     return MappingSettings(
         batch_size=chance.choice((1, 25, 100, 100)),
         maximum_batching_window_in_seconds=chance.choice((0, 2)),

@@ -1,4 +1,4 @@
-"""Chance → what goes wrong next, and a count of all that did. Each history has its own climate, and calms down."""
+"""Choose random faults, and count them. Each history has its own kinds and frequency; the faults end at last."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -59,14 +59,14 @@ LANDS_LATE: Final = (
     "write: connection dropped, lands later",
     "write: a gateway's page, lands later",
 )
-"""What DynamoDB may do and no mirror can undo: it is promised to be told of, and not to be harmless."""
+"""Late writes, which a mirror cannot prevent: the function must report them, but they may change an item."""
 
 FAULTS: Final = (*WRITE_FAULTS, *DESCRIBE_FAULTS, *QUARANTINE_FAULTS, *INVOCATION_FAULTS)
 
 
 @dataclass(slots=True)
 class Weather:
-    """Decides at each seam. Faults end after `left` of them, so that every history can end."""
+    """Chooses the fault of each request. Faults end after `left` of them, so that each history can end."""
 
     chance: Random
     likelihood: float
@@ -76,8 +76,8 @@ class Weather:
     injected: Counter[str] = field(default_factory=Counter)
 
     def strikes(self, faults: Sequence[str]) -> str | None:
-        """What goes wrong here, if anything."""
-        # An invocation has many requests, and the faults are to be of all kinds.
+        """Return the fault that occurs here, or None."""
+        # An invocation has many requests; each kind of fault must occur.
         likelihood = self.likelihood / 4 if faults is INVOCATION_FAULTS else self.likelihood
         if not self.left or self.chance.random() >= likelihood:
             return None
@@ -89,14 +89,14 @@ class Weather:
         return fault
 
     def seconds(self) -> float:
-        """How long an invocation has: with little time a passing fault is not outlasted, but reported."""
+        """Return the time of an invocation. If it is short, a passing fault fails the batch instead of a retry."""
         if self.chance.random() >= self.haste:
             return 60.0
         return self.chance.uniform(20, 20.5)
 
 
 def weather(chance: Random) -> Weather:
-    """All kinds of faults or a few, now and then or all the time, up to 100 of them."""
+    """Return a weather with all or some kinds of faults, rare or frequent, and up to 100 of them."""
     some = chance.sample(FAULTS, chance.randint(3, len(FAULTS)))
     kinds = chance.choice((FAULTS, some))
     likelihood, haste = chance.choice((0.1, 0.2, 0.4, 0.8)), chance.choice((0, 0.2, 0.8))
