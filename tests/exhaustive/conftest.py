@@ -1,4 +1,4 @@
-"""A world for the commands, in which nobody waits and every response can be changed."""
+"""Fixtures for the commands: no command waits, and a test can change each response."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from tests.support.waiting import NoTime, Waiting
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No command waits: whoever sleeps has slept at once, and patience goes by that."""
+    """Let each sleep of a command return immediately and count as slept."""
     waiting = Waiting()
     monkeypatch.setattr(botocore.endpoint, "time", NoTime)
     monkeypatch.setattr(Interrupt, "sleep", lambda _, seconds: waiting.sleep(max(seconds, 1.0)))
@@ -25,7 +25,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def signed_in() -> tuple[Clients, World]:
-    """Clients, created once, and the world behind them."""
+    """Clients, created once, and the simulated AWS that responds to them."""
     clients, world = Clients(None, "us-east-1", None), World()
     events: Any = clients._session.events
     events.register_first("before-send", world.respond)
@@ -50,4 +50,4 @@ def world(
     return world
 
 
-# What is poisoned.
+# The poisoned records.

@@ -1,4 +1,4 @@
-"""bounded_list: any number of values → the first of them, and how many others there are."""
+"""bounded_list returns the first of any number of values, and the number of the others."""
 
 import os
 import sys
@@ -19,14 +19,14 @@ from ddbreplica_cli.terminal import output
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 WIDE = "\U000e0041"
-"""A character of four bytes that is printed as twelve."""
+"""A character of four bytes that is printed as twelve characters."""
 
 OBJECTS = 11_000
 MOST = 128 * 1024 * 1024
-"""Bytes: what a command may have beside what Python and the AWS SDK take."""
+"""The limit in bytes for the memory of a command, without Python and the AWS SDK."""
 
 
-def test_all_values_that_have_room_are_listed() -> None:
+def test_all_values_that_fit_are_listed() -> None:
     listing: BoundedList[str] = BoundedList()
     for value in "abc":
         listing.add(value, value)
@@ -34,7 +34,7 @@ def test_all_values_that_have_room_are_listed() -> None:
     assert (listing.first, listing.count, listing.more) == (["a", "b", "c"], 3, 0)
 
 
-def test_no_more_than_so_many_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_listed_values_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded_list, "LISTED", 2)
     listing: BoundedList[str] = BoundedList()
     for value in "abc":
@@ -43,7 +43,7 @@ def test_no_more_than_so_many_are(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (listing.first, listing.count, listing.more) == (["a", "b"], 3, 1)
 
 
-def test_once_one_has_no_room_none_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_value_is_listed_after_one_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded_list, "ROOM", 20)
     listing: BoundedList[str] = BoundedList()
     for value in ("short", "x" * 30, "y"):
@@ -52,7 +52,7 @@ def test_once_one_has_no_room_none_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (listing.first, listing.count, listing.more) == (["short"], 3, 2)
 
 
-def test_the_room_is_of_characters_as_they_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_counts_characters_as_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded_list, "ROOM", 13)
     listing: BoundedList[str] = BoundedList()
     listing.add(WIDE, WIDE)
@@ -61,7 +61,7 @@ def test_the_room_is_of_characters_as_they_are_printed(monkeypatch: pytest.Monke
 
 
 def _names() -> Iterator[str]:
-    """The longest names of objects that there are."""
+    """Yield object names of the maximum length."""
     return (f"{number:024}{WIDE * 250}" for number in range(OBJECTS))
 
 
@@ -86,7 +86,7 @@ def _of_a_search() -> tuple[Any, str]:
 
 @pytest.mark.parametrize("result", [_of_redrive, _of_a_search])
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "JSON"])
-def test_a_result_takes_no_more_memory_whatever_the_names_are(
+def test_the_memory_of_a_result_is_limited_for_any_names(
     result: Any, monkeypatch: pytest.MonkeyPatch, *, as_json: bool
 ) -> None:
     with open(os.devnull, "w", encoding="utf-8") as nothing:  # noqa: PTH123

@@ -1,6 +1,6 @@
-"""Whatever lies in a bucket, a command refuses it by name or reads it, and has at most 256 MB of memory.
+"""A command reads or refuses any object in a bucket, reports refused objects, and uses at most 256 MB of memory.
 
-The command is a process of its own, against moto's S3 and DynamoDB on a port of loopback.
+The command is a separate process that uses moto on a loopback port.
 """
 
 import gzip
@@ -33,10 +33,10 @@ pytestmark = [
 MIB = 1024 * 1024
 MOST = 256e6 / MIB
 EVENT = 6 * MIB
-"""Bytes of the largest event that Lambda sends."""
+"""The size of the largest event that Lambda sends, in bytes."""
 
 ITEM = 400 * 1024
-"""Bytes of the largest item."""
+"""The size of the largest item, in bytes."""
 
 
 @pytest.fixture
@@ -47,12 +47,12 @@ def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def filled(unit: str, size: int) -> str:
-    """So many bytes of the same, without half a one."""
+    """Return at most `size` bytes of whole repetitions of `unit`."""
     return unit * (size // len(unit.encode()))
 
 
 def kept(record: Any, **more: Any) -> bytes:
-    """What the function puts into quarantine."""
+    """Return the content of an object that the function puts into quarantine."""
     reason = more.pop("reason", "refused by the replica: why")
     return quarantine_body(
         Quarantined(0, None, None, record, reason, "ValidationException"), clock_ahead_seconds=0, **more
@@ -60,14 +60,14 @@ def kept(record: Any, **more: Any) -> bytes:
 
 
 def discarded(payload: str, *, ascii_only: bool = True) -> bytes:
-    """What Lambda puts into the on-failure bucket, with any text for an event."""
+    """Return the content of an object that Lambda puts into the on-failure bucket, with any text as the event."""
     batch = DiscardedBatch([put(1, "a")], "shardId-1", "RetryAttemptsExhausted", "request", 3, None)
     _, text = on_failure_object(batch, now=1.7940960e9, name="n")
     return json.dumps(json.loads(text) | {"payload": payload}, ensure_ascii=ascii_only).encode()
 
 
 def record(pk: str, image: str) -> str:
-    """A record with any text for an image."""
+    """Return a record with any text as its image."""
     return json.dumps(put(1, pk)).replace('"NewImage": {', f'"NewImage": {{"v": {image}, "w": {image}, ', 1)
 
 
@@ -76,7 +76,7 @@ def event(*records: str) -> str:
 
 
 class Run:
-    """A run of `redrive` on both buckets."""
+    """Both buckets, and runs of `redrive` on them."""
 
     def __init__(self, kept_records: KeptRecords, url: str, directory: Path) -> None:
         self.kept_records = kept_records
@@ -90,7 +90,7 @@ class Run:
         return prefix + name
 
     def redrive(self, *more: str) -> tuple[Weighed, Mapping[str, str]]:
-        """Its end, and the outcome of each object that stays."""
+        """Run `redrive`, and return its result and the outcome of each object that stays."""
         done = self.weighed("--without-mapping", *more)
         left = {left["object"].split("/", 3)[3]: left["outcome"] for left in done.document["left"]}
         return done, left
@@ -124,7 +124,7 @@ BOMBS: Mapping[str, bytes] = {
     "wide characters": ('"' + "x" * 8 * MIB + "🎉" + '"').encode(),
     "names": ("{" + "".join(f'"{number:07}":1,' for number in range(700_000)) + '"z":1}').encode(),
 }
-"""What no writer puts into a bucket."""
+"""Contents that neither Lambda nor the function writes."""
 
 INNER: Mapping[str, bytes] = {
     "elements": discarded(f'{{"Records": [{TINY[: 7 * MIB]}[]]}}'),
@@ -137,11 +137,11 @@ INNER: Mapping[str, bytes] = {
     "no json": discarded("x" * MAX_PAYLOAD),
     "condition": discarded("{}").replace(b"RetryAttemptsExhausted", b"x" * 8 * MIB),
 }
-"""A batch whose event no stream has."""
+"""Events that no stream delivers."""
 
 
 class TestRedrive:
-    def test_what_no_writer_puts_there_is_named_and_stays(self, run: Run) -> None:
+    def test_contents_that_no_writer_creates_are_reported_and_stay(self, run: Run) -> None:
         names = [
             run.put(bucket, name, body) for bucket in (QUARANTINE, ON_FAILURE) for name, body in BOMBS.items()
         ]
@@ -167,7 +167,7 @@ class TestRedrive:
         assert left == dict.fromkeys(names, "unreadable")
         assert done.peak < MOST
 
-    def test_what_is_larger_than_anything_is_not_even_read(self, run: Run) -> None:
+    def test_an_object_above_the_size_limit_is_not_read(self, run: Run) -> None:
         names = [
             run.put(ON_FAILURE, "64 MiB", b"[" * 64 * MIB),
             run.put(QUARANTINE, "a byte more", b"[" * (MAX_OBJECT + 1)),
@@ -186,7 +186,7 @@ class TestRedrive:
         }
         assert done.peak < MOST
 
-    def test_a_search_names_what_it_cannot_read(self, run: Run) -> None:
+    def test_a_search_reports_objects_that_it_cannot_read(self, run: Run) -> None:
         for name, body in BOMBS.items():
             run.put(QUARANTINE, name, body)
         for name, body in INNER.items():
@@ -201,7 +201,7 @@ class TestRedrive:
         assert done.peak < MOST
 
     def test_what_is_around_a_key_does_not_count(self, run: Run) -> None:
-        """A record may hold anything but its key: that is reconciled, and the object is moved."""
+        """A record with a valid key and any other content is reconciled, and its object is moved."""
         for name, image in {
             "elements": f"[{TINY[: 2 * MIB]}[]]",
             "deep": "[" * 50_000 + "]" * 50_000,
@@ -216,8 +216,8 @@ class TestRedrive:
         assert (left, done.document["healed"], done.status) == ({}, 8, 0)
         assert done.peak < MOST
 
-    def test_the_keys_of_many_objects_are_named_only_as_far_as_memory_reaches(self, run: Run) -> None:
-        """They wait, all of them, and so are the reason that their objects stay."""
+    def test_the_listed_keys_of_many_objects_are_limited_by_memory(self, run: Run) -> None:
+        """All keys wait, so that their objects stay."""
         body = discarded(event(*(record(f"{number:06}" + "x" * 1950 + "🎉", "1") for number in range(1400))))
         names = [run.put(ON_FAILURE, f"{number:02}", body, age=0) for number in range(16)]
 
@@ -229,7 +229,7 @@ class TestRedrive:
 
 
 def listed(unit: str, size: int) -> str:
-    """A list of so many bytes, by DynamoDB's count: 3 for itself, and 1 and the element's for each."""
+    """Return a list with `size` bytes by DynamoDB's count: 3 for the list, and 1 plus its own size per element."""
     return '{"L":[' + ",".join([unit] * (size - 3)) + "]}"
 
 
@@ -256,11 +256,11 @@ ESCAPED = [
     ("\x01", "ascii"),
     ("<", "html"),
 ]
-"""What the items of an event hold, and how its writer spells it."""
+"""The content of an event's items, and how the event's JSON is escaped."""
 
 
 class TestLegitimate:
-    """The largest that the function and Lambda can put into a bucket."""
+    """The largest objects that the function and Lambda can put into a bucket."""
 
     @pytest.fixture(autouse=True)
     def _items(self, tables: Tables) -> None:
@@ -277,7 +277,7 @@ class TestLegitimate:
         assert done.peak < MOST
 
     def test_a_batch_of_the_largest_event_however_it_is_escaped(self, run: Run, tables: Tables) -> None:
-        """`html` is a writer that escapes `<` too, as some do: six bytes for one."""
+        """Some writers escape `<` too (`html`), which takes six bytes instead of one."""
         for number, (image, writer) in enumerate(ESCAPED):
             value = json.dumps({"S": filled(image, ITEM // 16)}, ensure_ascii=False)
             one = len(record("a", value).encode())
@@ -295,7 +295,7 @@ class TestLegitimate:
         assert tables.items(REPLICA) == tables.items(SOURCE)
         assert done.peak < MOST
 
-    def test_a_batch_of_as_many_records_as_there_can_be(self, run: Run) -> None:
+    def test_a_batch_of_the_largest_number_of_records(self, run: Run) -> None:
         records = [f'{{"dynamodb":{{"Keys":{{"PK":{{"S":"{number % 200}"}}}}}}}}' for number in range(10_000)]
         run.put(ON_FAILURE, "most", discarded(event(*records)))
 
@@ -317,7 +317,7 @@ class TestLegitimate:
 
 
 class Export:
-    """An export in a bucket, and backfills from it."""
+    """An export in a bucket, and runs of `backfill` from it."""
 
     def __init__(self, url: str, directory: Path) -> None:
         self.client = boto3.client("s3", region_name="us-east-1")
@@ -329,7 +329,7 @@ class Export:
         self.client.put_object(Bucket="bucket", Key=f"{FOLDER}/{name}", Body=body)
 
     def write(self, *files: bytes, counts: Sequence[int] | None = None, **more: bytes) -> None:
-        """Files, already compressed, of one item each unless that is said; and manifests, unless these are given."""
+        """Put compressed files, by default of one item each, and manifests, by default matching ones."""
         counted = counts or [1] * len(files)
         entries = []
         for number, (file, items) in enumerate(zip(files, counted, strict=True)):
@@ -363,7 +363,7 @@ def export(tables: Tables, url: str, tmp_path: Path) -> Export:
 
 
 def packed(*pieces: bytes, times: int = 1) -> bytes:
-    """These pieces so many times, compressed without all of them in memory."""
+    """Return repeated pieces compressed, without having all of them in memory."""
     written = io.BytesIO()
     with gzip.GzipFile(fileobj=written, mode="wb", compresslevel=1, mtime=0) as file:
         for piece in pieces[:1]:
@@ -416,7 +416,7 @@ class TestExport:
         assert tables.items(REPLICA) == tables.items(SOURCE)
         assert done.peak < MOST
 
-    def test_more_lines_than_the_manifest_says_are_not_all_read(self, export: Export) -> None:
+    def test_no_more_lines_are_read_than_the_manifest_counts(self, export: Export) -> None:
         line = b'{"Item": {"PK": {"S": "a"}}}\n'
         export.write(packed(b"", line * (MIB // len(line)), times=200), counts=[10])
 
@@ -428,7 +428,7 @@ class TestExport:
         assert done.peak < MOST
 
     @pytest.mark.parametrize("key", ["x" * 30_000, "x" * 2048 + "🎉"], ids=["long", "wide"])
-    def test_keys_that_no_table_has(self, export: Export, key: str) -> None:
+    def test_a_key_that_is_too_large_for_a_table(self, export: Export, key: str) -> None:
         lines = json.dumps({"Item": {"PK": {"S": key}}}).encode() + b"\n"
         export.write(*[packed(lines * 1000) for _ in range(8)], counts=[1000] * 8)
 
@@ -466,7 +466,7 @@ class TestExport:
         )
         assert done.peak < MOST
 
-    def test_a_manifest_of_as_many_files_as_are_read(self, export: Export) -> None:
+    def test_a_manifest_of_the_largest_number_of_files(self, export: Export) -> None:
         name = "AWSDynamoDB/01693685827463-2d8752fd/data/%026d.json.gz"
         line = '{"itemCount":0,"md5Checksum":"sQMSpEILNgoQmarvDFonGQ==","etag":"af83d6f217c19b8b0fff8023d8ca4716-1",'
         files = "".join(f'{line}"dataFileS3Key":"{name % number}"}}\n' for number in range(100_000)).encode()

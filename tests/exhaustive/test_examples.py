@@ -1,4 +1,4 @@
-"""The recipes' templates under each of their parameters are free of lint."""
+"""The recipes' templates pass cfn-lint with each of their parameters."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Any event, however broken: each record is applied, reported or kept whole, and no item's content is logged."""
+"""With any malformed event, each record is applied, reported or quarantined, and no item content is logged."""
 
 import json
 import logging
@@ -24,13 +24,13 @@ from tests.support.function import Context, Function
 from tests.support.records import batch, delete, put, record, ttl_delete
 
 CANARIES = ("canary", "Y2FuYXJ5", "7700770077")
-"""What the items hold: text, base64 and a number. Nothing that is written or raised may hold any of it."""
+"""The content of the items: text, base64 and a number. No output and no error may contain any of it."""
 
 POISON = {"S": "canary of poison"}
 NUMBERS = range(100, 108)
 KEYS = ("canary a", "canary b", "canary c")
 OLD_ITEMS = {key_of({"PK": {"S": key}}): {"PK": {"S": key}, "old": {"BOOL": True}} for key in KEYS}
-"""What the replica holds before, so that a delete leaves a trace."""
+"""The items of the replica at the start, so that a delete has an effect."""
 
 
 def full_put(number: int, key: str) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def as_text(thing: Any) -> str:
 SOUND = (full_put, delete, ttl_delete)
 SOUND_TEXTS = {as_text(make(number, key)) for make in SOUND for number in NUMBERS for key in KEYS}
 
-# What the function looks for, so that a change is more than noise.
+# Members that the function reads, so that a change has an effect.
 of_a_record = (
     "dynamodb",
     "eventName",
@@ -104,7 +104,7 @@ def nested(value: Any, levels: int) -> Any:
 
 @st.composite
 def changed(draw: st.DrawFn, whole: Any) -> Any:
-    """The same JSON with one thing in it, at any depth, removed, renamed, repeated, replaced, wrapped or added."""
+    """Return the JSON with one part at any depth removed, renamed, repeated, replaced, wrapped or added."""
     if not isinstance(whole, dict | list) or not whole:
         return draw(replaced(whole))
     members = list(whole.items() if isinstance(whole, dict) else enumerate(whole))
@@ -114,7 +114,7 @@ def changed(draw: st.DrawFn, whole: Any) -> Any:
 
 
 def changes_of_a_member(name: Any, value: Any) -> st.SearchStrategy[list[tuple[Any, Any]]]:
-    """What to put in a member's place: members of an object, or of a list, where names do not count."""
+    """Return replacements for a member: members of an object, or elements of a list, which have no names."""
     within = changed(value).map(lambda new: [(name, new)])
     others: list[st.SearchStrategy[list[tuple[Any, Any]]]] = [
         st.just([]),
@@ -132,7 +132,7 @@ def replaced(value: Any) -> st.SearchStrategy[Any]:
 
 @st.composite
 def changed_at(draw: st.DrawFn, whole: Any, *path: str) -> Any:
-    """The same with something changed at the end of the path, or where it breaks off."""
+    """Return the JSON with a change at the end of a path, or where the path ends early."""
     if path and isinstance(whole, dict) and path[0] in whole:
         return {**whole, path[0]: draw(changed_at(whole[path[0]], *path[1:]))}
     return draw(changed(whole))
@@ -142,8 +142,8 @@ PLACES = ((), ("dynamodb",), ("dynamodb", "Keys"), ("dynamodb", "NewImage"), ("u
 
 
 @st.composite
-def broken_batches(draw: st.DrawFn) -> Any:
-    """Puts, deletes, expiries and poison of a few keys, with a few changes of their records."""
+def malformed_batches(draw: st.DrawFn) -> Any:
+    """Generate puts, deletes, expiries and poison of a few keys, with a few malformed records."""
     makers = draw(st.lists(st.sampled_from([*SOUND, poison_put]), min_size=1, max_size=len(NUMBERS)))
     records: list[Any] = [
         make(number, draw(st.sampled_from(KEYS))) for number, make in zip(NUMBERS, makers, strict=False)
@@ -155,14 +155,14 @@ def broken_batches(draw: st.DrawFn) -> Any:
 
 @settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    event=broken_batches(),
+    event=malformed_batches(),
     answers=st.lists(st.sampled_from([(), THROTTLED, TIMED_OUT]), max_size=5) | st.just([(), DENIED]),
     faults=st.lists(st.sampled_from([None, "SlowDown"]), max_size=8) | st.just([None, "NoSuchBucket"]),
     seconds=st.sampled_from([60.0, REQUEST_SECONDS, 60.0, REQUEST_SECONDS, PUT_SECONDS - 1]),
     replicate_ttl_deletes=st.booleans(),
     echo=st.sampled_from([echo for echo, _ in ECHOES]),
 )
-def test_each_record_of_a_broken_batch_is_written_or_reported_or_kept(
+def test_each_record_of_a_malformed_batch_is_written_reported_or_quarantined(
     event: Any, answers: Any, faults: Any, seconds: float, replicate_ttl_deletes: bool, echo: str
 ) -> None:
     bucket = FakeBucket(*(s3_error(code) if code else None for code in faults))
@@ -174,16 +174,16 @@ def test_each_record_of_a_broken_batch_is_written_or_reported_or_kept(
 
 @settings(deadline=None)
 @given(
-    broken_batches().flatmap(changed)
+    malformed_batches().flatmap(changed)
     | st.lists(nonsense, max_size=3).map(lambda some: batch(*some))
     | nonsense
 )
-def test_an_event_of_any_shape_is_accounted_for_or_refused(event: Any) -> None:
+def test_an_event_of_any_structure_is_processed_or_refused(event: Any) -> None:
     invoke_and_account(event, replica(), FakeBucket())
 
 
 def replica(*answers: Any, echo: str = "{}") -> FakeReplica:
-    """It refuses poison in words that hold the item, as DynamoDB's may, and asks for patience in such words too."""
+    """Return a replica whose errors and throttling messages quote the item, as DynamoDB's may."""
     echoing = [
         replace(one, message=echo.replace("{}", "canary")) if one is THROTTLED else one for one in answers
     ]
@@ -203,7 +203,7 @@ def invoke_and_account(
     seconds: float = 60.0,
     replicate_ttl_deletes: bool = True,
 ) -> None:
-    """Invoke the function as Lambda does: no error but ours comes out, and no content of any item."""
+    """Invoke the function as Lambda does. Check that it raises only its own errors, and outputs no item content."""
     event = json.loads(json.dumps(event))
     reported = None
     with everything_written() as written:
@@ -219,7 +219,7 @@ def invoke_and_account(
 
 @contextmanager
 def everything_written() -> Iterator[StringIO]:
-    """What is written to stdout, stderr and any logger, above DEBUG."""
+    """Yield buffers of everything written to stdout, stderr and to loggers above DEBUG."""
     written = StringIO()
     handler, level = logging.StreamHandler(written), logging.root.level
     logging.root.addHandler(handler)
@@ -235,7 +235,7 @@ def everything_written() -> Iterator[StringIO]:
 def assert_accounted_for(
     records: Sequence[Any], reported: Sequence[str], function: Function[FakeReplica]
 ) -> None:
-    """Each key has the image of its last record before the checkpoint that is not kept, or of one behind it."""
+    """Check that each key has the image of its last unquarantined record before the checkpoint, or of a later one."""
     kept = kept_by(function.bucket)
     checkpoint = min(map([number_of(one) for one in records].index, reported), default=len(records))
     possible: dict[Key, list[Any]] = {}
@@ -273,7 +273,7 @@ def is_expiry(one: Any) -> bool:
 
 
 def state_after(one: Any) -> tuple[Key, Any]:
-    """The key and the image that a record leaves it; an error where it has none to read."""
+    """Return the key and the image of a record. Raises an error if it is malformed."""
     member = {"INSERT": "NewImage", "MODIFY": "NewImage", "REMOVE": None}[one["eventName"]]
     return key_of(one["dynamodb"]["Keys"]), member and one["dynamodb"][member]
 

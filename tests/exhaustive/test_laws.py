@@ -1,4 +1,4 @@
-"""The laws: what holds for every value, every history and every pattern of trouble."""
+"""The guarantees for all values, all histories and all patterns of failures."""
 
 import random
 from collections.abc import Sequence
@@ -63,11 +63,11 @@ def test_every_value_goes_out_byte_for_byte(keys: Any, attributes: Any, is_delet
 
 
 class Killed(Exception):  # noqa: N818  what happens to a sandbox is no error of the code
-    """The function was ended between two requests."""
+    """The function was killed between two requests."""
 
 
 class Trouble:
-    """Does to each request what comes next in the list, and nothing any more at the end of it."""
+    """Applies the next failure of a list to each request, and none after the end of the list."""
 
     def __init__(self, kinds: Sequence[str], seed: int) -> None:
         self.kinds = list(kinds)
@@ -100,17 +100,17 @@ class Trouble:
 
 
 TROUBLES = ("none", "throttled", "unprocessed", "lost", "applied and lost", "applied and failed", "killed")
-# A passing error of the bucket shows only when it outlasts all attempts of an invocation.
+# A temporary error of the bucket has an effect only if it lasts for all attempts of an invocation.
 BUCKET_TROUBLES = st.lists(
     st.sampled_from([(None,), ("SlowDown",) * MOST_ATTEMPTS, ("NoSuchBucket",)]), max_size=6
 )
-# Time for one attempt, for a few, for all.
+# Time for one attempt, for a few, or for all.
 SECONDS = st.lists(st.sampled_from([REQUEST_SECONDS, REQUEST_SECONDS + 1, 60.0]), max_size=20)
 
 
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[list[Any], list[Shard]]:
-    """A history of a few keys, and its shards: each key has a home, which may split in two."""
+    """Generate a history of a few keys, and its shards. Each key has a shard, which may split in two."""
     history = draw(histories())
     gaps = draw(st.lists(st.sampled_from((0, 0, 0, 0, 0, 3)), min_size=len(history), max_size=len(history)))
     homes = draw(st.fixed_dictionaries({key: st.sampled_from("12") for key in "abcd"}))
@@ -183,7 +183,7 @@ def test_any_history_converges_under_any_trouble(
     }
     assert container.replica.items == state_after(history, without=quarantined)
     assert malformed_in(history) <= quarantined
-    # Nothing is quarantined that could have been written, and nothing given up while retries are without end.
+    # No valid record is quarantined, and nothing is discarded while retries are unlimited.
     assert quarantined <= malformed_in(history) | poison_in(history)
     assert (discarded, mapping.expired) == ({}, 0)
 

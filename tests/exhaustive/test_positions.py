@@ -1,6 +1,6 @@
-"""Law: whatever goes wrong with a record is reported at it or in front of it, and what comes again ends well.
+"""A failure of any record is reported at this record or before it, and the redelivered batch is applied.
 
-Nothing here is left to chance: every fault meets every record of a batch, in each request that the record is sent in.
+These tests are not random: each fault occurs at each record of a batch, in each request that contains the record.
 """
 
 import json
@@ -25,9 +25,9 @@ from tests.support.stream import state_after
 
 PLACES = range(60)
 POISON_AT = (11, 15, 38, 52, 57)
-"""One at least for each of three requests, which are then taken apart; 15 is superseded, 52 supersedes good ones."""
+"""At least one in each of three requests, which are then split. 15 is superseded; 52 supersedes valid records."""
 KEPT = (11, 38, 52, 57)
-"""Those of them that no later record supersedes."""
+"""The poison records that no later record supersedes."""
 LAST_OF_THEIR_KEY = [place for place in PLACES if place not in (0, 15, 30, 7, 22, 37)]
 
 
@@ -36,7 +36,7 @@ def key_at(place: int) -> str:
 
 
 def number_at(place: int) -> str:
-    # They become longer on the way: as text, the last ones would stand first.
+    # Their length grows, so that the last ones would be first if sorted as text.
     return str(970 + place)
 
 
@@ -53,7 +53,7 @@ WITH_POISON = [record_at(place, poison_at=POISON_AT) for place in PLACES]
 
 
 class Killed(Exception):  # noqa: N818  what happens to a sandbox is no error of the code
-    """The function was ended while a request was under way."""
+    """The function was killed during a request."""
 
 
 def is_poison(item: Mapping[str, Any]) -> bool:
@@ -70,9 +70,9 @@ DROPPED = ConnectionClosedError(endpoint_url="https://x")
 
 @dataclass
 class Trouble:
-    """A replica for which a fault comes with each request that holds a record, or with each that holds it alone.
+    """A replica with a fault at each request that contains a record, or at each that contains only this record.
 
-    Without a fault, the record is left unprocessed.
+    If the fault is None, the record stays unprocessed.
     """
 
     place: int
@@ -107,7 +107,7 @@ def places(write: Write) -> list[int]:
 
 
 class RefusingBucket(FakeBucket):
-    """Refuses what is to be kept of one record, until it is mended."""
+    """A bucket that rejects the object of one record until the failure is fixed."""
 
     def __init__(self, place: int, fault: Exception) -> None:
         super().__init__()
@@ -124,8 +124,8 @@ class RefusingBucket(FakeBucket):
 
 
 def reported(function: Function[FakeReplica], history: Sequence[Any]) -> int | None:
-    """Invoke the function; return the place of the record that it reports."""
-    # Some attempts fit in, and then time is out.
+    """Invoke the function, and return the index of the record that it reports."""
+    # The time is enough for some attempts only.
     identifiers = function.invoke(batch(*history), Context(seconds_left=REQUEST_SECONDS + 2))
     numbers = [record["dynamodb"]["SequenceNumber"] for record in history]
     return numbers.index(identifiers[0]) if identifiers else None
@@ -134,7 +134,7 @@ def reported(function: Function[FakeReplica], history: Sequence[Any]) -> int | N
 def check_the_end(
     replica: FakeReplica, bucket: FakeBucket, history: Sequence[Any], poison: Collection[int], *, start: int
 ) -> None:
-    """Deliver what comes again to a new container: the table and the quarantine are then as they should be."""
+    """Deliver the rest to a new execution environment, and check the table and the quarantine."""
     assert reported(Function(replica, bucket), history[start:]) is None
 
     assert replica.items == state_after(history, without={number_at(place) for place in poison})
@@ -194,7 +194,7 @@ def test_an_invocation_that_ends_at_a_record_acknowledges_none(
         with pytest.raises((Killed, ReplicaError)):
             reported(Function(trouble.replica, bucket), history)
 
-        # Of a request whose exchange was ended on this side nobody knows what became of it.
+        # The result of a request that was aborted on this side is unknown.
         assert {kept["error_code"] for kept in bucket.kept} <= {"SuspectWrite"}
         trouble.end()
         check_the_end(trouble.replica, bucket, history, poison, start=0)

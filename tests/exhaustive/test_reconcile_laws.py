@@ -1,4 +1,4 @@
-"""The law of reconcile: whatever happens, in the end the replica is the source, for any number of keys."""
+"""After `reconcile` the replica equals the source, despite any failures and for any number of keys."""
 
 import random
 import threading
@@ -47,7 +47,7 @@ def test_any_number_of_keys_converges_under_any_trouble(
 
 
 class Traffic:
-    """A source that one thread writes to, and a replica that a stream follows in another, until `is_over`."""
+    """A source that one thread writes to, and a replica that a second thread updates, until `is_over`."""
 
     def __init__(self) -> None:
         self.source = FakeSource(*(item(number, 1) for number in range(KEYS)))
@@ -75,7 +75,7 @@ class Traffic:
                     self.items[changed] = dict(state)
 
     def reconcile(self, keys: Sequence[Key], seen: Mapping[Key, Image]) -> Reconciled:
-        """Heal again and again, once more when all is over, and always with what was there at first."""
+        """Reconcile repeatedly, and once more at the end, always with the items of the first scan."""
         replica = FakeReplica()
         replica.items = self.items
         pair = ReconcileContext(self.source, replica, FakeJournal(lambda: 0))

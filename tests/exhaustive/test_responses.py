@@ -1,4 +1,4 @@
-"""Whatever comes back instead of a response of AWS's own: nothing raises, and nothing is taken for an end."""
+"""A response that is not AWS's raises no unexpected error, and never counts as a performed request."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -38,7 +38,7 @@ def client() -> "DynamoDBClient":
 
 
 class Gateway:
-    """Answers one operation with what `status`, `body` and `headers` are; describes the table otherwise."""
+    """Responds to one operation with `status`, `body` and `headers`, and to others with the table's description."""
 
     def __init__(self, client: Any, operation: str, headers: Mapping[str, str], key: dict[str, str]) -> None:
         self.status, self.body = 200, b"{}"
@@ -55,12 +55,12 @@ class Gateway:
 
     @property
     def is_error(self) -> bool:
-        """Whether it is an error as AWS words it: JSON with a code and a message, or a page without JSON."""
+        """Return whether it looks like an error of AWS: JSON with a code and a message, or a page without JSON."""
         return self.status >= 400 and self.body in PAGES
 
 
 def attempt(replica: DynamoDBReplica, operation: str) -> Any:
-    """One attempt of an operation."""
+    """Make one attempt of an operation, and return its result."""
     match operation:
         case "BatchWriteItem":
             return replica.start_batch([put(), delete("8")])()
@@ -86,7 +86,7 @@ def test_no_response_raises_and_none_but_aws_s_own_ends_a_request(
         answer = attempt(replica, operation)
         if isinstance(answer, Refusal):
             is_right = answer.in_doubt or (headers is AWS and gateway.is_error)
-        else:  # PutItem and DeleteItem are done once AWS answers with an object
+        else:  # PutItem and DeleteItem are performed if AWS responds with an object
             is_object = gateway.status == 200 and gateway.body.startswith(b"{")
             is_right = headers is AWS and is_object and operation in ("PutItem", "DeleteItem")
         wrong += [] if is_right else [(name, answer)]
@@ -128,7 +128,7 @@ def test_no_response_ends_an_invocation_without_a_report_or_loses_what_is_in_dou
 
 
 def outcome(function: Function[Any], event: Any) -> Any:
-    """The report of an invocation that has time for one attempt, or the name of the error that it fails with."""
+    """Return the response of an invocation with time for one attempt, or the name of its error."""
     try:
         return function.invoke(event, Context(seconds_left=REQUEST_SECONDS))
     except ReplicatorError as error:
@@ -136,7 +136,7 @@ def outcome(function: Function[Any], event: Any) -> Any:
 
 
 @marks
-def test_no_response_of_a_bucket_raises_and_none_but_s3_s_own_says_that_a_record_is_kept(
+def test_only_a_response_of_s3_confirms_a_quarantined_record_and_none_raises(
     headers: Mapping[str, str],
 ) -> None:
     client: Any = boto3.client("s3", region_name="us-east-1", config=quarantine.CLIENT_CONFIG)

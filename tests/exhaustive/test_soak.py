@@ -1,4 +1,4 @@
-"""The soak notices: a function that loses something is found out, and a sound one is not accused."""
+"""The soak test finds a function that loses records, and accepts the correct one."""
 
 import logging
 from collections import Counter
@@ -127,7 +127,7 @@ def test_a_write_that_lands_late_is_told_of(wire: Wire) -> None:
         assert unequal <= suspects
         stale += len(unequal)
 
-    # The hole is real: were it closed, the guarantees should say so.
+    # This gap is real. If it is closed, the guarantees must be updated.
     assert stale > 0
 
 

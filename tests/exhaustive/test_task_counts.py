@@ -1,4 +1,4 @@
-"""The recipe that counts, under any history."""
+"""The recipe that counts tasks is exact with any history."""
 
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     crashes=crashes,
     seed=st.integers(0, 1_000_000),
 )
-def test_the_counts_are_exact_after_any_history_cut_repeated_and_interrupted_anyhow(
+def test_the_counts_are_exact_after_any_history_with_any_batches_retries_and_crashes(
     counts_client: "DynamoDBClient",
     history: list[Any],
     mapping: MappingSettings,

@@ -123,7 +123,10 @@ class Trial:
     def run(self) -> None:
         """Deliver all records, with crashes of the pollers."""
         while self.mapping.step():
-            if self.weather.strikes(INVOCATION_FAULTS) == "mapping: poller crashed, batches come again":
+            if (
+                self.weather.strikes(INVOCATION_FAULTS)
+                == "mapping: poller crashed, batches are delivered again"
+            ):
                 self.mapping.crash(lambda done: self.chance.randint(0, done))
 
     def verdict(self, seed: int) -> Verdict:

@@ -52,7 +52,7 @@ INVOCATION_FAULTS: Final = (
     "invocation: throttled before it runs",
     "invocation: killed before its answer",
     "invocation: in a new container",
-    "mapping: poller crashed, batches come again",
+    "mapping: poller crashed, batches are delivered again",
 )
 LANDS_LATE: Final = (
     "write: no answer in time, lands later",

@@ -1,4 +1,4 @@
-"""What every test of this layer needs: the embedded AWS of the demo."""
+"""Set up the tests that use the embedded AWS of the demo."""
 
 import boto3
 import pytest
@@ -8,12 +8,12 @@ from demo.embedded import MINISTACK
 
 @pytest.fixture(autouse=True)
 def _credentials_of_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no session of an earlier test sign: each embedded AWS has credentials of its own."""
+    """Use no boto3 session of an earlier test, since each embedded AWS has its own credentials."""
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark this layer, and skip it where the embedded AWS has not been set up."""
+    """Mark these tests, and skip them if the embedded AWS is not installed."""
     missing = pytest.mark.skipif(not MINISTACK.exists(), reason="needs the embedded AWS: run `make setup`")
     for item in items:
         if item.path.parent.name == "stack":

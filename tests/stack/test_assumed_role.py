@@ -1,4 +1,4 @@
-"""A role of the replica's account, enforced: it is enough, and without any part of it nothing is lost."""
+"""The role of the replica's account, enforced: it suffices, and without any of its actions nothing is lost."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,13 +27,13 @@ NOT_TRIED: Final = ("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:Genera
 
 @dataclass(frozen=True, slots=True)
 class Assuming(Deployed):
-    """The function in one account, with its own role; the replica in another, with the role to assume."""
+    """The function in one account with its role, and the replica in another account with the role to assume."""
 
     far_role: Role
 
     @contextmanager
     def with_external_id(self, external_id: str) -> Iterator[None]:
-        """Let the function say another one for a block; its containers begin anew, before and after."""
+        """Set the function's external ID during a block. Its execution environments are replaced before and after."""
         self.configure(REPLICA_EXTERNAL_ID=external_id)
         try:
             yield
@@ -42,7 +42,7 @@ class Assuming(Deployed):
 
     @contextmanager
     def without_any_session(self, action: str) -> Iterator[None]:
-        """Take an action from the function's own role, and from its containers what they were granted before."""
+        """Remove an action from the function's own role, and end its execution environments with their sessions."""
         with self.role.without(action):
             self.configure(POWERTOOLS_LOG_LEVEL="DEBUG")
             yield
@@ -70,7 +70,7 @@ def deployed() -> Iterator[Assuming]:
         )
         pair = Pair(aws.dynamodb, stack.source, stack.replica, there.dynamodb)
         traffic.drop_source_index(pair)
-        # This AWS is reached by plain HTTP, which the template lets no bucket be.
+        # The embedded AWS uses plain HTTP, which the template's bucket policies deny.
         bucket_policy = aws.s3.get_bucket_policy(Bucket=stack.quarantine_bucket)["Policy"]
         aws.s3.put_bucket_policy(Bucket=stack.quarantine_bucket, Policy=over_http(bucket_policy))
         role = Role(aws.iam, stack.outputs["FunctionRoleArn"].rpartition("/")[2])
@@ -80,7 +80,7 @@ def deployed() -> Iterator[Assuming]:
 
 @pytest.fixture
 def profiles(deployed: Assuming, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Credentials for here in the environment, and for the other account as the profile `far`."""
+    """Set the credentials of this account in the environment, and of the other account as the profile `far`."""
     for name, value in deployed.aws.credentials.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "credentials").write_text(
@@ -91,7 +91,7 @@ def profiles(deployed: Assuming, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 @pytest.mark.usefixtures("profiles")
-def test_the_role_is_enough_and_the_tables_verify_equal(deployed: Assuming) -> None:
+def test_the_role_suffices_and_verify_reports_equal_tables(deployed: Assuming) -> None:
     poison = deployed.write_batch("enough")
 
     deployed.deliver()
@@ -109,7 +109,7 @@ def test_the_function_s_own_account_has_no_such_table(deployed: Assuming) -> Non
     assert deployed.aws.dynamodb.list_tables()["TableNames"] == [deployed.stack.source]
 
 
-def test_every_action_of_the_role_is_taken_away_by_a_test_or_is_named_as_not_tried() -> None:
+def test_each_action_of_the_role_is_removed_by_a_test_or_listed_as_not_tried() -> None:
     parameters = {"TrustedAccountId": HERE, "ExternalId": EXTERNAL_ID, "KmsKeyArn": KEY}
     (policy,) = properties("ReplicaWriterRole", REPLICA_TEMPLATE, **parameters)["Policies"]
     granted = [action for each in policy["PolicyDocument"]["Statement"] for action in actions(each)]
@@ -118,7 +118,7 @@ def test_every_action_of_the_role_is_taken_away_by_a_test_or_is_named_as_not_tri
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_without_an_action_of_the_role_the_batch_fails_loudly_and_is_not_lost(
+def test_without_an_action_of_the_role_the_batch_fails_and_is_not_lost(
     deployed: Assuming, action: str
 ) -> None:
     poison = deployed.write_batch(action)
@@ -141,7 +141,7 @@ def refused(deployed: Assuming, error: str) -> bool:
     )
 
 
-def test_under_a_wrong_external_id_the_batch_fails_loudly_and_is_not_lost(deployed: Assuming) -> None:
+def test_with_a_wrong_external_id_the_batch_fails_and_is_not_lost(deployed: Assuming) -> None:
     poison = deployed.write_batch("wrong id")
 
     error = deployed.error_while(deployed.with_external_id("orders-2025"), poison)
@@ -151,7 +151,7 @@ def test_under_a_wrong_external_id_the_batch_fails_loudly_and_is_not_lost(deploy
     assert "wrong id#put" in deployed.pair.items(deployed.pair.replica)
 
 
-def test_a_function_that_may_not_assume_the_role_fails_loudly_and_loses_nothing(deployed: Assuming) -> None:
+def test_a_function_that_may_not_assume_the_role_fails_and_loses_nothing(deployed: Assuming) -> None:
     poison = deployed.write_batch("not allowed")
 
     error = deployed.error_while(deployed.without_any_session("sts:AssumeRole"), poison)

@@ -1,4 +1,4 @@
-"""The benchmark measures what it says: every contestant does the same work, and a run has all its figures."""
+"""The benchmark of the function: all contestants do the same work, and a run has all its figures."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ def server() -> Iterator[Endpoint]:
 
 
 def small(workload: Workload) -> Workload:
-    """The first few changes of each key."""
+    """Return the workload with only the first few changes."""
     changes = list(workload.changes())[:30]
     keys = len({image["PK"]["S"] for _, image in changes})
     return Workload(workload.title, len(changes), keys, changes.__iter__)
@@ -42,7 +42,7 @@ def ask(server: Endpoint, operation: str, body: object) -> object:
     return answer
 
 
-def test_the_server_answers_as_dynamodb_and_counts_what_was_written(server: Endpoint) -> None:
+def test_the_server_responds_like_dynamodb_and_counts_the_writes(server: Endpoint) -> None:
     one, other = {"PK": {"S": "1"}}, {"PK": {"S": "2"}}
     puts = [{"PutRequest": {"Item": one}}, {"DeleteRequest": {"Key": other}}]
     server.reset(Reset(0, keep=True))
@@ -57,7 +57,7 @@ def test_the_server_answers_as_dynamodb_and_counts_what_was_written(server: Endp
 
 
 @pytest.mark.parametrize("contestant", CONTESTANTS)
-def test_contestants_write_the_same_but_for_what_is_known(server: Endpoint, contestant: str) -> None:
+def test_contestants_write_the_same_items_except_for_known_errors(server: Endpoint, contestant: str) -> None:
     known = CONTESTANTS[contestant].wrong
     server.reset(Reset(0, keep=True))
     with worker(contestant, server.environment) as fresh:
@@ -70,7 +70,7 @@ def test_contestants_write_the_same_but_for_what_is_known(server: Endpoint, cont
             assert rounds.is_exact(counts, workload) is (name not in known)
 
 
-def test_work_that_was_not_done_voids_the_run(server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_incomplete_work_fails_the_run(server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     hot = WORKLOADS["hot"]
     monkeypatch.setitem(WORKLOADS, "hot", Workload(hot.title, hot.records, 11, hot.changes))
 
@@ -78,7 +78,7 @@ def test_work_that_was_not_done_voids_the_run(server: Endpoint, monkeypatch: pyt
         rounds.checked(server, "ours", "hot")
 
 
-def test_a_contestant_that_fails_voids_the_run(server: Endpoint) -> None:
+def test_a_contestant_that_fails_makes_the_run_fail(server: Endpoint) -> None:
     environment = {**server.environment, "REPLICA_TABLE_NAME": "not a table's name"}
 
     with (

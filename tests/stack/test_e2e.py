@@ -753,9 +753,22 @@ def remove_foreign(aws: EmbeddedAws, names: Names) -> None:
     aws.s3.delete_bucket(Bucket=f"{names.stack}-foreign")
 
 
-@pytest.mark.parametrize("hidden", [False, True], ids=["seen", "while SAM CLI prepares"])
+@pytest.mark.parametrize(
+    ("hidden", "reason"),
+    [
+        (False, "already exists, and this run did not create it."),
+        (True, "was created in the meantime, and not by this run."),
+    ],
+    ids=["seen", "while SAM CLI prepares"],
+)
 def test_a_foreign_stack_created_after_the_check_is_not_touched(
-    aws: EmbeddedAws, run: Run, whole: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: bool
+    aws: EmbeddedAws,
+    run: Run,
+    whole: Deployed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    hidden: bool,
+    reason: str,
 ) -> None:
     late = Run(Console(file=io.StringIO()), pace=PACE, reports=tmp_path)
     shutil.copytree(run.home / "build", late.home / "build")
@@ -774,7 +787,7 @@ def test_a_foreign_stack_created_after_the_check_is_not_touched(
 
     assert story.carry_out(late, appear_and_deploy, keep=False) is False
 
-    assert "and not by this run" in late.report.ended
+    assert late.report.ended == f"The run ended early: the stack {late.names.stack} {reason}"
     assert_untouched(aws, late.names)
     assert late.names.code_bucket not in buckets(aws)
     assert late.report.outcome(Claim.REMOVED) == "DID NOT HOLD"

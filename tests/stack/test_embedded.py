@@ -1,4 +1,4 @@
-"""The embedded AWS comes up beside others, says why it does not, and leaves nothing behind."""
+"""The embedded AWS starts on a free port, reports why it does not start, and leaves nothing behind."""
 
 import os
 import socket
@@ -11,7 +11,7 @@ from demo.embedded import embedded_aws
 from demo.errors import EmbeddedAwsError
 
 
-def test_another_port_is_picked_where_the_first_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_port_is_used_if_the_first_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -24,7 +24,7 @@ def test_another_port_is_picked_where_the_first_is_taken(monkeypatch: pytest.Mon
             assert aws.dynamodb.list_tables()["TableNames"] == []
 
 
-def test_nothing_is_left_when_the_block_ends_by_an_error() -> None:
+def test_nothing_is_left_after_an_error_in_the_block() -> None:
     with pytest.raises(ZeroDivisionError), embedded_aws() as aws:
         raise ZeroDivisionError
 
@@ -33,7 +33,7 @@ def test_nothing_is_left_when_the_block_ends_by_an_error() -> None:
         os.killpg(aws.pid, 0)
 
 
-def test_one_that_ends_at_once_is_an_error_with_its_log(
+def test_an_embedded_aws_that_ends_immediately_is_an_error_with_its_log(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     broken = tmp_path / "ministack"
@@ -46,7 +46,7 @@ def test_one_that_ends_at_once_is_an_error_with_its_log(
         pass
 
 
-def test_one_that_is_not_installed_is_an_error_that_says_what_to_run(
+def test_a_missing_installation_is_an_error_with_the_command_to_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(embedded, "MINISTACK", embedded.ROOT / "nowhere")

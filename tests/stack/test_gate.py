@@ -1,4 +1,4 @@
-"""The embedded AWS runs code, so nobody gets to it but who has its run's credentials: no user, no page in a browser."""
+"""The embedded AWS rejects each request without its run's credentials, from other users and from web pages."""
 
 import io
 import json
@@ -36,7 +36,7 @@ TRUST: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request of a service, and what it is signed with, if with anything."""
+    """A request to a service, and its signature, if it has one."""
 
     service: str
     path: str
@@ -84,7 +84,7 @@ def unsigned(_: EmbeddedAws, call: Call) -> Call:
 
 
 def simple(_: EmbeddedAws, call: Call) -> Call:
-    """As a page in a browser may send it to whatever host, without asking first."""
+    """A simple request, which a web page may send to any host without a preflight."""
     sent = {**call.headers, "Content-Type": "text/plain", "Origin": "https://attacker.example"}
     return replace(call, headers=sent)
 
@@ -102,7 +102,7 @@ def of_another_run(aws: EmbeddedAws, call: Call) -> Call:
 
 
 def of_no_secret(aws: EmbeddedAws, call: Call) -> Call:
-    """As anybody signs who knows ministack: with what it takes for its own."""
+    """A request signed with ministack's well-known default credentials."""
     return signed(replace(aws, account="test", secret="test"), call)
 
 
@@ -119,7 +119,7 @@ def of_another_path(aws: EmbeddedAws, call: Call) -> Call:
 
 
 def for_another_host(aws: EmbeddedAws, call: Call) -> Call:
-    """A name that a page lets point to this machine, signed with the right credentials all the same."""
+    """A request to a name that a web page resolves to this machine, signed with the right credentials."""
     return signed(aws, call, Host=f"attacker.example:{urlsplit(aws.endpoint_url).port}")
 
 
@@ -158,7 +158,7 @@ def aws(request: pytest.FixtureRequest) -> Iterator[EmbeddedAws]:
 
 @pytest.fixture
 def bucket(aws: EmbeddedAws) -> Iterator[str]:
-    """A bucket that is gone if somebody resets all there is."""
+    """A bucket, which a reset of the embedded AWS would delete."""
     aws.s3.create_bucket(Bucket="kept")
     yield "kept"
     aws.s3.delete_bucket(Bucket="kept")
@@ -182,7 +182,7 @@ def planted(aws: EmbeddedAws) -> tuple[list[str], list[str]]:
 
 @pytest.mark.parametrize("change", REFUSED)
 @pytest.mark.parametrize("call", [create_table, create_function, reset])
-def test_who_has_not_the_credentials_of_the_run_is_refused_and_nothing_is_done(
+def test_a_request_without_the_credentials_of_the_run_is_refused_and_has_no_effect(
     aws: EmbeddedAws, bucket: str, call: Callable[[], Call], change: Change
 ) -> None:
     status, said = send(aws, change(aws, call()))
@@ -197,11 +197,11 @@ def test_who_has_not_the_credentials_of_the_run_is_refused_and_nothing_is_done(
 @pytest.mark.parametrize(
     "path", ["/_ministack/health", "/_ministack/ready", "/_localstack/health", "/health"]
 )
-def test_not_even_its_health_is_told_to_others(aws: EmbeddedAws, path: str) -> None:
+def test_the_health_page_is_refused_without_credentials(aws: EmbeddedAws, path: str) -> None:
     assert send(aws, Call("s3", path, b"", {}, method="GET"))[0] == 403
 
 
-def test_a_page_that_asks_what_it_may_send_is_refused(aws: EmbeddedAws) -> None:
+def test_a_preflight_request_is_refused(aws: EmbeddedAws) -> None:
     asks = {"Origin": "https://attacker.example", "Access-Control-Request-Method": "POST"}
 
     assert send(aws, Call("s3", "/", b"", asks, method="OPTIONS"))[0] == 403
@@ -219,14 +219,14 @@ def test_a_web_socket_is_refused(aws: EmbeddedAws) -> None:
     assert send(aws, Call("s3", "/", b"", upgrade, method="GET"))[0] == 403
 
 
-def test_what_is_signed_is_carried_out(aws: EmbeddedAws) -> None:
+def test_a_signed_request_is_performed(aws: EmbeddedAws) -> None:
     assert send(aws, signed(aws, create_table()))[0] == 200
     assert planted(aws)[0] == ["planted"]
 
     aws.dynamodb.delete_table(TableName="planted")
 
 
-def test_a_presigned_address_is_good_for_what_it_names(aws: EmbeddedAws, bucket: str) -> None:
+def test_a_presigned_url_is_valid_only_for_its_object(aws: EmbeddedAws, bucket: str) -> None:
     aws.s3.put_object(Bucket=bucket, Key="a b/ä", Body=b"content")
     asked = {"Bucket": bucket, "Key": "a b/ä"}
     client = boto3.client(
@@ -246,13 +246,13 @@ def test_a_presigned_address_is_good_for_what_it_names(aws: EmbeddedAws, bucket:
     aws.s3.delete_object(Bucket=bucket, Key="a b/ä")
 
 
-def test_two_runs_have_nothing_in_common(aws: EmbeddedAws) -> None:
+def test_two_runs_have_different_credentials_and_directories(aws: EmbeddedAws) -> None:
     with embedded_aws() as other:
         assert other.secret != aws.secret
         assert send(other, signed(replace(other, secret=aws.secret), create_table()))[0] == 403
 
 
-def test_a_users_access_key_is_good_and_its_secret_is_needed() -> None:
+def test_an_iam_users_access_key_is_accepted_only_with_its_secret() -> None:
     with embedded_aws(enforce_roles=True) as aws:
         aws.iam.create_user(UserName="operator")
         document = {"Statement": [{"Effect": "Allow", "Action": "dynamodb:ListTables", "Resource": "*"}]}
@@ -267,7 +267,7 @@ def test_a_users_access_key_is_good_and_its_secret_is_needed() -> None:
 
 @pytest.fixture
 def function(aws: EmbeddedAws) -> Iterator[str]:
-    """The ARN of a function that returns which account it calls as."""
+    """The ARN of a function that returns the account of its credentials."""
     code = "import boto3\ndef handler(event, _):\n    return boto3.client('sts').get_caller_identity()['Account']\n"
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -285,11 +285,11 @@ def function(aws: EmbeddedAws) -> Iterator[str]:
     aws.iam.delete_role(RoleName="asking")
 
 
-def test_a_function_calls_with_credentials_that_nobody_can_guess(aws: EmbeddedAws, function: str) -> None:
+def test_a_functions_credentials_cannot_be_guessed(aws: EmbeddedAws, function: str) -> None:
     answer = aws.lambda_.invoke(FunctionName=function)
     assert json.loads(answer["Payload"].read()) == aws.account
 
-    # As ministack derives them by itself, where it holds functions to their roles.
+    # These are ministack's own credentials if it enforces roles.
     digest = sha256(f"{function}:{ROLE}".encode()).hexdigest()
     client = boto3.client(
         "dynamodb",
@@ -303,7 +303,7 @@ def test_a_function_calls_with_credentials_that_nobody_can_guess(aws: EmbeddedAw
         client.list_tables()
 
 
-def test_nobody_else_can_read_its_directory_or_its_settings(aws: EmbeddedAws) -> None:
+def test_only_its_user_can_read_its_directory_and_its_settings(aws: EmbeddedAws) -> None:
     settings = aws.write_settings()
 
     assert stat.S_IMODE(aws.home.stat().st_mode) == 0o700
@@ -332,7 +332,7 @@ def started(script: str) -> "subprocess.Popen[str]":
 
 
 def running(process: "subprocess.Popen[str]") -> EmbeddedAws:
-    """The embedded AWS that a script has printed."""
+    """Return the embedded AWS that a script has printed."""
     assert process.stdout
     url, home, pid, secret = process.stdout.readline().split()
     aws = EmbeddedAws(url, Path(home), int(pid), secret)
@@ -349,7 +349,7 @@ def check_that_it_ends(aws: EmbeddedAws) -> None:
 SHOWN: Final = "print(aws.endpoint_url, aws.home, aws.pid, aws.secret, flush=True)"
 
 
-def test_one_that_is_kept_ends_by_itself_and_leaves_nothing() -> None:
+def test_a_kept_embedded_aws_ends_after_its_lifetime_and_leaves_nothing() -> None:
     script = f"""
 from demo import embedded
 embedded.KEPT_SECONDS = 4.0
@@ -363,7 +363,7 @@ with embedded.embedded_aws(keep=True) as aws:
     check_that_it_ends(aws)
 
 
-def test_one_whose_owner_is_killed_ends_by_itself_and_leaves_nothing() -> None:
+def test_an_embedded_aws_ends_after_its_parent_is_killed_and_leaves_nothing() -> None:
     script = f"""
 import time
 from demo.embedded import embedded_aws

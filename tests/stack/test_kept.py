@@ -1,4 +1,4 @@
-"""What stays of a stack that is deleted, or whose first deployment fails."""
+"""The resources that are left by a deleted stack, or by a first deployment that fails."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def aws() -> Iterator[EmbeddedAws]:
 
 
 def buckets(aws: EmbeddedAws) -> set[str]:
-    """The names of the stacks' own buckets."""
+    """Return the names of the stacks' buckets."""
     names = {bucket["Name"] for bucket in aws.s3.list_buckets()["Buckets"]}
     return {name for name in names if "quarantine" in name or "onfailure" in name}
 
@@ -25,7 +25,7 @@ def buckets(aws: EmbeddedAws) -> set[str]:
 def test_a_first_deployment_that_fails_leaves_neither_bucket_nor_table(
     aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The embedded AWS refuses an alarm on an expression, once all that the alarm refers to is there.
+    # The embedded AWS rejects an alarm on an expression, after it has created everything that the alarm uses.
     monkeypatch.setattr(demo.deploy, "_spare_metric_math", lambda _: None)
 
     with pytest.raises(DeployError, match="Alarm"):
@@ -38,7 +38,7 @@ def test_a_first_deployment_that_fails_leaves_neither_bucket_nor_table(
     assert aws.dynamodb.list_tables()["TableNames"] == []
 
 
-def test_a_stack_that_is_deleted_leaves_its_buckets_and_its_tables(aws: EmbeddedAws) -> None:
+def test_a_deleted_stack_leaves_its_buckets_and_its_tables(aws: EmbeddedAws) -> None:
     stack = deploy(aws, "deleted", SourceTableName="deleted", ReplicaTableName="deleted_replica")
 
     aws.cloudformation.delete_stack(StackName=stack.name)

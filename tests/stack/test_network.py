@@ -1,4 +1,4 @@
-"""The function as it ships, its network failing in every way that we know of, and an embedded AWS behind that."""
+"""The unchanged function with network faults of all known kinds, on the embedded AWS."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 ONE: Final = {"N": "1"}
 TWO: Final = {"N": "2"}
-POISON: Final = {"N": "5"}  # for an index that wants text
+POISON: Final = {"N": "5"}  # the index requires a string
 UNTOUCHED: Final = {"f": {"PK": {"S": "f"}, "v": ONE}}
 
 READ_TIMEOUT: Final = 0.5
@@ -80,7 +80,7 @@ _names = {fault: name for name, fault in FAULTS.items()}
 
 @dataclass
 class Running(Context):
-    """Lambda's context of an invocation that has begun: its time passes."""
+    """Lambda's context of a running invocation."""
 
     def __post_init__(self) -> None:
         self._ends_at = time.monotonic() + self.seconds_left
@@ -91,9 +91,9 @@ class Running(Context):
 
 @dataclass
 class Site:
-    """A replica in which c and f exist, a bucket, and the function that reaches both through the proxy.
+    """A replica with the items c and f, a bucket, and the function that uses both through the proxy.
 
-    After every invocation it notes what breaks a promise.
+    After each invocation it records violations of the guarantees.
     """
 
     aws: EmbeddedAws
@@ -106,12 +106,12 @@ class Site:
     _objects: dict[str, Any] = field(default_factory=dict)
 
     def invoke(self, *records: Any, seconds: float = 60.0) -> list[str] | None:
-        """Give the identifiers that are reported, or None if the function raises."""
+        """Invoke the function, and return the reported item identifiers, or None if it raises an error."""
         earlier = len(self.proxy.exchanges)
         reported = self._run(records, seconds)
         exchanges = self.proxy.exchanges[earlier:]
         self.broken += [f"{one.operation} under way" for one in exchanges if one.is_under_way]
-        # A request that the machine, and not a script, makes late is not what is looked for.
+        # A delay of the machine, instead of a script, must not count.
         self.proxy.wait_until_quiet()
         done = records[: checkpoint(records, reported)]
         self.broken += lost(done, records, items=self.items(), kept=self.quarantined())
@@ -119,7 +119,7 @@ class Site:
         return reported
 
     def _run(self, records: Sequence[Any], seconds: float) -> list[str] | None:
-        handler.replicator()  # as Lambda does before the time begins to count
+        handler.replicator()  # Lambda does this before the timeout starts
         context = Running(seconds_left=seconds)
         self.invocations += 1
         try:
@@ -133,18 +133,18 @@ class Site:
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def deliver(self, *records: Any) -> None:
-        """Invoke until all is acknowledged, as Lambda would."""
+        """Invoke as Lambda does until all records are checkpointed."""
         while records:
             records = records[checkpoint(records, self.invoke(*records)) :]
 
     def items(self) -> Mapping[str, Any]:
-        """The replica's items as wire JSON, by key."""
+        """Return the replica's items as DynamoDB JSON, by key."""
         scan = self.aws.dynamodb.get_paginator("scan")
         pages = scan.paginate(TableName=self.table, ConsistentRead=True)
         return {item["PK"]["S"]: dynamodb_json(item) for page in pages for item in page["Items"]}
 
     def quarantined(self) -> set[str]:
-        """The sequence numbers of the records that can never be written."""
+        """Return the sequence numbers of the quarantined poison records."""
         return {number_of(kept["record"]) for kept in self._kept() if kept["error_code"] != "SuspectWrite"}
 
     def suspects(self) -> set[str]:
@@ -159,7 +159,7 @@ class Site:
         return tuple(self._objects.values())
 
     def met(self) -> Counter[tuple[str, str]]:
-        """How often each operation met each fault."""
+        """Return how often each operation had each fault."""
         faulty = [exchange for exchange in self.proxy.exchanges if exchange.fault in _names]
         return Counter((exchange.operation, _names[exchange.fault]) for exchange in faulty)
 
@@ -177,7 +177,7 @@ def image_of(record: Any) -> Any:
 
 
 def checkpoint(records: Sequence[Any], reported: Sequence[str] | None) -> int:
-    """How many of the records Lambda takes for done."""
+    """Return the number of records that Lambda checkpoints."""
     if reported is None:
         return 0
     numbers = [number_of(record) for record in records]
@@ -187,7 +187,7 @@ def checkpoint(records: Sequence[Any], reported: Sequence[str] | None) -> int:
 def lost(
     done: Sequence[Any], records: Sequence[Any], *, items: Mapping[str, Any], kept: set[str]
 ) -> list[str]:
-    """Which of those done are neither applied, nor superseded by another that is, nor in quarantine."""
+    """Return the checkpointed records that were neither applied, superseded by an applied one, nor quarantined."""
     return [
         f"{number_of(record)} lost"
         for position, record in enumerate(done)
@@ -201,14 +201,14 @@ def lost(
 
 
 def unlisted(done: Sequence[Any], exchanges: Sequence[Exchange], *, listed: set[str]) -> list[str]:
-    """The keys whose write was given up while it was under way, with no record that is a suspect or comes again."""
+    """Return the keys of in-doubt writes whose record was neither quarantined as in doubt nor delivered again."""
     discarded = {pk for exchange in exchanges if exchange.is_abandoned for pk in written_by(exchange)}
     numbers = {pk: {number_of(record) for record in done if pk_of(record) == pk} for pk in discarded}
     return [f"{pk} unlisted" for pk, those in numbers.items() if those and not those & listed]
 
 
 def written_by(exchange: Exchange) -> set[str]:
-    """The keys that a request writes."""
+    """Return the keys that a request writes."""
     match exchange.operation:
         case "BatchWriteItem":
             ((_, writes),) = exchange.content["RequestItems"].items()
@@ -225,7 +225,7 @@ def no_fault(_: Exchange) -> Fault:
 
 
 def once(operation: str, fault: Fault, *, turn: int = 1) -> Script:
-    """The fault at the first request of that operation, or at a later one."""
+    """Return a script with the fault at one request of the operation, by default the first."""
     turns, lock = count(1), Lock()
 
     def script(exchange: Exchange) -> Fault:
@@ -237,7 +237,7 @@ def once(operation: str, fault: Fault, *, turn: int = 1) -> Script:
 
 
 def always(**faults: str) -> Script:
-    """The fault at every request of that operation."""
+    """Return a script with the fault at each request of the operation."""
     return lambda exchange: FAULTS[faults[exchange.operation]] if exchange.operation in faults else passed_on
 
 
@@ -274,7 +274,7 @@ def site(aws: EmbeddedAws, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clients' own settings, but for an answer's timeout."""
+    """Keep the clients' settings, but with a short read timeout."""
     for module in (dynamodb, quarantine):
         config = module.CLIENT_CONFIG.merge(Config(read_timeout=READ_TIMEOUT))
         monkeypatch.setattr(module, "CLIENT_CONFIG", config)
@@ -299,7 +299,7 @@ def create_replica(aws: EmbeddedAws, table: str) -> None:
 
 
 def new_sandbox() -> None:
-    """Forget what a container keeps: clients with their connections, and Powertools' logger with its stdout."""
+    """Clear what an execution environment keeps: clients with their connections, and Powertools' logger."""
     handler.replicator.cache_clear()
     logging.root.manager.loggerDict.pop("ddbreplica", None)
 
@@ -318,7 +318,7 @@ ONE_REFUSED: Final = (delete(1, "c"), put(2, "b", index=POISON))
 
 @pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize(("seam", "fault"), cases("DescribeTable", "BatchWriteItem"))
-def test_a_fault_of_a_first_request_is_waited_out_or_fails_the_invocation(
+def test_a_fault_of_a_first_request_is_retried_or_fails_the_invocation(
     site: Site, seam: str, fault: str
 ) -> None:
     site.proxy.script = once(seam, FAULTS[fault])
@@ -336,10 +336,10 @@ def test_a_fault_of_a_first_request_is_waited_out_or_fails_the_invocation(
 
 @pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize(("seam", "fault"), cases("DescribeTable", "PutItem", "DeleteItem", "PutObject"))
-def test_a_fault_while_an_item_is_refused_is_waited_out_or_fails_the_invocation(
+def test_a_fault_during_the_rejection_of_an_item_is_retried_or_fails_the_invocation(
     site: Site, seam: str, fault: str
 ) -> None:
-    # The table is looked at a second time before anything is called poison.
+    # The table is described again before a record counts as poison.
     site.proxy.script = once(seam, FAULTS[fault], turn=2 if seam == "DescribeTable" else 1)
 
     site.deliver(*ONE_REFUSED)
@@ -371,7 +371,7 @@ def test_a_fault_while_an_item_is_refused_is_waited_out_or_fails_the_invocation(
         ("PutObject", "silent", "2"),
     ],
 )
-def test_a_fault_that_lasts_is_reported_and_what_comes_again_is_applied(
+def test_a_lasting_fault_is_reported_and_the_redelivered_batch_is_applied(
     site: Site, seam: str, fault: str, reported: str
 ) -> None:
     site.proxy.script = always(**{seam: fault})
@@ -386,7 +386,7 @@ def test_a_fault_that_lasts_is_reported_and_what_comes_again_is_applied(
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_nothing_is_called_poison_while_the_table_cannot_be_looked_at_again(site: Site) -> None:
+def test_nothing_counts_as_poison_while_the_table_cannot_be_described_again(site: Site) -> None:
     site.deliver(*GOOD)
 
     site.proxy.script = always(DescribeTable="throttled")
@@ -397,7 +397,7 @@ def test_nothing_is_called_poison_while_the_table_cannot_be_looked_at_again(site
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_refused_connections_are_reported_and_what_comes_again_is_applied(site: Site) -> None:
+def test_refused_connections_are_reported_and_the_redelivered_batch_is_applied(site: Site) -> None:
     assert site.invoke(put(1, "a", v=ONE)) == []
 
     with site.proxy.refusing():
@@ -411,13 +411,15 @@ def test_refused_connections_are_reported_and_what_comes_again_is_applied(site: 
 
 @pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("noticed", [True, False], ids=["seen at once", "seen only when used"])
-def test_a_thawed_sandbox_whose_connections_are_dead_makes_new_ones(site: Site, noticed: bool) -> None:
+def test_a_thawed_execution_environment_replaces_its_closed_connections(site: Site, noticed: bool) -> None:
     site.proxy.script = always(BatchWriteItem="closed after") if noticed else no_fault
     assert site.invoke(*puts(100, v=ONE)) == []
     if not noticed:
         replica = cast("DynamoDBReplica", handler.replicator().replica)
         assert replica._route is not None
-        replica._route.transport._clock = lambda: time.time() + 60  # the sandbox was frozen for a minute
+        replica._route.transport._clock = lambda: (
+            time.time() + 60
+        )  # the execution environment was frozen for a minute
 
     old = {exchange.connection for exchange in site.proxy.exchanges}
     site.proxy.script = lambda exchange: FAULTS["dropped before"] if exchange.connection in old else passed_on
@@ -430,7 +432,7 @@ def test_a_thawed_sandbox_whose_connections_are_dead_makes_new_ones(site: Site, 
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_nothing_is_under_way_when_one_of_many_requests_fails_the_invocation(site: Site) -> None:
+def test_no_request_is_in_progress_after_one_of_many_fails_the_invocation(site: Site) -> None:
     first = once("BatchWriteItem", FAULTS["denied"])
     others = always(BatchWriteItem="dribbled")
     site.proxy.script = lambda exchange: (
@@ -451,8 +453,10 @@ def test_nothing_is_under_way_when_one_of_many_requests_fails_the_invocation(sit
     [None, Answer(504, b"<html>504 Gateway Time-out</html>"), Answer(200, b'{"UnprocessedItems": {}}')],
     ids=["no answer", "a gateway's page", "a gateway's answer"],
 )
-def test_a_late_write_that_lands_on_a_newer_one_is_a_suspect(site: Site, answer: Answer | None) -> None:
-    # What the function cannot prevent: DynamoDB carries out a request that was given up, after a later batch.
+def test_a_late_write_that_overwrites_a_newer_one_is_quarantined_as_in_doubt(
+    site: Site, answer: Answer | None
+) -> None:
+    # The function cannot prevent this: DynamoDB performs a request that timed out after a later batch.
     late = Late(answer)
     site.proxy.script = once("BatchWriteItem", late)
 
@@ -467,8 +471,8 @@ def test_a_late_write_that_lands_on_a_newer_one_is_a_suspect(site: Site, answer:
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_a_suspect_that_cannot_be_kept_comes_again_and_is_none_any_more(site: Site) -> None:
-    # What it cannot prevent either: a late write as in the test above would then be on no list.
+def test_an_in_doubt_record_that_cannot_be_quarantined_is_delivered_again(site: Site) -> None:
+    # The function cannot prevent this either: a late write as in the test above would not be recorded.
     site.proxy.script = always(BatchWriteItem="unheard", PutObject="slow down")
 
     assert site.invoke(put(1, "a", v=ONE), seconds=BRIEFLY) == ["1"]
@@ -480,7 +484,9 @@ def test_a_suspect_that_cannot_be_kept_comes_again_and_is_none_any_more(site: Si
     assert site.broken == []
 
 
-def test_the_timeouts_as_they_ship_leave_time_to_keep_the_suspects_of_the_last_request(site: Site) -> None:
+def test_the_default_timeouts_leave_time_to_quarantine_the_in_doubt_records_of_the_last_request(
+    site: Site,
+) -> None:
     silent_bucket = once("PutObject", FAULTS["silent"])
     site.proxy.script = lambda exchange: (
         FAULTS["silent"] if exchange.operation == "BatchWriteItem" else silent_bucket(exchange)
@@ -494,7 +500,7 @@ def test_the_timeouts_as_they_ship_leave_time_to_keep_the_suspects_of_the_last_r
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_a_long_history_converges_while_every_request_may_fail(
+def test_a_long_history_converges_although_each_request_may_fail(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chance = random.Random(20261122)  # noqa: S311
@@ -520,7 +526,7 @@ def test_a_long_history_converges_while_every_request_may_fail(
 
 
 def step(chance: random.Random, number: int) -> Any:
-    """One change to one of 80 keys: mostly a put, sometimes a delete, seldom poison."""
+    """Return a change of one of 80 keys: mostly a put, sometimes a delete, rarely poison."""
     pk, draw = f"key-{chance.randint(1, 80)}", chance.random()
     if draw < 0.2:
         return delete(number, pk)
@@ -528,10 +534,10 @@ def step(chance: random.Random, number: int) -> Any:
 
 
 def trouble(chance: random.Random) -> Script:
-    """In this invocation each kind of request fails never, sometimes or always, every time in another way."""
+    """Return a script for an invocation: each kind of request fails never, sometimes or always, with random faults."""
     lock = Lock()
     often = {seam: chance.choice((0, 0, 0, 0.3, 0.3, 1)) for seam in SEAMS}
-    often |= {seam: chance.choice((0, 0.3, 1)) for seam in ("DescribeTable", "PutObject")}  # seldom made
+    often |= {seam: chance.choice((0, 0.3, 1)) for seam in ("DescribeTable", "PutObject")}  # rare requests
 
     def script(exchange: Exchange) -> Fault:
         with lock:
@@ -543,7 +549,7 @@ def trouble(chance: random.Random) -> Script:
 
 
 def seen_through(seam: str) -> Sequence[str]:
-    """The faults of a request, those that take long more seldom than the others."""
+    """Return the faults of a request, with slow faults less often than others."""
     quick = [fault for fault in SEAMS[seam] if fault not in SLOW]
     return (*quick, *quick, *quick, *quick, *SLOW)
 
@@ -553,7 +559,7 @@ def is_poison(record: Any) -> bool:
 
 
 def state_after(history: Sequence[Any], *, without: set[str]) -> Mapping[str, Any]:
-    """The table that the history leaves, had the quarantined records never been."""
+    """Return the end state of the table, as if the records in `without` did not exist."""
     written = {pk_of(record): image_of(record) for record in history if number_of(record) not in without}
     untouched = {pk: {"PK": {"S": pk}, "v": ONE} for pk in "cf"}
     return untouched | {pk: image for pk, image in written.items() if image is not None}

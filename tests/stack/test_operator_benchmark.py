@@ -1,4 +1,4 @@
-"""The benchmark of the commands measures what it says: all do the same work, and a run has all its figures."""
+"""The benchmark of the commands: all programs do the same work, and a run has all its figures."""
 
 import json
 import sys
@@ -29,14 +29,14 @@ def aws() -> Iterator[EmbeddedAws]:
 
 @pytest.fixture
 def service(aws: EmbeddedAws) -> Iterator[Service]:
-    """Its source is full, its replica empty."""
+    """A service with a loaded source and an empty replica."""
     service = Service("here", aws.endpoint_url, aws.credentials)
     with service.tables(ITEMS):
         yield service
 
 
 @pytest.mark.parametrize("name", PROGRAMS["backfill"])
-def test_whatever_copies_leaves_two_equal_tables(service: Service, name: str) -> None:
+def test_each_program_that_copies_leaves_equal_tables(service: Service, name: str) -> None:
     service.run(Case("here", "backfill", name, ITEMS))
 
     for program in PROGRAMS["verify"].values():
@@ -45,7 +45,7 @@ def test_whatever_copies_leaves_two_equal_tables(service: Service, name: str) ->
 
 @pytest.mark.parametrize("name", ["wire", "wire-scans"])
 @pytest.mark.parametrize("change", ["missing", "different", "extra"])
-def test_a_loop_that_meets_a_difference_voids_the_run(
+def test_a_loop_that_finds_a_difference_fails_the_run(
     service: Service, aws: EmbeddedAws, name: str, change: str
 ) -> None:
     run(PROGRAMS["backfill"]["wire"], service.environment)
@@ -62,12 +62,12 @@ def test_a_loop_that_meets_a_difference_voids_the_run(
         run(PROGRAMS["verify"][name], service.environment)
 
 
-def test_work_that_was_not_done_voids_the_run(service: Service) -> None:
+def test_incomplete_work_fails_the_run(service: Service) -> None:
     with pytest.raises(BenchmarkError, match="ddbreplica backfill on here left 30 items of 31"):
         service.run(Case("here", "backfill", "ours", ITEMS + 1))
 
 
-def test_the_memory_is_the_programs_own() -> None:
+def test_the_memory_is_that_of_the_program_only() -> None:
     held = b"held" * (75 * 2**20)
 
     took = run(Program("the help", ("ddbreplica_cli", "--help")), {})
@@ -75,7 +75,7 @@ def test_the_memory_is_the_programs_own() -> None:
     assert 10 * 2**20 < took.peak < len(held)
 
 
-def test_a_quick_run_has_all_figures_but_those_of_what_is_not_here(
+def test_a_quick_run_has_all_figures_except_those_of_missing_services(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["operator", "--quick", "--output", str(tmp_path)])

@@ -1,4 +1,4 @@
-"""Each command, run by somebody who may do what docs/permissions.md lists for it: that is enough, and it is needed."""
+"""Each command, run with the permissions in docs/permissions.md: they suffice, and each is required."""
 
 import json
 import secrets
@@ -19,7 +19,7 @@ from tests.support.enforced import over_http
 from tests.support.permissions import sections
 
 USER = "operator"
-KEY = "mended"
+KEY = "corrected"
 COMMANDS = {
     "load": (0, ("--generate", "20")),
     "status": (1, ()),
@@ -36,7 +36,7 @@ COMMANDS = {
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A user of the embedded AWS, who may do nothing unless allowed to, and the stack that is operated."""
+    """An IAM user without permissions on the embedded AWS, and the stack to operate."""
 
     aws: EmbeddedAws
     stack: Stack
@@ -45,7 +45,7 @@ class Operator:
 
     @contextmanager
     def allowed(self, *words: str) -> Iterator[None]:
-        """Give the user the policies over which these words stand, for a block."""
+        """Attach the policies under the headings with these words to the user during a block."""
         listed = [policy for over, policy in sections().items() if set(over.split()) <= set(words)]
         statements = [statement for policy in listed for statement in policy["Statement"]]
         document = self._named(json.dumps({"Version": "2012-10-17", "Statement": statements}))
@@ -72,7 +72,7 @@ class Operator:
         return text
 
     def set_apart(self) -> None:
-        """Let the replica lack an item of the source."""
+        """Delete an item from the replica."""
         item = {"PK": {"S": KEY}, "version": {"S": secrets.token_hex(4)}}
         self.pair.dynamodb.put_item(TableName=self.pair.source, Item=item)
         self.pair.wait_until_equal()
@@ -85,10 +85,10 @@ class Operator:
 
 @pytest.fixture(scope="module")
 def deployed() -> Iterator[Operator]:
-    """With one record in quarantine, whose item is mended."""
+    """An operator and a stack with one quarantined record, whose item is corrected in the source."""
     with embedded_aws(enforce_roles=True) as aws:
         stack = deploy(aws)
-        # This AWS is reached by plain HTTP, which the template lets no bucket be.
+        # The embedded AWS uses plain HTTP, which the template's bucket policies deny.
         policy = aws.s3.get_bucket_policy(Bucket=stack.quarantine_bucket)["Policy"]
         aws.s3.put_bucket_policy(Bucket=stack.quarantine_bucket, Policy=over_http(policy))
         aws.s3.delete_bucket_policy(Bucket=stack.outputs["OnFailureBucketName"])
@@ -114,7 +114,7 @@ def operator(deployed: Operator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_what_is_listed_is_enough(operator: Operator, words: str) -> None:
+def test_the_listed_permissions_suffice(operator: Operator, words: str) -> None:
     exit_code, options = COMMANDS[words]
     operator.set_apart()
 
@@ -126,7 +126,7 @@ def test_what_is_listed_is_enough(operator: Operator, words: str) -> None:
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_without_it_nothing_goes(operator: Operator, words: str) -> None:
+def test_without_the_permissions_the_command_fails(operator: Operator, words: str) -> None:
     with operator.allowed("--stack-name"):
         result = operator.run(words, *COMMANDS[words][1])
 

@@ -1,4 +1,4 @@
-"""The role of the template, enforced: enough for the function's work, and without any action of it nothing is lost."""
+"""The role of the template, enforced: it suffices, and without any of its actions nothing is lost."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,7 +56,7 @@ NOT_TRIED: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
 
 
 def statements(**parameters: str | int) -> Mapping[str, Any]:
-    """The statements of the template's one policy, by what they are for."""
+    """Return the statements of the template's policy by their Sid."""
     (policy,) = resources(**parameters)["DDBReplicationRole"]["Properties"]["Policies"]
     return {statement["Sid"]: statement for statement in policy["PolicyDocument"]["Statement"]}
 
@@ -78,13 +78,13 @@ def deployed() -> Iterator[Deployed]:
         pair = Pair(aws.dynamodb, stack.source, stack.replica)
         traffic.drop_source_index(pair)
         role = Role(aws.iam, stack.outputs["FunctionRoleArn"].rpartition("/")[2])
-        # This AWS is reached by plain HTTP, which the template lets no bucket be.
+        # The embedded AWS uses plain HTTP, which the template's bucket policies deny.
         bucket_policy = aws.s3.get_bucket_policy(Bucket=stack.quarantine_bucket)["Policy"]
         aws.s3.put_bucket_policy(Bucket=stack.quarantine_bucket, Policy=over_http(bucket_policy))
         yield Deployed(aws, stack, pair, role, bucket_policy)
 
 
-def test_the_role_is_enough(deployed: Deployed) -> None:
+def test_the_role_suffices(deployed: Deployed) -> None:
     poison = deployed.write_batch("enough")
 
     deployed.deliver()
@@ -96,7 +96,7 @@ def test_the_role_is_enough(deployed: Deployed) -> None:
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_without_an_action_the_batch_fails_loudly_and_is_not_lost(deployed: Deployed, action: str) -> None:
+def test_without_an_action_the_batch_fails_and_is_not_lost(deployed: Deployed, action: str) -> None:
     poison = deployed.write_batch(action)
 
     error = deployed.error_while(deployed.role.without(action), poison)
@@ -120,7 +120,7 @@ def test_plain_http_is_refused_by_the_bucket_and_the_batch_is_not_lost(deployed:
     assert poison in deployed.quarantined()
 
 
-def test_the_bucket_refuses_to_overwrite_a_record_and_to_put_one_without_asking(deployed: Deployed) -> None:
+def test_the_bucket_refuses_to_overwrite_a_record_and_a_put_without_the_condition(deployed: Deployed) -> None:
     poison = deployed.write_batch("overwritten")
     deployed.deliver()
     deployed.settle(poison)
@@ -139,7 +139,7 @@ def test_the_bucket_refuses_to_overwrite_a_record_and_to_put_one_without_asking(
 
 
 def who_may_do_anything(aws: EmbeddedAws) -> EmbeddedAws:
-    """The same AWS for a user, since what signs as the account itself is held to no policy here."""
+    """Return the embedded AWS for an IAM user, since it enforces no policy for the account's root."""
     aws.iam.create_user(UserName="writer")
     document = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
     aws.iam.put_user_policy(UserName="writer", PolicyName="all", PolicyDocument=json.dumps(document))
@@ -151,7 +151,7 @@ def granted(**parameters: str | int) -> set[tuple[str, str]]:
     return {(sid, action) for sid, each in statements(**parameters).items() for action in actions(each)}
 
 
-def test_every_action_of_the_role_is_taken_away_by_a_test_or_is_named_as_not_tried() -> None:
+def test_each_action_of_the_role_is_removed_by_a_test_or_listed_as_not_tried() -> None:
     placements = ({"Tracing": "Active", "KmsKeyArn": KEY}, BY_ROLE)
     tried = {(purpose, action) for purpose in PURPOSES for action in actions(statements()[purpose])}
     not_tried = {(sid, action) for sid, (_, left_out) in NOT_TRIED.items() for action in left_out}
@@ -161,7 +161,7 @@ def test_every_action_of_the_role_is_taken_away_by_a_test_or_is_named_as_not_tri
     assert not {sid for sid, _ in tried | TRIED_ELSEWHERE} & NOT_TRIED.keys()
 
 
-def test_what_is_not_enforced_is_not_needed_here(deployed: Deployed) -> None:
+def test_actions_that_are_not_enforced_are_not_required_here(deployed: Deployed) -> None:
     poison = deployed.write_batch("not enforced")
 
     with deployed.role.only(*ENFORCED):

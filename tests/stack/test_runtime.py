@@ -1,4 +1,4 @@
-"""The bundle that is deployed, in Lambda's own runtime: what Lambda is told, and what it takes for an error."""
+"""The deployment package in Lambda's runtime: the response that Lambda gets, and the function errors."""
 
 import time
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def account(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accou
 
 @pytest.fixture(scope="module")
 def function(bundle: Path, aws: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
-    """One sandbox for all tests: it meets tables of several keys, one after the other."""
+    """One execution environment for all tests, which use tables with different keys."""
     home = tmp_path_factory.mktemp("runtime")
     with runtime(bundle, settings(aws), home=home) as started:
         yield started
@@ -61,7 +61,7 @@ def settings(aws: EmbeddedAws, *, endpoint_url: str | None = None) -> dict[str, 
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_a_story_ends_as_it_should(story: str, account: Account, function: Runtime) -> None:
+def test_an_event_has_its_expected_result(story: str, account: Account, function: Runtime) -> None:
     account.create_replica(OWN_KEYS.get(story, {"PK": "S"}))
 
     assert function.invoke(event(story)) == NOTHING_TO_REPORT
@@ -81,7 +81,7 @@ def test_a_story_ends_as_it_should(story: str, account: Account, function: Runti
         (event("tasks-insert"), "KeySchemaError: "),
     ],
 )
-def test_what_is_no_record_s_fault_is_a_function_error(
+def test_an_error_that_no_record_causes_is_a_function_error(
     batch: object, message: str, account: Account, function: Runtime
 ) -> None:
     account.create_replica({"PK": "S"})
@@ -114,12 +114,12 @@ def test_a_batch_leaves_one_line_in_the_log_and_one_set_of_metrics(
 
 
 def wake(sandbox: Runtime) -> None:
-    """Have the cold start over, which would use up what a short timeout leaves."""
+    """Run the cold start first, since it would use up a short timeout."""
     assert sandbox.invoke({"Records": []}) == NOTHING_TO_REPORT
 
 
 def never_ending(exchange: Exchange) -> None:
-    """An answer of which there is always some more in time, so that no time-out of the client sees it."""
+    """Send a response slowly without end, so that no timeout of the client detects it."""
     exchange.send(b"HTTP/1.1 200 -\r\n", *[b"X-More: follows\r\n"] * 90, pause=1)
 
 
@@ -131,7 +131,7 @@ def proxy(aws: EmbeddedAws) -> Iterator[Proxy]:
     between.close()
 
 
-def test_a_batch_that_ran_out_of_time_is_a_function_error_and_is_taken_up_again(
+def test_a_batch_that_times_out_is_a_function_error_and_is_applied_when_delivered_again(
     bundle: Path, aws: EmbeddedAws, account: Account, proxy: Proxy, tmp_path: Path
 ) -> None:
     account.create_replica({"PK": "S"})
@@ -148,7 +148,7 @@ def test_a_batch_that_ran_out_of_time_is_a_function_error_and_is_taken_up_again(
     STORIES["insert"](account)
 
 
-def test_a_batch_whose_sandbox_was_killed_is_a_function_error_and_is_taken_up_again(
+def test_a_batch_whose_environment_is_killed_is_a_function_error_and_is_applied_when_delivered_again(
     bundle: Path, aws: EmbeddedAws, account: Account, proxy: Proxy, tmp_path: Path
 ) -> None:
     account.create_replica({"PK": "S"})
@@ -169,7 +169,7 @@ def test_a_batch_whose_sandbox_was_killed_is_a_function_error_and_is_taken_up_ag
     STORIES["insert"](account)
 
 
-def test_a_hundred_batches_end_as_one_does_and_their_times_are_told(
+def test_a_hundred_batches_succeed_and_their_times_are_printed(
     bundle: Path,
     aws: EmbeddedAws,
     account: Account,

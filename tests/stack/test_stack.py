@@ -1,4 +1,4 @@
-"""The demo's path through the deployed template, and one item of every type."""
+"""Replication with the deployed template: load, changes, quarantine, verify, and an item of each type."""
 
 import re
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ EVERY_TYPE: Item = {
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """The template, deployed."""
+    """The deployed template."""
 
     aws: EmbeddedAws
     stack: Stack
@@ -60,21 +60,21 @@ def deployed() -> Iterator[Deployed]:
 
 @pytest.fixture(scope="module")
 def keys(deployed: Deployed) -> list[str]:
-    """The keys of the rows that the command line has loaded; each test takes some that no other one takes."""
+    """The keys of the rows loaded by `ddbreplica load`. Each test uses different ones."""
     finished = run(deployed.aws, "load", "--generate", str(ROWS), "--source", deployed.pair.source)
     assert finished.exit_code == 0
     assert re.fullmatch(rf"RowCount: {ROWS}, Total seconds: \d+\.\d+", finished.last_line)
     return sorted(deployed.pair.items(deployed.pair.source))
 
 
-def test_loaded_rows_arrive(deployed: Deployed, keys: list[str]) -> None:
+def test_loaded_rows_are_replicated(deployed: Deployed, keys: list[str]) -> None:
     deployed.pair.wait_until_equal()
 
     assert len(keys) == ROWS
     assert set(keys) <= deployed.pair.items(deployed.pair.replica).keys()
 
 
-def test_updates_arrive(deployed: Deployed, keys: list[str]) -> None:
+def test_updates_are_replicated(deployed: Deployed, keys: list[str]) -> None:
     pair, chosen = deployed.pair, keys[:60]
     before = pair.items(pair.source)
 
@@ -85,7 +85,7 @@ def test_updates_arrive(deployed: Deployed, keys: list[str]) -> None:
     assert [after[key] for key in chosen] == [traffic.touched(before[key]) for key in chosen]
 
 
-def test_deletes_arrive(deployed: Deployed, keys: list[str]) -> None:
+def test_deletes_are_replicated(deployed: Deployed, keys: list[str]) -> None:
     pair, chosen = deployed.pair, keys[60:120]
 
     traffic.delete(pair, chosen)
@@ -94,7 +94,7 @@ def test_deletes_arrive(deployed: Deployed, keys: list[str]) -> None:
     assert not pair.items(pair.replica).keys() & set(chosen)
 
 
-def test_an_item_of_every_type_arrives_byte_for_byte(deployed: Deployed) -> None:
+def test_an_item_with_all_types_is_replicated_unchanged(deployed: Deployed) -> None:
     pair, key = deployed.pair, EVERY_TYPE["PK"]["S"]
 
     pair.dynamodb.put_item(TableName=pair.source, Item=EVERY_TYPE)
@@ -104,7 +104,7 @@ def test_an_item_of_every_type_arrives_byte_for_byte(deployed: Deployed) -> None
     assert _without_order(pair.item(pair.replica, key)) == _without_order(EVERY_TYPE)
 
 
-def test_an_item_that_the_replica_refuses_is_quarantined_and_redriven_and_its_neighbours_arrive(
+def test_a_rejected_item_is_quarantined_and_redriven_and_the_others_are_replicated(
     deployed: Deployed, keys: list[str]
 ) -> None:
     pair = deployed.pair
@@ -136,7 +136,7 @@ def test_an_item_that_the_replica_refuses_is_quarantined_and_redriven_and_its_ne
     ]
 
 
-def test_verify_tells_equal_from_not_equal(deployed: Deployed, keys: list[str]) -> None:
+def test_verify_distinguishes_equal_and_different_tables(deployed: Deployed, keys: list[str]) -> None:
     pair, key = deployed.pair, keys[-1]
     pair.wait_until_equal()
     assert deployed.verify() == 0
@@ -149,7 +149,7 @@ def test_verify_tells_equal_from_not_equal(deployed: Deployed, keys: list[str]) 
     assert deployed.verify() == 0
 
 
-def test_the_replica_answers_by_its_index(deployed: Deployed, keys: list[str]) -> None:
+def test_the_replicas_index_can_be_queried(deployed: Deployed, keys: list[str]) -> None:
     pair = deployed.pair
     pair.wait_until_equal()
     rows = {key: item for key, item in pair.items(pair.source).items() if "host" in item}
@@ -162,7 +162,7 @@ def test_the_replica_answers_by_its_index(deployed: Deployed, keys: list[str]) -
 
 
 def _without_order(value: object) -> object:
-    """The attribute values with their sets as sets; everything else as it is."""
+    """Return the attribute values with each set as a Python set."""
     if isinstance(value, list):
         return [_without_order(element) for element in value]
     if not isinstance(value, dict):

@@ -55,7 +55,7 @@ class Upgrade:
         assert writer.deleted
 
     def identities(self) -> Mapping[str, str]:
-        """The physical id of each resource, and what changes if one is created again under the same name."""
+        """Return the physical id of each resource, and what changes if one is recreated under the same name."""
         cloudformation, outputs = self.aws.cloudformation, self.stack.outputs
         resources = cloudformation.describe_stack_resources(StackName=NAME)["StackResources"]
         physical = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources}
@@ -70,7 +70,7 @@ class Upgrade:
         return {**physical, **tables, "role": role["RoleId"], **buckets}
 
     def function(self) -> str:
-        """Which code the function has."""
+        """Return the hash of the function's code."""
         name = self.stack.outputs["FunctionName"]
         return self.aws.lambda_.get_function_configuration(FunctionName=name)["CodeSha256"]
 
@@ -78,12 +78,12 @@ class Upgrade:
         return run(self.aws, "verify", "--stack-name", NAME, "--grace", "1", "--read-rate", "1000", *options)
 
     def damage(self, *keys: str) -> None:
-        """Take items from the replica, behind the function's back."""
+        """Delete items directly from the replica."""
         for key in keys:
             self.pair.dynamodb.delete_item(TableName=self.pair.replica, Key={"PK": {"S": key}})
 
     def loaded(self) -> set[str]:
-        """The keys of the items that were there when the backfill was recorded, and still are."""
+        """Return the keys of the items that existed when the backfill was recorded, and still exist."""
         return {f"request#{number + 1}" for number in range(ITEMS)} & self.pair.items(self.pair.source).keys()
 
     def missing(self) -> set[str]:
@@ -153,7 +153,7 @@ def credentials(upgraded: Upgrade, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def an_hour_ago(parsed: Any, **_: Any) -> None:
-    """What S3 would say of objects that an earlier release has stored: a write of theirs has long ended."""
+    """Let S3 return an age of an hour for the recorded objects, so that their writes can no longer land."""
     for listed in parsed.get("Contents", ()):
         listed["LastModified"] -= timedelta(hours=1)
 
