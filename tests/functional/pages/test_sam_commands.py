@@ -14,9 +14,6 @@ from tests.functional.pages.test_markdown import PAGES, name
 from tests.support.guide import section
 from tests.support.modules import ROOT
 
-NOT_YET: set[str] = {"README.md"}
-"""What does not name its stacks yet."""
-
 FIRST = {"docs/deployment.md": 1, "README.md": 1}
 """How many commands of a page may deploy the first stack, which is the one of the config-env `default`."""
 
@@ -41,7 +38,7 @@ def nameless(commands: Iterator[str]) -> list[str]:
     return [each.strip() for each in commands if not any(option in each for option in named)]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if name(page) not in NOT_YET], ids=name)
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_command_of_a_page_names_its_stack(page: Path) -> None:
     assert nameless(shown(page)) == ["sam deploy"] * FIRST.get(name(page), 0)
 
@@ -54,8 +51,6 @@ def test_the_first_deployment_is_in_its_section() -> None:
 
 @pytest.mark.parametrize("page", ["docs/deployment.md", "README.md"])
 def test_existing_tables_get_a_stack_of_their_own(page: str) -> None:
-    if page in NOT_YET:
-        pytest.skip("not yet")
     own = [each for each in shown(ROOT / page) if "SourceStreamArn=" in each]
 
     assert [each for each in own if re.search(r"--stack-name ddbreplica( |$)", each)] == []
