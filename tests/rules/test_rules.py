@@ -688,7 +688,7 @@ RULES = (
         pages.Within.pages,
         "self._key_filter.passes(key)",
         "True",
-        (test_filtered_commands.test_a_backfill_leaves_out_what_is_outside,),
+        (test_filtered_commands.test_a_backfill_omits_excluded_items,),
     ),
     Rule(
         15,
@@ -704,7 +704,7 @@ RULES = (
         object_format.with_filter,
         "keys = tuple(key for key in unpacked.keys if key_filter.passes(key))",
         "keys = tuple(unpacked.keys)",
-        (test_filtered_commands.test_an_object_whose_key_is_outside_by_now_stays_and_is_named,),
+        (test_filtered_commands.test_an_object_whose_key_is_excluded_now_stays_and_is_listed,),
     ),
     Rule(
         17,

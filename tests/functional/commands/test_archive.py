@@ -166,7 +166,7 @@ class TestRepair:
 
 
 class TestBackfill:
-    def test_what_has_expired_stays_and_what_is_there_is_copied(self, archive: Tables) -> None:
+    def test_expired_items_stay_and_existing_items_are_copied(self, archive: Tables) -> None:
         archive.put(SOURCE, "same", n={"N": "2"})
         archive.put(SOURCE, "new")
 
@@ -179,7 +179,7 @@ class TestBackfill:
         }
         assert list(Path().iterdir()) == []
 
-    def test_what_goes_meanwhile_is_listed_until_somebody_has_looked(
+    def test_items_that_need_review_are_listed_until_the_file_is_removed(
         self, archive: Tables, aws: Misbehaviour
     ) -> None:
         archive.put(SOURCE, "a")
@@ -206,7 +206,7 @@ class TestBackfill:
         Path(file).unlink()
         assert ran("backfill", "--archive", "--without-mapping")["undecided"] == 0
 
-    def test_what_is_not_copied_and_what_is_undecided_are_both_told(
+    def test_items_not_copied_and_items_that_need_review_are_both_reported(
         self, archive: Tables, aws: Misbehaviour
     ) -> None:
         archive.put(SOURCE, "a")
@@ -223,7 +223,7 @@ class TestBackfill:
         )
         assert "run the same command again to copy them; review the items in state.undecided, " in hint
 
-    def test_what_cannot_be_listed_stays_open(self, archive: Tables, aws: Misbehaviour) -> None:
+    def test_an_item_that_cannot_be_listed_stays_open(self, archive: Tables, aws: Misbehaviour) -> None:
         archive.put(SOURCE, "a")
         before(aws, "BatchGetItem", 1, lambda: archive.delete(SOURCE, "a"))
         Path("state.undecided").mkdir()
@@ -255,7 +255,7 @@ class TestRedrive:
         assert kept_records.names(ON_FAILURE) == [name]
         assert archive.items(REPLICA)["there"]["n"] == {"N": "2"}
 
-    def test_without_a_mapping_the_user_says_that_it_is_one(
+    def test_without_a_mapping_an_option_says_that_the_replica_is_an_archive(
         self, archive: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         answer_mapping(archive, aws, mapped=False)

@@ -13,7 +13,7 @@ ARGS = ("--source", "orders", "--replica", "orders_copy", "--without-mapping")
     [("verify", *ARGS), ("backfill", *ARGS), ("load", "--source", "orders", "--generate", "5")],
     ids=" ".join,
 )
-def test_a_command_says_which_versions_have_the_part(
+def test_an_error_names_the_versions_that_have_the_part(
     tables: Tables, args: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("orders", "orders_copy"):

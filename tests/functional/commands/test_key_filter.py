@@ -149,7 +149,7 @@ def test_a_repair_does_not_change_excluded_items(filtered: Tables) -> None:
 
 
 @pytest.mark.hazard(number=15)
-def test_a_backfill_leaves_out_what_is_outside(filtered: Tables) -> None:
+def test_a_backfill_omits_excluded_items(filtered: Tables) -> None:
     for number in range(30):
         filtered.put(SOURCE, f"t1#{number}")
         filtered.put(SOURCE, f"t2#{number}")
@@ -163,7 +163,7 @@ def test_a_backfill_leaves_out_what_is_outside(filtered: Tables) -> None:
 
 
 @pytest.mark.hazard(number=15)
-def test_an_object_whose_key_is_outside_by_now_stays_and_is_named(
+def test_an_object_whose_key_is_excluded_now_stays_and_is_listed(
     filtered: Tables, kept_records: KeptRecords
 ) -> None:
     filtered.put(SOURCE, "t2#a")

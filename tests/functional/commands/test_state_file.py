@@ -103,7 +103,7 @@ def test_a_state_file_that_another_run_uses_is_refused(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", [REDRIVE, VERIFY])
-def test_another_file_may_be_named(tables: Tables, command: str) -> None:
+def test_another_file_can_be_selected(tables: Tables, command: str) -> None:
     Killed(command, tables, "a")
 
     assert run(*ARGS[command], "--state", "other").exit_code == 0

@@ -89,7 +89,7 @@ class TestReport:
         assert result.exit_code == 2
         assert lines(result.stderr)[0].endswith("report.jsonl cannot be written: No such file or directory.")
 
-    def test_stdout_has_only_its_lines_and_stderr_the_result(
+    def test_a_report_to_stdout_leaves_the_result_to_stderr(
         self, apart: Tables, capfd: pytest.CaptureFixture[str]
     ) -> None:
         result = run("verify", "--grace", "0", "--report", "-")
@@ -106,7 +106,7 @@ class TestReport:
             "Try: run the same command with --repair --dry-run, then with --repair.",
         ]
 
-    def test_stdout_cannot_have_a_json_document_too(self, apart: Tables) -> None:
+    def test_a_report_to_stdout_cannot_be_used_with_json(self, apart: Tables) -> None:
         result = run("verify", "--report", "-", "--json")
 
         assert (result.exit_code, result.stdout) == (2, "")
@@ -115,7 +115,7 @@ class TestReport:
             " Try: name a file with --report, or leave out --json."
         )
 
-    def test_a_file_of_that_name_is_written_by_its_path(
+    def test_a_file_named_like_stdout_is_written_by_its_path(
         self, apart: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
@@ -124,7 +124,7 @@ class TestReport:
 
         assert reported(tmp_path / "-") == [DIFFERENT, EXTRA, MISSING]
 
-    def test_without_values_no_output_has_any(self, apart: Tables, tmp_path: Path) -> None:
+    def test_no_values_removes_values_from_all_output(self, apart: Tables, tmp_path: Path) -> None:
         apart.put(SOURCE, "different", n={"S": "SECRET"}, b={"B": b"\x00"})
         apart.put(REPLICA, "different", n={"S": "SECRET2"}, b={"B": b"\x00"}, m={"M": {"SECRET": {"N": "1"}}})
         report = tmp_path / "report.jsonl"
@@ -557,7 +557,7 @@ class TestUnanswered:
         )
 
     @pytest.mark.usefixtures("apart")
-    def test_a_verification_of_other_tables_is_not(self, apart: Tables) -> None:
+    def test_a_verification_of_other_tables_does_not_note_it(self, apart: Tables) -> None:
         repair()
         Path("other-logfile_replica.verify").write_bytes(STATE.read_bytes())
         Path("other-logfile_replica.redrive").write_text("of something else")
@@ -565,7 +565,7 @@ class TestUnanswered:
 
         assert "Note:" not in run("verify", "--grace", "0", "--source", "other").stderr
 
-    def test_the_next_repair_is_inconclusive_until_nothing_can_land_any_more(
+    def test_the_next_repair_is_inconclusive_while_the_write_may_land(
         self, apart: Tables, machine: Machine
     ) -> None:
         repair()
@@ -589,7 +589,7 @@ class TestUnanswered:
         assert not STATE.exists()
         assert repair()["verdict"] == "equal"
 
-    def test_it_is_said_too_if_ctrl_c_ends_it(self, apart: Tables, aws: Misbehaviour) -> None:
+    def test_ctrl_c_prints_the_note_on_in_doubt_writes_too(self, apart: Tables, aws: Misbehaviour) -> None:
         for number in range(150):
             apart.put(SOURCE, f"missing{number}")
         aws.on("before-send.dynamodb.BatchWriteItem", lambda **_: press_ctrl_c())
@@ -601,19 +601,19 @@ class TestUnanswered:
 
 
 class TestKilled:
-    """A repair that is killed with a write under way, which then lands or does not."""
+    """A repair that was killed during a write, which may still land."""
 
     @pytest.fixture(autouse=True)
     def _kill(self, apart: Tables) -> None:
         self.killed = Killed(VERIFY, apart, "missing", "different", "extra")
 
     def make_equal(self, apart: Tables) -> None:
-        """The source changes, and the stream brings that."""
+        """Change the source and, like the stream, the replica."""
         apart.put_both("missing", n={"N": "8"})
         apart.put_both("different", n={"N": "8"})
         apart.put_both("extra", n={"N": "8"})
 
-    def test_what_lands_after_the_next_run_is_repaired_by_the_one_after_it(
+    def test_a_write_that_lands_after_the_next_run_is_repaired_later(
         self, apart: Tables, machine: Machine
     ) -> None:
         self.make_equal(apart)
@@ -634,7 +634,7 @@ class TestKilled:
         repair()
         machine.pass_by(1801)
         scans = iter(range(100))
-        # The last of eight: both tables have been read by then.
+        # The last of eight scans: both tables have been read by then.
         aws.on("before-send.dynamodb.Scan", lambda **_: self.killed.land() if next(scans) == 7 else None)
 
         assert repair("--segments", "4")["verdict"] in ("equal", "repaired")

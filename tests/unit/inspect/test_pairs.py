@@ -1,4 +1,4 @@
-"""pairs: which two tables a function keeps equal, and how other commands name them."""
+"""pairs: the tables that a function replicates, and the options that name them."""
 
 from dataclasses import replace
 
@@ -39,10 +39,12 @@ def paired(*mappings: MappingState) -> list[tuple[str, str, int]]:
             "arn:aws:dynamodb:us-east-1:210987654321:table/copy",
             id="by a role of another account",
         ),
-        pytest.param({"REPLICA_TABLE_NAME": "arn:x"}, f"{TABLE}arn:x", id="by what is no ARN"),
+        pytest.param({"REPLICA_TABLE_NAME": "arn:x"}, f"{TABLE}arn:x", id="by a malformed ARN"),
     ],
 )
-def test_a_replica_is_what_the_function_writes_to(environment: dict[str, str], replica: str) -> None:
+def test_the_replica_is_the_table_that_the_function_writes_to(
+    environment: dict[str, str], replica: str
+) -> None:
     assert paired(mapping(**environment)) == [(f"{TABLE}logfile", replica, 1)]
 
 
@@ -50,7 +52,7 @@ def test_a_function_may_have_an_alias() -> None:
     assert paired(replace(MAPPING, function_arn=f"{FUNCTION}:live"))[0][1] == f"{TABLE}logfile_replica"
 
 
-def test_mappings_of_one_pair_are_together_whatever_streams_and_functions_they_are_of() -> None:
+def test_mappings_of_one_pair_are_grouped_over_streams_and_functions() -> None:
     earlier = replace(MAPPING, stream_arn=EARLIER_STREAM)
     other = replace(MAPPING, stream_arn=STREAM.replace("logfile", "orders"))
 
@@ -62,7 +64,7 @@ def test_mappings_of_one_pair_are_together_whatever_streams_and_functions_they_a
     assert [pair.mappings for pair in pair_up(twice)] == [(MAPPING, MAPPING)]
 
 
-def test_what_cannot_be_seen_or_names_no_replica_is_no_pair() -> None:
+def test_unreadable_mappings_and_mappings_without_a_replica_have_no_pair() -> None:
     assert paired(mapping(), mapping(REPLICA_TABLE_NAME="")) == []
     assert (
         pair_up([ReplicatorFunction(FUNCTION, "x", Unknown("no")), ReplicatorFunction(FUNCTION, "x", ())])
@@ -90,11 +92,11 @@ def test_what_cannot_be_seen_or_names_no_replica_is_no_pair() -> None:
         ),
     ],
 )
-def test_a_pair_is_named_to_other_commands(replica: str, options: str) -> None:
+def test_the_options_that_name_a_pair(replica: str, options: str) -> None:
     assert Pair(f"{TABLE}logfile", replica, (MAPPING,)).options(SHARED).tables == options
 
 
-def test_a_source_in_another_account_is_named_by_its_arn() -> None:
+def test_a_source_in_another_account_is_given_by_its_arn() -> None:
     assert Pair(FAR, f"{TABLE}copy", (MAPPING,)).options(SHARED).source == FAR
 
 
@@ -108,5 +110,5 @@ def test_a_source_in_another_account_is_named_by_its_arn() -> None:
         ("arn:aws:dynamodb:us-east-1:210987654321:table/copy", "copy of 210987654321"),
     ],
 )
-def test_a_table_is_told_with_where_it_is_if_that_is_elsewhere(table: str, shown: str) -> None:
+def test_the_display_name_contains_another_region_and_account(table: str, shown: str) -> None:
     assert display_name(table, beside=FUNCTION) == shown

@@ -59,7 +59,7 @@ def test_the_shards_of_a_round_are_merged_by_time_and_each_keeps_its_order() -> 
     assert changes(stream, Waiting(), count=5) == ["11", "1", "2", "12", "3"]
 
 
-def test_changes_before_a_time_are_left_out_and_those_of_its_second_are_not() -> None:
+def test_changes_before_a_time_are_omitted_but_not_those_of_its_second() -> None:
     stream = ScriptedStream([[record(1, 4), record(2, 5)]], [[record(3, 6)]])
 
     since = datetime(2026, 1, 31, 12, 0, 5, tzinfo=UTC)
@@ -104,7 +104,7 @@ def test_tail_fails_if_the_stream_does_not_respond_for_a_minute() -> None:
     )
 
 
-def test_a_stream_without_changes_is_read_for_ever() -> None:
+def test_a_stream_without_changes_is_read_without_end() -> None:
     waiting = Waiting()
     idle: list[Any] = [[]] * 500
 

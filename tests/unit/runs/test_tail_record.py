@@ -49,7 +49,7 @@ def test_an_insert_shows_all_attributes() -> None:
     ]
 
 
-def test_a_change_with_both_images_shows_only_what_changed() -> None:
+def test_a_change_with_both_images_shows_only_changed_attributes() -> None:
     assert shown(record("MODIFY", old=OLD, new=NEW)) == [
         '2026-01-31T12:00:00Z  MODIFY  PK={"S": "a"}',
         '  gone  {"BOOL": true} → (absent)',

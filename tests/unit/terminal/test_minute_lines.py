@@ -1,4 +1,4 @@
-"""minute_lines: the progress of a long step where stderr is no terminal. No test sleeps: the clock is moved."""
+"""minute_lines: the progress of a long step without a terminal. Tests advance the clock instead of sleeping."""
 
 import threading
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from ddbreplica_cli.terminal.minute_lines import Step, report
 
 
 class Clock:
-    """A clock that stands still until a test moves it."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -22,7 +22,7 @@ class Clock:
 def lines_of(
     *, minutes: int, items: Callable[[int], int], about: int | None = None, earlier: int = 0
 ) -> list[str]:
-    """The lines of a step that goes on for so many minutes; `items` says how many items are done in each."""
+    """Return the lines of a step. `items` are the numbers of items that are done in each minute."""
     clock, lines, numbers = Clock(), list[str](), iter(range(minutes))
     step = Step("copying", about=about, earlier=earlier, clock=clock)
 
@@ -45,7 +45,7 @@ def test_each_minute_has_one_line_with_items_rate_and_time_left() -> None:
     ]
 
 
-def test_a_step_shorter_than_a_minute_has_none() -> None:
+def test_a_step_shorter_than_a_minute_has_no_line() -> None:
     assert lines_of(minutes=0, items=lambda _: 6000, about=120_000) == []
 
 
@@ -60,14 +60,14 @@ def test_more_items_than_estimated_have_no_time_left() -> None:
     ]
 
 
-def test_a_minute_in_which_nothing_advances_has_a_line_too() -> None:
+def test_a_minute_without_progress_has_a_line_too() -> None:
     assert lines_of(minutes=2, items=lambda number: 600 * number, about=3600) == [
         "copying: 0 of about 3,600, 0.0/s",
         "copying: 600 of about 3,600, 5.0/s, about 10 min left",
     ]
 
 
-def test_items_of_earlier_runs_are_done_and_count_neither_for_the_rate_nor_for_the_time_left() -> None:
+def test_items_of_earlier_runs_do_not_count_for_the_rate_and_the_time_left() -> None:
     assert lines_of(minutes=1, items=lambda _: 6000, about=120_000, earlier=102_000) == [
         "copying: 108,000 of about 120,000, 100/s, about 2 min left"
     ]
@@ -81,7 +81,7 @@ def test_hours_are_shown_as_hours() -> None:
 
 @pytest.fixture
 def minute(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """A function that lets a minute pass for the step under way, and returns once its line is printed."""
+    """Return a function that lets a minute pass for the present step, and waits for its line."""
     waited: list[float | None] = []
     asked, passed = threading.Semaphore(0), threading.Semaphore(0)
 

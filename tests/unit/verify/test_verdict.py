@@ -59,7 +59,7 @@ def test_equal_means_that_all_items_were_compared_and_none_is_open(result: Verif
     assert result.document()["verdict"] == verdict
 
 
-def test_without_values_the_outcome_of_a_repair_has_no_message_which_may_quote_one() -> None:
+def test_without_values_the_outcome_of_a_repair_has_no_message() -> None:
     findings = Findings(10, without_values=True)
 
     findings.add(MISSING, "refused: ValidationException: the value SECRET: is too long")
