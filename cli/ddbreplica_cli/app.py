@@ -27,11 +27,11 @@ def main() -> None:
       0    success; the tables are equal, or nothing requires attention
       1    the tables differ, or something requires attention
       2    usage error, or the command failed
-      3    inconclusive
+      3    the result is inconclusive
       129  ended by a hangup (SIGHUP)
       130  ended by Ctrl-C (SIGINT)
       143  ended by SIGTERM
-    If two of 1, 2 and 3 apply, 2 goes before 1, and 1 before 3.
+    If more than one applies, 2 takes precedence over 1, and 1 over 3.
     """  # noqa: D301  \b is click's: do not wrap
 
 

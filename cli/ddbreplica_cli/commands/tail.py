@@ -37,7 +37,7 @@ class _Moment(ParamType[datetime]):
     "--since",
     type=_Moment(),
     metavar="WHEN",
-    help="Start with changes from this time: 90s, 15m or 2h ago, or a time such as 2026-01-31T12:00:00Z.",
+    help="Show changes since this time: 90s, 15m or 2h ago, or a time such as 2026-01-31T12:00:00Z.",
 )
 @click.option("--keys-only", is_flag=True, help="Show the keys of the changed items only.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after N changes.")
@@ -47,8 +47,10 @@ def tail(options: Options, *, since: datetime | None, keys_only: bool, limit: in
 
     The command reads the stream of the table until Ctrl-C. For each change it shows the time, the event, the key and
     the attributes. If the stream contains old images too, it shows the attributes that changed, with their old and new
-    values. With --json each change is one line. A stream keeps changes for 24 hours; --since reads it from the oldest
-    change.
+    values. With --json each change is one line.
+
+    A stream keeps changes for 24 hours. With --since the command reads all of them, and shows those since this time.
+    Otherwise it shows new changes only.
 
     \b
     Examples:

@@ -39,12 +39,13 @@ from ddbreplica_cli.terminal.param_type import Number
     "--grace",
     type=Number(min=0),
     metavar="SECONDS",
-    help="Time to wait for the replica to catch up before a difference is confirmed."
-    f"  [default: twice the lag, if it is known; {LEAST:.0f} to {LONGEST:.0f}]",
+    help="Seconds to wait for the replica to catch up before a difference is confirmed."
+    f"  [default: twice the lag, from {LEAST:.0f} to {LONGEST:.0f}; {LEAST:.0f} if the lag is unknown]",
 )
 @click.option(
     "--rounds",
     type=click.IntRange(min=1),
+    metavar="N",
     default=3,
     show_default=True,
     help="Maximum number of grace periods to wait for an item that keeps changing.",
@@ -53,6 +54,7 @@ from ddbreplica_cli.terminal.param_type import Number
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
+    metavar="N",
     default=10,
     show_default=True,
     help="Maximum number of differences to show.",
@@ -73,7 +75,9 @@ from ddbreplica_cli.terminal.param_type import Number
 @click.option(
     "--dry-run", is_flag=True, help="With --repair: show what would be repaired, and write nothing."
 )
-@rate_option("With --repair: maximum write capacity units per second.")
+@rate_option(
+    "With --repair: maximum write capacity units per second for the replica table.  [default: no limit]"
+)
 @state_option("verify", when="With --repair: ")
 @click.option(
     "--without-mapping",
@@ -92,7 +96,8 @@ def verify(options: Options, /, **values: Any) -> None:
     Without --repair the command changes nothing. With --repair it gives each item that differs the source's present
     state, and then compares these items again. It keeps the keys that it is writing in a state file. After Ctrl-C or
     a crash, run the same command again in the same directory; it reconciles these keys too. It removes the file when
-    nothing is left to do.
+    nothing is left to do. A write that gets no response is in doubt: it may still land within 30 minutes. Run the same
+    command again after that time.
 
     \b
     Examples:

@@ -57,7 +57,7 @@ _OPTIONS = (
         metavar="URL",
         help="Send all requests to this URL, for example to a local emulator.",
     ),
-    click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document."),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
 )
 
 
@@ -71,6 +71,7 @@ class Options(Location):
 segments_option = click.option(
     "--segments",
     type=click.IntRange(1, 64),
+    metavar="N",
     default=4,
     show_default=True,
     help="Number of segments to scan in parallel.",
@@ -78,7 +79,8 @@ segments_option = click.option(
 
 
 def rate_option(
-    text: str = "Maximum write capacity units per second at the replica, without its indexes.  [default: no limit]",
+    text: str = "Maximum write capacity units per second for the replica table. Writes to its indexes are not counted."
+    "  [default: no limit]",
 ) -> Callable[..., Any]:
     """Return the option that limits the write capacity units per second. `text` is its help."""
     return click.option("--rate", type=Number(min=0, min_open=True), metavar="UNITS", help=text)
@@ -90,7 +92,7 @@ def read_rate_option(tables: str) -> Callable[..., Any]:
         "--read-rate",
         type=Number(min=0, min_open=True),
         metavar="UNITS",
-        help=f"Maximum read capacity units per second at {tables}."
+        help=f"Maximum read capacity units per second for {tables}."
         f"  [default: {SHARE:.0%} of the provisioned capacity; no limit for on-demand tables]",
     )
 
