@@ -189,5 +189,5 @@ class Journal(Protocol):
         ...
 
     def confirm(self, keys: Sequence[Key]) -> None:
-        """Close keys, which the replica holds as the source does."""
+        """Close keys: the replica has the source's state of them."""
         ...

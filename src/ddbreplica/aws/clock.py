@@ -79,7 +79,7 @@ def hold_seconds(ahead: float | None) -> float:
     return EXPIRY_SECONDS + max(0.0, ahead) + MARGIN_SECONDS
 
 
-# On Linux CLOCK_MONOTONIC stops while the machine is suspended, and a hold would then last longer than necessary.
+# On Linux CLOCK_MONOTONIC stops while the machine is suspended. `Clock.now` would then be behind AWS's clock.
 _NEVER_STEPS = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", -1))
 
 

@@ -13,8 +13,8 @@ TOLERANCE = timedelta(seconds=2)
 def is_earlier(stream_arn: str | None, *, stored_at: datetime, created_at: datetime) -> bool:
     """Return whether a record is older than the table that was created at `created_at`.
 
-    The label of the record's stream is the time at which that stream was created. Without a label the time counts at
-    which the record's object was stored.
+    A record is as old as its stream, whose label is the time of its creation. Without a label, the record is as old as
+    its object in the bucket.
     """
     since = _label_time(stream_arn or "") or stored_at
     return since < created_at - TOLERANCE

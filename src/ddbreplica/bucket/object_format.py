@@ -167,7 +167,7 @@ def _members(skim: Skim) -> Iterator[str | None]:
 
 
 def _refuse_foreign(arn: str | None, source: str) -> None:
-    # A record without an ARN is one of the source, since the object's name has the source's stream.
+    # A record without an ARN is one of the source, since the object's name has the replica's prefix.
     if arn not in (None, source):
         raise ForeignError(f"contains records of {arn}")
 

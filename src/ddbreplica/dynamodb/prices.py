@@ -1,4 +1,4 @@
-"""What the capacity units of DynamoDB cost. The page on costs has the same prices, which a test compares."""
+"""The prices of DynamoDB's capacity units. A test compares them with the page on costs."""
 
 from typing import Final
 

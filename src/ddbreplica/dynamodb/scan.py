@@ -85,7 +85,7 @@ class TableReader:
     def of(
         cls, side: Side, table: Table, patience: Patience, *, threads: int, read_rate: float | None
     ) -> "TableReader":
-        """The reader of a table that was described, for so many threads."""
+        """Return a reader of a described table for so many threads."""
         client = side.dynamodb(reading(threads))
         return cls(client, side.name, table, patience, read_rate=read_rate, skew=side.clock)
 
@@ -103,8 +103,8 @@ class TableReader:
     ) -> Iterator[tuple[Items, Any]]:
         """Yield the items of a segment that follow `after`, in pages of at most `limit` items.
 
-        Each page comes with the `after` to resume behind it. It is None at the beginning of a segment and with the
-        last page.
+        Each page comes with the `after` to resume from. It is None at the beginning of a segment and with the last
+        page.
         """
         request: dict[str, Any] = {"Segment": segment, "TotalSegments": of, "Limit": min(limit, self._page)}
         if after is not None:

@@ -14,8 +14,8 @@ from typing import TypeAlias, TypeVar, assert_never
 from ddbreplica.deadline import Deadline
 from ddbreplica.model import Change, Key, Pending, Refusal, RefusalKind, Replica, Write
 
-# A shard delivers at most 1,000 changes a second, or 40 full requests. At 10 ms each, one request at a time nearly
-# keeps up. Four leave room for slow requests; more than four would wait for the same fraction of a CPU.
+# A shard delivers at most 1,000 changes a second, or 40 full requests. At 10 ms each, one request at a time could keep
+# up. Four leave room for slow requests; more than four would wait for the same fraction of a CPU.
 IN_FLIGHT = 4
 MAX_WRITES = 25
 # DynamoDB takes 16 MB. But a body on a new connection has to be sent within the connect timeout, and a larger one would

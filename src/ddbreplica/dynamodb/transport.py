@@ -59,7 +59,7 @@ class Response:
 
 
 Wait: TypeAlias = Callable[[], Response]
-"""Wait for the response. It must be called once, even if the response is not needed: it returns the connection."""
+"""Wait for the response. It must be called once, even if the response is not needed, to free the connection."""
 
 
 class Transport:
@@ -103,12 +103,12 @@ class Transport:
         if self._is_idle(self._session):
             self._session.close()  # closes its connections
         try:
-            answer = Response.of(self._session.send(request))
+            response = Response.of(self._session.send(request))
         finally:
             self._used_at[self._session] = self._clock()
-        if not answer.is_last:
+        if not response.is_last:
             self._session.close()
-        return lambda: answer
+        return lambda: response
 
     def _is_idle(self, used: Any) -> bool:
         # Also if the time went back: after the clock was set, the idle time is unknown.
@@ -137,16 +137,16 @@ class Transport:
         is_broken = True
         try:
             socket_of(connection).settimeout(max(give_up_at - monotonic(), _LEAST_SECONDS))
-            response = botocore_private.response_of(connection)
-            answer = Response(response.status, response.headers, response.read())
-            is_broken = not answer.is_last
+            received = botocore_private.response_of(connection)
+            response = Response(received.status, received.headers, received.read())
+            is_broken = not response.is_last
         except TimeoutError as error:
             raise ReadTimeoutError(endpoint_url=self.url, error=error) from error
         except (OSError, HTTPException) as error:
             raise ConnectionClosedError(endpoint_url=self.url, error=error) from error
         finally:
             self._give_back(connection, is_broken=is_broken)
-        return answer
+        return response
 
     def _give_back(self, connection: Any, *, is_broken: bool) -> None:
         if is_broken:

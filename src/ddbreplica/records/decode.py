@@ -226,7 +226,7 @@ def _malformed(position: int, record: Any, reason: str) -> Quarantined:
 
 
 def _canonical(name: str, value: Any) -> tuple[str, str, str]:
-    if type(value) is dict and len(value) == 1 and type(value.get("S")) is str:  # most keys are
+    if type(value) is dict and len(value) == 1 and type(value.get("S")) is str:  # as most keys are
         return name, "S", value["S"]
     _check_attribute(name, value)
     ((tag, content),) = value.items()
