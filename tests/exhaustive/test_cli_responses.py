@@ -304,8 +304,8 @@ def test_the_error_names_the_member_of_another_type(services: Services, connecti
 
     with services.responding("ListEventSourceMappings", as_json(EventSourceMappings=[{"UUID": 5}])):
         assert outcome(call).fact == (
-            "the event source mappings cannot be listed: UnreadableResponse: the response cannot be read: it has"
-            " another type at EventSourceMappings.[].UUID"
+            "the event source mappings cannot be listed: UnreadableResponse: the response cannot be read: the type"
+            " at EventSourceMappings.[].UUID is not as documented"
         )
 
 

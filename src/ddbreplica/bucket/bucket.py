@@ -108,14 +108,14 @@ class Bucket:
     def delete(self, version: Version) -> None:
         """Delete a version permanently, if it still exists."""
         which: Any = {"Bucket": self.name, "Key": version.name, "VersionId": version.id}
-        self._unless_moved(lambda: self._client.delete_object(**which), what="emptied")
+        self._unless_moved(lambda: self._client.delete_object(**which), what="deleted")
 
     def finish(self, name: str, etag: str, *, metadata: Mapping[str, str]) -> bool:
         """Move an object to `done/`. Return False if it no longer exists or is no longer the one that was read.
 
         It is copied before it is deleted, so that an interruption loses nothing, and the move can be repeated.
         """
-        return self._unless_moved(lambda: self._move(name, etag, metadata), what="emptied") or False
+        return self._unless_moved(lambda: self._move(name, etag, metadata), what="moved") or False
 
     def _held(self, name: str, version: str | None, most: int) -> Held:
         which: Any = {} if version is None else {"VersionId": version}
@@ -163,7 +163,7 @@ class Bucket:
         if refusal.code == "NoSuchBucket":
             hint = f"check {self._option}, --profile and --endpoint-url."
             return TaskError(f"the bucket {self.name} does not exist.", hint=hint)
-        return explain(refusal, doing=f"the bucket {self.name} cannot be {what}")
+        return explain(refusal, doing=f"the objects in the bucket {self.name} cannot be {what}")
 
 
 def _listed(page: Any) -> Sequence[Listed]:

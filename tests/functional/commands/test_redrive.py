@@ -841,7 +841,7 @@ class TestEnding:
         ]
 
     @pytest.mark.parametrize(
-        ("operation", "what"), [("ListObjectsV2", "listed"), ("GetObject", "read"), ("CopyObject", "emptied")]
+        ("operation", "what"), [("ListObjectsV2", "listed"), ("GetObject", "read"), ("CopyObject", "moved")]
     )
     def test_a_bucket_that_denies(
         self, kept_records: KeptRecords, aws: Misbehaviour, operation: str, what: str
@@ -853,7 +853,7 @@ class TestEnding:
 
         assert result.exit_code == 2
         assert lines(result.stderr)[0].startswith(
-            f"Error: the bucket {QUARANTINE} cannot be {what}: AccessDenied: why"
+            f"Error: the objects in the bucket {QUARANTINE} cannot be {what}: AccessDenied: why"
         )
         assert kept_records.names(QUARANTINE) == [name]
 

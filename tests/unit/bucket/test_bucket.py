@@ -71,7 +71,8 @@ class TestList:
             list(OtherPages(page).bucket().list(""))
 
         assert refused.value.fact == (
-            "the bucket bucket cannot be listed: UnreadableResponse: the response cannot be read: KeyError"
+            "the objects in the bucket bucket cannot be listed: UnreadableResponse: the response cannot be read:"
+            " KeyError"
         )
 
     def test_a_bucket_that_does_not_exist(self) -> None:
@@ -91,7 +92,7 @@ class TestList:
         with pytest.raises(TaskError) as refused:
             list(s3.bucket().list(""))
 
-        assert refused.value.fact == "the bucket bucket cannot be listed: AccessDenied: why"
+        assert refused.value.fact == "the objects in the bucket bucket cannot be listed: AccessDenied: why"
         assert refused.value.hint == (
             "use credentials that may do this (--profile), or have the permission added."
         )
@@ -129,7 +130,8 @@ class TestVersions:
             list(OtherPages({}).bucket().versions(""))
 
         assert refused.value.fact == (
-            "the bucket bucket cannot be listed: UnreadableResponse: the response cannot be read: KeyError"
+            "the objects in the bucket bucket cannot be listed: UnreadableResponse: the response cannot be read:"
+            " KeyError"
         )
 
     @pytest.mark.parametrize("code", ["AccessDenied", "NotImplemented"])
@@ -213,7 +215,9 @@ class TestRead:
         s3 = FakeS3()
         s3.refuse("get", "AccessDenied")
 
-        with pytest.raises(TaskError, match=r"^the bucket bucket cannot be read: AccessDenied: why"):
+        with pytest.raises(
+            TaskError, match=r"^the objects in the bucket bucket cannot be read: AccessDenied: why"
+        ):
             s3.bucket().read("a", most=1)
 
 
@@ -257,7 +261,9 @@ class TestDelete:
         s3 = FakeS3()
         s3.refuse("delete", "AccessDenied")
 
-        with pytest.raises(TaskError, match=r"^the bucket bucket cannot be emptied: AccessDenied: why"):
+        with pytest.raises(
+            TaskError, match=r"^the objects in the bucket bucket cannot be deleted: AccessDenied: why"
+        ):
             s3.bucket().delete(self.version(s3.store("a", b"1")))
 
 
@@ -304,7 +310,9 @@ class TestFinish:
         stored = s3.store("a", b"1")
         s3.refuse("delete", "AccessDenied")
 
-        with pytest.raises(TaskError, match=r"^the bucket bucket cannot be emptied: AccessDenied: why"):
+        with pytest.raises(
+            TaskError, match=r"^the objects in the bucket bucket cannot be moved: AccessDenied: why"
+        ):
             s3.bucket().finish("a", stored.etag, metadata={})
 
         assert s3.names == ["a", "done/a"]
