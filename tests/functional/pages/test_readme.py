@@ -26,7 +26,7 @@ HEADINGS = [
     "Try it locally",
     "Deploy it to AWS",
     "Replicate your own table",
-    "Run it with sample events",
+    "Run the function with sample events",
     "Test it",
     "Operate it",
     "Limits",
