@@ -462,7 +462,7 @@ class TestExport:
 
         assert done.status == 2
         assert done.stderr.startswith(
-            ("Error: the manifests in s3://bucket/", f"Error: s3://bucket/{FOLDER}/ is")
+            ("Error: the manifests in s3://bucket/", f"Error: the export in s3://bucket/{FOLDER}/ is")
         )
         assert done.peak < MOST
 

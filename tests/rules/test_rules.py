@@ -466,7 +466,7 @@ RULES = (
         algorithm._Reconciliation._round,
         "now = self._read(written)",
         "now = {key: states[key] for key in written}",
-        (test_algorithm.test_what_changes_meanwhile_goes_round_once_more_and_nothing_else_does,),
+        (test_algorithm.test_only_a_key_that_changes_meanwhile_is_repeated,),
         given=("self._write(states)",),
     ),
     Rule(
@@ -484,7 +484,9 @@ RULES = (
         algorithm._Reconciliation._write,
         "each.change.key not in in_doubt",
         "True",
-        (test_algorithm.test_a_write_that_was_not_answered_is_no_success_although_its_repetition_was,),
+        (
+            test_algorithm.test_a_write_without_a_response_is_not_confirmed_although_its_repetition_was_applied,
+        ),
     ),
     Rule(
         12,
@@ -598,7 +600,7 @@ RULES = (
         "if True: ...",
         (
             test_algorithm.test_nothing_is_ever_deleted_from_an_archive,
-            test_algorithm.test_what_is_gone_after_it_was_put_into_an_archive_is_undecided,
+            test_algorithm.test_an_item_that_disappears_after_its_write_to_an_archive_is_undecided,
         ),
     ),
     Rule(
@@ -666,7 +668,7 @@ RULES = (
         pages.Backfill._hand_over,
         "self._undecided(undecided)",
         "pass",
-        (test_pages.test_what_is_undecided_is_handed_over_and_the_state_comes_to_its_end,),
+        (test_pages.test_undecided_keys_are_listed_for_review_and_closed,),
     ),
     Rule(
         15,
@@ -720,7 +722,7 @@ RULES = (
         journal.FileJournal.intend,
         'self._append(*self._ahead(), {"open": as_json(free)}, durably=True)',
         "pass",
-        (test_journal.test_what_a_killed_run_may_have_written_is_held_back_by_the_next_run,),
+        (test_journal.test_keys_that_a_killed_run_may_have_written_are_held_back_by_the_next_run,),
     ),
     Rule(
         19,
@@ -728,7 +730,7 @@ RULES = (
         journal_format.Contents.find,
         "if self._is_at_rest: ...",
         "if True: ...",
-        (test_journal.test_what_a_killed_run_may_have_written_is_held_back_by_the_next_run,),
+        (test_journal.test_keys_that_a_killed_run_may_have_written_are_held_back_by_the_next_run,),
     ),
     Rule(
         19,
@@ -736,7 +738,7 @@ RULES = (
         unwrap(requests_under_way.UnderWay.call),
         "except (TaskError, ReplicatorError): ...",
         "except BaseException: ...",
-        (test_reconciler.test_a_call_that_is_broken_off_may_have_a_request_under_way,),
+        (test_reconciler.test_a_call_with_another_exception_may_have_a_request_under_way,),
     ),
     Rule(
         22,

@@ -73,7 +73,7 @@ class TestCopying:
     def test_an_empty_source_is_copied_too(self, tables: Tables) -> None:
         assert json.loads(backfill("--json").stdout)["items"] == 0
 
-    def test_an_older_item_of_the_replica_is_replaced_whole(self, tables: Tables) -> None:
+    def test_an_older_item_of_the_replica_is_replaced_completely(self, tables: Tables) -> None:
         tables.put(SOURCE, "a", new={"S": "x"})
         tables.put(REPLICA, "a", old={"S": "x"})
 
@@ -81,7 +81,7 @@ class TestCopying:
 
         assert tables.items(REPLICA) == {"a": {"PK": {"S": "a"}, "new": {"S": "x"}}}
 
-    def test_what_changes_meanwhile_arrives_as_it_is_in_the_end(
+    def test_an_item_that_changes_meanwhile_arrives_in_its_last_state(
         self, tables: Tables, aws: Misbehaviour
     ) -> None:
         fill(tables, 100, n={"N": "1"})
@@ -122,7 +122,7 @@ class TestCopying:
         ]
         assert all(request["ConsistentRead"] and request["Limit"] == 200 for request in requests)
 
-    def test_a_result_for_programs(self, tables: Tables) -> None:
+    def test_the_result_as_a_document(self, tables: Tables) -> None:
         fill(tables, 3)
 
         document = json.loads(backfill("--json").stdout)
@@ -466,7 +466,7 @@ class TestSafeguards:
     def test_one_table_is_not_copied_to_itself(self, tables: Tables) -> None:
         assert "source and replica are the same table" in backfill("--replica", SOURCE).stderr
 
-    def test_a_file_of_something_else_is_no_state(self, tables: Tables) -> None:
+    def test_a_file_that_is_not_a_state_is_refused(self, tables: Tables) -> None:
         Path("rows.csv").write_text("1,2,3\n")
 
         result = backfill("--state", "rows.csv")
@@ -627,7 +627,7 @@ class TestDamagedExport(InS3):
                 assert {f"item{number}" for number in range(4, 8)} <= self.tables.items(REPLICA).keys()
             STATE.unlink()
 
-    def test_a_state_that_is_replaced_forgets_it(self) -> None:
+    def test_a_new_state_does_not_have_it(self) -> None:
         self.put("data/0.json.gz", gzipped("item0"))
         self.backfill()
         self.put("data/0.json.gz", gzipped("item0", "item1"))

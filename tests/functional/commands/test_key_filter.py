@@ -89,7 +89,7 @@ class TestVerify:
 
 
 class TestBackfill:
-    def test_under_another_filter_it_does_not_go_on(
+    def test_it_does_not_resume_with_another_filter(
         self, filtered: Tables, aws: Misbehaviour, kept_records: KeptRecords
     ) -> None:
         filtered.put(SOURCE, "t1#a")
@@ -105,7 +105,7 @@ class TestBackfill:
             in result.stderr
         )
 
-    def test_without_the_mapping_all_is_copied(self, filtered: Tables) -> None:
+    def test_without_the_mapping_all_items_are_copied(self, filtered: Tables) -> None:
         filtered.put(SOURCE, "t2#a")
 
         document = ran("backfill", "--without-mapping")
@@ -127,7 +127,7 @@ class TestRedrive:
         assert list(filtered.items(REPLICA)) == ["t1#a"]
         assert kept_records.names(ON_FAILURE) == [name]
 
-    def test_a_dry_run_foretells_it(self, filtered: Tables, kept_records: KeptRecords) -> None:
+    def test_a_dry_run_lists_it(self, filtered: Tables, kept_records: KeptRecords) -> None:
         kept_records.quarantine(put(1, "t1#a"))
         kept_records.quarantine(put(2, "t2#a"))
 

@@ -106,7 +106,7 @@ def test_generated_rows_are_those_that_are_written_to_a_file(tables: Tables, fil
     assert len(tables.items("logfile")) == 300
 
 
-def test_a_byte_order_mark_is_no_part_of_a_row(tables: Tables, file: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_a_row(tables: Tables, file: Path) -> None:
     file.write_text(ROW.format(1, 200), encoding="utf-8-sig")
 
     assert run("load", str(file)).exit_code == 0
@@ -281,7 +281,7 @@ def test_a_table_with_another_key_is_refused_before_anything_is_written(tables: 
         (("no.csv",), "Invalid value for '[FILE]': File 'no.csv' does not exist."),
     ],
 )
-def test_a_wrong_command_line(arguments: tuple[str, ...], message: str) -> None:
+def test_an_invalid_command_line(arguments: tuple[str, ...], message: str) -> None:
     result = run("load", *arguments)
 
     assert result.exit_code == 2

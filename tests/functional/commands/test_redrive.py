@@ -129,18 +129,18 @@ class TestReconciling:
 
         assert (document["objects"], document["left"]) == (0, [])
 
-    def test_an_object_of_this_very_moment(self, kept_records: KeptRecords) -> None:
+    def test_an_object_that_was_just_stored(self, kept_records: KeptRecords) -> None:
         kept_records.quarantine(put(1, "a"), age=-0.9)
 
         assert redrive()["healed"] == 1
 
-    def test_what_was_done_before_is_not_taken_again(self, kept_records: KeptRecords) -> None:
+    def test_an_object_in_done_is_not_processed_again(self, kept_records: KeptRecords) -> None:
         kept_records.quarantine(put(1, "a"))
         redrive()
 
         assert redrive()["objects"] == 0
 
-    def test_buckets_that_the_function_does_not_name(self, tables: Tables, kept_records: KeptRecords) -> None:
+    def test_buckets_of_the_options(self, tables: Tables, kept_records: KeptRecords) -> None:
         for bucket in ("old-quarantine", "old-failures"):
             kept_records.client.create_bucket(Bucket=bucket)
         name = kept_records.quarantine(put(1, "a"))
@@ -156,7 +156,7 @@ class TestWaiting:
     """An in-doubt write may land for some time, and would undo a repair."""
 
     @pytest.mark.parametrize(("age", "outcome"), [(HALF_AN_HOUR - 60, "waiting"), (HALF_AN_HOUR, None)])
-    def test_a_suspect(self, kept_records: KeptRecords, age: float, outcome: str | None) -> None:
+    def test_an_in_doubt_record(self, kept_records: KeptRecords, age: float, outcome: str | None) -> None:
         name = kept_records.quarantine(put(1, "a"), code=SUSPECT, age=age)
 
         document = redrive(exit_code=1 if outcome else 0)
@@ -164,14 +164,14 @@ class TestWaiting:
         assert outcomes(document).get(name) == outcome
 
     @pytest.mark.parametrize(("age", "outcome"), [(HALF_AN_HOUR - 60, "waiting"), (HALF_AN_HOUR, None)])
-    def test_what_lambda_gave_up(self, kept_records: KeptRecords, age: float, outcome: str | None) -> None:
+    def test_a_discarded_batch(self, kept_records: KeptRecords, age: float, outcome: str | None) -> None:
         name = kept_records.discard(put(1, "a"), age=age)
 
         document = redrive(exit_code=1 if outcome else 0)
 
         assert outcomes(document).get(name) == outcome
 
-    def test_what_was_refused_need_not_wait(self, kept_records: KeptRecords) -> None:
+    def test_a_poison_record_does_not_wait(self, kept_records: KeptRecords) -> None:
         kept_records.quarantine(put(1, "a"), age=0)
 
         assert redrive()["healed"] == 1
@@ -193,7 +193,7 @@ class TestWaiting:
             result.stderr,
         )
 
-    def test_a_write_of_its_own_that_is_not_answered(
+    def test_a_write_of_its_own_without_a_response(
         self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour, machine: Machine
     ) -> None:
         tables.put(SOURCE, "a", state={"S": "fixed"})
@@ -233,7 +233,7 @@ class TestState:
         assert not STATE.exists()
 
     @pytest.mark.usefixtures("kept_records")
-    def test_what_lands_after_the_next_run_is_reconciled_by_the_one_after_it(
+    def test_a_write_that_lands_after_the_next_run_is_repaired_by_the_one_after_it(
         self, tables: Tables, machine: Machine
     ) -> None:
         redrive(exit_code=1)
@@ -245,7 +245,7 @@ class TestState:
         assert redrive()["healed"] == 1
         assert tables.items(REPLICA) == tables.items(SOURCE)
 
-    def test_its_keys_are_reconciled_though_their_object_is_gone(
+    def test_its_keys_are_reconciled_although_their_object_is_gone(
         self, tables: Tables, kept_records: KeptRecords, machine: Machine
     ) -> None:
         kept_records.client.delete_object(Bucket=ON_FAILURE, Key=self.name)
@@ -267,7 +267,7 @@ class TestState:
         assert tables.items(REPLICA) == tables.items(SOURCE)
         assert not STATE.exists()
 
-    def test_a_key_that_cannot_be_written_is_named_and_stays(
+    def test_a_key_that_cannot_be_written_is_listed_and_stays(
         self, kept_records: KeptRecords, machine: Machine, aws: Misbehaviour
     ) -> None:
         kept_records.client.delete_object(Bucket=ON_FAILURE, Key=self.name)
@@ -292,7 +292,7 @@ class TestState:
             }
         ]
 
-    def test_a_key_that_nobody_can_decide_about_is_told_once(
+    def test_an_undecided_key_is_listed_once(
         self, tables: Tables, kept_records: KeptRecords, machine: Machine
     ) -> None:
         kept_records.client.delete_object(Bucket=ON_FAILURE, Key=self.name)
@@ -303,7 +303,7 @@ class TestState:
         assert [left["outcome"] for left in redrive("--archive", exit_code=1)["left_keys"]] == ["undecided"]
         assert redrive("--archive")["left_keys"] == []
 
-    def test_a_key_that_the_filter_excludes_by_now_is_told_once(
+    def test_a_key_that_the_filter_excludes_now_is_listed_once(
         self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         kept_records.client.delete_object(Bucket=ON_FAILURE, Key=self.name)
@@ -313,7 +313,7 @@ class TestState:
         assert redrive()["left_keys"] == []
 
     @pytest.mark.usefixtures("kept_records")
-    def test_a_dry_run_names_it_and_changes_nothing(self) -> None:
+    def test_a_dry_run_reports_the_state_and_changes_nothing(self) -> None:
         before = STATE.read_bytes()
 
         result = run("redrive", "--dry-run")
@@ -435,7 +435,7 @@ class TestOfOthers:
         "body",
         [b"", b"text", b"[]", b"{}", b'{"schema": 2, "record": {}}', b'{"schema": 1}', b"[" * 100_000],
     )
-    def test_an_object_that_the_function_did_not_put(self, kept_records: KeptRecords, body: bytes) -> None:
+    def test_an_object_that_the_function_did_not_store(self, kept_records: KeptRecords, body: bytes) -> None:
         name = f"quarantine/{REPLICA}/notes.txt"
         kept_records.put(QUARANTINE, name, body)
 
@@ -443,7 +443,7 @@ class TestOfOthers:
         assert kept_records.names(QUARANTINE) == [name]
 
     @pytest.mark.parametrize("payload", ["", "[]", "{}", '{"Records": 1}', '{"Records": []}'])
-    def test_an_object_that_lambda_did_not_put(self, kept_records: KeptRecords, payload: str) -> None:
+    def test_an_object_that_lambda_did_not_store(self, kept_records: KeptRecords, payload: str) -> None:
         name = kept_records.discard(put(1, "a"))
         content = json.loads(kept_records.body(ON_FAILURE, name)) | {"payload": payload}
         kept_records.put(ON_FAILURE, name, json.dumps(content).encode())
@@ -458,7 +458,7 @@ class TestOfOthers:
 
         assert outcomes(redrive(exit_code=1)) == {name: "unreadable"}
 
-    def test_objects_that_stay_do_not_keep_a_run_from_those_behind_them(
+    def test_objects_that_stay_do_not_keep_a_run_from_later_objects(
         self, kept_records: KeptRecords, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A bucket may hold more names than memory can."""
@@ -486,7 +486,7 @@ class TestOfOthers:
         assert "not listed              2" in shown
         assert sum(line.startswith("unreadable   s3://") for line in shown) == 3
 
-    def test_an_object_that_is_not_listed_is_waited_for_all_the_same(
+    def test_an_object_that_is_not_listed_is_waited_for_too(
         self, kept_records: KeptRecords, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("ddbreplica.redrive.bounded_list.ROOM", 0)
@@ -524,7 +524,7 @@ class TestOfOthers:
         assert kept_records.names(QUARANTINE) == [kept]
         assert kept_records.names(ON_FAILURE) == [discarded]
 
-    def test_records_meant_for_another_function(self, kept_records: KeptRecords) -> None:
+    def test_records_that_were_sent_to_another_function(self, kept_records: KeptRecords) -> None:
         name = kept_records.discard(put(1, "a"))
         body = kept_records.body(ON_FAILURE, name).replace(b"function:ddbreplica", b"function:another")
         kept_records.put(ON_FAILURE, name, body)
@@ -548,7 +548,7 @@ class TestOfOthers:
 
         assert redrive()["healed"] == 1
 
-    def test_records_of_another_replica_are_not_even_looked_at(self, kept_records: KeptRecords) -> None:
+    def test_records_of_another_replica_are_not_read(self, kept_records: KeptRecords) -> None:
         name = kept_records.quarantine(put(1, "a"), replica=f"{REPLICA}_2")
         kept_records.put(ON_FAILURE, "something-else", b"")
 
@@ -623,12 +623,12 @@ class TestEarlierTable:
         assert redrive()["healed"] == 1
         assert tables.items(REPLICA) == {}
 
-    def test_what_will_not_be_reconciled_is_not_waited_for(self, kept_records: KeptRecords) -> None:
+    def test_an_object_that_cannot_be_reconciled_is_not_waited_for(self, kept_records: KeptRecords) -> None:
         name = kept_records.discard(put(1, "a") | {"eventSourceARN": self.EARLIER}, age=0)
 
         assert outcomes(redrive(exit_code=1)) == {name: "earlier"}
 
-    def test_a_stream_that_was_turned_on_later_is_the_present_tables(
+    def test_a_stream_that_was_enabled_later_is_of_the_present_table(
         self, tables: Tables, kept_records: KeptRecords
     ) -> None:
         tables.put(REPLICA, "a")
@@ -657,7 +657,7 @@ class TestMoving:
 
         assert headers[0]["x-amz-copy-source-if-match"] == etag
 
-    def test_what_is_kept_meanwhile_is_left_for_the_next_run(
+    def test_a_record_that_is_stored_meanwhile_is_left_for_the_next_run(
         self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         kept_records.quarantine(put(1, "a"))
@@ -673,7 +673,7 @@ class TestMoving:
         assert redrive()["healed"] == 1
         assert later[0] in kept_records.names(QUARANTINE)
 
-    def test_somebody_else_was_faster(self, kept_records: KeptRecords, aws: Misbehaviour) -> None:
+    def test_another_process_was_faster(self, kept_records: KeptRecords, aws: Misbehaviour) -> None:
         name = kept_records.quarantine(put(1, "a"))
         remover = kept_records.client
         aws.on(
@@ -727,7 +727,7 @@ class TestRates:
 
         assert taken == [(7, 1), (5, 1), (7, 1)]
 
-    def test_on_demand_nothing_is_waited_for_unless_told(
+    def test_with_on_demand_capacity_there_is_no_wait_without_a_rate(
         self, tables: Tables, kept_records: KeptRecords, taken: list[tuple[float | None, float]]
     ) -> None:
         kept_records.quarantine(put(1, "a"))
@@ -752,7 +752,7 @@ class TestRates:
 
 
 class TestOptions:
-    def test_a_dry_run_changes_nothing_and_says_what_it_would_do(
+    def test_a_dry_run_changes_nothing_and_lists_the_objects(
         self, tables: Tables, kept_records: KeptRecords
     ) -> None:
         tables.put(SOURCE, "a")
@@ -768,7 +768,7 @@ class TestOptions:
         assert kept_records.names(QUARANTINE) == sorted([due, keyless])
 
     @pytest.mark.parametrize("option", ["2h", "120m", "7200s"])
-    def test_only_what_is_old_enough(self, kept_records: KeptRecords, option: str) -> None:
+    def test_only_objects_that_are_old_enough(self, kept_records: KeptRecords, option: str) -> None:
         old, young = (
             kept_records.quarantine(put(1, "a"), age=7300),
             kept_records.quarantine(put(2, "b"), age=7100),
@@ -779,7 +779,7 @@ class TestOptions:
         assert kept_records.names(QUARANTINE) == [f"done/{old}", young]
 
     @pytest.mark.parametrize("option", ["2", "h", "-1h", "1w", "1.5h", "1h "])
-    def test_no_time_span(self, option: str) -> None:
+    def test_an_invalid_age(self, option: str) -> None:
         result = run("redrive", "--older-than", option)
 
         assert result.exit_code == 2
@@ -793,7 +793,7 @@ class TestOptions:
 
 
 class TestEnding:
-    def test_ctrl_c_leaves_what_is_not_done(
+    def test_ctrl_c_leaves_the_other_objects(
         self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         for number in range(25):
@@ -875,7 +875,7 @@ class TestTheMapping:
         )
         assert kept_records.names(QUARANTINE) == [name]
 
-    def test_none_is_needed_if_one_says_so_and_names_the_buckets(
+    def test_none_is_needed_with_the_option_and_both_buckets(
         self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         tables.put(SOURCE, "a")
@@ -893,7 +893,7 @@ class TestTheMapping:
         assert redrive("--without-mapping", *named)["healed"] == 1
         assert tables.items(REPLICA) == tables.items(SOURCE)
 
-    def test_without_one_the_quarantine_has_to_be_named(
+    def test_without_one_the_option_for_the_quarantine_is_required(
         self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         answer_mapping(tables, aws, mapped=False)
@@ -906,12 +906,14 @@ class TestTheMapping:
             "Try: name the bucket with --quarantine-bucket.",
         ]
 
-    def test_one_that_is_seen_names_them_all_the_same(self, kept_records: KeptRecords) -> None:
+    def test_a_readable_mapping_provides_the_buckets_although_the_option_is_set(
+        self, kept_records: KeptRecords
+    ) -> None:
         kept_records.quarantine(put(1, "a"))
 
         assert redrive("--without-mapping")["healed"] == 1
 
-    def test_a_function_that_does_not_name_its_quarantine(
+    def test_a_function_without_a_quarantine_bucket(
         self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         answer_mapping(tables, aws, QUARANTINE_BUCKET="")
@@ -924,7 +926,7 @@ class TestTheMapping:
             "Try: name the bucket with --quarantine-bucket, and fix the function's settings.",
         ]
 
-    def test_one_that_is_disabled_is_told_of(
+    def test_a_disabled_mapping_is_noted(
         self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         kept_records.quarantine(put(1, "a"))
@@ -936,7 +938,7 @@ class TestTheMapping:
         assert "is Disabled" in result.stderr
 
     @pytest.mark.parametrize("destination", [None, "arn:aws:sqs:us-east-1:123456789012:queue"])
-    def test_one_that_keeps_no_records(
+    def test_a_mapping_without_an_on_failure_bucket(
         self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour, destination: str | None
     ) -> None:
         kept_records.quarantine(put(1, "a"))

@@ -53,7 +53,7 @@ def found(document: Any) -> list[tuple[str, bool]]:
 
 
 class TestFinding:
-    def test_every_copy_is_found_wherever_it_is(self, kept_records: KeptRecords) -> None:
+    def test_every_copy_is_found_in_both_buckets(self, kept_records: KeptRecords) -> None:
         moved, batch = kept_records.quarantine(put(1, "a")), kept_records.discard(put(2, "b"), put(3, "a"))
         redrive()
         waiting = kept_records.quarantine(put(4, "a"))
@@ -81,12 +81,12 @@ class TestFinding:
         assert tables.items(REPLICA) == {}
         assert list(Path().iterdir()) == []
 
-    def test_nothing_is_found_where_nothing_is(self, kept_records: KeptRecords) -> None:
+    def test_nothing_is_found_in_empty_buckets(self, kept_records: KeptRecords) -> None:
         kept_records.quarantine(put(1, "b"))
 
         assert find(exit_code=0)["found"] == []
 
-    def test_a_reader_sees_what_can_be_deleted_by_hand(self, kept_records: KeptRecords) -> None:
+    def test_the_text_lists_the_copies(self, kept_records: KeptRecords) -> None:
         name = kept_records.quarantine(put(1, "a"))
         redrive()
         (old, *_) = kept_records.client.list_object_versions(Bucket=QUARANTINE, Prefix=name)["Versions"]
@@ -146,7 +146,7 @@ class TestFinding:
 
         assert len(find()["found"]) == 1
 
-    def test_a_record_of_another_table_is_none(self, kept_records: KeptRecords) -> None:
+    def test_a_record_of_another_table_is_not_a_copy(self, kept_records: KeptRecords) -> None:
         arn = "arn:aws:dynamodb:us-east-1:123456789012:table/other/stream/2026-11-01T12:00:00.000"
         kept_records.quarantine({**put(1, "a"), "eventSourceARN": arn})
 
@@ -163,7 +163,7 @@ class TestFinding:
             ),
         ],
     )
-    def test_what_cannot_be_read_may_be_a_copy(
+    def test_an_object_that_cannot_be_read_may_be_a_copy(
         self, kept_records: KeptRecords, body: bytes, reason: str
     ) -> None:
         kept_records.put(QUARANTINE, f"quarantine/{REPLICA}/x.json", body)
@@ -172,7 +172,7 @@ class TestFinding:
 
         assert unread["reason"] == reason
 
-    def test_what_is_too_large_is_not_read(
+    def test_an_object_that_is_too_large_is_not_read(
         self, kept_records: KeptRecords, aws: Misbehaviour, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(copies, "MAX_OBJECT", 10)
@@ -184,7 +184,7 @@ class TestFinding:
         assert unread["reason"] == "it is too large for a quarantined record or a discarded batch"
 
     @pytest.mark.parametrize(("key", "exit_code"), [("a", 1), ("b", 3)])
-    def test_where_versions_may_not_be_listed_present_objects_are_looked_at(
+    def test_without_permission_to_list_versions_present_objects_are_searched(
         self, kept_records: KeptRecords, aws: Misbehaviour, key: str, exit_code: int
     ) -> None:
         kept_records.quarantine(put(1, key))
@@ -207,7 +207,7 @@ class TestFinding:
             ('{"PK": {"N": "1"}}', "these are not the table's key attributes"),
         ],
     )
-    def test_what_is_no_key_is_refused(self, kept_records: KeptRecords, text: str, why: str) -> None:
+    def test_an_invalid_key_is_refused(self, kept_records: KeptRecords, text: str, why: str) -> None:
         result = run("redrive", "--find", text)
 
         assert result.exit_code == 2
@@ -215,7 +215,7 @@ class TestFinding:
         assert error.endswith(f": not a primary key of this table: {why}.")
         assert hint == 'Try: give the key in DynamoDB JSON, as \'{"PK": {"S": "…"}}\'.'
 
-    def test_records_of_an_earlier_replica_lie_under_its_name(self, kept_records: KeptRecords) -> None:
+    def test_records_of_an_earlier_replica_have_its_name_as_prefix(self, kept_records: KeptRecords) -> None:
         name = kept_records.quarantine(put(1, "a"), replica="earlier")
         named = ("--quarantine-bucket", QUARANTINE, "--on-failure-bucket", ON_FAILURE)
 
@@ -240,7 +240,9 @@ def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("one_at_a_time")
 class TestPurging:
-    def test_nothing_is_left_of_what_was_moved_and_all_of_what_waits(self, kept_records: KeptRecords) -> None:
+    def test_moved_objects_are_deleted_completely_and_the_others_stay(
+        self, kept_records: KeptRecords
+    ) -> None:
         kept_records.quarantine(put(1, "a"))
         kept_records.discard(put(2, "b"))
         redrive()
@@ -253,7 +255,7 @@ class TestPurging:
         assert kept_records.versions(QUARANTINE) == [waiting]
         assert kept_records.versions(ON_FAILURE) == [batch]
 
-    def test_only_what_holds_the_key(self, kept_records: KeptRecords) -> None:
+    def test_only_objects_that_hold_the_key(self, kept_records: KeptRecords) -> None:
         kept_records.quarantine(put(1, "a"))
         other = kept_records.quarantine(put(2, "b"))
         redrive()
@@ -263,7 +265,7 @@ class TestPurging:
         assert set(kept_records.versions(QUARANTINE)) == {other, f"done/{other}"}
         assert find(exit_code=0)["found"] == []
 
-    def test_what_cannot_be_read_is_left_where_a_key_is_asked_for(self, kept_records: KeptRecords) -> None:
+    def test_with_a_key_an_object_that_cannot_be_read_is_left(self, kept_records: KeptRecords) -> None:
         name = f"done/quarantine/{REPLICA}/x.json"
         kept_records.put(QUARANTINE, name, b"[")
 
@@ -328,7 +330,7 @@ class TestPurging:
         assert "Try: add --yes; --dry-run shows how many objects would be deleted." in result.stderr
         assert len(kept_records.versions(QUARANTINE)) == 3
 
-    def test_where_versions_may_not_be_listed_nothing_is_deleted(
+    def test_without_permission_to_list_versions_nothing_is_deleted(
         self, kept_records: KeptRecords, aws: Misbehaviour
     ) -> None:
         kept_records.quarantine(put(1, "a"))
@@ -337,7 +339,7 @@ class TestPurging:
 
         assert "cannot be listed" in purge("--yes", exit_code=2)["error"]
 
-    def test_ctrl_c_leaves_what_is_not_done(self, kept_records: KeptRecords, aws: Misbehaviour) -> None:
+    def test_ctrl_c_leaves_the_other_objects(self, kept_records: KeptRecords, aws: Misbehaviour) -> None:
         for number in range(PIECE + 5):
             kept_records.quarantine(put(number, "a"))
         redrive()
@@ -412,13 +414,13 @@ class TestOptions:
             ("--find", KEY, "--read-rate", "1"),
         ],
     )
-    def test_those_of_a_redrive_are_refused(self, args: tuple[str, ...]) -> None:
+    def test_options_of_a_redrive_are_refused(self, args: tuple[str, ...]) -> None:
         result = run("redrive", *args)
 
         assert result.exit_code == 2
         assert "cannot be combined with --find or --purge-done." in result.stderr
 
-    def test_yes_belongs_to_a_purge(self) -> None:
+    def test_yes_requires_purge_done(self) -> None:
         result = run("redrive", "--yes")
 
         assert result.exit_code == 2

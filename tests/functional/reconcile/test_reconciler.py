@@ -60,7 +60,7 @@ def test_a_key_gets_the_sources_state_or_none(tables: Tables) -> None:
     assert tables.items(REPLICA) == tables.items(SOURCE)
 
 
-def test_an_archive_gets_what_the_source_has_and_keeps_what_it_has_not(tables: Tables) -> None:
+def test_an_archive_gets_the_items_of_the_source_and_keeps_the_others(tables: Tables) -> None:
     tables.put(SOURCE, "different", n={"N": "1"})
     tables.put(REPLICA, "different", n={"N": "2"})
     tables.put(REPLICA, "expired")
@@ -74,7 +74,7 @@ def test_an_archive_gets_what_the_source_has_and_keeps_what_it_has_not(tables: T
     assert tables.items(REPLICA) == {**tables.items(SOURCE), "expired": {"PK": {"S": "expired"}}}
 
 
-def test_what_was_seen_is_written_before_it_is_read_again(tables: Tables, aws: Misbehaviour) -> None:
+def test_an_item_in_seen_is_written_before_it_is_read(tables: Tables, aws: Misbehaviour) -> None:
     order: list[str] = []
     for operation in ("BatchGetItem", "BatchWriteItem"):
         aws.on(f"before-send.dynamodb.{operation}", lambda operation=operation, **_: order.append(operation))
@@ -114,7 +114,7 @@ def test_a_table_that_refuses_everything(
 
 
 @pytest.mark.parametrize("operation", ["BatchGetItem", "BatchWriteItem"])
-def test_throttling_is_waited_out(tables: Tables, aws: Misbehaviour, operation: str) -> None:
+def test_throttled_requests_are_retried(tables: Tables, aws: Misbehaviour, operation: str) -> None:
     tables.put(SOURCE, "a")
     left = [error("ProvisionedThroughputExceededException")] * 5
 
@@ -128,7 +128,7 @@ def test_throttling_is_waited_out(tables: Tables, aws: Misbehaviour, operation: 
 
 
 @pytest.mark.parametrize("operation", ["BatchGetItem", "BatchWriteItem"])
-def test_a_table_that_stands_still_is_given_up(tables: Tables, aws: Misbehaviour, operation: str) -> None:
+def test_a_table_that_stands_still_ends_it(tables: Tables, aws: Misbehaviour, operation: str) -> None:
     tables.put(SOURCE, "a")
     aws.refuse(operation, "ProvisionedThroughputExceededException")
 
@@ -140,7 +140,7 @@ def test_a_table_that_stands_still_is_given_up(tables: Tables, aws: Misbehaviour
     assert stopped.value.hint.startswith("wait a moment, or raise the table's capacity")
 
 
-def test_an_item_that_is_refused_is_no_reason_to_give_up(tables: Tables, aws: Misbehaviour) -> None:
+def test_a_refused_item_counts_as_progress(tables: Tables, aws: Misbehaviour) -> None:
     tables.put(SOURCE, "a")
     tables.put(SOURCE, "b")
 
@@ -225,7 +225,7 @@ def test_a_delete_and_an_absent_item_take_a_unit(tables: Tables, units: str, sec
     assert clock.now == pytest.approx(seconds)
 
 
-def test_threads_share_no_more_connections_than_there_are(tables: Tables, aws: Misbehaviour) -> None:
+def test_threads_use_no_more_connections_than_the_pool_has(tables: Tables, aws: Misbehaviour) -> None:
     under_way: list[None] = []
     most = 0
     lock = threading.Lock()
@@ -250,7 +250,7 @@ def test_threads_share_no_more_connections_than_there_are(tables: Tables, aws: M
 
 
 @pytest.mark.hazard(number=19)
-def test_a_call_that_is_broken_off_may_have_a_request_under_way() -> None:
+def test_a_call_with_another_exception_may_have_a_request_under_way() -> None:
     under_way = UnderWay()
 
     with pytest.raises(KeyboardInterrupt), under_way.call():

@@ -5,7 +5,7 @@ import pytest
 from ddbreplica.backfill.estimate import Estimate
 
 
-def test_items_are_rounded_up_one_by_one_and_a_scan_is_not() -> None:
+def test_each_item_is_rounded_up_and_a_scan_is_not() -> None:
     estimate = Estimate(items=1_000_000, bytes=500_000_000, indexes=0)
 
     assert estimate.read_units == 122_071 + 1_000_000
@@ -36,7 +36,7 @@ def test_an_empty_table_takes_nothing() -> None:
     ("rate", "read_rate", "seconds"),
     [(None, None, None), (100.0, None, 10), (None, 10.0, 112.3), (1.0, 10.0, 1000), (100.0, 10.0, 112.3)],
 )
-def test_the_slower_rate_says_how_long_it_takes(
+def test_the_slower_rate_decides_the_duration(
     rate: float | None, read_rate: float | None, seconds: float | None
 ) -> None:
     estimate = Estimate(items=1000, bytes=500_000, indexes=0)

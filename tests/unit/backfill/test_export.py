@@ -68,7 +68,7 @@ def names(pages: Sequence[KeyPage]) -> list[str]:
     return [value for page in pages for ((_, _, value),) in page.keys]
 
 
-def test_a_whole_file_ends_with_a_page_without_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_file_ends_with_a_page_without_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "PAGE", 2)
 
     pages, why = read(packed(lines("a", "b", "c")), of=3)
@@ -78,7 +78,7 @@ def test_a_whole_file_ends_with_a_page_without_keys(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("after", "left"), [(1, ["b", "c"]), (3, [])])
-def test_it_is_read_from_where_an_earlier_run_ended(after: int, left: list[str]) -> None:
+def test_it_is_read_from_the_position_of_an_earlier_run(after: int, left: list[str]) -> None:
     pages, why = read(packed(lines("a", "b", "c")), of=3, after=after)
 
     assert (names(pages), why, is_ended(pages)) == (left, "", True)
@@ -100,7 +100,7 @@ def test_it_is_read_from_where_an_earlier_run_ended(after: int, left: list[str])
         (packed(lines("a", "b")) + b"?", "line 3 cannot be read"),
     ],
 )
-def test_a_damaged_file_has_no_end(body: bytes, why: str, after: int | None) -> None:
+def test_a_damaged_file_has_no_last_page(body: bytes, why: str, after: int | None) -> None:
     pages, error = read(body, after=after)
 
     assert error.startswith(f"is damaged: {why}")
@@ -125,7 +125,9 @@ def test_a_damaged_file_has_no_end(body: bytes, why: str, after: int | None) -> 
         b'{"Item": {"PK": {"S": "b"}, "v": {"S": "' + b"x" * 1000 + b'"}}}\n',
     ],
 )
-def test_a_line_that_is_no_item_is_named(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_is_not_an_item_is_reported_with_its_number(
+    line: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(exports, "PAGE", 1)
     monkeypatch.setattr(exports, "MAX_LINE", 1000)
     monkeypatch.setattr(exports, "MAX_SMALL", 500)
@@ -168,14 +170,14 @@ def test_the_parts_are_the_files() -> None:
     assert exported(Bucket(b"")).parts == (FILE,)
 
 
-def test_nothing_is_known_of_the_items_states() -> None:
+def test_a_page_has_no_items_of_the_source() -> None:
     pages, _ = read(packed(lines("a", "b")))
 
     assert [page.seen for page in pages] == [{}, {}]
 
 
 @pytest.mark.parametrize("size", [61, 120, 300])
-def test_a_long_line_is_read_with_memory_of_its_own(memory: Memory, size: int) -> None:
+def test_memory_is_reserved_for_a_long_line(memory: Memory, size: int) -> None:
     pages, why = read(packed(lines("a") + line_of(size) + lines("c")), of=3)
 
     assert (names(pages), why) == (["a", "b", "c"], "")
@@ -189,7 +191,7 @@ def test_a_line_that_is_longer_than_any_item_is_damage(memory: Memory) -> None:
 
 
 @pytest.mark.parametrize("line", [line_of(60), lines("b")[:-1]])
-def test_a_short_line_takes_no_memory_of_its_own(memory: Memory, line: bytes) -> None:
+def test_no_memory_is_reserved_for_a_short_line(memory: Memory, line: bytes) -> None:
     pages, why = read(packed(lines("a") + line))
 
     assert (names(pages), why, memory.taken) == (["a", "b"], "", [])
@@ -214,7 +216,7 @@ def test_a_long_line_of_an_earlier_run_is_one_line(memory: Memory) -> None:
     assert (names(pages), why) == (["b"], "")
 
 
-def test_a_line_of_an_earlier_run_is_not_looked_at_again() -> None:
+def test_a_line_of_an_earlier_run_is_not_parsed_again() -> None:
     pages, why = read(packed(b"no item\n" + lines("b")), after=1)
 
     assert (names(pages), why) == (["b"], "")
@@ -227,13 +229,13 @@ def unread(error: Exception) -> tuple[str, str]:
     return raised.value.fact, raised.value.hint
 
 
-def test_a_file_that_s3_refuses_is_named() -> None:
+def test_a_file_that_s3_refuses_is_reported() -> None:
     fact, _ = unread(s3_error("AccessDenied", "why"))
 
     assert fact == f"{FILE} cannot be read: AccessDenied: why"
 
 
-def test_a_connection_that_breaks_is_an_error_of_the_response() -> None:
+def test_a_broken_connection_is_an_error_of_the_response() -> None:
     fact, _ = unread(ConnectionResetError(errno.ECONNRESET, "reset"))
 
     assert fact == (
@@ -242,7 +244,7 @@ def test_a_connection_that_breaks_is_an_error_of_the_response() -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC])
-def test_a_disk_without_room_is_no_error_of_the_response(number: int) -> None:
+def test_a_full_disk_is_not_an_error_of_the_response(number: int) -> None:
     fact, _ = unread(OSError(number, "why"))
 
     assert fact == f"the temporary file of {FILE}, in {gettempdir()}, cannot be written: why."
@@ -301,7 +303,7 @@ class TestFind:
         )
         assert export.items == 1000
 
-    def test_what_else_is_in_the_bucket_does_not_count(self) -> None:
+    def test_other_objects_of_the_bucket_do_not_count(self) -> None:
         s3 = manifests()
         s3.store("exports/my-manifest-summary.json", b"")
         s3.store("exports/manifest-summary.json/data", b"")
@@ -317,7 +319,7 @@ class TestFind:
         assert found(s3, "s3://bucket") == Export("s3://bucket/", "arn", TAKEN_AT, {"s3://bucket/data/a": 1})
 
     @pytest.mark.parametrize(("count", "shown"), [(0, "0"), (2, "2"), (1000, "1,000")])
-    def test_one_export_has_to_be_named(self, count: int, shown: str) -> None:
+    def test_none_and_several_exports_are_refused(self, count: int, shown: str) -> None:
         s3 = FakeS3(page=1000)
         for number in range(count):
             s3.store(f"exports/{number}/manifest-summary.json", b"{}")
@@ -327,7 +329,7 @@ class TestFind:
             "name the folder of one completed export: s3://BUCKET/PREFIX/AWSDynamoDB/EXPORT-ID.",
         )
 
-    def test_a_bucket_that_is_missing_is_named_with_its_option(self) -> None:
+    def test_a_missing_bucket_is_reported_with_its_option(self) -> None:
         s3 = FakeS3()
         s3.refuse("list", "NoSuchBucket")
 
@@ -395,7 +397,7 @@ class TestFind:
             ({"exportType": None, "outputFormat": "ION"}, "FULL_EXPORT in ION"),
         ],
     )
-    def test_another_kind_of_export_is_refused(self, summary: dict[str, Any], kind: str) -> None:
+    def test_an_export_of_another_type_or_format_is_refused(self, summary: dict[str, Any], kind: str) -> None:
         assert refused(manifests(**summary)) == (
             f"the export in {FOLDER} is {kind}; it must be FULL_EXPORT in DYNAMODB_JSON.",
             AGAIN,
@@ -404,7 +406,7 @@ class TestFind:
     def test_an_export_without_a_type_is_a_full_one(self) -> None:
         assert found(manifests(exportType=None)).items == 0
 
-    def test_a_file_that_is_named_twice_is_damage(self) -> None:
+    def test_a_file_that_is_listed_twice_is_damage(self) -> None:
         assert refused(manifests(entry("a"), entry("a"))) == (
             f"the export in {FOLDER} is damaged: its manifest lists a file twice.",
             AGAIN,
@@ -420,7 +422,7 @@ class TestFind:
         )
 
     @pytest.mark.parametrize("count", [True, -1, "1", 1.0])
-    def test_a_count_that_is_none_cannot_be_read(self, count: Any) -> None:
+    def test_an_invalid_count_cannot_be_read(self, count: Any) -> None:
         with pytest.raises(TaskError) as raised:
             found(manifests(entry("a", count)))
 
@@ -436,12 +438,12 @@ class TestFind:
     def test_a_list_of_something_else_cannot_be_read(self, files: dict[str, Any]) -> None:
         assert refused(manifests(files)) == UNREADABLE
 
-    def test_empty_lines_of_the_list_are_passed_by(self) -> None:
+    def test_empty_lines_of_the_list_are_skipped(self) -> None:
         s3 = manifests(entry("a"))
         s3.store(f"{PLACE}/manifest-files.json", b"\n \t\r\n" + json.dumps(entry("a")).encode())
 
         assert found(s3).items == 1
 
     @pytest.mark.parametrize("time", ["2026-11-22T12:00:00", "2026-11-22T14:00:00+02:00"])
-    def test_a_time_is_in_utc_unless_it_names_a_zone(self, time: str) -> None:
+    def test_a_time_is_in_utc_unless_it_has_a_zone(self, time: str) -> None:
         assert found(manifests(exportTime=time)).taken_at == TAKEN_AT

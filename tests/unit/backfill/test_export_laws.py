@@ -10,7 +10,7 @@ WHOLE = packed(lines(*map(str, range(20))))
 
 @settings(deadline=None)
 @given(st.binary() | st.integers(0, len(WHOLE) - 1).map(lambda end: WHOLE[:end]))
-def test_any_other_bytes_have_no_end_and_raise_nothing_else(body: bytes) -> None:
+def test_any_other_bytes_raise_damaged_error_before_a_last_page(body: bytes) -> None:
     pages, error = read(body, of=20)
 
     assert error.startswith("is damaged: ")
@@ -19,7 +19,7 @@ def test_any_other_bytes_have_no_end_and_raise_nothing_else(body: bytes) -> None
 
 @settings(deadline=None)
 @given(st.integers(0, len(WHOLE) - 1), st.integers(1, 255))
-def test_one_byte_that_is_another_does_no_harm(place: int, change: int) -> None:
+def test_one_changed_byte_is_noticed_or_has_no_effect(place: int, change: int) -> None:
     """Some bytes of a gzip header have no meaning; every other change is noticed."""
     body = bytearray(WHOLE)
     body[place] ^= change

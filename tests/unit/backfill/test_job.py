@@ -32,7 +32,7 @@ def done(*, left: int = 0, damaged: Any = None) -> Any:
     return SimpleNamespace(items=1000, outside=2, left=reasons, damaged=damaged or {})
 
 
-def test_the_first_ten_items_that_are_left_are_named() -> None:
+def test_the_first_ten_items_that_are_left_are_listed() -> None:
     facts = job.facts(done(left=11, damaged={"b": "lacks one", "a": "lacks two"}))
 
     assert facts == {
@@ -53,14 +53,14 @@ def test_the_first_ten_items_that_are_left_are_named() -> None:
         ({"c": "w", "b": "v", "a": "lacks one"}, "a lacks one (and 2 more files)"),
     ],
 )
-def test_the_first_damaged_file_is_named_and_the_others_are_counted(
+def test_the_first_damaged_file_is_listed_and_the_others_are_counted(
     damaged: dict[str, str], text: str
 ) -> None:
     assert job.damage(done(damaged=damaged)) == text
 
 
 @pytest.mark.parametrize(("state", "more"), [("state", "; state keeps the progress"), (None, "")])
-def test_an_error_says_how_far_it_came(state: str | None, more: str) -> None:
+def test_an_error_has_the_progress(state: str | None, more: str) -> None:
     error = job._ended(done(), TaskError("broken X.", hint="try"), state)
 
     assert (error.fact, error.hint) == (f"broken X; 1,000 items were processed{more}.", "try")
@@ -68,7 +68,7 @@ def test_an_error_says_how_far_it_came(state: str | None, more: str) -> None:
 
 
 @pytest.mark.parametrize(("state", "more"), [("state", "; it resumes from state"), (None, "")])
-def test_an_interruption_says_how_far_it_came(state: str | None, more: str) -> None:
+def test_an_interruption_has_the_progress(state: str | None, more: str) -> None:
     error = job._ended(done(damaged={"a": "lacks one"}), KeyboardInterrupt(), state)
 
     assert isinstance(error, StoppedError)
@@ -122,7 +122,7 @@ def test_what_is_held_back_is_waited_for_second_by_second() -> None:
 
 
 @pytest.mark.parametrize(("no_wait", "held"), [(True, (1, 5.0)), (False, (0, 5.0))])
-def test_nothing_is_waited_for_if_nothing_is_held_back_or_nobody_waits(
+def test_there_is_no_wait_if_nothing_is_held_back_or_with_no_wait(
     no_wait: bool, held: tuple[int, float]
 ) -> None:
     recording, sleeps = wait(no_wait=no_wait, held=held)
@@ -146,7 +146,7 @@ class TestEstimate:
         table("copy", GlobalSecondaryIndexes=[{"IndexName": "one"}, {"IndexName": "two"}]),
     )
 
-    def test_a_scan_reads_what_the_source_says(self) -> None:
+    def test_a_scan_reads_the_items_that_the_description_has(self) -> None:
         assert Estimate(items=3, bytes=3000, indexes=2, is_listed=False) == self.TABLES.estimate(None)
 
     def test_an_export_has_the_items_and_is_a_list(self) -> None:
@@ -156,7 +156,7 @@ class TestEstimate:
 
 
 class TestGo:
-    def test_every_item_is_copied_and_the_state_says_nothing_more(self, runs: Runs) -> None:
+    def test_every_item_is_copied_and_the_state_is_empty(self, runs: Runs) -> None:
         world = World("a", "b", "c")
 
         backfill = runs.backfill(world)
@@ -167,7 +167,7 @@ class TestGo:
         assert runs.recording.notes == []
         assert not runs.recording.is_interruptible
 
-    def test_the_source_is_scanned_in_the_segments_that_are_asked_for(self, runs: Runs) -> None:
+    def test_the_source_is_scanned_in_the_segments_of_the_option(self, runs: Runs) -> None:
         world = World("a", "b", "c")
 
         backfill = runs.backfill(world, segments=3)
@@ -176,7 +176,7 @@ class TestGo:
         assert world.asked["reader_threads"] == 3
         assert backfill._threads == 3
 
-    def test_progress_is_shown_of_as_many_items_as_the_source_says_it_has(self, runs: Runs) -> None:
+    def test_progress_is_shown_of_the_number_of_items_in_the_description(self, runs: Runs) -> None:
         world = World("a", "b", "c")
         world.tables = source(ItemCount=7), world.tables[1]
 
@@ -207,7 +207,7 @@ class TestGo:
         ("rate", "read_rate", "provisioned", "read"),
         [(5.0, 7.0, 100, 7.0), (5.0, None, 100, 25.0), (5.0, None, None, None)],
     )
-    def test_at_which_rates(
+    def test_it_uses_the_rates_of_the_options(
         self, runs: Runs, rate: float, read_rate: float | None, provisioned: int | None, read: float | None
     ) -> None:
         world = World()
@@ -229,7 +229,7 @@ class TestGo:
         assert (world.asked["rates"].write, world.asked["rates"].read) == (None, None)
 
     @pytest.mark.parametrize("is_archive", [True, False])
-    def test_an_archive_keeps_what_the_source_has_no_more(self, runs: Runs, is_archive: bool) -> None:
+    def test_an_archive_keeps_items_that_the_source_no_longer_has(self, runs: Runs, is_archive: bool) -> None:
         world = World("a")
         world.replica.items[key("a")] = dict(item("a"))
         url = world.export("a")
@@ -242,7 +242,7 @@ class TestGo:
         assert backfill.left == {}
         assert runs.lines.content == b""
 
-    def test_what_the_filter_of_the_mapping_excludes_is_not_copied(self, runs: Runs) -> None:
+    def test_items_that_the_filter_excludes_are_not_copied(self, runs: Runs) -> None:
         world = World("a", "b")
         world.mapping = mapping(patterns=(ONLY_B,))
 
@@ -251,7 +251,7 @@ class TestGo:
         assert world.replica.items.keys() == {key("b")}
         assert (backfill.items, backfill.outside) == (1, 1)
 
-    def test_what_the_table_refuses_is_left_and_the_state_stays(self, runs: Runs) -> None:
+    def test_a_refused_item_is_left_and_the_state_stays(self, runs: Runs) -> None:
         world = World("a", "b")
         world.replica = FakeReplica(poison=lambda image: image["PK"] == {"S": "a"})
 
@@ -281,7 +281,7 @@ class TestExport:
         ((what, about, counted),) = runs.recording.steps
         assert (what, about, sum(counted)) == ("copying", 3, 3)
 
-    def test_a_damaged_file_is_named_and_the_state_stays(self, runs: Runs) -> None:
+    def test_a_damaged_file_is_reported_and_the_state_stays(self, runs: Runs) -> None:
         world = World("a")
         url = world.export("a", lacking=1)
         why = "is damaged: it has 1 items, and the manifest lists 2"
@@ -308,7 +308,7 @@ class TestExport:
         assert refused.value.fact == f"{URL} is not an export of the present source table."
         assert refused.value.hint == f"name an export of {ARN}/logfile."
 
-    def test_one_of_the_moment_at_which_the_source_was_created_is_taken(self, runs: Runs) -> None:
+    def test_one_of_the_moment_at_which_the_source_was_created_is_accepted(self, runs: Runs) -> None:
         world = World()
 
         copying = runs.prepare(world, from_export=world.export("a", taken_at=CREATED))
@@ -425,7 +425,7 @@ class TestState:
         with pytest.raises(TaskError, match="its filter is "):
             runs.backfill(world)
 
-    def test_what_may_still_land_is_waited_for(self, runs: Runs) -> None:
+    def test_in_doubt_writes_are_waited_for(self, runs: Runs) -> None:
         world = World("a")
         world.replica = FakeReplica(script=in_turn(TIMED_OUT))
 
@@ -442,7 +442,7 @@ class TestState:
         assert runs.recording.steps[1] == ("waiting (seconds)", 1800, [1] * 1800)
         assert world.replica.items == {key("a"): item("a")}
 
-    def test_nothing_is_waited_for_if_a_later_run_is_to_copy_it(self, runs: Runs) -> None:
+    def test_with_no_wait_a_later_run_copies_it(self, runs: Runs) -> None:
         world = World("a")
 
         self.leave_one(runs, world)
@@ -462,7 +462,7 @@ class TestEnding:
 
         world.reconciled = refuse
 
-    def test_a_refusal_says_how_far_it_came_and_where_to_go_on(self, runs: Runs) -> None:
+    def test_a_refusal_has_the_progress_and_the_state_file(self, runs: Runs) -> None:
         world = World("a", "b")
         self.refuse(world, "a")
         world.export("b", "a")
@@ -477,7 +477,7 @@ class TestEnding:
         assert runs.lines.content.endswith(b'{"rest":true}\n')
         assert runs.open_keys(world) == (key("a"),)
 
-    def test_nothing_is_said_of_a_state_that_says_nothing(self, runs: Runs) -> None:
+    def test_an_empty_state_is_not_mentioned(self, runs: Runs) -> None:
         world = World("a")
 
         def refuse(_: int) -> None:
@@ -557,7 +557,7 @@ class OtherError(TaskError):
 
 
 class TestPrepare:
-    def test_what_there_is_to_copy(self, runs: Runs) -> None:
+    def test_it_returns_the_tables_and_the_export(self, runs: Runs) -> None:
         world = World()
 
         copying = runs.prepare(world, segments=7)
@@ -582,7 +582,7 @@ class TestPrepare:
         runs.prepare(world)
         assert runs.recording.notes == []
 
-    def test_only_a_dry_run_is_made_by_a_clock_that_is_fast(self, runs: Runs) -> None:
+    def test_with_a_fast_clock_only_a_dry_run_is_accepted(self, runs: Runs) -> None:
         world = World()
         world.clock.ahead_by = 301.0
         world.clock.respond()

@@ -152,7 +152,7 @@ def test_every_item_of_every_part_is_copied_once() -> None:
     assert set(world.listed.values()) == {1}
 
 
-def test_what_is_done_is_not_listed_again() -> None:
+def test_a_part_that_is_done_is_not_listed_again() -> None:
     world = World()
     world.run()
 
@@ -184,7 +184,7 @@ def test_a_write_of_a_killed_run_that_lands_late_is_overwritten() -> None:
     assert world.is_equal
 
 
-def test_a_damaged_part_is_named_by_every_run_and_the_others_are_copied() -> None:
+def test_a_damaged_part_is_reported_by_every_run_and_the_others_are_copied() -> None:
     world = World()
     world.damaged = {"part 1": "lacks an item"}
 
@@ -197,7 +197,7 @@ def test_a_damaged_part_is_named_by_every_run_and_the_others_are_copied() -> Non
     assert world.is_equal
 
 
-def test_what_may_still_land_is_left_if_nobody_waits() -> None:
+def test_in_doubt_items_are_left_without_a_wait() -> None:
     world = World(script=in_turn(TIMED_OUT))
 
     left = world.run(wait=False).left
@@ -208,7 +208,7 @@ def test_what_may_still_land_is_left_if_nobody_waits() -> None:
     assert world.run(wait=False).left == {}
 
 
-def test_what_a_later_response_holds_back_again_is_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_a_later_response_holds_back_is_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "PAGE", PAGE)
     pages = 6
     reconciles: list[int] = []
@@ -241,7 +241,7 @@ def test_what_a_later_response_holds_back_again_is_waited_for_again(monkeypatch:
     assert [reconciled for reconciled in reconciles if reconciled] == [PAGE] * pages
 
 
-def test_an_item_that_is_refused_is_left_with_the_reason_and_copied_once_mended() -> None:
+def test_a_refused_item_is_left_with_the_reason_and_copied_after_it_is_fixed() -> None:
     world = World(poison=lambda image: image["v"] == {"N": "13"})
     world.source.put(item(5, value=13))
 
@@ -254,7 +254,7 @@ def test_an_item_that_is_refused_is_left_with_the_reason_and_copied_once_mended(
     assert set(world.listed.values()) == {1}
 
 
-def test_an_item_that_goes_on_changing_is_left() -> None:
+def test_an_item_that_keeps_changing_is_left() -> None:
     world = World()
 
     def write(request: Any) -> Any:
@@ -269,7 +269,7 @@ def test_an_item_that_goes_on_changing_is_left() -> None:
     assert world.run().left == {key(5): "the source changed in every round"}
 
 
-def test_it_ends_early_where_nothing_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_ends_early_if_nothing_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "MOST_LEFT", 10)
     world = World(script=lambda request: INVALID)
 
@@ -400,7 +400,7 @@ def letting_go() -> World:
 
 
 @pytest.mark.hazard(number=14)
-def test_what_is_undecided_is_handed_over_and_the_state_comes_to_its_end() -> None:
+def test_undecided_keys_are_listed_for_review_and_closed() -> None:
     world = letting_go()
 
     assert world.run().left == {}
@@ -411,7 +411,7 @@ def test_what_is_undecided_is_handed_over_and_the_state_comes_to_its_end() -> No
     assert len(world.undecided) == len(GONE)
 
 
-def test_a_suspect_that_is_undecided_in_the_end_is_no_longer_left() -> None:
+def test_an_in_doubt_key_that_is_undecided_in_the_end_is_no_longer_left() -> None:
     world = World(items=1, is_archive=True, script=in_turn(TIMED_OUT))
     wait = world.wait
 
@@ -449,7 +449,7 @@ def backfill_of(world: World, journal: FileJournal, **given: Any) -> Backfill:
     return Backfill(world, **(how | given))
 
 
-def test_what_the_pages_have_seen_is_handed_to_healing() -> None:
+def test_the_items_of_a_page_are_passed_to_reconcile() -> None:
     world, seen_items = World(parts=1, items=2), []
 
     def reconcile(keys: Sequence[Key], seen: Items) -> Reconciled:
@@ -462,7 +462,7 @@ def test_what_the_pages_have_seen_is_handed_to_healing() -> None:
     assert seen_items == [((key(0), key(1)), {key(0): item(0), key(1): item(1)})]
 
 
-def test_the_threads_are_as_many_as_asked_for_and_named() -> None:
+def test_the_number_and_the_names_of_the_threads() -> None:
     world, names, all_here = World(items=3), set(), threading.Barrier(3)
 
     def reconcile(keys: Sequence[Key], seen: Items) -> Reconciled:
@@ -476,7 +476,7 @@ def test_the_threads_are_as_many_as_asked_for_and_named() -> None:
     assert names == {"backfill_0", "backfill_1", "backfill_2"}
 
 
-def test_what_is_done_is_noted_with_the_counts_of_all_runs() -> None:
+def test_progress_is_noted_with_the_counts_of_all_runs() -> None:
     world = World(parts=1, items=10)
 
     with closing(world.opened()) as journal:
@@ -484,7 +484,7 @@ def test_what_is_done_is_noted_with_the_counts_of_all_runs() -> None:
         assert journal.notes["part 0"] == {"after": None, "items": 10, "outside": 0}
 
 
-def test_damage_is_noted_beside_what_is_done() -> None:
+def test_damage_is_noted_beside_the_progress() -> None:
     world = World(parts=1, items=10)
     world.damaged = {"part 0": "lacks an item"}
 
@@ -493,7 +493,7 @@ def test_damage_is_noted_beside_what_is_done() -> None:
         assert journal.notes["part 0"] == {"after": 14, "items": 10, "outside": 0, "damage": "lacks an item"}
 
 
-def test_a_note_that_no_run_has_written_names_the_state_and_what_to_do() -> None:
+def test_a_note_that_no_run_has_written_is_reported_with_the_state_and_a_hint() -> None:
     world = World(items=1)
     with closing(world.opened()) as journal:
         journal.note("part 0", 5)
@@ -511,7 +511,7 @@ def test_items_that_cannot_be_copied_are_counted_up_to_the_limit(monkeypatch: py
     assert len(world.run().left) == 7
 
 
-def test_an_early_end_says_how_many_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_early_end_has_the_number_of_items_and_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "MOST_LEFT", 6)
     world = World(parts=1, items=7, script=lambda request: INVALID)
 
@@ -526,7 +526,7 @@ def test_an_early_end_says_how_many_and_what_to_do(monkeypatch: pytest.MonkeyPat
     )
 
 
-def test_what_earlier_runs_left_open_does_not_count_towards_the_limit(
+def test_keys_left_by_earlier_runs_do_not_count_towards_the_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World(parts=1, items=7, script=lambda request: INVALID)
@@ -593,7 +593,9 @@ def test_rounds_are_counted_from_the_last_in_which_a_key_was_confirmed() -> None
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_no_more_threads_are_used_than_asked_for(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+def test_no_more_threads_are_used_than_the_option_allows(
+    monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
     asked: list[int] = []
 
     class Pool(ThreadPoolExecutor):
@@ -617,7 +619,7 @@ def test_before_its_first_request_it_is_at_rest() -> None:
         assert backfill_of(world, journal).is_at_rest
 
 
-def test_a_filter_hands_on_cursors_and_what_is_known_of_the_keys_that_pass() -> None:
+def test_a_filter_keeps_cursors_and_the_items_of_keys_that_pass() -> None:
     asked: list[Any] = []
 
     class Whole:
@@ -635,7 +637,7 @@ def test_a_filter_hands_on_cursors_and_what_is_known_of_the_keys_that_pass() -> 
     assert pages == [KeyPage((key(1), key(11)), {key(1): item(1)}, 3, outside=1)]
 
 
-def test_a_part_is_listed_from_where_an_earlier_run_has_come() -> None:
+def test_a_part_is_listed_from_the_cursor_of_an_earlier_run() -> None:
     world = World(parts=1, items=10)
     with closing(world.opened()) as journal:
         journal.note("part 0", {"after": PAGE, "items": PAGE, "outside": 2})

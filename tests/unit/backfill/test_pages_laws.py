@@ -9,7 +9,7 @@ from tests.unit.backfill.test_pages import PAGE, Killed, World, item, key, letti
 
 
 @pytest.mark.parametrize("seed", range(150))
-def test_killed_anywhere_and_run_again_it_ends_equal(seed: int) -> None:
+def test_after_any_kill_another_run_makes_the_tables_equal(seed: int) -> None:
     random = Random(seed)  # noqa: S311
     world = World()
     kills = 0
@@ -39,7 +39,7 @@ def test_killed_anywhere_and_run_again_it_ends_equal(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_killed_anywhere_damage_is_never_forgotten(seed: int) -> None:
+def test_after_any_kill_damage_is_still_reported(seed: int) -> None:
     random = Random(seed)  # noqa: S311
     world = World()
     world.damaged = {"part 1": "lacks an item"}
@@ -59,7 +59,7 @@ def test_killed_anywhere_damage_is_never_forgotten(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_killed_anywhere_nothing_that_is_undecided_is_forgotten(seed: int) -> None:
+def test_after_any_kill_each_undecided_key_is_listed(seed: int) -> None:
     world = letting_go()
     random = Random(seed)  # noqa: S311
 

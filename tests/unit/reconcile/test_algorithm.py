@@ -108,7 +108,7 @@ def test_keys_are_opened_before_and_closed_after_everything_else() -> None:
     assert world.log == ["intend", "read", "write", "read", "confirm"]
 
 
-def test_an_item_that_was_seen_saves_the_first_read() -> None:
+def test_an_item_in_seen_saves_the_first_read() -> None:
     world = World(item("a"), item("b"))
 
     assert world.reconcile(A, B, seen={A: item("a")}) == Reconciled(confirmed=[A, B])
@@ -117,7 +117,7 @@ def test_an_item_that_was_seen_saves_the_first_read() -> None:
     assert world.is_equal
 
 
-def test_an_item_that_was_seen_long_ago_is_found_out_by_the_last_read() -> None:
+def test_the_last_read_detects_an_old_item_in_seen() -> None:
     world = World(item("a", 2), replica=[item("a", 2)])
 
     assert world.reconcile(A, seen={A: item("a", 0)}) == Reconciled(confirmed=[A])
@@ -125,7 +125,7 @@ def test_an_item_that_was_seen_long_ago_is_found_out_by_the_last_read() -> None:
     assert world.is_equal
 
 
-def test_an_item_that_was_seen_and_is_gone_is_not_brought_back() -> None:
+def test_a_deleted_item_in_seen_does_not_come_back() -> None:
     world = World()
 
     assert world.reconcile(A, seen={A: item("a")}) == Reconciled(confirmed=[A])
@@ -146,7 +146,7 @@ def changing(world: World, times: int) -> None:
 
 
 @pytest.mark.hazard(number=11)
-def test_what_changes_meanwhile_goes_round_once_more_and_nothing_else_does() -> None:
+def test_only_a_key_that_changes_meanwhile_is_repeated() -> None:
     world = World(item("a"), item("b"))
     changing(world, 1)
 
@@ -156,14 +156,14 @@ def test_what_changes_meanwhile_goes_round_once_more_and_nothing_else_does() -> 
     assert world.is_equal
 
 
-def test_what_changes_in_every_round_but_the_last_is_confirmed() -> None:
+def test_a_key_that_changes_in_every_round_but_the_last_is_confirmed() -> None:
     world = World(item("a"))
     changing(world, ROUNDS - 1)
 
     assert world.reconcile(A) == Reconciled(confirmed=[A])
 
 
-def test_what_changes_in_every_round_is_no_success_and_stays_open() -> None:
+def test_a_key_that_changes_in_every_round_is_not_confirmed_and_stays_open() -> None:
     world = World(item("a"))
     changing(world, ROUNDS)
 
@@ -192,7 +192,7 @@ def test_many_keys_go_in_full_requests() -> None:
     assert world.is_equal
 
 
-def test_no_keys_are_no_request() -> None:
+def test_without_keys_there_is_no_request() -> None:
     world = World()
 
     assert world.reconcile() == Reconciled()
@@ -202,7 +202,7 @@ def test_no_keys_are_no_request() -> None:
 
 
 @pytest.mark.hazard(number=11)
-def test_a_write_that_was_not_answered_is_no_success_although_its_repetition_was() -> None:
+def test_a_write_without_a_response_is_not_confirmed_although_its_repetition_was_applied() -> None:
     world = World(item("a"), item("b"), on_write=in_turn(TIMED_OUT))
 
     outcome = world.reconcile(A, B)
@@ -212,7 +212,7 @@ def test_a_write_that_was_not_answered_is_no_success_although_its_repetition_was
     assert list(world.journal.opened) == [A, B]
 
 
-def test_a_suspect_is_left_alone_until_nothing_of_it_can_land_any_more() -> None:
+def test_an_in_doubt_key_is_left_alone_until_its_write_can_no_longer_land() -> None:
     world = World(item("a"), item("b"), on_write=in_turn(TIMED_OUT))
     world.reconcile(A)
     requests = len(world.replica.requests)
@@ -234,19 +234,19 @@ def test_a_key_that_is_held_back_does_not_hold_back_others() -> None:
     assert world.reconcile(A, B) == Reconciled(in_doubt=[A], confirmed=[B])
 
 
-def test_a_write_that_is_never_answered_is_suspect_and_not_only_failed() -> None:
+def test_a_write_that_never_gets_a_response_is_in_doubt_and_not_only_failed() -> None:
     world = World(item("a"), on_write=lambda _: TIMED_OUT)
 
     assert world.reconcile(A, seconds=REQUEST_SECONDS) == Reconciled(in_doubt=[A])
 
 
-def test_a_write_that_is_rejected_after_one_that_was_not_answered_is_suspect() -> None:
+def test_a_write_that_is_rejected_after_one_without_a_response_is_in_doubt() -> None:
     world = World(item("a"), on_write=in_turn(TIMED_OUT, INVALID, INVALID))
 
     assert world.reconcile(A) == Reconciled(in_doubt=[A])
 
 
-def test_an_item_that_the_replica_refuses_takes_no_other_with_it() -> None:
+def test_an_item_that_the_replica_refuses_does_not_affect_others() -> None:
     world = World(item("a"), item("b", 666), poison=lambda image: image["v"] == {"N": "666"})
 
     assert world.reconcile(A, B) == Reconciled(confirmed=[A], refused=[(B, INVALID)])
@@ -255,7 +255,7 @@ def test_an_item_that_the_replica_refuses_takes_no_other_with_it() -> None:
     assert list(world.journal.opened) == [B]
 
 
-def test_a_key_that_the_source_refuses_takes_no_other_with_it() -> None:
+def test_a_key_that_the_source_refuses_does_not_affect_others() -> None:
     world = World(item("a"), rejects=lambda one: one == B)
 
     assert world.reconcile(A, B) == Reconciled(confirmed=[A], refused=[(B, INVALID_KEY)])
@@ -282,7 +282,7 @@ def test_neither_the_first_nor_the_last_read_may_fail(reads: int) -> None:
     assert list(world.journal.opened) == [A]
 
 
-def test_a_read_and_a_write_that_fail_are_both_told() -> None:
+def test_a_read_and_a_write_that_fail_are_both_reported() -> None:
     world = World(item("a"), item("b"), on_read=lambda _: [A], on_write=lambda _: THROTTLED)
 
     outcome = world.reconcile(A, B, seconds=60)
@@ -305,7 +305,7 @@ def test_a_state_is_sent_as_the_change_that_a_stream_would_bring() -> None:
     ]
 
 
-def test_a_fault_of_the_source_is_raised_and_what_was_written_stays_open() -> None:
+def test_a_fault_of_the_source_is_raised_and_the_written_keys_stay_open() -> None:
     left: list[tuple[()]] = [()]
     world = World(item("a"), on_read=lambda _: left.pop() if left else DENIED)
 
@@ -318,7 +318,7 @@ def test_a_fault_of_the_source_is_raised_and_what_was_written_stays_open() -> No
     assert list(world.journal.opened) == [A]
 
 
-def test_a_fault_of_the_replica_is_raised_and_what_was_begun_stays_open() -> None:
+def test_a_fault_of_the_replica_is_raised_and_its_keys_stay_open() -> None:
     world = World(item("a"), on_write=lambda _: DENIED)
 
     with pytest.raises(
@@ -331,7 +331,7 @@ def test_a_fault_of_the_replica_is_raised_and_what_was_begun_stays_open() -> Non
     assert list(world.journal.opened) == [A]
 
 
-def test_a_suspect_is_held_back_although_a_fault_follows() -> None:
+def test_an_in_doubt_key_is_held_back_although_a_fault_follows() -> None:
     world = World(item("a"), on_write=in_turn(TIMED_OUT, DENIED))
 
     with pytest.raises(ReplicaError):
@@ -350,7 +350,7 @@ def test_nothing_is_ever_deleted_from_an_archive() -> None:
 
 
 @pytest.mark.hazard(number=14)
-def test_what_is_gone_after_it_was_put_into_an_archive_is_undecided() -> None:
+def test_an_item_that_disappears_after_its_write_to_an_archive_is_undecided() -> None:
     def expire(_: Request) -> tuple[()]:
         world.source.items.pop(A, None)
         return ()
@@ -362,7 +362,7 @@ def test_what_is_gone_after_it_was_put_into_an_archive_is_undecided() -> None:
     assert world.replica.items == {A: item("a"), B: item("b")}
 
 
-def test_an_archive_gets_an_item_anew_although_it_has_it() -> None:
+def test_an_archive_gets_an_item_again_although_it_has_it() -> None:
     # Nothing else repairs what a late write has left there.
     world = World(item("a", 2), replica=[item("a", 1)], is_archive=True)
 
@@ -371,7 +371,7 @@ def test_an_archive_gets_an_item_anew_although_it_has_it() -> None:
     assert world.replica.items == {A: item("a", 2)}
 
 
-def test_what_is_undecided_stays_open_until_somebody_was_told() -> None:
+def test_an_undecided_key_stays_open_until_the_caller_closes_it() -> None:
     world = World(is_archive=True)
 
     assert world.reconcile(A) == Reconciled(undecided=[A])
@@ -379,7 +379,7 @@ def test_what_is_undecided_stays_open_until_somebody_was_told() -> None:
     assert list(world.journal.opened) == [A]
 
 
-def test_what_changes_in_an_archive_s_source_goes_round_once_more() -> None:
+def test_a_key_that_changes_in_the_source_of_an_archive_is_repeated() -> None:
     world = World(item("a"), is_archive=True)
     changing(world, 1)
 

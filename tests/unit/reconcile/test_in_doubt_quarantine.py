@@ -36,7 +36,7 @@ def journal(bucket: FakeBucket, *, skew: Skew | None = None) -> QuarantiningJour
     )
 
 
-def test_suspects_are_kept_in_a_form_that_the_next_run_reads() -> None:
+def test_in_doubt_keys_are_quarantined_in_a_format_that_the_next_run_reads() -> None:
     bucket = FakeBucket()
 
     journal(bucket).mark_in_doubt([A, B])
@@ -47,7 +47,7 @@ def test_suspects_are_kept_in_a_form_that_the_next_run_reads() -> None:
     assert all(name.startswith("quarantine/copy/") for name in bucket.objects)
 
 
-def test_an_object_has_a_record_with_the_key_alone_and_says_who_wrote() -> None:
+def test_an_object_has_a_record_with_only_the_key_and_the_command() -> None:
     bucket = FakeBucket()
 
     journal(bucket).mark_in_doubt([A])
@@ -149,7 +149,7 @@ def test_keys_that_cannot_be_quarantined_are_an_error(
     )
 
 
-def test_an_object_says_how_far_ahead_the_clock_was_that_signed_the_write() -> None:
+def test_an_object_records_how_far_ahead_the_clock_was_that_signed_the_write() -> None:
     bucket, clock = FakeBucket(), ManualClock(ahead_by=40)
     clock.respond()
 

@@ -96,7 +96,7 @@ class TestInAFile(_Runs):
     def respond(self) -> None:
         self.clock.respond()
 
-    def test_the_first_line_says_what_it_is(self) -> None:
+    def test_the_first_line_identifies_the_file(self) -> None:
         self.journal()
 
         assert json.loads(self.path.read_bytes().splitlines()[0]) == {
@@ -105,12 +105,12 @@ class TestInAFile(_Runs):
             "command": "backfill",
         }
 
-    def test_what_is_open_was_on_disk_before_it_may_be_written(self) -> None:
+    def test_keys_are_open_on_disk_before_they_may_be_written(self) -> None:
         self.journal().intend([A])
 
         assert json.loads(self.path.read_bytes().splitlines()[-1]) == {"open": [{"PK": {"S": "a"}}]}
 
-    def test_a_run_that_came_to_rest_leaves_only_its_suspects_held_back(self) -> None:
+    def test_a_run_that_came_to_rest_leaves_only_its_in_doubt_keys_held_back(self) -> None:
         journal = self.journal()
         journal.intend([A, B, C])
         journal.mark_in_doubt([B])
@@ -121,7 +121,7 @@ class TestInAFile(_Runs):
         assert journal.intend([A, B, C]) == [A, C]
         assert journal.open_keys() == (A, B, C)
 
-    def test_a_run_that_was_killed_before_it_began_leaves_all_as_it_was(self) -> None:
+    def test_a_run_that_was_killed_before_its_first_key_changes_nothing(self) -> None:
         journal = self.journal()
         journal.intend([A])
         journal.rest()
@@ -129,7 +129,7 @@ class TestInAFile(_Runs):
 
         assert self.journal().intend([A]) == [A]
 
-    def test_what_was_begun_after_a_rest_is_held_back(self) -> None:
+    def test_keys_opened_after_a_rest_are_held_back(self) -> None:
         journal = self.journal()
         journal.rest()
         journal.intend([A])
@@ -144,7 +144,7 @@ class TestInAFile(_Runs):
 
         assert self.journal().intend([A]) == []
 
-    def test_notes_are_the_last_of_their_name(self) -> None:
+    def test_the_last_note_of_a_name_counts(self) -> None:
         journal = self.journal()
         journal.note("one", 1)
         journal.note("two", {"S": "é"})
@@ -154,7 +154,7 @@ class TestInAFile(_Runs):
         assert self.journal().notes == {"one": None, "two": {"S": "é"}}
 
     @pytest.mark.parametrize("left", [1, 10, 26])
-    def test_a_torn_last_line_was_never_written(self, left: int) -> None:
+    def test_an_incomplete_last_line_is_ignored(self, left: int) -> None:
         journal = self.journal()
         journal.note("cursor", 1)
         whole = self.path.read_bytes()
@@ -181,7 +181,7 @@ class TestInAFile(_Runs):
         assert again.open_keys() == (C,)
         assert again.intend([C]) == []
 
-    def test_a_file_that_grows_loses_no_suspect(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_file_that_grows_loses_no_in_doubt_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(journals, "GROWN", 0)
         journal = self.journal()
         journal.intend([A, B])
@@ -197,7 +197,7 @@ class TestInAFile(_Runs):
         with pytest.raises(TaskError, match="state is in use by another command"):
             self.open()
 
-    def test_a_file_that_another_process_writes_again_meanwhile_is_its(
+    def test_a_file_that_another_process_replaces_meanwhile_belongs_to_that_process(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Between open and lock, the other process replaces the file and ends: the locked file is unlinked."""
@@ -253,7 +253,7 @@ class TestInAFile(_Runs):
         self.path.unlink()
         self.journal()  # it is not locked any more
 
-    def test_a_damaged_state_is_not_to_be_removed_while_its_writes_may_land(self) -> None:
+    def test_the_hint_keeps_a_damaged_state_while_its_writes_may_land(self) -> None:
         self.path.write_text(V2 + "{}\n")
 
         with pytest.raises(TaskError) as raised:
@@ -306,7 +306,9 @@ class TestInAFile(_Runs):
             FileJournal.at(tmp_path / path, command=REDRIVE, clock=self.clock)
 
     @pytest.mark.parametrize("durably", [False, True])
-    def test_nothing_follows_half_a_line(self, monkeypatch: pytest.MonkeyPatch, durably: bool) -> None:
+    def test_nothing_is_appended_to_an_incomplete_line(
+        self, monkeypatch: pytest.MonkeyPatch, durably: bool
+    ) -> None:
         journal = self.journal()
         step = journal.intend if durably else journal.confirm
 
@@ -374,14 +376,14 @@ class TestLeaving:
 
         assert not self.path.exists()
 
-    def test_what_is_open_and_at_rest_may_be_written_by_the_next_run(self) -> None:
+    def test_open_keys_at_rest_may_be_written_by_the_next_run(self) -> None:
         with self.journal.leaving(is_at_rest=lambda: True):
             self.journal.intend([A])
 
         assert self.free() == [A]
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, TaskError("x", hint="y")])
-    def test_what_may_be_under_way_is_held_back(self, error: Any) -> None:
+    def test_keys_with_a_request_under_way_are_held_back(self, error: Any) -> None:
         with pytest.raises(BaseException) as raised, self.journal.leaving(is_at_rest=lambda: False):  # noqa: PT011, PT012
             self.journal.intend([A])
             raise error
@@ -431,7 +433,7 @@ class TestHolding:
 
         assert journal.held() == (1, 1800)
 
-    def test_a_lead_that_shows_only_later_counts_for_what_is_held_back_already(self) -> None:
+    def test_a_lead_that_shows_later_extends_earlier_holds(self) -> None:
         clock = ManualClock()
         clock.respond()
         journal = self.run(clock)
@@ -476,7 +478,7 @@ class TestHolding:
         later.pass_by(4)
         assert journal.intend([A]) == [A]
 
-    def test_a_machine_that_was_started_again_counts_on(self) -> None:
+    def test_a_hold_continues_after_a_restart_of_the_machine(self) -> None:
         clock = ManualClock()
         clock.respond()
         journal = self.run(clock)
@@ -491,7 +493,7 @@ class TestHolding:
 
         assert journal.held() == pytest.approx((1, HOLD - 600), abs=1)
 
-    def test_as_long_as_awss_time_is_unknown_it_is_held_back_from_now(self) -> None:
+    def test_while_the_time_of_aws_is_unknown_a_hold_starts_now(self) -> None:
         clock = ManualClock()
         clock.respond()
         journal = self.run(clock)
@@ -506,7 +508,7 @@ class TestHolding:
         later.respond()
         assert journal.held() == (0, 0)
 
-    def test_a_run_that_saw_no_response_holds_back_for_the_next_one_from_its_beginning(self) -> None:
+    def test_after_a_run_without_a_response_a_hold_starts_with_the_next_run(self) -> None:
         clock = ManualClock()
         journal = self.run(clock)
         journal.mark_in_doubt([A])
@@ -519,7 +521,7 @@ class TestHolding:
 
         assert journal.held() == (1, 1800)
 
-    def test_what_a_killed_run_left_is_held_back_by_that_runs_clock(self) -> None:
+    def test_keys_of_a_killed_run_are_held_back_by_the_clock_of_that_run(self) -> None:
         clock = ManualClock(ahead_by=200)
         clock.respond()
         self.run(clock).intend([A])
@@ -551,7 +553,7 @@ class TestHolding:
 
         assert self.run(later).held() == (1, 1800)
 
-    def test_a_killed_run_counts_from_when_its_state_was_read_back_and_each_orderly_run_counts_on(
+    def test_a_hold_of_a_killed_run_starts_when_its_state_is_read_and_continues_in_orderly_runs(
         self,
     ) -> None:
         clock = ManualClock()
@@ -679,7 +681,7 @@ class TestWriting:
         assert self.lines.appended == 0
         assert self.appended() == []
 
-    def test_other_work_is_refused_with_what_to_do(self) -> None:
+    def test_other_work_is_refused_with_a_hint(self) -> None:
         self.journal.resume({"source": "a"})
 
         with pytest.raises(TaskError) as refused:
@@ -732,7 +734,7 @@ class TestVersion1:
             journal.resume({**self.IDENTITY, "source": "arn of 2026-11-29 19:05:19+00:00"})
 
     @pytest.mark.parametrize("command", [REDRIVE, VERIFY])
-    def test_is_no_other_commands(self, command: str) -> None:
+    def test_is_not_resumed_by_another_command(self, command: str) -> None:
         with pytest.raises(
             TaskError,
             match=f"state is the state file of `ddbreplica backfill`, not of `ddbreplica {command}`",
@@ -754,7 +756,7 @@ class TestVersion1:
             ),
         ],
     )
-    def test_what_may_land_is_held_back_for_30_minutes(self, more: list[Any], free: bool) -> None:
+    def test_in_doubt_keys_are_held_back_for_30_minutes(self, more: list[Any], free: bool) -> None:
         """It is unknown how far its writer's clock was ahead, and whether it was set since."""
         clock = ManualClock()
         clock.respond()
@@ -766,7 +768,7 @@ class TestVersion1:
 
 
 class TestLookingAtAState:
-    def test_a_state_that_another_run_holds_is_only_looked_at(self, tmp_path: Path) -> None:
+    def test_a_state_that_another_run_has_locked_is_only_read(self, tmp_path: Path) -> None:
         clock = ManualClock()
         clock.respond()
         path = tmp_path / "state"
@@ -780,13 +782,13 @@ class TestLookingAtAState:
         assert (left.held, left.seconds, left.identity) == (2, HOLD, {"source": "a"})
         assert path.read_bytes() == before
 
-    def test_one_that_says_of_no_tables(self, tmp_path: Path) -> None:
+    def test_one_without_an_identity(self, tmp_path: Path) -> None:
         path = tmp_path / "state"
         FileJournal.at(path, command=REDRIVE, clock=ManualClock()).close()
 
         assert left_in(path, command=REDRIVE, clock=ManualClock()) == HeldKeys(0, 0.0, {})
 
-    def test_one_of_another_command_is_named(self, tmp_path: Path) -> None:
+    def test_one_of_another_command_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "state"
         FileJournal.at(path, command=VERIFY, clock=ManualClock()).close()
 
@@ -807,7 +809,7 @@ class TestLookingAtAState:
 
 
 @pytest.mark.hazard(number=19)
-def test_what_a_killed_run_may_have_written_is_held_back_by_the_next_run() -> None:
+def test_keys_that_a_killed_run_may_have_written_are_held_back_by_the_next_run() -> None:
     lines = MemoryLines()
     FileJournal(lines, command=VERIFY, clock=ManualClock()).intend([A])
 

@@ -49,7 +49,7 @@ def refusal(*written: bytes, command: str = BACKFILL) -> tuple[str, str]:
 
 
 class TestContents:
-    def test_two_holds_in_turn_are_both_in_force(self) -> None:
+    def test_two_holds_of_different_keys_both_count(self) -> None:
         kept = contents(
             {"hold": [key("a")], "seconds": 5, "until": None}, {"hold": [key("b")], "seconds": 7, "until": 9}
         )
@@ -87,7 +87,7 @@ class TestFinding:
 
         assert kept.held == {}
 
-    def test_a_killed_run_holds_back_whatever_is_open_or_held_for_the_longest_time(self) -> None:
+    def test_a_killed_run_holds_back_open_and_held_keys_for_the_longest_time(self) -> None:
         kept = contents({"open": [key("a")]}, {"hold": [key("b")], "seconds": 3, "until": None})
         kept.find(now=50)
 
@@ -117,7 +117,7 @@ class TestFinding:
 
         assert kept.held == {A: Hold(50, 30, 77)}
 
-    def test_a_second_look_finds_the_same(self) -> None:
+    def test_reading_twice_gives_the_same(self) -> None:
         kept = contents({"clock_ahead_seconds": 20}, {"open": [key("a")]})
         kept.find(now=50)
         kept.find(now=50)
@@ -127,26 +127,26 @@ class TestFinding:
 
 
 class TestHolding:
-    def test_a_key_is_held_for_its_seconds_and_for_what_the_clock_asks_for(self) -> None:
+    def test_a_key_is_held_for_its_seconds_or_for_those_of_the_clock(self) -> None:
         clock = ManualClock(ahead_by=40)
         clock.respond()
 
         assert Hold(clock.ticks(), 5).left(clock) == 900 + 40 + MARGIN_SECONDS
         assert Hold(clock.ticks(), 5000).left(clock) == 5000
 
-    def test_until_a_time_of_aws_it_is_held_no_longer_than_that(self) -> None:
+    def test_a_key_is_held_no_longer_than_until_a_time_of_aws(self) -> None:
         clock = ManualClock()
         clock.respond()
 
         assert Hold(clock.ticks(), 5000, until=clock.aws + 7).left(clock) == pytest.approx(7)
         assert Hold(clock.ticks(), 5000, until=clock.aws + 9000).left(clock) == 5000
 
-    def test_the_time_of_aws_says_nothing_before_its_clock_was_seen(self) -> None:
+    def test_the_time_of_aws_does_not_count_before_a_response(self) -> None:
         clock = ManualClock()
 
         assert Hold(clock.ticks(), 5000, until=1.0).left(clock) == 5000
 
-    def test_what_is_held_is_given_the_time_of_aws_until_then(self) -> None:
+    def test_a_hold_gets_its_end_by_the_time_of_aws(self) -> None:
         clock = ManualClock()
         clock.respond()
         kept = Contents()
@@ -176,7 +176,7 @@ class TestHolding:
 
 
 class TestLines:
-    def test_the_fewest_lines_say_the_same(self) -> None:
+    def test_the_fewest_lines_have_the_same_contents(self) -> None:
         kept = Contents()
         kept.ahead = 3.5
         kept.notes["n"] = [1]
@@ -190,7 +190,7 @@ class TestLines:
             {"hold": [key("a"), key("b")], "seconds": 5, "until": None},
         ]
 
-    def test_a_clock_that_nobody_has_seen_has_no_line(self) -> None:
+    def test_an_unknown_clock_has_no_line(self) -> None:
         assert list(Contents().lines()) == []
 
     def test_a_line_has_a_thousand_keys_at_most(self) -> None:
@@ -201,7 +201,7 @@ class TestLines:
         assert [len(line["open"]) for line in kept.lines()] == [1000, 1000, 1]
         assert [len(line["hold"]) for line in hold_lines(dict.fromkeys(keys, Hold(0, 1)))] == [1000, 1000, 1]
 
-    def test_holds_that_end_at_other_times_have_lines_of_their_own(self) -> None:
+    def test_holds_that_end_at_different_times_have_different_lines(self) -> None:
         held: dict[Key, Hold] = {A: Hold(0, 5), B: Hold(0, 6), C: Hold(1, 5)}
 
         assert list(hold_lines(held)) == [
@@ -211,12 +211,12 @@ class TestLines:
 
 
 class TestReading:
-    def test_a_last_line_that_a_kill_has_torn_does_not_count(self) -> None:
+    def test_an_incomplete_last_line_does_not_count(self) -> None:
         written = [*lines({"open": [key("a")]}), b'{"open":[{"PK"']
 
         assert read(iter(written), "a.state", BACKFILL).opened == {A: None}
 
-    def test_an_empty_state_says_nothing(self) -> None:
+    def test_an_empty_state_has_no_contents(self) -> None:
         assert read(iter([]), "a.state", BACKFILL).notes == {}
         assert read(iter([b""]), "a.state", BACKFILL).notes == {}
 
@@ -238,7 +238,7 @@ class TestReading:
             b"[" * 100_000 + b"\n",
         ],
     )
-    def test_a_damaged_line_is_named_with_what_to_do(self, damaged: bytes) -> None:
+    def test_a_damaged_line_is_reported_with_a_hint(self, damaged: bytes) -> None:
         first, second = lines({"rest": True})
 
         assert refusal(first, second, damaged) == (

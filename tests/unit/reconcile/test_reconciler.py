@@ -101,7 +101,7 @@ def test_nothing_is_deleted_from_an_archive() -> None:
     assert world.replica.items == {key("b"): item("b")}
 
 
-def test_what_was_seen_is_not_read_before_it_is_written() -> None:
+def test_an_item_in_seen_is_not_read_before_its_write() -> None:
     world = World(item("a"))
 
     assert world.reconciler().reconcile([key("a")], {key("a"): item("a")}).confirmed == [key("a")]
@@ -117,7 +117,7 @@ def test_an_item_that_is_refused_by_itself_is_in_the_result() -> None:
 
 
 class TestInterruption:
-    def test_nothing_is_begun_after_it(self) -> None:
+    def test_nothing_starts_after_it(self) -> None:
         world = World(item("a"))
         world.time.set()
 
@@ -126,7 +126,7 @@ class TestInterruption:
 
         assert (world.source.requests, world.journal.opened) == ([], {})
 
-    def test_what_could_not_be_done_for_it_raises_it(self) -> None:
+    def test_keys_that_fail_because_of_it_raise_it(self) -> None:
         world = World(item("a"))
 
         def interrupted(_: Any) -> Refusal:
@@ -140,7 +140,7 @@ class TestInterruption:
 
         assert world.under_way.is_none
 
-    def test_no_write_follows_a_wait_that_it_has_ended(self) -> None:
+    def test_no_write_follows_a_wait_that_it_ended(self) -> None:
         world = World(item("a"))
         rate = _Taken(world.time, then=world.time.set)
 
@@ -159,7 +159,7 @@ class TestInterruption:
         assert isinstance(refusal, Refusal)
         assert (refusal.kind, refusal.code, refusal.in_doubt) == (RefusalKind.TRANSIENT, "Interrupted", False)
 
-    def test_no_rate_is_waited_for_after_it(self) -> None:
+    def test_there_is_no_wait_for_a_rate_after_it(self) -> None:
         time = _Time()
         rate = _Taken(time, then=time.set)
 
@@ -198,7 +198,7 @@ class TestRefusals:
         assert raised.value.hint == "check the table, the Region and the credentials."
         assert isinstance(raised.value.__cause__, SourceError)
 
-    def test_a_table_that_stands_still_ends_it_when_the_patience_does(self) -> None:
+    def test_a_table_that_stands_still_ends_it_when_the_patience_is_over(self) -> None:
         world = World(item("a"))
         reconciler = world.reconciler()
         world.time.now += 500  # nothing was asked for then
@@ -247,7 +247,7 @@ class TestUnderWay:
         assert set(seen) == {False}
         assert world.under_way.is_none
 
-    def test_a_call_that_is_broken_off_stays_under_way(self) -> None:
+    def test_a_call_with_another_exception_stays_under_way(self) -> None:
         world = World(item("a"))
 
         def press_ctrl_c_again(_: Any) -> Any:
@@ -260,7 +260,7 @@ class TestUnderWay:
 
         assert not world.under_way.is_none
 
-    def test_nobody_has_to_know(self) -> None:
+    def test_under_way_is_optional(self) -> None:
         world = World(item("a"))
 
         reconciler = Reconciler(
@@ -335,7 +335,7 @@ class TestRates:
 class TestProgress:
     """The responses that count as progress."""
 
-    def test_a_read_that_is_answered(self) -> None:
+    def test_a_read_with_a_response(self) -> None:
         time = _Time()
         patience = time.patience()
         source = module._PacedSource(FakeSource(item("a")), module._Pace(None, patience))
@@ -356,7 +356,7 @@ class TestProgress:
             (DENIED, False),
         ],
     )
-    def test_a_write_that_is_answered(self, answer: Any, is_progress: bool) -> None:
+    def test_a_write_with_a_response(self, answer: Any, is_progress: bool) -> None:
         writes = [write("a"), write("b")]
         left = answer if isinstance(answer, Refusal) else [one for one in writes if name_of(one) in answer]
         time = _Time()

@@ -6,7 +6,7 @@ from ddbreplica.errors import SourceError, TaskError
 from ddbreplica.reconcile.requests_under_way import UnderWay
 
 
-def test_none_is_until_one_has_begun() -> None:
+def test_none_is_under_way_before_the_first() -> None:
     under_way = UnderWay()
     before = under_way.is_none
     with under_way.call():
@@ -26,7 +26,7 @@ def test_each_of_two_has_to_end() -> None:
 
 
 @pytest.mark.parametrize("error", [TaskError("none", hint="none"), SourceError("None.", hint="None.")])
-def test_what_reconcile_raises_is_an_end_in_order(error: Exception) -> None:
+def test_an_error_of_reconcile_is_an_end_in_order(error: Exception) -> None:
     under_way = UnderWay()
 
     with pytest.raises(type(error)) as raised, under_way.call():
@@ -37,7 +37,7 @@ def test_what_reconcile_raises_is_an_end_in_order(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_anything_else_is_none(error: type[BaseException]) -> None:
+def test_any_other_exception_is_not(error: type[BaseException]) -> None:
     under_way = UnderWay()
 
     with pytest.raises(error), under_way.call():

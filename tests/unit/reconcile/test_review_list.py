@@ -48,12 +48,12 @@ def test_it_stands_beside_the_state_of_its_run(tmp_path: Path) -> None:
     assert notes == [f"Note: the mode of {path} was 0644 and is now 0600: other users cannot read it."]
 
 
-def test_one_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_one_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="nowhere/file cannot be written: No such file or directory"):
         Undecided(tmp_path / "nowhere" / "file", note=SILENT.note).add([A])
 
 
-def test_one_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_one_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.mkdir()
 
@@ -89,7 +89,7 @@ class TestAFullDisk:
         file.write(content[:7])
         raise OSError(28, "No space left on device")
 
-    def test_leaves_no_half_a_line(self) -> None:
+    def test_leaves_no_incomplete_line(self) -> None:
         with pytest.raises(TaskError, match="cannot be written: No space left on device"):
             self.undecided.add([B])
 
@@ -105,7 +105,9 @@ class TestAFullDisk:
             raised.value.hint == f"make room, or move {self.state} to another disk and name it with --state."
         )
 
-    def test_is_reported_even_if_the_half_cannot_be_removed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_is_reported_even_if_the_incomplete_line_cannot_be_removed(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def write(file: FileIO, _: bytes) -> None:
             read_only = os.open(self.undecided.path, os.O_RDONLY)
             os.dup2(read_only, file.fileno())

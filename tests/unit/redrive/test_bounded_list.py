@@ -65,7 +65,7 @@ def test_after_a_value_without_room_no_other_is_listed(monkeypatch: pytest.Monke
     assert (values.first, values.count, values.more) == ([0], 4, 3)
 
 
-def test_a_text_that_has_no_place_is_not_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_that_is_not_listed_is_not_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     prepared = list[str]()
 
     def printable(text: str) -> str:

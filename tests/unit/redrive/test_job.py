@@ -119,7 +119,7 @@ class TestRedrive:
         assert runs.recording.steps == [("redriving", 2, [2])]
         assert not runs.recording.is_interruptible
 
-    def test_a_state_that_says_nothing_is_removed(self, runs: Runs) -> None:
+    def test_an_empty_state_is_removed(self, runs: Runs) -> None:
         world = World("a")
         world.quarantine("a")
 
@@ -132,7 +132,7 @@ class TestRedrive:
         assert runs.recording.steps == []
 
     @pytest.mark.parametrize("asked", [True, False])
-    def test_what_the_preflight_is_asked(self, runs: Runs, asked: bool) -> None:
+    def test_the_arguments_of_the_preflight(self, runs: Runs, asked: bool) -> None:
         world = World()
 
         runs.redrive(world, without_mapping=asked, archive=not asked)
@@ -141,7 +141,7 @@ class TestRedrive:
         assert world.asked["note"] == runs.recording.driver.note
 
     @pytest.mark.parametrize("is_archive", [True, False])
-    def test_an_archive_keeps_what_the_source_has_no_more(self, runs: Runs, is_archive: bool) -> None:
+    def test_an_archive_keeps_items_that_the_source_no_longer_has(self, runs: Runs, is_archive: bool) -> None:
         world = World()
         world.ground = Preflight(mapping(), EVERY_KEY, is_archive=is_archive)
         world.replica.items[key("a")] = dict(item("a"))
@@ -152,7 +152,7 @@ class TestRedrive:
         assert redriven.counts == {ObjectOutcome.UNDECIDED if is_archive else ObjectOutcome.RECONCILED: 1}
         assert bool(world.replica.items) is is_archive
 
-    def test_what_is_excluded_by_the_filter(self, runs: Runs) -> None:
+    def test_keys_that_the_filter_excludes(self, runs: Runs) -> None:
         world = World("a", "b")
         world.ground = Preflight(mapping(), ONLY_B, is_archive=False)
         world.quarantine("a")
@@ -161,7 +161,7 @@ class TestRedrive:
         assert outcomes(runs.redrive(world)) == {"a.json": ObjectOutcome.OUTSIDE}
         assert world.replica.items.keys() == {key("b")}
 
-    def test_what_is_old_enough_and_the_first_few_of_it(self, runs: Runs) -> None:
+    def test_older_than_and_limit(self, runs: Runs) -> None:
         world = World()
         for name, age in (("a", 9.0), ("b", 10.0), ("c", 10.0)):
             world.quarantine(name, age=age)
@@ -174,7 +174,7 @@ class TestRedrive:
             "quarantine/copy/c.json",
         ]
 
-    def test_the_buckets_that_are_named(self, runs: Runs) -> None:
+    def test_the_buckets_of_the_options(self, runs: Runs) -> None:
         world = World("a")
         world.ground = Preflight(None, EVERY_KEY, is_archive=False)
         world.quarantine("a")
@@ -194,7 +194,7 @@ class TestRedrive:
         ("rate", "read_rate", "provisioned", "read"),
         [(5.0, 7.0, 100, 7.0), (None, None, 100, 25.0), (None, None, None, None)],
     )
-    def test_at_which_rates(
+    def test_it_uses_the_rates_of_the_options(
         self, runs: Runs, rate: float, read_rate: float, provisioned: int, read: float | None
     ) -> None:
         world = World()
@@ -228,7 +228,7 @@ class TestRedrive:
             ("redriving", 1, [1]),
         ]
 
-    def test_not_by_a_clock_that_is_fast(self, runs: Runs) -> None:
+    def test_a_fast_clock_is_refused(self, runs: Runs) -> None:
         world = World("a")
         world.quarantine("a")
         world.clock.ahead_by = 301.0
@@ -267,7 +267,7 @@ class TestState:
         assert len(runs.lines.content) >= len(content)
         assert not runs.lines.is_open
 
-    def test_it_is_of_these_tables(self, runs: Runs) -> None:
+    def test_the_state_has_the_identity_of_the_tables(self, runs: Runs) -> None:
         world = World("a")
         world.replica = FakeReplica(script=in_turn(TIMED_OUT))
         world.quarantine("a")
@@ -302,7 +302,7 @@ class TestState:
         }
         assert kept["reason"] == "a write of redrive got no response and may still land"
 
-    def test_it_says_that_no_request_is_under_way(self, runs: Runs) -> None:
+    def test_it_records_that_no_request_is_under_way(self, runs: Runs) -> None:
         world = World("a")
         world.replica = FakeReplica(script=in_turn(TIMED_OUT))
         world.quarantine("a")
@@ -311,7 +311,7 @@ class TestState:
 
         assert runs.lines.content.endswith(b'{"rest":true}\n')
 
-    def test_it_does_not_say_so_if_one_may_be(self, runs: Runs) -> None:
+    def test_it_does_not_record_so_if_one_may_be(self, runs: Runs) -> None:
         world = World("a")
         world.quarantine("a")
 
@@ -327,7 +327,7 @@ class TestState:
         assert runs.lines.content.endswith(b'{"open":[{"PK":{"S":"a"}}]}\n')
 
     @pytest.mark.parametrize("fate", ["refused", "changing", "undecided"])
-    def test_keys_that_their_objects_keep_are_closed(self, runs: Runs, fate: str) -> None:
+    def test_keys_whose_objects_stay_are_closed(self, runs: Runs, fate: str) -> None:
         world = World(*("a" if fate != "undecided" else ""))
         world.ground = Preflight(mapping(), EVERY_KEY, is_archive=fate == "undecided")
         if fate == "refused":
@@ -356,7 +356,7 @@ class TestState:
         assert redriven.resumed == 1
         assert runs.open_keys(world) == (key("a"),)
 
-    def test_what_no_later_run_will_know_is_shown_once(self, runs: Runs) -> None:
+    def test_a_key_that_only_an_operator_can_decide_is_shown_once(self, runs: Runs) -> None:
         world = World("b")
         world.ground = Preflight(mapping(), ONLY_B, is_archive=True)
         runs.leave_open(world, key("a"), key("b"))
@@ -373,7 +373,7 @@ class TestState:
         assert runs.open_when_told == (key("a"), key("b"))
         assert runs.lines.content == b""
 
-    def test_what_a_killed_run_left_waits(self, runs: Runs) -> None:
+    def test_keys_of_a_killed_run_wait(self, runs: Runs) -> None:
         world = World("a")
         runs.leave_open(world, key("a"), is_at_rest=False)
 
@@ -459,7 +459,7 @@ class TestDryRun:
         assert not runs.recording.is_interruptible
         assert (world.s3.names, world.replica.items, runs.lines.content) == (before, {}, b"")
 
-    def test_what_is_asked_for(self, runs: Runs) -> None:
+    def test_the_options_apply(self, runs: Runs) -> None:
         world = World()
         world.ground = Preflight(None, ONLY_B, is_archive=False)
         for name, age in (("a", 10.0), ("b", 10.0), ("c", 9.0), ("d", 10.0)):

@@ -105,7 +105,7 @@ def seen(left: RemainingObject) -> tuple[ObjectOutcome, str, tuple[Key, ...]]:
 
 
 class TestFind:
-    def test_what_is_old_enough_by_place_and_name(self) -> None:
+    def test_objects_that_are_old_enough_by_prefix_and_name(self) -> None:
         world = World()
         for name, age in (("b", 10.0), ("a", 11.0), ("c", 9.9)):
             world.keep(name, [A], age=age)
@@ -191,7 +191,7 @@ class TestReconciled:
 
         assert (world.calls, world.advanced) == ([], [])
 
-    def test_names_of_threads(self) -> None:
+    def test_the_names_of_the_threads(self) -> None:
         world = World(one=[A])
         threads: list[str] = []
         world.s3.before = lambda _operation, _name: threads.append(current_thread().name)
@@ -220,12 +220,12 @@ class TestPieces:
         world.run()
         return world.advanced
 
-    def test_of_so_many_objects(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_at_most_so_many_objects(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(objects, "PIECE", 2)
 
         assert self.pieces(World(a=[A], b=[B], c=[C], d=[], e=[])) == [2, 2, 1]
 
-    def test_of_so_many_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_at_most_so_many_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(objects, "PIECE_BYTES", 4)
 
         assert self.pieces(World(aa=[A], bb=[B], c=[C], dd=[], ee=[], f=[])) == [2, 2, 2]
@@ -267,7 +267,7 @@ class TestInterrupted:
 
         assert world.calls == []
 
-    def test_what_reconciling_raises_ends_it(self) -> None:
+    def test_an_error_of_reconcile_ends_it(self) -> None:
         world = World(a=[A])
 
         def fail(keys: Sequence[Key]) -> Reconciled:
@@ -291,7 +291,7 @@ class TestStaying:
             ("refused", ObjectOutcome.UNWRITABLE, "ValidationException: why"),
         ],
     )
-    def test_keys_that_are_not_confirmed_are_named(
+    def test_keys_that_are_not_confirmed_are_listed(
         self, fate: str, outcome: ObjectOutcome, reason: str
     ) -> None:
         world = World(one=[A, B, C], two=[A])
@@ -319,7 +319,7 @@ class TestStaying:
             ),
         ],
     )
-    def test_what_can_never_be_reconciled(
+    def test_records_that_can_never_be_reconciled(
         self, more: Any, outcome: ObjectOutcome, reason: str, keys: tuple[Key, ...], dry: bool
     ) -> None:
         world = World()
@@ -469,7 +469,7 @@ class TestWaiting:
 
 
 class TestDryRun:
-    def test_what_is_due(self) -> None:
+    def test_an_object_that_is_due(self) -> None:
         world = World(one=[A, B])
 
         redriven = world.run(dry=True)
@@ -521,7 +521,7 @@ class TestCounting:
             RemainingObject(ObjectOutcome.UNSETTLED, found, reason, named, wait)
         )
 
-    def test_ten_keys_are_named(self) -> None:
+    def test_ten_keys_are_listed(self) -> None:
         redriven = Redriven()
 
         self.stay(keys=12)(redriven)
@@ -545,7 +545,7 @@ class TestCounting:
         assert (redriven.counts, redriven.objects_wait) == ({ObjectOutcome.UNSETTLED: 3}, 2.0)
 
     @pytest.mark.parametrize(("missing", "listed"), [(0, 1), (1, 0)])
-    def test_what_is_listed_is_what_has_room(
+    def test_objects_are_listed_while_there_is_room(
         self, missing: int, listed: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         printed = (f"s3://bucket/{PREFIX}one", "why", "PK", "S", "0", "PK", "S", "1")

@@ -27,12 +27,12 @@ class TestBuckets:
         buckets = Buckets.of(of, quarantine=quarantine, on_failure=on_failure, note=recording.driver.note)
         return buckets, recording.notes
 
-    def test_as_the_mapping_says(self) -> None:
+    def test_buckets_of_the_mapping(self) -> None:
         of = mapping(on_failure="arn:aws-cn:s3:::other")
 
         assert self.of(of) == (Buckets(NAME, "other", FUNCTION_ARN), [])
 
-    def test_as_they_are_named(self) -> None:
+    def test_buckets_of_the_options(self) -> None:
         assert self.of(mapping(), quarantine="q", on_failure="f") == (Buckets("q", "f", None), [])
         assert self.of(mapping(), quarantine="q") == (Buckets("q", NAME, FUNCTION_ARN), [])
 
@@ -47,7 +47,7 @@ class TestBuckets:
         ("on_failure", "destination"),
         [(None, "is not set"), ("arn:aws:sqs:eu:1:q", "is arn:aws:sqs:eu:1:q, which is not a bucket")],
     )
-    def test_a_destination_that_is_no_bucket(self, on_failure: str | None, destination: str) -> None:
+    def test_a_destination_that_is_not_a_bucket(self, on_failure: str | None, destination: str) -> None:
         assert self.of(mapping(on_failure=on_failure)) == (
             Buckets(NAME, None, FUNCTION_ARN),
             [
@@ -68,7 +68,7 @@ class TestBuckets:
         assert refused.value.hint == "name the bucket with --quarantine-bucket."
 
     @pytest.mark.parametrize("environment", [{}, {"QUARANTINE_BUCKET": ""}])
-    def test_no_quarantine_of_the_function(self, environment: Any) -> None:
+    def test_a_function_without_a_quarantine_bucket(self, environment: Any) -> None:
         with pytest.raises(TaskError) as refused:
             self.of(mapping(environment=environment))
 
@@ -87,7 +87,7 @@ class TestPlaces:
         source, _ = world.tables
         return tuple(buckets.places(world.connection, source, key_filter))
 
-    def test_the_replicas_part_of_the_quarantine_and_all_that_lambda_keeps(self) -> None:
+    def test_the_prefix_of_the_replica_and_the_prefix_of_lambda(self) -> None:
         kept, lambdas = self.places(World(), Buckets(NAME, "other", None))
 
         assert (kept.bucket.name, kept.prefix) == (NAME, "quarantine/copy/")
@@ -99,7 +99,7 @@ class TestPlaces:
         assert kept.bucket.name == NAME
 
     @pytest.mark.parametrize(("place", "option"), [(0, "--quarantine-bucket"), (1, "--on-failure-bucket")])
-    def test_a_bucket_that_is_missing_is_named_by_its_option(self, place: int, option: str) -> None:
+    def test_a_missing_bucket_is_reported_with_its_option(self, place: int, option: str) -> None:
         world = World()
         world.s3.refuse("list", "NoSuchBucket")
 
@@ -108,7 +108,7 @@ class TestPlaces:
 
         assert refused.value.hint.startswith(f"check {option}, ")
 
-    def test_each_is_read_in_its_own_way(self) -> None:
+    def test_each_is_read_in_its_format(self) -> None:
         world = World()
         names = world.quarantine("a"), world.discard("b", "c")
 

@@ -44,7 +44,7 @@ def test_the_count_of_other_keys_includes_those_that_are_not_listed() -> None:
     assert text(redriven).split("\n")[5] == '             PK={"S": "0"} and 11 more'
 
 
-def test_what_is_in_a_forged_object_does_nothing_to_a_terminal() -> None:
+def test_a_forged_object_cannot_control_a_terminal() -> None:
     redriven = Redriven()
     redriven.stays(replace(left(ObjectOutcome.UNWRITABLE, "why"), keys=((("PK\x9b", "S", "\u202e"),),)))
 
