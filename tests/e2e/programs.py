@@ -19,8 +19,8 @@ def sam(run: Run, *arguments: str) -> None:
     """Run `sam …`. Raises ProgramError with the end of its output if it fails."""
     done = _run(run, [SAM, *arguments, "--region", run.region])
     if done.returncode:
-        told = "\n".join(f"{done.stdout}\n{done.stderr}".rstrip().splitlines()[-30:])
-        raise ProgramError(f"`sam {arguments[0]}` ended with {done.returncode}:\n{told}")
+        output = "\n".join(f"{done.stdout}\n{done.stderr}".rstrip().splitlines()[-30:])
+        raise ProgramError(f"`sam {arguments[0]}` ended with {done.returncode}:\n{output}")
 
 
 def ddbreplica(run: Run, *arguments: str) -> "subprocess.CompletedProcess[str]":

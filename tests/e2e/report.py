@@ -12,7 +12,7 @@ class Claim(Enum):
     """A claim that only AWS can confirm, and that a step of the run checks."""
 
     DEPLOYED = (
-        "CloudFormation accepts the template as it is, `DeletionPolicy: !Ref` without LanguageExtensions"
+        "CloudFormation accepts the template with `DeletionPolicy: !Ref` and without LanguageExtensions"
     )
     REPLICATED = (
         "Loaded, updated and deleted items are replicated, and `verify` reports that the tables are equal"
@@ -25,7 +25,7 @@ class Claim(Enum):
     DROPPED = "If that bucket refuses them, alarms report dropped records, and `verify` finds the differences"
     REPAIRED = "Items of discarded or dropped records are repaired by a change at the source"
     WAITED = "While the function fails, is throttled or is not invoked, changes wait, and none is lost"
-    UPDATED = "A code update during writes applies at most one batch again"
+    UPDATED = "A code update during writes repeats one batch at most"
     FIRED = "Alarms fire on the problems that they report"
     MEASURED = "The metrics of the alarms exist"
     TABLES_DELETED = "With TableDeletionPolicy=Delete, the tables are deleted with the stack"

@@ -27,7 +27,7 @@ from tests.support.weighed import Weighed, weighed
 
 pytestmark = [
     pytest.mark.loopback,
-    pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what the peak of a process was"),
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the peak memory of a process"),
 ]
 
 MIB = 1024 * 1024
@@ -159,7 +159,7 @@ class TestRedrive:
     @pytest.mark.parametrize(
         ("body", "times"), [(BOMBS["elements"], 24), (INNER["escaped"], 6)], ids=["8 MiB", "30 MiB"]
     )
-    def test_many_at_once(self, run: Run, body: bytes, times: int) -> None:
+    def test_many_objects_in_one_run(self, run: Run, body: bytes, times: int) -> None:
         names = [run.put(ON_FAILURE, f"{number:02}", body) for number in range(times)]
 
         done, left = run.redrive()
@@ -200,7 +200,7 @@ class TestRedrive:
         assert len(done.document["unread"]) == len(BOMBS) + len(INNER) + 1
         assert done.peak < MOST
 
-    def test_what_is_around_a_key_does_not_count(self, run: Run) -> None:
+    def test_only_the_key_of_a_record_matters(self, run: Run) -> None:
         """A record with a valid key and any other content is reconciled, and its object is moved."""
         for name, image in {
             "elements": f"[{TINY[: 2 * MIB]}[]]",
@@ -276,7 +276,7 @@ class TestLegitimate:
         assert tables.items(REPLICA) == tables.items(SOURCE)
         assert done.peak < MOST
 
-    def test_a_batch_of_the_largest_event_however_it_is_escaped(self, run: Run, tables: Tables) -> None:
+    def test_a_batch_of_the_largest_event_with_any_escaping(self, run: Run, tables: Tables) -> None:
         """Some writers escape `<` too (`html`), which takes six bytes instead of one."""
         for number, (image, writer) in enumerate(ESCAPED):
             value = json.dumps({"S": filled(image, ITEM // 16)}, ensure_ascii=False)
@@ -407,7 +407,7 @@ class TestExport:
         assert {each["reason"] for each in done.document["damaged"]} == {"is damaged: line 1 cannot be read"}
         assert done.peak < MOST
 
-    def test_what_is_around_a_key_does_not_count(self, export: Export, tables: Tables) -> None:
+    def test_only_the_key_of_a_record_matters(self, export: Export, tables: Tables) -> None:
         export.write(*[file for file in WITHIN.values() for _ in range(3)])
 
         done = export.backfill("--segments", "16")

@@ -72,10 +72,10 @@ def test_keys_that_still_change_after_the_last_round_are_reconciled_again() -> N
 
 
 def failing(flaw: Flaw, **story: Any) -> tuple[str, ...]:
-    return told(Story(((1, 2, None),), (None,), command=BACKFILL, flaw=flaw, **story))
+    return failing_steps(Story(((1, 2, None),), (None,), command=BACKFILL, flaw=flaw, **story))
 
 
-def told(story: Story) -> tuple[str, ...]:
+def failing_steps(story: Story) -> tuple[str, ...]:
     """Return the steps to the wrong end state."""
     result = explore(story)
     print(f"{result.states:,} states", story.flaw, *result.failure, sep="\n  ")  # noqa: T201
@@ -194,7 +194,7 @@ def test_two_reconcilers_of_an_archive_are_right_in_every_order() -> None:
 def test_the_explorer_finds_the_error_of_reconciling_an_archive_like_a_mirror() -> None:
     story = Story(((1, EXPIRED),), (1,), is_archive=True, flaw=Flaw.ABSENCE_DELETES)
 
-    assert told(story) == (
+    assert failing_steps(story) == (
         "source: a expires",
         "stream: a expires",
         "reconciler 1 begins",
@@ -212,7 +212,7 @@ def test_the_explorer_finds_the_error_of_treating_an_absence_as_an_expiry() -> N
     # The cause of a delete before the stream is unknown.
     story = Story(((None,),), (9,), is_archive=True, flaw=Flaw.ABSENCE_CONFIRMS)
 
-    assert told(story) == (
+    assert failing_steps(story) == (
         "reconciler 1 begins",
         "reconciler 1 opens keys",
         "reconciler 1 reads no a",
@@ -223,7 +223,7 @@ def test_the_explorer_finds_the_error_of_treating_an_absence_as_an_expiry() -> N
 def test_the_explorer_finds_the_error_of_confirming_an_absence_after_the_write() -> None:
     brought_back = Story(((1, None),), (None,), command=BACKFILL, is_archive=True, flaw=Flaw.ABSENCE_CONFIRMS)
 
-    assert told(brought_back) == (
+    assert failing_steps(brought_back) == (
         "reconciler 1 scans a = 1",
         "source: no a",
         "stream: no a",
@@ -240,7 +240,7 @@ def test_the_explorer_finds_what_an_archive_may_contain_for_an_undecided_key() -
     # The cost of an unconditional put: the archive keeps the older of two images written between scan and put.
     older = Story(((1, 2, EXPIRED),), (None,), command=BACKFILL, is_archive=True, flaw=Flaw.ABSENCE_CONFIRMS)
 
-    assert told(older) == (
+    assert failing_steps(older) == (
         "reconciler 1 scans a = 1",
         "source: a = 2",
         "source: a expires",
@@ -258,7 +258,7 @@ def test_the_explorer_finds_what_an_archive_may_contain_for_an_undecided_key() -
 def test_the_explorer_finds_the_error_of_leaving_out_changes_before_an_expiry() -> None:
     story = Story(((1, 2, EXPIRED),), (None,), command=BACKFILL, is_archive=True, flaw=Flaw.EXPIRY_SUPERSEDES)
 
-    assert told(story) == (
+    assert failing_steps(story) == (
         "reconciler 1 scans a = 1",
         "reconciler 1 begins",
         "reconciler 1 opens keys",
@@ -277,14 +277,14 @@ def test_the_explorer_finds_the_error_of_leaving_out_changes_before_an_expiry() 
 def test_the_explorer_finds_the_error_of_confirming_too_early_in_an_archive(flaw: Flaw) -> None:
     story = Story(((1, 2, EXPIRED),), (None,), command=BACKFILL, is_archive=True, flaw=flaw)
 
-    assert "reconciler 1 confirms" in told(story)
+    assert "reconciler 1 confirms" in failing_steps(story)
 
 
 @pytest.mark.parametrize("trouble", [{"losses": 1}, {"kills": 1}])
 def test_the_explorer_finds_the_error_of_ignoring_late_writes_in_an_archive(trouble: dict[str, int]) -> None:
     story = Story(((1, 2),), (None,), command=BACKFILL, is_archive=True, flaw=Flaw.NO_PATIENCE, **trouble)
 
-    assert "late: a = 1" in told(story)
+    assert "late: a = 1" in failing_steps(story)
 
 
 def test_a_repair_converges_in_every_order() -> None:
@@ -301,7 +301,7 @@ def test_the_explorer_finds_the_error_of_an_intention_that_is_lost_with_its_proc
     command: str, flaw: Flaw
 ) -> None:
     """With every command, the next run ends regularly, and then the old write lands."""
-    way = told(Story(((1, 2),), (None,), command=command, kills=1, flaw=flaw))
+    way = failing_steps(Story(((1, 2),), (None,), command=command, kills=1, flaw=flaw))
 
     assert way.index("reconciler 1 is killed") < way.index("late: a = 1")
 
@@ -309,17 +309,17 @@ def test_the_explorer_finds_the_error_of_an_intention_that_is_lost_with_its_proc
 def test_the_explorer_finds_the_error_of_a_repair_that_loses_its_open_keys() -> None:
     forgetful = Story(((1, 2),), (None,), command=VERIFY, kills=1, flaw=Flaw.JOURNAL_IN_MEMORY)
 
-    assert told(forgetful) == (
-        "reconciler 1 looks at a = 1",
-        "reconciler 1 looks at no a",
+    assert failing_steps(forgetful) == (
+        "reconciler 1 compares a = 1",
+        "reconciler 1 compares no a",
         "reconciler 1 finds differences",
         "reconciler 1 opens keys",
         "reconciler 1 reads a = 1",
         "source: a = 2",
         "stream: a = 2",
         "reconciler 1 is killed",
-        "reconciler 1 looks at a = 2",
-        "reconciler 1 looks at a = 2",
+        "reconciler 1 compares a = 2",
+        "reconciler 1 compares a = 2",
         "late: a = 1",
         "reconciler 1 finds no difference",
     )

@@ -279,14 +279,14 @@ def state_after(one: Any) -> tuple[Key, Any]:
 
 
 @pytest.mark.parametrize("source", [["canary"], {"PK": {"S": "canary"}}])
-def test_a_source_that_is_no_text_is_refused_without_its_content(source: Any) -> None:
+def test_a_source_arn_that_is_no_string_is_refused_without_its_content(source: Any) -> None:
     with pytest.raises(EventError) as caught:
         Function(FakeReplica()).invoke(batch(put(1, "a") | {"eventSource": source}))
 
     assert "canary" not in str(caught.value)
 
 
-def test_a_number_beyond_any_exponent_is_kept_and_its_neighbours_are_applied() -> None:
+def test_a_number_with_a_huge_exponent_is_quarantined_and_the_others_are_applied() -> None:
     function = Function(FakeReplica(key_schema={"PK": "N"}))
     good, bad = {"PK": {"N": "1"}}, {"PK": {"N": "1" + "0" * 1_000_000}}
 
@@ -297,7 +297,7 @@ def test_a_number_beyond_any_exponent_is_kept_and_its_neighbours_are_applied() -
 
 
 @pytest.mark.parametrize("member", ["Keys", "NewImage", "SequenceNumber"])
-def test_a_record_of_bottomless_nesting_is_kept_and_its_neighbours_are_applied(member: str) -> None:
+def test_a_record_nested_too_deeply_is_quarantined_and_the_others_are_applied(member: str) -> None:
     function = Function(FakeReplica())
     deep = put(1, "a")
     deep["dynamodb"][member] = "DEEP"

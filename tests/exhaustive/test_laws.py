@@ -50,7 +50,7 @@ def description(keys: dict[str, dict[str, Any]]) -> tuple[int, Any]:
     ),
     is_delete=st.booleans(),
 )
-def test_every_value_goes_out_byte_for_byte(keys: Any, attributes: Any, is_delete: bool) -> None:
+def test_each_value_is_sent_unchanged(keys: Any, attributes: Any, is_delete: bool) -> None:
     client = boto3.client("dynamodb", region_name="us-east-1", config=CLIENT_CONFIG)
     wire = Wire(client, answers=[description(keys)], always=(200, {"UnprocessedItems": {}}))
     image = None if is_delete else {**attributes, **keys}
@@ -146,7 +146,7 @@ mapping_settings = st.builds(
     seconds=SECONDS,
     seed=st.integers(0, 1000),
 )
-def test_any_history_converges_under_any_trouble(
+def test_any_history_converges_despite_any_failures(
     stream: tuple[list[Any], list[Shard]],
     mapping_settings: MappingSettings,
     not_invoked: list[bool],
@@ -209,7 +209,7 @@ def value_of(one: Any) -> Any:
         ),
     )
 )
-def test_any_nonsense_in_the_place_of_a_key_is_malformed_or_a_key(nonsense: Any) -> None:
+def test_any_value_in_place_of_a_key_is_malformed_or_a_key(nonsense: Any) -> None:
     try:
         key = key_of(nonsense)
     except MalformedError:

@@ -166,7 +166,7 @@ together_and_alone = pytest.mark.parametrize(
 
 @together_and_alone
 @pytest.mark.parametrize(("fault", "is_carried_out"), PASSING)
-def test_a_record_that_cannot_be_written_is_reported_at_it_or_before(
+def test_a_failed_write_is_reported_at_its_record_or_before(
     fault: Any, is_carried_out: bool, history: list[Any], is_only_alone: bool, poison: Collection[int]
 ) -> None:
     for place in PLACES:
@@ -184,7 +184,7 @@ def test_a_record_that_cannot_be_written_is_reported_at_it_or_before(
 
 @together_and_alone
 @pytest.mark.parametrize(("fault", "is_carried_out"), ENDING)
-def test_an_invocation_that_ends_at_a_record_acknowledges_none(
+def test_an_invocation_that_fails_at_a_record_checkpoints_none(
     fault: Any, is_carried_out: bool, history: list[Any], is_only_alone: bool, poison: Collection[int]
 ) -> None:
     for place in PLACES:
@@ -200,7 +200,7 @@ def test_an_invocation_that_ends_at_a_record_acknowledges_none(
         check_the_end(trouble.replica, bucket, history, poison, start=0)
 
 
-def test_a_record_left_unprocessed_is_reported_by_the_oldest_of_its_key() -> None:
+def test_an_unprocessed_record_is_reported_at_the_oldest_record_of_its_key() -> None:
     for place in PLACES:
         trouble = Trouble(place, None)
 
@@ -219,7 +219,7 @@ def with_value(place: int, value: Any) -> list[Any]:
     ("value", "at"), [(MALFORMED, PLACES), (POISON, LAST_OF_THEIR_KEY)], ids=["malformed", "poison"]
 )
 @pytest.mark.parametrize("fault", [s3_error("SlowDown"), NO_ANSWER], ids=["slow-down", "no-answer"])
-def test_a_record_that_cannot_be_kept_is_reported_itself(
+def test_a_record_that_cannot_be_quarantined_is_reported(
     value: Any, at: Sequence[int], fault: Exception
 ) -> None:
     for place in at:
@@ -237,7 +237,7 @@ def test_a_record_that_cannot_be_kept_is_reported_itself(
 @pytest.mark.parametrize(
     ("value", "at"), [(MALFORMED, PLACES), (POISON, LAST_OF_THEIR_KEY)], ids=["malformed", "poison"]
 )
-def test_a_record_that_can_never_be_kept_acknowledges_none(value: Any, at: Sequence[int]) -> None:
+def test_a_record_that_can_never_be_quarantined_fails_the_invocation(value: Any, at: Sequence[int]) -> None:
     for place in at:
         bucket = RefusingBucket(place, s3_error("NoSuchBucket"))
         replica = FakeReplica(poison=is_poison)
@@ -251,7 +251,7 @@ def test_a_record_that_can_never_be_kept_acknowledges_none(value: Any, at: Seque
 
 
 @pytest.mark.parametrize("is_carried_out", [False, True])
-def test_a_suspect_that_cannot_be_kept_is_reported_itself(is_carried_out: bool) -> None:
+def test_an_in_doubt_record_that_cannot_be_quarantined_is_reported(is_carried_out: bool) -> None:
     for place in LAST_OF_THEIR_KEY:
         trouble = Trouble(place, NO_ANSWER, is_carried_out=is_carried_out, left=1)
         bucket = RefusingBucket(place, s3_error("SlowDown"))

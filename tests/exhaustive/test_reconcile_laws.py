@@ -30,7 +30,7 @@ TROUBLES = ("none", "throttled", "unprocessed", "lost", "killed")
     troubles=st.lists(st.sampled_from(TROUBLES), max_size=15),
     changes=st.integers(0, 60),
 )
-def test_any_number_of_keys_converges_under_any_trouble(
+def test_any_number_of_keys_converges_despite_any_failures(
     chance: random.Random, troubles: list[str], changes: int, command: str
 ) -> None:
     weather = Weather(chance, troubles, changes, command)

@@ -76,7 +76,7 @@ def attempt(replica: DynamoDBReplica, operation: str) -> Any:
 
 @marks
 @pytest.mark.parametrize("operation", ["BatchWriteItem", "PutItem", "DeleteItem", "BatchGetItem", "Scan"])
-def test_no_response_raises_and_none_but_aws_s_own_ends_a_request(
+def test_no_response_raises_and_only_one_of_aws_ends_a_request(
     client: "DynamoDBClient", operation: str, headers: Mapping[str, str]
 ) -> None:
     gateway = Gateway(client, operation, headers, SCHEMA)
@@ -111,7 +111,7 @@ def test_no_response_to_describe_table_raises_or_describes_a_table(
 
 @marks
 @pytest.mark.parametrize("operation", ["DescribeTable", "BatchWriteItem"])
-def test_no_response_ends_an_invocation_without_a_report_or_loses_what_is_in_doubt(
+def test_each_response_leads_to_a_report_or_an_error_and_loses_no_in_doubt_write(
     client: "DynamoDBClient", operation: str, headers: Mapping[str, str]
 ) -> None:
     gateway = Gateway(client, operation, headers, {"PK": "S"})
@@ -157,7 +157,7 @@ def test_only_a_response_of_s3_confirms_a_quarantined_record_and_none_raises(
 @pytest.mark.parametrize(
     "page", [foreign(b"", status="302 Found"), http(b"", status="307 Temporary Redirect")]
 )
-def test_a_redirect_that_names_no_region_is_one_request(page: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_redirect_without_a_region_is_not_followed(page: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(*[say(page)] * 1000) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
         bucket = Quarantine("bucket", table="t", connect=quarantine.connect)

@@ -38,7 +38,7 @@ def verdicts(wire: Wire, seeds: Sequence[int] = SEEDS) -> list[Verdict]:
     return [try_seed(seed, wire) for seed in seeds]
 
 
-def test_nothing_is_lost_whatever_goes_wrong(wire: Wire) -> None:
+def test_no_record_is_lost_with_any_faults(wire: Wire) -> None:
     found = verdicts(wire)
 
     assert [verdict for verdict in found if not verdict.is_good] == []
@@ -48,14 +48,14 @@ def test_nothing_is_lost_whatever_goes_wrong(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("option", ["--histories", "--processes"])
-def test_to_drive_nothing_is_no_success(option: str) -> None:
+def test_a_run_without_histories_or_processes_is_a_usage_error(option: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main([option, "0"])
 
     assert ended.value.code == 2
 
 
-def test_a_seed_is_one_history(wire: Wire) -> None:
+def test_a_seed_always_gives_the_same_result(wire: Wire) -> None:
     assert verdicts(wire, range(20)) == verdicts(wire, range(20))
 
 
@@ -72,7 +72,7 @@ def _swallow_everything(event: Any, context: Any, to: Any) -> Any:
 
 
 @pytest.mark.parametrize("replicate", [_report_nothing, _swallow_everything])
-def test_a_function_that_acknowledges_what_it_has_not_done_is_found_out(wire: Wire, replicate: Any) -> None:
+def test_a_function_that_reports_no_failures_is_detected(wire: Wire, replicate: Any) -> None:
     assert any(not try_seed(seed, wire, replicate=replicate).is_good for seed in SEEDS)
 
 
@@ -99,7 +99,7 @@ def test_a_function_that_acknowledges_what_it_has_not_done_is_found_out(wire: Wi
         "nothing is unprocessed",
     ],
 )
-def test_a_function_without_one_of_its_rules_is_found_out(
+def test_a_function_without_one_of_its_rules_is_detected(
     wire: Wire, monkeypatch: pytest.MonkeyPatch, where: Any, name: str, instead: Any
 ) -> None:
     monkeypatch.setattr(where, name, instead)
@@ -110,7 +110,7 @@ def test_a_function_without_one_of_its_rules_is_found_out(
 WRITE_OF: Callable[..., Any] = plan._write
 
 
-def test_a_write_that_lands_late_is_told_of(wire: Wire) -> None:
+def test_a_late_write_is_recorded_as_in_doubt(wire: Wire) -> None:
     kinds = frozenset({*LANDS_LATE, "write: throttled", "write: some items unprocessed"})
     stale = 0
     for seed in SEEDS:
@@ -118,20 +118,20 @@ def test_a_write_that_lands_late_is_told_of(wire: Wire) -> None:
         one.weather = one.table.weather = one.bucket.weather = Weather(one.chance, 0.3, 20, kinds)
         one.run()
         one.table.land()
-        suspects = {
+        in_doubt = {
             key_of(kept["record"]["dynamodb"]["Keys"])
             for kept in one.bucket.kept
             if kept["error_code"] == SUSPECT
         }
         unequal = set(one.verdict(seed).unequal)
-        assert unequal <= suspects
+        assert unequal <= in_doubt
         stale += len(unequal)
 
     # This gap is real. If it is closed, the guarantees must be updated.
     assert stale > 0
 
 
-def test_the_command_counts_and_fails_when_something_is_lost(
+def test_the_command_prints_totals_and_fails_if_a_record_is_lost(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, wire: Wire
 ) -> None:
     monkeypatch.setattr("tests.soak.command._verdicts", lambda seeds, _: verdicts(wire, seeds))

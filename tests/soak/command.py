@@ -79,10 +79,10 @@ def _totals(verdicts: Sequence[Verdict], injected: Counter[str]) -> Iterator[tup
     yield "requests", sum(verdict.requests for verdict in verdicts)
     yield "faults injected", injected.total()
     yield "records quarantined", sum(verdict.quarantined for verdict in verdicts)
-    yield "suspect writes kept", sum(verdict.suspects for verdict in verdicts)
+    yield "in-doubt writes quarantined", sum(verdict.in_doubt for verdict in verdicts)
     yield "records in on-failure objects", sum(verdict.discarded for verdict in verdicts)
     yield "records lost", sum(len(verdict.lost) for verdict in verdicts)
-    yield "replicas unequal", sum(bool(verdict.unequal) for verdict in verdicts)
+    yield "replicas that differ", sum(bool(verdict.unequal) for verdict in verdicts)
 
 
 def _verdicts(seeds: Iterable[int], processes: int) -> Iterator[Verdict]:

@@ -28,8 +28,8 @@ _ANSWERS: Mapping[str, Answer] = {
     "500, not applied": error("InternalServerError", 500),
     "500, applied": error("InternalServerError", 500),
     "503 without a body": (503, b""),
-    "answer is no JSON, applied": (200, b"<html>a proxy's page</html>"),
-    "answer is another request's, applied": (
+    "response is not JSON, applied": (200, b"<html>a proxy's page</html>"),
+    "response of another request, applied": (
         200,
         {"UnprocessedItems": {"t": [{"DeleteRequest": {"Key": {"PK": {"S": "?"}}}}]}},
     ),
@@ -89,7 +89,7 @@ class Table:
         self, fault: str | None, carry_out: Callable[[], Answer], writes: "_Writes" = ()
     ) -> AWSResponse | _NoAnswer:
         what = fault.partition(": ")[2] if fault else ""
-        if what.endswith(", applied") or what in ("slow answer", "killed after it is applied"):
+        if what.endswith(", applied") or what in ("slow response", "killed after it is applied"):
             status, body = carry_out()
             if (
                 status != 200
@@ -101,10 +101,10 @@ class Table:
             self.late.append(writes)
         if what.startswith("connection dropped"):
             return _NoAnswer(ConnectionClosedError(endpoint_url=_URL))
-        if what.startswith("no answer in time"):
+        if what.startswith("no response in time"):
             self._wait(_READ_TIMEOUT)
             return _NoAnswer(ReadTimeoutError(endpoint_url=_URL))
-        if what == "slow answer":
+        if what == "slow response":
             self._wait(self.weather.chance.uniform(0, _READ_TIMEOUT))
             return response(_URL, 200, body)
         return answered(_URL, self._told(what, carry_out, writes))
@@ -211,7 +211,7 @@ class Bucket(FakeBucket):
             raise KilledError
         if what.startswith("connection dropped"):
             raise ConnectionClosedError(endpoint_url=_URL)
-        if what.startswith("no answer in time"):
+        if what.startswith("no response in time"):
             self.context.sleep(_BUCKET_READ_TIMEOUT)
             raise ReadTimeoutError(endpoint_url=_URL)
         raise s3_error(_BUCKET_CODES[what])

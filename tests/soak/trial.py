@@ -44,7 +44,7 @@ class Verdict:
     invocations: int
     requests: int
     quarantined: int
-    suspects: int
+    in_doubt: int
     discarded: int
     injected: Mapping[str, int]
     lost: tuple[str, ...]
@@ -140,7 +140,7 @@ class Trial:
             invocations=self.mapping.invocations,
             requests=self.table.requests,
             quarantined=len(quarantined),
-            suspects=len(kept) - len(quarantined),
+            in_doubt=len(kept) - len(quarantined),
             discarded=len(self.discarded),
             injected=dict(self.weather.injected),
             lost=tuple(self._lost(gone, [*quarantined, *self.discarded])),
@@ -151,7 +151,7 @@ class Trial:
         fault = self.weather.strikes(INVOCATION_FAULTS)
         if fault == "invocation: throttled before it runs":
             raise NotInvokedError
-        if fault == "invocation: in a new container":
+        if fault == "invocation: in a new execution environment":
             self.container = self._container()
         context = Context(request_id, seconds_left=self.weather.seconds())
         self.table.context = self.bucket.context = context
@@ -160,7 +160,7 @@ class Trial:
         except KilledError as killed:
             self.container = self._container()
             raise FunctionEndedError from killed
-        if fault == "invocation: killed before its answer":
+        if fault == "invocation: killed before its response":
             self.container = self._container()
             raise FunctionEndedError
         return json.loads(json.dumps(answer))  # as Lambda's runtime passes it

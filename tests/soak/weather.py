@@ -15,11 +15,11 @@ WRITE_FAULTS: Final = (
     "write: 503 without a body",
     "write: connection dropped, not applied",
     "write: connection dropped, applied",
-    "write: no answer in time, not applied",
-    "write: no answer in time, applied",
-    "write: slow answer",
-    "write: answer is no JSON, applied",
-    "write: answer is another request's, applied",
+    "write: no response in time, not applied",
+    "write: no response in time, applied",
+    "write: slow response",
+    "write: response is not JSON, applied",
+    "write: response of another request, applied",
     "write: a gateway's page, not applied",
     "write: a gateway's page, applied",
     "write: conflicts with a transaction",
@@ -40,7 +40,7 @@ QUARANTINE_FAULTS: Final = (
     "quarantine: 500, stored",
     "quarantine: connection dropped, not stored",
     "quarantine: connection dropped, stored",
-    "quarantine: no answer in time, stored",
+    "quarantine: no response in time, stored",
     "quarantine: conflict",
     "quarantine: repeated on the way, stored",
     "quarantine: bucket missing for a while",
@@ -50,12 +50,12 @@ QUARANTINE_FAULTS: Final = (
 )
 INVOCATION_FAULTS: Final = (
     "invocation: throttled before it runs",
-    "invocation: killed before its answer",
-    "invocation: in a new container",
+    "invocation: killed before its response",
+    "invocation: in a new execution environment",
     "mapping: poller crashed, batches are delivered again",
 )
 LANDS_LATE: Final = (
-    "write: no answer in time, lands later",
+    "write: no response in time, lands later",
     "write: connection dropped, lands later",
     "write: a gateway's page, lands later",
 )

@@ -38,7 +38,7 @@ UNTOUCHED: Final = {"f": {"PK": {"S": "f"}, "v": ONE}}
 
 READ_TIMEOUT: Final = 0.5
 BRIEFLY: Final = REQUEST_SECONDS + 0.4
-"""So many seconds left, and no attempt is made after a few."""
+"""A remaining time that is enough for a few attempts only."""
 
 TIMED_OUT: Final = ("silent", "unheard")
 IN_DOUBT: Final = (
@@ -47,7 +47,7 @@ IN_DOUBT: Final = (
     *("a page of something else", "well-formed, not from AWS"),
     *("not JSON", "no object", "cut short", "empty", "no list", "another table's writes"),
 )
-"""After these nobody knows whether AWS has carried a write out, or will."""
+"""Faults after which it is unknown whether AWS has performed a write, or will."""
 SLOW: Final = (*TIMED_OUT, "dribbled")
 ANYWHERE: Final = (
     *("throttled", "failing", "unavailable", "turned away", "denied"),
@@ -72,7 +72,7 @@ SEAMS: Final[Mapping[str, Sequence[str]]] = {
     "DeleteItem": DYNAMODB,
     "PutObject": (*ANYWHERE, "slow down", "a page of something else", "not JSON", "empty"),
 }
-"""What can go wrong with each request that the function makes."""
+"""The faults of each kind of request of the function."""
 
 _serial = count()
 _names = {fault: name for name, fault in FAULTS.items()}
@@ -110,12 +110,12 @@ class Site:
         earlier = len(self.proxy.exchanges)
         reported = self._run(records, seconds)
         exchanges = self.proxy.exchanges[earlier:]
-        self.broken += [f"{one.operation} under way" for one in exchanges if one.is_under_way]
+        self.broken += [f"{one.operation} in progress" for one in exchanges if one.is_under_way]
         # A delay of the machine, instead of a script, must not count.
         self.proxy.wait_until_quiet()
         done = records[: checkpoint(records, reported)]
         self.broken += lost(done, records, items=self.items(), kept=self.quarantined())
-        self.broken += unlisted(done, exchanges, listed=self.suspects())
+        self.broken += unlisted(done, exchanges, listed=self.in_doubt())
         return reported
 
     def _run(self, records: Sequence[Any], seconds: float) -> list[str] | None:
@@ -123,14 +123,14 @@ class Site:
         context = Running(seconds_left=seconds)
         self.invocations += 1
         try:
-            answer = handler.lambda_handler(batch(*records), cast("LambdaContext", context))
+            response = handler.lambda_handler(batch(*records), cast("LambdaContext", context))
         except Exception as error:  # noqa: BLE001  whatever it is, Lambda delivers the batch again
             self.raised.append(error)
             self.broken += [] if isinstance(error, ReplicatorError) else [error]
             return None
         finally:
             self.broken += ["out of time"] if context.get_remaining_time_in_millis() <= 0 else []
-        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+        return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
 
     def deliver(self, *records: Any) -> None:
         """Invoke as Lambda does until all records are checkpointed."""
@@ -147,7 +147,7 @@ class Site:
         """Return the sequence numbers of the quarantined poison records."""
         return {number_of(kept["record"]) for kept in self._kept() if kept["error_code"] != "SuspectWrite"}
 
-    def suspects(self) -> set[str]:
+    def in_doubt(self) -> set[str]:
         return {number_of(kept["record"]) for kept in self._kept() if kept["error_code"] == "SuspectWrite"}
 
     def _kept(self) -> Sequence[Any]:
@@ -328,8 +328,8 @@ def test_a_fault_of_a_first_request_is_retried_or_fails_the_invocation(
     assert site.met() == {(seam, fault): 1}
     assert site.items() == {"a": image_of(GOOD[0]), "b": image_of(GOOD[1]), **UNTOUCHED}
     assert site.quarantined() == set()
-    is_suspect = seam == "BatchWriteItem" and fault in IN_DOUBT
-    assert site.suspects() == ({"1", "2", "3"} if is_suspect else set())
+    is_in_doubt = seam == "BatchWriteItem" and fault in IN_DOUBT
+    assert site.in_doubt() == ({"1", "2", "3"} if is_in_doubt else set())
     assert site.invocations == (2 if fault == "denied" else 1)
     assert site.broken == []
 
@@ -348,7 +348,7 @@ def test_a_fault_during_the_rejection_of_an_item_is_retried_or_fails_the_invocat
     assert site.items() == UNTOUCHED
     assert site.quarantined() == {"2"}
     suspects = {"PutItem": {"2"}, "DeleteItem": {"1"}} if fault in IN_DOUBT else {}
-    assert site.suspects() == suspects.get(seam, set())
+    assert site.in_doubt() == suspects.get(seam, set())
     assert site.invocations == (2 if fault in {"denied", "another table's description"} else 1)
     assert site.broken == []
 
@@ -405,7 +405,7 @@ def test_refused_connections_are_reported_and_the_redelivered_batch_is_applied(s
     site.deliver(put(2, "a", v=TWO), delete(3, "c"))
 
     assert site.items() == {"a": {"PK": {"S": "a"}, "v": TWO}, **UNTOUCHED}
-    assert site.suspects() == set()
+    assert site.in_doubt() == set()
     assert site.broken == []
 
 
@@ -427,7 +427,7 @@ def test_a_thawed_execution_environment_replaces_its_closed_connections(site: Si
 
     assert site.met()["BatchWriteItem", "dropped before"] == 0
     assert [item["v"] for pk, item in site.items().items() if pk.startswith("key-")] == [TWO] * 100
-    assert site.suspects() == set()
+    assert site.in_doubt() == set()
     assert site.broken == []
 
 
@@ -451,7 +451,7 @@ def test_no_request_is_in_progress_after_one_of_many_fails_the_invocation(site: 
 @pytest.mark.parametrize(
     "answer",
     [None, Answer(504, b"<html>504 Gateway Time-out</html>"), Answer(200, b'{"UnprocessedItems": {}}')],
-    ids=["no answer", "a gateway's page", "a gateway's answer"],
+    ids=["no response", "a gateway's page", "a gateway's response"],
 )
 def test_a_late_write_that_overwrites_a_newer_one_is_quarantined_as_in_doubt(
     site: Site, answer: Answer | None
@@ -466,7 +466,7 @@ def test_a_late_write_that_overwrites_a_newer_one_is_quarantined_as_in_doubt(
     late.let_go()
 
     assert site.items()["a"]["v"] == ONE
-    assert site.suspects() == {"1"}
+    assert site.in_doubt() == {"1"}
     assert site.broken == []
 
 
@@ -480,7 +480,7 @@ def test_an_in_doubt_record_that_cannot_be_quarantined_is_delivered_again(site: 
     assert site.invoke(put(1, "a", v=ONE)) == []
 
     assert site.items()["a"]["v"] == ONE
-    assert site.suspects() == set()
+    assert site.in_doubt() == set()
     assert site.broken == []
 
 
@@ -495,7 +495,7 @@ def test_the_default_timeouts_leave_time_to_quarantine_the_in_doubt_records_of_t
     assert site.invoke(put(1, "a", v=ONE), seconds=BRIEFLY) == ["1"]
 
     assert site.met() == {("BatchWriteItem", "silent"): 1, ("PutObject", "silent"): 1}
-    assert site.suspects() == {"1"}
+    assert site.in_doubt() == {"1"}
     assert site.broken == []
 
 
@@ -521,7 +521,7 @@ def test_a_long_history_converges_although_each_request_may_fail(
     assert {seam for seam, _ in site.met()} == SEAMS.keys()
     assert site.items() == state_after(history, without=site.quarantined())
     assert site.quarantined() <= {number_of(one) for one in history if is_poison(one)}
-    assert site.suspects()
+    assert site.in_doubt()
     assert site.broken == []
 
 
@@ -571,5 +571,5 @@ def print_met(site: Site) -> None:
     together = [str(sum(met[seam, fault] for fault in FAULTS)) for seam in SEAMS]
     for first, *others in [("faults met", *SEAMS), *counts, ("together", *together)]:
         sys.stdout.write(f"\n{first:28}" + "".join(f"{each:>16}" for each in others))
-    raised, suspects = len(site.raised), len(site.suspects())
-    sys.stdout.write(f"\n{site.invocations} invocations, {raised} raised, {suspects} suspects\n")
+    raised, suspects = len(site.raised), len(site.in_doubt())
+    sys.stdout.write(f"\n{site.invocations} invocations, {raised} raised, {suspects} in doubt\n")

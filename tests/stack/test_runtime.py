@@ -157,7 +157,7 @@ def test_a_batch_whose_environment_is_killed_is_a_function_error_and_is_applied_
         ThreadPoolExecutor(1) as lambda_service,
     ):
         invocation = lambda_service.submit(sandbox.invoke, event("insert"))
-        wait_until(lambda: bool(proxy.exchanges), "A request is under way")
+        wait_until(lambda: bool(proxy.exchanges), "A request is in progress")
         sandbox.kill()
         with pytest.raises(FunctionError, match=r"^Runtime.ExitError: .* signal: killed$"):
             invocation.result()

@@ -1,8 +1,8 @@
 """A stack of the recorded release is updated to this tree's template and code under writes, and back again.
 
-The recorded release (tests/stack/upgrade/) runs with its own template and its own code. What it has stored is finished
-by today's commands. The embedded AWS replaces resources as CloudFormation does, as far as it knows how;
-tests/functional/templates/test_upgrade.py holds the same by the resource schemas.
+The recorded release (tests/stack/upgrade/) runs with its own template and its own code. Today's commands process what
+it has stored. The embedded AWS replaces resources like CloudFormation, as far as it supports that;
+tests/functional/templates/test_upgrade.py checks the same with the resource schemas.
 """
 
 import json
@@ -50,7 +50,7 @@ class Upgrade:
             update(self.aws, NAME, package)
             at_the_update = writer.written
             restore_mapping(self.aws, self.stack)
-            wait_until(lambda: writer.written > at_the_update + 20, "The writer goes on")
+            wait_until(lambda: writer.written > at_the_update + 20, "The writer continues")
         self.pair.wait_until_equal()
         assert writer.deleted
 
@@ -210,7 +210,7 @@ def test_a_backfill_that_was_interrupted_before_the_update_is_resumed(
     assert upgraded.missing() == set()
 
 
-def test_a_backfill_that_was_killed_before_the_update_holds_back_what_may_still_be_written(
+def test_a_backfill_that_was_killed_before_the_update_holds_its_in_doubt_writes(
     upgraded: Upgrade, place: Place, tmp_path: Path
 ) -> None:
     state = place.state("killed", tmp_path)

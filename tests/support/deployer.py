@@ -13,7 +13,7 @@ from tests.support.template import ROOT, load
 
 _SECTION: Final = re.compile(r"^## To deploy and to delete$.*?^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _UNUSED: Final = re.compile(
-    # Features of the resource types that the template does not use. What concerns KMS keys is in the prose.
+    # Features of the resource types that the template does not use. The page describes those for KMS keys.
     r"(ec2|elasticfilesystem|firehose|kinesis|kms|s3files|s3tables):"
     r"|dynamodb:(Import|(Create|Associate)TableReplica|(Scan|Query|BatchWriteItem|(Update|Put|Get|Delete)Item)$"
     r"|(En|Dis)ableKinesis|UpdateKinesis|UpdateContributorInsights|UpdateTimeToLive|(Put|Delete)ResourcePolicy)"

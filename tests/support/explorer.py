@@ -294,7 +294,7 @@ def _look(story: Story, world: _World, reconciler: _Reconciler) -> Iterator[_Ste
     key, is_replica = divmod(len(reconciler.done), 2)
     if key in keys:
         value = (world.replica if is_replica else _source(story, world))[key]
-        yield f"looks at {_item(key, value)}", _reconciled(world, done=(*reconciler.done, value))
+        yield f"compares {_item(key, value)}", _reconciled(world, done=(*reconciler.done, value))
         return
     pairs = zip(keys, reconciler.done[::2], reconciler.done[1::2], strict=True)
     differing = tuple(

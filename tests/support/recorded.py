@@ -1,4 +1,4 @@
-"""What a recorded release has left behind (tests/stack/upgrade/record.py), as it would be in a stack of today."""
+"""The objects and state files of a recorded release (tests/stack/upgrade/record.py), as in a stack of today."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ class StoredObject:
 
     @property
     def keys(self) -> set[str]:
-        """The partition keys of the records that it holds."""
+        """Return the partition keys of its records."""
         content = json.loads(self.body)
         records = json.loads(content["payload"])["Records"] if "payload" in content else [content["record"]]
         return {record["dynamodb"]["Keys"]["PK"]["S"] for record in records}

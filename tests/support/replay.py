@@ -14,7 +14,7 @@ from ddbreplica.reconcile.algorithm import ReconcileContext, reconcile
 from ddbreplica.records.decode import key_of
 
 Value: TypeAlias = int | None
-"""An item that holds this number, or no item."""
+"""The number in an item, or None for no item."""
 
 NAMES = "ab"
 
@@ -22,7 +22,7 @@ KEYS = tuple(key_of({"PK": {"S": name}}) for name in NAMES)
 _ANSWERS: Mapping[str, Sequence[Write] | Refusal] = {
     "taken": (),
     "broken": Refusal(RefusalKind.TRANSIENT, "EndpointConnectionError", "not sent"),
-    "timed out": Refusal(RefusalKind.TRANSIENT, "ReadTimeoutError", "no answer in time", in_doubt=True),
+    "timed out": Refusal(RefusalKind.TRANSIENT, "ReadTimeoutError", "no response in time", in_doubt=True),
 }
 _FOR_EVER = Deadline(lambda: 1e9, sleep=lambda _: None, jitter=lambda low, _: low)
 
