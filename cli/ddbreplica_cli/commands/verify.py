@@ -69,7 +69,7 @@ from ddbreplica_cli.terminal.param_type import Number
 @click.option(
     "--no-values",
     is_flag=True,
-    help="Leave the values of items out of the result and of the report. Keys and attribute names remain.",
+    help="Leave item values out of the screen, of --json and of --report. Keys and attribute names remain.",
 )
 @click.option("--repair", is_flag=True, help="Give each item that differs the source's present state.")
 @click.option(
