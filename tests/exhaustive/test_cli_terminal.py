@@ -131,6 +131,19 @@ def test_the_title_of_a_progress_bar_is_escaped(
     assert check(text).count("[red]") >= 3
 
 
+def test_a_progress_bar_counts_items_of_earlier_runs_as_done_but_not_for_the_rate(
+    opened: Callable[..., Terminal],
+) -> None:
+    terminal = opened()
+    with show_progress("copying", about=1000, earlier=800) as advance:
+        advance(1)
+
+    text = check(terminal.text())
+
+    assert "801 of about 1,000" in text
+    assert "/s" not in text, "one item is no rate yet"
+
+
 def run_on(terminal: Terminal, *args: str) -> str:
     """Run a command, and return its output on the terminal."""
     with pytest.raises(SystemExit) as ended:
