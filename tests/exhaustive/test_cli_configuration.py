@@ -74,7 +74,7 @@ CASES = {
     ),
     "a role of a profile that does not exist": Case(f"{ROLE}\nsource_profile=nobody"),
     "a role of a profile without credentials": Case(f"{ROLE}\nsource_profile=other", "[profile other]\na=b"),
-    "a role of nobody": Case(ROLE),
+    "a role without a source of credentials": Case(ROLE),
     "a role of two sources": Case(f"{ROLE}\nsource_profile=default\ncredential_source=Environment"),
     "a source of credentials that is none": Case(f"{ROLE}\ncredential_source=Cloud"),
     "a source of credentials without any": Case(f"{ROLE}\ncredential_source=Environment"),
@@ -117,17 +117,17 @@ CASES = {
     ),
     "a token file that is a directory": Case(f"{ROLE}\nweb_identity_token_file=/"),
     "a token file that is no text": Case(f"{ROLE}\nweb_identity_token_file=/bin/sh"),
-    "a login that nobody has done": Case("login_session=arn:aws:iam::123456789012:user/me"),
+    "a login without a sign-in": Case("login_session=arn:aws:iam::123456789012:user/me"),
     "an SSO session that does not exist": Case(f"sso_session=nothing\n{SSO}"),
-    "an SSO session that nobody signed in to": Case(f"sso_session=x\n{SSO}", f"[sso-session x]\n{START}"),
-    "an SSO profile that nobody signed in to": Case(f"{SSO}\n{START}"),
+    "an SSO session without a sign-in": Case(f"sso_session=x\n{SSO}", f"[sso-session x]\n{START}"),
+    "an SSO profile without a sign-in": Case(f"{SSO}\n{START}"),
     "an SSO profile that lacks a part": Case("sso_account_id=123456789012"),
     "an SSO session that contradicts its profile": Case(
         f"sso_session=x\nsso_region=eu-west-1\n{SSO}", f"[sso-session x]\n{START}"
     ),
     "a file that is not UTF-8": Case(config=b"[default]\nregion=us-east-1\n\xff=x\n"),
     "a file that cannot be parsed": Case(config=b"[default\nregion=us-east-1\n"),
-    "a file that says a thing twice": Case(config=b"[default]\nregion=us-east-1\nregion=us-east-1\n"),
+    "a file with a duplicate setting": Case(config=b"[default]\nregion=us-east-1\nregion=us-east-1\n"),
     "a directory in place of a file": Case(environment={"AWS_CONFIG_FILE": "/"}),
     "credentials that are not UTF-8": Case(credentials=b"[default]\naws_access_key_id=\xff\n"),
     "credentials that cannot be parsed": Case(credentials="aws_access_key_id=id"),
@@ -148,13 +148,13 @@ CASES = {
     "an endpoint without a scheme": with_keys("endpoint_url=localhost"),
     "an endpoint with a port that is none": with_keys(AWS_ENDPOINT_URL="http://localhost:port"),
     "an endpoint that is half an address": with_keys(AWS_ENDPOINT_URL="http://[::1"),
-    "an endpoint that nobody listens at": with_keys(AWS_ENDPOINT_URL=NOBODY),
+    "an endpoint where nothing listens": with_keys(AWS_ENDPOINT_URL=NOBODY),
     "services that do not exist": with_keys("services=nothing"),
     "services that are no section": Case(
         "services=x", "[services x]\ndynamodb=5\nlambda=5\nresource_groups_tagging_api=5", environment=KEYS
     ),
     "a proxy that is none": with_keys(HTTPS_PROXY="http://127.0.0.1:port"),
-    "a proxy that nobody listens at": with_keys(HTTPS_PROXY=NOBODY),
+    "a proxy where nothing listens": with_keys(HTTPS_PROXY=NOBODY),
     "defaults that do not exist": with_keys("defaults_mode=fast"),
     "a container that may not be asked": Case(
         environment={"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://192.0.2.1/credentials"}

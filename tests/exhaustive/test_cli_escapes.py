@@ -1,7 +1,7 @@
 """Control characters and invisible characters are never printed, wherever a value comes from.
 
 Every text of every response that a command gets is poisoned in turn, and every response is an error in turn; then the
-options, the environment and the files. What is looked at are the bytes of stdout and stderr.
+options, the environment and the files. The tests check the bytes of stdout and stderr.
 """
 
 import json

@@ -81,9 +81,9 @@ def services(signed_in: tuple[Clients, Services], monkeypatch: pytest.MonkeyPatc
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a command asks. `prepare` returns the call that asks it and reads what comes back.
+    """A request of a command. `prepare` returns a call that makes the request and reads the response.
 
-    `harmless` is what that may return where the response is none; `is_content` where any body may be right.
+    `harmless` is a result that the call may return for a malformed response. `is_content`: any body may be correct.
     """
 
     name: str

@@ -22,7 +22,7 @@ _URL = "https://dynamodb.us-east-1.amazonaws.com/"
 _READ_TIMEOUT = 5.0
 _BUCKET_READ_TIMEOUT = 3.0
 _INVALID = error("ValidationException", message="One or more parameter values were invalid")
-_ANSWERS: Mapping[str, Answer] = {
+_RESPONSES: Mapping[str, Answer] = {
     "throttled": error("ThrottlingException"),
     "over provisioned throughput": error("ProvisionedThroughputExceededException"),
     "500, not applied": error("InternalServerError", 500),
@@ -51,7 +51,7 @@ class KilledError(BaseException):
     """The execution environment ended; nothing of the invocation continues."""
 
 
-class _NoAnswer:
+class _NoResponse:
     """A response that never arrives. Reading it raises the error."""
 
     def __init__(self, error: BaseException) -> None:
@@ -73,21 +73,21 @@ class Table:
     requests: int = 0
     late: "list[_Writes]" = field(default_factory=list)
 
-    def answer(self, operation: str, body: Any) -> AWSResponse | _NoAnswer:
+    def answer(self, operation: str, body: Any) -> AWSResponse | _NoResponse:
         """Return the response to a request. A fault may occur before or after the request is performed."""
         self.requests += 1
         if self.late and self.weather.chance.random() < 0.2:
             self._write("BatchWriteItem", self.late.pop(0))
         if operation == "DescribeTable":
-            return self._struck(self.weather.strikes(DESCRIBE_FAULTS), self._describe)
+            return self._with_fault(self.weather.strikes(DESCRIBE_FAULTS), self._describe)
         writes = _writes(operation, body)
-        return self._struck(
+        return self._with_fault(
             self.weather.strikes(WRITE_FAULTS), lambda: self._write(operation, writes), writes
         )
 
-    def _struck(
+    def _with_fault(
         self, fault: str | None, carry_out: Callable[[], Answer], writes: "_Writes" = ()
-    ) -> AWSResponse | _NoAnswer:
+    ) -> AWSResponse | _NoResponse:
         what = fault.partition(": ")[2] if fault else ""
         if what.endswith(", applied") or what in ("slow response", "killed after it is applied"):
             status, body = carry_out()
@@ -96,22 +96,22 @@ class Table:
             ):  # the table rejects the request: nothing was applied, and the client gets the error
                 return response(_URL, status, body)
         if what.startswith("killed"):
-            return _NoAnswer(KilledError())
+            return _NoResponse(KilledError())
         if what.endswith("lands later"):
             self.late.append(writes)
         if what.startswith("connection dropped"):
-            return _NoAnswer(ConnectionClosedError(endpoint_url=_URL))
+            return _NoResponse(ConnectionClosedError(endpoint_url=_URL))
         if what.startswith("no response in time"):
             self._wait(_READ_TIMEOUT)
-            return _NoAnswer(ReadTimeoutError(endpoint_url=_URL))
+            return _NoResponse(ReadTimeoutError(endpoint_url=_URL))
         if what == "slow response":
             self._wait(self.weather.chance.uniform(0, _READ_TIMEOUT))
             return response(_URL, 200, body)
-        return answered(_URL, self._told(what, carry_out, writes))
+        return answered(_URL, self._response_to(what, carry_out, writes))
 
-    def _told(self, what: str, carry_out: Callable[[], Answer], writes: "_Writes") -> wire.Answer:
-        if what in _ANSWERS:
-            return _ANSWERS[what]
+    def _response_to(self, what: str, carry_out: Callable[[], Answer], writes: "_Writes") -> wire.Answer:
+        if what in _RESPONSES:
+            return _RESPONSES[what]
         if what.startswith("a gateway's page"):
             return 504, b"<html>504 Gateway Time-out</html>", FOREIGN
         if what == "some items unprocessed":

@@ -84,7 +84,7 @@ def unsigned(_: EmbeddedAws, call: Call) -> Call:
 
 
 def simple(_: EmbeddedAws, call: Call) -> Call:
-    """A simple request, which a web page may send to any host without a preflight."""
+    """Return a simple request, which a web page may send to any host without a preflight."""
     sent = {**call.headers, "Content-Type": "text/plain", "Origin": "https://attacker.example"}
     return replace(call, headers=sent)
 
@@ -102,7 +102,7 @@ def of_another_run(aws: EmbeddedAws, call: Call) -> Call:
 
 
 def of_no_secret(aws: EmbeddedAws, call: Call) -> Call:
-    """A request signed with ministack's well-known default credentials."""
+    """Return a request signed with ministack's well-known default credentials."""
     return signed(replace(aws, account="test", secret="test"), call)
 
 
@@ -119,7 +119,7 @@ def of_another_path(aws: EmbeddedAws, call: Call) -> Call:
 
 
 def for_another_host(aws: EmbeddedAws, call: Call) -> Call:
-    """A request to a name that a web page resolves to this machine, signed with the right credentials."""
+    """Return a request to a name that a web page resolves to this machine, signed with the right credentials."""
     return signed(aws, call, Host=f"attacker.example:{urlsplit(aws.endpoint_url).port}")
 
 

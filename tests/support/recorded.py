@@ -17,7 +17,7 @@ FACTS: Final[Mapping[str, str]] = json.loads((RECORDED / "facts.json").read_text
 
 
 def code(directory: Path) -> Path:
-    """Unpack the function's code into a directory, as src/ has it."""
+    """Unpack the function's code into a directory like src/, and return the directory."""
     with ZipFile(RECORDED / "code.zip") as archive:
         archive.extractall(directory)
     return directory
@@ -47,7 +47,7 @@ class Place:
 
     @classmethod
     def of(cls, dynamodb: "DynamoDBClient", *, source: str, replica: str, function_arn: str) -> "Place":
-        """The tables as they are described, which the recorded stack gave the same names."""
+        """Return the values of two tables with the names of the recorded ones."""
         described: Any = {
             name: dynamodb.describe_table(TableName=name)["Table"] for name in (source, replica)
         }
@@ -59,7 +59,7 @@ class Place:
         return cls({**identities, "stream": stream, "label": _label(stream), "function": function_arn})
 
     def objects(self) -> Iterator[StoredObject]:
-        """The stored objects."""
+        """Return the stored objects."""
         for stored in json.loads((RECORDED / "objects.json").read_text()):
             yield StoredObject(stored["bucket"], self._moved(stored["name"]), self._moved(stored["body"]))
 
@@ -77,7 +77,7 @@ class Place:
 
 
 def closed(state: str) -> set[str]:
-    """The partition keys that the recorded backfill was done with."""
+    """Return the partition keys that the recorded backfill had copied."""
     lines = [json.loads(line) for line in (RECORDED / f"{state}.backfill").read_text().splitlines()]
     return {key["PK"]["S"] for line in lines for key in line.get("close", ())}
 

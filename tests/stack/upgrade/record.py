@@ -88,7 +88,7 @@ def _segments_begun(state: Path) -> int:
 
 
 def _objects(aws: EmbeddedAws, stack: Stack, pair: Pair) -> list[dict[str, str]]:
-    """A poison record, a write in doubt, and a batch that Lambda has discarded."""
+    """Return a poison record, an in-doubt write, and a batch that Lambda has discarded."""
     keys = sorted(pair.items(pair.source))[:3]
     like = pair.item(pair.source, keys[0])
     assert like is not None
@@ -137,7 +137,7 @@ def _discarded(stack: Stack, shard: str, records: list[Any]) -> dict[str, str]:
 
 
 def _facts(aws: EmbeddedAws, stack: Stack, commit: str) -> dict[str, Any]:
-    """The recorded commit, and the recorded values that are different in every deployment."""
+    """Return the recorded commit, and the recorded values that differ in each deployment."""
     state = (RECORDED / "interrupted.backfill").read_text().splitlines()
     identity = next(json.loads(line)["value"] for line in state if '"note":"backfill"' in line)
     return {
