@@ -30,7 +30,7 @@ def invoke(story: str) -> Any:
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_a_story_ends_as_it_should_however_often_it_is_told(story: str, account: Account) -> None:
+def test_a_story_ends_as_expected_however_often_it_is_delivered(story: str, account: Account) -> None:
     account.create_replica(OWN_KEYS.get(story, {"PK": "S"}))
 
     assert invoke(story) == {"batchItemFailures": []}
@@ -69,7 +69,7 @@ def test_a_missing_replica_fails_every_time_and_quarantines_nothing(account: Acc
     assert account.quarantined() == []
 
 
-def test_it_goes_on_once_the_missing_replica_is_there(account: Account) -> None:
+def test_the_function_continues_once_the_missing_replica_exists(account: Account) -> None:
     with pytest.raises(ReplicaError):
         invoke("insert")
     account.create_replica({"PK": "S"})
@@ -79,7 +79,7 @@ def test_it_goes_on_once_the_missing_replica_is_there(account: Account) -> None:
     STORIES["insert"](account)
 
 
-def test_a_missing_bucket_fails_every_time_and_is_named(account: Account) -> None:
+def test_a_missing_bucket_fails_every_time_and_is_in_the_error(account: Account) -> None:
     account.create_replica({"PK": "S"})
     account.s3.delete_bucket(Bucket=BUCKET)
 
@@ -88,7 +88,7 @@ def test_a_missing_bucket_fails_every_time_and_is_named(account: Account) -> Non
             invoke("undecodable")
 
 
-def test_expired_items_stay_if_told_so(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expired_items_stay_in_an_archive(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPLICATE_TTL_DELETES", "false")
     account.create_replica({"PK": "S"})
 
@@ -97,5 +97,5 @@ def test_expired_items_stay_if_told_so(account: Account, monkeypatch: pytest.Mon
     assert list(account.items()) == ["request#301"]
 
 
-def test_every_event_file_is_told() -> None:
+def test_every_event_file_is_a_story() -> None:
     assert {path.stem for path in EVENTS.glob("*.json")} == {*STORIES, "keys-only", "env"}

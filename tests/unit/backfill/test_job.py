@@ -108,7 +108,7 @@ def wait(*, no_wait: bool = False, held: tuple[int, float] = (0, 0.0)) -> tuple[
     return recording, sleeps
 
 
-def test_what_is_held_back_is_waited_for_second_by_second() -> None:
+def test_the_wait_for_held_keys_is_shown_second_by_second() -> None:
     recording, sleeps = wait(held=(1000, 120.5))
 
     assert recording.notes == [
@@ -572,7 +572,7 @@ class TestPrepare:
         )
         assert runs.recording.notes == []
 
-    def test_a_dry_run_shows_what_interrupted_runs_have_left(self, runs: Runs) -> None:
+    def test_a_dry_run_shows_the_open_writes_of_interrupted_runs(self, runs: Runs) -> None:
         world = World()
         world.leftovers = ("Note: one.", "Note: two.")
 

@@ -56,7 +56,7 @@ def test_an_archive_of_a_global_table_is_warned_of() -> None:
     assert notes[0].startswith("Warning: the source orders is a global table with replicas in eu")
 
 
-def test_what_expires_in_another_region_is_deleted_from_an_archive() -> None:
+def test_an_item_that_expires_in_another_region_is_deleted_from_an_archive() -> None:
     """The replicated delete has no `userIdentity`, so that it looks like a delete by a user."""
     function = Function(FakeReplica(), replicate_ttl_deletes=False)
 

@@ -280,7 +280,7 @@ class TestInAFile(_Runs):
         ):
             FileJournal.at(self.path, command=other, clock=self.clock)
 
-    def test_a_state_of_other_work_is_refused_with_what_differs(self) -> None:
+    def test_a_state_of_another_task_is_refused_with_the_differences(self) -> None:
         assert not self.journal().resume({"source": "a of today", "replica": "b"})
         assert self.journal().resume({"source": "a of today", "replica": "b"})
 
@@ -629,7 +629,7 @@ class TestWriting:
             {"close": [{"PK": {"S": "a"}}]},
         ]
 
-    def test_that_no_request_is_under_way_is_durable_with_what_is_held_back(self) -> None:
+    def test_the_end_of_all_requests_is_stored_with_the_keys_that_are_held_back(self) -> None:
         self.journal.mark_in_doubt([A])
         self.clock.respond()
         self.lines.content = b""
@@ -640,7 +640,7 @@ class TestWriting:
         assert (hold["hold"], hold["seconds"]) == ([{"PK": {"S": "a"}}], 1800)
         assert hold["until"] == pytest.approx(self.clock.aws + 1800)
 
-    def test_a_lead_of_the_clock_is_recorded_with_what_it_may_hold_back(self) -> None:
+    def test_a_lead_of_the_clock_is_stored_with_the_keys_that_it_holds_back(self) -> None:
         self.clock.respond()
         self.journal.mark_in_doubt([A])
 

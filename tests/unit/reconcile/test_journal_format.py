@@ -80,7 +80,7 @@ class TestContents:
 
 
 class TestFinding:
-    def test_a_state_without_lines_was_left_at_rest(self) -> None:
+    def test_a_state_without_lines_is_that_of_a_run_that_ended_in_order(self) -> None:
         kept = Contents()
         kept.open([A])
         kept.find(now=0)
@@ -93,7 +93,7 @@ class TestFinding:
 
         assert kept.held == {A: Hold(50, UNKNOWN_HOLD_SECONDS), B: Hold(50, UNKNOWN_HOLD_SECONDS)}
 
-    def test_the_writers_clock_shortens_what_a_killed_run_holds_back(self) -> None:
+    def test_the_writers_clock_shortens_the_hold_of_a_killed_run(self) -> None:
         kept = contents({"clock_ahead_seconds": 20}, {"open": [key("a")]})
         kept.find(now=50)
 
@@ -263,7 +263,7 @@ class TestReading:
             ANOTHER_FILE,
         )
 
-    def test_the_state_of_another_version_is_left_to_that_version(self) -> None:
+    def test_the_state_of_another_version_is_refused(self) -> None:
         assert refusal(*lines(head={**HEAD, "version": 3})) == (
             "a.state was written by a different version of ddbreplica: its format is version 3.",
             "resume it with that version of ddbreplica, or name another file with --state.",

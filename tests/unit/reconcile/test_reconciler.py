@@ -313,7 +313,7 @@ class TestRates:
         assert patience.remaining() == 60
 
     @pytest.mark.parametrize("rate", [None, Rate(None)])
-    def test_no_rate_is_no_wait_and_no_progress(self, rate: Rate | None) -> None:
+    def test_without_a_rate_there_is_no_wait(self, rate: Rate | None) -> None:
         time = _Time()
         patience = time.patience()
         time.now += 30

@@ -17,7 +17,7 @@ A: Key = (("PK", "S", 'é "\n'), ("SK", "N", "-1500"))
 B: Key = (("PK", "S", "b"), ("SK", "N", "1"))
 
 
-def test_there_is_no_file_before_there_is_something_to_list(tmp_path: Path) -> None:
+def test_the_file_is_created_with_the_first_key(tmp_path: Path) -> None:
     undecided = Undecided(tmp_path / "file", note=SILENT.note)
 
     assert len(undecided) == 0
@@ -35,7 +35,7 @@ def test_every_run_adds_to_it_and_verify_reads_it(tmp_path: Path) -> None:
     assert list(keys_file.read(path.read_bytes().splitlines(), table, name="list")) == [A, B, A]
 
 
-def test_it_stands_beside_the_state_of_its_run(tmp_path: Path) -> None:
+def test_it_is_in_the_directory_of_the_state_file(tmp_path: Path) -> None:
     notes: list[str] = []
     undecided = Undecided.beside(tmp_path / "orders.backfill", note=notes.append)
     undecided.path.touch(mode=0o644)

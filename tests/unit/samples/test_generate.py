@@ -28,7 +28,7 @@ def test_the_first_rows_are_these() -> None:
     assert second[:4] == ("2", "192.0.2.1", "2017-07-20", "00")
 
 
-def test_the_file_in_data_is_what_is_generated() -> None:
+def test_the_file_in_data_is_the_generated_one() -> None:
     file = io.StringIO(newline="")
     logfile.write(islice(rows(), 2000), file)
 

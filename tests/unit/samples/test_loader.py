@@ -99,7 +99,7 @@ def test_the_last_row_of_a_request_id_wins_and_all_are_counted() -> None:
     assert load.loaded.written == 2
 
 
-def test_a_refused_row_is_told_by_its_line_and_its_neighbours_are_written() -> None:
+def test_a_refused_row_is_reported_with_its_line_and_the_others_are_written() -> None:
     replica = FakeReplica(poison=lambda item: item["PK"]["S"] == "request#2")
     load = Load(replica)
 
@@ -130,7 +130,7 @@ def test_a_bad_row_ends_it_after_the_rows_before_it_were_written() -> None:
     assert keys(replica) == {"request#1"}
 
 
-def test_bad_rows_can_be_left_out() -> None:
+def test_bad_rows_can_be_skipped() -> None:
     replica = FakeReplica()
     load = Load(replica, skip_bad_rows=True)
 
@@ -164,7 +164,7 @@ def test_a_table_that_moves_now_and_then_is_waited_for_without_end() -> None:
     assert waiting.now >= 300
 
 
-def test_a_table_that_refuses_row_after_row_is_not_given_up() -> None:
+def test_a_table_that_refuses_many_rows_does_not_end_the_load() -> None:
     waiting = Waiting()
 
     def slowly(_request: Request) -> Refusal:
@@ -178,7 +178,7 @@ def test_a_table_that_refuses_row_after_row_is_not_given_up() -> None:
     assert load.loaded.refused.count == 10
 
 
-def test_a_table_that_takes_nothing_more_is_given_up() -> None:
+def test_a_table_that_accepts_no_more_rows_ends_the_load() -> None:
     replica = FakeReplica(script=lambda _: () if len(replica.items) < 1000 else THROTTLED)
 
     error = failing(Load(replica), [row(line) for line in range(1, 1002)])
@@ -190,7 +190,7 @@ def test_a_table_that_takes_nothing_more_is_given_up() -> None:
     assert error.facts["row_count"] == 1000
 
 
-def test_a_fault_ends_it_with_what_was_written() -> None:
+def test_a_fault_ends_it_with_the_number_of_rows_written() -> None:
     replica = FakeReplica(script=lambda _: () if len(replica.items) < 1000 else DENIED)
 
     error = failing(Load(replica), [row(line) for line in range(1, 1002)])
@@ -248,7 +248,7 @@ def test_an_unknown_refusal_still_comes_with_something_to_try() -> None:
     assert failing(Load(FakeReplica(script=lambda _: odd)), [row(1)]).hint == "run the same command again."
 
 
-def test_rows_before_the_line_to_start_at_are_left_out_bad_ones_as_well() -> None:
+def test_rows_before_the_first_line_are_skipped_including_bad_ones() -> None:
     replica = FakeReplica()
     load = Load(replica, start_at=3)
 
@@ -258,7 +258,7 @@ def test_rows_before_the_line_to_start_at_are_left_out_bad_ones_as_well() -> Non
     assert load.loaded.written == 1
 
 
-def test_what_ended_early_and_is_started_where_it_says_has_written_every_row() -> None:
+def test_a_load_that_is_resumed_at_the_reported_line_writes_every_row() -> None:
     bad = [row(line) if line != 1700 else BadRow(line, line, "why") for line in range(1, 2501)]
     replica = FakeReplica()
     start_at = failing(Load(replica), bad).facts["start_at"]
@@ -299,7 +299,7 @@ def test_a_large_row_takes_its_units_of_the_rate() -> None:
     assert waiting.now == 11
 
 
-def test_a_wait_for_its_own_rate_is_no_standstill() -> None:
+def test_a_wait_for_the_rate_is_not_a_lack_of_progress() -> None:
     waiting = Waiting()
     text = {"S": "x" * 300 * 1024}
     replica = FakeReplica(script=in_turn(THROTTLED, (), THROTTLED, ()))

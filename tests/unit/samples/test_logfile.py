@@ -58,7 +58,7 @@ def test_spellings_of_one_request_id_are_one_key() -> None:
         (changed(9, "a\0b"), "useragent contains a NUL character"),
     ],
 )
-def test_what_is_no_log_entry_is_refused_with_the_reason(fields: Sequence[str], reason: str) -> None:
+def test_an_invalid_log_entry_is_refused_with_the_reason(fields: Sequence[str], reason: str) -> None:
     with pytest.raises(RowError) as refused:
         item(fields)
 
@@ -80,7 +80,7 @@ def outline(*rows: str) -> list[tuple[str, str]]:
     ]
 
 
-def test_a_bad_row_is_told_by_its_line_and_the_next_one_is_read() -> None:
+def test_a_bad_row_is_reported_with_its_line_and_the_next_one_is_read() -> None:
     assert outline(GOOD.format(1), "2,host", GOOD.format(3)) == [
         ("line 1", "request#1"),
         ("line 2", "expected 10 columns and found 2"),
@@ -106,14 +106,14 @@ def test_a_stray_quote_costs_no_more_than_the_lines_that_it_spoils() -> None:
     ]
 
 
-def test_a_quote_without_an_end_is_told() -> None:
+def test_a_quote_without_an_end_is_reported() -> None:
     assert outline(GOOD.format(1), '2,host,d,20,z,GET,/,200,5,"agent') == [
         ("line 1", "request#1"),
         ("line 2", "unexpected end of data"),
     ]
 
 
-def test_a_field_without_bounds_is_told() -> None:
+def test_a_field_that_is_too_long_is_reported() -> None:
     assert outline("x" * 200_000, GOOD.format(2)) == [
         ("line 1", "field larger than field limit (131072)"),
         ("line 2", "request#2"),
@@ -132,7 +132,7 @@ whole = st.integers(0, 10**38 - 1).map(str)
 
 
 @given(st.lists(st.tuples(whole, words, words, whole, words, words, words, whole, whole, words), max_size=4))
-def test_what_was_written_reads_the_same(rows: list[tuple[str, ...]]) -> None:
+def test_a_written_file_is_read_as_the_same_rows(rows: list[tuple[str, ...]]) -> None:
     file = io.StringIO(newline="")
     write(rows, file)
     file.seek(0)

@@ -585,17 +585,17 @@ def test_after_a_crash_records_that_were_checkpointed_last_are_delivered_again()
 
 
 def test_a_crash_gets_the_number_of_records_that_are_done() -> None:
-    told: list[int] = []
+    seen: list[int] = []
 
     def nothing(done: int) -> int:
-        told.append(done)
+        seen.append(done)
         return 0
 
     mapping = Mapping([Shard("shard", changes(1, 2, 3, 4))], in_turn(report("3")))
     while mapping.step():
         mapping.crash(nothing)
 
-    assert told == [2, 4]
+    assert seen == [2, 4]
 
 
 def test_after_a_crash_records_are_delivered_again_at_once() -> None:

@@ -56,7 +56,7 @@ def test_key_attributes_may_have_names_that_a_report_uses() -> None:
         '{"finding": "missing", "key": {"PK": {"S": "%s"}, "SK": {"N": "1"}}}' % ("x" * 100_000),
     ],
 )
-def test_an_error_names_a_line_that_is_not_a_key(line: str) -> None:
+def test_an_error_has_the_line_that_is_not_a_key(line: str) -> None:
     good = b'{"PK": {"S": "a"}, "SK": {"N": "1"}}'
 
     with pytest.raises(TaskError, match=r"^keys:2: not a primary key of this table: .+\.$") as raised:

@@ -181,7 +181,7 @@ def test_archived_items_are_counted_and_are_not_differences() -> None:
     ]
 
 
-def test_excluded_items_are_counted_and_the_verdict_says_so() -> None:
+def test_excluded_items_are_counted_and_shown_with_the_verdict() -> None:
     result = verified(looked_at="everything within the filter", outside=7)
 
     assert result.text().splitlines()[8:] == [
@@ -209,7 +209,7 @@ def test_the_outcome_of_a_repair_follows_the_difference() -> None:
     assert result.document()["differences"][0]["repair"] == "repaired"
 
 
-def test_the_verdict_on_a_part_says_so() -> None:
+def test_a_verdict_on_a_sample_is_marked_as_such() -> None:
     result = verified(looked_at="a sample of 0.1")
 
     assert result.text().splitlines()[2] == "compared       a sample of 0.1"
