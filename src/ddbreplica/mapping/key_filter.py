@@ -125,7 +125,7 @@ def _rule(rule: Any) -> _Rule:
 def _equals(text: str) -> _Rule:
     if _is_address(text):
         raise _refused(
-            f"Lambda compares {text} as an IP address, not as text; equals-ignore-case compares it as text"
+            f"Lambda compares {text} as an IP address, not as a string; equals-ignore-case compares it as a string"
         )
     return lambda found: found == text
 
@@ -194,13 +194,13 @@ def _dotted(path: Sequence[str]) -> str:
 
 def _unknown(rule: Any) -> TaskError:
     return _refused(
-        f"the rule {printable(rule)} cannot match a key; in a stream, every key value is a text, also a number"
+        f"the rule {printable(rule)} cannot match a key; in a stream record, every key value is a string, even a number"
     )
 
 
 def _refused(why: str) -> TaskError:
     return TaskError(
         f"the mapping's filter is not supported: {why}.",
-        hint="filter on dynamodb.Keys only, with texts, prefix, suffix, anything-but, equals-ignore-case, exists and"
-        " $or. With any other filter, an item that stops matching stays in the replica forever.",
+        hint="filter on dynamodb.Keys only, with exact values, prefix, suffix, anything-but, equals-ignore-case, exists"
+        " and $or. With any other filter, an item that stops matching stays in the replica forever.",
     )

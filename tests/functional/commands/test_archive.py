@@ -404,8 +404,8 @@ def test_a_function_without_the_tag_that_may_keep_an_archive_causes_a_warning(
     warning = "Warning: functions without the tag ddbreplica read the source's stream"
 
     warned = run(*command, *buckets, "--without-mapping", "--dry-run")
-    said_itself = run(*command, *buckets, "--without-mapping", "--dry-run", "--archive")
+    with_option = run(*command, *buckets, "--without-mapping", "--dry-run", "--archive")
 
     assert f"{warning}: arn:" in warned.stderr
     assert "If one of them keeps the replica as an archive, add --archive." in warned.stderr
-    assert warning not in said_itself.stderr
+    assert warning not in with_option.stderr

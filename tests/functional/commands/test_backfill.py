@@ -407,14 +407,14 @@ class TestSafeguards:
             **more,
         }
         function = {"Environment": {"Variables": {"REPLICA_TABLE_NAME": REPLICA}}}
-        answers = {
+        responses = {
             "ListEventSourceMappings": {"EventSourceMappings": [mapping]},
             "GetFunctionConfiguration": {"FunctionName": "replicator", **function},
             "ListTags": {"Tags": {"ddbreplica": REPLICA}},
         }
-        for operation, answer in answers.items():
-            said = SimpleNamespace(status_code=200), answer
-            aws.on(f"before-call.lambda.{operation}", lambda said=said, **_: said)
+        for operation, body in responses.items():
+            sent = SimpleNamespace(status_code=200), body
+            aws.on(f"before-call.lambda.{operation}", lambda sent=sent, **_: sent)
 
     def test_a_replicated_table_is_copied(self, tables: Tables, aws: Misbehaviour) -> None:
         self.mapped(tables, aws)

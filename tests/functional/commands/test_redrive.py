@@ -202,12 +202,12 @@ class TestWaiting:
 
         assert outcomes(redrive(exit_code=1)) == {first: "waiting"}
 
-        (suspect,) = set(kept_records.names(QUARANTINE)) - {first}
-        kept = json.loads(kept_records.body(QUARANTINE, suspect))
+        (in_doubt,) = set(kept_records.names(QUARANTINE)) - {first}
+        kept = json.loads(kept_records.body(QUARANTINE, in_doubt))
         assert kept["error_code"] == SUSPECT
         assert kept["record"]["dynamodb"] == {"Keys": {"PK": {"S": "a"}}}
-        assert outcomes(redrive(exit_code=1)) == {first: "waiting", suspect: "waiting"}
-        kept_records.make_older(QUARANTINE, suspect, HALF_AN_HOUR)
+        assert outcomes(redrive(exit_code=1)) == {first: "waiting", in_doubt: "waiting"}
+        kept_records.make_older(QUARANTINE, in_doubt, HALF_AN_HOUR)
         machine.pass_by(HALF_AN_HOUR)
         assert redrive()["healed"] == 2
         assert not STATE.exists()

@@ -269,10 +269,10 @@ def manifests(*files: dict[str, Any], **summary: Any) -> FakeS3:
         "itemCount": len(files),
         **summary,
     }
-    said = {name: value for name, value in whole.items() if value is not None}
+    present = {name: value for name, value in whole.items() if value is not None}
     s3 = FakeS3()
     s3.store(f"{PLACE}/manifest-files.json", b"".join(json.dumps(each).encode() + b"\n" for each in files))
-    s3.store(f"{PLACE}/manifest-summary.json", json.dumps(said).encode())
+    s3.store(f"{PLACE}/manifest-summary.json", json.dumps(present).encode())
     return s3
 
 

@@ -198,7 +198,7 @@ def test_a_filter_on_anything_but_keys_is_refused(pattern: Any, why: str) -> Non
 )
 def test_a_rule_that_cannot_match_a_key_is_refused(rule: Any) -> None:
     with pytest.raises(
-        TaskError, match="cannot match a key; in a stream, every key value is a text, also a number"
+        TaskError, match="cannot match a key; in a stream record, every key value is a string, even a number"
     ):
         KeyFilter.of([rules_on_pk(rule)])
 

@@ -119,7 +119,7 @@ def test_they_are_held_back_in_this_run_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "why"),
     [
         (s3_error("AccessDenied"), "the quarantine bucket bucket refuses the record: AccessDenied: no."),
         (s3_error("MadeUp", "odd"), "MadeUp: odd."),
@@ -132,7 +132,7 @@ def test_they_are_held_back_in_this_run_too() -> None:
     ],
 )
 def test_keys_that_cannot_be_quarantined_are_an_error(
-    fault: ClientError, said: str, monkeypatch: pytest.MonkeyPatch
+    fault: ClientError, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[Any] = []
     monkeypatch.setattr("ddbreplica.driver.Interrupt.sleep", lambda _, seconds: slept.append(seconds))
@@ -142,7 +142,7 @@ def test_keys_that_cannot_be_quarantined_are_an_error(
 
     assert (
         raised.value.fact
-        == f"a write got no response and may still land, and its key cannot be quarantined: {said}"
+        == f"a write got no response and may still land, and its key cannot be quarantined: {why}"
     )
     assert raised.value.hint == (
         "run the same command again in the same directory: its state file has the key and holds it back."

@@ -24,7 +24,7 @@ from tests.support.memory_state import MemoryLines
 from tests.support.recording import Recording
 from tests.support.redriven import CREATED, World, described, item, key, mapping
 
-WANTED = RedriveOptions(
+OPTIONS = RedriveOptions(
     quarantine_bucket=None,
     on_failure_bucket=None,
     older_than=0.0,
@@ -45,25 +45,27 @@ class Runs:
         self._monkeypatch = monkeypatch
         self.lines = MemoryLines()
         self.recording = Recording()
-        self.told: list[Redriven] = []
-        self.open_when_told: Sequence[Key] = ()
+        self.shown: list[Redriven] = []
+        self.open_when_shown: Sequence[Key] = ()
 
-    def redrive(self, world: World, **wanted: Any) -> Redriven:
+    def redrive(self, world: World, **options: Any) -> Redriven:
         self._use(world)
         self.recording = Recording()
         journal = self.journal(world)
 
         def show(redriven: Redriven) -> None:
-            self.told.append(redriven)
-            self.open_when_told = journal.open_keys()
+            self.shown.append(redriven)
+            self.open_when_shown = journal.open_keys()
 
-        return job.redrive(world.connection, replace(WANTED, **wanted), show, self.recording.driver, journal)
+        return job.redrive(
+            world.connection, replace(OPTIONS, **options), show, self.recording.driver, journal
+        )
 
-    def preview(self, world: World, **wanted: Any) -> Redriven:
+    def preview(self, world: World, **options: Any) -> Redriven:
         self._use(world)
         self.recording = Recording()
         return job.preview(
-            world.connection, replace(WANTED, **wanted), self.told.append, self.recording.driver
+            world.connection, replace(OPTIONS, **options), self.shown.append, self.recording.driver
         )
 
     def journal(self, world: World) -> FileJournal:
@@ -114,7 +116,7 @@ class TestRedrive:
         assert (redriven.keys, redriven.in_doubt, redriven.in_doubt_seconds) == (3, 0, 0)
         assert world.replica.items == {key("a"): item("a"), key("b"): item("b")}
         assert all(name.startswith("done/") for name in world.s3.names)
-        assert runs.told == [redriven]
+        assert runs.shown == [redriven]
         assert runs.recording.notes == []
         assert runs.recording.steps == [("redriving", 2, [2])]
         assert not runs.recording.is_interruptible
@@ -369,8 +371,8 @@ class TestState:
             key("b"): ObjectOutcome.UNDECIDED,
         }
         assert redriven.resumed == 0
-        assert runs.told == [redriven]
-        assert runs.open_when_told == (key("a"), key("b"))
+        assert runs.shown == [redriven]
+        assert runs.open_when_shown == (key("a"), key("b"))
         assert runs.lines.content == b""
 
     def test_keys_of_a_killed_run_wait(self, runs: Runs) -> None:
@@ -404,7 +406,7 @@ class TestEnding:
         assert stopped.value.hint == ("run the same command again to process the remaining objects.")
         assert isinstance(stopped.value.__cause__, KeyboardInterrupt)
         assert (stopped.value.facts["objects"], stopped.value.facts["healed"]) == (2, 2)
-        assert runs.told == []
+        assert runs.shown == []
         assert (runs.lines.content, runs.lines.is_open) == (b"", False)
 
     def test_refused(self, runs: Runs) -> None:
@@ -453,7 +455,7 @@ class TestDryRun:
 
         assert redriven.counts == {ObjectOutcome.DUE: 2}
         assert (redriven.keys, redriven.in_doubt) == (0, 0)
-        assert runs.told == [redriven]
+        assert runs.shown == [redriven]
         assert runs.recording.notes == []
         assert runs.recording.steps == [("redriving", 2, [2])]
         assert not runs.recording.is_interruptible
@@ -510,7 +512,7 @@ class TestDryRun:
         ):
             runs.preview(world)
 
-        assert runs.told == []
+        assert runs.shown == []
 
 
 def test_no_test_here_waits(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:

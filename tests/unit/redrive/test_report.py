@@ -55,11 +55,11 @@ def test_the_document_has_every_outcome_and_the_first_keys() -> None:
     redriven = Redriven()
     redriven.stays(left(ObjectOutcome.WAITING, "why", *map(str, range(12))))
 
-    told = document(redriven)
+    shown = document(redriven)
 
-    assert {outcome.value for outcome in ObjectOutcome} <= told.keys()
-    assert told["left"][0]["keys"][9:] == [{"PK": {"S": "9"}}]
-    assert told["left"][0]["more_keys"] == 2
+    assert {outcome.value for outcome in ObjectOutcome} <= shown.keys()
+    assert shown["left"][0]["keys"][9:] == [{"PK": {"S": "9"}}]
+    assert shown["left"][0]["more_keys"] == 2
 
 
 def busy() -> Redriven:
@@ -68,7 +68,7 @@ def busy() -> Redriven:
     redriven.counts[ObjectOutcome.RECONCILED] = 1000
     redriven.stays(left(ObjectOutcome.UNWRITABLE, "why", "a"))
     redriven.left.count += 2
-    redriven.open[(("PK", "S", "b"),)] = (ObjectOutcome.UNDECIDED, "nobody\nknows")
+    redriven.open[(("PK", "S", "b"),)] = (ObjectOutcome.UNDECIDED, "not\nknown")
     return redriven
 
 
@@ -91,7 +91,7 @@ def test_a_document_has_everything() -> None:
             }
         ],
         "more_left": 2,
-        "left_keys": [{"outcome": "undecided", "key": {"PK": {"S": "b"}}, "reason": "nobody\nknows"}],
+        "left_keys": [{"outcome": "undecided", "key": {"PK": {"S": "b"}}, "reason": "not\nknown"}],
     }
 
 
@@ -110,5 +110,5 @@ def test_a_text_has_everything() -> None:
         "             why",
         "",
         'undecided    PK={"S": "b"}',
-        "             nobody knows",
+        "             not known",
     ]
