@@ -48,7 +48,7 @@ def options(prog: str, description: str, *, rounds: int, quick: int) -> argparse
         "--rounds", type=_positive, help=f"interleaved rounds (default: {rounds}; with --quick: {quick})"
     )
     parser.add_argument("--quick", action="store_true", help="a minimal run, to try it")
-    parser.add_argument("--output", type=Path, help="directory for the results (default: here)")
+    parser.add_argument("--output", type=Path, help="directory for the results (default: benchmarks)")
     found = parser.parse_args()
     found.rounds = found.rounds or (quick if found.quick else rounds)
     found.output = found.output or (None if found.quick else HERE)

@@ -89,7 +89,7 @@ def _summary(figures: Figures, *, seconds: float) -> Table:
     table.add_row("Lag of one change, p50 / p95 / max", milliseconds(figures.lag))
     table.add_row("Quarantined and redriven", str(figures.redriven))
     table.add_row("Edited by hand, found, repaired", str(figures.repaired))
-    table.add_row("Backfill of a table in use", f"{adopted.seconds:.2f} s")
+    table.add_row("Backfill of an existing table", f"{adopted.seconds:.2f} s")
     table.add_row("Writes during the backfill, deletes", f"{adopted.written:,}, {adopted.deleted:,}")
     table.add_row("Duration of the demo", f"{seconds:.1f} s")
     if set_up := os.environ.get("DDBREPLICA_SETUP_SECONDS"):

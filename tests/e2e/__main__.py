@@ -31,7 +31,7 @@ from tests.e2e.run import ROOT, Run
     metavar="REGION",
     help="AWS Region.  [default: AWS_REGION, AWS_DEFAULT_REGION or the profile's]",
 )
-@click.option("--remove", metavar="SUFFIX", help="Only remove what an earlier run has left.")
+@click.option("--remove", metavar="SUFFIX", help="Only remove the resources of an earlier run.")
 def main(*, account: str | None, quick: bool, keep: bool, region: str | None, remove: str | None) -> None:
     """Run ddbreplica on a real AWS account, cause failures, and report what only AWS can confirm.
 

@@ -40,7 +40,7 @@ def change_in_parallel(deployed: Deployed) -> None:
     """Update a few items repeatedly with ParallelizationFactor=10."""
     run, keys = deployed.run, deployed.keys()[:20]
     updates = min(len(keys) * 15, run.pace.rows)
-    run.begin(f"Update {len(keys)} items with {updates} updates in total, with ParallelizationFactor=10")
+    run.begin(f"Make {updates} updates of {len(keys)} items, with ParallelizationFactor=10")
     with mapping_set(deployed, ParallelizationFactor=10):
         traffic.update(deployed.pair, islice(cycle(keys), updates))
         deployed.wait_until_equal()

@@ -64,7 +64,7 @@ WAITING: Final = (
         ("RecordsRetriedAlarm", "ReplicaIndexThrottledAlarm", "ReplicaTableThrottledAlarm"),
         changes=40,
     ),
-    Provocation("The function has no reserved concurrency", not_invoked, ("FunctionThrottledAlarm",)),
+    Provocation("The function's reserved concurrency is 0", not_invoked, ("FunctionThrottledAlarm",)),
     Provocation(
         "The function fails, and Lambda continues to retry",
         misdirected,

@@ -34,13 +34,13 @@ class Claim(Enum):
 
 OUT_OF_REACH: Final[Mapping[str, str]] = {
     "The look of the dashboard": "an operator must look at it: run with `--keep` and open the output DashboardUrl",
-    "`--import-existing-resources` with retained tables": "run the commands in docs/deployment.md by hand",
+    "`--import-existing-resources` with retained tables": "run the commands in docs/deployment.md yourself",
     "ReplicaCriticallyLateAlarm fires": "takes six hours; its metric is that of ReplicaLateAlarm",
     "FunctionSlowAlarm fires": "takes ten minutes of slow invocations, which the run does not cause",
     "MappingStillStalledAlarm fires": "it is MappingStalledAlarm, and notifies 20 minutes later",
     "ReplicationUnhealthyAlarm fires": "it combines the other alarms, which the report shows",
-    "A replica in another Region or account, and KMS keys": "takes more than one account; docs/deployment.md",
-    "The throughput of ten concurrent batches": "five write units per second are the limit of these tables",
+    "A replica in another Region or account, and KMS keys": "requires more than one account; see docs/deployment.md",
+    "The throughput of ten concurrent batches": "these tables are limited to five write capacity units per second",
 }
 """What the run cannot check, and why."""
 

@@ -122,7 +122,7 @@ def test_an_item_that_is_being_written_is_never_reported_as_different(
             document = pair.verify("--rounds", "1")
 
             rate = (pair.writes - before) / (time.monotonic() - started)
-            record_property("writes a second", round(rate))
+            record_property("writes per second", round(rate))
             assert pair.writes > before
             assert (document["missing"], document["different"], document["extra"]) == (0, 0, 0)
     pair.replicate()

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(table)
     bad = [verdict for verdict in verdicts if not verdict.is_good]
     for verdict in islice(bad, _SHOWN):
-        console.print(f"seed {verdict.seed}: lost {verdict.lost}, unequal {verdict.unequal}")
+        console.print(f"seed {verdict.seed}: lost records {verdict.lost}, different keys {verdict.unequal}")
     return 1 if bad else 0
 
 
@@ -107,14 +107,19 @@ def _wire() -> Wire:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.soak",
-        description="Drive histories through the function with faults at every seam; count what is lost.",
+        description="Run random histories through the function with faults at each request, and count lost records.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--histories", type=_positive, default=10_000, help="how many (default: 10000)")
-    parser.add_argument("--first-seed", type=int, default=0, help="seeds count up from it (default: 0)")
     parser.add_argument(
-        "--processes", type=_positive, default=os.cpu_count(), help="default: one a processor"
+        "--histories", type=_positive, default=10_000, help="number of histories (default: 10000)"
+    )
+    parser.add_argument("--first-seed", type=int, default=0, help="seed of the first history (default: 0)")
+    parser.add_argument(
+        "--processes",
+        type=_positive,
+        default=os.cpu_count(),
+        help="number of processes (default: one per processor)",
     )
     return parser
 
@@ -122,5 +127,5 @@ def _parser() -> argparse.ArgumentParser:
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number
