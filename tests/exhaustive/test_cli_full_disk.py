@@ -165,7 +165,7 @@ class TestOutput:
         assert result.exit_code == 2
         assert lines(result.stderr) == [
             "Error: /dev/full cannot be written: No space left on device.",
-            "Try: make room, or name another file.",
+            "Try: free disk space, check the directory, or name another file.",
         ]
 
     def test_a_result(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

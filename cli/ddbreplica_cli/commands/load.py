@@ -5,13 +5,14 @@ from pathlib import Path
 import click
 
 from ddbreplica_cli.terminal.options import Options, rate_option, shared_options
+from ddbreplica_cli.terminal.param_type import Integer
 
 
 @click.command()
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--generate",
-    type=click.IntRange(min=1),
+    type=Integer(min=1),
     metavar="N",
     help="Generate N sample rows instead of reading FILE.",
 )
@@ -26,7 +27,7 @@ from ddbreplica_cli.terminal.options import Options, rate_option, shared_options
 @rate_option("Maximum write capacity units per second.  [default: no limit]")
 @click.option(
     "--start-at",
-    type=click.IntRange(min=1),
+    type=Integer(min=1),
     metavar="LINE",
     default=1,
     show_default=True,

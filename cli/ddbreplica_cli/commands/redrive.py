@@ -14,7 +14,7 @@ from ddbreplica_cli.terminal.options import (
     state_option,
     without_mapping_option,
 )
-from ddbreplica_cli.terminal.param_type import Name, ParamType
+from ddbreplica_cli.terminal.param_type import Integer, Name, ParamType
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -27,7 +27,9 @@ class _Age(ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         age = re.fullmatch(r"(\d{1,6})([smhd])", str(value))
         if age is None:
-            self.fail(f"invalid age {value!r}; use 90s, 15m, 2h or 1d.", param, ctx)
+            self.fail(
+                f"invalid age {value!r}; use a number and a unit, such as 90s, 15m, 2h or 1d.", param, ctx
+            )
         return float(age[1]) * _SECONDS[age[2]]
 
 
@@ -51,9 +53,7 @@ class _Age(ParamType[float]):
     default="0s",
     help="Process only objects of at least this age, for example 90s, 15m, 2h or 1d.  [default: 0s]",
 )
-@click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="Process only the first N objects, by name."
-)
+@click.option("--limit", type=Integer(min=1), metavar="N", help="Process only the first N objects, by name.")
 @rate_option()
 @read_rate_option("the source")
 @state_option("redrive")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ddbreplica_cli.terminal.options import Options, shared_options
-from ddbreplica_cli.terminal.param_type import ParamType
+from ddbreplica_cli.terminal.param_type import Integer, ParamType
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
 
@@ -26,7 +26,7 @@ class _Moment(ParamType[datetime]):
             return moment if moment.tzinfo else moment.astimezone()
         except (ValueError, OverflowError):
             self.fail(
-                f"invalid time {value!r}; use 90s, 15m, 2h or a time such as 2026-01-31T12:00:00Z.",
+                f"invalid time {value!r}; use a time such as 2026-01-31T12:00:00Z, or an age such as 90s, 15m or 2h.",
                 param,
                 ctx,
             )
@@ -40,7 +40,7 @@ class _Moment(ParamType[datetime]):
     help="Show changes since this time: 90s, 15m or 2h ago, or a time such as 2026-01-31T12:00:00Z.",
 )
 @click.option("--keys-only", is_flag=True, help="Show the keys of the changed items only.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after N changes.")
+@click.option("--limit", type=Integer(min=1), metavar="N", help="Stop after N changes.")
 @shared_options
 def tail(options: Options, *, since: datetime | None, keys_only: bool, limit: int | None) -> None:
     """Print changes of the source table as they arrive.

@@ -15,7 +15,7 @@ from ddbreplica_cli.terminal.options import (
     shared_options,
     state_option,
 )
-from ddbreplica_cli.terminal.param_type import Number
+from ddbreplica_cli.terminal.param_type import Integer, Number
 
 
 @click.command()
@@ -44,7 +44,7 @@ from ddbreplica_cli.terminal.param_type import Number
 )
 @click.option(
     "--rounds",
-    type=click.IntRange(min=1),
+    type=Integer(min=1),
     metavar="N",
     default=3,
     show_default=True,
@@ -53,7 +53,7 @@ from ddbreplica_cli.terminal.param_type import Number
 @read_rate_option("each table")
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=Integer(min=0),
     metavar="N",
     default=10,
     show_default=True,

@@ -84,12 +84,18 @@ class _Ended:
         if self.done.damaged:
             yield f"{damage(self.done)}. Some items may not have been copied."
         if self.done.left:
-            yield f"{len(self.done.left):,} items were not copied."
-        if self.undecided:
             yield (
-                f"{len(self.undecided):,} items no longer exist in the source (deleted or expired); see"
-                f" {self.undecided.path}."
+                "1 item was not copied."
+                if len(self.done.left) == 1
+                else f"{len(self.done.left):,} items were not copied."
             )
+        if self.undecided:
+            gone = (
+                "1 item no longer exists"
+                if len(self.undecided) == 1
+                else f"{len(self.undecided):,} items no longer exist"
+            )
+            yield f"{gone} in the source (deleted or expired); see {self.undecided.path}."
 
     def _to_do(self) -> Iterator[str]:
         if self.in_doubt:

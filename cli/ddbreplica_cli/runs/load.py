@@ -45,9 +45,9 @@ def run(  # noqa: PLR0913  one for each option
 ) -> None:
     """Write or check the rows with these options, and print the result."""
     if (file is None) == (generate is None):
-        raise click.UsageError("Give either FILE or --generate N.")
+        raise click.UsageError("Give FILE or --generate N, not both.")
     if to is not None and generate is None:
-        raise click.UsageError("--output can only be used with --generate N.")
+        raise click.UsageError("--output requires --generate N.")
     with _rows(file, generate) as rows:
         if dry_run:
             _check(from_line(start_at, rows), options, skip_bad_rows=skip_bad_rows)
@@ -174,7 +174,8 @@ def _write_file(to: Path, count: int, options: Options) -> None:
             logfile.write(islice(generator.rows(), count), file)
     except OSError as error:
         raise TaskError(
-            f"{to} cannot be written: {error.strerror}.", hint="make room, or name another file."
+            f"{to} cannot be written: {error.strerror}.",
+            hint="free disk space, check the directory, or name another file.",
         ) from error
     except KeyboardInterrupt as pressed:
         raise StoppedError(

@@ -62,6 +62,8 @@ class Erasing:
         if self.purge_done:
             purged = self._purge(places, keys if self.find else None, as_json=as_json)
             self._print(purged, as_json=as_json)
+            if self.dry_run:
+                output.print_note("Dry run: nothing was deleted.")
             return ATTENTION if purged.left.count else 0
         found = _find(places, keys)
         self._print(found, as_json=as_json)
@@ -84,14 +86,14 @@ def asked(find: Sequence[str], *, purge_done: bool, yes: bool, dry_run: bool) ->
     """Return the options of a search or deletion; None for a redrive. Raises UsageError if options are mixed."""
     if not (find or purge_done):
         if yes:
-            raise click.UsageError("--yes can only be used with --purge-done.")
+            raise click.UsageError("--yes requires --purge-done.")
         return None
     context = click.get_current_context()
     for name in _OF_REDRIVE:
         # By its source and not its value: an option that is given with its default must not be ignored either.
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             option = "--" + name.replace("_", "-")
-            raise click.UsageError(f"{option} cannot be combined with --find or --purge-done.")
+            raise click.UsageError(f"{option} cannot be used with --find or --purge-done.")
     return Erasing(find, purge_done, yes, dry_run)
 
 

@@ -75,7 +75,7 @@ def _refuse_contradictions(values: Mapping[str, Any]) -> None:
     if not values["repair"] and (
         values["dry_run"] or values["rate"] is not None or values["state"] is not None
     ):
-        raise click.UsageError("--dry-run, --rate and --state need --repair.")
+        raise click.UsageError("--dry-run, --rate and --state require --repair.")
     # The report is emptied when it is opened, before the keys are read.
     if report is not None and keys_from is not None and _is_one(report, keys_from):
         raise click.UsageError("--report and --keys-from name the same file.")

@@ -12,7 +12,7 @@ import click
 from ddbreplica.dynamodb.location import REPLICA, SOURCE, Location
 from ddbreplica.dynamodb.rate import SHARE
 from ddbreplica.errors import TaskError
-from ddbreplica_cli.terminal.param_type import Name, Number
+from ddbreplica_cli.terminal.param_type import Integer, Name, Number
 
 P = ParamSpec("P")
 
@@ -70,7 +70,7 @@ class Options(Location):
 
 segments_option = click.option(
     "--segments",
-    type=click.IntRange(1, 64),
+    type=Integer(1, 64),
     metavar="N",
     default=4,
     show_default=True,

@@ -103,7 +103,7 @@ class Escaping:
 
 
 class _Bytes(RawIOBase):
-    """A binary stream for UTF-8 text, which click writes for the completion of a shell."""
+    """The binary stream of `Escaping`. click writes the suggestions for shell completion to it, in UTF-8."""
 
     def __init__(self, text: Escaping) -> None:
         self._text = text
@@ -168,6 +168,8 @@ def _errors_in_one_line() -> Iterator[None]:
     """Print a usage error on one line, even if it quotes a value that contains line breaks."""
     try:
         yield
+    except click.exceptions.NoArgsIsHelpError:  # its message is the help, which has many lines
+        raise
     except click.ClickException as error:
         vars(error)["message"] = one_line(error.message)
         raise

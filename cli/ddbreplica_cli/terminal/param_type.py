@@ -32,6 +32,8 @@ class Name(ParamType[str]):
 class Number(click.FloatRange):
     """A finite number within a range. NaN would pass the range check, since each comparison with it is false."""
 
+    name = "number"  # for click's message: 'abc' is not a valid number.
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number."""
         number = super().convert(value, param, ctx)
@@ -40,4 +42,10 @@ class Number(click.FloatRange):
         return number
 
 
-__all__ = ["Name", "Number", "ParamType"]
+class Integer(click.IntRange):
+    """An integer within a range."""
+
+    name = "integer"
+
+
+__all__ = ["Integer", "Name", "Number", "ParamType"]

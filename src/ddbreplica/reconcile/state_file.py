@@ -148,7 +148,7 @@ def unwritable(path: Path, error: OSError, *, state: Path | None = None) -> Task
     elsewhere = f"name a file on another disk with {OPTION}"
     if _has_content(state or path):  # with a new file, the command would lose the keys in this one
         elsewhere = f"move {state or path} to another disk and name it with {OPTION}"
-    return TaskError(f"{path} cannot be written: {error.strerror}.", hint=f"make room, or {elsewhere}.")
+    return TaskError(f"{path} cannot be written: {error.strerror}.", hint=f"free disk space, or {elsewhere}.")
 
 
 def _has_content(path: Path) -> bool:

@@ -84,7 +84,7 @@ def key_of(attributes: Any) -> Key:
     Numbers are equal by value and binaries by their bytes. Raises MalformedError.
     """
     if not isinstance(attributes, dict) or not attributes:
-        raise MalformedError("Keys is missing or empty")
+        raise MalformedError("the key is missing or empty")
     parts = [_canonical(name, value) for name, value in attributes.items()]
     # Sorted, since the two attributes of a key may come in any order.
     return tuple(sorted(parts))
@@ -239,7 +239,7 @@ def _canonical(name: str, value: Any) -> tuple[str, str, str]:
 
 def _canonical_number(text: str) -> str:
     if len(text) > _MAX_NUMBER_TEXT or not _NUMBER.fullmatch(text):
-        raise MalformedError("a key's number is not a decimal number")
+        raise MalformedError("a key attribute of type N is not a decimal number")
     # By default Decimal rounds to 28 digits; a key may have 38, and 126 places written out.
     number = Decimal(text).normalize(Context(prec=max(len(text), 1)))
     if not number:
@@ -264,7 +264,7 @@ def _check_value(value: Any, depth: int) -> None:
     if check is None:
         raise MalformedError("a value has an unknown type")
     if not check(content, depth):
-        raise MalformedError(f"a value of type {tag} does not contain what this type requires")
+        raise MalformedError(f"a value is not valid for its type {tag}")
 
 
 def _is_text(content: Any, _depth: int) -> bool:

@@ -93,6 +93,8 @@ def keys_of(texts: Iterable[str], table: Table) -> frozenset[Key]:
 def _key(text: str, table: Table) -> Key:
     try:
         key = key_of(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise _no_key(text, f"invalid JSON: {error}", table) from error
     except (ValueError, RecursionError, MalformedError) as error:
         raise _no_key(text, str(error), table) from error
     if {(name, tag) for name, tag, _ in key} != table.key_schema:

@@ -36,7 +36,8 @@ class _Done:
 class Purged:
     """The numbers of objects and of versions that were deleted so far; delete markers count as versions.
 
-    `left` has the objects that were not deleted although they may hold a key, with reasons.
+    `left` has the objects that were not deleted although they may hold a key, with reasons. A dry run counts the
+    objects and versions that it would delete.
     """
 
     objects: int = 0

@@ -51,6 +51,8 @@ def read(lines: Iterable[bytes], table: Table, *, name: str) -> Iterator[Key]:
 def _key(line: bytes, table: Table, *, at: str) -> Key:
     try:
         key = key_within(_attributes(line))
+    except json.JSONDecodeError as error:
+        raise _unreadable(at, f"invalid JSON: {error}", table) from error
     except (ValueError, RecursionError, MalformedError) as error:
         raise _unreadable(at, str(error), table) from error
     if {(name, tag) for name, tag, _ in key} != table.key_schema:

@@ -161,7 +161,7 @@ class TestErrors:
         assert result.exit_code == 2
         assert lines(result.stderr) == [
             "Error: ProfileNotFound: The config profile (nobody) could not be found",
-            "Try: choose a profile that ~/.aws/config or ~/.aws/credentials has.",
+            "Try: choose a profile that is defined in ~/.aws/config or ~/.aws/credentials.",
         ]
 
     def test_an_invalid_endpoint(self, command: tuple[str, ...]) -> None:
@@ -265,6 +265,27 @@ def test_a_value_that_is_not_finite_is_outside_each_range(command: str, option: 
 
     assert result.exit_code == 2
     assert lines(result.stderr)[-1].startswith(f"Error: Invalid value for '{option}': ")
+
+
+def test_without_arguments_the_help_is_shown() -> None:
+    result = run()
+
+    assert result.exit_code == 2
+    assert lines(result.stderr) == lines(run("--help").stdout)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("verify", "--grace", "soon"), "Invalid value for '--grace': 'soon' is not a valid number."),
+        (("verify", "--rounds", "1.5"), "Invalid value for '--rounds': '1.5' is not a valid integer."),
+    ],
+)
+def test_a_value_that_is_not_a_number(args: tuple[str, ...], message: str) -> None:
+    result = run(*args)
+
+    assert result.exit_code == 2
+    assert lines(result.stderr)[-1] == f"Error: {message}"
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ class TestBackfill:
 
         assert result.exit_code == 1
         assert lines(result.stderr) == [
-            f"Error: 1 items no longer exist in the source (deleted or expired); see {file}.",
+            f"Error: 1 item no longer exists in the source (deleted or expired); see {file}.",
             (
                 f"Try: review the items in {file}, delete those from the replica that were deleted at the source,"
                 " and remove the file."
@@ -219,7 +219,7 @@ class TestBackfill:
         assert result.exit_code == 1
         fact, hint = lines(result.stderr)[-2:]
         assert fact.startswith(
-            "Error: 2 items were not copied. 1 items no longer exist in the source (deleted or expired); "
+            "Error: 2 items were not copied. 1 item no longer exists in the source (deleted or expired); "
         )
         assert "run the same command again to copy them; review the items in state.undecided, " in hint
 

@@ -317,7 +317,7 @@ class TestWhatCannotBeCopied:
         assert result.stdout.startswith("99 items copied in ")
         assert lines(result.stderr) == [
             '  PK={"S": "item7"}: ValidationException: why',
-            "Error: 1 items were not copied.",
+            "Error: 1 item was not copied.",
             "Try: fix the refused items, and run the same command again to copy them.",
         ]
         requests = scanned(aws)

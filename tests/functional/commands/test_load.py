@@ -273,9 +273,9 @@ def test_a_table_with_another_key_is_refused_before_anything_is_written(tables: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "Give either FILE or --generate N."),
-        ((str(DATA), "--generate", "3"), "Give either FILE or --generate N."),
-        ((str(DATA), "--output", "x.csv"), "--output can only be used with --generate N."),
+        ((), "Give FILE or --generate N, not both."),
+        ((str(DATA), "--generate", "3"), "Give FILE or --generate N, not both."),
+        ((str(DATA), "--output", "x.csv"), "--output requires --generate N."),
         (("--generate", "3", "--rate", "0"), "Invalid value for '--rate': 0.0 is not in the range x>0."),
         (("--generate", "0"), "Invalid value for '--generate': 0 is not in the range x>=1."),
         (("no.csv",), "Invalid value for '[FILE]': File 'no.csv' does not exist."),
@@ -294,7 +294,7 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert lines(result.stderr) == [
         f"Error: {tmp_path / 'no' / 'rows.csv'} cannot be written: No such file or directory.",
-        "Try: make room, or name another file.",
+        "Try: free disk space, check the directory, or name another file.",
     ]
 
 

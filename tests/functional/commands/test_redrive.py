@@ -783,7 +783,9 @@ class TestOptions:
         result = run("redrive", "--older-than", option)
 
         assert result.exit_code == 2
-        assert f"invalid age {option!r}; use 90s, 15m, 2h or 1d." in result.stderr
+        assert (
+            f"invalid age {option!r}; use a number and a unit, such as 90s, 15m, 2h or 1d." in result.stderr
+        )
 
     def test_only_the_first_few(self, kept_records: KeptRecords) -> None:
         first, second = kept_records.quarantine(put(1, "a")), kept_records.quarantine(put(2, "b"))

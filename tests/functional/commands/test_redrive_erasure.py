@@ -202,7 +202,10 @@ class TestFinding:
     @pytest.mark.parametrize(
         ("text", "why"),
         [
-            ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+            (
+                "{",
+                "invalid JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+            ),
             ('{"SK": {"S": "a"}}', "these are not the table's key attributes"),
             ('{"PK": {"N": "1"}}', "these are not the table's key attributes"),
         ],
@@ -315,6 +318,7 @@ class TestPurging:
         document = purge("--dry-run")
 
         assert (document["purged"], document["versions"], document["dry_run"]) == (1, 3, True)
+        assert "Dry run: nothing was deleted." in run("redrive", "--purge-done", "--dry-run").stderr
         assert kept_records.versions(QUARANTINE) == before
 
     @pytest.mark.parametrize("options", [(), ("--json",)])
@@ -418,10 +422,10 @@ class TestOptions:
         result = run("redrive", *args)
 
         assert result.exit_code == 2
-        assert "cannot be combined with --find or --purge-done." in result.stderr
+        assert "cannot be used with --find or --purge-done." in result.stderr
 
     def test_yes_requires_purge_done(self) -> None:
         result = run("redrive", "--yes")
 
         assert result.exit_code == 2
-        assert "--yes can only be used with --purge-done." in result.stderr
+        assert "--yes requires --purge-done." in result.stderr

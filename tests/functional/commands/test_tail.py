@@ -159,8 +159,8 @@ def test_an_invalid_time() -> None:
 
     assert result.exit_code == 2
     assert lines(result.stderr)[-1] == (
-        "Error: Invalid value for '--since': invalid time 'yesterday'; use 90s, 15m, 2h or a time such as"
-        " 2026-01-31T12:00:00Z."
+        "Error: Invalid value for '--since': invalid time 'yesterday'; use a time such as"
+        " 2026-01-31T12:00:00Z, or an age such as 90s, 15m or 2h."
     )
 
 

@@ -459,7 +459,7 @@ class TestRepair:
         result = run("verify", option)
 
         assert result.exit_code == 2
-        assert "--dry-run, --rate and --state need --repair." in result.stderr
+        assert "--dry-run, --rate and --state require --repair." in result.stderr
 
 
 class TestMapping:

@@ -339,7 +339,8 @@ class TestInAFile(_Runs):
 
         # Another file would begin without the keys that this one holds.
         assert (
-            raised.value.hint == f"make room, or move {self.path} to another disk and name it with --state."
+            raised.value.hint
+            == f"free disk space, or move {self.path} to another disk and name it with --state."
         )
         assert self.path.read_bytes() == before
         assert list(self.path.parent.iterdir()) == [self.path]

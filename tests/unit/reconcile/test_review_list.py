@@ -102,7 +102,8 @@ class TestAFullDisk:
             self.undecided.add([B])
 
         assert (
-            raised.value.hint == f"make room, or move {self.state} to another disk and name it with --state."
+            raised.value.hint
+            == f"free disk space, or move {self.state} to another disk and name it with --state."
         )
 
     def test_is_reported_even_if_the_incomplete_line_cannot_be_removed(

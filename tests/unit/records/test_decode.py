@@ -206,7 +206,7 @@ def test_missing_keys_are_malformed(keys: Any) -> None:
     one = put(2, "a")
     one["dynamodb"]["Keys"] = keys
 
-    assert reason_for(one) == "malformed record: Keys is missing or empty"
+    assert reason_for(one) == "malformed record: the key is missing or empty"
     assert decode_one(one).malformed[0].key is None
 
 
@@ -296,7 +296,7 @@ def test_a_value_of_any_type_is_read_at_any_depth(value: Any) -> None:
     [
         ("a", "a value must be an object with exactly one type"),
         ({"X": "a"}, "a value has an unknown type"),
-        ({"BOOL": "a"}, "a value of type BOOL does not contain what this type requires"),
+        ({"BOOL": "a"}, "a value is not valid for its type BOOL"),
     ],
 )
 def test_a_reason_has_the_attribute_and_the_error(value: Any, what: str) -> None:
@@ -391,7 +391,7 @@ def test_keys_of_different_types_are_different() -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "1_0", " 1", "NaN", "Infinity", "١", "1e99999", "0x1"])
 def test_a_key_with_an_invalid_number_is_malformed(text: str) -> None:
-    with pytest.raises(MalformedError, match=r"^a key's number is not a decimal number$"):
+    with pytest.raises(MalformedError, match=r"^a key attribute of type N is not a decimal number$"):
         key_of({"k": {"N": text}})
 
 
