@@ -22,7 +22,9 @@ def test_the_page_has_the_prices_of_the_units() -> None:
 
 
 def test_the_page_names_the_same_region_and_date() -> None:
-    assert f"US dollars for {prices.REGION}, on demand, without free tier, as of {prices.AS_OF};" in PAGE
+    basis = "for on-demand tables and without the free tier"
+
+    assert f"US dollars for {prices.REGION}, {basis}, as of {prices.AS_OF};" in PAGE
 
 
 def test_the_cost_of_a_million_changes_has_the_same_price_of_a_write() -> None:
