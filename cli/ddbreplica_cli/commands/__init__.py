@@ -1,1 +1,1 @@
-"""The options and the help of each command, a module each; the module of its name in `runs` does the work."""
+"""The options and the help of each command. The module with the same name in `runs` runs the command."""

@@ -14,7 +14,7 @@ from ddbreplica_cli.runs.status_screen import document, lag_seconds, loud
 
 T = TypeVar("T")
 
-_HEADING = ("verdict", "source → replica", "mapping", "lag", "applied, 1 h", "quarantine", "on failure")
+_HEADING = ("verdict", "source → replica", "mapping", "lag", "applied in 1 h", "quarantine", "on failure")
 _ALIGNED = "<<<>>>>"
 _NAMES = {"what Lambda gave up": "the on-failure bucket", "the quarantine": "the quarantine bucket"}
 _GAP = "  "

@@ -36,6 +36,8 @@ _COUNTS = {
 }
 """The names in the JSON document, and the CloudWatch metrics that are summed over the last hour."""
 
+_INDEX_STATES = {"unknown": "of unknown state"}
+
 # By name, since other variables may be secret, such as REPLICA_EXTERNAL_ID.
 _FUNCTION_SETTINGS = ("REPLICATE_TTL_DELETES",)
 
@@ -113,7 +115,9 @@ def _table_text(table: TableFacts) -> str:
         if table.capacity is None
         else f"{table.capacity[0]} read and {table.capacity[1]} write capacity units"
     )
-    indexes = "".join(f", index {name} {state}" for name, state in table.indexes.items())
+    indexes = "".join(
+        f", index {name} {_INDEX_STATES.get(state, state)}" for name, state in table.indexes.items()
+    )
     return f"{table.name}, {table.state}, about {table.items:,} items, {capacity}{indexes}"
 
 
@@ -233,6 +237,8 @@ def _pairs(settings: Mapping[str, Any]) -> str:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return "+".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -39,9 +39,9 @@ def test_a_healthy_pair_is_one_line() -> None:
     idle = line(facts(), replica="arn:aws:dynamodb:eu-west-1:123456789012:table/orders", source="orders")
 
     assert shown(well, idle) == [
-        "verdict      source → replica              mapping    lag  applied, 1 h  quarantine  on failure",
-        "replicating  logfile → logfile_replica     Enabled  0.4 s         1,239           0           0",
-        "replicating  orders → orders in eu-west-1  Enabled   idle             0           0           0",
+        "verdict      source → replica              mapping    lag  applied in 1 h  quarantine  on failure",
+        "replicating  logfile → logfile_replica     Enabled  0.4 s           1,239           0           0",
+        "replicating  orders → orders in eu-west-1  Enabled   idle               0           0           0",
         "",
         "us-east-1: 2 replicating.",
         "",
@@ -54,7 +54,7 @@ def test_metrics_that_a_function_did_not_emit_are_unknown() -> None:
     silent = line(facts(figures=figures(IteratorAge=[(2, 400)])))
 
     assert shown(silent)[1] == (
-        "replicating  logfile → logfile_replica  Enabled  0.4 s             ?           0           0"
+        "replicating  logfile → logfile_replica  Enabled  0.4 s               ?           0           0"
     )
 
 
@@ -66,22 +66,22 @@ def test_the_worst_pair_is_first_with_its_problem_and_what_to_run() -> None:
     partly = line(facts(replica=UnseenTable(WHY.why, "w"), on_failure=WHY), replica=f"{TABLE}w")
 
     assert shown(line(facts()), partly, blind, trouble, stopped) == [
-        "verdict          source → replica           mapping    lag  applied, 1 h  quarantine  on failure",
-        "NOT REPLICATING  logfile → z                Disabled  idle             0           0           0",
+        "verdict          source → replica           mapping    lag  applied in 1 h  quarantine  on failure",
+        "NOT REPLICATING  logfile → z                Disabled  idle               0           0           0",
         "    the event source mapping is Disabled (USER_INITIATED)",
-        "NEEDS ATTENTION  logfile → y                Enabled   idle             0           2           0",
+        "NEEDS ATTENTION  logfile → y                Enabled   idle               0           2           0",
         (
             "    the replica logfile_replica has TTL enabled on the attribute expires, so it deletes items that the"
             " source has (and 1 more)"
         ),
-        "UNKNOWN          ? → x                      ?            ?             ?           ?           ?",
+        "UNKNOWN          ? → x                      ?            ?               ?           ?           ?",
         (
             "    unknown: the source, the replica, the mapping, CloudWatch's metrics, the quarantine bucket, the"
             " on-failure bucket (AccessDenied: no)"
         ),
-        "replicating      logfile → w                Enabled   idle             0           0           ?",
+        "replicating      logfile → w                Enabled   idle               0           0           ?",
         "    unknown: the replica, the on-failure bucket (AccessDenied: no)",
-        "replicating      logfile → logfile_replica  Enabled   idle             0           0           0",
+        "replicating      logfile → logfile_replica  Enabled   idle               0           0           0",
         "",
         (
             "us-east-1: 1 not replicating; 1 needs attention; 1 unknown; 1 replicating, as far as can be seen;"
@@ -103,7 +103,7 @@ def test_a_problem_is_not_repeated_as_unknown() -> None:
     nothing = (Finding(Severity.STOPPED, WHY.why, "deploy"),)
 
     assert shown(replace(line(unseen(mappings=())), findings=nothing))[1:4] == [
-        "NOT REPLICATING  logfile → logfile_replica  none       ?             ?           ?           ?",
+        "NOT REPLICATING  logfile → logfile_replica  none       ?               ?           ?           ?",
         "    AccessDenied: no",
         "",
     ]

@@ -246,3 +246,15 @@ def test_counts_are_unknown_if_the_function_ran_without_metrics() -> None:
 def test_counts_are_zero_if_the_function_did_not_run() -> None:
     assert "last hour   0 writes and 0 deletes applied; 0 records retried" in shown(facts())
     assert documented(facts())["last_hour"]["writes_applied"] == 0
+
+
+def test_an_index_without_a_state_and_a_flag_are_spelled_out() -> None:
+    seen = facts(
+        replica=replace(REPLICA, indexes={"GSI_1": "unknown"}),
+        mappings=(replace(MAPPING, settings={"BisectBatchOnFunctionError": True}),),
+    )
+
+    lines = shown(seen)
+
+    assert lines[1].endswith(", index GSI_1 of unknown state")
+    assert "settings    BisectBatchOnFunctionError true" in lines
