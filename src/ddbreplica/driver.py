@@ -1,4 +1,4 @@
-"""What a task needs from the program that runs it: notes, progress, interruption and patience.
+"""What a task needs from the program that runs it: notes, progress, an interrupt and a time limit without progress.
 
 The engine does not depend on the terminal, so that a worker or a test can run a task as the commands do.
 """

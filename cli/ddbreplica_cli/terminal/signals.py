@@ -49,7 +49,7 @@ class Signals:
             _end_at_once(number)
 
     def _same_seconds(self, number: int) -> float:
-        """Return for how many seconds after the first signal this one counts as a repetition."""
+        """Return the seconds after the first signal in which this one is a repetition of it, and is ignored."""
         if number == _HANGUP:
             return _SAME_HANGUP_SECONDS
         return _SAME_SIGNAL_SECONDS if number == self.first else 0.0

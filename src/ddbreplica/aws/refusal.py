@@ -133,7 +133,7 @@ class RefusedError(BotoCoreError):
 
 
 def asked(call: Callable[[], T]) -> T | Refusal:
-    """Make a call of AWS and read its response. Return the result, or the refusal.
+    """Call AWS and read the response. Return the result, or the refusal.
 
     No Exception is raised: any error while a response is read is a refusal too, since a response may contain anything.
     """

@@ -47,9 +47,10 @@ class SignInSession(botocore.session.Session):
         return getpass(f"MFA code for {profile}: ")
 
     def _profile_of(self, question: str) -> str:
-        """Return the profile with the MFA device that the question names: that of the session, or one of its sources.
+        """Return the profile with the MFA device in the question: the session's profile, or one that it refers to.
 
-        A role may be assumed with the credentials of another role, whose profile may ask as well.
+        A profile may assume a role with the credentials of another profile (`source_profile`), which may need a code
+        as well.
         """
         profiles: Mapping[str, Mapping[str, str]] = self.full_config["profiles"]
         first: str = self.get_config_variable("profile") or "default"

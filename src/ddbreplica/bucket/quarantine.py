@@ -88,7 +88,7 @@ class Quarantine:
     ) -> None:
         """Take the name of the bucket. The client is created when the first record is kept.
 
-        `skew` is the lead of the clock that signs the writes. It is stored in each object.
+        `skew` is how far the clock of the function is ahead of AWS. It is stored in each object.
         """
         self._bucket = bucket
         self._table = table

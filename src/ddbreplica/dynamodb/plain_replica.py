@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 def connect(
     table: str, *, region: str | None, role: "Role | None" = None, skew: Skew | None = None
 ) -> "PlainReplica":
-    """Return the replica table with this name or ARN. `role` signs the writes."""
+    """Return the replica table with this name or ARN. The writes use the credentials of `role`, if given."""
     return PlainReplica(client_of(table, region=region, role=role), table, role=role, skew=skew)
 
 

@@ -39,7 +39,7 @@ _UNPROCESSED = Refusal(RefusalKind.TRANSIENT, "UnprocessedKeys", "the table left
 
 
 def reading(connections: int) -> Config:
-    """Return the configuration of a client that so many threads read with."""
+    """Return the configuration of a client for reads, with this number of connections."""
     # Longer than for a write: a read that times out is simply repeated, and leaves nothing in doubt.
     return ASKING.merge(
         Config(
@@ -85,7 +85,7 @@ class TableReader:
     def of(
         cls, side: Side, table: Table, patience: Patience, *, threads: int, read_rate: float | None
     ) -> "TableReader":
-        """Return a reader of a described table for so many threads."""
+        """Return a reader of a described table that `threads` threads can use."""
         client = side.dynamodb(reading(threads))
         return cls(client, side.name, table, patience, read_rate=read_rate, skew=side.clock)
 

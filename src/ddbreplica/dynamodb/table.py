@@ -66,7 +66,10 @@ CLIENT_CONFIG = Config(
 def connect(
     table: str, *, region: str | None, role: "Role | None" = None, skew: Skew | None = None
 ) -> "DynamoDBReplica":
-    """Return the replica table with this name or ARN. `role` signs the writes. Raises MissingPartError."""
+    """Return the replica table with this name or ARN. The writes use the credentials of `role`, if given.
+
+    Raises MissingPartError.
+    """
     return DynamoDBReplica(client_of(table, region=region, role=role), table, role=role, skew=skew)
 
 
@@ -300,7 +303,7 @@ def _states(response: Mapping[str, Any], keys: Sequence[Key]) -> Mapping[Key, St
 
 
 def _entries(by_table: Mapping[str, Any]) -> list[Any]:
-    """Return the entries of all tables."""
+    """Return the entries of all tables in one list."""
     return [entry for entries in by_table.values() for entry in _listed(entries)]
 
 

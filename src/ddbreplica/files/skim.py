@@ -56,7 +56,7 @@ class Skim:
         return bytes(self._text[self._at : self._at + 1]).decode("latin-1")
 
     def members(self) -> Iterator[str | None]:
-        """Yield the names of an object's members. After each name its value is next; it is skipped unless it was read.
+        """Yield the names of an object's members. The caller may read the value after each name; else it is skipped.
 
         A name longer than NAME_BYTES is None.
         """

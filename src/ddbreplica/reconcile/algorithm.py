@@ -125,7 +125,7 @@ class _Reconciliation:
         return self._decided(readings.states)
 
     def _decided(self, states: dict[Key, State]) -> dict[Key, State]:
-        """Return the states without the absent items of an archive, which are undecided."""
+        """Return the states to write. In an archive, leave out the keys without an item: they need review."""
         if not self._pair.is_archive:
             return states
         self.result.undecided += [key for key, state in states.items() if state is None]

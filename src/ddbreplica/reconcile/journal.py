@@ -210,7 +210,7 @@ class FileJournal:
 
 @dataclass(frozen=True, slots=True)
 class HeldKeys:
-    """How many keys a state file would hold back if it were resumed, for how long at most, and of which tables."""
+    """The number of keys that a state file holds back, for how many seconds at most, and their tables."""
 
     held: int
     seconds: float
@@ -218,7 +218,7 @@ class HeldKeys:
 
 
 def left_in(path: Path, *, command: str, clock: Clock) -> HeldKeys:
-    """What a command would find in a state file if it resumed now; nothing is changed. Raises TaskError."""
+    """Return the keys that a state file holds back now, without changing the file. Raises TaskError."""
     kept = read(lines_of(path), str(path), command)
     kept.find(now=clock.ticks())
     return HeldKeys(*kept.longest(clock), kept.notes.get(IDENTITY, {}))

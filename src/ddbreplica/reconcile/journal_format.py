@@ -128,7 +128,7 @@ class Contents:
         return found
 
     def longest(self, clock: Clock) -> tuple[int, float]:
-        """Return how many keys are held back, and for how many seconds at most."""
+        """Return the number of keys that are held back, and the seconds until none is."""
         left = [seconds for hold in self.held.values() if (seconds := hold.left(clock)) > 0]
         return len(left), max(left, default=0.0)
 

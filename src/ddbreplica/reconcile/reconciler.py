@@ -103,7 +103,7 @@ class Reconciler:
         return cls(pair, clock=connection.clock, patience=patience, rates=rates, under_way=under_way)
 
     def reconcile(self, keys: Iterable[Key], seen: Items = _NOTHING) -> Reconciled:
-        """Reconcile keys while the patience lasts; no key may be in two calls at a time.
+        """Reconcile keys until the patience ends. A key must not be in two calls at the same time.
 
         The result has no failed keys. Raises TaskError if a table refuses everything or stands still, or if the local
         clock is too far ahead; raises KeyboardInterrupt if the patience's interrupt is set. No request is under way

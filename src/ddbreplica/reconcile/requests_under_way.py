@@ -1,4 +1,4 @@
-"""Count the calls that may have a request under way, so that a state can record that there is none."""
+"""Count the calls that may wait for a response, so that a state file can record when none does."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from ddbreplica.errors import ReplicatorError, TaskError
 
 
 class UnderWay:
-    """The number of calls that may have a request under way: they have begun and not ended in order."""
+    """The number of calls that may have a request under way: they have begun, and have not ended normally."""
 
     def __init__(self) -> None:
         """Start with no call."""

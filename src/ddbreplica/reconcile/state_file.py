@@ -50,7 +50,7 @@ class Lines(Protocol):
         ...
 
     def remove(self) -> None:
-        """Remove the lines."""
+        """Remove the file, or whatever holds the lines."""
         ...
 
 

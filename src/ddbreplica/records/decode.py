@@ -79,7 +79,7 @@ def decode(event: Any, *, replicate_ttl_deletes: bool) -> Decoded:
 
 
 def key_of(attributes: Any) -> Key:
-    """Return the identity of a key in DynamoDB JSON, which is equal for equal keys in whatever order and form.
+    """Return a key in DynamoDB JSON in its canonical form, which is the same for equal keys in whatever order.
 
     Numbers are equal by value and binaries by their bytes. Raises MalformedError.
     """

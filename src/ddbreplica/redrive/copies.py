@@ -167,7 +167,7 @@ def _holds(keys: frozenset[Key], copy: Copy, held: Held) -> bool | str:
 
 
 def pieces(values: Iterable[T]) -> Iterator[Sequence[T]]:
-    """Return as many values at a time as are held in memory."""
+    """Yield the values in tuples of PIECE at most, so that no more are in memory at the same time."""
     remaining = iter(values)
     while piece := tuple(islice(remaining, PIECE)):
         yield piece

@@ -295,7 +295,7 @@ def _reconciled(
 
 
 def _judged(opened: _Opened, confirmed: Container[Key], why_not: _WhyNot) -> _Opened | RemainingObject:
-    """Return the object if all its keys are confirmed; else as remaining, with the reason of the first that is not."""
+    """Return the object if all its keys are confirmed; else a RemainingObject with the first reason."""
     unconfirmed = tuple(key for key in opened.unpacked.keys if key not in confirmed)
     if unconfirmed:
         outcome, reason = why_not[unconfirmed[0]]
@@ -304,7 +304,7 @@ def _judged(opened: _Opened, confirmed: Container[Key], why_not: _WhyNot) -> _Op
 
 
 def _unrepairable(opened: _Opened) -> RemainingObject | None:
-    """Return the object as remaining if it has records that cannot be reconciled; else None."""
+    """Return a RemainingObject if the object has records that cannot be reconciled; else None."""
     unpacked = opened.unpacked
     if unpacked.earlier:
         return RemainingObject(ObjectOutcome.EARLIER, opened.found, _EARLIER, unpacked.earlier)

@@ -40,7 +40,7 @@ _PLAIN = re.compile(
 
 
 def redact(message: str) -> str:
-    """Return the message up to its first mark, and an ellipsis if a part was cut off."""
+    """Return the message up to the first mark after which a value may follow, and an ellipsis if a part was cut off."""
     matched = _PLAIN.match(message)
     plain = matched[0][:MAX_LENGTH] if matched else ""
     return plain if plain == message else f"{plain.rstrip()} …"
