@@ -113,7 +113,7 @@ rules: setup  ## Remove each rule that prevents a hazard from the code; the haza
 # The DynamoDB contract, the exit statuses of the commands, and faulty user configurations. The package itself is not installed.
 FLOORS = tests/functional/dynamodb $(addprefix tests/functional/commands/test_, exit_status.py redrive.py::TestMoving tail.py) \
 	tests/exhaustive/test_cli_configuration.py tests/unit/test_handler.py tests/unit/replicate/test_telemetry.py
-FLOORS_WITHOUT = killed_at_any_call or signer_writes_to or that_powertools_reads or (is_told_in_two_lines and not verify)
+FLOORS_WITHOUT = killed_at_any_call or signer_changes or that_powertools_reads or (an_error_has_two_lines and not verify)
 
 floors: .venv-floors/ready  ## Test the DynamoDB contract and the commands with the lowest versions that pyproject.toml allows
 	PYTHONPATH=src:cli .venv-floors/bin/python -m pytest -q -W default -p no:cacheprovider -k "not ($(FLOORS_WITHOUT))" $(FLOORS)

@@ -17,6 +17,9 @@ from ddbreplica.errors import TaskError, naming
 from ddbreplica.records.text import encodable, escaped, lines, one_line, printable
 from ddbreplica_cli.terminal import exit_status
 
+# The message of this error is the help, which has many lines. Before 8.2 click had no such error.
+_HELP: type[Exception] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
 
 def displayed(text: str, encoding: str | None) -> str:
     """Return the text with control characters escaped, and with characters replaced that the encoding lacks."""
@@ -168,8 +171,7 @@ def _errors_in_one_line() -> Iterator[None]:
     """Print a usage error on one line, even if it quotes a value that contains line breaks."""
     try:
         yield
-    except click.exceptions.NoArgsIsHelpError:  # its message is the help, which has many lines
-        raise
     except click.ClickException as error:
-        vars(error)["message"] = one_line(error.message)
+        if not isinstance(error, _HELP):
+            vars(error)["message"] = one_line(error.message)
         raise
