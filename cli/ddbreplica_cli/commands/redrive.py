@@ -44,7 +44,8 @@ class _Age(ParamType[float]):
     "--on-failure-bucket",
     type=Name(),
     metavar="BUCKET",
-    help="Bucket of discarded batches; includes those of other functions.  [default: from the event source mapping]",
+    help="Bucket of discarded batches. If given, the batches of all functions that read this source are processed."
+    "  [default: from the event source mapping]",
 )
 @click.option(
     "--older-than",
@@ -76,7 +77,7 @@ class _Age(ParamType[float]):
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Show the objects that would be processed or deleted; write, move and delete nothing.",
+    help="Show the objects that would be processed (`due`) or deleted; write, move and delete nothing.",
 )
 @shared_options
 def redrive(options: Options, /, **values: Any) -> None:
@@ -84,8 +85,9 @@ def redrive(options: Options, /, **values: Any) -> None:
 
     The function quarantines a record that the replica can never hold. Lambda discards a batch that has failed for
     too long, and sends it to the on-failure bucket. This command gives the replica the source's present state of each
-    item in these records; it never writes the images of the records. It moves an object to done/ in its bucket when
-    all its items are repaired. Other objects stay, and it lists them with the reason.
+    item in these records. It never writes the images of the records, which may be older than the item. It moves an
+    object to done/ in its bucket when all its items are repaired. Other objects stay, and it lists them with the
+    reason.
 
     A state file keeps the keys that are being written. After Ctrl-C, a crash or a kill, run the same command again
     in the same directory to finish them. The command removes the file when no such key is left.
@@ -97,9 +99,9 @@ def redrive(options: Options, /, **values: Any) -> None:
       ddbreplica redrive --source orders --replica orders-copy --older-than 1h --json
       ddbreplica redrive --stack-name ddbreplica --find '{"PK": {"S": "a"}}'
 
-    Exits with 1 if an object or a key requires attention or a later run, and with 2 if the redrive failed. With
-    --find, exits with 1 if an object holds the key or cannot be read, and with 3 if none does, but old versions cannot
-    be listed.
+    Exits with 1 if an operator has to fix an item or an object, or has to run the command again later. Exits with 2
+    if the redrive failed. With --find, exits with 1 if an object holds the key or cannot be read. If there is no such
+    object, but old versions cannot be listed, --find exits with 3.
     """  # noqa: D301  \b is click's: do not wrap
     from ddbreplica_cli.runs.redrive import run
 

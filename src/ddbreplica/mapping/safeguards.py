@@ -54,7 +54,7 @@ def refuse_unsafe(
     if not mapping.is_enabled:
         raise TaskError(
             f"the mapping {mapping.uuid} is {mapping.state}; later changes would be missed.",
-            hint=f"enable the mapping, and {_STATUS}{_ANYWAY}.",
+            hint=f"enable the mapping; `ddbreplica status` shows the command{_ANYWAY}.",
         )
     if not mapping.sees_all and now - mapping.modified_at < SETTLING_IN:
         raise TaskError(
