@@ -80,13 +80,13 @@ def every_type(account: Account) -> None:
 def undecodable(account: Account) -> None:
     assert sorted(account.items()) == ["request#201", "request#209"]
     assert sorted(kept["reason"] for kept in account.quarantined()) == [
-        "malformed record: the key is missing or empty",
         "malformed record: NewImage is missing",
         "malformed record: SequenceNumber is missing",
         "malformed record: attribute 'nested': a value is not valid for its type B",
         "malformed record: attribute 'two': a value must be an object with exactly one type",
         "malformed record: attribute 'unknown': a value has an unknown type",
         "malformed record: eventName is not INSERT, MODIFY or REMOVE",
+        "malformed record: the key is missing or empty",
     ]
 
 
