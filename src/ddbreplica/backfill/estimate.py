@@ -20,7 +20,7 @@ class Estimate:
 
     @property
     def read_units(self) -> int:
-        """The units of a scan and of a read of each item after its write; a listed item is also read before."""
+        """The read units: a scan, then a read of each item after its write. Without a scan, two reads of each item."""
         each = ceil(self._average / READ_UNIT)
         return self.items * each * 2 if self.is_listed else ceil(self.bytes / READ_UNIT) + self.items * each
 

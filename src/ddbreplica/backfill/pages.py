@@ -52,7 +52,7 @@ class Within:
     """A listing without the keys that the mapping's filter excludes."""
 
     def __init__(self, key_filter: KeyFilter, whole: Listing) -> None:
-        """List nothing yet."""
+        """Take the filter and the listing of all keys."""
         self._key_filter = key_filter
         self._whole = whole
         self.parts = whole.parts

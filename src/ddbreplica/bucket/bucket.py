@@ -111,7 +111,7 @@ class Bucket:
         self._unless_moved(lambda: self._client.delete_object(**which), what="deleted")
 
     def finish(self, name: str, etag: str, *, metadata: Mapping[str, str]) -> bool:
-        """Move an object to `done/`. Return False if it no longer exists or is no longer the one that was read.
+        """Move an object to `done/`. Return False if it no longer exists, or was replaced since it was read.
 
         It is copied before it is deleted, so that an interruption loses nothing, and the move can be repeated.
         """

@@ -116,7 +116,7 @@ class _Reconciliation:
         return changed
 
     def _read(self, keys: Sequence[Key]) -> dict[Key, State]:
-        """Return the states that could be read, without absences that an archive cannot decide."""
+        """Return the states that could be read. In an archive, leave out the keys without an item: they need review."""
         readings = read(keys, source=self._pair.source, deadline=self._deadline)
         if readings.fault is not None:
             raise SourceError(_fact("source", readings.fault), hint=_HINT, code=readings.fault.code)

@@ -62,7 +62,7 @@ class Hold:
 
 
 class Contents:
-    """The contents of a state file. `ahead` is how far the clock was ahead by its lines; None if no line has it."""
+    """The contents of a state file. `ahead` is the lead of the clock in seconds; None if no line has it."""
 
     def __init__(self) -> None:
         self.notes: dict[str, Any] = {}

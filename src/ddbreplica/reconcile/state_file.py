@@ -21,7 +21,7 @@ _NEW = ".new"
 
 
 class Lines(Protocol):
-    """The lines of a state. Each ends with a newline, except a last one that is incomplete because of a kill."""
+    """The lines of a state. Each ends with a newline. If a process was killed, the last one may be incomplete."""
 
     @property
     def name(self) -> str:

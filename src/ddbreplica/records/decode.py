@@ -118,7 +118,7 @@ def _records_of(event: Any) -> list[Any]:
 
 
 def _source_of(record: Mapping[str, Any]) -> str | None:
-    """Return the event source of a record, or the type of what it has in that place."""
+    """Return the event source of a record. If it is not a string, return the name of its type."""
     source = record.get("eventSource") or record.get("EventSource")
     return source if source is None or isinstance(source, str) else f"a {type(source).__name__}"
 

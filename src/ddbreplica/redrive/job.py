@@ -128,14 +128,17 @@ class _Open:
     reconcile: Reconcile
 
     def reconcile_objects(self, keys: Sequence[Key]) -> Reconciled:
-        """Reconcile keys. Close those whose objects stay, unless they have an in-doubt write."""
+        """Reconcile keys of objects. Keys that were not reconciled are no longer open, since their objects stay.
+
+        Keys with an in-doubt write remain open.
+        """
         reconciled = self.reconcile(keys)
         refused = (key for key, _ in reconciled.refused)
         self.journal.confirm([*reconciled.changing, *reconciled.undecided, *refused])
         return reconciled
 
     def resume(self, redriver: Redriver) -> None:
-        """Reconcile the open keys that no object holds any more."""
+        """Reconcile the open keys that are no longer in any object."""
         keys = self.journal.open_keys()
         redriver.leave_outside([key for key in keys if not self.key_filter.passes(key)])
         redriver.resume([key for key in keys if self.key_filter.passes(key)], self.reconcile)

@@ -201,7 +201,7 @@ class Redriver:
                 advance(len(piece))
 
     def resume(self, keys: Sequence[Key], reconcile: Reconcile) -> None:
-        """Reconcile the keys that an earlier run left open and that no object holds any more."""
+        """Reconcile the keys that an earlier run left open and that are no longer in any object."""
         for piece in _pieces(keys, MAX_KEYS):
             self._interrupt.check()
             reconciled = reconcile(piece)

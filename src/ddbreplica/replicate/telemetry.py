@@ -85,7 +85,7 @@ def _first_of_each(met: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 class _Stdout(logging.StreamHandler[TextIO]):
-    """A log handler for stdout that raises its errors, and does not print them on stderr."""
+    """A log handler for stdout. It raises an error to its caller; logging would print the error to stderr instead."""
 
     def __init__(self) -> None:
         super().__init__(sys.stdout)
