@@ -53,7 +53,8 @@ def load(  # noqa: PLR0913  one for each option
     FILE is a CSV file in UTF-8 without a header. Its ten columns are request id, host, date, hour of day, time zone,
     method, URL, response code, bytes sent and user agent. Each row becomes an item with the key
     PK=request#<request id>; a row that is loaded again replaces its item. The command sends several requests in
-    parallel and retries throttled writes. If it ends early, it shows the line from which to resume.
+    parallel and retries throttled writes. If it ends early, it shows the line from which to resume. It does
+    not use the replica table.
 
     \b
     Examples:

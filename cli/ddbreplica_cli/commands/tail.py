@@ -47,7 +47,7 @@ def tail(options: Options, *, since: datetime | None, keys_only: bool, limit: in
 
     The command reads the stream of the table until Ctrl-C. For each change it shows the time, the event, the key and
     the attributes. If the stream contains old images too, it shows the attributes that changed, with their old and new
-    values. With --json each change is one line.
+    values. With --json each change is one line. The command does not use the replica table.
 
     A stream keeps changes for 24 hours. With --since the command reads all of them, and shows those since this time.
     Otherwise it shows new changes only.
