@@ -76,9 +76,11 @@ demo:  ## Replicate, break and repair on an embedded AWS, and check every result
 	@start=$$SECONDS; $(SET_UP) && \
 	DDBREPLICA_SETUP_SECONDS=$$((SECONDS - start)) $(BIN)/python -m demo $(if $(call switch,KEEP),--keep)
 
+# Neither make nor the shell interprets the name, which may contain a quote or a dollar sign.
+invoke: export EVENT_FILE = $(value EVENT)
 invoke: setup  ## Invoke the function with an event file on an embedded AWS (EVENT=events/insert.json); no Docker is needed
-	@test -n '$(EVENT)' || { echo "make invoke: name a file, such as EVENT=events/insert.json" >&2; exit 2; }
-	@$(BIN)/python -m demo.invoke '$(EVENT)'
+	@test -n "$$EVENT_FILE" || { echo "make invoke: name a file, such as EVENT=events/insert.json" >&2; exit 2; }
+	@$(BIN)/python -m demo.invoke -- "$$EVENT_FILE"
 
 # The number of processes that run tests in parallel, and how the tests are distributed.
 PROCESSES ?= 2

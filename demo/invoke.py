@@ -76,11 +76,14 @@ def _main() -> int:
 def read(name: str) -> Any:
     """Return the content of an event file. Raises EventError if it is not JSON."""
     try:
-        return json.loads(sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8"))
+        # As bytes: json recognizes the byte order mark that some editors write.
+        return json.loads(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
     except OSError as error:
         raise EventError(f"{name} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise EventError(f"{name} is not JSON: {error}.") from error
+    except RecursionError as error:
+        raise EventError(f"{name} is not an event: its values are nested too deeply.") from error
 
 
 def keys_of(event: Any) -> Mapping[str, str]:
@@ -97,8 +100,8 @@ def keys_of(event: Any) -> Mapping[str, str]:
         if 1 <= len(keys) <= len(_KEY_TYPES) and set(keys.values()) <= {"S", "N", "B"}:
             return keys
     raise EventError(
-        "no record of the event has a key.\n"
-        "Try: an event of a DynamoDB stream, such as events/insert.json or the output of"
+        "no record of the event has a primary key: one or two attributes of the type S, N or B.\n"
+        "Try: use an event of a DynamoDB stream, such as events/insert.json or the output of"
         " `sam local generate-event dynamodb update`."
     )
 

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from demo.invoke import read
 from tests.support.modules import ROOT
 
 SAM = ROOT / ".venv-sam" / "bin" / "sam"
@@ -85,11 +87,15 @@ def test_an_invocation_that_fails_ends_with_1_and_its_error() -> None:
     [
         (None, "Error: {path} cannot be read: No such file or directory.\n"),
         ("{", "Error: {path} is not JSON: "),
-        ("[]", "Error: no record of the event has a key.\nTry: "),
+        (
+            "[]",
+            "Error: no record of the event has a primary key: one or two attributes of the type S, N or B.\nTry: ",
+        ),
         (
             '{"Records": [{"dynamodb": {"Keys": {"a": {"M": {}}}}}]}',
-            "Error: no record of the event has a key.\n",
+            "Error: no record of the event has a primary key: ",
         ),
+        ("[" * 200_000, "Error: {path} is not an event: its values are nested too deeply.\n"),
     ],
 )
 def test_a_file_without_an_event_is_an_error(tmp_path: Path, content: str | None, error: str) -> None:
@@ -101,3 +107,41 @@ def test_a_file_without_an_event_is_an_error(tmp_path: Path, content: str | None
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(error.format(path=path))
+
+
+@pytest.mark.parametrize("name", ["a 'b\"$c.json", "$(touch x)`touch y`.json", "-a.json"])
+def test_make_takes_any_name_of_a_file(tmp_path: Path, name: str) -> None:
+    make = shutil.which("make")
+    assert make
+    (tmp_path / name).write_text("{", encoding="utf-8")
+
+    done = subprocess.run(  # noqa: S603  our own
+        [
+            make,
+            "-s",
+            "-f",
+            str(ROOT / "Makefile"),
+            "invoke",
+            "-o",
+            "setup",
+            f"BIN={Path(sys.executable).parent}",
+            f"EVENT={name}",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 2
+    assert f"Error: {name} is not JSON: " in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_an_event_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "event.json"
+    path.write_text((ROOT / "events" / "insert.json").read_text(encoding="utf-8"), encoding="utf-8-sig")
+
+    assert len(read(str(path))["Records"]) == 1
