@@ -69,6 +69,20 @@ class TestReport:
             WAY_OUT,
         ]
 
+    def test_into_a_pipe_that_its_reader_closed_needs_no_disk_space(self, apart: Tables) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            result = run("verify", "--grace", "0", "--report", f"/dev/fd/{writer}")
+        finally:
+            os.close(writer)
+
+        assert result.exit_code == 2
+        assert lines(result.stderr)[-2:] == [
+            f"Error: the report /dev/fd/{writer} is not complete: Broken pipe. The comparison itself is complete.",
+            "Try: run the same command again with a program that reads all lines, or name a file with --report.",
+        ]
+
     def test_is_in_the_document_too(self, apart: Tables) -> None:
         result = run(*self.ARGS, "--json")
 

@@ -1,5 +1,7 @@
 """Run `ddbreplica verify`: compare the replica with the source, and repair the differences."""
 
+import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -104,9 +106,12 @@ def _unreported(verified: Verified) -> TaskError | None:
     report = verified.findings.report
     if report is None or report.failure is None:
         return None
+    hint = "free disk space, or name another file with --report, and run the same command again."
+    if report.failure == os.strerror(errno.EPIPE):
+        hint = "run the same command again with a program that reads all lines, or name a file with --report."
     return TaskError(
         f"the report {report.path} is not complete: {report.failure}. The comparison itself is complete.",
-        hint="free disk space, or name another file with --report, and run the same command again.",
+        hint=hint,
     )
 
 
