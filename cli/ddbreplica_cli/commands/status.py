@@ -41,8 +41,8 @@ def status(options: Options, *, fleet: bool, watch: float | None) -> None:
       ddbreplica status --stack-name ddbreplica --watch
       ddbreplica status --all
 
-    The last line is `replicating` (exit status 0), `NEEDS ATTENTION` or `NOT REPLICATING` (1) or, with --all,
-    `UNKNOWN` (3). The command exits with 2 if it fails.
+    The last line begins with `replicating` (exit status 0), `NEEDS ATTENTION` or `NOT REPLICATING` (1) or, with
+    --all, `UNKNOWN` (3). The command exits with 2 if it fails.
     """  # noqa: D301  \b is click's: do not wrap
     from ddbreplica_cli.runs.status import run
 

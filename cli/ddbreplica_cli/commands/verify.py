@@ -107,8 +107,8 @@ def verify(options: Options, /, **values: Any) -> None:
       ddbreplica verify --stack-name ddbreplica --report differences.jsonl
       ddbreplica verify --stack-name ddbreplica --keys-from differences.jsonl --repair
 
-    The last line is `equal` or `repaired` (exit status 0), `NOT EQUAL` (1) or `inconclusive` (3). The command exits
-    with 2 if it fails.
+    The last line begins with `equal` or `repaired` (exit status 0), `NOT EQUAL` (1) or `inconclusive` (3). With
+    --sample or --keys-from it also says which items were compared. The command exits with 2 if it fails.
     """  # noqa: D301  \b is click's: do not wrap
     from ddbreplica_cli.runs.verify import run
 

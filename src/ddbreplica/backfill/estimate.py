@@ -70,7 +70,7 @@ class Estimate:
             "items": f"{self.items:>14,}",
             "read units": f"{self.read_units:>14,}",
             "write units": f"{self.write_units:>14,}",
-            "  of indexes": f"{self.index_units:>14,}  at most",
+            "index units": f"{self.index_units:>14,}  at most, in addition",
             "dollars": f"{self.dollars:>14,.4f}  on demand",
             "time": f"{'unknown' if seconds is None else duration(seconds):>14}  {_limits(rate, read_rate)}",
         }

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
+from ddbreplica.aws.clock import UNKNOWN_HOLD_SECONDS
 from ddbreplica_cli.app import main
 from tests.support.modules import ROOT
 
@@ -78,6 +79,24 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
     assert {anchor for anchor in re.findall(r"\]\(#([^)]+)\)", text) if anchor not in headings} == set()
     assert [link for link in re.findall(r"\]\(([^#)]+)", text) if not is_there(document, link)] == []
+
+
+def help_of(command: str) -> str:
+    return " ".join((main.commands[command].help or "").split())
+
+
+def test_an_in_doubt_write_may_land_as_long_in_the_help_as_on_the_page() -> None:
+    minutes = f"{UNKNOWN_HOLD_SECONDS / 60:.0f} minutes"
+
+    assert f"AWS may still carry it out, up to {minutes} later." in " ".join(RUNBOOK.read_text().split())
+    assert f"it may still land within {minutes}." in help_of("verify")
+    assert f"until such writes can no longer land, up to {minutes}," in help_of("backfill")
+
+
+@pytest.mark.parametrize("command", ["verify", "status"])
+def test_the_help_says_how_the_last_line_begins(command: str) -> None:
+    """More may follow: `replicating, as far as can be seen` or `equal (a sample of 0.05)`."""
+    assert "The last line begins with `" in help_of(command)
 
 
 def demo_run(path: Path) -> str:

@@ -51,7 +51,7 @@ def test_it_is_shown_as_a_table() -> None:
         "items                   2,000",
         "read units              2,245",
         "write units             2,000",
-        "  of indexes            2,000  at most",
+        "index units             2,000  at most, in addition",
         "dollars                0.0028  on demand",
         "time                    3 min  at least, at 10 write capacity units per second",
         "The prices are those of on-demand capacity in us-east-1, November 2026.",
