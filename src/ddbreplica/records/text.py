@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from unicodedata import category
+from unicodedata import category, normalize
 
 _ELLIPSIS = "…"
 _ACTED_UPON = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
@@ -75,11 +75,14 @@ def difference_texts(
     """Return two different values as two different texts, each not longer than `longest`, as `value_text` does.
 
     Long values are cut around their first difference, both at the same place. Maps are shown in the order of their
-    keys, so that their order is no difference.
+    keys, so that their order is no difference. If the values may look the same, as one letter and a letter with a
+    combining accent do, every character outside ASCII is escaped.
     """
     if source is None or replica is None:
         return value_text(source, longest=longest), value_text(replica, longest=longest)
     texts = printable(source, sort_keys=True), printable(replica, sort_keys=True)
+    if normalize("NFKC", texts[0]) == normalize("NFKC", texts[1]):
+        texts = _in_ascii(source), _in_ascii(replica)
     if max(map(len, texts)) <= longest:
         return texts
     room = longest - 2 * len(_ELLIPSIS) - max(len(_length(text)) for text in texts)
@@ -88,6 +91,10 @@ def difference_texts(
     start = 0 if first <= room * 2 // 3 else max(0, min(first - room // 3, max(map(len, texts)) - room))
     one, other = (_around(text, start, room) for text in texts)
     return one, other
+
+
+def _in_ascii(value: object) -> str:
+    return escaped(json.dumps(value, sort_keys=True))
 
 
 def _around(text: str, start: int, room: int) -> str:

@@ -47,6 +47,38 @@ def test_the_first_difference_is_within_the_text_of_a_nested_value() -> None:
         assert word in text
 
 
+@pytest.mark.parametrize(
+    ("source", "replica", "shown"),
+    [
+        ("é", "e\u0301", ('{"S": "\\u00e9"}', '{"S": "e\\u0301"}')),
+        ("a b", "a\u00a0b", ('{"S": "a b"}', '{"S": "a\\u00a0b"}')),
+        ("\x7fé", "\x7fe\u0301", ('{"S": "\\u007f\\u00e9"}', '{"S": "\\u007fe\\u0301"}')),
+        (
+            LONG + "é",
+            LONG + "e\u0301",
+            (f'…{"x" * 32}\\u00e9"}} (215 characters)', f'…{"x" * 32}e\\u0301"}} (216 characters)'),
+        ),
+        ("é", "è", ('{"S": "é"}', '{"S": "è"}')),
+    ],
+)
+def test_values_that_look_the_same_are_shown_in_ascii(
+    source: str, replica: str, shown: tuple[str, str]
+) -> None:
+    assert difference_texts({"S": source}, {"S": replica}, longest=60) == shown
+
+
+def test_maps_that_look_the_same_are_shown_in_the_order_of_their_keys() -> None:
+    source, replica = (
+        {"M": {"b": {"S": "é"}, "a": {"N": "1"}}},
+        {"M": {"a": {"N": "1"}, "b": {"S": "e\u0301"}}},
+    )
+
+    assert difference_texts(source, replica, longest=60) == (
+        '{"M": {"a": {"N": "1"}, "b": {"S": "\\u00e9"}}}',
+        '{"M": {"a": {"N": "1"}, "b": {"S": "e\\u0301"}}}',
+    )
+
+
 def test_the_order_of_a_maps_keys_is_no_difference() -> None:
     first, second = {"a": {"S": LONG}, "z": {"S": "1"}}, {"z": {"S": "2"}, "a": {"S": LONG}}
 
