@@ -44,7 +44,7 @@ class Estimate:
         """Return the least number of seconds at these rates; None without a rate."""
         times = [
             units / per_second
-            for units, per_second in ((self.write_units, rate), (self.read_units, read_rate))
+            for units, per_second in ((self._least_write_units, rate), (self._least_read_units, read_rate))
             if per_second
         ]
         return max(times, default=None)
@@ -81,6 +81,16 @@ class Estimate:
                 "Prices in other Regions and of provisioned capacity differ.",
             ]
         )
+
+    # Sizes differ, and each item is rounded up by itself: the average, rounded up, may be more than the items take.
+    @property
+    def _least_write_units(self) -> int:
+        return max(self.items, ceil(self.bytes / WRITE_UNIT))
+
+    @property
+    def _least_read_units(self) -> int:
+        by_key = max(self.items, ceil(self.bytes / READ_UNIT))
+        return by_key * 2 if self.is_listed else ceil(self.bytes / READ_UNIT) + by_key
 
     @property
     def _average(self) -> float:

@@ -203,7 +203,8 @@ class Copying:
 
 def _ended(backfill: Backfill, why: BaseException, state: str | None) -> TaskError:
     """Return the same error with the progress of this run; `state` is the file from which the next run resumes."""
-    so_far, done = f"{backfill.items:,} items were processed", facts(backfill)
+    noun = "item was" if backfill.items == 1 else "items were"
+    so_far, done = f"{backfill.items:,} {noun} processed", facts(backfill)
     if backfill.damaged:
         so_far += f"; {damage(backfill)}"
     if isinstance(why, TaskError):

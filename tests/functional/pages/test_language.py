@@ -34,6 +34,7 @@ TEMPLATES = [
     *ROOT.glob("*.toml"),
     *(ROOT / ".github").rglob("*.yml"),
     ROOT / "Makefile",
+    ROOT / ".ci" / "run",
 ]
 
 

@@ -93,3 +93,13 @@ def test_a_program_gets_the_same_facts() -> None:
         "read_rate": None,
         "seconds_at_least": 200.0,
     }
+
+
+def test_the_time_is_a_lower_bound_whatever_the_sizes_of_the_items() -> None:
+    # 99 items of 1,024 bytes and one of 2,048: 101 write units, although the average rounds up to 2.
+    estimate = Estimate(items=100, bytes=99 * 1024 + 2048, indexes=0)
+
+    assert estimate.seconds(rate=1, read_rate=None) == 101
+    assert estimate.seconds(rate=None, read_rate=1) == 26 + 100
+    listed = Estimate(items=100, bytes=99 * 1024 + 2048, indexes=0, is_listed=True)
+    assert listed.seconds(rate=None, read_rate=1) == 200

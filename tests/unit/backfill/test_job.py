@@ -470,7 +470,7 @@ class TestEnding:
         with pytest.raises(TaskError) as refused:
             runs.backfill(world, segments=1, from_export=URL)
 
-        assert refused.value.fact == ("the table refuses; 1 items were processed; state keeps the progress.")
+        assert refused.value.fact == ("the table refuses; 1 item was processed; state keeps the progress.")
         assert refused.value.hint == "look at it"
         assert refused.value.facts == {**NO_FACTS, "items": 1, "outside": 0}
         assert isinstance(refused.value.__cause__, OtherError)
