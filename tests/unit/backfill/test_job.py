@@ -520,7 +520,7 @@ class TestEnding:
         with pytest.raises(StoppedError) as stopped, journal.kept():
             copying.go(journal, review)
 
-        assert stopped.value.fact == "interrupted; 1 items were processed."
+        assert stopped.value.fact == "interrupted; 1 item was processed."
         assert stopped.value.hint == "run the same command again; it resumes from state."
         assert runs.lines.content.endswith(b'{"rest":true}\n')
 
