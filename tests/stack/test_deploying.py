@@ -11,6 +11,7 @@ from demo.command import Finished
 from demo.embedded import embedded_aws
 from demo.pair import wait_until
 from tests.support.guide import blocks, commands, messages
+from tests.support.orders import create_orders
 from tests.support.runbook import AWS_CLI, SET_AWS_CLI_UP
 from tests.support.sam import BUILT, Project, project
 from tests.support.template import defaults, load
@@ -256,18 +257,7 @@ def log(built: Project, group: str) -> str:
 def test_the_stack_of_your_own_tables_is_created_beside_the_first_one(first: Project) -> None:
     toml = blocks("Your own tables", "toml")[0]
     dynamodb = first.aws.dynamodb
-    dynamodb.create_table(
-        TableName="orders",
-        KeySchema=[
-            {"AttributeName": "customer", "KeyType": "HASH"},
-            {"AttributeName": "placed_at", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "customer", "AttributeType": "S"},
-            {"AttributeName": "placed_at", "AttributeType": "N"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_orders(dynamodb)
     dynamodb.put_item(TableName="orders", Item=ORDER)
     turn_on, wait, describe, build, *others = commands("Your own tables")
     assert build == "sam build"

@@ -17,6 +17,7 @@ from demo.deploy import Stack, deploy, deploy_replica, update
 from demo.embedded import EmbeddedAws, embedded_aws
 from demo.pair import Item, Pair, wait_until
 from demo.writing import writing
+from tests.support.orders import create_orders
 from tests.support.updated import restore_mapping
 
 if TYPE_CHECKING:
@@ -87,21 +88,6 @@ def test_a_replica_in_another_region_receives_the_changes_and_is_equal(aws: Embe
     assert one.verify().exit_code == 1
 
 
-def make_orders(dynamodb: "DynamoDBClient", name: str) -> None:
-    dynamodb.create_table(
-        TableName=name,
-        KeySchema=[
-            {"AttributeName": "customer", "KeyType": "HASH"},
-            {"AttributeName": "placed_at", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "customer", "AttributeType": "S"},
-            {"AttributeName": "placed_at", "AttributeType": "N"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
-
-
 def order(number: int, **attributes: Any) -> Item:
     """Return an order. Each customer has ten, whose times would be in another order as strings."""
     return {
@@ -119,7 +105,7 @@ def contents(dynamodb: "DynamoDBClient", table: str) -> list[str]:
 def test_existing_tables_with_a_sort_key_are_replicated(aws: EmbeddedAws) -> None:
     dynamodb = aws.dynamodb
     for name in ("orders", "orders_copy"):
-        make_orders(dynamodb, name)
+        create_orders(dynamodb, name)
     stream = turn_on_stream(dynamodb, "orders")
     stack = deploy(
         aws, "orders", SourceStreamArn=stream, ReplicaTableName="orders_copy", CreateReplicaTable="false"

@@ -1,17 +1,14 @@
 """README.md: the section on the reader's own table replicates that table, by its own commands."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from demo.command import Finished
 from demo.embedded import ROOT, embedded_aws
 from tests.support.build import SAM, SET_SAM_UP
+from tests.support.orders import create_orders
 from tests.support.runbook import AWS_CLI, SET_AWS_CLI_UP
 from tests.support.sam import Project, project
 
@@ -38,39 +35,18 @@ def commands() -> list[str]:
     return [line for line in lines if line]
 
 
-def run(one: Project, command: str) -> Finished:
-    programs = (AWS_CLI.parent, Path(sys.executable).parent, SAM.parent)
-    done = subprocess.run(  # noqa: S603
-        ["/bin/bash", "-c", command],
-        cwd=one.path,
-        env={**one.env, "AWS_PAGER": "", "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]])},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, f"$ {command}\n{done.stdout}"
-    return Finished(done.returncode, done.stdout)
+def run(one: Project, command: str) -> str:
+    """Execute a command of the page, and return what it prints."""
+    done = one.shell(command)
+    assert done.exit_code == 0, f"$ {command}\n{done.output}"
+    return done.output
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Project]:
     """This project's directory, and an AWS with the table orders, which has three items and no stream."""
     with embedded_aws() as aws:
-        aws.dynamodb.create_table(
-            TableName="orders",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[
-                {"AttributeName": "customer", "AttributeType": "S"},
-                {"AttributeName": "placed_at", "AttributeType": "N"},
-            ],
-            KeySchema=[
-                {"AttributeName": "customer", "KeyType": "HASH"},
-                {"AttributeName": "placed_at", "KeyType": "RANGE"},
-            ],
-        )
+        create_orders(aws.dynamodb)
         for number in range(3):
             item = {"customer": {"S": "a"}, "placed_at": {"N": str(number)}}
             aws.dynamodb.put_item(TableName="orders", Item=item)
@@ -80,14 +56,14 @@ def checkout(tmp_path: Path) -> Iterator[Project]:
 def test_the_commands_replicate_a_table_that_has_items_already(checkout: Project) -> None:
     enable_stream, print_arn, deploy, backfill, verify = commands()
     run(checkout, enable_stream)
-    arn = run(checkout, print_arn).output.strip()
+    arn = run(checkout, print_arn).strip()
     (toml,) = blocks("toml")
     section = re.sub(r"SourceStreamArn=[^\"]+", f"SourceStreamArn={arn}", toml)
     checkout.config.write_text(f"{checkout.config.read_text()}\n{section}")
 
     run(checkout, deploy)
-    assert "3 items" in run(checkout, backfill).output
-    assert run(checkout, f"{verify} --grace 1").output.rstrip().endswith("equal")
+    assert "3 items" in run(checkout, backfill)
+    assert run(checkout, f"{verify} --grace 1").rstrip().endswith("equal")
 
     copied = checkout.aws.dynamodb.scan(TableName="orders_copy")
     assert copied["Count"] == 3

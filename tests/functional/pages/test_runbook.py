@@ -65,22 +65,6 @@ def test_a_section_that_a_message_names_exists(directory: str) -> None:
     assert set(named) <= set(re.findall(r"^#+ (.+)$", RUNBOOK.read_text(), re.MULTILINE))
 
 
-def is_there(document: Path, link: str) -> bool:
-    return link.startswith("https://") or (document.parent / link).exists()
-
-
-@pytest.mark.parametrize("document", [RUNBOOK, GUIDE, DELETION], ids=lambda path: path.name)
-def test_every_link_leads_somewhere(document: Path) -> None:
-    text = document.read_text()
-    headings = {
-        re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
-        for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    }
-
-    assert {anchor for anchor in re.findall(r"\]\(#([^)]+)\)", text) if anchor not in headings} == set()
-    assert [link for link in re.findall(r"\]\(([^#)]+)", text) if not is_there(document, link)] == []
-
-
 def help_of(command: str) -> str:
     return " ".join((main.commands[command].help or "").split())
 
