@@ -29,19 +29,28 @@ class DifferenceKind(Enum):
     DIFFERENT = "different"
     EXTRA = "extra"
     INCONCLUSIVE = "inconclusive"
-    """An item changed during each grace period, or the lag is longer than the grace period."""
+    """It is not known whether the tables differ. `Difference.reason` says why."""
     ARCHIVED = "archived"
     """The replica is an archive and has an item that the source no longer has. This is not a difference."""
+    MOVING = "moving"
+    """Both items changed during each watch, so that the replica follows the source. This is not a difference."""
 
 
 CERTAIN = frozenset({DifferenceKind.MISSING, DifferenceKind.DIFFERENT, DifferenceKind.EXTRA})
 """Confirmed differences."""
 
+NO_DIFFERENCE = frozenset({DifferenceKind.ARCHIVED, DifferenceKind.MOVING})
+"""Results that are counted, but do not count against the replica."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The result for one key. `attributes` are the attributes that differ between the two items."""
+    """The result for one key. `attributes` are the attributes that differ between the two items.
+
+    `reason` is a clause that says why an inconclusive key is inconclusive.
+    """
 
     finding: DifferenceKind
     key: Key
     attributes: tuple[AttributeDifference, ...] = ()
+    reason: str = ""

@@ -30,8 +30,8 @@ Found: TypeAlias = tuple[Difference, str | None]
 class Findings:
     """Count all differences, keep the first few, and write each to the report if there is one.
 
-    Archived items are not differences, so they are kept separately. If `without_values`, no item's values are kept:
-    keys and attribute names remain.
+    Archived items are not differences, so they are kept separately; moving items are only counted and reported. If
+    `without_values`, no item's values are kept: keys and attribute names remain.
     """
 
     keep: int
@@ -50,9 +50,10 @@ class Findings:
         self.undecided += repair == UNDECIDED
         if self.without_values and repair is not None:
             repair = _without_message(repair)
-        kept = self.archived if difference.finding is DifferenceKind.ARCHIVED else self.first
-        if len(kept) < self.keep:
-            kept.append((difference, repair))
+        if difference.finding is not DifferenceKind.MOVING:
+            kept = self.archived if difference.finding is DifferenceKind.ARCHIVED else self.first
+            if len(kept) < self.keep:
+                kept.append((difference, repair))
         if self.report is not None:
             self.report.write(printable(self.as_document(difference, repair)))
 
@@ -67,6 +68,7 @@ class Findings:
             "finding": difference.finding.value,
             "key": attributes_of(difference.key),
             "attributes": [self._attribute_document(attribute) for attribute in difference.attributes],
+            **({"reason": difference.reason} if difference.reason else {}),
         }
         return document if repair is None else {**document, "repair": repair}
 

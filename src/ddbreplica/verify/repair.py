@@ -87,6 +87,7 @@ _FORETOLD: Mapping[DifferenceKind, str | None] = {
     DifferenceKind.EXTRA: "would be deleted",
     DifferenceKind.INCONCLUSIVE: None,
     DifferenceKind.ARCHIVED: None,
+    DifferenceKind.MOVING: None,
 }
 
 

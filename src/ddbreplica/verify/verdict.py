@@ -7,7 +7,7 @@ from typing import Any
 from ddbreplica.records.compare import AttributeDifference
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.text import difference_texts, key_text, lines, printable
-from ddbreplica.verify.difference import CERTAIN, Difference, DifferenceKind, Swept
+from ddbreplica.verify.difference import CERTAIN, NO_DIFFERENCE, Difference, DifferenceKind, Swept
 from ddbreplica.verify.findings import REPAIRED, Findings
 
 EQUAL = "equal"
@@ -19,7 +19,7 @@ EVERYTHING = "everything"
 _LONGEST_VALUE = 60
 _WIDTH = 27
 _LABELS = {"source_outside": "source excluded", "replica_outside": "replica excluded"}
-_DIFFERENCES = tuple(finding for finding in DifferenceKind if finding is not DifferenceKind.ARCHIVED)
+_DIFFERENCES = tuple(finding for finding in DifferenceKind if finding not in NO_DIFFERENCE)
 _SIDES = {DifferenceKind.MISSING: "in the source only", DifferenceKind.EXTRA: "in the replica only"}
 
 
@@ -98,9 +98,10 @@ class Verified:
         }
 
     def _beside(self) -> dict[str, int]:
-        """Return the counts of archived items, of items that the filter excludes, and of items in doubt."""
+        """Return the counts of archived, moving and in-doubt items, and of items that the filter excludes."""
         return {
             "archived": self.findings.counts[DifferenceKind.ARCHIVED],
+            "moving": self.findings.counts[DifferenceKind.MOVING],
             "source_outside": self.swept.source_outside,
             "replica_outside": self.swept.replica_outside,
             "in_doubt": self.in_doubt,
@@ -120,7 +121,7 @@ class Verified:
 def _as_lines(difference: Difference, repair: str | None) -> Iterator[str]:
     key = key_text(attributes_of(difference.key), longest=_LONGEST_VALUE)
     side = _SIDES.get(difference.finding)
-    notes = f"  ({side})" if side else ""
+    notes = "".join(f"  ({note})" for note in (side, difference.reason) if note)
     yield f"{difference.finding.value:<13}{key}{notes}" + (f": {repair}" if repair else "")
 
 

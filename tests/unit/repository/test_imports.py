@@ -195,9 +195,11 @@ def test_every_package_is_in_the_order() -> None:
 
 
 def package(module: str) -> str:
-    """Return the package of a module; a module of the top level has its own place in the order."""
-    parent = module.rpartition(".")[0]
-    return module if parent in {"ddbreplica", "ddbreplica_cli"} else parent
+    """Return the package of a module, also of one in a folder of the package.
+
+    A module of the top level has its own place in the order.
+    """
+    return ".".join(module.split(".")[:2])
 
 
 @cache

@@ -42,6 +42,7 @@ OPEN = found(DifferenceKind.INCONCLUSIVE)
         (verified(found(DifferenceKind.DIFFERENT)), "not equal"),
         (verified(OPEN), "inconclusive"),
         (verified(found(DifferenceKind.ARCHIVED)), "equal"),
+        (verified(found(DifferenceKind.MOVING)), "equal"),
         (verified(found(DifferenceKind.ARCHIVED), MISSING, repair=REPAIRED), "repaired"),
         (verified(OPEN, MISSING), "not equal"),
         (verified(stopped_early=True), "inconclusive"),
@@ -144,6 +145,7 @@ def test_the_document_contains_whole_values() -> None:
         "extra": 0,
         "inconclusive": 0,
         "archived": 0,
+        "moving": 0,
         "source_outside": 0,
         "replica_outside": 0,
         "in_doubt": 0,
@@ -223,3 +225,25 @@ def test_one_remaining_difference_is_not_equal() -> None:
     findings.add(MISSING, "refused: why")
 
     assert Verified("logfile", "copy", EVERYTHING, Swept(), findings, True, 1.0).verdict == "not equal"
+
+
+def test_moving_items_are_counted_and_are_not_shown_as_differences() -> None:
+    result = verified(found(DifferenceKind.MOVING), MISSING)
+
+    assert result.document()["moving"] == 1
+    assert [difference["finding"] for difference in result.document()["differences"]] == ["missing"]
+    assert "moving                    1" in result.text().splitlines()
+    assert not any("more" in line for line in result.text().splitlines())
+
+
+def test_an_inconclusive_item_is_shown_with_its_reason() -> None:
+    late = Difference(DifferenceKind.INCONCLUSIVE, (("PK", "S", "a"),), reason="the lag is 200 seconds")
+    result = verified(late, OPEN)
+
+    shown = result.text().splitlines()
+    assert 'inconclusive PK={"S": "a"}  (the lag is 200 seconds)' in shown
+    assert 'inconclusive PK={"S": "a"}' in shown
+    assert [each.get("reason") for each in result.document()["differences"]] == [
+        "the lag is 200 seconds",
+        None,
+    ]
