@@ -1,10 +1,9 @@
 """Measure the replica's lag by the age of the records that the function receives."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from botocore.exceptions import BotoCoreError
 
@@ -15,25 +14,6 @@ from ddbreplica.mapping.lookup import find_mapping, latest_stream
 
 # Lambda emits IteratorAge for invocations only. Without one in this time the lag is unknown, not 0.
 _WINDOW = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class LagFigures:
-    """What the mapping's state and metrics say about the lag during a time. One of the four is set.
-
-    `problem` is a clause that names why changes may not arrive. `is_idle` is whether the mapping was enabled and
-    received no record in any minute. `seconds` is how long a change took to arrive at most. `unknown` is a clause that
-    says why the figures are missing.
-    """
-
-    problem: str | None = None
-    is_idle: bool = False
-    seconds: float | None = None
-    unknown: str | None = None
-
-
-AskLag: TypeAlias = Callable[[datetime, datetime], LagFigures]
-"""Return the figures of a time, given its begin and its end. It may wait for minutes, until CloudWatch has them."""
 
 
 def lag(connection: Connection) -> float | None:
