@@ -133,8 +133,8 @@ class FakeS3(FakeBucket):
         named = [each for each in self.versions if each.name == name]
         return named[-1] if named else None
 
-    def _objects(self, prefix: str) -> Iterator[dict[str, Any]]:
-        found = [self.present(name) for name in self.names if name.startswith(prefix)]
+    def _objects(self, prefix: str, after: str = "") -> Iterator[dict[str, Any]]:
+        found = [self.present(name) for name in self.names if name.startswith(prefix) and name > after]
         listed = [
             {"Key": each.name, "Size": len(each.body or b""), "LastModified": each.at}
             for each in found
@@ -174,9 +174,9 @@ class FakeS3(FakeBucket):
 
 
 class _Paginator:
-    def __init__(self, pages: Callable[[str], Iterator[dict[str, Any]]]) -> None:
+    def __init__(self, pages: Callable[..., Iterator[dict[str, Any]]]) -> None:
         self._pages = pages
 
-    def paginate(self, *, Bucket: str, Prefix: str) -> Iterator[dict[str, Any]]:  # noqa: N803
+    def paginate(self, *, Bucket: str, Prefix: str, **begin: str) -> Iterator[dict[str, Any]]:  # noqa: N803
         assert Bucket == NAME
-        return self._pages(Prefix)
+        return self._pages(Prefix, *begin.values())

@@ -127,6 +127,11 @@ class Clock(Skew):
         return seconds + self.ticks() - ticks
 
     @property
+    def moment(self) -> datetime:
+        """AWS's time as `now` has it, or the local time before the first response."""
+        return self.local() if self.now is None else datetime.fromtimestamp(self.now, UTC)
+
+    @property
     def fast(self) -> str | None:
         """The message for a local clock that is too far ahead for a repair; None if it is not."""
         if self.ahead is None or not self.is_too_large:

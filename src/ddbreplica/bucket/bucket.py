@@ -1,4 +1,4 @@
-"""List and read the objects of an S3 bucket, and move them to `done/` when their records are done.
+"""List, read and create the objects of an S3 bucket, and move them to `done/` when their records are done.
 
 Another command may move an object at the same time. Then the result says so, and no error is raised.
 """
@@ -33,6 +33,9 @@ _PART = 256 * 1024
 _MOVED_MEANWHILE = frozenset(
     {"PreconditionFailed", "NoSuchKey", "NoSuchVersion", "ConditionalRequestConflict", "404", "409"}
 )
+_EXISTS = frozenset({"PreconditionFailed", "412"})
+_BEING_CHANGED = frozenset({"ConditionalRequestConflict", "409"})
+_CREATE_ATTEMPTS = 3  # an attempt that was not answered may still be storing the object
 _NO_VERSIONS = frozenset({"AccessDenied", "NotImplemented"})
 
 
@@ -91,9 +94,12 @@ class Bucket:
         self._client = client
         self._option = option
 
-    def list(self, prefix: str) -> Iterator[Listed]:
-        """Yield all objects whose names begin with a prefix, sorted by name."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+    def list(self, prefix: str, *, after: str = "") -> Iterator[Listed]:
+        """Yield all objects whose names begin with a prefix and sort after `after`, sorted by name."""
+        begin: Any = {"StartAfter": after} if after else {}
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.name, Prefix=prefix, **begin
+        )
         return ask_pages(pages, _listed, refused=partial(self._refused, what="listed"))
 
     def versions(self, prefix: str) -> Iterator[Version]:
@@ -104,6 +110,15 @@ class Bucket:
     def read(self, name: str, version: str | None = None, *, most: int) -> Held | None:
         """Return up to `most` bytes of an object or of an old version of it, or None if it no longer exists."""
         return self._unless_moved(lambda: self._held(name, version, most), what="read")
+
+    def create(self, name: str, body: bytes) -> None:
+        """Store a JSON object under a name that is never used for two contents; it may be stored already."""
+        for _ in range(_CREATE_ATTEMPTS):
+            result = asked(lambda: self._create(name, body))
+            if not (isinstance(result, Refusal) and result.code in _BEING_CHANGED):
+                break
+        if isinstance(result, Refusal) and result.code not in _EXISTS:
+            raise self._refused(result, what="written")
 
     def delete(self, version: Version) -> None:
         """Delete a version permanently, if it still exists."""
@@ -116,6 +131,14 @@ class Bucket:
         It is copied before it is deleted, so that an interruption loses nothing, and the move can be repeated.
         """
         return self._unless_moved(lambda: self._move(name, etag, metadata), what="moved") or False
+
+    def _create(self, name: str, body: bytes) -> str:
+        # The bucket's policy denies a put without the condition.
+        response = self._client.put_object(
+            Bucket=self.name, Key=name, Body=body, ContentType="application/json", IfNoneMatch="*"
+        )
+        # Raises KeyError for a response that does not confirm that the object exists.
+        return response["ETag"]
 
     def _held(self, name: str, version: str | None, most: int) -> Held:
         which: Any = {} if version is None else {"VersionId": version}

@@ -2,6 +2,7 @@
 
 import re
 import time
+from datetime import UTC, datetime
 from email.utils import formatdate
 
 import pytest
@@ -24,6 +25,7 @@ def test_awss_time_is_unknown_before_the_first_response() -> None:
     clock.observe("yesterday", sent_at=0)
 
     assert (clock.now, clock.ahead) == (None, None)
+    assert Clock(local=lambda: datetime(2026, 1, 1, tzinfo=UTC)).moment == datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("ahead_by", [-5000.0, 0.0, 200.0])
@@ -36,6 +38,7 @@ def test_awss_time_continues_from_the_latest_response_when_the_local_clock_is_se
     clock.pass_by(50)
 
     assert clock.now == 1_764_288_150
+    assert clock.moment == datetime(2025, 11, 28, 0, 2, 30, tzinfo=UTC)
     assert clock.ahead == max(0.0, ahead_by)
 
 
