@@ -531,7 +531,7 @@ class TestCommands:
                 ["redrive"],
             ),
             (("dynamodb.Scan", "dynamodb.BatchGetItem"), ["verify", "--grace", "0"]),
-            (("dynamodb.Scan", "dynamodb.BatchGetItem"), ["backfill", "--segments", "1"]),
+            (("dynamodb.Scan", "dynamodb.Scan"), ["backfill", "--segments", "1"]),
             (("s3.ListObjectsV2",), ["backfill", "--from-export", f"s3://{QUARANTINE}/prefix"]),
             (("dynamodb.DescribeTable", "dynamodb.BatchWriteItem"), ["load", "--generate", "30"]),
             (("dynamodb.DescribeTable",), ["status"]),

@@ -21,10 +21,17 @@ from ddbreplica.aws import refusal
 from ddbreplica.backfill import pages
 from ddbreplica.bucket import earlier_table, object_format, quarantine
 from ddbreplica.deadline import Deadline
-from ddbreplica.dynamodb import send, table
+from ddbreplica.dynamodb import scan, send, table
 from ddbreplica.errors import QuarantineError, UnreportableError
 from ddbreplica.mapping import key_filter, preflight, safeguards
-from ddbreplica.reconcile import algorithm, journal, journal_format, reconciler, requests_under_way
+from ddbreplica.reconcile import (
+    algorithm,
+    journal,
+    journal_format,
+    reconciler,
+    requests_under_way,
+    rescan,
+)
 from ddbreplica.records import decode, schema
 from ddbreplica.redrive import objects
 from ddbreplica.replicate import telemetry, write
@@ -39,6 +46,7 @@ from tests.support.taken_out import Source
 from tests.unit import test_hazards as hazards
 from tests.unit.backfill import test_pages
 from tests.unit.bucket import test_object_format
+from tests.unit.dynamodb import test_scan
 from tests.unit.mapping import test_key_filter, test_preflight, test_safeguards
 from tests.unit.reconcile import test_algorithm, test_journal
 from tests.unit.verify import test_repair
@@ -62,6 +70,7 @@ HAZARD_TESTS: tuple[ModuleType, ...] = (
     test_journal,
     test_reconciler,
     test_preflight,
+    test_scan,
 )
 """The modules that contain tests of hazards."""
 
@@ -464,10 +473,48 @@ RULES = (
         11,
         "only a read after the write confirms a key",
         algorithm._Reconciliation._round,
-        "now = self._read(written)",
+        "now = self._read_again(...)",
         "now = {key: states[key] for key in written}",
         (test_algorithm.test_only_a_key_that_changes_meanwhile_is_repeated,),
-        given=("self._write(states)",),
+        given=("written = self._write(states)",),
+    ),
+    Rule(
+        11,
+        "a scan that confirms begins after the responses to all writes",
+        algorithm._Reconciliation._round,
+        "written = self._write(states)\nnow = self._read_again({key: states[key] for key in written}, rescan)",
+        "now = self._read_again(states, rescan)\nwritten = self._write(states)",
+        (
+            test_algorithm.test_a_page_is_confirmed_by_a_scan_that_begins_after_the_responses_to_all_writes,
+            test_algorithm.test_the_scan_confirms_no_key_whose_write_is_in_doubt_or_refused,
+        ),
+    ),
+    Rule(
+        11,
+        "a key that the scan does not show is read by key",
+        algorithm._Reconciliation._read_again,
+        "self._read([key for key in states if key not in shown])",
+        "{key: states[key] for key in states if key not in shown}",
+        (test_algorithm.test_a_key_that_the_scan_does_not_show_is_read_by_key,),
+    ),
+    Rule(
+        11,
+        "a key that the scan shows with two images is read by key",
+        rescan.unambiguous,
+        "{key: image for key, image in images.items() if key not in ambiguous}",
+        "images",
+        (
+            partial(test_algorithm.test_a_key_that_the_scan_shows_with_two_images_is_read_by_key, (1, 2)),
+            partial(test_algorithm.test_a_key_that_the_scan_shows_with_two_images_is_read_by_key, (2, 1)),
+        ),
+    ),
+    Rule(
+        11,
+        "a scan that confirms is strongly consistent",
+        scan.TableReader._range,
+        "{**where, **self._what(keys_only=False)}",
+        "where",
+        (test_scan.test_a_scan_that_confirms_is_strongly_consistent,),
     ),
     Rule(
         11,

@@ -24,6 +24,7 @@ from ddbreplica.model import Image, Items, Key, Table
 from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconcile
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import BACKFILL
+from ddbreplica.reconcile.rescan import Rescan
 from tests.support import redriven
 from tests.support.clock import Clock
 from tests.support.fake_s3 import NAME, FakeS3
@@ -65,7 +66,8 @@ def source(*, read_units: int | None = None, **description: Any) -> Described:
 class World(redriven.World):
     """The tables `logfile` and `copy`, and the fakes that replace AWS in the engine's module.
 
-    `reconciled` is called with the keys before each reconcile, and `scanned` with the segment before each page.
+    `reconciled` is called with the keys before each reconcile, and `scanned` with the segment before each page. A page
+    takes half a read unit, and `rescans` counts the scans that read one once more.
     """
 
     def __init__(self, *names: str) -> None:
@@ -80,6 +82,7 @@ class World(redriven.World):
         self.rate = Rate(None)
         self.scanned: Callable[[int], None] = lambda _: None
         self.segments: set[tuple[int, int]] = set()
+        self.rescans = 0
 
     def measured_lag(self, connection: Connection) -> float | None:
         assert connection is self.connection
@@ -111,9 +114,9 @@ class World(redriven.World):
         self.asked |= how
         pair = ReconcileContext(self.source, self.replica, how["journal"], is_archive=how["is_archive"])
 
-        def noted(keys: Sequence[Key], seen: Items) -> Reconciled:
+        def noted(keys: Sequence[Key], seen: Items, rescan: Rescan | None) -> Reconciled:
             self.reconciled(keys)
-            return reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen)
+            return reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen, rescan=rescan)
 
         return SimpleNamespace(reconcile=noted)
 
@@ -220,8 +223,18 @@ class _Reader:
 
     def scan_on(
         self, segment: int, *, of: int, after: Image | None, limit: int
-    ) -> Iterator[tuple[Items, Any]]:
+    ) -> Iterator[tuple[Items, Any, float]]:
         assert (after, limit) == (None, 200)
         self._world.scanned(segment)
         self._world.segments.add((segment, of))
-        yield dict(list(self._world.source.items.items())[segment::of]), None
+        yield self._segment(segment, of), None, 0.5
+
+    def rescan(
+        self, segment: int, *, of: int, after: Image | None, limit: int
+    ) -> Sequence[tuple[Key, Image]]:
+        assert after is None
+        self._world.rescans += 1
+        return list(self._segment(segment, of).items())[:limit]
+
+    def _segment(self, segment: int, of: int) -> dict[Key, Image]:
+        return dict(list(self._world.source.items.items())[segment::of])

@@ -20,9 +20,11 @@ class Estimate:
 
     @property
     def read_units(self) -> int:
-        """The read units: a scan, then a read of each item after its write. Without a scan, two reads of each item."""
-        each = ceil(self._average / READ_UNIT)
-        return self.items * each * 2 if self.is_listed else ceil(self.bytes / READ_UNIT) + self.items * each
+        """The read units: two scans, before and after the writes. Without a scan, two reads of each item.
+
+        Further reads of items that change meanwhile are not included.
+        """
+        return 2 * (self.items * ceil(self._average / READ_UNIT) if self.is_listed else self._scan_units)
 
     @property
     def write_units(self) -> int:
@@ -89,8 +91,11 @@ class Estimate:
 
     @property
     def _least_read_units(self) -> int:
-        by_key = max(self.items, ceil(self.bytes / READ_UNIT))
-        return by_key * 2 if self.is_listed else ceil(self.bytes / READ_UNIT) + by_key
+        return 2 * max(self.items if self.is_listed else 0, self._scan_units)
+
+    @property
+    def _scan_units(self) -> int:
+        return ceil(self.bytes / READ_UNIT)
 
     @property
     def _average(self) -> float:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ddbreplica.model import Items, Key
+from ddbreplica.reconcile.rescan import Rescan
 
 # With more, every thread needs more memory, and a backfill is not faster.
 PAGE = 200
@@ -15,13 +16,15 @@ PAGE = 200
 class KeyPage:
     """Keys to reconcile together. `seen` has their known items; `cursor` is None on the last page of a part.
 
-    `outside` counts the keys of the page that the mapping's filter excludes.
+    `outside` counts the keys of the page that the mapping's filter excludes. `rescan` reads the range of the page once
+    more; a page that is not of a scan has no range.
     """
 
     keys: Sequence[Key]
     seen: Items
     cursor: Any
     outside: int = 0
+    rescan: Rescan | None = None
 
 
 class DamagedError(Exception):

@@ -21,6 +21,7 @@ from ddbreplica.model import Items, Key
 from ddbreplica.reconcile.algorithm import Reconciled
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import DAMAGED
+from ddbreplica.reconcile.rescan import Rescan
 
 MOST_LEFT = 10_000
 """The number of items that cannot be copied at which a run ends: they have a common cause, and memory is limited."""
@@ -42,10 +43,12 @@ class Scan:
         self.parts = [f"segment {number} of {segments}" for number in range(segments)]
 
     def pages(self, part: str, after: Any) -> Iterator[KeyPage]:
-        """Return pages that are read consistently."""
-        number = self.parts.index(part)
-        pages = self._source.scan_on(number, of=len(self.parts), after=after, limit=listing.PAGE)
-        return (KeyPage(tuple(items), items, cursor) for items, cursor in pages)
+        """Yield pages that are read consistently, and can be read once more at the same price."""
+        segment, of = self.parts.index(part), len(self.parts)
+        for items, cursor, units in self._source.scan_on(segment, of=of, after=after, limit=listing.PAGE):
+            again = partial(self._source.rescan, segment, of=of, after=after, limit=len(items))
+            yield KeyPage(tuple(items), items, cursor, rescan=Rescan(units, again))
+            after = cursor
 
 
 class Within:
@@ -62,11 +65,12 @@ class Within:
         for page in self._whole.pages(part, after):
             keys = tuple(key for key in page.keys if self._key_filter.passes(key))
             seen = {key: page.seen[key] for key in keys if key in page.seen}
-            yield KeyPage(keys, seen, page.cursor, outside=len(page.keys) - len(keys))
+            outside = len(page.keys) - len(keys)
+            yield KeyPage(keys, seen, page.cursor, outside=outside, rescan=page.rescan)
 
 
-Reconcile: TypeAlias = Callable[[Sequence[Key], Items], Reconciled]
-"""Reconciles keys, some of whose items the listing has read: `Reconciler.reconcile`."""
+Reconcile: TypeAlias = Callable[[Sequence[Key], Items, Rescan | None], Reconciled]
+"""Reconciles keys, some of whose items the listing has read, and may read once more: `Reconciler.reconcile`."""
 
 
 class Backfill:
@@ -127,7 +131,7 @@ class Backfill:
             fewest = min(fewest, len(keys))
             wait()
             pieces = (keys[start : start + listing.PAGE] for start in range(0, len(keys), listing.PAGE))
-            self._in_threads(partial(self._reconcile, piece, {}) for piece in pieces)
+            self._in_threads(partial(self._reconcile, KeyPage(piece, {}, None)) for piece in pieces)
 
     def _open(self) -> Sequence[Key]:
         return [key for key in self._journal.open_keys() if key not in self._refused]
@@ -179,7 +183,7 @@ class Backfill:
             return
         so_far = Counter({what: done.get(what, 0) for what in _COUNTED})
         for page in self._listing.pages(part, done.get("after")):
-            self._reconcile(page.keys, page.seen)
+            self._reconcile(page)
             counts = {"items": len(page.keys), "outside": page.outside}
             so_far.update(counts)
             # Not before the page is reconciled, or after a kill the next run would skip it.
@@ -188,8 +192,8 @@ class Backfill:
             if self._halted.is_set():
                 return
 
-    def _reconcile(self, keys: Sequence[Key], seen: Items) -> None:
-        reconciled = self._reconcile_keys(keys, seen)
+    def _reconcile(self, page: KeyPage) -> None:
+        reconciled = self._reconcile_keys(page.keys, page.seen, page.rescan)
         with self._lock:
             self._hand_over(reconciled.undecided)
             for key in (*reconciled.confirmed, *reconciled.undecided):

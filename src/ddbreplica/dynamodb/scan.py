@@ -100,16 +100,39 @@ class TableReader:
 
     def scan_on(
         self, segment: int, *, of: int, after: Image | None, limit: int
-    ) -> Iterator[tuple[Items, Any]]:
+    ) -> Iterator[tuple[Items, Any, float]]:
         """Yield the items of a segment that follow `after`, in pages of at most `limit` items.
 
-        Each page comes with the `after` to resume from. It is None at the beginning of a segment and with the last
-        page.
+        Each page comes with the `after` to resume from, which is None at the beginning of a segment and with the last
+        page, and with the read units that it took.
         """
-        request: dict[str, Any] = {"Segment": segment, "TotalSegments": of, "Limit": min(limit, self._page)}
-        if after is not None:
-            request["ExclusiveStartKey"] = after
-        yield from self._pages({**request, **self._what(keys_only=False)})
+        while True:
+            shown, after, units = self._range(segment, of, after, min(limit, self._page))
+            yield dict(shown), after, units
+            if after is None:
+                return
+
+    def rescan(
+        self, segment: int, *, of: int, after: Image | None, limit: int
+    ) -> Sequence[tuple[Key, Image]]:
+        """Return the first `limit` items of a segment that follow `after`, each as often as the scan shows it.
+
+        It is one request, which may also return fewer items.
+        """
+        shown, _, _ = self._range(segment, of, after, limit)
+        return shown
+
+    def _range(
+        self, segment: int, of: int, after: Image | None, limit: int
+    ) -> tuple[Sequence[tuple[Key, Image]], Image | None, float]:
+        """Make one Scan, and return the items that it shows, the key to resume from, and the read units."""
+        start = {} if after is None else {"ExclusiveStartKey": after}
+        where = {"TableName": self._name, "Segment": segment, "TotalSegments": of, "Limit": limit, **start}
+        self._patience.progressed()
+        return self._ask("Scan", {**where, **self._what(keys_only=False)}, self._ranged)
+
+    def _ranged(self, response: Any) -> tuple[Sequence[tuple[Key, Image]], Image | None, float]:
+        return list(self._with_keys(response["Items"])), _last(response), _units(response)
 
     def _pages(self, request: Mapping[str, Any]) -> Iterator[tuple[dict[Key, Image], Image | None]]:
         request = {"TableName": self._name, **request}
@@ -148,8 +171,7 @@ class TableReader:
         return {"ConsistentRead": True, **(self._keys_only if keys_only else {})}
 
     def _scanned(self, response: Any) -> tuple[dict[Key, Image], Image | None]:
-        last: Image = response.get("LastEvaluatedKey") or {}
-        return self._by_key(response["Items"]), {**last} or None
+        return self._by_key(response["Items"]), _last(response)
 
     def _gotten(self, asked_for: frozenset[Key], response: Any) -> tuple[dict[Key, Image], Sequence[Key]]:
         """Return the items and the unprocessed keys. Raises ValueError for a key that was not requested."""
@@ -161,7 +183,10 @@ class TableReader:
         return items, left
 
     def _by_key(self, items: Iterable[Image]) -> dict[Key, Image]:
-        return {tuple([_part(name, item[name]) for name in self._key_names]): item for item in items}
+        return dict(self._with_keys(items))
+
+    def _with_keys(self, items: Iterable[Image]) -> Iterator[tuple[Key, Image]]:
+        return ((tuple([_part(name, item[name]) for name in self._key_names]), item) for item in items)
 
     def _ask(self, operation: str, request: Mapping[str, Any], read: Callable[[Any], T]) -> T:
         """Repeat a request until it succeeds. It begins when the rate allows for the units consumed before."""
@@ -201,6 +226,11 @@ class TableReader:
                 f" ({reason(refusal)}).",
                 hint=hint_for(refusal),
             )
+
+
+def _last(response: Any) -> Image | None:
+    last: Image = response.get("LastEvaluatedKey") or {}
+    return {**last} or None
 
 
 def _part(name: str, value: Mapping[str, Any]) -> tuple[str, str, str]:

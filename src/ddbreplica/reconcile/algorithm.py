@@ -18,6 +18,7 @@ from ddbreplica.dynamodb.read import read
 from ddbreplica.dynamodb.send import SendResult, send
 from ddbreplica.errors import ReplicaError, SourceError
 from ddbreplica.model import Change, Image, Journal, Key, Refusal, Replica, Source, State, Write
+from ddbreplica.reconcile.rescan import Rescan
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.plan import plan
 
@@ -66,17 +67,23 @@ class Reconciled:
 
 
 def reconcile(
-    keys: Iterable[Key], pair: ReconcileContext, *, deadline: Deadline, seen: Mapping[Key, Image] = _NOTHING
+    keys: Iterable[Key],
+    pair: ReconcileContext,
+    *,
+    deadline: Deadline,
+    seen: Mapping[Key, Image] = _NOTHING,
+    rescan: Rescan | None = None,
 ) -> Reconciled:
     """Give the replica the source's state of these keys, and return the outcome of each.
 
     `seen` has items that the caller has read from the source, which saves the first read of them. They may be of any
-    age, since only the last read confirms. A caller may record its position behind the keys when this returns: keys
-    that are not confirmed are open in the journal, also if this raises or is killed. No key may be in two calls at a
-    time. Raises SourceError or ReplicaError if a table refuses every request.
+    age, since only the last read confirms. If they are a page of a scan, `rescan` is the scan that may replace the
+    reads by key after the first write. A caller may record its position behind the keys when this returns: keys that
+    are not confirmed are open in the journal, also if this raises or is killed. No key may be in two calls at a time.
+    Raises SourceError or ReplicaError if a table refuses every request, and what the `rescan` raises.
     """
     reconciliation = _Reconciliation(pair, deadline)
-    reconciliation.reconcile(tuple(dict.fromkeys(keys)), seen)
+    reconciliation.reconcile(tuple(dict.fromkeys(keys)), seen, rescan)
     return reconciliation.result
 
 
@@ -88,14 +95,15 @@ class _Reconciliation:
         self._pair = pair
         self._deadline = deadline
 
-    def reconcile(self, keys: Sequence[Key], seen: Mapping[Key, Image]) -> None:
+    def reconcile(self, keys: Sequence[Key], seen: Mapping[Key, Image], rescan: Rescan | None) -> None:
         free = self._intend(keys)
         states: dict[Key, State] = {key: seen[key] for key in free if key in seen}
         states |= self._read([key for key in free if key not in seen])
         for _ in range(ROUNDS):
             if not states:
                 return
-            states = self._round(states)
+            states = self._round(states, rescan)
+            rescan = None  # the keys of later rounds are few, so that reading them by key takes fewer units
         self.result.changing += states
 
     def _intend(self, keys: Sequence[Key]) -> Sequence[Key]:
@@ -104,16 +112,24 @@ class _Reconciliation:
         self.result.in_doubt += set(keys).difference(free)
         return free
 
-    def _round(self, states: Mapping[Key, State]) -> dict[Key, State]:
+    def _round(self, states: Mapping[Key, State], rescan: Rescan | None) -> dict[Key, State]:
         """Write states. Return the present states of the keys that have changed since."""
         written = self._write(states)
-        # Only after the response to the write: a change that this read does not show arrives by the stream, later.
-        now = self._read(written)
+        # Only after the response to each write: a change that this read does not show arrives by the stream, later.
+        now = self._read_again({key: states[key] for key in written}, rescan)
         changed = {key: state for key, state in now.items() if state != states[key]}
         confirmed = [key for key in now if key not in changed]
         self._pair.journal.confirm(confirmed)
         self.result.confirmed += confirmed
         return changed
+
+    def _read_again(self, states: Mapping[Key, State], rescan: Rescan | None) -> dict[Key, State]:
+        """Return the present states of keys that had these states: by a scan if that costs less, and by key."""
+        shown: Mapping[Key, Image] = {}
+        if rescan is not None and rescan.costs_less(states.values()):
+            shown = rescan.images(states)
+        # A scan that does not show a key says nothing about it: the item may have moved behind the end of the range.
+        return {**shown, **self._read([key for key in states if key not in shown])}
 
     def _read(self, keys: Sequence[Key]) -> dict[Key, State]:
         """Return the states that could be read. In an archive, leave out the keys without an item: they need review."""

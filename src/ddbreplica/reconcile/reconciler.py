@@ -31,6 +31,7 @@ from ddbreplica.model import (
 )
 from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconcile
 from ddbreplica.reconcile.requests_under_way import UnderWay
+from ddbreplica.reconcile.rescan import Rescan
 from ddbreplica.records.size import read_units, write_units
 
 CONNECTIONS = 64
@@ -102,9 +103,12 @@ class Reconciler:
         )
         return cls(pair, clock=connection.clock, patience=patience, rates=rates, under_way=under_way)
 
-    def reconcile(self, keys: Iterable[Key], seen: Items = _NOTHING) -> Reconciled:
+    def reconcile(
+        self, keys: Iterable[Key], seen: Items = _NOTHING, rescan: Rescan | None = None
+    ) -> Reconciled:
         """Reconcile keys until the patience ends. A key must not be in two calls at the same time.
 
+        `seen` and `rescan` are those of the algorithm. The rescan has to keep to the rate and the patience itself.
         The result has no failed keys. Raises TaskError if a table refuses everything or stands still, or if the local
         clock is too far ahead; raises KeyboardInterrupt if the patience's interrupt is set. No request is under way
         when it raises these.
@@ -116,7 +120,9 @@ class Reconciler:
             self._patience.progressed()
             try:
                 with self._under_way.call():
-                    reconciled = reconcile(keys, self._pair, deadline=self._patience.deadline(), seen=seen)
+                    reconciled = reconcile(
+                        keys, self._pair, deadline=self._patience.deadline(), seen=seen, rescan=rescan
+                    )
             except ReplicatorError as error:
                 raise _refused(error) from error
             if reconciled.failed:

@@ -183,7 +183,7 @@ class TestBackfill:
         self, archive: Tables, aws: Misbehaviour
     ) -> None:
         archive.put(SOURCE, "a")
-        before(aws, "BatchGetItem", 1, lambda: archive.delete(SOURCE, "a"))
+        before(aws, "Scan", 2, lambda: archive.delete(SOURCE, "a"))
         file = "logfile-logfile_replica.backfill.undecided"
 
         result = run("backfill", "--segments", "1", "--archive", "--without-mapping")
@@ -225,7 +225,7 @@ class TestBackfill:
 
     def test_an_item_that_cannot_be_listed_stays_open(self, archive: Tables, aws: Misbehaviour) -> None:
         archive.put(SOURCE, "a")
-        before(aws, "BatchGetItem", 1, lambda: archive.delete(SOURCE, "a"))
+        before(aws, "Scan", 2, lambda: archive.delete(SOURCE, "a"))
         Path("state.undecided").mkdir()
 
         result = run("backfill", "--without-mapping", "--segments", "1", "--state", "state")

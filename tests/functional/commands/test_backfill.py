@@ -85,12 +85,14 @@ class TestCopying:
         self, tables: Tables, aws: Misbehaviour
     ) -> None:
         fill(tables, 100, n={"N": "1"})
+        scans = iter(range(1, 10_000))
 
         def change(**_: Any) -> None:
-            tables.put(SOURCE, "item7", n={"N": "2"})
-            tables.delete(SOURCE, "item8")
+            if next(scans) == 2:  # the scan that confirms
+                tables.put(SOURCE, "item7", n={"N": "2"})
+                tables.delete(SOURCE, "item8")
 
-        aws.on("before-send.dynamodb.BatchGetItem", change)
+        aws.on("before-send.dynamodb.Scan", change)
         backfill("--segments", "1")
 
         assert tables.items(REPLICA) == tables.items(SOURCE)
@@ -115,12 +117,18 @@ class TestCopying:
 
         backfill("--segments", "3")
 
-        assert sorted((request["Segment"], request["TotalSegments"]) for request in requests) == [
-            (0, 3),
-            (1, 3),
-            (2, 3),
-        ]
-        assert all(request["ConsistentRead"] and request["Limit"] == 200 for request in requests)
+        pages, again = (
+            [request for request in requests if (request["Limit"] == 200) == is_page]
+            for is_page in (True, False)
+        )
+        for each in (pages, again):
+            assert sorted((request["Segment"], request["TotalSegments"]) for request in each) == [
+                (0, 3),
+                (1, 3),
+                (2, 3),
+            ]
+        assert sum(request["Limit"] for request in again) == 20
+        assert all(request["ConsistentRead"] for request in requests)
 
     def test_the_result_as_a_document(self, tables: Tables) -> None:
         fill(tables, 3)
@@ -181,7 +189,7 @@ class TestRates:
 
         backfill("--segments", "1")
 
-        assert (100, 10) in taken
+        assert (100, 1) in taken
         assert {rate for rate, _ in taken} == {100}
 
     def test_the_option_overrides_it(self, tables: Tables, taken: list[tuple[float | None, float]]) -> None:
@@ -198,13 +206,14 @@ class TestResuming:
         monkeypatch.setattr(listing, "PAGE", 50)
 
     def interrupt_at(self, number: int, aws: Misbehaviour) -> None:
+        """Press Ctrl-C while the page with this number is confirmed. Each page is scanned twice."""
         calls = iter(range(1, 10_000))
 
         def press(**_: Any) -> None:
-            if next(calls) == number:
+            if next(calls) == 2 * number:
                 press_ctrl_c()
 
-        aws.on("before-send.dynamodb.BatchGetItem", press)
+        aws.on("before-send.dynamodb.Scan", press)
 
     def test_ctrl_c_shows_how_to_resume(self, tables: Tables, aws: Misbehaviour) -> None:
         fill(tables, 200)
@@ -228,7 +237,7 @@ class TestResuming:
         assert result.exit_code == 0
         assert result.stdout.startswith("200 items copied in ")
         assert result.stderr == "Resuming from logfile-logfile_replica.backfill.\n"
-        assert ["ExclusiveStartKey" in request for request in requests] == [True, True]
+        assert ["ExclusiveStartKey" in request for request in requests] == [True] * 4
         assert tables.items(REPLICA) == tables.items(SOURCE)
         assert not STATE.exists()
 

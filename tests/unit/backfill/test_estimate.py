@@ -8,22 +8,23 @@ from ddbreplica.backfill.estimate import Estimate
 def test_each_item_is_rounded_up_and_a_scan_is_not() -> None:
     estimate = Estimate(items=1_000_000, bytes=500_000_000, indexes=0)
 
-    assert estimate.read_units == 122_071 + 1_000_000
+    assert estimate.read_units == 2 * 122_071
     assert estimate.write_units == 1_000_000
     assert estimate.index_units == 0
-    assert estimate.dollars == pytest.approx(0.140 + 0.625, abs=0.001)
+    assert estimate.dollars == pytest.approx(0.0305 + 0.625, abs=0.0001)
 
 
 def test_large_items_take_more_units() -> None:
     estimate = Estimate(items=10, bytes=10 * 9000, indexes=2)
 
-    assert estimate.read_units == 22 + 30
+    assert estimate.read_units == 2 * 22
     assert estimate.write_units == 90
     assert estimate.index_units == 180
 
 
 def test_items_from_a_list_are_read_twice() -> None:
     assert Estimate(items=10, bytes=1000, indexes=0, is_listed=True).read_units == 20
+    assert Estimate(items=10, bytes=10 * 9000, indexes=0, is_listed=True).read_units == 60
 
 
 def test_an_empty_table_takes_nothing() -> None:
@@ -34,7 +35,7 @@ def test_an_empty_table_takes_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("rate", "read_rate", "seconds"),
-    [(None, None, None), (100.0, None, 10), (None, 10.0, 112.3), (1.0, 10.0, 1000), (100.0, 10.0, 112.3)],
+    [(None, None, None), (100.0, None, 10), (None, 10.0, 24.6), (1.0, 10.0, 1000), (100.0, 10.0, 24.6)],
 )
 def test_the_slower_rate_decides_the_duration(
     rate: float | None, read_rate: float | None, seconds: float | None
@@ -49,10 +50,10 @@ def test_it_is_shown_as_a_table() -> None:
 
     assert estimate.text(rate=10.0, read_rate=None).split("\n") == [
         "items                   2,000",
-        "read units              2,245",
+        "read units                490",
         "write units             2,000",
         "index units             2,000  at most, in addition",
-        "dollars                0.0028  on demand",
+        "dollars                0.0026  on demand",
         "time                    3 min  at least, at 10 write capacity units per second",
         "The prices are those of on-demand capacity in us-east-1, November 2026.",
         "Prices in other Regions and of provisioned capacity differ.",
@@ -63,7 +64,7 @@ def test_it_is_shown_as_a_table() -> None:
     ("rate", "read_rate", "time"),
     [
         (None, None, "time                  unknown  without --rate and --read-rate"),
-        (None, 1.25, "time                   30 min  at least, at 1.25 read capacity units per second"),
+        (None, 1.25, "time                    7 min  at least, at 1.25 read capacity units per second"),
         (
             0.1,
             1.25,
@@ -84,10 +85,10 @@ def test_a_program_gets_the_same_facts() -> None:
 
     assert estimate.document(rate=10.0, read_rate=None) == {
         "items": 2000,
-        "read_units": 2245,
+        "read_units": 490,
         "write_units": 2000,
         "index_write_units_at_most": 2000,
-        "dollars": 0.002781,
+        "dollars": 0.002561,
         "prices": {"capacity": "on demand", "region": "us-east-1", "as_of": "November 2026"},
         "rate": 10.0,
         "read_rate": None,
@@ -100,6 +101,8 @@ def test_the_time_is_a_lower_bound_whatever_the_sizes_of_the_items() -> None:
     estimate = Estimate(items=100, bytes=99 * 1024 + 2048, indexes=0)
 
     assert estimate.seconds(rate=1, read_rate=None) == 101
-    assert estimate.seconds(rate=None, read_rate=1) == 26 + 100
+    assert estimate.seconds(rate=None, read_rate=1) == 2 * 26
     listed = Estimate(items=100, bytes=99 * 1024 + 2048, indexes=0, is_listed=True)
     assert listed.seconds(rate=None, read_rate=1) == 200
+    large = Estimate(items=2, bytes=4096 + 8192, indexes=0, is_listed=True)
+    assert large.seconds(rate=None, read_rate=1) == 6

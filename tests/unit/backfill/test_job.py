@@ -176,6 +176,14 @@ class TestGo:
         assert world.asked["reader_threads"] == 3
         assert backfill._threads == 3
 
+    def test_each_page_is_confirmed_by_one_more_scan_of_its_range(self, runs: Runs) -> None:
+        world = World(*"abcdefgh")
+
+        assert runs.backfill(world).left == {}
+
+        assert (world.rescans, world.source.requests) == (4, [])
+        assert world.replica.items == world.source.items
+
     def test_progress_is_shown_of_the_number_of_items_in_the_description(self, runs: Runs) -> None:
         world = World("a", "b", "c")
         world.tables = source(ItemCount=7), world.tables[1]
@@ -270,6 +278,14 @@ class TestGo:
 
 
 class TestExport:
+    def test_its_items_are_confirmed_by_key(self, runs: Runs) -> None:
+        world = World(*"ab")
+        url = world.export("ab")
+
+        runs.backfill(world, from_export=url)
+
+        assert (world.rescans, len(world.source.requests)) == (0, 2)
+
     def test_its_items_are_copied_as_the_source_has_them_now(self, runs: Runs) -> None:
         world = World("a", "b", "c")
 
@@ -324,7 +340,7 @@ class TestWarn:
         runs.prepare(world, **wanted)._warn()
         return runs.recording.notes
 
-    @pytest.mark.parametrize("rates", [{"rate": 1.0}, {"read_rate": 1.24415}])
+    @pytest.mark.parametrize("rates", [{"rate": 1.0}, {"read_rate": 0.4883}])
     def test_a_backfill_of_more_than_a_day(self, runs: Runs, rates: Any) -> None:
         world = World()
         world.tables = self.LARGE, world.tables[1]

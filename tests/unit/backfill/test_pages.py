@@ -18,6 +18,7 @@ from ddbreplica.model import Items, Key
 from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconcile
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import BACKFILL, DAMAGED
+from ddbreplica.reconcile.rescan import Rescan
 from ddbreplica.records.decode import key_of
 from tests.support.clock import Clock
 from tests.support.fake_journal import HOLD
@@ -66,12 +67,12 @@ class World:
         if part in self.damaged:
             raise DamagedError(self.damaged[part])
 
-    def reconcile(self, keys: Iterable[Key], seen: Items) -> Reconciled:
+    def reconcile(self, keys: Iterable[Key], seen: Items, rescan: Rescan | None = None) -> Reconciled:
         self.reconciles += 1
         assert self.reconciles < MANY, "it reconciles forever"
         tables = _Killing(self.source, self), _Killing(self.replica, self)
         pair = ReconcileContext(*tables, _Killing(self._journal, self), is_archive=self.is_archive)
-        return reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen)
+        return reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen, rescan=rescan)
 
     def opened(self) -> FileJournal:
         """Return the state, as the next run reads it."""
@@ -217,7 +218,9 @@ def test_a_key_that_a_later_response_holds_back_is_waited_for_again(monkeypatch:
     world._journal = journal = world.opened()
     journal.intend(keys)
 
-    def reconcile_and_see_that_the_clock_is_ahead(some: Iterable[Key], _seen: Items) -> Reconciled:
+    def reconcile_and_see_that_the_clock_is_ahead(
+        some: Iterable[Key], _seen: Items, rescan: Rescan | None = None
+    ) -> Reconciled:
         wanted = list(some)
         assert len(reconciles) < MANY
         free = journal.intend(wanted)
@@ -311,7 +314,7 @@ def test_progress_counts_the_items_of_this_run_alone() -> None:
 def test_a_thread_that_fails_halts_the_others() -> None:
     world = World(items=400)
 
-    def fail_once(keys: Iterable[Key], seen: Items) -> Reconciled:
+    def fail_once(keys: Iterable[Key], seen: Items, rescan: Rescan | None = None) -> Reconciled:
         if not world.replica.requests:
             world.replica.requests.append(())
             raise TaskError("broken", hint="none")
@@ -330,7 +333,7 @@ def test_a_part_that_fails_halts_the_others_between_two_pages() -> None:
     firsts = set(sorted(world.source.items)[::2])
     has_begun = threading.Event()
 
-    def fail_in_the_first(keys: Sequence[Key], seen: Items) -> Reconciled:
+    def fail_in_the_first(keys: Sequence[Key], seen: Items, rescan: Rescan | None = None) -> Reconciled:
         if keys[0] in firsts:
             assert has_begun.wait(10)
             raise TaskError("broken", hint="none")
@@ -364,7 +367,7 @@ def test_a_part_that_fails_halts_the_others_between_two_pages() -> None:
 def test_it_is_at_rest_only_if_all_ended_in_order(error: BaseException, is_at_rest: bool) -> None:
     world = World()
 
-    def fail(keys: Iterable[Key], seen: Items) -> Reconciled:
+    def fail(keys: Iterable[Key], seen: Items, rescan: Rescan | None = None) -> Reconciled:
         raise error
 
     world.reconcile = fail  # type: ignore[method-assign]
@@ -452,7 +455,7 @@ def backfill_of(world: World, journal: FileJournal, **given: Any) -> Backfill:
 def test_the_items_of_a_page_are_passed_to_reconcile() -> None:
     world, seen_items = World(parts=1, items=2), []
 
-    def reconcile(keys: Sequence[Key], seen: Items) -> Reconciled:
+    def reconcile(keys: Sequence[Key], seen: Items, rescan: Rescan | None = None) -> Reconciled:
         seen_items.append((tuple(keys), seen))
         return Reconciled(confirmed=list(keys))
 
@@ -465,7 +468,7 @@ def test_the_items_of_a_page_are_passed_to_reconcile() -> None:
 def test_the_number_and_the_names_of_the_threads() -> None:
     world, names, all_here = World(items=3), set(), threading.Barrier(3)
 
-    def reconcile(keys: Sequence[Key], seen: Items) -> Reconciled:
+    def reconcile(keys: Sequence[Key], seen: Items, rescan: Rescan | None = None) -> Reconciled:
         all_here.wait(10)
         names.add(threading.current_thread().name)
         return Reconciled(confirmed=list(keys))
@@ -539,7 +542,7 @@ def test_keys_left_by_earlier_runs_do_not_count_towards_the_limit(
 def test_an_item_that_keeps_changing_is_reconciled_three_times_after_it_was_listed() -> None:
     world = World(parts=1, items=1)
 
-    def change(keys: Sequence[Key], seen: Items) -> Reconciled:
+    def change(keys: Sequence[Key], seen: Items, rescan: Rescan | None = None) -> Reconciled:
         world.reconciles += 1
         assert world.reconciles < MANY
         journal.intend(keys)
@@ -561,25 +564,41 @@ class TestScan:
         asked: list[Any] = []
 
         class Reader:
-            def scan_on(self, *args: Any, **how: Any) -> Iterator[tuple[Items, Any]]:
+            def scan_on(self, *args: Any, **how: Any) -> Iterator[tuple[Items, Any, float]]:
                 asked.append((args, how))
-                yield {key(0): item(0)}, {"PK": {"S": "item000"}}
-                yield {key(1): item(1)}, None
+                yield {key(0): item(0), key(1): item(1)}, {"PK": {"S": "item001"}}, 1.5
+                yield {key(2): item(2)}, None, 0.5
 
+            def rescan(self, *args: Any, **how: Any) -> Any:
+                asked.append((args, how))
+                return [(key(0), item(0))]
+
+        before, between = {"PK": {"S": "before"}}, {"PK": {"S": "item001"}}
         reader: Any = Reader()
-        pages = list(Scan(reader, 2).pages("segment 1 of 2", {"PK": {"S": "before"}}))
+        one, other = Scan(reader, 2).pages("segment 1 of 2", before)
 
-        assert asked == [((1,), {"of": 2, "after": {"PK": {"S": "before"}}, "limit": listing.PAGE})]
-        assert pages == [
-            KeyPage((key(0),), {key(0): item(0)}, {"PK": {"S": "item000"}}),
-            KeyPage((key(1),), {key(1): item(1)}, None),
+        assert asked == [((1,), {"of": 2, "after": before, "limit": listing.PAGE})]
+        assert (one.keys, one.seen, one.cursor) == (
+            (key(0), key(1)),
+            {key(0): item(0), key(1): item(1)},
+            between,
+        )
+        assert (other.keys, other.seen, other.cursor) == ((key(2),), {key(2): item(2)}, None)
+        assert one.rescan is not None
+        assert other.rescan is not None
+        assert (one.rescan.units, other.rescan.units) == (1.5, 0.5)
+        # Both ranges end where the pages ended, so that reading them takes as many units.
+        assert (one.rescan.scan(), other.rescan.scan()) == ([(key(0), item(0))],) * 2
+        assert asked[1:] == [
+            ((1,), {"of": 2, "after": before, "limit": 2}),
+            ((1,), {"of": 2, "after": between, "limit": 1}),
         ]
 
 
 def test_rounds_are_counted_from_the_last_in_which_a_key_was_confirmed() -> None:
     world = World()
 
-    def reconcile_the_first(keys: Sequence[Key], seen: Items) -> Reconciled:
+    def reconcile_the_first(keys: Sequence[Key], seen: Items, rescan: Rescan | None = None) -> Reconciled:
         journal.intend(keys)
         reconciled = [each for each in keys if each == key(0)]
         journal.confirm(reconciled)
@@ -621,20 +640,21 @@ def test_before_its_first_request_it_is_at_rest() -> None:
 
 def test_a_filter_keeps_cursors_and_the_items_of_keys_that_pass() -> None:
     asked: list[Any] = []
+    rescan = Rescan(0.5, list)
 
     class Whole:
         parts = ("part",)
 
         def pages(self, part: str, after: Any) -> Iterator[KeyPage]:
             asked.append((part, after))
-            yield KeyPage((key(1), key(2), key(11)), {key(1): item(1), key(2): item(2)}, 3)
+            yield KeyPage((key(1), key(2), key(11)), {key(1): item(1), key(2): item(2)}, 3, rescan=rescan)
 
     within = Within(KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": [{"suffix": "1"}]}}}}']), Whole())
 
     pages = list(within.pages("part", 2))
 
     assert (within.parts, asked) == (("part",), [("part", 2)])
-    assert pages == [KeyPage((key(1), key(11)), {key(1): item(1)}, 3, outside=1)]
+    assert pages == [KeyPage((key(1), key(11)), {key(1): item(1)}, 3, outside=1, rescan=rescan)]
 
 
 def test_a_part_is_listed_from_the_cursor_of_an_earlier_run() -> None:

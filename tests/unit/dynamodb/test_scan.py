@@ -204,11 +204,13 @@ class TestScanning:
     def test_the_rest_of_a_segment_is_read_with_cursors(
         self, monkeypatch: pytest.MonkeyPatch, limit: int, asked: int
     ) -> None:
-        reading = Reading(monkeypatch, scanned(1, last=attributes(1)), scanned(2, last={}))
+        reading = Reading(
+            monkeypatch, scanned(1, last=attributes(1), units=1.5), scanned(2, last={}, units=0.5)
+        )
 
         pages = list(reading.reader.scan_on(2, of=3, after=attributes(0), limit=limit))
 
-        assert pages == [({key(1): item(1)}, attributes(1)), ({key(2): item(2)}, None)]
+        assert pages == [({key(1): item(1)}, attributes(1), 1.5), ({key(2): item(2)}, None, 0.5)]
         assert reading.requests == [
             scan_request(2, 3, asked, ExclusiveStartKey=attributes(0)),
             scan_request(2, 3, asked, ExclusiveStartKey=attributes(1)),
@@ -220,6 +222,79 @@ class TestScanning:
         list(reading.reader.scan_on(0, of=1, after=None, limit=5))
 
         assert reading.requests == [scan_request(0, 1, 5)]
+
+
+@pytest.mark.hazard(number=11)
+def test_a_scan_that_confirms_is_strongly_consistent(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = Reading(monkeypatch, scanned(1))
+
+    reading.reader.rescan(0, of=1, after=None, limit=1)
+
+    assert [request.get("ConsistentRead") for request in reading.requests] == [True]
+
+
+class TestRescanning:
+    def test_the_range_of_a_page_is_read_in_one_request(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch, scanned(1, 2, last=attributes(2)))
+
+        shown = reading.reader.rescan(2, of=3, after=attributes(0), limit=501)
+
+        assert shown == [(key(1), item(1)), (key(2), item(2))]
+        assert reading.table.requests == [("Scan", scan_request(2, 3, 501, ExclusiveStartKey=attributes(0)))]
+        assert reading.patience.moved == 1
+
+    def test_a_range_may_begin_with_the_segment_and_be_empty(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch, scanned())
+
+        assert reading.reader.rescan(0, of=1, after=None, limit=7) == []
+        assert reading.requests == [scan_request(0, 1, 7)]
+
+    def test_an_item_is_returned_as_often_as_it_is_shown(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        twice = {"Items": [item(1), item(2), {**item(1), "v": {"BOOL": False}}]}
+        reading = Reading(monkeypatch, twice)
+
+        shown = reading.reader.rescan(0, of=1, after=None, limit=3)
+
+        assert shown == [(key(1), item(1)), (key(2), item(2)), (key(1), {**item(1), "v": {"BOOL": False}})]
+
+    def test_it_is_repeated_until_it_succeeds_or_the_patience_ends(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reading = Reading(monkeypatch, THROTTLED, THROTTLED, scanned(1))
+
+        assert reading.reader.rescan(0, of=1, after=None, limit=7) == [(key(1), item(1))]
+        assert reading.requests == [scan_request(0, 1, 7)] * 3
+
+        reading.table.responses = [THROTTLED] * 100
+        with pytest.raises(TaskError, match="no read of the table logfile has succeeded for 9 seconds"):
+            reading.reader.rescan(0, of=1, after=None, limit=7)
+
+    def test_no_request_is_sent_after_an_interrupt(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch)
+        reading.patience.interrupt.set()
+
+        with pytest.raises(KeyboardInterrupt):
+            reading.reader.rescan(0, of=1, after=None, limit=7)
+        assert reading.requests == []
+
+    def test_it_waits_for_the_units_of_the_page_and_the_next_page_for_its_own(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reading = Reading(
+            monkeypatch,
+            scanned(1, last=attributes(1), units=30),
+            scanned(1, units=20),
+            scanned(2),
+            read_rate=10,
+        )
+        taken: list[float] = []
+        monkeypatch.setattr(reading.reader.rate, "take", taken.append)
+
+        for _, after, _ in reading.reader.scan_on(0, of=1, after=None, limit=7):
+            if after is not None:
+                reading.reader.rescan(0, of=1, after=None, limit=1)
+
+        assert taken == [0, 30, 20]
 
 
 def get_request(*numbers: int, **more: Any) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from ddbreplica.dynamodb.send import REQUEST_SECONDS
-from ddbreplica.errors import ReplicaError, SourceError
+from ddbreplica.errors import ReplicaError, SourceError, TaskError
 from ddbreplica.model import Change, Image, Key
 from ddbreplica.reconcile.algorithm import ROUNDS, ReconcileContext, Reconciled, reconcile
+from ddbreplica.reconcile.rescan import Rescan, Shown
 from ddbreplica.records.decode import key_of
 from tests.support.clock import Clock
 from tests.support.fake_journal import HOLD, FakeJournal
@@ -59,11 +60,27 @@ class World:
         return logged
 
     def reconcile(
-        self, *keys: Key, seen: Mapping[Key, Image] | None = None, seconds: float = LONG
+        self,
+        *keys: Key,
+        seen: Mapping[Key, Image] | None = None,
+        rescan: Rescan | None = None,
+        seconds: float = LONG,
     ) -> Reconciled:
         pair = ReconcileContext(self.source, self.replica, self.journal, is_archive=self.is_archive)
         self.clock.left = seconds
-        return reconcile(keys, pair, deadline=self.clock.deadline(), seen=seen or {})
+        return reconcile(keys, pair, deadline=self.clock.deadline(), seen=seen or {}, rescan=rescan)
+
+    def page(
+        self, *items: dict[str, Any], shows: Callable[[list[dict[str, Any]]], Any] = list, units: float = 0.5
+    ) -> Reconciled:
+        """Reconcile a page of these items. The scan of its range `shows` items of those that the source has then."""
+
+        def scan() -> Shown:
+            self.log.append("scan")
+            return [(key_of({"PK": one["PK"]}), one) for one in shows([*self.source.items.values()])]  # type: ignore[list-item]
+
+        seen = {key_of({"PK": one["PK"]}): one for one in items}
+        return self.reconcile(*seen, seen=seen, rescan=Rescan(units, scan))
 
     @property
     def is_equal(self) -> bool:
@@ -386,3 +403,104 @@ def test_a_key_that_changes_in_the_source_of_an_archive_is_repeated() -> None:
     assert world.reconcile(A) == Reconciled(confirmed=[A])
 
     assert world.is_equal
+
+
+@pytest.mark.hazard(number=11)
+def test_a_page_is_confirmed_by_a_scan_that_begins_after_the_responses_to_all_writes() -> None:
+    items = [item(f"key-{number}") for number in range(60)]
+    world = World(*items)
+
+    outcome = world.page(*items)
+
+    assert outcome == Reconciled(confirmed=[*world.source.items])
+    assert world.log == ["intend", "write", "write", "write", "scan", "confirm"]
+    assert world.is_equal
+
+
+@pytest.mark.hazard(number=11)
+def test_a_key_that_the_scan_does_not_show_is_read_by_key() -> None:
+    world = World(item("a"), item("b", 2), replica=[item("c", 2)])
+
+    outcome = world.page(
+        item("a"), item("b", 1), item("c", 1), shows=lambda items: [one for one in items if one == item("a")]
+    )
+
+    assert outcome == Reconciled(confirmed=[A, B, key("c")])
+    assert world.source.requests == [(B, key("c"))] * 2
+    assert world.is_equal
+
+
+def test_an_item_that_the_scan_shows_changed_is_written_and_then_read_by_key() -> None:
+    world = World(item("a"), item("b", 2))
+
+    assert world.page(item("a"), item("b", 1)) == Reconciled(confirmed=[A, B])
+
+    assert world.log == ["intend", "write", "scan", "confirm", "write", "read", "confirm"]
+    assert world.source.requests == [(B,)]
+    assert world.is_equal
+
+
+@pytest.mark.hazard(number=11)
+@pytest.mark.parametrize("values", [(1, 2), (2, 1)])
+def test_a_key_that_the_scan_shows_with_two_images_is_read_by_key(values: tuple[int, int]) -> None:
+    world = World(item("a", 2))
+
+    outcome = world.page(item("a", 1), shows=lambda _: [item("a", value) for value in values], units=0)
+
+    assert outcome == Reconciled(confirmed=[A])
+    assert world.log == ["intend", "write", "scan", "read", "confirm", "write", "read", "confirm"]
+    assert world.is_equal
+
+
+def test_what_else_the_scan_shows_is_neither_written_nor_confirmed() -> None:
+    world = World(item("a"), item("b"))
+
+    assert world.page(item("a")) == Reconciled(confirmed=[A])
+    assert world.replica.items == {A: item("a")}
+
+
+def test_keys_are_read_at_once_where_the_scan_costs_no_less() -> None:
+    world = World(item("a"), item("b"))
+
+    assert world.page(item("a"), item("b"), units=2) == Reconciled(confirmed=[A, B])
+    assert "scan" not in world.log
+
+
+@pytest.mark.hazard(number=11)
+def test_the_scan_confirms_no_key_whose_write_is_in_doubt_or_refused() -> None:
+    in_doubt = World(item("a"), on_write=in_turn(TIMED_OUT))
+    refused = World(item("a"), item("b"), poison=lambda image: image["PK"] == {"S": "b"})
+
+    assert in_doubt.page(item("a")) == Reconciled(in_doubt=[A])
+    assert refused.page(item("a"), item("b")) == Reconciled(confirmed=[A], refused=[(B, INVALID)])
+    assert "scan" in refused.log
+
+
+def test_only_the_keys_that_were_written_count_for_the_price() -> None:
+    items = [item(f"key-{number}") for number in range(3)]
+    world = World(*items, poison=lambda image: image["PK"] != {"S": "key-0"})
+
+    world.page(*items, units=1)
+
+    assert "scan" not in world.log
+
+
+def test_an_item_of_an_archive_that_the_scan_does_not_show_needs_review_only_if_it_is_gone() -> None:
+    world = World(item("a"), is_archive=True)
+
+    outcome = world.page(item("a"), item("b"), shows=lambda _: [])
+
+    assert outcome == Reconciled(confirmed=[A], undecided=[B])
+    assert world.replica.items == {A: item("a"), B: item("b")}
+
+
+def test_if_the_scan_cannot_be_made_the_written_keys_stay_open() -> None:
+    world = World(item("a"))
+
+    def refuse(_: Any) -> Any:
+        raise TaskError("the table logfile cannot be read", hint="try later")
+
+    with pytest.raises(TaskError, match="cannot be read"):
+        world.page(item("a"), shows=refuse)
+
+    assert list(world.journal.opened) == [A]
