@@ -7,11 +7,14 @@ until AWS would reject them. The stream may deliver any record again at any time
 one, but delivers the last one at the end. So a result covers every batch, crash and redelivery that Lambda's contract
 allows.
 
+A scan that confirms a page shows each key's present item, in the order of the keys. But it may leave out any item, and
+may show it once more with an older image, before or after the present one.
+
 For an archive, the stream only leaves out that an item expired; it still delivers the image before that.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
@@ -31,6 +34,16 @@ class Flaw(Enum):
     """The written values are used as the result of the last read of the source."""
     EVENTUAL_LAST_READ = auto()
     """The last read is eventually consistent."""
+    RESCAN_BEFORE_THE_WRITES = auto()
+    """The scan that confirms a page begins before the last response to a write of the page."""
+    EVENTUAL_RESCAN = auto()
+    """The scan that confirms a page is eventually consistent."""
+    NOT_SHOWN_IS_UNCHANGED = auto()
+    """An item that this scan does not show is confirmed."""
+    NOT_SHOWN_IS_ABSENT = auto()
+    """An item that this scan does not show counts as deleted or expired."""
+    LAST_SHOWN_COUNTS = auto()
+    """Of an item that this scan shows several times, only the last image counts."""
     JOURNAL_IN_MEMORY = auto()
     """A killed reconciler loses its open keys."""
     ALWAYS_AT_REST = auto()
@@ -55,9 +68,9 @@ class Flaw(Enum):
 class Story:
     """A scenario to explore. `histories` are the source's states by key; the first is older than the stream.
 
-    A `backfill` first scans a page of the source. A `redrive` gets the keys from objects, which stay until all keys
-    are confirmed. A `verify` first reads both tables, in each run. `kills` and `losses` limit how often each reconciler
-    is killed, and how many of its writes get no response.
+    A `backfill` first scans a page of the source, and confirms it by one more scan, or `by_key`. A `redrive` gets the
+    keys from objects, which stay until all keys are confirmed. A `verify` first reads both tables, in each run. `kills`
+    and `losses` limit how often each reconciler is killed, and how many of its writes get no response.
     """
 
     histories: tuple[tuple[Value, ...], ...]
@@ -66,6 +79,7 @@ class Story:
     command: str = REDRIVE
     kills: int = 0
     losses: int = 0
+    by_key: bool = False
     is_archive: bool = False
     flaw: Flaw | None = None
 
@@ -92,7 +106,7 @@ class _Reconciler(NamedTuple):
     journal: journals.Process
     call: Call | None = None
     answers: tuple[Any, ...] = ()
-    done: tuple[Value, ...] = ()
+    done: tuple[Any, ...] = ()
 
     @property
     def opened(self) -> frozenset[int]:
@@ -278,7 +292,12 @@ def _begin(story: Story, world: _World, reconciler: _Reconciler) -> Iterator[_St
         yield f"scans {_item(key, value)}", _reconciled(world, done=(*reconciler.done, value))
     elif reconciler.has_page:
         seen = tuple((key, value) for key, value in enumerate(reconciler.done) if value is not None)
-        call = story.begun._replace(keys=tuple(key for key, _ in seen), seen=seen)
+        call = story.begun._replace(
+            keys=tuple(key for key, _ in seen),
+            seen=seen,
+            may_rescan=not story.by_key,
+            is_early=story.flaw is Flaw.RESCAN_BEFORE_THE_WRITES,
+        )
         has_page = story.flaw is not Flaw.CURSOR_TOO_EARLY
         yield "begins", _reconciled(world, call=call, done=(), has_page=has_page)
     elif free := reconciler.opened - reconciler.held:
@@ -389,6 +408,48 @@ def _readable(story: Story, world: _World, key: int, wrote: tuple[Value, ...]) -
     return past[-1:]
 
 
+def _rescan(story: Story, world: _World, request: Request) -> Iterator[_Step]:
+    """Show the next key of a page, or leave it out."""
+    (reconciler,) = world.reconcilers
+    place = len(reconciler.done)
+    key = request.keys[place]
+    past = [_present(value) for value in story.histories[key][: world.written[key] + 1]]
+    for values in _showings(past, is_eventual=story.flaw is Flaw.EVENTUAL_RESCAN):
+        label = (
+            " and ".join(f"shows {_item(key, value)}" for value in values) or f"does not show {NAMES[key]}"
+        )
+        done = (*reconciler.done, _flawed(story.flaw, values, request.values[place]))
+        yield (
+            label,
+            _answered(world, done) if len(done) == len(request.keys) else _reconciled(world, done=done),
+        )
+
+
+def _showings(past: Sequence[Value], *, is_eventual: bool) -> Iterable[tuple[Value, ...]]:
+    """Return what a scan may show of a key with these states: its image once or twice, or nothing."""
+    images = dict.fromkeys(value for value in past if value is not None)
+    if is_eventual:
+        return [(), *((image,) for image in images)]
+    if past[-1] is None:
+        return [()]
+    present = past[-1]
+    older = [image for image in images if image != present]
+    return [(present,), (), *((present, image) for image in older), *((image, present) for image in older)]
+
+
+def _flawed(flaw: Flaw | None, values: tuple[Value, ...], wrote: Value) -> tuple[Value, ...]:
+    """Return what a flawed `reconcile` makes of the values that are shown of a key."""
+    match flaw:
+        case Flaw.NOT_SHOWN_IS_UNCHANGED:
+            return values or (wrote,)
+        case Flaw.NOT_SHOWN_IS_ABSENT:
+            return values or (None,)
+        case Flaw.LAST_SHOWN_COUNTS:
+            return values[-1:]
+        case _:
+            return values
+
+
 def _write(story: Story, world: _World, request: Request) -> Iterator[_Step]:
     (reconciler,) = world.reconcilers
     under_way = _under_way(reconciler, request)
@@ -409,6 +470,7 @@ def _write(story: Story, world: _World, request: Request) -> Iterator[_Step]:
 _REQUESTS = {
     "intend": _intend,
     "read": _read,
+    "rescan": _rescan,
     "write": _write,
     "suspect": _in_doubt_record,
     "confirm": _confirm,

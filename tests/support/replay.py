@@ -6,11 +6,12 @@ response ends the run. So a test can change the tables between any two steps.
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from ddbreplica.deadline import Deadline
 from ddbreplica.model import Image, Key, Pending, Refusal, RefusalKind, State, Table, Write
 from ddbreplica.reconcile.algorithm import ReconcileContext, reconcile
+from ddbreplica.reconcile.rescan import Rescan, Shown
 from ddbreplica.records.decode import key_of
 
 Value: TypeAlias = int | None
@@ -30,6 +31,8 @@ _FOR_EVER = Deadline(lambda: 1e9, sleep=lambda _: None, jitter=lambda low, _: lo
 class Request(NamedTuple):
     """The next request of `reconcile`. `values` are the values to write or, for a read, the values written before.
 
+    A `rescan` has the keys of the page; its response has for each key the values that it shows, which may be none.
+
     At the `end`, `keys` are the unconfirmed keys; some of them are `undecided`, others `changing`.
     """
 
@@ -41,11 +44,16 @@ class Request(NamedTuple):
 
 
 class Call(NamedTuple):
-    """The arguments of one `reconcile`."""
+    """The arguments of one `reconcile`. If it `may_rescan`, a scan of the range of its keys costs less than reads.
+
+    If the rescan `is_early`, it is made before the first write, against the rule.
+    """
 
     keys: tuple[int, ...]
     seen: tuple[tuple[int, int], ...] = ()
     is_archive: bool = False
+    may_rescan: bool = False
+    is_early: bool = False
 
 
 class _Unanswered(Exception):  # noqa: N818  it is how a replay ends
@@ -56,13 +64,14 @@ class _Unanswered(Exception):  # noqa: N818  it is how a replay ends
 @cache
 def next_request(call: Call, answers: tuple[Any, ...]) -> Request:
     """Replay a `reconcile` with these responses, and return its next request."""
-    script = _Script(answers, is_archive=call.is_archive)
+    script = _Script(call, answers)
     try:
         result = reconcile(
             [KEYS[key] for key in call.keys],
             ReconcileContext(script, script, script, is_archive=call.is_archive),
             deadline=_FOR_EVER,
             seen={KEYS[key]: _item(key, value) for key, value in call.seen},
+            rescan=Rescan(0, script.rescan) if call.may_rescan else None,
         )
     except _Unanswered as unanswered:
         return unanswered.request
@@ -76,9 +85,10 @@ def next_request(call: Call, answers: tuple[Any, ...]) -> Request:
 class _Script:
     """Source, replica and journal of one replay."""
 
-    def __init__(self, answers: Iterable[Any], *, is_archive: bool) -> None:
+    def __init__(self, call: Call, answers: Iterable[Any]) -> None:
+        self._call = call
         self._answers = iter(answers)
-        self._is_archive = is_archive
+        self._shown: Shown | None = None
         self._written: dict[int, Value] = {}
         self._unanswered: _Unanswered | None = None
 
@@ -88,9 +98,23 @@ class _Script:
         values = self._ask("read", keys, written)
         return {KEYS[key]: _state(key, value) for key, value in zip(numbers, values, strict=True)}
 
+    def rescan(self) -> Shown:
+        if self._shown is None:
+            keys = [KEYS[number] for number in self._call.keys]
+            written = tuple(self._written.get(number) for number in self._call.keys)
+            shown = self._ask("rescan", keys, written)
+            pairs = zip(self._call.keys, shown, strict=True)
+            # A flaw may show that there is no item.
+            self._shown = [
+                (KEYS[n], cast("Image", _state(n, value))) for n, values in pairs for value in values
+            ]
+        return self._shown
+
     def start_batch(self, writes: Sequence[Write]) -> Pending:
+        if self._call.is_early:
+            self.rescan()
         values = tuple(_value(write.change.image) for write in writes)
-        assert not (self._is_archive and None in values), "an archive loses an item"
+        assert not (self._call.is_archive and None in values), "an archive loses an item"
         keys = [write.change.key for write in writes]
         answer = self._ask("write", keys, values)
         self._written |= zip(_numbers(keys), values, strict=True)
