@@ -1,97 +1,13 @@
 """stream: shards that end, split, are trimmed or cannot be read at the moment."""
 
-from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError
 
-from ddbreplica.dynamodb.stream import LOOK_AGAIN_SECONDS, Stream
+from ddbreplica.dynamodb.stream import LOOK_AGAIN_SECONDS, Stream, created_at, key_of_record, list_streams
 from ddbreplica.errors import TaskError
-
-ARN = "arn:stream"
-
-
-class FakeStreams:
-    """DynamoDB Streams with shards of numbered records, two on a page. An iterator has a position and an age."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.shards: dict[str, list[int]] = {}
-        self.parents: dict[str, str] = {}
-        self.ended: set[str] = set()
-        self.trimmed: dict[str, int] = {}
-        self.refusals: list[Exception] = []
-        self.asked: list[tuple[str, str]] = []
-        self.expire_after = 900.0
-
-    def client(self) -> Any:
-        return self
-
-    def describe_stream(self, *, StreamArn: str, ExclusiveStartShardId: str | None = None) -> Any:  # noqa: N803
-        assert StreamArn == ARN
-        names = list(self.shards)
-        start = 0 if ExclusiveStartShardId is None else names.index(ExclusiveStartShardId) + 1
-        page = names[start : start + 2]
-        self._refuse()
-        answer: dict[str, Any] = {"Shards": [self._described(name) for name in page]}
-        if start + 2 < len(names):
-            answer["LastEvaluatedShardId"] = page[-1]
-        return {"StreamDescription": answer}
-
-    def get_shard_iterator(
-        self,
-        *,
-        StreamArn: str,  # noqa: N803
-        ShardId: str,  # noqa: N803
-        ShardIteratorType: str,  # noqa: N803
-        SequenceNumber: str | None = None,  # noqa: N803
-    ) -> Any:
-        self.asked.append((ShardId, SequenceNumber or ShardIteratorType))
-        records = self.shards[ShardId]
-        match ShardIteratorType:
-            case "LATEST":
-                place = len(records)
-            case "TRIM_HORIZON":
-                place = self.trimmed.get(ShardId, 0)
-            case _:
-                place = records.index(int(SequenceNumber or 0)) + 1
-        return {"ShardIterator": f"{ShardId}|{place}|{self.now}"}
-
-    def get_records(self, *, ShardIterator: str) -> Any:  # noqa: N803
-        shard, place, made = ShardIterator.split("|")
-        self._refuse()
-        if self.now - float(made) > self.expire_after:
-            raise refused("ExpiredIteratorException")
-        if int(place) < self.trimmed.get(shard, 0):
-            raise refused("TrimmedDataAccessException")
-        end = min(int(place) + 2, len(self.shards[shard]))
-        answer: dict[str, Any] = {
-            "Records": [
-                {"dynamodb": {"SequenceNumber": str(number)}}
-                for number in self.shards[shard][int(place) : end]
-            ]
-        }
-        if end < len(self.shards[shard]) or shard not in self.ended:
-            answer["NextShardIterator"] = f"{shard}|{end}|{self.now}"
-        return answer
-
-    def _described(self, name: str) -> Mapping[str, Any]:
-        ending = {"EndingSequenceNumber": "9"} if name in self.ended else {}
-        parent = {"ParentShardId": self.parents[name]} if name in self.parents else {}
-        return {
-            "ShardId": name,
-            "SequenceNumberRange": {"StartingSequenceNumber": "1", **ending},
-            **parent,
-        }
-
-    def _refuse(self) -> None:
-        if self.refusals:
-            raise self.refusals.pop(0)
-
-
-def refused(code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "why"}}, "GetRecords")
+from tests.support.fake_streams import ARN, FakeStreams, refused
 
 
 class Reading:
@@ -226,6 +142,7 @@ def test_a_shard_that_is_gone_is_done(service: FakeStreams) -> None:
     service.refusals = [refused("ResourceNotFoundException")]
 
     assert [reading.read(), reading.read()] == [[[2]], []]
+    assert reading.gaps == ["the shard parent was removed before it was read to its end"]
 
 
 @pytest.mark.parametrize(
@@ -262,3 +179,152 @@ def test_any_other_refusal_is_an_error(service: FakeStreams) -> None:
         Reading(service, from_oldest=True).read()
 
     assert denied.value.fact == "the stream cannot be read: AccessDeniedException: why"
+
+
+def test_a_child_of_a_shard_that_was_listed_as_open_is_read_from_its_beginning(service: FakeStreams) -> None:
+    # The parent ended between the two requests that list them.
+    service.shards = {"parent": [1], "other": [], "child": []}
+    service.parents = {"child": "parent"}
+    reading = Reading(service, from_oldest=False)
+    assert reading.read() == []
+
+    service.ended = {"parent"}
+    service.shards["child"] = [2]
+
+    assert [reading.read(), reading.read()] == [[[2]], []]
+    assert service.asked[-1] == ("child", "TRIM_HORIZON")
+
+
+def test_records_that_follow_the_taken_positions_are_read(service: FakeStreams) -> None:
+    service.shards = {"a": [1], "b": [11], "old": [21]}
+    service.ended = {"old"}
+    reading = Reading(service, from_oldest=False)
+    assert reading.stream.look()
+    assert reading.stream.take_positions()
+
+    service.shards = {"a": [1, 2], "b": [11], "old": [21]}
+
+    assert reading.read() == [[2]]
+    assert service.asked == [("a", "LATEST"), ("b", "LATEST")]
+
+
+def test_a_position_that_was_refused_is_taken_by_the_next_call(
+    service: FakeStreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.shards = {"a": [], "b": []}
+    stream = Reading(service, from_oldest=False).stream
+    assert stream.look()
+    get, refusals = service.get_shard_iterator, [refused("ThrottlingException")]
+
+    def refuse_b_once(**request: str) -> object:
+        if request["ShardId"] == "b" and refusals:
+            raise refusals.pop()
+        return get(**request)
+
+    monkeypatch.setattr(service, "get_shard_iterator", refuse_b_once)
+
+    assert not stream.take_positions()
+    assert stream.refusal is not None
+    assert stream.refusal.code == "ThrottlingException"
+    assert stream.take_positions()
+    assert service.asked == [("a", "LATEST"), ("b", "LATEST")]
+
+
+def test_a_list_that_is_refused_for_the_moment_is_requested_again(service: FakeStreams) -> None:
+    service.shards = {"a": [1], "b": [], "c": []}
+    reading = Reading(service, from_oldest=True)
+    service.refusals = [refused("ThrottlingException")]
+
+    assert not reading.stream.look()
+    assert not reading.stream.shards
+    assert reading.stream.is_look_due
+    assert reading.read() == [[1]]
+
+
+def test_the_status_and_the_open_shards_are_those_of_the_last_list(service: FakeStreams) -> None:
+    service.shards = {"a": [], "b": []}
+    stream = Reading(service, from_oldest=True).stream
+
+    def listed() -> tuple[str, list[bool]]:
+        return stream.status, [shard.is_open for shard in stream.shards.values()]
+
+    stream.look()
+    assert listed() == ("ENABLED", [True, True])
+    service.status, service.ended = "DISABLED", {"a"}
+
+    stream.read()
+    assert listed() == ("ENABLED", [True, True])
+    stream.look_soon()
+    stream.read()
+    assert listed() == ("DISABLED", [False, True])
+
+
+def test_look_soon_does_not_begin_later_before_the_first_list(service: FakeStreams) -> None:
+    service.shards = {"a": [1]}
+    reading = Reading(service, from_oldest=False)
+
+    reading.stream.look_soon()
+
+    assert reading.read() == []
+    assert service.asked == [("a", "LATEST")]
+
+
+def test_shards_can_be_left_out_and_new_ones_not_looked_for(service: FakeStreams) -> None:
+    service.shards = {"a": [1], "b": [2]}
+    stream = Reading(service, from_oldest=True).stream
+    stream.look()
+    stream.look_soon()
+
+    assert [shard.id for shard, _ in stream.pages(without={"a"}, look=False)] == ["b"]
+    assert service.requests == ["DescribeStream", "GetShardIterator", "GetRecords"]
+
+
+def test_the_shards_that_were_read_to_their_end_are_kept(service: FakeStreams) -> None:
+    service.shards = {"a": [1], "b": [2]}
+    service.ended = {"a"}
+    stream = Reading(service, from_oldest=True).stream
+
+    stream.read()
+
+    assert [shard.id for shard in stream.ended] == ["a"]
+
+
+def test_before_each_request_the_caller_may_stop(service: FakeStreams) -> None:
+    service.shards = {"a": [1], "b": [2]}
+    counted: list[int] = []
+
+    def count() -> None:
+        counted.append(len(service.requests))
+        if len(counted) > 3:
+            raise TaskError("too many", hint="")
+
+    stream = Stream(
+        service.client(), ARN, from_oldest=True, gap=lambda _: None, before_request=count, clock=lambda: 0
+    )
+
+    with pytest.raises(TaskError, match="too many"):
+        stream.read()
+    assert counted == [0, 1, 2, 3]
+    assert service.requests == ["DescribeStream", "GetShardIterator", "GetRecords"]
+
+
+def test_the_key_of_a_record_is_canonical() -> None:
+    record = {"dynamodb": {"Keys": {"S": {"N": "1.0"}, "PK": {"B": b"\xff"}}}}
+
+    assert key_of_record(record) == (("PK", "B", "/w=="), ("S", "N", "1"))
+
+
+def test_the_time_of_a_record_is_in_seconds() -> None:
+    at = datetime(2026, 11, 29, tzinfo=UTC)
+
+    assert created_at({"dynamodb": {"ApproximateCreationDateTime": at}}) == at.timestamp()
+    assert created_at({"dynamodb": {}}) is None
+
+
+def test_the_streams_of_a_table_are_listed_page_by_page(service: FakeStreams) -> None:
+    service.streams = ["one", "two", "three"]
+
+    first, more = list_streams(service.client(), "logfile", {})
+
+    assert (first, more) == (["one", "two"], {"ExclusiveStartStreamArn": "two"})
+    assert list_streams(service.client(), "logfile", more) == (["three"], None)
