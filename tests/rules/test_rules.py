@@ -8,6 +8,7 @@ import ast
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from inspect import Parameter, signature, unwrap
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 
 from ddbreplica import errors, handler, settings
 from ddbreplica.aws import refusal
-from ddbreplica.backfill import pages
+from ddbreplica.backfill import pages, windows
 from ddbreplica.bucket import earlier_table, object_format, quarantine
 from ddbreplica.deadline import Deadline
 from ddbreplica.dynamodb import scan, send, table
@@ -44,7 +45,7 @@ from tests.functional.reconcile import test_reconciler
 from tests.support import template
 from tests.support.taken_out import Source
 from tests.unit import test_hazards as hazards
-from tests.unit.backfill import test_pages
+from tests.unit.backfill import test_pages, test_windows
 from tests.unit.bucket import test_object_format
 from tests.unit.dynamodb import test_scan
 from tests.unit.mapping import test_key_filter, test_preflight, test_safeguards
@@ -71,6 +72,7 @@ HAZARD_TESTS: tuple[ModuleType, ...] = (
     test_reconciler,
     test_preflight,
     test_scan,
+    test_windows,
 )
 """The modules that contain tests of hazards."""
 
@@ -554,10 +556,27 @@ RULES = (
     Rule(
         12,
         "an export is no older than the mapping",
-        safeguards.refuse_unsafe,
-        "if exported_at is not None and exported_at < mapping.modified_at: ...",
+        safeguards._refuse_old,
+        "if exported_at < needed: ...",
         "if False: ...",
-        (test_safeguards.test_an_export_from_before_the_mapping,),
+        (
+            partial(
+                test_safeguards.test_an_export_from_before_the_mapping_saw_every_change,
+                "LATEST",
+                timedelta(minutes=10),
+            ),
+        ),
+    ),
+    Rule(
+        12,
+        "exports leave no gap between them",
+        windows.in_order,
+        "if export.since > until: ...",
+        "if False: ...",
+        (
+            partial(test_windows.test_a_gap_between_two_windows_is_refused_with_its_times, ()),
+            test_windows.test_a_gap_after_a_full_export_is_refused,
+        ),
     ),
     Rule(
         13,

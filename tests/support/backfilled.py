@@ -41,7 +41,7 @@ URL = f"s3://{NAME}/{FOLDER}"
 
 WANTED = BackfillOptions(
     segments=4,
-    from_export=None,
+    from_export=(),
     rate=None,
     read_rate=None,
     no_wait=False,
@@ -121,7 +121,12 @@ class World(redriven.World):
         return SimpleNamespace(reconcile=noted)
 
     def export(
-        self, *files: str, taken_at: datetime = NOW, lacking: int = 0, table_arn: str = f"{ARN}/logfile"
+        self,
+        *files: str,
+        taken_at: datetime = NOW,
+        lacking: int = 0,
+        table_arn: str = f"{ARN}/logfile",
+        **summary: Any,
     ) -> str:
         """Store an export whose files contain items with these letters as keys, and return its folder.
 
@@ -140,6 +145,7 @@ class World(redriven.World):
             "exportTime": taken_at.isoformat(),
             "outputFormat": "DYNAMODB_JSON",
             "itemCount": sum(len(names) + lacking for names in files),
+            **summary,
         }
         manifest = "".join(json.dumps(entry) + "\n" for entry in entries)
         self.s3.store(f"{FOLDER}manifest-files.json", manifest.encode())

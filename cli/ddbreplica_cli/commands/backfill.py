@@ -23,7 +23,11 @@ from ddbreplica_cli.terminal.param_type import Name
     "--from-export",
     type=Name(),
     metavar="s3://BUCKET/PREFIX",
-    help="Take the keys from this full export to S3 instead of a scan. The items are still read from the table.",
+    multiple=True,
+    help=(
+        "Take the keys from this export to S3 instead of a scan. An incremental export has the keys that changed in a"
+        " time window; repeat the option for several windows. The items are still read from the table."
+    ),
 )
 @rate_option()
 @read_rate_option("the source")
@@ -54,6 +58,8 @@ def backfill(options: Options, /, **values: Any) -> None:
       ddbreplica backfill --stack-name ddbreplica
       ddbreplica backfill --source orders --replica orders-copy --rate 500
       ddbreplica backfill --stack-name ddbreplica --from-export s3://exports/AWSDynamoDB/01234-abc
+      ddbreplica backfill --stack-name ddbreplica \\
+        --from-export s3://exports/AWSDynamoDB/01235-bcd --from-export s3://exports/AWSDynamoDB/01236-cde
 
     Then compare the tables with `ddbreplica verify`. Exits with 1 if an item was not copied or, in an archive, needs
     review (deleted or expired), and with 2 if the backfill failed.

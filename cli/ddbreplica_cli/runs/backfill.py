@@ -29,7 +29,7 @@ def run(options: Options, /, **values: Any) -> None:
     connection = Connection(options)
     if asked.dry_run:
         copying = prepare(connection, asked, TERMINAL)
-        estimate = copying.tables.estimate(copying.export)
+        estimate = copying.tables.estimate(copying.exports)
         rates = {"rate": asked.rate, "read_rate": copying.read_rate}
         document = {"dry_run": True, **copying.tables.names, **estimate.document(**rates)}
         output.print_result(document, estimate.text(**rates), as_json=options.as_json)

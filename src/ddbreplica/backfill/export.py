@@ -1,4 +1,4 @@
-"""Read the keys of the items in a full export to S3, file by file. The exported images are old and not used.
+"""Read the keys in an export to S3, full or incremental, file by file. The exported images are old and not used.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html
 """
@@ -49,6 +49,10 @@ _FILLED_LINE = re.compile(rb"[ \t\r]*+[^ \t\r\n][^\n]*+")
 _BY_THIS_THREAD = TransferConfig(use_threads=False)
 """Download in the calling thread: other threads would buffer 25 MiB for each file."""
 
+_FULL_EXPORT, _INCREMENTAL_EXPORT = "FULL_EXPORT", "INCREMENTAL_EXPORT"
+_VERSION = "2023-08-01"
+"""The version of an incremental export's manifests."""
+
 _EXPORT_AGAIN = "export the table again, or leave out --from-export."
 _FULL = frozenset({errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
 """Errors of the temporary file, which do not mean that S3 sent damaged data."""
@@ -69,12 +73,18 @@ _UNREADABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A complete export of the table's state at `taken_at`. `files` has the number of items of each file."""
+    """A completed export. A full one has the table's items at `taken_at`.
+
+    An incremental one has the items that changed from `since` until just before `taken_at`, with those that were
+    deleted. `files` has the number of items of each file. `table_id` is None if the manifest lacks it.
+    """
 
     url: str
     table_arn: str
     taken_at: datetime
     files: Mapping[str, int]
+    since: datetime | None = None
+    table_id: str | None = None
 
     @property
     def items(self) -> int:
@@ -82,8 +92,26 @@ class Export:
         return sum(self.files.values())
 
 
-def find(client: "S3Client", url: str) -> Export:
-    """Return the only export under `s3://bucket/prefix`. Raises TaskError if there is not exactly one."""
+def find(client: "S3Client", urls: Sequence[str]) -> tuple[Export, ...]:
+    """Return the only export under each `s3://bucket/prefix`. Raises TaskError if there is not exactly one."""
+    room, exports = _Room(MAX_MANIFEST, MAX_FILES), dict[str, Export]()
+    for url in urls:
+        export = _find(client, url, room)
+        if export.url in exports:
+            raise TaskError(f"the export in {export.url} is given twice.", hint="give each export once.")
+        exports[export.url] = export
+    return tuple(exports.values())
+
+
+@dataclass(slots=True)
+class _Room:
+    """The bytes and the files that all file manifests may have together, less those that were read."""
+
+    bytes: int
+    files: int
+
+
+def _find(client: "S3Client", url: str, room: _Room) -> Export:
     name, prefix = _place(url)
     bucket = Bucket(client, name, option="--from-export")
     summaries, place = 0, ""
@@ -93,19 +121,25 @@ def find(client: "S3Client", url: str) -> Export:
     if summaries != 1:
         raise TaskError(
             f"expected one {_SUMMARY} under {url}, and found {summaries:,}.",
-            hint="name the folder of one completed export: s3://BUCKET/PREFIX/AWSDynamoDB/EXPORT-ID.",
+            hint=(
+                "name the folder of one completed export, s3://BUCKET/PREFIX/AWSDynamoDB/EXPORT-ID; for several"
+                " exports, repeat --from-export."
+            ),
         )
     folder = f"s3://{bucket.name}/{place}"
     summary = bucket.read(place + _SUMMARY, most=MIB)
-    files = bucket.read(place + _FILES, most=MAX_MANIFEST)
+    files = bucket.read(place + _FILES, most=room.bytes)
     if summary is None or files is None:
         raise _damaged(folder, "one of its manifests is missing")
     if summary.is_cut or files.is_cut:
         raise _too_large(folder)
     try:
-        return _export(folder, summary.body, files.body)
+        export = _export(folder, summary.body, files.body, most_files=room.files)
     except _UNREADABLE as error:
         raise TaskError(f"the manifests in {folder} cannot be read.", hint=_EXPORT_AGAIN) from error
+    room.bytes -= len(files.body)
+    room.files -= len(export.files)
+    return export
 
 
 class Exported:
@@ -116,6 +150,7 @@ class Exported:
         self._client = client
         self._export = export
         self._key_names = key_names
+        self._member = "Item" if export.since is None else "Keys"
         self.parts = tuple(export.files)
 
     def pages(self, part: str, after: Any) -> Iterator[KeyPage]:
@@ -185,39 +220,75 @@ class Exported:
     def _key(self, line: bytes | memoryview) -> Key:
         skim, key = Skim(line), {}
         for member in skim.members():
-            if member == "Item":
+            if member == self._member:
                 key = {name: skim.value(MAX_KEY_TEXT) for name in skim.members() if name in self._key_names}
         skim.end()
         return key_within({name: key[name] for name in self._key_names})
 
 
-def _export(folder: str, summary: memoryview, files: memoryview) -> Export:
+def _export(folder: str, summary: memoryview, files: memoryview, *, most_files: int) -> Export:
     whole = _small(bytes(summary))
-    kind = whole.get("exportType", "FULL_EXPORT"), whole["outputFormat"]
-    if kind != ("FULL_EXPORT", "DYNAMODB_JSON"):
-        raise TaskError(
-            f"the export in {folder} is {' in '.join(kind)}; it must be FULL_EXPORT in DYNAMODB_JSON.",
-            hint=_EXPORT_AGAIN,
-        )
-    counts: dict[str, int] = {}
-    for line in _FILLED_LINE.finditer(files):
-        if len(counts) == MAX_FILES:
-            raise _too_large(folder)
-        entry = _small(line[0])
-        # Names in a manifest may begin with the prefix or not; the files are always in this folder.
-        name = f"{folder}data/{_ascii(entry['dataFileS3Key'].rpartition('/')[2])}"
-        if name in counts:
-            raise _damaged(folder, "its manifest lists a file twice")
-        counts[name] = _count(entry)
+    is_incremental = _is_incremental(folder, whole)
+    data = _shared_data(folder) if is_incremental else f"{folder}data/"
     export = Export(
-        url=folder, table_arn=whole["tableArn"], taken_at=_time(whole["exportTime"]), files=counts
+        url=folder,
+        table_arn=whole["tableArn"],
+        taken_at=_time(whole["exportToTime" if is_incremental else "exportTime"]),
+        files=_counts(folder, data, files, most_files=most_files),
+        since=_time(whole["exportFromTime"]) if is_incremental else None,
+        table_id=whole["tableId"] if is_incremental else whole.get("tableId"),
     )
     # Otherwise a list of files that was cut off would pass for a smaller export.
     if export.items != _count(whole):
         raise _damaged(
             folder, f"{_FILES} counts {export.items:,} items, and {_SUMMARY} {whole['itemCount']:,}"
         )
+    if export.since is not None and export.since >= export.taken_at:
+        raise _damaged(folder, "it ends before it begins")
     return export
+
+
+def _is_incremental(folder: str, whole: Mapping[str, Any]) -> bool:
+    """Return whether the summary is of an incremental export. Raises TaskError if it is of an unknown kind."""
+    kind, form = whole.get("exportType", _FULL_EXPORT), whole["outputFormat"]
+    if kind not in (_FULL_EXPORT, _INCREMENTAL_EXPORT) or form != "DYNAMODB_JSON":
+        raise TaskError(
+            f"the export in {folder} is {kind} in {form}; it must be {_FULL_EXPORT} or"
+            f" {_INCREMENTAL_EXPORT} in DYNAMODB_JSON.",
+            hint=_EXPORT_AGAIN,
+        )
+    is_incremental: bool = kind == _INCREMENTAL_EXPORT
+    if is_incremental and whole["version"] != _VERSION:
+        raise TaskError(
+            f"the export in {folder} is {kind} of version {whole['version']}; it must be of version {_VERSION}.",
+            hint="use a newer version of ddbreplica, or leave out --from-export.",
+        )
+    # An item that a filter excludes would never be copied. The member's name is the one of the API.
+    if whole.get("filterSpecification"):
+        raise TaskError(f"the export in {folder} has a filter, so items may be missing.", hint=_EXPORT_AGAIN)
+    return is_incremental
+
+
+def _shared_data(folder: str) -> str:
+    """Return the data folder beside this folder: all incremental exports with one prefix write into it."""
+    bucket, place = _place(folder)
+    above, slash, _ = place.removesuffix("/").rpartition("/")
+    return f"s3://{bucket}/{above}{slash}data/"
+
+
+def _counts(folder: str, data: str, files: memoryview, *, most_files: int) -> Mapping[str, int]:
+    """Return the number of items of each file that the file manifest lists."""
+    counts: dict[str, int] = {}
+    for line in _FILLED_LINE.finditer(files):
+        if len(counts) == most_files:
+            raise _too_large(folder)
+        entry = _small(line[0])
+        # Names in a manifest may begin with the prefix or not; the files are always in this folder.
+        name = f"{data}{_ascii(entry['dataFileS3Key'].rpartition('/')[2])}"
+        if name in counts:
+            raise _damaged(folder, "its manifest lists a file twice")
+        counts[name] = _count(entry)
+    return counts
 
 
 def _small(line: bytes) -> Any:
@@ -239,9 +310,9 @@ def _count(of: Mapping[str, Any]) -> int:
 
 
 def _time(text: str) -> datetime:
-    """Return a time, in UTC unless the text has a zone."""
+    """Return a time in UTC. A text without a zone is in UTC."""
     time = datetime.fromisoformat(text)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _of_other_length(items: int, of: int) -> DamagedError:

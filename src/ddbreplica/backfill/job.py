@@ -1,6 +1,6 @@
 """Run a backfill with the options of the command, and keep its progress in a state file until it is done."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -8,10 +8,10 @@ from math import ceil
 from typing import Any
 
 from ddbreplica.backfill.estimate import Estimate
-from ddbreplica.backfill.export import Export, Exported
-from ddbreplica.backfill.export import find as find_export
+from ddbreplica.backfill.export import Export, Exported, find
 from ddbreplica.backfill.listing import Listing
 from ddbreplica.backfill.pages import Backfill, Scan, Within, done_earlier
+from ddbreplica.backfill.windows import Exports, in_order
 from ddbreplica.driver import Driver, Interrupt, Patience
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, describe_pair, identity
@@ -22,7 +22,7 @@ from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.mapping.lag import lag
 from ddbreplica.mapping.lookup import find_mapping
 from ddbreplica.mapping.preflight import Preflight, despite
-from ddbreplica.mapping.safeguards import refuse_unsafe, warning
+from ddbreplica.mapping.safeguards import refuse_unsafe, shown, warning
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.reconciler import Rates, Reconciler
 from ddbreplica.reconcile.review_list import Undecided
@@ -38,7 +38,7 @@ class BackfillOptions:
     """The options of the command."""
 
     segments: int
-    from_export: str | None
+    from_export: Sequence[str]
     rate: float | None
     read_rate: float | None
     no_wait: bool
@@ -70,13 +70,15 @@ class Tables:
             "filter": list(key_filter.patterns),
         }
 
-    def estimate(self, export: Export | None) -> Estimate:
-        """Return the estimate for all items."""
+    def estimate(self, exports: Exports | None) -> Estimate:
+        """Return the estimate for all items, or for those of the exports."""
+        if exports is None:
+            return Estimate(items=self.source.items, bytes=self.source.bytes, indexes=self.replica.indexes)
+        whole = self.source.bytes if exports.since is None else 0
+        # An incremental export has any part of the items, whose sizes it does not give.
+        changed = round(exports.changed * self.source.bytes / max(1, self.source.items))
         return Estimate(
-            items=export.items if export else self.source.items,
-            bytes=self.source.bytes,
-            indexes=self.replica.indexes,
-            is_listed=export is not None,
+            items=exports.items, bytes=whole + changed, indexes=self.replica.indexes, is_listed=True
         )
 
 
@@ -87,7 +89,7 @@ class Copying:
     connection: Connection
     options: BackfillOptions
     tables: Tables
-    export: Export | None
+    exports: Exports | None
     ground: Preflight
     driver: Driver
 
@@ -111,7 +113,7 @@ class Copying:
         return self.tables.source.read_rate(self.options.read_rate)
 
     def _warn(self) -> None:
-        estimate = self.tables.estimate(self.export)
+        estimate = self.tables.estimate(self.exports)
         seconds = estimate.seconds(rate=self.options.rate, read_rate=self.read_rate)
         behind = None if self.options.without_mapping else lag(self.connection)
         if message := warning(lag=behind, seconds=seconds):
@@ -119,14 +121,15 @@ class Copying:
 
     def _go_on(self, journal: FileJournal) -> None:
         """Resume from the journal. Raises TaskError if its state is of a different backfill."""
-        listing = self.export.url if self.export else f"a scan in {self.options.segments} segments"
+        listing = self.exports.name if self.exports else f"a scan in {self.options.segments} segments"
         if journal.resume(self.tables.identity(listing, self.ground.key_filter)):
             self.driver.note(f"Resuming from {journal.name}.")
 
     def _copy(self, journal: FileJournal, undecided: Undecided, patience: Patience) -> Backfill:
         reader = self._reader(patience)
-        listing = self._listing(reader)
-        about, earlier = self.tables.estimate(self.export).items, done_earlier(journal, listing.parts)
+        listings = self._listings(reader)
+        parts = [part for listing in listings for part in listing.parts]
+        about, earlier = self.tables.estimate(self.exports).items, done_earlier(journal, parts)
         with self.driver.progress("copying", about=about, earlier=earlier) as advance:
             rate = Rate(self.options.rate, sleep=patience.interrupt.sleep) if self.options.rate else None
             read_rate = reader.rate if self.read_rate else None
@@ -138,7 +141,7 @@ class Copying:
                 rates=Rates(write=rate, read=read_rate),
             )
             backfill = Backfill(
-                listing,
+                listings,
                 reconcile=reconciler.reconcile,
                 journal=journal,
                 undecided=undecided.add,
@@ -160,14 +163,15 @@ class Copying:
             read_rate=self.read_rate,
         )
 
-    def _listing(self, reader: TableReader) -> Listing:
-        return Within(self.ground.key_filter, self._whole(reader))
+    def _listings(self, reader: TableReader) -> Sequence[Listing]:
+        """Return the listings, which are read one after the other: two exports may have the same key."""
+        return [Within(self.ground.key_filter, whole) for whole in self._whole(reader)]
 
-    def _whole(self, reader: TableReader) -> Listing:
-        if self.export is None:
-            return Scan(reader, self.options.segments)
+    def _whole(self, reader: TableReader) -> Sequence[Listing]:
+        if self.exports is None:
+            return [Scan(reader, self.options.segments)]
         names = [name for name, _ in self.tables.source.table.key_schema]
-        return Exported(self.connection.buckets, self.export, names)
+        return [Exported(self.connection.buckets, export, names) for export in self.exports.each]
 
     @contextmanager
     def _explained(self, backfill: Backfill, journal: FileJournal) -> Iterator[None]:
@@ -223,26 +227,45 @@ def prepare(connection: Connection, options: BackfillOptions, driver: Driver) ->
     else:
         connection.clock.refuse_fast()
     tables = Tables(source, replica)
-    export = _export(connection, options.from_export, tables) if options.from_export else None
-    ground = _ground(connection, options, tables, export, driver)
+    exports = _exports(connection, options.from_export, tables.source) if options.from_export else None
+    ground = _ground(connection, options, tables, exports, driver)
     ground.warn_of_replicas(source, note=driver.note)
-    return Copying(connection, options, tables, export, ground, driver)
-
-
-def _export(connection: Connection, url: str, tables: Tables) -> Export:
-    export = find_export(connection.buckets, url)
-    is_of_source = export.table_arn == tables.source.table.arn
-    # A restored table has the same ARN, and an export of the one before has other keys.
-    if not is_of_source or export.taken_at < tables.source.description["CreationDateTime"]:
-        raise TaskError(
-            f"{export.url} is not an export of the present source table.",
-            hint=f"name an export of {tables.source.table.arn}.",
+    if exports and exports.since:
+        driver.note(
+            f"The exports have the items that changed from {shown(exports.since)} to {shown(exports.until)}; only"
+            " these are copied."
         )
-    return export
+    return Copying(connection, options, tables, exports, ground, driver)
+
+
+def _exports(connection: Connection, urls: Sequence[str], source: Described) -> Exports:
+    """Return the exports. Raises TaskError if one of them cannot be used, or a change between them was missed."""
+    found = find(connection.buckets, urls)
+    for export in found:
+        if not _is_of(export, source):
+            raise TaskError(
+                f"{export.url} is not an export of the present source table.",
+                hint=f"name an export of {source.table.arn}.",
+            )
+    return in_order(found)
+
+
+def _is_of(export: Export, source: Described) -> bool:
+    """Return whether the export is of this table. A recreated or restored one has the same ARN, and other keys."""
+    table_id = source.description.get("TableId")
+    return (
+        export.table_arn == source.table.arn
+        and export.taken_at >= source.description["CreationDateTime"]
+        and (table_id is None or export.table_id in (None, table_id))
+    )
 
 
 def _ground(
-    connection: Connection, options: BackfillOptions, tables: Tables, export: Export | None, driver: Driver
+    connection: Connection,
+    options: BackfillOptions,
+    tables: Tables,
+    exports: Exports | None,
+    driver: Driver,
 ) -> Preflight:
     """Return the preflight. Raises TaskError if a change could be missed."""
     if options.without_mapping:
@@ -251,7 +274,7 @@ def _ground(
     mapping = refuse_unsafe(
         find_mapping(connection, stream),
         stream=stream,
-        exported_at=export.taken_at if export else None,
+        exported_at=exports.until if exports else None,
         now=connection.clock.local(),
     )
     return Preflight.on(mapping, archive=options.archive)

@@ -84,7 +84,7 @@ class Backfill:
 
     def __init__(
         self,
-        listing: Listing,
+        listings: Sequence[Listing],
         *,
         reconcile: Reconcile,
         journal: FileJournal,
@@ -92,8 +92,11 @@ class Backfill:
         threads: int,
         advance: Advance,
     ) -> None:
-        """Copy nothing yet. `undecided` lists keys for review; `advance` counts the items processed by this run."""
-        self._listing = listing
+        """Copy nothing yet. `undecided` lists keys for review; `advance` counts the items processed by this run.
+
+        The listings are worked through one after the other. Several may have the same key.
+        """
+        self._listings = listings
         self._reconcile_keys = reconcile
         self._journal = journal
         self._threads = threads
@@ -115,9 +118,12 @@ class Backfill:
         Raises TaskError and KeyboardInterrupt as `reconcile` and the listing do, and TaskError if too many items
         cannot be copied.
         """
-        for part in self._listing.parts:
-            self._add(self._done(part))
-        self._in_threads(partial(self._reconcile_part, part) for part in self._listing.parts)
+        for whole in self._listings:
+            for part in whole.parts:
+                self._add(self._done(part))
+        for whole in self._listings:
+            # One listing at a time: no key may be in two calls of `reconcile` at the same time.
+            self._in_threads(partial(self._reconcile_part, whole, part) for part in whole.parts)
 
     def settle(self, wait: Callable[[], None]) -> None:
         """Reconcile the keys that are still open, in up to three rounds. Before each, wait until no key is held back.
@@ -156,13 +162,13 @@ class Backfill:
             self._halted.set()
             raise
 
-    def _reconcile_part(self, part: str) -> None:
+    def _reconcile_part(self, whole: Listing, part: str) -> None:
         done = self._done(part)
         if _DAMAGE in done:
             self.damaged[part] = done[_DAMAGE]
             return
         try:
-            self._reconcile_pages(part, done)
+            self._reconcile_pages(whole, part, done)
         except DamagedError as error:
             self._journal.note(part, {**self._done(part), _DAMAGE: str(error)})
             self.damaged[part] = str(error)
@@ -178,11 +184,11 @@ class Backfill:
         noted: Mapping[str, Any] = done
         return noted
 
-    def _reconcile_pages(self, part: str, done: Mapping[str, Any]) -> None:
+    def _reconcile_pages(self, whole: Listing, part: str, done: Mapping[str, Any]) -> None:
         if done.get("after", _BEGINNING) is None:
             return
         so_far = Counter({what: done.get(what, 0) for what in _COUNTED})
-        for page in self._listing.pages(part, done.get("after")):
+        for page in whole.pages(part, done.get("after")):
             self._reconcile(page)
             counts = {"items": len(page.keys), "outside": page.outside}
             so_far.update(counts)
@@ -202,6 +208,8 @@ class Backfill:
                 reconciled.in_doubt, _IN_DOUBT
             )
             self.left |= {key: f"{why.code}: {why.message}" for key, why in reconciled.refused}
+            # A key that another listing had too, and that was refused then, may no longer be.
+            self._refused.difference_update(page.keys)
             self._refused |= {key for key, _ in reconciled.refused}
             # Keys that earlier runs left open do not count, since a resumed run has to try all of them.
             if len(self.left) - self._left_before > MOST_LEFT:

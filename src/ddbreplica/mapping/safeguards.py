@@ -14,6 +14,9 @@ RETENTION = timedelta(hours=24)
 SETTLING_IN = timedelta(minutes=10)
 """How long a mapping that starts at LATEST may miss changes after it was created; AWS says some minutes."""
 
+EXPORT_PRECISION = timedelta(minutes=1)
+"""How much earlier than its time the state of an export may be."""
+
 _ANYWAY = "; or add --without-mapping to continue anyway"
 
 _SHARE_OF_RETENTION = 0.8
@@ -59,16 +62,27 @@ def refuse_unsafe(
     if not mapping.sees_all and now - mapping.modified_at < SETTLING_IN:
         raise TaskError(
             f"the mapping {mapping.uuid} starts at LATEST and was created or updated at"
-            f" {_shown(mapping.modified_at)}; it may still miss changes.",
-            hint=f"run the same command again at {_shown(mapping.modified_at + SETTLING_IN)}.",
+            f" {shown(mapping.modified_at)}; it may still miss changes.",
+            hint=f"run the same command again at {shown(mapping.modified_at + SETTLING_IN)}.",
         )
-    if exported_at is not None and exported_at < mapping.modified_at:
-        raise TaskError(
-            f"the export is of {_shown(exported_at)}, and the mapping was created or updated at"
-            f" {_shown(mapping.modified_at)}; items created between these times may be missed.",
-            hint="export the table again, or leave out --from-export.",
-        )
+    if exported_at is not None:
+        _refuse_old(exported_at, mapping)
     return mapping
+
+
+def _refuse_old(exported_at: datetime, mapping: MappingState) -> None:
+    """Raise TaskError if the newest export may lack a change that the mapping may have missed."""
+    missed_until = mapping.modified_at + (timedelta() if mapping.sees_all else SETTLING_IN)
+    needed = missed_until + EXPORT_PRECISION
+    if exported_at < needed:
+        raise TaskError(
+            f"the newest export is of {shown(exported_at)}; it must be of {shown(needed)} or later, since the mapping"
+            f" was created or updated at {shown(mapping.modified_at)} and may have missed changes.",
+            hint=(
+                f"add --from-export with an incremental export from {shown(exported_at)} or earlier to"
+                f" {shown(needed)} or later; or export the table again."
+            ),
+        )
 
 
 def warning(*, lag: float | None, seconds: float | None) -> str | None:
@@ -97,5 +111,6 @@ def archive_warning(source: str, replicas: str) -> str:
     )
 
 
-def _shown(moment: datetime) -> str:
+def shown(moment: datetime) -> str:
+    """Return a moment as text, with its time zone."""
     return f"{moment:%Y-%m-%d %H:%M:%S %Z}"

@@ -547,10 +547,9 @@ class TestFromExport(InS3):
         [
             ({"tableArn": "arn:another"}, "is not an export of the present source table."),
             ({"exportTime": "2020-11-22T12:00:00.000Z"}, "is not an export of the present source table."),
-            ({"outputFormat": "ION"}, "is FULL_EXPORT in ION; it must be FULL_EXPORT in DYNAMODB_JSON."),
             (
-                {"exportType": "INCREMENTAL_EXPORT"},
-                "is INCREMENTAL_EXPORT in DYNAMODB_JSON; it must be FULL_EXPORT in DYNAMODB_JSON.",
+                {"outputFormat": "ION"},
+                "is FULL_EXPORT in ION; it must be FULL_EXPORT or INCREMENTAL_EXPORT in DYNAMODB_JSON.",
             ),
             (
                 {"itemCount": 7},

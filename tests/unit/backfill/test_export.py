@@ -5,7 +5,7 @@ import gzip
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from io import BytesIO
 from tempfile import gettempdir
@@ -17,8 +17,10 @@ from ddbreplica.backfill import export as exports
 from ddbreplica.backfill.export import Export, Exported
 from ddbreplica.backfill.listing import DamagedError, KeyPage
 from ddbreplica.errors import TaskError
+from tests.support import incremental
 from tests.support.fake_bucket import s3_error
 from tests.support.fake_s3 import FakeS3
+from tests.support.incremental import ARN, SHARED, TABLE_ID, Window, changes
 
 packed = partial(gzip.compress, mtime=0)
 FILE = "s3://bucket/data/a.json.gz"
@@ -44,17 +46,21 @@ def lines(*keys: str) -> bytes:
 
 
 TAKEN_AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SINCE = TAKEN_AT - timedelta(hours=1)
+WINDOW = Window("1", SINCE, TAKEN_AT)
 
 
-def exported(client: Any, of: int = 2) -> Exported:
-    return Exported(client, Export("s3://bucket/", "arn", TAKEN_AT, {FILE: of}), ["PK"])
+def exported(client: Any, of: int = 2, since: datetime | None = None) -> Exported:
+    return Exported(client, Export("s3://bucket/", "arn", TAKEN_AT, {FILE: of}, since), ["PK"])
 
 
-def read(body: bytes, *, of: int = 2, after: Any = None) -> tuple[Sequence[KeyPage], str]:
-    """Return the pages, and the error that ended them."""
+def read(
+    body: bytes, *, of: int = 2, after: Any = None, since: datetime | None = None
+) -> tuple[Sequence[KeyPage], str]:
+    """Return the pages, and the error that ended them. The export is incremental if it begins at a time."""
     pages: list[KeyPage] = []
     try:
-        pages.extend(exported(Bucket(body), of).pages(FILE, after))
+        pages.extend(exported(Bucket(body), of, since).pages(FILE, after))
     except DamagedError as error:
         return pages, str(error)
     return pages, ""
@@ -222,6 +228,48 @@ def test_a_line_of_an_earlier_run_is_not_parsed_again() -> None:
     assert (names(pages), why) == (["b"], "")
 
 
+class TestIncrementalFile:
+    """Its lines have the key of each changed item, and images that may be absent or null."""
+
+    def test_the_key_of_every_kind_of_change_is_read(self) -> None:
+        pages, why = read(packed(incremental.lines(incremental.changes("abcd"))), of=4, since=SINCE)
+
+        assert (names(pages), why, is_ended(pages)) == (["a", "b", "c", "d"], "", True)
+        assert [page.seen for page in pages] == [{}, {}]
+
+    def test_the_key_is_not_taken_from_an_image(self) -> None:
+        line = (
+            b'{"NewImage": {"PK": {"S": "b"}}, "Keys": {"PK": {"S": "a"}}, "OldImage": {"PK": {"S": "c"}}}\n'
+        )
+
+        assert read(packed(line), of=1, since=SINCE)[1] == ""
+        assert names(read(packed(line), of=1, since=SINCE)[0]) == ["a"]
+
+    def test_an_empty_file_is_complete(self) -> None:
+        pages, why = read(packed(b""), of=0, since=SINCE)
+
+        assert (names(pages), why, is_ended(pages)) == ([], "", True)
+
+    def test_a_line_of_a_full_export_is_damage(self) -> None:
+        assert read(packed(lines("a")), of=1, since=SINCE) == ([], "is damaged: line 1 cannot be read")
+
+    def test_a_change_in_a_full_export_is_damage(self) -> None:
+        body = packed(incremental.lines(incremental.changes("a")))
+
+        assert read(body, of=1) == ([], "is damaged: line 1 cannot be read")
+
+    @pytest.mark.parametrize("keys", [b"{}", b"null", b"[]", b'{"SK": {"S": "a"}}'])
+    def test_a_change_without_a_key_is_damage(self, keys: bytes) -> None:
+        body = packed(b'{"Keys": %s, "NewImage": {"PK": {"S": "a"}}}\n' % keys)
+
+        assert read(body, of=1, since=SINCE) == ([], "is damaged: line 1 cannot be read")
+
+    def test_a_file_of_other_length_is_damage(self) -> None:
+        _, why = read(packed(incremental.lines(incremental.changes("ab"))), of=3, since=SINCE)
+
+        assert why == "is damaged: it has 2 items, and the manifest lists 3"
+
+
 def unread(error: Exception) -> tuple[str, str]:
     """Return fact and hint of the error for a file that cannot be read now."""
     with pytest.raises(TaskError) as raised:
@@ -277,7 +325,8 @@ def manifests(*files: dict[str, Any], **summary: Any) -> FakeS3:
 
 
 def found(s3: FakeS3, url: str = "s3://bucket/exports") -> Export:
-    return exports.find(s3.connect(), url)
+    (export,) = exports.find(s3.connect(), [url])
+    return export
 
 
 def refused(s3: FakeS3) -> tuple[str, str]:
@@ -326,7 +375,10 @@ class TestFind:
 
         assert refused(s3) == (
             f"expected one manifest-summary.json under s3://bucket/exports, and found {shown}.",
-            "name the folder of one completed export: s3://BUCKET/PREFIX/AWSDynamoDB/EXPORT-ID.",
+            (
+                "name the folder of one completed export, s3://BUCKET/PREFIX/AWSDynamoDB/EXPORT-ID; for several"
+                " exports, repeat --from-export."
+            ),
         )
 
     def test_a_missing_bucket_is_reported_with_its_option(self) -> None:
@@ -392,14 +444,16 @@ class TestFind:
     @pytest.mark.parametrize(
         ("summary", "kind"),
         [
-            ({"exportType": "INCREMENTAL_EXPORT"}, "INCREMENTAL_EXPORT in DYNAMODB_JSON"),
+            ({"exportType": "PARTIAL_EXPORT"}, "PARTIAL_EXPORT in DYNAMODB_JSON"),
+            ({"exportType": "INCREMENTAL_EXPORT", "outputFormat": "ION"}, "INCREMENTAL_EXPORT in ION"),
+            ({"exportType": ["FULL_EXPORT"]}, "['FULL_EXPORT'] in DYNAMODB_JSON"),
             ({"outputFormat": "ION"}, "FULL_EXPORT in ION"),
             ({"exportType": None, "outputFormat": "ION"}, "FULL_EXPORT in ION"),
         ],
     )
     def test_an_export_of_another_type_or_format_is_refused(self, summary: dict[str, Any], kind: str) -> None:
         assert refused(manifests(**summary)) == (
-            f"the export in {FOLDER} is {kind}; it must be FULL_EXPORT in DYNAMODB_JSON.",
+            f"the export in {FOLDER} is {kind}; it must be FULL_EXPORT or INCREMENTAL_EXPORT in DYNAMODB_JSON.",
             AGAIN,
         )
 
@@ -446,4 +500,147 @@ class TestFind:
 
     @pytest.mark.parametrize("time", ["2026-11-22T12:00:00", "2026-11-22T14:00:00+02:00"])
     def test_a_time_is_in_utc_unless_it_has_a_zone(self, time: str) -> None:
-        assert found(manifests(exportTime=time)).taken_at == TAKEN_AT
+        taken_at = found(manifests(exportTime=time)).taken_at
+
+        assert (taken_at, taken_at.tzinfo) == (TAKEN_AT, UTC)
+
+    def test_an_identity_of_the_table_is_read_if_it_is_there(self) -> None:
+        assert found(manifests()).table_id is None
+        assert found(manifests(tableId="t-1")).table_id == "t-1"
+
+    def test_an_export_with_a_filter_is_refused(self) -> None:
+        assert found(manifests(filterSpecification={})).items == 0
+        assert refused(manifests(filterSpecification={"FilterExpression": "x"})) == (
+            f"the export in {FOLDER} has a filter, so items may be missing.",
+            AGAIN,
+        )
+
+
+class TestFindIncremental:
+    """Its files are in a folder that all incremental exports share."""
+
+    FOLDER = f"s3://bucket/{WINDOW.place}/"
+
+    def store(self, *files: Any, **summary: Any) -> FakeS3:
+        s3 = FakeS3()
+        WINDOW.store(s3.store, *files, **summary)
+        return s3
+
+    def test_its_window_and_its_own_files_are_read_from_its_manifests(self) -> None:
+        s3 = self.store(changes("ab"), changes("c"), [])
+        Window("2", SINCE, TAKEN_AT).store(s3.store, changes("d"))
+
+        export = found(s3, f"s3://bucket/{WINDOW.place}/")
+
+        assert export == Export(
+            self.FOLDER,
+            ARN,
+            TAKEN_AT,
+            {
+                f"s3://bucket/{SHARED}/1-0.json.gz": 2,
+                f"s3://bucket/{SHARED}/1-1.json.gz": 1,
+                f"s3://bucket/{SHARED}/1-2.json.gz": 0,
+            },
+            SINCE,
+            TABLE_ID,
+        )
+
+    @pytest.mark.parametrize("view", ["NEW_IMAGE", "NEW_IMAGES", "KEYS", None])
+    def test_any_view_of_the_changes_is_accepted(self, view: str | None) -> None:
+        assert found(self.store(changes("a"), outputView=view)).items == 1
+
+    @pytest.mark.parametrize(
+        ("place", "file"),
+        [("", "s3://bucket/data/a"), ("1/", "s3://bucket/data/a"), ("p/1/", "s3://bucket/p/data/a")],
+    )
+    def test_its_files_are_beside_its_folder_at_any_depth(self, place: str, file: str) -> None:
+        s3 = FakeS3()
+        for stored in manifests(
+            entry("a"),
+            exportType="INCREMENTAL_EXPORT",
+            version="2023-08-01",
+            exportFromTime="2026-11-22T11:00:00Z",
+            exportToTime="2026-11-22T12:00:00Z",
+            tableId="t-1",
+        ).versions:
+            s3.store(place + stored.name.rpartition("/")[2], stored.body)
+
+        assert found(s3, f"s3://bucket/{place}").files == {file: 1}
+
+    @pytest.mark.parametrize("name", ["version", "tableId", "exportFromTime", "exportToTime", "itemCount"])
+    def test_a_summary_that_lacks_something_cannot_be_read(self, name: str) -> None:
+        assert refused(self.store(changes("a"), **{name: None})) == (
+            f"the manifests in {self.FOLDER} cannot be read.",
+            AGAIN,
+        )
+
+    def test_an_unknown_version_is_refused(self) -> None:
+        assert refused(self.store(version="2030-01-01")) == (
+            (
+                f"the export in {self.FOLDER} is INCREMENTAL_EXPORT of version 2030-01-01; it must be of version"
+                " 2023-08-01."
+            ),
+            "use a newer version of ddbreplica, or leave out --from-export.",
+        )
+
+    def test_a_full_export_may_have_any_version(self) -> None:
+        assert found(manifests(version="2030-01-01")).since is None
+
+    @pytest.mark.parametrize("until", ["2026-11-22T11:00:00Z", "2026-11-22T10:59:59Z"])
+    def test_a_window_that_ends_before_it_begins_is_damage(self, until: str) -> None:
+        assert refused(self.store(exportToTime=until)) == (
+            f"the export in {self.FOLDER} is damaged: it ends before it begins.",
+            AGAIN,
+        )
+
+
+class TestFindSeveral:
+    def stored(self, *windows: Window) -> FakeS3:
+        s3 = FakeS3()
+        for window in windows:
+            window.store(s3.store, changes("ab"))
+        return s3
+
+    TWO = WINDOW, Window("2", SINCE, TAKEN_AT)
+    URLS = tuple(f"s3://bucket/{window.place}/" for window in TWO)
+
+    def test_each_is_read_from_its_own_folder(self) -> None:
+        exports_ = exports.find(self.stored(*self.TWO).connect(), self.URLS)
+
+        assert tuple(export.url for export in exports_) == self.URLS
+        assert [list(export.files) for export in exports_] == [
+            [f"s3://bucket/{SHARED}/{window.id}-0.json.gz"] for window in self.TWO
+        ]
+
+    def test_one_that_is_given_twice_is_refused(self) -> None:
+        with pytest.raises(TaskError) as raised:
+            exports.find(self.stored(WINDOW).connect(), [self.URLS[0], self.URLS[0].removesuffix("/")])
+
+        assert (raised.value.fact, raised.value.hint) == (
+            f"the export in {self.URLS[0]} is given twice.",
+            "give each export once.",
+        )
+
+    def test_together_they_have_as_many_files_as_allowed_and_no_more(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        s3 = self.stored(*self.TWO).connect()
+        monkeypatch.setattr(exports, "MAX_FILES", 2)
+        assert len(exports.find(s3, self.URLS)) == 2
+
+        monkeypatch.setattr(exports, "MAX_FILES", 1)
+        with pytest.raises(TaskError, match=f"^the manifests in {self.URLS[1]} are too large"):
+            exports.find(s3, self.URLS)
+
+    def test_together_their_manifests_are_as_large_as_allowed_and_no_larger(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        s3 = self.stored(*self.TWO)
+        stored = [s3.present(f"{window.place}/manifest-files.json") for window in self.TWO]
+        size = sum(len(each.body or b"") for each in stored if each)
+        monkeypatch.setattr(exports, "MAX_MANIFEST", size)
+        assert len(exports.find(s3.connect(), self.URLS)) == 2
+
+        monkeypatch.setattr(exports, "MAX_MANIFEST", size - 1)
+        with pytest.raises(TaskError, match=f"^the manifests in {self.URLS[1]} are too large"):
+            exports.find(s3.connect(), self.URLS)

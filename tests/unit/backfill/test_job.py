@@ -12,6 +12,7 @@ from ddbreplica.backfill import job
 from ddbreplica.backfill.estimate import Estimate
 from ddbreplica.backfill.export import Export
 from ddbreplica.backfill.job import Copying, Tables
+from ddbreplica.backfill.windows import in_order
 from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica.mapping.preflight import Preflight
@@ -152,7 +153,9 @@ class TestEstimate:
     def test_an_export_has_the_items_and_is_a_list(self) -> None:
         export = Export(URL, "arn", NOW, {"one": 4, "two": 3})
 
-        assert Estimate(items=7, bytes=3000, indexes=2, is_listed=True) == self.TABLES.estimate(export)
+        assert Estimate(items=7, bytes=3000, indexes=2, is_listed=True) == self.TABLES.estimate(
+            in_order([export])
+        )
 
 
 class TestGo:
@@ -243,7 +246,7 @@ class TestGo:
         url = world.export("a")
         del world.source.items[key("a")]
 
-        backfill = runs.backfill(world, archive=is_archive, from_export=url)
+        backfill = runs.backfill(world, archive=is_archive, from_export=[url])
 
         assert bool(world.replica.items) is is_archive
         assert runs.undecided == ([key("a")] if is_archive else [])
@@ -282,14 +285,14 @@ class TestExport:
         world = World(*"ab")
         url = world.export("ab")
 
-        runs.backfill(world, from_export=url)
+        runs.backfill(world, from_export=[url])
 
         assert (world.rescans, len(world.source.requests)) == (0, 2)
 
     def test_its_items_are_copied_as_the_source_has_them_now(self, runs: Runs) -> None:
         world = World("a", "b", "c")
 
-        backfill = runs.backfill(world, from_export=world.export("ab", "c"))
+        backfill = runs.backfill(world, from_export=[world.export("ab", "c")])
 
         assert world.replica.items == {key(name): item(name) for name in "abc"}
         assert backfill.items == 3
@@ -302,7 +305,7 @@ class TestExport:
         url = world.export("a", lacking=1)
         why = "is damaged: it has 1 items, and the manifest lists 2"
 
-        backfill = runs.backfill(world, from_export=url)
+        backfill = runs.backfill(world, from_export=[url])
 
         part = f"{URL}data/0.json.gz"
         assert backfill.damaged == {part: why}
@@ -319,18 +322,19 @@ class TestExport:
         world = World()
 
         with pytest.raises(TaskError) as refused:
-            runs.prepare(world, from_export=world.export("a", **other))
+            runs.prepare(world, from_export=[world.export("a", **other)])
 
         assert refused.value.fact == f"{URL} is not an export of the present source table."
         assert refused.value.hint == f"name an export of {ARN}/logfile."
 
     def test_one_of_the_moment_at_which_the_source_was_created_is_accepted(self, runs: Runs) -> None:
         world = World()
+        world.mapping = mapping(modified_at=CREATED - timedelta(minutes=1))
 
-        copying = runs.prepare(world, from_export=world.export("a", taken_at=CREATED))
+        copying = runs.prepare(world, from_export=[world.export("a", taken_at=CREATED)])
 
         files = {f"{URL}data/0.json.gz": 1}
-        assert copying.export == Export(URL, f"{ARN}/logfile", CREATED, files)
+        assert copying.exports == in_order([Export(URL, f"{ARN}/logfile", CREATED, files)])
 
 
 class TestWarn:
@@ -376,7 +380,7 @@ class TestWarn:
         world = World()
         world.tables = self.LARGE, world.tables[1]
 
-        (note,) = self.notes(runs, world, rate=1.0, from_export=world.export("a"))
+        (note,) = self.notes(runs, world, rate=1.0, from_export=[world.export("a")])
 
         assert "takes about 1 day, 3:07:37. " in note
 
@@ -415,7 +419,7 @@ class TestState:
         ("changed", "named"),
         [
             ({"segments": 5}, "its listing is a scan in 4 segments, not a scan in 5 segments."),
-            ({"from_export": URL}, f"its listing is a scan in 4 segments, not {URL}."),
+            ({"from_export": [URL]}, f"its listing is a scan in 4 segments, not {URL}."),
         ],
     )
     def test_a_state_of_another_listing_is_refused(self, runs: Runs, changed: Any, named: str) -> None:
@@ -484,7 +488,7 @@ class TestEnding:
         world.export("b", "a")
 
         with pytest.raises(TaskError) as refused:
-            runs.backfill(world, segments=1, from_export=URL)
+            runs.backfill(world, segments=1, from_export=[URL])
 
         assert refused.value.fact == ("the table refuses; 1 item was processed; state keeps the progress.")
         assert refused.value.hint == "look at it"
@@ -683,6 +687,7 @@ class TestGround:
         world.mapping = mapping(modified_at=CREATED + timedelta(seconds=1))
 
         with pytest.raises(
-            TaskError, match=r"^the export is of 2026-11-01 11:59:59 UTC, and the mapping was"
+            TaskError,
+            match=r"^the newest export is of 2026-11-01 11:59:59 UTC; it must be of 2026-11-01 12:01:00",
         ):
-            runs.prepare(world, from_export=url)
+            runs.prepare(world, from_export=[url])

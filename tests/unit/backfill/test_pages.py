@@ -1,10 +1,12 @@
 """pages: a backfill reconciles every page of keys once, keeps what failed, and resumes where it ended."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -85,7 +87,7 @@ class World:
         try:
             journal: Any = _Killing(self._journal, self)
             backfill = Backfill(
-                self,
+                [self],
                 reconcile=self.reconcile,
                 journal=journal,
                 undecided=self.undecided.extend,
@@ -230,7 +232,7 @@ def test_a_key_that_a_later_response_holds_back_is_waited_for_again(monkeypatch:
         return Reconciled(confirmed=list(free), in_doubt=[key for key in wanted if key not in free])
 
     backfill = Backfill(
-        world,
+        [world],
         reconcile=reconcile_and_see_that_the_clock_is_ahead,
         journal=journal,
         undecided=print,
@@ -295,7 +297,7 @@ def test_progress_counts_the_items_of_this_run_alone() -> None:
             counted: list[int] = []
             earlier = done_earlier(journal, within.parts)
             backfill = Backfill(
-                within,
+                [within],
                 reconcile=world.reconcile,
                 journal=journal,
                 undecided=world.undecided.extend,
@@ -343,7 +345,7 @@ def test_a_part_that_fails_halts_the_others_between_two_pages() -> None:
 
     with closing(world.opened()) as journal:
         backfill = Backfill(
-            world,
+            [world],
             reconcile=fail_in_the_first,
             journal=journal,
             undecided=world.undecided.extend,
@@ -373,7 +375,7 @@ def test_it_is_at_rest_only_if_all_ended_in_order(error: BaseException, is_at_re
     world.reconcile = fail  # type: ignore[method-assign]
     with closing(world.opened()) as journal:
         backfill = Backfill(
-            world,
+            [world],
             reconcile=world.reconcile,
             journal=journal,
             undecided=world.undecided.extend,
@@ -442,6 +444,7 @@ def test_a_note_that_no_run_has_written_is_one_line(value: Any) -> None:
 
 def backfill_of(world: World, journal: FileJournal, **given: Any) -> Backfill:
     how: dict[str, Any] = {
+        "listings": [world],
         "reconcile": world.reconcile,
         "journal": journal,
         "undecided": world.undecided.extend,
@@ -449,7 +452,44 @@ def backfill_of(world: World, journal: FileJournal, **given: Any) -> Backfill:
         "advance": _no,
     }
     world._journal = journal
-    return Backfill(world, **(how | given))
+    return Backfill(**(how | given))
+
+
+def test_listings_with_the_same_keys_are_worked_through_one_after_the_other() -> None:
+    world, under_way, lock = World(items=40), set[Key](), threading.Lock()
+
+    def reconcile(keys: Sequence[Key], seen: Items, rescan: Any) -> Reconciled:
+        with lock:
+            assert under_way.isdisjoint(keys)
+            under_way.update(keys)
+        time.sleep(0.02)
+        with lock:
+            under_way.difference_update(keys)
+        return Reconciled(confirmed=list(keys))
+
+    again: Any = SimpleNamespace(
+        parts=[f"again {part}" for part in world.parts],
+        pages=lambda part, after: world.pages(part.removeprefix("again "), after),
+    )
+    with closing(world.opened()) as journal:
+        backfill = backfill_of(world, journal, listings=[world, again], reconcile=reconcile, threads=8)
+        backfill.run()
+
+    assert backfill.items == 80
+
+
+def test_a_key_that_is_refused_and_later_in_doubt_is_settled() -> None:
+    """Two listings have it. Its write is refused at first, gets no response then, and is accepted at last."""
+    world = World(parts=1, items=1, script=in_turn(INVALID, TIMED_OUT))
+    again: Any = SimpleNamespace(parts=["again"], pages=lambda _, after: world.pages("part 0", after))
+
+    with closing(world.opened()) as journal:
+        backfill = backfill_of(world, journal, listings=[world, again])
+        backfill.run()
+        assert backfill.left == {key(0): "a write got no response and may still land"}
+        backfill.settle(world.wait)
+
+    assert (backfill.left, world.is_equal) == ({}, True)
 
 
 def test_the_items_of_a_page_are_passed_to_reconcile() -> None:

@@ -75,11 +75,27 @@ def test_a_new_mapping_that_starts_at_latest() -> None:
 
 
 @pytest.mark.hazard(number=12)
-def test_an_export_from_before_the_mapping() -> None:
-    assert why(exported_at=NOW - timedelta(minutes=2)) == (
-        "the export is of 2026-11-22 11:58:00 UTC, and the mapping was created or updated at"
-        " 2026-11-22 11:59:00 UTC; items created between these times may be missed."
+@pytest.mark.parametrize(
+    ("position", "needed"), [("TRIM_HORIZON", timedelta()), ("LATEST", timedelta(minutes=10))]
+)
+def test_an_export_from_before_the_mapping_saw_every_change(position: str, needed: timedelta) -> None:
+    mapping = replace(MAPPING, starting_position=position, modified_at=NOW - timedelta(minutes=20))
+    late_enough = mapping.modified_at + needed + timedelta(minutes=1)
+
+    with pytest.raises(TaskError) as refused:
+        refuse_unsafe(mapping, stream=STREAM, exported_at=late_enough - timedelta(seconds=1), now=NOW)
+
+    before = f"{late_enough - timedelta(seconds=1):%H:%M:%S} UTC"
+    least = f"{late_enough:%H:%M:%S} UTC"
+    assert refused.value.fact == (
+        f"the newest export is of 2026-11-22 {before}; it must be of 2026-11-22 {least} or later, since the mapping was"
+        " created or updated at 2026-11-22 11:40:00 UTC and may have missed changes."
     )
+    assert refused.value.hint == (
+        f"add --from-export with an incremental export from 2026-11-22 {before} or earlier to 2026-11-22 {least} or"
+        " later; or export the table again."
+    )
+    assert refuse_unsafe(mapping, stream=STREAM, exported_at=late_enough, now=NOW) == mapping
 
 
 @pytest.mark.parametrize(
