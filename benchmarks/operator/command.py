@@ -1,6 +1,7 @@
 """Run all cases of the commands, and store the results."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from benchmarks.operator import engines
 from benchmarks.operator.figures import Runs
 from benchmarks.operator.results import Results
 from benchmarks.operator.trials import Service, between_tables, largest, loading
+from benchmarks.operator.units import Units, measure
 from benchmarks.processes import BenchmarkError
 from benchmarks.terminal import about, conduct, options, say, warn
 from demo.embedded import embedded_aws
@@ -37,12 +39,9 @@ def main() -> int:
 
 
 def _run(rounds: int, size: Size) -> Results:
-    runs = {
-        **loading(rows=size.rows, rounds=rounds, say=say),
-        **_on_the_embedded_aws(rounds, size),
-        **_on_dynamodb_local(rounds, size),
-    }
-    return Results(about(rounds), runs)
+    runs = {**loading(rows=size.rows, rounds=rounds, say=say), **_on_the_embedded_aws(rounds, size)}
+    local, units = _on_dynamodb_local(rounds, size)
+    return Results(about(rounds), {**runs, **local}, units)
 
 
 def _on_the_embedded_aws(rounds: int, size: Size) -> Runs:
@@ -54,16 +53,17 @@ def _on_the_embedded_aws(rounds: int, size: Size) -> Runs:
         raise BenchmarkError(str(error)) from error
 
 
-def _on_dynamodb_local(rounds: int, size: Size) -> Runs:
+def _on_dynamodb_local(rounds: int, size: Size) -> tuple[Runs, Sequence[Units]]:
     if not engines.is_ready():
         warn("DynamoDB Local is not installed; its cases are skipped. Run `make engine` to install it.")
-        return {}
+        return {}, ()
     with engines.dynamodb_local() as url:
         service = Service("DynamoDB Local", url)
         most = largest(
             service, items=size.most, say=say
         )  # first, since a Java engine is slow until it is warm
-        return {**between_tables(service, items=size.items, rounds=rounds, say=say), **most}
+        runs = {**between_tables(service, items=size.items, rounds=rounds, say=say), **most}
+        return runs, tuple(measure(service, items=size.items, say=say))
 
 
 def _keep(results: Results, directory: Path | None) -> None:

@@ -8,7 +8,9 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from benchmarks.goals import Goal
+from benchmarks.operator import units
 from benchmarks.operator.figures import Case, Runs, cpu, goals, peak, rate, share
+from benchmarks.operator.units import Units
 from benchmarks.results import goals_table, with_spread
 
 
@@ -18,17 +20,19 @@ class Results:
 
     about: Mapping[str, str | int]
     runs: Runs
+    units: Sequence[Units] = ()
 
     @property
     def goals(self) -> Sequence[Goal]:
         """The goals of all measured cases."""
-        return goals(self.runs)
+        return (*goals(self.runs), *units.goals(self.units))
 
     def as_json(self) -> dict[str, Any]:
         """Return all results except single runs: items per second, CPU microseconds per item, bytes."""
         return {
             "about": dict(self.about),
             "figures": [self._figure(case) for case in self.runs],
+            "units": [asdict(figure) for figure in self.units],
             "goals": [{**asdict(goal), "reached": goal.is_reached} for goal in self.goals],
         }
 

@@ -1,13 +1,13 @@
 """Measure the commands and the loops on a service, in alternating rounds, and check their work."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
 from benchmarks.operator.figures import Case, Runs
-from benchmarks.operator.loops import REPLICA, SOURCE
+from benchmarks.operator.loops import REPLICA, SOURCE, Item
 from benchmarks.operator.programs import PROGRAMS, Run, run
 from benchmarks.processes import ANYBODY, BenchmarkError, calling, endpoint
 from benchmarks.rounds import Say
@@ -28,6 +28,7 @@ class Service:
 
     def __init__(self, name: str, url: str, credentials: Mapping[str, str] = ANYBODY) -> None:
         self.name = name
+        self.url = url
         self.environment = {**calling(url), **credentials}
         self._client: DynamoDBClient = boto3.client(
             "dynamodb",
@@ -40,10 +41,16 @@ class Service:
     @contextmanager
     def tables(self, items: int) -> Iterator[None]:
         """Create a source with a number of log items, by `ddbreplica load`, and an empty replica."""
+        with self.empty_tables():
+            run(PROGRAMS["load"]["ours"], self.environment, str(items))
+            yield
+
+    @contextmanager
+    def empty_tables(self) -> Iterator[None]:
+        """Create an empty source and an empty replica."""
         self._create(SOURCE)
         self._create(REPLICA)
         try:
-            run(PROGRAMS["load"]["ours"], self.environment, str(items))
             yield
         finally:
             for name in (SOURCE, REPLICA):
@@ -57,6 +64,19 @@ class Service:
         took = run(case.program, self.environment)
         _expect(case, self._count(REPLICA))
         return took
+
+    def put(self, table: str, items: Sequence[Item]) -> None:
+        """Write items with different keys to a table."""
+        for start in range(0, len(items), 25):
+            puts: Any = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
+            left = self._client.batch_write_item(RequestItems={table: puts})["UnprocessedItems"]
+            if left:
+                raise BenchmarkError(f"{self.name} left items unprocessed")
+
+    def items(self, table: str) -> Mapping[str, Item]:
+        """Return all items of a table by their keys."""
+        pages = self._client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+        return {item[KEY]["S"]: item for page in pages for item in page["Items"]}
 
     def _create(self, name: str) -> None:
         self._client.create_table(
