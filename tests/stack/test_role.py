@@ -138,9 +138,25 @@ def test_the_bucket_refuses_to_overwrite_a_record_and_a_put_without_the_conditio
     assert poison in deployed.quarantined()
 
 
+def test_the_bucket_refuses_to_overwrite_the_record_of_a_verification(deployed: Deployed) -> None:
+    s3, bucket = who_may_do_anything(deployed.aws).s3, deployed.stack.quarantine_bucket
+    name = f"verifications/{deployed.stack.replica}/2026-01-31T09:00:00.000000Z.json"
+    asked: Any = [{}, {"IfNoneMatch": "*"}]
+    s3.put_object(Bucket=bucket, Key=name, Body=b"first", IfNoneMatch="*")
+
+    codes = []
+    for how in asked:
+        with pytest.raises(ClientError) as caught:
+            s3.put_object(Bucket=bucket, Key=name, Body=b"forged", **how)
+        codes.append(caught.value.response["Error"]["Code"])
+
+    assert codes == ["AccessDenied", "PreconditionFailed"]
+
+
 def who_may_do_anything(aws: EmbeddedAws) -> EmbeddedAws:
     """Return the embedded AWS for an IAM user, since it enforces no policy for the account's root."""
-    aws.iam.create_user(UserName="writer")
+    if "writer" not in [user["UserName"] for user in aws.iam.list_users()["Users"]]:
+        aws.iam.create_user(UserName="writer")
     document = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
     aws.iam.put_user_policy(UserName="writer", PolicyName="all", PolicyDocument=json.dumps(document))
     key = aws.iam.create_access_key(UserName="writer")["AccessKey"]

@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ddbreplica.inspect.facts import Depth, Facts, Figures, TableFacts
+from ddbreplica.inspect.facts import Depth, Facts, Figures, LastVerification, TableFacts
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica_cli.terminal.options import Options
+from tests.support.verified import CREATED_AT, record
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/"
@@ -39,6 +40,7 @@ def table(name: str, **changes: Any) -> TableFacts:
     facts = TableFacts(
         name=name,
         arn=TABLE + name,
+        created_at=CREATED_AT,
         state="ACTIVE",
         key_schema=frozenset({("PK", "S")}),
         items=2000,
@@ -65,6 +67,12 @@ def figures(**values: Sequence[tuple[float, float]]) -> Figures:
     return Figures(NOW, series)
 
 
+def verification(**changes: Any) -> LastVerification:
+    """Return a last verification whose record has these changes, of three hours ago."""
+    last = record(**{"patterns": (), **changes})
+    return LastVerification(last, f"s3://kept/{last.name}", NOW, (), written=1234)
+
+
 def facts(**changes: Any) -> Facts:
     healthy = Facts(
         source=SOURCE,
@@ -73,5 +81,6 @@ def facts(**changes: Any) -> Facts:
         figures=figures(),
         quarantine=Depth("s3://kept/quarantine/logfile_replica/", 0, or_more=False, oldest=None),
         on_failure=Depth("s3://given-up/aws/lambda/11-22/", 0, or_more=False, oldest=None),
+        verification=None,
     )
     return replace(healthy, **changes)

@@ -5,17 +5,27 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from ddbreplica.aws.request import Known, Unknown
-from ddbreplica.inspect.facts import Depth, Figures
+from ddbreplica.inspect.facts import Depth, Figures, LastVerification
 from ddbreplica.inspect.fleet import Fleet, Line
 from ddbreplica.inspect.health import REPLICATING, Severity
 from ddbreplica.inspect.pairs import display_name
 from ddbreplica.records.text import bare, duration, lines, one_line
-from ddbreplica_cli.runs.status_screen import document, lag_seconds, loud
+from ddbreplica_cli.runs.status_screen import document, lag_seconds, loud, verdict_text
 
 T = TypeVar("T")
 
-_HEADING = ("verdict", "source → replica", "mapping", "lag", "applied in 1 h", "quarantine", "on failure")
-_ALIGNED = "<<<>>>>"
+_HEADING = (
+    "verdict",
+    "source → replica",
+    "mapping",
+    "lag",
+    "applied in 1 h",
+    "quarantine",
+    "on failure",
+    "last verified",
+    "written since",
+)
+_ALIGNED = "<<<>>>><>"
 _NAMES = {"what Lambda gave up": "the on-failure bucket", "the quarantine": "the quarantine bucket"}
 _GAP = "  "
 _INDENT = "    "
@@ -47,6 +57,8 @@ def _row(line: Line) -> Sequence[str]:
         _text(facts.figures, _applied),
         _text(facts.quarantine, _depth),
         _text(facts.on_failure, _depth),
+        _text(facts.verification, _verified),
+        _text(facts.verification, _written),
     )
 
 
@@ -73,6 +85,19 @@ def _applied(figures: Figures) -> str:
 
 def _depth(depth: Depth) -> str:
     return f"{depth.objects:,}{'+' if depth.or_more else ''}"
+
+
+def _verified(last: LastVerification | None) -> str:
+    if last is None:
+        return "never"
+    if last.recreated:
+        return "an earlier table"
+    return f"{verdict_text(last.record)} {duration(last.age)} ago, {last.record.source_items:,} items"
+
+
+def _written(last: LastVerification | None) -> str:
+    written = None if last is None else last.written
+    return "" if written is None else _text(written, lambda units: f"{units:,} units")
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Sequence[str]:

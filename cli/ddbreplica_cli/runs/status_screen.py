@@ -5,7 +5,15 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from ddbreplica.aws.request import Known, Unknown
-from ddbreplica.inspect.facts import COUNTED_BY_FUNCTION, Depth, Facts, Figures, TableFacts
+from ddbreplica.bucket.verification_record import EVENTUAL, NOT_EQUAL, VerificationRecord
+from ddbreplica.inspect.facts import (
+    COUNTED_BY_FUNCTION,
+    Depth,
+    Facts,
+    Figures,
+    LastVerification,
+    TableFacts,
+)
 from ddbreplica.inspect.health import (
     AS_FAR_AS_SEEN,
     RECENTLY,
@@ -18,6 +26,7 @@ from ddbreplica.inspect.health import (
     trend_text,
     verdict,
 )
+from ddbreplica.inspect.written import WRITTEN
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.records.text import duration, lines
 
@@ -45,7 +54,7 @@ _FUNCTION_SETTINGS = ("REPLICATE_TTL_DELETES",)
 def document(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
     """Return the status as a JSON document. An unknown value is null, and `unknown` contains the reason.
 
-    A count is also null if the function ran and emitted no metrics.
+    A count is also null if the function ran and emitted no metrics, and `last_verification` if there was none.
     """
     return {
         "verdict": verdict(facts, findings),
@@ -62,6 +71,7 @@ def document(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
         "last_hour": _or_none(facts.figures, _last_hour),
         "quarantine": _or_none(facts.quarantine, asdict),
         "on_failure": _or_none(facts.on_failure, asdict),
+        "last_verification": _or_none(facts.verification, lambda last: last and _verification_document(last)),
         "unknown": {what: unknown.why for what, unknown in facts.unknowns.items()},
     }
 
@@ -92,6 +102,9 @@ def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "", _records_text(facts.figures)
         yield "", _failures_text(facts.figures)
         yield "throttled", _throttled_text(facts.figures)
+    yield "verified", _text(facts.verification, verification_text)
+    if isinstance(facts.verification, LastVerification):
+        yield "", _written_text(facts.verification)
     yield "quarantine", _text(facts.quarantine, _depth_text)
     yield "on failure", _text(facts.on_failure, _depth_text)
     if facts.mapping:
@@ -221,6 +234,45 @@ def _throttled_text(figures: Figures) -> str:
 def _target(metric: str) -> str:
     index = metric.partition(" ")[2]
     return f"the index {index}" if index else "the replica"
+
+
+def verification_text(last: LastVerification | None) -> str:
+    """Return the verdict of the last verification, its age, and the items that it compared."""
+    if last is None:
+        return "never: there is no record of a complete verification"
+    record = last.record
+    begin, end = record.began, record.ended
+    until = f"{end:%H:%M}" if begin.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
+    reads = ", with eventually consistent reads" if record.consistency == EVENTUAL else ""
+    return (
+        f"{verdict_text(record)} {duration(last.age)} ago, from {begin:%Y-%m-%d %H:%M} to {until} UTC{reads};"
+        f" {record.source_items:,} items in the source and {record.replica_items:,} in the replica"
+    )
+
+
+def verdict_text(record: VerificationRecord) -> str:
+    """Return the verdict of a verification, in capitals if the tables differed, as `verify` prints it."""
+    return record.verdict.upper() if record.verdict == NOT_EQUAL else record.verdict
+
+
+def _written_text(last: LastVerification) -> str:
+    if last.written is None:
+        return f"of an earlier table of the name {' and '.join(last.recreated)}"
+    units = _text(last.written, lambda units: f"{units:,} write capacity units ({WRITTEN})")
+    return f"written to the source since: {units}"
+
+
+def _verification_document(last: LastVerification) -> dict[str, Any]:
+    return {
+        **last.record.document(),
+        "object": last.place,
+        "age_seconds": last.age,
+        "recreated": list(last.recreated),
+        "written_since": {
+            "metric": WRITTEN,
+            "write_capacity_units": None if isinstance(last.written, Unknown) else last.written,
+        },
+    }
 
 
 def _depth_text(depth: Depth) -> str:

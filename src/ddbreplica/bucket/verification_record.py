@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn
 
-from ddbreplica.bucket.object_format import UnreadableError
-
 SCHEMA: Final = 1
 
 MAX_BYTES: Final = 512 * 1024
@@ -33,11 +31,15 @@ _PREFIX = "verifications/"
 _SUFFIX = ".json"
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 _MAX_TEXT = 4096  # characters of a filter pattern, the longest text of a record
-_MAX_COUNTS = 50
+_MAX_COUNTS, _MAX_NAME = 50, 50
 _MAX_PATTERNS = 10
 _MAX_COUNT = 10**15
 # Both times are those of AWS's clocks, of which that of responses has whole seconds.
 _TOLERANCE = timedelta(minutes=5)
+
+
+class NotARecordError(Exception):
+    """An object is not the record of a verification. The message completes the sentence `the object …`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,20 +139,20 @@ def body_of(record: VerificationRecord) -> bytes:
 def read(body: bytes | memoryview, *, name: str, stored_at: datetime) -> VerificationRecord:
     """Return the record in an object that S3 stored under this name at the given time.
 
-    Raises UnreadableError, whose message completes the sentence `the object …`.
+    Raises NotARecordError.
     """
     try:
         content = json.loads(bytes(body), parse_constant=_refuse_constant)
         record = _record(_Members(content))
     except RecursionError as error:
-        raise UnreadableError("is not JSON") from error
+        raise NotARecordError("is not JSON") from error
     except ValueError as error:
-        raise UnreadableError(f"is not a record of a verification: {error}") from error
+        raise NotARecordError(f"is not a record of a verification: {error}") from error
     if record.name != name:
-        raise UnreadableError("is a record of another table or another time")
+        raise NotARecordError("is a record of another table or another time")
     # A name in the future would hide all later records.
     if record.began > stored_at + _TOLERANCE:
-        raise UnreadableError("was stored before the verification began")
+        raise NotARecordError("was stored before the verification began")
     return record
 
 
@@ -258,7 +260,11 @@ def _is_duration(value: Any) -> bool:
 
 
 def _are_counts(value: Any) -> bool:
-    return isinstance(value, dict) and len(value) <= _MAX_COUNTS and all(map(_is_count, value.values()))
+    return (
+        isinstance(value, dict)
+        and len(value) <= _MAX_COUNTS
+        and all(len(name) <= _MAX_NAME and _is_count(count) for name, count in value.items())
+    )
 
 
 def _are_patterns(value: Any) -> bool:

@@ -10,9 +10,9 @@ from itertools import islice
 
 from ddbreplica.aws.request import REFUSALS, fact_of
 from ddbreplica.bucket.bucket import Bucket, Held, Listed
-from ddbreplica.bucket.object_format import UnreadableError
 from ddbreplica.bucket.verification_record import (
     MAX_BYTES,
+    NotARecordError,
     VerificationRecord,
     body_of,
     prefix_of,
@@ -63,7 +63,7 @@ def newest(connection: Connection, bucket: str, *, now: datetime) -> Verificatio
             continue
         try:
             return _record(held, listed)
-        except UnreadableError as error:
+        except NotARecordError as error:
             raise TaskError(
                 f"the newest object of a verification, s3://{bucket}/{listed.name}, {error}.",
                 hint="use the version of ddbreplica that wrote the object, or delete it.",
@@ -73,7 +73,7 @@ def newest(connection: Connection, bucket: str, *, now: datetime) -> Verificatio
 
 def _record(held: Held, listed: Listed) -> VerificationRecord:
     if held.is_cut:
-        raise UnreadableError(f"has more than {MAX_BYTES:,} bytes")
+        raise NotARecordError(f"has more than {MAX_BYTES:,} bytes")
     return read(held.body, name=listed.name, stored_at=listed.stored_at)
 
 

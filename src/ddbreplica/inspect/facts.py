@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias, TypeVar
 
 from ddbreplica.aws.request import Known, Unknown
+from ddbreplica.bucket.verification_record import VerificationRecord
 from ddbreplica.mapping.event_source_mapping import MappingState
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ class TableFacts:
 
     name: str
     arn: str
+    created_at: datetime
     state: str
     key_schema: frozenset[tuple[str, str]]
     items: int
@@ -51,6 +53,26 @@ class Depth:
     objects: int
     or_more: bool
     oldest: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LastVerification:
+    """The newest record of a complete verification, and its place.
+
+    `recreated` are the names of the tables that were recreated since; the record is then of earlier tables. `written`
+    is what was written to the source from its begin to `seen_at`, in write capacity units; None for an earlier table.
+    """
+
+    record: VerificationRecord
+    place: str
+    seen_at: datetime
+    recreated: tuple[str, ...]
+    written: Known[int] | None
+
+    @property
+    def age(self) -> float:
+        """The seconds since the first scan began, whose state the verdict is about."""
+        return max(0.0, (self.seen_at - self.record.began).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +147,10 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The state of a replication. `mappings` read any stream of the source and write to the replica."""
+    """The state of a replication. `mappings` read any stream of the source and write to the replica.
+
+    `verification` is None if there is no record of a complete verification.
+    """
 
     source: TableFacts | UnseenTable
     replica: TableFacts | UnseenTable
@@ -133,6 +158,7 @@ class Facts:
     figures: Known[Figures]
     quarantine: Known[Depth]
     on_failure: Known[Depth]
+    verification: Known[LastVerification | None]
 
     @property
     def present(self) -> Sequence[MappingState]:
@@ -160,6 +186,8 @@ class Facts:
             "CloudWatch's metrics": self.figures,
             "the quarantine": self.quarantine,
             "what Lambda gave up": self.on_failure,
+            "the last verification": self.verification,
+            "what was written since the last verification": self._written,
             "the replica's time to live": None if isinstance(self.replica, Unknown) else self.replica.ttl,
         }
         return {
@@ -167,3 +195,7 @@ class Facts:
             for what, figure in figures.items()
             if isinstance(figure, Unknown) and not (isinstance(figure, UnseenTable) and figure.is_missing)
         }
+
+    @property
+    def _written(self) -> Known[int] | None:
+        return self.verification.written if isinstance(self.verification, LastVerification) else None

@@ -9,9 +9,10 @@ from datetime import timedelta
 from enum import StrEnum
 
 from ddbreplica.aws.request import Unknown
+from ddbreplica.bucket.verification_record import INCONCLUSIVE, NOT_EQUAL, VerificationRecord
 from ddbreplica.dynamodb.location import Location
 from ddbreplica.errors import SettingsError, TaskError
-from ddbreplica.inspect.facts import Depth, Facts, Figures, TableFacts, UnseenTable
+from ddbreplica.inspect.facts import Depth, Facts, Figures, LastVerification, TableFacts, UnseenTable
 from ddbreplica.mapping.event_source_mapping import TAG, MappingState
 from ddbreplica.mapping.safeguards import archive_warning
 from ddbreplica.model import WRITABLE
@@ -99,6 +100,8 @@ class _Examination:
         yield from self._of_archive()
         yield from self._of_the_stream()
         yield from self._of_buckets()
+        if isinstance(self._facts.verification, LastVerification):
+            yield from self._of_verification(self._facts.verification)
         mapping, figures = self._facts.mapping, self._facts.figures
         if mapping is not None and isinstance(figures, Figures):
             yield from self._of_lag(mapping, figures)
@@ -244,6 +247,25 @@ class _Examination:
                 fact = f"{bucket} has {counted(depth)} with {what}: {depth.place}"
                 yield Finding(Severity.ATTENTION, fact, self._redrive)
 
+    def _of_verification(self, last: LastVerification) -> Iterator[Finding]:
+        record, mapping = last.record, self._facts.mapping
+        verification = f"the last verification, which began at {record.began:%Y-%m-%d %H:%M} UTC"
+        again = f"{self._verify}; if they differ, {self._repair}"
+        if last.recreated:
+            tables = " and ".join(last.recreated)
+            yield Finding(
+                Severity.NOTE, f"{verification}, was of an earlier table of the name {tables}", again
+            )
+            return
+        if record.verdict == NOT_EQUAL:
+            fact = f"{verification}, found differences: {_differences(record)}"
+            yield Finding(Severity.ATTENTION, fact, again)
+        elif record.verdict == INCONCLUSIVE:
+            yield Finding(Severity.NOTE, f"{verification}, was inconclusive", again)
+        if mapping is not None and mapping.patterns not in (None, record.patterns):
+            fact = f"{verification}, had another key filter than the mapping has now"
+            yield Finding(Severity.NOTE, fact, again)
+
     def _of_lag(self, mapping: MappingState, figures: Figures) -> Iterator[Finding]:
         age = figures.most("IteratorAge", since=RECENTLY)
         if age is not None and age >= LAG_WARNING_SECONDS * 1000:
@@ -344,6 +366,12 @@ def counted(depth: Depth) -> str:
 
 def _number(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def _differences(record: VerificationRecord) -> str:
+    found = [f"{count:,} {finding}" for finding, count in record.differences.items() if count]
+    repaired = [f"{record.repaired:,} repaired"] if record.repaired else []
+    return ", ".join(found + repaired) or "not counted"
 
 
 def _of_the_pair(source: TableFacts | UnseenTable, replica: TableFacts | UnseenTable) -> Iterator[Finding]:

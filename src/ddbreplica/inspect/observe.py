@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ddbreplica.aws.request import REFUSALS, Known, Unknown, ask, ask_pages, fact_of, known
 from ddbreplica.bucket.bucket import Bucket
+from ddbreplica.bucket.verification_record import RecordedTable
+from ddbreplica.bucket.verifications import newest
 from ddbreplica.dynamodb.connection import Connection, Side
 from ddbreplica.dynamodb.describe import describe
 from ddbreplica.errors import NoTableError
@@ -20,10 +22,12 @@ from ddbreplica.inspect.facts import (
     Depth,
     Facts,
     Figures,
+    LastVerification,
     Series,
     TableFacts,
     UnseenTable,
 )
+from ddbreplica.inspect.written import written
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.lookup import find_mappings
 
@@ -45,6 +49,8 @@ _OF_MAPPING = (
     "OnFailureDestinationDeliveredEventCount",
     "DroppedEventCount",
 )
+
+_NO_BUCKET = Unknown("the function has no environment variable QUARANTINE_BUCKET")
 
 _Dimensions = dict[str, str]
 _Table: TypeAlias = TableFacts | UnseenTable
@@ -68,7 +74,15 @@ def _observed(
     connection: Connection, source: _Table, replica: _Table, mappings: Known[tuple[MappingState, ...]]
 ) -> Facts:
     unasked = mappings if isinstance(mappings, Unknown) else Unknown("no event source mapping was found")
-    facts = Facts(source, replica, mappings, figures=unasked, quarantine=unasked, on_failure=unasked)
+    facts = Facts(
+        source,
+        replica,
+        mappings,
+        figures=unasked,
+        quarantine=unasked,
+        on_failure=unasked,
+        verification=unasked,
+    )
     mapping = facts.mapping
     if mapping is None:
         return facts
@@ -79,6 +93,7 @@ def _observed(
         figures=known(lambda: _figures(connection, mapping, replica)),
         quarantine=known(lambda: _quarantine(connection, mapping)),
         on_failure=known(lambda: _on_failure(connection, mapping)),
+        verification=known(lambda: _verification(connection, mapping, (source, replica))),
     )
 
 
@@ -94,6 +109,7 @@ def _table(side: Side) -> TableFacts:
     return TableFacts(
         name=described.name,
         arn=described.table.arn,
+        created_at=described.created_at,
         state=described.state,
         key_schema=described.table.key_schema,
         items=described.items,
@@ -199,10 +215,41 @@ def _points(page: Any, names: Mapping[str, str]) -> Sequence[tuple[str, Series]]
     ]
 
 
+def _verification(
+    connection: Connection, mapping: MappingState, tables: tuple[_Table, _Table]
+) -> LastVerification | Unknown | None:
+    """Return the newest verification, and what was written to the source since, or None if there is no record."""
+    if not mapping.quarantine:
+        return _NO_BUCKET
+    now = connection.clock.moment
+    record = newest(connection, mapping.quarantine, now=now)
+    if record is None:
+        return None
+    verified = zip(tables, (record.source, record.replica), strict=True)
+    recreated = tuple(table.name for table, recorded in verified if _is_recreated(table, recorded))
+    return LastVerification(
+        record,
+        f"s3://{mapping.quarantine}/{record.name}",
+        now,
+        recreated,
+        written=None if recreated else known(lambda: _written(connection, tables[0], record.began, now)),
+    )
+
+
+def _is_recreated(table: _Table, recorded: RecordedTable) -> bool:
+    return isinstance(table, TableFacts) and RecordedTable(table.arn, table.created_at) != recorded
+
+
+def _written(connection: Connection, source: _Table, since: datetime, now: datetime) -> Known[int]:
+    if isinstance(source, UnseenTable):
+        return Unknown(source.why)
+    return written(connection.source.metrics(), source.name, since=since, until=now)
+
+
 def _quarantine(connection: Connection, mapping: MappingState) -> Depth | Unknown:
     bucket = mapping.quarantine
     if not bucket:
-        return Unknown("the function has no environment variable QUARANTINE_BUCKET")
+        return _NO_BUCKET
     return _depth(connection, bucket, f"quarantine/{connection.replica.short_name}/")
 
 

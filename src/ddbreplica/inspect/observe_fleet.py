@@ -133,7 +133,13 @@ def _stopped(replicator: ReplicatorFunction, fact: str) -> Line:
 def _unseen(replicator: ReplicatorFunction, why: str) -> Facts:
     source, replica, unasked = UnseenTable(why, "?"), UnseenTable(why, replicator.tag), Unknown(why)
     return Facts(
-        source, replica, replicator.mappings, figures=unasked, quarantine=unasked, on_failure=unasked
+        source,
+        replica,
+        replicator.mappings,
+        figures=unasked,
+        quarantine=unasked,
+        on_failure=unasked,
+        verification=unasked,
     )
 
 

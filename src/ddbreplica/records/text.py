@@ -121,10 +121,12 @@ def key_example(key_schema: Iterable[tuple[str, str]]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in one unit, such as `0.4 s`, `12 min` or `6.1 h`."""
+    """Return a duration in one unit, such as `0.4 s`, `12 min`, `6.1 h` or `3 days`."""
     if seconds < 120:
         return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"
 
 
 def _shown(found: re.Match[str]) -> str:

@@ -9,8 +9,19 @@ from typing import Any
 import boto3
 import pytest
 
+from ddbreplica.bucket.verification_record import RecordedTable, VerificationRecord, body_of, time_text
 from tests.support.account import FUNCTION, UUID, answer_lambda, function, mapping
-from tests.support.cli import Misbehaviour, Tables, lines, press_ctrl_c, refusal, run
+from tests.support.cli import (
+    REPLICA,
+    SOURCE,
+    Misbehaviour,
+    Tables,
+    lines,
+    press_ctrl_c,
+    refusal,
+    run,
+)
+from tests.support.verified import record
 
 Deploy = Callable[..., str]
 OWN = {"service": "ddbreplica", "ReplicaTable": "logfile_replica"}
@@ -72,6 +83,7 @@ def test_a_healthy_replication(deploy: Deploy) -> None:
         "            records quarantined: 0, sent to the on-failure bucket: 0, dropped: 0",
         "            in-doubt writes: 0, failed invocations: 0",
         "throttled   no writes in the last hour",
+        "verified    never: there is no record of a complete verification",
         "quarantine  0 objects, s3://kept/quarantine/logfile_replica/",
         f"on failure  0 objects, s3://given-up/aws/lambda/{UUID}/",
         (
@@ -254,6 +266,7 @@ def test_a_mapping_whose_metrics_stopped_is_stalled(deploy: Deploy) -> None:
         ("lambda.GetFunctionConfiguration", "the mapping"),
         ("cloudwatch.GetMetricData", "CloudWatch's metrics"),
         ("s3.ListObjectsV2", "the quarantine"),
+        ("s3.ListObjectsV2", "the last verification"),
         ("dynamodb.DescribeTimeToLive", "the replica's time to live"),
     ],
 )
@@ -276,7 +289,10 @@ def test_a_denied_value_is_unknown(deploy: Deploy, aws: Misbehaviour, call: str,
         (
             {"QUARANTINE_BUCKET": ""},
             "arn:aws:s3:::given-up",
-            {"the quarantine": "the function has no environment variable QUARANTINE_BUCKET"},
+            dict.fromkeys(
+                ("the quarantine", "the last verification"),
+                "the function has no environment variable QUARANTINE_BUCKET",
+            ),
         ),
         (
             {},
@@ -294,6 +310,126 @@ def test_a_bucket_that_is_not_configured_is_unknown(
     answer_lambda(aws, [mapping(stream, DestinationConfig=destination)], {FUNCTION: function(**environment)})
 
     assert json.loads(run("status", "--json").stdout)["unknown"] == unknown
+
+
+def verify_before(tables: Tables, *, minutes: float, **changes: Any) -> VerificationRecord:
+    """Store the record of a verification that began so many minutes ago."""
+    began = datetime.now(UTC) - timedelta(minutes=minutes)
+    described = [tables.client.describe_table(TableName=name)["Table"] for name in (SOURCE, REPLICA)]
+    source, replica = (RecordedTable(table["TableArn"], table["CreationDateTime"]) for table in described)
+    made = record(source=source, replica=replica, began=began, ended=began, patterns=(), **changes)
+    boto3.client("s3").put_object(Bucket="kept", Key=made.name, Body=body_of(made))
+    return made
+
+
+def write_units(units: float, *, minutes_ago: float) -> None:
+    measure("AWS/DynamoDB", "ConsumedWriteCapacityUnits", units, minutes_ago=minutes_ago, TableName="logfile")
+
+
+def test_the_last_verification_and_what_was_written_since(deploy: Deploy, tables: Tables) -> None:
+    deploy()
+    poll()
+    verify_before(tables, minutes=600, verdict="not equal")
+    last = verify_before(tables, minutes=30)
+    for minutes_ago, units in ((40, 1000), (20, 30.5), (2, 4)):
+        write_units(units, minutes_ago=minutes_ago)
+
+    result = run("status")
+
+    assert result.exit_code == 0
+    (row,) = [line for line in lines(result.stdout) if line.startswith("verified")]
+    assert row.startswith(
+        f"verified    equal 30 min ago, from {last.began:%Y-%m-%d %H:%M} to {last.ended:%H:%M} UTC;"
+    )
+    assert (
+        "            written to the source since: 34 write capacity units (ConsumedWriteCapacityUnits)"
+        in lines(result.stdout)
+    )
+    document = json.loads(run("status", "--json").stdout)["last_verification"]
+    assert document["object"] == f"s3://kept/{last.name}"
+    assert (document["verdict"], document["source_items"], document["recreated"]) == ("equal", 2000, [])
+    assert document["written_since"]["write_capacity_units"] == 34
+
+
+def test_a_last_verification_that_found_differences_exits_with_1(deploy: Deploy, tables: Tables) -> None:
+    deploy()
+    poll()
+    last = verify_before(tables, minutes=30, verdict="not equal", differences={"missing": 2})
+
+    result = run("status")
+
+    assert result.exit_code == 1
+    assert lines(result.stdout)[-4:] == [
+        (
+            f"problem: the last verification, which began at {last.began:%Y-%m-%d %H:%M} UTC, found differences: 2"
+            " missing."
+        ),
+        "  Try: `ddbreplica verify`; if they differ, `ddbreplica verify --repair`.",
+        "",
+        "NEEDS ATTENTION",
+    ]
+
+
+def test_a_verification_of_a_table_that_was_recreated_is_of_an_earlier_table(
+    deploy: Deploy, tables: Tables
+) -> None:
+    deploy()
+    poll()
+    last = verify_before(tables, minutes=30, verdict="not equal")
+    tables.client.delete_table(TableName=REPLICA)
+    tables.create(REPLICA, {"PK": "S"})
+
+    result = run("status")
+
+    assert result.exit_code == 0
+    assert "            of an earlier table of the name logfile_replica" in lines(result.stdout)
+    assert lines(result.stdout)[-4:] == [
+        (
+            f"note: the last verification, which began at {last.began:%Y-%m-%d %H:%M} UTC, was of an earlier table of"
+            " the name logfile_replica."
+        ),
+        "  Try: `ddbreplica verify`; if they differ, `ddbreplica verify --repair`.",
+        "",
+        "replicating",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call", "unknown"),
+    [
+        ("s3.GetObject", "the last verification"),
+        ("cloudwatch.GetMetricData", "what was written since the last verification"),
+    ],
+)
+def test_a_verification_that_may_not_be_read_is_unknown(
+    deploy: Deploy, tables: Tables, aws: Misbehaviour, call: str, unknown: str
+) -> None:
+    deploy()
+    poll()
+    verify_before(tables, minutes=30)
+    aws.on(f"before-call.{call}", lambda **_: refusal("AccessDenied", "not you"))
+
+    result = run("status", "--json")
+
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    assert document["unknown"][unknown].endswith("AccessDenied: not you")
+    assert document["verdict"] == "replicating, as far as can be seen"
+
+
+def test_an_object_that_is_no_record_leaves_the_verification_unknown(deploy: Deploy, tables: Tables) -> None:
+    deploy()
+    poll()
+    verify_before(tables, minutes=30)
+    name = f"verifications/logfile_replica/{time_text(datetime.now(UTC))}.json"
+    boto3.client("s3").put_object(Bucket="kept", Key=name, Body=b"[" * 100_000)
+
+    document = json.loads(run("status", "--json").stdout)
+
+    assert document["last_verification"] is None
+    assert document["unknown"] == {
+        "the last verification": f"the newest object of a verification, s3://kept/{name}, is not JSON."
+    }
 
 
 class PressAt:

@@ -31,9 +31,12 @@ def test_each_pair_of_the_region_is_one_line(account: Account) -> None:
     assert result.exit_code == 0
     assert result.stderr == ""
     assert lines(result.stdout) == [
-        "verdict      source → replica              mapping   lag  applied in 1 h  quarantine  on failure",
-        "replicating  logfile → logfile_replica     Enabled  idle               0           0           0",
-        "replicating  orders → orders in eu-west-1  Enabled  idle               0           0           0",
+        (
+            "verdict      source → replica              mapping   lag  applied in 1 h  quarantine  on failure"
+            "  last verified  written since"
+        ),
+        "replicating  logfile → logfile_replica     Enabled  idle               0           0           0  never",
+        "replicating  orders → orders in eu-west-1  Enabled  idle               0           0           0  never",
         "",
         "us-east-1: 2 replicating.",
         "",
@@ -49,7 +52,7 @@ def test_the_worst_pair_is_first_and_the_hint_shows_its_status(account: Account)
 
     assert result.exit_code == 1
     assert lines(result.stdout)[1:3] == [
-        "NOT REPLICATING  orders → orders in eu-west-1  Disabled  idle               0           0           0",
+        "NOT REPLICATING  orders → orders in eu-west-1  Disabled  idle               0           0           0  never",
         "    the event source mapping is Disabled (USER_INITIATED)",
     ]
     assert lines(result.stdout)[-4:] == [
@@ -87,7 +90,7 @@ def test_a_table_of_another_account_is_unknown_and_the_rest_is_shown(account: Ac
     assert lines(result.stdout)[1:4] == [
         (
             "NEEDS ATTENTION  orders → copy in eu-west-1 of 210987654321  Enabled  idle               0           1"
-            "           0"
+            "           0  never"
         ),
         "    the quarantine bucket has 1 object with quarantined records: s3://kept/quarantine/copy/",
         f"    unknown: the replica (the table {FAR} cannot be described: AccessDeniedException: not you)",

@@ -3,6 +3,7 @@
 import gzip
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
+from ddbreplica.bucket.verification_record import time_text
 from ddbreplica.verify import grace
 from ddbreplica_cli.app import main
 from tests.support.account import answer_tags
@@ -126,6 +128,8 @@ def redrive(world: World) -> None:
 
 
 def status(world: World) -> None:
+    name = f"verifications/{REPLICA}/{time_text(datetime.now(UTC))}.json"
+    boto3.client("s3").put_object(Bucket=QUARANTINE, Key=name, Body=b"{}")
     ddbreplica("status", exit_code=1)
     answer_tags(world.aws, {FUNCTION_ARN: REPLICA})
     assert run("status", "--all").exit_code == 1

@@ -102,8 +102,21 @@ def test_deletion_protection_covers_both_tables(table: str) -> None:
     assert protected["DeletionProtectionEnabled"] == "true"
 
 
-@pytest.mark.parametrize("bucket", ["QuarantineBucket", "OnFailureBucket"])
-def test_a_bucket_is_private_and_expires_only_reprocessed_records(bucket: str) -> None:
+VERIFICATIONS = {
+    "Id": "ExpireVerifications",
+    "Status": "Enabled",
+    "Prefix": "verifications/",
+    "ExpirationInDays": 400,
+    "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+}
+
+
+@pytest.mark.parametrize(
+    ("bucket", "beside"), [("QuarantineBucket", [VERIFICATIONS]), ("OnFailureBucket", [])]
+)
+def test_a_bucket_is_private_and_expires_only_reprocessed_records_and_verifications(
+    bucket: str, beside: list[Any]
+) -> None:
     assert properties(bucket) == {
         "BucketEncryption": {
             "ServerSideEncryptionConfiguration": [
@@ -127,6 +140,7 @@ def test_a_bucket_is_private_and_expires_only_reprocessed_records(bucket: str) -
                     "ExpirationInDays": 90,
                     "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
                 },
+                *beside,
                 {
                     "Id": "ExpireOldVersions",
                     "Status": "Enabled",
@@ -145,15 +159,16 @@ def test_a_bucket_is_private_and_expires_only_reprocessed_records(bucket: str) -
 
 @pytest.mark.parametrize("bucket", ["QuarantineBucket", "OnFailureBucket"])
 def test_reprocessed_records_and_noncurrent_versions_are_kept_for_the_given_days(bucket: str) -> None:
-    done, old, _ = properties(bucket, DoneRetentionInDays=7)["LifecycleConfiguration"]["Rules"]
+    rules = properties(bucket, DoneRetentionInDays=7)["LifecycleConfiguration"]["Rules"]
+    done, old = (rule for rule in rules if rule["Id"] in ("ExpireWhatIsDone", "ExpireOldVersions"))
 
     assert done["ExpirationInDays"] == old["NoncurrentVersionExpiration"]["NoncurrentDays"] == 7
 
 
 def test_records_that_are_not_reprocessed_never_expire() -> None:
-    for bucket in ("QuarantineBucket", "OnFailureBucket"):
+    for bucket, beside in (("QuarantineBucket", ["verifications/"]), ("OnFailureBucket", [])):
         rules = properties(bucket)["LifecycleConfiguration"]["Rules"]
-        assert [rule["Prefix"] for rule in rules if "ExpirationInDays" in rule] == ["done/"]
+        assert [rule["Prefix"] for rule in rules if "ExpirationInDays" in rule] == ["done/", *beside]
 
 
 @pytest.mark.parametrize("bucket", ["QuarantineBucket", "OnFailureBucket"])
@@ -226,7 +241,7 @@ def test_the_policy_of_the_quarantine_bucket_denies_overwriting_a_record_to_ever
             "Effect": "Deny",
             "Principal": "*",
             "Action": "s3:PutObject",
-            "Resource": "<QuarantineBucket.Arn>/quarantine/*",
+            "Resource": ["<QuarantineBucket.Arn>/quarantine/*", "<QuarantineBucket.Arn>/verifications/*"],
             "Condition": {"Null": {"s3:if-none-match": "true"}},
         },
     ]

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.bucket.object_format import UnreadableError
 from ddbreplica.bucket.verification_record import (
     BY_LOOKS,
     EVENTUAL,
     MAX_BYTES,
     VERDICTS,
+    NotARecordError,
     VerificationRecord,
     body_of,
     prefix_of,
@@ -56,7 +56,7 @@ def reread(document: Any, *, name: str = NAME, stored_at: datetime = BEGAN) -> V
 
 
 def refusal_of(body: bytes, *, name: str = NAME, stored_at: datetime = BEGAN) -> str:
-    with pytest.raises(UnreadableError) as refused:
+    with pytest.raises(NotARecordError) as refused:
         read(body, name=name, stored_at=stored_at)
     return str(refused.value)
 
@@ -74,6 +74,7 @@ def test_a_record_is_an_object_of_its_replica_named_by_the_time_when_the_first_s
         record(confirmed_by=None, lag=None, version=None, patterns=(), is_archive=True),
         record(confirmed_by=BY_LOOKS, lag=0, consistency=EVENTUAL, differences={}),
         *(record(verdict=verdict) for verdict in VERDICTS),
+        record(differences={"x" * 50: 1}),
         record(source_items=10**15, patterns=("x" * 4096,) * 10, differences={str(n): n for n in range(50)}),
     ],
 )
@@ -153,7 +154,10 @@ def test_every_member_of_a_table_is_required(table: str, member: str) -> None:
         ("looked_at", (None, 1, "x" * 4097)),
         ("consistency", (None, "weak", [])),
         ("source_items", (None, -1, 1.5, True, "1", 10**15 + 1, 10**400)),
-        ("differences", (None, [], {"missing": -1}, {"missing": True}, {str(n): 0 for n in range(51)})),
+        (
+            "differences",
+            (None, [], {"missing": -1}, {"missing": True}, {"x" * 51: 0}, {str(n): 0 for n in range(51)}),
+        ),
         ("confirmed_by", ("", "faith", 0, False)),
         ("lag_seconds", (-0.5, "1", True, 1)),
         ("filter", (None, "x", [1], ["x" * 4097], ["x"] * 11)),

@@ -10,7 +10,18 @@ from ddbreplica.aws.request import Unknown
 from ddbreplica.dynamodb.location import Location
 from ddbreplica.inspect.facts import Depth, Facts, UnseenTable
 from ddbreplica.inspect.health import Severity, counted, examine, trend, verdict
-from tests.support.facts import EARLIER_STREAM, MAPPING, NOW, OPTIONS, REPLICA, SOURCE, facts, figures, table
+from tests.support.facts import (
+    EARLIER_STREAM,
+    MAPPING,
+    NOW,
+    OPTIONS,
+    REPLICA,
+    SOURCE,
+    facts,
+    figures,
+    table,
+    verification,
+)
 
 STOPPED, ATTENTION, NOTE = Severity.STOPPED, Severity.ATTENTION, Severity.NOTE
 REPAIR = "`ddbreplica verify --stack-name copy --repair`"
@@ -282,6 +293,63 @@ def test_each_problem_has_a_hint(changes: dict[str, Any], severity: Severity, fa
     assert verdict(seen, examine(seen, OPTIONS)) == ("replicating" if severity is NOTE else severity.value)
 
 
+LAST = "the last verification, which began at 2026-01-31 09:00 UTC"
+COMPARE = f"`ddbreplica verify --stack-name copy`; if they differ, {REPAIR}"
+
+
+@pytest.mark.parametrize("verdict", ["equal", "repaired"])
+def test_a_last_verification_that_found_no_difference_is_not_a_finding(verdict: str) -> None:
+    assert found(facts(verification=verification(verdict=verdict, repaired=3))) == []
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ({"differences": {"missing": 1200, "different": 0, "extra": 1}}, "1,200 missing, 1 extra"),
+        ({"differences": {"missing": 3}, "repaired": 2}, "3 missing, 2 repaired"),
+        ({"differences": {}}, "not counted"),
+    ],
+)
+def test_a_last_verification_that_found_differences_needs_attention(
+    counts: dict[str, Any], text: str
+) -> None:
+    last = verification(verdict="not equal", **counts)
+
+    assert found(facts(verification=last)) == [(ATTENTION, f"{LAST}, found differences: {text}", COMPARE)]
+
+
+def test_an_inconclusive_verification_is_a_note() -> None:
+    last = verification(verdict="inconclusive")
+
+    assert found(facts(verification=last)) == [(NOTE, f"{LAST}, was inconclusive", COMPARE)]
+
+
+def test_a_verification_of_earlier_tables_is_a_note_whatever_it_found() -> None:
+    last = replace(
+        verification(verdict="not equal", patterns=("x",)), recreated=("logfile", "copy"), written=None
+    )
+
+    assert found(facts(verification=last)) == [
+        (NOTE, f"{LAST}, was of an earlier table of the name logfile and copy", COMPARE)
+    ]
+
+
+def test_a_verification_within_another_filter_is_a_note() -> None:
+    last = verification(patterns=("x",))
+
+    assert found(facts(verification=last)) == [
+        (NOTE, f"{LAST}, had another key filter than the mapping has now", COMPARE)
+    ]
+    assert found(facts(verification=verification())) == []
+    hidden = facts(verification=last, **mapping(patterns=None))
+    assert not any("another key filter" in fact for _, fact, _ in found(hidden))
+
+
+def test_a_replica_that_was_never_verified_is_not_a_finding() -> None:
+    assert found(facts(verification=None)) == []
+    assert verdict(facts(verification=None), ()) == "replicating"
+
+
 def test_a_table_that_does_not_exist_stops_the_replication() -> None:
     gone = UnseenTable("the table copy does not exist in us-east-1.", "copy", is_missing=True)
     seen = facts(replica=gone)
@@ -431,7 +499,8 @@ def test_the_worst_finding_is_first() -> None:
 
 def test_unknown_values_are_listed_and_are_not_findings() -> None:
     why = Unknown("AccessDenied: no")
-    seen = facts(mappings=why, figures=why, quarantine=why, on_failure=why, replica=replace(REPLICA, ttl=why))
+    everything = dict.fromkeys(("mappings", "figures", "quarantine", "on_failure", "verification"), why)
+    seen = facts(**everything, replica=replace(REPLICA, ttl=why))
 
     assert found(seen) == []
     assert verdict(seen, ()) == "replicating, as far as can be seen"
@@ -440,6 +509,7 @@ def test_unknown_values_are_listed_and_are_not_findings() -> None:
         "CloudWatch's metrics",
         "the quarantine",
         "what Lambda gave up",
+        "the last verification",
         "the replica's time to live",
     ]
 

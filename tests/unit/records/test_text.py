@@ -82,7 +82,16 @@ def test_no_other_module_prints_readable_json() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.42, "0.4 s"), (119, "119.0 s"), (120, "2 min"), (7199, "120 min"), (21960, "6.1 h")],
+    [
+        (0.42, "0.4 s"),
+        (119, "119.0 s"),
+        (120, "2 min"),
+        (7199, "120 min"),
+        (21_960, "6.1 h"),
+        (172_799, "48.0 h"),
+        (172_800, "2 days"),
+        (34_560_000, "400 days"),
+    ],
 )
 def test_a_duration_has_one_unit(seconds: float, text: str) -> None:
     assert duration(seconds) == text

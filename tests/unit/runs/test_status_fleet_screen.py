@@ -8,7 +8,7 @@ from ddbreplica.inspect.facts import Depth, Facts, UnseenTable
 from ddbreplica.inspect.fleet import Fleet, Line, worst_lines_first
 from ddbreplica.inspect.health import Finding, Severity, examine
 from ddbreplica_cli.runs.status_fleet_screen import fleet_document, fleet_screen
-from tests.support.facts import MAPPING, OPTIONS, REPLICA, TABLE, facts, figures
+from tests.support.facts import MAPPING, OPTIONS, REPLICA, TABLE, facts, figures, verification
 
 FUNCTION = MAPPING.function_arn
 BUSY = figures(IteratorAge=[(2, 400)], WritesApplied=[(40, 1000), (2, 234)], DeletesApplied=[(2, 5)])
@@ -30,7 +30,7 @@ def shown(*lines: Line) -> list[str]:
 
 def unseen(**mappings: Any) -> Facts:
     table = UnseenTable(WHY.why, "copy")
-    return Facts(table, table, **mappings, figures=WHY, quarantine=WHY, on_failure=WHY)
+    return Facts(table, table, **mappings, figures=WHY, quarantine=WHY, on_failure=WHY, verification=WHY)
 
 
 def test_a_healthy_pair_is_one_line() -> None:
@@ -39,9 +39,12 @@ def test_a_healthy_pair_is_one_line() -> None:
     idle = line(facts(), replica="arn:aws:dynamodb:eu-west-1:123456789012:table/orders", source="orders")
 
     assert shown(well, idle) == [
-        "verdict      source → replica              mapping    lag  applied in 1 h  quarantine  on failure",
-        "replicating  logfile → logfile_replica     Enabled  0.4 s           1,239           0           0",
-        "replicating  orders → orders in eu-west-1  Enabled   idle               0           0           0",
+        (
+            "verdict      source → replica              mapping    lag  applied in 1 h  quarantine  on failure"
+            "  last verified  written since"
+        ),
+        "replicating  logfile → logfile_replica     Enabled  0.4 s           1,239           0           0  never",
+        "replicating  orders → orders in eu-west-1  Enabled   idle               0           0           0  never",
         "",
         "us-east-1: 2 replicating.",
         "",
@@ -50,11 +53,30 @@ def test_a_healthy_pair_is_one_line() -> None:
     assert "  10,000+" in shown(line(facts(quarantine=many)))[1]
 
 
+def test_a_pair_has_its_last_verification_and_what_was_written_since() -> None:
+    last = verification(verdict="not equal", differences={"missing": 2})
+    unseen = replace(last, written=WHY)
+    earlier = replace(last, recreated=("logfile",), written=None)
+
+    rows = [
+        row.partition("           0  ")[2].partition("           0  ")[2]
+        for each in (verification(), last, unseen, earlier)
+        for row in shown(line(facts(verification=each)))[1:2]
+    ]
+
+    assert rows == [
+        "equal 3.0 h ago, 2,000 items    1,234 units",
+        "NOT EQUAL 3.0 h ago, 2,000 items    1,234 units",
+        "NOT EQUAL 3.0 h ago, 2,000 items              ?",
+        "an earlier table",
+    ]
+
+
 def test_metrics_that_a_function_did_not_emit_are_unknown() -> None:
     silent = line(facts(figures=figures(IteratorAge=[(2, 400)])))
 
     assert shown(silent)[1] == (
-        "replicating  logfile → logfile_replica  Enabled  0.4 s               ?           0           0"
+        "replicating  logfile → logfile_replica  Enabled  0.4 s               ?           0           0  never"
     )
 
 
@@ -66,22 +88,28 @@ def test_the_worst_pair_is_first_with_its_problem_and_what_to_run() -> None:
     partly = line(facts(replica=UnseenTable(WHY.why, "w"), on_failure=WHY), replica=f"{TABLE}w")
 
     assert shown(line(facts()), partly, blind, trouble, stopped) == [
-        "verdict          source → replica           mapping    lag  applied in 1 h  quarantine  on failure",
-        "NOT REPLICATING  logfile → z                Disabled  idle               0           0           0",
+        (
+            "verdict          source → replica           mapping    lag  applied in 1 h  quarantine  on failure"
+            "  last verified  written since"
+        ),
+        "NOT REPLICATING  logfile → z                Disabled  idle               0           0           0  never",
         "    the event source mapping is Disabled (USER_INITIATED)",
-        "NEEDS ATTENTION  logfile → y                Enabled   idle               0           2           0",
+        "NEEDS ATTENTION  logfile → y                Enabled   idle               0           2           0  never",
         (
             "    the replica logfile_replica has TTL enabled on the attribute expires, so it deletes items that the"
             " source has (and 1 more)"
         ),
-        "UNKNOWN          ? → x                      ?            ?               ?           ?           ?",
+        (
+            "UNKNOWN          ? → x                      ?            ?               ?           ?           ?"
+            "  ?                          ?"
+        ),
         (
             "    unknown: the source, the replica, the mapping, CloudWatch's metrics, the quarantine bucket, the"
-            " on-failure bucket (AccessDenied: no)"
+            " on-failure bucket, the last verification (AccessDenied: no)"
         ),
-        "replicating      logfile → w                Enabled   idle               0           0           ?",
+        "replicating      logfile → w                Enabled   idle               0           0           ?  never",
         "    unknown: the replica, the on-failure bucket (AccessDenied: no)",
-        "replicating      logfile → logfile_replica  Enabled   idle               0           0           0",
+        "replicating      logfile → logfile_replica  Enabled   idle               0           0           0  never",
         "",
         (
             "us-east-1: 1 not replicating; 1 needs attention; 1 unknown; 1 replicating, as far as can be seen;"
@@ -103,7 +131,10 @@ def test_a_problem_is_not_repeated_as_unknown() -> None:
     nothing = (Finding(Severity.STOPPED, WHY.why, "deploy"),)
 
     assert shown(replace(line(unseen(mappings=())), findings=nothing))[1:4] == [
-        "NOT REPLICATING  logfile → logfile_replica  none       ?               ?           ?           ?",
+        (
+            "NOT REPLICATING  logfile → logfile_replica  none       ?               ?           ?           ?"
+            "  ?                          ?"
+        ),
         "    AccessDenied: no",
         "",
     ]

@@ -1,13 +1,28 @@
 """status_screen: a status as a JSON document and as text."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
+
+import pytest
 
 from ddbreplica.aws.request import Unknown
 from ddbreplica.inspect.facts import Depth, Facts, UnseenTable
 from ddbreplica.inspect.health import examine
 from ddbreplica_cli.runs.status_screen import document, screen
-from tests.support.facts import MAPPING, OPTIONS, REPLICA, SOURCE, STREAM, TABLE, facts, figures
+from tests.support.facts import (
+    MAPPING,
+    NOW,
+    OPTIONS,
+    REPLICA,
+    SOURCE,
+    STREAM,
+    TABLE,
+    facts,
+    figures,
+    verification,
+)
+from tests.support.verified import NAME
 
 BUSY = figures(
     IteratorAge=[(40, 12_000), (10, 900), (2, 400)],
@@ -44,6 +59,7 @@ def test_the_text_contains_all_values_and_ends_with_the_verdict() -> None:
         "            records quarantined: 1, sent to the on-failure bucket: 2, dropped: 0",
         "            in-doubt writes: 0, failed invocations: 3",
         "throttled   70 writes of the replica, 60 writes of the index GSI_1",
+        "verified    never: there is no record of a complete verification",
         "quarantine  0 objects, s3://kept/quarantine/logfile_replica/",
         "on failure  0 objects, s3://given-up/aws/lambda/11-22/",
         "settings    BatchSize 100, FunctionResponseTypes ReportBatchItemFailures",
@@ -72,11 +88,12 @@ def test_findings_and_their_hints_are_before_the_verdict() -> None:
 def test_an_unknown_value_has_a_reason() -> None:
     why = Unknown("AccessDenied: no")
 
-    lines = shown(facts(mappings=why, figures=why, quarantine=why, on_failure=why))
+    lines = shown(facts(mappings=why, figures=why, quarantine=why, on_failure=why, verification=why))
 
     assert lines[3:] == [
         "mapping     unknown: AccessDenied: no",
         "lag         unknown: AccessDenied: no",
+        "verified    unknown: AccessDenied: no",
         "quarantine  unknown: AccessDenied: no",
         "on failure  unknown: AccessDenied: no",
         "",
@@ -182,8 +199,87 @@ def test_a_document_contains_all_values() -> None:
             "or_more": False,
             "oldest": None,
         },
+        "last_verification": None,
         "unknown": {},
     }
+
+
+def test_the_last_verification_is_shown_with_what_was_written_since() -> None:
+    rows = shown(facts(verification=verification()))
+
+    assert rows[rows.index("throttled   no writes in the last hour") + 1 :][:2] == [
+        (
+            "verified    equal 3.0 h ago, from 2026-01-31 09:00 to 09:04 UTC; 2,000 items in the source and 2,001"
+            " in the replica"
+        ),
+        "            written to the source since: 1,234 write capacity units (ConsumedWriteCapacityUnits)",
+    ]
+    assert rows[-1] == "replicating"
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"verdict": "not equal"}, "verified    NOT EQUAL 3.0 h ago, from 2026-01-31 09:00 to 09:04 UTC; "),
+        ({"verdict": "inconclusive"}, "verified    inconclusive 3.0 h ago, "),
+        (
+            {"consistency": "eventual"},
+            "verified    equal 3.0 h ago, from 2026-01-31 09:00 to 09:04 UTC, with eventually consistent reads; ",
+        ),
+        (
+            {"ended": NOW + timedelta(days=1)},
+            "verified    equal 3.0 h ago, from 2026-01-31 09:00 to 2026-02-01 12:00 UTC; ",
+        ),
+        (
+            {"began": NOW - timedelta(days=3)},
+            "verified    equal 3 days ago, from 2026-01-28 12:00 to 2026-01-31 ",
+        ),
+        ({"began": NOW + timedelta(seconds=5)}, "verified    equal 0.0 s ago, "),
+    ],
+)
+def test_how_the_last_verification_ended(changes: dict[str, Any], text: str) -> None:
+    assert any(row.startswith(text) for row in shown(facts(verification=verification(**changes))))
+
+
+def test_what_was_written_since_may_be_unknown() -> None:
+    last = replace(verification(), written=Unknown("AccessDenied: no"))
+
+    assert "            written to the source since: unknown: AccessDenied: no" in shown(
+        facts(verification=last)
+    )
+    made = documented(facts(verification=last))
+    assert made["last_verification"]["written_since"]["write_capacity_units"] is None
+    assert made["unknown"] == {"what was written since the last verification": "AccessDenied: no"}
+    assert made["verdict"] == "replicating, as far as can be seen"
+
+
+def test_a_verification_of_earlier_tables_says_so() -> None:
+    last = replace(verification(), written=None, recreated=("logfile", "logfile_replica"))
+
+    assert "            of an earlier table of the name logfile and logfile_replica" in shown(
+        facts(verification=last)
+    )
+    made = documented(facts(verification=last))["last_verification"]
+    assert made["recreated"] == ["logfile", "logfile_replica"]
+    assert made["written_since"]["write_capacity_units"] is None
+
+
+def test_a_document_contains_the_record_of_the_last_verification() -> None:
+    last = verification(moving=7)
+
+    assert documented(facts(verification=last))["last_verification"] == {
+        **last.record.document(),
+        "object": f"s3://kept/{NAME}",
+        "age_seconds": 10800.0 - 0.123456,
+        "recreated": [],
+        "written_since": {"metric": "ConsumedWriteCapacityUnits", "write_capacity_units": 1234},
+    }
+
+
+def test_a_record_cannot_control_the_terminal() -> None:
+    hostile = verification(verdict="not equal", differences={"\x1b[2J": 1})
+
+    assert "\x1b" not in "\n".join(shown(facts(verification=hostile)))
 
 
 def test_a_document_contains_problems_and_unknown_values() -> None:
