@@ -38,9 +38,6 @@ SECONDS_BETWEEN_LOOKS_ALONE = 0.5
 ONE_FALSE_ALARM_IN = 10**6
 """Without the stream, at most one verification in so many confirms an item that only flips."""
 
-_SLACK = 2.0
-"""The pauses between looks are so much longer than the reads, so that not the rate but chance sets the moments."""
-
 
 @dataclass(frozen=True, slots=True)
 class Rates:
@@ -58,6 +55,10 @@ class Rates:
         """Return how many keys can be looked at so often in a time."""
         return seconds / (self.seconds_of_a_key * looks) if self.seconds_of_a_key else math.inf
 
+    def looks_in(self, seconds: float, *, keys: int) -> float:
+        """Return how often so many keys can be looked at in a time."""
+        return self.keys_in(seconds, looks=keys)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -74,15 +75,16 @@ class Plan:
 
 def with_stream(seconds: float, *, keys: int, rates: Rates) -> Plan:
     """Return the plan of a watch of at least this length, with the stream as the witness."""
-    wanted = min(math.ceil(seconds / SECONDS_BETWEEN_LOOKS), MOST_LOOKED_AT // keys)
-    affordable = seconds / (_SLACK * rates.seconds_of_a_key * keys) if rates.seconds_of_a_key else math.inf
-    looks = max(LEAST_LOOKS, int(min(wanted, affordable)))
-    return Plan(looks, _long_enough(seconds, looks, keys, rates))
+    looks = min(seconds / SECONDS_BETWEEN_LOOKS, MOST_LOOKED_AT / keys, rates.looks_in(seconds, keys=keys))
+    return Plan(max(LEAST_LOOKS, int(looks)), seconds)
 
 
 def by_looks(seconds: float, *, keys: int, looks: int, rates: Rates) -> Plan:
     """Return the plan of a watch of at least this length, without the stream."""
-    return Plan(looks, _long_enough(max(seconds, SECONDS_BETWEEN_LOOKS_ALONE * looks), looks, keys, rates))
+    # As long as the reads take, or longer, so that chance sets the moments, and not the rate.
+    return Plan(
+        looks, max(seconds, looks * SECONDS_BETWEEN_LOOKS_ALONE, looks * keys * rates.seconds_of_a_key)
+    )
 
 
 def looks_alone(*, rounds: int, suspects: int) -> int:
@@ -107,7 +109,3 @@ def most_by_looks(looks: int, rates: Rates) -> int:
 
 def _at_least(least: int, keys: float, most: int) -> int:
     return max(least, int(min(keys, most)))
-
-
-def _long_enough(seconds: float, looks: int, keys: int, rates: Rates) -> float:
-    return max(seconds, _SLACK * looks * keys * rates.seconds_of_a_key)

@@ -104,16 +104,17 @@ class Rounds:
             watched = frozenset(pending)
             witness.begin()
             # A witness that cannot see anything is asked at once, and not after a watch in vain.
-            changed = witness.changed(watched) if number == 1 else watched
-            if not isinstance(changed, Unknown):
-                result = self.watch_once(pending, watching, partial(witness.keep_up, watched))
-                outcome.archived += result.archived
-                outcome.excused += result.excused
-                pending, changed = result.unequal, witness.changed(watched)
-            outcome.unseen = list(pending)
+            sees = witness.changed(watched) if number == 1 else frozenset()
+            if isinstance(sees, Unknown):
+                return sees
+            result = self.watch_once(pending, watching, partial(witness.keep_up, watched))
+            outcome.archived += result.archived
+            outcome.excused += result.excused
+            outcome.unseen = list(result.unequal)
+            changed = witness.changed(watched) if result.unequal else frozenset()
             if isinstance(changed, Unknown):
                 return changed
-            pending = _next(pending, changed, number, rounds, outcome)
+            pending = _next(result.unequal, changed, number, rounds, outcome)
         outcome.unseen = []
         return None
 
