@@ -1,0 +1,442 @@
+"""confirm: which suspected differences are differences."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from ddbreplica.dynamodb.rate import Rate
+from ddbreplica.mapping.lag_figures import LagFigures
+from ddbreplica.model import Key
+from ddbreplica.records.compare import AttributeDifference
+from ddbreplica.verify.confirm.confirm import NOT_WATCHED, Confirmation, Rules
+from ddbreplica.verify.confirm.decision import STILL_CHANGING
+from ddbreplica.verify.confirm.look import CHANGED_SINCE
+from ddbreplica.verify.difference import Difference, DifferenceKind
+from ddbreplica.verify.keyset import KeySet
+from tests.support.simulated_pair import Following, Item, Pair, Still, Stuck, key
+from tests.unit.verify.confirm.test_watch import Shown
+
+A, B, C = key("a"), key("b"), key("c")
+DIFFERENT = Still(1, 2)
+RULES = Rules(grace=None, rounds=3, without_mapping=False, is_archive=False, threads=1)
+FOUND = Difference(DifferenceKind.DIFFERENT, A, (AttributeDifference("v", {"N": "1"}, {"N": "2"}),))
+
+
+@dataclass
+class Run:
+    """A confirmation over a simulated pair, what it has yielded, and what it has said and shown."""
+
+    pair: Pair
+    confirmation: Confirmation
+    notes: list[str] = field(default_factory=list)
+    shown: Shown = field(default_factory=Shown)
+    differences: list[Difference] = field(default_factory=list)
+
+    @property
+    def kinds(self) -> dict[Key, DifferenceKind]:
+        return {each.key: each.finding for each in self.differences}
+
+    @property
+    def reasons(self) -> dict[Key, str]:
+        return {each.key: each.reason for each in self.differences if each.reason}
+
+
+def start(pair: Pair, rules: Rules, suspects: KeySet) -> Run:
+    notes: list[str] = []
+    shown = Shown()
+    suspects.add(pair.items)
+    confirmation = Confirmation(
+        suspects=suspects,
+        source=pair.source,
+        replica=pair.replica,
+        rules=rules,
+        witness=pair.stream,
+        ask_lag=pair.ask_lag,
+        timer=pair.clock.timer,
+        note=lambda *texts: notes.extend(texts),
+        progress=shown,
+    )
+    return Run(pair, confirmation, notes, shown)
+
+
+def confirm(items: Mapping[Key, Item] | Pair, rules: Rules = RULES, *figures: LagFigures) -> Run:
+    pair = items if isinstance(items, Pair) else Pair(items)
+    pair.figures = [*figures] or pair.figures
+    with closing(KeySet()) as suspects:
+        run = start(pair, rules, suspects)
+        run.differences.extend(run.confirmation.differences())
+    return run
+
+
+def test_a_difference_that_keeps_still_is_confirmed_with_its_attributes() -> None:
+    run = confirm({A: DIFFERENT, B: Still(1, None), C: Still(None, 1)})
+
+    assert run.differences == [
+        FOUND,
+        Difference(DifferenceKind.MISSING, B),
+        Difference(DifferenceKind.EXTRA, C),
+    ]
+    assert run.confirmation.lag == 0
+    assert (run.confirmation.excused, run.confirmation.moving, run.confirmation.unwatched) == (0, 0, 0)
+    assert not run.confirmation.by_looks
+    assert not run.notes
+    assert [what for what, _ in run.shown.what] == [
+        "looking at suspected differences",
+        "looking at suspected differences again",
+        "watching suspected differences",
+        "waiting for the lag's figures of the watch",
+    ]
+    assert [about for _, about in run.shown.what] == [3, 3, 24, None]
+
+
+def test_without_suspects_nothing_is_read() -> None:
+    run = confirm({})
+
+    assert run.differences == []
+    assert not run.pair.source.gets
+    assert not run.shown.what
+
+
+def test_keys_that_are_equal_at_the_first_look_need_no_grace_period() -> None:
+    run = confirm({A: Still(1, 1), B: Still(None, None)})
+
+    assert run.differences == []
+    assert run.confirmation.excused == 2
+    assert not run.pair.clock.slept
+    assert not run.pair.stream.calls
+
+
+class Late(Still):
+    """An item that arrives after two seconds."""
+
+    def replica(self, at: float) -> int | None:
+        return self.in_source if at > 2 else self.in_replica
+
+
+@pytest.mark.parametrize(("grace", "waited"), [(None, 5.0), (7.0, 7.0), (3.0, 3.0)])
+def test_the_two_first_looks_are_a_grace_period_apart(grace: float | None, waited: float) -> None:
+    run = confirm({A: Late(1, 2)}, replace(RULES, grace=grace))
+
+    assert run.differences == []
+    assert run.confirmation.excused == 1
+    assert sum(run.pair.clock.slept) == waited
+    assert len(run.pair.replica.gets) == 2
+    assert not run.pair.stream.calls, "what is equal at the second look is not watched"
+
+
+@pytest.mark.parametrize(("grace", "least"), [(None, 5.0), (1.0, 5.0), (50.0, 50.0)])
+def test_a_watch_lasts_as_long_as_the_grace_period_and_at_least_five_seconds(
+    grace: float | None, least: float
+) -> None:
+    run = confirm({A: DIFFERENT}, replace(RULES, grace=grace))
+    first, *_, last = run.pair.replica.times[2:-1]
+
+    assert least <= last - first <= 1.5 * least + 2
+    assert run.kinds == {A: DifferenceKind.DIFFERENT}
+
+
+def test_the_witness_begins_before_the_first_look_of_the_watch() -> None:
+    run = confirm({A: DIFFERENT})
+
+    assert run.pair.stream.began < run.pair.replica.times[2]
+    assert run.pair.stream.calls == ["begin", "changed", "changed", "silent"]
+
+
+def test_an_item_that_changes_in_both_tables_is_moving() -> None:
+    run = confirm({A: Following(1.0, 0.5, lag=1.0), B: DIFFERENT})
+
+    assert run.kinds == {A: DifferenceKind.MOVING, B: DifferenceKind.DIFFERENT}
+    assert run.confirmation.moving == 1
+    assert not run.reasons
+
+
+def test_an_item_that_changes_in_the_source_only_is_inconclusive() -> None:
+    run = confirm({A: Stuck(times=range(1000))})
+
+    assert run.differences == [Difference(DifferenceKind.INCONCLUSIVE, A, reason=STILL_CHANGING)]
+    assert not run.pair.asked
+
+
+def test_with_a_grace_period_the_lag_is_not_waited_for() -> None:
+    run = confirm({A: DIFFERENT}, replace(RULES, grace=10.0), LagFigures(seconds=10.0))
+
+    assert run.differences == [FOUND]
+    assert not run.notes
+    assert run.confirmation.lag == 10
+    ((begin, end),) = run.pair.asked
+    assert end - begin == 300
+    assert run.pair.clock.time == pytest.approx(end + 180, abs=0.1)
+    assert "silent" not in run.pair.stream.calls
+
+
+def test_with_a_grace_period_a_longer_lag_is_noted() -> None:
+    run = confirm({A: DIFFERENT, B: DIFFERENT}, replace(RULES, grace=5.5), LagFigures(seconds=1000.0))
+
+    assert run.kinds == dict.fromkeys([A, B], DifferenceKind.DIFFERENT)
+    assert run.notes == [
+        "The lag was 1,000 seconds, longer than the grace period of 5.5 seconds. The differences may be changes that"
+        " have not arrived."
+    ]
+
+
+@pytest.mark.parametrize("figures", [LagFigures(unknown="denied"), LagFigures(problem="it is disabled")])
+def test_with_a_grace_period_unknown_figures_do_not_matter(figures: LagFigures) -> None:
+    run = confirm({A: DIFFERENT}, replace(RULES, grace=5.0), figures)
+
+    assert run.differences == [FOUND]
+    assert not run.notes
+
+
+def test_with_a_grace_period_and_no_difference_the_lag_is_not_asked_for() -> None:
+    run = confirm({A: Following(1.0, 0.5, lag=1.0)}, replace(RULES, grace=5.0))
+
+    assert run.kinds == {A: DifferenceKind.MOVING}
+    assert not run.pair.asked
+
+
+@pytest.mark.parametrize("grace", [None, 5.0])
+def test_without_a_mapping_the_lag_is_not_asked_for(grace: float | None) -> None:
+    run = confirm({A: DIFFERENT}, replace(RULES, without_mapping=True, grace=grace))
+
+    assert run.differences == [FOUND]
+    assert not run.pair.asked
+    assert "silent" not in run.pair.stream.calls
+    assert run.confirmation.lag is None
+
+
+def test_what_has_no_record_in_24_hours_is_different_and_the_lag_is_asked_for_the_others_only() -> None:
+    pair = Pair({A: DIFFERENT, B: Stuck(times=[-100.0])})
+    pair.stream.silent_since = -86400.0
+    run = confirm(pair, RULES, LagFigures(problem="the mapping is Disabled"))
+
+    assert run.differences == [
+        FOUND,
+        Difference(DifferenceKind.INCONCLUSIVE, B, reason="the mapping is Disabled"),
+    ]
+    assert len(pair.asked) == 1
+
+
+def test_if_no_key_has_a_record_the_lag_is_not_asked_for() -> None:
+    pair = Pair({A: DIFFERENT})
+    pair.stream.silent_since = -86400.0
+    run = confirm(pair, RULES, LagFigures(problem="the mapping is Disabled"))
+
+    assert run.differences == [FOUND]
+    assert not pair.asked
+
+
+def test_the_lag_is_asked_for_the_whole_watch() -> None:
+    run = confirm({A: DIFFERENT, B: Stuck(times=[10.0])}, RULES, LagFigures(seconds=2.0))
+
+    ((begin, end),) = run.pair.asked
+    assert begin < run.pair.replica.times[2]
+    assert end >= run.pair.replica.times[2 + 8 + 8 - 1]
+
+
+def test_an_idle_mapping_has_no_lag() -> None:
+    run = confirm({A: DIFFERENT}, RULES, LagFigures(is_idle=True))
+
+    assert run.differences == [FOUND]
+    assert run.confirmation.lag == 0
+
+
+def test_an_unknown_lag_is_noted_and_inconclusive() -> None:
+    run = confirm({A: DIFFERENT}, RULES, LagFigures(unknown="access denied"))
+
+    assert run.differences == [
+        Difference(DifferenceKind.INCONCLUSIVE, A, reason="the lag is unknown: access denied")
+    ]
+    assert run.notes == [
+        "The lag is unknown: access denied. So it is not known whether the suspected differences are differences."
+        " Give --grace if you know how long a change takes at most to arrive, or --without-mapping if changes do not"
+        " arrive."
+    ]
+    assert run.confirmation.lag is None
+
+
+def test_a_lag_that_may_be_longer_than_the_watch_is_watched_out() -> None:
+    run = confirm({A: DIFFERENT}, RULES, LagFigures(seconds=20.0))
+
+    assert run.differences == [FOUND]
+    assert len(run.pair.asked) == 2
+    assert run.pair.asked[0][0] == run.pair.asked[1][0]
+    first, *_, last = run.pair.replica.times[10:-1]
+    assert 60 <= last - first < 80
+    assert run.confirmation.lag == 20
+    assert [about for _, about in run.shown.what if about is not None] == [1, 1, 8, 24]
+
+
+def test_a_long_lag_is_watched_out_for_300_seconds_and_is_then_the_reason() -> None:
+    run = confirm({A: DIFFERENT}, RULES, LagFigures(seconds=1000.0))
+
+    (found,) = run.differences
+    assert found.finding is DifferenceKind.INCONCLUSIVE
+    assert found.reason.startswith("the lag is 1,000 seconds, more than half of the watch of 30")
+    first, *_, last = run.pair.replica.times[10:]
+    assert 300 <= last - first < 310
+    assert len(run.pair.asked) == 2
+
+
+def test_a_lag_that_grows_is_watched_out_for_300_seconds_in_all() -> None:
+    run = confirm(
+        {A: DIFFERENT}, RULES, LagFigures(seconds=4.0), LagFigures(seconds=40.0), LagFigures(seconds=400.0)
+    )
+
+    assert run.kinds == {A: DifferenceKind.INCONCLUSIVE}
+    assert run.reasons[A].startswith("the lag is 400 seconds, more than half of the watch of 28")
+    assert len(run.pair.asked) == 3
+    assert run.confirmation.lag == 400
+
+
+def test_what_arrives_while_it_is_watched_on_is_excused() -> None:
+    class Slow(Still):
+        """An item that arrives late."""
+
+        def replica(self, at: float) -> int | None:
+            return self.in_source if at > 220 else self.in_replica
+
+    run = confirm({A: Slow(1, 2)}, RULES, LagFigures(seconds=100.0))
+
+    assert run.differences == []
+    assert run.confirmation.excused == 1
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_an_item_that_changes_only_while_it_is_watched_on_is_moving(readable: bool) -> None:
+    # Its half-period is the lag, so that it is never equal; and it does not change in the first watch.
+    pair = Pair({A: Following(100.0, 90.0, lag=100.0)})
+    pair.stream.why = None if readable else "denied"
+    run = confirm(pair, RULES, LagFigures(seconds=100.0))
+
+    assert run.kinds == {A: DifferenceKind.MOVING}
+    assert run.confirmation.by_looks is not readable
+
+
+def test_what_only_an_archive_has_is_no_difference() -> None:
+    class Expiring(Still):
+        """An item that expires after a while."""
+
+        def source(self, at: float) -> int | None:
+            return None if at > 7 else 1
+
+    rules = replace(RULES, is_archive=True)
+    run = confirm({A: Still(None, 1), B: Expiring(1, 2), C: DIFFERENT}, rules)
+
+    assert run.kinds == {
+        A: DifferenceKind.ARCHIVED,
+        B: DifferenceKind.ARCHIVED,
+        C: DifferenceKind.DIFFERENT,
+    }
+    assert run.confirmation.excused == 0
+
+
+def test_what_changes_after_the_watch_is_inconclusive() -> None:
+    run = confirm({A: Stuck(times=[100.0])}, RULES, LagFigures(seconds=0.0))
+
+    assert run.differences == [Difference(DifferenceKind.INCONCLUSIVE, A, reason=CHANGED_SINCE)]
+
+
+def test_what_arrives_after_the_watch_is_excused() -> None:
+    class Slow(Still):
+        """An item that arrives late."""
+
+        def replica(self, at: float) -> int | None:
+            return self.in_source if at > 100 else self.in_replica
+
+    run = confirm({A: Slow(1, 2), B: DIFFERENT})
+
+    assert run.kinds == {B: DifferenceKind.DIFFERENT}
+    assert run.confirmation.excused == 1
+
+
+def test_only_a_random_choice_of_the_survivors_is_watched() -> None:
+    items: dict[Key, Item] = {key(f"{number:04}"): DIFFERENT for number in range(1000)}
+    run = confirm(items, replace(RULES, most_watched=150))
+
+    assert Counter(run.kinds.values()) == {
+        DifferenceKind.DIFFERENT: 150,
+        DifferenceKind.INCONCLUSIVE: 850,
+    }
+    assert set(run.reasons.values()) == {NOT_WATCHED}
+    assert run.confirmation.unwatched == 850
+    assert [each.finding for each in run.differences[:150]] == [DifferenceKind.DIFFERENT] * 150
+    assert len([each for each in run.differences[:150] if each.key > key("0500")]) > 50
+
+
+@pytest.mark.parametrize(
+    ("source", "replica", "watched"), [(None, None, 400), (100.0, 10.0, 375), (10.0, None, 187)]
+)
+def test_at_a_low_read_rate_fewer_keys_are_watched(
+    source: float | None, replica: float | None, watched: int
+) -> None:
+    pair = Pair({key(f"{number:04}"): DIFFERENT for number in range(400)})
+    pair.source.rate, pair.replica.rate = Rate(source), Rate(replica)
+    run = confirm(pair)
+
+    assert Counter(run.kinds.values())[DifferenceKind.DIFFERENT] == watched
+
+
+def test_by_looks_the_rest_is_not_watched() -> None:
+    pair = Pair({key(f"{number:04}"): DIFFERENT for number in range(300)})
+    pair.stream.why = "denied"
+    run = confirm(pair)
+
+    assert run.confirmation.by_looks
+    assert Counter(run.kinds.values()) == {
+        DifferenceKind.DIFFERENT: 100,
+        DifferenceKind.INCONCLUSIVE: 200,
+    }
+    assert run.confirmation.unwatched == 200
+    # 53 looks, since all suspects count, each at one group of 100 keys.
+    assert [about for _, about in run.shown.what] == [300, 300, 5300, None]
+
+
+def test_an_interrupt_ends_it_wherever_it_is() -> None:
+    """Interrupt at each read and each sleep in turn: no wait and no read follows."""
+    whole = confirm({A: DIFFERENT})
+    for stop in range(len(whole.pair.source.gets) + len(whole.pair.clock.slept)):
+        pair = Pair({A: DIFFERENT})
+        done = interrupted_at(pair, stop)
+
+        with pytest.raises(KeyboardInterrupt):
+            confirm(pair)
+
+        assert next(done) <= stop + 2
+
+
+def interrupted_at(pair: Pair, stop: int) -> Iterator[int]:
+    """Interrupt the run at its so many-th read or sleep. Yield how many there were in all."""
+    count = 0
+    read, sleep = pair.source.state, pair.clock.timer.sleep
+
+    def state(each: Key, at: float) -> int | None:
+        nonlocal count
+        count += 1
+        if count > stop:
+            raise KeyboardInterrupt
+        return read(each, at)
+
+    def sleeping(seconds: float) -> None:
+        nonlocal count
+        count += 1
+        sleep(seconds if count <= stop else 0.0)
+
+    pair.source.state = state
+    pair.clock.timer = replace(pair.clock.timer, sleep=sleeping)
+    return (count for _ in range(1))
+
+
+def test_differences_are_read_again_when_they_are_asked_for() -> None:
+    pair = Pair({key(f"{number:03}"): DIFFERENT for number in range(250)})
+    with closing(KeySet()) as suspects:
+        found = start(pair, RULES, suspects).confirmation.differences()
+        next(found)
+        read = len(pair.source.gets)
+        for _ in range(100):
+            next(found)
+
+        assert len(pair.source.gets) == read + 1
+        assert len(list(found)) == 250 - 101
