@@ -7,6 +7,7 @@ import ast
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -31,6 +32,7 @@ from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.dynamodb.stream import Stream
 from ddbreplica.errors import TaskError
 from ddbreplica.inspect import observe, observe_fleet
+from ddbreplica.inspect.written import written
 from ddbreplica.mapping import lag
 from ddbreplica.mapping.lookup import find_mappings, latest_stream
 from ddbreplica.model import SUSPECT, Key, Refusal, RefusalKind
@@ -137,6 +139,10 @@ def _figures(connection: Connection) -> Any:
     return observe._series(connection.source.metrics(), iter([query]), NOW)
 
 
+def _written(connection: Connection) -> Any:
+    return written(connection.source.metrics(), "orders", since=NOW - timedelta(hours=1), until=NOW)
+
+
 def _has_metrics(connection: Connection) -> bool:
     (mapping,) = find_mappings(connection, f"{ACCOUNT}/orders")
     return observe._has_metrics(connection.source.metrics(), mapping)
@@ -183,6 +189,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "tags": Operation("ListTags", always(_mapped)),
     "lag": Operation("GetMetricStatistics", always(lambda c: lag._iterator_age(c, "replicator"))),
     "figures": Operation("GetMetricData", always(_figures)),
+    "written since": Operation("GetMetricData", always(_written)),
     "any metric": Operation("ListMetrics", always(_has_metrics)),
     "fleet": Operation("GetResources", always(lambda c: dict(observe_fleet._tagged(c)))),
     "stack": Operation("DescribeStacks", always(_of_stack)),
@@ -212,6 +219,7 @@ OPERATIONS: Mapping[str, Operation] = {
         is_content=True,
     ),
     "keep": Operation("PutObject", _keeping, is_content=True),
+    "create": Operation("PutObject", always(lambda c: _bucket(c).create("a", b"{}")), is_content=True),
     "manifests": Operation("GetObject", always(_found_export)),
     "size of a file": Operation("HeadObject", always(_export), is_content=True),
     "file": Operation("GetObject", always(_export), is_content=True),
@@ -559,4 +567,5 @@ class TestCommands:
             "CloudWatch's metrics",
             "the quarantine",
             "what Lambda gave up",
+            "the last verification",
         }

@@ -108,7 +108,15 @@ RIGHT: Mapping[str, Callable[[Any], Response]] = {
     "ListTags": lambda _: as_json(Tags={"ddbreplica": "orders_copy"}),
     "GetMetricStatistics": lambda _: as_json(Label="x", Datapoints=[{"Timestamp": 1.7e9, "Maximum": 5.0}]),
     "GetMetricData": lambda _: as_json(
-        MetricDataResults=[{"Id": "q0", "Label": "IteratorAge", "Timestamps": [1.7e9], "Values": [5.0]}]
+        MetricDataResults=[
+            {
+                "Id": "q0",
+                "Label": "IteratorAge",
+                "StatusCode": "Complete",
+                "Timestamps": [1.7e9],
+                "Values": [5.0],
+            }
+        ]
     ),
     "ListMetrics": lambda _: as_json(Metrics=[{"Namespace": "AWS/Lambda"}]),
     "GetResources": lambda _: as_json(
