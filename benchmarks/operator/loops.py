@@ -58,14 +58,15 @@ def _wire() -> Ask:
 
 
 def backfill(ask: Ask) -> None:
-    """Copy each item and read it again, as `ddbreplica backfill` does."""
+    """Copy each page and scan its range again, as `ddbreplica backfill` does."""
 
     def segment(number: int) -> None:
-        for page in _scan(ask, SOURCE, number, Limit=listing.PAGE):
+        for request, page in _ranges(ask, SOURCE, number, Limit=listing.PAGE):
             for chunk in _chunks(page, 25):
                 _write(ask, chunk)
-            for chunk in _chunks(page, 100):
-                _expect(_get(ask, SOURCE, chunk), chunk)
+            if page:
+                again = ask("Scan", {**request, "Limit": len(page)})
+                _expect(_by_key(again["Items"]), page)
 
     _in_threads(segment)
 
@@ -107,14 +108,19 @@ def puts(ask: Ask, count: str) -> None:
 
 
 def _scan(ask: Ask, table: str, segment: int, **more: Any) -> Iterator[Sequence[Item]]:
+    return (page for _, page in _ranges(ask, table, segment, **more))
+
+
+def _ranges(ask: Ask, table: str, segment: int, **more: Any) -> Iterator[tuple[Item, Sequence[Item]]]:
+    """Yield the pages of a segment, each with its request."""
     where = {"TableName": table, "Segment": segment, "TotalSegments": SEGMENTS, "ConsistentRead": True}
     request = {**where, **more}
     while True:
         answer = ask("Scan", request)
-        yield answer["Items"]
+        yield request, answer["Items"]
         if not answer.get("LastEvaluatedKey"):
             return
-        request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        request = {**request, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
 
 def _get(ask: Ask, table: str, items: Sequence[Item], **what: Any) -> Mapping[str, Item]:

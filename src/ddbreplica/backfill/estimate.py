@@ -20,10 +20,7 @@ class Estimate:
 
     @property
     def read_units(self) -> int:
-        """The read units: two scans, before and after the writes. Without a scan, two reads of each item.
-
-        Further reads of items that change meanwhile are not included.
-        """
+        """The read units of two scans, before and after the writes; without a scan, of two reads of each item."""
         return 2 * (self.items * ceil(self._average / READ_UNIT) if self.is_listed else self._scan_units)
 
     @property
@@ -81,6 +78,7 @@ class Estimate:
                 *(f"{name:<15}{value}" for name, value in rows.items()),
                 f"The prices are those of on-demand capacity in {REGION}, {AS_OF}.",
                 "Prices in other Regions and of provisioned capacity differ.",
+                "Items that change during the backfill take more units.",
             ]
         )
 

@@ -5,7 +5,7 @@ less: it may leave out items of the page, after inserts into the range, and AWS 
 once. So it decides only about the keys for which it shows one image; the other keys have to be read by key.
 """
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -27,9 +27,10 @@ class Rescan:
     units: float
     scan: Callable[[], Shown]
 
-    def costs_less(self, states: Iterable[State]) -> bool:
+    def costs_less(self, states: Collection[State]) -> bool:
         """Return whether the scan takes fewer read units than reading the keys that had these states."""
-        return self.units < sum(map(read_units, states))
+        # Each key takes at least one unit, so that the sizes are needed only if few keys are left, or large items.
+        return self.units < len(states) or self.units < sum(map(read_units, states))
 
     def images(self, keys: Container[Key]) -> dict[Key, Image]:
         """Scan the range. Return the images of those of the keys that are always shown with the same image."""

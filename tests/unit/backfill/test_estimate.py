@@ -57,6 +57,7 @@ def test_it_is_shown_as_a_table() -> None:
         "time                    3 min  at least, at 10 write capacity units per second",
         "The prices are those of on-demand capacity in us-east-1, November 2026.",
         "Prices in other Regions and of provisioned capacity differ.",
+        "Items that change during the backfill take more units.",
     ]
 
 
