@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from benchmarks import cost
+from benchmarks.operator.units import SIZE
 
 Results: TypeAlias = Mapping[str, Any]
 Table: TypeAlias = Sequence[str]
@@ -29,7 +30,10 @@ def pages() -> Iterator[tuple[Path, Sequence[Table]]]:
         json.loads((_HERE / name).read_text()) for name in ("results.json", "operator.json")
     )
     yield _ROOT / "DESIGN.md", (goals("function", function), goals("commands", operator))
-    yield _ROOT / "docs" / "costs.md", (*cost.tables(cost.read(function)), *commands(operator))
+    yield (
+        _ROOT / "docs" / "costs.md",
+        (*cost.tables(cost.read(function)), *commands(operator), units(operator)),
+    )
 
 
 def renewed(page: str, tables: Iterable[Table]) -> str:
@@ -60,6 +64,12 @@ def commands(results: Results) -> Iterator[Table]:
             "|---|---|---|---|---|---|",
             *(_row(figure) for figure in figures),
         )
+
+
+def units(results: Results) -> Table:
+    """Return the table of the read units that the commands take for an item."""
+    rows = [f"| {each['command']}, {each['meanwhile']} | {each['each']:.2f} |" for each in results["units"]]
+    return (f"| read units per item of {SIZE} bytes | measured |", "|---|---|", *rows)
 
 
 def _measured(goal: Mapping[str, Any]) -> str:

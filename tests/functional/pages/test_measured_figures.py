@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.pages import commands, goals, pages, renewed
+from benchmarks.pages import commands, goals, pages, renewed, units
 
 GOAL = {"title": "speed", "wanted": "≥", "limit": 0.6, "value": 0.87654, "reached": True}
 
@@ -65,3 +65,13 @@ def test_a_table_of_a_service_has_the_commands_and_their_loops() -> None:
             "| **ddbreplica verify** | 10,000 | 2,000 (1,900–2,100) | 150 | 70 |  |",
         ),
     ]
+
+
+def test_the_table_of_the_units_has_each_case() -> None:
+    measured = [{"command": "backfill", "meanwhile": "quiet tables", "items": 10, "each": 0.2251}]
+
+    assert units({"units": measured}) == (
+        "| read units per item of 460 bytes | measured |",
+        "|---|---|",
+        "| backfill, quiet tables | 0.23 |",
+    )

@@ -97,6 +97,12 @@ def test_a_program_gets_the_same_facts() -> None:
     }
 
 
+def test_a_program_gets_the_time_at_the_slower_rate() -> None:
+    document = Estimate(items=2000, bytes=1_000_000, indexes=1).document(rate=100.0, read_rate=1.0)
+
+    assert (document["read_rate"], document["seconds_at_least"]) == (1.0, 490)
+
+
 def test_the_time_is_a_lower_bound_whatever_the_sizes_of_the_items() -> None:
     # 99 items of 1,024 bytes and one of 2,048: 101 write units, although the average rounds up to 2.
     estimate = Estimate(items=100, bytes=99 * 1024 + 2048, indexes=0)

@@ -18,6 +18,7 @@ from ddbreplica.reconcile import reconciler as module
 from ddbreplica.reconcile.algorithm import ReconcileContext
 from ddbreplica.reconcile.reconciler import CONNECTIONS, Rates, Reconciler
 from ddbreplica.reconcile.requests_under_way import UnderWay
+from ddbreplica.reconcile.rescan import Rescan
 from ddbreplica.records.decode import key_of
 from tests.support.fake_journal import FakeJournal
 from tests.support.fake_replica import DENIED, INVALID, THROTTLED, TIMED_OUT, FakeReplica, in_turn
@@ -106,6 +107,28 @@ def test_an_item_in_seen_is_not_read_before_its_write() -> None:
 
     assert world.reconciler().reconcile([key("a")], {key("a"): item("a")}).confirmed == [key("a")]
     assert world.source.requests == [(key("a"),)]
+
+
+def test_a_page_is_confirmed_by_its_rescan() -> None:
+    world = World(item("a"))
+    rescan = Rescan(0.5, lambda: [(key("a"), item("a"))])
+
+    reconciled = world.reconciler().reconcile([key("a")], {key("a"): item("a")}, rescan)
+
+    assert reconciled.confirmed == [key("a")]
+    assert world.source.requests == []
+
+
+def test_ctrl_c_before_the_rescan_leaves_the_written_keys_open() -> None:
+    world = World(item("a"))
+
+    def interrupted() -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        world.reconciler().reconcile([key("a")], {key("a"): item("a")}, Rescan(0.5, interrupted))
+
+    assert list(world.journal.opened) == [key("a")]
 
 
 def test_an_item_that_is_refused_by_itself_is_in_the_result() -> None:
