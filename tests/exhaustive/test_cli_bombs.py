@@ -8,6 +8,8 @@ import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ import boto3
 import pytest
 
 from ddbreplica.bucket.quarantine import _body as quarantine_body
-from ddbreplica.files.limits import MAX_LINE, MAX_OBJECT, MAX_PAYLOAD
+from ddbreplica.files.limits import MAX_CHANGE, MAX_FILES, MAX_LINE, MAX_OBJECT, MAX_PAYLOAD
 from ddbreplica.model import Quarantined
 from tests.support.cli import REPLICA, SOURCE, Tables
 from tests.support.exported import FOLDER
+from tests.support.incremental import Window, inserted
 from tests.support.kept_records import CREATED, ON_FAILURE, QUARANTINE, KeptRecords, recreate_source
 from tests.support.on_failure import DiscardedBatch, on_failure_object
 from tests.support.records import put
@@ -326,7 +329,11 @@ class Export:
         self._directory = directory
 
     def put(self, name: str, body: bytes) -> None:
-        self.client.put_object(Bucket="bucket", Key=f"{FOLDER}/{name}", Body=body)
+        self.at_the_top(f"{FOLDER}/{name}", body)
+
+    def at_the_top(self, name: str, body: bytes) -> None:
+        """Put an object with this whole name."""
+        self.client.put_object(Bucket="bucket", Key=name, Body=body)
 
     def write(self, *files: bytes, counts: Sequence[int] | None = None, **more: bytes) -> None:
         """Put compressed files, by default of one item each, and manifests, by default matching ones."""
@@ -346,11 +353,12 @@ class Export:
         self.put("manifest-files.json", more.get("files", "".join(entries).encode()))
         self.put("manifest-summary.json", more.get("summary", json.dumps(summary).encode()))
 
-    def backfill(self, *more: str) -> Weighed:
+    def backfill(self, *more: str, folders: Sequence[str] = (FOLDER,)) -> Weighed:
         return weighed(
             self._directory,
             *("backfill", "--without-mapping", "--json", "--endpoint-url", self._url),
-            *("--from-export", f"s3://bucket/{FOLDER}", *more),
+            *(word for folder in folders for word in ("--from-export", f"s3://bucket/{folder}")),
+            *more,
             environment={"AWS_DEFAULT_REGION": "us-east-1"},
         )
 
@@ -486,3 +494,71 @@ class TestExport:
         assert (done.status, done.document["items"]) == (0, 3 * len(lines))
         assert tables.items(REPLICA) == tables.items(SOURCE)
         assert done.peak < MOST
+
+
+CHANGES = Window(
+    "01790000000000-0a1b2c3d", datetime(2099, 11, 22, 11, tzinfo=UTC), datetime(2099, 11, 22, 12, tzinfo=UTC)
+)
+
+
+class TestIncrementalExport:
+    def backfill(self, export: Export, *more: str) -> Weighed:
+        return export.backfill(*more, folders=[CHANGES.place])
+
+    def write(self, export: Export, *files: bytes) -> None:
+        """Put an export of compressed files, each of which has one change."""
+        put = export.at_the_top
+        CHANGES.store(put, *([inserted("a")] for _ in files))
+        for number, file in enumerate(files):
+            put(CHANGES.file(number), file)
+
+    def test_a_line_that_is_too_long_is_not_read_to_its_end(self, export: Export) -> None:
+        image = b'{"Keys": {"PK": {"S": "a"}}, "NewImage": {"v": "'
+        just_above = packed(image, b"x" * MIB, b'"}}\n', times=MAX_CHANGE // MIB)
+        self.write(export, ENDLESS["without end"], ENDLESS["brackets"], just_above)
+
+        done = self.backfill(export, "--segments", "8")
+
+        assert done.status == 2
+        assert {each["reason"] for each in done.document["damaged"]} == {"is damaged: line 1 cannot be read"}
+        assert len(done.document["damaged"]) == 3
+        assert done.peak < MOST
+
+    def test_changes_with_two_of_the_largest_images(self, export: Export, tables: Tables) -> None:
+        spaced = [json.dumps({"v": json.loads(image)}) for image in LARGEST_IMAGES.values()]
+        lines = [
+            f'{{"NewImage": {image}, "OldImage": {image}, "Keys": {{"PK": {{"S": "a"}}}}}}\n'
+            for image in spaced
+        ]
+        assert max(map(len, lines)) > MAX_LINE
+        self.write(export, *[packed(line.encode()) for line in lines * 2])
+
+        done = self.backfill(export, "--segments", "16")
+
+        assert (done.status, done.document["items"]) == (0, 2 * len(lines))
+        assert tables.items(REPLICA) == tables.items(SOURCE)
+        assert done.peak < MOST
+
+    def test_a_key_that_is_too_large_for_a_table(self, export: Export) -> None:
+        self.write(export, packed(json.dumps({"Keys": {"PK": {"S": "x" * 30_000}}}).encode()))
+
+        assert self.backfill(export).document["damaged"][0]["reason"] == "is damaged: line 1 cannot be read"
+
+    def test_several_exports_have_together_no_more_files_than_one(self, export: Export) -> None:
+        folders = []
+        for number in range(3):
+            window = replace(CHANGES, id=f"01790000000000-{number}")
+            files = "".join(
+                f'{{"itemCount":0,"dataFileS3Key":"AWSDynamoDB/data/{number}{file:025d}.json.gz"}}\n'
+                for file in range(MAX_FILES // 2)
+            )
+            window.store(export.at_the_top)
+            export.at_the_top(f"{window.place}/manifest-files.json", files.encode())
+            folders.append(window.place)
+
+        done = export.backfill("--dry-run", folders=folders[:2])
+        refused = export.backfill("--dry-run", folders=folders)
+
+        assert (done.status, done.document["items"]) == (0, 0)
+        assert refused.stderr.startswith(f"Error: the manifests in s3://bucket/{folders[2]}/ are too large.")
+        assert max(done.peak, refused.peak) < MOST

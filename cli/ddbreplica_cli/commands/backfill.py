@@ -25,8 +25,8 @@ from ddbreplica_cli.terminal.param_type import Name
     metavar="s3://BUCKET/PREFIX",
     multiple=True,
     help=(
-        "Take the keys from this export to S3 instead of a scan. An incremental export has the keys that changed in a"
-        " time window; repeat the option for several windows. The items are still read from the table."
+        "Take the keys from this export to S3 instead of a scan. With incremental exports, only items that changed in"
+        " their time windows are copied; repeat the option for several. The items are still read from the table."
     ),
 )
 @rate_option()

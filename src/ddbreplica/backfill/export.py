@@ -24,6 +24,7 @@ from ddbreplica.backfill.listing import PAGE, DamagedError, KeyPage
 from ddbreplica.bucket.bucket import Bucket
 from ddbreplica.errors import TaskError
 from ddbreplica.files.limits import (
+    MAX_CHANGE,
     MAX_ENTRY,
     MAX_FILES,
     MAX_KEY_TEXT,
@@ -150,7 +151,7 @@ class Exported:
         self._client = client
         self._export = export
         self._key_names = key_names
-        self._member = "Item" if export.since is None else "Keys"
+        self._member, self._longest = ("Item", MAX_LINE) if export.since is None else ("Keys", MAX_CHANGE)
         self.parts = tuple(export.files)
 
     def pages(self, part: str, after: Any) -> Iterator[KeyPage]:
@@ -209,8 +210,8 @@ class Exported:
         """Return the key of the line that begins with `line`. The rest of a long line is read into reserved memory."""
         if line.endswith(b"\n") or len(line) < MAX_SMALL:
             return self._key(line)
-        with MEMORY.take(MAX_LINE):
-            whole, size = room(MAX_LINE), 0
+        with MEMORY.take(self._longest):
+            whole, size = room(self._longest), 0
             while line:
                 whole[size : size + len(line)] = line  # raises ValueError if the line is too long
                 size += len(line)

@@ -232,8 +232,9 @@ def prepare(connection: Connection, options: BackfillOptions, driver: Driver) ->
     ground.warn_of_replicas(source, note=driver.note)
     if exports and exports.since:
         driver.note(
-            f"The exports have the items that changed from {shown(exports.since)} to {shown(exports.until)}; only"
-            " these are copied."
+            f"The exports have the items that changed from {shown(exports.since)} to {shown(exports.until)}, except"
+            " those that were created and deleted within one export. Only these are copied; compare the tables"
+            " afterwards."
         )
     return Copying(connection, options, tables, exports, ground, driver)
 

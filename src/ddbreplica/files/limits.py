@@ -25,7 +25,10 @@ MAX_RECORDS: Final = 10_000
 """Records of a batch: the largest `BatchSize` that Lambda allows."""
 
 MAX_LINE: Final = 8 * MIB
-"""Bytes of a line that holds an item, in an export or a report."""
+"""Bytes of a line that holds an item, in a full export or a report."""
+
+MAX_CHANGE: Final = 2 * MAX_LINE
+"""Bytes of a line of an incremental export, which has the item before the change and after it."""
 
 MAX_SMALL: Final = 64 * 1024
 """Bytes of a line, or of a member of an object, that is parsed as a whole."""

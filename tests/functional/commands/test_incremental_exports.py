@@ -77,8 +77,9 @@ class TestCopying(Exporting):
         copied = self.tables.items(REPLICA)
         assert copied == {key: self.tables.items(SOURCE)[key] for key in ("a", "b")}
         assert (
-            "The exports have the items that changed from 2099-11-22 00:00:00 UTC to 2099-11-22 12:00:00 UTC; only"
-            " these are copied."
+            "The exports have the items that changed from 2099-11-22 00:00:00 UTC to 2099-11-22 12:00:00 UTC, except"
+            " those that were created and deleted within one export. Only these are copied; compare the tables"
+            " afterwards."
         ) in lines(result.stderr)
 
     def test_several_are_copied_in_any_order_of_the_options(self) -> None:

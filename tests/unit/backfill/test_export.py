@@ -158,10 +158,11 @@ class Memory:
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
-    """Lines of more than 60 bytes are long; memory for 300 bytes is taken for each."""
+    """Lines of more than 60 bytes are long; memory for 300 bytes is taken for each, for 600 if it has two images."""
     memory = Memory()
     monkeypatch.setattr(exports, "MEMORY", memory)
     monkeypatch.setattr(exports, "MAX_LINE", 300)
+    monkeypatch.setattr(exports, "MAX_CHANGE", 600)
     monkeypatch.setattr(exports, "MAX_SMALL", 60)
     return memory
 
@@ -263,6 +264,15 @@ class TestIncrementalFile:
         body = packed(b'{"Keys": %s, "NewImage": {"PK": {"S": "a"}}}\n' % keys)
 
         assert read(body, of=1, since=SINCE) == ([], "is damaged: line 1 cannot be read")
+
+    @pytest.mark.parametrize(("size", "why"), [(600, ""), (601, "is damaged: line 1 cannot be read")])
+    def test_a_line_may_be_as_long_as_two_items(self, memory: Memory, size: int, why: str) -> None:
+        start = b'{"NewImage":{"PK":{"S":"a"}},"OldImage":{"v":{"S":"'
+        end = b'"}},"Keys":{"PK":{"S":"a"}}}\n'
+        body = packed(start + b"x" * (size - len(start) - len(end)) + end)
+
+        assert read(body, of=1, since=SINCE)[1] == why
+        assert memory.taken == [600]
 
     def test_a_file_of_other_length_is_damage(self) -> None:
         _, why = read(packed(incremental.lines(incremental.changes("ab"))), of=3, since=SINCE)

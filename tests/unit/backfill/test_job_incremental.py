@@ -44,8 +44,9 @@ def stored(world: World, *windows: Window, keys: str = "a", **summary: Any) -> l
 def notes_of(*windows: Window) -> str:
     since, until = min(each.since for each in windows), max(each.until for each in windows)
     return (
-        f"The exports have the items that changed from {since:%Y-%m-%d %H:%M:%S} UTC to {until:%Y-%m-%d %H:%M:%S} UTC;"
-        " only these are copied."
+        f"The exports have the items that changed from {since:%Y-%m-%d %H:%M:%S} UTC to {until:%Y-%m-%d %H:%M:%S} UTC,"
+        " except those that were created and deleted within one export. Only these are copied; compare the tables"
+        " afterwards."
     )
 
 

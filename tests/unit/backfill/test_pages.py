@@ -479,8 +479,8 @@ def test_listings_with_the_same_keys_are_worked_through_one_after_the_other() ->
 
 
 def test_a_key_that_is_refused_and_later_in_doubt_is_settled() -> None:
-    """Two listings have it. Its write is refused at first, gets no response then, and is accepted at last."""
-    world = World(parts=1, items=1, script=in_turn(INVALID, TIMED_OUT))
+    """Two listings have it. A batch with it and its own write are refused first; the next batch gets no response."""
+    world = World(parts=1, items=1, script=in_turn(INVALID, INVALID, TIMED_OUT))
     again: Any = SimpleNamespace(parts=["again"], pages=lambda _, after: world.pages("part 0", after))
 
     with closing(world.opened()) as journal:
