@@ -83,7 +83,8 @@ class FakeStreams:
                 place = len(records)
             case "TRIM_HORIZON":
                 place = self.trimmed.get(ShardId, 0)
-            case _:
+            case kind:
+                assert kind == "AFTER_SEQUENCE_NUMBER"
                 place = records.index(int(SequenceNumber or 0)) + 1
         return {"ShardIterator": f"{ShardId}|{place}|{self.now}"}
 

@@ -182,6 +182,48 @@ def test_a_busy_shard_is_read_without_a_pause_while_records_are_waiting(world: W
     assert world.slept == [1.0, 1.0]
 
 
+def test_while_one_shard_has_records_waiting_another_is_no_reason_for_a_pause(world: World) -> None:
+    world.service.shards = {"a": [], "b": []}
+    world.witness.begin()
+    world.pass_time(10)
+    for number in range(10):
+        world.write("a", 10 + number, created=MIDNIGHT + 9)
+        world.write("b", 20 + number, created=MIDNIGHT + 11)
+
+    assert world.witness.changed(keys(19)) == keys(19)
+    assert world.slept == [1.0, 1.0]
+
+
+def test_a_record_of_the_second_of_the_call_is_no_reason_to_hurry(world: World) -> None:
+    world.witness.begin()
+    world.pass_time(10)
+    for number in range(4, 8):
+        world.write("a", number, created=MIDNIGHT + 10)
+
+    assert world.witness.changed(keys(7)) == keys(7)
+    # Two pages with records, and two empty ones.
+    assert world.slept == [1.0] * 3
+
+
+def test_a_shard_that_is_past_the_call_is_not_read_again(world: World) -> None:
+    world.service.shards = {"a": [], "b": []}
+    world.witness.begin()
+    world.write("a", 4, created=MIDNIGHT + 100)
+    requests = len(world.service.requests)
+
+    assert world.witness.changed(keys(4)) == keys(4)
+    assert world.service.requests[requests:].count("GetRecords") == 4
+
+
+def test_after_a_shard_that_ends_its_child_is_read_without_a_pause(world: World) -> None:
+    world.witness.begin()
+    split(world, "a", "b")
+    split(world, "b", "c")
+
+    assert world.witness.changed(keys(4)) == frozenset()
+    assert world.slept == [1.0, 1.0]
+
+
 def test_a_record_without_a_time_is_not_later(world: World) -> None:
     world.witness.begin()
     world.service.shards["a"] += [4]
@@ -568,11 +610,12 @@ def test_a_closed_shard_is_read_to_its_end_however_many_pages_are_empty(world: W
 
 
 def test_shards_that_appear_meanwhile_are_not_needed(world: World) -> None:
-    world.service.shards["a"] += [4, 5]
-    world.at(1, lambda: split(world, "a", "b"))
+    world.service.shards = {"a": [1], "b": [2]}
+    world.at(1, lambda: split(world, "a", "c"))
 
     assert world.witness.silent(keys(9)) == keys(9)
     assert world.service.requests.count("DescribeStream") == 1
+    assert {shard for shard, _ in world.service.asked} == {"a", "b"}
 
 
 def test_a_record_of_the_last_second_is_waited_for(world: World) -> None:
@@ -604,6 +647,18 @@ def test_two_hundred_requests_are_enough_and_one_more_is_not(world: World) -> No
 
     assert why(world.witness.silent(keys(1000))) == "reading the stream takes more than 200 requests"
     assert len(world.service.requests) == 200
+
+
+def test_as_many_shards_as_two_hundred_requests_can_read_are_read(world: World) -> None:
+    # One list, 39 descriptions of two shards each, and an iterator and a page of each shard.
+    world.service.shards = {f"{number}": [] for number in range(78)}
+    world.service.ended = set(world.service.shards)
+    assert world.witness.silent(keys(1)) == keys(1)
+    assert len(world.service.requests) == 196
+
+    world.service.shards |= {"78": [], "79": []}
+
+    assert "have 80 shards" in why(world.witness.silent(keys(1)))
 
 
 def test_a_stream_of_many_shards_is_not_begun(world: World) -> None:
