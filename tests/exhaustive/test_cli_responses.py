@@ -33,7 +33,7 @@ from ddbreplica.dynamodb.stream import Stream
 from ddbreplica.errors import TaskError
 from ddbreplica.inspect import observe, observe_fleet
 from ddbreplica.inspect.written import written
-from ddbreplica.mapping import lag
+from ddbreplica.mapping import metrics
 from ddbreplica.mapping.lookup import find_mappings, latest_stream
 from ddbreplica.model import SUSPECT, Key, Refusal, RefusalKind
 from ddbreplica.reconcile.algorithm import Reconciled
@@ -135,8 +135,8 @@ def _mapped(connection: Connection) -> Any:
 
 
 def _figures(connection: Connection) -> Any:
-    query = observe._query("IteratorAge", "AWS/Lambda", {})
-    return observe._series(connection.source.metrics(), iter([query]), NOW)
+    query = metrics.query("IteratorAge", "AWS/Lambda", {})
+    return metrics.read_series(connection.source.metrics(), [query], begin=NOW, end=NOW)
 
 
 def _written(connection: Connection) -> Any:
@@ -144,8 +144,7 @@ def _written(connection: Connection) -> Any:
 
 
 def _has_metrics(connection: Connection) -> bool:
-    (mapping,) = find_mappings(connection, f"{ACCOUNT}/orders")
-    return observe._has_metrics(connection.source.metrics(), mapping)
+    return metrics.has_reported(connection.source.metrics(), {"EventSourceMappingUUID": "u"})
 
 
 def _of_stack(connection: Connection) -> str:
@@ -187,7 +186,6 @@ OPERATIONS: Mapping[str, Operation] = {
     # The mapping of a deleted function remains, but it has no replica.
     "function": Operation("GetFunctionConfiguration", always(_mapped), harmless=([],)),
     "tags": Operation("ListTags", always(_mapped)),
-    "lag": Operation("GetMetricStatistics", always(lambda c: lag._iterator_age(c, "replicator"))),
     "figures": Operation("GetMetricData", always(_figures)),
     "written since": Operation("GetMetricData", always(_written)),
     "any metric": Operation("ListMetrics", always(_has_metrics)),

@@ -262,8 +262,8 @@ def changed(response: Response, place: Path_, poison: str) -> Response:
             )
 
 
-OPTIONAL = ("GetMetricStatistics", "DescribeTimeToLive")
-"""A command does its work without these values, and does not report that they are missing."""
+OPTIONAL = {"verify": ("GetMetricData",), "backfill": ("GetMetricData",), "status": ("DescribeTimeToLive",)}
+"""Each command does its work without these values, and does not report that they are missing."""
 
 
 IN_XML_OPERATIONS = (

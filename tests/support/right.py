@@ -106,7 +106,6 @@ RIGHT: Mapping[str, Callable[[Any], Response]] = {
         LoggingConfig={"LogGroup": "/log"},
     ),
     "ListTags": lambda _: as_json(Tags={"ddbreplica": "orders_copy"}),
-    "GetMetricStatistics": lambda _: as_json(Label="x", Datapoints=[{"Timestamp": 1.7e9, "Maximum": 5.0}]),
     "GetMetricData": lambda _: as_json(
         MetricDataResults=[
             {

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from ddbreplica.aws.request import Known, Unknown
 from ddbreplica.bucket.verification_record import VerificationRecord
 from ddbreplica.mapping.event_source_mapping import MappingState
+from ddbreplica.mapping.metrics import Series
 
 T = TypeVar("T")
 
@@ -81,10 +82,6 @@ class UnseenTable(Unknown):
 
     name: str
     is_missing: bool = False
-
-
-Series: TypeAlias = Sequence[tuple[datetime, float]]
-"""The values of a metric, at most one per minute. `datetime` is the start of the minute."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,7 @@ class _Examination:
                 f"`aws lambda update-event-source-mapping --uuid {mapping.uuid} --enabled{self._place}`; if it was"
                 f" stopped for more than 24 hours, then {self._repair}",
             )
-        elif mapping.last_result.upper().startswith("PROBLEM"):
+        elif mapping.has_failed:
             yield Finding(
                 Severity.ATTENTION,
                 f"the last processing result of the event source mapping is {mapping.last_result}",

@@ -3,12 +3,13 @@
 A value that cannot be read is unknown.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from ddbreplica.aws.request import REFUSALS, Known, Unknown, ask, ask_pages, fact_of, known
+from ddbreplica.aws.request import REFUSALS, Known, Unknown, ask, fact_of, known
 from ddbreplica.bucket.bucket import Bucket
 from ddbreplica.bucket.verification_record import RecordedTable
 from ddbreplica.bucket.verifications import newest
@@ -23,16 +24,15 @@ from ddbreplica.inspect.facts import (
     Facts,
     Figures,
     LastVerification,
-    Series,
     TableFacts,
     UnseenTable,
 )
 from ddbreplica.inspect.written import written
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.lookup import find_mappings
+from ddbreplica.mapping.metrics import has_reported, of_function, of_mapping, query, read_series
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
     from mypy_boto3_dynamodb.type_defs import TimeToLiveDescriptionTypeDef
 
@@ -41,7 +41,6 @@ T = TypeVar("T")
 COUNTED = 10_000
 """The maximum number of objects to count; each request lists 1,000 of them."""
 
-_MINUTE = 60
 _OF_FUNCTION = ("Errors", "Throttles", "DestinationDeliveryFailures")
 _OF_MAPPING = (
     "PolledEventCount",
@@ -52,7 +51,6 @@ _OF_MAPPING = (
 
 _NO_BUCKET = Unknown("the function has no environment variable QUARANTINE_BUCKET")
 
-_Dimensions = dict[str, str]
 _Table: TypeAlias = TableFacts | UnseenTable
 
 
@@ -138,81 +136,41 @@ def _figures(connection: Connection, mapping: MappingState, replica: _Table) -> 
     """Return the metrics of the last hour, or unknown if this mapping has never reported any."""
     beside_function = connection.source.metrics()
     now = connection.clock.local()
-    series = _series(beside_function, _of_function(mapping, connection.replica.short_name), now)
+    hour = partial(read_series, begin=now - HOUR, end=now)
+    series = hour(beside_function, _of_function(mapping, connection.replica.short_name))
     if isinstance(replica, TableFacts):
         # A separate request, since the metrics of a table are in its own Region and account.
-        series |= _series(connection.replica.metrics(), _of_table(replica), now)
+        series |= hour(connection.replica.metrics(), _of_table(replica))
     # A mapping without any metrics must not be reported as stalled: they may be in another place.
-    if not any(series.values()) and not _has_metrics(beside_function, mapping):
+    if not any(series.values()) and not has_reported(
+        beside_function, {"EventSourceMappingUUID": mapping.uuid}
+    ):
         return Unknown("CloudWatch has no metrics of this event source mapping")
     return Figures(now, series)
 
 
-def _has_metrics(client: "CloudWatchClient", mapping: MappingState) -> bool:
-    """Return whether the mapping has reported a metric in the last two weeks, for which CloudWatch lists metrics."""
-    dimension: Any = {"Name": "EventSourceMappingUUID", "Value": mapping.uuid}
-    return ask(lambda: bool(client.list_metrics(Namespace="AWS/Lambda", Dimensions=[dimension])["Metrics"]))
-
-
 def _of_function(mapping: MappingState, replica: str) -> Iterator["MetricDataQueryTypeDef"]:
-    function = {"FunctionName": mapping.function_name}
-    yield _query("IteratorAge", "AWS/Lambda", function, stat="Maximum")
+    yield of_function("IteratorAge", mapping, stat="Maximum")
     for name in _OF_FUNCTION:
-        yield _query(name, "AWS/Lambda", function)
+        yield of_function(name, mapping)
     for name in _OF_MAPPING:
-        yield _query(name, "AWS/Lambda", {"EventSourceMappingUUID": mapping.uuid})
+        yield of_mapping(name, mapping)
     own = {
         "service": mapping.environment.get("POWERTOOLS_SERVICE_NAME") or "ddbreplica",
         "ReplicaTable": replica,
-        **function,
+        "FunctionName": mapping.function_name,
     }
     namespace = mapping.environment.get("POWERTOOLS_METRICS_NAMESPACE") or "ddbreplica"
     for name in COUNTED_BY_FUNCTION:
-        yield _query(name, namespace, own)
+        yield query(name, namespace, own)
 
 
 def _of_table(replica: TableFacts) -> Iterator["MetricDataQueryTypeDef"]:
     table = {"TableName": replica.name}
-    yield _query(THROTTLED, "AWS/DynamoDB", table)
+    yield query(THROTTLED, "AWS/DynamoDB", table)
     for index in replica.indexes:
         dimensions = {**table, "GlobalSecondaryIndexName": index}
-        yield _query(THROTTLED, "AWS/DynamoDB", dimensions, label=f"{THROTTLED} {index}")
-
-
-def _query(
-    name: str, namespace: str, dimensions: _Dimensions, *, stat: str = "Sum", label: str | None = None
-) -> "MetricDataQueryTypeDef":
-    metric: Any = {
-        "Namespace": namespace,
-        "MetricName": name,
-        "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
-    }
-    return {
-        "Id": "to be numbered",
-        "Label": label or name,
-        "MetricStat": {"Metric": metric, "Period": _MINUTE, "Stat": stat},
-    }
-
-
-def _series(
-    client: "CloudWatchClient", queries: Iterator["MetricDataQueryTypeDef"], now: datetime
-) -> dict[str, Series]:
-    wanted: Sequence[Any] = [{**query, "Id": f"q{number}"} for number, query in enumerate(queries)]
-    found: dict[str, list[tuple[datetime, float]]] = {query["Label"]: [] for query in wanted}
-    names = {query["Id"]: query["Label"] for query in wanted}
-    pages = client.get_paginator("get_metric_data").paginate(
-        MetricDataQueries=wanted, StartTime=now - HOUR, EndTime=now
-    )
-    for name, points in ask_pages(pages, lambda page: _points(page, names)):
-        found[name] += points
-    return dict(found)
-
-
-def _points(page: Any, names: Mapping[str, str]) -> Sequence[tuple[str, Series]]:
-    return [
-        (names[result["Id"]], tuple(zip(result["Timestamps"], result["Values"], strict=True)))
-        for result in page["MetricDataResults"]
-    ]
+        yield query(THROTTLED, "AWS/DynamoDB", dimensions, label=f"{THROTTLED} {index}")
 
 
 def _verification(

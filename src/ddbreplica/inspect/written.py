@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ddbreplica.aws.refusal import RefusedError
 from ddbreplica.aws.request import ask_pages
-from ddbreplica.model import Refusal, RefusalKind
+from ddbreplica.mapping.metrics import complete
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -22,7 +21,6 @@ _MINUTE, _FIVE_MINUTES, _HOUR = timedelta(minutes=1), timedelta(minutes=5), time
 _BY_MINUTE = timedelta(days=1)
 # CloudWatch keeps minutes for 15 days, five minutes for 63 days, and hours for 455 days.
 _MINUTES_KEPT, _FIVE_MINUTES_KEPT = timedelta(days=14), timedelta(days=62)
-_INCOMPLETE = frozenset({"Forbidden", "InternalError"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +69,7 @@ def _units(client: "CloudWatchClient", table: str, span: Span) -> Iterator[float
 
 
 def _values(page: Any) -> Sequence[float]:
-    return [value for result in page["MetricDataResults"] for value in _complete(result)]
-
-
-def _complete(result: Any) -> Sequence[float]:
-    # The status is inside a response that otherwise looks like one of a table to which nothing was written.
-    if (status := result["StatusCode"]) in _INCOMPLETE:
-        refusal = Refusal(RefusalKind.TRANSIENT, status, f"CloudWatch did not return {WRITTEN}")
-        raise RefusedError(refusal)
-    values: Sequence[float] = result["Values"]
-    return values
+    return [value for result in page["MetricDataResults"] for value in complete(result, WRITTEN)["Values"]]
 
 
 def _floor(moment: datetime, period: timedelta) -> datetime:

@@ -62,6 +62,11 @@ class MappingState:
         return self.state == "Enabled"
 
     @property
+    def has_failed(self) -> bool:
+        """Whether Lambda reports a problem with the last batch."""
+        return self.last_result.upper().startswith("PROBLEM")
+
+    @property
     def sees_all(self) -> bool:
         """Whether the mapping started with the oldest record of its stream."""
         return self.starting_position == TRIM_HORIZON

@@ -737,12 +737,11 @@ class TestLag:
     ) -> None:
         apart.client.update_table(TableName=SOURCE, StreamSpecification=STREAM)
         answer_mapping(apart, aws)
-        points = [
-            {"Timestamp": datetime(2026, 11, 21, 10, minute, tzinfo=UTC), "Maximum": milliseconds}
-            for minute, milliseconds in ((0, 1000.0), (2, 30_000.0), (1, 2000.0))
-        ]
-        answer = SimpleNamespace(status_code=200), {"Datapoints": points}
-        aws.on("before-call.cloudwatch.GetMetricStatistics", lambda **_: answer)
+        minutes, milliseconds = (0, 2, 1), [1000.0, 30_000.0, 2000.0]
+        times = [datetime(2026, 11, 21, 10, minute, tzinfo=UTC) for minute in minutes]
+        result = {"Id": "q0", "StatusCode": "Complete", "Timestamps": times, "Values": milliseconds}
+        answer = SimpleNamespace(status_code=200), {"MetricDataResults": [result]}
+        aws.on("before-call.cloudwatch.GetMetricData", lambda **_: answer)
 
         run("verify")
 
