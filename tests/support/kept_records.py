@@ -74,7 +74,9 @@ class KeptRecords:
         stored.last_modified -= timedelta(seconds=seconds)
 
     def names(self, bucket: str) -> list[str]:
-        return [found["Key"] for found in self.client.list_objects_v2(Bucket=bucket).get("Contents", ())]
+        """Return the names of all objects except the records of verifications."""
+        found = self.client.list_objects_v2(Bucket=bucket).get("Contents", ())
+        return [each["Key"] for each in found if not each["Key"].startswith("verifications/")]
 
     def versions(self, bucket: str) -> list[str]:
         """Return the name of each version and of each delete marker."""

@@ -4,7 +4,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ddbreplica.bucket.verification_record import BY_STREAM, STRONG, RecordedTable, VerificationRecord
+import boto3
+
+from ddbreplica.bucket.verification_record import (
+    BY_STREAM,
+    STRONG,
+    RecordedTable,
+    VerificationRecord,
+    body_of,
+)
 
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/"
 BEGAN = datetime(2026, 1, 31, 9, 0, 0, 123456, tzinfo=UTC)
@@ -36,3 +44,13 @@ RECORD = VerificationRecord(
 
 def record(**changes: Any) -> VerificationRecord:
     return replace(RECORD, **changes)
+
+
+def verify_before(client: Any, *, minutes: float, **changes: Any) -> VerificationRecord:
+    """Store the record of a verification of the default tables that began so many minutes ago."""
+    began = datetime.now(UTC) - timedelta(minutes=minutes)
+    described = [client.describe_table(TableName=name)["Table"] for name in ("logfile", "logfile_replica")]
+    source, replica = (RecordedTable(table["TableArn"], table["CreationDateTime"]) for table in described)
+    made = record(source=source, replica=replica, began=began, ended=began, patterns=(), **changes)
+    boto3.client("s3").put_object(Bucket="kept", Key=made.name, Body=body_of(made))
+    return made

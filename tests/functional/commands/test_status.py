@@ -9,11 +9,10 @@ from typing import Any
 import boto3
 import pytest
 
-from ddbreplica.bucket.verification_record import RecordedTable, VerificationRecord, body_of, time_text
+from ddbreplica.bucket.verification_record import time_text
 from tests.support.account import FUNCTION, UUID, answer_lambda, function, mapping
 from tests.support.cli import (
     REPLICA,
-    SOURCE,
     Misbehaviour,
     Tables,
     lines,
@@ -21,7 +20,7 @@ from tests.support.cli import (
     refusal,
     run,
 )
-from tests.support.verified import record
+from tests.support.verified import verify_before
 
 Deploy = Callable[..., str]
 OWN = {"service": "ddbreplica", "ReplicaTable": "logfile_replica"}
@@ -312,16 +311,6 @@ def test_a_bucket_that_is_not_configured_is_unknown(
     assert json.loads(run("status", "--json").stdout)["unknown"] == unknown
 
 
-def verify_before(tables: Tables, *, minutes: float, **changes: Any) -> VerificationRecord:
-    """Store the record of a verification that began so many minutes ago."""
-    began = datetime.now(UTC) - timedelta(minutes=minutes)
-    described = [tables.client.describe_table(TableName=name)["Table"] for name in (SOURCE, REPLICA)]
-    source, replica = (RecordedTable(table["TableArn"], table["CreationDateTime"]) for table in described)
-    made = record(source=source, replica=replica, began=began, ended=began, patterns=(), **changes)
-    boto3.client("s3").put_object(Bucket="kept", Key=made.name, Body=body_of(made))
-    return made
-
-
 def write_units(units: float, *, minutes_ago: float) -> None:
     measure("AWS/DynamoDB", "ConsumedWriteCapacityUnits", units, minutes_ago=minutes_ago, TableName="logfile")
 
@@ -329,8 +318,8 @@ def write_units(units: float, *, minutes_ago: float) -> None:
 def test_the_last_verification_and_what_was_written_since(deploy: Deploy, tables: Tables) -> None:
     deploy()
     poll()
-    verify_before(tables, minutes=600, verdict="not equal")
-    last = verify_before(tables, minutes=30)
+    verify_before(tables.client, minutes=600, verdict="not equal")
+    last = verify_before(tables.client, minutes=30)
     for minutes_ago, units in ((40, 1000), (20, 30.5), (2, 4)):
         write_units(units, minutes_ago=minutes_ago)
 
@@ -354,7 +343,7 @@ def test_the_last_verification_and_what_was_written_since(deploy: Deploy, tables
 def test_a_last_verification_that_found_differences_exits_with_1(deploy: Deploy, tables: Tables) -> None:
     deploy()
     poll()
-    last = verify_before(tables, minutes=30, verdict="not equal", differences={"missing": 2})
+    last = verify_before(tables.client, minutes=30, verdict="not equal", differences={"missing": 2})
 
     result = run("status")
 
@@ -375,7 +364,7 @@ def test_a_verification_of_a_table_that_was_recreated_is_of_an_earlier_table(
 ) -> None:
     deploy()
     poll()
-    last = verify_before(tables, minutes=30, verdict="not equal")
+    last = verify_before(tables.client, minutes=30, verdict="not equal")
     tables.client.delete_table(TableName=REPLICA)
     tables.create(REPLICA, {"PK": "S"})
 
@@ -406,7 +395,7 @@ def test_a_verification_that_may_not_be_read_is_unknown(
 ) -> None:
     deploy()
     poll()
-    verify_before(tables, minutes=30)
+    verify_before(tables.client, minutes=30)
     aws.on(f"before-call.{call}", lambda **_: refusal("AccessDenied", "not you"))
 
     result = run("status", "--json")
@@ -420,7 +409,7 @@ def test_a_verification_that_may_not_be_read_is_unknown(
 def test_an_object_that_is_no_record_leaves_the_verification_unknown(deploy: Deploy, tables: Tables) -> None:
     deploy()
     poll()
-    verify_before(tables, minutes=30)
+    verify_before(tables.client, minutes=30)
     name = f"verifications/logfile_replica/{time_text(datetime.now(UTC))}.json"
     boto3.client("s3").put_object(Bucket="kept", Key=name, Body=b"[" * 100_000)
 

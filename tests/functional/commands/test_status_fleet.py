@@ -9,6 +9,7 @@ import pytest
 from tests.support.account import FUNCTION, UUID, answer_lambda, answer_tags, function, mapping
 from tests.support.cli import Misbehaviour, Tables, lines, press_ctrl_c, refusal, run
 from tests.support.fleet import FAR, OTHER, Account, polled
+from tests.support.verified import verify_before
 
 
 def seen(*options: str, exit_code: int) -> dict[str, Any]:
@@ -95,6 +96,38 @@ def test_a_table_of_another_account_is_unknown_and_the_rest_is_shown(account: Ac
         "    the quarantine bucket has 1 object with quarantined records: s3://kept/quarantine/copy/",
         f"    unknown: the replica (the table {FAR} cannot be described: AccessDeniedException: not you)",
     ]
+
+
+def test_the_last_verification_of_each_pair(account: Account, tables: Tables) -> None:
+    polled(UUID, "22-33")
+    verify_before(tables.client, minutes=30, verdict="not equal", differences={"extra": 1})
+
+    result = run("status", "--all")
+
+    assert result.exit_code == 1
+    assert lines(result.stdout)[1].endswith("           0  NOT EQUAL 30 min ago, 2,000 items        0 units")
+    assert ", found differences: 1 extra" in lines(result.stdout)[2]
+    assert lines(result.stdout)[3].endswith("           0  never")
+
+
+def test_what_was_written_to_a_source_that_cannot_be_described_is_unknown(
+    account: Account, tables: Tables
+) -> None:
+    polled(UUID, "22-33")
+    verify_before(tables.client, minutes=30)
+
+    def deny_the_source(params: Any, **_: Any) -> Any:
+        is_source = json.loads(params["body"])["TableName"].endswith("logfile")
+        return refusal("AccessDeniedException", "not you") if is_source else None
+
+    account.aws.on("before-call.dynamodb.DescribeTable", deny_the_source)
+
+    pair = seen(exit_code=0)[near("logfile_replica")]
+
+    why = "the table logfile cannot be described: AccessDeniedException: not you"
+    assert pair["unknown"] == {"the source": why, "what was written since the last verification": why}
+    assert pair["last_verification"]["verdict"] == "equal"
+    assert pair["last_verification"]["recreated"] == []
 
 
 def test_a_replica_that_does_not_exist_is_not_replicating(account: Account, tables: Tables) -> None:
