@@ -7,8 +7,8 @@ stack's outputs in place of the words in capitals.
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -19,7 +19,7 @@ from demo import traffic
 from demo.deploy import TEMPLATE, Package, Stack, deploy, update, upload
 from demo.embedded import ROOT, EmbeddedAws, embedded_aws
 from demo.pair import Item, Pair, wait_until
-from tests.support import cli, on_failure, records
+from tests.support import cli, incremental, on_failure, records
 from tests.support.build import SAM, SET_SAM_UP
 from tests.support.cli import Misbehaviour
 from tests.support.runbook import AWS_CLI, PAGE, SET_AWS_CLI_UP, Operator, Section, commands, outputs
@@ -36,6 +36,7 @@ NOT_AS_ON_AWS: Final[Mapping[str, str]] = {
     "DynamoDB throttles the replica": "the test puts the metric, since the embedded AWS has no limit of capacity",
     "A resource was changed by hand": "demo/ministack_main.py reverts drift, of roles and bucket policies only",
     "Discarded batches": "the test puts the object into the on-failure bucket, which the embedded AWS never does",
+    "Dropped changes": "the test writes the files of the exports, since the embedded AWS writes none",
     "The replica was deleted": "the test makes the backup, which AWS makes of a deleted table by itself",
     "Items of an archive need review": "the test puts back the item that expired, since nothing expires here",
 }
@@ -369,6 +370,61 @@ def test_the_mapping_is_stopped(main: Site, section: Section) -> None:
 
     main.has("kept")
     section.is_over()
+
+
+@of("Dropped changes")
+def test_dropped_changes(main: Site, section: Section) -> None:
+    main.replicates("gone")
+    uuid = main.stack.outputs["EventSourceMappingId"]
+    main.aws.lambda_.update_event_source_mapping(UUID=uuid, Enabled=False)
+    main.aws.dynamodb.delete_item(TableName=main.pair.source, Key={"PK": {"S": "gone"}})
+    main.aws.lambda_.update_event_source_mapping(UUID=uuid, Enabled=True)
+    wait_until(lambda: main.pair.item(main.pair.replica, "gone") is None, "The stream has the deletion")
+    main.drop("kept")  # these two in place of changes that the stream has dropped
+    main.aws.dynamodb.put_item(TableName=main.pair.replica, Item={"PK": {"S": "gone"}})
+    main.aws.s3.create_bucket(Bucket="private")
+
+    section.run("ARN=$(aws dynamodb describe-table")
+    exported = [
+        json.loads(section.run("aws dynamodb export-table-to-point-in-time", EXPORT_BUCKET="private"))
+        for _ in range(3)
+    ]
+    arns = [export["ExportDescription"]["ExportArn"] for export in exported]
+    listed = section.run("aws dynamodb list-exports")
+    assert all(arn in listed for arn in arns)
+    ids = [arn.rpartition("/")[2] for arn in arns]
+    write_exports(main, *ids)
+    named = dict(zip(("FIRST_ID", "SECOND_ID", "THIRD_ID"), ids, strict=True))
+    section.run("ddbreplica backfill --stack-name", EXPORT_BUCKET="private", **named)
+
+    main.has("kept")
+    assert main.pair.item(main.pair.replica, "gone") is None
+    section.run("aws s3 rm", EXPORT_BUCKET="private")
+    section.is_over(STATUS, VERIFY)
+
+
+def write_exports(site: Site, *ids: str) -> None:
+    """Write three exports around an outage of 30 hours, in which an item was changed and another one deleted.
+
+    The outage begins now, since the table is only some seconds old.
+    """
+    source = site.aws.dynamodb.describe_table(TableName=site.pair.source)["Table"]
+    stopped = datetime.now(UTC)
+    contents: tuple[tuple[int, int, Sequence[Mapping[str, Any]]], ...] = (
+        (-1, 0, []),
+        (0, 20, [incremental.updated("kept")]),
+        (19, 31, [incremental.deleted("gone")]),
+    )
+    for id_, (since, until, changes) in zip(ids, contents, strict=True):
+        window = incremental.Window(
+            id_, stopped + timedelta(hours=since), stopped + timedelta(hours=until), prefix="repair"
+        )
+        window.store(
+            lambda name, body: site.aws.s3.put_object(Bucket="private", Key=name, Body=body),
+            changes,
+            tableArn=source["TableArn"],
+            tableId=source["TableId"],
+        )
 
 
 @of("Records in quarantine")

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 SHARED = "exports/AWSDynamoDB/data"
+"""The folder of all files of the exports with this prefix."""
+
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile"
 TABLE_ID = "11111111-2222-3333-4444-555555555555"
 
@@ -25,15 +27,16 @@ class Window:
     id: str
     since: datetime
     until: datetime
+    prefix: str = "exports"
 
     @property
     def place(self) -> str:
         """The folder of the manifests in the bucket."""
-        return f"exports/AWSDynamoDB/{self.id}"
+        return f"{self.prefix}/AWSDynamoDB/{self.id}"
 
     def file(self, number: int) -> str:
         """Return the name of one of its files in the bucket."""
-        return f"{SHARED}/{self.id}-{number}.json.gz"
+        return f"{self.prefix}/AWSDynamoDB/data/{self.id}-{number}.json.gz"
 
     def store(self, put: Put, *files: Sequence[Mapping[str, Any]], lacking: int = 0, **summary: Any) -> None:
         """Store an export whose files have these changes. Each lacks `lacking` of those that the manifest counts.
@@ -43,7 +46,7 @@ class Window:
         entries = []
         for number, changed in enumerate(files):
             put(self.file(number), gzip.compress(lines(changed), mtime=0))
-            name = self.file(number).removeprefix("exports/")
+            name = self.file(number).removeprefix(f"{self.prefix}/")
             entries.append({"itemCount": len(changed) + lacking, "etag": "e-1", "dataFileS3Key": name})
         whole = {
             "version": "2023-08-01",

@@ -73,7 +73,7 @@ class Operator:
         command = command.replace("--stack-name ddbreplica", f"--stack-name {self.stack.name}")
         for one, other in _QUICKER.items():
             command = command.replace(one, other)
-        assert not re.search(r"\b(OBJECT|BACKUP_ARN)\b", command), command
+        assert not re.search(r"\b(OBJECT|BACKUP_ARN|EXPORT_BUCKET|[A-Z]+_ID)\b", command), command
         return command
 
     def run(self, command: str) -> Finished:
