@@ -1,9 +1,8 @@
 """confirm: which suspected differences are differences."""
 
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
@@ -11,64 +10,17 @@ from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.mapping.lag_figures import LagFigures
 from ddbreplica.model import Key
 from ddbreplica.records.compare import AttributeDifference
-from ddbreplica.verify.confirm.confirm import NOT_WATCHED, Confirmation, Rules
+from ddbreplica.verify.confirm.confirm import NOT_WATCHED
 from ddbreplica.verify.confirm.decision import STILL_CHANGING
 from ddbreplica.verify.confirm.look import CHANGED_SINCE
 from ddbreplica.verify.difference import Difference, DifferenceKind
 from ddbreplica.verify.keyset import KeySet
+from tests.support.confirmed import RULES, confirm, start
 from tests.support.simulated_pair import Following, Item, Pair, Still, Stuck, key
-from tests.unit.verify.confirm.test_watch import Shown
 
 A, B, C = key("a"), key("b"), key("c")
 DIFFERENT = Still(1, 2)
-RULES = Rules(grace=None, rounds=3, without_mapping=False, is_archive=False, threads=1)
 FOUND = Difference(DifferenceKind.DIFFERENT, A, (AttributeDifference("v", {"N": "1"}, {"N": "2"}),))
-
-
-@dataclass
-class Run:
-    """A confirmation over a simulated pair, what it has yielded, and what it has said and shown."""
-
-    pair: Pair
-    confirmation: Confirmation
-    notes: list[str] = field(default_factory=list)
-    shown: Shown = field(default_factory=Shown)
-    differences: list[Difference] = field(default_factory=list)
-
-    @property
-    def kinds(self) -> dict[Key, DifferenceKind]:
-        return {each.key: each.finding for each in self.differences}
-
-    @property
-    def reasons(self) -> dict[Key, str]:
-        return {each.key: each.reason for each in self.differences if each.reason}
-
-
-def start(pair: Pair, rules: Rules, suspects: KeySet) -> Run:
-    notes: list[str] = []
-    shown = Shown()
-    suspects.add(pair.items)
-    confirmation = Confirmation(
-        suspects=suspects,
-        source=pair.source,
-        replica=pair.replica,
-        rules=rules,
-        witness=pair.stream,
-        ask_lag=pair.ask_lag,
-        timer=pair.clock.timer,
-        note=lambda *texts: notes.extend(texts),
-        progress=shown,
-    )
-    return Run(pair, confirmation, notes, shown)
-
-
-def confirm(items: Mapping[Key, Item] | Pair, rules: Rules = RULES, *figures: LagFigures) -> Run:
-    pair = items if isinstance(items, Pair) else Pair(items)
-    pair.figures = [*figures] or pair.figures
-    with closing(KeySet()) as suspects:
-        run = start(pair, rules, suspects)
-        run.differences.extend(run.confirmation.differences())
-    return run
 
 
 def test_a_difference_that_keeps_still_is_confirmed_with_its_attributes() -> None:

@@ -3,36 +3,23 @@
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from random import Random
 
 import pytest
 
-from ddbreplica.driver import Advance, Interrupt
+from ddbreplica.driver import Interrupt
 from ddbreplica.model import Items, Key
 from ddbreplica.verify.confirm.look import Look
 from ddbreplica.verify.confirm.plan import Plan
 from ddbreplica.verify.confirm.seen import Seen
 from ddbreplica.verify.confirm.watch import KEEP_UP_SECONDS, Watch, Watched
+from tests.support.confirmed import Shown
 from tests.support.simulated_pair import Item, Pair, Still, Stuck, key
 
 DIFFERENT = Still(1, 2)
 PLAN = Plan(looks=8, seconds=5.0)
-
-
-class Shown:
-    """A Progress that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.what: list[tuple[str, int | None]] = []
-        self.advanced: list[int] = []
-
-    def __call__(self, what: str, *, about: int | None, earlier: int = 0) -> AbstractContextManager[Advance]:
-        assert earlier == 0
-        self.what.append((what, about))
-        return nullcontext(self.advanced.append)
 
 
 def keys_of(count: int) -> list[Key]:
