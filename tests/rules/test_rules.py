@@ -25,6 +25,7 @@ from ddbreplica.deadline import Deadline
 from ddbreplica.dynamodb import scan, send, table
 from ddbreplica.errors import QuarantineError, UnreportableError
 from ddbreplica.mapping import key_filter, preflight, safeguards
+from ddbreplica.mapping.lag_figures import LagFigures
 from ddbreplica.reconcile import (
     algorithm,
     journal,
@@ -38,6 +39,7 @@ from ddbreplica.redrive import objects
 from ddbreplica.replicate import telemetry, write
 from ddbreplica.settings import Settings
 from ddbreplica.verify import recheck, repair, sweep, verdict
+from ddbreplica.verify.confirm import confirm, decision, look, plan, rounds, seen, watch
 from tests.functional.commands import test_archive, test_verify
 from tests.functional.commands import test_key_filter as test_filtered_commands
 from tests.functional.dynamodb import test_table
@@ -51,6 +53,7 @@ from tests.unit.dynamodb import test_scan
 from tests.unit.mapping import test_key_filter, test_preflight, test_safeguards
 from tests.unit.reconcile import test_algorithm, test_journal
 from tests.unit.verify import test_repair
+from tests.unit.verify.confirm import test_confirm, test_decision, test_flipping, test_look
 
 Test = Callable[..., None]
 
@@ -73,6 +76,10 @@ HAZARD_TESTS: tuple[ModuleType, ...] = (
     test_preflight,
     test_scan,
     test_windows,
+    test_confirm,
+    test_decision,
+    test_flipping,
+    test_look,
 )
 """The modules that contain tests of hazards."""
 
@@ -641,6 +648,148 @@ RULES = (
         "counts[DifferenceKind.INCONCLUSIVE]",
         "False",
         (test_verify.test_an_inconclusive_result_has_a_hint,),
+    ),
+    Rule(
+        13,
+        "the two first looks are a grace period apart",
+        confirm.Confirmation._look_twice,
+        "self.timer.wait(...)",
+        "None",
+        (partial(test_confirm.test_the_two_first_looks_are_a_grace_period_apart, None, 5.0),),
+    ),
+    Rule(
+        13,
+        "a watch lasts as long as the grace period",
+        confirm.Rules.seconds.fget,  # type: ignore[attr-defined]
+        "max(self.grace or 0.0, plan.LEAST_SECONDS)",
+        "plan.LEAST_SECONDS",
+        (
+            partial(
+                test_confirm.test_a_watch_lasts_as_long_as_the_grace_period_and_at_least_five_seconds,
+                50.0,
+                50.0,
+            ),
+        ),
+    ),
+    Rule(
+        13,
+        "a confirmed difference that is equal by now is no difference",
+        look.Look._difference,
+        "sight.source == sight.replica",
+        "False",
+        (test_look.test_a_confirmed_key_that_is_equal_by_now_is_no_difference,),
+    ),
+    Rule(
+        13,
+        "a confirmed difference that has changed since is inconclusive",
+        look.Look._difference,
+        "(sight.source, sight.replica) == (seen.source, seen.replica)",
+        "True",
+        (partial(test_look.test_a_confirmed_key_that_has_changed_since_is_inconclusive, "3", "2"),),
+    ),
+    Rule(
+        14,
+        "an item that only the archive has is no suspected difference",
+        seen.Sight.of.__func__,  # type: ignore[attr-defined]
+        "is_archive and after == _ABSENT != replica",
+        "False",
+        (test_confirm.test_what_only_an_archive_has_is_no_difference,),
+    ),
+    Rule(
+        20,
+        "the stream is the witness of changes",
+        rounds._next,
+        "key in changed",
+        "False",
+        (test_flipping.test_an_item_that_looks_the_same_eight_times_has_records_in_the_stream,),
+    ),
+    Rule(
+        20,
+        "there are eight looks",
+        plan.with_stream,
+        "max(LEAST_LOOKS, int(looks))",
+        "2",
+        (test_flipping.test_an_item_that_is_equal_half_of_the_time_is_equal_at_one_of_eight_looks,),
+    ),
+    Rule(
+        20,
+        "the looks are at random moments",
+        watch._Group._pause,
+        "self._timer.random.uniform(0, 2 * self._plan.pause)",
+        "self._plan.pause",
+        (partial(test_flipping.test_an_item_in_step_with_the_looks_is_not_a_difference, False),),
+    ),
+    Rule(
+        20,
+        "without the stream there are more looks",
+        plan.looks_alone,
+        "1 + math.ceil(...)",
+        "LEAST_LOOKS",
+        (
+            test_flipping.test_without_the_stream_there_are_so_many_looks_that_no_item_looks_the_same_at_all_of_them,
+        ),
+    ),
+    Rule(
+        20,
+        "an item that changed is watched in further rounds",
+        rounds._is_enough,
+        "number >= rounds and (seen.followed == 0 or seen.followed >= rounds or number >= 2 * rounds)",
+        "True",
+        (
+            test_flipping.test_an_item_that_kept_changing_is_watched_in_a_round_of_its_own_before_it_is_a_difference,
+        ),
+    ),
+    Rule(
+        20,
+        "a look reads the source before and after the replica",
+        look.Look.__call__,
+        "Sight.of(before[key], replica[key], after[key], is_archive=self.is_archive)",
+        "Sight.of(before[key], replica[key], before[key], is_archive=self.is_archive)",
+        (test_flipping.test_an_item_that_changes_while_it_is_looked_at_is_compared_with_both_states,),
+    ),
+    Rule(
+        21,
+        "the lag is that of the watch",
+        confirm.Confirmation._by_lag,
+        "self._figures(began, self.timer.now())",
+        "self._figures(began, began)",
+        (test_flipping.test_the_lag_counts_that_the_mapping_had_during_the_watch,),
+    ),
+    Rule(
+        21,
+        "a mapping with a problem is not idle and has no lag",
+        decision._by_lag,
+        "if figures.problem is not None: ...",
+        "if False: ...",
+        (
+            partial(
+                test_flipping.test_a_lag_that_is_not_known_is_not_a_short_one,
+                LagFigures(problem="the mapping is Disabled"),
+                "the mapping is Disabled",
+            ),
+        ),
+    ),
+    Rule(
+        21,
+        "an unknown lag is not 0",
+        decision._by_lag,
+        "if figures.seconds is None: ...",
+        "if not figures.seconds:\n    return _DIFFERENT",
+        (
+            partial(
+                test_flipping.test_a_lag_that_is_not_known_is_not_a_short_one,
+                LagFigures(unknown="there is no figure"),
+                "the lag is unknown: there is no figure",
+            ),
+        ),
+    ),
+    Rule(
+        21,
+        "a watch is twice as long as the lag",
+        decision._by_lag,
+        "2 * figures.seconds <= watched",
+        "figures.seconds <= watched",
+        (partial(test_decision.test_row_9_with_a_longer_lag_it_is_watched_on_and_then_inconclusive, 10.0),),
     ),
     Rule(
         14,

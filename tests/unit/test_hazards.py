@@ -43,6 +43,8 @@ HAZARDS: Mapping[int, str] = {
     17: "The replica is its own source, and every write causes another one.",
     18: "A response that AWS did not send counts as the end of a request, which is applied after the next one.",
     19: "A process is killed, and its write is applied after the next run has found both tables equal.",
+    20: "An item that flips between two states is reported as a difference, since it looks the same at two moments.",
+    21: "A lag that is unknown, or that was measured at another time, counts as a short one.",
     22: "The source was restored, and a record of the earlier table deletes the only copy of an item in the replica.",
     23: "The function waits for a table that accepts writes, and one poison record blocks its shard for hours.",
     24: "An archive of a global table deletes items that expired in another Region, without a warning.",

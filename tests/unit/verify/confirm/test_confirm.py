@@ -68,6 +68,7 @@ class Late(Still):
         return self.in_source if at > 2 else self.in_replica
 
 
+@pytest.mark.hazard(number=13)
 @pytest.mark.parametrize(("grace", "waited"), [(None, 5.0), (7.0, 7.0), (3.0, 3.0)])
 def test_the_two_first_looks_are_a_grace_period_apart(grace: float | None, waited: float) -> None:
     run = confirm({A: Late(1, 2)}, replace(RULES, grace=grace))
@@ -79,6 +80,7 @@ def test_the_two_first_looks_are_a_grace_period_apart(grace: float | None, waite
     assert not run.pair.stream.calls, "what is equal at the second look is not watched"
 
 
+@pytest.mark.hazard(number=13)
 @pytest.mark.parametrize(("grace", "least"), [(None, 5.0), (1.0, 5.0), (50.0, 50.0)])
 def test_a_watch_lasts_as_long_as_the_grace_period_and_at_least_five_seconds(
     grace: float | None, least: float
@@ -275,6 +277,7 @@ def test_an_item_that_changes_only_while_it_is_watched_on_is_moving(readable: bo
     assert run.confirmation.by_looks is not readable
 
 
+@pytest.mark.hazard(number=14)
 def test_what_only_an_archive_has_is_no_difference() -> None:
     class Expiring(Still):
         """An item that expires after a while."""

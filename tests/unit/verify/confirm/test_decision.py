@@ -83,6 +83,7 @@ def test_row_8_with_a_lag_of_at_most_half_the_watch_it_is_different(lag: float) 
     assert by(LagFigures(seconds=lag)) == DIFFERENT
 
 
+@pytest.mark.hazard(number=21)
 @pytest.mark.parametrize("lag", [5.01, 10.0, 1000.0])
 def test_row_9_with_a_longer_lag_it_is_watched_on_and_then_inconclusive(lag: float) -> None:
     assert by(LagFigures(seconds=lag)) == UNDECIDED

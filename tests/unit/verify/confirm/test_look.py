@@ -96,12 +96,14 @@ def test_a_confirmed_key_is_read_again_for_its_attributes_the_source_last(
     assert order == ["replica", "source"]
 
 
+@pytest.mark.hazard(number=13)
 def test_a_confirmed_key_that_is_equal_by_now_is_no_difference() -> None:
     look, _ = look_at([{KEY: item("1")}], {KEY: item("1.0")})
 
     assert list(look.differences(seen(item("1"), item("2")))) == []
 
 
+@pytest.mark.hazard(number=13)
 @pytest.mark.parametrize(("source", "replica"), [("3", "2"), ("1", "3")])
 def test_a_confirmed_key_that_has_changed_since_is_inconclusive(source: str, replica: str) -> None:
     look, _ = look_at([{KEY: item(source)}], {KEY: item(replica)})
