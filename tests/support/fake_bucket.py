@@ -41,6 +41,7 @@ class FakeBucket:
         self.before_put()
         if self._faults and (fault := self._faults.pop(0)):
             raise fault
+        assert other["ContentType"] == "application/json"
         if other.get("IfNoneMatch") != "*":
             raise s3_error("AccessDenied", "with an explicit deny in a resource-based policy")
         if Key in self.objects:

@@ -177,6 +177,13 @@ class _Paginator:
     def __init__(self, pages: Callable[..., Iterator[dict[str, Any]]]) -> None:
         self._pages = pages
 
-    def paginate(self, *, Bucket: str, Prefix: str, **begin: str) -> Iterator[dict[str, Any]]:  # noqa: N803
+    def paginate(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Prefix: str,  # noqa: N803
+        StartAfter: str | None = None,  # noqa: N803
+    ) -> Iterator[dict[str, Any]]:
         assert Bucket == NAME
-        return self._pages(Prefix, *begin.values())
+        assert StartAfter != ""
+        return self._pages(Prefix) if StartAfter is None else self._pages(Prefix, StartAfter)

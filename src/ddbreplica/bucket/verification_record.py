@@ -124,11 +124,12 @@ def time_text(moment: datetime) -> str:
 
 def time_in(name: str) -> datetime | None:
     """Return the time in the name of a record's object, or None if it is not such a name."""
-    time, dot, kind = name.rpartition("/")[2].rpartition(_SUFFIX)
+    last = name.rpartition("/")[2]
     try:
-        return None if kind or not dot else _moment(time)
+        moment = _moment(last.removesuffix(_SUFFIX))
     except ValueError:
         return None
+    return moment if last.endswith(_SUFFIX) else None
 
 
 def body_of(record: VerificationRecord) -> bytes:

@@ -6,7 +6,7 @@ It does not count TTL deletes.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ddbreplica.aws.request import ask_pages
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 WRITTEN = "ConsumedWriteCapacityUnits"
 
 _MINUTE, _FIVE_MINUTES, _HOUR = timedelta(minutes=1), timedelta(minutes=5), timedelta(hours=1)
+_MIDNIGHT = datetime(2000, 1, 1, tzinfo=UTC)
 _BY_MINUTE = timedelta(days=1)
 # CloudWatch keeps minutes for 15 days, five minutes for 63 days, and hours for 455 days.
 _MINUTES_KEPT, _FIVE_MINUTES_KEPT = timedelta(days=14), timedelta(days=62)
@@ -73,6 +74,5 @@ def _values(page: Any) -> Sequence[float]:
 
 
 def _floor(moment: datetime, period: timedelta) -> datetime:
-    """Return the begin of the period that contains a moment, which has to be in UTC."""
-    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight + (moment - midnight) // period * period
+    """Return the begin of the period that contains a moment."""
+    return moment - (moment - _MIDNIGHT) % period

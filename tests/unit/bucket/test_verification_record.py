@@ -64,7 +64,7 @@ def refusal_of(body: bytes, *, name: str = NAME, stored_at: datetime = BEGAN) ->
 def test_a_record_is_an_object_of_its_replica_named_by_the_time_when_the_first_scan_began() -> None:
     assert RECORD.name == NAME == f"{prefix_of('logfile_replica')}{time_text(BEGAN)}.json"
     assert RECORD.document() == DOCUMENT
-    assert json.loads(body_of(RECORD)) == DOCUMENT
+    assert body_of(RECORD) == json.dumps(DOCUMENT, indent=2).encode()
 
 
 @pytest.mark.parametrize(
@@ -205,6 +205,13 @@ def test_a_member_that_a_later_version_adds_is_ignored() -> None:
 )
 def test_what_is_no_record_is_unreadable(body: bytes) -> None:
     assert refusal_of(body).startswith("is not ")
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_a_constant_that_is_not_json_is_refused_by_name(constant: str) -> None:
+    body = body_of(RECORD).replace(b"0.4", constant.encode())
+
+    assert refusal_of(body) == f"is not a record of a verification: {constant}"
 
 
 def test_deep_nesting_is_not_json() -> None:

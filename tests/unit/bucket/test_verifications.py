@@ -169,12 +169,13 @@ class TestNewest:
     def test_more_than_ten_thousand_objects_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(verifications, "MAX_LISTED", 3)
         s3 = FakeS3()
-        stored(s3, *(timedelta(hours=hours) for hours in range(4)))
+        stored(s3, *(timedelta(hours=hours) for hours in range(6)))
 
         error = refused(s3)
 
         assert error.fact == f"more than 3 objects are in s3://bucket/{PREFIX}."
         assert error.hint == "delete the objects there that ddbreplica did not write."
+        assert s3.requests == [("list", PREFIX)] * 2
 
     def test_as_many_objects_as_allowed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(verifications, "MAX_LISTED", 3)

@@ -30,13 +30,14 @@ class FakeCloudWatch:
 
     def paginate(self, *, MetricDataQueries: Any, StartTime: datetime, EndTime: datetime) -> Sequence[Any]:  # noqa: N803
         (query,) = MetricDataQueries
-        assert query["MetricStat"]["Stat"] == "Sum"
-        assert query["MetricStat"]["Metric"] == {
+        metric = {
             "Namespace": "AWS/DynamoDB",
             "MetricName": "ConsumedWriteCapacityUnits",
             "Dimensions": [{"Name": "TableName", "Value": "logfile"}],
         }
-        self.asked.append((StartTime, EndTime, query["MetricStat"]["Period"]))
+        period = query["MetricStat"]["Period"]
+        assert query == {"Id": "written", "MetricStat": {"Metric": metric, "Period": period, "Stat": "Sum"}}
+        self.asked.append((StartTime, EndTime, period))
         found = [value for at, value in self._values.items() if StartTime <= at < EndTime]
         page = {"StatusCode": "Complete", "Values": found, **self._result}
         return [
