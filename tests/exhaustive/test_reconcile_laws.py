@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ddbreplica.model import Image, Key, State
 from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconcile
-from ddbreplica.reconcile.journal_format import COMMANDS
+from ddbreplica.reconcile.journal_format import BACKFILL, COMMANDS
 from tests.support.clock import Clock
 from tests.support.fake_journal import FakeJournal
 from tests.support.fake_replica import FakeReplica
@@ -35,7 +35,7 @@ def test_any_number_of_keys_converges_despite_any_failures(
 ) -> None:
     weather = Weather(chance, troubles, changes, command)
 
-    while not weather.reconcile(map(key, range(KEYS))):
+    while not weather.reconcile(map(key, range(KEYS)), is_page=command == BACKFILL):
         pass
     weather.run_again()
     while keys := weather.journal.open_keys():

@@ -5,9 +5,10 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ddbreplica.model import Key, Refusal, State, Write
+from ddbreplica.model import Image, Key, Refusal, State, Write
 from ddbreplica.reconcile.algorithm import ReconcileContext, reconcile
 from ddbreplica.reconcile.journal import FileJournal
+from ddbreplica.reconcile.rescan import Rescan, Shown
 from tests.support.clock import Clock
 from tests.support.fake_bucket import FakeBucket
 from tests.support.fake_replica import THROTTLED, TIMED_OUT, FakeReplica, Request
@@ -51,18 +52,25 @@ class Weather:
         self._changes = changes
         self._stream: deque[tuple[Key, State]] = deque()
         self._late: list[Write] = []
+        self._older: dict[Key, Image] = {}
         for number in range(KEYS):
             if chance.random() < 0.7:
                 self.source.put(item(number, 1))
             if chance.random() < 0.5:
                 self.replica.items[key(number)] = item(number, -1)
 
-    def reconcile(self, keys: Iterable[Key]) -> bool:
-        """Return whether the reconcile was completed; if not, the next one continues from the state."""
+    def reconcile(self, keys: Iterable[Key], *, is_page: bool = False) -> bool:
+        """Return whether the reconcile was completed; if not, the next one continues from the state.
+
+        Before the keys of a page, the source is scanned, and the range of the page can be scanned once more.
+        """
+        page: dict[str, Any] = (
+            {"seen": dict(self.source.items), "rescan": Rescan(0, self._rescan)} if is_page else {}
+        )
         journal = composed(self.journal, self._command, FakeBucket())
         pair = ReconcileContext(self.source, self.replica, journal)
         try:
-            reconcile(keys, pair, deadline=Clock(1e6).deadline())
+            reconcile(keys, pair, deadline=Clock(1e6).deadline(), **page)
         except Killed as killed:
             self._lines.content = killed.state
             self._clock = self._clock.next_run()
@@ -100,7 +108,8 @@ class Weather:
         if self._changes:
             self._changes -= 1
             number = self._chance.randrange(KEYS)
-            self.source.items.pop(key(number), None)
+            if (older := self.source.items.pop(key(number), None)) is not None:
+                self._older[key(number)] = older
             if self._chance.random() < 0.6:
                 self.source.put(item(number, self._changes + 2))
             self._stream.append((key(number), self.source.items.get(key(number))))
@@ -141,6 +150,18 @@ class Weather:
                 raise Killed(self._lines.content)
             case _:
                 return ()
+
+    def _rescan(self) -> Shown:
+        """Scan while the tables change. An item may be left out, or be shown once more with an older image."""
+        shown: list[tuple[Key, Image]] = []
+        for one in map(key, range(KEYS)):
+            if self._chance.random() < 0.1 and self._next_trouble() == "killed":
+                raise Killed(self._lines.content)
+            if one in self.source.items and self._chance.random() < 0.8:
+                shown.append((one, dict(self.source.items[one])))
+                if one in self._older and self._chance.random() < 0.5:
+                    shown.insert(self._chance.randrange(len(shown) + 1), (one, self._older[one]))
+        return shown
 
     def _apply_some(self, request: Request) -> None:
         """Apply some writes now, and the others later."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +21,7 @@ from ddbreplica.model import Items, Key
 from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconcile
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import BACKFILL, DAMAGED
-from ddbreplica.reconcile.rescan import Rescan
+from ddbreplica.reconcile.rescan import Rescan, Shown
 from ddbreplica.records.decode import key_of
 from tests.support.clock import Clock
 from tests.support.fake_journal import HOLD
@@ -64,10 +65,15 @@ class World:
             self.listed.update(page)
             end = start + PAGE
             cursor = end if end < len(keys) or part in self.damaged else None
-            yield KeyPage(page, {key: self.source.items[key] for key in page}, cursor)
+            rescan = Rescan(0, partial(self._scan, keys[start:end]))
+            yield KeyPage(page, {key: self.source.items[key] for key in page}, cursor, rescan=rescan)
         self.kill()
         if part in self.damaged:
             raise DamagedError(self.damaged[part])
+
+    def _scan(self, keys: Sequence[Key]) -> Shown:
+        self.kill()
+        return [(key, self.source.items[key]) for key in keys if key in self.source.items]
 
     def reconcile(self, keys: Iterable[Key], seen: Items, rescan: Rescan | None = None) -> Reconciled:
         self.reconciles += 1
