@@ -70,7 +70,8 @@ def figures(**values: Sequence[tuple[float, float]]) -> Figures:
 def verification(**changes: Any) -> LastVerification:
     """Return a last verification whose record has these changes, of three hours ago."""
     last = record(**{"patterns": (), **changes})
-    return LastVerification(last, f"s3://kept/{last.name}", NOW, (), written=1234)
+    conclusive = None if last.verdict == "inconclusive" else last
+    return LastVerification(last, f"s3://kept/{last.name}", NOW, (), conclusive, written=1234)
 
 
 def facts(**changes: Any) -> Facts:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from ddbreplica.aws.request import Known, Unknown
-from ddbreplica.bucket.verification_record import EVENTUAL, NOT_EQUAL, VerificationRecord
+from ddbreplica.bucket.verification_record import EVENTUAL, NOT_EQUAL, VerificationRecord, time_text
 from ddbreplica.inspect.facts import (
     COUNTED_BY_FUNCTION,
     Depth,
@@ -268,6 +268,8 @@ def _verification_document(last: LastVerification) -> dict[str, Any]:
         "object": last.place,
         "age_seconds": last.age,
         "recreated": list(last.recreated),
+        "last_conclusive": last.conclusive
+        and {"verdict": last.conclusive.verdict, "began": time_text(last.conclusive.began)},
         "written_since": {
             "metric": WRITTEN,
             "write_capacity_units": None if isinstance(last.written, Unknown) else last.written,

@@ -60,6 +60,7 @@ class Depth:
 class LastVerification:
     """The newest record of a complete verification, and its place.
 
+    `conclusive` is the newest record of the same tables whose verdict is not inconclusive; None if none was found.
     `recreated` are the names of the tables that were recreated since; the record is then of earlier tables. `written`
     is what was written to the source from its begin to `seen_at`, in write capacity units; None for an earlier table.
     """
@@ -68,6 +69,7 @@ class LastVerification:
     place: str
     seen_at: datetime
     recreated: tuple[str, ...]
+    conclusive: VerificationRecord | None
     written: Known[int] | None
 
     @property

@@ -249,18 +249,18 @@ class _Examination:
 
     def _of_verification(self, last: LastVerification) -> Iterator[Finding]:
         record, mapping = last.record, self._facts.mapping
-        verification = f"the last verification, which began at {record.began:%Y-%m-%d %H:%M} UTC"
+        verification = f"the last verification, which began at {_time(record)}"
         again = f"{self._verify}; if they differ, {self._repair}"
         if last.recreated:
-            tables = " and ".join(last.recreated)
-            yield Finding(
-                Severity.NOTE, f"{verification}, was of an earlier table of the name {tables}", again
-            )
+            fact = f"{verification}, was of an earlier table of the name {' and '.join(last.recreated)}"
+            yield Finding(Severity.NOTE, fact, again)
             return
-        if record.verdict == NOT_EQUAL:
-            fact = f"{verification}, found differences: {_differences(record)}"
-            yield Finding(Severity.ATTENTION, fact, again)
-        elif record.verdict == INCONCLUSIVE:
+        # An inconclusive verification does not show that the differences of an earlier one are gone.
+        if (conclusive := last.conclusive) is not None and conclusive.verdict == NOT_EQUAL:
+            which = "last" if conclusive == record else "last conclusive"
+            fact = f"the {which} verification, which began at {_time(conclusive)}, found differences:"
+            yield Finding(Severity.ATTENTION, f"{fact} {_differences(conclusive)}", again)
+        if record.verdict == INCONCLUSIVE:
             yield Finding(Severity.NOTE, f"{verification}, was inconclusive", again)
         if mapping is not None and mapping.patterns not in (None, record.patterns):
             fact = f"{verification}, had another key filter than the mapping has now"
@@ -366,6 +366,10 @@ def counted(depth: Depth) -> str:
 
 def _number(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def _time(record: VerificationRecord) -> str:
+    return f"{record.began:%Y-%m-%d %H:%M} UTC"
 
 
 def _differences(record: VerificationRecord) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ddbreplica.aws.request import REFUSALS, Known, Unknown, ask, fact_of, known
 from ddbreplica.bucket.bucket import Bucket
-from ddbreplica.bucket.verification_record import RecordedTable
+from ddbreplica.bucket.verification_record import INCONCLUSIVE, RecordedTable
 from ddbreplica.bucket.verifications import newest
 from ddbreplica.dynamodb.connection import Connection, Side
 from ddbreplica.dynamodb.describe import describe
@@ -180,9 +180,12 @@ def _verification(
     if not mapping.quarantine:
         return _NO_BUCKET
     now = connection.clock.moment
-    record = newest(connection, mapping.quarantine, now=now)
-    if record is None:
+    records = newest(connection, mapping.quarantine, now=now)
+    if not records:
         return None
+    record, last = records[0], records[-1]
+    is_of_the_same = (last.source, last.replica) == (record.source, record.replica)
+    conclusive = last if is_of_the_same and last.verdict != INCONCLUSIVE else None
     verified = zip(tables, (record.source, record.replica), strict=True)
     recreated = tuple(table.name for table, recorded in verified if _is_recreated(table, recorded))
     return LastVerification(
@@ -190,6 +193,7 @@ def _verification(
         f"s3://{mapping.quarantine}/{record.name}",
         now,
         recreated,
+        conclusive,
         written=None if recreated else known(lambda: _written(connection, tables[0], record.began, now)),
     )
 

@@ -383,6 +383,41 @@ def test_a_verification_of_a_table_that_was_recreated_is_of_an_earlier_table(
     ]
 
 
+def test_an_inconclusive_verification_does_not_hide_that_the_one_before_found_differences(
+    deploy: Deploy, tables: Tables
+) -> None:
+    deploy()
+    poll()
+    earlier = verify_before(tables.client, minutes=90, verdict="not equal", differences={"missing": 2})
+    verify_before(tables.client, minutes=30, verdict="inconclusive")
+
+    result = run("status", "--json")
+
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert document["last_verification"]["verdict"] == "inconclusive"
+    assert document["last_verification"]["last_conclusive"] == {
+        "verdict": "not equal",
+        "began": time_text(earlier.began),
+    }
+
+
+def test_differences_of_an_earlier_table_are_not_those_of_an_inconclusive_verification(
+    deploy: Deploy, tables: Tables
+) -> None:
+    deploy()
+    poll()
+    verify_before(tables.client, minutes=90, verdict="not equal")
+    tables.client.delete_table(TableName=REPLICA)
+    tables.create(REPLICA, {"PK": "S"})
+    verify_before(tables.client, minutes=30, verdict="inconclusive")
+
+    result = run("status", "--json")
+
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["last_verification"]["last_conclusive"] is None
+
+
 @pytest.mark.parametrize(
     ("call", "unknown"),
     [
@@ -416,9 +451,7 @@ def test_an_object_that_is_no_record_leaves_the_verification_unknown(deploy: Dep
     document = json.loads(run("status", "--json").stdout)
 
     assert document["last_verification"] is None
-    assert document["unknown"] == {
-        "the last verification": f"the newest object of a verification, s3://kept/{name}, is not JSON."
-    }
+    assert document["unknown"] == {"the last verification": f"the object s3://kept/{name} is not JSON."}
 
 
 class PressAt:

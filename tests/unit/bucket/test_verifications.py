@@ -12,7 +12,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from ddbreplica.bucket import verifications
 from ddbreplica.bucket.verification_record import MAX_BYTES, VerificationRecord, body_of
-from ddbreplica.bucket.verifications import keep, newest, version
+from ddbreplica.bucket.verifications import MAX_INCONCLUSIVE, keep, newest, version
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.errors import TaskError
 from tests.support.fake_bucket import METADATA, s3_error
@@ -48,7 +48,10 @@ def stored(s3: FakeS3, *ages: timedelta) -> list[VerificationRecord]:
 
 
 def found(s3: FakeS3) -> VerificationRecord | None:
-    return newest(connected(s3), BUCKET, now=NOW)
+    """Return the newest record, which is conclusive, or None."""
+    records = newest(connected(s3), BUCKET, now=NOW)
+    assert len(records) <= 1
+    return records[0] if records else None
 
 
 def refused(s3: FakeS3) -> TaskError:
@@ -204,6 +207,34 @@ class TestNewest:
 
         assert found(s3) == older
 
+    def test_inconclusive_records_are_followed_by_the_newest_conclusive_one(self) -> None:
+        s3 = FakeS3(page=1000)
+        verdicts = ("equal", "not equal", "inconclusive", "inconclusive", "inconclusive")
+        ages = (timedelta(days=50), timedelta(days=40), timedelta(days=10), timedelta(days=1), timedelta(0))
+        records = [at(NOW - age, verdict=verdict) for age, verdict in zip(ages, verdicts, strict=True)]
+        for each in records:
+            s3.store(each.name, body_of(each))
+
+        assert newest(connected(s3), BUCKET, now=NOW) == records[:0:-1]
+        assert [operation for operation, _ in s3.requests] == [
+            "list",
+            "get",
+            "get",
+            "list",
+            "get",
+            "list",
+            "get",
+        ]
+
+    def test_not_more_than_twenty_inconclusive_records_are_read(self) -> None:
+        s3 = FakeS3(page=1000)
+        for minutes in range(25):
+            each = at(NOW - timedelta(minutes=minutes), verdict="inconclusive")
+            s3.store(each.name, body_of(each))
+
+        assert len(newest(connected(s3), BUCKET, now=NOW)) == MAX_INCONCLUSIVE == 20
+        assert s3.requests.count(("list", PREFIX)) == 1
+
     def test_an_unreadable_object_is_not_passed_over_for_an_older_record(self) -> None:
         s3 = FakeS3()
         stored(s3, timedelta(hours=2))
@@ -213,8 +244,7 @@ class TestNewest:
         error = refused(s3)
 
         assert error.fact == (
-            f"the newest object of a verification, s3://bucket/{name}, is not a record of a verification: schema is"
-            " missing or invalid."
+            f"the object s3://bucket/{name} is not a record of a verification: schema is missing or invalid."
         )
         assert error.hint == "use the version of ddbreplica that wrote the object, or delete it."
 

@@ -22,6 +22,7 @@ from tests.support.facts import (
     table,
     verification,
 )
+from tests.support.verified import record
 
 STOPPED, ATTENTION, NOTE = Severity.STOPPED, Severity.ATTENTION, Severity.NOTE
 REPAIR = "`ddbreplica verify --stack-name copy --repair`"
@@ -322,6 +323,23 @@ def test_an_inconclusive_verification_is_a_note() -> None:
     last = verification(verdict="inconclusive")
 
     assert found(facts(verification=last)) == [(NOTE, f"{LAST}, was inconclusive", COMPARE)]
+
+
+def test_an_inconclusive_verification_does_not_hide_differences_that_were_found_before() -> None:
+    earlier = record(verdict="not equal", differences={"extra": 4}, began=NOW - timedelta(days=2))
+    last = replace(verification(verdict="inconclusive"), conclusive=earlier)
+
+    assert found(facts(verification=last)) == [
+        (
+            ATTENTION,
+            "the last conclusive verification, which began at 2026-01-29 12:00 UTC, found differences: 4 extra",
+            COMPARE,
+        ),
+        (NOTE, f"{LAST}, was inconclusive", COMPARE),
+    ]
+    assert found(facts(verification=replace(last, conclusive=replace(earlier, verdict="equal")))) == [
+        (NOTE, f"{LAST}, was inconclusive", COMPARE)
+    ]
 
 
 def test_a_verification_of_earlier_tables_is_a_note_whatever_it_found() -> None:
