@@ -3,6 +3,7 @@
 import errno
 import gzip
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -508,9 +509,15 @@ class TestFind:
 
         assert found(s3).items == 1
 
-    @pytest.mark.parametrize("time", ["2026-11-22T12:00:00", "2026-11-22T14:00:00+02:00"])
-    def test_a_time_is_in_utc_unless_it_has_a_zone(self, time: str) -> None:
-        taken_at = found(manifests(exportTime=time)).taken_at
+    @pytest.mark.parametrize("text", ["2026-11-22T12:00:00", "2026-11-22T14:00:00+02:00"])
+    def test_a_time_is_in_utc_wherever_the_machine_is(
+        self, monkeypatch: pytest.MonkeyPatch, text: str
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setenv("TZ", "Asia/Tokyo")
+            time.tzset()
+            taken_at = found(manifests(exportTime=text)).taken_at
+        time.tzset()
 
         assert (taken_at, taken_at.tzinfo) == (TAKEN_AT, UTC)
 

@@ -274,10 +274,11 @@ class TestEstimate:
 
         assert self.TABLES.estimate(exports) == Estimate(items=910, bytes=505_000, indexes=0, is_listed=True)
 
-    def test_a_table_whose_items_are_not_counted_yet(self) -> None:
-        tables = Tables(source(ItemCount=0, TableSizeBytes=0), table("copy"))
+    @pytest.mark.parametrize(("items", "size", "expected"), [(0, 0, 0), (1, 100, 800)])
+    def test_a_table_with_one_item_or_none(self, items: int, size: int, expected: int) -> None:
+        tables = Tables(source(ItemCount=items, TableSizeBytes=size), table("copy"))
 
-        assert tables.estimate(in_order([self.export(8, NOW - HOUR)])).bytes == 0
+        assert tables.estimate(in_order([self.export(8, NOW - HOUR)])).bytes == expected
 
 
 HALF_DONE = b"""{"ddbreplica":"state","version":2,"command":"backfill"}
