@@ -3,13 +3,22 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 TABLE_ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/logfile"
 ARN = f"{TABLE_ARN}/stream/2026-11-01T00:00:00.000"
+EARLIER = f"{TABLE_ARN}/stream/2026-10-01T00:00:00.000"
 PER_PAGE = 2
+
+
+class NoStreamError(ClientError):
+    """The stream does not exist."""
+
+    def __init__(self) -> None:
+        super().__init__({"Error": {"Code": "ResourceNotFoundException"}}, "DescribeStream")
 
 
 class FakeStreams:
@@ -17,7 +26,8 @@ class FakeStreams:
 
     The key of record 7 is k7, unless `keys` has another. `created` has the times of records, in seconds since the
     epoch. A shard is of the stream ARN unless `stream_of` has another. `blanks` is the number of empty pages that
-    precede a shard's records. `hooks` are called before each request, with its name, and may raise.
+    precede a shard's records. `streams` are listed, and `existing` ones can be described. `hooks` are called before
+    each request, with its name, and may raise.
     """
 
     def __init__(self) -> None:
@@ -31,6 +41,8 @@ class FakeStreams:
         self.trimmed: dict[str, int] = {}
         self.blanks: Counter[str] = Counter()
         self.streams = [ARN]
+        self.existing = {ARN, EARLIER}
+        self.exceptions = SimpleNamespace(ResourceNotFoundException=NoStreamError)
         self.status: str = "ENABLED"
         self.hooks: list[Callable[[str], None]] = []
         self.refusals: list[Exception] = []
@@ -55,8 +67,17 @@ class FakeStreams:
         answer: dict[str, Any] = {"Streams": [{"StreamArn": arn} for arn in page]}
         return answer | ({"LastEvaluatedStreamArn": last} if last else {})
 
-    def describe_stream(self, *, StreamArn: str, ExclusiveStartShardId: str | None = None) -> Any:  # noqa: N803
-        assert StreamArn in {ARN, *self.streams}
+    def describe_stream(
+        self,
+        *,
+        StreamArn: str,  # noqa: N803
+        ExclusiveStartShardId: str | None = None,  # noqa: N803
+        Limit: int | None = None,  # noqa: N803
+    ) -> Any:
+        if StreamArn not in self.existing:
+            self.requests.append("DescribeStream")
+            raise NoStreamError
+        assert Limit in (None, 1)
         names = [name for name in self.shards if self.stream_of.get(name, ARN) == StreamArn]
         page, last = _page(names, ExclusiveStartShardId)
         self._before("DescribeStream")

@@ -254,6 +254,15 @@ def list_streams(client: "DynamoDBStreamsClient", table: str, more: Any) -> tupl
     return arns, {"ExclusiveStartStreamArn": last} if last else None
 
 
+def has_stream(client: "DynamoDBStreamsClient", arn: str) -> bool:
+    """Return whether a stream exists: it is enabled, or was disabled in the last 24 hours."""
+    try:
+        client.describe_stream(StreamArn=arn, Limit=1)
+    except client.exceptions.ResourceNotFoundException:
+        return False
+    return True
+
+
 def _plain(content: object) -> object:
     return b64encode(content).decode() if isinstance(content, bytes) else content
 

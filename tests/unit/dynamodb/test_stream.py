@@ -5,7 +5,14 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from ddbreplica.dynamodb.stream import LOOK_AGAIN_SECONDS, Stream, created_at, key_of_record, list_streams
+from ddbreplica.dynamodb.stream import (
+    LOOK_AGAIN_SECONDS,
+    Stream,
+    created_at,
+    has_stream,
+    key_of_record,
+    list_streams,
+)
 from ddbreplica.errors import TaskError
 from tests.support.fake_streams import ARN, FakeStreams, refused
 
@@ -328,3 +335,11 @@ def test_the_streams_of_a_table_are_listed_page_by_page(service: FakeStreams) ->
 
     assert (first, more) == (["one", "two"], {"ExclusiveStartStreamArn": "two"})
     assert list_streams(service.client(), "logfile", more) == (["three"], None)
+
+
+def test_a_stream_exists_until_24_hours_after_it_was_disabled(service: FakeStreams) -> None:
+    assert has_stream(service.client(), ARN)
+
+    service.existing.clear()
+
+    assert not has_stream(service.client(), ARN)

@@ -3,17 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from botocore.exceptions import NoCredentialsError
 
+from ddbreplica.aws.clock import Clock
 from ddbreplica.errors import TaskError
+from ddbreplica.mapping import lag as of_tables
 from ddbreplica.mapping.event_source_mapping import MappingState
-from ddbreplica.mapping.lag import LagReader, Mapped
+from ddbreplica.mapping.lag import LagReader, Mapped, lag
 from ddbreplica.mapping.lag_figures import LagFigures
 from ddbreplica.mapping.metrics import Series
 from tests.support.facts import EARLIER_STREAM, MAPPING, STREAM
 from tests.support.waiting import Waiting
+
+if TYPE_CHECKING:
+    from ddbreplica.dynamodb.connection import Connection
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 BEGIN, END = NOON + timedelta(seconds=20), NOON + timedelta(seconds=70)
@@ -197,3 +204,178 @@ def test_an_interruption_ends_the_wait(world: World) -> None:
     with pytest.raises(KeyboardInterrupt):
         ask(BEGIN, END)
     assert len(world.asked) == 1
+
+
+# The requests
+
+
+class FakeCloudWatch:
+    """Metrics of a function and a mapping, and the requests for them."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, list[tuple[datetime, float]]] = {}
+        self.listed: list[str] = []
+        self.asked: list[tuple[str, str, str, datetime, datetime]] = []
+        self.known: set[str] = set()
+
+    def get_paginator(self, operation: str) -> "FakeCloudWatch":
+        assert operation == "get_metric_data"
+        return self
+
+    def paginate(self, *, MetricDataQueries: Any, StartTime: datetime, EndTime: datetime) -> Any:  # noqa: N803
+        results = []
+        for query in MetricDataQueries:
+            metric = query["MetricStat"]["Metric"]
+            assert (metric["Namespace"], query["MetricStat"]["Period"]) == ("AWS/Lambda", 60)
+            (dimension,) = metric["Dimensions"]
+            name, stat = metric["MetricName"], query["MetricStat"]["Stat"]
+            self.asked.append((name, stat, _shown(dimension), StartTime, EndTime))
+            points = self.values.get(name, [])
+            results.append(
+                {
+                    "Id": query["Id"],
+                    "StatusCode": "Complete",
+                    "Timestamps": [at for at, _ in points],
+                    "Values": [value for _, value in points],
+                }
+            )
+        return [{"MetricDataResults": results}]
+
+    def list_metrics(self, *, Namespace: str, Dimensions: Any) -> Any:  # noqa: N803
+        assert Namespace == "AWS/Lambda"
+        (dimension,) = Dimensions
+        self.listed.append(_shown(dimension))
+        return {"Metrics": [{}] if _shown(dimension) in self.known else []}
+
+
+def _shown(dimension: Any) -> str:
+    return f"{dimension['Name']}={dimension['Value']}"
+
+
+class Requests:
+    """A connection whose tables have one mapping."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.cloudwatch = FakeCloudWatch()
+        self.mappings: Sequence[MappingState] = (MAPPING,)
+        self.latest: str | None = STREAM
+        side = SimpleNamespace(metrics=lambda: self.cloudwatch)
+        clock = Clock(local=lambda: END)
+        self.connection = cast("Connection", SimpleNamespace(source=side, clock=clock))
+        described = SimpleNamespace(stream=STREAM, table=SimpleNamespace(arn="arn:table"))
+
+        def describe(of: object) -> object:
+            assert of is side
+            return described
+
+        def find_mappings(connection: object, arn: str) -> Sequence[MappingState]:
+            assert (connection, arn) == (self.connection, "arn:table")
+            return self.mappings
+
+        def latest_stream(connection: object) -> str | None:
+            assert connection is self.connection
+            return self.latest
+
+        def find_mapping(connection: object, stream: str | None) -> MappingState | None:
+            assert connection is self.connection
+            return next((each for each in self.mappings if each.stream_arn == stream), None)
+
+        for fake in (describe, find_mappings, latest_stream, find_mapping):
+            monkeypatch.setattr(of_tables, fake.__name__, fake)
+
+    def ask(self, waiting: Waiting | None = None) -> LagFigures:
+        clock = waiting or Waiting()
+        long_after = END + timedelta(hours=1)
+        reader = LagReader.of(self.connection, now=lambda: END if waiting else long_after, interrupt=clock)
+        return reader(BEGIN, END)
+
+
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> Requests:
+    return Requests(monkeypatch)
+
+
+def test_the_metrics_are_those_of_function_and_mapping(requests: Requests) -> None:
+    assert requests.ask().unknown is not None
+
+    function, mapping = "FunctionName=replicator", "EventSourceMappingUUID=11-22"
+    minutes = NOON, NOON + timedelta(minutes=2)
+    assert requests.cloudwatch.asked == [
+        ("IteratorAge", "Maximum", function, *minutes),
+        ("Duration", "Maximum", function, *minutes),
+        ("Throttles", "Sum", function, *minutes),
+        ("PolledEventCount", "Sum", mapping, *minutes),
+        ("FailedInvokeEventCount", "Sum", mapping, *minutes),
+    ]
+
+
+def test_the_values_are_read(requests: Requests) -> None:
+    both = [(NOON, 400.0), (NOON + timedelta(minutes=1), 300.0)]
+    requests.cloudwatch.values = {"IteratorAge": both, "Duration": both}
+
+    assert requests.ask() == LagFigures(seconds=0.8)
+
+
+def test_the_mappings_of_the_source_are_found(requests: Requests) -> None:
+    requests.mappings = ()
+
+    assert requests.ask().problem is not None
+
+
+def test_mapping_and_function_are_looked_for_in_the_list_of_metrics(requests: Requests) -> None:
+    waiting = Waiting()
+
+    assert requests.ask(waiting).unknown is not None
+    assert requests.cloudwatch.listed == ["EventSourceMappingUUID=11-22", "FunctionName=replicator"]
+    assert waiting.now == 0.0
+
+
+@pytest.mark.parametrize(
+    ("known", "listed"),
+    [("EventSourceMappingUUID=11-22", 1), ("FunctionName=replicator", 2)],
+)
+def test_if_either_is_in_the_list_the_figures_are_waited_for(
+    requests: Requests, known: str, listed: int
+) -> None:
+    requests.cloudwatch.known = {known}
+    waiting = Waiting()
+    sleeping = waiting.sleep
+
+    def sleep(seconds: float) -> None:
+        sleeping(seconds)
+        waiting.set()
+
+    waiting.sleep = sleep  # type: ignore[method-assign]
+
+    with pytest.raises(KeyboardInterrupt):
+        requests.ask(waiting)
+    assert len(requests.cloudwatch.listed) == listed
+
+
+def test_the_simple_lag_is_the_last_age_of_five_minutes(requests: Requests) -> None:
+    assert lag(requests.connection) is None
+    assert requests.cloudwatch.asked == [
+        ("IteratorAge", "Maximum", "FunctionName=replicator", END - timedelta(minutes=5), END)
+    ]
+
+    requests.cloudwatch.values = {"IteratorAge": [(END, 2500.0), (NOON, 9000.0)]}
+    assert lag(requests.connection) == 2.5
+
+
+def test_the_simple_lag_of_a_replica_without_a_mapping_is_unknown(requests: Requests) -> None:
+    requests.cloudwatch.values = {"IteratorAge": [(END, 2500.0)]}
+    requests.latest = None
+
+    assert lag(requests.connection) is None
+
+
+@pytest.mark.parametrize("error", [TaskError("denied", hint=""), NoCredentialsError()])
+def test_the_simple_lag_of_what_cannot_be_read_is_unknown(
+    requests: Requests, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(of_tables, "latest_stream", fail)
+
+    assert lag(requests.connection) is None

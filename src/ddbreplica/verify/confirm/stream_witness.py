@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Container, Iterable, Mapping, 
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from ddbreplica.aws.arn import region_of
 from ddbreplica.aws.clock import Clock
 from ddbreplica.aws.hints import explain
 from ddbreplica.aws.refusal import asked
@@ -17,7 +16,15 @@ from ddbreplica.aws.request import REFUSALS, Unknown, ask, fact_of
 from ddbreplica.driver import Interrupt
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, describe
-from ddbreplica.dynamodb.stream import Page, Shard, Stream, created_at, key_of_record, list_streams
+from ddbreplica.dynamodb.stream import (
+    Page,
+    Shard,
+    Stream,
+    created_at,
+    has_stream,
+    key_of_record,
+    list_streams,
+)
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Key, Refusal, RefusalKind
 
@@ -193,8 +200,8 @@ class StreamWitness:
     def _listed(self, source: Described) -> Sequence[str]:
         """Return the ARNs of all streams of the source that still have records.
 
-        ListStreams takes a table's name, and lists streams of the caller's account. Raises TaskError if these may not
-        be the streams of the source, or not all of them.
+        ListStreams takes a table's name, and lists streams of the caller's account. Raises TaskError if these are not
+        the streams of the source, or not all of them.
         """
         client = self._streams()
         found: list[str] = []
@@ -202,10 +209,12 @@ class StreamWitness:
         while more is not None:
             arns, more = self._patiently(partial(list_streams, client, source.name, more))
             found += arns
-        # A stream that was disabled more than 24 hours ago is not listed. Nor is one of another account.
-        may_be_missing = source.stream is not None or region_of(source.side.name) is not None
-        is_complete = source.latest_stream in {None, *found} or not may_be_missing
-        if not is_complete or not all(arn.startswith(f"{source.table.arn}/stream/") for arn in found):
+        latest = source.latest_stream
+        is_missing = latest is not None and latest not in found
+        # The last stream was disabled more than 24 hours ago, or the list is not of the source's account.
+        if is_missing and self._patiently(partial(has_stream, client, str(latest))):
+            raise _cannot(f"ListStreams does not list the stream {latest}")
+        if not all(arn.startswith(f"{source.table.arn}/stream/") for arn in found):
             raise _cannot(f"ListStreams does not list the streams of {source.table.arn}")
         return found
 

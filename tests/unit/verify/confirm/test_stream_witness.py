@@ -18,12 +18,12 @@ from ddbreplica.model import Key, Table
 from ddbreplica.verify.confirm import stream_witness
 from ddbreplica.verify.confirm.stream_witness import StreamWitness
 from ddbreplica.verify.confirm.witness import Witness
-from tests.support.fake_streams import ARN, TABLE_ARN, FakeStreams, refused
+from tests.support.fake_streams import ARN, EARLIER, TABLE_ARN, FakeStreams, refused
 
 MIDNIGHT = 1_795_910_400.0
 """AWS's time when the fake's clock shows 0."""
 
-EARLIER = f"{TABLE_ARN}/stream/2026-10-01T00:00:00.000"
+EARLIEST = f"{TABLE_ARN}/stream/2026-09-01T00:00:00.000"
 
 
 def key(number: int) -> Key:
@@ -43,7 +43,6 @@ class World(Interrupt):
         self.service.shards = {"a": [1, 2, 3]}
         self.stream: str | None = ARN
         self.latest: str | None = ARN
-        self.name = "logfile"
         self.plans: list[tuple[float, Callable[[], None]]] = []
         self.slept: list[float] = []
         self.clock = Clock(ticks=lambda: self.service.now)
@@ -53,7 +52,7 @@ class World(Interrupt):
         )
 
     def described(self) -> Described:
-        side = Side(self.name, "--source", None, None)  # type: ignore[arg-type]
+        side = Side("logfile", "--source", None, None)  # type: ignore[arg-type]
         description: dict[str, Any] = {
             "TableName": "logfile",
             "StreamSpecification": {"StreamEnabled": self.stream is not None},
@@ -571,9 +570,10 @@ def test_an_interruption_ends_the_reading_of_many_pages(world: World, silent: bo
 
 
 def test_keys_without_a_record_in_any_stream_are_silent(world: World) -> None:
-    world.service.streams = [EARLIER, f"{TABLE_ARN}/stream/2026-10-02", ARN]
+    world.service.streams = [EARLIER, EARLIEST, ARN]
+    world.service.existing.add(EARLIEST)
     world.service.shards = {"a": [1, 2, 3], "old": [4], "older": [5], "oldest": [6]}
-    world.service.stream_of = {"old": EARLIER, "older": EARLIER, "oldest": EARLIER}
+    world.service.stream_of = {"old": EARLIER, "older": EARLIER, "oldest": EARLIEST}
     world.service.ended = {"old", "older", "oldest"}
 
     assert world.witness.silent(keys(3, 4, 6, 7)) == keys(7)
@@ -590,8 +590,10 @@ def test_a_table_that_never_had_a_stream_is_silent(world: World) -> None:
 def test_a_stream_that_was_disabled_more_than_a_day_ago_leaves_all_silent(world: World) -> None:
     world.stream = None
     world.service.streams = []
+    world.service.existing.clear()
 
     assert world.witness.silent([key(1)]) == keys(1)
+    assert world.service.requests == ["ListStreams", "DescribeStream"]
 
 
 def test_an_open_shard_is_at_its_end_after_five_empty_pages(world: World) -> None:
@@ -705,22 +707,20 @@ def test_records_that_were_trimmed_leave_silence_unknown(world: World) -> None:
     assert "were removed after 24 hours" in why(world.witness.silent(keys(9)))
 
 
-@pytest.mark.parametrize(
-    ("stream", "name", "streams"),
-    [
-        pytest.param(ARN, "logfile", [EARLIER], id="without the present stream"),
-        pytest.param(ARN, "logfile", [], id="empty although there is a stream"),
-        pytest.param(None, TABLE_ARN, [], id="of a table that an ARN names, whose account may be another"),
-        pytest.param(
-            ARN, TABLE_ARN, [ARN, ARN.replace("123456789012", "999999999999")], id="of another account"
-        ),
-        pytest.param(ARN, "logfile", [ARN, f"{TABLE_ARN}2/stream/1"], id="of another table"),
-    ],
-)
-def test_a_list_that_may_be_incomplete_leaves_silence_unknown(
-    world: World, stream: str | None, name: str, streams: list[str]
+@pytest.mark.parametrize("stream", [None, ARN])
+@pytest.mark.parametrize("listed", [[], [EARLIER]])
+def test_a_list_without_the_last_stream_leaves_silence_unknown(
+    world: World, stream: str | None, listed: list[str]
 ) -> None:
-    world.stream, world.name, world.service.streams = stream, name, streams
+    # So it is if the source is a table of another account.
+    world.stream, world.service.streams = stream, listed
+
+    assert why(world.witness.silent(keys(1))) == f"ListStreams does not list the stream {ARN}"
+
+
+@pytest.mark.parametrize("other", [ARN.replace("123456789012", "999999999999"), f"{TABLE_ARN}2/stream/1"])
+def test_a_list_of_another_table_leaves_silence_unknown(world: World, other: str) -> None:
+    world.service.streams = [ARN, other]
 
     assert why(world.witness.silent(keys(1))) == f"ListStreams does not list the streams of {TABLE_ARN}"
 
