@@ -19,6 +19,7 @@ import pytest
 from click.testing import Result
 
 from ddbreplica import deadline
+from ddbreplica.aws import refusal
 from ddbreplica.aws.hints import explain
 from ddbreplica.aws.session import Clients
 from ddbreplica.backfill.export import Export, Exported
@@ -29,7 +30,7 @@ from ddbreplica.driver import Interrupt
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import describe
 from ddbreplica.dynamodb.scan import TableReader
-from ddbreplica.dynamodb.stream import Stream
+from ddbreplica.dynamodb.stream import Stream, list_streams
 from ddbreplica.errors import TaskError
 from ddbreplica.inspect import observe, observe_fleet
 from ddbreplica.inspect.written import written
@@ -103,6 +104,15 @@ def _scanning(connection: Connection) -> Call:
     return lambda: list(reader.scan(0, of=1))
 
 
+def _paging(connection: Connection) -> Call:
+    reader = _reader(connection)
+    return lambda: list(reader.scan_on(0, of=1, after=None, limit=1))
+
+
+def _rescanning(connection: Connection) -> Call:
+    return partial(_reader(connection).rescan, 0, of=1, after=None, limit=1)
+
+
 def _getting(connection: Connection) -> Call:
     return partial(_reader(connection).get, [A])
 
@@ -125,6 +135,14 @@ def _following(connection: Connection) -> Call:
         return [tail._seen(record) for page in pages for record in page]
 
     return read
+
+
+def _streams(connection: Connection) -> Any:
+    """List the streams of a table; here, a refusal is raised."""
+    listed = refusal.asked(lambda: list_streams(connection.streams(), "orders", {}))
+    if isinstance(listed, Refusal):
+        raise explain(listed)
+    return listed
 
 
 def _mapped(connection: Connection) -> Any:
@@ -158,7 +176,7 @@ def _export(connection: Connection) -> Sequence[KeyPage]:
 
 
 def _found_export(connection: Connection) -> Any:
-    return find_export(connection.buckets, "s3://bucket/prefix")
+    return find_export(connection.buckets, ["s3://bucket/prefix"])
 
 
 def _bucket(connection: Connection) -> Bucket:
@@ -181,6 +199,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "latest stream": Operation("DescribeTable", always(latest_stream)),
     "time to live": Operation("DescribeTimeToLive", always(lambda c: observe._ttl(c.source))),
     "scan": Operation("Scan", _scanning),
+    "page": Operation("Scan", _paging),
+    "rescan": Operation("Scan", _rescanning),
     "get": Operation("BatchGetItem", _getting),
     "mappings": Operation("ListEventSourceMappings", always(_mapped)),
     # The mapping of a deleted function remains, but it has no replica.
@@ -191,6 +211,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "any metric": Operation("ListMetrics", always(_has_metrics)),
     "fleet": Operation("GetResources", always(lambda c: dict(observe_fleet._tagged(c)))),
     "stack": Operation("DescribeStacks", always(_of_stack)),
+    "streams": Operation("ListStreams", always(_streams)),
     "stream": Operation("DescribeStream", _following),
     "iterator": Operation("GetShardIterator", _following),
     "records": Operation("GetRecords", _following),

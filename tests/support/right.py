@@ -128,6 +128,9 @@ RIGHT: Mapping[str, Callable[[Any], Response]] = {
         "<member><OutputKey>SourceTableName</OutputKey><OutputValue>orders</OutputValue></member>"
         "</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
     ),
+    "ListStreams": lambda _: as_json(
+        Streams=[{"StreamArn": "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026"}]
+    ),
     "DescribeStream": lambda _: as_json(
         StreamDescription={
             "Shards": [{"ShardId": "shardId-00000001234567890123-0123456789ab", "SequenceNumberRange": {}}]
