@@ -144,6 +144,8 @@ class Stream:
     calls: list[str] = field(default_factory=list)
     began: float = math.inf
     kept_up: list[float] = field(default_factory=list)
+    watched: list[Container[Key]] = field(default_factory=list)
+    """What each call was asked about."""
 
     def begin(self) -> None:
         self.calls.append("begin")
@@ -151,10 +153,12 @@ class Stream:
 
     def keep_up(self, watched: Container[Key]) -> None:
         self.calls.append("keep up")
+        self.watched.append(watched)
         self.kept_up.append(self.clock.time)
 
     def changed(self, watched: Container[Key]) -> frozenset[Key] | Unknown:
         self.calls.append("changed")
+        self.watched.append(watched)
         if self.why is not None and self.calls.count("changed") > self.fails_from:
             return Unknown(self.why)
         found = (each for each, item in self.items.items() if item.changed(self.began, self.clock.time))

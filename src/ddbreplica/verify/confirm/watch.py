@@ -38,7 +38,7 @@ class _Group:
         self._plan = plan
         self._timer = timer
         self._looks = 0
-        self._first = 0.0
+        self._first: float | None = None
         self.due = timer.ticks() + self._pause()
         for each in self.seen.values():
             each.begin_round()
@@ -54,17 +54,19 @@ class _Group:
         for key, sight in look(list(self.seen)).items():
             seen = self.seen[key]
             seen.add(sight)
-            seen.seconds = max(0.0, started - self._first) if self._looks else 0.0
+            if self._first is not None:
+                seen.seconds = started - self._first
             if not sight.is_suspect:
                 del self.seen[key]
                 self.excused += sight.is_equal
                 self.archived += [key] if sight.is_archived else []
         self._looks += 1
         now = self._timer.ticks()
-        if self._looks == 1:
-            self._first = now
+        self._first = now if self._first is None else self._first
+        # The last look is after the end of the planned time.
         is_last = self._looks == self._plan.looks - 1
-        self.due = (max(now, self._first + self._plan.seconds) if is_last else now) + self._pause()
+        earliest = max(now, self._first + self._plan.seconds) if is_last else now
+        self.due = earliest + self._pause()
 
     def _pause(self) -> float:
         # At random, and counted from the end of the last look: a fixed pause, or one that the duration of a request
@@ -88,12 +90,13 @@ class Watch:
         """
         groups = [_Group(piece, plan, self.timer) for piece in _pieces(keys)]
         shares = [groups[first :: self.threads] for first in range(min(self.threads, len(groups)))]
-        meanwhile = [_every(KEEP_UP_SECONDS, keep_up, self.timer), *[_nothing] * (len(shares) - 1)]
+        # One thread calls the witness, and it is this one, which takes the first share.
+        calls = {0: _every(KEEP_UP_SECONDS, keep_up, self.timer)}
         with self.progress("watching suspected differences", about=plan.looks * len(keys)) as advance:
             run(
                 [
-                    partial(self._follow, share, advance, each)
-                    for share, each in zip(shares, meanwhile, strict=True)
+                    partial(self._follow, share, advance, calls.get(number, _nothing))
+                    for number, share in enumerate(shares)
                 ]
             )
         return Watched(
@@ -142,4 +145,4 @@ def _every(seconds: float, call: Callable[[], None], timer: Timer) -> Callable[[
 
 
 def _nothing() -> None:
-    """Do nothing, in the other threads: one thread calls the witness."""
+    """Do nothing."""

@@ -100,11 +100,29 @@ def test_the_witness_begins_before_the_first_look_of_the_watch() -> None:
 
 
 def test_an_item_that_changes_in_both_tables_is_moving() -> None:
-    run = confirm({A: Following(1.0, 0.5, lag=2.5, states=None), B: DIFFERENT})
+    moving = Following(1.0, 0.5, lag=2.5, states=None)
+    run = confirm({A: moving, B: DIFFERENT, C: moving})
 
-    assert run.kinds == {A: DifferenceKind.MOVING, B: DifferenceKind.DIFFERENT}
-    assert run.confirmation.moving == 1
+    assert run.kinds == {
+        A: DifferenceKind.MOVING,
+        B: DifferenceKind.DIFFERENT,
+        C: DifferenceKind.MOVING,
+    }
+    assert run.confirmation.moving == 2
     assert not run.reasons
+
+
+def test_what_is_equal_at_any_look_is_excused_and_counted() -> None:
+    class Later(Still):
+        """An item that arrives in the watch."""
+
+        def replica(self, at: float) -> int | None:
+            return self.in_source if at > 7 else self.in_replica
+
+    run = confirm({A: Still(1, 1), B: Late(1, 2), C: Later(1, 2)})
+
+    assert run.differences == []
+    assert run.confirmation.excused == 3
 
 
 def test_an_item_that_changes_in_the_source_only_is_inconclusive() -> None:
@@ -123,6 +141,8 @@ def test_with_a_grace_period_the_lag_is_not_waited_for() -> None:
     ((begin, end),) = run.pair.asked
     assert end - begin == 300
     assert run.pair.clock.time == pytest.approx(end + 180, abs=0.1)
+    assert run.pair.clock.time == pytest.approx(run.pair.replica.times[-1], abs=0.1)
+    assert run.pair.clock.time < 60
     assert "silent" not in run.pair.stream.calls
 
 
@@ -215,16 +235,17 @@ def test_an_unknown_lag_is_noted_and_inconclusive() -> None:
     assert run.confirmation.lag is None
 
 
-def test_a_lag_that_may_be_longer_than_the_watch_is_watched_out() -> None:
-    run = confirm({A: DIFFERENT}, RULES, LagFigures(seconds=20.0))
+@pytest.mark.parametrize(("lag", "seconds"), [(20.0, 60.0), (40.0, 120.0), (50.0, 150.0), (51.0, 300.0)])
+def test_a_lag_that_may_be_longer_than_the_watch_is_watched_out(lag: float, seconds: float) -> None:
+    run = confirm({A: DIFFERENT}, RULES, LagFigures(seconds=lag))
 
     assert run.differences == [FOUND]
     assert len(run.pair.asked) == 2
     assert run.pair.asked[0][0] == run.pair.asked[1][0]
     first, *_, last = run.pair.replica.times[10:-1]
-    assert 60 <= last - first < 80
-    assert run.confirmation.lag == 20
-    assert [about for _, about in run.shown.what if about is not None] == [1, 1, 8, 24]
+    assert seconds <= last - first < 1.3 * seconds
+    assert run.confirmation.lag == lag
+    assert [about for _, about in run.shown.what if about is not None] == [1, 1, 8, seconds / 2.5]
 
 
 def test_a_long_lag_is_watched_out_for_300_seconds_and_is_then_the_reason() -> None:
@@ -275,6 +296,8 @@ def test_an_item_that_changes_only_while_it_is_watched_on_is_moving(readable: bo
 
     assert run.kinds == {A: DifferenceKind.MOVING}
     assert run.confirmation.by_looks is not readable
+    # Two looks first, one watch, and one round of watching on.
+    assert len(run.shown.what) == 2 + 1 + 1 + 1
 
 
 @pytest.mark.hazard(number=14)

@@ -14,6 +14,7 @@ from tests.support.simulated_pair import Following, Item, Pair, Still, Stuck, ke
 
 A, B = key("a"), key("b")
 DIFFERENT = Still(1, 2)
+UNLIMITED = Rates(None, None)
 DENIED = (
     "The source's stream cannot be read: denied. Instead, many looks show whether the source changes, of at most 100"
     " suspected differences."
@@ -23,13 +24,13 @@ DENIED = (
 class Watching:
     """Rounds over a simulated pair. `notes` are what they say."""
 
-    def __init__(self, items: Mapping[Key, Item], *, suspects: int = 100, seed: int = 0) -> None:
-        self.pair = Pair(items, seed=seed)
+    def __init__(self, items: Mapping[Key, Item], *, suspects: int = 100, rates: Rates = UNLIMITED) -> None:
+        self.pair = Pair(items)
         self.notes: list[str] = []
         watch = Watch(
             Look(self.pair.source, self.pair.replica, False), self.pair.clock.timer, 1, SILENT.progress
         )
-        self.rounds = Rounds(watch, self.pair.stream, Rates(None, None), suspects, self.notes.append)
+        self.rounds = Rounds(watch, self.pair.stream, rates, suspects, self.notes.append)
 
     def __call__(self, keys: Sequence[Key] = (), *, seconds: float = 5.0, rounds: int = 3) -> Outcome:
         return self.rounds.watch(keys or list(self.pair.items), seconds, rounds=rounds)
@@ -141,6 +142,48 @@ def test_by_looks_at_a_random_hundred() -> None:
     assert any(each > key("0150") for each in outcome.unequal)
 
 
+def test_by_looks_at_fewer_keys_if_the_read_rate_is_low() -> None:
+    watching = Watching({key(f"{number:04}"): DIFFERENT for number in range(100)}, rates=Rates(10.0, None))
+    watching.pair.stream.why = "denied"
+
+    assert len(watching().unequal) == 30
+
+
+def test_what_is_equal_or_archived_in_any_round_is_counted() -> None:
+    class Expiring(Stuck):
+        """An item that changes until it expires."""
+
+        gone = 0.0
+
+        def source(self, at: float) -> int:
+            return super().source(at) if at < self.gone else None  # type: ignore[return-value]
+
+    class Arriving(Stuck):
+        """An item that changes until it arrives."""
+
+        arrives = 0.0
+
+        def replica(self, at: float) -> int:
+            return self.source(at) if at > self.arrives else -1
+
+    def at(kind: type[Stuck], name: str, moment: float) -> Item:
+        item: Item = type("At", (kind,), {name: moment})(times=range(100))
+        return item
+
+    items = {
+        A: at(Expiring, "gone", 2.0),
+        B: at(Expiring, "gone", 8.0),
+        key("c"): at(Arriving, "arrives", 2.0),
+        key("d"): at(Arriving, "arrives", 8.0),
+    }
+    watching = Watching(items)
+    watching.rounds.watch_once = Watch(
+        Look(watching.pair.source, watching.pair.replica, True), watching.pair.clock.timer, 1, SILENT.progress
+    )
+
+    assert watching() == Outcome(archived=[A, B], excused=2)
+
+
 def test_by_looks_if_the_witness_fails_later_and_only_for_what_it_left_open() -> None:
     watching = Watching({A: DIFFERENT, B: Stuck(times=[2.5, 8.0])})
     watching.pair.stream.why, watching.pair.stream.fails_from = "denied", 2
@@ -179,6 +222,7 @@ def test_the_witness_keeps_up_during_a_long_watch() -> None:
     watching(seconds=600.0)
 
     assert len(watching.pair.stream.kept_up) >= 9
+    assert set(map(repr, watching.pair.stream.watched)) == {repr(frozenset({A}))}
 
 
 def test_a_watch_has_the_planned_length() -> None:

@@ -9,7 +9,7 @@ from ddbreplica.verify.confirm.threads import IsOver, run
 
 
 def test_all_work_is_done_at_once_and_the_first_in_this_thread() -> None:
-    barrier = threading.Barrier(3, timeout=10)
+    barrier = threading.Barrier(50, timeout=10)
     names: dict[int, str] = {}
 
     def work(number: int, is_over: IsOver) -> None:
@@ -17,12 +17,12 @@ def test_all_work_is_done_at_once_and_the_first_in_this_thread() -> None:
         names[number] = threading.current_thread().name
         assert not is_over()
 
-    run([partial(work, number) for number in range(3)])
+    run([partial(work, number) for number in range(50)])
 
     assert names[0] == threading.current_thread().name
-    assert sorted(names) == [0, 1, 2]
+    assert sorted(names) == [*range(50)]
     assert names[1].startswith("confirm")
-    assert len(set(names.values())) == 3
+    assert len(set(names.values())) == 50
 
 
 @pytest.mark.parametrize("failing", [0, 1])
