@@ -176,7 +176,7 @@ class Confirmation:
         if confirmed and facts.grace_given:
             self._warn_of_lag()
         self.excused += len(confirmed)
-        for difference in self._look.differences(confirmed):
+        for difference in self._look.differences(confirmed, threads=self.rules.threads):
             self.excused -= 1
             yield difference
 
@@ -199,7 +199,7 @@ class Confirmation:
             suspects = yield from self._watch(list(suspects), seconds, replace(facts, figures=None))
 
     def _figures(self, begin: datetime, end: datetime) -> LagFigures:
-        with self.progress("waiting for the lag's figures of the watch", about=None):
+        with self.progress("waiting for the metrics of the lag", about=None):
             figures = self.ask_lag(begin, end)
         self.lag = 0.0 if figures.is_idle else figures.seconds
         if figures.unknown is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from ddbreplica.dynamodb.rate import Rate
@@ -9,6 +10,7 @@ from ddbreplica.dynamodb.read import MAX_KEYS
 from ddbreplica.model import Items, Key, State
 from ddbreplica.records.compare import differences, fingerprint
 from ddbreplica.verify.confirm.seen import Seen, Sight
+from ddbreplica.verify.confirm.threads import IsOver, run
 from ddbreplica.verify.difference import Difference, DifferenceKind
 
 CHANGED_SINCE = "it changed after the watch"
@@ -46,15 +48,32 @@ class Look:
             key: Sight.of(before[key], replica[key], after[key], is_archive=self.is_archive) for key in keys
         }
 
-    def differences(self, seen: Mapping[Key, Seen]) -> Iterator[Difference]:
-        """Read confirmed keys again, for their attributes. Yield nothing for a key that is equal now."""
-        keys = list(seen)
-        for start in range(0, len(keys), MAX_KEYS):
-            piece = keys[start : start + MAX_KEYS]
-            # The source last: if it has the state of the watch, it had it when the replica was read.
-            ours, theirs = self.replica.get(piece), self.source.get(piece)
-            for key in piece:
-                yield from self._difference(key, theirs.get(key), ours.get(key), seen[key])
+    def differences(self, seen: Mapping[Key, Seen], *, threads: int) -> Iterator[Difference]:
+        """Read confirmed keys again, for their attributes. Yield nothing for a key that is equal now.
+
+        Each thread reads MAX_KEYS keys. No thread reads more until the results of all threads were taken.
+        """
+        pieces = list(_pieces(list(seen)))
+        for start in range(0, len(pieces), threads):
+            found: list[list[Difference]] = [[] for _ in pieces[start : start + threads]]
+            run(
+                [
+                    partial(self._read_again, piece, seen, into)
+                    for piece, into in zip(pieces[start:], found, strict=False)
+                ]
+            )
+            for each in found:
+                yield from each
+
+    def _read_again(
+        self, keys: Sequence[Key], seen: Mapping[Key, Seen], into: list[Difference], is_over: IsOver
+    ) -> None:
+        if is_over():
+            return
+        # The source last: if it has the state of the watch, it had it when the replica was read.
+        ours, theirs = self.replica.get(keys), self.source.get(keys)
+        for key in keys:
+            into.extend(self._difference(key, theirs.get(key), ours.get(key), seen[key]))
 
     def _difference(self, key: Key, theirs: State, ours: State, seen: Seen) -> Iterator[Difference]:
         sight = Sight.of(seen.source, fingerprint(ours), fingerprint(theirs), is_archive=self.is_archive)
@@ -66,6 +85,10 @@ class Look:
             yield _different(key, theirs, ours)
         else:
             yield Difference(DifferenceKind.INCONCLUSIVE, key, reason=CHANGED_SINCE)
+
+
+def _pieces(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
+    return (keys[start : start + MAX_KEYS] for start in range(0, len(keys), MAX_KEYS))
 
 
 def _different(key: Key, source: State, replica: State) -> Difference:

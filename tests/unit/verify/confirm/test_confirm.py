@@ -39,7 +39,7 @@ def test_a_difference_that_keeps_still_is_confirmed_with_its_attributes() -> Non
         "looking at suspected differences",
         "looking at suspected differences again",
         "watching suspected differences",
-        "waiting for the lag's figures of the watch",
+        "waiting for the metrics of the lag",
     ]
     assert [about for _, about in run.shown.what] == [3, 3, 24, None]
 

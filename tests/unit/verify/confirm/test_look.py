@@ -1,5 +1,6 @@
 """look: both tables are read by key, and compared."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -92,7 +93,7 @@ def test_a_confirmed_key_is_read_again_for_its_attributes_the_source_last(
 ) -> None:
     look, order = look_at([{KEY: source} if source else {}], {KEY: replica} if replica else {})
 
-    assert list(look.differences(seen(source, replica))) == [difference]
+    assert list(look.differences(seen(source, replica), threads=1)) == [difference]
     assert order == ["replica", "source"]
 
 
@@ -100,7 +101,7 @@ def test_a_confirmed_key_is_read_again_for_its_attributes_the_source_last(
 def test_a_confirmed_key_that_is_equal_by_now_is_no_difference() -> None:
     look, _ = look_at([{KEY: item("1")}], {KEY: item("1.0")})
 
-    assert list(look.differences(seen(item("1"), item("2")))) == []
+    assert list(look.differences(seen(item("1"), item("2")), threads=1)) == []
 
 
 @pytest.mark.hazard(number=13)
@@ -108,7 +109,7 @@ def test_a_confirmed_key_that_is_equal_by_now_is_no_difference() -> None:
 def test_a_confirmed_key_that_has_changed_since_is_inconclusive(source: str, replica: str) -> None:
     look, _ = look_at([{KEY: item(source)}], {KEY: item(replica)})
 
-    assert list(look.differences(seen(item("1"), item("2")))) == [
+    assert list(look.differences(seen(item("1"), item("2")), threads=1)) == [
         Difference(DifferenceKind.INCONCLUSIVE, KEY, reason=CHANGED_SINCE)
     ]
 
@@ -116,7 +117,7 @@ def test_a_confirmed_key_that_has_changed_since_is_inconclusive(source: str, rep
 def test_a_replica_that_has_the_state_of_the_watch_only_now_has_changed_since() -> None:
     look, _ = look_at([{KEY: item("3")}], {KEY: item("1")})
 
-    assert [each.finding for each in look.differences(seen(item("1"), item("2")))] == [
+    assert [each.finding for each in look.differences(seen(item("1"), item("2")), threads=1)] == [
         DifferenceKind.INCONCLUSIVE
     ]
 
@@ -124,7 +125,9 @@ def test_a_replica_that_has_the_state_of_the_watch_only_now_has_changed_since() 
 def test_an_item_of_an_archive_that_has_expired_since_is_archived() -> None:
     look, _ = look_at([{}], {KEY: item("2")}, is_archive=True)
 
-    assert list(look.differences(seen(item("1"), item("2")))) == [Difference(DifferenceKind.ARCHIVED, KEY)]
+    assert list(look.differences(seen(item("1"), item("2")), threads=1)) == [
+        Difference(DifferenceKind.ARCHIVED, KEY)
+    ]
 
 
 def test_confirmed_keys_are_read_in_pieces_of_a_hundred() -> None:
@@ -133,10 +136,52 @@ def test_confirmed_keys_are_read_in_pieces_of_a_hundred() -> None:
     look, order = look_at([items], {})
     different = Seen(source=fingerprint(item("1")), replica=fingerprint(None))
 
-    found = look.differences(dict.fromkeys(keys, different))
+    found = look.differences(dict.fromkeys(keys, different), threads=1)
 
     assert next(found).key == keys[0]
     assert len(order) == 2, "later keys are read when they are asked for"
     assert [each.key for each in found] == keys[1:]
     assert isinstance(look.source, Table)
     assert [len(asked) for asked in look.source.asked] == [100, 100, 1]
+
+
+def test_in_several_threads_confirmed_keys_are_read_at_once_and_yielded_in_order() -> None:
+    keys = [key(f"{number:03}") for number in range(550)]
+    # Each thread waits until another one reads the replica too; there are six pieces.
+    barrier = threading.Barrier(2, timeout=10)
+
+    class Waiting(Table):
+        """A table of which two threads read at once."""
+
+        def get(self, keys: Sequence[Key]) -> Items:
+            barrier.wait()
+            return super().get(keys)
+
+    order: list[str] = []
+    source = Table("source", order, [{each: item("1") for each in keys}])
+    look = Look(source, Waiting("replica", order, [{}]), is_archive=False)
+    different = Seen(source=fingerprint(item("1")), replica=fingerprint(None))
+
+    found = look.differences(dict.fromkeys(keys, different), threads=2)
+
+    assert next(found).key == keys[0]
+    assert sorted(order) == ["replica"] * 2 + ["source"] * 2
+    assert [each.key for each in found] == keys[1:]
+    assert [len(asked) for asked in source.asked].count(100) == 5
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_an_error_of_one_piece_ends_the_reading(threads: int) -> None:
+    class Refusing(Table):
+        """A table that cannot be read."""
+
+        def get(self, keys: Sequence[Key]) -> Items:
+            raise KeyboardInterrupt
+
+    order: list[str] = []
+    look = Look(Table("source", order, [{}]), Refusing("replica", order, []), is_archive=False)
+
+    with pytest.raises(KeyboardInterrupt):
+        list(look.differences({key(f"{number:04}"): Seen() for number in range(1000)}, threads=threads))
+
+    assert not order
