@@ -748,6 +748,24 @@ RULES = (
         (test_flipping.test_an_item_that_changes_while_it_is_looked_at_is_compared_with_both_states,),
     ),
     Rule(
+        20,
+        "a key that is equal at any look is late, and no difference",
+        watch._Group.look,
+        "if not sight.is_suspect: ...",
+        "if False: ...",
+        (test_flipping.test_an_item_that_is_equal_half_of_the_time_is_equal_at_one_of_eight_looks,),
+    ),
+    Rule(
+        20,
+        "a source that has changed since the last look has changed",
+        seen.Seen.add,
+        "self.source not in (b'', sight.source)",
+        "False",
+        (
+            test_flipping.test_without_the_stream_there_are_so_many_looks_that_no_item_looks_the_same_at_all_of_them,
+        ),
+    ),
+    Rule(
         21,
         "the lag is that of the watch",
         confirm.Confirmation._by_lag,
