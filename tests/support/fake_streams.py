@@ -43,7 +43,7 @@ class FakeStreams:
         self.streams = [ARN]
         self.existing = {ARN, EARLIER}
         self.exceptions = SimpleNamespace(ResourceNotFoundException=NoStreamError)
-        self.status: str = "ENABLED"
+        self.status: str | None = "ENABLED"
         self.hooks: list[Callable[[str], None]] = []
         self.refusals: list[Exception] = []
         self.asked: list[tuple[str, str]] = []
@@ -82,8 +82,8 @@ class FakeStreams:
         page, last = _page(names, ExclusiveStartShardId)
         self._before("DescribeStream")
         answer: dict[str, Any] = {
-            "StreamStatus": self.status,
             "Shards": [self._described(name) for name in page],
+            **({"StreamStatus": self.status} if self.status else {}),
         }
         return {"StreamDescription": answer | ({"LastEvaluatedShardId": last} if last else {})}
 

@@ -48,7 +48,7 @@ class Shard:
 class _Listed:
     """A page of a stream's description. `shards` holds the id and the parent of each shard, and whether it is open."""
 
-    status: str
+    status: str | None
     shards: Sequence[tuple[str, str | None, bool]]
     last: str | None
 
@@ -58,7 +58,7 @@ class Stream:
 
     Records may be missed if they were trimmed before they were read, or if they were written while no page was read
     for longer than an iterator is valid. `gap` is then called with a description. `before_request` is called before
-    each request, and may raise TaskError to send no more.
+    each request, and may raise an error to send no more.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Stream:
     ) -> None:
         """Send no request yet."""
         self.refusal: Refusal | None = None
-        self.status = ""
+        self.status: str | None = None
         """The stream's status when its shards were last listed, such as ENABLED."""
         self.shards: dict[str, Shard] = {}
         """All shards that were listed, by id."""
@@ -137,7 +137,7 @@ class Stream:
 
         Return False if one was not received because of a transient refusal; the next call gets those that are missing.
         """
-        return all(self._has_iterator(shard) for shard in self.shards.values() if self.is_next(shard))
+        return all(self._iterator(shard) for shard in self.shards.values() if self.is_next(shard))
 
     def is_next(self, shard: Shard) -> bool:
         """Return whether a shard may be read now: it has not ended, and its parent was read to its end."""
@@ -151,7 +151,7 @@ class Stream:
             (each["ShardId"], each.get("ParentShardId"), _is_open(each["SequenceNumberRange"]))
             for each in stream["Shards"]
         ]
-        return _Listed(stream.get("StreamStatus", ""), shards, stream.get("LastEvaluatedShardId"))
+        return _Listed(stream.get("StreamStatus"), shards, stream.get("LastEvaluatedShardId"))
 
     def _add(self, listed: Sequence[tuple[str, str | None, bool]]) -> None:
         is_first = self._look_at is None
@@ -168,9 +168,10 @@ class Stream:
 
     def _page(self, shard: Shard) -> Page | None:
         """Return the next page; None if it was refused or the position was lost."""
-        if not self._has_iterator(shard):
+        iterator = self._iterator(shard)
+        if iterator is None:
             return None
-        response = self._ask(lambda: _page_of(self._client.get_records(ShardIterator=shard.iterator or "")))
+        response = self._ask(lambda: _page_of(self._client.get_records(ShardIterator=iterator)))
         if isinstance(response, Refusal):
             self._recover(shard, response)
             return None
@@ -184,16 +185,16 @@ class Stream:
             self.look_soon()
         return records
 
-    def _has_iterator(self, shard: Shard) -> bool:
-        """Get an iterator if there is none. Return False if it was refused."""
+    def _iterator(self, shard: Shard) -> str | None:
+        """Return the iterator of a shard, which is requested if there is none; None if it was refused."""
         if shard.iterator is None:
             request: Any = {"StreamArn": self._arn, "ShardId": shard.id, **shard.start}
             iterator = self._ask(lambda: str(self._client.get_shard_iterator(**request)["ShardIterator"]))
             if isinstance(iterator, Refusal):
                 self._recover(shard, iterator)
-                return False
+                return None
             shard.iterator = iterator
-        return True
+        return shard.iterator
 
     def _ask(self, call: Callable[[], T]) -> T | Refusal:
         self._before_request()

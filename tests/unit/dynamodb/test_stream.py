@@ -42,6 +42,7 @@ def service() -> FakeStreams:
 def test_from_the_oldest_record_on_every_shard_is_read_page_by_page(service: FakeStreams) -> None:
     service.shards = {"a": [1, 2, 3], "b": [11], "c": [21, 22]}
     reading = Reading(service, from_oldest=True)
+    assert (reading.stream.refusal, reading.stream.status) == (None, None)
 
     assert reading.read() == [[1, 2], [11], [21, 22]]
     assert reading.read() == [[3]]
@@ -129,6 +130,21 @@ def test_an_iterator_that_expired_before_any_record_was_read_leaves_a_reported_g
     reading.read()
 
     assert reading.gaps == ["the shard a was not read for 15 minutes"]
+
+
+def test_a_position_that_was_trimmed_is_taken_again_from_the_oldest_record(service: FakeStreams) -> None:
+    service.shards = {"a": [1, 2, 3]}
+    reading = Reading(service, from_oldest=True)
+    trimmed = [refused("TrimmedDataAccessException")]
+
+    def refuse_once(request: str) -> None:
+        if request == "GetShardIterator" and trimmed:
+            raise trimmed.pop()
+
+    service.hooks.append(refuse_once)
+
+    assert [reading.read(), reading.read()] == [[], [[1, 2]]]
+    assert len(reading.gaps) == 1
 
 
 def test_trimmed_records_leave_a_reported_gap(service: FakeStreams) -> None:
@@ -252,7 +268,7 @@ def test_the_status_and_the_open_shards_are_those_of_the_last_list(service: Fake
     service.shards = {"a": [], "b": []}
     stream = Reading(service, from_oldest=True).stream
 
-    def listed() -> tuple[str, list[bool]]:
+    def listed() -> tuple[str | None, list[bool]]:
         return stream.status, [shard.is_open for shard in stream.shards.values()]
 
     stream.look()

@@ -86,6 +86,20 @@ def test_they_are_waited_for_until_half_a_minute_after_the_last_minute(world: Wo
     assert world.listed == 0
 
 
+def test_all_minutes_of_a_long_time_count(world: World) -> None:
+    world.now = 200.0
+
+    assert world.ask(BEGIN, BEGIN + timedelta(seconds=170)).unknown is not None
+    assert {(begin, end) for _, begin, end in world.asked} == {(NOON, NOON + timedelta(minutes=4))}
+
+
+def test_values_of_a_minute_that_is_not_over_are_not_the_figures(world: World) -> None:
+    world.now, world.delay = 30.0, -60.0
+
+    assert world.ask(BEGIN, END) == LagFigures(seconds=0.5)
+    assert [moment for moment, _, _ in world.asked] == [30.0, 80.0]
+
+
 def test_complete_minutes_are_not_waited_for(world: World) -> None:
     world.now = 80.0
 

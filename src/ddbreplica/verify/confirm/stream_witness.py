@@ -82,8 +82,7 @@ class StreamWitness:
         self._describe_source = describe_source
         self._clock = clock
         self._interrupt = interrupt
-        self._allowance = _Allowance(0)
-        self._end = 0.0
+        self._budget: _Budget  # each call has its own
         self._watch: Stream | Unknown = Unknown("the stream is not being watched")
         self._changed: set[Key] = set()
 
@@ -116,12 +115,13 @@ class StreamWitness:
     def _known(self, read: Callable[[], T], *, most: int) -> T | Unknown:
         """Return the result of a call that may send `most` requests, or why there is none."""
         self._interrupt.check()
-        self._allowance = _Allowance(most)
-        self._end = self._clock.ticks() + MAX_SECONDS
+        self._budget = _Budget(most, self._clock.ticks)
         try:
             return read()
         except REFUSALS as error:
             return Unknown(fact_of(error))
+        except _NoWitnessError as error:
+            return Unknown(str(error))
 
     def _go_on(self, read: Callable[[Stream], None]) -> None:
         """Read the watched stream. After a failure it is no longer read, since its records were missed."""
@@ -133,12 +133,12 @@ class StreamWitness:
     def _begun(self) -> Stream:
         arn = self._describe_source().stream
         if arn is None:
-            raise _cannot("the source has no enabled stream")
+            raise _NoWitnessError("the source has no enabled stream")
         stream = self._stream(arn, from_oldest=False)
         self._until_done(stream, stream.look)
         open_shards = sum(not shard.is_done for shard in stream.shards.values())
         if open_shards > MAX_SHARDS:
-            raise _cannot(f"the stream has {open_shards:,} open shards, more than {MAX_SHARDS}")
+            raise _NoWitnessError(f"the stream has {open_shards:,} open shards, more than {MAX_SHARDS}")
         self._until_done(stream, stream.take_positions)
         _refuse_disabled(stream)
         return stream
@@ -154,7 +154,7 @@ class StreamWitness:
         )
 
     def _count_request(self) -> None:
-        self._allowance.take()
+        self._budget.take()
 
     def _catch_up(self, stream: Stream, watched: Container[Key]) -> None:
         # A change from before this call may be in a shard that is not listed yet, or missing from a disabled stream.
@@ -181,8 +181,8 @@ class StreamWitness:
         for stream in streams:
             self._until_done(stream, stream.look)
         shards = sum(len(stream.shards) for stream in streams)
-        if 2 * shards > self._allowance.left:  # an iterator and a page of each
-            raise _cannot(
+        if 2 * shards > self._budget.requests:  # an iterator and a page of each
+            raise _NoWitnessError(
                 f"the source's streams of the last 24 hours have {shards:,} shards, which take more than"
                 f" {SILENT_REQUESTS} requests"
             )
@@ -200,7 +200,7 @@ class StreamWitness:
     def _listed(self, source: Described) -> Sequence[str]:
         """Return the ARNs of all streams of the source that still have records.
 
-        ListStreams takes a table's name, and lists streams of the caller's account. Raises TaskError if these are not
+        ListStreams takes a table's name, and lists streams of the caller's account. Raises an error if these are not
         the streams of the source, or not all of them.
         """
         client = self._streams()
@@ -213,9 +213,9 @@ class StreamWitness:
         is_missing = latest is not None and latest not in found
         # The last stream was disabled more than 24 hours ago, or the list is not of the source's account.
         if is_missing and self._patiently(partial(has_stream, client, str(latest))):
-            raise _cannot(f"ListStreams does not list the stream {latest}")
+            raise _NoWitnessError(f"ListStreams does not list the stream {latest}")
         if not all(arn.startswith(f"{source.table.arn}/stream/") for arn in found):
-            raise _cannot(f"ListStreams does not list the streams of {source.table.arn}")
+            raise _NoWitnessError(f"ListStreams does not list the streams of {source.table.arn}")
         return found
 
     def _patiently(self, call: Callable[[], T]) -> T:
@@ -237,28 +237,42 @@ class StreamWitness:
         """Wait before the shards are read again, unless more records are waiting."""
         if stream.refusal or not reading.is_behind:
             self._pause(stream.refusal)
-        elif self._clock.ticks() >= self._end:
-            raise _too_long(stream.refusal)
+        else:
+            self._budget.refuse_late(None)
 
     def _pause(self, refusal: Refusal | None) -> None:
         """Wait. Raises TaskError if the time of the call is over."""
-        if self._clock.ticks() >= self._end:
-            raise _too_long(refusal)
+        self._budget.refuse_late(refusal)
         self._interrupt.sleep(PAUSE_SECONDS)
         self._interrupt.check()
 
 
-class _Allowance:
-    """The number of requests that a call may still send."""
+class _NoWitnessError(Exception):
+    """The stream cannot be the witness. The message is the reason."""
 
-    def __init__(self, most: int) -> None:
-        self.left = self._most = most
+
+class _Budget:
+    """The number of `requests` that a call may still send, and the time that it may still take."""
+
+    def __init__(self, most: int, ticks: Callable[[], float]) -> None:
+        """Begin the call."""
+        self.requests = self._most = most
+        self._ticks = ticks
+        self._end = ticks() + MAX_SECONDS
 
     def take(self) -> None:
-        """Count a request. Raises TaskError if it would be one too many."""
-        if self.left == 0:
-            raise _cannot(f"reading the stream takes more than {self._most:,} requests")
-        self.left -= 1
+        """Count a request. Raises _NoWitnessError if it would be one too many."""
+        if self.requests == 0:
+            raise _NoWitnessError(f"reading the stream takes more than {self._most:,} requests")
+        self.requests -= 1
+
+    def refuse_late(self, refusal: Refusal | None) -> None:
+        """Raise an error if the time is over. `refusal` is the last one, if a request was refused."""
+        if self._ticks() < self._end:
+            return
+        if refusal is not None:
+            raise explain(refusal, doing=f"the stream has not responded for {MAX_SECONDS:.0f} seconds")
+        raise _NoWitnessError(f"the stream cannot be read to its present end in {MAX_SECONDS:.0f} seconds")
 
 
 class _Reading:
@@ -270,7 +284,7 @@ class _Reading:
 
     def __init__(self, stream: Stream, clock: Clock, *, empty_pages: int, look: bool = True) -> None:
         """Send no request yet. Without `look`, shards that are not listed now are not read."""
-        self.is_behind = False
+        self.is_behind: bool
         """Whether a shard has more records from before the moment, as far as the last pages show."""
         self._stream = stream
         self._clock = clock
@@ -335,21 +349,10 @@ def _has_followers(stream: Stream) -> bool:
 
 
 def _refuse_disabled(stream: Stream) -> None:
-    """Raise TaskError unless the stream is enabled: other changes make no records."""
+    """Raise _NoWitnessError unless the stream is enabled: other changes make no records."""
     if stream.status != "ENABLED":
-        raise _cannot(f"the status of the stream is {stream.status or 'unknown'}")
+        raise _NoWitnessError(f"the status of the stream is {stream.status or 'unknown'}")
 
 
 def _refuse_gap(where: str) -> None:
-    raise _cannot(f"changes may be missing: {where}")
-
-
-def _too_long(refusal: Refusal | None) -> TaskError:
-    if refusal is not None:
-        return explain(refusal, doing=f"the stream has not responded for {MAX_SECONDS:.0f} seconds")
-    return _cannot(f"the stream cannot be read to its present end in {MAX_SECONDS:.0f} seconds")
-
-
-def _cannot(fact: str) -> TaskError:
-    """Return the error whose fact becomes the reason of an Unknown. Its hint is not shown."""
-    return TaskError(fact, hint="give --grace.")
+    raise _NoWitnessError(f"changes may be missing: {where}")

@@ -319,6 +319,15 @@ def refuse(world: World, request: str, times: int, code: str = "ThrottlingExcept
     world.service.hooks.append(refuse_once)
 
 
+def test_shards_that_appear_during_a_long_watch_are_read_meanwhile(world: World) -> None:
+    world.witness.begin()
+    world.service.shards["new"] = []
+    world.pass_time(10)
+    world.witness.keep_up(keys(4))
+
+    assert ("new", "TRIM_HORIZON") in world.service.asked
+
+
 # What the stream cannot witness
 
 
@@ -340,7 +349,7 @@ def test_a_source_without_a_stream_is_unknown(world: World) -> None:
     ("status", "shown"), [("DISABLED", "DISABLED"), ("ENABLING", "ENABLING"), ("", "unknown")]
 )
 def test_a_stream_that_is_not_enabled_at_the_beginning_is_unknown(
-    world: World, status: str, shown: str
+    world: World, status: str | None, shown: str
 ) -> None:
     world.service.status = status
     world.witness.begin()
@@ -738,8 +747,11 @@ def test_the_witness_of_a_connection_reads_the_stream_of_its_source() -> None:
         Location("orders", None, None, "eu-west-1", None, None, None, "http://127.0.0.1:9")
     )
 
-    witness = StreamWitness.of(connection, Interrupt())
+    interrupt = Interrupt()
+
+    witness = StreamWitness.of(connection, interrupt)
 
     assert witness._clock is connection.clock
+    assert witness._interrupt is interrupt
     assert witness._streams().meta.region_name == "eu-west-1"
     assert witness._describe_source.args == (connection.source,)  # type: ignore[attr-defined]
