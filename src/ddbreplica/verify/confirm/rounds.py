@@ -13,7 +13,7 @@ from ddbreplica.verify.confirm.watch import Watch
 from ddbreplica.verify.confirm.witness import Witness
 
 _BY_LOOKS = (
-    "The source's stream cannot be read: {why}. Instead, many looks show whether the source changes, of at most"
+    "The source's stream cannot be used: {why}. Instead, many looks show whether the source changes, of at most"
     f" {plan.MOST_BY_LOOKS} suspected differences."
 )
 

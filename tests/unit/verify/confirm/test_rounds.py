@@ -16,7 +16,7 @@ A, B = key("a"), key("b")
 DIFFERENT = Still(1, 2)
 UNLIMITED = Rates(None, None)
 DENIED = (
-    "The source's stream cannot be read: denied. Instead, many looks show whether the source changes, of at most 100"
+    "The source's stream cannot be used: denied. Instead, many looks show whether the source changes, of at most 100"
     " suspected differences."
 )
 
