@@ -48,6 +48,7 @@ class FakeStreams:
         self.refusals: list[Exception] = []
         self.asked: list[tuple[str, str]] = []
         self.requests: list[str] = []
+        self.limits: list[int] = []
         self.expire_after = 900.0
 
     def client(self) -> Any:
@@ -77,7 +78,7 @@ class FakeStreams:
         if StreamArn not in self.existing:
             self.requests.append("DescribeStream")
             raise NoStreamError
-        assert Limit in (None, 1)
+        self.limits += [] if Limit is None else [Limit]
         names = [name for name in self.shards if self.stream_of.get(name, ARN) == StreamArn]
         page, last = _page(names, ExclusiveStartShardId)
         self._before("DescribeStream")

@@ -355,6 +355,7 @@ def test_the_streams_of_a_table_are_listed_page_by_page(service: FakeStreams) ->
 
 def test_a_stream_exists_until_24_hours_after_it_was_disabled(service: FakeStreams) -> None:
     assert has_stream(service.client(), ARN)
+    assert service.limits == [1]
 
     service.existing.clear()
 

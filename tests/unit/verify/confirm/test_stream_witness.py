@@ -216,8 +216,10 @@ def test_a_shard_that_is_past_the_call_is_not_read_again(world: World) -> None:
 
 def test_after_a_shard_that_ends_its_child_is_read_without_a_pause(world: World) -> None:
     world.witness.begin()
-    split(world, "a", "b")
-    split(world, "b", "c")
+    for parent, child in ("ab", "bc", "cd", "de"):
+        split(world, parent, child)
+    # The last child is listed first, so that each round reads one shard to its end.
+    world.service.shards = dict(reversed(world.service.shards.items()))
 
     assert world.witness.changed(keys(4)) == frozenset()
     assert world.slept == [1.0, 1.0]
@@ -661,13 +663,18 @@ def test_two_hundred_requests_are_enough_and_one_more_is_not(world: World) -> No
 
 
 def test_as_many_shards_as_two_hundred_requests_can_read_are_read(world: World) -> None:
-    # One list, 39 descriptions of two shards each, and an iterator and a page of each shard.
-    world.service.shards = {f"{number}": [] for number in range(78)}
+    # Two lists, 40 descriptions of at most two shards each, and an iterator and a page of each of 79 shards.
+    world.service.streams = [EARLIER, EARLIEST, ARN]
+    world.service.existing.add(EARLIEST)
+    world.service.shards = {f"{number}": [] for number in range(79)}
+    world.service.stream_of = {
+        f"{number}": EARLIER if number < 20 else EARLIEST if number < 40 else ARN for number in range(79)
+    }
     world.service.ended = set(world.service.shards)
     assert world.witness.silent(keys(1)) == keys(1)
-    assert len(world.service.requests) == 196
+    assert len(world.service.requests) == 200
 
-    world.service.shards |= {"78": [], "79": []}
+    world.service.shards["79"] = []
 
     assert "have 80 shards" in why(world.witness.silent(keys(1)))
 
