@@ -47,6 +47,14 @@ class TestList:
         ]
         assert s3.requests == [("list", "a/"), ("list", "a/")]
 
+    def test_objects_after_a_name(self) -> None:
+        s3 = FakeS3()
+        for name in ("A", "a/1", "a/2", "a/3"):
+            s3.store(name, b"")
+
+        assert [listed.name for listed in s3.bucket().list("a/", after="a/1")] == ["a/2", "a/3"]
+        assert [listed.name for listed in s3.bucket().list("")] == ["A", "a/1", "a/2", "a/3"]
+
     def test_none(self) -> None:
         assert list(FakeS3().bucket().list("a/")) == []
 

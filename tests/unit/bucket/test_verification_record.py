@@ -179,6 +179,14 @@ def test_another_schema_is_refused_by_name() -> None:
     )
 
 
+def test_a_time_that_does_not_sort_is_refused_by_its_text() -> None:
+    document = {**DOCUMENT, "ended": "2026-1-31T09:04:00.123456Z"}
+
+    assert refusal_of(json.dumps(document).encode()) == (
+        "is not a record of a verification: 2026-1-31T09:04:00.123456Z is not a time"
+    )
+
+
 def test_a_member_that_a_later_version_adds_is_ignored() -> None:
     assert reread({**DOCUMENT, "transform": "x"}) == RECORD
 
