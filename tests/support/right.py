@@ -51,6 +51,12 @@ def items(request: Any) -> Response:
     return as_json(Responses={name: [{**key, "v": {"N": "1"}} for key in asked["Keys"]]}, UnprocessedKeys={})
 
 
+def metrics(request: Any) -> Response:
+    value = {"StatusCode": "Complete", "Timestamps": [1.7e9], "Values": [5.0]}
+    queries = body_of(request)["MetricDataQueries"]
+    return as_json(MetricDataResults=[{"Id": query["Id"], "Label": "a metric", **value} for query in queries])
+
+
 def mappings(_: Any) -> Response:
     mapping = {
         "UUID": "11-22",
@@ -106,17 +112,7 @@ RIGHT: Mapping[str, Callable[[Any], Response]] = {
         LoggingConfig={"LogGroup": "/log"},
     ),
     "ListTags": lambda _: as_json(Tags={"ddbreplica": "orders_copy"}),
-    "GetMetricData": lambda _: as_json(
-        MetricDataResults=[
-            {
-                "Id": "q0",
-                "Label": "IteratorAge",
-                "StatusCode": "Complete",
-                "Timestamps": [1.7e9],
-                "Values": [5.0],
-            }
-        ]
-    ),
+    "GetMetricData": metrics,
     "ListMetrics": lambda _: as_json(Metrics=[{"Namespace": "AWS/Lambda"}]),
     "GetResources": lambda _: as_json(
         ResourceTagMappingList=[

@@ -1,7 +1,8 @@
 """What was written to a table since a time, by CloudWatch's metric ConsumedWriteCapacityUnits.
 
 DynamoDB counts each put, update and delete with at least one unit, whoever makes it and even if it changes nothing.
-It does not count TTL deletes.
+It does not count TTL deletes. CloudWatch has no value for a time without a write, and none for what it does not know
+yet. The verification has read the table, so the metric of reads tells the two apart.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,12 +11,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ddbreplica.aws.request import ask_pages
+from ddbreplica.errors import TaskError
 from ddbreplica.mapping.metrics import complete
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
 
 WRITTEN = "ConsumedWriteCapacityUnits"
+
+_READ = "ConsumedReadCapacityUnits"
+_METRICS = (WRITTEN, _READ)
 
 _MINUTE, _FIVE_MINUTES, _HOUR = timedelta(minutes=1), timedelta(minutes=5), timedelta(hours=1)
 _MIDNIGHT = datetime(2000, 1, 1, tzinfo=UTC)
@@ -49,28 +54,45 @@ def spans(since: datetime, until: datetime) -> Sequence[Span]:
 
 
 def written(client: "CloudWatchClient", table: str, *, since: datetime, until: datetime) -> int:
-    """Return the write capacity units that writes to a table have consumed. Raises TaskError."""
-    return round(sum(units for span in spans(since, until) for units in _units(client, table, span)))
+    """Return the write capacity units that writes to a table have consumed since a verification began.
+
+    Raises TaskError if CloudWatch has no metrics of the table yet: the verification has read it.
+    """
+    values = [value for span in spans(since, until) for value in _values(client, table, span)]
+    if not any(name == _READ for name, _ in values):
+        raise TaskError(
+            f"CloudWatch has no metrics of the table {table} since the verification began.",
+            hint="try again in some minutes.",
+        )
+    return round(sum(units for name, units in values if name == WRITTEN))
 
 
-def _units(client: "CloudWatchClient", table: str, span: Span) -> Iterator[float]:
-    metric: Any = {
+def _values(client: "CloudWatchClient", table: str, span: Span) -> Iterator[tuple[str, float]]:
+    """Yield the sums of both metrics for each period of a span that has one."""
+    period = int(span.period.total_seconds())
+    queries: Any = [_query(f"q{at}", name, table, period) for at, name in enumerate(_METRICS)]
+    pages = client.get_paginator("get_metric_data").paginate(
+        MetricDataQueries=queries, StartTime=span.begin, EndTime=span.end
+    )
+    return ask_pages(pages, _of_page)
+
+
+def _query(identity: str, name: str, table: str, period: int) -> Any:
+    metric = {
         "Namespace": "AWS/DynamoDB",
-        "MetricName": WRITTEN,
+        "MetricName": name,
         "Dimensions": [{"Name": "TableName", "Value": table}],
     }
-    query: Any = {
-        "Id": "written",
-        "MetricStat": {"Metric": metric, "Period": int(span.period.total_seconds()), "Stat": "Sum"},
-    }
-    pages = client.get_paginator("get_metric_data").paginate(
-        MetricDataQueries=[query], StartTime=span.begin, EndTime=span.end
-    )
-    return ask_pages(pages, _values)
+    return {"Id": identity, "MetricStat": {"Metric": metric, "Period": period, "Stat": "Sum"}}
 
 
-def _values(page: Any) -> Sequence[float]:
-    return [value for result in page["MetricDataResults"] for value in complete(result, WRITTEN)["Values"]]
+def _of_page(page: Any) -> Sequence[tuple[str, float]]:
+    names = {f"q{at}": name for at, name in enumerate(_METRICS)}
+    return [
+        (names[result["Id"]], value)
+        for result in page["MetricDataResults"]
+        for value in complete(result, names[result["Id"]])["Values"]
+    ]
 
 
 def _floor(moment: datetime, period: timedelta) -> datetime:

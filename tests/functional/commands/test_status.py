@@ -312,7 +312,10 @@ def test_a_bucket_that_is_not_configured_is_unknown(
 
 
 def write_units(units: float, *, minutes_ago: float) -> None:
-    measure("AWS/DynamoDB", "ConsumedWriteCapacityUnits", units, minutes_ago=minutes_ago, TableName="logfile")
+    """Let CloudWatch have the capacity units of writes, and of the verification's reads."""
+    for kind, consumed in (("Write", units), ("Read", 0.5)):
+        name = f"Consumed{kind}CapacityUnits"
+        measure("AWS/DynamoDB", name, consumed, minutes_ago=minutes_ago, TableName="logfile")
 
 
 def test_the_last_verification_and_what_was_written_since(deploy: Deploy, tables: Tables) -> None:
@@ -338,6 +341,23 @@ def test_the_last_verification_and_what_was_written_since(deploy: Deploy, tables
     assert document["object"] == f"s3://kept/{last.name}"
     assert (document["verdict"], document["source_items"], document["recreated"]) == ("equal", 2000, [])
     assert document["written_since"]["write_capacity_units"] == 34
+
+
+def test_right_after_a_verification_cloudwatch_does_not_know_what_was_written(
+    deploy: Deploy, tables: Tables
+) -> None:
+    deploy()
+    poll()
+    verify_before(tables.client, minutes=0)
+
+    document = json.loads(run("status", "--json").stdout)
+
+    assert document["last_verification"]["written_since"]["write_capacity_units"] is None
+    assert document["unknown"] == {
+        "what was written since the last verification": (
+            "CloudWatch has no metrics of the table logfile since the verification began."
+        )
+    }
 
 
 def test_a_last_verification_that_found_differences_exits_with_1(deploy: Deploy, tables: Tables) -> None:

@@ -17,10 +17,15 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 class FakeCloudWatch:
-    """Keeps values of a metric by their times, and sums them for each period as CloudWatch does."""
+    """Keeps values of a metric by their times, and returns those of a time as CloudWatch does.
 
-    def __init__(self, values: Mapping[datetime, float], **result: Any) -> None:
-        self._values = values
+    `read` are the times at which the table was read: by default those at which it was verified.
+    """
+
+    def __init__(
+        self, values: Mapping[datetime, float], *, read: Sequence[datetime] = (NOW - MINUTE,), **result: Any
+    ) -> None:
+        self._values = {"q0": values, "q1": dict.fromkeys(read, 0.5)}
         self._result = result
         self.asked: list[tuple[datetime, datetime, int]] = []
 
@@ -29,21 +34,34 @@ class FakeCloudWatch:
         return self
 
     def paginate(self, *, MetricDataQueries: Any, StartTime: datetime, EndTime: datetime) -> Sequence[Any]:  # noqa: N803
-        (query,) = MetricDataQueries
-        metric = {
-            "Namespace": "AWS/DynamoDB",
-            "MetricName": "ConsumedWriteCapacityUnits",
-            "Dimensions": [{"Name": "TableName", "Value": "logfile"}],
-        }
-        period = query["MetricStat"]["Period"]
-        assert query == {"Id": "written", "MetricStat": {"Metric": metric, "Period": period, "Stat": "Sum"}}
-        self.asked.append((StartTime, EndTime, period))
-        found = [value for at, value in self._values.items() if StartTime <= at < EndTime]
-        page = {"StatusCode": "Complete", "Values": found, **self._result}
-        return [
-            {"MetricDataResults": [{**page, "StatusCode": "PartialData", "Values": []}]},
-            {"MetricDataResults": [page]},
+        period = MetricDataQueries[0]["MetricStat"]["Period"]
+        assert MetricDataQueries == [
+            {"Id": "q0", "MetricStat": stat("ConsumedWriteCapacityUnits", period)},
+            {"Id": "q1", "MetricStat": stat("ConsumedReadCapacityUnits", period)},
         ]
+        self.asked.append((StartTime, EndTime, period))
+        found = [
+            {
+                "Id": name,
+                "StatusCode": "Complete",
+                "Values": [value for at, value in values.items() if StartTime <= at < EndTime],
+                **self._result,
+            }
+            for name, values in self._values.items()
+        ]
+        return [
+            {"MetricDataResults": [{"Id": "q0", "StatusCode": "PartialData", "Values": []}]},
+            {"MetricDataResults": found},
+        ]
+
+
+def stat(name: str, period: int) -> Any:
+    metric = {
+        "Namespace": "AWS/DynamoDB",
+        "MetricName": name,
+        "Dimensions": [{"Name": "TableName", "Value": "logfile"}],
+    }
+    return {"Metric": metric, "Period": period, "Stat": "Sum"}
 
 
 def units(fake: FakeCloudWatch, since: datetime) -> int:
@@ -72,6 +90,18 @@ def test_a_longer_time_takes_two_requests() -> None:
         (datetime(2026, 1, 29, 12, 30, tzinfo=UTC), datetime(2026, 1, 29, 13, 0, tzinfo=UTC), 60),
         (datetime(2026, 1, 29, 13, 0, tzinfo=UTC), NOW, 3600),
     ]
+
+
+def test_without_any_metric_of_the_table_what_was_written_is_unknown() -> None:
+    fake = FakeCloudWatch({NOW - MINUTE: 5.0}, read=[NOW - 2 * HOUR])
+
+    with pytest.raises(TaskError) as refused:
+        units(fake, NOW - HOUR)
+
+    assert (
+        refused.value.fact == "CloudWatch has no metrics of the table logfile since the verification began."
+    )
+    assert refused.value.hint == "try again in some minutes."
 
 
 @pytest.mark.parametrize("status", ["InternalError", "Forbidden"])
