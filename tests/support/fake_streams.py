@@ -25,9 +25,10 @@ class FakeStreams:
     """Shards of numbered records, two on a page. An iterator has a position and an age.
 
     The key of record 7 is k7, unless `keys` has another. `created` has the times of records, in seconds since the
-    epoch. A shard is of the stream ARN unless `stream_of` has another. `blanks` is the number of empty pages that
-    precede a shard's records. `streams` are listed, and `existing` ones can be described. `hooks` are called before
-    each request, with its name, and may raise.
+    epoch. A shard is of the stream ARN unless `stream_of` has another, which is disabled. `blanks` is the number of
+    empty pages that precede a shard's records, `blanks_at_end` of those that precede the end of a closed shard.
+    `hidden` shards are not listed yet. `streams` are listed, and `existing` ones can be described. `hooks` are called
+    before each request, with its name, and may raise.
     """
 
     def __init__(self) -> None:
@@ -38,8 +39,10 @@ class FakeStreams:
         self.keys: dict[int, Any] = {}
         self.created: dict[int, float] = {}
         self.ended: set[str] = set()
+        self.hidden: set[str] = set()
         self.trimmed: dict[str, int] = {}
         self.blanks: Counter[str] = Counter()
+        self.blanks_at_end: Counter[str] = Counter()
         self.streams = [ARN]
         self.existing = {ARN, EARLIER}
         self.exceptions = SimpleNamespace(ResourceNotFoundException=NoStreamError)
@@ -79,12 +82,17 @@ class FakeStreams:
             self.requests.append("DescribeStream")
             raise NoStreamError
         self.limits += [] if Limit is None else [Limit]
-        names = [name for name in self.shards if self.stream_of.get(name, ARN) == StreamArn]
+        names = [
+            name
+            for name in self.shards
+            if self.stream_of.get(name, ARN) == StreamArn and name not in self.hidden
+        ]
         page, last = _page(names, ExclusiveStartShardId)
+        status = self.status if StreamArn == ARN else "DISABLED"
         self._before("DescribeStream")
         answer: dict[str, Any] = {
             "Shards": [self._described(name) for name in page],
-            **({"StreamStatus": self.status} if self.status else {}),
+            **({"StreamStatus": status} if status else {}),
         }
         return {"StreamDescription": answer | ({"LastEvaluatedShardId": last} if last else {})}
 
@@ -117,8 +125,10 @@ class FakeStreams:
             raise refused("ExpiredIteratorException")
         if int(place) < self.trimmed.get(shard, 0):
             raise refused("TrimmedDataAccessException")
-        if self.blanks[shard] > 0:
-            self.blanks[shard] -= 1
+        is_at_end = shard in self.ended and int(place) == len(self.shards[shard])
+        blanks = self.blanks_at_end if is_at_end and self.blanks_at_end[shard] else self.blanks
+        if blanks[shard]:
+            blanks[shard] -= 1
             return {"Records": [], "NextShardIterator": f"{shard}|{place}|{self.now}"}
         end = min(int(place) + PER_PAGE, len(self.shards[shard]))
         answer: dict[str, Any] = {

@@ -77,8 +77,6 @@ class Stream:
         """The stream's status when its shards were last listed, such as ENABLED."""
         self.shards: dict[str, Shard] = {}
         """All shards that were listed, by id."""
-        self.ended: list[Shard] = []
-        """The shards that were read to their end."""
         self._client = client
         self._arn = arn
         self._from_oldest = from_oldest
@@ -181,7 +179,6 @@ class Stream:
             shard.start = _after(records[-1])
         if shard.iterator is None:
             shard.is_done = True
-            self.ended.append(shard)
             self.look_soon()
         return records
 

@@ -302,16 +302,6 @@ def test_shards_can_be_left_out_and_new_ones_not_looked_for(service: FakeStreams
     assert service.requests == ["DescribeStream", "GetShardIterator", "GetRecords"]
 
 
-def test_the_shards_that_were_read_to_their_end_are_kept(service: FakeStreams) -> None:
-    service.shards = {"a": [1], "b": [2]}
-    service.ended = {"a"}
-    stream = Reading(service, from_oldest=True).stream
-
-    stream.read()
-
-    assert [shard.id for shard in stream.ended] == ["a"]
-
-
 def test_before_each_request_the_caller_may_stop(service: FakeStreams) -> None:
     service.shards = {"a": [1], "b": [2]}
     counted: list[int] = []

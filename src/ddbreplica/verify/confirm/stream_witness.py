@@ -164,7 +164,7 @@ class StreamWitness:
             self._note_changed(watched, reading.pages())
             if not stream.is_look_due:
                 _refuse_disabled(stream)
-                if _has_followers(stream):
+                if _is_complete(stream):
                     if reading.is_over:
                         return
                 else:
@@ -179,7 +179,7 @@ class StreamWitness:
     def _silent(self, keys: set[Key]) -> frozenset[Key]:
         streams = [self._stream(arn, from_oldest=True) for arn in self._listed(self._describe_source())]
         for stream in streams:
-            self._until_done(stream, stream.look)
+            self._until_done(stream, partial(_look_at_all, stream))
         shards = sum(len(stream.shards) for stream in streams)
         if 2 * shards > self._budget.requests:  # an iterator and a page of each
             raise _NoWitnessError(
@@ -342,10 +342,20 @@ def _unreadable(refusal: Refusal) -> TaskError:
     return explain(refusal, doing="a record of the stream cannot be read")
 
 
-def _has_followers(stream: Stream) -> bool:
-    """Return whether each shard that was read to its end is followed by one, which may have the next changes."""
+def _look_at_all(stream: Stream) -> bool:
+    """List the shards. Return False if the list may be incomplete."""
+    # Nothing follows the last shards of a disabled stream.
+    return stream.look() and (stream.status != "ENABLED" or _is_complete(stream))
+
+
+def _is_complete(stream: Stream) -> bool:
+    """Return whether the list of shards is complete: each closed shard is followed by one, which has the next changes.
+
+    DynamoDB may list a shard as closed before it lists its children:
+    https://github.com/awslabs/dynamodb-streams-kinesis-adapter
+    """
     parents = {shard.parent for shard in stream.shards.values()}
-    return all(shard.id in parents for shard in stream.ended)
+    return all(shard.id in parents for shard in stream.shards.values() if shard.is_done or not shard.is_open)
 
 
 def _refuse_disabled(stream: Stream) -> None:

@@ -1,7 +1,6 @@
 """stream_witness: what changed since a moment, what did not for 24 hours, and each reason why that is not known."""
 
 from collections.abc import Callable
-from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -10,73 +9,18 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from ddbreplica.aws.clock import Clock
 from ddbreplica.aws.request import Unknown
 from ddbreplica.driver import Interrupt
-from ddbreplica.dynamodb.connection import Connection, Side
+from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described
 from ddbreplica.dynamodb.location import Location
 from ddbreplica.errors import TaskError
-from ddbreplica.model import Key, Table
+from ddbreplica.model import Key
 from ddbreplica.verify.confirm import stream_witness
 from ddbreplica.verify.confirm.stream_witness import StreamWitness
 from ddbreplica.verify.confirm.witness import Witness
-from tests.support.fake_streams import ARN, EARLIER, TABLE_ARN, FakeStreams, refused
-
-MIDNIGHT = 1_795_910_400.0
-"""AWS's time when the fake's clock shows 0."""
+from tests.support.fake_streams import ARN, EARLIER, TABLE_ARN, refused
+from tests.support.witnessed import MIDNIGHT, World, key, keys
 
 EARLIEST = f"{TABLE_ARN}/stream/2026-09-01T00:00:00.000"
-
-
-def key(number: int) -> Key:
-    return (("PK", "S", f"k{number}"),)
-
-
-def keys(*numbers: int) -> frozenset[Key]:
-    return frozenset(map(key, numbers))
-
-
-class World(Interrupt):
-    """A source with a stream, whose clock advances when the witness sleeps. `at` plans what happens when."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.service = FakeStreams()
-        self.service.shards = {"a": [1, 2, 3]}
-        self.stream: str | None = ARN
-        self.latest: str | None = ARN
-        self.plans: list[tuple[float, Callable[[], None]]] = []
-        self.slept: list[float] = []
-        self.clock = Clock(ticks=lambda: self.service.now)
-        self.clock.observe(formatdate(MIDNIGHT), sent_at=MIDNIGHT)
-        self.witness: Witness = StreamWitness(
-            self.service.client, self.described, clock=self.clock, interrupt=self
-        )
-
-    def described(self) -> Described:
-        side = Side("logfile", "--source", None, None)  # type: ignore[arg-type]
-        description: dict[str, Any] = {
-            "TableName": "logfile",
-            "StreamSpecification": {"StreamEnabled": self.stream is not None},
-        }
-        description |= {"LatestStreamArn": self.latest} if self.latest else {}
-        return Described(side, Table(TABLE_ARN, "ACTIVE", frozenset({("PK", "S")})), description)
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.pass_time(seconds)
-
-    def pass_time(self, seconds: float) -> None:
-        self.service.now += seconds
-        due = [plan for when, plan in self.plans if when <= self.service.now]
-        self.plans = [(when, plan) for when, plan in self.plans if when > self.service.now]
-        for plan in due:
-            plan()
-
-    def at(self, seconds: float, plan: Callable[[], None]) -> None:
-        self.plans.append((self.service.now + seconds, plan))
-
-    def write(self, shard: str, number: int, *, created: float | None = None) -> None:
-        self.service.shards[shard].append(number)
-        self.service.created[number] = int(MIDNIGHT + self.service.now) if created is None else created
 
 
 @pytest.fixture
@@ -300,6 +244,16 @@ def test_a_shard_without_a_follower_is_no_end(world: World) -> None:
     assert world.witness.changed(keys(4)) == keys(4)
 
 
+def test_the_child_of_a_shard_that_was_closed_before_is_waited_for(world: World) -> None:
+    split(world, "a", "b")
+    world.service.hidden = {"b"}
+    world.witness.begin()
+    world.write("b", 4)
+    world.at(15, world.service.hidden.clear)
+
+    assert world.witness.changed(keys(4)) == keys(4)
+
+
 def test_a_shard_whose_follower_never_appears_is_unknown(world: World) -> None:
     world.witness.begin()
     world.service.ended.add("a")
@@ -450,7 +404,7 @@ def test_a_time_that_cannot_be_read_is_unknown(world: World, monkeypatch: pytest
 def test_a_stream_of_too_many_shards_is_unknown(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_witness, "MAX_SHARDS", 2)
     world.service.shards = {"a": [], "b": [], "old": []}
-    world.service.ended = {"old"}
+    world.service.ended, world.service.parents = {"old"}, {"a": "old"}
     world.witness.begin()
     assert world.witness.changed(keys(1)) == frozenset()
 
@@ -607,6 +561,23 @@ def test_a_stream_that_was_disabled_more_than_a_day_ago_leaves_all_silent(world:
     assert world.service.requests == ["ListStreams", "DescribeStream"]
 
 
+def test_a_list_without_the_child_of_a_closed_shard_is_requested_again(world: World) -> None:
+    split(world, "a", "b")
+    world.write("b", 4)
+    world.service.hidden = {"b"}
+    world.at(15, world.service.hidden.clear)
+
+    assert world.witness.silent(keys(4, 9)) == keys(9)
+
+
+def test_the_last_shards_of_a_disabled_stream_have_no_children(world: World) -> None:
+    world.stream, world.service.status = None, "DISABLED"
+    world.service.ended = {"a"}
+
+    assert world.witness.silent(keys(1, 9)) == keys(9)
+    assert world.slept == []
+
+
 def test_an_open_shard_is_at_its_end_after_five_empty_pages(world: World) -> None:
     world.service.blanks["a"] = 4
 
@@ -671,6 +642,7 @@ def test_as_many_shards_as_two_hundred_requests_can_read_are_read(world: World) 
         f"{number}": EARLIER if number < 20 else EARLIEST if number < 40 else ARN for number in range(79)
     }
     world.service.ended = set(world.service.shards)
+    world.service.status = "DISABLED"
     assert world.witness.silent(keys(1)) == keys(1)
     assert len(world.service.requests) == 200
 
