@@ -207,7 +207,7 @@ def test_start_here(main: Site, section: Section) -> None:
     assert main.stack.outputs["DashboardUrl"] in section.run("aws cloudformation describe-stacks")
 
     main.replicates("kept", n={"N": "1"})
-    section.is_over(STATUS, VERIFY)
+    section.is_over(VERIFY, STATUS)
 
 
 @of("Several replicas")
@@ -400,7 +400,7 @@ def test_dropped_changes(main: Site, section: Section) -> None:
     main.has("kept")
     assert main.pair.item(main.pair.replica, "gone") is None
     section.run("aws s3 rm", EXPORT_BUCKET="private")
-    section.is_over(STATUS, VERIFY)
+    section.is_over(VERIFY, STATUS)
 
 
 def write_exports(site: Site, *ids: str) -> None:
@@ -533,7 +533,7 @@ def test_the_replica_was_deleted(main: Site, section: Section) -> None:
     section.run(f"{VERIFY} --repair")
     recovery = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
     assert recovery["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
-    section.is_over(STATUS, VERIFY)
+    section.is_over(VERIFY, STATUS)
 
     delete_table(main, table)
     section.run("aws dynamodb create-table")
@@ -541,7 +541,7 @@ def test_the_replica_was_deleted(main: Site, section: Section) -> None:
     section.run("ddbreplica backfill --stack-name")
     assert main.pair.item(table, "kept") is None
     section.run("ddbreplica backfill --stack-name")
-    section.is_over(STATUS, VERIFY)
+    section.is_over(VERIFY, STATUS)
 
 
 def delete_table(site: Site, table: str) -> None:
@@ -581,7 +581,7 @@ def test_the_source_has_a_new_stream(restored: Site, section: Section) -> None:
 
     assert restored.pair.items("restored").keys() == {"kept", "later", "unseen"}
     restored.replicates("new")
-    section.is_over(STATUS, VERIFY)
+    section.is_over(VERIFY, STATUS)
 
 
 @of("The key filter was changed")
