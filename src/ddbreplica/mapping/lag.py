@@ -136,6 +136,7 @@ def _of_lag(mapping: MappingState) -> Iterator["MetricDataQueryTypeDef"]:
     yield of_function("Duration", mapping, stat="Maximum")
     yield of_function("Throttles", mapping)
     yield of_mapping("PolledEventCount", mapping)
+    yield of_mapping("FilteredOutEventCount", mapping)
     yield of_mapping("FailedInvokeEventCount", mapping)
 
 

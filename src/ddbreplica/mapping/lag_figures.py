@@ -21,8 +21,8 @@ class LagFigures:
     """What the mapping's state and metrics say about the lag during a time. One of the four is set.
 
     `problem` is a clause that names why changes may not arrive. `is_idle` is whether the mapping was enabled and
-    received no record in any minute. `seconds` is how long a change took to arrive at most. `unknown` is a clause that
-    says why the figures are missing.
+    received no record for the function in any minute. `seconds` is how long a change took to arrive at most.
+    `unknown` is a clause that says why the figures are missing.
     """
 
     problem: str | None = None
@@ -85,9 +85,11 @@ def figures_of(
         return LagFigures(
             problem=f"the function {mapping.function_name} did not process {failed:,.0f} records"
         )
-    ages, polled = values["IteratorAge"], values["PolledEventCount"]
-    # Only a mapping that emits event source mapping metrics, and is enabled, emits zeros while it is idle.
-    idle = {at for at, records in polled.items() if mapping.counts_events and records == 0}
+    ages, filtered = values["IteratorAge"], values["FilteredOutEventCount"]
+    # Only a mapping that emits event source mapping metrics, and is enabled, emits zeros while it is idle. The records
+    # that its filter leaves out are none for the function.
+    polled = values["PolledEventCount"] if mapping.counts_events else {}
+    idle = {at for at, records in polled.items() if records == filtered.get(at, 0)}
     if not ages and idle.issuperset(minutes):
         return LagFigures(is_idle=True)
     # Lambda emits IteratorAge only if it invokes the function. A minute without it has no lag of 0.

@@ -26,7 +26,14 @@ NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 BEGIN, END = NOON + timedelta(seconds=20), NOON + timedelta(seconds=70)
 IDLE = {"PolledEventCount": 0.0}
 BUSY = {"PolledEventCount": 5.0, "IteratorAge": 400.0, "Duration": 100.0}
-NAMES = ("IteratorAge", "Duration", "Throttles", "PolledEventCount", "FailedInvokeEventCount")
+NAMES = (
+    "IteratorAge",
+    "Duration",
+    "Throttles",
+    "PolledEventCount",
+    "FilteredOutEventCount",
+    "FailedInvokeEventCount",
+)
 
 
 class World(Waiting):
@@ -319,6 +326,7 @@ def test_the_metrics_are_those_of_function_and_mapping(requests: Requests) -> No
         ("Duration", "Maximum", function, *minutes),
         ("Throttles", "Sum", function, *minutes),
         ("PolledEventCount", "Sum", mapping, *minutes),
+        ("FilteredOutEventCount", "Sum", mapping, *minutes),
         ("FailedInvokeEventCount", "Sum", mapping, *minutes),
     ]
 

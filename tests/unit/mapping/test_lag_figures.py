@@ -19,6 +19,9 @@ def at(minute: float) -> datetime:
     return NOON + timedelta(minutes=minute)
 
 
+NO_AGE = LagFigures(unknown="CloudWatch has no IteratorAge of the function replicator for 12:01 UTC")
+
+
 # Minutes
 
 
@@ -91,6 +94,7 @@ def series(**values: Sequence[tuple[float, float]]) -> dict[str, Series]:
         "Duration": [(0, 100.0), (1, 250.0)],
         "Throttles": [(0, 0.0), (1, 0.0)],
         "PolledEventCount": [(0, 7.0), (1, 8.0)],
+        "FilteredOutEventCount": [],
         "FailedInvokeEventCount": [(0, 0.0), (1, 0.0)],
     }
     return {
@@ -145,6 +149,18 @@ def test_a_mapping_that_received_nothing_is_idle() -> None:
     assert figures_of(MAPPING, idle, MINUTES) == LagFigures(is_idle=True)
 
 
+def test_records_that_the_filter_leaves_out_are_none() -> None:
+    filtered = series(IteratorAge=[], Duration=[], FilteredOutEventCount=[(0, 7), (1, 8)])
+
+    assert figures_of(MAPPING, filtered, MINUTES) == LagFigures(is_idle=True)
+
+
+def test_a_minute_in_which_only_some_records_are_left_out_is_not_idle() -> None:
+    filtered = series(IteratorAge=[(0, 400)], FilteredOutEventCount=[(0, 7), (1, 7)])
+
+    assert figures_of(MAPPING, filtered, MINUTES) == NO_AGE
+
+
 def test_a_problem_comes_before_idleness() -> None:
     idle = series(
         IteratorAge=[],
@@ -166,9 +182,6 @@ def test_a_minute_that_received_nothing_needs_no_age() -> None:
     paused = series(PolledEventCount=[(0, 7), (1, 0)], IteratorAge=[(0, 400)], Duration=[(0, 100)])
 
     assert figures_of(MAPPING, paused, MINUTES) == LagFigures(seconds=0.5)
-
-
-NO_AGE = LagFigures(unknown="CloudWatch has no IteratorAge of the function replicator for 12:01 UTC")
 
 
 @pytest.mark.parametrize(
