@@ -5,8 +5,8 @@ Items remain DynamoDB JSON. Since nothing is converted, reading takes a fraction
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +22,8 @@ from ddbreplica.dynamodb.read import MAX_KEYS
 from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Image, Items, Key, Refusal, RefusalKind, Table
-from ddbreplica.records.decode import attributes_of, key_of
+from ddbreplica.records.decode import MalformedError, attributes_of, key_of
+from ddbreplica.records.size import READ_UNIT
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -48,8 +49,20 @@ def reading(connections: int) -> Config:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ScanPage:
+    """The items of one response to Scan, in its order. `cursor` is the `after` of the next page; None on the last.
+
+    `size` is the bytes of all items that DynamoDB read for the page, by its read capacity units.
+    """
+
+    items: Sequence[Image]
+    cursor: Image | None
+    size: float
+
+
 class TableReader:
-    """Reads one table with strong consistency. Several threads may use it at once.
+    """Reads one table, with strong consistency unless a scan is asked for less. Several threads may use it at once.
 
     Reading raises TaskError if the table refuses, or if no request succeeds for as long as the patience lasts, and
     KeyboardInterrupt if the patience's interrupt is set.
@@ -77,6 +90,7 @@ class TableReader:
         # A page consumes its units at once. With a rate the pages are small, so that other readers are not throttled.
         self._page = PAGE if read_rate is None else MAX_KEYS
         self._key_names = sorted(name for name, _ in table.key_schema)
+        self._key_set = frozenset(self._key_names)
         self._keys_only = _projection(self._key_names)
         self._table = DynamoDBReplica(client, name, skew=skew)
         self._table.describe()  # once, and not in each thread
@@ -89,14 +103,33 @@ class TableReader:
         client = side.dynamodb(reading(threads))
         return cls(client, side.name, table, patience, read_rate=read_rate, skew=side.clock)
 
-    def scan(self, segment: int, *, of: int, keys_only: bool = False) -> Iterator[Items]:
-        """Yield the items of one of `of` disjoint segments of the table, in pages of at most MAX_KEYS items."""
-        request = {"Segment": segment, "TotalSegments": of, "Limit": self._page}
-        for items, _ in self._pages({**request, **self._what(keys_only=keys_only)}):
-            every = iter(items.items())
-            while piece := dict(islice(every, MAX_KEYS)):
-                yield piece
-            items.clear()  # or this page would stay in memory until the next one has arrived
+    def scan_page(self, segment: int, *, of: int, after: Image | None, consistent: bool) -> ScanPage:
+        """Return the page that follows `after`, or the first one, of one of `of` disjoint segments of the table."""
+        request: dict[str, Any] = {
+            "TableName": self._name,
+            "Segment": segment,
+            "TotalSegments": of,
+            "Limit": self._page,
+            "ConsistentRead": consistent,
+        }
+        if after is not None:
+            request["ExclusiveStartKey"] = after
+        self._patience.progressed()
+        unit = READ_UNIT if consistent else 2 * READ_UNIT
+        return self._ask("Scan", request, partial(self._page_of, unit=unit))
+
+    def by_key(self, items: Iterable[Image]) -> dict[Key, Image]:
+        """Return items of this table by their keys, in the same order. Of items with one key, the last remains.
+
+        Raises TaskError for an item that has no key of this table.
+        """
+        try:
+            return self._by_key(items)
+        except (MalformedError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise TaskError(
+                f"a read of the table {self._name} returned an item without its key.",
+                hint="check --endpoint-url and the network: the response is not one of DynamoDB.",
+            ) from error
 
     def scan_on(
         self, segment: int, *, of: int, after: Image | None, limit: int
@@ -187,6 +220,15 @@ class TableReader:
 
     def _with_keys(self, items: Iterable[Image]) -> Iterator[tuple[Key, Image]]:
         return ((tuple([_part(name, item[name]) for name in self._key_names]), item) for item in items)
+
+    def _page_of(self, response: Any, *, unit: int) -> ScanPage:
+        last: Image = response.get("LastEvaluatedKey") or {}
+        items: list[Image] = response["Items"]
+        # Checked here, so that a response that is not DynamoDB's is refused. The keys themselves are read later, and
+        # only if a page of the source and one of the replica differ.
+        if not all(self._key_set <= item.keys() for item in items):
+            raise ValueError(items)
+        return ScanPage(items, {**last} or None, _units(response) * unit)
 
     def _ask(self, operation: str, request: Mapping[str, Any], read: Callable[[Any], T]) -> T:
         """Repeat a request until it succeeds. It begins when the rate allows for the units consumed before."""

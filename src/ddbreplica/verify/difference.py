@@ -1,7 +1,9 @@
 """The data that the steps of a verification exchange: counts of items, and the difference of a key. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from enum import Enum
+from typing import Any
 
 from ddbreplica.model import Key
 from ddbreplica.records.compare import AttributeDifference
@@ -9,17 +11,31 @@ from ddbreplica.records.compare import AttributeDifference
 
 @dataclass(slots=True)
 class Swept:
-    """Counts of a sweep so far: items compared in each table, and suspected differences.
+    """Counts of a comparison so far: the items of each table that were compared.
 
     `source_outside` and `replica_outside` count items that the mapping's filter excludes; these are not compared.
+    `archived` counts items that only an archive has.
     """
 
     source_items: int = 0
     replica_items: int = 0
-    suspects: int = 0
-    stopped_early: bool = False
     source_outside: int = 0
     replica_outside: int = 0
+    archived: int = 0
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> "Swept":
+        """Return stored counts. Raises KeyError, TypeError or ValueError if they are damaged."""
+        counts = {each.name: document[each.name] for each in fields(cls)}
+        if not all(type(count) is int and count >= 0 for count in counts.values()):
+            raise ValueError(document)
+        return cls(**counts)
+
+
+def total(counts: Iterable[Swept]) -> Swept:
+    """Return the sums of some counts."""
+    each = list(counts)
+    return Swept(*(sum(getattr(one, name.name) for one in each) for name in fields(Swept)))
 
 
 class DifferenceKind(Enum):

@@ -33,6 +33,12 @@ class KeySet:
         with _room():
             self._count += self._file.executemany("INSERT OR IGNORE INTO keys VALUES (?)", rows).rowcount
 
+    def clear(self) -> None:
+        """Remove all keys."""
+        with _room():
+            self._file.execute("DELETE FROM keys")
+        self._count = 0
+
     def chunks(self, size: int) -> Iterator[Sequence[Key]]:
         """Yield all keys in chunks of this size. Add no key meanwhile. Raises TaskError like `add`."""
         with _room():

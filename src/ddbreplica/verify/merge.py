@@ -1,0 +1,381 @@
+"""Compare two tables by merging their scans, segment by segment, and collect the keys that look different.
+
+Both scans read the same segments, so nearly all items meet their partner in the other scan, and the comparison costs
+little more than two scans. Items that do not are read by key in the other table. The two tables are not read at the
+same moment, so the differences found here are only suspected: `confirm` decides. Each difference that has kept still
+since the first scan began is among them, whatever the order in which the scans return the items.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
+from threading import Event, Lock
+from typing import TypeAlias
+
+from ddbreplica.driver import Advance, Note
+from ddbreplica.dynamodb.read import MAX_KEYS
+from ddbreplica.dynamodb.scan import ScanPage, TableReader
+from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
+from ddbreplica.model import Image, Items, Key
+from ddbreplica.records.compare import same
+from ddbreplica.verify.checkpoint import Position, SegmentState
+from ddbreplica.verify.difference import Swept, total
+from ddbreplica.verify.keyset import KeySet
+from ddbreplica.verify.pairing import REPLICA, SOURCE, Pairing
+
+WAITING_BYTES = 16 * 1024 * 1024
+"""The bytes of items that may wait for their partner, in all segments together, as DynamoDB counts them."""
+
+MAX_SUSPECTS = 10_000
+"""The number of suspected differences at which a comparison stops early, unless all differences are wanted."""
+
+_LOOK_UPS = 1000
+_NOT_IN_STEP = (
+    "The two scans do not return the items in the same order. The rest of the tables is compared item by item, which"
+    " takes about ten times the read capacity units."
+)
+
+Tables: TypeAlias = tuple[TableReader, TableReader]
+Save: TypeAlias = "Callable[[Segment], None]"
+
+
+@dataclass(slots=True)
+class InStep:
+    """Whether the scans of the two tables return the keys in the same order, judged by the latest look-ups."""
+
+    note: Note
+    is_lost: bool = False
+    _latest: deque[bool] = field(default_factory=lambda: deque(maxlen=_LOOK_UPS))
+    _lock: Lock = field(default_factory=Lock)
+
+    def looked_up(self, *, equal: int, of: int) -> None:
+        """Count look-ups, of which so many found an equal partner that the other scan should have shown."""
+        with self._lock:
+            self._latest.extend([True] * equal + [False] * (of - equal))
+            if not self.is_lost and len(self._latest) == _LOOK_UPS and 2 * sum(self._latest) > _LOOK_UPS:
+                self.is_lost = True
+                self.note(_NOT_IN_STEP)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What the segments of a comparison share. `suspects` is changed under `lock`.
+
+    If the replica `is_archive`, items that only it has do not differ; `archived` gets their keys. The comparison halts
+    at `max_suspects`.
+    """
+
+    tables: Tables
+    suspects: KeySet
+    advance: Advance
+    in_step: InStep
+    key_filter: KeyFilter = EVERY_KEY
+    is_archive: bool = False
+    archived: Callable[[Sequence[Key]], None] = lambda _: None
+    consistent: bool = True
+    max_suspects: int = MAX_SUSPECTS
+    lock: Lock = field(default_factory=Lock)
+    halted: Event = field(default_factory=Event)
+
+    def suspect(self, keys: Sequence[Key]) -> None:
+        """Add suspected differences. Halt the comparison if there are too many of them."""
+        if keys:
+            with self.lock:
+                self.suspects.add(keys)
+                if len(self.suspects) >= self.max_suspects:
+                    self.halted.set()
+
+    def archive(self, keys: Sequence[Key], counts: Swept) -> None:
+        """Count keys that only the archive has."""
+        if keys:
+            counts.archived += len(keys)
+            with self.lock:
+                self.archived(keys)
+
+    def inside(self, items: Items) -> Items:
+        """Return the items that the filter does not exclude."""
+        if not self.key_filter.patterns:
+            return items
+        return {key: item for key, item in items.items() if self.key_filter.passes(key)}
+
+    def count(self, side: int, counts: Swept, *, compared: int, outside: int = 0) -> None:
+        """Count items of a side that were compared, and those that the filter excludes."""
+        if side == SOURCE:
+            counts.source_items += compared
+            counts.source_outside += outside
+        else:
+            counts.replica_items += compared
+            counts.replica_outside += outside
+        self.advance(compared + outside)
+
+
+class Segment:
+    """The merge of one segment of both tables. It can be paused between two steps, and resumed from its state."""
+
+    def __init__(self, comparison: Comparison, state: SegmentState, *, of: int, bound: float) -> None:
+        """Begin where `state` ends. At most `bound` bytes of items wait for their partner, or two pages if these have more."""
+        self._shared = comparison
+        self._number = state.number
+        self._of = of
+        self._bound = bound
+        self._positions = [state.source, state.replica]
+        self._pairing = Pairing()
+        self._look_ups: tuple[dict[Key, Image], dict[Key, Image]] = ({}, {})
+        self._is_by_key = False
+        self._average = 0.0
+        self.counts = replace(state.counts)
+        # The items that waited when the state was saved are not known any more, so their keys are suspects.
+        comparison.suspect(state.waiting)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all items of the segment were compared."""
+        return all(each.is_done for each in self._positions) and not self._waiting
+
+    @property
+    def state(self) -> SegmentState:
+        """The state to resume from."""
+        source, replica = self._positions
+        return SegmentState(self._number, source, replica, self._waiting, replace(self.counts))
+
+    @property
+    def _waiting(self) -> tuple[Key, ...]:
+        return (*self._pairing.keys, *self._look_ups[SOURCE], *self._look_ups[REPLICA])
+
+    def step(self) -> None:
+        """Read the next page, or a page of each table, and compare what it shows.
+
+        Raises the errors of reading; the state is then that before the step, or one that has more items waiting.
+        """
+        if self._shared.in_step.is_lost:
+            self._step_by_key()
+        elif self._pairing.is_empty and not any(each.is_done for each in self._positions):
+            self._step_in_both()
+        else:
+            side = self._pairing.next_side
+            self._add(side if not self._positions[side].is_done else 1 - side)
+        if all(each.is_done for each in self._positions):
+            self._end()
+
+    def _step_in_both(self) -> None:
+        source, replica = self._page(SOURCE), self._page(REPLICA)
+        # Nearly all pages of an equal pair of tables end here, without a look at a single key.
+        if not self._shared.key_filter.patterns and source.items == replica.items:
+            self._passed_page(SOURCE, source, compared=len(source.items))
+            self._passed_page(REPLICA, replica, compared=len(replica.items))
+        else:
+            self._pair(SOURCE, source)
+            self._pair(REPLICA, replica)
+
+    def _page(self, side: int) -> ScanPage:
+        after, consistent = self._positions[side].cursor, self._shared.consistent
+        return self._shared.tables[side].scan_page(
+            self._number, of=self._of, after=after, consistent=consistent
+        )
+
+    def _add(self, side: int) -> None:
+        if not self._positions[side].is_done:
+            self._pair(side, self._page(side))
+
+    def _pair(self, side: int, page: ScanPage) -> None:
+        items = self._inside(side, page)
+        met = self._pairing.add(side, items, page.size)
+        self._to_look_up(met.passed)
+        # Before the position moves: if the keys cannot be stored, the page is read again.
+        self._shared.suspect(met.unequal)
+        self._passed_page(side, page, compared=len(items))
+        self._average = page.size / max(1, len(page.items))
+        self._look_up_full()
+        # A page of the other side may still meet all items of this page.
+        while self._pairing.size > max(self._bound, 2 * page.size):
+            side, oldest = self._pairing.overflow()
+            self._look_ups[side].update(oldest)
+            equal, of = self._look_up(side)
+            self._pairing.learn(side, equal=equal, of=of)
+
+    def _inside(self, side: int, page: ScanPage) -> Items:
+        return self._shared.inside(self._shared.tables[side].by_key(page.items))
+
+    def _passed_page(self, side: int, page: ScanPage, *, compared: int) -> None:
+        self._shared.count(side, self.counts, compared=compared, outside=len(page.items) - compared)
+        self._positions[side] = Position.after(page.cursor)
+
+    def _to_look_up(self, passed: tuple[Items, Items]) -> None:
+        """Keep items that have no partner, as far as the order of the scans tells, until they are looked up."""
+        self._look_ups[SOURCE].update(passed[SOURCE])
+        if self._shared.is_archive:
+            self._shared.archive(list(passed[REPLICA]), self.counts)
+        else:
+            self._look_ups[REPLICA].update(passed[REPLICA])
+
+    def _look_up_full(self) -> None:
+        """Look up the items of a side as soon as they fill a request, or the memory that may be used."""
+        for side in (SOURCE, REPLICA):
+            count = len(self._look_ups[side])
+            if count >= MAX_KEYS or count * self._average > self._bound:
+                self._look_up(side)
+
+    def _end(self) -> None:
+        """Look up all items that still wait, since both scans have ended."""
+        self._to_look_up((self._pairing.rest(SOURCE), self._pairing.rest(REPLICA)))
+        for side in (SOURCE, REPLICA):
+            self._look_up(side)
+
+    def _look_up(self, side: int) -> tuple[int, int]:
+        """Read the partners of a side's items by key. Return how many are equal, and how many were read."""
+        equal = read = 0
+        pending = self._look_ups[side]
+        while pending:
+            batch = dict(islice(pending.items(), MAX_KEYS))
+            found = self._shared.tables[1 - side].get(list(batch))
+            unequal = [key for key, item in batch.items() if not same(item, found.get(key))]
+            self._unequal(side, unequal, found)
+            for key in batch:
+                del pending[key]
+            equal, read = equal + len(batch) - len(unequal), read + len(batch)
+        if not self._is_by_key:
+            self._shared.in_step.looked_up(equal=equal, of=read)
+        return equal, read
+
+    def _unequal(self, side: int, keys: Sequence[Key], found: Items) -> None:
+        is_extra = side == REPLICA and self._shared.is_archive
+        self._shared.suspect([key for key in keys if key in found or not is_extra])
+        if is_extra:
+            self._shared.archive([key for key in keys if key not in found], self.counts)
+
+    def _step_by_key(self) -> None:
+        """Compare a page of the source by key, then a page of the replica's keys."""
+        if not self._is_by_key:
+            self._is_by_key = True
+            for side in (SOURCE, REPLICA):
+                self._look_ups[side].update(self._pairing.rest(side))
+                self._look_up(side)
+        for side in (SOURCE, REPLICA):
+            if not self._positions[side].is_done:
+                page = self._page(side)
+                items = self._inside(side, page)
+                if side == SOURCE:
+                    self._look_ups[SOURCE].update(items)
+                    self._look_up(SOURCE)
+                else:
+                    self._look_for_extra(items)
+                self._passed_page(side, page, compared=len(items))
+
+    def _look_for_extra(self, items: Items) -> None:
+        for start in range(0, len(items), MAX_KEYS):
+            keys = list(islice(items, start, start + MAX_KEYS))
+            # Keys are enough: the items of the source are compared when its scan shows them.
+            found = self._shared.tables[SOURCE].get(keys, keys_only=True)
+            extra = [key for key in keys if key not in found]
+            if self._shared.is_archive:
+                self._shared.archive(extra, self.counts)
+            else:
+                self._shared.suspect(extra)
+
+
+class Merge:
+    """The comparison of some segments of both tables. It may be halted, and continued from where it was."""
+
+    def __init__(
+        self,
+        comparison: Comparison,
+        states: Sequence[SegmentState],
+        *,
+        of: int,
+        save: Save = lambda _: None,
+        bound: float = WAITING_BYTES,
+    ) -> None:
+        """Compare the segments with these states, of tables in `of` segments, each in a thread of its own.
+
+        `save` gets each segment after each of its steps. At most `bound` bytes of items wait for their partner.
+        """
+        each = bound / max(1, len(states))
+        self.segments = [Segment(comparison, state, of=of, bound=each) for state in states]
+        self._shared = comparison
+        self._save = save
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all segments were compared."""
+        return all(segment.is_done for segment in self.segments)
+
+    @property
+    def counts(self) -> Swept:
+        """The counts of all segments."""
+        return total(segment.counts for segment in self.segments)
+
+    def run(self) -> None:
+        """Compare until all segments are done or there are too many suspected differences.
+
+        No request is in progress when this returns or raises. Raises the errors of reading.
+        """
+        self._shared.halted.clear()
+        in_threads([partial(self._run, segment) for segment in self.segments], halted=self._shared.halted)
+
+    def _run(self, segment: Segment) -> None:
+        while not segment.is_done and not self._shared.halted.is_set():
+            segment.step()
+            self._save(segment)
+
+
+class KeyComparison:
+    """The comparison of given keys in both tables. It may be halted, and continued from where it was."""
+
+    def __init__(self, comparison: Comparison, keys: KeySet, *, threads: int) -> None:
+        """Compare these keys in so many threads."""
+        self.counts = Swept()
+        self.is_done = False
+        self._shared = comparison
+        self._chunks = keys.chunks(MAX_KEYS)
+        self._threads = threads
+        self._lock = Lock()
+
+    def run(self) -> None:
+        """Compare until all keys are done or there are too many suspected differences. Raises like `Merge.run`."""
+        self._shared.halted.clear()
+        counts = [Swept() for _ in range(self._threads)]
+        try:
+            in_threads([partial(self._run, each) for each in counts], halted=self._shared.halted)
+        finally:
+            self.counts = total([self.counts, *counts])
+
+    def _run(self, counts: Swept) -> None:
+        while not self._shared.halted.is_set():
+            with self._lock:
+                # SQLite's cursor serves one thread at a time.
+                chunk = next(self._chunks, ())
+            if not chunk:
+                self.is_done = True
+                return
+            self._compare(chunk, counts)
+
+    def _compare(self, chunk: Sequence[Key], counts: Swept) -> None:
+        theirs, ours = (self._get(side, chunk, counts) for side in (SOURCE, REPLICA))
+        unequal = [key for key in chunk if not same(theirs.get(key), ours.get(key))]
+        extra = {key for key in unequal if key not in theirs} if self._shared.is_archive else frozenset()
+        self._shared.suspect([key for key in unequal if key not in extra])
+        self._shared.archive([key for key in unequal if key in extra], counts)
+
+    def _get(self, side: int, chunk: Sequence[Key], counts: Swept) -> Items:
+        found = self._shared.tables[side].get(chunk)
+        inside = self._shared.inside(found)
+        self._shared.count(side, counts, compared=len(inside), outside=len(found) - len(inside))
+        return inside
+
+
+def in_threads(jobs: Sequence[Callable[[], None]], *, halted: Event) -> None:
+    """Run each job in a thread of its own. If one raises, halt the others, wait for them, and raise its exception."""
+
+    def halting(job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException:
+            halted.set()
+            raise
+
+    with ThreadPoolExecutor(max(1, len(jobs)), thread_name_prefix="compare") as pool:
+        for future in [pool.submit(halting, job) for job in jobs]:
+            future.result()

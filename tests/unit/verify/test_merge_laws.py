@@ -1,0 +1,155 @@
+"""merge: whatever the order of the scans, it suspects each difference that has kept still since they began."""
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import product
+from random import Random
+
+import pytest
+
+from ddbreplica.mapping.key_filter import KeyFilter
+from ddbreplica.model import Key
+from ddbreplica.verify.checkpoint import SegmentState
+from ddbreplica.verify.keyset import KeySet
+from ddbreplica.verify.merge import Comparison, InStep, Merge
+from tests.support.scanned import ScannedTable, Writers, item, key
+
+ITEMS = 150
+FILTER = KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": [{"prefix": "000"}, {"prefix": "01"}]}}}}'])
+
+
+@dataclass
+class Run:
+    """A comparison of two random tables, with the options of one seed."""
+
+    random: Random
+    archived: list[Key] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        random = self.random
+        numbers = range(ITEMS)
+        in_order = random.random() < 0.5
+        self.tables = self.table(in_order=in_order), self.table(in_order=in_order)
+        self.writers = Writers(random, self.tables, numbers, chance=random.choice([0, 0, 0.3, 0.8]))
+        for table in self.tables:
+            table.before = self.writers.write
+        if random.random() < 0.3:  # one table lacks a part of the other
+            gap = range(40, 40 + random.randrange(60))
+            for number in gap:
+                random.choice(self.tables).items.pop(number, None)
+        self.segments = random.choice([1, 2, 5])
+        if random.random() < 0.2:  # the tables divide the keys differently
+            self.tables[1].segment_of = lambda number, of: (number // 7) % of
+        self.is_archive = random.random() < 0.3
+        self.filter = FILTER if random.random() < 0.3 else KeyFilter.of([])
+        self.bound = random.choice([1, 400, 4000, 1e9])
+        self.is_lost = random.random() < 0.1
+        self.start = tuple(dict(table.items) for table in self.tables)
+
+    def table(self, *, in_order: bool) -> ScannedTable:
+        random, order = self.random, list(range(ITEMS))
+        if not in_order:
+            random.shuffle(order)
+        longest, twice = random.choice([1, 7, 40]), random.choice([0, 0, 0.1])
+        values = [random.choice([0] * 20 + [1]) for _ in order]
+        return ScannedTable(
+            {number: item(number, values[number]) for number in order if random.random() < 0.95},
+            order,
+            page=lambda: random.randint(1, longest),
+            again=lambda: random.random() < twice,
+        )
+
+    def comparison(self, suspects: KeySet) -> Comparison:
+        readers = self.tables[0].reader, self.tables[1].reader
+        return Comparison(
+            readers,
+            suspects,
+            advance=lambda _: None,
+            in_step=InStep(lambda *_: None, is_lost=self.is_lost),
+            key_filter=self.filter,
+            is_archive=self.is_archive,
+            archived=self.archived.extend,
+        )
+
+    @property
+    def still_different(self) -> set[Key]:
+        """The keys with a difference that nobody has touched since the beginning."""
+        source, replica = self.start
+        return {
+            key(number)
+            for number in range(ITEMS)
+            if number not in self.writers.written
+            and source.get(number) != replica.get(number)
+            and self.filter.passes(key(number))
+            and not (self.is_archive and number not in source)
+        }
+
+    def keys(self, suspects: KeySet) -> set[Key]:
+        return {each for chunk in suspects.chunks(100) for each in chunk}
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_each_difference_that_keeps_still_is_suspected(seed: int) -> None:
+    run = Run(Random(seed))  # noqa: S311
+    with closing(KeySet()) as suspects:
+        merge = Merge(
+            run.comparison(suspects),
+            [SegmentState(number) for number in range(run.segments)],
+            of=run.segments,
+            bound=run.bound,
+        )
+
+        merge.run()
+
+        found = run.keys(suspects)
+    assert merge.is_done
+    assert run.still_different <= found
+    changed = {key(number) for number in run.writers.written}
+    assert found - changed == run.still_different
+    only_in_replica = {key(number) for number in run.start[1].keys() - run.start[0].keys()} - changed
+    inside = {each for each in only_in_replica if run.filter.passes(each)}
+    assert inside <= set(run.archived) if run.is_archive else not run.archived
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_a_merge_that_is_stopped_anywhere_and_resumed_misses_nothing(seed: int) -> None:
+    run = Run(Random(seed))  # noqa: S311
+    states = [SegmentState(number) for number in range(run.segments)]
+    with closing(KeySet()) as suspects:
+        for _ in range(1000):
+            merge = Merge(run.comparison(suspects), states, of=run.segments, bound=run.bound)
+            if merge.is_done:
+                break
+            for segment in merge.segments:
+                for _ in range(run.random.randrange(4)):
+                    if not segment.is_done:
+                        segment.step()
+            states = [SegmentState.read(each.state.number, each.state.document()) for each in merge.segments]
+
+        found = run.keys(suspects)
+    assert merge.is_done
+    assert run.still_different <= found
+
+
+def test_items_without_a_partner_are_few_where_the_scans_are_in_step() -> None:
+    innocent = compared = 0
+    for seed, bound in product(range(20), (1, 200_000)):
+        random = Random(seed)  # noqa: S311
+        numbers = range(4000)
+        tables = tuple(
+            ScannedTable({n: item(n) for n in numbers if random.random() < 0.99}, numbers, page=lambda: 500)
+            for _ in range(2)
+        )
+        source, replica = tables
+        for number in range(1000, 1900):  # the replica lacks a part of the table
+            replica.items.pop(number, None)
+        different = source.items.keys() ^ replica.items.keys()
+        with closing(KeySet()) as suspects:
+            comparison = Comparison(
+                (source.reader, replica.reader), suspects, lambda _: None, InStep(lambda *_: None)
+            )
+            Merge(comparison, [SegmentState(0)], of=1, bound=bound).run()
+            assert len(suspects) == len(different)
+        innocent += source.looked_up + replica.looked_up - len(different)
+        compared += 4000
+    assert innocent / compared < 0.02
