@@ -46,10 +46,10 @@ def open_to_read(path: Path, *, option: str) -> FileIO:
     return _opened(path, os.O_RDONLY, option)
 
 
-def open_to_write(path: Path, *, option: str, note: Note) -> FileIO:
+def open_to_write(path: Path, *, option: str, note: Note, keep: bool = False) -> FileIO:
     """Open an empty file of mode 0600, and lock it until it is closed. Raises as `open_to_append` does.
 
-    The previous content is removed. A state file is refused, since a command needs it to resume.
+    The previous content is removed, unless `keep`: then new content follows it. A state file is refused, since a command needs it to resume.
 
     `/dev/stdout`, `/dev/fd/3` and the like are the streams that the command was started with. A character device
     directly in /dev, such as /dev/null, is used without these checks, since only root can create one there.
@@ -65,7 +65,10 @@ def open_to_write(path: Path, *, option: str, note: Note) -> FileIO:
         _refuse_state(file, path, option)
         make_private(file, path, note=note)
         # Only after the checks, which would come too late for a file that is already empty.
-        file.truncate(0)
+        if keep:
+            file.seek(0, os.SEEK_END)
+        else:
+            file.truncate(0)
     except (TaskError, OSError):
         file.close()
         raise

@@ -77,11 +77,14 @@ class FileJournal:
         with self._lock:
             return self._kept.longest(self._clock)
 
-    def resume(self, identity: Mapping[str, Any]) -> bool:
-        """Return whether an earlier run of the same work left this state. Raises TaskError for other work."""
-        before = self.notes.get(IDENTITY)
+    def resume(self, identity: Mapping[str, Any], *, under: str = IDENTITY) -> bool:
+        """Return whether an earlier run of the same work left this state. Raises TaskError for other work.
+
+        The identity of the work is noted under the name `under`.
+        """
+        before = self.notes.get(under)
         if before is None:
-            self.note(IDENTITY, identity)
+            self.note(under, identity)
             return False
         for name, now in identity.items():
             if before.get(name) != now:
@@ -97,9 +100,14 @@ class FileJournal:
 
         A crash of the machine may lose it, but only together with everything that was appended later.
         """
+        self.note_all({name: value})
+
+    def note_all(self, values: Mapping[str, Any]) -> None:
+        """Store some JSON values under their names, in order. After a kill, only the last ones may be missing."""
         with self._lock:
-            self._append({"note": name, "value": value})
-            self._kept.notes[name] = value
+            self._append(*({"note": name, "value": value} for name, value in values.items()))
+            self._kept.notes.update(values)
+            self._compact()
 
     def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
         """Open keys, durably. Return those that are not held back."""
@@ -131,8 +139,7 @@ class FileJournal:
             # Not durably: a key that stays open by mistake is only reconciled once more.
             self._append({"close": as_json(keys)})
             self._kept.close(keys)
-            if self._lines.appended > GROWN:
-                self._replace()
+            self._compact()
 
     def rest(self) -> None:
         """Record that no request is under way, and until when keys are held back.
@@ -202,6 +209,10 @@ class FileJournal:
 
     def _append(self, *lines: Mapping[str, Any], durably: bool = False) -> None:
         self._lines.append(b"".join(map(as_line, lines)), durably=durably)
+
+    def _compact(self) -> None:
+        if self._lines.appended > GROWN:
+            self._replace()
 
     def _replace(self, *more: Mapping[str, Any]) -> None:
         head = {"ddbreplica": "state", "version": VERSION, "command": self._command}

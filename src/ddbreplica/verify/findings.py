@@ -1,7 +1,7 @@
 """Collect differences and the outcome of their repair: counts, the first few of them, and a report with all."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -30,8 +30,9 @@ Found: TypeAlias = tuple[Difference, str | None]
 class Findings:
     """Count all differences, keep the first few, and write each to the report if there is one.
 
-    Archived items are not differences, so they are kept separately; moving items are only counted and reported. If
-    `without_values`, no item's values are kept: keys and attribute names remain.
+    `unrepaired` counts those that were not repaired. Archived items are not differences, so they are kept separately;
+    moving items are only counted and reported. If `without_values`, no item's values are kept: keys and attribute
+    names remain.
     """
 
     keep: int
@@ -39,6 +40,7 @@ class Findings:
     without_values: bool = False
     counts: Counter[DifferenceKind] = field(default_factory=Counter)
     repaired: int = 0
+    unrepaired: Counter[DifferenceKind] = field(default_factory=Counter)
     undecided: int = 0
     first: list[Found] = field(default_factory=list)
     archived: list[Found] = field(default_factory=list)
@@ -47,7 +49,11 @@ class Findings:
         """Add a difference. `repair` is the outcome of its repair, or of a dry run; None if there was none."""
         self.counts[difference.finding] += 1
         self.repaired += repair == REPAIRED
+        self.unrepaired[difference.finding] += repair != REPAIRED
         self.undecided += repair == UNDECIDED
+        self._keep(difference, repair)
+
+    def _keep(self, difference: Difference, repair: str | None) -> None:
         if self.without_values and repair is not None:
             repair = _without_message(repair)
         if difference.finding is not DifferenceKind.MOVING:
@@ -58,9 +64,25 @@ class Findings:
             self.report.write(printable(self.as_document(difference, repair)))
 
     def archive(self, keys: Iterable[Key]) -> None:
-        """Add keys that only the archive has."""
+        """Keep and report keys that only the archive has. The comparison counts them itself."""
         for key in keys:
-            self.add(Difference(DifferenceKind.ARCHIVED, key))
+            self._keep(Difference(DifferenceKind.ARCHIVED, key), None)
+
+    def counts_document(self) -> dict[str, Any]:
+        """Return all counts as JSON values."""
+        return {
+            "counts": _by_value(self.counts),
+            "unrepaired": _by_value(self.unrepaired),
+            "repaired": self.repaired,
+            "undecided": self.undecided,
+        }
+
+    def restore(self, document: Mapping[str, Any]) -> None:
+        """Restore counts that an earlier run has stored. Raises KeyError, TypeError or ValueError if damaged."""
+        if document:
+            self.counts = _counter(document["counts"])
+            self.unrepaired = _counter(document["unrepaired"])
+            self.repaired, self.undecided = int(document["repaired"]), int(document["undecided"])
 
     def as_document(self, difference: Difference, repair: str | None) -> dict[str, Any]:
         """Return a difference as a JSON document, with DynamoDB JSON; numbers and sets have their canonical form."""
@@ -81,3 +103,11 @@ def _without_message(repair: str) -> str:
     """Return the outcome without AWS's message, which may quote a value."""
     code = repair.removeprefix(REFUSED).partition(":")[0]
     return f"{REFUSED}{code}" if repair.startswith(REFUSED) else repair
+
+
+def _by_value(counts: Counter[DifferenceKind]) -> dict[str, int]:
+    return {finding.value: count for finding, count in counts.items()}
+
+
+def _counter(document: Mapping[str, Any]) -> Counter[DifferenceKind]:
+    return Counter({DifferenceKind(name): int(count) for name, count in document.items()})

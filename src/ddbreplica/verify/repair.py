@@ -1,73 +1,143 @@
-"""Confirm suspected differences and handle each: report it, say what a repair would do, or repair and recheck it."""
+"""Handle confirmed differences: report them, say what a repair would do, or repair them and look at them again."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from ddbreplica.aws.clock import time_after
-from ddbreplica.driver import Note
-from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.dynamodb.describe import Described, identity
+from ddbreplica.driver import Advance
+from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.mapping.key_filter import KeyFilter
-from ddbreplica.model import Key
+from ddbreplica.model import Key, State
 from ddbreplica.reconcile.algorithm import IN_DOUBT, Reconciled
 from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.reconcile.requests_under_way import UnderWay
-from ddbreplica.verify.difference import CERTAIN, Difference, DifferenceKind
+from ddbreplica.records.compare import same
+from ddbreplica.verify.difference import CERTAIN, NOT_WATCHED, Difference, DifferenceKind
 from ddbreplica.verify.findings import REFUSED, REPAIRED, UNDECIDED
-from ddbreplica.verify.keyset import KeySet
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 RepairResult: TypeAlias = tuple[Difference, str | None]
 """A difference and the outcome of its repair; None if no repair was tried."""
 
-Look: TypeAlias = Callable[[Sequence[Key]], Iterable[Difference]]
+Look: TypeAlias = Callable[[Sequence[Key]], Mapping[Key, DifferenceKind]]
+"""Compares keys now, and returns those that differ."""
 Reconcile: TypeAlias = Callable[[Sequence[Key]], Reconciled]
 """Reconciles keys. A failure raises an error, so no key of the result has failed."""
-RepairStep: TypeAlias = Callable[[Sequence[Difference]], Iterable[RepairResult]]
+RepairStep: TypeAlias = Callable[[Iterable[Difference]], Iterable[RepairResult]]
 
 _OUTSIDE = "the mapping's filter excludes this key now, but did not when an earlier repair was interrupted"
 
-
-CHUNK = 10_000
-"""The number of keys that share a grace period."""
 PIECE = 100
-"""The number of differences that are held in memory with their items and repaired together."""
+"""The number of differences that are repaired together, and whose items are in memory at once, in each thread."""
 
 
-def settle(suspects: KeySet, *, look: Look, repair_step: RepairStep) -> Iterator[RepairResult]:
-    """Recheck all suspected differences, and pass the confirmed ones to the repair step."""
-    for chunk in suspects.chunks(CHUNK):
-        differences = iter(look(chunk))
-        while piece := list(islice(differences, PIECE)):
-            yield from repair_step(piece)
-
-
-def leave(differences: Sequence[Difference]) -> Iterator[RepairResult]:
+def leave(differences: Iterable[Difference]) -> Iterator[RepairResult]:
     """Return the differences without a repair."""
     return ((difference, None) for difference in differences)
 
 
-def foretell(differences: Sequence[Difference]) -> Iterator[RepairResult]:
+def foretell(differences: Iterable[Difference]) -> Iterator[RepairResult]:
     """Return for each difference what a repair would do."""
     return ((difference, _FORETOLD[difference.finding]) for difference in differences)
 
 
-def repairing(reconcile: Reconcile, look: Look) -> RepairStep:
-    """Return a step that repairs confirmed differences, and reports `repaired` only if a recheck finds them equal."""
+@dataclass(frozen=True, slots=True)
+class Repairs:
+    """Repairs differences in several threads, and reports `repaired` only for keys that are equal afterwards.
 
-    def repair_step(differences: Sequence[Difference]) -> Iterator[RepairResult]:
-        # An inconclusive key may only be late, and a repair would report that it was different.
-        certain = [d.key for d in differences if d.finding in CERTAIN]
-        reconciled = reconcile(certain) if certain else Reconciled()
+    `pause` waits for a grace period. It is called once for all keys that are not equal at once.
+    """
+
+    reconcile: Reconcile
+    look: Look
+    pause: Callable[[], None]
+    threads: int
+    advance: Advance
+
+    def __call__(self, differences: Iterable[Difference]) -> Iterator[RepairResult]:
+        """Repair the differences, and yield the outcome of each."""
+        late: list[Difference] = []
+        pieces = pieces_of(_to_repair(differences))
+        for results in mapped(self._repair, pieces, threads=self.threads):
+            for difference, outcome, is_late in results:
+                if is_late:
+                    # Without its attributes: the values of many items may not fit into memory.
+                    late.append(replace(difference, attributes=()))
+                else:
+                    yield difference, outcome
+        if late:
+            self.pause()
+            for piece in pieces_of(late):
+                unequal = self.look([difference.key for difference in piece])
+                yield from ((each, _again(unequal.get(each.key))) for each in piece)
+
+    def _repair(self, piece: Sequence[tuple[Difference, bool]]) -> Sequence[tuple[Difference, str | None, bool]]:
+        """Repair a piece. Return each difference, its outcome, and whether it is not equal yet."""
+        keys = [difference.key for difference, is_to_repair in piece if is_to_repair]
+        reconciled = self.reconcile(keys) if keys else Reconciled()
         found = outcomes(reconciled)
-        for again in look(reconciled.confirmed):
-            if again.finding is DifferenceKind.ARCHIVED:  # the item has expired since
-                continue
-            found[again.key] = f"was written, and is {again.finding.value} again"
-        return ((difference, found.get(difference.key)) for difference in differences)
+        unequal = self.look(reconciled.confirmed) if reconciled.confirmed else {}
+        self.advance(len(piece))
+        return [
+            (difference, found.get(difference.key), difference.key in unequal) for difference, _ in piece
+        ]
 
-    return repair_step
+
+def _to_repair(differences: Iterable[Difference]) -> Iterator[tuple[Difference, bool]]:
+    """Return the differences, and whether each is to be repaired.
+
+    An inconclusive key may only be late, and a repair would report that it was different. Of keys that were not
+    watched because there are too many, most differ if a watched one does. To reconcile the others changes nothing
+    that the stream would not bring.
+    """
+    is_any_certain = False
+    for difference in differences:
+        is_any_certain |= difference.finding in CERTAIN
+        yield difference, difference.finding in CERTAIN or (is_any_certain and difference.reason == NOT_WATCHED)
+
+
+def differing(keys: Sequence[Key], *, source: TableReader, replica: TableReader) -> Mapping[Key, DifferenceKind]:
+    """Return which of some keys differ now. An item that equals either of two reads of the source is equal."""
+    before, ours, after = source.get(keys), replica.get(keys), source.get(keys)
+    return {
+        key: _kind(after.get(key), ours.get(key))
+        for key in keys
+        if not any(same(theirs.get(key), ours.get(key)) for theirs in (before, after))
+    }
+
+
+def _kind(source: State, replica: State) -> DifferenceKind:
+    if source is None:
+        return DifferenceKind.EXTRA
+    return DifferenceKind.MISSING if replica is None else DifferenceKind.DIFFERENT
+
+
+def _again(finding: DifferenceKind | None) -> str:
+    return REPAIRED if finding is None else f"was written, and is {finding.value} again"
+
+
+def pieces_of(each: Iterable[T]) -> Iterator[Sequence[T]]:
+    """Yield lists of at most PIECE members."""
+    members = iter(each)
+    while piece := list(islice(members, PIECE)):
+        yield piece
+
+
+def mapped(function: Callable[[T], U], pieces: Iterable[T], *, threads: int) -> Iterator[U]:
+    """Yield the results for all pieces in order. Only a few pieces are taken ahead of the results."""
+    with ThreadPoolExecutor(threads, thread_name_prefix="repair") as pool:
+        ahead: deque[Future[U]] = deque()
+        for piece in pieces:
+            ahead.append(pool.submit(function, piece))
+            if len(ahead) > threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def outcomes(reconciled: Reconciled) -> dict[Key, str]:
@@ -89,30 +159,6 @@ _FORETOLD: Mapping[DifferenceKind, str | None] = {
     DifferenceKind.ARCHIVED: None,
     DifferenceKind.MOVING: None,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """The state that a repair keeps for a later run."""
-
-    journal: FileJournal
-    under_way: UnderWay
-
-    def resume(self, connection: Connection, source: Described, replica: Described, *, note: Note) -> None:
-        """Resume from the state. Raise TaskError if it belongs to other tables or the local clock is too far ahead."""
-        if self.journal.resume(identity(source, replica)):
-            note(f"Resuming from {self.journal.name}.")
-        connection.clock.refuse_fast()
-
-    def in_doubt(self) -> str | None:
-        """Return a note about writes that may still change the replica; None if there are none."""
-        keys, seconds = self.journal.held()
-        if not keys:
-            return None
-        return (
-            f"Until {time_after(seconds)} in-doubt writes may still change {keys:,} items of the replica."
-            f" {self.journal.name} contains their keys: run the same command again after that time."
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +184,22 @@ class Repair:
         yield from ((Difference(DifferenceKind.INCONCLUSIVE, key), _OUTSIDE) for key in outside)
         self.undecided.extend(outside)
         within = [key for key in keys if key_filter.passes(key)]
-        for start in range(0, len(within), PIECE):
-            yield from _unsettled(self._reconcile(within[start : start + PIECE]))
+        for piece in pieces_of(within):
+            yield from _unsettled(self._reconcile(piece))
 
     def close_undecided(self) -> None:
         """Close the keys that need review, after the result was printed."""
         self.journal.confirm(self.undecided)
+
+    def in_doubt(self) -> str | None:
+        """Return a note about writes that may still change the replica; None if there are none."""
+        keys, seconds = self.journal.held()
+        if not keys:
+            return None
+        return (
+            f"Until {time_after(seconds)} in-doubt writes may still change {keys:,} items of the replica."
+            f" {self.journal.name} contains their keys: run the same command again after that time."
+        )
 
     def _reconcile(self, keys: Sequence[Key]) -> Reconciled:
         reconciled = self.reconcile(keys)

@@ -11,18 +11,19 @@ from ddbreplica.files.private_file import open_to_write
 class ReportFile:
     """The open report. `failure` is the reason why the report is not complete, or None."""
 
-    def __init__(self, path: Path, *, note: Note) -> None:
-        """Create an empty file. Raises TaskError if that is not possible."""
+    def __init__(self, path: Path, *, note: Note, keep: bool = False) -> None:
+        """Create an empty file, or `keep` the lines of an earlier run. Raises TaskError if that is not possible."""
         self.path = path
         self.failure: str | None = None
         self._note = note
         try:
-            file = open_to_write(path, option="--report", note=note)
+            file = open_to_write(path, option="--report", note=note, keep=keep)
         except OSError as error:
             raise TaskError(
                 f"{path} cannot be written: {error.strerror}.", hint="name another file with --report."
             ) from error
-        self._file = TextIOWrapper(BufferedWriter(file), encoding="utf-8")
+        # Each line is written at once, so that the report has what was confirmed, however the run ends.
+        self._file = TextIOWrapper(BufferedWriter(file), encoding="utf-8", line_buffering=True)
 
     def write(self, line: str) -> None:
         """Write a line, unless an earlier write has failed."""

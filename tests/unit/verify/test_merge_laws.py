@@ -9,9 +9,9 @@ import pytest
 
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Key
-from ddbreplica.verify.checkpoint import SegmentState
+from ddbreplica.verify.compare.checkpoint import SegmentState
 from ddbreplica.verify.keyset import KeySet
-from ddbreplica.verify.merge import Comparison, InStep, Merge
+from ddbreplica.verify.compare.merge import Comparison, InStep, Merge
 from tests.support.scanned import ScannedTable, Writers, item, key
 
 ITEMS = 150

@@ -21,10 +21,10 @@ from ddbreplica.dynamodb.scan import ScanPage, TableReader
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica.model import Image, Items, Key
 from ddbreplica.records.compare import same
-from ddbreplica.verify.checkpoint import Position, SegmentState
+from ddbreplica.verify.compare.checkpoint import Position, SegmentState
 from ddbreplica.verify.difference import Swept, total
 from ddbreplica.verify.keyset import KeySet
-from ddbreplica.verify.pairing import REPLICA, SOURCE, Pairing
+from ddbreplica.verify.compare.pairing import REPLICA, SOURCE, Pairing
 
 WAITING_BYTES = 16 * 1024 * 1024
 """The bytes of items that may wait for their partner, in all segments together, as DynamoDB counts them."""
@@ -62,7 +62,7 @@ class InStep:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What the segments of a comparison share. `suspects` is changed under `lock`.
+    """What the segments of a comparison share. `suspects` is changed under `lock`; `suspected` gets each new key.
 
     If the replica `is_archive`, items that only it has do not differ; `archived` gets their keys. The comparison halts
     at `max_suspects`.
@@ -72,6 +72,7 @@ class Comparison:
     suspects: KeySet
     advance: Advance
     in_step: InStep
+    suspected: Callable[[Sequence[Key]], None] = lambda _: None
     key_filter: KeyFilter = EVERY_KEY
     is_archive: bool = False
     archived: Callable[[Sequence[Key]], None] = lambda _: None
@@ -85,6 +86,7 @@ class Comparison:
         if keys:
             with self.lock:
                 self.suspects.add(keys)
+                self.suspected(keys)
                 if len(self.suspects) >= self.max_suspects:
                     self.halted.set()
 
@@ -118,7 +120,7 @@ class Segment:
     def __init__(self, comparison: Comparison, state: SegmentState, *, of: int, bound: float) -> None:
         """Begin where `state` ends. At most `bound` bytes of items wait for their partner, or two pages if these have more."""
         self._shared = comparison
-        self._number = state.number
+        self.number = state.number
         self._of = of
         self._bound = bound
         self._positions = [state.source, state.replica]
@@ -139,7 +141,7 @@ class Segment:
     def state(self) -> SegmentState:
         """The state to resume from."""
         source, replica = self._positions
-        return SegmentState(self._number, source, replica, self._waiting, replace(self.counts))
+        return SegmentState(self.number, source, replica, self._waiting, replace(self.counts))
 
     @property
     def _waiting(self) -> tuple[Key, ...]:
@@ -173,7 +175,7 @@ class Segment:
     def _page(self, side: int) -> ScanPage:
         after, consistent = self._positions[side].cursor, self._shared.consistent
         return self._shared.tables[side].scan_page(
-            self._number, of=self._of, after=after, consistent=consistent
+            self.number, of=self._of, after=after, consistent=consistent
         )
 
     def _add(self, side: int) -> None:

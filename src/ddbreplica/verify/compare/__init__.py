@@ -1,0 +1,1 @@
+"""Compare the scans of both tables, and collect the keys that look different."""

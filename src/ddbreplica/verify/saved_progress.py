@@ -1,0 +1,142 @@
+"""Store the progress of a verification in its state file, so that the same command goes on where it ended.
+
+A position is stored only together with the keys that wait for their partner there, and after all suspected
+differences that were found before it.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from threading import Lock
+from typing import Any
+
+from ddbreplica.errors import TaskError
+from ddbreplica.model import Key
+from ddbreplica.reconcile.journal import FileJournal
+from ddbreplica.reconcile.journal_format import DAMAGED, as_json
+from ddbreplica.records.decode import MalformedError, key_of
+from ddbreplica.verify.compare.checkpoint import SegmentState
+from ddbreplica.verify.findings import Findings
+from ddbreplica.verify.compare.merge import Segment
+
+SAVE_SECONDS = 10.0
+"""How often the position of a segment is stored."""
+
+_OPTIONS, _BEGAN, _CHOSEN, _FINDINGS = "options", "began", "chosen", "findings"
+_SEGMENT, _SUSPECTS = "segment ", "suspects "
+
+
+class SavedProgress:
+    """The stored progress of one verification. Without a journal nothing is stored.
+
+    `began` is the time when its first scan began, in any run. `has_resumed` is whether an earlier run has begun it.
+    """
+
+    def __init__(
+        self, journal: FileJournal | None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Read nothing yet."""
+        self.began = ""
+        self.has_resumed = False
+        self._journal = journal
+        self._clock = clock
+        self._saved_at: dict[int, float] = {}
+        self._new_suspects: list[Key] = []
+        self._lock = Lock()
+
+    @property
+    def name(self) -> str | None:
+        """The name of the state file; None without one."""
+        return self._journal.name if self._journal else None
+
+    def begin(
+        self, options: Mapping[str, Any], *, began: str, chosen: Sequence[int]
+    ) -> Sequence[SegmentState]:
+        """Begin or resume the verification of the chosen segments. Return the state of each segment.
+
+        A resumed verification compares the segments that were chosen when it began. Raises TaskError if the state is
+        that of other options, or is damaged.
+        """
+        self.began = began
+        if self._journal is None:
+            return [SegmentState(number) for number in chosen]
+        with self._reading():
+            self.has_resumed = self._journal.resume(options, under=_OPTIONS)
+            if not self.has_resumed:
+                self._journal.note_all({_BEGAN: began, _CHOSEN: list(chosen)})
+            notes = self._journal.notes
+            self.began = datetime.fromisoformat(notes[_BEGAN]).isoformat()
+            return [_state(number, notes.get(f"{_SEGMENT}{number}")) for number in notes[_CHOSEN]]
+
+    def restore(self, findings: Findings, suspect: Callable[[Sequence[Key]], None]) -> None:
+        """Restore the differences that earlier runs have confirmed, and pass on those that they suspected."""
+        if self._journal is None:
+            return
+        notes = self._journal.notes
+        with self._reading():
+            findings.restore(notes.get(_FINDINGS, {}))
+            for name in list(notes):
+                if name.startswith(_SUSPECTS):
+                    suspect([key_of(key) for key in notes[name]])
+
+    def suspected(self, keys: Sequence[Key]) -> None:
+        """Note suspected differences, which are stored with the next position."""
+        if self._journal is not None:
+            with self._lock:
+                self._new_suspects += keys
+
+    def save(self, segment: Segment) -> None:
+        """Store the position of a segment, at most once in SAVE_SECONDS. Each thread may save its own segment."""
+        now = self._clock()
+        if self._journal is not None and now - self._saved_at.setdefault(segment.number, now) >= SAVE_SECONDS:
+            self._saved_at[segment.number] = now
+            self.save_all([segment])
+
+    def save_all(self, segments: Sequence[Segment]) -> None:
+        """Store the positions of these segments now. None of them may be in a step."""
+        if self._journal is None:
+            return
+        states = [segment.state for segment in segments]
+        with self._lock:
+            suspects, self._new_suspects = self._new_suspects, []
+            # The suspects first: after a kill only the last notes may be missing, and these are positions.
+            self._journal.note_all(
+                {
+                    **({self._next_name: as_json(suspects)} if suspects else {}),
+                    **{f"{_SEGMENT}{state.number}": state.document() for state in states},
+                }
+            )
+
+    def settled(self, findings: Findings, segments: Sequence[Segment]) -> None:
+        """Store what was confirmed, and forget the suspected differences, which were all decided."""
+        if self._journal is None:
+            return
+        self.save_all(segments)
+        names = [name for name in self._journal.notes if name.startswith(_SUSPECTS)]
+        self._journal.note_all({_FINDINGS: findings.counts_document(), **dict.fromkeys(names, [])})
+
+    def forget(self) -> None:
+        """Forget the progress, since the verification is complete."""
+        if self._journal is not None:
+            self._journal.forget()
+
+    @property
+    def _next_name(self) -> str:
+        assert self._journal is not None  # noqa: S101  for the type checker
+        return f"{_SUSPECTS}{sum(name.startswith(_SUSPECTS) for name in self._journal.notes)}"
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (AttributeError, KeyError, TypeError, ValueError, MalformedError) as error:
+            raise TaskError(
+                f"{self.name}: the progress in it was not written by ddbreplica, or is damaged.", hint=DAMAGED
+            ) from error
+
+
+def _state(number: Any, document: Mapping[str, Any] | None) -> SegmentState:
+    if type(number) is not int:
+        raise TypeError(number)
+    return SegmentState(number) if document is None else SegmentState.read(number, document)

@@ -1,0 +1,241 @@
+"""The steps of one verification: compare both tables, confirm what looks different, and repair it if asked to."""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from math import ceil
+from typing import Any, TypeAlias
+
+from ddbreplica.driver import Advance, Driver, Patience
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.dynamodb.describe import Described, describe_pair, identity
+from ddbreplica.dynamodb.scan import TableReader
+from ddbreplica.errors import StoppedError, TaskError
+from ddbreplica.mapping.preflight import Preflight
+from ddbreplica.model import Table
+from ddbreplica.verify.compare.merge import Comparison, InStep, KeyComparison, Merge
+from ddbreplica.verify.confirm.confirm import Confirmation
+from ddbreplica.verify.difference import Difference, Swept
+from ddbreplica.verify.findings import Findings
+from ddbreplica.verify.keys_file import KeysFile
+from ddbreplica.verify.keyset import KeySet
+from ddbreplica.verify.options import GRACE, VerifyOptions
+from ddbreplica.verify.repair import Repair, RepairResult, Repairs, differing, foretell, leave
+from ddbreplica.verify.saved_progress import SavedProgress
+from ddbreplica.verify.verdict import Verified
+
+_UNSEEN = (
+    "The event source mapping cannot be read ({why}). Its filter is ignored, and items that only the replica has are"
+    " reported as extra, unless --archive is given."
+)
+
+Confirm: TypeAlias = Callable[[KeySet], Confirmation]
+"""Begins the confirmation of suspected differences."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a verification works with. `repair` is None if nothing is to be written."""
+
+    connection: Connection
+    options: VerifyOptions
+    driver: Driver
+    patience: Patience
+    preflight: Preflight
+    tables: tuple[Described, Described]
+    readers: tuple[TableReader, TableReader]
+    confirm: Confirm
+    repair: Repair | None
+    saved: SavedProgress
+    findings: Findings
+
+
+class Verification:
+    """One verification of two tables. `result` has what is known so far."""
+
+    def __init__(self, parts: Parts, *, started: float) -> None:
+        """Compare nothing yet. `started` is the time at which the command started, by the connection's clock."""
+        self._parts = parts
+        self._started = started
+        self._suspects = KeySet()
+        self._advance: Advance = lambda _: None
+        self._comparing: Merge | KeyComparison | None = None
+        self._is_stopped_early = False
+        self._is_by_looks = False
+
+    def run(self) -> None:
+        """Run all steps. Raises TaskError, with what is known so far, if one fails or is interrupted."""
+        repair = self._parts.repair
+        try:
+            with closing(self._suspects), closing(KeySet()) as keys:
+                self._compare_all(self._begin(keys))
+            if repair is not None:
+                for difference, outcome in repair.of_open_keys(self._parts.preflight.key_filter):
+                    self._parts.findings.add(difference, outcome)
+            self._refuse_recreated()
+        except (TaskError, KeyboardInterrupt) as ended:
+            raise self._ended(ended) from ended
+        finally:
+            # Also after an error: an operator has to know until when the replica may change.
+            if repair is not None and (in_doubt := repair.in_doubt()):
+                self._parts.driver.note(in_doubt)
+
+    @property
+    def result(self) -> Verified:
+        """The result so far, which is the verdict if `run` has returned."""
+        parts, (source, replica) = self._parts, self._parts.tables
+        return Verified(
+            source.side.name,
+            replica.side.name,
+            parts.options.looked_at(parts.preflight),
+            self._comparing.counts if self._comparing else Swept(),
+            parts.findings,
+            parts.options.repair,
+            parts.connection.clock.ticks() - self._started,
+            began=parts.saved.began,
+            suspects=len(self._suspects),
+            stopped_early=self._is_stopped_early,
+            by_looks=self._is_by_looks,
+            in_doubt=parts.repair.journal.held()[0] if parts.repair else 0,
+        )
+
+    def _begin(self, keys: KeySet) -> Merge | KeyComparison:
+        """Return the comparison, with the progress of an earlier run. `keys` gets those of --keys-from."""
+        options, parts = self._parts.options, self._parts
+        comparison = Comparison(
+            parts.readers,
+            self._suspects,
+            advance=lambda items: self._advance(items),
+            in_step=InStep(parts.driver.note),
+            suspected=parts.saved.suspected,
+            key_filter=parts.preflight.key_filter,
+            is_archive=parts.preflight.is_archive,
+            archived=parts.findings.archive,
+            consistent=options.scans_consistently,
+            max_suspects=options.max_suspects,
+        )
+        of = ceil(options.segments / options.sample)
+        # At random, since fixed segments would never show the other items, however often a sample is taken.
+        chosen = sorted(random.sample(range(of), options.segments))
+        states = parts.saved.begin(options.identity(parts.preflight), began=self._now(), chosen=chosen)
+        if parts.saved.has_resumed:
+            parts.driver.note(f"Resuming from {parts.saved.name}, whose first scan began at {parts.saved.began}.")
+        parts.saved.restore(parts.findings, comparison.suspect)
+        if options.keys_from is not None:
+            _read_keys(options.keys_from, parts.tables[0].table, keys)
+            self._comparing = KeyComparison(comparison, keys, threads=options.segments)
+        else:
+            self._comparing = Merge(comparison, states, of=of, save=parts.saved.save)
+        return self._comparing
+
+    def _now(self) -> str:
+        """Return AWS's time, which is a few seconds behind at most, so that it is before the first scan."""
+        now = self._parts.connection.clock.now
+        moment = self._parts.connection.clock.local() if now is None else datetime.fromtimestamp(now, UTC)
+        return moment.isoformat(timespec="seconds")
+
+    def _compare_all(self, comparing: Merge | KeyComparison) -> None:
+        while True:
+            self._compare(comparing)
+            self._is_stopped_early = not (comparing.is_done or self._parts.options.wants_all)
+            if self._suspects:
+                self._settle(comparing)
+            if comparing.is_done or self._is_stopped_early:
+                return
+
+    def _compare(self, comparing: Merge | KeyComparison) -> None:
+        """Compare until all is done, or there are too many suspected differences."""
+        earlier = comparing.counts.compared
+        about = comparing.about or round(sum(table.items for table in self._parts.tables) * self._parts.options.sample)
+        with self._parts.driver.progress(f"comparing{self._at()}", about=about, earlier=earlier) as advance:
+            self._advance = advance
+            try:
+                comparing.run()
+            except (TaskError, KeyboardInterrupt):
+                with suppress(TaskError):
+                    self._save(comparing)
+                raise
+        self._save(comparing)
+
+    def _save(self, comparing: Merge | KeyComparison) -> None:
+        if isinstance(comparing, Merge):
+            self._parts.saved.save_all(comparing.segments)
+
+    def _at(self) -> str:
+        """Return the lower of the two read rates, which may explain a long duration."""
+        rates = [r.rate.per_second for r in self._parts.readers if r.rate.per_second is not None]
+        return f" at {min(rates):g} read capacity units per second" if rates else ""
+
+    def _settle(self, comparing: Merge | KeyComparison) -> None:
+        """Confirm the suspected differences, and repair them if the options ask for it."""
+        parts = self._parts
+        if parts.preflight.unseen:
+            parts.driver.note(_UNSEEN.format(why=parts.preflight.unseen))
+        confirmation = parts.confirm(self._suspects)
+        for difference, outcome in self._handled(confirmation.differences()):
+            parts.findings.add(difference, outcome)
+        self._is_by_looks |= confirmation.by_looks
+        self._suspects.clear()
+        if isinstance(comparing, Merge):
+            parts.saved.settled(parts.findings, comparing.segments)
+
+    def _handled(self, differences: Iterable[Difference]) -> Iterable[RepairResult]:
+        parts, options = self._parts, self._parts.options
+        if parts.repair is None:
+            return foretell(differences) if options.repair else leave(differences)
+        grace = GRACE if options.grace is None else options.grace
+        return Repairs(
+            parts.repair.of_differences,
+            partial(differing, source=parts.readers[0], replica=parts.readers[1], is_archive=parts.preflight.is_archive),
+            partial(parts.patience.interrupt.sleep, grace),
+            threads=options.segments,
+            progress=parts.driver.progress,
+        )(differences)
+
+    def _refuse_recreated(self) -> None:
+        """Raise TaskError if a table was recreated meanwhile: its items are not those that were compared."""
+        before, now = identity(*self._parts.tables), identity(*describe_pair(self._parts.connection))
+        for name, each in now.items():
+            if before[name] != each:
+                raise TaskError(
+                    f"the {name} was recreated during the verification: it was {before[name]}, and is {each}.",
+                    hint=_begin_again(self._parts.saved.name),
+                )
+
+    def _ended(self, why: BaseException) -> TaskError:
+        """Return the error with what is known so far."""
+        result = self.result
+        so_far = result.so_far()
+        for line in result.lines_so_far():
+            self._parts.driver.note(line)
+        file = self._parts.saved.name
+        where = f"; it resumes from {file}" if file else ""
+        if isinstance(why, TaskError):
+            return TaskError(
+                f"{why.fact.rstrip('.')}; {so_far}.", hint=why.hint, facts=result.document_so_far()
+            )
+        return StoppedError(
+            f"interrupted; {so_far}.",
+            hint=f"run the same command again{where}.",
+            facts=result.document_so_far(),
+        )
+
+
+def _read_keys(file: KeysFile, table: Table, keys: KeySet) -> None:
+    """Read the keys of a file. Raises TaskError if it has none: nothing would be compared, and all would be equal."""
+    keys.add(file.read(table))
+    if not keys:
+        raise TaskError(
+            f"{file.name} contains no keys.",
+            hint="write one key per line, or omit --keys-from to compare all items.",
+        )
+
+
+def _begin_again(state: str | None) -> str:
+    return f"remove {state}, and run the command again." if state else "run the command again."
+
+
+_ = (Any, Sequence)
