@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ddbreplica.verify.grace import LEAST, LONGEST
+from ddbreplica.verify.options import GRACE
 from ddbreplica_cli.terminal.options import (
     Options,
     archive_option,
@@ -29,6 +29,12 @@ from ddbreplica_cli.terminal.param_type import Integer, Number
     help="Compare a random fraction of each table.",
 )
 @click.option(
+    "--eventually-consistent",
+    is_flag=True,
+    help="Scan with eventually consistent reads, for half the read capacity units. What looks different is read again"
+    " consistently.",
+)
+@click.option(
     "--keys-from",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     metavar="FILE",
@@ -39,8 +45,8 @@ from ddbreplica_cli.terminal.param_type import Integer, Number
     "--grace",
     type=Number(min=0),
     metavar="SECONDS",
-    help="Seconds to wait for the replica to catch up before a difference is confirmed."
-    f"  [default: twice the lag, from {LEAST:.0f} to {LONGEST:.0f}; {LEAST:.0f} if the lag is unknown]",
+    help="Seconds to wait for the replica to catch up before a difference is confirmed, instead of asking the event"
+    f" source mapping for its lag.  [default: {GRACE:.0f}, and longer if the lag is longer]",
 )
 @click.option(
     "--rounds",
@@ -48,7 +54,7 @@ from ddbreplica_cli.terminal.param_type import Integer, Number
     metavar="N",
     default=3,
     show_default=True,
-    help="Maximum number of grace periods to wait for an item that keeps changing.",
+    help="Maximum number of times to watch an item that keeps changing.",
 )
 @read_rate_option("each table")
 @click.option(
@@ -73,12 +79,15 @@ from ddbreplica_cli.terminal.param_type import Integer, Number
 )
 @click.option("--repair", is_flag=True, help="Give each item that differs the source's present state.")
 @click.option(
-    "--dry-run", is_flag=True, help="With --repair: show what would be repaired, and write nothing."
+    "--dry-run",
+    is_flag=True,
+    help="Show the estimated read capacity units, cost and time, and read no item. With --repair: compare, show what"
+    " would be repaired, and write nothing.",
 )
 @rate_option(
     "With --repair: maximum write capacity units per second for the replica table.  [default: no limit]"
 )
-@state_option("verify", when="With --repair: ")
+@state_option("verify")
 @click.option(
     "--without-mapping",
     is_flag=True,
@@ -90,25 +99,27 @@ from ddbreplica_cli.terminal.param_type import Integer, Number
 def verify(options: Options, /, **values: Any) -> None:
     """Compare the replica with the source, and repair differences.
 
-    The command reads both tables completely with consistent reads, while writes may continue. It reads each
-    item that differs again after a grace period, so lag does not count as a difference.
+    The command scans both tables side by side, while writes may continue. It looks again at each item that differs,
+    after a grace period, and reads the source's stream, so lag does not count as a difference. The verdict is about
+    what was so when the first scan began.
 
     Without --repair the command changes nothing. With --repair it gives each item that differs the source's present
-    state, and then compares these items again. It keeps the keys that it is writing in a state file. After Ctrl-C or
-    a crash, run the same command again in the same directory; it reconciles these keys too. It removes the file when
-    nothing is left to do. A write that gets no response is in doubt: it may still land within 30 minutes. Run the same
-    command again after that time.
+    state, and then compares these items again. It keeps its progress, and the keys that it is writing, in a state
+    file. After Ctrl-C, a crash or a kill, run the same command again in the same directory to resume. It removes the
+    file when nothing is left to do. A write that gets no response is in doubt: it may still land within 30 minutes.
+    Run the same command again after that time.
 
     \b
     Examples:
       ddbreplica verify
+      ddbreplica verify --stack-name ddbreplica --dry-run
       ddbreplica verify --stack-name ddbreplica --json
       ddbreplica verify --source orders --replica orders-copy --sample 0.05
       ddbreplica verify --stack-name ddbreplica --report differences.jsonl
       ddbreplica verify --stack-name ddbreplica --keys-from differences.jsonl --repair
 
-    The last line begins with `equal` or `repaired` (exit status 0), `NOT EQUAL` (1) or `inconclusive` (3). With
-    --sample or --keys-from it also says which items were compared. The command exits with 2 if it fails.
+    The last line begins with `equal` or `repaired` (exit status 0), `NOT EQUAL` (1) or `inconclusive` (3). If not all
+    items were compared, or the scans were eventually consistent, it says so. The command exits with 2 if it fails.
     """  # noqa: D301  \b is click's: do not wrap
     from ddbreplica_cli.runs.verify import run
 

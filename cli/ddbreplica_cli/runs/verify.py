@@ -10,11 +10,12 @@ import click
 
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.errors import TaskError
-from ddbreplica.reconcile.journal import FileJournal
+from ddbreplica.reconcile.journal import FileJournal, left_in
 from ddbreplica.reconcile.journal_format import VERIFY
 from ddbreplica.verify.difference import DifferenceKind
-from ddbreplica.verify.job import VerifyOptions, verified
+from ddbreplica.verify.job import estimate, verified
 from ddbreplica.verify.keys_file import KeysFile
+from ddbreplica.verify.options import VerifyOptions
 from ddbreplica.verify.verdict import INCONCLUSIVE, NOT_EQUAL, Verified
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import TERMINAL, default_path
@@ -57,8 +58,12 @@ def run(options: Options, /, **values: Any) -> None:
         )
 
     connection = Connection(options)
-    # Without a repair no state is needed, and the lock on it would only keep another run from repairing.
-    journal = _journal(connection, state) if asked.repair and not asked.dry_run else None
+    if asked.dry_run and not asked.repair:
+        expected = estimate(connection, asked, TERMINAL)
+        document = {"dry_run": True, **expected.document()}
+        output.print_result(document, expected.text(), as_json=options.as_json)
+        return
+    journal = _journal(connection, state, is_needed=asked.writes)
     result = verified(connection, asked, show, TERMINAL, journal)
     unreported = _unreported(result)
     _advise(result, asked)
@@ -74,10 +79,8 @@ def _refuse_contradictions(values: Mapping[str, Any]) -> None:
     report, keys_from = values["report"], values["keys_from"]
     if values["sample"] < 1 and keys_from is not None:
         raise click.UsageError("--sample and --keys-from cannot be used together.")
-    if not values["repair"] and (
-        values["dry_run"] or values["rate"] is not None or values["state"] is not None
-    ):
-        raise click.UsageError("--dry-run, --rate and --state require --repair.")
+    if not values["repair"] and values["rate"] is not None:
+        raise click.UsageError("--rate requires --repair.")
     # The report is emptied when it is opened, before the keys are read.
     if report is not None and keys_from is not None and _is_one(report, keys_from):
         raise click.UsageError("--report and --keys-from name the same file.")
@@ -92,9 +95,22 @@ def _is_one(one: Path, other: Path) -> bool:
     return one.exists() and other.exists() and one.samefile(other)
 
 
-def _journal(connection: Connection, state: Path | None) -> FileJournal:
+def _journal(connection: Connection, state: Path | None, *, is_needed: bool) -> FileJournal | None:
+    """Return the journal in the state file.
+
+    A run that writes nothing can do without: it keeps no progress if the directory cannot be written, if another run
+    uses the file, or if an interrupted repair has left keys in it, which only a repair may finish.
+    """
     path = state or default_path(connection.tables, VERIFY)
-    return FileJournal.at(path, command=VERIFY, clock=connection.clock)
+    if is_needed or state is not None:
+        return FileJournal.at(path, command=VERIFY, clock=connection.clock)
+    try:
+        if path.exists() and left_in(path, command=VERIFY, clock=connection.clock).open:
+            return None
+        return FileJournal.at(path, command=VERIFY, clock=connection.clock)
+    except TaskError as error:
+        output.print_note(f"The progress is not kept: {error.fact} To keep it, name a file with --state.")
+        return None
 
 
 def _keys_file(path: Path | None) -> KeysFile | None:
@@ -116,9 +132,6 @@ def _unreported(verified: Verified) -> TaskError | None:
 
 
 def _advise(verified: Verified, asked: VerifyOptions) -> None:
-    if verified.swept.stopped_early:
-        suspects = f"{verified.swept.suspects:,} suspected differences"
-        output.print_note(f"Stopped early after {suspects}; the remaining items were not compared.")
     if verified.verdict == INCONCLUSIVE and (
         verified.findings.counts[DifferenceKind.INCONCLUSIVE] or not verified.in_doubt
     ):

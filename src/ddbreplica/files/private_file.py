@@ -49,7 +49,8 @@ def open_to_read(path: Path, *, option: str) -> FileIO:
 def open_to_write(path: Path, *, option: str, note: Note, keep: bool = False) -> FileIO:
     """Open an empty file of mode 0600, and lock it until it is closed. Raises as `open_to_append` does.
 
-    The previous content is removed, unless `keep`: then new content follows it. A state file is refused, since a command needs it to resume.
+    The previous content is removed, unless `keep`: then new content follows it. A state file is refused, since a
+    command needs it to resume.
 
     `/dev/stdout`, `/dev/fd/3` and the like are the streams that the command was started with. A character device
     directly in /dev, such as /dev/null, is used without these checks, since only root can create one there.

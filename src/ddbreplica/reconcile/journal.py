@@ -221,8 +221,9 @@ class FileJournal:
 
 @dataclass(frozen=True, slots=True)
 class HeldKeys:
-    """The number of keys that a state file holds back, for how many seconds at most, and their tables."""
+    """The open keys of a state file, how many of them it holds back, for how many seconds at most, and their tables."""
 
+    open: int
     held: int
     seconds: float
     identity: Mapping[str, Any]
@@ -232,4 +233,4 @@ def left_in(path: Path, *, command: str, clock: Clock) -> HeldKeys:
     """Return the keys that a state file holds back now, without changing the file. Raises TaskError."""
     kept = read(lines_of(path), str(path), command)
     kept.find(now=clock.ticks())
-    return HeldKeys(*kept.longest(clock), kept.notes.get(IDENTITY, {}))
+    return HeldKeys(len(kept.opened), *kept.longest(clock), kept.notes.get(IDENTITY, {}))

@@ -23,6 +23,11 @@ class Swept:
     replica_outside: int = 0
     archived: int = 0
 
+    @property
+    def compared(self) -> int:
+        """All items that were read."""
+        return self.source_items + self.replica_items + self.source_outside + self.replica_outside
+
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> "Swept":
         """Return stored counts. Raises KeyError, TypeError or ValueError if they are damaged."""

@@ -4,11 +4,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeAlias, TypeVar
 
 from ddbreplica.aws.clock import time_after
-from ddbreplica.driver import Advance
+from ddbreplica.driver import Progress
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Key, State
@@ -57,35 +57,43 @@ class Repairs:
     look: Look
     pause: Callable[[], None]
     threads: int
-    advance: Advance
+    progress: Progress
 
-    def __call__(self, differences: Iterable[Difference]) -> Iterator[RepairResult]:
-        """Repair the differences, and yield the outcome of each."""
+    def __call__(self, differences: Iterable[Difference], *, about: int) -> Iterator[RepairResult]:
+        """Repair the differences, of which there are `about` so many, and yield the outcome of each."""
         late: list[Difference] = []
-        pieces = pieces_of(_to_repair(differences))
-        for results in mapped(self._repair, pieces, threads=self.threads):
-            for difference, outcome, is_late in results:
-                if is_late:
-                    # Without its attributes: the values of many items may not fit into memory.
-                    late.append(replace(difference, attributes=()))
-                else:
-                    yield difference, outcome
+        yield from self._repair_all(differences, late, about)
         if late:
             self.pause()
             for piece in pieces_of(late):
                 unequal = self.look([difference.key for difference in piece])
                 yield from ((each, _again(unequal.get(each.key))) for each in piece)
 
-    def _repair(self, piece: Sequence[tuple[Difference, bool]]) -> Sequence[tuple[Difference, str | None, bool]]:
+    def _repair_all(
+        self, differences: Iterable[Difference], late: list[Difference], about: int
+    ) -> Iterator[RepairResult]:
+        pieces = pieces_of(_to_repair(differences))
+        # The first piece before the bar is shown, since the confirmation shows a bar of its own until then.
+        first = list(islice(pieces, 1))
+        with self.progress("repairing", about=about) as advance:
+            for results in mapped(self._repair, chain(first, pieces), threads=self.threads):
+                advance(len(results))
+                for difference, outcome, is_late in results:
+                    if is_late:
+                        # Without its attributes: the values of many items may not fit into memory.
+                        late.append(replace(difference, attributes=()))
+                    else:
+                        yield difference, outcome
+
+    def _repair(
+        self, piece: Sequence[tuple[Difference, bool]]
+    ) -> Sequence[tuple[Difference, str | None, bool]]:
         """Repair a piece. Return each difference, its outcome, and whether it is not equal yet."""
         keys = [difference.key for difference, is_to_repair in piece if is_to_repair]
         reconciled = self.reconcile(keys) if keys else Reconciled()
         found = outcomes(reconciled)
         unequal = self.look(reconciled.confirmed) if reconciled.confirmed else {}
-        self.advance(len(piece))
-        return [
-            (difference, found.get(difference.key), difference.key in unequal) for difference, _ in piece
-        ]
+        return [(difference, found.get(difference.key), difference.key in unequal) for difference, _ in piece]
 
 
 def _to_repair(differences: Iterable[Difference]) -> Iterator[tuple[Difference, bool]]:
@@ -98,10 +106,15 @@ def _to_repair(differences: Iterable[Difference]) -> Iterator[tuple[Difference, 
     is_any_certain = False
     for difference in differences:
         is_any_certain |= difference.finding in CERTAIN
-        yield difference, difference.finding in CERTAIN or (is_any_certain and difference.reason == NOT_WATCHED)
+        yield (
+            difference,
+            difference.finding in CERTAIN or (is_any_certain and difference.reason == NOT_WATCHED),
+        )
 
 
-def differing(keys: Sequence[Key], *, source: TableReader, replica: TableReader) -> Mapping[Key, DifferenceKind]:
+def differing(
+    keys: Sequence[Key], *, source: TableReader, replica: TableReader
+) -> Mapping[Key, DifferenceKind]:
     """Return which of some keys differ now. An item that equals either of two reads of the source is equal."""
     before, ours, after = source.get(keys), replica.get(keys), source.get(keys)
     return {

@@ -17,8 +17,8 @@ from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import DAMAGED, as_json
 from ddbreplica.records.decode import MalformedError, key_of
 from ddbreplica.verify.compare.checkpoint import SegmentState
-from ddbreplica.verify.findings import Findings
 from ddbreplica.verify.compare.merge import Segment
+from ddbreplica.verify.findings import Findings
 
 SAVE_SECONDS = 10.0
 """How often the position of a segment is stored."""
@@ -33,9 +33,7 @@ class SavedProgress:
     `began` is the time when its first scan began, in any run. `has_resumed` is whether an earlier run has begun it.
     """
 
-    def __init__(
-        self, journal: FileJournal | None, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, journal: FileJournal | None, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Read nothing yet."""
         self.began = ""
         self.has_resumed = False
@@ -44,6 +42,11 @@ class SavedProgress:
         self._saved_at: dict[int, float] = {}
         self._new_suspects: list[Key] = []
         self._lock = Lock()
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether an earlier run has begun a verification."""
+        return self._journal is not None and _BEGAN in self._journal.notes
 
     @property
     def name(self) -> str | None:
@@ -114,7 +117,7 @@ class SavedProgress:
             return
         self.save_all(segments)
         names = [name for name in self._journal.notes if name.startswith(_SUSPECTS)]
-        self._journal.note_all({_FINDINGS: findings.counts_document(), **dict.fromkeys(names, [])})
+        self._journal.note_all({_FINDINGS: findings.counts_document(), **{name: [] for name in names}})
 
     def forget(self) -> None:
         """Forget the progress, since the verification is complete."""

@@ -9,12 +9,11 @@ from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.text import difference_texts, key_text, lines, printable
 from ddbreplica.verify.difference import CERTAIN, NO_DIFFERENCE, Difference, DifferenceKind, Swept
 from ddbreplica.verify.findings import REPAIRED, Findings
+from ddbreplica.verify.options import EVERYTHING
 
 EQUAL = "equal"
 NOT_EQUAL = "not equal"
 INCONCLUSIVE = "inconclusive"
-
-EVERYTHING = "everything"
 
 _LONGEST_VALUE = 60
 _WIDTH = 27
@@ -25,10 +24,13 @@ _SIDES = {DifferenceKind.MISSING: "in the source only", DifferenceKind.EXTRA: "i
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The result of a complete verification.
+    """The result of a verification, or what is known of it so far.
 
-    `looked_at` describes the compared items. `is_repair` is whether differences were to be repaired. `in_doubt` is the
-    number of items that an in-doubt write may still change.
+    `looked_at` describes the compared items. `is_repair` is whether differences were to be repaired. `began` is when
+    the first scan began, in ISO 8601; the verdict is about what was so at that time. `suspects` are the suspected
+    differences that are not decided. If `stopped_early`, items remain that were not compared. `confirmed_by` is what
+    decided that a difference is no lag: `stream` or `looks`; None if nothing had to be confirmed. `in_doubt` is the number of items that an in-doubt write may still
+    change.
     """
 
     source: str
@@ -38,33 +40,59 @@ class Verified:
     findings: Findings
     is_repair: bool
     seconds: float
+    began: str
+    suspects: int = 0
+    stopped_early: bool = False
+    confirmed_by: str | None = None
     in_doubt: int = 0
 
     @property
     def verdict(self) -> str:
         """The verdict: `equal` or `repaired` only if all items were compared and none is inconclusive or in doubt."""
-        counts = self.findings.counts
-        certain = sum(counts[finding] for finding in CERTAIN)
-        if certain > self.findings.repaired:
+        unrepaired = self.findings.unrepaired
+        if any(unrepaired[finding] for finding in CERTAIN):
             return NOT_EQUAL
-        if counts[DifferenceKind.INCONCLUSIVE] or self.swept.stopped_early or self.in_doubt:
+        if unrepaired[DifferenceKind.INCONCLUSIVE] or self.stopped_early or self.in_doubt:
             return INCONCLUSIVE
-        return REPAIRED if certain else EQUAL
+        return REPAIRED if self.findings.repaired else EQUAL
 
     def document(self) -> dict[str, Any]:
         """Return the result as a JSON document."""
+        return {"verdict": self.verdict, **self._document()}
+
+    def document_so_far(self) -> dict[str, Any]:
+        """Return what is known so far as a JSON document, without a verdict."""
+        return {**self._document(), "suspects": self.suspects}
+
+    def _document(self) -> dict[str, Any]:
         return {
-            "verdict": self.verdict,
             "source": self.source,
             "replica": self.replica,
             "looked_at": self.looked_at,
+            "began": self.began,
             **self._counts(),
             **self._beside(),
+            "confirmed_by": self.confirmed_by,
             "seconds": self.seconds,
-            "stopped_early": self.swept.stopped_early,
+            "stopped_early": self.stopped_early,
             "differences": [self.findings.as_document(*found) for found in self.findings.first],
             "archived_items": [attributes_of(found.key) for found, _ in self.findings.archived],
         }
+
+    def so_far(self) -> str:
+        """Return a clause that says what an ended verification has compared and confirmed."""
+        counts = self.findings.counts
+        compared = f"compared: {self.swept.source_items:,} items of the source and {self.swept.replica_items:,} of the"
+        parts = [f"{compared} replica", f"suspected differences: {self.suspects:,}"]
+        if certain := sum(counts[finding] for finding in CERTAIN):
+            parts.append(f"confirmed differences: {certain:,}")
+        if self.is_repair:
+            parts.append(f"repaired: {self.findings.repaired:,}")
+        return "; ".join(parts)
+
+    def shown(self) -> str:
+        """Return the first differences as text; it is empty if there is none."""
+        return lines(self._shown())
 
     def text(self) -> str:
         """Return the counts, the first differences and, on the last line, the verdict."""
@@ -100,8 +128,8 @@ class Verified:
     def _beside(self) -> dict[str, int]:
         """Return the counts of archived, moving and in-doubt items, and of items that the filter excludes."""
         return {
-            "archived": self.findings.counts[DifferenceKind.ARCHIVED],
             "moving": self.findings.counts[DifferenceKind.MOVING],
+            "archived": self.swept.archived + self.findings.counts[DifferenceKind.ARCHIVED],
             "source_outside": self.swept.source_outside,
             "replica_outside": self.swept.replica_outside,
             "in_doubt": self.in_doubt,

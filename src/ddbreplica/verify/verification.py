@@ -1,13 +1,13 @@
 """The steps of one verification: compare both tables, confirm what looks different, and repair it if asked to."""
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from math import ceil
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from ddbreplica.driver import Advance, Driver, Patience
 from ddbreplica.dynamodb.connection import Connection
@@ -30,6 +30,10 @@ from ddbreplica.verify.verdict import Verified
 _UNSEEN = (
     "The event source mapping cannot be read ({why}). Its filter is ignored, and items that only the replica has are"
     " reported as extra, unless --archive is given."
+)
+_STOPPED_EARLY = (
+    "Stopped early after {:,} suspected differences; the remaining items were not compared. Try: add --report or"
+    " --repair, which compare all items."
 )
 
 Confirm: TypeAlias = Callable[[KeySet], Confirmation]
@@ -64,7 +68,7 @@ class Verification:
         self._advance: Advance = lambda _: None
         self._comparing: Merge | KeyComparison | None = None
         self._is_stopped_early = False
-        self._is_by_looks = False
+        self._confirmed_by: str | None = None
 
     def run(self) -> None:
         """Run all steps. Raises TaskError, with what is known so far, if one fails or is interrupted."""
@@ -98,7 +102,7 @@ class Verification:
             began=parts.saved.began,
             suspects=len(self._suspects),
             stopped_early=self._is_stopped_early,
-            by_looks=self._is_by_looks,
+            confirmed_by=self._confirmed_by,
             in_doubt=parts.repair.journal.held()[0] if parts.repair else 0,
         )
 
@@ -122,7 +126,9 @@ class Verification:
         chosen = sorted(random.sample(range(of), options.segments))
         states = parts.saved.begin(options.identity(parts.preflight), began=self._now(), chosen=chosen)
         if parts.saved.has_resumed:
-            parts.driver.note(f"Resuming from {parts.saved.name}, whose first scan began at {parts.saved.began}.")
+            parts.driver.note(
+                f"Resuming from {parts.saved.name}, whose first scan began at {parts.saved.began}."
+            )
         parts.saved.restore(parts.findings, comparison.suspect)
         if options.keys_from is not None:
             _read_keys(options.keys_from, parts.tables[0].table, keys)
@@ -141,6 +147,8 @@ class Verification:
         while True:
             self._compare(comparing)
             self._is_stopped_early = not (comparing.is_done or self._parts.options.wants_all)
+            if self._is_stopped_early:
+                self._parts.driver.note(_STOPPED_EARLY.format(len(self._suspects)))
             if self._suspects:
                 self._settle(comparing)
             if comparing.is_done or self._is_stopped_early:
@@ -149,7 +157,9 @@ class Verification:
     def _compare(self, comparing: Merge | KeyComparison) -> None:
         """Compare until all is done, or there are too many suspected differences."""
         earlier = comparing.counts.compared
-        about = comparing.about or round(sum(table.items for table in self._parts.tables) * self._parts.options.sample)
+        about = comparing.about or round(
+            sum(table.items for table in self._parts.tables) * self._parts.options.sample
+        )
         with self._parts.driver.progress(f"comparing{self._at()}", about=about, earlier=earlier) as advance:
             self._advance = advance
             try:
@@ -177,7 +187,7 @@ class Verification:
         confirmation = parts.confirm(self._suspects)
         for difference, outcome in self._handled(confirmation.differences()):
             parts.findings.add(difference, outcome)
-        self._is_by_looks |= confirmation.by_looks
+        self._confirmed_by = BY_LOOKS if BY_LOOKS in (self._confirmed_by, confirmation.witness) else BY_STREAM
         self._suspects.clear()
         if isinstance(comparing, Merge):
             parts.saved.settled(parts.findings, comparing.segments)
@@ -189,11 +199,11 @@ class Verification:
         grace = GRACE if options.grace is None else options.grace
         return Repairs(
             parts.repair.of_differences,
-            partial(differing, source=parts.readers[0], replica=parts.readers[1], is_archive=parts.preflight.is_archive),
+            partial(differing, source=parts.readers[0], replica=parts.readers[1]),
             partial(parts.patience.interrupt.sleep, grace),
             threads=options.segments,
             progress=parts.driver.progress,
-        )(differences)
+        )(differences, about=len(self._suspects))
 
     def _refuse_recreated(self) -> None:
         """Raise TaskError if a table was recreated meanwhile: its items are not those that were compared."""
@@ -206,21 +216,17 @@ class Verification:
                 )
 
     def _ended(self, why: BaseException) -> TaskError:
-        """Return the error with what is known so far."""
-        result = self.result
-        so_far = result.so_far()
-        for line in result.lines_so_far():
-            self._parts.driver.note(line)
-        file = self._parts.saved.name
-        where = f"; it resumes from {file}" if file else ""
+        """Return the error with what is known so far, and show the differences that were confirmed."""
+        result, saved = self.result, self._parts.saved
+        facts = result.document_so_far()
+        if shown := result.shown():
+            self._parts.driver.note(*shown.split("\n"))
         if isinstance(why, TaskError):
-            return TaskError(
-                f"{why.fact.rstrip('.')}; {so_far}.", hint=why.hint, facts=result.document_so_far()
-            )
+            where = f"; {saved.name} keeps the progress" if saved.name else ""
+            return TaskError(f"{why.fact.rstrip('.')}; {result.so_far()}{where}.", hint=why.hint, facts=facts)
+        where = f"; it resumes from {saved.name}" if saved.name else ""
         return StoppedError(
-            f"interrupted; {so_far}.",
-            hint=f"run the same command again{where}.",
-            facts=result.document_so_far(),
+            f"interrupted; {result.so_far()}.", hint=f"run the same command again{where}.", facts=facts
         )
 
 
@@ -236,6 +242,3 @@ def _read_keys(file: KeysFile, table: Table, keys: KeySet) -> None:
 
 def _begin_again(state: str | None) -> str:
     return f"remove {state}, and run the command again." if state else "run the command again."
-
-
-_ = (Any, Sequence)

@@ -787,7 +787,7 @@ class TestLookingAtAState:
         path = tmp_path / "state"
         FileJournal.at(path, command=REDRIVE, clock=ManualClock()).close()
 
-        assert left_in(path, command=REDRIVE, clock=ManualClock()) == HeldKeys(0, 0.0, {})
+        assert left_in(path, command=REDRIVE, clock=ManualClock()) == HeldKeys(0, 0, 0.0, {})
 
     def test_one_of_another_command_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "state"

@@ -10,8 +10,8 @@ import pytest
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Key
 from ddbreplica.verify.compare.checkpoint import SegmentState
-from ddbreplica.verify.keyset import KeySet
 from ddbreplica.verify.compare.merge import Comparison, InStep, Merge
+from ddbreplica.verify.keyset import KeySet
 from tests.support.scanned import ScannedTable, Writers, item, key
 
 ITEMS = 150
@@ -66,6 +66,7 @@ class Run:
             suspects,
             advance=lambda _: None,
             in_step=InStep(lambda *_: None, is_lost=self.is_lost),
+            max_suspects=10_000,
             key_filter=self.filter,
             is_archive=self.is_archive,
             archived=self.archived.extend,
@@ -146,7 +147,11 @@ def test_items_without_a_partner_are_few_where_the_scans_are_in_step() -> None:
         different = source.items.keys() ^ replica.items.keys()
         with closing(KeySet()) as suspects:
             comparison = Comparison(
-                (source.reader, replica.reader), suspects, lambda _: None, InStep(lambda *_: None)
+                (source.reader, replica.reader),
+                suspects,
+                lambda _: None,
+                InStep(lambda *_: None),
+                max_suspects=10_000,
             )
             Merge(comparison, [SegmentState(0)], of=1, bound=bound).run()
             assert len(suspects) == len(different)

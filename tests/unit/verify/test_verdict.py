@@ -7,7 +7,8 @@ import pytest
 from ddbreplica.records.compare import AttributeDifference
 from ddbreplica.verify.difference import CERTAIN, Difference, DifferenceKind, Swept
 from ddbreplica.verify.findings import REPAIRED, Findings
-from ddbreplica.verify.verdict import EVERYTHING, Verified
+from ddbreplica.verify.options import EVERYTHING
+from ddbreplica.verify.verdict import Verified
 
 
 def verified(
@@ -21,8 +22,18 @@ def verified(
     findings = Findings(keep)
     for difference in differences:
         findings.add(difference, repair if difference.finding in CERTAIN else None)
-    swept = Swept(2000, 1999, len(differences), stopped_early, source_outside=outside)
-    return Verified("logfile", "copy", looked_at, swept, findings, repair is not None, 1.234)
+    swept = Swept(2000, 1999, source_outside=outside)
+    return Verified(
+        "logfile",
+        "copy",
+        looked_at,
+        swept,
+        findings,
+        repair is not None,
+        1.234,
+        began="2026-11-29T12:00:00+00:00",
+        stopped_early=stopped_early,
+    )
 
 
 def found(finding: DifferenceKind, name: str = "a", *attributes: AttributeDifference) -> Difference:
@@ -138,6 +149,7 @@ def test_the_document_contains_whole_values() -> None:
         "source": "logfile",
         "replica": "copy",
         "looked_at": "everything",
+        "began": "2026-11-29T12:00:00+00:00",
         "source_items": 2000,
         "replica_items": 1999,
         "missing": 0,
@@ -149,6 +161,7 @@ def test_the_document_contains_whole_values() -> None:
         "source_outside": 0,
         "replica_outside": 0,
         "in_doubt": 0,
+        "confirmed_by": None,
         "seconds": 1.234,
         "stopped_early": False,
         "differences": [
@@ -224,7 +237,9 @@ def test_one_remaining_difference_is_not_equal() -> None:
     findings.add(MISSING, REPAIRED)
     findings.add(MISSING, "refused: why")
 
-    assert Verified("logfile", "copy", EVERYTHING, Swept(), findings, True, 1.0).verdict == "not equal"
+    assert (
+        Verified("logfile", "copy", EVERYTHING, Swept(), findings, True, 1.0, began="").verdict == "not equal"
+    )
 
 
 def test_moving_items_are_counted_and_are_not_shown_as_differences() -> None:

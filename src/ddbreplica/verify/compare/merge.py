@@ -22,15 +22,12 @@ from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica.model import Image, Items, Key
 from ddbreplica.records.compare import same
 from ddbreplica.verify.compare.checkpoint import Position, SegmentState
+from ddbreplica.verify.compare.pairing import REPLICA, SOURCE, Pairing
 from ddbreplica.verify.difference import Swept, total
 from ddbreplica.verify.keyset import KeySet
-from ddbreplica.verify.compare.pairing import REPLICA, SOURCE, Pairing
 
 WAITING_BYTES = 16 * 1024 * 1024
 """The bytes of items that may wait for their partner, in all segments together, as DynamoDB counts them."""
-
-MAX_SUSPECTS = 10_000
-"""The number of suspected differences at which a comparison stops early, unless all differences are wanted."""
 
 _LOOK_UPS = 1000
 _NOT_IN_STEP = (
@@ -72,12 +69,12 @@ class Comparison:
     suspects: KeySet
     advance: Advance
     in_step: InStep
+    max_suspects: int
     suspected: Callable[[Sequence[Key]], None] = lambda _: None
     key_filter: KeyFilter = EVERY_KEY
     is_archive: bool = False
     archived: Callable[[Sequence[Key]], None] = lambda _: None
     consistent: bool = True
-    max_suspects: int = MAX_SUSPECTS
     lock: Lock = field(default_factory=Lock)
     halted: Event = field(default_factory=Event)
 
@@ -118,7 +115,7 @@ class Segment:
     """The merge of one segment of both tables. It can be paused between two steps, and resumed from its state."""
 
     def __init__(self, comparison: Comparison, state: SegmentState, *, of: int, bound: float) -> None:
-        """Begin where `state` ends. At most `bound` bytes of items wait for their partner, or two pages if these have more."""
+        """Begin where `state` ends. At most `bound` bytes of items wait for their partner, or two pages if that is more."""
         self._shared = comparison
         self.number = state.number
         self._of = of
@@ -305,6 +302,11 @@ class Merge:
         return all(segment.is_done for segment in self.segments)
 
     @property
+    def about(self) -> int | None:
+        """The number of items to compare; None if it is not known."""
+        return None
+
+    @property
     def counts(self) -> Swept:
         """The counts of all segments."""
         return total(segment.counts for segment in self.segments)
@@ -328,6 +330,7 @@ class KeyComparison:
 
     def __init__(self, comparison: Comparison, keys: KeySet, *, threads: int) -> None:
         """Compare these keys in so many threads."""
+        self.about = 2 * len(keys)
         self.counts = Swept()
         self.is_done = False
         self._shared = comparison
