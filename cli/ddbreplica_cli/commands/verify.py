@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ddbreplica.verify.options import GRACE
+from ddbreplica.verify.confirm.plan import DEFAULT_GRACE
 from ddbreplica_cli.terminal.options import (
     Options,
     archive_option,
@@ -46,7 +46,7 @@ from ddbreplica_cli.terminal.param_type import Integer, Number
     type=Number(min=0),
     metavar="SECONDS",
     help="Seconds to wait for the replica to catch up before a difference is confirmed, instead of asking the event"
-    f" source mapping for its lag.  [default: {GRACE:.0f}, and longer if the lag is longer]",
+    f" source mapping for its lag.  [default: {DEFAULT_GRACE:.0f}, and longer if the lag is longer]",
 )
 @click.option(
     "--rounds",

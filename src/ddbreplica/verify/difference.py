@@ -64,10 +64,6 @@ NO_DIFFERENCE = frozenset({DifferenceKind.ARCHIVED, DifferenceKind.MOVING})
 """Results that are counted, but do not count against the replica."""
 
 
-NOT_WATCHED = "there are too many differences to watch all of them"
-"""The reason of an inconclusive key that differed twice, and was not among the keys chosen to be watched."""
-
-
 @dataclass(frozen=True, slots=True)
 class Difference:
     """The result for one key. `attributes` are the attributes that differ between the two items.

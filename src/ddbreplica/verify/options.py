@@ -8,9 +8,6 @@ from typing import Any
 from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.verify.keys_file import KeysFile
 
-GRACE = 5.0
-"""The default grace period in seconds. The lag is asked for only after the watch, which is then made longer."""
-
 MAX_SUSPECTS = 10_000
 """The number of suspected differences at which a comparison stops early, unless all differences are wanted."""
 

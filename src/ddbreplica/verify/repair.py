@@ -15,7 +15,8 @@ from ddbreplica.model import Key, State
 from ddbreplica.reconcile.algorithm import IN_DOUBT, Reconciled
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.records.compare import same
-from ddbreplica.verify.difference import CERTAIN, NOT_WATCHED, Difference, DifferenceKind
+from ddbreplica.verify.confirm.confirm import NOT_WATCHED
+from ddbreplica.verify.difference import CERTAIN, Difference, DifferenceKind
 from ddbreplica.verify.findings import REFUSED, REPAIRED, UNDECIDED
 
 T = TypeVar("T")

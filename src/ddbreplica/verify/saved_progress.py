@@ -39,6 +39,7 @@ class SavedProgress:
         self.has_resumed = False
         self._journal = journal
         self._clock = clock
+        self._head: Mapping[str, Any] = {}
         self._saved_at: dict[int, float] = {}
         self._new_suspects: list[Key] = []
         self._lock = Lock()
@@ -65,10 +66,13 @@ class SavedProgress:
         if self._journal is None:
             return [SegmentState(number) for number in chosen]
         with self._reading():
-            self.has_resumed = self._journal.resume(options, under=_OPTIONS)
-            if not self.has_resumed:
-                self._journal.note_all({_BEGAN: began, _CHOSEN: list(chosen)})
+            if not self.is_begun:
+                # Stored with the first position, so that a run that compares nothing leaves nothing.
+                self._head = {_OPTIONS: options, _BEGAN: began, _CHOSEN: list(chosen)}
+                return [SegmentState(number) for number in chosen]
             notes = self._journal.notes
+            self._journal.resume(options, under=_OPTIONS)
+            self.has_resumed = True
             self.began = datetime.fromisoformat(notes[_BEGAN]).isoformat()
             return [_state(number, notes.get(f"{_SEGMENT}{number}")) for number in notes[_CHOSEN]]
 
@@ -100,16 +104,19 @@ class SavedProgress:
         """Store the positions of these segments now. None of them may be in a step."""
         if self._journal is None:
             return
-        states = [segment.state for segment in segments]
+        states = [segment.state for segment in segments if segment.has_begun]
         with self._lock:
-            suspects, self._new_suspects = self._new_suspects, []
-            # The suspects first: after a kill only the last notes may be missing, and these are positions.
-            self._journal.note_all(
-                {
-                    **({self._next_name: as_json(suspects)} if suspects else {}),
-                    **{f"{_SEGMENT}{state.number}": state.document() for state in states},
-                }
-            )
+            if states or self._new_suspects:
+                head, self._head = self._head, {}
+                suspects, self._new_suspects = self._new_suspects, []
+                # The suspects first: after a kill only the last notes may be missing, and these are positions.
+                self._journal.note_all(
+                    {
+                        **head,
+                        **({self._next_name: as_json(suspects)} if suspects else {}),
+                        **{f"{_SEGMENT}{state.number}": state.document() for state in states},
+                    }
+                )
 
     def settled(self, findings: Findings, segments: Sequence[Segment]) -> None:
         """Store what was confirmed, and forget the suspected differences, which were all decided."""

@@ -29,8 +29,8 @@ class Verified:
     `looked_at` describes the compared items. `is_repair` is whether differences were to be repaired. `began` is when
     the first scan began, in ISO 8601; the verdict is about what was so at that time. `suspects` are the suspected
     differences that are not decided. If `stopped_early`, items remain that were not compared. `confirmed_by` is what
-    decided that a difference is no lag: `stream` or `looks`; None if nothing had to be confirmed. `in_doubt` is the number of items that an in-doubt write may still
-    change.
+    decided that differences are no lag: BY_STREAM or BY_LOOKS; None if nothing had to be confirmed. `in_doubt` is the
+    number of items that an in-doubt write may still change.
     """
 
     source: str
@@ -82,8 +82,8 @@ class Verified:
     def so_far(self) -> str:
         """Return a clause that says what an ended verification has compared and confirmed."""
         counts = self.findings.counts
-        compared = f"compared: {self.swept.source_items:,} items of the source and {self.swept.replica_items:,} of the"
-        parts = [f"{compared} replica", f"suspected differences: {self.suspects:,}"]
+        compared = f"{self.swept.source_items:,} items of the source and {self.swept.replica_items:,} of the replica"
+        parts = [f"{compared} were compared", f"suspected differences: {self.suspects:,}"]
         if certain := sum(counts[finding] for finding in CERTAIN):
             parts.append(f"confirmed differences: {certain:,}")
         if self.is_repair:

@@ -1,28 +1,24 @@
 """The steps of one verification: compare both tables, confirm what looks different, and repair it if asked to."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from math import ceil
-from typing import TypeAlias
 
-from ddbreplica.driver import Advance, Driver, Patience
-from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.dynamodb.describe import Described, describe_pair, identity
-from ddbreplica.dynamodb.scan import TableReader
+from ddbreplica.bucket.verification_record import BY_LOOKS, BY_STREAM
+from ddbreplica.driver import Advance
+from ddbreplica.dynamodb.describe import describe_pair, identity
 from ddbreplica.errors import StoppedError, TaskError
-from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.model import Table
 from ddbreplica.verify.compare.merge import Comparison, InStep, KeyComparison, Merge
-from ddbreplica.verify.confirm.confirm import Confirmation
+from ddbreplica.verify.confirm.plan import DEFAULT_GRACE
 from ddbreplica.verify.difference import Difference, Swept
 from ddbreplica.verify.findings import Findings
 from ddbreplica.verify.keys_file import KeysFile
 from ddbreplica.verify.keyset import KeySet
-from ddbreplica.verify.options import GRACE, VerifyOptions
+from ddbreplica.verify.parts import Parts
 from ddbreplica.verify.repair import Repair, RepairResult, Repairs, differing, foretell, leave
 from ddbreplica.verify.saved_progress import SavedProgress
 from ddbreplica.verify.verdict import Verified
@@ -36,33 +32,18 @@ _STOPPED_EARLY = (
     " --repair, which compare all items."
 )
 
-Confirm: TypeAlias = Callable[[KeySet], Confirmation]
-"""Begins the confirmation of suspected differences."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a verification works with. `repair` is None if nothing is to be written."""
-
-    connection: Connection
-    options: VerifyOptions
-    driver: Driver
-    patience: Patience
-    preflight: Preflight
-    tables: tuple[Described, Described]
-    readers: tuple[TableReader, TableReader]
-    confirm: Confirm
-    repair: Repair | None
-    saved: SavedProgress
-    findings: Findings
-
 
 class Verification:
     """One verification of two tables. `result` has what is known so far."""
 
-    def __init__(self, parts: Parts, *, started: float) -> None:
+    def __init__(
+        self, parts: Parts, repair: Repair | None, saved: SavedProgress, findings: Findings, *, started: float
+    ) -> None:
         """Compare nothing yet. `started` is the time at which the command started, by the connection's clock."""
         self._parts = parts
+        self._repair = repair
+        self._saved = saved
+        self._findings = findings
         self._started = started
         self._suspects = KeySet()
         self._advance: Advance = lambda _: None
@@ -72,13 +53,13 @@ class Verification:
 
     def run(self) -> None:
         """Run all steps. Raises TaskError, with what is known so far, if one fails or is interrupted."""
-        repair = self._parts.repair
+        repair = self._repair
         try:
             with closing(self._suspects), closing(KeySet()) as keys:
                 self._compare_all(self._begin(keys))
             if repair is not None:
                 for difference, outcome in repair.of_open_keys(self._parts.preflight.key_filter):
-                    self._parts.findings.add(difference, outcome)
+                    self._findings.add(difference, outcome)
             self._refuse_recreated()
         except (TaskError, KeyboardInterrupt) as ended:
             raise self._ended(ended) from ended
@@ -96,14 +77,14 @@ class Verification:
             replica.side.name,
             parts.options.looked_at(parts.preflight),
             self._comparing.counts if self._comparing else Swept(),
-            parts.findings,
+            self._findings,
             parts.options.repair,
             parts.connection.clock.ticks() - self._started,
-            began=parts.saved.began,
+            began=self._saved.began,
             suspects=len(self._suspects),
             stopped_early=self._is_stopped_early,
             confirmed_by=self._confirmed_by,
-            in_doubt=parts.repair.journal.held()[0] if parts.repair else 0,
+            in_doubt=self._repair.journal.held()[0] if self._repair else 0,
         )
 
     def _begin(self, keys: KeySet) -> Merge | KeyComparison:
@@ -112,30 +93,34 @@ class Verification:
         comparison = Comparison(
             parts.readers,
             self._suspects,
-            advance=lambda items: self._advance(items),
+            advance=self._count,
             in_step=InStep(parts.driver.note),
-            suspected=parts.saved.suspected,
+            suspected=self._saved.suspected,
             key_filter=parts.preflight.key_filter,
             is_archive=parts.preflight.is_archive,
-            archived=parts.findings.archive,
+            archived=self._findings.archive,
             consistent=options.scans_consistently,
             max_suspects=options.max_suspects,
         )
         of = ceil(options.segments / options.sample)
         # At random, since fixed segments would never show the other items, however often a sample is taken.
         chosen = sorted(random.sample(range(of), options.segments))
-        states = parts.saved.begin(options.identity(parts.preflight), began=self._now(), chosen=chosen)
-        if parts.saved.has_resumed:
+        states = self._saved.begin(options.identity(parts.preflight), began=self._now(), chosen=chosen)
+        if self._saved.has_resumed:
             parts.driver.note(
-                f"Resuming from {parts.saved.name}, whose first scan began at {parts.saved.began}."
+                f"Resuming from {self._saved.name}, whose first scan began at {self._saved.began}."
             )
-        parts.saved.restore(parts.findings, comparison.suspect)
+        self._saved.restore(self._findings, comparison.suspect)
         if options.keys_from is not None:
             _read_keys(options.keys_from, parts.tables[0].table, keys)
             self._comparing = KeyComparison(comparison, keys, threads=options.segments)
         else:
-            self._comparing = Merge(comparison, states, of=of, save=parts.saved.save)
+            self._comparing = Merge(comparison, states, of=of, save=self._saved.save)
         return self._comparing
+
+    def _count(self, items: int) -> None:
+        """Count items in the bar of the present step."""
+        self._advance(items)
 
     def _now(self) -> str:
         """Return AWS's time, which is a few seconds behind at most, so that it is before the first scan."""
@@ -172,7 +157,7 @@ class Verification:
 
     def _save(self, comparing: Merge | KeyComparison) -> None:
         if isinstance(comparing, Merge):
-            self._parts.saved.save_all(comparing.segments)
+            self._saved.save_all(comparing.segments)
 
     def _at(self) -> str:
         """Return the lower of the two read rates, which may explain a long duration."""
@@ -184,21 +169,22 @@ class Verification:
         parts = self._parts
         if parts.preflight.unseen:
             parts.driver.note(_UNSEEN.format(why=parts.preflight.unseen))
-        confirmation = parts.confirm(self._suspects)
+        confirmation = parts.confirmation(self._suspects)
         for difference, outcome in self._handled(confirmation.differences()):
-            parts.findings.add(difference, outcome)
-        self._confirmed_by = BY_LOOKS if BY_LOOKS in (self._confirmed_by, confirmation.witness) else BY_STREAM
+            self._findings.add(difference, outcome)
+        if self._confirmed_by != BY_LOOKS:
+            self._confirmed_by = BY_LOOKS if confirmation.by_looks else BY_STREAM
         self._suspects.clear()
         if isinstance(comparing, Merge):
-            parts.saved.settled(parts.findings, comparing.segments)
+            self._saved.settled(self._findings, comparing.segments)
 
     def _handled(self, differences: Iterable[Difference]) -> Iterable[RepairResult]:
         parts, options = self._parts, self._parts.options
-        if parts.repair is None:
+        if self._repair is None:
             return foretell(differences) if options.repair else leave(differences)
-        grace = GRACE if options.grace is None else options.grace
+        grace = DEFAULT_GRACE if options.grace is None else options.grace
         return Repairs(
-            parts.repair.of_differences,
+            self._repair.of_differences,
             partial(differing, source=parts.readers[0], replica=parts.readers[1]),
             partial(parts.patience.interrupt.sleep, grace),
             threads=options.segments,
@@ -212,22 +198,22 @@ class Verification:
             if before[name] != each:
                 raise TaskError(
                     f"the {name} was recreated during the verification: it was {before[name]}, and is {each}.",
-                    hint=_begin_again(self._parts.saved.name),
+                    hint=_begin_again(self._saved.name),
                 )
 
     def _ended(self, why: BaseException) -> TaskError:
         """Return the error with what is known so far, and show the differences that were confirmed."""
-        result, saved = self.result, self._parts.saved
+        result, kept = self.result, self._saved.name if self._saved.is_begun else None
         facts = result.document_so_far()
         if shown := result.shown():
             self._parts.driver.note(*shown.split("\n"))
-        if isinstance(why, TaskError):
-            where = f"; {saved.name} keeps the progress" if saved.name else ""
-            return TaskError(f"{why.fact.rstrip('.')}; {result.so_far()}{where}.", hint=why.hint, facts=facts)
-        where = f"; it resumes from {saved.name}" if saved.name else ""
-        return StoppedError(
-            f"interrupted; {result.so_far()}.", hint=f"run the same command again{where}.", facts=facts
-        )
+        if not isinstance(why, TaskError):
+            where = f"; it resumes from {kept}" if kept else ""
+            hint = f"run the same command again{where}."
+            return StoppedError(f"interrupted; {result.so_far()}.", hint=hint, facts=facts)
+        where = f"; {kept} keeps the progress" if kept else ""
+        so_far = f"{why.fact.rstrip('.')}; {result.so_far()}{where}." if result.swept.compared else why.fact
+        return TaskError(so_far, hint=why.hint, facts=facts)
 
 
 def _read_keys(file: KeysFile, table: Table, keys: KeySet) -> None:

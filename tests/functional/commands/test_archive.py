@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ddbreplica.verify.sweep import Sweep
 
 from ddbreplica.verify import job
 from ddbreplica.verify.keyset import KeySet
-from ddbreplica.verify.sweep import Sweep
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, refusal, run
 from tests.support.kept_records import ON_FAILURE, QUARANTINE, KeptRecords, answer_mapping
 from tests.support.records import delete, put

@@ -1,8 +1,7 @@
-"""`ddbreplica verify` on moto, and its two steps: the sweep over both tables and the recheck of suspected keys."""
+"""`ddbreplica verify` on moto, and the comparison of both tables."""
 
 import json
 import time
-from collections.abc import Callable, Sequence
 from contextlib import closing
 from threading import Event
 from typing import Any
@@ -13,10 +12,9 @@ from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Key
 from ddbreplica.records.decode import key_of
-from ddbreplica.verify.difference import Difference, DifferenceKind
+from ddbreplica.verify.compare.checkpoint import SegmentState
+from ddbreplica.verify.compare.merge import Comparison, InStep, Merge
 from ddbreplica.verify.keyset import KeySet
-from ddbreplica.verify.recheck import Patient, recheck
-from ddbreplica.verify.sweep import Sweep
 from ddbreplica_cli.terminal import minute_lines
 from tests.support.cli import (
     REPLICA,
@@ -91,7 +89,7 @@ def test_each_long_step_has_its_line_on_stderr_with_json_too(
     assert json.loads(result.stdout)["missing"] == 1
     assert [line.partition(":")[0] for line in lines(result.stderr)[:2]] == [
         "comparing",
-        "rechecking suspected differences",
+        "looking at suspected differences",
     ]
 
 
@@ -198,21 +196,22 @@ def test_every_read_is_consistent(tables: Tables, aws: Misbehaviour) -> None:
 
 def test_unprocessed_keys_are_read_again(tables: Tables, aws: Misbehaviour) -> None:
     run("load", "--generate", "40")
-    run("load", "--generate", "40", "--source", REPLICA)
     items = tables.items(SOURCE)
     asked: list[int] = []
 
     def answer_ten(request: Any, **_: Any) -> Any:
         ((table, part),) = json.loads(request.body)["RequestItems"].items()
         asked.append(len(part["Keys"]))
-        found = [dynamodb_json(items[key["PK"]["S"]]) for key in part["Keys"][:10]]
+        in_table = items if table == SOURCE else {}
+        numbers = [key["PK"]["S"] for key in part["Keys"][:10]]
+        found = [dynamodb_json(in_table[number]) for number in numbers if number in in_table]
         left = {table: {**part, "Keys": part["Keys"][10:]}} if len(part["Keys"]) > 10 else {}
         return response(request.url, 200, {"Responses": {table: found}, "UnprocessedKeys": left})
 
     aws.on("before-send.dynamodb.BatchGetItem", answer_ten)
 
-    assert verify("--segments", "1")["verdict"] == "equal"
-    assert asked == [40, 30, 20, 10] * 2
+    assert verify("--segments", "1")["missing"] == 40
+    assert asked[:12] == [40, 30, 20, 10] * 3
 
 
 def test_a_throttled_read_is_retried(tables: Tables, aws: Misbehaviour) -> None:
@@ -229,7 +228,7 @@ def test_a_throttled_read_is_retried(tables: Tables, aws: Misbehaviour) -> None:
 
 
 def test_an_incomplete_response_is_retried(tables: Tables, aws: Misbehaviour) -> None:
-    tables.put_both("a")
+    tables.put(SOURCE, "a")
     answers: list[Any] = [{}, {"Responses": {}}, {"Responses": {}, "UnprocessedKeys": []}]
 
     def leave_out(request: Any, **_: Any) -> Any:
@@ -237,7 +236,7 @@ def test_an_incomplete_response_is_retried(tables: Tables, aws: Misbehaviour) ->
 
     aws.on("before-send.dynamodb.BatchGetItem", leave_out)
 
-    assert verify()["verdict"] == "equal"
+    assert verify()["missing"] == 1
     assert answers == []
 
 
@@ -270,40 +269,35 @@ def key(pk: str) -> Key:
     return key_of({"PK": {"S": pk}})
 
 
-def sweep(tables: Tables, suspects: KeySet, **options: Any) -> Sweep:
-    swept = Sweep(
+def merge(tables: Tables, suspects: KeySet, *, max_suspects: int) -> Merge:
+    comparison = Comparison(
         (tables.reader(SOURCE), tables.reader(REPLICA)),
         suspects,
         advance=lambda _: None,
-        **options,
+        in_step=InStep(lambda *_: None),
+        max_suspects=max_suspects,
     )
-    swept.over_tables(segments=2)
-    return swept
+    merged = Merge(comparison, [SegmentState(0), SegmentState(1)], of=2)
+    merged.run()
+    return merged
 
 
-def test_a_sweep_ends_early_when_nearly_everything_differs(tables: Tables) -> None:
-    for number in range(500):
-        tables.put(SOURCE, f"missing{number}")
-
-    with closing(KeySet()) as suspects:
-        swept = sweep(tables, suspects, max_suspects=100).swept
-
-    assert swept.stopped_early
-    assert 100 <= swept.suspects <= 300
-
-
-def test_a_sweep_is_complete_if_all_differences_are_wanted(tables: Tables) -> None:
-    for number in range(300):
-        tables.put(SOURCE, f"missing{number}")
+def test_a_comparison_is_halted_when_nearly_everything_differs_and_can_go_on(tables: Tables) -> None:
+    run("load", "--generate", "3000")
 
     with closing(KeySet()) as suspects:
-        swept = sweep(tables, suspects, max_suspects=None).swept
+        merged = merge(tables, suspects, max_suspects=100)
+        assert not merged.is_done
+        assert 100 <= len(suspects) < 3000
 
-    assert not swept.stopped_early
-    assert swept.suspects == 300
+        while not merged.is_done:
+            merged.run()
+
+        assert len(suspects) == 3000
+    assert merged.counts.source_items == 3000
 
 
-def test_a_sweep_reads_no_more_after_a_failure(tables: Tables) -> None:
+def test_a_comparison_reads_no_more_after_a_failure(tables: Tables) -> None:
     for number in range(1000):
         tables.put(SOURCE, f"missing{number}")
     calls: list[None] = []
@@ -319,146 +313,9 @@ def test_a_sweep_reads_no_more_after_a_failure(tables: Tables) -> None:
     tables.client.meta.events.register_first("before-send.dynamodb.BatchGetItem", fail_once)
 
     with closing(KeySet()) as suspects, pytest.raises(TaskError, match="broken"):
-        sweep(tables, suspects)
+        merge(tables, suspects, max_suspects=10_000)
 
     assert len(calls) <= 3
-
-
-def look_again(
-    tables: Tables,
-    *pks: str,
-    during_grace: Callable[[int], None] = lambda _: None,
-    rounds: int = 3,
-    outlasts_lag: bool = True,
-) -> Sequence[Difference]:
-    """Recheck suspected keys. `during_grace` is called with the number of the round."""
-    graces: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        graces.append(seconds)
-        during_grace(len(graces))
-
-    return list(
-        recheck(
-            [key(pk) for pk in pks],
-            source=tables.reader(SOURCE),
-            replica=tables.reader(REPLICA),
-            patient=Patient(5.0, rounds, sleep, outlasts_lag),
-        )
-    )
-
-
-@pytest.mark.hazard(number=13)
-def test_a_change_that_arrives_within_the_grace_period_is_not_a_difference(tables: Tables) -> None:
-    tables.put(SOURCE, "late", n={"N": "2"})
-    tables.put(REPLICA, "late", n={"N": "1"})
-
-    findings = look_again(tables, "late", during_grace=lambda _: tables.put(REPLICA, "late", n={"N": "2"}))
-
-    assert not findings
-
-
-@pytest.mark.hazard(number=13)
-def test_a_delete_that_arrives_within_the_grace_period_is_not_a_difference(tables: Tables) -> None:
-    tables.put(REPLICA, "late")
-
-    findings = look_again(tables, "late", during_grace=lambda _: tables.delete(REPLICA, "late"))
-
-    assert not findings
-
-
-def test_without_a_difference_there_is_no_grace_period(tables: Tables) -> None:
-    tables.put_both("a")
-
-    def fail(_: int) -> None:
-        pytest.fail("waited")
-
-    assert look_again(tables, "a", during_grace=fail) == []
-
-
-def test_an_item_that_stays_different_is_a_difference_after_one_grace_period(tables: Tables) -> None:
-    tables.put(SOURCE, "a", n={"N": "2"})
-    tables.put(REPLICA, "a", n={"N": "1"})
-    rounds: list[int] = []
-
-    findings = look_again(tables, "a", during_grace=rounds.append)
-
-    assert [f.finding for f in findings] == [DifferenceKind.DIFFERENT]
-    assert rounds == [1]
-
-
-@pytest.mark.hazard(number=13)
-def test_a_lag_longer_than_the_grace_period_is_inconclusive(tables: Tables) -> None:
-    tables.put(SOURCE, "late")
-
-    findings = look_again(tables, "late", rounds=1, outlasts_lag=False)
-
-    assert [f.finding for f in findings] == [DifferenceKind.INCONCLUSIVE]
-
-
-@pytest.mark.hazard(number=13)
-def test_an_item_that_keeps_changing_is_inconclusive(tables: Tables) -> None:
-    tables.put(SOURCE, "busy")
-    rounds: list[int] = []
-
-    def write(number: int) -> None:
-        rounds.append(number)
-        tables.put(SOURCE, "busy", n={"N": str(number)})
-
-    findings = look_again(tables, "busy", during_grace=write)
-
-    assert [f.finding for f in findings] == [DifferenceKind.INCONCLUSIVE]
-    assert findings[0].key == key("busy")
-    assert rounds == [1, 2, 3]
-
-
-@pytest.mark.hazard(number=13)
-def test_an_item_that_stops_changing_is_confirmed_in_a_later_round(tables: Tables) -> None:
-    tables.put(SOURCE, "busy")
-    tables.put(SOURCE, "gone")
-
-    def write(number: int) -> None:
-        if number == 1:
-            tables.put(SOURCE, "busy", n={"N": "1"})
-            tables.put(REPLICA, "gone", n={"N": "1"})
-        if number == 2:
-            tables.put(REPLICA, "busy", n={"N": "1"})
-
-    findings = look_again(tables, "busy", "gone", during_grace=write)
-
-    assert [f.finding for f in findings] == [DifferenceKind.DIFFERENT]
-    assert findings[0].key == key("gone")
-
-
-@pytest.mark.hazard(number=13)
-def test_a_source_that_changed_back_is_recognized_by_the_replica_that_changed(tables: Tables) -> None:
-    """The source changed from 1 to 2 to 1 within the grace period, and the replica has reached 2."""
-    tables.put(SOURCE, "a", n={"N": "1"})
-
-    def write(number: int) -> None:
-        tables.put(REPLICA, "a", n={"N": "2" if number == 1 else "1"})
-
-    assert look_again(tables, "a", during_grace=write) == []
-
-
-@pytest.mark.hazard(number=13)
-def test_a_write_between_the_last_two_reads_is_not_a_difference(tables: Tables) -> None:
-    """After the grace period the source is read last, so it shows a change that the replica does not have yet."""
-    tables.put(SOURCE, "a", n={"N": "1"})
-    tables.put(REPLICA, "a", n={"N": "0"})
-    reads: list[str] = []
-
-    def write_before_the_last(request: Any, **_: Any) -> None:
-        reads.append(next(iter(json.loads(request.body)["RequestItems"])))
-        if len(reads) == 4:
-            tables.put(SOURCE, "a", n={"N": "2"})
-
-    tables.client.meta.events.register_first("before-send.dynamodb.BatchGetItem", write_before_the_last)
-
-    findings = look_again(tables, "a", rounds=1)
-
-    assert reads == [SOURCE, REPLICA, REPLICA, SOURCE]
-    assert [f.finding for f in findings] == [DifferenceKind.INCONCLUSIVE]
 
 
 @pytest.mark.hazard(number=13)
@@ -474,34 +331,32 @@ def test_an_inconclusive_result_has_a_hint(tables: Tables, aws: Misbehaviour) ->
 
     assert result.exit_code == 3
     assert lines(result.stdout)[-1] == "inconclusive"
-    assert lines(result.stderr) == [
+    assert lines(result.stderr)[-1] == (
         "Try: run the command again when there are fewer writes, or with a longer --grace."
-    ]
+    )
 
 
 def test_ctrl_c_prints_how_many_items_were_compared(tables: Tables, aws: Misbehaviour) -> None:
-    for number in range(250):
-        tables.put_both(f"same{number}")
+    run("load", "--generate", "1200")
+    run("load", "--generate", "1200", "--source", REPLICA)
     calls = iter(range(1, 1000))
 
     def press(**_: Any) -> None:
-        if next(calls) == 2:
+        if next(calls) == 3:
             press_ctrl_c()
             time.sleep(0.2)  # the main thread handles the signal before the response is read
 
-    aws.on("before-send.dynamodb.BatchGetItem", press)
+    aws.on("before-send.dynamodb.Scan", press)
 
     result = run("verify", "--segments", "1", "--json")
 
     assert result.exit_code == 130
-    assert lines(result.stderr)[1] == "Try: run the same command again; nothing was changed."
     document = json.loads(result.stdout)
-    assert 100 <= document["source_items"] <= 200
-    assert document["replica_items"] == 0
-    assert lines(result.stderr)[0] == (
-        f"Error: interrupted after comparing {document['source_items']} items of the source and 0 of the replica;"
-        " suspected differences: 0."
-    )
+    assert document["source_items"] == document["replica_items"] == 500
+    assert lines(result.stderr) == [
+        "Error: interrupted; 500 items of the source and 500 of the replica were compared; suspected differences: 0.",
+        "Try: run the same command again; it resumes from logfile-logfile_replica.verify.",
+    ]
 
 
 def test_ctrl_c_ends_the_grace_period(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from ddbreplica.driver import SILENT
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.model import Items, Key, Refusal, RefusalKind
 from ddbreplica.reconcile.algorithm import Reconciled
-from ddbreplica.verify.difference import NOT_WATCHED, Difference, DifferenceKind
+from ddbreplica.verify.confirm.confirm import NOT_WATCHED
+from ddbreplica.verify.difference import Difference, DifferenceKind
 from ddbreplica.verify.repair import PIECE, Repairs, differing, foretell, leave
 from tests.support.scanned import ScannedTable, item
 from tests.support.scanned import key as numbered

@@ -115,7 +115,7 @@ class Segment:
     """The merge of one segment of both tables. It can be paused between two steps, and resumed from its state."""
 
     def __init__(self, comparison: Comparison, state: SegmentState, *, of: int, bound: float) -> None:
-        """Begin where `state` ends. At most `bound` bytes of items wait for their partner, or two pages if that is more."""
+        """Begin where `state` ends. At most `bound` bytes of items wait for a partner, or two pages if that is more."""
         self._shared = comparison
         self.number = state.number
         self._of = of
@@ -133,6 +133,11 @@ class Segment:
     def is_done(self) -> bool:
         """Whether all items of the segment were compared."""
         return all(each.is_done for each in self._positions) and not self._waiting
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was read."""
+        return any(position != Position() for position in self._positions)
 
     @property
     def state(self) -> SegmentState:

@@ -27,9 +27,6 @@ from ddbreplica.verify.confirm.witness import Witness
 from ddbreplica.verify.difference import Difference, DifferenceKind
 from ddbreplica.verify.keyset import KeySet
 
-DEFAULT_GRACE = 5.0
-"""The seconds between the two first looks if no grace period is given."""
-
 WATCH_ON_SECONDS = 300.0
 """How much longer a key is watched, at most, if the lag may be longer than its watch."""
 
@@ -125,7 +122,7 @@ class Confirmation:
             self._look_once(self.suspects, "looking at suspected differences", first)
             survivors.archived.add(_all(first.archived))
             if first.suspects:
-                grace = DEFAULT_GRACE if self.rules.grace is None else self.rules.grace
+                grace = plan.DEFAULT_GRACE if self.rules.grace is None else self.rules.grace
                 self.timer.wait(self.timer.ticks() + grace, is_over=lambda: False)
                 self._look_once(first.suspects, "looking at suspected differences again", survivors)
         self.excused = len(self.suspects) - len(survivors.suspects) - len(survivors.archived)

@@ -7,6 +7,9 @@ items, and a slow table, only make a watch longer.
 import math
 from dataclasses import dataclass
 
+DEFAULT_GRACE = 5.0
+"""The seconds between the two first looks if no grace period is given."""
+
 LEAST_SECONDS = 5.0
 """The least time from the first to the last look of a watch."""
 
