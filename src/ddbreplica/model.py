@@ -26,6 +26,18 @@ Items: TypeAlias = Mapping[Key, Image]
 
 
 @dataclass(frozen=True, slots=True)
+class ScanPage:
+    """The items of one response to Scan, in its order. `cursor` is the `after` of the next page; None on the last.
+
+    `size` is the bytes of all items that DynamoDB read for the page, by its read capacity units.
+    """
+
+    items: Sequence[Image]
+    cursor: Image | None
+    size: float
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One well-formed record of the stream, which holds the state of one key after the change.
 

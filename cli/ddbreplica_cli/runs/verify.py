@@ -16,7 +16,7 @@ from ddbreplica.verify.difference import DifferenceKind
 from ddbreplica.verify.job import estimate, verified
 from ddbreplica.verify.keys_file import KeysFile
 from ddbreplica.verify.options import VerifyOptions
-from ddbreplica.verify.verdict import INCONCLUSIVE, NOT_EQUAL, Verified
+from ddbreplica.verify.result.verdict import INCONCLUSIVE, NOT_EQUAL, Verified
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import TERMINAL, default_path
 from ddbreplica_cli.terminal.exit_status import ATTENTION, exit_status

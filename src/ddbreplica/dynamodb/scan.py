@@ -5,7 +5,6 @@ Items remain DynamoDB JSON. Since nothing is converted, reading takes a fraction
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +20,7 @@ from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.read import MAX_KEYS
 from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.errors import TaskError
-from ddbreplica.model import Image, Items, Key, Refusal, RefusalKind, Table
+from ddbreplica.model import Image, Items, Key, Refusal, RefusalKind, ScanPage, Table
 from ddbreplica.records.decode import MalformedError, attributes_of, key_of
 from ddbreplica.records.size import READ_UNIT
 
@@ -47,18 +46,6 @@ def reading(connections: int) -> Config:
             read_timeout=30, max_pool_connections=connections, tcp_keepalive=True, parameter_validation=False
         )
     )
-
-
-@dataclass(frozen=True, slots=True)
-class ScanPage:
-    """The items of one response to Scan, in its order. `cursor` is the `after` of the next page; None on the last.
-
-    `size` is the bytes of all items that DynamoDB read for the page, by its read capacity units.
-    """
-
-    items: Sequence[Image]
-    cursor: Image | None
-    size: float
 
 
 class TableReader:

@@ -64,6 +64,10 @@ NO_DIFFERENCE = frozenset({DifferenceKind.ARCHIVED, DifferenceKind.MOVING})
 """Results that are counted, but do not count against the replica."""
 
 
+NOT_WATCHED = "not watched: only a random choice of the suspected differences was"
+"""The reason of an inconclusive key that looked different twice, and was not chosen to be watched."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """The result for one key. `attributes` are the attributes that differ between the two items.

@@ -1,25 +1,41 @@
 """Run a verification with the options of the command, and keep its progress in a state file until it is complete."""
 
-from collections.abc import Callable, Iterator
+import random
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 
+from ddbreplica.bucket import verifications
 from ddbreplica.driver import Driver, Patience
 from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.dynamodb.describe import describe_pair, identity
+from ddbreplica.dynamodb.describe import Described, describe_pair, identity
+from ddbreplica.dynamodb.rate import Rate
+from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.errors import TaskError
-from ddbreplica.mapping.preflight import to_compare, to_repair
+from ddbreplica.mapping.event_source_mapping import MappingState
+from ddbreplica.mapping.lag import LagReader
+from ddbreplica.mapping.preflight import Preflight, to_compare, to_repair
+from ddbreplica.model import Journal, Key, Table
+from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.journal import FileJournal
+from ddbreplica.reconcile.journal_format import VERIFY
+from ddbreplica.reconcile.reconciler import Rates, Reconciler
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.reconcile.unfinished_runs import leftovers
+from ddbreplica.verify.confirm.confirm import Confirmation, Rules
+from ddbreplica.verify.confirm.look import Look
+from ddbreplica.verify.confirm.stream_witness import StreamWitness
+from ddbreplica.verify.confirm.timer import Timer
 from ddbreplica.verify.estimate import Estimate, TableSize
-from ddbreplica.verify.findings import Findings
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica.verify.options import VerifyOptions
-from ddbreplica.verify.parts import Parts
-from ddbreplica.verify.report_file import ReportFile
+from ddbreplica.verify.repair import Repair
+from ddbreplica.verify.result.findings import Findings
+from ddbreplica.verify.result.record import record_of
+from ddbreplica.verify.result.report_file import ReportFile
+from ddbreplica.verify.result.verdict import Verified
 from ddbreplica.verify.saved_progress import SavedProgress
-from ddbreplica.verify.verdict import Verified
-from ddbreplica.verify.verification import Verification
+from ddbreplica.verify.verification import Parts, Verification
 
 
 def verified(
@@ -45,33 +61,136 @@ def verified(
         else:
             for note in leftovers(connection, *tables, states=driver.states_of(connection.tables)):
                 driver.note(note)
-        find = to_repair if options.repair else to_compare
-        preflight = find(
-            connection, without_mapping=options.without_mapping, archive=options.archive, note=driver.note
-        )
+        preflight = _preflight(connection, options, driver)
         preflight.warn_of_replicas(tables[0], note=driver.note)
         patience = Patience(stack.enter_context(driver.interruptible()))
-        parts = Parts.between(
-            connection, tables, options, preflight=preflight, driver=driver, patience=patience
-        )
         saved = SavedProgress(journal if options.keys_from is None else None)
         report = None
         if options.report is not None:
             # A resumed run adds its lines to those of the runs before.
             report = ReportFile(options.report, note=driver.note, keep=saved.is_begun)
             stack.enter_context(closing(report))
-        findings = Findings(options.limit, report, without_values=options.no_values)
-        repair = parts.repair(journal, under_way)
-        verification = Verification(parts, repair, saved, findings, started=started)
+        source, replica = (_reader(table, options, patience) for table in tables)
+        pair = _Pair(connection, options, driver, patience, preflight, source, replica)
+        parts = Parts(
+            connection,
+            options,
+            driver,
+            patience.interrupt.sleep,
+            tables,
+            (source, replica),
+            preflight.key_filter,
+            preflight.is_archive,
+            preflight.unseen,
+            pair.confirmation,
+            pair.unequal,
+            pair.repair(journal, under_way, tables[0].table),
+            saved,
+            Findings(options.limit, report, without_values=options.no_values),
+        )
+        verification = Verification(parts, started=started)
         verification.run()
         result = verification.result
         stack.close()
+        _record(result, parts, preflight.mapping)
         show(result)
-        if repair is not None:
+        if parts.repair is not None:
             # Only after the result was printed, since no later run reports these keys.
-            repair.close_undecided()
+            parts.repair.close_undecided()
         saved.forget()
     return result
+
+
+def _preflight(connection: Connection, options: VerifyOptions, driver: Driver) -> Preflight:
+    find = to_repair if options.repair else to_compare
+    return find(
+        connection, without_mapping=options.without_mapping, archive=options.archive, note=driver.note
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """The two tables as the confirmation and the repair see them."""
+
+    connection: Connection
+    options: VerifyOptions
+    driver: Driver
+    patience: Patience
+    preflight: Preflight
+    source: TableReader
+    replica: TableReader
+
+    def confirmation(self, suspects: KeySet) -> Confirmation:
+        """Return the confirmation of suspected differences."""
+        clock, options, interrupt = self.connection.clock, self.options, self.patience.interrupt
+        rules = Rules(
+            grace=options.grace,
+            rounds=options.rounds,
+            without_mapping=options.without_mapping,
+            is_archive=self.preflight.is_archive,
+            threads=options.segments,
+        )
+        return Confirmation(
+            suspects=suspects,
+            source=self.source,
+            replica=self.replica,
+            rules=rules,
+            witness=StreamWitness.of(self.connection, interrupt),
+            ask_lag=LagReader.of(self.connection, now=lambda: clock.moment, interrupt=interrupt),
+            # The moments of looks are no secret.
+            timer=Timer(lambda: clock.moment, clock.ticks, interrupt.sleep, random.Random()),  # noqa: S311
+            note=self.driver.note,
+            progress=self.driver.progress,
+        )
+
+    def unequal(self, keys: Sequence[Key]) -> Collection[Key]:
+        """Look at keys once, and return those that differ."""
+        look = Look(self.source, self.replica, self.preflight.is_archive)
+        return [key for key, sight in look(keys).items() if sight.is_suspect]
+
+    def repair(self, journal: FileJournal | None, under_way: UnderWay, source: Table) -> Repair | None:
+        """Return what repairs keys, and opens each in the journal before its write; None if nothing is written."""
+        if journal is None or not self.options.writes:
+            return None
+        reconciler = Reconciler.between(
+            self.connection,
+            journal=self._quarantining(journal, source),
+            patience=self.patience,
+            is_archive=self.preflight.is_archive,
+            # The scan and the repair share the source's rate, since both read it.
+            rates=Rates(Rate(self.options.rate, sleep=self.patience.interrupt.sleep), self.source.rate),
+            under_way=under_way,
+        )
+        return Repair(journal, reconciler.reconcile)
+
+    def _quarantining(self, journal: Journal, source: Table) -> Journal:
+        """Return a journal that also writes in-doubt keys to the quarantine bucket, so that others find them."""
+        mapping = self.preflight.mapping
+        if mapping is None or not mapping.quarantine:
+            return journal
+        return QuarantiningJournal.of(journal, self.connection, mapping.quarantine, source, command=VERIFY)
+
+
+def _reader(table: Described, options: VerifyOptions, patience: Patience) -> TableReader:
+    rate = table.read_rate(options.read_rate)
+    return TableReader.of(table.side, table.table, patience, threads=options.segments, read_rate=rate)
+
+
+def _record(result: Verified, parts: Parts, mapping: MappingState | None) -> None:
+    """Record a verification of all items in the mapping's bucket, if there is one."""
+    options = parts.options
+    if mapping is None or not mapping.quarantine or not options.is_whole or result.stopped_early:
+        return
+    record = record_of(
+        result,
+        parts.tables,
+        options,
+        key_filter=parts.key_filter,
+        is_archive=parts.is_archive,
+        ended=parts.connection.clock.moment,
+    )
+    versioned = replace(record, version=verifications.version())
+    verifications.keep(parts.connection, mapping.quarantine, versioned, note=parts.driver.note)
 
 
 def estimate(connection: Connection, options: VerifyOptions, driver: Driver) -> Estimate:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ddbreplica.mapping.preflight import Preflight
+from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.verify.keys_file import KeysFile
 
 MAX_SUSPECTS = 10_000
@@ -62,21 +62,21 @@ class VerifyOptions:
         """Whether all items are compared."""
         return self.sample == 1 and self.keys_from is None
 
-    def looked_at(self, preflight: Preflight) -> str:
+    def looked_at(self, key_filter: KeyFilter, *, is_archive: bool) -> str:
         """Describe the items to which the verdict applies, and how they were read."""
         of_all = EVERYTHING if self.sample == 1 else f"a sample of {self.sample:.4g}"
         looked_at = of_all if self.keys_from is None else f"the keys of {self.keys_from.path}"
-        within = " within the filter" if preflight.key_filter.patterns else ""
-        as_archive = ", as an archive" if preflight.is_archive else ""
+        within = " within the filter" if key_filter.patterns else ""
+        as_archive = ", as an archive" if is_archive else ""
         how = "" if self.scans_consistently else ", with eventually consistent scans"
         return f"{looked_at}{within}{as_archive}{how}"
 
-    def identity(self, preflight: Preflight) -> Mapping[str, Any]:
+    def identity(self, key_filter: KeyFilter, *, is_archive: bool) -> Mapping[str, Any]:
         """Return the options that must be equal for a run to go on with the progress of another one."""
         return {
             "segments": self.segments,
             "sample": self.sample,
             "consistency": "strong" if self.scans_consistently else "eventual",
-            "filter": list(preflight.key_filter.patterns),
-            "archive": preflight.is_archive,
+            "filter": list(key_filter.patterns),
+            "archive": is_archive,
         }

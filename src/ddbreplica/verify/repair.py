@@ -1,7 +1,7 @@
 """Handle confirmed differences: report them, say what a repair would do, or repair them and look at them again."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -9,15 +9,12 @@ from typing import TypeAlias, TypeVar
 
 from ddbreplica.aws.clock import time_after
 from ddbreplica.driver import Progress
-from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.mapping.key_filter import KeyFilter
-from ddbreplica.model import Key, State
+from ddbreplica.model import Key
 from ddbreplica.reconcile.algorithm import IN_DOUBT, Reconciled
 from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.records.compare import same
-from ddbreplica.verify.confirm.confirm import NOT_WATCHED
-from ddbreplica.verify.difference import CERTAIN, Difference, DifferenceKind
-from ddbreplica.verify.findings import REFUSED, REPAIRED, UNDECIDED
+from ddbreplica.verify.difference import CERTAIN, NOT_WATCHED, Difference, DifferenceKind
+from ddbreplica.verify.result.findings import REFUSED, REPAIRED, UNDECIDED
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -25,12 +22,13 @@ U = TypeVar("U")
 RepairResult: TypeAlias = tuple[Difference, str | None]
 """A difference and the outcome of its repair; None if no repair was tried."""
 
-Look: TypeAlias = Callable[[Sequence[Key]], Mapping[Key, DifferenceKind]]
-"""Compares keys now, and returns those that differ."""
+Look: TypeAlias = Callable[[Sequence[Key]], Collection[Key]]
+"""Compares keys now, and returns those that are unequal."""
 Reconcile: TypeAlias = Callable[[Sequence[Key]], Reconciled]
 """Reconciles keys. A failure raises an error, so no key of the result has failed."""
 RepairStep: TypeAlias = Callable[[Iterable[Difference]], Iterable[RepairResult]]
 
+_UNEQUAL = "was written, and differs again"
 _OUTSIDE = "the mapping's filter excludes this key now, but did not when an earlier repair was interrupted"
 
 PIECE = 100
@@ -68,7 +66,7 @@ class Repairs:
             self.pause()
             for piece in pieces_of(late):
                 unequal = self.look([difference.key for difference in piece])
-                yield from ((each, _again(unequal.get(each.key))) for each in piece)
+                yield from ((each, _UNEQUAL if each.key in unequal else REPAIRED) for each in piece)
 
     def _repair_all(
         self, differences: Iterable[Difference], late: list[Difference], about: int
@@ -93,7 +91,7 @@ class Repairs:
         keys = [difference.key for difference, is_to_repair in piece if is_to_repair]
         reconciled = self.reconcile(keys) if keys else Reconciled()
         found = outcomes(reconciled)
-        unequal = self.look(reconciled.confirmed) if reconciled.confirmed else {}
+        unequal = self.look(reconciled.confirmed) if reconciled.confirmed else ()
         return [(difference, found.get(difference.key), difference.key in unequal) for difference, _ in piece]
 
 
@@ -111,28 +109,6 @@ def _to_repair(differences: Iterable[Difference]) -> Iterator[tuple[Difference, 
             difference,
             difference.finding in CERTAIN or (is_any_certain and difference.reason == NOT_WATCHED),
         )
-
-
-def differing(
-    keys: Sequence[Key], *, source: TableReader, replica: TableReader
-) -> Mapping[Key, DifferenceKind]:
-    """Return which of some keys differ now. An item that equals either of two reads of the source is equal."""
-    before, ours, after = source.get(keys), replica.get(keys), source.get(keys)
-    return {
-        key: _kind(after.get(key), ours.get(key))
-        for key in keys
-        if not any(same(theirs.get(key), ours.get(key)) for theirs in (before, after))
-    }
-
-
-def _kind(source: State, replica: State) -> DifferenceKind:
-    if source is None:
-        return DifferenceKind.EXTRA
-    return DifferenceKind.MISSING if replica is None else DifferenceKind.DIFFERENT
-
-
-def _again(finding: DifferenceKind | None) -> str:
-    return REPAIRED if finding is None else f"was written, and is {finding.value} again"
 
 
 def pieces_of(each: Iterable[T]) -> Iterator[Sequence[T]]:

@@ -16,9 +16,8 @@ from ddbreplica.model import Key
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import DAMAGED, as_json
 from ddbreplica.records.decode import MalformedError, key_of
-from ddbreplica.verify.compare.checkpoint import SegmentState
-from ddbreplica.verify.compare.merge import Segment
-from ddbreplica.verify.findings import Findings
+from ddbreplica.verify.compare.checkpoint import Resumable, SegmentState
+from ddbreplica.verify.result.findings import Findings
 
 SAVE_SECONDS = 10.0
 """How often the position of a segment is stored."""
@@ -93,14 +92,14 @@ class SavedProgress:
             with self._lock:
                 self._new_suspects += keys
 
-    def save(self, segment: Segment) -> None:
+    def save(self, segment: Resumable) -> None:
         """Store the position of a segment, at most once in SAVE_SECONDS. Each thread may save its own segment."""
         now = self._clock()
         if self._journal is not None and now - self._saved_at.setdefault(segment.number, now) >= SAVE_SECONDS:
             self._saved_at[segment.number] = now
             self.save_all([segment])
 
-    def save_all(self, segments: Sequence[Segment]) -> None:
+    def save_all(self, segments: Sequence[Resumable]) -> None:
         """Store the positions of these segments now. None of them may be in a step."""
         if self._journal is None:
             return
@@ -118,7 +117,7 @@ class SavedProgress:
                     }
                 )
 
-    def settled(self, findings: Findings, segments: Sequence[Segment]) -> None:
+    def settled(self, findings: Findings, segments: Sequence[Resumable]) -> None:
         """Store what was confirmed, and forget the suspected differences, which were all decided."""
         if self._journal is None:
             return

@@ -1,27 +1,31 @@
 """The steps of one verification: compare both tables, confirm what looks different, and repair it if asked to."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from functools import partial
 from math import ceil
+from typing import Protocol
 
 from ddbreplica.bucket.verification_record import BY_LOOKS, BY_STREAM
-from ddbreplica.driver import Advance
-from ddbreplica.dynamodb.describe import describe_pair, identity
+from ddbreplica.driver import Advance, Driver
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.dynamodb.describe import Described, describe_pair, identity
+from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.errors import StoppedError, TaskError
+from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Table
 from ddbreplica.verify.compare.merge import Comparison, InStep, KeyComparison, Merge
 from ddbreplica.verify.confirm.plan import DEFAULT_GRACE
 from ddbreplica.verify.difference import Difference, Swept
-from ddbreplica.verify.findings import Findings
 from ddbreplica.verify.keys_file import KeysFile
 from ddbreplica.verify.keyset import KeySet
-from ddbreplica.verify.parts import Parts
-from ddbreplica.verify.repair import Repair, RepairResult, Repairs, differing, foretell, leave
+from ddbreplica.verify.options import VerifyOptions
+from ddbreplica.verify.repair import Look, Repair, RepairResult, Repairs, foretell, leave
+from ddbreplica.verify.result.findings import Findings
+from ddbreplica.verify.result.verdict import Verified
 from ddbreplica.verify.saved_progress import SavedProgress
-from ddbreplica.verify.verdict import Verified
 
 _UNSEEN = (
     "The event source mapping cannot be read ({why}). Its filter is ignored, and items that only the replica has are"
@@ -33,23 +37,65 @@ _STOPPED_EARLY = (
 )
 
 
+class Confirmation(Protocol):
+    """The confirmation of suspected differences: `verify.confirm`."""
+
+    @property
+    def by_looks(self) -> bool:
+        """Whether the stream could not be read."""
+        ...
+
+    @property
+    def lag(self) -> float | None:
+        """The lag in seconds; None if it is unknown or was not asked for."""
+        ...
+
+    def differences(self) -> Iterator[Difference]:
+        """Yield the result of each key that is not equal."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a verification works with.
+
+    `tables` and `readers` are those of the source and the replica. `unseen` is why the mapping cannot be read.
+    `confirm` begins the confirmation of suspected differences, and `unequal` looks at keys once. `repair` is None if
+    nothing is written.
+    """
+
+    connection: Connection
+    options: VerifyOptions
+    driver: Driver
+    sleep: Callable[[float], None]
+    tables: tuple[Described, Described]
+    readers: tuple[TableReader, TableReader]
+    key_filter: KeyFilter
+    is_archive: bool
+    unseen: str | None
+    confirm: Callable[[KeySet], Confirmation]
+    unequal: Look
+    repair: Repair | None
+    saved: SavedProgress
+    findings: Findings
+
+
 class Verification:
     """One verification of two tables. `result` has what is known so far."""
 
-    def __init__(
-        self, parts: Parts, repair: Repair | None, saved: SavedProgress, findings: Findings, *, started: float
-    ) -> None:
+    def __init__(self, parts: Parts, *, started: float) -> None:
         """Compare nothing yet. `started` is the time at which the command started, by the connection's clock."""
         self._parts = parts
-        self._repair = repair
-        self._saved = saved
-        self._findings = findings
+        self._repair = parts.repair
+        self._saved = parts.saved
+        self._findings = parts.findings
         self._started = started
         self._suspects = KeySet()
         self._advance: Advance = lambda _: None
         self._comparing: Merge | KeyComparison | None = None
         self._is_stopped_early = False
         self._confirmed_by: str | None = None
+        self._lag: float | None = None
 
     def run(self) -> None:
         """Run all steps. Raises TaskError, with what is known so far, if one fails or is interrupted."""
@@ -58,7 +104,7 @@ class Verification:
             with closing(self._suspects), closing(KeySet()) as keys:
                 self._compare_all(self._begin(keys))
             if repair is not None:
-                for difference, outcome in repair.of_open_keys(self._parts.preflight.key_filter):
+                for difference, outcome in repair.of_open_keys(self._parts.key_filter):
                     self._findings.add(difference, outcome)
             self._refuse_recreated()
         except (TaskError, KeyboardInterrupt) as ended:
@@ -75,7 +121,7 @@ class Verification:
         return Verified(
             source.side.name,
             replica.side.name,
-            parts.options.looked_at(parts.preflight),
+            parts.options.looked_at(parts.key_filter, is_archive=parts.is_archive),
             self._comparing.counts if self._comparing else Swept(),
             self._findings,
             parts.options.repair,
@@ -84,6 +130,7 @@ class Verification:
             suspects=len(self._suspects),
             stopped_early=self._is_stopped_early,
             confirmed_by=self._confirmed_by,
+            lag=self._lag,
             in_doubt=self._repair.journal.held()[0] if self._repair else 0,
         )
 
@@ -96,8 +143,8 @@ class Verification:
             advance=self._count,
             in_step=InStep(parts.driver.note),
             suspected=self._saved.suspected,
-            key_filter=parts.preflight.key_filter,
-            is_archive=parts.preflight.is_archive,
+            key_filter=parts.key_filter,
+            is_archive=parts.is_archive,
             archived=self._findings.archive,
             consistent=options.scans_consistently,
             max_suspects=options.max_suspects,
@@ -105,7 +152,11 @@ class Verification:
         of = ceil(options.segments / options.sample)
         # At random, since fixed segments would never show the other items, however often a sample is taken.
         chosen = sorted(random.sample(range(of), options.segments))
-        states = self._saved.begin(options.identity(parts.preflight), began=self._now(), chosen=chosen)
+        states = self._saved.begin(
+            options.identity(parts.key_filter, is_archive=parts.is_archive),
+            began=parts.connection.clock.moment.isoformat(timespec="seconds"),
+            chosen=chosen,
+        )
         if self._saved.has_resumed:
             parts.driver.note(
                 f"Resuming from {self._saved.name}, whose first scan began at {self._saved.began}."
@@ -121,12 +172,6 @@ class Verification:
     def _count(self, items: int) -> None:
         """Count items in the bar of the present step."""
         self._advance(items)
-
-    def _now(self) -> str:
-        """Return AWS's time, which is a few seconds behind at most, so that it is before the first scan."""
-        now = self._parts.connection.clock.now
-        moment = self._parts.connection.clock.local() if now is None else datetime.fromtimestamp(now, UTC)
-        return moment.isoformat(timespec="seconds")
 
     def _compare_all(self, comparing: Merge | KeyComparison) -> None:
         while True:
@@ -167,11 +212,12 @@ class Verification:
     def _settle(self, comparing: Merge | KeyComparison) -> None:
         """Confirm the suspected differences, and repair them if the options ask for it."""
         parts = self._parts
-        if parts.preflight.unseen:
-            parts.driver.note(_UNSEEN.format(why=parts.preflight.unseen))
-        confirmation = parts.confirmation(self._suspects)
+        if parts.unseen:
+            parts.driver.note(_UNSEEN.format(why=parts.unseen))
+        confirmation = parts.confirm(self._suspects)
         for difference, outcome in self._handled(confirmation.differences()):
             self._findings.add(difference, outcome)
+        self._lag = confirmation.lag if confirmation.lag is not None else self._lag
         if self._confirmed_by != BY_LOOKS:
             self._confirmed_by = BY_LOOKS if confirmation.by_looks else BY_STREAM
         self._suspects.clear()
@@ -185,8 +231,8 @@ class Verification:
         grace = DEFAULT_GRACE if options.grace is None else options.grace
         return Repairs(
             self._repair.of_differences,
-            partial(differing, source=parts.readers[0], replica=parts.readers[1]),
-            partial(parts.patience.interrupt.sleep, grace),
+            parts.unequal,
+            partial(parts.sleep, grace),
             threads=options.segments,
             progress=parts.driver.progress,
         )(differences, about=len(self._suspects))

@@ -11,7 +11,7 @@ from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import BACKFILL
 from ddbreplica.reconcile.review_list import Undecided
 from ddbreplica.verify import job as verify
-from ddbreplica.verify.verdict import EQUAL, Verified
+from ddbreplica.verify.result.verdict import EQUAL, Verified
 from tests.support.backfilled import WANTED
 from tests.support.cli import REPLICA, SOURCE, Tables
 from tests.support.memory_state import MemoryLines

@@ -392,7 +392,7 @@ class TestRepair:
         document = repair("--limit", "1")
 
         assert (document["verdict"], document["repaired"]) == ("not equal", 0)
-        assert document["differences"][0]["repair"] == "was written, and is different again"
+        assert document["differences"][0]["repair"] == "was written, and differs again"
 
     def test_an_item_that_keeps_changing_is_not_repaired(self, tables: Tables, aws: Misbehaviour) -> None:
         numbers = iter(range(1000))

@@ -96,7 +96,7 @@ HELP = {
     "ddbreplica.dynamodb.rate",
     "ddbreplica.errors",
     "ddbreplica.records.text",
-    "ddbreplica.verify.grace",
+    "ddbreplica.verify.confirm.plan",
     "ddbreplica_cli.__main__",
     "ddbreplica_cli.app",
     "ddbreplica_cli.commands.backfill",

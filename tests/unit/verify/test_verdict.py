@@ -6,9 +6,9 @@ import pytest
 
 from ddbreplica.records.compare import AttributeDifference
 from ddbreplica.verify.difference import CERTAIN, Difference, DifferenceKind, Swept
-from ddbreplica.verify.findings import REPAIRED, Findings
 from ddbreplica.verify.options import EVERYTHING
-from ddbreplica.verify.verdict import Verified
+from ddbreplica.verify.result.findings import REPAIRED, Findings
+from ddbreplica.verify.result.verdict import Verified
 
 
 def verified(
@@ -162,6 +162,7 @@ def test_the_document_contains_whole_values() -> None:
         "replica_outside": 0,
         "in_doubt": 0,
         "confirmed_by": None,
+        "lag_seconds": None,
         "seconds": 1.234,
         "stopped_early": False,
         "differences": [

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ddbreplica.model import Image, Key
 from ddbreplica.records.decode import attributes_of, key_of
@@ -54,6 +54,25 @@ class SegmentState:
             waiting=[key_of(key) for key in document["waiting"]],
             counts=Swept.read(document["counts"]),
         )
+
+
+class Resumable(Protocol):
+    """A segment whose state can be stored."""
+
+    @property
+    def number(self) -> int:
+        """The number of the segment."""
+        ...
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was read."""
+        ...
+
+    @property
+    def state(self) -> SegmentState:
+        """The state to resume from."""
+        ...
 
 
 def _position_document(position: Position) -> dict[str, Any]:

@@ -7,19 +7,18 @@ since the first scan began is among them, whatever the order in which the scans 
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from threading import Event, Lock
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from ddbreplica.driver import Advance, Note
 from ddbreplica.dynamodb.read import MAX_KEYS
-from ddbreplica.dynamodb.scan import ScanPage, TableReader
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
-from ddbreplica.model import Image, Items, Key
+from ddbreplica.model import Image, Items, Key, ScanPage
 from ddbreplica.records.compare import same
 from ddbreplica.verify.compare.checkpoint import Position, SegmentState
 from ddbreplica.verify.compare.pairing import REPLICA, SOURCE, Pairing
@@ -35,7 +34,24 @@ _NOT_IN_STEP = (
     " takes about ten times the read capacity units."
 )
 
-Tables: TypeAlias = tuple[TableReader, TableReader]
+
+class Reader(Protocol):
+    """Reads one table, as TableReader does."""
+
+    def scan_page(self, segment: int, *, of: int, after: Image | None, consistent: bool) -> ScanPage:
+        """Return the page that follows `after`, or the first one, of one of `of` segments of the table."""
+        ...
+
+    def by_key(self, items: Iterable[Image]) -> Mapping[Key, Image]:
+        """Return items by their keys, in the same order."""
+        ...
+
+    def get(self, keys: Sequence[Key], *, keys_only: bool = False) -> Items:
+        """Return the items that exist among at most MAX_KEYS different keys, strongly consistently."""
+        ...
+
+
+Tables: TypeAlias = tuple[Reader, Reader]
 Save: TypeAlias = "Callable[[Segment], None]"
 
 

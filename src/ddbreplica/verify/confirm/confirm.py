@@ -24,13 +24,11 @@ from ddbreplica.verify.confirm.seen import Seen
 from ddbreplica.verify.confirm.timer import Timer
 from ddbreplica.verify.confirm.watch import Watch
 from ddbreplica.verify.confirm.witness import Witness
-from ddbreplica.verify.difference import Difference, DifferenceKind
+from ddbreplica.verify.difference import NOT_WATCHED, Difference, DifferenceKind
 from ddbreplica.verify.keyset import KeySet
 
 WATCH_ON_SECONDS = 300.0
 """How much longer a key is watched, at most, if the lag may be longer than its watch."""
-
-NOT_WATCHED = "not watched: only a random choice of the suspected differences was"
 
 _CHUNK = 10_000
 

@@ -11,7 +11,7 @@ from ddbreplica.records.compare import AttributeDifference
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.text import printable
 from ddbreplica.verify.difference import Difference, DifferenceKind
-from ddbreplica.verify.report_file import ReportFile
+from ddbreplica.verify.result.report_file import ReportFile
 
 REPAIRED = "repaired"
 """The outcome for a key that was repaired and was equal when it was compared again."""

@@ -8,8 +8,8 @@ from ddbreplica.records.compare import AttributeDifference
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.text import difference_texts, key_text, lines, printable
 from ddbreplica.verify.difference import CERTAIN, NO_DIFFERENCE, Difference, DifferenceKind, Swept
-from ddbreplica.verify.findings import REPAIRED, Findings
 from ddbreplica.verify.options import EVERYTHING
+from ddbreplica.verify.result.findings import REPAIRED, Findings
 
 EQUAL = "equal"
 NOT_EQUAL = "not equal"
@@ -30,7 +30,8 @@ class Verified:
     the first scan began, in ISO 8601; the verdict is about what was so at that time. `suspects` are the suspected
     differences that are not decided. If `stopped_early`, items remain that were not compared. `confirmed_by` is what
     decided that differences are no lag: BY_STREAM or BY_LOOKS; None if nothing had to be confirmed. `in_doubt` is the
-    number of items that an in-doubt write may still change.
+    number of items that an in-doubt write may still change. `lag` is in seconds, or None if it was not needed or is
+    unknown.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Verified:
     stopped_early: bool = False
     confirmed_by: str | None = None
     in_doubt: int = 0
+    lag: float | None = None
 
     @property
     def verdict(self) -> str:
@@ -73,6 +75,7 @@ class Verified:
             **self._counts(),
             **self._beside(),
             "confirmed_by": self.confirmed_by,
+            "lag_seconds": self.lag,
             "seconds": self.seconds,
             "stopped_early": self.stopped_early,
             "differences": [self.findings.as_document(*found) for found in self.findings.first],
@@ -82,7 +85,9 @@ class Verified:
     def so_far(self) -> str:
         """Return a clause that says what an ended verification has compared and confirmed."""
         counts = self.findings.counts
-        compared = f"{self.swept.source_items:,} items of the source and {self.swept.replica_items:,} of the replica"
+        compared = (
+            f"{self.swept.source_items:,} items of the source and {self.swept.replica_items:,} of the replica"
+        )
         parts = [f"{compared} were compared", f"suspected differences: {self.suspects:,}"]
         if certain := sum(counts[finding] for finding in CERTAIN):
             parts.append(f"confirmed differences: {certain:,}")
