@@ -4,7 +4,7 @@ The file is compacted when it is opened and whenever it has grown. Notes and key
 of the work always matches the keys that were open there. `journal_format` describes the lines.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,10 +187,13 @@ class FileJournal:
             else:
                 self.remove()
 
-    def forget(self) -> None:
-        """Delete all notes, because the work is done."""
+    def forget(self, *, keep: Collection[str] = ()) -> None:
+        """Delete all notes, because the work is done, except those with the names in `keep`."""
         with self._lock:
-            self._kept.notes.clear()
+            for name in self._kept.notes.keys() - set(keep):
+                del self._kept.notes[name]
+            # Also in the file, which stays if it has open keys.
+            self._replace()
 
     def close(self) -> None:
         """Release the state for another process."""

@@ -54,8 +54,9 @@ def verified(
     under_way = UnderWay()
     with _kept(journal, under_way), ExitStack() as stack:
         tables = describe_pair(connection)
-        if journal is not None:
-            journal.resume(identity(*tables))
+        saved = SavedProgress(journal if options.keys_from is None else None)
+        if journal is not None and journal.resume(identity(*tables)) and not saved.is_begun:
+            driver.note(f"Resuming from {journal.name}.")
         if options.writes:
             connection.clock.refuse_fast()
         else:
@@ -64,7 +65,6 @@ def verified(
         preflight = _preflight(connection, options, driver)
         preflight.warn_of_replicas(tables[0], note=driver.note)
         patience = Patience(stack.enter_context(driver.interruptible()))
-        saved = SavedProgress(journal if options.keys_from is None else None)
         report = None
         if options.report is not None:
             # A resumed run adds its lines to those of the runs before.

@@ -14,7 +14,7 @@ from typing import Any
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Key
 from ddbreplica.reconcile.journal import FileJournal
-from ddbreplica.reconcile.journal_format import DAMAGED, as_json
+from ddbreplica.reconcile.journal_format import DAMAGED, IDENTITY, as_json
 from ddbreplica.records.decode import MalformedError, key_of
 from ddbreplica.verify.compare.checkpoint import Resumable, SegmentState
 from ddbreplica.verify.result.findings import Findings
@@ -128,7 +128,7 @@ class SavedProgress:
     def forget(self) -> None:
         """Forget the progress, since the verification is complete."""
         if self._journal is not None:
-            self._journal.forget()
+            self._journal.forget(keep=[IDENTITY])
 
     @property
     def _next_name(self) -> str:

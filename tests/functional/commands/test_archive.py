@@ -8,10 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ddbreplica.verify.sweep import Sweep
 
-from ddbreplica.verify import job
+from ddbreplica.verify.compare.checkpoint import SegmentState
+from ddbreplica.verify.compare.merge import Comparison, InStep, Merge
 from ddbreplica.verify.keyset import KeySet
+from ddbreplica.verify.verification import Verification
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, refusal, run
 from tests.support.kept_records import ON_FAILURE, QUARANTINE, KeptRecords, answer_mapping
 from tests.support.records import delete, put
@@ -23,6 +24,10 @@ def ran(*args: str, exit_code: int = 0) -> Any:
     result = run(*args, "--json")
     assert result.exit_code == exit_code, result.output
     return json.loads(result.stdout)
+
+
+LOOKS = 3 * (2 + 8) + 2
+"""The reads of a suspected difference before its repair: two looks, a watch of eight looks, and the attributes."""
 
 
 def verify(*args: str, exit_code: int = 0) -> Any:
@@ -122,7 +127,7 @@ class TestRepair:
     ) -> None:
         archive.put(SOURCE, "a", n={"N": "2"})
         archive.put(REPLICA, "a", n={"N": "1"})
-        looked = 7 if call == "the read before it" else 8
+        looked = LOOKS + 1 if call == "the read before it" else LOOKS + 2
         before(aws, "BatchGetItem", looked, lambda: archive.delete(SOURCE, "a"))
 
         result = run("verify", "--repair", "--grace", "0", "--segments", "1", "--json")
@@ -143,7 +148,7 @@ class TestRepair:
         self, archive: Tables, aws: Misbehaviour
     ) -> None:
         archive.put(SOURCE, "a", n={"N": "2"})
-        before(aws, "BatchGetItem", 9, lambda: archive.delete(SOURCE, "a"))
+        before(aws, "BatchGetItem", 1 + LOOKS + 3, lambda: archive.delete(SOURCE, "a"))
 
         assert repair("--segments", "1")["verdict"] == "repaired"
 
@@ -295,23 +300,44 @@ def test_many_expired_items_do_not_end_the_comparison(archive: Tables) -> None:
     readers = archive.reader(SOURCE), archive.reader(REPLICA)
 
     with closing(KeySet()) as suspects:
-        sweep = Sweep(readers, suspects, advance=lambda _: None, archived=archived.extend, max_suspects=5)
-        sweep.over_tables(segments=2)
+        comparison = Comparison(
+            readers,
+            suspects,
+            advance=lambda _: None,
+            in_step=InStep(lambda *_: None),
+            max_suspects=5,
+            is_archive=True,
+            archived=archived.extend,
+        )
+        merge = Merge(comparison, [SegmentState(0), SegmentState(1)], of=2)
+        merge.run()
 
-        assert (len(suspects), len(archived), sweep.swept.stopped_early) == (0, 301, False)
+        assert (len(suspects), len(archived), merge.counts.archived, merge.is_done) == (0, 301, 301, True)
 
 
 @pytest.mark.hazard(number=14)
-def test_an_item_that_expires_before_the_recheck_is_archived(
+def test_an_item_that_expires_before_it_is_looked_at_is_archived(
     archive: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive.put(SOURCE, "a", n={"N": "2"})
     archive.put(REPLICA, "a", n={"N": "1"})
-    monkeypatch.setattr(job, "lag", lambda _: archive.delete(SOURCE, "a"))
+    monkeypatch.setattr(
+        "ddbreplica.verify.verification.Verification._settle", expiring(archive, Verification._settle)
+    )
 
     document = verify()
 
     assert (document["different"], document["archived"]) == (0, 2)
+
+
+def expiring(archive: Tables, settle: Callable[..., None]) -> Callable[..., None]:
+    """Return the step that confirms differences, before which an item expires."""
+
+    def expire(*args: Any) -> None:
+        archive.delete(SOURCE, "a")
+        settle(*args)
+
+    return expire
 
 
 @pytest.mark.hazard(number=14)

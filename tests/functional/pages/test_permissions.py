@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from ddbreplica.bucket.verification_record import time_text
-from ddbreplica.verify import grace
+from ddbreplica.verify.confirm import plan
 from ddbreplica_cli.app import main
 from tests.support.account import answer_tags
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, run
@@ -71,7 +71,7 @@ def world(
 ) -> World:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")  # moto answers for no such endpoint
-    monkeypatch.setattr(grace, "LEAST", 0.0)
+    monkeypatch.setattr(plan, "DEFAULT_GRACE", 0.0)
     tables.put(SOURCE, "put")
     tables.put(REPLICA, "deleted")
     kept_records.quarantine(put(1, "put"))
