@@ -89,6 +89,8 @@ def _needed(service: str, operation: str, params: Mapping[str, Any]) -> Iterator
         case "dynamodb", _:
             for table in params.get("RequestItems", (params.get("TableName"),)):
                 yield Permission(f"dynamodb:{operation}", f"dynamodb:table/{table.rpartition('/')[2]}")
+        case "dynamodb-streams", "ListStreams":
+            yield Permission("dynamodb:ListStreams", f"dynamodb:table/{params['TableName']}/stream/*")
         case "dynamodb-streams", _:
             stream = params.get("StreamArn") or params["ShardIterator"]  # it begins with the ARN
             yield Permission(f"dynamodb:{operation}", _short(stream))

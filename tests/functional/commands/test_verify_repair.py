@@ -434,7 +434,11 @@ class TestRepair:
         assert result.exit_code == 130
         assert json.loads(result.stdout)["repaired"] == 1
         assert lines(result.stderr) == [
-            'missing      PK={"S": "missing"}  (in the source only): repaired',
+            'different    PK={"S": "different"}: repaired',
+            '             "n"',
+            '               source   {"N": "2"}',
+            '               replica  {"N": "1"}',
+            "and 2 more",
             "",
             (
                 "Error: interrupted; 32 items of the source and 32 of the replica were compared; suspected"
