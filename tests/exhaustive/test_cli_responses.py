@@ -101,7 +101,7 @@ def always(call: Callable[[Connection], Any]) -> Callable[[Connection], Call]:
 
 def _scanning(connection: Connection) -> Call:
     reader = _reader(connection)
-    return lambda: list(reader.scan(0, of=1))
+    return lambda: reader.by_key(reader.scan_page(0, of=1, after=None, consistent=True).items)
 
 
 def _paging(connection: Connection) -> Call:

@@ -38,8 +38,10 @@ from ddbreplica.records import decode, schema
 from ddbreplica.redrive import objects
 from ddbreplica.replicate import telemetry, write
 from ddbreplica.settings import Settings
-from ddbreplica.verify import recheck, repair, sweep, verdict
+from ddbreplica.verify import repair
+from ddbreplica.verify.compare import merge
 from ddbreplica.verify.confirm import confirm, decision, look, plan, rounds, seen, watch
+from ddbreplica.verify.result import verdict
 from tests.functional.commands import test_archive, test_verify
 from tests.functional.commands import test_key_filter as test_filtered_commands
 from tests.functional.dynamodb import test_table
@@ -587,65 +589,9 @@ RULES = (
     ),
     Rule(
         13,
-        "there is a grace period",
-        recheck.recheck,
-        "patient.sleep(patient.grace)",
-        "pass",
-        (
-            test_verify.test_a_change_that_arrives_within_the_grace_period_is_not_a_difference,
-            test_verify.test_a_delete_that_arrives_within_the_grace_period_is_not_a_difference,
-        ),
-    ),
-    Rule(
-        13,
-        "a key that changes in the source is not a difference",
-        recheck._settle,
-        "(fingerprint(theirs), fingerprint(ours)) == seen[key]",
-        "fingerprint(ours) == seen[key][1]",
-        (
-            test_verify.test_an_item_that_keeps_changing_is_inconclusive,
-            test_verify.test_an_item_that_stops_changing_is_confirmed_in_a_later_round,
-            test_verify.test_a_write_between_the_last_two_reads_is_not_a_difference,
-            test_verify.test_an_inconclusive_result_has_a_hint,
-        ),
-    ),
-    Rule(
-        13,
-        "a key that changes in the replica is not a difference",
-        recheck._settle,
-        "(fingerprint(theirs), fingerprint(ours)) == seen[key]",
-        "fingerprint(theirs) == seen[key][0]",
-        (test_verify.test_a_source_that_changed_back_is_recognized_by_the_replica_that_changed,),
-    ),
-    Rule(
-        13,
-        "the source is read last",
-        recheck._settle,
-        "for key, ours, theirs in _pairs(list(seen), first=replica, then=source): ...",
-        "for key, theirs, ours in _pairs(list(seen), first=source, then=replica): ...",
-        (test_verify.test_a_write_between_the_last_two_reads_is_not_a_difference,),
-    ),
-    Rule(
-        13,
-        "with a lag longer than the grace period nothing is a difference",
-        recheck._settle,
-        "patient.outlasts_lag",
-        "True",
-        (test_verify.test_a_lag_longer_than_the_grace_period_is_inconclusive,),
-    ),
-    Rule(
-        13,
-        "a key that keeps changing is inconclusive",
-        recheck.recheck,
-        "for key in pending: ...",
-        "for key in (): ...",
-        (test_verify.test_an_item_that_keeps_changing_is_inconclusive,),
-    ),
-    Rule(
-        13,
         "inconclusive is not equal",
         verdict.Verified.verdict.fget,  # type: ignore[attr-defined]
-        "counts[DifferenceKind.INCONCLUSIVE]",
+        "unrepaired[DifferenceKind.INCONCLUSIVE]",
         "False",
         (test_verify.test_an_inconclusive_result_has_a_hint,),
     ),
@@ -866,24 +812,24 @@ RULES = (
     Rule(
         14,
         "an item that only the archive has is not a suspected difference",
-        sweep.Sweep._note_extra,
-        "if self._archived is None: ...",
-        "if True: ...",
+        merge.Segment._to_look_up,
+        "self._shared.archive(list(passed[REPLICA]), self.counts)",
+        "self._shared.suspect(list(passed[REPLICA]))",
         (test_archive.test_many_expired_items_do_not_end_the_comparison,),
     ),
     Rule(
         14,
         "an item that only the archive has by now is not a difference",
-        recheck.archived,
-        "each.finding is DifferenceKind.EXTRA",
+        seen.Sight.of,
+        "is_archive and after == _ABSENT",
         "False",
-        (test_archive.test_an_item_that_expires_before_the_recheck_is_archived,),
+        (test_archive.test_an_item_that_expires_before_it_is_looked_at_is_archived,),
     ),
     Rule(
         14,
         "only confirmed differences are repaired",
-        repair.repairing,
-        "each.finding in CERTAIN",
+        repair._to_repair,
+        "each.finding in CERTAIN or (certain and each.reason == NOT_WATCHED)",
         "True",
         (test_repair.test_only_confirmed_differences_are_repaired,),
     ),
@@ -928,8 +874,8 @@ RULES = (
     Rule(
         15,
         "a repair skips keys that the filter excludes",
-        sweep.Sweep._parted,
-        "self._key_filter.passes(key)",
+        merge.Comparison.inside,
+        "self.key_filter.passes(key)",
         "True",
         (test_filtered_commands.test_a_repair_does_not_change_excluded_items,),
     ),

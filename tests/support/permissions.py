@@ -89,11 +89,8 @@ def _needed(service: str, operation: str, params: Mapping[str, Any]) -> Iterator
         case "dynamodb", _:
             for table in params.get("RequestItems", (params.get("TableName"),)):
                 yield Permission(f"dynamodb:{operation}", f"dynamodb:table/{table.rpartition('/')[2]}")
-        case "dynamodb-streams", "ListStreams":
-            yield Permission("dynamodb:ListStreams", f"dynamodb:table/{params['TableName']}/stream/*")
         case "dynamodb-streams", _:
-            stream = params.get("StreamArn") or params["ShardIterator"]  # it begins with the ARN
-            yield Permission(f"dynamodb:{operation}", _short(stream))
+            yield Permission(f"dynamodb:{operation}", _streams(params))
         case "lambda", "GetFunctionConfiguration":
             yield Permission(f"lambda:{operation}", _short(params["FunctionName"]))
         case "lambda", "ListTags":
@@ -104,6 +101,12 @@ def _needed(service: str, operation: str, params: Mapping[str, Any]) -> Iterator
             yield Permission(f"cloudformation:{operation}", f"cloudformation:stack/{params['StackName']}/id")
         case _:
             yield Permission(f"{service}:{operation}", "*")
+
+
+def _streams(params: Mapping[str, Any]) -> str:
+    if "TableName" in params:  # ListStreams
+        return f"dynamodb:table/{params['TableName']}/stream/*"
+    return _short(params.get("StreamArn") or params["ShardIterator"])  # it begins with the ARN
 
 
 def _copied(source: Any) -> str:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import cast
 
-from ddbreplica.dynamodb.scan import ScanPage, TableReader
-from ddbreplica.model import Image, Items, Key
+from ddbreplica.dynamodb.scan import TableReader
+from ddbreplica.model import Image, Items, Key, ScanPage
 
 
 def key(number: int) -> Key:

@@ -11,6 +11,7 @@ from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import BACKFILL
 from ddbreplica.reconcile.review_list import Undecided
 from ddbreplica.verify import job as verify
+from ddbreplica.verify.options import VerifyOptions
 from ddbreplica.verify.result.verdict import EQUAL, Verified
 from tests.support.backfilled import WANTED
 from tests.support.cli import REPLICA, SOURCE, Tables
@@ -43,8 +44,9 @@ def test_a_program_copies_and_compares(tables: Tables, tmp_path: Path) -> None:
 
     tables.put(REPLICA, "extra")
     results: list[Verified] = []
-    to_verify = verify.VerifyOptions(
+    to_verify = VerifyOptions(
         segments=2,
+        eventually_consistent=False,
         sample=1,
         keys_from=None,
         grace=0,

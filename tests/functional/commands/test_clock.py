@@ -148,7 +148,7 @@ def test_each_request_to_a_table_measures_the_clock(tables: Tables, machine: Mac
                 described[0].side, described[0].table, Patience(Interrupt()), threads=1, read_rate=None
             )
         ),
-        lambda: list(readers[0].scan(0, of=1)),
+        lambda: readers[0].scan_page(0, of=1, after=None, consistent=True),
         lambda: readers[0].get([(("PK", "S", "a"),)]),
     )
     described: list[Described] = []

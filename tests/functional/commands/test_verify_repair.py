@@ -438,7 +438,6 @@ class TestRepair:
             '             "n"',
             '               source   {"N": "2"}',
             '               replica  {"N": "1"}',
-            "and 2 more",
             "",
             (
                 "Error: interrupted; 32 items of the source and 32 of the replica were compared; suspected"

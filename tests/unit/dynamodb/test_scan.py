@@ -12,7 +12,7 @@ from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.dynamodb import scan
 from ddbreplica.dynamodb.scan import TableReader, reading
 from ddbreplica.errors import TaskError
-from ddbreplica.model import Image, Key, Refusal, RefusalKind, Table
+from ddbreplica.model import Image, Key, Refusal, RefusalKind, ScanPage, Table
 from tests.support.fake_replica import DENIED, THROTTLED
 
 TABLE = Table("arn", "ACTIVE", frozenset({("PK", "S"), ("SK", "N")}))
@@ -158,47 +158,66 @@ def test_the_reader_of_a_table_uses_the_clients_and_the_clock_of_its_side(
     assert reader._key_names == ["PK", "SK"]
 
 
+def first_page(reading: Reading) -> ScanPage:
+    return reading.reader.scan_page(0, of=1, after=None, consistent=True)
+
+
 class TestScanning:
-    def test_a_segment_is_read_to_its_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        reading = Reading(monkeypatch, scanned(1, 2, last=attributes(2)), scanned(3))
+    def test_a_page_has_the_items_in_their_order_its_cursor_and_its_size(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        last = attributes(1)
+        reading = Reading(
+            monkeypatch, {**scanned(2, 1, last=last), "ConsumedCapacity": {"CapacityUnits": 2.5}}
+        )
 
-        pages = list(reading.reader.scan(1, of=4))
+        page = reading.reader.scan_page(1, of=4, after=None, consistent=True)
 
-        assert pages == [{key(1): item(1), key(2): item(2)}, {key(3): item(3)}]
-        assert reading.table.requests == [
-            ("Scan", scan_request(1, 4, 500)),
-            ("Scan", scan_request(1, 4, 500, ExclusiveStartKey=attributes(2))),
-        ]
-        assert reading.patience.moved == 3
+        assert page == ScanPage([item(2), item(1)], last, 2.5 * 4096)
+        assert reading.table.requests == [("Scan", scan_request(1, 4, 500))]
+        assert reading.patience.moved == 1
 
-    def test_only_keys_are_requested(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        reading = Reading(monkeypatch, scanned())
+    def test_the_next_page_follows_a_cursor_and_the_last_one_has_none(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reading = Reading(monkeypatch, scanned(3))
 
-        list(reading.reader.scan(0, of=1, keys_only=True))
+        page = reading.reader.scan_page(1, of=4, after=attributes(2), consistent=True)
 
-        assert reading.requests == [scan_request(0, 1, 500, **KEYS_ONLY)]
+        assert page.cursor is None
+        assert reading.requests == [scan_request(1, 4, 500, ExclusiveStartKey=attributes(2))]
 
-    def test_pages_have_at_most_a_hundred_items(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        reading = Reading(monkeypatch, scanned(*range(201)))
+    def test_an_eventually_consistent_page_is_twice_as_large_for_its_units(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reading = Reading(monkeypatch, {**scanned(1), "ConsumedCapacity": {"CapacityUnits": 2.5}})
 
-        assert [len(page) for page in reading.reader.scan(0, of=1)] == [100, 100, 1]
+        page = reading.reader.scan_page(0, of=1, after=None, consistent=False)
+
+        assert page.size == 2.5 * 8192
+        assert reading.requests == [scan_request(0, 1, 500, ConsistentRead=False)]
 
     def test_with_a_rate_small_pages_are_requested(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reading = Reading(monkeypatch, scanned(), read_rate=5.0)
 
-        list(reading.reader.scan(0, of=1))
+        first_page(reading)
 
         assert reading.requests == [scan_request(0, 1, 100)]
 
-    def test_a_page_is_not_kept_in_memory_until_the_next_one_arrives(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        reading = Reading(monkeypatch, scanned(1))
-        page = {key(1): item(1)}
-        monkeypatch.setattr(reading.reader, "_pages", lambda _request: iter([(page, None)]))
+    def test_items_are_found_by_their_keys_in_their_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch)
 
-        assert list(reading.reader.scan(0, of=1)) == [{key(1): item(1)}]
-        assert page == {}
+        assert list(reading.reader.by_key([item(2), item(1)]).items()) == [
+            (key(2), item(2)),
+            (key(1), item(1)),
+        ]
+
+    @pytest.mark.parametrize("broken", [{}, {"PK": {"S": 1}}, {"PK": {}}, {"PK": None}])
+    def test_an_item_without_its_key_is_an_error(self, monkeypatch: pytest.MonkeyPatch, broken: Any) -> None:
+        reading = Reading(monkeypatch)
+
+        with pytest.raises(TaskError, match="returned an item without its key"):
+            reading.reader.by_key([broken])
 
     @pytest.mark.parametrize(("limit", "asked"), [(200, 200), (501, 500)])
     def test_the_rest_of_a_segment_is_read_with_cursors(
@@ -366,7 +385,7 @@ class TestAsking:
     ) -> None:
         reading = Reading(monkeypatch, THROTTLED, THROTTLED, scanned(1))
 
-        assert list(reading.reader.scan(0, of=1)) == [{key(1): item(1)}]
+        assert first_page(reading).items == [item(1)]
         assert reading.requests == [scan_request(0, 1, 500)] * 3
         assert reading.patience.sleeps == [0.1, 0.2]
 
@@ -376,7 +395,7 @@ class TestAsking:
         reading = Reading(monkeypatch, DENIED)
 
         with pytest.raises(TaskError) as raised:
-            list(reading.reader.scan(0, of=1))
+            first_page(reading)
 
         assert raised.value.fact == (
             "the table logfile cannot be read: AccessDeniedException: not authorised"
@@ -387,7 +406,7 @@ class TestAsking:
         reading = Reading(monkeypatch, *[THROTTLED] * 50)
 
         with pytest.raises(TaskError) as raised:
-            list(reading.reader.scan(0, of=1))
+            first_page(reading)
 
         idle = sum(reading.patience.sleeps)
         assert 8 < idle <= 10
@@ -403,7 +422,7 @@ class TestAsking:
         reading.patience.interrupt.set()
 
         with pytest.raises(KeyboardInterrupt):
-            list(reading.reader.scan(0, of=1))
+            first_page(reading)
 
         assert reading.requests == []
 
@@ -421,7 +440,7 @@ class TestAsking:
         taken: list[float] = []
         monkeypatch.setattr(reading.reader.rate, "take", taken.append)
 
-        next(reading.reader.scan(0, of=1))
+        first_page(reading)
         reading.reader.get([key(1)])
 
         assert taken == [0.0, 7.0]
@@ -432,7 +451,7 @@ class TestAsking:
         reading.reader._wait_for_rate = lambda: None  # type: ignore[method-assign]
         reading.reader._owed = 2.0
 
-        list(reading.reader.scan(0, of=1))
+        first_page(reading)
 
         assert reading.reader._owed == 9.0
 
@@ -448,5 +467,5 @@ class TestAsking:
     ) -> None:
         reading = Reading(monkeypatch, {"Items": []})
 
-        assert list(reading.reader.scan(0, of=1)) == []
+        assert first_page(reading).items == []
         assert reading.reader._owed == 0

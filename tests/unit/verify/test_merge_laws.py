@@ -1,18 +1,22 @@
 """merge: whatever the order of the scans, it suspects each difference that has kept still since they began."""
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import product
 from random import Random
+from typing import Any, cast
 
 import pytest
 
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Key
 from ddbreplica.verify.compare.checkpoint import SegmentState
-from ddbreplica.verify.compare.merge import Comparison, InStep, Merge
+from ddbreplica.verify.compare.merge import Comparison, InStep, Merge, Segment
+from ddbreplica.verify.compare.pairing import Pairing
 from ddbreplica.verify.keyset import KeySet
 from tests.support.scanned import ScannedTable, Writers, item, key
+from tests.support.taken_out import Source
 
 ITEMS = 150
 FILTER = KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": [{"prefix": "000"}, {"prefix": "01"}]}}}}'])
@@ -89,8 +93,8 @@ class Run:
         return {each for chunk in suspects.chunks(100) for each in chunk}
 
 
-@pytest.mark.parametrize("seed", range(400))
-def test_each_difference_that_keeps_still_is_suspected(seed: int) -> None:
+def compare(seed: int) -> None:
+    """Compare two random tables while others write, and check what is suspected."""
     run = Run(Random(seed))  # noqa: S311
     with closing(KeySet()) as suspects:
         merge = Merge(
@@ -112,8 +116,13 @@ def test_each_difference_that_keeps_still_is_suspected(seed: int) -> None:
     assert inside <= set(run.archived) if run.is_archive else not run.archived
 
 
-@pytest.mark.parametrize("seed", range(300))
-def test_a_merge_that_is_stopped_anywhere_and_resumed_misses_nothing(seed: int) -> None:
+@pytest.mark.parametrize("seed", range(400))
+def test_each_difference_that_keeps_still_is_suspected(seed: int) -> None:
+    compare(seed)
+
+
+def compare_with_stops(seed: int) -> None:
+    """Compare two random tables, and resume from the stored states after some steps, over and over."""
     run = Run(Random(seed))  # noqa: S311
     states = [SegmentState(number) for number in range(run.segments)]
     with closing(KeySet()) as suspects:
@@ -130,6 +139,65 @@ def test_a_merge_that_is_stopped_anywhere_and_resumed_misses_nothing(seed: int) 
         found = run.keys(suspects)
     assert merge.is_done
     assert run.still_different <= found
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_a_merge_that_is_stopped_anywhere_and_resumed_misses_nothing(seed: int) -> None:
+    compare_with_stops(seed)
+
+
+@pytest.mark.parametrize(
+    ("law", "where", "rule", "instead"),
+    [
+        (compare, Segment._pair, "self._shared.suspect(met.unequal)", "pass"),
+        (compare, Segment._to_look_up, "self._look_ups[SOURCE].update(passed[SOURCE])", "pass"),
+        (compare, Segment._to_look_up, "self._look_ups[REPLICA].update(passed[REPLICA])", "pass"),
+        (
+            compare,
+            Segment._end,
+            "self._to_look_up((self._pairing.rest(SOURCE), self._pairing.rest(REPLICA)))",
+            "(self._pairing.rest(SOURCE), self._pairing.rest(REPLICA))",
+        ),
+        (compare, Segment._pair, "self._look_ups[side].update(oldest)", "pass"),
+        (
+            compare,
+            Segment._step_by_key,
+            "self._look_ups[side].update(self._pairing.rest(side))",
+            "self._pairing.rest(side)",
+        ),
+        (compare, Segment._look_for_extra, "self._shared.suspect(extra)", "pass"),
+        (compare, Segment._unequal, "key in found or not is_extra", "key in found"),
+        (compare, Pairing._meet, "met.passed[other][waited] = image", "pass"),
+        (compare, Pairing._meet, "met.passed[side].update(self.rest(side))", "self.rest(side)"),
+        (compare_with_stops, Segment.__init__, "comparison.suspect(state.waiting)", "pass"),
+        (compare_with_stops, SegmentState.document, "[attributes_of(key) for key in self.waiting]", "[]"),
+        (
+            compare_with_stops,
+            cast("property", Segment._waiting).fget,
+            "(*self._pairing.keys, *self._look_ups[SOURCE], *self._look_ups[REPLICA])",
+            "self._pairing.keys",
+        ),
+        (
+            compare_with_stops,
+            cast("property", Pairing.keys).fget,
+            "(*self._waiting[SOURCE], *self._waiting[REPLICA])",
+            "()",
+        ),
+    ],
+    ids=lambda each: getattr(each, "__qualname__", each),
+)
+def test_without_each_rule_a_difference_is_missed(
+    law: Callable[[int], None], where: Any, rule: str, instead: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(where, "__code__", Source.of(where).without(rule, instead).code())
+
+    with pytest.raises(AssertionError):
+        in_all_seeds(law)
+
+
+def in_all_seeds(law: Callable[[int], None]) -> None:
+    for seed in range(300):
+        law(seed)
 
 
 def test_items_without_a_partner_are_few_where_the_scans_are_in_step() -> None:

@@ -10,10 +10,9 @@ from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.mapping.lag_figures import LagFigures
 from ddbreplica.model import Key
 from ddbreplica.records.compare import AttributeDifference
-from ddbreplica.verify.confirm.confirm import NOT_WATCHED
 from ddbreplica.verify.confirm.decision import STILL_CHANGING
 from ddbreplica.verify.confirm.look import CHANGED_SINCE
-from ddbreplica.verify.difference import Difference, DifferenceKind
+from ddbreplica.verify.difference import NOT_WATCHED, Difference, DifferenceKind
 from ddbreplica.verify.keyset import KeySet
 from tests.support.confirmed import RULES, confirm, start
 from tests.support.simulated_pair import Following, Item, Pair, Still, Stuck, key
