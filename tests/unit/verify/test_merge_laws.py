@@ -36,7 +36,7 @@ class Run:
         self.tables = self.table(in_order=in_order), self.table(in_order=in_order)
         self.writers = Writers(random, self.tables, numbers, chance=random.choice([0, 0, 0.3, 0.8]))
         for table in self.tables:
-            table.before = self.writers.write
+            table.before = self.before
         if random.random() < 0.3:  # one table lacks a part of the other
             gap = range(40, 40 + random.randrange(60))
             for number in gap:
@@ -47,8 +47,17 @@ class Run:
         self.is_archive = random.random() < 0.3
         self.filter = FILTER if random.random() < 0.3 else KeyFilter.of([])
         self.bound = random.choice([1, 400, 4000, 1e9])
-        self.is_lost = random.random() < 0.1
+        self.in_step = InStep(lambda *_: None)
+        self.requests = 0
+        self.lost_after = random.choice([0, 3, 8, 20]) if random.random() < 0.3 else None
         self.start = tuple(dict(table.items) for table in self.tables)
+
+    def before(self) -> None:
+        """Let others write, and let the scans be found out of step, before a request."""
+        self.writers.write()
+        self.requests += 1
+        if self.lost_after is not None and self.requests > self.lost_after:
+            self.in_step.is_lost = True
 
     def table(self, *, in_order: bool) -> ScannedTable:
         random, order = self.random, list(range(ITEMS))
@@ -69,7 +78,7 @@ class Run:
             readers,
             suspects,
             advance=lambda _: None,
-            in_step=InStep(lambda *_: None, is_lost=self.is_lost),
+            in_step=self.in_step,
             max_suspects=10_000,
             key_filter=self.filter,
             is_archive=self.is_archive,
