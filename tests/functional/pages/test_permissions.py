@@ -62,6 +62,11 @@ class World:
 
 
 @pytest.fixture
+def silence() -> None:
+    """Read the streams of moto, since the page lists the permissions for it."""
+
+
+@pytest.fixture
 def world(
     tables: Tables,
     kept_records: KeptRecords,
