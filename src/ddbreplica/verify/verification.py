@@ -154,7 +154,8 @@ class Verification:
         chosen = sorted(random.sample(range(of), options.segments))
         states = self._saved.begin(
             options.identity(parts.key_filter, is_archive=parts.is_archive),
-            began=parts.connection.clock.moment.isoformat(timespec="seconds"),
+            # In microseconds, since the name of the record is this time: two commands may begin in the same second.
+            began=parts.connection.clock.moment.isoformat(timespec="microseconds"),
             chosen=chosen,
         )
         if self._saved.has_resumed:

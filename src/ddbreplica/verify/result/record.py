@@ -23,11 +23,13 @@ def record_of(
     """Return the record of a verification of all items, without the version of ddbreplica."""
     source, replica = tables
     counts = result.findings.counts
+    began = datetime.fromisoformat(result.began)
     return VerificationRecord(
         source=RecordedTable(source.table.arn, source.created_at),
         replica=RecordedTable(replica.table.arn, replica.created_at),
-        began=datetime.fromisoformat(result.began),
-        ended=ended,
+        began=began,
+        # AWS's time is that of the latest response in whole seconds, so it may be earlier than at the begin.
+        ended=max(began, ended),
         verdict=result.verdict,
         looked_at=result.looked_at,
         consistency=STRONG if options.scans_consistently else EVENTUAL,
