@@ -74,32 +74,51 @@ def _problem_of_state(mapping: MappingState) -> str | None:
     return None
 
 
+_Values: TypeAlias = Mapping[str, Mapping[datetime, float]]
+"""The values of some minutes, by the name of the metric."""
+
+
 def figures_of(
     mapping: MappingState, series: Mapping[str, "Series"], minutes: Sequence[datetime]
 ) -> LagFigures:
     """Return the figures of an enabled mapping for complete minutes, by their metrics as far as they have arrived."""
-    values = {name: {at: value for at, value in points if at in minutes} for name, points in series.items()}
-    if any(values["Throttles"].values()):
-        return LagFigures(problem=f"Lambda throttled the function {mapping.function_name}")
-    if failed := sum(values["FailedInvokeEventCount"].values()):
-        return LagFigures(
-            problem=f"the function {mapping.function_name} did not process {failed:,.0f} records"
-        )
-    ages, filtered = values["IteratorAge"], values["FilteredOutEventCount"]
-    # Only a mapping that emits event source mapping metrics, and is enabled, emits zeros while it is idle. The records
-    # that its filter leaves out are none for the function.
-    polled = values["PolledEventCount"] if mapping.counts_events else {}
-    idle = {at for at, records in polled.items() if records == filtered.get(at, 0)}
+    values = _of_minutes(series, minutes)
+    if problem := _failures(mapping, values):
+        return LagFigures(problem=problem)
+    ages, idle = values["IteratorAge"], _idle(mapping, values)
     if not ages and idle.issuperset(minutes):
         return LagFigures(is_idle=True)
     # Lambda emits IteratorAge only if it invokes the function. A minute without it has no lag of 0.
-    if missing := [at for at in minutes if at not in ages and at not in idle]:
+    if missing := [at for at in minutes if at not in {*ages, *idle}]:
         return LagFigures(unknown=_missing("IteratorAge", mapping, missing[0]))
     if not values["Duration"]:
         return LagFigures(unknown=_missing("Duration", mapping, minutes[0]))
     window = mapping.settings.get("MaximumBatchingWindowInSeconds", 0)
     # CloudWatch has milliseconds. The maximum is that of all shards, so that one late shard counts.
     return LagFigures(seconds=window + (max(ages.values()) + max(values["Duration"].values())) / 1000)
+
+
+def _of_minutes(series: Mapping[str, "Series"], minutes: Sequence[datetime]) -> _Values:
+    return {name: {at: value for at, value in points if at in minutes} for name, points in series.items()}
+
+
+def _failures(mapping: MappingState, values: _Values) -> str | None:
+    """Return a clause about what the function has not processed, or None."""
+    if any(values["Throttles"].values()):
+        return f"Lambda throttled the function {mapping.function_name}"
+    failed = sum(values["FailedInvokeEventCount"].values())
+    return f"the function {mapping.function_name} did not process {failed:,.0f} records" if failed else None
+
+
+def _idle(mapping: MappingState, values: _Values) -> set[datetime]:
+    """Return the minutes in which the mapping had no record for the function.
+
+    Only a mapping that emits event source mapping metrics, and is enabled, emits zeros while it is idle. The records
+    that its filter leaves out are none for the function.
+    """
+    filtered = values["FilteredOutEventCount"]
+    polled = values["PolledEventCount"] if mapping.counts_events else {}
+    return {at for at, records in polled.items() if records == filtered.get(at, 0)}
 
 
 def _missing(metric: str, mapping: MappingState, minute: datetime) -> str:

@@ -110,6 +110,14 @@ class Comparison:
             with self.lock:
                 self.archived(keys)
 
+    def unequal(self, keys: Sequence[Key], source: Items, counts: Swept) -> None:
+        """Add keys whose items are unequal, given those of the source. An archive may have what the source lacks."""
+        if not self.is_archive:
+            self.suspect(keys)
+            return
+        self.suspect([key for key in keys if key in source])
+        self.archive([key for key in keys if key not in source], counts)
+
     def inside(self, items: Items) -> Items:
         """Return the items that the filter does not exclude."""
         if not self.key_filter.patterns:
@@ -252,19 +260,16 @@ class Segment:
             batch = dict(islice(pending.items(), MAX_KEYS))
             found = self._shared.tables[1 - side].get(list(batch))
             unequal = [key for key, item in batch.items() if not same(item, found.get(key))]
-            self._unequal(side, unequal, found)
+            if side == SOURCE:
+                self._shared.suspect(unequal)
+            else:
+                self._shared.unequal(unequal, found, self.counts)
             for key in batch:
                 del pending[key]
             equal, read = equal + len(batch) - len(unequal), read + len(batch)
         if not self._is_by_key:
             self._shared.in_step.looked_up(equal=equal, of=read)
         return equal, read
-
-    def _unequal(self, side: int, keys: Sequence[Key], found: Items) -> None:
-        is_extra = side == REPLICA and self._shared.is_archive
-        self._shared.suspect([key for key in keys if key in found or not is_extra])
-        if is_extra:
-            self._shared.archive([key for key in keys if key not in found], self.counts)
 
     def _step_by_key(self) -> None:
         """Compare a page of the source by key, then a page of the replica's keys."""
@@ -290,10 +295,7 @@ class Segment:
             # Keys are enough: the items of the source are compared when its scan shows them.
             found = self._shared.tables[SOURCE].get(keys, keys_only=True)
             extra = [key for key in keys if key not in found]
-            if self._shared.is_archive:
-                self._shared.archive(extra, self.counts)
-            else:
-                self._shared.suspect(extra)
+            self._shared.unequal(extra, found, self.counts)
 
 
 class Merge:
@@ -381,9 +383,7 @@ class KeyComparison:
     def _compare(self, chunk: Sequence[Key], counts: Swept) -> None:
         theirs, ours = (self._get(side, chunk, counts) for side in (SOURCE, REPLICA))
         unequal = [key for key in chunk if not same(theirs.get(key), ours.get(key))]
-        extra = {key for key in unequal if key not in theirs} if self._shared.is_archive else frozenset()
-        self._shared.suspect([key for key in unequal if key not in extra])
-        self._shared.archive([key for key in unequal if key in extra], counts)
+        self._shared.unequal(unequal, theirs, counts)
 
     def _get(self, side: int, chunk: Sequence[Key], counts: Swept) -> Items:
         found = self._shared.tables[side].get(chunk)
