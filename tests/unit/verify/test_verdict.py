@@ -1,6 +1,7 @@
 """verdict: the result of a verification, as text and as a JSON document."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -263,3 +264,10 @@ def test_an_inconclusive_item_is_shown_with_its_reason() -> None:
         "the lag is 200 seconds",
         None,
     ]
+
+
+def test_the_result_says_that_looks_decided_alone() -> None:
+    result = replace(verified(MISSING), confirmed_by="looks")
+
+    assert "confirmed      by looks" in result.text().splitlines()
+    assert "by looks" not in replace(result, confirmed_by="stream").text()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ddbreplica.bucket.verification_record import BY_LOOKS
 from ddbreplica.records.compare import AttributeDifference
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.text import difference_texts, key_text, lines, printable
@@ -107,6 +108,7 @@ class Verified:
             "source": self.source,
             "replica": self.replica,
             **({} if self.looked_at == EVERYTHING else {"compared": self.looked_at}),
+            **({"confirmed": "by looks"} if self.confirmed_by == BY_LOOKS else {}),
         }
         figures = {
             **{_LABELS.get(name, name.replace("_", " ")): f"{count:,}" for name, count in counts.items()},
