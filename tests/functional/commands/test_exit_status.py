@@ -136,6 +136,14 @@ def verify_failed(world: World) -> Result:
     return run("verify", *NOWHERE)
 
 
+def dry_verify(world: World) -> Result:
+    return run("verify", "--dry-run")
+
+
+def dry_verify_failed(world: World) -> Result:
+    return run("verify", "--dry-run", *NOWHERE)
+
+
 def verify_inconclusive(world: World) -> Result:
     world.keep_moving()
     return run("verify", *GRACE)
@@ -285,6 +293,7 @@ ENDS: Mapping[str, Ends] = {
     "backfill": {0: backfill, 1: backfill_refused, 2: backfill_failed},
     "backfill --dry-run": {0: dry_backfill, 2: dry_backfill_failed},
     "verify": {0: verify, 1: verify_different, 2: verify_failed, 3: verify_inconclusive},
+    "verify --dry-run": {0: dry_verify, 2: dry_verify_failed},
     "verify --repair": {0: repair, 1: repair_refused, 2: repair_failed, 3: repair_inconclusive},
     "redrive": {0: redrive, 1: redrive_refused, 2: redrive_failed},
     "redrive --dry-run": {0: dry_redrive, 2: dry_redrive_failed},

@@ -4,6 +4,7 @@ import re
 
 from benchmarks import cost
 from ddbreplica.dynamodb import prices
+from ddbreplica.verify.estimate import Estimate, TableSize
 from tests.support.modules import ROOT
 
 PAGE = " ".join((ROOT / "docs" / "costs.md").read_text().split())
@@ -31,3 +32,11 @@ def test_the_cost_of_a_million_changes_has_the_same_price_of_a_write() -> None:
     writes = cost.WRITE_UNITS * prices.WRITE_UNIT_PRICE * 1e6
 
     assert PAGE.count(f"| ${writes:.4f} |") == 3
+
+
+def test_the_price_of_a_verification_is_that_of_its_estimate() -> None:
+    tables = [TableSize(10**6, 10**6 * 1024, None)] * 2
+    strong, eventual = (Estimate(tables, consistent=consistent).dollars for consistent in (True, False))
+
+    # A price that ends in 5 is rounded up.
+    assert f"a million items of 1 KB costs ${strong:.4f}, or ${eventual + 1e-9:.4f} with" in PAGE

@@ -16,7 +16,8 @@ TEMPLATE = ROOT / "template.yaml"
 DEMO = ROOT / "docs" / "maintainers" / "demo.md"
 GUIDE = ROOT / "docs" / "deployment.md"
 DELETION = ROOT / "docs" / "deletion.md"
-PLACES = [RUNBOOK, GUIDE, DELETION, ROOT / "README.md", TEMPLATE]
+LARGE_TABLES = ROOT / "docs" / "large-tables.md"
+PLACES = [RUNBOOK, GUIDE, DELETION, LARGE_TABLES, ROOT / "README.md", TEMPLATE]
 
 # On a prompt's line to its end, and otherwise between backticks, even across a line's end.
 SAID = re.compile(r"^ *\$ (ddbreplica .+)$|`(ddbreplica\s[^`]+)`", re.MULTILINE)
