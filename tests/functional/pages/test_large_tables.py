@@ -88,6 +88,17 @@ def test_when_an_incremental_export_pays_follows_from_the_estimates() -> None:
     ]
 
 
+def backfill_of_a_gigabyte(size: float) -> str:
+    items = round(2**30 / (size * 1024))
+    return dollars(BackfillEstimate(items, 2**30, 0).dollars)
+
+
+def test_the_cost_of_a_backfill_per_gigabyte_follows_from_the_estimate() -> None:
+    assert table("| KB each | a backfill") == [
+        f"| {size} | {backfill_of_a_gigabyte(size)} |" for size in KILOBYTES
+    ]
+
+
 def test_a_full_export_never_takes_fewer_read_units_than_the_scan() -> None:
     for size in (1, 512, READ_UNIT - 1, READ_UNIT, READ_UNIT + 1, 10 * READ_UNIT):
         scanned, listed = (BackfillEstimate(1000, 1000 * size, 0, is_listed=each) for each in (False, True))
