@@ -10,6 +10,7 @@ from ddbreplica.aws.session import Clients
 from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.dynamodb import connection
 from tests.support.poisoned import World
+from tests.support.short_watches import let_streams_be_read, watch_without_pauses
 from tests.support.waiting import NoTime, Waiting
 
 
@@ -17,10 +18,18 @@ from tests.support.waiting import NoTime, Waiting
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each sleep of a command return immediately and count as slept."""
     waiting = Waiting()
+    watch_without_pauses(monkeypatch)
     monkeypatch.setattr(botocore.endpoint, "time", NoTime)
     monkeypatch.setattr(Interrupt, "sleep", lambda _, seconds: waiting.sleep(max(seconds, 1.0)))
     defaults: Any = Patience.__init__.__kwdefaults__
     monkeypatch.setitem(defaults, "clock", lambda: waiting.now)
+
+
+@pytest.fixture
+def short_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Watch suspected differences without pauses, with a stream that can be read."""
+    let_streams_be_read(monkeypatch)
+    watch_without_pauses(monkeypatch)
 
 
 @pytest.fixture(scope="module")

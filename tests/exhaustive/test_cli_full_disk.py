@@ -45,7 +45,7 @@ def key(number: int) -> Key:
 
 
 @pytest.fixture
-def apart(tables: Tables) -> Tables:
+def apart(tables: Tables, short_watches: None) -> Tables:
     for number in range(30):
         tables.put(SOURCE, f"missing{number}")
     return tables

@@ -57,7 +57,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KI
 
 
 @pytest.fixture(autouse=True)
-def _apart(tables: Tables) -> None:
+def _apart(tables: Tables, short_watches: None) -> None:
     """One item that the replica does not have."""
     tables.put(SOURCE, "a")
 

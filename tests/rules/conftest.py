@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from tests.functional import conftest
+from tests.support.short_watches import let_streams_be_read, watch_without_pauses
 
 
 @pytest.fixture(autouse=True)
@@ -14,5 +14,5 @@ def as_in_its_folder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     test = parameters.params.get("test") if parameters else None
     function = test.func if isinstance(test, partial) else test
     if getattr(function, "__module__", "").startswith("tests.functional."):
-        conftest.let_streams_be_read(monkeypatch)
-        conftest.watch_without_pauses(monkeypatch)
+        let_streams_be_read(monkeypatch)
+        watch_without_pauses(monkeypatch)

@@ -1,6 +1,7 @@
 """Run `ddbreplica` as a process with moto inside, which stalls at one call until the test releases it.
 
-The tables `logfile` and `logfile_replica` differ in 250 items; a record of one is in quarantine.
+The tables `logfile` and `logfile_replica` differ in 250 items; a record of one is in quarantine. A verification
+watches them without pauses.
 """
 
 import fcntl
@@ -17,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from botocore import handlers
 from moto import mock_aws
 
 from tests.support.kept_records import CREATED, KeptRecords, recreate_source
 from tests.support.records import put
+from tests.support.short_watches import let_streams_be_read, watch_without_pauses
 
 ITEMS = 250
 FOREIGN = "x\x1b[2J\x9b1m\u202e\u2028\U000e0001[red]å→🍓\nFORGED: in a line of its own"
@@ -142,6 +145,8 @@ if __name__ == "__main__":
     with mock_aws():
         _create_all(*([FOREIGN] if todo["foreign"] else []))
         _stall_at(todo["at"], todo["call"])
+        let_streams_be_read(pytest.MonkeyPatch())
+        watch_without_pauses(pytest.MonkeyPatch())
         # SIGINT may be ignored in the test's process, but is not in a terminal's command.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         from ddbreplica_cli.__main__ import start
