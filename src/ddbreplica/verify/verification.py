@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from math import ceil
 from typing import Protocol
@@ -160,7 +161,7 @@ class Verification:
         )
         if self._saved.has_resumed:
             parts.driver.note(
-                f"Resuming from {self._saved.name}, whose first scan began at {self._saved.began}."
+                f"Resuming from {self._saved.name}, whose first scan began at {_shown(self._saved.began)}."
             )
         self._saved.restore(self._findings, comparison.suspect)
         if options.keys_from is not None:
@@ -271,6 +272,10 @@ def _read_keys(file: KeysFile, table: Table, keys: KeySet) -> None:
             f"{file.name} contains no keys.",
             hint="write one key per line, or omit --keys-from to compare all items.",
         )
+
+
+def _shown(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _begin_again(state: str | None) -> str:
