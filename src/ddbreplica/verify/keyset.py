@@ -33,6 +33,12 @@ class KeySet:
         with _room():
             self._count += self._file.executemany("INSERT OR IGNORE INTO keys VALUES (?)", rows).rowcount
 
+    def remove(self, keys: Iterable[Key]) -> None:
+        """Remove those of the keys that are in the set. Raises TaskError like `add`."""
+        rows = [(json.dumps(key),) for key in keys]
+        with _room():
+            self._count -= self._file.executemany("DELETE FROM keys WHERE key = ?", rows).rowcount
+
     def clear(self) -> None:
         """Remove all keys."""
         with _room():

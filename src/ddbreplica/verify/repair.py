@@ -9,6 +9,7 @@ from typing import TypeAlias, TypeVar
 
 from ddbreplica.aws.clock import time_after
 from ddbreplica.driver import Progress
+from ddbreplica.errors import TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Key
 from ddbreplica.reconcile.algorithm import IN_DOUBT, Reconciled
@@ -119,15 +120,22 @@ def pieces_of(each: Iterable[T]) -> Iterator[Sequence[T]]:
 
 
 def mapped(function: Callable[[T], U], pieces: Iterable[T], *, threads: int) -> Iterator[U]:
-    """Yield the results for all pieces in order. Only a few pieces are taken ahead of the results."""
+    """Yield the results for all pieces in order. Only a few pieces are taken ahead of the results.
+
+    If a piece fails, yield the results of those that were taken and did not fail, then raise its exception.
+    """
     with ThreadPoolExecutor(threads, thread_name_prefix="repair") as pool:
         ahead: deque[Future[U]] = deque()
-        for piece in pieces:
-            ahead.append(pool.submit(function, piece))
-            if len(ahead) > threads:
+        try:
+            for piece in pieces:
+                ahead.append(pool.submit(function, piece))
+                if len(ahead) > threads:
+                    yield ahead.popleft().result()
+            while ahead:
                 yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+        except (TaskError, KeyboardInterrupt):
+            yield from (each.result() for each in ahead if each.exception() is None)
+            raise
 
 
 def outcomes(reconciled: Reconciled) -> dict[Key, str]:

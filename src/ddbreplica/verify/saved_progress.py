@@ -1,7 +1,8 @@
 """Store the progress of a verification in its state file, so that the same command goes on where it ended.
 
 A position is stored only together with the keys that wait for their partner there, and after all suspected
-differences that were found before it.
+differences that were found before it. A suspected difference is forgotten only together with what was found of it. A
+kill may cut the file after any line.
 """
 
 import time
@@ -17,13 +18,14 @@ from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import DAMAGED, IDENTITY, as_json
 from ddbreplica.records.decode import MalformedError, key_of
 from ddbreplica.verify.compare.checkpoint import Resumable, SegmentState
+from ddbreplica.verify.keyset import KeySet
 from ddbreplica.verify.result.findings import Findings
 
 SAVE_SECONDS = 10.0
-"""How often the position of a segment is stored."""
+"""How often the position of a segment, and what was found of the suspected differences, is stored."""
 
-_OPTIONS, _BEGAN, _CHOSEN, _FINDINGS = "options", "began", "chosen", "findings"
-_SEGMENT, _SUSPECTS = "segment ", "suspects "
+_OPTIONS, _CHOSEN, _BEGAN, _SETTLED = "options", "chosen", "began", "settled"
+_SEGMENT, _SUSPECTS, _DECIDED = "segment", "suspects", "decided"
 
 
 class SavedProgress:
@@ -41,6 +43,9 @@ class SavedProgress:
         self._head: Mapping[str, Any] = {}
         self._saved_at: dict[int, float] = {}
         self._new_suspects: list[Key] = []
+        self._new_decided: list[Key] = []
+        self._decided_at = clock()
+        self._group = 0
         self._lock = Lock()
 
     @property
@@ -67,24 +72,31 @@ class SavedProgress:
         with self._reading():
             if not self.is_begun:
                 # Stored with the first position, so that a run that compares nothing leaves nothing.
-                self._head = {_OPTIONS: options, _BEGAN: began, _CHOSEN: list(chosen)}
+                # `began` comes last, since it makes the others count.
+                self._head = {_OPTIONS: options, _CHOSEN: list(chosen), _BEGAN: began}
                 return [SegmentState(number) for number in chosen]
             notes = self._journal.notes
             self._journal.resume(options, under=_OPTIONS)
             self.has_resumed = True
             self.began = datetime.fromisoformat(notes[_BEGAN]).isoformat()
-            return [_state(number, notes.get(f"{_SEGMENT}{number}")) for number in notes[_CHOSEN]]
+            if len(set(notes[_CHOSEN])) != len(chosen):
+                raise ValueError(notes[_CHOSEN])
+            return [_state(number, notes.get(f"{_SEGMENT} {number}")) for number in notes[_CHOSEN]]
 
-    def restore(self, findings: Findings, suspect: Callable[[Sequence[Key]], None]) -> None:
-        """Restore the differences that earlier runs have confirmed, and pass on those that they suspected."""
+    def restore(self, findings: Findings, suspects: KeySet) -> None:
+        """Restore what earlier runs have found, and add the suspected differences that they have not decided."""
         if self._journal is None:
             return
         notes = self._journal.notes
         with self._reading():
-            findings.restore(notes.get(_FINDINGS, {}))
-            for name in list(notes):
-                if name.startswith(_SUSPECTS):
-                    suspect([key_of(key) for key in notes[name]])
+            if _SETTLED in notes:
+                self._group = int(notes[_SETTLED]["group"])
+                findings.restore(notes[_SETTLED]["counts"])
+            for name in self._names(_SUSPECTS):
+                suspects.add([key_of(key) for key in notes[name]])
+            for name in self._names(_DECIDED):
+                suspects.remove([key_of(key) for key in notes[name]["keys"]])
+                findings.restore(notes[name]["counts"])
 
     def suspected(self, keys: Sequence[Key]) -> None:
         """Note suspected differences, which are stored with the next position."""
@@ -106,34 +118,58 @@ class SavedProgress:
         states = [segment.state for segment in segments if segment.has_begun]
         with self._lock:
             if states or self._new_suspects:
-                head, self._head = self._head, {}
-                suspects, self._new_suspects = self._new_suspects, []
+                suspects = as_json(self._new_suspects)
                 # The suspects first: after a kill only the last notes may be missing, and these are positions.
                 self._journal.note_all(
                     {
-                        **head,
-                        **({self._next_name: as_json(suspects)} if suspects else {}),
-                        **{f"{_SEGMENT}{state.number}": state.document() for state in states},
+                        **self._head,
+                        **({self._next_name(_SUSPECTS): suspects} if suspects else {}),
+                        **{f"{_SEGMENT} {state.number}": state.document() for state in states},
                     }
                 )
+                self._head, self._new_suspects = {}, []
 
-    def settled(self, findings: Findings, segments: Sequence[Resumable]) -> None:
-        """Store what was confirmed, and forget the suspected differences, which were all decided."""
+    def decided(self, key: Key, findings: Findings) -> None:
+        """Note that a suspected difference is among the findings now. Store it within SAVE_SECONDS."""
+        if self._journal is not None:
+            self._new_decided.append(key)
+            if self._clock() - self._decided_at >= SAVE_SECONDS:
+                self.save_decided(findings)
+
+    def save_decided(self, findings: Findings) -> None:
+        """Store the findings together with the keys of those that are new."""
+        if self._journal is not None and self._new_decided:
+            self._decided_at = self._clock()
+            keys = as_json(self._new_decided)
+            # In one line, or after a kill some differences would count twice, or not at all.
+            self._journal.note(
+                self._next_name(_DECIDED), {"keys": keys, "counts": findings.counts_document()}
+            )
+            self._new_decided = []
+
+    def settled(self, findings: Findings) -> None:
+        """Store the findings, and forget the suspected differences, which were all decided."""
         if self._journal is None:
             return
-        self.save_all(segments)
-        names = [name for name in self._journal.notes if name.startswith(_SUSPECTS)]
-        self._journal.note_all({_FINDINGS: findings.counts_document(), **{name: [] for name in names}})
+        done = (*self._names(_SUSPECTS), *self._names(_DECIDED))
+        self._group += 1
+        self._new_decided = []
+        # The group in the line of the findings makes the others void, which are emptied only to save space.
+        settled = {"group": self._group, "counts": findings.counts_document()}
+        self._journal.note_all({_SETTLED: settled, **{name: [] for name in done}})
 
     def forget(self) -> None:
         """Forget the progress, since the verification is complete."""
         if self._journal is not None:
             self._journal.forget(keep=[IDENTITY])
 
-    @property
-    def _next_name(self) -> str:
-        assert self._journal is not None  # noqa: S101  for the type checker
-        return f"{_SUSPECTS}{sum(name.startswith(_SUSPECTS) for name in self._journal.notes)}"
+    def _names(self, what: str) -> Sequence[str]:
+        """Return the names of the notes of a kind about the suspected differences that are not settled, in order."""
+        notes = self._journal.notes if self._journal else ()
+        return [name for name in notes if name.startswith(f"{what} {self._group} ")]
+
+    def _next_name(self, what: str) -> str:
+        return f"{what} {self._group} {len(self._names(what))}"
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -163,7 +163,7 @@ class Verification:
             parts.driver.note(
                 f"Resuming from {self._saved.name}, whose first scan began at {_shown(self._saved.began)}."
             )
-        self._saved.restore(self._findings, comparison.suspect)
+        self._saved.restore(self._findings, self._suspects)
         if options.keys_from is not None:
             _read_keys(options.keys_from, parts.tables[0].table, keys)
             self._comparing = KeyComparison(comparison, keys, threads=options.segments)
@@ -182,7 +182,7 @@ class Verification:
             if self._is_stopped_early:
                 self._parts.driver.note(_STOPPED_EARLY.format(len(self._suspects)))
             if self._suspects:
-                self._settle(comparing)
+                self._settle()
             if comparing.is_done or self._is_stopped_early:
                 return
 
@@ -211,20 +211,25 @@ class Verification:
         rates = [r.rate.per_second for r in self._parts.readers if r.rate.per_second is not None]
         return f" at {min(rates):g} read capacity units per second" if rates else ""
 
-    def _settle(self, comparing: Merge | KeyComparison) -> None:
+    def _settle(self) -> None:
         """Confirm the suspected differences, and repair them if the options ask for it."""
         parts = self._parts
         if parts.unseen:
             parts.driver.note(_UNSEEN.format(why=parts.unseen))
         confirmation = parts.confirm(self._suspects)
-        for difference, outcome in self._handled(confirmation.differences()):
-            self._findings.add(difference, outcome)
+        try:
+            for difference, outcome in self._handled(confirmation.differences()):
+                self._findings.add(difference, outcome)
+                self._saved.decided(difference.key, self._findings)
+        except (TaskError, KeyboardInterrupt):
+            with suppress(TaskError):
+                self._saved.save_decided(self._findings)
+            raise
         self._lag = confirmation.lag if confirmation.lag is not None else self._lag
         if self._confirmed_by != BY_LOOKS:
             self._confirmed_by = BY_LOOKS if confirmation.by_looks else BY_STREAM
         self._suspects.clear()
-        if isinstance(comparing, Merge):
-            self._saved.settled(self._findings, comparing.segments)
+        self._saved.settled(self._findings)
 
     def _handled(self, differences: Iterable[Difference]) -> Iterable[RepairResult]:
         parts, options = self._parts, self._parts.options

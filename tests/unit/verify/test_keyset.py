@@ -37,6 +37,15 @@ def test_all_keys_are_returned_in_chunks(keys: KeySet) -> None:
     assert [k for chunk in chunks for k in chunk] == [key(f"{number:04}") for number in range(250)]
 
 
+def test_keys_are_removed_if_they_are_there(keys: KeySet) -> None:
+    keys.add([key("a"), key("b"), key("c")])
+
+    keys.remove([key("b"), key("nowhere"), key("b")])
+
+    assert len(keys) == 2
+    assert list(keys.chunks(10)) == [[key("a"), key("c")]]
+
+
 def test_an_empty_set_has_no_chunks(keys: KeySet) -> None:
     keys.add([])
 

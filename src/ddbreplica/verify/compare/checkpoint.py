@@ -27,12 +27,14 @@ class SegmentState:
     """The positions in a segment of both tables, the keys that waited for their partner there, and the counts so far.
 
     Positions without these keys would lose differences: the items lie before the positions, and are not read again.
+    `known` are the keys that waited when an earlier run ended: they are suspected already, whatever their partner is.
     """
 
     number: int
     source: Position = Position()
     replica: Position = Position()
     waiting: Sequence[Key] = ()
+    known: Sequence[Key] = ()
     counts: Swept = field(default_factory=Swept)
 
     def document(self) -> dict[str, Any]:
@@ -41,6 +43,7 @@ class SegmentState:
             "source": _position_document(self.source),
             "replica": _position_document(self.replica),
             "waiting": [attributes_of(key) for key in self.waiting],
+            "known": [attributes_of(key) for key in self.known],
             "counts": asdict(self.counts),
         }
 
@@ -52,6 +55,7 @@ class SegmentState:
             _position(document["source"]),
             _position(document["replica"]),
             waiting=[key_of(key) for key in document["waiting"]],
+            known=[key_of(key) for key in document["known"]],
             counts=Swept.read(document["counts"]),
         )
 

@@ -152,6 +152,7 @@ class Segment:
         self.counts = replace(state.counts)
         # The items that waited when the state was saved are not known any more, so their keys are suspects.
         comparison.suspect(state.waiting)
+        self._known = {*state.waiting, *state.known}
 
     @property
     def is_done(self) -> bool:
@@ -167,7 +168,9 @@ class Segment:
     def state(self) -> SegmentState:
         """The state to resume from."""
         source, replica = self._positions
-        return SegmentState(self.number, source, replica, self._waiting, replace(self.counts))
+        return SegmentState(
+            self.number, source, replica, self._waiting, tuple(self._known), replace(self.counts)
+        )
 
     @property
     def _waiting(self) -> tuple[Key, ...]:
@@ -210,7 +213,7 @@ class Segment:
 
     def _pair(self, side: int, page: ScanPage) -> None:
         items = self._inside(side, page)
-        met = self._pairing.add(side, items, page.size)
+        met = self._pairing.add(side, self._unknown(items), page.size)
         self._to_look_up(met.passed)
         # Before the position moves: if the keys cannot be stored, the page is read again.
         self._shared.suspect(met.unequal)
@@ -226,6 +229,17 @@ class Segment:
 
     def _inside(self, side: int, page: ScanPage) -> Items:
         return self._shared.inside(self._shared.tables[side].by_key(page.items))
+
+    def _unknown(self, items: Items) -> Items:
+        """Return the items without those that are suspected since their partner waited when an earlier run ended.
+
+        They would find no partner, and in an archive pass for items that only the replica has.
+        """
+        if not self._known:
+            return items
+        unknown = {key: item for key, item in items.items() if key not in self._known}
+        self._known.difference_update(items)
+        return unknown
 
     def _passed_page(self, side: int, page: ScanPage, *, compared: int) -> None:
         self._shared.count(side, self.counts, compared=compared, outside=len(page.items) - compared)

@@ -79,10 +79,9 @@ class Findings:
 
     def restore(self, document: Mapping[str, Any]) -> None:
         """Restore counts that an earlier run has stored. Raises KeyError, TypeError or ValueError if damaged."""
-        if document:
-            self.counts = _counter(document["counts"])
-            self.unrepaired = _counter(document["unrepaired"])
-            self.repaired, self.undecided = int(document["repaired"]), int(document["undecided"])
+        self.counts = _counter(document["counts"])
+        self.unrepaired = _counter(document["unrepaired"])
+        self.repaired, self.undecided = int(document["repaired"]), int(document["undecided"])
 
     def as_document(self, difference: Difference, repair: str | None) -> dict[str, Any]:
         """Return a difference as a JSON document, with DynamoDB JSON; numbers and sets have their canonical form."""
