@@ -277,7 +277,8 @@ def merge(tables: Tables, suspects: KeySet, *, max_suspects: int) -> Merge:
         in_step=InStep(lambda *_: None),
         max_suspects=max_suspects,
     )
-    merged = Merge(comparison, [SegmentState(0), SegmentState(1)], of=2)
+    # One segment and little memory, so that it is halted at the same place in each run.
+    merged = Merge(comparison, [SegmentState(0)], of=1, bound=1)
     merged.run()
     return merged
 
