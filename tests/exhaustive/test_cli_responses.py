@@ -484,6 +484,7 @@ class TestCommands:
     def _apart(
         self,
         tables: Tables,
+        short_watches: None,
         kept_records: KeptRecords,
         aws: Misbehaviour,
         tmp_path: Path,
