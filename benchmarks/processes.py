@@ -48,6 +48,7 @@ def calling(url: str) -> Mapping[str, str]:
     """Return the environment of a process that calls DynamoDB at this URL and reads no AWS files of the machine."""
     return {
         "AWS_ENDPOINT_URL_DYNAMODB": url,
+        "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": url,
         "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
         **ANYBODY,

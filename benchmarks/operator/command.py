@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.operator import engines
 from benchmarks.operator.figures import Runs
 from benchmarks.operator.results import Results
-from benchmarks.operator.trials import Service, between_tables, largest, loading
+from benchmarks.operator.trials import Service, between_tables, largest, loading, repairing, workshop
 from benchmarks.operator.units import Units, measure
 from benchmarks.processes import BenchmarkError
 from benchmarks.terminal import about, conduct, options, say, warn
@@ -19,21 +19,22 @@ from demo.errors import EmbeddedAwsError
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Numbers of items: to copy and compare, to measure the growth of memory with, and to load."""
+    """Numbers of items: to copy, compare and repair, to compare at most, to load, and in the workshop's tables."""
 
     items: int
     most: int
     rows: int
+    workshop: int
 
 
-_FULL = Size(items=10_000, most=200_000, rows=4000)
-_QUICK = Size(items=300, most=600, rows=100)
+_FULL = Size(items=10_000, most=200_000, rows=4000, workshop=2000)
+_QUICK = Size(items=300, most=600, rows=100, workshop=100)
 
 
 def main() -> int:
     """Measure, print the tables, and store the figures."""
     what = "Measure the commands, compared with loops that make the same calls."
-    asked = options("python -m benchmarks.operator", what, rounds=3, quick=1)
+    asked = options("python -m benchmarks.operator", what, rounds=5, quick=1)
     size = _QUICK if asked.quick else _FULL
     return conduct(partial(_run, asked.rounds, size), keep=partial(_keep, directory=asked.output))
 
@@ -48,7 +49,7 @@ def _on_the_embedded_aws(rounds: int, size: Size) -> Runs:
     try:
         with embedded_aws() as aws:
             service = Service("the embedded AWS", aws.endpoint_url, aws.credentials)
-            return between_tables(service, items=size.items, rounds=rounds, say=say)
+            return _between_tables(service, rounds, size)
     except EmbeddedAwsError as error:
         raise BenchmarkError(str(error)) from error
 
@@ -59,11 +60,18 @@ def _on_dynamodb_local(rounds: int, size: Size) -> tuple[Runs, Sequence[Units]]:
         return {}, ()
     with engines.dynamodb_local() as url:
         service = Service("DynamoDB Local", url)
-        most = largest(
-            service, items=size.most, say=say
-        )  # first, since a Java engine is slow until it is warm
-        runs = {**between_tables(service, items=size.items, rounds=rounds, say=say), **most}
+        runs = {
+            **_between_tables(service, rounds, size),
+            **repairing(service, items=size.items, rounds=rounds, say=say),
+            **workshop(service, items=size.workshop, say=say),
+        }
         return runs, tuple(measure(service, items=size.items, say=say))
+
+
+def _between_tables(service: Service, rounds: int, size: Size) -> Runs:
+    # The most items first, since a Java engine is slow until it is warm.
+    most = largest(service, items=size.most, rounds=rounds, say=say)
+    return {**between_tables(service, items=size.items, rounds=rounds, say=say), **most}
 
 
 def _keep(results: Results, directory: Path | None) -> None:

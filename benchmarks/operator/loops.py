@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
@@ -15,7 +14,6 @@ import boto3
 from botocore.config import Config
 
 from ddbreplica.backfill import listing
-from ddbreplica.dynamodb import scan
 from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.model import Refusal
 from ddbreplica_cli.samples.generate import rows
@@ -29,14 +27,11 @@ Item: TypeAlias = Mapping[str, Any]
 Ask: TypeAlias = Callable[[str, Item], Any]
 """Makes one call: takes the name of an operation and its request, and returns the response."""
 
-_KEYS_ONLY: Final = {"ProjectionExpression": "#k", "ExpressionAttributeNames": {"#k": KEY}}
-
 
 def _boto3() -> Ask:
     client: Any = boto3.client("dynamodb", config=Config(max_pool_connections=SEGMENTS))
     calls = {
         "Scan": client.scan,
-        "BatchGetItem": client.batch_get_item,
         "BatchWriteItem": client.batch_write_item,
         "PutItem": client.put_item,
     }
@@ -69,18 +64,6 @@ def backfill(ask: Ask) -> None:
                 _expect(_by_key(again["Items"]), page)
 
     _in_threads(segment)
-
-
-def verify(ask: Ask) -> None:
-    """Read each source item from the replica, and each replica key from the source, as `ddbreplica verify` does."""
-
-    def segment(number: int, *, one: str, other: str, what: Item) -> None:
-        for page in _scan(ask, one, number, Limit=scan.PAGE, **what):
-            for chunk in _chunks(page, 100):
-                _expect(_get(ask, other, chunk, **what), chunk)
-
-    _in_threads(partial(segment, one=SOURCE, other=REPLICA, what={}))
-    _in_threads(partial(segment, one=REPLICA, other=SOURCE, what=_KEYS_ONLY))
 
 
 def scans(ask: Ask) -> None:
@@ -123,16 +106,6 @@ def _ranges(ask: Ask, table: str, segment: int, **more: Any) -> Iterator[tuple[I
         request = {**request, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
 
-def _get(ask: Ask, table: str, items: Sequence[Item], **what: Any) -> Mapping[str, Item]:
-    found: dict[str, Item] = {}
-    left = {table: {"Keys": [{KEY: each[KEY]} for each in items], "ConsistentRead": True, **what}}
-    while left:
-        answer = ask("BatchGetItem", {"RequestItems": left})
-        found |= _by_key(answer["Responses"][table])
-        left = answer["UnprocessedKeys"]
-    return found
-
-
 def _write(ask: Ask, items: Sequence[Item]) -> None:
     left = {REPLICA: [{"PutRequest": {"Item": each}} for each in items]}
     while left:
@@ -161,7 +134,6 @@ def _in_threads(segment: Callable[[int], None]) -> None:
 
 _LOOPS: Final[Mapping[str, Callable[..., None]]] = {
     "backfill": backfill,
-    "verify": verify,
     "scans": scans,
     "puts": puts,
 }

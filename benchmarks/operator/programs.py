@@ -14,17 +14,24 @@ from benchmarks.operator.loops import REPLICA, SEGMENTS, SOURCE
 from benchmarks.processes import BenchmarkError
 
 _ROOT: Final = Path(__file__).parents[2]
-_TABLES: Final = ("--source", SOURCE, "--replica", REPLICA, "--segments", str(SEGMENTS), "--json")
+_TABLES: Final = ("--source", SOURCE, "--replica", REPLICA, "--without-mapping", "--json")
+_FOUR: Final = ("--segments", str(SEGMENTS), *_TABLES)
+_SIXTEEN: Final = ("--segments", "16", *_TABLES)
 _COMMAND, _LOOP = "ddbreplica_cli", "benchmarks.operator.loops"
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A Python module and its arguments. `least` is the target for the command's throughput divided by this one's."""
+    """A Python module and its arguments.
+
+    `least` is the target for the command's throughput divided by this one's, with the most items that both were
+    measured with. `most_seconds` is the target for the time of this one.
+    """
 
     title: str
     arguments: Sequence[str]
     least: float | None = None
+    most_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +49,24 @@ PROGRAMS: Final[Mapping[str, Mapping[str, Program]]] = {
         "boto3": Program("put_item in sequence", (_LOOP, "puts", "boto3"), least=10),
     },
     "backfill": {
-        "ours": Program("ddbreplica backfill", (_COMMAND, "backfill", "--without-mapping", *_TABLES)),
+        "ours": Program("ddbreplica backfill", (_COMMAND, "backfill", *_FOUR)),
         "boto3": Program("the same calls, boto3", (_LOOP, "backfill", "boto3"), least=0.6),
         "wire": Program("the same calls, DynamoDB JSON", (_LOOP, "backfill", "wire")),
     },
     "verify": {
-        "ours": Program("ddbreplica verify", (_COMMAND, "verify", *_TABLES)),
-        "boto3": Program("the same calls, boto3", (_LOOP, "verify", "boto3"), least=0.6),
-        "wire": Program("the same calls, DynamoDB JSON", (_LOOP, "verify", "wire")),
-        "scans": Program("two scans and a dict, boto3", (_LOOP, "scans", "boto3"), least=0.6),
-        "wire-scans": Program("two scans and a dict, DynamoDB JSON", (_LOOP, "scans", "wire")),
+        "ours": Program("ddbreplica verify", (_COMMAND, "verify", *_FOUR)),
+        "scans": Program("two scans, boto3", (_LOOP, "scans", "boto3"), least=0.6),
+        "wire-scans": Program("two scans, DynamoDB JSON", (_LOOP, "scans", "wire"), least=0.85),
+    },
+    "repair": {
+        # Without a grace period, which is not work: an operator chooses it by the lag.
+        "ours": Program(
+            "ddbreplica verify --repair", (_COMMAND, "verify", "--repair", "--grace", "0", *_SIXTEEN)
+        ),
+        "backfill": Program("ddbreplica backfill", (_COMMAND, "backfill", *_SIXTEEN), least=0.5),
+    },
+    "workshop": {
+        "ours": Program("ddbreplica verify", (_COMMAND, "verify", *_FOUR), most_seconds=180),
     },
 }
 """The programs by the command that they are compared with. `load` also takes the number of rows."""

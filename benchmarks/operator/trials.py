@@ -1,7 +1,9 @@
 """Measure the commands and the loops on a service, in alternating rounds, and check their work."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -9,10 +11,13 @@ import boto3
 from benchmarks.operator.figures import Case, Runs
 from benchmarks.operator.loops import REPLICA, SOURCE, Item
 from benchmarks.operator.programs import PROGRAMS, Run, run
+from benchmarks.operator.proxies.delay import delayed
 from benchmarks.processes import ANYBODY, BenchmarkError, calling, endpoint
 from benchmarks.rounds import Say
 from benchmarks.server import Reset
 from benchmarks.workloads import KEY
+from ddbreplica_cli.samples.generate import rows
+from ddbreplica_cli.samples.logfile import item
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -20,7 +25,13 @@ if TYPE_CHECKING:
 SERVICE_TIME = 4
 """Milliseconds that DynamoDB takes for a write in the same Region."""
 
-_BETWEEN_TABLES = ("backfill", "verify")  # in this order: verify compares what backfill copied
+LATENCY = 20
+"""Milliseconds that a request takes on the way to a distant Region."""
+
+READ_UNITS = 10
+"""The read capacity units per second of the workshop's tables."""
+
+_INTO_AN_EMPTY_REPLICA = ("backfill", "repair")
 
 
 class Service:
@@ -46,22 +57,25 @@ class Service:
             yield
 
     @contextmanager
-    def empty_tables(self) -> Iterator[None]:
-        """Create an empty source and an empty replica."""
-        self._create(SOURCE)
-        self._create(REPLICA)
+    def empty_tables(self, read_units: int | None = None) -> Iterator[None]:
+        """Create an empty source with a stream, and an empty replica: on demand, or with provisioned capacity."""
+        self._create(SOURCE, read_units)
+        self._create(REPLICA, read_units)
         try:
             yield
         finally:
             for name in (SOURCE, REPLICA):
                 self._client.delete_table(TableName=name)
 
-    def run(self, case: Case) -> Run:
-        """Run a case; a backfill starts with an empty replica. Raises BenchmarkError if the replica is incomplete."""
-        if case.command == "backfill":
+    def run(self, case: Case, *, url: str | None = None) -> Run:
+        """Run a case at the service or at the URL of a proxy. Backfill and repair start with an empty replica.
+
+        Raises BenchmarkError if the replica is incomplete afterwards.
+        """
+        if case.command in _INTO_AN_EMPTY_REPLICA:
             self._client.delete_table(TableName=REPLICA)
             self._create(REPLICA)
-        took = run(case.program, self.environment)
+        took = run(case.program, {**self.environment, **({} if url is None else calling(url))})
         _expect(case, self._count(REPLICA))
         return took
 
@@ -78,12 +92,21 @@ class Service:
         pages = self._client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
         return {item[KEY]["S"]: item for page in pages for item in page["Items"]}
 
-    def _create(self, name: str) -> None:
+    def _create(self, name: str, read_units: int | None = None) -> None:
+        capacity: Any = {"BillingMode": "PAY_PER_REQUEST"}
+        if read_units is not None:
+            throughput = {"ReadCapacityUnits": read_units, "WriteCapacityUnits": read_units}
+            capacity = {"BillingMode": "PROVISIONED", "ProvisionedThroughput": throughput}
+        # As in a deployment: verify reads the source's stream.
+        stream: Any = {"StreamEnabled": name == SOURCE}
+        if name == SOURCE:
+            stream["StreamViewType"] = "NEW_IMAGE"
         self._client.create_table(
             TableName=name,
             KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
             AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
+            StreamSpecification=stream,
+            **capacity,
         )
 
     def _count(self, name: str) -> int:
@@ -93,24 +116,42 @@ class Service:
 
 def between_tables(service: Service, *, items: int, rounds: int, say: Say) -> Runs:
     """Copy and compare a number of items with every program."""
-    runs: dict[Case, list[Run]] = {case: [] for case in _cases(service.name, items, backwards=False)}
+    # In this order: verify compares what backfill copied.
+    cases = [
+        Case(service.name, command, name, items)
+        for command in ("backfill", "verify")
+        for name in PROGRAMS[command]
+    ]
     with service.tables(items):
-        for number in range(rounds):
-            say(f"{service.name}: round {number + 1} of {rounds}")
-            for case in _cases(service.name, items, backwards=bool(number % 2)):
-                runs[case].append(service.run(case))
-    return runs
+        return _rounds(cases, service.run, rounds=rounds, say=say)
 
 
-def largest(service: Service, *, items: int, say: Say) -> Runs:
-    """Copy and compare a number of items with the commands only, once."""
-    runs = {}
+def largest(service: Service, *, items: int, rounds: int, say: Say) -> Runs:
+    """Copy a large number of items once, and compare them in rounds: the command, and the loop of two bare scans."""
+    copied = Case(service.name, "backfill", "ours", items)
+    cases = [Case(service.name, "verify", name, items) for name in ("ours", "wire-scans")]
     with service.tables(items):
-        for command in _BETWEEN_TABLES:
-            say(f"{service.name}: {command} of {items:,} items")
-            case = Case(service.name, command, "ours", items)
-            runs[case] = [service.run(case)]
-    return runs
+        say(f"{service.name}: backfill of {items:,} items")
+        backfill = {copied: [service.run(copied)]}
+        return {**backfill, **_rounds(cases, service.run, rounds=rounds, say=say)}
+
+
+def repairing(service: Service, *, items: int, rounds: int, say: Say) -> Runs:
+    """Repair and backfill an empty replica, with a latency in each request."""
+    name = f"{service.name}, {LATENCY} ms"
+    cases = [Case(name, "repair", contestant, items) for contestant in PROGRAMS["repair"]]
+    with service.tables(items), delayed(service.url, LATENCY / 1000) as url:
+        return _rounds(cases, partial(service.run, url=url), rounds=rounds, say=say)
+
+
+def workshop(service: Service, *, items: int, say: Say) -> Runs:
+    """Compare equal rows in tables of the workshop's capacity, once: the command's own rate sets the time."""
+    case = Case(f"{service.name}, {READ_UNITS} units/s", "workshop", "ours", items)
+    loaded = [item(row) for row in islice(rows(), items)]
+    with service.empty_tables(READ_UNITS):
+        for table in (SOURCE, REPLICA):
+            service.put(table, loaded)
+        return _rounds([case], service.run, rounds=1, say=say)
 
 
 def loading(*, rows: int, rounds: int, say: Say) -> Runs:
@@ -128,11 +169,14 @@ def loading(*, rows: int, rounds: int, say: Say) -> Runs:
     return runs
 
 
-def _cases(service: str, items: int, *, backwards: bool) -> Iterator[Case]:
-    # Every other round has the reverse order, so that no program always follows the same one.
-    for command in _BETWEEN_TABLES:
-        for name in tuple(PROGRAMS[command])[:: -1 if backwards else 1]:
-            yield Case(service, command, name, items)
+def _rounds(cases: Sequence[Case], measure: Callable[[Case], Run], *, rounds: int, say: Say) -> Runs:
+    """Run all cases in each round, in turn forwards and backwards, so that no program always follows the same one."""
+    runs: dict[Case, list[Run]] = {case: [] for case in cases}
+    for number in range(rounds):
+        for case in cases[:: -1 if number % 2 else 1]:
+            say(f"{case.service}: round {number + 1} of {rounds}, {case.command}: {case.program.title}")
+            runs[case].append(measure(case))
+    return runs
 
 
 def _expect(case: Case, written: int) -> None:

@@ -43,7 +43,7 @@ def test_each_program_that_copies_leaves_equal_tables(service: Service, name: st
         run(program, service.environment)
 
 
-@pytest.mark.parametrize("name", ["wire", "wire-scans"])
+@pytest.mark.parametrize("name", ["scans", "wire-scans"])
 @pytest.mark.parametrize("change", ["missing", "different", "extra"])
 def test_a_loop_that_finds_a_difference_fails_the_run(
     service: Service, aws: EmbeddedAws, name: str, change: str

@@ -7,7 +7,12 @@ from benchmarks.operator.units import CHANGING, QUIET, Units, goals
 
 
 def test_each_measured_case_has_its_goal() -> None:
-    figures = [Units("backfill", QUIET, 4000, 0.25), Units("backfill", CHANGING, 4000, 0.5)]
+    figures = [
+        Units("backfill", QUIET, 4000, 0.25),
+        Units("backfill", CHANGING, 4000, 0.5),
+        Units("verify", QUIET, 4000, 0.23),
+        Units("verify --eventually-consistent", QUIET, 4000, 0.12),
+    ]
 
     assert list(goals(figures)) == [
         Goal(
@@ -22,6 +27,14 @@ def test_each_measured_case_has_its_goal() -> None:
             "≤",
             0.7,
             0.5,
+            binding=True,
+        ),
+        Goal("verify, quiet tables: read units per item of 460 bytes", "≤", 0.25, 0.23, binding=True),
+        Goal(
+            "verify --eventually-consistent, quiet tables: read units per item of 460 bytes",
+            "≤",
+            0.13,
+            0.12,
             binding=True,
         ),
     ]

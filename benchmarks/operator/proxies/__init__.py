@@ -1,0 +1,1 @@
+"""Proxies between a command and a service with the API of DynamoDB."""
