@@ -178,13 +178,17 @@ class Verification:
     def _compare_all(self, comparing: Merge | KeyComparison) -> None:
         while True:
             self._compare(comparing)
-            self._is_stopped_early = not (comparing.is_done or self._parts.options.wants_all)
-            if self._is_stopped_early:
-                self._parts.driver.note(_STOPPED_EARLY.format(len(self._suspects)))
+            self._note_early_stop(comparing)
             if self._suspects:
                 self._settle()
             if comparing.is_done or self._is_stopped_early:
                 return
+
+    def _note_early_stop(self, comparing: Merge | KeyComparison) -> None:
+        """Note if the comparison ends here although items remain, since a verdict needs no more of them."""
+        self._is_stopped_early = not (comparing.is_done or self._parts.options.wants_all)
+        if self._is_stopped_early:
+            self._parts.driver.note(_STOPPED_EARLY.format(len(self._suspects)))
 
     def _compare(self, comparing: Merge | KeyComparison) -> None:
         """Compare until all is done, or there are too many suspected differences."""
@@ -260,13 +264,18 @@ class Verification:
         facts = result.document_so_far()
         if shown := result.shown():
             self._parts.driver.note(*shown.split("\n"))
-        if not isinstance(why, TaskError):
-            where = f"; it resumes from {kept}" if kept else ""
-            hint = f"run the same command again{where}."
-            return StoppedError(f"interrupted; {result.so_far()}.", hint=hint, facts=facts)
-        where = f"; {kept} keeps the progress" if kept else ""
-        so_far = f"{why.fact.rstrip('.')}; {result.so_far()}{where}." if result.swept.compared else why.fact
-        return TaskError(so_far, hint=why.hint, facts=facts)
+        if isinstance(why, TaskError):
+            return _failed(why, result, kept)
+        where = f"; it resumes from {kept}" if kept else ""
+        hint = f"run the same command again{where}."
+        return StoppedError(f"interrupted; {result.so_far()}.", hint=hint, facts=facts)
+
+
+def _failed(why: TaskError, result: Verified, kept: str | None) -> TaskError:
+    """Return the error with what is known so far. `kept` is the state file that has the progress."""
+    where = f"; {kept} keeps the progress" if kept else ""
+    so_far = f"{why.fact.rstrip('.')}; {result.so_far()}{where}." if result.swept.compared else why.fact
+    return TaskError(so_far, hint=why.hint, facts=result.document_so_far())
 
 
 def _read_keys(file: KeysFile, table: Table, keys: KeySet) -> None:

@@ -56,12 +56,17 @@ class Findings:
     def _keep(self, difference: Difference, repair: str | None) -> None:
         if self.without_values and repair is not None:
             repair = _without_message(repair)
-        if difference.finding is not DifferenceKind.MOVING:
-            kept = self.archived if difference.finding is DifferenceKind.ARCHIVED else self.first
-            if len(kept) < self.keep:
-                kept.append((difference, repair))
+        kept = self._kept_of(difference.finding)
+        if len(kept) < self.keep:
+            kept.append((difference, repair))
         if self.report is not None:
             self.report.write(printable(self.as_document(difference, repair)))
+
+    def _kept_of(self, finding: DifferenceKind) -> list[Found]:
+        """Return the list that keeps the first results of this kind; moving items are not kept."""
+        if finding is DifferenceKind.MOVING:
+            return []
+        return self.archived if finding is DifferenceKind.ARCHIVED else self.first
 
     def archive(self, keys: Iterable[Key]) -> None:
         """Keep and report keys that only the archive has. The comparison counts them itself."""
