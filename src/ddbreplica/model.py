@@ -29,11 +29,12 @@ Items: TypeAlias = Mapping[Key, Image]
 class ScanPage:
     """The items of one response to Scan, in its order. `cursor` is the `after` of the next page; None on the last.
 
-    `size` is the bytes of all items that DynamoDB read for the page, by its read capacity units.
+    `units` are the read capacity units of the page, and `size` the bytes that DynamoDB read for them.
     """
 
     items: Sequence[Image]
     cursor: Image | None
+    units: float
     size: float
 
 

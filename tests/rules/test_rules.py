@@ -39,7 +39,7 @@ from ddbreplica.redrive import objects
 from ddbreplica.replicate import telemetry, write
 from ddbreplica.settings import Settings
 from ddbreplica.verify import repair
-from ddbreplica.verify.compare import merge
+from ddbreplica.verify.compare import comparison, merge
 from ddbreplica.verify.confirm import confirm, decision, look, plan, rounds, seen, watch
 from ddbreplica.verify.result import verdict
 from tests.functional.commands import test_archive, test_verify
@@ -522,9 +522,9 @@ RULES = (
     Rule(
         11,
         "a scan that confirms is strongly consistent",
-        scan.TableReader._range,
-        "{**where, **self._what(keys_only=False)}",
-        "where",
+        scan.TableReader.rescan,
+        "self.scan_page(segment, of=of, after=after, consistent=True, limit=limit)",
+        "self.scan_page(segment, of=of, after=after, consistent=False, limit=limit)",
         (test_scan.test_a_scan_that_confirms_is_strongly_consistent,),
     ),
     Rule(
@@ -874,7 +874,7 @@ RULES = (
     Rule(
         15,
         "a repair skips keys that the filter excludes",
-        merge.Comparison.inside,
+        comparison.Comparison.inside,
         "self.key_filter.passes(key)",
         "True",
         (test_filtered_commands.test_a_repair_does_not_change_excluded_items,),

@@ -16,7 +16,7 @@ RULES = Rules(grace=None, rounds=3, without_mapping=False, is_archive=False, thr
 
 
 class Shown:
-    """A Progress that keeps what it is told."""
+    """A Progress that keeps the names of the steps."""
 
     def __init__(self) -> None:
         self.what: list[tuple[str, int | None]] = []

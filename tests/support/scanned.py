@@ -49,8 +49,8 @@ class ScannedTable:
             if number in self.items and self.segment_of(number, of) == segment:
                 shown += [self.items[number]] * (2 if self.again() else 1)
             if len(shown) >= limit and at + 1 < len(self.order):
-                return ScanPage(shown, {"at": {"N": str(at + 1)}}, self.size * len(shown))
-        return ScanPage(shown, None, self.size * len(shown))
+                return ScanPage(shown, {"at": {"N": str(at + 1)}}, 1.0, self.size * len(shown))
+        return ScanPage(shown, None, 1.0, self.size * len(shown))
 
     def by_key(self, items: Iterable[Image]) -> dict[Key, Image]:
         return {key(int(each["PK"]["S"])): each for each in items}

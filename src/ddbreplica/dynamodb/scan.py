@@ -32,6 +32,9 @@ T = TypeVar("T")
 PAGE = 500
 """Items of a page. Pages of 1 MB, the largest that DynamoDB returns, take twice the memory and as much time."""
 
+_PIECE = 10
+"""Units waited for at a time, so that a long wait for the rate never looks like a table that stands still."""
+
 _UNREADABLE = Refusal(
     RefusalKind.TRANSIENT, "UnreadableResponse", "the response does not contain what was requested"
 )
@@ -90,33 +93,24 @@ class TableReader:
         client = side.dynamodb(reading(threads))
         return cls(client, side.name, table, patience, read_rate=read_rate, skew=side.clock)
 
-    def scan_page(self, segment: int, *, of: int, after: Image | None, consistent: bool) -> ScanPage:
-        """Return the page that follows `after`, or the first one, of one of `of` disjoint segments of the table."""
-        request: dict[str, Any] = {
+    def scan_page(
+        self, segment: int, *, of: int, after: Image | None, consistent: bool, limit: int | None = None
+    ) -> ScanPage:
+        """Return the page that follows `after`, or the first one, of one of `of` disjoint segments of the table.
+
+        It is one request, for at most `limit` items; None is as many as the rate allows for.
+        """
+        start = {} if after is None else {"ExclusiveStartKey": after}
+        request = {
             "TableName": self._name,
             "Segment": segment,
             "TotalSegments": of,
-            "Limit": self._page,
+            "Limit": limit or self._page,
             "ConsistentRead": consistent,
+            **start,
         }
-        if after is not None:
-            request["ExclusiveStartKey"] = after
         self._patience.progressed()
-        unit = READ_UNIT if consistent else 2 * READ_UNIT
-        return self._ask("Scan", request, partial(self._page_of, unit=unit))
-
-    def by_key(self, items: Iterable[Image]) -> dict[Key, Image]:
-        """Return items of this table by their keys, in the same order. Of items with one key, the last remains.
-
-        Raises TaskError for an item that has no key of this table.
-        """
-        try:
-            return self._by_key(items)
-        except (MalformedError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise TaskError(
-                f"a read of the table {self._name} returned an item without its key.",
-                hint="check --endpoint-url and the network: the response is not one of DynamoDB.",
-            ) from error
+        return self._ask("Scan", request, partial(self._page_of, consistent=consistent))
 
     def scan_on(
         self, segment: int, *, of: int, after: Image | None, limit: int
@@ -127,8 +121,10 @@ class TableReader:
         page, and with the read units that it took.
         """
         while True:
-            shown, after, units = self._range(segment, of, after, min(limit, self._page))
-            yield dict(shown), after, units
+            most = min(limit, self._page)
+            page = self.scan_page(segment, of=of, after=after, consistent=True, limit=most)
+            yield self.by_key(page.items), page.cursor, page.units
+            after = page.cursor
             if after is None:
                 return
 
@@ -139,30 +135,27 @@ class TableReader:
 
         It is one request, which may also return fewer items.
         """
-        shown, _, _ = self._range(segment, of, after, limit)
-        return shown
+        page = self.scan_page(segment, of=of, after=after, consistent=True, limit=limit)
+        return self._with_keys(page.items)
 
-    def _range(
-        self, segment: int, of: int, after: Image | None, limit: int
-    ) -> tuple[Sequence[tuple[Key, Image]], Image | None, float]:
-        """Make one Scan, and return the items that it shows, the key to resume from, and the read units."""
-        start = {} if after is None else {"ExclusiveStartKey": after}
-        where = {"TableName": self._name, "Segment": segment, "TotalSegments": of, "Limit": limit, **start}
-        self._patience.progressed()
-        return self._ask("Scan", {**where, **self._what(keys_only=False)}, self._ranged)
+    def by_key(self, items: Iterable[Image]) -> dict[Key, Image]:
+        """Return items of this table by their keys, in the same order. Of items with one key, the last remains.
 
-    def _ranged(self, response: Any) -> tuple[Sequence[tuple[Key, Image]], Image | None, float]:
-        return list(self._with_keys(response["Items"])), _last(response), _units(response)
+        Raises TaskError for an item whose key cannot be read.
+        """
+        return dict(self._with_keys(items))
 
-    def _pages(self, request: Mapping[str, Any]) -> Iterator[tuple[dict[Key, Image], Image | None]]:
-        request = {"TableName": self._name, **request}
-        while True:
-            self._patience.progressed()
-            items, last = self._ask("Scan", request, self._scanned)
-            yield items, last
-            if last is None:
-                return
-            request = {**request, "ExclusiveStartKey": last}
+    def _with_keys(self, items: Iterable[Image]) -> Sequence[tuple[Key, Image]]:
+        try:
+            return list(self._keyed(items))
+        except (MalformedError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise TaskError(
+                f"a read of the table {self._name} returned an item without its key.",
+                hint="check --endpoint-url and the network: the response is not one of DynamoDB.",
+            ) from error
+
+    def _keyed(self, items: Iterable[Image]) -> Iterator[tuple[Key, Image]]:
+        return ((tuple([_part(name, item[name]) for name in self._key_names]), item) for item in items)
 
     def get(self, keys: Sequence[Key], *, keys_only: bool = False) -> Items:
         """Return the items that exist among at most MAX_KEYS different keys."""
@@ -190,32 +183,24 @@ class TableReader:
         # An eventually consistent read may miss the last write, which would look like a difference.
         return {"ConsistentRead": True, **(self._keys_only if keys_only else {})}
 
-    def _scanned(self, response: Any) -> tuple[dict[Key, Image], Image | None]:
-        return self._by_key(response["Items"]), _last(response)
-
     def _gotten(self, asked_for: frozenset[Key], response: Any) -> tuple[dict[Key, Image], Sequence[Key]]:
         """Return the items and the unprocessed keys. Raises ValueError for a key that was not requested."""
-        items = self._by_key(item for part in response["Responses"].values() for item in part)
+        items = dict(self._keyed(item for part in response["Responses"].values() for item in part))
         left = [key_of(key) for part in response["UnprocessedKeys"].values() for key in part["Keys"]]
         # A key in neither list counts as absent, so the response to another request must not pass.
         if not asked_for >= items.keys() | set(left):
             raise ValueError(left)
         return items, left
 
-    def _by_key(self, items: Iterable[Image]) -> dict[Key, Image]:
-        return dict(self._with_keys(items))
-
-    def _with_keys(self, items: Iterable[Image]) -> Iterator[tuple[Key, Image]]:
-        return ((tuple([_part(name, item[name]) for name in self._key_names]), item) for item in items)
-
-    def _page_of(self, response: Any, *, unit: int) -> ScanPage:
+    def _page_of(self, response: Any, *, consistent: bool) -> ScanPage:
         last: Image = response.get("LastEvaluatedKey") or {}
         items: list[Image] = response["Items"]
-        # Checked here, so that a response that is not DynamoDB's is refused. The keys themselves are read later, and
-        # only if a page of the source and one of the replica differ.
+        # Checked here, so that a response that is not DynamoDB's is refused. The keys themselves are read later, and in
+        # a verification only if a page of the source and one of the replica differ.
         if not all(self._key_set <= item.keys() for item in items):
             raise ValueError(items)
-        return ScanPage(items, {**last} or None, _units(response) * unit)
+        units = _units(response)
+        return ScanPage(items, {**last} or None, units, units * READ_UNIT * (1 if consistent else 2))
 
     def _ask(self, operation: str, request: Mapping[str, Any], read: Callable[[Any], T]) -> T:
         """Repeat a request until it succeeds. It begins when the rate allows for the units consumed before."""
@@ -237,9 +222,10 @@ class TableReader:
     def _wait_for_rate(self) -> None:
         with self._lock:
             owed, self._owed = self._owed, 0.0
-        self.rate.take(owed)  # even 0 units wait, if other threads have consumed more than the rate
-        if owed:
-            self._patience.progressed()  # the wait was for the rate, and not for a throttled table
+        for piece in _pieces(owed):
+            self.rate.take(piece)  # even 0 units wait, if other threads have consumed more than the rate
+            if piece:
+                self._patience.progressed()  # the wait was for the rate, and not for a throttled table
 
     def _ask_once(self, operation: str, body: str, read: Callable[[Any], T]) -> tuple[T, float] | Refusal:
         return self._table.ask(operation, body, lambda response: (read(response), _units(response)))
@@ -257,9 +243,11 @@ class TableReader:
             )
 
 
-def _last(response: Any) -> Image | None:
-    last: Image = response.get("LastEvaluatedKey") or {}
-    return {**last} or None
+def _pieces(units: float) -> Iterator[float]:
+    while units > _PIECE:
+        yield _PIECE
+        units -= _PIECE
+    yield units
 
 
 def _part(name: str, value: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -17,7 +17,9 @@ from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Table
-from ddbreplica.verify.compare.merge import Comparison, InStep, KeyComparison, Merge
+from ddbreplica.verify.compare.comparison import Comparison, InStep
+from ddbreplica.verify.compare.given_keys import KeyComparison
+from ddbreplica.verify.compare.merge import Merge
 from ddbreplica.verify.confirm.plan import DEFAULT_GRACE
 from ddbreplica.verify.difference import Difference, Swept
 from ddbreplica.verify.keys_file import KeysFile

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ddbreplica.verify.compare.checkpoint import SegmentState
-from ddbreplica.verify.compare.merge import Comparison, InStep, Merge
+from ddbreplica.verify.compare.comparison import Comparison, InStep
+from ddbreplica.verify.compare.merge import Merge
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica.verify.verification import Verification
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, refusal, run

@@ -13,7 +13,8 @@ from ddbreplica.errors import TaskError
 from ddbreplica.model import Key
 from ddbreplica.records.decode import key_of
 from ddbreplica.verify.compare.checkpoint import SegmentState
-from ddbreplica.verify.compare.merge import Comparison, InStep, Merge
+from ddbreplica.verify.compare.comparison import Comparison, InStep
+from ddbreplica.verify.compare.merge import Merge
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica_cli.terminal import minute_lines
 from tests.support.cli import (

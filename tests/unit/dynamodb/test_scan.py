@@ -173,7 +173,7 @@ class TestScanning:
 
         page = reading.reader.scan_page(1, of=4, after=None, consistent=True)
 
-        assert page == ScanPage([item(2), item(1)], last, 2.5 * 4096)
+        assert page == ScanPage([item(2), item(1)], last, 2.5, 2.5 * 4096)
         assert reading.table.requests == [("Scan", scan_request(1, 4, 500))]
         assert reading.patience.moved == 1
 
@@ -313,7 +313,7 @@ class TestRescanning:
             if after is not None:
                 reading.reader.rescan(0, of=1, after=None, limit=1)
 
-        assert taken == [0, 30, 20]
+        assert taken == [0, 10, 10, 10, 10, 10]
 
 
 def get_request(*numbers: int, **more: Any) -> dict[str, Any]:
@@ -445,6 +445,19 @@ class TestAsking:
 
         assert taken == [0.0, 7.0]
         assert reading.reader._owed == 3.5
+
+    def test_many_units_are_waited_for_in_pieces_each_of_which_is_progress(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reading = Reading(monkeypatch, scanned(), read_rate=1.0)
+        reading.reader._owed = 25.0
+        taken: list[float] = []
+        monkeypatch.setattr(reading.reader.rate, "take", taken.append)
+
+        first_page(reading)
+
+        assert taken == [10, 10, 5.0]
+        assert reading.patience.moved == 1 + 3
 
     def test_the_units_of_several_threads_add_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reading = Reading(monkeypatch, scanned(units=7.0))

@@ -12,7 +12,8 @@ import pytest
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Key
 from ddbreplica.verify.compare.checkpoint import SegmentState
-from ddbreplica.verify.compare.merge import Comparison, InStep, Merge, Segment
+from ddbreplica.verify.compare.comparison import Comparison, InStep
+from ddbreplica.verify.compare.merge import Merge, Segment
 from ddbreplica.verify.compare.pairing import Pairing
 from ddbreplica.verify.keyset import KeySet
 from tests.support.scanned import ScannedTable, Writers, item, key

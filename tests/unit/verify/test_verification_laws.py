@@ -6,7 +6,8 @@ from typing import Any, cast
 import pytest
 
 from ddbreplica.errors import TaskError
-from ddbreplica.verify.compare.merge import Comparison, Segment
+from ddbreplica.verify.compare.comparison import Comparison
+from ddbreplica.verify.compare.merge import Segment
 from ddbreplica.verify.repair import mapped
 from ddbreplica.verify.saved_progress import SavedProgress
 from ddbreplica.verify.verification import Verification

@@ -6,133 +6,25 @@ same moment, so the differences found here are only suspected: `confirm` decides
 since the first scan began is among them, whatever the order in which the scans return the items.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
-from threading import Event, Lock
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
-from ddbreplica.driver import Advance, Note
 from ddbreplica.dynamodb.read import MAX_KEYS
-from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica.model import Image, Items, Key, ScanPage
 from ddbreplica.records.compare import same
 from ddbreplica.verify.compare.checkpoint import Position, SegmentState
+from ddbreplica.verify.compare.comparison import Comparison
 from ddbreplica.verify.compare.pairing import REPLICA, SOURCE, Pairing
 from ddbreplica.verify.difference import Swept, total
-from ddbreplica.verify.keyset import KeySet
+from ddbreplica.verify.threads import IsOver, run
 
 WAITING_BYTES = 16 * 1024 * 1024
 """The bytes of items that may wait for their partner, in all segments together, as DynamoDB counts them."""
 
-_LOOK_UPS = 1000
-_NOT_IN_STEP = (
-    "The two scans do not return the items in the same order. The rest of the tables is compared item by item, which"
-    " takes about ten times the read capacity units."
-)
-
-
-class Reader(Protocol):
-    """Reads one table, as TableReader does."""
-
-    def scan_page(self, segment: int, *, of: int, after: Image | None, consistent: bool) -> ScanPage:
-        """Return the page that follows `after`, or the first one, of one of `of` segments of the table."""
-        ...
-
-    def by_key(self, items: Iterable[Image]) -> Mapping[Key, Image]:
-        """Return items by their keys, in the same order."""
-        ...
-
-    def get(self, keys: Sequence[Key], *, keys_only: bool = False) -> Items:
-        """Return the items that exist among at most MAX_KEYS different keys, strongly consistently."""
-        ...
-
-
-Tables: TypeAlias = tuple[Reader, Reader]
 Save: TypeAlias = "Callable[[Segment], None]"
-
-
-@dataclass(slots=True)
-class InStep:
-    """Whether the scans of the two tables return the keys in the same order, judged by the latest look-ups."""
-
-    note: Note
-    is_lost: bool = False
-    _latest: deque[bool] = field(default_factory=lambda: deque(maxlen=_LOOK_UPS))
-    _lock: Lock = field(default_factory=Lock)
-
-    def looked_up(self, *, equal: int, of: int) -> None:
-        """Count look-ups, of which so many found an equal partner that the other scan should have shown."""
-        with self._lock:
-            self._latest.extend([True] * equal + [False] * (of - equal))
-            if not self.is_lost and len(self._latest) == _LOOK_UPS and 2 * sum(self._latest) > _LOOK_UPS:
-                self.is_lost = True
-                self.note(_NOT_IN_STEP)
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What the segments of a comparison share. `suspects` is changed under `lock`; `suspected` gets each new key.
-
-    If the replica `is_archive`, items that only it has do not differ; `archived` gets their keys. The comparison halts
-    at `max_suspects`.
-    """
-
-    tables: Tables
-    suspects: KeySet
-    advance: Advance
-    in_step: InStep
-    max_suspects: int
-    suspected: Callable[[Sequence[Key]], None] = lambda _: None
-    key_filter: KeyFilter = EVERY_KEY
-    is_archive: bool = False
-    archived: Callable[[Sequence[Key]], None] = lambda _: None
-    consistent: bool = True
-    lock: Lock = field(default_factory=Lock)
-    halted: Event = field(default_factory=Event)
-
-    def suspect(self, keys: Sequence[Key]) -> None:
-        """Add suspected differences. Halt the comparison if there are too many of them."""
-        if keys:
-            with self.lock:
-                self.suspects.add(keys)
-                self.suspected(keys)
-                if len(self.suspects) >= self.max_suspects:
-                    self.halted.set()
-
-    def archive(self, keys: Sequence[Key], counts: Swept) -> None:
-        """Count keys that only the archive has."""
-        if keys:
-            counts.archived += len(keys)
-            with self.lock:
-                self.archived(keys)
-
-    def unequal(self, keys: Sequence[Key], source: Items, counts: Swept) -> None:
-        """Add keys whose items are unequal, given those of the source. An archive may have what the source lacks."""
-        if not self.is_archive:
-            self.suspect(keys)
-            return
-        self.suspect([key for key in keys if key in source])
-        self.archive([key for key in keys if key not in source], counts)
-
-    def inside(self, items: Items) -> Items:
-        """Return the items that the filter does not exclude."""
-        if not self.key_filter.patterns:
-            return items
-        return {key: item for key, item in items.items() if self.key_filter.passes(key)}
-
-    def count(self, side: int, counts: Swept, *, compared: int, outside: int = 0) -> None:
-        """Count items of a side that were compared, and those that the filter excludes."""
-        if side == SOURCE:
-            counts.source_items += compared
-            counts.source_outside += outside
-        else:
-            counts.replica_items += compared
-            counts.replica_outside += outside
-        self.advance(compared + outside)
 
 
 class Segment:
@@ -354,68 +246,9 @@ class Merge:
         No request is in progress when this returns or raises. Raises the errors of reading.
         """
         self._shared.halted.clear()
-        in_threads([partial(self._run, segment) for segment in self.segments], halted=self._shared.halted)
+        run([partial(self._run, segment) for segment in self.segments])
 
-    def _run(self, segment: Segment) -> None:
-        while not segment.is_done and not self._shared.halted.is_set():
+    def _run(self, segment: Segment, is_over: IsOver) -> None:
+        while not (segment.is_done or self._shared.halted.is_set() or is_over()):
             segment.step()
             self._save(segment)
-
-
-class KeyComparison:
-    """The comparison of given keys in both tables. It may be halted, and continued from where it was."""
-
-    def __init__(self, comparison: Comparison, keys: KeySet, *, threads: int) -> None:
-        """Compare these keys in so many threads."""
-        self.about = 2 * len(keys)
-        self.counts = Swept()
-        self.is_done = False
-        self._shared = comparison
-        self._chunks = keys.chunks(MAX_KEYS)
-        self._threads = threads
-        self._lock = Lock()
-
-    def run(self) -> None:
-        """Compare until all keys are done or there are too many suspected differences. Raises like `Merge.run`."""
-        self._shared.halted.clear()
-        counts = [Swept() for _ in range(self._threads)]
-        try:
-            in_threads([partial(self._run, each) for each in counts], halted=self._shared.halted)
-        finally:
-            self.counts = total([self.counts, *counts])
-
-    def _run(self, counts: Swept) -> None:
-        while not self._shared.halted.is_set():
-            with self._lock:
-                # SQLite's cursor serves one thread at a time.
-                chunk = next(self._chunks, ())
-            if not chunk:
-                self.is_done = True
-                return
-            self._compare(chunk, counts)
-
-    def _compare(self, chunk: Sequence[Key], counts: Swept) -> None:
-        theirs, ours = (self._get(side, chunk, counts) for side in (SOURCE, REPLICA))
-        unequal = [key for key in chunk if not same(theirs.get(key), ours.get(key))]
-        self._shared.unequal(unequal, theirs, counts)
-
-    def _get(self, side: int, chunk: Sequence[Key], counts: Swept) -> Items:
-        found = self._shared.tables[side].get(chunk)
-        inside = self._shared.inside(found)
-        self._shared.count(side, counts, compared=len(inside), outside=len(found) - len(inside))
-        return inside
-
-
-def in_threads(jobs: Sequence[Callable[[], None]], *, halted: Event) -> None:
-    """Run each job in a thread of its own. If one raises, halt the others, wait for them, and raise its exception."""
-
-    def halting(job: Callable[[], None]) -> None:
-        try:
-            job()
-        except BaseException:
-            halted.set()
-            raise
-
-    with ThreadPoolExecutor(max(1, len(jobs)), thread_name_prefix="compare") as pool:
-        for future in [pool.submit(halting, job) for job in jobs]:
-            future.result()

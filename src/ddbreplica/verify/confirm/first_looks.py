@@ -9,8 +9,8 @@ from ddbreplica.driver import Advance
 from ddbreplica.dynamodb.read import MAX_KEYS
 from ddbreplica.model import Key
 from ddbreplica.verify.confirm.look import Look
-from ddbreplica.verify.confirm.threads import IsOver, run
 from ddbreplica.verify.keyset import KeySet
+from ddbreplica.verify.threads import IsOver, run
 
 _CHUNK = 10_000
 

@@ -10,8 +10,8 @@ from ddbreplica.dynamodb.read import MAX_KEYS
 from ddbreplica.model import Items, Key, State
 from ddbreplica.records.compare import differences, fingerprint
 from ddbreplica.verify.confirm.seen import Seen, Sight
-from ddbreplica.verify.confirm.threads import IsOver, run
 from ddbreplica.verify.difference import Difference, DifferenceKind
+from ddbreplica.verify.threads import IsOver, run
 
 CHANGED_SINCE = "it changed after the watch"
 """The reason for a key that was confirmed, but was no longer the same when its attributes were read."""

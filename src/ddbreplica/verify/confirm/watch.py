@@ -12,8 +12,8 @@ from ddbreplica.model import Key
 from ddbreplica.verify.confirm.look import Look
 from ddbreplica.verify.confirm.plan import Plan
 from ddbreplica.verify.confirm.seen import Seen
-from ddbreplica.verify.confirm.threads import IsOver, run
 from ddbreplica.verify.confirm.timer import Timer
+from ddbreplica.verify.threads import IsOver, run
 
 KEEP_UP_SECONDS = 60.0
 """How often the witness reads the stream during a watch."""

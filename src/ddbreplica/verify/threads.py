@@ -23,7 +23,7 @@ def run(works: Sequence[Callable[[IsOver], None]]) -> None:
             over.set()
             raise
 
-    with ThreadPoolExecutor(len(works) or 1, thread_name_prefix="confirm") as pool:
+    with ThreadPoolExecutor(len(works) or 1, thread_name_prefix="verify") as pool:
         others = [pool.submit(stopping, work) for work in works[1:]]
         for work in works[:1]:
             stopping(work)

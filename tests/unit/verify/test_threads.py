@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from ddbreplica.verify.confirm.threads import IsOver, run
+from ddbreplica.verify.threads import IsOver, run
 
 
 def test_all_work_is_done_at_once_and_the_first_in_this_thread() -> None:
@@ -21,7 +21,7 @@ def test_all_work_is_done_at_once_and_the_first_in_this_thread() -> None:
 
     assert names[0] == threading.current_thread().name
     assert sorted(names) == [*range(50)]
-    assert names[1].startswith("confirm")
+    assert names[1].startswith("verify")
     assert len(set(names.values())) == 50
 
 
