@@ -26,6 +26,8 @@ from ddbreplica_cli.terminal.options import Options
 
 _EXIT_STATUS = {NOT_EQUAL: ATTENTION, INCONCLUSIVE: INCONCLUSIVE_STATUS}
 
+_NAME_A_FILE = "To keep it, name another file with --state."
+
 _NEXT = {
     (False, False): "run the same command with --repair --dry-run, then with --repair.",
     (True, True): "run the same command without --dry-run.",
@@ -105,11 +107,13 @@ def _journal(connection: Connection, state: Path | None, *, is_needed: bool) -> 
     if is_needed or state is not None:
         return FileJournal.at(path, command=VERIFY, clock=connection.clock)
     try:
-        if path.exists() and left_in(path, command=VERIFY, clock=connection.clock).open:
+        if path.exists() and (left := left_in(path, command=VERIFY, clock=connection.clock)).open:
+            if not left.held:  # a note of the verification itself names the file otherwise
+                output.print_note(f"The progress is not kept: {path} has keys of a repair. {_NAME_A_FILE}")
             return None
         return FileJournal.at(path, command=VERIFY, clock=connection.clock)
     except TaskError as error:
-        output.print_note(f"The progress is not kept: {error.fact} To keep it, name a file with --state.")
+        output.print_note(f"The progress is not kept: {error.fact} {_NAME_A_FILE}")
         return None
 
 

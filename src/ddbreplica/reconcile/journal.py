@@ -192,7 +192,7 @@ class FileJournal:
         with self._lock:
             for name in self._kept.notes.keys() - set(keep):
                 del self._kept.notes[name]
-            # Also in the file, which stays if it has open keys.
+            # Also in the file: it stays if it has open keys, and after a kill its work must not seem to be half done.
             self._replace()
 
     def close(self) -> None:

@@ -55,8 +55,8 @@ def verified(
     with _kept(journal, under_way), ExitStack() as stack:
         tables = describe_pair(connection)
         saved = SavedProgress(journal if options.keys_from is None else None)
-        if journal is not None and journal.resume(identity(*tables)) and not saved.is_begun:
-            driver.note(f"Resuming from {journal.name}.")
+        if journal is not None and journal.resume(identity(*tables)) and journal.open_keys():
+            driver.note(f"Resuming the repair in {journal.name}.")
         if options.writes:
             connection.clock.refuse_fast()
         else:

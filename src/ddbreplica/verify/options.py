@@ -72,8 +72,13 @@ class VerifyOptions:
         return f"{looked_at}{within}{as_archive}{how}"
 
     def identity(self, key_filter: KeyFilter, *, is_archive: bool) -> Mapping[str, Any]:
-        """Return the options that must be equal for a run to go on with the progress of another one."""
+        """Return the options that must be equal for a run to go on with the progress of another one.
+
+        What was decided is neither repaired nor reported again, so a run that does more has to begin again.
+        """
         return {
+            "repair": "dry run" if self.repair and self.dry_run else self.repair,
+            "report": self.report is not None,
             "segments": self.segments,
             "sample": self.sample,
             "consistency": "strong" if self.scans_consistently else "eventual",

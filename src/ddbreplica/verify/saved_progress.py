@@ -142,9 +142,7 @@ class SavedProgress:
             self._decided_at = self._clock()
             keys = as_json(self._new_decided)
             # In one line, or after a kill some differences would count twice, or not at all.
-            self._journal.note(
-                self._next_name(_DECIDED), {"keys": keys, "counts": findings.counts_document()}
-            )
+            self._journal.note(self._next_name(_DECIDED), {"keys": keys, "counts": findings.state_document()})
             self._new_decided = []
 
     def settled(self, findings: Findings) -> None:
@@ -155,7 +153,7 @@ class SavedProgress:
         self._group += 1
         self._new_decided = []
         # The group in the line of the findings makes the others void, which are emptied only to save space.
-        settled = {"group": self._group, "counts": findings.counts_document()}
+        settled = {"group": self._group, "counts": findings.state_document()}
         self._journal.note_all({_SETTLED: settled, **{name: [] for name in done}})
 
     def forget(self) -> None:

@@ -40,7 +40,7 @@ _STOPPED_EARLY = (
 )
 
 
-class Confirmation(Protocol):
+class Confirming(Protocol):
     """The confirmation of suspected differences: `verify.confirm`."""
 
     @property
@@ -76,7 +76,7 @@ class Parts:
     key_filter: KeyFilter
     is_archive: bool
     unseen: str | None
-    confirm: Callable[[KeySet], Confirmation]
+    confirm: Callable[[KeySet], Confirming]
     unequal: Look
     repair: Repair | None
     saved: SavedProgress

@@ -576,7 +576,7 @@ class TestUnanswered:
         result = run("verify", "--repair", "--without-mapping", "--grace", "0")
         assert lines(result.stdout)[-1] == "inconclusive"
         assert "in doubt                  3" in lines(result.stdout)
-        assert lines(result.stderr)[0] == "Resuming from logfile-logfile_replica.verify."
+        assert lines(result.stderr)[0] == "Resuming the repair in logfile-logfile_replica.verify."
         assert lines(result.stderr)[1].startswith("Until ")
         assert len(lines(result.stderr)) == 2
 

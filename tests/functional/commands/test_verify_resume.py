@@ -177,7 +177,8 @@ class TestWithoutAStateFile:
 
         assert (result.exit_code, lines(result.stdout)[-1]) == (1, "NOT EQUAL")
         assert lines(result.stderr)[0] == (
-            f"The progress is not kept: {STATE} is in use by another command. To keep it, name a file with --state."
+            f"The progress is not kept: {STATE} is in use by another command."
+            " To keep it, name another file with --state."
         )
 
     def test_it_is_damaged(self, apart: Tables) -> None:
@@ -198,6 +199,19 @@ class TestWithoutAStateFile:
         assert result.exit_code == 1
         assert "The progress is not kept" not in result.stderr
         assert STATE.read_bytes() == before
+
+    def test_its_keys_are_named_also_when_no_write_may_land_any_more(self, apart: Tables) -> None:
+        journal = FileJournal.at(STATE, command=VERIFY, clock=Clock())
+        journal.intend([(("PK", "S", "missing1"),)])
+        journal.rest()
+        journal.close()
+
+        result = run(*QUICK)
+
+        assert result.exit_code == 1
+        assert lines(result.stderr)[0] == (
+            f"The progress is not kept: {STATE} has keys of a repair. To keep it, name another file with --state."
+        )
 
     def test_a_file_that_is_named_has_to_be_writable(self, apart: Tables) -> None:
         result = run(*QUICK, "--state", "nowhere/state")

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Key
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import DAMAGED, VERIFY
+from ddbreplica.records.compare import AttributeDifference
 from ddbreplica.verify.compare.checkpoint import Position, SegmentState
 from ddbreplica.verify.difference import Difference, DifferenceKind, Swept
 from ddbreplica.verify.keyset import KeySet
@@ -232,7 +234,30 @@ def test_what_was_decided_is_stored_every_few_seconds(state: State, suspects: Ke
     restored = Findings(10)
     state.begun().restore(restored, suspects)
     assert listed(suspects) == [key(3)]
-    assert restored.counts_document() == found(1, 2).counts_document()
+    assert restored.state_document() == found(1, 2).state_document()
+
+
+def test_the_differences_that_are_shown_are_restored_without_their_values(
+    state: State, suspects: KeySet
+) -> None:
+    saved, findings = with_suspects(state), Findings(2)
+    attribute = AttributeDifference("n", {"N": "1"}, None)
+    findings.add(Difference(DifferenceKind.DIFFERENT, key(1), (attribute,)), "refused: too large")
+    findings.add(Difference(DifferenceKind.INCONCLUSIVE, key(2), reason="still changing"))
+    for number in (1, 2):
+        saved.decided(key(number), findings)
+    saved.save_decided(findings)
+
+    restored = Findings(2)
+    state.begun().restore(restored, suspects)
+
+    assert restored.first == [
+        (Difference(DifferenceKind.DIFFERENT, key(1)), "refused: too large"),
+        (Difference(DifferenceKind.INCONCLUSIVE, key(2), reason="still changing"), None),
+    ]
+    fewer = Findings(1)
+    state.begun().restore(fewer, suspects)
+    assert fewer.first == restored.first[:1]
 
 
 def test_what_was_decided_is_stored_once(state: State, suspects: KeySet) -> None:
@@ -266,13 +291,13 @@ def test_settled_differences_are_forgotten_together_with_what_was_found(
     saved = state.begun()
     saved.restore(restored, suspects)
     assert listed(suspects) == [key(4)]
-    assert restored.counts_document() == found(1).counts_document()
+    assert restored.state_document() == found(1).state_document()
 
     saved.settled(found(1, 4))
     suspects.clear()
     state.begun().restore(restored, suspects)
     assert not suspects
-    assert restored.counts_document() == found(1, 4).counts_document()
+    assert restored.state_document() == found(1, 4).state_document()
 
 
 def test_all_counts_are_restored(state: State, suspects: KeySet) -> None:
@@ -335,6 +360,11 @@ OTHER: dict[str, Callable[[SavedProgress], Any]] = {
         saved, replace(OPTIONS, eventually_consistent=True)
     ),
     "its archive is False, not True": lambda saved: begin(saved, is_archive=True),
+    "its repair is False, not True": lambda saved: begin(saved, replace(OPTIONS, repair=True)),
+    "its repair is False, not dry run": lambda saved: begin(
+        saved, replace(OPTIONS, repair=True, dry_run=True)
+    ),
+    "its report is False, not True": lambda saved: begin(saved, replace(OPTIONS, report=Path("report"))),
     f"its filter is {list(FILTER.patterns)}, not []": lambda saved: begin(saved, OPTIONS, KeyFilter.of([])),
 }
 
@@ -353,6 +383,8 @@ def test_a_state_of_other_options_is_refused(state: State, named: str) -> None:
     )
     assert state.notes == before
 
+
+FIRST = found(1).state_document()["first"][0]
 
 DAMAGE: list[tuple[str, Any]] = [
     ("options", 3),
@@ -381,9 +413,16 @@ DAMAGE: list[tuple[str, Any]] = [
     ("decided 0 0", {"keys": []}),
     ("decided 0 0", {"keys": [], "counts": {}}),
     ("settled", 3),
-    ("settled", {"group": None, "counts": found(1).counts_document()}),
-    ("settled", {"group": 1, "counts": {**found(1).counts_document(), "counts": {"lost": 1}}}),
-    ("settled", {"group": 1, "counts": {**found(1).counts_document(), "repaired": "many"}}),
+    ("settled", {"group": None, "counts": found(1).state_document()}),
+    ("settled", {"group": 1, "counts": {**found(1).state_document(), "counts": {"lost": 1}}}),
+    ("settled", {"group": 1, "counts": {**found(1).state_document(), "repaired": "many"}}),
+    ("settled", {"group": 1, "counts": {**found(1).state_document(), "first": [{"finding": "missing"}]}}),
+    (
+        "settled",
+        {"group": 1, "counts": {**found(1).state_document(), "first": [{**FIRST, "finding": "lost"}]}},
+    ),
+    ("settled", {"group": 1, "counts": {**found(1).state_document(), "first": [{**FIRST, "key": 3}]}}),
+    ("settled", {"group": 1, "counts": {**found(1).state_document(), "first": [{**FIRST, "repair": 3}]}}),
 ]
 
 

@@ -129,8 +129,8 @@ def test_the_runs_are_stopped_often(monkeypatch: Patch) -> None:
         (
             kill,
             SavedProgress.save_decided,
-            "self._journal.note(self._next_name(_DECIDED), {'keys': a, 'counts': findings.counts_document()})",
-            "self._journal.note(self._next_name(_DECIDED), {'keys': [], 'counts': findings.counts_document()})",
+            "self._journal.note(self._next_name(_DECIDED), {'keys': a, 'counts': findings.state_document()})",
+            "self._journal.note(self._next_name(_DECIDED), {'keys': [], 'counts': findings.state_document()})",
         ),
     ],
     ids=lambda each: getattr(each, "__qualname__", each),

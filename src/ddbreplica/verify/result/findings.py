@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from ddbreplica.model import Key
 from ddbreplica.reconcile import algorithm
 from ddbreplica.records.compare import AttributeDifference
-from ddbreplica.records.decode import attributes_of
+from ddbreplica.records.decode import attributes_of, key_of
 from ddbreplica.records.text import printable
 from ddbreplica.verify.difference import Difference, DifferenceKind
 from ddbreplica.verify.result.report_file import ReportFile
@@ -73,17 +73,22 @@ class Findings:
         for key in keys:
             self._keep(Difference(DifferenceKind.ARCHIVED, key), None)
 
-    def counts_document(self) -> dict[str, Any]:
-        """Return all counts as JSON values."""
+    def state_document(self) -> dict[str, Any]:
+        """Return the counts and the first differences as JSON values. Without values, which may be large."""
         return {
             "counts": _by_value(self.counts),
             "unrepaired": _by_value(self.unrepaired),
             "repaired": self.repaired,
             "undecided": self.undecided,
+            "first": [_stored(*found) for found in self.first],
         }
 
     def restore(self, document: Mapping[str, Any]) -> None:
-        """Restore counts that an earlier run has stored. Raises KeyError, TypeError or ValueError if damaged."""
+        """Restore what an earlier run has stored; the first differences have no attributes then.
+
+        Raises KeyError, TypeError, ValueError or MalformedError if it is damaged.
+        """
+        self.first = [_restored(found) for found in document["first"]][: self.keep]
         self.counts = _counter(document["counts"])
         self.unrepaired = _counter(document["unrepaired"])
         self.repaired, self.undecided = int(document["repaired"]), int(document["undecided"])
@@ -107,6 +112,19 @@ def _without_message(repair: str) -> str:
     """Return the outcome without AWS's message, which may quote a value."""
     code = repair.removeprefix(REFUSED).partition(":")[0]
     return f"{REFUSED}{code}" if repair.startswith(REFUSED) else repair
+
+
+def _stored(difference: Difference, repair: str | None) -> dict[str, Any]:
+    key, finding = attributes_of(difference.key), difference.finding.value
+    return {"finding": finding, "key": key, "reason": difference.reason, "repair": repair}
+
+
+def _restored(document: Mapping[str, Any]) -> Found:
+    repair = document["repair"]
+    if not isinstance(repair, str | None):
+        raise TypeError(document)
+    finding, key = DifferenceKind(document["finding"]), key_of(document["key"])
+    return Difference(finding, key, reason=str(document["reason"])), repair
 
 
 def _by_value(counts: Counter[DifferenceKind]) -> dict[str, int]:
