@@ -22,7 +22,7 @@ class ScannedTable:
     """A table of numbered items. `before` is called before each request, so that a test can write meanwhile.
 
     `order` is the order of its scans. `segment_of` says in which of the segments an item lies. With `again`, a scan
-    shows some items a second time.
+    shows items of earlier pages a second time.
     """
 
     items: dict[int, Image]
@@ -46,8 +46,9 @@ class ScannedTable:
         limit, shown = self.page(), []
         for at in range(start, len(self.order)):
             number = self.order[at]
-            if number in self.items and self.segment_of(number, of) == segment:
-                shown += [self.items[number]] * (2 if self.again() else 1)
+            for each in (number, self.order[at // 2]) if self.again() else (number,):
+                if each in self.items and self.segment_of(each, of) == segment:
+                    shown.append(self.items[each])
             if len(shown) >= limit and at + 1 < len(self.order):
                 return ScanPage(shown, {"at": {"N": str(at + 1)}}, 1.0, self.size * len(shown))
         return ScanPage(shown, None, 1.0, self.size * len(shown))
