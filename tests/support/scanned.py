@@ -46,9 +46,12 @@ class ScannedTable:
         limit, shown = self.page(), []
         for at in range(start, len(self.order)):
             number = self.order[at]
-            for each in (number, self.order[at // 2]) if self.again() else (number,):
-                if each in self.items and self.segment_of(each, of) == segment:
-                    shown.append(self.items[each])
+            numbers = (number, self.order[at // 2]) if self.again() else (number,)
+            shown += [
+                self.items[each]
+                for each in numbers
+                if each in self.items and self.segment_of(each, of) == segment
+            ]
             if len(shown) >= limit and at + 1 < len(self.order):
                 return ScanPage(shown, {"at": {"N": str(at + 1)}}, 1.0, self.size * len(shown))
         return ScanPage(shown, None, 1.0, self.size * len(shown))
