@@ -15,7 +15,7 @@ class Silence:
         """Begin."""
 
     def keep_up(self, _: object) -> None:
-        """Read nothing."""
+        """Read nothing, which succeeds."""
 
     def changed(self, _: object) -> frozenset[Key]:
         return frozenset()

@@ -133,7 +133,10 @@ class Side:
 
 @dataclass
 class Stream:
-    """The Witness of a simulated source. With `why` it cannot be read, from the given call of `changed` on."""
+    """The Witness of a simulated source.
+
+    With `why` it cannot be read, from the given call of `changed` on, or from the beginning.
+    """
 
     clock: Clock
     items: Mapping[Key, Item]
@@ -151,18 +154,24 @@ class Stream:
         self.calls.append("begin")
         self.began = self.clock.time
 
-    def keep_up(self, watched: Container[Key]) -> None:
+    def keep_up(self, watched: Container[Key]) -> Unknown | None:
         self.calls.append("keep up")
         self.watched.append(watched)
         self.kept_up.append(self.clock.time)
+        return self._failed
 
     def changed(self, watched: Container[Key]) -> frozenset[Key] | Unknown:
         self.calls.append("changed")
         self.watched.append(watched)
-        if self.why is not None and self.calls.count("changed") > self.fails_from:
-            return Unknown(self.why)
+        if self._failed:
+            return self._failed
         found = (each for each, item in self.items.items() if item.changed(self.began, self.clock.time))
         return frozenset(each for each in found if each in watched)
+
+    @property
+    def _failed(self) -> Unknown | None:
+        fails = self.why is not None and self.calls.count("changed") >= self.fails_from
+        return Unknown(self.why or "") if fails else None
 
     def silent(self, keys: Collection[Key]) -> frozenset[Key] | Unknown:
         self.calls.append("silent")

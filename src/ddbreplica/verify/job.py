@@ -37,6 +37,10 @@ from ddbreplica.verify.result.verdict import Verified
 from ddbreplica.verify.saved_progress import SavedProgress
 from ddbreplica.verify.verification import Parts, Verification
 
+_ENOUGH = 1_000
+"""So many suspected differences are watched before a repair. If one of them is confirmed, the others are repaired
+without a watch, and the repair of an empty replica does not wait for a watch of all of them."""
+
 
 def verified(
     connection: Connection,
@@ -129,6 +133,7 @@ class _Pair:
             without_mapping=options.without_mapping,
             is_archive=self.preflight.is_archive,
             threads=options.segments,
+            enough=_ENOUGH if options.writes else None,
         )
         return Confirmation(
             suspects=suspects,

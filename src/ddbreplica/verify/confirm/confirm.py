@@ -24,7 +24,7 @@ from ddbreplica.verify.confirm.seen import Seen
 from ddbreplica.verify.confirm.timer import Timer
 from ddbreplica.verify.confirm.watch import Watch
 from ddbreplica.verify.confirm.witness import Witness
-from ddbreplica.verify.difference import NOT_WATCHED, Difference, DifferenceKind
+from ddbreplica.verify.difference import CERTAIN, NOT_WATCHED, Difference, DifferenceKind
 from ddbreplica.verify.keyset import KeySet
 
 WATCH_ON_SECONDS = 300.0
@@ -50,7 +50,11 @@ _LAG_LONGER = (
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How to confirm. `grace` is the grace period if one is given. At most `most_watched` keys are watched."""
+    """How to confirm. `grace` is the grace period if one is given.
+
+    At most `most_watched` keys are watched. If `enough` is given, so many of them are watched first, and the others
+    only if none of these is confirmed.
+    """
 
     grace: float | None
     rounds: int
@@ -58,6 +62,7 @@ class Rules:
     is_archive: bool
     threads: int
     most_watched: int = 10_000
+    enough: int | None = None
 
     @property
     def seconds(self) -> float:
@@ -131,16 +136,38 @@ class Confirmation:
 
     def _watched(self, survivors: KeySet) -> Iterator[Difference]:
         """Watch a random choice of the survivors, and decide about each."""
+        chosen = choose(
+            survivors, plan.most_with_stream(self.rules.most_watched, self._rates), self.timer.random
+        )
+        watched: set[Key] = set()
+        for keys in self._in_turn(chosen):
+            watched.update(keys)
+            is_any_certain = False
+            for difference in self._settled(keys):
+                is_any_certain |= difference.finding in CERTAIN
+                yield difference
+            if is_any_certain:
+                break
+        yield from self._left_out(key for key in _all(survivors) if key not in watched)
+
+    def _in_turn(self, chosen: Sequence[Key]) -> Sequence[Sequence[Key]]:
+        """Return the keys in the groups that are watched one after the other."""
+        enough = self.rules.enough
+        if enough is None or enough >= len(chosen):
+            return [chosen]
+        first = self.timer.random.sample(chosen, enough)  # `chosen` is in the order of the keys
+        apart = frozenset(first)
+        return [first, [key for key in chosen if key not in apart]]
+
+    def _settled(self, keys: Sequence[Key]) -> Iterator[Difference]:
+        """Watch keys, and decide about each."""
         rules, began = self.rules, self.timer.now()
-        chosen = choose(survivors, plan.most_with_stream(rules.most_watched, self._rates), self.timer.random)
         facts = Facts(rules.rounds, rules.grace is not None, rules.without_mapping)
-        suspects = yield from self._watch(chosen, rules.seconds, facts)
+        suspects = yield from self._watch(keys, rules.seconds, facts)
         if suspects:
             facts = replace(facts, silent=self._silent(suspects))
             suspects = yield from self._decided(suspects, facts)
         yield from self._by_lag(suspects, facts, began)
-        watched = frozenset(chosen)
-        yield from self._left_out(key for key in _all(survivors) if key not in watched)
 
     def _watch(self, keys: Sequence[Key], seconds: float, facts: Facts) -> _Undecided:
         """Watch keys, and yield what is decided. Return the others."""

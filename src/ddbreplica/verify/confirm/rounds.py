@@ -41,7 +41,7 @@ class _NoWitness:
     def begin(self) -> None:
         """Do nothing."""
 
-    def keep_up(self, watched: Container[Key]) -> None:
+    def keep_up(self, watched: Container[Key]) -> Unknown | None:
         """Do nothing."""
 
     def changed(self, watched: Container[Key]) -> frozenset[Key] | Unknown:  # noqa: ARG002
@@ -104,9 +104,8 @@ class Rounds:
             watched = frozenset(pending)
             witness.begin()
             # A witness that cannot see anything is asked at once, and not after a watch in vain.
-            sees = witness.changed(watched) if number == 1 else frozenset()
-            if isinstance(sees, Unknown):
-                return sees
+            if number == 1 and (blind := witness.keep_up(watched)) is not None:
+                return blind
             result = self.watch_once(pending, watching, partial(witness.keep_up, watched))
             outcome.archived += result.archived
             outcome.excused += result.excused

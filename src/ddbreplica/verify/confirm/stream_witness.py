@@ -97,9 +97,10 @@ class StreamWitness:
         self._changed = set()
         self._watch = self._known(self._begun, most=MAX_REQUESTS)
 
-    def keep_up(self, watched: Container[Key]) -> None:
-        """Read the next page of every shard."""
+    def keep_up(self, watched: Container[Key]) -> Unknown | None:
+        """Read the next page of every shard. Return Unknown if the stream can no longer be the witness."""
         self._go_on(lambda stream: self._note_changed(watched, (page for _, page in stream.pages())))
+        return self._watch if isinstance(self._watch, Unknown) else None
 
     def changed(self, watched: Container[Key]) -> frozenset[Key] | Unknown:
         """Read until every shard is past the time of this call, and return the watched keys with a record."""

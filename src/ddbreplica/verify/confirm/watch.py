@@ -83,7 +83,7 @@ class Watch:
     threads: int
     progress: Progress
 
-    def __call__(self, keys: dict[Key, Seen], plan: Plan, keep_up: Callable[[], None]) -> Watched:
+    def __call__(self, keys: dict[Key, Seen], plan: Plan, keep_up: Callable[[], object]) -> Watched:
         """Watch keys for a round. A key that is equal at a look leaves the watch.
 
         `keep_up` is called about once in `KEEP_UP_SECONDS`, in this thread. Raises the errors of reading.
@@ -131,7 +131,7 @@ def _pieces(keys: dict[Key, Seen]) -> Iterator[dict[Key, Seen]]:
         yield piece
 
 
-def _every(seconds: float, call: Callable[[], None], timer: Timer) -> Callable[[], None]:
+def _every(seconds: float, call: Callable[[], object], timer: Timer) -> Callable[[], None]:
     """Return a function that makes the call if the last one was so long ago."""
     last = timer.ticks()
 

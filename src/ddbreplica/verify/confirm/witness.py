@@ -17,8 +17,11 @@ class Witness(Protocol):
         """Remember the present end of every shard. `changed` counts the records that follow the last call of this."""
         ...
 
-    def keep_up(self, watched: Container[Key]) -> None:
-        """Read what has arrived meanwhile. Call it during a long watch, since an iterator expires after 15 minutes."""
+    def keep_up(self, watched: Container[Key]) -> Unknown | None:
+        """Read what has arrived meanwhile. Call it during a long watch, since an iterator expires after 15 minutes.
+
+        Returns Unknown, with the reason, if `changed` will do so.
+        """
         ...
 
     def changed(self, watched: Container[Key]) -> frozenset[Key] | Unknown:

@@ -95,7 +95,7 @@ def test_the_witness_begins_before_the_first_look_of_the_watch() -> None:
     run = confirm({A: DIFFERENT})
 
     assert run.pair.stream.began < run.pair.replica.times[2]
-    assert run.pair.stream.calls == ["begin", "changed", "changed", "silent"]
+    assert run.pair.stream.calls == ["begin", "keep up", "changed", "silent"]
 
 
 def test_an_item_that_changes_in_both_tables_is_moving() -> None:
@@ -111,13 +111,14 @@ def test_an_item_that_changes_in_both_tables_is_moving() -> None:
     assert not run.reasons
 
 
+class Later(Still):
+    """An item that arrives in the watch."""
+
+    def replica(self, at: float) -> int | None:
+        return self.in_source if at > 7 else self.in_replica
+
+
 def test_what_is_equal_at_any_look_is_excused_and_counted() -> None:
-    class Later(Still):
-        """An item that arrives in the watch."""
-
-        def replica(self, at: float) -> int | None:
-            return self.in_source if at > 7 else self.in_replica
-
     run = confirm({A: Still(1, 1), B: Late(1, 2), C: Later(1, 2)})
 
     assert run.differences == []
@@ -349,6 +350,28 @@ def test_only_a_random_choice_of_the_survivors_is_watched() -> None:
     assert run.confirmation.unwatched == 850
     assert [each.finding for each in run.differences[:150]] == [DifferenceKind.DIFFERENT] * 150
     assert len([each for each in run.differences[:150] if each.key > key("0500")]) > 50
+
+
+def test_if_a_few_are_enough_the_others_are_not_watched() -> None:
+    items: dict[Key, Item] = {key(f"{number:04}"): DIFFERENT for number in range(1000)}
+    run = confirm(items, replace(RULES, enough=150))
+
+    assert Counter(run.kinds.values()) == {
+        DifferenceKind.DIFFERENT: 150,
+        DifferenceKind.INCONCLUSIVE: 850,
+    }
+    assert set(run.reasons.values()) == {NOT_WATCHED}
+    assert len([each for each in run.differences[:150] if each.key > key("0500")]) > 50
+
+
+def test_if_none_of_the_few_is_confirmed_the_others_are_watched_as_well() -> None:
+    """A few differences among many items that only change are found all the same."""
+    items: dict[Key, Item] = {key(f"{number:04}"): Later(1, 2) for number in range(1000)}
+    items[key("0500")] = DIFFERENT
+    run = confirm(items, replace(RULES, enough=10))
+
+    assert run.kinds == {key("0500"): DifferenceKind.DIFFERENT}
+    assert run.confirmation.excused == 1000 - 1
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_a_key_that_kept_still_is_watched_once() -> None:
 
     assert list(outcome.unequal) == [A]
     assert not outcome.unequal[A].source_changed
-    assert watching.pair.stream.calls == ["begin", "changed", "changed"]
+    assert watching.pair.stream.calls == ["begin", "keep up", "changed"]
     assert len(watching.pair.replica.gets) == 8
     assert not watching.notes
 
@@ -59,7 +59,7 @@ def test_if_all_keys_are_equal_the_witness_is_not_asked_again() -> None:
     watching.pair.stream.why, watching.pair.stream.fails_from = "denied", 1
 
     assert watching() == Outcome(excused=1)
-    assert watching.pair.stream.calls == ["begin", "changed"]
+    assert watching.pair.stream.calls == ["begin", "keep up"]
     assert not watching.rounds.by_looks
 
 
@@ -83,7 +83,7 @@ def test_a_change_is_counted_from_the_beginning_of_the_round() -> None:
     outcome = watching()
 
     assert not outcome.unequal[A].source_changed
-    assert watching.pair.stream.calls == ["begin", "changed", "changed", "begin", "changed"]
+    assert watching.pair.stream.calls == ["begin", "keep up", "changed", "begin", "changed"]
 
 
 def test_a_key_that_changes_in_both_tables_is_watched_in_every_round() -> None:
@@ -203,7 +203,7 @@ def test_once_by_looks_the_stream_is_no_longer_asked() -> None:
     watching()
     watching()
 
-    assert watching.pair.stream.calls == ["begin", "changed"]
+    assert watching.pair.stream.calls == ["begin", "keep up"]
     assert watching.notes == [DENIED]
 
 

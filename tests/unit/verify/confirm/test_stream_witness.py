@@ -279,8 +279,8 @@ def test_shards_that_appear_during_a_long_watch_are_read_meanwhile(world: World)
     world.witness.begin()
     world.service.shards["new"] = []
     world.pass_time(10)
-    world.witness.keep_up(keys(4))
 
+    assert world.witness.keep_up(keys(4)) is None
     assert ("new", "TRIM_HORIZON") in world.service.asked
 
 
@@ -288,8 +288,7 @@ def test_shards_that_appear_during_a_long_watch_are_read_meanwhile(world: World)
 
 
 def test_without_begin_nothing_is_known(world: World) -> None:
-    world.witness.keep_up(keys(1))
-
+    assert why(world.witness.keep_up(keys(1))) == "the stream is not being watched"
     assert why(world.witness.changed(keys(1))) == "the stream is not being watched"
     assert world.service.requests == []
 
