@@ -33,8 +33,8 @@ _PART = 256 * 1024
 _MOVED_MEANWHILE = frozenset(
     {"PreconditionFailed", "NoSuchKey", "NoSuchVersion", "ConditionalRequestConflict", "404", "409"}
 )
-_EXISTS = frozenset({"PreconditionFailed", "412"})
-_BEING_CHANGED = frozenset({"ConditionalRequestConflict", "409"})
+FAILED_CONDITION = frozenset({"PreconditionFailed", "412"})
+BEING_CHANGED = frozenset({"ConditionalRequestConflict", "409"})
 _CREATE_ATTEMPTS = 3  # an attempt that was not answered may still be storing the object
 _NO_VERSIONS = frozenset({"AccessDenied", "NotImplemented"})
 
@@ -100,7 +100,7 @@ class Bucket:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self.name, Prefix=prefix, **begin
         )
-        return ask_pages(pages, _listed, refused=partial(self._refused, what="listed"))
+        return ask_pages(pages, _listed, refused=partial(self.refused, what="listed"))
 
     def versions(self, prefix: str) -> Iterator[Version]:
         """Yield all versions of all objects whose names begin with a prefix, sorted by name. Raises NoVersionsError."""
@@ -114,11 +114,25 @@ class Bucket:
     def create(self, name: str, body: bytes) -> None:
         """Store a JSON object under a name that is never used for two contents; it may be stored already."""
         for _ in range(_CREATE_ATTEMPTS):
-            result = asked(lambda: self._create(name, body))
-            if not (isinstance(result, Refusal) and result.code in _BEING_CHANGED):
+            result = self.put(name, body)
+            if not (isinstance(result, Refusal) and result.code in BEING_CHANGED):
                 break
-        if isinstance(result, Refusal) and result.code not in _EXISTS:
-            raise self._refused(result, what="written")
+        if isinstance(result, Refusal) and result.code not in FAILED_CONDITION:
+            raise self.refused(result, what="written")
+
+    def put(self, name: str, body: bytes, *, etag: str | None = None) -> str | Refusal:
+        """Store a JSON object, and return its ETag, or the refusal of the one attempt.
+
+        It replaces the content with this ETag; without an ETag no object may have the name.
+        """
+        # The bucket's policy denies a put without a condition.
+        condition: Any = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        # Raises KeyError for a response that does not confirm that the object exists.
+        return asked(
+            lambda: self._client.put_object(
+                Bucket=self.name, Key=name, Body=body, ContentType="application/json", **condition
+            )["ETag"]
+        )
 
     def delete(self, version: Version) -> None:
         """Delete a version permanently, if it still exists."""
@@ -131,14 +145,6 @@ class Bucket:
         It is copied before it is deleted, so that an interruption loses nothing, and the move can be repeated.
         """
         return self._unless_moved(lambda: self._move(name, etag, metadata), what="moved") or False
-
-    def _create(self, name: str, body: bytes) -> str:
-        # The bucket's policy denies a put without the condition.
-        response = self._client.put_object(
-            Bucket=self.name, Key=name, Body=body, ContentType="application/json", IfNoneMatch="*"
-        )
-        # Raises KeyError for a response that does not confirm that the object exists.
-        return response["ETag"]
 
     def _held(self, name: str, version: str | None, most: int) -> Held:
         which: Any = {} if version is None else {"VersionId": version}
@@ -174,15 +180,16 @@ class Bucket:
             return result
         if result.code in _MOVED_MEANWHILE:
             return None
-        raise self._refused(result, what=what)
+        raise self.refused(result, what=what)
 
     def _unlisted(self, refusal: Refusal) -> TaskError:
         if refusal.code in _NO_VERSIONS:
             error = explain(refusal, doing=f"the versions in the bucket {self.name} cannot be listed")
             return NoVersionsError(error.fact, hint=error.hint)
-        return self._refused(refusal, what="listed")
+        return self.refused(refusal, what="listed")
 
-    def _refused(self, refusal: Refusal, *, what: str) -> TaskError:
+    def refused(self, refusal: Refusal, *, what: str) -> TaskError:
+        """Return the error for a refusal. `what` says what cannot be done with the objects, such as `read`."""
         if refusal.code == "NoSuchBucket":
             hint = f"check {self._option}, --profile and --endpoint-url."
             return TaskError(f"the bucket {self.name} does not exist.", hint=hint)

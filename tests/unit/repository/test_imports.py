@@ -32,6 +32,7 @@ ORDER = (
     "ddbreplica.verify",
     "ddbreplica.redrive",
     "ddbreplica.inspect",
+    "ddbreplica.jobs",
     "ddbreplica.handler",
     "ddbreplica_cli.terminal",
     "ddbreplica_cli.samples",

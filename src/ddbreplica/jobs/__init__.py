@@ -1,0 +1,1 @@
+"""Run bulk work inside AWS, cut into segments whose state is in Amazon S3."""
