@@ -613,6 +613,10 @@ class TestWriting:
         """Return the lines appended since the journal was opened."""
         return [json.loads(line) for line in self.lines.content.splitlines()][2:]
 
+    def run(self) -> FileJournal:
+        """Return the journal as the next run has it."""
+        return FileJournal(self.lines, command=REDRIVE, clock=self.clock.next_run())
+
     def durable(self) -> Sequence[Any]:
         return [json.loads(line) for piece in self.lines.durable for line in piece.splitlines()]
 
@@ -696,12 +700,50 @@ class TestWriting:
             "use the same tables and options to resume it, or name another file with --state."
         )
 
+    def test_work_of_a_second_kind_is_resumed_under_its_own_name(self) -> None:
+        self.journal.resume({"source": "a"})
+
+        assert not self.journal.resume({"sample": 1}, under="options")
+        assert self.journal.resume({"sample": 1}, under="options")
+        with pytest.raises(TaskError, match=r"its sample is 1, not 0\.5"):
+            self.journal.resume({"sample": 0.5}, under="options")
+
+        assert self.journal.notes == {"identity": {"source": "a"}, "options": {"sample": 1}}
+
+    def test_notes_are_stored_together_in_their_order(self) -> None:
+        self.journal.note_all({"b": 1, "a": 2})
+
+        assert self.appended() == [{"note": "b", "value": 1}, {"note": "a", "value": 2}]
+        assert self.journal.notes == {"b": 1, "a": 2}
+
+    def test_a_state_that_notes_have_grown_is_written_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(journals, "GROWN", 0)
+
+        self.journal.note_all({"a": 1})
+
+        assert self.lines.appended == 0
+        assert self.run().notes == {"a": 1}
+
+    def test_complete_work_leaves_only_the_notes_that_are_kept_and_the_open_keys(self) -> None:
+        self.journal.note_all({"a": 1, "b": 2, "c": 3})
+        self.journal.intend([A])
+
+        self.journal.forget(keep=["b", "d"])
+
+        for journal in (self.journal, self.run()):
+            assert (journal.notes, journal.open_keys()) == ({"b": 2}, (A,))
+
+    def test_complete_work_leaves_no_notes_if_none_is_kept(self) -> None:
+        self.journal.note_all({"a": 1})
+
+        self.journal.forget()
+
+        assert (self.journal.notes, self.run().notes) == ({}, {})
+
     def test_a_key_that_is_only_held_back_is_so_in_the_next_run(self) -> None:
         self.journal.mark_in_doubt([A])
 
-        again = FileJournal(self.lines, command=REDRIVE, clock=self.clock.next_run())
-
-        assert again.intend([A, B]) == [B]
+        assert self.run().intend([A, B]) == [B]
 
 
 class TestVersion1:

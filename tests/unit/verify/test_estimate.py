@@ -37,6 +37,7 @@ def test_a_key_costs_the_units_of_an_average_item() -> None:
     large = TableSize(10, 10 * 9 * KB, None)
 
     assert Estimate([large, large], keys=5).read_units == 5 * 3 + 5 * 3
+    assert Estimate([TableSize(1, 9 * KB, None)], keys=5).read_units == 5 * 3
     assert Estimate([TableSize(0, 0, None)] * 2, keys=5).read_units == 10
 
 
@@ -50,11 +51,14 @@ def test_the_slower_table_decides_the_time() -> None:
 def test_it_is_shown_as_text() -> None:
     made = estimate(rates=(None, 0.5)).text().split("\n")
 
-    assert made[:4] == [
+    assert made == [
         "items                   2,100  in both tables",
         "read units                206",
         "dollars                0.0000  on demand",
         "time                    4 min  at least, at 0.5 read capacity units per second for each table",
+        "Items that differ are read again by key, which is not included.",
+        f"The prices are those of on-demand capacity in {REGION}, {AS_OF}.",
+        "Prices in other Regions and of provisioned capacity differ.",
     ]
     assert estimate().text().split("\n")[3] == "time                  unknown  without --read-rate"
 

@@ -98,6 +98,7 @@ def listed(keys: KeySet) -> list[Key]:
 
 def test_without_a_state_nothing_is_stored(suspects: KeySet) -> None:
     saved, findings = SavedProgress(None), Findings(0)
+    assert (saved.began, saved.has_resumed, saved.is_begun, saved.name) == ("", False, False, None)
 
     assert begin(saved) == [SegmentState(3), SegmentState(7)]
     saved.restore(findings, suspects)
@@ -114,8 +115,9 @@ def test_without_a_state_nothing_is_stored(suspects: KeySet) -> None:
 
 
 def test_a_run_that_compares_nothing_stores_nothing(state: State) -> None:
-    saved = state.begun()
+    saved = state.saved()
 
+    assert begin(saved) == [SegmentState(3), SegmentState(7)]
     saved.save_all([Here(SegmentState(3), has_begun=False)])
 
     assert (saved.is_begun, saved.has_resumed, saved.name) == (False, False, "state")
@@ -162,7 +164,8 @@ def test_suspected_differences_are_stored_before_the_position_behind_them(
     state: State, suspects: KeySet
 ) -> None:
     saved = state.begun()
-    saved.suspected([key(1), key(2)])
+    saved.suspected([key(1)])
+    saved.suspected([key(2)])
     assert state.notes == {}
 
     saved.save_all([Here(PASSED)])
@@ -280,13 +283,15 @@ def test_settled_differences_are_forgotten_together_with_what_was_found(
 ) -> None:
     saved = with_suspects(state)
     saved.decided(key(1), found(1))
+    saved.save_decided(found(1))
+    saved.decided(key(2), found(1))
     saved.settled(found(1))
     saved.suspected([key(4)])
     saved.save_all([])
     saved.save_decided(found(1, 4))
 
-    assert state.notes["suspects 0 0"] == []
-    assert [name for name in state.notes if name.startswith("decided")] == []
+    assert (state.notes["suspects 0 0"], state.notes["decided 0 0"]) == ([], [])
+    assert [name for name in state.notes if name.startswith("decided")] == ["decided 0 0"]
     restored = Findings(10)
     saved = state.begun()
     saved.restore(restored, suspects)
@@ -298,6 +303,20 @@ def test_settled_differences_are_forgotten_together_with_what_was_found(
     state.begun().restore(restored, suspects)
     assert not suspects
     assert restored.state_document() == found(1, 4).state_document()
+
+
+def test_each_settlement_begins_another_group_of_suspected_differences(state: State) -> None:
+    saved = with_suspects(state)
+
+    for group in (1, 2):
+        saved.settled(found())
+        saved.suspected([key(group)])
+        saved.save_all([])
+        saved.decided(key(group), found(group))
+        saved.save_decided(found(group))
+
+        assert state.notes["settled"]["group"] == group
+        assert len(state.notes[f"suspects {group} 0"]) == len(state.notes[f"decided {group} 0"]["keys"]) == 1
 
 
 def test_all_counts_are_restored(state: State, suspects: KeySet) -> None:

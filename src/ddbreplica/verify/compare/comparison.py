@@ -83,8 +83,9 @@ class Comparison:
         """Add suspected differences. Halt the comparison if there are too many of them."""
         if keys:
             with self.lock:
-                self.suspects.add(keys)
+                # Reported first: if the disk is full, `add` fails, and the next run must know the keys all the same.
                 self.suspected(keys)
+                self.suspects.add(keys)
                 if len(self.suspects) >= self.max_suspects:
                     self.halted.set()
 

@@ -40,7 +40,6 @@ class Segment:
         self._pairing = Pairing()
         self._look_ups: tuple[dict[Key, Image], dict[Key, Image]] = ({}, {})
         self._is_by_key = False
-        self._average = 0.0
         self.counts = replace(state.counts)
         # The items that waited when the state was saved are not known any more, so their keys are suspects.
         comparison.suspect(state.waiting)
@@ -110,8 +109,7 @@ class Segment:
         # Before the position moves: if the keys cannot be stored, the page is read again.
         self._shared.suspect(met.unequal)
         self._passed_page(side, page, compared=len(items))
-        self._average = page.size / max(1, len(page.items))
-        self._look_up_full()
+        self._look_up_full(average=page.size / max(1, len(page.items)))
         # A page of the other side may still meet all items of this page.
         while self._pairing.size > max(self._bound, 2 * page.size):
             side, oldest = self._pairing.overflow()
@@ -145,11 +143,14 @@ class Segment:
         else:
             self._look_ups[REPLICA].update(passed[REPLICA])
 
-    def _look_up_full(self) -> None:
-        """Look up the items of a side as soon as they fill a request, or the memory that may be used."""
+    def _look_up_full(self, *, average: float) -> None:
+        """Look up the items of a side as soon as they fill a request, or the memory that may be used.
+
+        They are taken to have the average size of the latest page.
+        """
         for side in (SOURCE, REPLICA):
             count = len(self._look_ups[side])
-            if count >= MAX_KEYS or count * self._average > self._bound:
+            if count >= MAX_KEYS or count * average > self._bound:
                 self._look_up(side)
 
     def _end(self) -> None:
