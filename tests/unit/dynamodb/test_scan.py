@@ -197,6 +197,11 @@ class TestScanning:
         assert page.size == 2.5 * 8192
         assert reading.requests == [scan_request(0, 1, 500, ConsistentRead=False)]
 
+    def test_an_item_may_consist_only_of_its_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = Reading(monkeypatch, {**scanned(), "Items": [attributes(1)]})
+
+        assert first_page(reading).items == [attributes(1)]
+
     def test_with_a_rate_small_pages_are_requested(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reading = Reading(monkeypatch, scanned(), read_rate=5.0)
 
@@ -216,8 +221,13 @@ class TestScanning:
     def test_an_item_without_its_key_is_an_error(self, monkeypatch: pytest.MonkeyPatch, broken: Any) -> None:
         reading = Reading(monkeypatch)
 
-        with pytest.raises(TaskError, match="returned an item without its key"):
+        with pytest.raises(TaskError) as error:
             reading.reader.by_key([broken])
+
+        assert error.value.fact == "a read of the table logfile returned an item without its key."
+        assert error.value.hint == (
+            "check --endpoint-url and the network: the response is not one of DynamoDB."
+        )
 
     @pytest.mark.parametrize(("limit", "asked"), [(200, 200), (501, 500)])
     def test_the_rest_of_a_segment_is_read_with_cursors(

@@ -418,14 +418,9 @@ DAMAGE: list[tuple[str, Any]] = [
     ("began", "yesterday"),
     ("segment 7", []),
     ("segment 7", {**PASSED.document(), "source": {"after": None}}),
-    ("segment 7", {**PASSED.document(), "replica": {"after": None, "done": "yes"}}),
-    ("segment 7", {**PASSED.document(), "replica": {"after": "a", "done": False}}),
     ("segment 7", {**PASSED.document(), "waiting": 3}),
     ("segment 7", {**PASSED.document(), "waiting": [{"PK": {"M": {}}}]}),
-    ("segment 7", {**PASSED.document(), "known": ["a"]}),
-    ("segment 7", {**PASSED.document(), "counts": {}}),
     ("segment 7", {**PASSED.document(), "counts": {**PASSED.document()["counts"], "archived": -1}}),
-    ("segment 7", {**PASSED.document(), "counts": {**PASSED.document()["counts"], "archived": "1"}}),
     ("suspects 0 0", "a"),
     ("suspects 0 0", [{"PK": 3}]),
     ("decided 0 0", []),
@@ -459,9 +454,3 @@ def test_a_damaged_state_is_refused_by_name(state: State, suspects: KeySet, name
 
     assert refused.value.fact == ("state: the progress in it was not written by ddbreplica, or is damaged.")
     assert refused.value.hint == DAMAGED
-
-
-def test_a_segment_is_stored_as_it_is() -> None:
-    assert SegmentState.read(7, json.loads(json.dumps(PASSED.document()))) == PASSED
-    assert Position.after(CURSOR) == Position(CURSOR, is_done=False)
-    assert Position.after(None) == Position(None, is_done=True)

@@ -21,7 +21,8 @@ from ddbreplica.model import Image, Key, ScanPage, Table
 from ddbreplica.reconcile.algorithm import Reconciled
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import VERIFY
-from ddbreplica.verify import options, verification
+from ddbreplica.verify import options, saved_progress, verification
+from ddbreplica.verify.compare import comparison
 from ddbreplica.verify.compare.comparison import Comparison
 from ddbreplica.verify.compare.given_keys import KeyComparison
 from ddbreplica.verify.confirm.plan import DEFAULT_GRACE
@@ -315,6 +316,18 @@ def test_an_operator_is_told_that_the_mapping_cannot_be_read_only_if_something_d
     ]
 
 
+def test_an_operator_is_told_that_the_scans_are_not_in_step(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "_LOOK_UPS", 4)
+    pair.fill(range(6), range(6)).replica.order = range(5, -1, -1)
+
+    pair.run()
+
+    [note] = pair.recording.notes
+    assert note.startswith("The two scans do not return the items in the same order.")
+
+
 def test_items_that_the_filter_excludes_are_not_compared(pair: Pair) -> None:
     pair.key_filter = FILTER
 
@@ -549,7 +562,7 @@ def test_an_error_before_the_first_item_is_told_as_it_is(pair: Pair) -> None:
         pair.run()
 
     assert (ended.value.fact, ended.value.hint) == (THROTTLED.fact, THROTTLED.hint)
-    assert ended.value.facts["source_items"] == 0
+    assert (ended.value.facts["source_items"], ended.value.facts["stopped_early"]) == (0, False)
 
 
 def test_an_error_tells_what_is_known_so_far_and_where_the_progress_is(pair: Pair) -> None:
@@ -610,6 +623,46 @@ def test_a_run_goes_on_where_another_one_ended(pair: Pair, error: BaseException)
     assert pair.confirmed == [[1, 5]]
     assert pair.source.reads.count("scan") == 2, "the first page is not read again"
     assert pair.recording.earlier == [0, 4]
+
+
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        ({"options": replace(ONE, sample=0.5)}, "its sample is 1, not 0.5."),
+        ({"is_archive": True}, "its archive is False, not True."),
+        ({"key_filter": FILTER}, f"its filter is [], not {list(FILTER.patterns)}."),
+    ],
+)
+def test_a_run_that_compares_something_else_is_refused(
+    pair: Pair, change: dict[str, Any], refused: str
+) -> None:
+    pair.fill(range(4), range(4), page=2)
+    pair.fail(pair.source, at=2)
+    with pytest.raises(TaskError):
+        pair.run()
+    for name, value in change.items():
+        setattr(pair, name, value)
+
+    with pytest.raises(TaskError) as ended:
+        pair.run()
+
+    assert ended.value.fact.endswith(refused)
+
+
+def test_a_run_goes_on_where_the_progress_of_a_killed_one_was_last_stored(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved_progress, "SAVE_SECONDS", 0)
+    pair.fill(range(6), range(6), page=2)
+    pair.fail(pair.source, at=3, error=BaseException("killed"))
+    with pytest.raises(BaseException, match="killed"):
+        pair.run()
+    pair.source.reads.clear()
+
+    result = pair.run()
+
+    assert result.swept == Swept(6, 6)
+    assert pair.source.reads.count("scan") == 1
 
 
 @pytest.mark.parametrize("error", [THROTTLED, KeyboardInterrupt()], ids=["error", "interrupt"])
