@@ -139,7 +139,9 @@ def _advise(verified: Verified, asked: VerifyOptions) -> None:
     if verified.verdict == INCONCLUSIVE and (
         verified.findings.counts[DifferenceKind.INCONCLUSIVE] or not verified.in_doubt
     ):
-        output.print_note("Try: run the command again when there are fewer writes, or with a longer --grace.")
+        output.print_note(
+            "Try: do what docs/commands.md (How verify decides) says about each reason, then run the command again."
+        )
     if verified.findings.undecided:
         output.print_note(
             "Items that need review, since the source no longer has them (deleted or expired):"

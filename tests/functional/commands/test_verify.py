@@ -335,7 +335,7 @@ def test_an_inconclusive_result_has_a_hint(tables: Tables, aws: Misbehaviour) ->
     assert result.exit_code == 3
     assert lines(result.stdout)[-1] == "inconclusive"
     assert lines(result.stderr)[-1] == (
-        "Try: run the command again when there are fewer writes, or with a longer --grace."
+        "Try: do what docs/commands.md (How verify decides) says about each reason, then run the command again."
     )
 
 
