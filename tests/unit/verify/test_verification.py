@@ -649,6 +649,24 @@ def test_a_run_that_compares_something_else_is_refused(
     assert ended.value.fact.endswith(refused)
 
 
+def test_a_difference_for_which_there_was_no_room_is_decided_by_the_next_run(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise TaskError("the disk is full.", hint="free some space.")
+
+    pair.is_archive = True
+    pair.fill(range(2), range(2), page=1).replica.items[0] = item(0, 5)
+    with monkeypatch.context() as patch, pytest.raises(TaskError):  # noqa: PT012
+        patch.setattr(KeySet, "add", full)
+        pair.run()
+
+    result = pair.run()
+
+    assert pair.confirmed == [[0]]
+    assert result.verdict == "not equal"
+
+
 def test_a_run_goes_on_where_the_progress_of_a_killed_one_was_last_stored(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
