@@ -364,6 +364,25 @@ def test_if_a_few_are_enough_the_others_are_not_watched() -> None:
     assert len([each for each in run.differences[:150] if each.key > key("0500")]) > 50
 
 
+def test_one_confirmed_difference_among_the_few_is_enough() -> None:
+    changing = Stuck(times=range(1000))
+    items: dict[Key, Item] = {
+        key(f"{number:04}"): DIFFERENT if number % 4 else changing for number in range(100)
+    }
+    run = confirm(items, replace(RULES, enough=50, grace=10.0))
+
+    assert len(run.differences) == 100
+    assert STILL_CHANGING in run.reasons.values(), "decided after those that are confirmed"
+    assert Counter(run.reasons.values())[NOT_WATCHED] == 50
+
+
+def test_as_many_as_are_enough_are_watched_together() -> None:
+    run = confirm({A: Later(1, 2), B: Later(1, 2)}, replace(RULES, enough=2))
+
+    assert run.differences == []
+    assert [what for what, _ in run.shown.what].count("watching suspected differences") == 1
+
+
 def test_if_none_of_the_few_is_confirmed_the_others_are_watched_as_well() -> None:
     """A few differences among many items that only change are found all the same."""
     items: dict[Key, Item] = {key(f"{number:04}"): Later(1, 2) for number in range(1000)}
