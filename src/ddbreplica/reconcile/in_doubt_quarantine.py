@@ -13,7 +13,7 @@ from ddbreplica.errors import QuarantineError, TaskError
 from ddbreplica.model import SUSPECT, Journal, Key, Quarantined, Table
 from ddbreplica.records.decode import attributes_of
 
-_HINT = "run the same command again in the same directory: its state file has the key and holds it back."
+HINT = "run the same command again in the same directory: its state file has the key and holds it back."
 
 
 class QuarantiningJournal:
@@ -26,10 +26,15 @@ class QuarantiningJournal:
         *,
         source: Table,
         command: str,
+        hint: str = HINT,
     ) -> None:
-        """Wrap a journal. `quarantine` is the replica's prefix of the bucket; `command` is the one that writes."""
+        """Wrap a journal. `quarantine` is the replica's prefix of the bucket; `command` is the one that writes.
+
+        `hint` is what to do if a key cannot be quarantined.
+        """
         self._journal = journal
         self._command = command
+        self._hint = hint
         self._quarantine = quarantine
         self._source_arn = source.arn
 
@@ -58,7 +63,11 @@ class QuarantiningJournal:
         """Hold keys back, in this run and the next ones. Raises TaskError if they cannot be quarantined."""
         # In the journal first: it is on this machine, and has the keys even if the bucket cannot be reached.
         self._journal.mark_in_doubt(keys)
-        records = tuple(self._in_doubt_record(position, key) for position, key in enumerate(keys))
+        self.quarantine(keys, reason=f"a write of {self._command} got no response and may still land")
+
+    def quarantine(self, keys: Sequence[Key], *, reason: str) -> None:
+        """Keep keys as in doubt, for a later redrive. Raises TaskError if one of them cannot be kept."""
+        records = tuple(self._in_doubt_record(position, key, reason) for position, key in enumerate(keys))
         # The command's own patience may be over: keys are in doubt because of Ctrl-C or a table that does not respond.
         deadline = Patience(Interrupt()).deadline()
         try:
@@ -66,22 +75,20 @@ class QuarantiningJournal:
                 (), records, before=None, puts_applied=0, request_id=self._command, deadline=deadline
             )
         except QuarantineError as error:
-            raise _unkept(error.fact[0].lower() + error.fact[1:]) from error
+            raise self._unkept(error.fact[0].lower() + error.fact[1:]) from error
         if kept.failures:
             refusal = kept.failures[0].refusal
-            raise _unkept(f"{refusal.code}: {refusal.message}")
+            raise self._unkept(f"{refusal.code}: {refusal.message}")
 
-    def _in_doubt_record(self, position: int, key: Key) -> Quarantined:
+    def _in_doubt_record(self, position: int, key: Key, reason: str) -> Quarantined:
         record: dict[str, Any] = {
             "eventSourceARN": self._source_arn,
             "dynamodb": {"Keys": attributes_of(key)},
         }
-        reason = f"a write of {self._command} got no response and may still land"
         return Quarantined(position, None, key, record, reason, SUSPECT)
 
-
-def _unkept(why: str) -> TaskError:
-    return TaskError(
-        f"a write got no response and may still land, and its key cannot be quarantined: {why.rstrip('.')}.",
-        hint=_HINT,
-    )
+    def _unkept(self, why: str) -> TaskError:
+        return TaskError(
+            f"a write got no response and may still land, and its key cannot be quarantined: {why.rstrip('.')}.",
+            hint=self._hint,
+        )

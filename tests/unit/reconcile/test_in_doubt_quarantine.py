@@ -149,6 +149,25 @@ def test_keys_that_cannot_be_quarantined_are_an_error(
     )
 
 
+def test_keys_are_quarantined_for_another_reason_with_another_hint() -> None:
+    bucket = FakeBucket(None, s3_error("AccessDenied"))
+    kept = QuarantiningJournal(
+        inner := FakeJournal(),
+        Quarantine("bucket", table="copy", connect=bucket.connect),
+        source=Table(SOURCE, status="ACTIVE", key_schema=frozenset()),
+        command="job",
+        hint="start the job again.",
+    )
+
+    kept.quarantine([A], reason="a worker ended early")
+
+    assert [each["reason"] for each in bucket.kept] == ["a worker ended early"]
+    assert inner.intend([A]) == [A]
+    with pytest.raises(TaskError) as raised:
+        kept.mark_in_doubt([A])
+    assert raised.value.hint == "start the job again."
+
+
 def test_an_object_records_how_far_ahead_the_clock_was_that_signed_the_write() -> None:
     bucket, clock = FakeBucket(), ManualClock(ahead_by=40)
     clock.respond()
