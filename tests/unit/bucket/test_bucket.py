@@ -1,6 +1,7 @@
 """bucket: the objects of an S3 bucket are listed, read and moved, while other commands may do the same."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -227,6 +228,22 @@ class TestRead:
             TaskError, match=r"^the objects in the bucket bucket cannot be read: AccessDenied: why"
         ):
             s3.bucket().read("a", most=1)
+
+
+@pytest.mark.parametrize(("etag", "condition"), [(None, {"IfNoneMatch": "*"}), ('"1"', {"IfMatch": '"1"'})])
+def test_each_put_has_a_condition(etag: str | None, condition: dict[str, str]) -> None:
+    puts: list[Any] = []
+
+    def put_object(**request: Any) -> Any:
+        puts.append(request)
+        return {"ETag": '"2"'}
+
+    client: Any = SimpleNamespace(put_object=put_object)
+
+    assert Bucket(client, "bucket", option="--stack-name").put("a", b"{}", etag=etag) == '"2"'
+    assert puts == [
+        {"Bucket": "bucket", "Key": "a", "Body": b"{}", "ContentType": "application/json", **condition}
+    ]
 
 
 class _Noted:
