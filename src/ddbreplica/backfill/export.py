@@ -38,7 +38,7 @@ from ddbreplica.files.limits import (
 )
 from ddbreplica.files.skim import Skim
 from ddbreplica.files.temporary import no_room, temporary_file
-from ddbreplica.model import Key
+from ddbreplica.model import Key, Refusal
 from ddbreplica.records.decode import MalformedError
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ _VERSION = "2023-08-01"
 """The version of an incremental export's manifests."""
 
 _EXPORT_AGAIN = "export the table again, or leave out --from-export."
+_MISSING = frozenset({"404", "NoSuchKey"})
 _FULL = frozenset({errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
 """Errors of the temporary file, which do not mean that S3 sent damaged data."""
 
@@ -184,7 +185,7 @@ class Exported:
                 return error
             return None
 
-        full = ask(download, refused=partial(explain, doing=f"{part} cannot be read"))
+        full = ask(download, refused=partial(_unreadable, part))
         if full is not None:
             raise no_room(part, full.strerror, directory=gettempdir()) from full
 
@@ -225,6 +226,12 @@ class Exported:
                 key = {name: skim.value(MAX_KEY_TEXT) for name in skim.members() if name in self._key_names}
         skim.end()
         return key_within({name: key[name] for name in self._key_names})
+
+
+def _unreadable(part: str, refusal: Refusal) -> TaskError:
+    if refusal.code in _MISSING:
+        return TaskError(f"{part} does not exist.", hint=_EXPORT_AGAIN)
+    return explain(refusal, doing=f"{part} cannot be read")
 
 
 def _export(folder: str, summary: memoryview, files: memoryview, *, most_files: int) -> Export:

@@ -55,6 +55,8 @@ _BYTES_OF_BASE64 = 3 / 4
 def key_within(attributes: Any) -> Key:
     """Return the canonical form of a key. Raises MalformedError if it is invalid, or larger than DynamoDB allows."""
     key = key_of(attributes)
+    if any(value == "" for _, _, value in key):
+        raise MalformedError("a key attribute is empty")
     sizes = sorted(_bytes(tag, value) for _, tag, value in key)
     # The canonical form does not show which part is the sort key, so the smaller one has to fit.
     if len(key) > 2 or sizes[-1] > _PARTITION_KEY_BYTES or (len(key) == 2 and sizes[0] > _SORT_KEY_BYTES):

@@ -4,6 +4,7 @@ The file is compacted when it is opened and whenever it has grown. Notes and key
 of the work always matches the keys that were open there. `journal_format` describes the lines.
 """
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ class FileJournal:
             if before.get(name) != now:
                 raise TaskError(
                     f"{self.name} is the state file of a {self._command} with other tables or options: its {name} is"
-                    f" {before.get(name)}, not {now}.",
+                    f" {_shown(before.get(name))}, not {_shown(now)}.",
                     hint="use the same tables and options to resume it, or name another file with --state.",
                 )
         return True
@@ -237,3 +238,10 @@ def left_in(path: Path, *, command: str, clock: Clock) -> HeldKeys:
     kept = read(lines_of(path), str(path), command)
     kept.find(now=clock.ticks())
     return HeldKeys(len(kept.opened), *kept.longest(clock), kept.notes.get(IDENTITY, {}))
+
+
+def _shown(value: Any) -> str:
+    """Return a JSON value as text, and strings without quotes."""
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value)) or "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -11,7 +11,6 @@ from ddbreplica.aws.clock import Clock
 from ddbreplica.aws.hints import hint_for, reason
 from ddbreplica.driver import Patience
 from ddbreplica.dynamodb.connection import Connection, Side
-from ddbreplica.dynamodb.describe import describe_pair
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.send import IN_FLIGHT
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
@@ -32,6 +31,7 @@ from ddbreplica.model import (
 from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconcile
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.reconcile.rescan import Rescan
+from ddbreplica.reconcile.same_tables import SameTables
 from ddbreplica.records.size import read_units, write_units
 
 CONNECTIONS = 64
@@ -67,9 +67,14 @@ class Reconciler:
         patience: Patience,
         rates: Rates | None = None,
         under_way: UnderWay | None = None,
+        refuse_recreated: Callable[[], None] = lambda: None,
     ) -> None:
-        """Reconcile a pair, whose requests observe `clock`. `under_way` counts the calls that have not ended."""
+        """Reconcile a pair, whose requests observe `clock`. `under_way` counts the calls that have not ended.
+
+        `refuse_recreated` raises TaskError if a table was recreated.
+        """
         self._clock = clock
+        self._refuse_recreated = refuse_recreated
         self._patience = patience
         self._under_way = under_way or UnderWay()
         rates = rates or Rates()
@@ -97,11 +102,18 @@ class Reconciler:
         If the replica `is_archive`, nothing is deleted there, and keys may be left undecided. `under_way` counts the
         calls that have not ended. Raises TaskError unless both tables exist and have the same key.
         """
-        describe_pair(connection)
+        tables = SameTables.of(connection)
         pair = ReconcileContext(
             _table(connection.source), _table(connection.replica), journal, is_archive=is_archive
         )
-        return cls(pair, clock=connection.clock, patience=patience, rates=rates, under_way=under_way)
+        return cls(
+            pair,
+            clock=connection.clock,
+            patience=patience,
+            rates=rates,
+            under_way=under_way,
+            refuse_recreated=tables.check,
+        )
 
     def reconcile(
         self, keys: Iterable[Key], seen: Items = _NOTHING, rescan: Rescan | None = None
@@ -109,14 +121,15 @@ class Reconciler:
         """Reconcile keys until the patience ends. A key must not be in two calls at the same time.
 
         `seen` and `rescan` are those of the algorithm. The rescan has to keep to the rate and the patience itself.
-        The result has no failed keys. Raises TaskError if a table refuses everything or stands still, or if the local
-        clock is too far ahead; raises KeyboardInterrupt if the patience's interrupt is set. No request is under way
-        when it raises these.
+        The result has no failed keys. Raises TaskError if a table refuses everything, stands still or was recreated,
+        or if the local clock is too far ahead; raises KeyboardInterrupt if the patience's interrupt is set. No request
+        is under way when it raises these.
         """
         with self._slots:
             self._patience.interrupt.check()
             # In each call, since the lead may show only after some responses.
             self._clock.refuse_fast()
+            self._refuse_recreated()
             self._patience.progressed()
             try:
                 with self._under_way.call():

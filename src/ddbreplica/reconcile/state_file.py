@@ -1,5 +1,6 @@
 """Read and write a command's state file. One process at a time uses it; a kill can damage only its last line."""
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -148,7 +149,8 @@ def unwritable(path: Path, error: OSError, *, state: Path | None = None) -> Task
     elsewhere = f"name a file on another disk with {OPTION}"
     if _has_content(state or path):  # with a new file, the command would lose the keys in this one
         elsewhere = f"move {state or path} to another disk and name it with {OPTION}"
-    return TaskError(f"{path} cannot be written: {error.strerror}.", hint=f"free disk space, or {elsewhere}.")
+    what = "create the directory" if error.errno == errno.ENOENT else "free disk space"
+    return TaskError(f"{path} cannot be written: {error.strerror}.", hint=f"{what}, or {elsewhere}.")
 
 
 def _has_content(path: Path) -> bool:

@@ -12,11 +12,12 @@ from typing import Protocol
 from ddbreplica.bucket.verification_record import BY_LOOKS, BY_STREAM
 from ddbreplica.driver import Advance, Driver
 from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.dynamodb.describe import Described, describe_pair, identity
+from ddbreplica.dynamodb.describe import Described, describe_pair
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Table
+from ddbreplica.reconcile.same_tables import refuse_recreated
 from ddbreplica.verify.compare.comparison import Comparison, InStep
 from ddbreplica.verify.compare.given_keys import KeyComparison
 from ddbreplica.verify.compare.merge import Merge
@@ -252,13 +253,8 @@ class Verification:
 
     def _refuse_recreated(self) -> None:
         """Raise TaskError if a table was recreated meanwhile: its items are not those that were compared."""
-        before, now = identity(*self._parts.tables), identity(*describe_pair(self._parts.connection))
-        for name, each in now.items():
-            if before[name] != each:
-                raise TaskError(
-                    f"the {name} was recreated during the verification: it was {before[name]}, and is {each}.",
-                    hint=_begin_again(self._saved.name),
-                )
+        now = describe_pair(self._parts.connection)
+        refuse_recreated(self._parts.tables, now, hint=_begin_again(self._saved.name))
 
     def _ended(self, why: BaseException) -> TaskError:
         """Return the error with what is known so far, and show the differences that were confirmed."""

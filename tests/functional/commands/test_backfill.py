@@ -703,4 +703,4 @@ class TestFetching(InS3):
         self.export(["a"])
         self.client.delete_object(Bucket="bucket", Key=f"{FOLDER}/data/0.json.gz")
 
-        assert f"s3://bucket/{FOLDER}/data/0.json.gz cannot be read: 404: Not Found" in self.error()
+        assert f"s3://bucket/{FOLDER}/data/0.json.gz does not exist" in self.error()

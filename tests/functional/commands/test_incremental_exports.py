@@ -139,9 +139,10 @@ class TestCopying(Exporting):
         self.export(FIRST, changes("a"))
         self.client.delete_object(Bucket="bucket", Key=FIRST.file(0))
 
-        assert f"s3://bucket/{FIRST.file(0)} cannot be read: 404: Not Found" in "".join(
-            lines(self.from_exports(FIRST).stderr)
-        )
+        shown = lines(self.from_exports(FIRST).stderr)
+
+        assert f"s3://bucket/{FIRST.file(0)} does not exist" in "".join(shown)
+        assert shown[-1] == "Try: export the table again, or leave out --from-export."
 
 
 class TestRefusing(Exporting):

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from ddbreplica.model import SUSPECT
+from ddbreplica.reconcile import same_tables
 from ddbreplica.reconcile.journal_format import VERIFY
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, press_ctrl_c, run
 from tests.support.kept_records import QUARANTINE, KeptRecords, answer_mapping
@@ -502,6 +503,28 @@ class TestMapping:
         assert "is Disabled: later changes are replicated after it is enabled" in result.stderr
 
 
+def test_a_source_that_is_recreated_before_the_repair_takes_nothing_from_the_replica(
+    tables: Tables, aws: Misbehaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(same_tables, "SECONDS", 0.0)
+    tables.put_both("both")
+    tables.put(REPLICA, "extra")
+    scans = iter(range(1, 1000))
+
+    def recreate(**_: Any) -> None:
+        if next(scans) == 8:
+            tables.client.delete_table(TableName=SOURCE)
+            tables.create_logfile(SOURCE)
+
+    aws.on("before-send.dynamodb.Scan", recreate)
+
+    result = run("verify", "--repair", "--without-mapping", "--grace", "0", "--segments", "4")
+
+    assert result.exit_code == 2
+    assert "the source was recreated meanwhile" in result.stderr
+    assert set(tables.items(REPLICA)) == {"both", "extra"}
+
+
 class TestUnanswered:
     """A repair of three items whose write has got no response."""
 
@@ -599,7 +622,7 @@ class TestUnanswered:
         result = run("verify", "--repair", "--without-mapping", "--grace", "0")
 
         assert result.exit_code == 130
-        assert "in-doubt writes may still change 25 items of the replica" in lines(result.stderr)[0]
+        assert "in-doubt writes may still change 25 items of the replica" in result.stderr
 
 
 class TestKilled:

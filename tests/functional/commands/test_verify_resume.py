@@ -123,7 +123,7 @@ def test_a_table_that_goes_away_ends_the_run_with_what_is_known(
     assert " items of the source and " in error
     assert error.endswith(f"{STATE} keeps the progress.")
     if again:
-        assert error.startswith("Error: the replica was recreated during the verification: it was arn:aws:")
+        assert error.startswith("Error: the replica was recreated meanwhile: it was arn:aws:")
         assert lines(result.stderr)[-1] == f"Try: remove {STATE}, and run the command again."
     if as_json:
         document = json.loads(result.stdout)

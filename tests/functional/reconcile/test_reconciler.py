@@ -13,6 +13,7 @@ from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.errors import SourceError, TaskError
 from ddbreplica.model import Key
+from ddbreplica.reconcile import same_tables
 from ddbreplica.reconcile.reconciler import Rates, Reconciler
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica_cli.terminal.options import Options
@@ -85,6 +86,24 @@ def test_an_item_in_seen_is_written_before_it_is_read(tables: Tables, aws: Misbe
 
     assert order == ["BatchWriteItem", "BatchGetItem", "BatchWriteItem", "BatchGetItem"]
     assert tables.items(REPLICA) == tables.items(SOURCE)
+
+
+@pytest.mark.parametrize("recreated", [SOURCE, REPLICA])
+def test_nothing_is_reconciled_with_a_recreated_table(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch, recreated: str
+) -> None:
+    """A new source has none of the items. Reconciled with it, the replica would lose them."""
+    monkeypatch.setattr(same_tables, "SECONDS", 0.0)
+    tables.put_both("a")
+    between = reconciler()
+    tables.client.delete_table(TableName=recreated)
+    tables.create_logfile(recreated)
+    before = tables.items(REPLICA)
+
+    with pytest.raises(TaskError, match="was recreated meanwhile"):
+        between.reconcile([key("a")])
+
+    assert tables.items(REPLICA) == before
 
 
 def test_tables_of_different_keys_are_refused(tables: Tables) -> None:

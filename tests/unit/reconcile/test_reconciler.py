@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from ddbreplica.reconcile.algorithm import ReconcileContext
 from ddbreplica.reconcile.reconciler import CONNECTIONS, Rates, Reconciler
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.reconcile.rescan import Rescan
+from ddbreplica.reconcile.same_tables import SameTables
 from ddbreplica.records.decode import key_of
 from tests.support.fake_journal import FakeJournal
 from tests.support.fake_replica import DENIED, INVALID, THROTTLED, TIMED_OUT, FakeReplica, in_turn
@@ -471,6 +473,15 @@ class TestBetween:
         location = Location("from", "to", None, "eu-west-1", "eu-west-3", None, None, None)
         return Connection(location)
 
+    def same(self, described: list[Connection]) -> Callable[[Connection], Any]:
+        """Return a `SameTables.of` that notes each connection, and finds its tables unchanged."""
+
+        def of(connection: Connection) -> Any:
+            described.append(connection)
+            return SimpleNamespace(check=lambda: None)
+
+        return of
+
     def between(self, connection: Connection, **more: Any) -> Reconciler:
         self.time = _Time()
         self.patience = self.time.patience()
@@ -481,7 +492,7 @@ class TestBetween:
 
     def test_its_two_tables(self, made: "list[TestBetween._Table]", monkeypatch: pytest.MonkeyPatch) -> None:
         described: list[Connection] = []
-        monkeypatch.setattr(module, "describe_pair", described.append)
+        monkeypatch.setattr(SameTables, "of", self.same(described))
         connection, journal, under_way = self.connection(), FakeJournal(), UnderWay()
         begun: list[bool] = []
         write_rate, read_rate = _Taken(_Time()), _Taken(_Time())
@@ -516,7 +527,7 @@ class TestBetween:
     def test_which_may_be_an_archive(
         self, made: "list[TestBetween._Table]", monkeypatch: pytest.MonkeyPatch, is_archive: bool
     ) -> None:
-        monkeypatch.setattr(module, "describe_pair", lambda _: None)
+        monkeypatch.setattr(SameTables, "of", self.same([]))
 
         reconciler = self.between(self.connection(), is_archive=is_archive)
 
@@ -525,7 +536,7 @@ class TestBetween:
     def test_by_the_connections_clock(
         self, made: "list[TestBetween._Table]", monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "describe_pair", lambda _: None)
+        monkeypatch.setattr(SameTables, "of", self.same([]))
         connection = self.connection()
         connection.clock.ahead = 301.0
 
@@ -535,7 +546,7 @@ class TestBetween:
     def test_with_the_patience_that_it_is_given(
         self, made: "list[TestBetween._Table]", monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "describe_pair", lambda _: None)
+        monkeypatch.setattr(SameTables, "of", self.same([]))
         reconciler = self.between(self.connection())
         self.time.set()
 

@@ -378,13 +378,15 @@ OTHER: dict[str, Callable[[SavedProgress], Any]] = {
     "its consistency is strong, not eventual": lambda saved: begin(
         saved, replace(OPTIONS, eventually_consistent=True)
     ),
-    "its archive is False, not True": lambda saved: begin(saved, is_archive=True),
-    "its repair is False, not True": lambda saved: begin(saved, replace(OPTIONS, repair=True)),
-    "its repair is False, not dry run": lambda saved: begin(
+    "its archive is false, not true": lambda saved: begin(saved, is_archive=True),
+    "its repair is false, not true": lambda saved: begin(saved, replace(OPTIONS, repair=True)),
+    "its repair is false, not dry run": lambda saved: begin(
         saved, replace(OPTIONS, repair=True, dry_run=True)
     ),
-    "its report is False, not True": lambda saved: begin(saved, replace(OPTIONS, report=Path("report"))),
-    f"its filter is {list(FILTER.patterns)}, not []": lambda saved: begin(saved, OPTIONS, KeyFilter.of([])),
+    "its report is false, not true": lambda saved: begin(saved, replace(OPTIONS, report=Path("report"))),
+    f"its filter is {', '.join(FILTER.patterns)}, not none": lambda saved: begin(
+        saved, OPTIONS, KeyFilter.of([])
+    ),
 }
 
 

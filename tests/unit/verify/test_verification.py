@@ -536,7 +536,7 @@ def test_a_table_that_was_recreated_meanwhile_is_refused(pair: Pair) -> None:
         run.run()
 
     assert refused.value.fact == (
-        "the source was recreated during the verification: it was arn:source of 2026-01-01 00:00:00+00:00, and is"
+        "the source was recreated meanwhile: it was arn:source of 2026-01-01 00:00:00+00:00, and is"
         " arn:source of 2026-01-02 00:00:00+00:00; 4 items of the source and 4 of the replica were compared;"
         " suspected differences: 0; state keeps the progress."
     )
@@ -629,8 +629,8 @@ def test_a_run_goes_on_where_another_one_ended(pair: Pair, error: BaseException)
     ("change", "refused"),
     [
         ({"options": replace(ONE, sample=0.5)}, "its sample is 1, not 0.5."),
-        ({"is_archive": True}, "its archive is False, not True."),
-        ({"key_filter": FILTER}, f"its filter is [], not {list(FILTER.patterns)}."),
+        ({"is_archive": True}, "its archive is false, not true."),
+        ({"key_filter": FILTER}, f"its filter is none, not {', '.join(FILTER.patterns)}."),
     ],
 )
 def test_a_run_that_compares_something_else_is_refused(

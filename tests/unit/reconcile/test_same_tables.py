@@ -1,0 +1,55 @@
+"""SameTables: a table that was recreated while a command works on it is noticed."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ddbreplica.aws.clock import Clock
+from ddbreplica.errors import TaskError
+from ddbreplica.reconcile.same_tables import SECONDS, SameTables
+
+FIRST, SECOND = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+
+
+class Tables:
+    """Two tables, and a check of them on a clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.created = {"source": FIRST, "replica": FIRST}
+        self.time = 0.0
+        self.described = 0
+        self.same = SameTables(self.describe(), self.describe, Clock(lambda: self.time))
+
+    def describe(self) -> Any:
+        self.described += 1
+        return tuple(
+            SimpleNamespace(table=SimpleNamespace(arn=name), description={"CreationDateTime": created})
+            for name, created in self.created.items()
+        )
+
+
+@pytest.mark.parametrize("name", ["source", "replica"])
+def test_a_recreated_table_is_refused_by_name(name: str) -> None:
+    tables = Tables()
+    tables.created[name] = SECOND
+    tables.time = SECONDS
+
+    for _ in range(2):
+        with pytest.raises(TaskError) as refused:
+            tables.same.check()
+
+        assert refused.value.fact == (
+            f"the {name} was recreated meanwhile: it was {name} of 2026-01-01 00:00:00+00:00, and is"
+            f" {name} of 2026-01-02 00:00:00+00:00."
+        )
+        assert refused.value.hint == "remove the state file, and run the command again."
+
+
+def test_the_tables_are_described_once_in_some_seconds() -> None:
+    tables = Tables()
+    for tables.time in (0.0, SECONDS - 0.1, SECONDS, SECONDS + 1, 2 * SECONDS - 0.1, 2 * SECONDS):
+        tables.same.check()
+
+    assert tables.described == 1 + 2
