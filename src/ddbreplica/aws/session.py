@@ -42,9 +42,19 @@ class Clients:
     invalid endpoint.
     """
 
-    def __init__(self, profile: str | None, region: str | None, endpoint_url: str | None) -> None:
-        """Send no request yet. For an argument of None, boto3 reads the environment and its configuration files."""
-        self._session = boto3.Session(
+    def __init__(
+        self,
+        profile: str | None,
+        region: str | None,
+        endpoint_url: str | None,
+        *,
+        session: boto3.Session | None = None,
+    ) -> None:
+        """Send no request yet. For an argument of None, boto3 reads the environment and its configuration files.
+
+        A `session` has other credentials than those of the profile.
+        """
+        self._session = session or boto3.Session(
             profile_name=profile, region_name=region, botocore_session=SignInSession()
         )
         self._endpoint_url = endpoint_url

@@ -148,6 +148,12 @@ class FencedState:
         return found
 
 
+def content_of(store: Store, name: str, *, plan: str) -> Any:
+    """Return the JSON value that was saved last in a state; None if there is none. The state stays its owner's."""
+    found = _read(store, name, plan=plan)
+    return found[0].content if found else None
+
+
 def _unowned(plan: str) -> _Document:
     """Return a state that no worker has written yet."""
     return _Document(plan, serial=0, nonce="", latest_deadline=0.0, is_at_rest=True, content=None)

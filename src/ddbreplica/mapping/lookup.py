@@ -98,10 +98,11 @@ def _of_account(mappings: Iterable[MappingState], replica: Side) -> tuple[Mappin
     return tuple(mapping for mapping in mappings if replica_of(mapping) == arn)
 
 
-def list_mappings(client: "LambdaClient") -> Iterator[Any]:
-    """Return all mappings of the Region that read a DynamoDB stream, as Lambda lists them."""
+def list_mappings(client: "LambdaClient", *, function: str | None = None) -> Iterator[Any]:
+    """Return the mappings of a function, or of the Region, that read a DynamoDB stream, as Lambda lists them."""
     # A request with a stream's ARN would miss the mappings of earlier streams, whose ARNs are not known.
-    pages = client.get_paginator("list_event_source_mappings").paginate()
+    of: Any = {"FunctionName": function} if function else {}
+    pages = client.get_paginator("list_event_source_mappings").paginate(**of)
     refused = partial(explain, doing="the event source mappings cannot be listed")
     return ask_pages(pages, _listed, refused=refused)
 

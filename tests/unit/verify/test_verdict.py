@@ -1,5 +1,6 @@
 """verdict: the result of a verification, as text and as a JSON document."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import pytest
 from ddbreplica.records.compare import AttributeDifference
 from ddbreplica.verify.difference import CERTAIN, Difference, DifferenceKind, Swept
 from ddbreplica.verify.options import EVERYTHING
-from ddbreplica.verify.result.findings import REPAIRED, Findings
+from ddbreplica.verify.result.findings import REPAIRED, Findings, read_difference
 from ddbreplica.verify.result.verdict import Verified
 
 
@@ -271,3 +272,24 @@ def test_the_result_says_that_looks_decided_alone() -> None:
 
     assert "confirmed      by looks" in result.text().splitlines()
     assert "by looks" not in replace(result, confirmed_by="stream").text()
+
+
+@pytest.mark.parametrize("without_values", [False, True])
+@pytest.mark.parametrize(
+    "difference",
+    [
+        found(DifferenceKind.MISSING),
+        found(DifferenceKind.DIFFERENT, "a", AttributeDifference("x", {"N": "1"}, None)),
+        replace(found(DifferenceKind.INCONCLUSIVE), reason="still changing"),
+        found(DifferenceKind.MOVING),
+        found(DifferenceKind.ARCHIVED),
+    ],
+)
+def test_a_difference_is_read_from_its_document(difference: Difference, without_values: bool) -> None:
+    findings = Findings(1, without_values=without_values)
+    document = json.loads(json.dumps(findings.as_document(difference, None)))
+
+    read = read_difference(document)
+
+    assert findings.as_document(read, None) == document
+    assert without_values or read == difference

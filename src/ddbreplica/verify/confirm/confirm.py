@@ -52,8 +52,9 @@ _LAG_LONGER = (
 class Rules:
     """How to confirm. `grace` is the grace period if one is given.
 
-    At most `most_watched` keys are watched. If `enough` is given, so many of them are watched first, and the others
-    only if none of these is confirmed.
+    At most `most_watched` keys are watched, and `most_by_looks` if the stream cannot be read. If `enough` is given, so
+    many of them are watched first, and the others only if none of these is confirmed. `others` is the number of
+    suspected differences that other confirmations of the same verification decide.
     """
 
     grace: float | None
@@ -62,6 +63,8 @@ class Rules:
     is_archive: bool
     threads: int
     most_watched: int = 10_000
+    most_by_looks: int = plan.MOST_BY_LOOKS
+    others: int = 0
     enough: int | None = None
 
     @property
@@ -103,7 +106,14 @@ class Confirmation:
         self._look = Look(self.source, self.replica, self.rules.is_archive)
         self._rates = plan.Rates(self.source.rate.per_second, self.replica.rate.per_second)
         watch = Watch(self._look, self.timer, self.rules.threads, self.progress)
-        self._rounds = Rounds(watch, self.witness, self._rates, len(self.suspects), self.note)
+        self._rounds = Rounds(
+            watch,
+            self.witness,
+            self._rates,
+            len(self.suspects) + self.rules.others,
+            self.note,
+            self.rules.most_by_looks,
+        )
 
     def differences(self) -> Iterator[Difference]:
         """Yield the result of each key that was not excused, as soon as it is decided.

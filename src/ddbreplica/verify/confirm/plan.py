@@ -105,9 +105,9 @@ def most_with_stream(most: int, rates: Rates) -> int:
     return min(most, _at_least(LEAST_WATCHED, rates.keys_in(READING_SECONDS, looks=LEAST_LOOKS), most))
 
 
-def most_by_looks(looks: int, rates: Rates) -> int:
-    """Return how many keys are watched without the stream."""
-    return _at_least(LEAST_BY_LOOKS, rates.keys_in(READING_SECONDS, looks=looks), MOST_BY_LOOKS)
+def most_by_looks(most: int, looks: int, rates: Rates) -> int:
+    """Return how many keys are watched without the stream, at most `most`."""
+    return min(most, _at_least(LEAST_BY_LOOKS, rates.keys_in(READING_SECONDS, looks=looks), most))
 
 
 def _at_least(least: int, keys: float, most: int) -> int:

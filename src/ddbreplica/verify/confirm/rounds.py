@@ -14,7 +14,7 @@ from ddbreplica.verify.confirm.witness import Witness
 
 _BY_LOOKS = (
     "The source's stream cannot be used: {why}. Instead, many looks show whether the source changes, of at most"
-    f" {plan.MOST_BY_LOOKS} suspected differences."
+    " {most} suspected differences."
 )
 
 
@@ -58,7 +58,7 @@ class Rounds:
     """Watches keys, with the stream as the witness as long as it can be read, and by looks alone from then on.
 
     `by_looks` is whether the latter was necessary. `suspects` is the number of all suspected differences, watched or
-    not.
+    not. At most `most_by_looks` keys are watched by looks alone.
     """
 
     watch_once: Watch
@@ -66,6 +66,7 @@ class Rounds:
     rates: plan.Rates
     suspects: int
     note: Note
+    most_by_looks: int = plan.MOST_BY_LOOKS
     by_looks: bool = field(default=False, init=False)
 
     def watch(self, keys: Sequence[Key], seconds: float, *, rounds: int) -> Outcome:
@@ -80,7 +81,7 @@ class Rounds:
             if why is None:
                 return outcome
             self.by_looks = True
-            self.note(_BY_LOOKS.format(why=why.why))
+            self.note(_BY_LOOKS.format(why=why.why, most=self.most_by_looks))
         self._choose(outcome, looks := plan.looks_alone(rounds=rounds, suspects=self.suspects))
         watching = plan.by_looks(seconds, keys=len(outcome.unseen), looks=looks, rates=self.rates)
         self._until_settled(outcome, watching, rounds, _NoWitness())
@@ -88,7 +89,7 @@ class Rounds:
 
     def _choose(self, outcome: Outcome, looks: int) -> None:
         """Leave out all unseen keys but a random choice, which is small, since each takes many looks."""
-        most = min(plan.most_by_looks(looks, self.rates), len(outcome.unseen))
+        most = min(plan.most_by_looks(self.most_by_looks, looks, self.rates), len(outcome.unseen))
         chosen = self.watch_once.timer.random.sample(outcome.unseen, most)
         outcome.left_out = [key for key in outcome.unseen if key not in frozenset(chosen)]
         outcome.unseen = chosen

@@ -108,6 +108,19 @@ class Findings:
         return {"name": attribute.name, **values}
 
 
+def read_difference(document: Mapping[str, Any]) -> Difference:
+    """Return the difference of a document that `as_document` has made.
+
+    Raises KeyError, TypeError, ValueError or MalformedError if it is damaged.
+    """
+    attributes = (
+        AttributeDifference(each["name"], each.get("source"), each.get("replica"))
+        for each in document["attributes"]
+    )
+    finding, key = DifferenceKind(document["finding"]), key_of(document["key"])
+    return Difference(finding, key, tuple(attributes), str(document.get("reason", "")))
+
+
 def _without_message(repair: str) -> str:
     """Return the outcome without AWS's message, which may quote a value."""
     code = repair.removeprefix(REFUSED).partition(":")[0]

@@ -12,6 +12,7 @@ from ddbreplica.model import Key
 from ddbreplica.records.compare import AttributeDifference
 from ddbreplica.verify.confirm.decision import STILL_CHANGING
 from ddbreplica.verify.confirm.look import CHANGED_SINCE
+from ddbreplica.verify.confirm.plan import looks_alone
 from ddbreplica.verify.difference import NOT_WATCHED, Difference, DifferenceKind
 from ddbreplica.verify.keyset import KeySet
 from tests.support.confirmed import RULES, confirm, start
@@ -465,3 +466,22 @@ def test_differences_are_read_again_when_they_are_asked_for() -> None:
 
         assert len(pair.source.gets) == read + 1
         assert len(list(found)) == 250 - 101
+
+
+def test_a_confirmation_watches_its_share_by_looks() -> None:
+    pair = Pair({key(f"{number:04}"): DIFFERENT for number in range(30)})
+    pair.stream.why = "denied"
+    run = confirm(pair, replace(RULES, most_by_looks=7))
+
+    assert Counter(run.kinds.values()) == {DifferenceKind.DIFFERENT: 7, DifferenceKind.INCONCLUSIVE: 23}
+    assert "of at most 7 suspected differences" in run.notes[0]
+
+
+def test_the_suspected_differences_of_other_confirmations_make_the_looks_more() -> None:
+    alone, one_of_many = (Pair({key("a"): DIFFERENT}) for _ in range(2))
+    for pair, others in ((alone, 0), (one_of_many, 9_999)):
+        pair.stream.why = "denied"
+        confirm(pair, replace(RULES, others=others))
+
+    more = len(one_of_many.replica.gets) - len(alone.replica.gets)
+    assert more == looks_alone(rounds=3, suspects=10_000) - looks_alone(rounds=3, suspects=1) > 0

@@ -103,4 +103,9 @@ def test_at_a_low_rate_fewer_keys_are_watched(most: int, rates: Rates, keys: int
     [(UNLIMITED, 100), (Rates(1000.0, None), 100), (Rates(10.0, None), 30), (Rates(2.5, None), 10)],
 )
 def test_without_the_stream_a_hundred_keys_are_watched_or_fewer(rates: Rates, keys: int) -> None:
-    assert most_by_looks(50, rates) == keys
+    assert most_by_looks(100, 50, rates) == keys
+
+
+@pytest.mark.parametrize(("most", "keys"), [(1, 1), (5, 5), (20, 20), (50, 30)])
+def test_without_the_stream_no_more_keys_than_the_share_are_watched(most: int, keys: int) -> None:
+    assert most_by_looks(most, 50, Rates(10.0, None)) == keys

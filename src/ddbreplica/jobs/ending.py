@@ -1,0 +1,47 @@
+"""The end of an invocation: a minute before its deadline, or when the job is stopped."""
+
+from collections.abc import Callable
+from typing import Final
+
+from ddbreplica.deadline import Deadline
+from ddbreplica.driver import Interrupt
+
+RESERVED_SECONDS: Final = 60.0
+"""What an invocation leaves of its time for the request that is under way, and for saving the state."""
+
+LOOK_SECONDS: Final = 5.0
+"""How often the stop marker is looked for. Each look is a request to S3."""
+
+
+class Ending(Interrupt):
+    """An interrupt that is set when the invocation has to end. Every request of the engine checks it."""
+
+    def __init__(self, deadline: Deadline, is_stopped: Callable[[], bool]) -> None:
+        """Look for the stop marker at the first check. `is_stopped` returns whether it exists."""
+        super().__init__()
+        self.was_stopped = False
+        """Whether the job was stopped, as far as this invocation has looked."""
+        self._deadline = deadline
+        self._is_stopped = is_stopped
+        self._look_below = deadline.remaining()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the invocation has to end."""
+        left = self._deadline.remaining()
+        if left <= self._look_below:
+            self._look_below = left - LOOK_SECONDS
+            self.was_stopped |= self._is_stopped()
+        if self.was_stopped or left <= RESERVED_SECONDS:
+            self.set()
+        return self.is_set
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if the invocation has to end."""
+        _ = self.is_over
+        super().check()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but not beyond the end of the invocation."""
+        if not self.is_over:
+            self._deadline.sleep(min(seconds, self._deadline.remaining() - RESERVED_SECONDS))

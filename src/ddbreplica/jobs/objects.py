@@ -1,0 +1,119 @@
+"""The objects of a job in the quarantine bucket: their names, and how each kind of them is written."""
+
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ddbreplica.bucket.store import Conflict, Store
+from ddbreplica.errors import TaskError
+
+PLAN: Final = "plan.json"
+SEGMENTS: Final = "segments.jsonl"
+SUSPECTS: Final = "suspects.json"
+PIECES: Final = "pieces.jsonl"
+REPORT: Final = "report.json"
+
+_ATTEMPTS = 4
+
+PART_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of a part, or a line more. A worker holds one part in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobObjects:
+    """The objects of one job. A stack has the name of its replicator's stack in AWS CloudFormation."""
+
+    store: Store
+    stack: str
+    job: str
+
+    @property
+    def folder(self) -> str:
+        """The beginning of the names of the job's objects, without the last slash."""
+        return f"jobs/{self.stack}/{self.job}"
+
+    def name(self, of: str) -> str:
+        """Return the full name of an object of the job."""
+        return f"{self.folder}/{of}"
+
+    def state(self, kind: str, number: int) -> str:
+        """Return the full name of the state of a segment or a piece."""
+        return self.name(f"states/{kind}-{number:05}.json")
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of an object of the job, or None if it does not exist."""
+        stored = self.store.read(self.name(name))
+        return None if stored is None else stored.body
+
+    def create(self, name: str, body: bytes) -> bytes:
+        """Store an object of the job unless it exists. Return the content that it has now, whoever stored it."""
+        return create_once(self.store, self.name(name), body)
+
+    def add(self, lines: Iterable[bytes]) -> Sequence[str]:
+        """Store lines of JSON in new objects with unique names, and return the names.
+
+        They count only if a state lists them, so that nothing is counted that its owner has not saved.
+        """
+        return [self._add(body) for body in _bodies(lines)]
+
+    def lines(self, names: Iterable[str]) -> Iterator[Any]:
+        """Yield the JSON values in objects that `add` has stored. Raises TaskError if one does not exist."""
+        for name in names:
+            body = self.read(name)
+            if body is None:
+                raise TaskError(
+                    f"the object {self.name(name)} does not exist, although a state lists it.",
+                    hint="start a new job, and keep the objects of a job until it has ended.",
+                )
+            yield from map(json.loads, body.splitlines())
+
+    def _add(self, body: bytes) -> str:
+        name = f"parts/{secrets.token_hex(16)}.jsonl"
+        for _ in range(_ATTEMPTS):
+            result = self.store.create(self.name(name), body)
+            # The name is unique: an object that exists is that of an earlier attempt.
+            if isinstance(result, str) or result is Conflict.CHANGED:
+                return name
+        raise _unwritten(self.name(name))
+
+
+def create_once(store: Store, name: str, body: bytes) -> bytes:
+    """Store an object unless it exists. Return the content that it has now, whoever stored it."""
+    for _ in range(_ATTEMPTS):
+        if isinstance(store.create(name, body), str):
+            return body
+        # Also after an attempt without a response, which may have stored it.
+        if (present := store.read(name)) is not None:
+            return present.body
+    raise _unwritten(name)
+
+
+def document_bytes(document: Any) -> bytes:
+    """Return a JSON value as the content of an object, always in the same form."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def lines_of(documents: Iterable[Any]) -> Iterator[bytes]:
+    """Yield JSON values as lines of an object."""
+    return (document_bytes(each) + b"\n" for each in documents)
+
+
+def _bodies(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the contents of the objects, each of a limited size."""
+    body = bytearray()
+    for each in lines:
+        body += each
+        if len(body) >= PART_BYTES:
+            yield bytes(body)
+            body.clear()
+    if body:
+        yield bytes(body)
+
+
+def _unwritten(name: str) -> TaskError:
+    return TaskError(
+        f"the object {name} cannot be written: S3 did not confirm any of {_ATTEMPTS} attempts.",
+        hint="start the job again, which resumes it.",
+    )

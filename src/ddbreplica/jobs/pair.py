@@ -1,0 +1,153 @@
+"""The two tables of a function, as its configuration in AWS Lambda and its event source mapping give them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING
+
+from ddbreplica.aws.arn import account_of, region_of
+from ddbreplica.aws.clock import Clock
+from ddbreplica.aws.hints import explain
+from ddbreplica.aws.region import decide
+from ddbreplica.aws.request import ask
+from ddbreplica.aws.session import Clients
+from ddbreplica.bucket.bucket import Bucket
+from ddbreplica.bucket.store import BucketStore, Store
+from ddbreplica.driver import Interrupt, Patience
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.dynamodb.describe import Described, describe_pair
+from ddbreplica.dynamodb.location import Location
+from ddbreplica.dynamodb.scan import TableReader
+from ddbreplica.errors import TaskError
+from ddbreplica.mapping.event_source_mapping import MappingState
+from ddbreplica.mapping.key_filter import EVERY_KEY
+from ddbreplica.mapping.lag import LagReader
+from ddbreplica.mapping.lag_figures import AskLag
+from ddbreplica.mapping.lookup import list_mappings, state_of
+from ddbreplica.mapping.preflight import Preflight
+from ddbreplica.verify.confirm.stream_witness import StreamWitness
+from ddbreplica.verify.confirm.witness import Witness
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionPair:
+    """The pair of a function. Nothing of it is taken from the worker's own environment.
+
+    AWS CloudFormation does not update two functions at once: the worker's environment may be of another time.
+    """
+
+    connection: Connection
+    mapping: MappingState
+    bucket: str
+
+    @classmethod
+    def of(cls, function: str) -> "FunctionPair":
+        """Read the configuration of a function. Raises TaskError if it has no replica or replicates no table."""
+        clients = _clients()
+        client = clients.functions(None)
+        mapping = state_of(client, _only_mapping(client, function))
+        environment = mapping.environment
+        bucket = mapping.quarantine
+        if not environment.get("REPLICA_TABLE_NAME") or not bucket:
+            raise TaskError(
+                f"the function {function} has no environment variable REPLICA_TABLE_NAME or QUARANTINE_BUCKET.",
+                hint="start the job for a function that was deployed from template.yaml.",
+            )
+        location = _location(mapping)
+        connection = Connection(
+            location, source_clients=clients, replica_clients=_replica_clients(mapping, location, clients)
+        )
+        return cls(connection, mapping, bucket)
+
+    @property
+    def clock(self) -> Clock:
+        """AWS's time, and the clock that cannot be set."""
+        return self.connection.clock
+
+    @property
+    def store(self) -> Store:
+        """The quarantine bucket."""
+        return BucketStore(Bucket(self.connection.buckets, self.bucket, option="QUARANTINE_BUCKET"))
+
+    def describe(self) -> tuple[Described, Described]:
+        """Describe source and replica as they are now."""
+        return describe_pair(self.connection)
+
+    def preflight(self, *, without_mapping: bool, archive: bool) -> Preflight:
+        """Return the filter that applies, and whether the replica is an archive."""
+        if without_mapping:
+            return Preflight(self.mapping, EVERY_KEY, archive or not self.mapping.replicates_ttl_deletes)
+        return Preflight.on(self.mapping, archive=archive)
+
+    def reader(self, table: Described, patience: Patience, *, read_rate: float) -> TableReader:
+        """Return a reader of a described table, for one thread."""
+        return TableReader.of(table.side, table.table, patience, threads=1, read_rate=read_rate)
+
+    def witness(self, interrupt: Interrupt) -> Witness:
+        """Return the source's stream as the witness of changes."""
+        return StreamWitness.of(self.connection, interrupt)
+
+    def ask_lag(self, interrupt: Interrupt) -> AskLag:
+        """Return what measures the lag by the mapping's metrics."""
+        return LagReader.of(self.connection, now=lambda: self.clock.moment, interrupt=interrupt)
+
+    def unreserved_concurrency(self) -> int:
+        """Return how many functions of the account may run at a time, without those with a reserved concurrency."""
+        client = self.connection.functions
+        return ask(
+            lambda: int(client.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]),
+            refused=partial(explain, doing="the account's concurrency cannot be read"),
+        )
+
+
+def _only_mapping(client: "LambdaClient", function: str) -> object:
+    found: Sequence[object] = tuple(list_mappings(client, function=function))
+    if len(found) != 1:
+        raise TaskError(
+            f"the function {function} has {len(found)} event source mappings of DynamoDB streams, and not one.",
+            hint="run `ddbreplica status`.",
+        )
+    return found[0]
+
+
+def _location(mapping: MappingState) -> Location:
+    replica = mapping.environment["REPLICA_TABLE_NAME"]
+    source = mapping.source_arn
+    is_own = account_of(source) == account_of(mapping.function_arn)
+    return Location(
+        source=source.rpartition("/")[2] if is_own else source,
+        replica=replica,
+        stack_name=None,
+        region=region_of(source),
+        replica_region=region_of(replica)
+        or mapping.environment.get("REPLICA_REGION")
+        or region_of(mapping.function_arn),
+        profile=None,
+        replica_profile=None,
+        endpoint_url=None,
+    )
+
+
+def _replica_clients(mapping: MappingState, location: Location, own: Clients) -> Clients:
+    role = mapping.environment.get("REPLICA_ROLE_ARN")
+    if not role:
+        return own
+    external_id = mapping.environment.get("REPLICA_EXTERNAL_ID") or None
+    return _clients_as(role, external_id, mapping.function_name, location.replica_region)
+
+
+# Kept between the invocations of an execution environment, since creating a client takes longer than using it.
+@lru_cache(maxsize=1)
+def _clients() -> Clients:
+    return Clients(None, decide(profile=None), None)
+
+
+@lru_cache(maxsize=4)
+def _clients_as(role: str, external_id: str | None, session_name: str, region: str | None) -> Clients:
+    from ddbreplica.aws.role import Role  # noqa: PLC0415  botocore may lack what only a role needs
+
+    session = Role(role, external_id=external_id, session_name=session_name).session()
+    return Clients(None, region, None, session=session)

@@ -1,0 +1,227 @@
+"""How far the segments and the pieces of a verification have come, as their states have it."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from ddbreplica.jobs.fenced_state import content_of
+from ddbreplica.jobs.objects import SUSPECTS, JobObjects
+from ddbreplica.jobs.plan import JobEndedError, Plan
+from ddbreplica.model import Key
+from ddbreplica.records.decode import MalformedError, attributes_of, key_of
+from ddbreplica.verify.compare.checkpoint import SegmentState
+
+T = TypeVar("T")
+
+SEGMENT: Final = "segment"
+PIECE: Final = "piece"
+
+_THREADS = 16
+_CHUNK = 1_000
+_MOST_NAMED = 10
+
+
+@dataclass(slots=True)
+class SegmentProgress:
+    """How far a segment has come.
+
+    `parts` are the objects with the suspected differences, of which there are `suspects`, some of them perhaps twice.
+    `archived` are the first keys that only the archive has. If `stopped_early`, items of the segment were not compared,
+    since there were too many suspected differences. `failure` is why the last worker gave up; it is empty if none did.
+    """
+
+    state: SegmentState
+    parts: list[str] = field(default_factory=list)
+    suspects: int = 0
+    archived: list[Key] = field(default_factory=list)
+    is_done: bool = False
+    stopped_early: bool = False
+    failure: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """Return the progress as JSON values."""
+        return {
+            "segment": self.state.document(),
+            "parts": list(self.parts),
+            "suspects": self.suspects,
+            "archived": [attributes_of(key) for key in self.archived],
+            "done": self.is_done,
+            "stopped_early": self.stopped_early,
+            "failure": self.failure,
+        }
+
+    @classmethod
+    def read(cls, number: int, content: Any) -> "SegmentProgress":
+        """Return the progress that was saved, or that of a segment that has not begun if `content` is None."""
+        if content is None:
+            return cls(SegmentState(number))
+        return _undamaged(
+            lambda: cls(
+                SegmentState.read(number, content["segment"]),
+                [*map(str, content["parts"])],
+                int(content["suspects"]),
+                [key_of(key) for key in content["archived"]],
+                is_done=content["done"] is True,
+                stopped_early=content["stopped_early"] is True,
+                failure=str(content["failure"]),
+            ),
+            f"segment {number:,}",
+        )
+
+
+@dataclass(slots=True)
+class PieceProgress:
+    """How far the confirmation of a piece has come.
+
+    `parts` are the objects with what was decided. `tries` counts the invocations that ended without a decision.
+    `by_looks` and `lag` are those of the confirmation. `failure` is why the last worker gave up.
+    """
+
+    parts: list[str] = field(default_factory=list)
+    tries: int = 0
+    by_looks: bool = False
+    lag: float | None = None
+    is_done: bool = False
+    failure: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """Return the progress as JSON values."""
+        return {
+            "parts": list(self.parts),
+            "tries": self.tries,
+            "by_looks": self.by_looks,
+            "lag_seconds": self.lag,
+            "done": self.is_done,
+            "failure": self.failure,
+        }
+
+    @classmethod
+    def read(cls, number: int, content: Any) -> "PieceProgress":
+        """Return the progress that was saved, or that of a piece that has not begun if `content` is None."""
+        if content is None:
+            return cls()
+        return _undamaged(
+            lambda: cls(
+                [*map(str, content["parts"])],
+                int(content["tries"]),
+                by_looks=content["by_looks"] is True,
+                lag=None if content["lag_seconds"] is None else float(content["lag_seconds"]),
+                is_done=content["done"] is True,
+                failure=str(content["failure"]),
+            ),
+            f"piece {number:,}",
+        )
+
+
+P = TypeVar("P", SegmentProgress, PieceProgress)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspects:
+    """The suspected differences of all segments, divided into pieces.
+
+    A piece is the names of the objects with its keys. `sizes` are the numbers of keys of the pieces. If not `are_all`,
+    there were too many, and some were left out.
+    """
+
+    pieces: Sequence[Sequence[str]]
+    sizes: Sequence[int]
+    are_all: bool
+
+    @property
+    def count(self) -> int:
+        """The number of all suspected differences."""
+        return sum(self.sizes)
+
+    def document(self) -> dict[str, Any]:
+        """Return the suspects as JSON values."""
+        return {
+            "pieces": [list(each) for each in self.pieces],
+            "sizes": list(self.sizes),
+            "all": self.are_all,
+        }
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> "Suspects":
+        """Return the suspects that were stored."""
+        return _undamaged(
+            lambda: cls(
+                [[*map(str, each)] for each in document["pieces"]],
+                [*map(int, document["sizes"])],
+                are_all=document["all"] is True,
+            ),
+            "the suspected differences",
+        )
+
+
+def segment_progress(objects: JobObjects, plan: Plan, number: int) -> SegmentProgress:
+    """Return how far a segment has come. Its state stays its owner's."""
+    content = content_of(objects.store, objects.state(SEGMENT, number), plan=plan.digest)
+    return SegmentProgress.read(number, content)
+
+
+def piece_progress(objects: JobObjects, plan: Plan, number: int) -> PieceProgress:
+    """Return how far a piece has come. Its state stays its owner's."""
+    content = content_of(objects.store, objects.state(PIECE, number), plan=plan.digest)
+    return PieceProgress.read(number, content)
+
+
+def suspects_of(objects: JobObjects) -> Suspects:
+    """Return the suspected differences. Raises TaskError if they were not gathered."""
+    body = objects.read(SUSPECTS)
+    if body is None:
+        raise JobEndedError(
+            "the suspected differences were not gathered.", hint="start the job again, which resumes it."
+        )
+    return Suspects.read(json.loads(body))
+
+
+def segments_done(objects: JobObjects, plan: Plan, check: Callable[[], None]) -> Sequence[SegmentProgress]:
+    """Return the progress of all segments, in order. Raises TaskError that names those that are not done.
+
+    `check` is called now and then; it may raise.
+    """
+    read = partial(segment_progress, objects, plan)
+    return _all_done(read, plan.segments, check, "segments were not compared")
+
+
+def pieces_done(
+    objects: JobObjects, plan: Plan, suspects: Suspects, check: Callable[[], None]
+) -> Sequence[PieceProgress]:
+    """Return the progress of all pieces, in order. Raises as `segments_done` does."""
+    read = partial(piece_progress, objects, plan)
+    undone = "suspected differences were not confirmed, of pieces"
+    return _all_done(read, len(suspects.pieces), check, undone)
+
+
+def _all_done(read: Callable[[int], P], count: int, check: Callable[[], None], undone: str) -> Sequence[P]:
+    found: list[P] = []
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for start in range(0, count, _CHUNK):
+            check()
+            found += pool.map(read, range(start, min(start + _CHUNK, count)))
+    left = {number: each.failure for number, each in enumerate(found) if not each.is_done}
+    if left:
+        raise _undone(undone, left)
+    return found
+
+
+def _undone(undone: str, left: Mapping[int, str]) -> JobEndedError:
+    named = ", ".join(f"{number:,}" for number in islice(left, _MOST_NAMED))
+    more = f" and {len(left) - _MOST_NAMED:,} more" if len(left) > _MOST_NAMED else ""
+    why = next((f" ({failure.rstrip('.')})" for failure in left.values() if failure), "")
+    return JobEndedError(f"{undone}: {named}{more}{why}.", hint="start the job again, which resumes it.")
+
+
+def _undamaged(read: Callable[[], T], what: str) -> T:
+    try:
+        return read()
+    except (AttributeError, KeyError, TypeError, ValueError, MalformedError) as error:
+        raise JobEndedError(
+            f"the progress of {what} was not written by this version of ddbreplica, or is damaged.",
+            hint="start a new job.",
+        ) from error

@@ -1,0 +1,102 @@
+"""Add up what the workers of a verification have stored, and write its report and its record."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from ddbreplica.bucket import verifications
+from ddbreplica.bucket.verification_record import BY_LOOKS, BY_STREAM, body_of
+from ddbreplica.jobs.job import Checked, Job
+from ddbreplica.jobs.objects import REPORT, create_once, document_bytes
+from ddbreplica.jobs.plan import Plan
+from ddbreplica.jobs.verify.progress import (
+    PieceProgress,
+    SegmentProgress,
+    Suspects,
+    pieces_done,
+    segments_done,
+    suspects_of,
+)
+from ddbreplica.verify.difference import total
+from ddbreplica.verify.result.findings import Findings, read_difference
+from ddbreplica.verify.result.record import record_of
+from ddbreplica.verify.result.verdict import Verified
+
+
+def report(job: Job, plan: Plan) -> Verified:
+    """Write the report and the record of a verification, and return its result.
+
+    Raises TaskError if a segment or a piece is not done, or if a table was recreated since the job was planned.
+    """
+    job.ending.check()
+    segments = segments_done(job.objects, plan, job.ending.check)
+    suspects = suspects_of(job.objects)
+    pieces = pieces_done(job.objects, plan, suspects, job.ending.check)
+    # After the last look: the items of a table that was recreated meanwhile are not those that were compared.
+    checked = Checked.now(job, plan)
+    result = _result(job, plan, checked, segments, suspects, pieces)
+    _record(job, checked, result)
+    # Last, since a job with a report has ended.
+    job.objects.create(REPORT, document_bytes(result.document()))
+    return result
+
+
+def _result(
+    job: Job,
+    plan: Plan,
+    checked: Checked,
+    segments: Sequence[SegmentProgress],
+    suspects: Suspects,
+    pieces: Sequence[PieceProgress],
+) -> Verified:
+    source, replica = checked.tables
+    preflight, options = checked.preflight, checked.options
+    began = datetime.fromisoformat(plan.began)
+    return Verified(
+        source.side.name,
+        replica.side.name,
+        options.looked_at(preflight.key_filter, is_archive=preflight.is_archive),
+        total(each.state.counts for each in segments),
+        _findings(job, checked, segments, pieces),
+        options.repair,
+        (job.pair.clock.moment - began).total_seconds(),
+        began=plan.began,
+        stopped_early=any(each.stopped_early for each in segments) or not suspects.are_all,
+        confirmed_by=_confirmed_by(pieces),
+        lag=max((each.lag for each in pieces if each.lag is not None), default=None),
+    )
+
+
+def _findings(
+    job: Job, checked: Checked, segments: Sequence[SegmentProgress], pieces: Sequence[PieceProgress]
+) -> Findings:
+    findings = Findings(checked.options.limit, without_values=checked.options.no_values)
+    for segment in segments:
+        findings.archive(segment.archived)
+    for piece in pieces:
+        for document in job.objects.lines(piece.parts):
+            findings.add(read_difference(document))
+    return findings
+
+
+def _confirmed_by(pieces: Sequence[PieceProgress]) -> str | None:
+    if not pieces:
+        return None
+    return BY_LOOKS if any(each.by_looks for each in pieces) else BY_STREAM
+
+
+def _record(job: Job, checked: Checked, result: Verified) -> None:
+    """Record a verification of all items. One that is recorded again has the same name, and changes nothing."""
+    if result.stopped_early:
+        return
+    preflight = checked.preflight
+    record = record_of(
+        result,
+        checked.tables,
+        checked.options,
+        key_filter=preflight.key_filter,
+        is_archive=preflight.is_archive,
+        ended=job.pair.clock.moment,
+    )
+    versioned = replace(record, version=verifications.version())
+    create_once(job.objects.store, versioned.name, body_of(versioned))

@@ -1,0 +1,108 @@
+"""Compare segments of both tables until they are done, or the invocation has to end."""
+
+from collections.abc import Sequence
+from contextlib import closing, suppress
+
+from ddbreplica.driver import Patience
+from ddbreplica.errors import TaskError
+from ddbreplica.jobs.job import Checked, Job, refuse_unknown
+from ddbreplica.jobs.objects import lines_of
+from ddbreplica.jobs.plan import Plan
+from ddbreplica.jobs.verify.progress import SEGMENT, SegmentProgress, segment_progress
+from ddbreplica.model import Key
+from ddbreplica.records.decode import attributes_of
+from ddbreplica.verify.compare.comparison import Comparison, InStep
+from ddbreplica.verify.compare.merge import WAITING_BYTES, Segment
+from ddbreplica.verify.keyset import KeySet
+from ddbreplica.verify.options import MAX_SUSPECTS
+from ddbreplica.verify.saved_progress import SAVE_SECONDS
+
+
+def work(job: Job, plan: Plan, numbers: Sequence[int]) -> bool:
+    """Compare segments, one after the other, and return whether all of them are done.
+
+    Raises SupersededError if another worker took a segment over, and TaskError if a segment cannot be compared.
+    """
+    for number in numbers:
+        refuse_unknown(number, of=plan.segments, what=SEGMENT)
+    left = [number for number in numbers if not segment_progress(job.objects, plan, number).is_done]
+    if not left:
+        return True
+    checked = Checked.now(job, plan)
+    return all(_SegmentWork(job, plan, checked, number).run() for number in left)
+
+
+class _SegmentWork:
+    """The work on one segment in this invocation."""
+
+    def __init__(self, job: Job, plan: Plan, checked: Checked, number: int) -> None:
+        """Take the state of the segment."""
+        self._job = job
+        self._plan = plan
+        self._checked = checked
+        self._state = job.take(job.objects.state(SEGMENT, number), plan)
+        self._progress = SegmentProgress.read(number, self._state.content)
+        self._progress.failure = ""
+        self._earlier = self._progress.suspects
+        self._new: list[Key] = []
+        self._saved_at = job.pair.clock.ticks()
+
+    def run(self) -> bool:
+        """Compare until the segment is done or the invocation has to end. Return whether it is done."""
+        if self._progress.is_done:
+            return True
+        with closing(KeySet()) as suspects:
+            comparison = self._comparison(suspects)
+            # It suspects the keys that waited when an earlier invocation ended.
+            segment = Segment(comparison, self._progress.state, of=self._plan.segments, bound=WAITING_BYTES)
+            try:
+                self._compare(segment, comparison)
+            except TaskError as error:
+                self._progress.failure = error.fact
+                with suppress(TaskError):
+                    self._save(segment, comparison)
+                raise
+            self._save(segment, comparison)
+        return self._progress.is_done
+
+    def _comparison(self, suspects: KeySet) -> Comparison:
+        source, replica = (
+            self._job.pair.reader(table, Patience(self._job.ending), read_rate=rate / self._plan.workers)
+            for table, rate in zip(self._checked.tables, self._plan.read_rates, strict=True)
+        )
+        preflight = self._checked.preflight
+        return Comparison(
+            (source, replica),
+            suspects,
+            advance=lambda _: None,
+            in_step=InStep(self._job.note),
+            max_suspects=MAX_SUSPECTS - self._earlier,
+            suspected=self._new.extend,
+            key_filter=preflight.key_filter,
+            is_archive=preflight.is_archive,
+            archived=self._archive,
+            consistent=self._checked.options.scans_consistently,
+        )
+
+    def _compare(self, segment: Segment, comparison: Comparison) -> None:
+        with suppress(KeyboardInterrupt):  # the invocation has to end
+            while not (segment.is_done or comparison.halted.is_set() or self._job.ending.is_over):
+                segment.step()
+                if self._job.pair.clock.ticks() - self._saved_at >= SAVE_SECONDS:
+                    self._save(segment, comparison)
+
+    def _archive(self, keys: Sequence[Key]) -> None:
+        """Keep the first keys that only the archive has, as many as are shown."""
+        self._progress.archived += keys[: self._checked.options.limit - len(self._progress.archived)]
+
+    def _save(self, segment: Segment, comparison: Comparison) -> None:
+        """Save the position, after all suspected differences that were found before it."""
+        progress = self._progress
+        progress.parts += self._job.objects.add(lines_of(map(attributes_of, self._new)))
+        self._new.clear()
+        progress.suspects = self._earlier + len(comparison.suspects)
+        progress.state = segment.state
+        progress.stopped_early = comparison.halted.is_set() and not segment.is_done
+        progress.is_done = segment.is_done or progress.stopped_early
+        self._state.save(progress.document())
+        self._saved_at = self._job.pair.clock.ticks()

@@ -1,0 +1,125 @@
+"""A pair of tables in memory, as the workers of a job see it. Each request takes time, and may be a worker's last."""
+
+from collections.abc import Callable, Collection, Container, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+from ddbreplica.aws.request import Unknown
+from ddbreplica.driver import Interrupt, Patience
+from ddbreplica.dynamodb.connection import Side
+from ddbreplica.dynamodb.describe import Described
+from ddbreplica.dynamodb.rate import Rate
+from ddbreplica.dynamodb.scan import TableReader
+from ddbreplica.mapping.event_source_mapping import MappingState
+from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
+from ddbreplica.mapping.lag_figures import LagFigures
+from ddbreplica.mapping.preflight import Preflight
+from ddbreplica.model import Image, Items, Key, ScanPage, Table
+from ddbreplica.verify.confirm.witness import Witness
+from tests.support.memory_state import ManualClock
+from tests.support.memory_store import MemoryStore
+from tests.support.scanned import ScannedTable, key
+
+ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/"
+CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class SilentStream:
+    """A stream that can be read, and has no record."""
+
+    def begin(self) -> None: ...
+
+    def keep_up(self, watched: Container[Key]) -> Unknown | None: ...
+
+    def changed(self, watched: Container[Key]) -> frozenset[Key] | Unknown:
+        return frozenset()
+
+    def silent(self, keys: Collection[Key]) -> frozenset[Key] | Unknown:
+        return frozenset(keys)
+
+
+@dataclass
+class Reader:
+    """A reader of a table, whose requests a worker makes. `late` are the items that have arrived when read by key."""
+
+    table: ScannedTable
+    before: Callable[[], None]
+    late: dict[int, Image]
+    rate: Rate = field(default_factory=lambda: Rate(None))
+
+    def scan_page(self, segment: int, *, of: int, after: Image | None, consistent: bool) -> ScanPage:
+        self.before()
+        return self.table.scan_page(segment, of=of, after=after, consistent=consistent)
+
+    def by_key(self, items: Any) -> Any:
+        return self.table.by_key(items)
+
+    def get(self, keys: Sequence[Key], *, keys_only: bool = False) -> Items:
+        self.before()
+        arrived = {key(number): image for number, image in self.late.items() if key(number) in keys}
+        return {**self.table.get(keys, keys_only=keys_only), **arrived}
+
+
+@dataclass
+class MemoryPair:
+    """Both tables of a job, its store and its clock. `before` is called before each request to a table."""
+
+    tables: tuple[ScannedTable, ScannedTable]
+    key_filter: KeyFilter = EVERY_KEY
+    is_archive: bool = False
+    late: dict[int, Image] = field(default_factory=dict)
+    clock: ManualClock = field(default_factory=ManualClock)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    created: datetime = CREATED
+    sizes: dict[str, Any] = field(default_factory=dict)
+    unreserved: int = 1000
+    before: Callable[[], None] = lambda: None
+    witness_of: Callable[[], Witness] = SilentStream
+
+    def __post_init__(self) -> None:
+        self.clock.respond()
+
+    def described(self, name: str, table: ScannedTable) -> Described:
+        items = len(table.items)
+        return Described(
+            Side(name, f"--{name}", None, cast("Any", None), self.clock),
+            Table(f"{ARN}{name}", "ACTIVE", frozenset({("PK", "S")})),
+            {
+                "TableName": name,
+                "CreationDateTime": self.created,
+                "ItemCount": items,
+                "TableSizeBytes": 100 * items,
+                "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
+                **self.sizes,
+            },
+        )
+
+    def describe(self) -> tuple[Described, Described]:
+        source, replica = self.tables
+        return self.described("orders", source), self.described("orders_copy", replica)
+
+    def preflight(self, *, without_mapping: bool, archive: bool) -> Preflight:
+        mapping = cast("MappingState", SimpleNamespace())
+        return Preflight(
+            mapping, EVERY_KEY if without_mapping else self.key_filter, archive or self.is_archive
+        )
+
+    def reader(self, table: Described, patience: Patience, *, read_rate: float) -> TableReader:
+        side = ("orders", "orders_copy").index(table.name)
+
+        def before() -> None:
+            self.before()
+            patience.interrupt.check()
+
+        return cast("TableReader", Reader(self.tables[side], before, self.late if side else {}))
+
+    def witness(self, interrupt: Interrupt) -> Witness:
+        return self.witness_of()
+
+    def ask_lag(self, interrupt: Interrupt) -> Callable[[datetime, datetime], LagFigures]:
+        return lambda _begin, _end: LagFigures(seconds=0.0)
+
+    def unreserved_concurrency(self) -> int:
+        return self.unreserved

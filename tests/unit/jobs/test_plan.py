@@ -1,0 +1,176 @@
+"""plan: how a job is cut, and which changes end it."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ddbreplica.jobs.budget import UNKNOWN_UNITS, read_budget
+from ddbreplica.jobs.plan import MAX_SEGMENTS, JobEndedError, Plan, segment_lines_of, segments_of
+from tests.support.redriven import described
+
+PLAN = Plan(
+    what="verify",
+    function="replicator",
+    began="2026-11-29T18:00:00.000001+00:00",
+    options={"limit": 10},
+    pair={"source": "a of then", "replica": "b of then"},
+    patterns=["p"],
+    is_archive=False,
+    segments=7,
+    lines=3,
+    workers=3,
+    read_rates=[30.0, 60.0],
+    estimate={"read_units": 5},
+)
+
+
+@pytest.mark.parametrize(
+    ("items", "segments"),
+    [
+        (0, 1),
+        (1, 1),
+        (200_000, 1),
+        (200_001, 2),
+        (20_000_000, 100),
+        (2_000_000_000, 10_000),
+        (10**12, 10_000),
+    ],
+)
+def test_a_segment_has_some_200_000_items(items: int, segments: int) -> None:
+    assert segments_of(items) == segments
+
+
+@pytest.mark.parametrize(
+    ("segments", "concurrency", "unreserved", "lines", "workers"),
+    [
+        (100, 10, 1000, 100, 10),
+        (100, 10, 20, 100, 10),
+        (100, 10, 19, 9, 9),
+        (3, 10, 19, 3, 3),
+        (3, 10, 1000, 3, 3),
+        (100, 10, 1, 1, 1),
+        (100, 10, 0, 1, 1),
+        (10_000, 1000, 900, 450, 450),
+    ],
+)
+def test_the_workers_take_at_most_half_of_the_unreserved_concurrency(
+    segments: int, concurrency: int, unreserved: int, lines: int, workers: int
+) -> None:
+    assert segment_lines_of(segments, concurrency=concurrency, unreserved=unreserved) == (lines, workers)
+
+
+@pytest.mark.parametrize(("segments", "lines"), [(1, 1), (7, 3), (7, 7), (100, 9)])
+def test_each_segment_is_in_one_line(segments: int, lines: int) -> None:
+    found = [each["segments"] for each in replace(PLAN, segments=segments, lines=lines).segment_lines]
+
+    assert len(found) == lines
+    assert sorted(number for line in found for number in line) == list(range(segments))
+    assert max(map(len, found)) - min(map(len, found)) <= 1
+
+
+def test_a_plan_is_read_as_it_was_stored() -> None:
+    read = Plan.read(PLAN.body)
+
+    assert read == PLAN
+    assert read.digest == PLAN.digest
+
+
+def test_plans_that_differ_anywhere_have_different_digests() -> None:
+    changed: list[dict[str, Any]] = [{"began": "x"}, {"segments": 8}, {"options": {}}, {"pair": {}}]
+
+    assert len({PLAN.digest, *(replace(PLAN, **change).digest for change in changed)}) == 5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": 2},
+        {"segments": 0, "lines": 0},
+        {"segments": MAX_SEGMENTS + 1},
+        {"lines": 8},
+        {"lines": 0},
+        {"segments": "7"},
+        {"further": 1},
+    ],
+)
+def test_a_plan_of_another_form_is_refused(change: Any) -> None:
+    body = json.dumps({**json.loads(PLAN.body), **change}, sort_keys=True, separators=(",", ":")).encode()
+
+    with pytest.raises(JobEndedError, match="not written by this version"):
+        Plan.read(body)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"x", b"[" * 100_000, PLAN.body + b" "])
+def test_a_damaged_plan_is_refused(body: bytes) -> None:
+    with pytest.raises(JobEndedError, match="damaged"):
+        Plan.read(body)
+
+
+@pytest.mark.parametrize(
+    ("what", "function"), [("backfill", "replicator"), ("verify", "other")], ids=["work", "function"]
+)
+def test_the_plan_of_other_work_is_refused(what: str, function: str) -> None:
+    with pytest.raises(
+        JobEndedError, match=f"a verify of the function replicator, and not a {what} of {function}"
+    ):
+        PLAN.refuse_other(what=what, function=function)
+
+
+def test_the_plan_of_this_work_is_accepted() -> None:
+    PLAN.refuse_other(what="verify", function="replicator")
+    PLAN.refuse_changed(PLAN.pair, ("p",), is_archive=False)
+
+
+@pytest.mark.parametrize(
+    ("pair", "patterns", "is_archive", "said"),
+    [
+        (
+            {**PLAN.pair, "source": "a of now"},
+            ["p"],
+            False,
+            "the source was recreated.*was a of then, and is a of now",
+        ),
+        ({**PLAN.pair, "replica": "c"}, ["p"], False, "the replica was recreated"),
+        (PLAN.pair, [], False, "the filter of the event source mapping changed"),
+        (PLAN.pair, ["p"], True, "into an archive"),
+    ],
+)
+def test_what_changed_since_is_refused(pair: Any, patterns: Any, is_archive: bool, said: str) -> None:
+    with pytest.raises(JobEndedError, match=f"{said}.* since the job was planned"):
+        PLAN.refuse_changed(pair, patterns, is_archive=is_archive)
+
+
+@pytest.mark.parametrize(
+    ("more", "per_second", "units"),
+    [
+        ({}, None, UNKNOWN_UNITS),
+        ({}, 7.5, 7.5),
+        ({"OnDemandThroughput": {"MaxReadRequestUnits": 400}}, None, 100),
+        ({"OnDemandThroughput": {"MaxReadRequestUnits": -1}}, None, UNKNOWN_UNITS),
+        ({"WarmThroughput": {"ReadUnitsPerSecond": 12_000}}, None, 3_000),
+        (
+            {
+                "OnDemandThroughput": {"MaxReadRequestUnits": 400},
+                "WarmThroughput": {"ReadUnitsPerSecond": 12_000},
+            },
+            None,
+            100,
+        ),
+    ],
+)
+def test_the_budget_of_an_on_demand_table(more: Any, per_second: float | None, units: float) -> None:
+    table = described("orders")
+    table = replace(table, description={**table.description, **more})
+
+    assert table.capacity is None
+    assert read_budget(table, per_second) == units
+
+
+@pytest.mark.parametrize(("provisioned", "units"), [(10, 2.5), (1, 0.25), (0, 0.25)])
+def test_the_budget_of_a_provisioned_table_is_a_quarter(provisioned: int, units: float) -> None:
+    table = described("orders", read_units=provisioned)
+
+    assert read_budget(table, None) == units
+    assert read_budget(table, 40) == 40
