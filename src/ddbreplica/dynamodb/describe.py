@@ -1,12 +1,14 @@
 """Describe a table, and check that a source and a replica are different tables with the same key."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from threading import Lock
 from typing import Any
 
 from ddbreplica.aws.arn import region_of
+from ddbreplica.aws.clock import Clock
 from ddbreplica.aws.hints import explain
 from ddbreplica.aws.request import ask
 from ddbreplica.dynamodb.connection import Connection, Side
@@ -15,6 +17,9 @@ from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.errors import NoTableError, TaskError
 from ddbreplica.model import Table
 from ddbreplica.records.schema import key_schema_text
+
+DESCRIBE_SECONDS = 5.0
+"""How often the tables are described at most. DynamoDB takes longer than this to delete and create a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +164,57 @@ def describe_pair(connection: Connection) -> tuple[Described, Described]:
             hint="check --source and --replica, or recreate the replica with the source's key.",
         )
     return source, replica
+
+
+def refuse_recreated(
+    before: tuple[Described, Described], now: tuple[Described, Described], *, hint: str
+) -> None:
+    """Raise TaskError if a table was recreated between the two descriptions."""
+    was = identity(*before)
+    for name, each in identity(*now).items():
+        if was[name] != each:
+            raise TaskError(
+                f"the {name} was recreated meanwhile: it was {was[name]}, and is {each}.", hint=hint
+            )
+
+
+class SameTables:
+    """Makes sure that two tables are still those that were described. Several threads may use it at once.
+
+    A recreated table has the same name and ARN, and none of the items: to reconcile a key with it would delete the
+    replica's item.
+    """
+
+    def __init__(
+        self,
+        tables: tuple[Described, Described],
+        describe: Callable[[], tuple[Described, Described]],
+        clock: Clock,
+    ) -> None:
+        """Take the tables as they were described just now."""
+        self._tables = tables
+        self._describe = describe
+        self._clock = clock
+        self._checked_at = clock.ticks()
+        self._lock = Lock()
+
+    @classmethod
+    def of(cls, connection: Connection) -> "SameTables":
+        """Describe the tables of a connection. Raises TaskError as `describe_pair` does."""
+        return cls(describe_pair(connection), lambda: describe_pair(connection), connection.clock)
+
+    def check(self) -> None:
+        """Raise TaskError if a table was recreated. The tables are described at most once in DESCRIBE_SECONDS."""
+        with self._lock:
+            if self._clock.ticks() - self._checked_at < DESCRIBE_SECONDS:
+                return
+            refuse_recreated(
+                self._tables,
+                self._describe(),
+                hint="remove the state file, and run the command again.",
+            )
+            # Not before: after an error, no thread goes on.
+            self._checked_at = self._clock.ticks()
 
 
 def replicas_of(description: Mapping[str, Any]) -> str | None:

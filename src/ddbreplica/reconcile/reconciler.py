@@ -11,6 +11,7 @@ from ddbreplica.aws.clock import Clock
 from ddbreplica.aws.hints import hint_for, reason
 from ddbreplica.driver import Patience
 from ddbreplica.dynamodb.connection import Connection, Side
+from ddbreplica.dynamodb.describe import SameTables
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.send import IN_FLIGHT
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
@@ -31,7 +32,6 @@ from ddbreplica.model import (
 from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconcile
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.reconcile.rescan import Rescan
-from ddbreplica.reconcile.same_tables import SameTables
 from ddbreplica.records.size import read_units, write_units
 
 CONNECTIONS = 64

@@ -12,12 +12,11 @@ from typing import Protocol
 from ddbreplica.bucket.verification_record import BY_LOOKS, BY_STREAM
 from ddbreplica.driver import Advance, Driver
 from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.dynamodb.describe import Described, describe_pair
+from ddbreplica.dynamodb.describe import Described, describe_pair, refuse_recreated
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Table
-from ddbreplica.reconcile.same_tables import refuse_recreated
 from ddbreplica.verify.compare.comparison import Comparison, InStep
 from ddbreplica.verify.compare.given_keys import KeyComparison
 from ddbreplica.verify.compare.merge import Merge

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
+from ddbreplica.dynamodb import describe
 from ddbreplica.model import SUSPECT
-from ddbreplica.reconcile import same_tables
 from ddbreplica.reconcile.journal_format import VERIFY
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, press_ctrl_c, run
 from tests.support.kept_records import QUARANTINE, KeptRecords, answer_mapping
@@ -506,7 +506,7 @@ class TestMapping:
 def test_a_source_that_is_recreated_before_the_repair_takes_nothing_from_the_replica(
     tables: Tables, aws: Misbehaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(same_tables, "SECONDS", 0.0)
+    monkeypatch.setattr(describe, "DESCRIBE_SECONDS", 0.0)
     tables.put_both("both")
     tables.put(REPLICA, "extra")
     scans = iter(range(1, 1000))

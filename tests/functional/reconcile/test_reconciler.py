@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from ddbreplica.driver import Interrupt, Patience
+from ddbreplica.dynamodb import describe
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.errors import SourceError, TaskError
 from ddbreplica.model import Key
-from ddbreplica.reconcile import same_tables
 from ddbreplica.reconcile.reconciler import Rates, Reconciler
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica_cli.terminal.options import Options
@@ -93,7 +93,7 @@ def test_nothing_is_reconciled_with_a_recreated_table(
     tables: Tables, monkeypatch: pytest.MonkeyPatch, recreated: str
 ) -> None:
     """A new source has none of the items. Reconciled with it, the replica would lose them."""
-    monkeypatch.setattr(same_tables, "SECONDS", 0.0)
+    monkeypatch.setattr(describe, "DESCRIBE_SECONDS", 0.0)
     tables.put_both("a")
     between = reconciler()
     tables.client.delete_table(TableName=recreated)

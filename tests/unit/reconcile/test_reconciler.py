@@ -11,6 +11,7 @@ import pytest
 
 from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.dynamodb.describe import SameTables
 from ddbreplica.dynamodb.location import Location
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.errors import SourceError, TaskError
@@ -20,7 +21,6 @@ from ddbreplica.reconcile.algorithm import ReconcileContext
 from ddbreplica.reconcile.reconciler import CONNECTIONS, Rates, Reconciler
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.reconcile.rescan import Rescan
-from ddbreplica.reconcile.same_tables import SameTables
 from ddbreplica.records.decode import key_of
 from tests.support.fake_journal import FakeJournal
 from tests.support.fake_replica import DENIED, INVALID, THROTTLED, TIMED_OUT, FakeReplica, in_turn

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ddbreplica.aws.clock import Clock
+from ddbreplica.dynamodb.describe import DESCRIBE_SECONDS, SameTables
 from ddbreplica.errors import TaskError
-from ddbreplica.reconcile.same_tables import SECONDS, SameTables
 
 FIRST, SECOND = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -34,7 +34,7 @@ class Tables:
 def test_a_recreated_table_is_refused_by_name(name: str) -> None:
     tables = Tables()
     tables.created[name] = SECOND
-    tables.time = SECONDS
+    tables.time = DESCRIBE_SECONDS
 
     for _ in range(2):
         with pytest.raises(TaskError) as refused:
@@ -49,7 +49,8 @@ def test_a_recreated_table_is_refused_by_name(name: str) -> None:
 
 def test_the_tables_are_described_once_in_some_seconds() -> None:
     tables = Tables()
-    for tables.time in (0.0, SECONDS - 0.1, SECONDS, SECONDS + 1, 2 * SECONDS - 0.1, 2 * SECONDS):
+    for times in (0, 0.9, 1, 1.2, 1.9, 2):
+        tables.time = times * DESCRIBE_SECONDS
         tables.same.check()
 
     assert tables.described == 1 + 2
