@@ -19,6 +19,7 @@ BULK: Final = ROOT / "statemachine" / "bulk.asl.json"
 SUBSTITUTIONS: Final[Mapping[str, str | int]] = {
     "Bucket": "quarantine-bucket",
     "Function": "replicator",
+    "MaxVerificationUnits": 0,
     "Partition": "aws",
     "Stack": "orders",
     "WorkerConcurrency": 10,

@@ -19,7 +19,7 @@ from tests.support.template import REGION
 DEFINITION: Final = substituted()
 COMMON: Final = {"action", "function", "stack", "job", "attempt"}
 PAYLOADS: Final = {
-    "plan": COMMON | {"what", "options", "scheduled"},
+    "plan": COMMON | {"what", "options", "scheduled", "concurrency", "max_units"},
     "work": COMMON | {"line"},
     "gather": COMMON,
     "confirm": COMMON | {"line"},
@@ -98,10 +98,13 @@ def test_it_is_free_of_lint() -> None:
     assert [f"{match.rule.id}: {match.message}" for match in found] == []
 
 
-def test_every_variable_is_replaced_and_only_the_number_stands_without_quotes() -> None:
+def test_every_variable_is_replaced_and_only_numbers_stand_without_quotes() -> None:
     text = BULK.read_text()
     assert set(re.findall(r"\$\{(\w+)\}", text)) == SUBSTITUTIONS.keys()
-    assert re.findall(r"(\S+) \$\{", text) == ['"MaxConcurrency":'] * 2
+    assert sorted(re.findall(r": \$\{(\w+)\}", text)) == [
+        "MaxVerificationUnits",
+        *("WorkerConcurrency",) * 3,
+    ]
     assert "${" not in json.dumps(DEFINITION)
 
 

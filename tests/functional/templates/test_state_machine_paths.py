@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 
+from ddbreplica.jobs.payload import Payload
 from tests.support.states import EndedError, Execution, FailedError, substituted
 
 DONE: Final = {"done": True, "wait_seconds": 0, "failed": ""}
@@ -77,7 +78,7 @@ class Worker:
         ]
 
 
-def execution(worker: Worker, name: str = "verify-1.2") -> Execution:
+def execution(worker: Worker, name: str = "verify-1-2") -> Execution:
     return Execution(name, worker.objects, worker)
 
 
@@ -103,16 +104,22 @@ def test_all_segments_and_pieces_are_done_and_reported() -> None:
     assert worker.actions == ALL
 
 
+def test_every_call_is_a_payload_that_the_worker_accepts() -> None:
+    worker = Worker({})
+    run(worker)
+    assert [Payload.read(call).action for call in worker.calls] == [each.split()[0] for each in ALL]
+
+
 def test_every_call_names_the_function_the_stack_the_job_and_the_attempt() -> None:
     worker = Worker({})
     run(worker)
-    common = {"function": "replicator", "stack": "orders", "job": "verify-1", "attempt": "verify-1.2"}
+    common = {"function": "replicator", "stack": "orders", "job": "verify-1", "attempt": "verify-1-2"}
     assert [call | common for call in worker.calls] == worker.calls
 
 
 @pytest.mark.parametrize(
     ("given", "job", "scheduled"),
-    [(GIVEN, "verify-1", False), ({"what": "verify", "options": {"grace": 5}}, "verify-1.2", True)],
+    [(GIVEN, "verify-1", False), ({"what": "verify", "options": {"grace": 5}}, "verify-1-2", True)],
     ids=["a command", "a schedule"],
 )
 def test_the_plan_gets_the_task_and_a_schedule_s_job_is_the_execution(
@@ -126,10 +133,12 @@ def test_the_plan_gets_the_task_and_a_schedule_s_job_is_the_execution(
         "function": "replicator",
         "stack": "orders",
         "job": job,
-        "attempt": "verify-1.2",
+        "attempt": "verify-1-2",
         "what": "verify",
         "options": {"grace": 5},
         "scheduled": scheduled,
+        "concurrency": 10,
+        "max_units": 0,
     }
     assert {call["job"] for call in worker.calls} == {job}
 
@@ -220,8 +229,8 @@ def test_a_redrive_is_one_call() -> None:
             "action": "redrive",
             "function": "replicator",
             "stack": "orders",
-            "job": "verify-1.2",
-            "attempt": "verify-1.2",
+            "job": "verify-1-2",
+            "attempt": "verify-1-2",
         }
     ]
 
