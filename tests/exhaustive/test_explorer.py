@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from ddbreplica.jobs.state_journal import StateJournal
 from ddbreplica.reconcile.journal_format import BACKFILL, COMMANDS, VERIFY
+from tests.support import journals
 from tests.support.explorer import EXPIRED, Flaw, Story, explore
+from tests.support.journals import JOB
 from tests.support.replay import Value, next_request
+from tests.support.taken_out import Source
 
 VALUES: tuple[Value, ...] = (None, 1, 2)
 HISTORIES = tuple(
@@ -345,7 +349,7 @@ def test_a_repair_converges_in_every_order() -> None:
 
 
 @pytest.mark.parametrize("flaw", [Flaw.JOURNAL_IN_MEMORY, Flaw.ALWAYS_AT_REST])
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, JOB])
 def test_the_explorer_finds_the_error_of_an_intention_that_is_lost_with_its_process(
     command: str, flaw: Flaw
 ) -> None:
@@ -372,3 +376,53 @@ def test_the_explorer_finds_the_error_of_a_repair_that_loses_its_open_keys() -> 
         "late: a = 1",
         "reconciler 1 finds no difference",
     )
+
+
+def test_a_job_converges_in_every_order_although_its_workers_are_replaced() -> None:
+    assert explored(Story((h,), (None,), command=JOB, kills=1) for h in SHORTER) > 50_000
+    assert explored(Story((h,), (None,), command=JOB, losses=1) for h in SHORTER) > 5_000
+    assert explored(Story((h[:2],), (None,), command=JOB, kills=1, losses=1) for h in SHORTER) > 50_000
+    assert explored([Story(((1, 2),), (None,), command=JOB, kills=2)]) > 50_000
+
+
+def test_a_job_of_two_keys_converges_in_every_order_although_its_workers_are_replaced() -> None:
+    pairs = list(combinations_with_replacement([(1, 2), (1, None)], 2))
+
+    assert explored(Story(pair, (None, None), command=JOB, kills=1, by_key=True) for pair in pairs) > 50_000
+
+
+def test_the_explorer_finds_the_error_of_ignoring_the_deadline_of_a_worker_that_was_replaced() -> None:
+    way = failing_steps(Story(((1, 2),), (None,), command=JOB, kills=1, flaw=Flaw.DEADLINE_IGNORED))
+
+    assert (
+        way.index("reconciler 1 is replaced")
+        < way.index("reconciler 1 has waited")
+        < way.index("late: a = 1")
+    )
+
+
+@pytest.fixture
+def _own_replays() -> Iterator[None]:
+    """Forget what was replayed with other code."""
+    journals.forget()
+    yield
+    journals.forget()
+
+
+@pytest.mark.usefixtures("_own_replays")
+@pytest.mark.parametrize(
+    ("method", "line", "without"),
+    [
+        ("intend", "self._save(..., at_rest=False)", "None"),
+        ("intend", "self._save(..., at_rest=False)", "self._save(..., at_rest=True)"),
+        ("__init__", "if not state.was_at_rest: ...", "if False: ..."),
+        ("_free_at", "self._predecessors.get(key, 0.0)", "0.0"),
+    ],
+)
+def test_the_explorer_finds_the_error_of_a_worker_s_journal_without_a_rule(
+    method: str, line: str, without: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where: Any = getattr(StateJournal, method)
+    monkeypatch.setattr(where, "__code__", Source.of(where).without(line, without).code())
+
+    assert "late: a = 1" in failing_steps(Story(((1, 2),), (None,), command=JOB, kills=1))

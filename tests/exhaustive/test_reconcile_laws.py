@@ -18,12 +18,13 @@ from tests.support.clock import Clock
 from tests.support.fake_journal import FakeJournal
 from tests.support.fake_replica import FakeReplica
 from tests.support.fake_source import FakeSource
+from tests.support.journals import JOB
 from tests.support.weather import KEYS, Weather, item, key
 
 TROUBLES = ("none", "throttled", "unprocessed", "lost", "killed")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, JOB])
 @settings(max_examples=60, deadline=None)
 @given(
     chance=st.randoms(use_true_random=False),
@@ -35,11 +36,10 @@ def test_any_number_of_keys_converges_despite_any_failures(
 ) -> None:
     weather = Weather(chance, troubles, changes, command)
 
-    while not weather.reconcile(map(key, range(KEYS)), is_page=command == BACKFILL):
+    while not weather.reconcile(map(key, range(KEYS)), is_page=command in (BACKFILL, JOB)):
         pass
     weather.run_again()
-    while keys := weather.journal.open_keys():
-        weather.wait()
+    while keys := weather.unfinished():
         weather.reconcile(keys)
 
     weather.drain()

@@ -10,6 +10,9 @@ allows.
 A scan that confirms a page shows each key's present item, in the order of the keys. But it may leave out any item, and
 may show it once more with an older image, before or after the present one.
 
+A worker inside AWS may also be replaced. It does not learn of that, and goes on with the keys that it has opened, until
+its deadline at the latest. Its writes may land as late as those of one that was killed.
+
 For an archive, the stream only leaves out that an item expired; it still delivers the image before that.
 """
 
@@ -21,6 +24,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from ddbreplica.reconcile.journal_format import BACKFILL, REDRIVE, VERIFY
 from tests.support import journals
+from tests.support.journals import JOB
 from tests.support.replay import NAMES, Call, Request, Value, next_request
 
 EXPIRED: Final = 0
@@ -54,6 +58,8 @@ class Flaw(Enum):
     """A write that timed out is treated as a write that was not sent."""
     NO_PATIENCE = auto()
     """A held key is retried while its writes may still land."""
+    DEADLINE_IGNORED = auto()
+    """A held key is retried while a worker that was replaced may still write it."""
     STREAM_TOO_LATE = auto()
     """The stream may leave out a change."""
     ABSENCE_DELETES = auto()
@@ -68,9 +74,10 @@ class Flaw(Enum):
 class Story:
     """A scenario to explore. `histories` are the source's states by key; the first is older than the stream.
 
-    A `backfill` first scans a page of the source, and confirms it by one more scan, or `by_key`. A `redrive` gets the
-    keys from objects, which stay until all keys are confirmed. A `verify` first reads both tables, in each run. `kills`
-    and `losses` limit how often each reconciler is killed, and how many of its writes get no response.
+    A `backfill` first scans a page of the source, and confirms it by one more scan, or `by_key`. A `job` does
+    the same as a worker inside AWS, which may be replaced wherever it may be killed. A `redrive` gets the keys from
+    objects, which stay until all keys are confirmed. A `verify` first reads both tables, in each run. `kills` and
+    `losses` limit how often each reconciler is killed, and how many of its writes get no response.
     """
 
     histories: tuple[tuple[Value, ...], ...]
@@ -124,7 +131,8 @@ class _Reconciler(NamedTuple):
 class _World(NamedTuple):
     """The whole state. `written` and `delivered` are positions in the histories, by key.
 
-    For an archive, `certain` and `undecided` are the keys that a reconciler has reported so.
+    `replaced` are workers that no longer own their state, and go on. For an archive, `certain` and `undecided` are the
+    keys that a reconciler has reported so.
     """
 
     written: tuple[int, ...]
@@ -132,6 +140,7 @@ class _World(NamedTuple):
     replica: tuple[Value, ...]
     reconcilers: tuple[_Reconciler, ...]
     late: tuple[tuple[int, Value], ...] = ()
+    replaced: tuple[_Reconciler, ...] = ()
     certain: frozenset[int] = frozenset()
     undecided: frozenset[int] = frozenset()
 
@@ -166,6 +175,7 @@ def _is_over(world: _World) -> bool:
     return (
         world.delivered == world.written
         and not world.late
+        and not world.replaced
         and all(reconciler.is_idle for reconciler in world.reconcilers)
     )
 
@@ -217,6 +227,11 @@ def _steps(story: Story, world: _World) -> Iterator[_Step]:
         for label, reconciled in _reconcile(story, world, reconciler):
             reconcilers = _with(world.reconcilers, number, reconciled.reconcilers[0])
             yield f"reconciler {number + 1} {label}", reconciled._replace(reconcilers=reconcilers)
+    for number, reconciler in enumerate(world.replaced):
+        others = world.replaced[:number] + world.replaced[number + 1 :]
+        for label, stepped in _go_on(story, world._replace(reconcilers=(reconciler,))):
+            left = stepped._replace(reconcilers=world.reconcilers, replaced=(*others, *stepped.reconcilers))
+            yield f"replaced worker {label}", left
 
 
 def _changes(story: Story, world: _World) -> Iterator[_Step]:
@@ -260,11 +275,44 @@ def _reconcile(story: Story, world: _World, reconciler: _Reconciler) -> Iterator
         yield from _REQUESTS[request.kind](story, world, request)
         if reconciler.kills:
             yield "is killed", _killed(story, world, request)
+            if story.command == JOB:
+                yield "is replaced", _replaced(story, world)
+
+
+def _go_on(story: Story, world: _World) -> Iterator[_Step]:
+    """Yield the next steps of a worker that was replaced. A world without a reconciler is one where it has stopped."""
+    (reconciler,) = world.reconcilers
+    stopped = world._replace(reconcilers=())
+    if reconciler.call is None:
+        yield "stops", stopped
+        if free := reconciler.opened - reconciler.held:
+            yield (
+                "continues with its keys",
+                _reconciled(world, call=story.begun._replace(keys=tuple(sorted(free)))),
+            )
+        return
+    request = next_request(reconciler.call, reconciler.answers)
+    late = _under_way(reconciler, request) if request.kind == "write" else ()
+    yield "reaches its deadline", stopped._replace(late=_sorted((*world.late, *late)))
+    for label, following in _REQUESTS[request.kind](story, world, request):
+        saves = journals.state(following.reconcilers[0].journal) != journals.state(reconciler.journal)
+        yield label, stopped if saves else following
+
+
+def _replaced(story: Story, world: _World) -> _World:
+    (reconciler,) = world.reconcilers
+    successor = _killed(story, world, Request("none", ()))
+    return successor._replace(
+        replaced=(*world.replaced, reconciler._replace(kills=0, losses=0, has_page=False))
+    )
 
 
 def _wait(story: Story, world: _World, reconciler: _Reconciler) -> Iterator[_Step]:
     """Continue when no write of a held key can land any more, in this run or the next; or start the next run now."""
-    can_land = story.flaw is not Flaw.NO_PATIENCE and reconciler.held & {key for key, _ in world.late}
+    late = {key for key, _ in world.late} if story.flaw is not Flaw.NO_PATIENCE else set()
+    if story.flaw is not Flaw.DEADLINE_IGNORED:
+        late.update(*(each.opened for each in world.replaced))
+    can_land = reconciler.held & late
     if not can_land:
         yield "has waited", _reconciled(world, journal=journals.step(reconciler.journal, "wait")[0])
     if reconciler.call is None:
@@ -336,6 +384,8 @@ def _killed(story: Story, world: _World, request: Request) -> _World:
             journal = journals.killed(reconciler.journal)
     late = _under_way(reconciler, request) if request.kind == "write" else ()
     has_page = reconciler.has_page or story.command == VERIFY
+    if story.command == JOB:
+        has_page = not journals.is_done(journal)
     left = reconciler._replace(
         kills=reconciler.kills - 1, call=None, answers=(), done=(), journal=journal, has_page=has_page
     )
@@ -377,11 +427,13 @@ def _end(story: Story, world: _World, request: Request) -> Iterator[_Step]:
     what = "certain" if story.flaw is Flaw.ABSENCE_CONFIRMS else "undecided"
     said = world._replace(**{what: getattr(world, what) | request.undecided})
     label = "ends, undecided" if request.undecided else "ends"
-    is_found_again = story.command != BACKFILL
+    is_found_again = story.command not in (BACKFILL, JOB)
     closed = request.undecided | (request.changing if is_found_again else frozenset())
     journal = reconciler.journal
     if closed:
         journal, _ = journals.step(journal, "confirm", tuple(sorted(closed)))
+    if story.command == JOB:
+        journal, _ = journals.step(journal, "note")
     has_page = is_found_again and bool(set(request.keys) - request.undecided)
     yield label, _reconciled(said, call=None, answers=(), has_page=has_page, journal=journal)
 

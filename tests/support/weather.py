@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ddbreplica.jobs.fenced_state import FencedState, Owner
+from ddbreplica.jobs.state_journal import StateJournal
 from ddbreplica.model import Image, Key, Refusal, State, Write
 from ddbreplica.reconcile.algorithm import ReconcileContext, reconcile
 from ddbreplica.reconcile.journal import FileJournal
@@ -13,8 +15,9 @@ from tests.support.clock import Clock
 from tests.support.fake_bucket import FakeBucket
 from tests.support.fake_replica import THROTTLED, TIMED_OUT, FakeReplica, Request
 from tests.support.fake_source import FakeSource
-from tests.support.journals import composed
+from tests.support.journals import JOB, composed
 from tests.support.memory_state import ManualClock, MemoryLines
+from tests.support.memory_store import MemoryStore
 
 KEYS = 60
 
@@ -30,20 +33,22 @@ def item(number: int, value: int) -> dict[str, Any]:
 class Killed(BaseException):
     """The command was killed between two requests or within one; its later calls have no effect."""
 
-    def __init__(self, state: bytes) -> None:
+    def __init__(self, state: Any) -> None:
         self.state = state
 
 
 class Weather:
     """Both tables. Each request has the next of the `troubles`; `changes` is the probability of a write to the source.
 
-    Each reconcile is part of a run of `command`, with the real journal of that command.
+    Each reconcile is part of a run of `command`, with the real journal of that command, or of a worker of a job.
     """
 
     def __init__(self, chance: random.Random, troubles: list[str], changes: int, command: str) -> None:
         self._command = command
         self._clock = ManualClock()
         self._lines = MemoryLines()
+        self._store = MemoryStore()
+        self._handed_over = dict[Key, None]()
         self.source = FakeSource(script=self._read)
         self.replica = FakeReplica(script=self._write)
         self.journal = self._opened()
@@ -70,13 +75,24 @@ class Weather:
         journal = composed(self.journal, self._command, FakeBucket())
         pair = ReconcileContext(self.source, self.replica, journal)
         try:
-            reconcile(keys, pair, deadline=Clock(1e6).deadline(), **page)
+            reconciled = reconcile(keys, pair, deadline=Clock(1e6).deadline(), **page)
         except Killed as killed:
-            self._lines.content = killed.state
+            self._lines.content, self._store.objects = killed.state
             self._clock = self._clock.next_run()
             self.journal = self._opened()
             return False
+        for done in reconciled.confirmed:
+            self._handed_over.pop(done, None)
         return True
+
+    def unfinished(self) -> Sequence[Key]:
+        """Wait until no write can land any more. Return the keys that a next run or a redrive has to reconcile."""
+        self._clock.pass_by(self.journal.held()[1])
+        while self._late:
+            self._land()
+        if isinstance(self.journal, StateJournal):
+            self.journal.hand_over(lambda keys: self._handed_over.update(dict.fromkeys(keys)))
+        return tuple(self._handed_over | dict.fromkeys(self.journal.open_keys()))
 
     def run_again(self) -> None:
         """End a run regularly, and start the next one."""
@@ -84,15 +100,15 @@ class Weather:
         self._clock = self._clock.next_run()
         self.journal = self._opened()
 
-    def wait(self) -> None:
-        """Wait until all late writes have landed."""
-        self._clock.pass_by(self.journal.held()[1])
-        while self._late:
-            self._land()
-
-    def _opened(self) -> FileJournal:
+    def _opened(self) -> FileJournal | StateJournal:
         self._clock.respond()
-        return FileJournal(self._lines, command=self._command, clock=self._clock)
+        if self._command != JOB:
+            return FileJournal(self._lines, command=self._command, clock=self._clock)
+        owner = Owner.until(self._clock.aws)
+        return StateJournal(FencedState.take(self._store, "state", plan="p", owner=owner), clock=self._clock)
+
+    def _killed(self) -> Killed:
+        return Killed((self._lines.content, dict(self._store.objects)))
 
     def drain(self) -> None:
         """Deliver all records of the stream."""
@@ -132,7 +148,7 @@ class Weather:
             case "unprocessed":
                 return keys[self._chance.randrange(len(keys)) :]
             case "killed":
-                raise Killed(self._lines.content)
+                raise self._killed()
             case _:
                 return ()
 
@@ -147,7 +163,7 @@ class Weather:
                 return TIMED_OUT
             case "killed":
                 self._apply_some(request)
-                raise Killed(self._lines.content)
+                raise self._killed()
             case _:
                 return ()
 
@@ -156,7 +172,7 @@ class Weather:
         shown: list[tuple[Key, Image]] = []
         for one in map(key, range(KEYS)):
             if self._chance.random() < 0.1 and self._next_trouble() == "killed":
-                raise Killed(self._lines.content)
+                raise self._killed()
             if one in self.source.items and self._chance.random() < 0.8:
                 shown.append((one, dict(self.source.items[one])))
                 if one in self._older and self._chance.random() < 0.5:

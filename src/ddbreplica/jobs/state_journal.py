@@ -33,7 +33,7 @@ _HANDED_OVER_AT_ONCE = 100
 """Keys that are quarantined between two looks at the time: each takes one request."""
 
 Quarantining: TypeAlias = Callable[[Sequence[Key]], None]
-"""Keep keys as in doubt in the quarantine bucket. Raises TaskError if one of them cannot be kept."""
+"""Keep keys in the quarantine bucket, for a redrive. Raises TaskError if one of them cannot be kept."""
 
 _Times: TypeAlias = dict[Key, float]
 """A time for each key, in seconds since the epoch."""

@@ -10,10 +10,15 @@ from ddbreplica.bucket.quarantine import Quarantine
 from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.errors import QuarantineError, TaskError
-from ddbreplica.model import SUSPECT, Journal, Key, Quarantined, Table
+from ddbreplica.model import INTERRUPTED, SUSPECT, Journal, Key, Quarantined, Table
 from ddbreplica.records.decode import attributes_of
 
 HINT = "run the same command again in the same directory: its state file has the key and holds it back."
+
+_UNKEPT = {
+    SUSPECT: "a write got no response and may still land, and its key cannot be quarantined",
+    INTERRUPTED: "a worker was replaced, and a key that it may have written cannot be quarantined",
+}
 
 
 class QuarantiningJournal:
@@ -40,7 +45,14 @@ class QuarantiningJournal:
 
     @classmethod
     def of(
-        cls, journal: Journal, connection: Connection, bucket: str, source: Table, *, command: str
+        cls,
+        journal: Journal,
+        connection: Connection,
+        bucket: str,
+        source: Table,
+        *,
+        command: str,
+        hint: str = HINT,
     ) -> "QuarantiningJournal":
         """Wrap the journal of a command for the connection's two tables."""
         quarantine = Quarantine(
@@ -49,7 +61,7 @@ class QuarantiningJournal:
             connect=lambda: connection.buckets,
             skew=connection.clock,
         )
-        return cls(journal, quarantine, source=source, command=command)
+        return cls(journal, quarantine, source=source, command=command, hint=hint)
 
     def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
         """Open keys, durably. Return those that are not held back."""
@@ -63,11 +75,19 @@ class QuarantiningJournal:
         """Hold keys back, in this run and the next ones. Raises TaskError if they cannot be quarantined."""
         # In the journal first: it is on this machine, and has the keys even if the bucket cannot be reached.
         self._journal.mark_in_doubt(keys)
-        self.quarantine(keys, reason=f"a write of {self._command} got no response and may still land")
+        self._keep(keys, SUSPECT, f"a write of {self._command} got no response and may still land")
 
-    def quarantine(self, keys: Sequence[Key], *, reason: str) -> None:
-        """Keep keys as in doubt, for a later redrive. Raises TaskError if one of them cannot be kept."""
-        records = tuple(self._in_doubt_record(position, key, reason) for position, key in enumerate(keys))
+    def hand_over(self, keys: Sequence[Key]) -> None:
+        """Quarantine keys that an earlier worker may have written, and that it can no longer write.
+
+        A redrive reconciles them without a further hold. Raises TaskError if one of them cannot be quarantined.
+        """
+        self._keep(
+            keys, INTERRUPTED, f"a worker of {self._command} was replaced while it may have written the key"
+        )
+
+    def _keep(self, keys: Sequence[Key], code: str, reason: str) -> None:
+        records = tuple(self._in_doubt_record(place, key, code, reason) for place, key in enumerate(keys))
         # The command's own patience may be over: keys are in doubt because of Ctrl-C or a table that does not respond.
         deadline = Patience(Interrupt()).deadline()
         try:
@@ -75,20 +95,17 @@ class QuarantiningJournal:
                 (), records, before=None, puts_applied=0, request_id=self._command, deadline=deadline
             )
         except QuarantineError as error:
-            raise self._unkept(error.fact[0].lower() + error.fact[1:]) from error
+            raise self._unkept(code, error.fact[0].lower() + error.fact[1:]) from error
         if kept.failures:
             refusal = kept.failures[0].refusal
-            raise self._unkept(f"{refusal.code}: {refusal.message}")
+            raise self._unkept(code, f"{refusal.code}: {refusal.message}")
 
-    def _in_doubt_record(self, position: int, key: Key, reason: str) -> Quarantined:
+    def _in_doubt_record(self, position: int, key: Key, code: str, reason: str) -> Quarantined:
         record: dict[str, Any] = {
             "eventSourceARN": self._source_arn,
             "dynamodb": {"Keys": attributes_of(key)},
         }
-        return Quarantined(position, None, key, record, reason, SUSPECT)
+        return Quarantined(position, None, key, record, reason, code)
 
-    def _unkept(self, why: str) -> TaskError:
-        return TaskError(
-            f"a write got no response and may still land, and its key cannot be quarantined: {why.rstrip('.')}.",
-            hint=self._hint,
-        )
+    def _unkept(self, code: str, why: str) -> TaskError:
+        return TaskError(f"{_UNKEPT[code]}: {why.rstrip('.')}.", hint=self._hint)

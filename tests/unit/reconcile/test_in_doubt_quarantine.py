@@ -149,23 +149,47 @@ def test_keys_that_cannot_be_quarantined_are_an_error(
     )
 
 
-def test_keys_are_quarantined_for_another_reason_with_another_hint() -> None:
-    bucket = FakeBucket(None, s3_error("AccessDenied"))
-    kept = QuarantiningJournal(
-        inner := FakeJournal(),
-        Quarantine("bucket", table="copy", connect=bucket.connect),
-        source=Table(SOURCE, status="ACTIVE", key_schema=frozenset()),
-        command="job",
-        hint="start the job again.",
+def test_keys_of_an_earlier_worker_are_quarantined_without_a_further_hold() -> None:
+    bucket, inner = FakeBucket(), FakeJournal()
+    source = Table(SOURCE, status="ACTIVE", key_schema=frozenset())
+    quarantine = Quarantine("bucket", table="copy", connect=bucket.connect)
+
+    QuarantiningJournal(inner, quarantine, source=source, command="backfill").hand_over([A, B])
+
+    now = datetime.now(UTC)
+    read = [quarantined(SOURCE, created_at=now)(body, now) for body in bucket.objects.values()]
+    assert [(unpacked.keys, unpacked.hold_seconds) for unpacked in read] == [((A,), 0.0), ((B,), 0.0)]
+    assert {(each["reason"], each["error_code"]) for each in bucket.kept} == {
+        (
+            "a worker of backfill was replaced while it may have written the key",
+            "InterruptedWrite",
+        )
+    }
+    assert inner.intend([A]) == [A]
+
+
+def test_the_hint_is_that_of_the_program() -> None:
+    bucket = FakeBucket(s3_error("AccessDenied"))
+    places: Any = Places(Side("copy"), bucket.connect(), ManualClock())
+    source = Table(SOURCE, status="ACTIVE", key_schema=frozenset())
+    kept = QuarantiningJournal.of(
+        FakeJournal(), places, "bucket", source, command="job", hint="start the job again."
     )
 
-    kept.quarantine([A], reason="a worker ended early")
-
-    assert [each["reason"] for each in bucket.kept] == ["a worker ended early"]
-    assert inner.intend([A]) == [A]
     with pytest.raises(TaskError) as raised:
         kept.mark_in_doubt([A])
+
     assert raised.value.hint == "start the job again."
+
+
+def test_keys_of_an_earlier_worker_that_cannot_be_quarantined_are_an_error() -> None:
+    with pytest.raises(TaskError) as raised:
+        journal(FakeBucket(s3_error("AccessDenied"))).hand_over([A])
+
+    assert raised.value.fact == (
+        "a worker was replaced, and a key that it may have written cannot be quarantined: the quarantine bucket"
+        " bucket refuses the record: AccessDenied: no."
+    )
 
 
 def test_an_object_records_how_far_ahead_the_clock_was_that_signed_the_write() -> None:
