@@ -32,6 +32,9 @@ T = TypeVar("T")
 PAGE = 500
 """Items of a page. Pages of 1 MB, the largest that DynamoDB returns, take twice the memory and as much time."""
 
+_PAGE_UNITS = 128
+"""The read capacity units of the largest page, of 1 MB. At this rate it takes what may be used in one second."""
+
 _PIECE = 10
 """Units waited for at a time, so that a long wait for the rate never looks like a table that stands still."""
 
@@ -77,8 +80,8 @@ class TableReader:
         self.rate = Rate(read_rate, sleep=patience.interrupt.sleep)
         self._owed = 0.0
         self._lock = Lock()
-        # A page consumes its units at once. With a rate the pages are small, so that other readers are not throttled.
-        self._page = PAGE if read_rate is None else MAX_KEYS
+        # A page consumes its units at once. At a low rate the pages are small, so that other readers are not throttled.
+        self._page = PAGE if read_rate is None or read_rate >= _PAGE_UNITS else MAX_KEYS
         self._key_names = sorted(name for name, _ in table.key_schema)
         self._key_set = frozenset(self._key_names)
         self._keys_only = _projection(self._key_names)

@@ -202,12 +202,15 @@ class TestScanning:
 
         assert first_page(reading).items == [attributes(1)]
 
-    def test_with_a_rate_small_pages_are_requested(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        reading = Reading(monkeypatch, scanned(), read_rate=5.0)
+    @pytest.mark.parametrize(("rate", "items"), [(5.0, 100), (127.9, 100), (128.0, 500), (None, 500)])
+    def test_at_a_rate_below_that_of_a_large_page_small_pages_are_requested(
+        self, monkeypatch: pytest.MonkeyPatch, rate: float | None, items: int
+    ) -> None:
+        reading = Reading(monkeypatch, scanned(), read_rate=rate)
 
         first_page(reading)
 
-        assert reading.requests == [scan_request(0, 1, 100)]
+        assert reading.requests == [scan_request(0, 1, items)]
 
     def test_items_are_found_by_their_keys_in_their_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reading = Reading(monkeypatch)
