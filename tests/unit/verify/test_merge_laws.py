@@ -156,6 +156,67 @@ def test_a_merge_that_is_stopped_anywhere_and_resumed_misses_nothing(seed: int) 
     compare_with_stops(seed)
 
 
+def compare_with_pauses(seed: int) -> None:
+    """Compare as with stops, and pause each segment before it is stored: no equal item is suspected."""
+    run = Run(Random(seed))  # noqa: S311
+    states = [SegmentState(number) for number in range(run.segments)]
+    with closing(KeySet()) as suspects:
+        for _ in range(1000):
+            merge = Merge(run.comparison(suspects), states, of=run.segments, bound=run.bound)
+            if merge.is_done:
+                break
+            for segment in merge.segments:
+                for _ in range(run.random.randrange(4)):
+                    if not segment.is_done:
+                        segment.step()
+                segment.pause()
+                assert not segment.state.waiting
+            states = [SegmentState.read(each.state.number, each.state.document()) for each in merge.segments]
+
+        found = run.keys(suspects)
+    assert merge.is_done
+    assert run.still_different <= found
+    changed = {key(number) for number in run.writers.written}
+    assert found - changed == run.still_different
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_a_merge_that_is_paused_and_resumed_suspects_no_equal_item(seed: int) -> None:
+    compare_with_pauses(seed)
+
+
+def pause_in_archive(seed: int) -> None:
+    """Pause after each page of an archive: an item whose partner is on the next page is not archived."""
+    numbers, archived = range(12), list[Key]()
+    tables = [ScannedTable({n: item(n) for n in numbers}, numbers, page=lambda: 5) for _ in range(2)]
+    tables[seed % 2].page = lambda: 2
+    with closing(KeySet()) as suspects:
+        comparison = Comparison(
+            (tables[0].reader, tables[1].reader),
+            suspects,
+            lambda _: None,
+            InStep(lambda *_: None),
+            max_suspects=10,
+            is_archive=True,
+            archived=archived.extend,
+        )
+        segment = Segment(comparison, SegmentState(0), of=1, bound=1e9)
+        while not segment.is_done:
+            segment.step()
+            if not segment.is_done:
+                segment.pause()
+            segment = Segment(comparison, segment.state, of=1, bound=1e9)
+
+        assert not suspects
+    assert archived == []
+    assert (segment.counts.source_items, segment.counts.replica_items) == (12, 12)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_an_item_of_an_archive_that_waits_at_a_pause_is_not_archived(seed: int) -> None:
+    pause_in_archive(seed)
+
+
 @pytest.mark.parametrize(
     ("law", "where", "rule", "instead"),
     [
@@ -182,6 +243,14 @@ def test_a_merge_that_is_stopped_anywhere_and_resumed_misses_nothing(seed: int) 
         (compare, Pairing._meet, "met.passed[side].update(self.rest(side))", "self.rest(side)"),
         (compare_with_stops, Segment.__init__, "comparison.suspect(state.waiting)", "pass"),
         (compare_with_stops, SegmentState.document, "[attributes_of(key) for key in self.waiting]", "[]"),
+        (pause_in_archive, Segment.pause, "self._known.update(self._look_ups[side])", "pass"),
+        (compare_with_pauses, Segment.pause, "self._look_up(side)", "pass"),
+        (
+            compare_with_pauses,
+            Segment.pause,
+            "self._look_ups[side].update(self._pairing.rest(side))",
+            "self._pairing.rest(side)",
+        ),
         (
             compare_with_stops,
             cast("property", Segment._waiting).fget,

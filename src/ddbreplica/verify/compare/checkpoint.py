@@ -27,7 +27,8 @@ class SegmentState:
     """The positions in a segment of both tables, the keys that waited for their partner there, and the counts so far.
 
     Positions without these keys would lose differences: the items lie before the positions, and are not read again.
-    `known` are the keys that waited when an earlier run ended: they are suspected already, whatever their partner is.
+    `known` are the keys that waited when the segment was paused or an earlier run ended: they are decided or suspected
+    already, whatever their partner is.
     """
 
     number: int

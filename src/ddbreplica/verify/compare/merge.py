@@ -82,6 +82,17 @@ class Segment:
         if all(each.is_done for each in self._positions):
             self._end()
 
+    def pause(self) -> None:
+        """Look up the items that wait, so that none of them is suspected only because the segment is resumed later.
+
+        Raises the errors of reading; the items that were not looked up wait on.
+        """
+        for side in (SOURCE, REPLICA):
+            # Also in an archive: the source's scan may show the partner of an item that waits on its next page.
+            self._look_ups[side].update(self._pairing.rest(side))
+            self._known.update(self._look_ups[side])
+            self._look_up(side)
+
     def _step_in_both(self) -> None:
         source, replica = self._page(SOURCE), self._page(REPLICA)
         # Nearly all pages of an equal pair of tables end here, without a look at a single key.
@@ -121,9 +132,10 @@ class Segment:
         return self._shared.inside(self._shared.tables[side].by_key(page.items))
 
     def _unknown(self, items: Items) -> Items:
-        """Return the items without those that are suspected since their partner waited when an earlier run ended.
+        """Return the items without those whose partner waited when the segment was paused or an earlier run ended.
 
-        They would find no partner, and in an archive pass for items that only the replica has.
+        These are decided or suspected. They would find no partner, and in an archive pass for items that only the
+        replica has.
         """
         if not self._known:
             return items
