@@ -34,7 +34,7 @@ def lambda_handler(event: Any, context: "LambdaContext") -> Mapping[str, Any]:
 
 
 class _Log:
-    """Writes lines of JSON, each with the task. They have counts and messages, and no content or key of an item."""
+    """Writes lines of JSON, each with the task. They have counts and messages, and no content of an item."""
 
     def __init__(self, payload: Payload, request_id: str) -> None:
         self._task = {

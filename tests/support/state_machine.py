@@ -65,7 +65,8 @@ class StateMachine:
     def execute(self) -> None:
         """Start the job, or start it again."""
         self.attempts += 1
-        self.checked("plan", what="verify", options=self.options, scheduled=False, max_units=0)
+        planned = self.checked("plan", what="verify", options=self.options, scheduled=False, max_units=0)
+        assert not planned["skipped"]
         self.map("work", "segments")
         if self.checked("gather")["pieces"]:
             self.map("confirm", "pieces")

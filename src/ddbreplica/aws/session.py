@@ -88,11 +88,11 @@ class Clients:
             ("metrics", region), lambda: self._session.client("cloudwatch", **place, config=ASKING)
         )
 
-    def functions(self, region: str | None) -> "LambdaClient":
+    def functions(self, region: str | None, config: Config = ASKING) -> "LambdaClient":
         """Return a client for functions and their event source mappings."""
         place = self._place(region)
         return self._once(
-            ("functions", region), lambda: self._session.client("lambda", **place, config=ASKING)
+            ("functions", region, config), lambda: self._session.client("lambda", **place, config=config)
         )
 
     def buckets(self, region: str | None) -> "S3Client":

@@ -1,6 +1,7 @@
 """Do what the state machine asks for, and return what it needs to go on."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from ddbreplica.deadline import Deadline
@@ -9,7 +10,8 @@ from ddbreplica.errors import TaskError
 from ddbreplica.jobs import planning
 from ddbreplica.jobs.fenced_state import SupersededError
 from ddbreplica.jobs.job import Job, Pair
-from ddbreplica.jobs.payload import Payload
+from ddbreplica.jobs.lease import Lease
+from ddbreplica.jobs.payload import CONFIRM, GATHER, PLAN, REPORT, WORK, Payload
 from ddbreplica.jobs.plan import JobEndedError
 from ddbreplica.jobs.verify import gather, piece, report, segment
 
@@ -25,48 +27,60 @@ def act(
 ) -> Mapping[str, Any]:
     """Return the response to a payload. `failed` is why the job, or its segment, cannot go on; empty if it can.
 
-    `pair_of` returns the pair of a function. Raises TaskError if the work on a segment or a piece failed and may be
-    tried again.
+    `skipped` is whether a scheduled job does nothing, since another one runs. `pair_of` returns the pair of a function.
+    Raises TaskError if the state machine may try the same again.
     """
     members, run = _ACTIONS[payload.action]
+    lease: Lease | None = None
     try:
         job = Job.of(payload, pair_of(payload.function), deadline=deadline, note=note)
-        return {**members, **_ended(job, run)}
+        lease = job.lease
+        response = {**members, **_response(job, run)}
     except TaskError as error:
-        if payload.action in _TRIED_AGAIN and not isinstance(error, JobEndedError):
+        # Nothing is lost by a plan that fails, and the person who starts a job waits for the reason.
+        if payload.action != PLAN and not isinstance(error, JobEndedError):
             raise
-        return {**members, "failed": error.fact}
+        response = {**members, "failed": error.fact}
+    if lease and _ends_execution(payload.action, response):
+        with suppress(TaskError):  # it ends by itself, only later
+            lease.release()
+    return response
 
 
-def _ended(job: Job, run: Callable[[Job], Mapping[str, Any]]) -> Mapping[str, Any]:
+def _response(job: Job, run: Callable[[Job], Mapping[str, Any]]) -> Mapping[str, Any]:
     try:
         return run(job)
     except SupersededError:
-        return {"wait_seconds": SUPERSEDED_SECONDS, "failed": ""}
+        return {"wait_seconds": SUPERSEDED_SECONDS}
     except KeyboardInterrupt:
         return {"failed": _STOPPED if job.ending.was_stopped else _TOO_LONG}
 
 
+def _ends_execution(action: str, response: Mapping[str, Any]) -> bool:
+    return action == REPORT or (action in (PLAN, GATHER) and bool(response["failed"]))
+
+
 def _plan(job: Job) -> Mapping[str, Any]:
-    planning.make_plan(job)
-    return {"failed": ""}
+    return {"skipped": not planning.make_plan(job)}
 
 
 def _work(job: Job) -> Mapping[str, Any]:
+    job.lease.renew(now=job.pair.clock.moment.timestamp())
     return _gone_on(job, is_done=segment.work(job, job.plan(), job.payload.numbers))
 
 
 def _gather(job: Job) -> Mapping[str, Any]:
-    return {"pieces": len(gather.gather(job, job.plan()).pieces), "failed": ""}
+    return {"pieces": len(gather.gather(job, job.plan()).pieces)}
 
 
 def _confirm(job: Job) -> Mapping[str, Any]:
+    job.lease.renew(now=job.pair.clock.moment.timestamp())
     return _gone_on(job, is_done=piece.confirm(job, job.plan(), job.payload.numbers))
 
 
 def _report(job: Job) -> Mapping[str, Any]:
     report.report(job, job.plan())
-    return {"failed": ""}
+    return {}
 
 
 def _gone_on(job: Job, *, is_done: bool) -> Mapping[str, Any]:
@@ -74,13 +88,10 @@ def _gone_on(job: Job, *, is_done: bool) -> Mapping[str, Any]:
 
 
 _ACTIONS: Final[Mapping[str, tuple[Mapping[str, Any], Callable[[Job], Mapping[str, Any]]]]] = {
-    "plan": ({}, _plan),
-    "work": ({"done": False, "wait_seconds": 0}, _work),
-    "gather": ({"pieces": 0}, _gather),
-    "confirm": ({"done": False, "wait_seconds": 0}, _confirm),
-    "report": ({}, _report),
+    PLAN: ({"skipped": False, "failed": ""}, _plan),
+    WORK: ({"done": False, "wait_seconds": 0, "failed": ""}, _work),
+    GATHER: ({"pieces": 0, "failed": ""}, _gather),
+    CONFIRM: ({"done": False, "wait_seconds": 0, "failed": ""}, _confirm),
+    REPORT: ({"failed": ""}, _report),
 }
-"""For each action, the other members of its response where it fails, and what does it."""
-
-_TRIED_AGAIN: Final = frozenset({"work", "confirm"})
-"""The actions whose failures the state machine tries again before it gives a segment or a piece up."""
+"""For each action all members of its response, and what does it. A Choice on a missing member ends an execution."""

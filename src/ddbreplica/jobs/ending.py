@@ -9,6 +9,9 @@ from ddbreplica.driver import Interrupt
 RESERVED_SECONDS: Final = 60.0
 """What an invocation leaves of its time for the request that is under way, and for saving the state."""
 
+PAUSE_SECONDS: Final = 30.0
+"""What a worker leaves before that for bringing its work to a point from which it is resumed at little cost."""
+
 LOOK_SECONDS: Final = 5.0
 """How often the stop marker is looked for. Each look is a request to S3."""
 
@@ -35,6 +38,11 @@ class Ending(Interrupt):
         if self.was_stopped or left <= RESERVED_SECONDS:
             self.set()
         return self.is_set
+
+    @property
+    def is_near(self) -> bool:
+        """Whether the invocation has to end soon."""
+        return self.is_over or self._deadline.remaining() <= RESERVED_SECONDS + PAUSE_SECONDS
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if the invocation has to end."""

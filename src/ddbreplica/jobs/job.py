@@ -12,6 +12,7 @@ from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs.ending import Ending
 from ddbreplica.jobs.fenced_state import FencedState, Owner
+from ddbreplica.jobs.lease import Lease
 from ddbreplica.jobs.objects import PLAN, JobObjects
 from ddbreplica.jobs.payload import Payload
 from ddbreplica.jobs.plan import JobEndedError, Plan
@@ -78,6 +79,11 @@ class Job:
         objects = JobObjects(pair.store, payload.stack, payload.job)
         marker = StopMarker(objects.store, objects.folder, attempt=payload.attempt)
         return cls(payload, pair, objects, deadline, Ending(deadline, marker.is_set), note)
+
+    @property
+    def lease(self) -> Lease:
+        """The lease by which one job of the stack runs at a time."""
+        return Lease(self.objects.store, self.payload.stack, self.payload.job)
 
     def plan(self) -> Plan:
         """Return the plan. Raises TaskError if there is none, or if it is that of another function."""

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
+from botocore.config import Config
+
 from ddbreplica.aws.arn import account_of, region_of
 from ddbreplica.aws.clock import Clock
 from ddbreplica.aws.hints import explain
 from ddbreplica.aws.region import decide
 from ddbreplica.aws.request import ask
-from ddbreplica.aws.session import Clients
+from ddbreplica.aws.session import ASKING, Clients
 from ddbreplica.bucket.bucket import Bucket
 from ddbreplica.bucket.store import BucketStore, Store
 from ddbreplica.driver import Interrupt, Patience
@@ -31,6 +33,9 @@ from ddbreplica.verify.confirm.witness import Witness
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
+# Lambda allows 15 such requests a second in an account, and a thousand workers may begin at once.
+_PATIENT = ASKING.merge(Config(retries={"mode": "standard", "total_max_attempts": 10}))
+
 
 @dataclass(frozen=True, slots=True)
 class FunctionPair:
@@ -47,7 +52,7 @@ class FunctionPair:
     def of(cls, function: str) -> "FunctionPair":
         """Read the configuration of a function. Raises TaskError if it has no replica or replicates no table."""
         clients = _clients()
-        client = clients.functions(None)
+        client = clients.functions(None, _PATIENT)
         mapping = state_of(client, _only_mapping(client, function))
         environment = mapping.environment
         bucket = mapping.quarantine

@@ -7,8 +7,14 @@ from typing import Any, Final
 
 from ddbreplica.errors import TaskError
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
-"""Names become a part of the names of objects, so they have no `/` and no `.`."""
+PLAN: Final = "plan"
+WORK: Final = "work"
+GATHER: Final = "gather"
+CONFIRM: Final = "confirm"
+REPORT: Final = "report"
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+"""Names become a part of the names of objects, so none of them has a `/` or is `..`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +74,16 @@ def _is_line(member: str) -> Callable[[Any], bool]:
 
 _NAMES: Final = ("function", "stack", "job", "attempt")
 _MEMBERS: Final[Mapping[str, Mapping[str, Callable[[Any], bool]]]] = {
-    "plan": {
+    PLAN: {
         "what": lambda value: isinstance(value, str),
         "options": lambda value: isinstance(value, dict),
         "scheduled": lambda value: isinstance(value, bool),
         "concurrency": lambda value: _is_count(value) and value > 0,
         "max_units": _is_count,
     },
-    "work": {"line": _is_line("segments")},
-    "gather": {},
-    "confirm": {"line": _is_line("pieces")},
-    "report": {},
+    WORK: {"line": _is_line("segments")},
+    GATHER: {},
+    CONFIRM: {"line": _is_line("pieces")},
+    REPORT: {},
 }
 """The members that each action has beside the names."""

@@ -29,7 +29,7 @@ PAYLOADS: Final = {
 """What the worker requires, by action."""
 
 RESPONSES: Final = {
-    "plan": {"failed"},
+    "plan": {"skipped", "failed"},
     "work": {"done", "wait_seconds", "failed"},
     "gather": {"pieces", "failed"},
     "confirm": {"done", "wait_seconds", "failed"},

@@ -48,7 +48,7 @@ class Worker:
 
     def _plan(self, payload: dict[str, Any]) -> Any:
         self._write(payload, "segments", self.segments)
-        return {"failed": ""}
+        return {"skipped": False, "failed": ""}
 
     def _work(self, payload: dict[str, Any]) -> Any:
         return DONE
@@ -196,8 +196,14 @@ def test_a_child_that_ends_abnormally_ends_no_other(response: Any) -> None:
 
 
 def test_a_plan_that_failed_starts_no_segment() -> None:
-    worker = Worker({"plan": [{"failed": "the table orders was recreated"}]})
+    worker = Worker({"plan": [{"skipped": False, "failed": "the table orders was recreated"}]})
     assert failed(worker) == ("JobFailed", "the table orders was recreated")
+    assert worker.actions == ["plan"]
+
+
+def test_a_job_that_is_skipped_succeeds_and_starts_no_segment() -> None:
+    worker = Worker({"plan": [{"skipped": True, "failed": ""}]})
+    run(worker)
     assert worker.actions == ["plan"]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ddbreplica.jobs.ending import LOOK_SECONDS, RESERVED_SECONDS, Ending
+from ddbreplica.jobs.ending import LOOK_SECONDS, PAUSE_SECONDS, RESERVED_SECONDS, Ending
 from tests.support.clock import Clock
 
 
@@ -31,6 +31,24 @@ def test_it_ends_a_minute_before_the_deadline() -> None:
     assert not ending.was_stopped
     with pytest.raises(KeyboardInterrupt):
         ending.check()
+
+
+def test_its_end_is_near_half_a_minute_earlier() -> None:
+    clock = Clock(RESERVED_SECONDS + PAUSE_SECONDS + 1)
+    ending = Ending(clock.deadline(), Stop())
+
+    before = ending.is_near
+    clock.pass_by(1)
+
+    assert (before, ending.is_near) == (False, True)
+    ending.check()
+
+
+def test_its_end_is_near_if_the_job_is_stopped() -> None:
+    stop = Stop()
+    stop.is_there = True
+
+    assert Ending(Clock(900).deadline(), stop).is_near
 
 
 def test_it_ends_when_the_job_is_stopped_and_stays_so() -> None:

@@ -7,7 +7,7 @@ import pytest
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs.payload import Payload
 
-NAMES = {"function": "replicator", "stack": "orders", "job": "job-1", "attempt": "job-1-2"}
+NAMES = {"function": "replicator", "stack": "orders", "job": "job-1", "attempt": "job-1.2"}
 PLAN = {
     "action": "plan",
     **NAMES,
@@ -51,6 +51,7 @@ def test_a_payload_without_a_member_is_refused_by_its_name(event: Any) -> None:
         (PLAN, "action", ["plan"]),
         (PLAN, "job", "../other"),
         (PLAN, "job", ""),
+        (PLAN, "job", ".."),
         (PLAN, "stack", "a/b"),
         (PLAN, "attempt", 5),
         (PLAN, "function", "x" * 129),

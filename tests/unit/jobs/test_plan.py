@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.jobs.budget import UNKNOWN_UNITS, read_budget
 from ddbreplica.jobs.plan import MAX_SEGMENTS, JobEndedError, Plan, segment_lines_of, segments_of
+from ddbreplica.jobs.planning import UNKNOWN_UNITS, read_budget
 from tests.support.redriven import described
 
 PLAN = Plan(

@@ -126,6 +126,7 @@ def test_with_little_concurrency_a_line_has_several_segments() -> None:
         ({"grace": "5"}, "grace"),
         ({"read_rate": 0}, "read_rate"),
         ({"limit": 1.5}, "limit"),
+        ({"limit": 101}, "limit"),
         ({"archive": 1}, "archive"),
         ({"no_values": None}, "no_values"),
     ],
@@ -134,7 +135,7 @@ def test_an_option_that_a_job_does_not_have_is_refused(options: Any, said: str) 
     machine = machine_of(pair(), options=options)
 
     assert said in failure(machine)
-    assert not machine.pair.store.objects
+    assert [*machine.pair.store.objects] == ["jobs/stack/lease.json"]
 
 
 def plan_payload(**changes: Any) -> dict[str, Any]:
@@ -156,10 +157,9 @@ def test_a_scheduled_job_that_takes_too_much_is_refused(scheduled: bool, most: i
 
     response = machine.invoke("plan", **plan_payload(scheduled=scheduled, max_units=most))
 
-    assert (
-        "would take 4 read capacity units, and MaxVerificationUnits is 3" in response["failed"]
-    ) is is_refused
-    assert bool(machine.pair.store.objects) is not is_refused
+    said = "the scheduled verification would take 4 read capacity units, and MaxVerificationUnits is 3."
+    assert response["failed"] == (said if is_refused else "")
+    assert ("jobs/stack/job-1/plan.json" in machine.pair.store.objects) is not is_refused
 
 
 def test_whoever_finds_a_plan_goes_on_with_it() -> None:
@@ -173,6 +173,84 @@ def test_whoever_finds_a_plan_goes_on_with_it() -> None:
 
     assert machine.pair.store.objects["jobs/stack/job-1/plan.json"] == first
     assert "a verify of the function" in machine.invoke("plan", **plan_payload(what="backfill"))["failed"]
+
+
+def other(of: StateMachine) -> StateMachine:
+    """Return the state machine of another job of the same stack."""
+    return machine_of(of.pair, job="job-2")
+
+
+def test_a_job_does_not_start_while_another_one_runs() -> None:
+    machine = machine_of(pair())
+    machine.invoke("plan", **plan_payload())
+
+    response = other(machine).invoke("plan", **plan_payload(scheduled=False))
+
+    assert response == {"skipped": False, "failed": "the job job-1 of the stack stack runs."}
+    assert not [name for name in machine.pair.store.objects if "job-2" in name]
+    assert machine.invoke("plan", **plan_payload(scheduled=False)) == {"skipped": False, "failed": ""}
+
+
+def test_a_scheduled_job_is_skipped_while_another_one_runs() -> None:
+    machine = machine_of(pair())
+    machine.invoke("plan", **plan_payload())
+
+    assert other(machine).invoke("plan", **plan_payload()) == {"skipped": True, "failed": ""}
+    assert not [name for name in machine.pair.store.objects if "job-2" in name]
+
+
+def test_a_job_that_has_ended_makes_room_for_the_next() -> None:
+    machine = machine_of(pair())
+    machine.execute()
+
+    assert other(machine).invoke("plan", **plan_payload()) == {"skipped": False, "failed": ""}
+
+
+@pytest.mark.parametrize("ended", ["plan", "gather", "report"])
+def test_a_job_that_fails_makes_room_for_the_next(ended: str) -> None:
+    machine = machine_of(pair())
+    machine.invoke("plan", **plan_payload())
+    members = plan_payload(what="backfill") if ended == "plan" else {}
+
+    assert machine.invoke(ended, **members)["failed"]
+
+    assert other(machine).invoke("plan", **plan_payload()) == {"skipped": False, "failed": ""}
+
+
+@pytest.mark.parametrize("action", ["gather", "report"])
+def test_a_refusal_of_the_bucket_is_raised_so_that_the_state_machine_tries_again(
+    action: str, monkeypatch: Patch
+) -> None:
+    machine = machine_of(pair())
+    machine.invoke("plan", **plan_payload())
+    machine.invoke("work", line={"segments": [0, 1, 2]})
+
+    def refuse(_name: str) -> None:
+        raise TaskError("the objects cannot be read: SlowDown.", hint="try again.")
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(machine.pair.store, "read", refuse)
+        with pytest.raises(TaskError, match="SlowDown"):
+            machine.invoke(action)
+
+    assert machine.invoke("gather") == {"pieces": 1, "failed": ""}
+    assert other(machine).invoke("plan", **plan_payload())["skipped"]
+
+
+@pytest.mark.parametrize(("action", "line"), [("work", {"segments": [0]}), ("confirm", {"pieces": [0]})])
+def test_a_worker_renews_the_lease(action: str, line: Any) -> None:
+    machine = machine_of(pair())
+    machine.invoke("plan", **plan_payload())
+    machine.invoke("work", line={"segments": [0, 1, 2]})
+    machine.invoke("gather")
+
+    for _ in range(3):
+        machine.pair.clock.pass_by(1500)
+        machine.invoke(action, line=line)
+
+    assert other(machine).invoke("plan", **plan_payload())["skipped"]
+    machine.pair.clock.pass_by(1801)
+    assert not other(machine).invoke("plan", **plan_payload())["skipped"]
 
 
 def test_segments_that_are_not_those_of_the_plan_are_refused() -> None:

@@ -7,6 +7,9 @@ from typing import Any, Final
 from ddbreplica.errors import TaskError
 from ddbreplica.verify.options import VerifyOptions
 
+MAX_LIMIT: Final = 100
+"""The most differences that a job shows. The report has all of them in memory, with their values."""
+
 _DEFAULTS: Final[Mapping[str, Any]] = {
     "eventually_consistent": False,
     "grace": None,
@@ -63,7 +66,7 @@ _IS_VALID: Final[Mapping[str, Callable[[Any], bool]]] = {
     "grace": lambda value: value is None or (_is_number(value) and value >= 0),
     "rounds": lambda value: type(value) is int and value >= 1,
     "read_rate": lambda value: value is None or (_is_number(value) and value > 0),
-    "limit": lambda value: type(value) is int and value >= 0,
+    "limit": lambda value: type(value) is int and 0 <= value <= MAX_LIMIT,
     "no_values": _is_flag,
     "without_mapping": _is_flag,
     "archive": _is_flag,

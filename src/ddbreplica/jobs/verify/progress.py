@@ -20,7 +20,7 @@ T = TypeVar("T")
 SEGMENT: Final = "segment"
 PIECE: Final = "piece"
 
-_THREADS = 16
+_THREADS = 10  # as many connections as a client has
 _CHUNK = 1_000
 _MOST_NAMED = 10
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from typing import Final
 
 from ddbreplica.driver import Patience
 from ddbreplica.errors import TaskError
@@ -12,10 +13,13 @@ from ddbreplica.jobs.verify.progress import SEGMENT, SegmentProgress, segment_pr
 from ddbreplica.model import Key
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.verify.compare.comparison import Comparison, InStep
-from ddbreplica.verify.compare.merge import WAITING_BYTES, Segment
+from ddbreplica.verify.compare.merge import Segment
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica.verify.options import MAX_SUSPECTS
 from ddbreplica.verify.saved_progress import SAVE_SECONDS
+
+WAITING_BYTES: Final = 2 * 1024 * 1024
+"""The bytes of items that may wait for their partner. Their keys are saved each time, and may be as large."""
 
 
 def work(job: Job, plan: Plan, numbers: Sequence[int]) -> bool:
@@ -86,10 +90,12 @@ class _SegmentWork:
 
     def _compare(self, segment: Segment, comparison: Comparison) -> None:
         with suppress(KeyboardInterrupt):  # the invocation has to end
-            while not (segment.is_done or comparison.halted.is_set() or self._job.ending.is_over):
+            while not (segment.is_done or comparison.halted.is_set() or self._job.ending.is_near):
                 segment.step()
                 if self._job.pair.clock.ticks() - self._saved_at >= SAVE_SECONDS:
                     self._save(segment, comparison)
+            if not (segment.is_done or comparison.halted.is_set()):
+                segment.pause()
 
     def _archive(self, keys: Sequence[Key]) -> None:
         """Keep the first keys that only the archive has, as many as are shown."""

@@ -1,0 +1,112 @@
+"""The verification as a job of workers on DynamoDB Local: it finds and counts what the command does."""
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from ddbreplica.bucket.store import Store
+from ddbreplica.deadline import Deadline
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.dynamodb.location import Location
+from ddbreplica.jobs import plan
+from ddbreplica.jobs.actions import act
+from ddbreplica.jobs.ending import PAUSE_SECONDS, RESERVED_SECONDS
+from ddbreplica.jobs.pair import FunctionPair
+from ddbreplica.jobs.payload import Payload
+from tests.support.cli import run
+from tests.support.memory_store import MemoryStore
+from tests.support.redriven import mapping
+from tests.support.states import Execution, substituted
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ITEMS = 3000
+MISSING, DIFFERENT, EXTRA = range(100, 103), range(500, 504), range(2990, 2995)
+OPTIONS = {"without_mapping": True, "grace": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePair(FunctionPair):
+    """The tables on DynamoDB Local, with a bucket in memory."""
+
+    objects: MemoryStore
+
+    @property
+    def endpoint(self) -> str:
+        return self.connection.source.dynamodb().meta.endpoint_url
+
+    @property
+    def store(self) -> Store:
+        return self.objects
+
+    def unreserved_concurrency(self) -> int:
+        return 1000
+
+
+@pytest.fixture
+def pair(client: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> EnginePair:
+    """Two tables with a key of two parts, which differ in some items."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "dummy")
+    for table in ("source", "replica"):
+        client.create_table(
+            TableName=table,
+            KeySchema=[
+                {"AttributeName": "PK", "KeyType": "HASH"},
+                {"AttributeName": "SK", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "PK", "AttributeType": "S"},
+                {"AttributeName": "SK", "AttributeType": "N"},
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    put_all(client, "source", [item(n) for n in range(ITEMS) if n not in EXTRA])
+    changed = [item(n, value=int(n in DIFFERENT)) for n in range(ITEMS) if n not in MISSING]
+    put_all(client, "replica", changed)
+    location = Location("source", "replica", None, "us-east-1", None, None, None, client.meta.endpoint_url)
+    return EnginePair(Connection(location), mapping(), "bucket", MemoryStore())
+
+
+def item(number: int, value: int = 0) -> dict[str, Any]:
+    key = {"PK": {"S": f"p{number % 700}"}, "SK": {"N": str(number)}}
+    return {**key, "v": {"N": str(value)}, "text": {"S": "x" * (number % 300)}}
+
+
+def put_all(client: "DynamoDBClient", table: str, items: list[dict[str, Any]]) -> None:
+    for start in range(0, len(items), 25):
+        puts: Any = [{"PutRequest": {"Item": each}} for each in items[start : start + 25]]
+        client.batch_write_item(RequestItems={table: puts})
+
+
+@pytest.mark.parametrize("seconds", [900.0, RESERVED_SECONDS + PAUSE_SECONDS + 1.0])
+def test_a_job_finds_and_counts_what_the_command_does(
+    pair: EnginePair, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "ITEMS_OF_A_SEGMENT", 400)
+    clock = pair.connection.clock
+
+    def invoke(payload: Any) -> Any:
+        ends_at = clock.ticks() + (seconds if payload["action"] == "work" else 900.0)
+        deadline = Deadline(lambda: ends_at - clock.ticks())
+        return act(Payload.read(payload), lambda _: pair, deadline=deadline, note=lambda *_: None)
+
+    execution = Execution("verify-1", cast("Any", pair.objects.objects), invoke)
+    execution.run(substituted(), {"what": "verify", "options": {**OPTIONS, "limit": 20}})
+
+    found = json.loads(pair.objects.objects["jobs/orders/verify-1/report.json"])
+    tables = ("--source", "source", "--replica", "replica", "--endpoint-url", pair.endpoint)
+    options = ("--without-mapping", "--grace", "0", "--limit", "20", "--json")
+    command = json.loads(run("verify", *tables, *options).stdout)
+    changing = dict.fromkeys(("began", "seconds", "differences"))
+    assert {**found, **changing} == {**command, **changing}
+    assert in_order(found["differences"]) == in_order(command["differences"])
+    assert (found["missing"], found["different"], found["extra"]) == (3, 4, 5)
+    assert execution.visited.count("Work") >= 8
+
+
+def in_order(documents: list[Any]) -> list[str]:
+    return sorted(json.dumps(each, sort_keys=True) for each in documents)
