@@ -19,16 +19,20 @@ from demo.errors import EmbeddedAwsError
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Numbers of items: to copy, compare and repair, to compare at most, to load, and in the workshop's tables."""
+    """Numbers of items: to copy, compare and repair, to compare at most, to load, and in the workshop's tables.
+
+    The embedded AWS compares at most `most_embedded` items: it reads the whole table for each page of a scan.
+    """
 
     items: int
     most: int
+    most_embedded: int
     rows: int
     workshop: int
 
 
-_FULL = Size(items=10_000, most=200_000, rows=4000, workshop=2000)
-_QUICK = Size(items=300, most=600, rows=100, workshop=100)
+_FULL = Size(items=10_000, most=200_000, most_embedded=20_000, rows=4000, workshop=2000)
+_QUICK = Size(items=300, most=600, most_embedded=600, rows=100, workshop=100)
 
 
 def main() -> int:
@@ -49,7 +53,7 @@ def _on_the_embedded_aws(rounds: int, size: Size) -> Runs:
     try:
         with embedded_aws() as aws:
             service = Service("the embedded AWS", aws.endpoint_url, aws.credentials)
-            return _between_tables(service, rounds, size)
+            return _between_tables(service, rounds, items=size.items, most=size.most_embedded)
     except EmbeddedAwsError as error:
         raise BenchmarkError(str(error)) from error
 
@@ -61,17 +65,17 @@ def _on_dynamodb_local(rounds: int, size: Size) -> tuple[Runs, Sequence[Units]]:
     with engines.dynamodb_local() as url:
         service = Service("DynamoDB Local", url)
         runs = {
-            **_between_tables(service, rounds, size),
+            **_between_tables(service, rounds, items=size.items, most=size.most),
             **repairing(service, items=size.items, rounds=rounds, say=say),
             **workshop(service, items=size.workshop, say=say),
         }
         return runs, tuple(measure(service, items=size.items, say=say))
 
 
-def _between_tables(service: Service, rounds: int, size: Size) -> Runs:
+def _between_tables(service: Service, rounds: int, *, items: int, most: int) -> Runs:
     # The most items first, since a Java engine is slow until it is warm.
-    most = largest(service, items=size.most, rounds=rounds, say=say)
-    return {**between_tables(service, items=size.items, rounds=rounds, say=say), **most}
+    copied = largest(service, items=most, rounds=rounds, say=say)
+    return {**between_tables(service, items=items, rounds=rounds, say=say), **copied}
 
 
 def _keep(results: Results, directory: Path | None) -> None:

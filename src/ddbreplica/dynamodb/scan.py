@@ -5,9 +5,10 @@ Items remain DynamoDB JSON. Since nothing is converted, reading takes a fraction
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.config import Config
 
@@ -29,8 +30,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PAGE = 500
-"""Items of a page. Pages of 1 MB, the largest that DynamoDB returns, take twice the memory and as much time."""
+PAGE = 2_500
+"""The most items of a page: about as many as the 1 MB that DynamoDB returns at most has of items of 400 bytes."""
+
+LEAST_PAGE = 500
+"""The items of a page however many threads read. With fewer, requests take longer than what they return."""
+
+PAGES = 10_000
+"""The items of the pages that all threads read at a time, which limits the memory: an item takes some 3 KB of it."""
 
 _PAGE_UNITS = 128
 """The read capacity units of the largest page, of 1 MB. At this rate it takes what may be used in one second."""
@@ -54,6 +61,25 @@ def reading(connections: int) -> Config:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is read at a time: by how many threads, and how many read capacity units per second; None for any."""
+
+    threads: int = 1
+    per_second: float | None = None
+
+    @property
+    def page(self) -> int:
+        """The most items of a page."""
+        # A page consumes its units at once. At a low rate the pages are small, so that other readers are not throttled.
+        if self.per_second is not None and self.per_second < _PAGE_UNITS:
+            return MAX_KEYS
+        return min(PAGE, max(LEAST_PAGE, PAGES // self.threads))
+
+
+_NO_LIMITS: Final = Limits()
+
+
 class TableReader:
     """Reads one table, with strong consistency unless a scan is asked for less. Several threads may use it at once.
 
@@ -67,21 +93,17 @@ class TableReader:
         name: str,
         table: Table,
         patience: Patience,
+        limits: Limits = _NO_LIMITS,
         *,
-        read_rate: float | None = None,
         skew: Skew | None = None,
     ) -> None:
-        """Take the table's description. `read_rate` is in read capacity units per second, None for no limit.
-
-        `skew` observes every response.
-        """
+        """Take the table's description. `skew` observes every response."""
         self._name = name
         self._patience = patience
-        self.rate = Rate(read_rate, sleep=patience.interrupt.sleep)
+        self.rate = Rate(limits.per_second, sleep=patience.interrupt.sleep)
         self._owed = 0.0
         self._lock = Lock()
-        # A page consumes its units at once. At a low rate the pages are small, so that other readers are not throttled.
-        self._page = PAGE if read_rate is None or read_rate >= _PAGE_UNITS else MAX_KEYS
+        self._page = limits.page
         self._key_names = sorted(name for name, _ in table.key_schema)
         self._key_set = frozenset(self._key_names)
         self._keys_only = _projection(self._key_names)
@@ -94,7 +116,7 @@ class TableReader:
     ) -> "TableReader":
         """Return a reader of a described table that `threads` threads can use."""
         client = side.dynamodb(reading(threads))
-        return cls(client, side.name, table, patience, read_rate=read_rate, skew=side.clock)
+        return cls(client, side.name, table, patience, Limits(threads, read_rate), skew=side.clock)
 
     def scan_page(
         self, segment: int, *, of: int, after: Image | None, consistent: bool, limit: int | None = None

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ddbreplica.driver import Interrupt, Patience
+from ddbreplica.dynamodb import scan
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Key
 from ddbreplica.records.decode import key_of
@@ -284,20 +285,23 @@ def merge(tables: Tables, suspects: KeySet, *, max_suspects: int) -> Merge:
     return merged
 
 
-def test_a_comparison_is_halted_when_nearly_everything_differs_and_can_go_on(tables: Tables) -> None:
-    run("load", "--generate", "3000")
+def test_a_comparison_is_halted_when_nearly_everything_differs_and_can_go_on(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "PAGE", 50)
+    run("load", "--generate", "300")
 
     with closing(KeySet()) as suspects:
         merged = merge(tables, suspects, max_suspects=100)
         was_done = merged.is_done
-        assert 100 <= len(suspects) < 3000
+        assert 100 <= len(suspects) < 300
 
         while not merged.is_done:
             merged.run()
 
-        assert len(suspects) == 3000
+        assert len(suspects) == 300
     assert not was_done
-    assert merged.counts.source_items == 3000
+    assert merged.counts.source_items == 300
 
 
 def test_a_comparison_reads_no_more_after_a_failure(tables: Tables) -> None:
@@ -339,9 +343,12 @@ def test_an_inconclusive_result_has_a_hint(tables: Tables, aws: Misbehaviour) ->
     )
 
 
-def test_ctrl_c_prints_how_many_items_were_compared(tables: Tables, aws: Misbehaviour) -> None:
-    run("load", "--generate", "1200")
-    run("load", "--generate", "1200", "--source", REPLICA)
+def test_ctrl_c_prints_how_many_items_were_compared(
+    tables: Tables, aws: Misbehaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "PAGE", 50)
+    run("load", "--generate", "120")
+    run("load", "--generate", "120", "--source", REPLICA)
     calls = iter(range(1, 1000))
 
     def press(**_: Any) -> None:
@@ -355,9 +362,9 @@ def test_ctrl_c_prints_how_many_items_were_compared(tables: Tables, aws: Misbeha
 
     assert result.exit_code == 130
     document = json.loads(result.stdout)
-    assert document["source_items"] == document["replica_items"] == 500
+    assert document["source_items"] == document["replica_items"] == 50
     assert lines(result.stderr) == [
-        "Error: interrupted; 500 items of the source and 500 of the replica were compared; suspected differences: 0.",
+        "Error: interrupted; 50 items of the source and 50 of the replica were compared; suspected differences: 0.",
         "Try: run the same command again; it resumes from logfile-logfile_replica.verify.",
     ]
 

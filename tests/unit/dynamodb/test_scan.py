@@ -10,7 +10,7 @@ import pytest
 from ddbreplica.deadline import Deadline
 from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.dynamodb import scan
-from ddbreplica.dynamodb.scan import TableReader, reading
+from ddbreplica.dynamodb.scan import LEAST_PAGE, PAGE, Limits, TableReader, reading
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Image, Key, Refusal, RefusalKind, ScanPage, Table
 from tests.support.fake_replica import DENIED, THROTTLED
@@ -104,7 +104,8 @@ class Reading:
         monkeypatch.setattr(scan, "DynamoDBReplica", make)
         client: Any = "client"
         skew: Any = "skew"
-        self.reader = TableReader(client, "logfile", TABLE, self.patience, read_rate=read_rate, skew=skew)
+        limits = Limits(per_second=read_rate)
+        self.reader = TableReader(client, "logfile", TABLE, self.patience, limits, skew=skew)
 
     @property
     def requests(self) -> list[Any]:
@@ -174,7 +175,7 @@ class TestScanning:
         page = reading.reader.scan_page(1, of=4, after=None, consistent=True)
 
         assert page == ScanPage([item(2), item(1)], last, 2.5, 2.5 * 4096)
-        assert reading.table.requests == [("Scan", scan_request(1, 4, 500))]
+        assert reading.table.requests == [("Scan", scan_request(1, 4, PAGE))]
         assert reading.patience.moved == 1
 
     def test_the_next_page_follows_a_cursor_and_the_last_one_has_none(
@@ -185,7 +186,7 @@ class TestScanning:
         page = reading.reader.scan_page(1, of=4, after=attributes(2), consistent=True)
 
         assert page.cursor is None
-        assert reading.requests == [scan_request(1, 4, 500, ExclusiveStartKey=attributes(2))]
+        assert reading.requests == [scan_request(1, 4, PAGE, ExclusiveStartKey=attributes(2))]
 
     def test_an_eventually_consistent_page_is_twice_as_large_for_its_units(
         self, monkeypatch: pytest.MonkeyPatch
@@ -195,14 +196,14 @@ class TestScanning:
         page = reading.reader.scan_page(0, of=1, after=None, consistent=False)
 
         assert page.size == 2.5 * 8192
-        assert reading.requests == [scan_request(0, 1, 500, ConsistentRead=False)]
+        assert reading.requests == [scan_request(0, 1, PAGE, ConsistentRead=False)]
 
     def test_an_item_may_consist_only_of_its_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reading = Reading(monkeypatch, {**scanned(), "Items": [attributes(1)]})
 
         assert first_page(reading).items == [attributes(1)]
 
-    @pytest.mark.parametrize(("rate", "items"), [(5.0, 100), (127.9, 100), (128.0, 500), (None, 500)])
+    @pytest.mark.parametrize(("rate", "items"), [(5.0, 100), (127.9, 100), (128.0, PAGE), (None, PAGE)])
     def test_at_a_rate_below_that_of_a_large_page_small_pages_are_requested(
         self, monkeypatch: pytest.MonkeyPatch, rate: float | None, items: int
     ) -> None:
@@ -232,7 +233,7 @@ class TestScanning:
             "check --endpoint-url and the network: the response is not one of DynamoDB."
         )
 
-    @pytest.mark.parametrize(("limit", "asked"), [(200, 200), (501, 500)])
+    @pytest.mark.parametrize(("limit", "asked"), [(200, 200), (PAGE + 1, PAGE)])
     def test_the_rest_of_a_segment_is_read_with_cursors(
         self, monkeypatch: pytest.MonkeyPatch, limit: int, asked: int
     ) -> None:
@@ -399,7 +400,7 @@ class TestAsking:
         reading = Reading(monkeypatch, THROTTLED, THROTTLED, scanned(1))
 
         assert first_page(reading).items == [item(1)]
-        assert reading.requests == [scan_request(0, 1, 500)] * 3
+        assert reading.requests == [scan_request(0, 1, PAGE)] * 3
         assert reading.patience.sleeps == [0.1, 0.2]
 
     def test_a_request_that_is_refused_for_good_is_not_repeated(
@@ -495,3 +496,14 @@ class TestAsking:
 
         assert first_page(reading).items == []
         assert reading.reader._owed == 0
+
+
+@pytest.mark.parametrize(
+    ("threads", "page"), [(1, PAGE), (4, PAGE), (5, 2000), (16, 625), (20, LEAST_PAGE), (64, LEAST_PAGE)]
+)
+def test_the_more_threads_read_the_fewer_items_has_a_page(threads: int, page: int) -> None:
+    assert Limits(threads).page == page
+
+
+def test_a_page_is_small_at_a_low_rate() -> None:
+    assert Limits(1, per_second=127.9).page == 100
