@@ -281,7 +281,7 @@ class _Confirmation:
 
 
 _ARCHIVED = '"archived"'
-_OF_THE_RUN = ("began", "seconds", "confirmed_by", "differences", "archived_items")
+_OF_THE_RUN = ("began", "seconds", "differences", "archived_items")
 
 
 def counts(result: Verified) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from functools import partial
 from math import ceil
 from typing import Protocol
 
-from ddbreplica.bucket.verification_record import BY_LOOKS, BY_STREAM
 from ddbreplica.driver import Advance, Driver
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, describe_pair, refuse_recreated
@@ -97,8 +96,6 @@ class Verification:
         self._advance: Advance = lambda _: None
         self._comparing: Merge | KeyComparison | None = None
         self._is_stopped_early = False
-        self._confirmed_by: str | None = None
-        self._lag: float | None = None
 
     def run(self) -> None:
         """Run all steps. Raises TaskError, with what is known so far, if one fails or is interrupted."""
@@ -132,8 +129,8 @@ class Verification:
             began=self._saved.began,
             suspects=len(self._suspects),
             stopped_early=self._is_stopped_early,
-            confirmed_by=self._confirmed_by,
-            lag=self._lag,
+            confirmed_by=self._findings.confirmed_by,
+            lag=self._findings.lag,
             in_doubt=self._repair.journal.held()[0] if self._repair else 0,
         )
 
@@ -226,14 +223,13 @@ class Verification:
         try:
             for difference, outcome in self._handled(confirmation.differences()):
                 self._findings.add(difference, outcome)
+                self._findings.confirmed(by_looks=confirmation.by_looks, lag=confirmation.lag)
                 self._saved.decided(difference.key, self._findings)
         except (TaskError, KeyboardInterrupt):
             with suppress(TaskError):
                 self._saved.save_decided(self._findings)
             raise
-        self._lag = confirmation.lag if confirmation.lag is not None else self._lag
-        if self._confirmed_by != BY_LOOKS:
-            self._confirmed_by = BY_LOOKS if confirmation.by_looks else BY_STREAM
+        self._findings.confirmed(by_looks=confirmation.by_looks, lag=confirmation.lag)
         self._suspects.clear()
         self._saved.settled(self._findings)
 

@@ -323,12 +323,13 @@ def test_all_counts_are_restored(state: State, suspects: KeySet) -> None:
     findings = found(1)
     findings.add(Difference(DifferenceKind.INCONCLUSIVE, key(2)), UNDECIDED)
     findings.add(Difference(DifferenceKind.MOVING, key(3)))
+    findings.confirmed(by_looks=True, lag=0.5)
     with_suspects(state).settled(findings)
 
     restored = Findings(10)
     state.begun().restore(restored, suspects)
 
-    for name in ("counts", "unrepaired", "repaired", "undecided"):
+    for name in ("counts", "unrepaired", "repaired", "undecided", "confirmed_by", "lag"):
         assert getattr(restored, name) == getattr(findings, name)
 
 
@@ -432,6 +433,8 @@ DAMAGE: list[tuple[str, Any]] = [
     ("settled", {"group": None, "counts": found(1).state_document()}),
     ("settled", {"group": 1, "counts": {**found(1).state_document(), "counts": {"lost": 1}}}),
     ("settled", {"group": 1, "counts": {**found(1).state_document(), "repaired": "many"}}),
+    ("settled", {"group": 1, "counts": {**found(1).state_document(), "confirmed_by": "luck"}}),
+    ("settled", {"group": 1, "counts": {**found(1).state_document(), "lag": "long"}}),
     ("settled", {"group": 1, "counts": {**found(1).state_document(), "first": [{"finding": "missing"}]}}),
     (
         "settled",

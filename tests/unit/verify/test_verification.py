@@ -179,8 +179,13 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> Pair:
     return pair
 
 
-def found(*differences: tuple[DifferenceKind, int], repair: str | None = None) -> Findings:
-    findings = Findings(5)
+def found(
+    *differences: tuple[DifferenceKind, int],
+    repair: str | None = None,
+    confirmed_by: str = BY_STREAM,
+    lag: float | None = None,
+) -> Findings:
+    findings = Findings(5, confirmed_by=confirmed_by, lag=lag)
     for kind, each in differences:
         findings.add(Difference(kind, key(each)), repair)
     return findings
@@ -237,7 +242,7 @@ def test_suspected_differences_are_confirmed(pair: Pair) -> None:
         "replica",
         "everything",
         Swept(4, 3),
-        found((DifferenceKind.DIFFERENT, 1), (DifferenceKind.MISSING, 3)),
+        found((DifferenceKind.DIFFERENT, 1), (DifferenceKind.MISSING, 3), lag=0.5),
         is_repair=False,
         seconds=3,
         began=BEGAN,
@@ -277,9 +282,26 @@ def test_groups_of_differences_are_confirmed_by_the_stream_only_if_all_are(
 
     assert pair.confirmed == [[0, 1], [2, 3]]
     assert (result.confirmed_by, result.lag, result.suspects) == (confirmed_by, lag, 0)
-    assert result.findings == found(*((DifferenceKind.DIFFERENT, each) for each in range(4)))
+    assert result.findings == found(
+        *((DifferenceKind.DIFFERENT, each) for each in range(4)), confirmed_by=confirmed_by, lag=lag
+    )
     assert not result.stopped_early
     assert pair.recording.notes == []
+
+
+def test_a_resumed_run_knows_how_earlier_differences_were_confirmed(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several_groups(pair, monkeypatch)
+    pair.witnessed = [(True, 0.7), (False, None), (False, None)]
+    pair.fails_after = 1
+    with pytest.raises(TaskError):
+        pair.verification().run()
+    pair.fails_after = None
+
+    result = pair.run()
+
+    assert (result.confirmed_by, result.lag) == (BY_LOOKS, 0.7)
 
 
 def test_a_verdict_needs_no_more_than_many_suspected_differences(

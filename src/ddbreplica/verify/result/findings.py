@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from ddbreplica.bucket.verification_record import BY_LOOKS, BY_STREAM
 from ddbreplica.model import Key
 from ddbreplica.reconcile import algorithm
 from ddbreplica.records.compare import AttributeDifference
@@ -32,7 +33,7 @@ class Findings:
 
     `unrepaired` counts those that were not repaired. Archived items are not differences, so they are kept separately;
     moving items are only counted and reported. If `without_values`, no item's values are kept: keys and attribute
-    names remain.
+    names remain. `confirmed_by` and `lag` are those of the verdict.
     """
 
     keep: int
@@ -44,6 +45,8 @@ class Findings:
     undecided: int = 0
     first: list[Found] = field(default_factory=list)
     archived: list[Found] = field(default_factory=list)
+    confirmed_by: str | None = None
+    lag: float | None = None
 
     def add(self, difference: Difference, repair: str | None = None) -> None:
         """Add a difference. `repair` is the outcome of its repair, or of a dry run; None if there was none."""
@@ -68,6 +71,12 @@ class Findings:
             return []
         return self.archived if finding is DifferenceKind.ARCHIVED else self.first
 
+    def confirmed(self, *, by_looks: bool, lag: float | None) -> None:
+        """Note how suspected differences were confirmed: by the stream only if all of them were."""
+        if self.confirmed_by != BY_LOOKS:
+            self.confirmed_by = BY_LOOKS if by_looks else BY_STREAM
+        self.lag = self.lag if lag is None else lag
+
     def archive(self, keys: Iterable[Key]) -> None:
         """Keep and report keys that only the archive has. The comparison counts them itself."""
         for key in keys:
@@ -80,6 +89,8 @@ class Findings:
             "unrepaired": _by_value(self.unrepaired),
             "repaired": self.repaired,
             "undecided": self.undecided,
+            "confirmed_by": self.confirmed_by,
+            "lag": self.lag,
             "first": [_stored(*found) for found in self.first],
         }
 
@@ -92,6 +103,9 @@ class Findings:
         self.counts = _counter(document["counts"])
         self.unrepaired = _counter(document["unrepaired"])
         self.repaired, self.undecided = int(document["repaired"]), int(document["undecided"])
+        self.confirmed_by, self.lag = document["confirmed_by"], document["lag"]
+        if self.confirmed_by not in (None, BY_LOOKS, BY_STREAM) or not isinstance(self.lag, float | int | None):
+            raise ValueError(document)
 
     def as_document(self, difference: Difference, repair: str | None) -> dict[str, Any]:
         """Return a difference as a JSON document, with DynamoDB JSON; numbers and sets have their canonical form."""
