@@ -4,7 +4,6 @@ The file is compacted when it is opened and whenever it has grown. Notes and key
 of the work always matches the keys that were open there. `journal_format` describes the lines.
 """
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from ddbreplica.reconcile.journal_format import (
     read,
 )
 from ddbreplica.reconcile.state_file import Lines, StateFile, lines_of
+from ddbreplica.records.text import printable
 
 GROWN = 16 * 1024 * 1024
 """Bytes appended after which the state file is compacted, so that it stays small however long the work takes."""
@@ -244,4 +244,4 @@ def _shown(value: Any) -> str:
     """Return a JSON value as text, and strings without quotes."""
     if isinstance(value, list):
         return ", ".join(map(_shown, value)) or "none"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else printable(value)

@@ -104,7 +104,9 @@ class Findings:
         self.unrepaired = _counter(document["unrepaired"])
         self.repaired, self.undecided = int(document["repaired"]), int(document["undecided"])
         self.confirmed_by, self.lag = document["confirmed_by"], document["lag"]
-        if self.confirmed_by not in (None, BY_LOOKS, BY_STREAM) or not isinstance(self.lag, float | int | None):
+        if self.confirmed_by not in (None, BY_LOOKS, BY_STREAM) or not isinstance(
+            self.lag, float | int | None
+        ):
             raise ValueError(document)
 
     def as_document(self, difference: Difference, repair: str | None) -> dict[str, Any]:
