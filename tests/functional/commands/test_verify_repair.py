@@ -304,7 +304,7 @@ class TestReadRate:
 
         assert [units for _, units in taken if units] == [2.5, 1.0]
 
-    def test_a_read_rate_makes_pages_smaller(
+    def test_a_low_read_rate_makes_pages_smaller(
         self, tables: Tables, aws: Misbehaviour, taken: list[tuple[float | None, float]]
     ) -> None:
         limits: list[int | None] = []
@@ -316,7 +316,7 @@ class TestReadRate:
         verify("--segments", "1")
         verify("--segments", "1", "--read-rate", "100")
 
-        assert limits == [500, 500, 100, 100]
+        assert limits == [2500, 2500, 100, 100]
 
 
 class TestRepair:
