@@ -219,6 +219,9 @@ class TestWithoutAStateFile:
         result = run(*QUICK, "--state", "nowhere/state")
 
         assert (result.exit_code, result.stdout) == (2, "")
+        assert lines(result.stderr)[-1] == (
+            "Try: create the directory, or name a file on another disk with --state."
+        )
 
 
 class TestDryRun:

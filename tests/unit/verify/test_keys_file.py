@@ -67,6 +67,12 @@ def test_an_error_has_the_line_that_is_not_a_key(line: str) -> None:
     )
 
 
+def test_an_empty_key_attribute_is_named_with_its_line() -> None:
+    """DynamoDB refuses a request with such a key as a whole."""
+    with pytest.raises(TaskError, match=r"^keys:1: .+: a key attribute is empty\.$"):
+        list(keys_file.read([b'{"PK": {"S": ""}, "SK": {"N": "1"}}'], TABLE, name="keys"))
+
+
 def test_a_difference_of_items_of_the_maximum_size_is_read() -> None:
     value = {"S": "\0" * 400_000}
     difference = {
