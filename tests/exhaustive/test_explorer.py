@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.jobs.state_journal import StateJournal
+from ddbreplica.jobs.state.journal import StateJournal
 from ddbreplica.reconcile.journal_format import BACKFILL, COMMANDS, VERIFY
 from tests.support import journals
 from tests.support.explorer import EXPIRED, Flaw, Story, explore

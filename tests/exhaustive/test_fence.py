@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.jobs import fenced_state
+from ddbreplica.jobs.state import fenced_state
 from tests.support.fence_explorer import Explored, Story, explore
 from tests.support.taken_out import Source
 

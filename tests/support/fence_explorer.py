@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ddbreplica.bucket.store import Conflict, Stored
 from ddbreplica.errors import TaskError
-from ddbreplica.jobs.fenced_state import FencedState, Owner, SupersededError
+from ddbreplica.jobs.state.fenced_state import FencedState, Owner, SupersededError
 from tests.support.memory_store import etag_of
 
 ITEMS = 2

@@ -11,8 +11,8 @@ from functools import cache
 from typing import Any, NamedTuple, NewType, Protocol, TypeAlias
 
 from ddbreplica.bucket.quarantine import Quarantine
-from ddbreplica.jobs.fenced_state import FencedState, Owner
-from ddbreplica.jobs.state_journal import StateJournal
+from ddbreplica.jobs.state.fenced_state import FencedState, Owner
+from ddbreplica.jobs.state.journal import StateJournal
 from ddbreplica.model import Journal, Key, Table
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.journal import FileJournal

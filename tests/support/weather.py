@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ddbreplica.jobs.fenced_state import FencedState, Owner
-from ddbreplica.jobs.state_journal import StateJournal
+from ddbreplica.jobs.state.fenced_state import FencedState, Owner
+from ddbreplica.jobs.state.journal import StateJournal
 from ddbreplica.model import Image, Key, Refusal, State, Write
 from ddbreplica.reconcile.algorithm import ReconcileContext, reconcile
 from ddbreplica.reconcile.journal import FileJournal

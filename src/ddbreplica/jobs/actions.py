@@ -8,11 +8,11 @@ from ddbreplica.deadline import Deadline
 from ddbreplica.driver import Note
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs import planning
-from ddbreplica.jobs.fenced_state import SupersededError
 from ddbreplica.jobs.job import Job, Pair
-from ddbreplica.jobs.lease import Lease
 from ddbreplica.jobs.payload import CONFIRM, GATHER, PLAN, REPORT, WORK, Payload
 from ddbreplica.jobs.plan import JobEndedError
+from ddbreplica.jobs.state.fenced_state import SupersededError
+from ddbreplica.jobs.state.lease import Lease
 from ddbreplica.jobs.verify import gather, piece, report, segment
 
 SUPERSEDED_SECONDS: Final = 30

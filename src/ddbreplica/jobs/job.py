@@ -11,12 +11,12 @@ from ddbreplica.dynamodb.describe import Described, identity
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs.ending import Ending
-from ddbreplica.jobs.fenced_state import FencedState, Owner
-from ddbreplica.jobs.lease import Lease
 from ddbreplica.jobs.objects import PLAN, JobObjects
 from ddbreplica.jobs.payload import Payload
 from ddbreplica.jobs.plan import JobEndedError, Plan
-from ddbreplica.jobs.stop_marker import StopMarker
+from ddbreplica.jobs.state.fenced_state import FencedState, Owner
+from ddbreplica.jobs.state.lease import Lease
+from ddbreplica.jobs.state.stop_marker import StopMarker
 from ddbreplica.jobs.verify.options import verify_options
 from ddbreplica.mapping.lag_figures import AskLag
 from ddbreplica.mapping.preflight import Preflight

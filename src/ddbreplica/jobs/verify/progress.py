@@ -8,9 +8,9 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from ddbreplica.jobs.fenced_state import content_of
 from ddbreplica.jobs.objects import SUSPECTS, JobObjects
 from ddbreplica.jobs.plan import JobEndedError, Plan
+from ddbreplica.jobs.state.fenced_state import content_of
 from ddbreplica.model import Key
 from ddbreplica.records.decode import MalformedError, attributes_of, key_of
 from ddbreplica.verify.compare.checkpoint import SegmentState

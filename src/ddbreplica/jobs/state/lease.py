@@ -9,8 +9,8 @@ from typing import Final
 
 from ddbreplica.bucket.store import Store, Stored
 from ddbreplica.errors import TaskError
-from ddbreplica.jobs.fenced_state import ATTEMPTS
 from ddbreplica.jobs.objects import document_bytes
+from ddbreplica.jobs.state.fenced_state import ATTEMPTS
 
 SECONDS: Final = 1_800.0
 """How long a job has the lease after a worker has renewed it. A job that was ended by force renews it no more."""

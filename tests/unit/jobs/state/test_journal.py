@@ -1,4 +1,4 @@
-"""state_journal: the open keys of a worker are known to whoever replaces it, and held back as long as it may write."""
+"""journal: the open keys of a worker are known to whoever replaces it, and held back as long as it may write."""
 
 import json
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ import pytest
 from ddbreplica.aws.clock import MARGIN_SECONDS
 from ddbreplica.aws.clock import UNKNOWN_HOLD_SECONDS as LONGEST
 from ddbreplica.errors import AttentionError, TaskError
-from ddbreplica.jobs import state_journal as module
-from ddbreplica.jobs.fenced_state import ATTEMPTS, FencedState, Owner, SupersededError
-from ddbreplica.jobs.state_journal import LeftOpen, StateJournal, attention, left_open
+from ddbreplica.jobs.state import journal as module
+from ddbreplica.jobs.state.fenced_state import ATTEMPTS, FencedState, Owner, SupersededError
+from ddbreplica.jobs.state.journal import LeftOpen, StateJournal, attention, left_open
 from ddbreplica.model import Journal, Key
 from tests.support.journal_contract import A, B, C, JournalContract
 from tests.support.memory_state import ManualClock

@@ -3,8 +3,8 @@
 import pytest
 
 from ddbreplica.errors import TaskError
-from ddbreplica.jobs.fenced_state import ATTEMPTS
-from ddbreplica.jobs.stop_marker import StopMarker
+from ddbreplica.jobs.state.fenced_state import ATTEMPTS
+from ddbreplica.jobs.state.stop_marker import StopMarker
 from tests.support.memory_store import Fate, MemoryStore
 
 FOLDER = "jobs/stack/job"

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 
 from ddbreplica.aws.clock import UNKNOWN_HOLD_SECONDS, Clock, hold_seconds, time_after
 from ddbreplica.errors import AttentionError, TaskError
-from ddbreplica.jobs.fenced_state import FencedState
+from ddbreplica.jobs.state.fenced_state import FencedState
 from ddbreplica.model import Key
 from ddbreplica.reconcile.journal_format import as_json
 from ddbreplica.records.decode import MalformedError, key_of

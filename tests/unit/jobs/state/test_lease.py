@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from ddbreplica.errors import TaskError
-from ddbreplica.jobs.lease import RENEWED_BELOW_SECONDS, SECONDS, Lease
+from ddbreplica.jobs.state.lease import RENEWED_BELOW_SECONDS, SECONDS, Lease
 from tests.support.memory_store import Fate, MemoryStore
 
 NOW = 1_795_910_400.0

@@ -4,7 +4,7 @@ from typing import Final
 
 from ddbreplica.bucket.store import Conflict, Store
 from ddbreplica.errors import TaskError
-from ddbreplica.jobs.fenced_state import ATTEMPTS
+from ddbreplica.jobs.state.fenced_state import ATTEMPTS
 
 _BODY: Final = b"{}"
 
