@@ -28,7 +28,7 @@ from ddbreplica.backfill.listing import DamagedError, KeyPage
 from ddbreplica.bucket.bucket import Bucket, Version
 from ddbreplica.driver import Interrupt
 from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.dynamodb.describe import describe
+from ddbreplica.dynamodb.describe import describe, describe_pair
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.dynamodb.stream import Stream, list_streams
 from ddbreplica.errors import TaskError
@@ -401,7 +401,11 @@ def test_a_write_without_a_response_from_aws_is_in_doubt(
         services.right["BatchGetItem"] = lambda _: as_json(Responses={}, UnprocessedKeys={})
     journal = Forgetful()
     reconciler = Reconciler.between(
-        connection, journal=journal, patience=Waiting().patience(20.01), is_archive=False
+        connection,
+        describe_pair(connection),
+        journal=journal,
+        patience=Waiting().patience(20.01),
+        is_archive=False,
     )
     right = right_response(services, operation, lambda: reconciler.reconcile([A]))
     for wrong in (*garbage(right), *foreign(right), *misshapen(right)):

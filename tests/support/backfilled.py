@@ -109,8 +109,8 @@ class World(redriven.World):
         self.asked |= {f"reader_{name}": value for name, value in how.items()} | {"reader_patience": patience}
         return _Reader(self)
 
-    def reconciler(self, connection: Connection, **how: Any) -> Any:
-        assert connection is self.connection
+    def reconciler(self, connection: Connection, tables: Any, **how: Any) -> Any:
+        assert (connection, tables) == (self.connection, self.tables)
         self.asked |= how
         pair = ReconcileContext(self.source, self.replica, how["journal"], is_archive=how["is_archive"])
 

@@ -105,8 +105,10 @@ class World:
         self.asked |= wanted
         return self.ground
 
-    def reconciler(self, connection: Connection, **how: Any) -> "_Reconciler":
-        assert connection is self.connection
+    def reconciler(
+        self, connection: Connection, tables: tuple[Described, Described], **how: Any
+    ) -> "_Reconciler":
+        assert (connection, tables) == (self.connection, self.tables)
         self.asked |= how
         return _Reconciler(self, **how)
 

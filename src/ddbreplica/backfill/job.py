@@ -135,6 +135,7 @@ class Copying:
             read_rate = reader.rate if self.read_rate else None
             reconciler = Reconciler.between(
                 self.connection,
+                (self.tables.source, self.tables.replica),
                 journal=journal,
                 patience=patience,
                 is_archive=self.ground.is_archive,

@@ -16,6 +16,10 @@ from ddbreplica.model import Refusal, RefusalKind
 MAX_BYTES: Final = 64 * MIB
 """Bytes of an object of a job: 2,000 keys of the largest size, and as many of earlier workers, each byte escaped."""
 
+ATTEMPTS: Final = 4
+"""How often a write is sent that got no response, or that another request prevented."""
+
+_RESUME = "start the job again, which resumes it."
 _NOT_FOUND = frozenset({"NoSuchKey", "404"})
 
 
@@ -93,6 +97,28 @@ class BucketStore:
         if conflict is None:
             raise self._bucket.refused(result, what="written")
         return conflict
+
+
+def create_once(store: Store, name: str, body: bytes, *, hint: str = _RESUME) -> bytes:
+    """Store an object unless it exists. Return the content that it has now, whoever stored it.
+
+    Raises TaskError, with the hint, if S3 does not confirm that the object exists.
+    """
+    for _ in range(ATTEMPTS):
+        if isinstance(store.create(name, body), str):
+            return body
+        # Also after an attempt without a response, which may have stored it.
+        if (present := store.read(name)) is not None:
+            return present.body
+    raise unwritten(f"the object {name}", hint=hint)
+
+
+def unwritten(what: str, *, hint: str = _RESUME) -> TaskError:
+    """Return the error of an object of a job of which S3 confirmed no write."""
+    return TaskError(
+        f"{what} cannot be written: S3 did not confirm any of {ATTEMPTS} attempts.",
+        hint=hint,
+    )
 
 
 def _conflict(refusal: Refusal) -> Conflict | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from threading import Lock
 from typing import Any
 
@@ -179,7 +180,7 @@ def refuse_recreated(
 
 
 class SameTables:
-    """Makes sure that two tables are still those that were described. Several threads may use it at once.
+    """Makes sure that two tables are still those that a command began with. Several threads may use it at once.
 
     A recreated table has the same name and ARN, and none of the items: to reconcile a key with it would delete the
     replica's item.
@@ -191,30 +192,33 @@ class SameTables:
         describe: Callable[[], tuple[Described, Described]],
         clock: Clock,
     ) -> None:
-        """Take the tables as they were described just now."""
+        """Take the tables as they were described when the command began, however long ago."""
         self._tables = tables
         self._describe = describe
         self._clock = clock
-        self._checked_at = clock.ticks()
+        self._next = -inf
         self._lock = Lock()
 
     @classmethod
-    def of(cls, connection: Connection) -> "SameTables":
-        """Describe the tables of a connection. Raises TaskError as `describe_pair` does."""
-        return cls(describe_pair(connection), lambda: describe_pair(connection), connection.clock)
+    def of(cls, connection: Connection, tables: tuple[Described, Described]) -> "SameTables":
+        """Take the tables of a connection as they were described when the command began."""
+        return cls(tables, lambda: describe_pair(connection), connection.clock)
 
     def check(self) -> None:
         """Raise TaskError if a table was recreated. The tables are described at most once in DESCRIBE_SECONDS."""
         with self._lock:
-            if self._clock.ticks() - self._checked_at < DESCRIBE_SECONDS:
-                return
-            refuse_recreated(
-                self._tables,
-                self._describe(),
-                hint="remove the state file, and run the command again.",
-            )
-            # Not before: after an error, no thread goes on.
-            self._checked_at = self._clock.ticks()
+            if self._clock.ticks() >= self._next:
+                self.check_now()
+                # Not before: after an error, no thread goes on.
+                self._next = self._clock.ticks() + DESCRIBE_SECONDS
+
+    def check_now(self) -> None:
+        """Raise TaskError if a table was recreated. What was read before this call is then of the same tables."""
+        refuse_recreated(
+            self._tables,
+            self._describe(),
+            hint="name another file with --state, and run the command again.",
+        )
 
 
 def replicas_of(description: Mapping[str, Any]) -> str | None:

@@ -52,4 +52,5 @@ class Ending(Interrupt):
     def sleep(self, seconds: float) -> None:
         """Sleep, but not beyond the end of the invocation."""
         if not self.is_over:
-            self._deadline.sleep(min(seconds, self._deadline.remaining() - RESERVED_SECONDS))
+            left = self._deadline.remaining() - RESERVED_SECONDS
+            self._deadline.sleep(max(0.0, min(seconds, left)))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ddbreplica.bucket.store import Conflict, Store
+from ddbreplica.bucket.store import Store, create_once
 from ddbreplica.errors import TaskError
 
 PLAN: Final = "plan.json"
@@ -14,8 +14,6 @@ SEGMENTS: Final = "segments.jsonl"
 SUSPECTS: Final = "suspects.json"
 PIECES: Final = "pieces.jsonl"
 REPORT: Final = "report.json"
-
-_ATTEMPTS = 4
 
 PART_BYTES: Final = 8 * 1024 * 1024
 """Bytes of a part, or a line more. A worker holds one part in memory."""
@@ -56,7 +54,11 @@ class JobObjects:
 
         They count only if a state lists them, so that nothing is counted that its owner has not saved.
         """
-        return [self._add(body) for body in _bodies(lines)]
+        names = list[str]()
+        for body in _bodies(lines):
+            names.append(f"parts/{secrets.token_hex(16)}.jsonl")
+            self.create(names[-1], body)
+        return names
 
     def lines(self, names: Iterable[str]) -> Iterator[Any]:
         """Yield the JSON values in objects that `add` has stored. Raises TaskError if one does not exist."""
@@ -68,26 +70,6 @@ class JobObjects:
                     hint="start a new job, and keep the objects of a job until it has ended.",
                 )
             yield from map(json.loads, body.splitlines())
-
-    def _add(self, body: bytes) -> str:
-        name = f"parts/{secrets.token_hex(16)}.jsonl"
-        for _ in range(_ATTEMPTS):
-            result = self.store.create(self.name(name), body)
-            # The name is unique: an object that exists is that of an earlier attempt.
-            if isinstance(result, str) or result is Conflict.CHANGED:
-                return name
-        raise _unwritten(self.name(name))
-
-
-def create_once(store: Store, name: str, body: bytes) -> bytes:
-    """Store an object unless it exists. Return the content that it has now, whoever stored it."""
-    for _ in range(_ATTEMPTS):
-        if isinstance(store.create(name, body), str):
-            return body
-        # Also after an attempt without a response, which may have stored it.
-        if (present := store.read(name)) is not None:
-            return present.body
-    raise _unwritten(name)
 
 
 def document_bytes(document: Any) -> bytes:
@@ -110,10 +92,3 @@ def _bodies(lines: Iterable[bytes]) -> Iterator[bytes]:
             body.clear()
     if body:
         yield bytes(body)
-
-
-def _unwritten(name: str) -> TaskError:
-    return TaskError(
-        f"the object {name} cannot be written: S3 did not confirm any of {_ATTEMPTS} attempts.",
-        hint="start the job again, which resumes it.",
-    )

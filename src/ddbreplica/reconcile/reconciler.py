@@ -11,7 +11,7 @@ from ddbreplica.aws.clock import Clock
 from ddbreplica.aws.hints import hint_for, reason
 from ddbreplica.driver import Patience
 from ddbreplica.dynamodb.connection import Connection, Side
-from ddbreplica.dynamodb.describe import SameTables
+from ddbreplica.dynamodb.describe import Described, SameTables
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.send import IN_FLIGHT
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
@@ -67,14 +67,14 @@ class Reconciler:
         patience: Patience,
         rates: Rates | None = None,
         under_way: UnderWay | None = None,
-        refuse_recreated: Callable[[], None] = lambda: None,
+        tables: SameTables | None = None,
     ) -> None:
         """Reconcile a pair, whose requests observe `clock`. `under_way` counts the calls that have not ended.
 
-        `refuse_recreated` raises TaskError if a table was recreated.
+        `tables` are those that the caller began with. Without them, nothing notices that a table was recreated.
         """
         self._clock = clock
-        self._refuse_recreated = refuse_recreated
+        self._refuse_recreated = tables.check if tables else _nothing
         self._patience = patience
         self._under_way = under_way or UnderWay()
         rates = rates or Rates()
@@ -82,14 +82,17 @@ class Reconciler:
         self._slots = BoundedSemaphore(CONNECTIONS // IN_FLIGHT)
         self._pair = replace(
             pair,
-            source=_PacedSource(pair.source, _Pace(rates.read, patience)),
+            source=_PacedSource(
+                pair.source, _Pace(rates.read, patience), found_none=tables.check_now if tables else _nothing
+            ),
             replica=_PacedReplica(pair.replica, _Pace(rates.write, patience)),
         )
 
     @classmethod
-    def between(
+    def between(  # noqa: PLR0913  all but the tables have names
         cls,
         connection: Connection,
+        tables: tuple[Described, Described],
         *,
         journal: Journal,
         patience: Patience,
@@ -97,12 +100,11 @@ class Reconciler:
         rates: Rates | None = None,
         under_way: UnderWay | None = None,
     ) -> "Reconciler":
-        """Return a reconciler of the connection's two tables.
+        """Return a reconciler of the connection's two tables, as they were described when the caller began.
 
         If the replica `is_archive`, nothing is deleted there, and keys may be left undecided. `under_way` counts the
-        calls that have not ended. Raises TaskError unless both tables exist and have the same key.
+        calls that have not ended.
         """
-        tables = SameTables.of(connection)
         pair = ReconcileContext(
             _table(connection.source), _table(connection.replica), journal, is_archive=is_archive
         )
@@ -112,7 +114,7 @@ class Reconciler:
             patience=patience,
             rates=rates,
             under_way=under_way,
-            refuse_recreated=tables.check,
+            tables=SameTables.of(connection, tables),
         )
 
     def reconcile(
@@ -167,16 +169,24 @@ class _Pace:
 
 
 class _PacedSource:
-    """The source table. Each read waits for the units of its response, after the response."""
+    """The source table. Each read waits for the units of its response, after the response.
 
-    def __init__(self, source: Source, pace: _Pace) -> None:
+    `found_none` is called after a read that finds no item, before the caller can delete it from the replica.
+    """
+
+    def __init__(
+        self, source: Source, pace: _Pace, *, found_none: Callable[[], None] = lambda: None
+    ) -> None:
         self._source = source
         self._pace = pace
+        self._found_none = found_none
 
     def read_batch(self, keys: Sequence[Key]) -> Mapping[Key, State] | Refusal:
         response = self._source.read_batch(keys)
         if isinstance(response, Refusal):
             return response
+        if None in response.values():
+            self._found_none()
         self._pace.patience.progressed()
         if self._pace.rate is not None:
             self._pace.wait(sum(map(read_units, response.values())))
@@ -216,6 +226,10 @@ class _PacedReplica:
         if is_progress:
             self._pace.patience.progressed()
         return response
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _table(side: Side) -> DynamoDBReplica:

@@ -75,6 +75,7 @@ def redrive(
         with driver.interruptible() as interrupt:
             reconciler = Reconciler.between(
                 connection,
+                (source, replica),
                 journal=QuarantiningJournal.of(
                     journal, connection, buckets.quarantine, source.table, command=REDRIVE
                 ),

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from ddbreplica.bucket import verifications
 from ddbreplica.driver import Driver, Patience
@@ -15,7 +16,7 @@ from ddbreplica.errors import TaskError
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.lag import LagReader
 from ddbreplica.mapping.preflight import Preflight, to_compare, to_repair
-from ddbreplica.model import Journal, Key, Table
+from ddbreplica.model import Journal, Key
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import VERIFY
@@ -61,34 +62,25 @@ def verified(
         saved = SavedProgress(journal if options.keys_from is None else None)
         if journal is not None and journal.resume(identity(*tables)) and journal.open_keys():
             driver.note(f"Resuming the repair in {journal.name}.")
-        if options.writes:
-            connection.clock.refuse_fast()
-        else:
-            for note in leftovers(connection, *tables, states=driver.states_of(connection.tables)):
-                driver.note(note)
+        _prepare(connection, options, driver, tables)
         preflight = _preflight(connection, options, driver)
         preflight.warn_of_replicas(tables[0], note=driver.note)
         patience = Patience(stack.enter_context(driver.interruptible()))
-        report = None
-        if options.report is not None:
-            # A resumed run adds its lines to those of the runs before.
-            report = ReportFile(options.report, note=driver.note, keep=saved.is_begun)
-            stack.enter_context(closing(report))
-        source, replica = (_reader(table, options, patience) for table in tables)
-        pair = _Pair(connection, options, driver, patience, preflight, source, replica)
+        report = _report(options, driver, saved, stack)
+        pair = _Pair(connection, options, driver, patience, preflight, tables)
         parts = Parts(
             connection,
             options,
             driver,
             patience.interrupt.sleep,
             tables,
-            (source, replica),
+            pair.readers,
             preflight.key_filter,
             preflight.is_archive,
             preflight.unseen,
             pair.confirmation,
             pair.unequal,
-            pair.repair(journal, under_way, tables[0].table),
+            pair.repair(journal, under_way),
             saved,
             Findings(options.limit, report, without_values=options.no_values),
         )
@@ -105,6 +97,30 @@ def verified(
     return result
 
 
+def _prepare(
+    connection: Connection,
+    options: VerifyOptions,
+    driver: Driver,
+    tables: tuple[Described, Described],
+) -> None:
+    """Refuse a repair by a clock that is ahead. Without a repair, note what earlier runs have left open."""
+    if options.writes:
+        connection.clock.refuse_fast()
+    else:
+        for note in leftovers(connection, *tables, states=driver.states_of(connection.tables)):
+            driver.note(note)
+
+
+def _report(
+    options: VerifyOptions, driver: Driver, saved: SavedProgress, stack: ExitStack
+) -> ReportFile | None:
+    """Open the report, which the stack closes. A resumed run adds its lines to those of the runs before."""
+    if options.report is None:
+        return None
+    report = ReportFile(options.report, note=driver.note, keep=saved.is_begun)
+    return stack.enter_context(closing(report))
+
+
 def _preflight(connection: Connection, options: VerifyOptions, driver: Driver) -> Preflight:
     find = to_repair if options.repair else to_compare
     return find(
@@ -112,7 +128,7 @@ def _preflight(connection: Connection, options: VerifyOptions, driver: Driver) -
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Pair:
     """The two tables as the confirmation and the repair see them."""
 
@@ -121,8 +137,13 @@ class _Pair:
     driver: Driver
     patience: Patience
     preflight: Preflight
-    source: TableReader
-    replica: TableReader
+    tables: tuple[Described, Described]
+
+    @cached_property
+    def readers(self) -> tuple[TableReader, TableReader]:
+        """The readers of both tables, each with its rate."""
+        source, replica = (_reader(table, self.options, self.patience) for table in self.tables)
+        return source, replica
 
     def confirmation(self, suspects: KeySet) -> Confirmation:
         """Return the confirmation of suspected differences."""
@@ -137,8 +158,8 @@ class _Pair:
         )
         return Confirmation(
             suspects=suspects,
-            source=self.source,
-            replica=self.replica,
+            source=self.readers[0],
+            replica=self.readers[1],
             rules=rules,
             witness=StreamWitness.of(self.connection, interrupt),
             ask_lag=LagReader.of(self.connection, now=lambda: clock.moment, interrupt=interrupt),
@@ -150,29 +171,31 @@ class _Pair:
 
     def unequal(self, keys: Sequence[Key]) -> Collection[Key]:
         """Look at keys once, and return those that differ."""
-        look = Look(self.source, self.replica, self.preflight.is_archive)
+        look = Look(*self.readers, self.preflight.is_archive)
         return [key for key, sight in look(keys).items() if sight.is_suspect]
 
-    def repair(self, journal: FileJournal | None, under_way: UnderWay, source: Table) -> Repair | None:
+    def repair(self, journal: FileJournal | None, under_way: UnderWay) -> Repair | None:
         """Return what repairs keys, and opens each in the journal before its write; None if nothing is written."""
         if journal is None or not self.options.writes:
             return None
         reconciler = Reconciler.between(
             self.connection,
-            journal=self._quarantining(journal, source),
+            self.tables,
+            journal=self._quarantining(journal),
             patience=self.patience,
             is_archive=self.preflight.is_archive,
             # The scan and the repair share the source's rate, since both read it.
-            rates=Rates(Rate(self.options.rate, sleep=self.patience.interrupt.sleep), self.source.rate),
+            rates=Rates(Rate(self.options.rate, sleep=self.patience.interrupt.sleep), self.readers[0].rate),
             under_way=under_way,
         )
         return Repair(journal, reconciler.reconcile)
 
-    def _quarantining(self, journal: Journal, source: Table) -> Journal:
+    def _quarantining(self, journal: Journal) -> Journal:
         """Return a journal that also writes in-doubt keys to the quarantine bucket, so that others find them."""
         mapping = self.preflight.mapping
         if mapping is None or not mapping.quarantine:
             return journal
+        source = self.tables[0].table
         return QuarantiningJournal.of(journal, self.connection, mapping.quarantine, source, command=VERIFY)
 
 

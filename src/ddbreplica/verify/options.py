@@ -78,7 +78,8 @@ class VerifyOptions:
         """
         return {
             "repair": "dry run" if self.repair and self.dry_run else self.repair,
-            "report": self.report is not None,
+            # A file of another name would lack the lines of the earlier runs.
+            "report": str(self.report or "none"),
             "segments": self.segments,
             "sample": self.sample,
             "consistency": "strong" if self.scans_consistently else "eventual",

@@ -38,8 +38,17 @@ def key(name: str) -> Key:
 def reconciler(clock: Interrupt | None = None, **more: Any) -> Reconciler:
     clock = clock or _Clock()
     patience = Patience(clock, clock=lambda: getattr(clock, "now", 0.0))
+    return between(patience, **more)
+
+
+def between(patience: Patience, **more: Any) -> Reconciler:
+    pair = connection()
     return Reconciler.between(
-        connection(), journal=FakeJournal(), patience=patience, **{"is_archive": False, **more}
+        pair,
+        describe.describe_pair(pair),
+        journal=FakeJournal(),
+        patience=patience,
+        **{"is_archive": False, **more},
     )
 
 
@@ -95,27 +104,15 @@ def test_nothing_is_reconciled_with_a_recreated_table(
     """A new source has none of the items. Reconciled with it, the replica would lose them."""
     monkeypatch.setattr(describe, "DESCRIBE_SECONDS", 0.0)
     tables.put_both("a")
-    between = reconciler()
+    began = reconciler()
     tables.client.delete_table(TableName=recreated)
     tables.create_logfile(recreated)
     before = tables.items(REPLICA)
 
     with pytest.raises(TaskError, match="was recreated meanwhile"):
-        between.reconcile([key("a")])
+        began.reconcile([key("a")])
 
     assert tables.items(REPLICA) == before
-
-
-def test_tables_of_different_keys_are_refused(tables: Tables) -> None:
-    tables.create("other", {"id": "S"})
-
-    with pytest.raises(TaskError, match=r"the source's key is PK \(S\) and the replica's is id \(S\)"):
-        Reconciler.between(
-            connection(replica="other"),
-            journal=FakeJournal(),
-            patience=Patience(Interrupt()),
-            is_archive=False,
-        )
 
 
 @pytest.mark.parametrize(("operation", "table"), [("BatchGetItem", "source"), ("BatchWriteItem", "replica")])
@@ -223,9 +220,7 @@ def test_rates_are_waited_for_without_losing_patience(tables: Tables) -> None:
         left.append(patience.remaining())
 
     rate = Rate(1, clock=lambda: clock.now, sleep=sleep)
-    slow = Reconciler.between(
-        connection(), journal=FakeJournal(), patience=patience, is_archive=False, rates=Rates(write=rate)
-    )
+    slow = between(patience, rates=Rates(write=rate))
     reconciled = slow.reconcile([key("a")])
 
     assert reconciled.confirmed == [key("a")]

@@ -44,7 +44,7 @@ def test_a_recreated_table_is_refused_by_name(name: str) -> None:
             f"the {name} was recreated meanwhile: it was {name} of 2026-01-01 00:00:00+00:00, and is"
             f" {name} of 2026-01-02 00:00:00+00:00."
         )
-        assert refused.value.hint == "remove the state file, and run the command again."
+        assert refused.value.hint == "name another file with --state, and run the command again."
 
 
 def test_the_tables_are_described_once_in_some_seconds() -> None:
@@ -53,4 +53,25 @@ def test_the_tables_are_described_once_in_some_seconds() -> None:
         tables.time = times * DESCRIBE_SECONDS
         tables.same.check()
 
-    assert tables.described == 1 + 2
+    assert tables.described == 1 + 3
+
+
+def test_the_first_check_compares_with_what_the_command_began_with() -> None:
+    """Minutes may pass between the description and the first key that is reconciled."""
+    tables = Tables()
+    tables.created["source"] = SECOND
+
+    with pytest.raises(TaskError, match="the source was recreated"):
+        tables.same.check()
+
+
+def test_a_check_now_describes_the_tables_each_time() -> None:
+    tables = Tables()
+    tables.same.check()
+    tables.same.check_now()
+    tables.created["replica"] = SECOND
+
+    with pytest.raises(TaskError, match="the replica was recreated"):
+        tables.same.check_now()
+
+    assert tables.described == 1 + 3

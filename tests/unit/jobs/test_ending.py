@@ -78,6 +78,19 @@ def test_the_marker_is_looked_for_at_once_and_then_at_intervals() -> None:
     assert stop.looks == 5
 
 
+def test_it_does_not_sleep_for_less_than_nothing() -> None:
+    """A request that looks for the marker may take until after the end."""
+    clock = Clock(RESERVED_SECONDS + 10)
+
+    def slow() -> bool:
+        clock.pass_by(20)
+        return False
+
+    Ending(clock.deadline(), slow).sleep(4)
+
+    assert clock.sleeps == [0.0]
+
+
 def test_it_sleeps_no_longer_than_until_its_end() -> None:
     clock = Clock(RESERVED_SECONDS + 10)
     ending = Ending(clock.deadline(), Stop())

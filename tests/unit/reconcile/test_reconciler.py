@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -68,12 +68,18 @@ class World:
         self.clock = ManualClock()
         self.patience = self.time.patience()
         self.under_way = UnderWay()
+        self.tables: Any = None
         self._is_archive = is_archive
 
     def reconciler(self, rates: Rates | None = None) -> Reconciler:
         pair = ReconcileContext(self.source, self.replica, self.journal, is_archive=self._is_archive)
         return Reconciler(
-            pair, clock=self.clock, patience=self.patience, rates=rates, under_way=self.under_way
+            pair,
+            clock=self.clock,
+            patience=self.patience,
+            rates=rates,
+            under_way=self.under_way,
+            tables=self.tables,
         )
 
 
@@ -94,6 +100,23 @@ def test_the_replica_gets_the_sources_state() -> None:
     assert reconciled.confirmed == [key("a"), key("b")]
     assert world.replica.items == {key("a"): item("a")}
     assert world.journal.opened == {}
+
+
+def test_nothing_is_deleted_if_the_source_turns_out_to_be_a_new_table() -> None:
+    """It was recreated between the check of the tables and the read that finds no item."""
+    world = World()
+    world.replica.items[key("a")] = item("a")
+
+    def recreated() -> None:
+        raise TaskError("the source was recreated meanwhile.", hint="")
+
+    world.tables = SimpleNamespace(check=lambda: None, check_now=recreated)
+
+    with pytest.raises(TaskError, match="was recreated meanwhile"):
+        world.reconciler().reconcile([key("a")])
+
+    assert world.replica.items == {key("a"): item("a")}
+    assert world.journal.opened.keys() == {key("a")}
 
 
 def test_nothing_is_deleted_from_an_archive() -> None:
@@ -444,8 +467,26 @@ def test_no_more_calls_than_there_are_connections_for() -> None:
     assert sum(len(one.result().confirmed) for one in work) == calls + 2
 
 
+BEGAN_WITH: Any = ("the source", "the replica")
+
+_Same: TypeAlias = list[tuple[Connection, Any, list[str]]]
+
+
 class TestBetween:
-    """The reconciler of a connection; the tables are described before any other request."""
+    """The reconciler of a connection, whose tables are compared with those that the command began with."""
+
+    @pytest.fixture(autouse=True)
+    def same(self, monkeypatch: pytest.MonkeyPatch) -> _Same:
+        """Return with what each `SameTables` was created, and its calls. It finds the tables unchanged."""
+        created: _Same = []
+
+        def of(connection: Connection, tables: Any) -> Any:
+            calls: list[str] = []
+            created.append((connection, tables, calls))
+            return SimpleNamespace(check=lambda: calls.append("check"), check_now=lambda: calls.append("now"))
+
+        monkeypatch.setattr(SameTables, "of", of)
+        return created
 
     class _Table(FakeReplica):
         """A table that can be source and replica, as DynamoDBReplica can."""
@@ -473,26 +514,16 @@ class TestBetween:
         location = Location("from", "to", None, "eu-west-1", "eu-west-3", None, None, None)
         return Connection(location)
 
-    def same(self, described: list[Connection]) -> Callable[[Connection], Any]:
-        """Return a `SameTables.of` that notes each connection, and finds its tables unchanged."""
-
-        def of(connection: Connection) -> Any:
-            described.append(connection)
-            return SimpleNamespace(check=lambda: None)
-
-        return of
-
     def between(self, connection: Connection, **more: Any) -> Reconciler:
         self.time = _Time()
         self.patience = self.time.patience()
         return Reconciler.between(
             connection,
+            BEGAN_WITH,
             **{"journal": FakeJournal(), "patience": self.patience, "is_archive": False, **more},
         )
 
-    def test_its_two_tables(self, made: "list[TestBetween._Table]", monkeypatch: pytest.MonkeyPatch) -> None:
-        described: list[Connection] = []
-        monkeypatch.setattr(SameTables, "of", self.same(described))
+    def test_its_two_tables(self, made: "list[TestBetween._Table]", same: _Same) -> None:
         connection, journal, under_way = self.connection(), FakeJournal(), UnderWay()
         begun: list[bool] = []
         write_rate, read_rate = _Taken(_Time()), _Taken(_Time())
@@ -512,7 +543,7 @@ class TestBetween:
         replica._script = note
         reconciled = reconciler.reconcile([key("a")])
 
-        assert described == [connection]
+        assert [(each, began_with) for each, began_with, _ in same] == [(connection, BEGAN_WITH)]
         assert [(table.name, table.descriptions) for table in made] == [("from", 1), ("to", 1)]
         assert [table.client.meta.region_name for table in made] == ["eu-west-1", "eu-west-3"]
         assert {table.client.meta.config.max_pool_connections for table in made} == {CONNECTIONS}
@@ -523,12 +554,21 @@ class TestBetween:
         assert (write_rate.taken, read_rate.taken, begun) == ([1], [1, 1], [False])
         assert journal.opened == {}
 
+    def test_which_compares_the_tables_before_it_reads_and_after_it_found_no_item(
+        self, made: "list[TestBetween._Table]", same: _Same
+    ) -> None:
+        reconciler = self.between(self.connection())
+
+        reconciler.reconcile([key("a")])
+        reconciler.reconcile([key("gone")])
+
+        ((_, _, calls),) = same
+        assert calls == ["check", "check", "now", "now"]
+
     @pytest.mark.parametrize("is_archive", [False, True])
     def test_which_may_be_an_archive(
         self, made: "list[TestBetween._Table]", monkeypatch: pytest.MonkeyPatch, is_archive: bool
     ) -> None:
-        monkeypatch.setattr(SameTables, "of", self.same([]))
-
         reconciler = self.between(self.connection(), is_archive=is_archive)
 
         assert reconciler.reconcile([key("gone")]).undecided == [key("gone")] * is_archive
@@ -536,7 +576,6 @@ class TestBetween:
     def test_by_the_connections_clock(
         self, made: "list[TestBetween._Table]", monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(SameTables, "of", self.same([]))
         connection = self.connection()
         connection.clock.ahead = 301.0
 
@@ -546,7 +585,6 @@ class TestBetween:
     def test_with_the_patience_that_it_is_given(
         self, made: "list[TestBetween._Table]", monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(SameTables, "of", self.same([]))
         reconciler = self.between(self.connection())
         self.time.set()
 

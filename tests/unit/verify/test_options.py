@@ -76,7 +76,7 @@ def test_it_says_what_the_verdict_is_about(
 def test_only_a_run_that_compares_and_reports_the_same_goes_on() -> None:
     assert options().identity(FILTER, is_archive=False) == {
         "repair": False,
-        "report": False,
+        "report": "none",
         "segments": 2,
         "sample": 1,
         "consistency": "strong",
@@ -88,7 +88,7 @@ def test_only_a_run_that_compares_and_reports_the_same_goes_on() -> None:
     )
     assert other.identity(EVERY_KEY, is_archive=True) == {
         "repair": "dry run",
-        "report": True,
+        "report": "report.jsonl",
         "segments": 3,
         "sample": 0.5,
         "consistency": "eventual",

@@ -384,7 +384,9 @@ OTHER: dict[str, Callable[[SavedProgress], Any]] = {
     "its repair is false, not dry run": lambda saved: begin(
         saved, replace(OPTIONS, repair=True, dry_run=True)
     ),
-    "its report is false, not true": lambda saved: begin(saved, replace(OPTIONS, report=Path("report"))),
+    "its report is none, not report.jsonl": lambda saved: begin(
+        saved, replace(OPTIONS, report=Path("report.jsonl"))
+    ),
     f"its filter is {', '.join(FILTER.patterns)}, not none": lambda saved: begin(
         saved, OPTIONS, KeyFilter.of([])
     ),

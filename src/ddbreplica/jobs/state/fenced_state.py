@@ -11,13 +11,10 @@ import json
 import math
 import secrets
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-from ddbreplica.bucket.store import Store
+from ddbreplica.bucket.store import ATTEMPTS, Store, unwritten
 from ddbreplica.errors import TaskError
-
-ATTEMPTS: Final = 4
-"""How often a write is sent that got no response, or that another request prevented."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +111,7 @@ class FencedState:
             if _nonce(now) != _nonce(before):
                 raise _superseded(name, now)
             before = now
-        raise _unwritten(name)
+        raise unwritten(f"the state {name}")
 
     @property
     def content(self) -> Any:
@@ -138,7 +135,7 @@ class FencedState:
             self._document, self._etag = self._read_back()
             if self._document.serial == document.serial:
                 return
-        raise _unwritten(self._name)
+        raise unwritten(f"the state {self._name}")
 
     def _read_back(self) -> _Found:
         """Return the state as it is stored, if it is still this worker's."""
@@ -165,13 +162,6 @@ def _nonce(found: _Found | None) -> str | None:
 
 def _superseded(name: str, found: _Found | None) -> SupersededError:
     return SupersededError(f"{name}: {'another worker owns the state' if found else 'the job was removed'}")
-
-
-def _unwritten(name: str) -> TaskError:
-    return TaskError(
-        f"the state {name} cannot be written: S3 did not confirm any of {ATTEMPTS} attempts.",
-        hint="start the job again, which resumes it.",
-    )
 
 
 def _read(store: Store, name: str, *, plan: str) -> _Found | None:

@@ -7,10 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from ddbreplica.bucket.store import Store, Stored
-from ddbreplica.errors import TaskError
+from ddbreplica.bucket.store import ATTEMPTS, Store, Stored, unwritten
 from ddbreplica.jobs.objects import document_bytes
-from ddbreplica.jobs.state.fenced_state import ATTEMPTS
 
 SECONDS: Final = 1_800.0
 """How long a job has the lease after a worker has renewed it. A job that was ended by force renews it no more."""
@@ -41,11 +39,7 @@ class Lease:
                 return holder
             if self._write(stored, until=now + SECONDS):
                 return None
-        raise TaskError(
-            f"the lease of the stack's jobs, {self.name}, cannot be written: S3 did not confirm any of"
-            f" {ATTEMPTS} attempts.",
-            hint="start the job again.",
-        )
+        raise unwritten(f"the lease of the stack's jobs, {self.name},")
 
     def renew(self, *, now: float) -> None:
         """Renew the lease if it is still this job's and ends soon. One that was released stays so."""

@@ -2,9 +2,7 @@
 
 from typing import Final
 
-from ddbreplica.bucket.store import Conflict, Store
-from ddbreplica.errors import TaskError
-from ddbreplica.jobs.state.fenced_state import ATTEMPTS
+from ddbreplica.bucket.store import Store, create_once
 
 _BODY: Final = b"{}"
 
@@ -23,11 +21,4 @@ class StopMarker:
 
     def set(self) -> None:
         """Ask the attempt to stop. It may have been asked before. Raises TaskError if that cannot be confirmed."""
-        for _ in range(ATTEMPTS):
-            result = self._store.create(self.name, _BODY)
-            if isinstance(result, str) or result is Conflict.CHANGED:
-                return
-        raise TaskError(
-            f"the job's workers cannot be asked to stop: S3 did not confirm that {self.name} was written.",
-            hint="run the same command again.",
-        )
+        create_once(self._store, self.name, _BODY, hint="run the same command again.")

@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from ddbreplica.bucket import verifications
+from ddbreplica.bucket.store import create_once
 from ddbreplica.bucket.verification_record import BY_LOOKS, BY_STREAM, body_of
 from ddbreplica.jobs.job import Checked, Job
-from ddbreplica.jobs.objects import REPORT, create_once, document_bytes
+from ddbreplica.jobs.objects import REPORT, document_bytes
 from ddbreplica.jobs.plan import Plan
 from ddbreplica.jobs.verify.progress import (
     PieceProgress,

@@ -91,7 +91,8 @@ class Segment:
             # Also in an archive: the source's scan may show the partner of an item that waits on its next page.
             self._look_ups[side].update(self._pairing.rest(side))
             self._known.update(self._look_ups[side])
-            self._look_up(side)
+            # These say nothing about the order of the scans: the next page may show their partners.
+            self._read_partners(side)
 
     def _step_in_both(self) -> None:
         source, replica = self._page(SOURCE), self._page(REPLICA)
@@ -172,6 +173,13 @@ class Segment:
             self._look_up(side)
 
     def _look_up(self, side: int) -> tuple[int, int]:
+        """Read the partners of items that both scans should have shown. Return how many are equal, and of how many."""
+        equal, read = self._read_partners(side)
+        if not self._is_by_key:
+            self._shared.in_step.looked_up(equal=equal, of=read)
+        return equal, read
+
+    def _read_partners(self, side: int) -> tuple[int, int]:
         """Read the partners of a side's items by key. Return how many are equal, and how many were read."""
         equal = read = 0
         pending = self._look_ups[side]
@@ -186,8 +194,6 @@ class Segment:
             for key in batch:
                 del pending[key]
             equal, read = equal + len(batch) - len(unequal), read + len(batch)
-        if not self._is_by_key:
-            self._shared.in_step.looked_up(equal=equal, of=read)
         return equal, read
 
     def _step_by_key(self) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from ddbreplica.bucket.store import ATTEMPTS
 from ddbreplica.errors import TaskError
-from ddbreplica.jobs.state.fenced_state import ATTEMPTS, FencedState, Owner, SupersededError
+from ddbreplica.jobs.state.fenced_state import FencedState, Owner, SupersededError
 from tests.support.memory_store import Fate, MemoryStore
 
 NAME = "jobs/stack/job/states/segment-00000.json"

@@ -9,9 +9,10 @@ import pytest
 
 from ddbreplica.aws.clock import MARGIN_SECONDS
 from ddbreplica.aws.clock import UNKNOWN_HOLD_SECONDS as LONGEST
+from ddbreplica.bucket.store import ATTEMPTS
 from ddbreplica.errors import AttentionError, TaskError
 from ddbreplica.jobs.state import journal as module
-from ddbreplica.jobs.state.fenced_state import ATTEMPTS, FencedState, Owner, SupersededError
+from ddbreplica.jobs.state.fenced_state import FencedState, Owner, SupersededError
 from ddbreplica.jobs.state.journal import LeftOpen, StateJournal, attention, left_open
 from ddbreplica.model import Journal, Key
 from tests.support.journal_contract import A, B, C, JournalContract

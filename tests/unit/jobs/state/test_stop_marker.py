@@ -2,8 +2,8 @@
 
 import pytest
 
+from ddbreplica.bucket.store import ATTEMPTS
 from ddbreplica.errors import TaskError
-from ddbreplica.jobs.state.fenced_state import ATTEMPTS
 from ddbreplica.jobs.state.stop_marker import StopMarker
 from tests.support.memory_store import Fate, MemoryStore
 
@@ -50,14 +50,14 @@ def test_an_attempt_may_be_stopped_twice() -> None:
     assert store.writes == 2
 
 
-@pytest.mark.parametrize("fate", [Fate.UNSENT, Fate.LOST, Fate.RACE])
-def test_a_write_without_a_response_is_sent_again(fate: Fate) -> None:
+@pytest.mark.parametrize(("fate", "writes"), [(Fate.UNSENT, 2), (Fate.LOST, 1), (Fate.RACE, 2)])
+def test_a_write_that_did_not_arrive_is_sent_again(fate: Fate, writes: int) -> None:
     store = MemoryStore([fate])
 
     marker(store).set()
 
     assert marker(store).is_set()
-    assert store.writes == 2
+    assert store.writes == writes
 
 
 def test_a_stop_that_is_not_confirmed_is_an_error() -> None:
@@ -67,7 +67,7 @@ def test_a_stop_that_is_not_confirmed_is_an_error() -> None:
         marker(store).set()
 
     assert unconfirmed.value.fact == (
-        "the job's workers cannot be asked to stop: S3 did not confirm that jobs/stack/job/stop-job-1 was written."
+        "the object jobs/stack/job/stop-job-1 cannot be written: S3 did not confirm any of 4 attempts."
     )
     assert unconfirmed.value.hint == "run the same command again."
     assert store.writes == ATTEMPTS
