@@ -174,9 +174,7 @@ class _PacedSource:
     `found_none` is called after a read that finds no item, before the caller can delete it from the replica.
     """
 
-    def __init__(
-        self, source: Source, pace: _Pace, *, found_none: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, source: Source, pace: _Pace, *, found_none: Callable[[], None] = lambda: None) -> None:
         self._source = source
         self._pace = pace
         self._found_none = found_none
