@@ -66,7 +66,12 @@ class KeySchemaError(ReplicaError):
 
 
 class QuarantineError(ReplicatorError):
-    """The quarantine bucket is missing or denied, or so many records fail that the deployment is at fault."""
+    """The quarantine bucket is missing or denied, or so many records fail that the deployment is at fault.
+
+    `in_doubt_lost` counts the in-doubt writes whose records could not be kept: nothing else knows of them.
+    """
+
+    in_doubt_lost = 0
 
 
 class UnreportableError(ReplicatorError):

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from ddbreplica.aws.botocore_private import MissingPartError
 from ddbreplica.aws.clock import Skew
-from ddbreplica.bucket.quarantine import Quarantine
+from ddbreplica.bucket.quarantine import Quarantine, QuarantineResult
 from ddbreplica.deadline import Deadline, deadline_of
 from ddbreplica.dynamodb import table
-from ddbreplica.errors import SettingsError
+from ddbreplica.errors import QuarantineError, SettingsError
 from ddbreplica.model import Replica
 from ddbreplica.records.batch_item_failures import checkpoint, report
-from ddbreplica.records.decode import decode
+from ddbreplica.records.decode import Decoded, decode
 from ddbreplica.records.plan import plan
 from ddbreplica.replicate.telemetry import Telemetry
-from ddbreplica.replicate.write import write
+from ddbreplica.replicate.write import Outcome, write
 from ddbreplica.settings import Settings
 
 if TYPE_CHECKING:
@@ -114,19 +114,10 @@ def replicate(event: Any, context: "LambdaContext", to: Replicator) -> dict[str,
     # Taken here, since the time that the quarantine takes is no lag of the replica.
     ended_at = time.time()
     # After the last write: a redrive could otherwise reconcile a key, and a later write of this batch undo that.
-    kept = to.quarantine.keep(
-        # An invocation that fails keeps no poison: the fault may be why the items were refused, and Lambda delivers
-        # them again.
-        () if outcome.ended else (*decoded.malformed, *outcome.poison),
-        outcome.in_doubt,
-        before=checkpoint(outcome.failures),
-        # Without the deletes: a table accepts them even if one of its indexes refuses every item.
-        puts_applied=sum(not write.is_delete for write in outcome.applied),
-        request_id=context.aws_request_id,
-        deadline=deadline,
-    )
+    kept = _keep(decoded, outcome, to, request_id=context.aws_request_id, deadline=deadline)
     # Only now: the records of in-doubt writes are kept even if the invocation fails.
     if outcome.ended is not None:
+        to.telemetry.publish_lost(len(outcome.in_doubt) - kept.in_doubt)
         raise outcome.ended
     # A record that could not be kept is delivered again, since nothing else has it.
     failures = (*outcome.failures, *kept.failures)
@@ -139,3 +130,24 @@ def replicate(event: Any, context: "LambdaContext", to: Replicator) -> dict[str,
         request_id=context.aws_request_id,
     )
     return report(failures)
+
+
+def _keep(
+    decoded: Decoded, outcome: Outcome, to: Replicator, *, request_id: str, deadline: Deadline
+) -> QuarantineResult:
+    """Quarantine what the writes have left. Raises QuarantineError."""
+    try:
+        return to.quarantine.keep(
+            # An invocation that fails keeps no poison: the fault may be why the items were refused, and Lambda delivers
+            # them again.
+            () if outcome.ended else (*decoded.malformed, *outcome.poison),
+            outcome.in_doubt,
+            before=checkpoint(outcome.failures),
+            # Without the deletes: a table accepts them even if one of its indexes refuses every item.
+            puts_applied=sum(not write.is_delete for write in outcome.applied),
+            request_id=request_id,
+            deadline=deadline,
+        )
+    except QuarantineError as error:
+        to.telemetry.publish_lost(error.in_doubt_lost)
+        raise

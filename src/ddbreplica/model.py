@@ -76,6 +76,11 @@ class Quarantined:
     reason: str
     error_code: str
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the key has to be reconciled for a write that may still land, or may have landed late."""
+        return self.error_code in (SUSPECT, INTERRUPTED)
+
 
 @dataclass(frozen=True, slots=True)
 class Write:

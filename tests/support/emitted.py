@@ -36,6 +36,7 @@ EMITTED: Final = [
     ("AWS/DynamoDB", "ReturnedBytes", STREAM),
     ("AWS/DynamoDB", "ReturnedRecordsCount", STREAM),
     ("ddbreplica", "DeletesApplied", OWN),
+    ("ddbreplica", "InDoubtLost", OWN),
     ("ddbreplica", "RecordsCoalesced", OWN),
     ("ddbreplica", "RecordsQuarantined", OWN),
     ("ddbreplica", "RecordsReceived", OWN),

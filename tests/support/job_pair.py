@@ -12,6 +12,7 @@ from ddbreplica.dynamodb.connection import Side
 from ddbreplica.dynamodb.describe import Described
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.scan import TableReader
+from ddbreplica.jobs.metrics import Metrics
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica.mapping.lag_figures import LagFigures
@@ -123,3 +124,8 @@ class MemoryPair:
 
     def unreserved_concurrency(self) -> int:
         return self.unreserved
+
+    @property
+    def metrics(self) -> Metrics:
+        own = {"service": "ddbreplica", "ReplicaTable": "orders_copy", "FunctionName": "replicator"}
+        return Metrics("ddbreplica", own)

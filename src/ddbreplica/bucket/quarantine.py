@@ -145,7 +145,11 @@ class Quarantine:
         """Put objects in the order of the batch, up to the first failure, so that no record after it is kept."""
         ordered = _in_order(records)
         for kept, record in enumerate(ordered):
-            refusal = self._put(record, request_id, deadline)
+            try:
+                refusal = self._put(record, request_id, deadline)
+            except QuarantineError as error:
+                error.in_doubt_lost = sum(each.is_in_doubt for each in ordered[kept:])
+                raise
             if refusal is not None:
                 return kept, Failure(record.position, record.sequence_number, refusal)
         return len(ordered), None

@@ -30,7 +30,15 @@ from ddbreplica.inspect.facts import (
 from ddbreplica.inspect.written import written
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.lookup import find_mappings
-from ddbreplica.mapping.metrics import has_reported, of_function, of_mapping, query, read_series
+from ddbreplica.mapping.metrics import (
+    has_reported,
+    of_function,
+    of_mapping,
+    own_dimensions,
+    own_namespace,
+    query,
+    read_series,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
@@ -155,14 +163,9 @@ def _of_function(mapping: MappingState, replica: str) -> Iterator["MetricDataQue
         yield of_function(name, mapping)
     for name in _OF_MAPPING:
         yield of_mapping(name, mapping)
-    own = {
-        "service": mapping.environment.get("POWERTOOLS_SERVICE_NAME") or "ddbreplica",
-        "ReplicaTable": replica,
-        "FunctionName": mapping.function_name,
-    }
-    namespace = mapping.environment.get("POWERTOOLS_METRICS_NAMESPACE") or "ddbreplica"
+    own = own_dimensions(mapping, replica)
     for name in COUNTED_BY_FUNCTION:
-        yield query(name, namespace, own)
+        yield query(name, own_namespace(mapping), own)
 
 
 def _of_table(replica: TableFacts) -> Iterator["MetricDataQueryTypeDef"]:

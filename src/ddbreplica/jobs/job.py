@@ -11,6 +11,7 @@ from ddbreplica.dynamodb.describe import Described, identity
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs.ending import Ending
+from ddbreplica.jobs.metrics import Metrics
 from ddbreplica.jobs.objects import PLAN, JobObjects
 from ddbreplica.jobs.payload import Payload
 from ddbreplica.jobs.plan import JobEndedError, Plan
@@ -59,6 +60,11 @@ class Pair(Protocol):
 
     def unreserved_concurrency(self) -> int:
         """Return how many functions of the account may run at a time, without those with a reserved concurrency."""
+        ...
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of the replication."""
         ...
 
 

@@ -21,6 +21,7 @@ from ddbreplica.dynamodb.describe import Described, describe_pair
 from ddbreplica.dynamodb.location import Location
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.errors import TaskError
+from ddbreplica.jobs.metrics import Metrics
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.key_filter import EVERY_KEY
 from ddbreplica.mapping.lag import LagReader
@@ -106,6 +107,11 @@ class FunctionPair:
             lambda: int(client.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]),
             refused=partial(explain, doing="the account's concurrency cannot be read"),
         )
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of the replication."""
+        return Metrics.of(self.mapping, self.connection.replica.short_name)
 
 
 def _only_mapping(client: "LambdaClient", function: str) -> object:

@@ -30,6 +30,20 @@ def of_mapping(name: str, mapping: MappingState) -> "MetricDataQueryTypeDef":
     return query(name, "AWS/Lambda", {"EventSourceMappingUUID": mapping.uuid})
 
 
+def own_namespace(mapping: MappingState) -> str:
+    """Return the namespace of the metrics that the mapping's function emits itself."""
+    return mapping.environment.get("POWERTOOLS_METRICS_NAMESPACE") or "ddbreplica"
+
+
+def own_dimensions(mapping: MappingState, replica: str) -> Mapping[str, str]:
+    """Return the dimensions of these metrics. `replica` is the name of the replica table."""
+    return {
+        "service": mapping.environment.get("POWERTOOLS_SERVICE_NAME") or "ddbreplica",
+        "ReplicaTable": replica,
+        "FunctionName": mapping.function_name,
+    }
+
+
 def query(
     name: str,
     namespace: str,

@@ -59,6 +59,7 @@ def summarise(decoded: Decoded, outcome: Outcome, kept: QuarantineResult, *, now
             "WritesFailed": len(outcome.failures),
             # Not in RecordsQuarantined: each of these records is also applied, reported or poison.
             "WritesSuspect": kept.in_doubt,
+            "InDoubtLost": len(outcome.in_doubt) - kept.in_doubt,
             "RecordsQuarantined": kept.poison,
             "TtlDeletesSkipped": decoded.ttl_deletes_skipped,
         },
@@ -143,7 +144,13 @@ class Telemetry:
             # Separately, so that a log line that fails does not take the metrics, and the alarms on them, with it.
             with _never_raising(request_id):
                 self._log(summary, reported, request_id)
-            self._emit(summary)
+            self._emit(summary.counts, lag=summary.lag)
+
+    def publish_lost(self, in_doubt: int) -> None:
+        """Count in-doubt writes whose records could not be kept, of an invocation that fails. Never raises."""
+        if in_doubt:
+            with suppress(Exception):  # the invocation fails with an error that says more
+                self._emit({"InDoubtLost": in_doubt}, lag=None)
 
     def _log(self, summary: Summary, reported: Failure | None, request_id: str) -> None:
         log = self._logger.warning if summary.refusals else self._logger.info
@@ -160,15 +167,15 @@ class Telemetry:
             },
         )
 
-    def _emit(self, summary: Summary) -> None:
+    def _emit(self, counts: Mapping[str, int], *, lag: float | None) -> None:
         # A new set for each invocation: figures that could not be written would otherwise be added to the next ones.
         metrics = EphemeralMetrics(service=self._service, namespace=self._namespace)
         for name, value in self._dimensions.items():
             metrics.add_dimension(name=name, value=value)
-        for name, count in summary.counts.items():
+        for name, count in counts.items():
             metrics.add_metric(name=name, unit=MetricUnit.Count, value=count)
-        if summary.lag is not None:
-            metrics.add_metric(name="ReplicationLag", unit=MetricUnit.Milliseconds, value=summary.lag * 1000)
+        if lag is not None:
+            metrics.add_metric(name="ReplicationLag", unit=MetricUnit.Milliseconds, value=lag * 1000)
         metrics.flush_metrics()
 
 

@@ -239,7 +239,10 @@ def test_each_invocation_logs_its_task(
     with pytest.raises(TaskError):
         invoke("work", line={"segments": [9]})
 
-    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    written = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (metrics,) = (line for line in written if "_aws" in line)
+    assert (metrics["FunctionName"], metrics["ReplicaTable"]) == ("ddbreplica", REPLICA)
+    logged = [line for line in written if line is not metrics]
     assert [line["message"] for line in logged] == [
         "plan ended",
         "work ended",

@@ -1,7 +1,7 @@
 """The verification job: what it plans and writes, what ends it, and what it never calls equal."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -12,8 +12,12 @@ from ddbreplica.bucket.verification_record import read
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs import plan
 from ddbreplica.jobs.verify import gather, piece, segment
+from ddbreplica.jobs.verify.report import metrics_of
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.verify.confirm import plan as watching
+from ddbreplica.verify.difference import Difference, DifferenceKind, Swept
+from ddbreplica.verify.result.findings import Findings
+from ddbreplica.verify.result.verdict import Verified
 from tests.support.job_pair import ARN, CREATED, MemoryPair, SilentStream
 from tests.support.memory_store import Fate
 from tests.support.scanned import ScannedTable, item
@@ -87,6 +91,69 @@ def test_a_job_of_equal_tables_gathers_nothing() -> None:
     assert object_of(machine, "report.json")["verdict"] == "equal"
     assert object_of(machine, "suspects.json") == {"all": True, "pieces": [], "sizes": []}
     assert machine.invocations == 1 + 3 + 1 + 1
+
+
+def emitted(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Return the values of the metrics by their names."""
+    (line,) = (json.loads(each) for each in capsys.readouterr().out.splitlines() if "_aws" in each)
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    return {each["Name"]: line[each["Name"]][0] for each in directive["Metrics"]}
+
+
+def test_the_report_emits_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    machine_of(pair()).execute()
+
+    assert emitted(capsys) == {
+        "ItemsCompared": 120,
+        "ItemsUnequal": 3,
+        "ReplicaUnequal": 1,
+        "VerificationCompleted": 1,
+    }
+
+
+def test_equal_tables_are_emitted_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    machine_of(equal()).execute()
+
+    assert emitted(capsys) == {
+        "ItemsCompared": 120,
+        "ItemsUnequal": 0,
+        "ReplicaUnequal": 0,
+        "VerificationCompleted": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "stopped_early", "emitted"),
+    [
+        (DifferenceKind.INCONCLUSIVE, False, {}),
+        (DifferenceKind.ARCHIVED, True, {}),
+        (DifferenceKind.MOVING, False, {"ReplicaUnequal": 0, "VerificationCompleted": 1}),
+        (DifferenceKind.EXTRA, True, {"ReplicaUnequal": 1}),
+    ],
+)
+def test_a_verdict_is_emitted_only_if_it_is_known(
+    kind: DifferenceKind, stopped_early: bool, emitted: Mapping[str, int]
+) -> None:
+    """An inconclusive verification is no verification, and one that stopped early is not complete."""
+    findings = Findings(keep=1)
+    findings.add(Difference(kind, (("PK", "S", "a"),)))
+    result = Verified(
+        "orders",
+        "copy",
+        "everything",
+        Swept(source_items=2, replica_items=1),
+        findings,
+        is_repair=False,
+        seconds=1.0,
+        began=str(CREATED),
+        stopped_early=stopped_early,
+    )
+
+    assert metrics_of(result) == {
+        "ItemsCompared": 3,
+        "ItemsUnequal": int(kind is DifferenceKind.EXTRA),
+        **emitted,
+    }
 
 
 def test_the_plan_has_what_all_workers_need() -> None:

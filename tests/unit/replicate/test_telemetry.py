@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from ddbreplica.bucket.quarantine import QuarantineResult
 from ddbreplica.dynamodb.send import REQUEST_SECONDS
-from ddbreplica.errors import SettingsError
+from ddbreplica.errors import QuarantineError, ReplicaError, SettingsError
 from ddbreplica.records.decode import decode
 from ddbreplica.replicate import telemetry
 from ddbreplica.replicate.redact import MAX_LENGTH
@@ -27,7 +27,7 @@ from ddbreplica.replicate.write import Outcome
 from ddbreplica.settings import Settings
 from tests.support.echoes import ECHOES
 from tests.support.fake_bucket import FakeBucket, s3_error
-from tests.support.fake_replica import THROTTLED, FakeReplica, in_turn
+from tests.support.fake_replica import DENIED, THROTTLED, TIMED_OUT, FakeReplica, in_turn
 from tests.support.function import Context, Function
 from tests.support.records import batch, delete, put, ttl_delete
 
@@ -78,6 +78,7 @@ def test_a_batch_is_one_line_in_the_log(capsys: pytest.CaptureFixture[str]) -> N
         "WritesRetried": 0,
         "WritesFailed": 0,
         "WritesSuspect": 0,
+        "InDoubtLost": 0,
         "RecordsQuarantined": 0,
         "TtlDeletesSkipped": 0,
     }
@@ -124,6 +125,7 @@ def test_metrics_have_the_replica_the_function_and_the_service_as_dimensions(
         "WritesRetried": "Count",
         "WritesFailed": "Count",
         "WritesSuspect": "Count",
+        "InDoubtLost": "Count",
         "RecordsQuarantined": "Count",
         "TtlDeletesSkipped": "Count",
         "ReplicationLag": "Milliseconds",
@@ -151,6 +153,66 @@ def test_no_items_content_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
 
     captured = capsys.readouterr()
     assert "secret" not in captured.out + captured.err
+
+
+def lost(capsys: pytest.CaptureFixture[str]) -> list[int]:
+    """Return each value of InDoubtLost that was emitted."""
+    emitted = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    return [value for line in emitted for value in line.get("InDoubtLost", ())]
+
+
+@pytest.mark.parametrize(
+    ("answers", "count"),
+    [
+        ((), 0),
+        ((s3_error("SlowDown"),) * 9, 2),
+        ((None, *(s3_error("SlowDown"),) * 9), 1),
+    ],
+    ids=["kept", "none kept", "one kept"],
+)
+def test_in_doubt_writes_whose_records_are_not_kept_are_counted(
+    answers: tuple[Any, ...], count: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replica = FakeReplica(script=in_turn(TIMED_OUT))
+
+    Function(replica, FakeBucket(*answers)).invoke(batch(put(1, "a"), put(2, "b")))
+
+    assert lost(capsys) == [count]
+
+
+@pytest.mark.parametrize(
+    ("answers", "count"),
+    [((s3_error("NoSuchBucket"),), [2]), ((None, s3_error("NoSuchBucket")), [1])],
+)
+def test_they_are_counted_if_the_bucket_is_gone(
+    answers: tuple[Any, ...], count: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    replica = FakeReplica(script=in_turn(TIMED_OUT))
+
+    with pytest.raises(QuarantineError):
+        Function(replica, FakeBucket(*answers)).invoke(batch(put(1, "a"), put(2, "b")))
+
+    assert lost(capsys) == count
+
+
+@pytest.mark.parametrize(("answers", "count"), [((), []), ((s3_error("SlowDown"),) * 9, [1])])
+def test_they_are_counted_if_the_replica_is_gone(
+    answers: tuple[Any, ...], count: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    replica = FakeReplica(script=in_turn(TIMED_OUT, DENIED))
+
+    with pytest.raises(ReplicaError):
+        Function(replica, FakeBucket(*answers)).invoke(batch(put(1, "a")))
+
+    assert lost(capsys) == count
+
+
+def test_poison_that_is_not_kept_is_not_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    """AWS Lambda delivers it again."""
+    with pytest.raises(QuarantineError):
+        Function(FakeReplica(), FakeBucket(s3_error("NoSuchBucket"))).invoke(batch(put(1, "a", v={"X": "?"})))
+
+    assert lost(capsys) == []
 
 
 WORDS = (

@@ -1,6 +1,6 @@
 """Add up what the workers of a verification have stored, and write its report and its record."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -18,10 +18,10 @@ from ddbreplica.jobs.verify.progress import (
     segments_done,
     suspects_of,
 )
-from ddbreplica.verify.difference import total
+from ddbreplica.verify.difference import CERTAIN, total
 from ddbreplica.verify.result.findings import Findings, read_difference
 from ddbreplica.verify.result.record import record_of
-from ddbreplica.verify.result.verdict import Verified
+from ddbreplica.verify.result.verdict import INCONCLUSIVE, NOT_EQUAL, Verified
 
 
 def report(job: Job, plan: Plan) -> Verified:
@@ -37,9 +37,25 @@ def report(job: Job, plan: Plan) -> Verified:
     checked = Checked.now(job, plan)
     result = _result(job, plan, checked, segments, suspects, pieces)
     _record(job, checked, result)
-    # Last, since a job with a report has ended.
+    # Last of the objects, since a job with a report has ended.
     job.objects.create(REPORT, document_bytes(result.document()))
+    job.pair.metrics.emit(metrics_of(result), note=job.note)
     return result
+
+
+def metrics_of(result: Verified) -> Mapping[str, float]:
+    """Return the metrics of a verification. An inconclusive one says nothing about the replica, and is not complete."""
+    unrepaired = result.findings.unrepaired
+    metrics = {
+        "ItemsCompared": result.swept.source_items + result.swept.replica_items,
+        "ItemsUnequal": sum(unrepaired[kind] for kind in CERTAIN),
+    }
+    if result.verdict != INCONCLUSIVE:
+        metrics["ReplicaUnequal"] = int(result.verdict == NOT_EQUAL)
+        # One that stopped early may have found differences, but has not looked at all items.
+        if not result.stopped_early:
+            metrics["VerificationCompleted"] = 1
+    return metrics
 
 
 def _result(
