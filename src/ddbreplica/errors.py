@@ -13,7 +13,8 @@
     TaskError                    a backfill, a verification, a redrive or another task cannot be done
     ├── AttentionError           it was done, and something requires attention
     ├── StoppedError             it was interrupted
-    └── NoTableError             a table does not exist
+    ├── NoTableError             a table does not exist
+    └── JobEndedError            a job inside AWS cannot go on
 
 Inside a batch a failed write is a value (`model.Failure`). Each ReplicatorError fails the invocation: no record is
 checkpointed, and Lambda delivers the batch again. Keys that a reconciliation has opened stay open in its journal.
@@ -103,6 +104,10 @@ class StoppedError(TaskError):
 
 class NoTableError(TaskError):
     """A table does not exist."""
+
+
+class JobEndedError(TaskError):
+    """A job inside AWS cannot go on, however often its work is tried again."""
 
 
 @contextmanager

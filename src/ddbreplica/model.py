@@ -59,7 +59,7 @@ SUSPECT = "SuspectWrite"
 """The error code of a record whose write is in doubt: AWS sent no final response to one of its requests."""
 
 INTERRUPTED = "InterruptedWrite"
-"""The error code of a record whose writer was replaced and may have written it. No write of it can land any more."""
+"""The error code of a record whose writer ended before it confirmed the key. No write of it can land any more."""
 
 
 @dataclass(frozen=True, slots=True)

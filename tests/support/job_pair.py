@@ -12,12 +12,15 @@ from ddbreplica.dynamodb.connection import Side
 from ddbreplica.dynamodb.describe import Described
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.scan import TableReader
+from ddbreplica.jobs.job import Writing
 from ddbreplica.jobs.metrics import Metrics
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica.mapping.lag_figures import LagFigures
 from ddbreplica.mapping.preflight import Preflight
-from ddbreplica.model import Image, Items, Key, ScanPage, Table
+from ddbreplica.model import Image, Items, Journal, Key, ScanPage, Table
+from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
+from ddbreplica.reconcile.reconciler import Reconciler
 from ddbreplica.verify.confirm.witness import Witness
 from tests.support.memory_state import ManualClock
 from tests.support.memory_store import MemoryStore
@@ -106,6 +109,20 @@ class MemoryPair:
         return Preflight(
             mapping, EVERY_KEY if without_mapping else self.key_filter, archive or self.is_archive
         )
+
+    def refuse_unsafe(self, stream: str | None) -> None:
+        raise AssertionError("a verification needs no mapping")
+
+    def quarantining(self, journal: Journal, source: Table, *, command: str) -> QuarantiningJournal:
+        raise AssertionError("a verification writes nothing")
+
+    def reconciler(
+        self, tables: tuple[Described, Described], journal: Journal, writing: Writing
+    ) -> Reconciler:
+        raise AssertionError("a verification writes nothing")
+
+    def is_function_throttled(self) -> bool:
+        return False
 
     def reader(self, table: Described, patience: Patience, *, read_rate: float) -> TableReader:
         side = ("orders", "orders_copy").index(table.name)

@@ -6,6 +6,7 @@ The first one then goes on as if it were alone.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -57,6 +58,9 @@ class StateMachine:
     invocations: int = 0
     superseded: int = 0
     depth: int = 0
+    what: str = "verify"
+    is_dead: bool = False
+    ends_at: float = math.inf
 
     def __post_init__(self) -> None:
         self.pair.before = self.before_request
@@ -65,7 +69,7 @@ class StateMachine:
     def execute(self) -> None:
         """Start the job, or start it again."""
         self.attempts += 1
-        planned = self.checked("plan", what="verify", options=self.options, scheduled=False, max_units=0)
+        planned = self.checked("plan", what=self.what, options=self.options, scheduled=False, max_units=0)
         assert not planned["skipped"]
         self.map("work", "segments")
         if self.checked("gather")["pieces"]:
@@ -106,6 +110,7 @@ class StateMachine:
         names = {"function": "replicator", "stack": "stack", "job": self.job, "attempt": f"{self.attempts}"}
         event = {"action": action, **names, **({"concurrency": self.concurrency} if action == "plan" else {})}
         self.task_under_way = action, members
+        self.is_dead, self.ends_at = False, ends_at
         self.invocations += 1
         assert self.invocations < 5000, "it never ends"
         deadline = Deadline(lambda: ends_at - clock.monotonic, sleep=clock.pass_by)
@@ -118,26 +123,36 @@ class StateMachine:
         return json.loads(json.dumps(response))  # type: ignore[no-any-return]
 
     def before_request(self) -> None:
+        self.check_alive()
         self.pair.clock.pass_by(self.random.uniform(*self.trouble.seconds))
         self.go_wrong()
 
     def before_write(self) -> None:
+        self.check_alive()
         if self.random.random() < self.trouble.lost:
             self.pair.store.fates.append(self.random.choice(FATES))
         if self.random.random() < 0.1:
             self.pair.store.land()
         self.go_wrong()
 
-    def go_wrong(self) -> None:
-        if self.random.random() < self.trouble.kills:
+    def check_alive(self) -> None:
+        """End whatever a worker does while it is killed, or after its deadline."""
+        if self.is_dead or self.pair.clock.monotonic > self.ends_at:
+            self.is_dead = True
             raise Killed
+
+    def go_wrong(self) -> None:
+        self.is_dead = self.random.random() < self.trouble.kills
+        self.check_alive()
         if self.depth < 2 and self.random.random() < self.trouble.doubles:
             self.depth += 1
-            action, members = self.task_under_way
+            (action, members), ends_at = self.task_under_way, self.ends_at
             try:
                 self.invoke(action, **members)
             except (TaskError, Killed):
                 pass
             finally:
-                self.task_under_way = action, members
+                self.task_under_way, self.ends_at = (action, members), ends_at
+                self.is_dead = False
                 self.depth -= 1
+            self.check_alive()

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from ddbreplica.backfill import listing
 from ddbreplica.backfill.listing import DamagedError, KeyPage, Listing
+from ddbreplica.backfill.outcomes import MOST_LEFT, Outcomes, pages_of, rounds_of
 from ddbreplica.driver import Advance
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.errors import TaskError
@@ -23,15 +24,9 @@ from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import DAMAGED
 from ddbreplica.reconcile.rescan import Rescan
 
-MOST_LEFT = 10_000
-"""The number of items that cannot be copied at which a run ends: they have a common cause, and memory is limited."""
-
 _BEGINNING = object()
 _DAMAGE = "damage"
 _COUNTED = ("items", "outside")
-_ROUNDS = 3
-_CHANGING = "the source changed in every round"
-_IN_DOUBT = "a write got no response and may still land"
 
 
 class Scan:
@@ -105,9 +100,8 @@ class Backfill:
         self._halted = Event()
         self._lock = Lock()
         self._work: list[Future[None]] = []
-        self._left_before = len(journal.open_keys())
-        self._refused: set[Key] = set()
-        self.left: dict[Key, str] = {}
+        # Keys that earlier runs left open do not count, since a resumed run has to try all of them.
+        self._outcomes = Outcomes(most=MOST_LEFT + len(journal.open_keys()))
         self.damaged: dict[str, str] = {}
         self.items = 0
         self.outside = 0
@@ -126,21 +120,18 @@ class Backfill:
             self._in_threads(partial(self._reconcile_part, whole, part) for part in whole.parts)
 
     def settle(self, wait: Callable[[], None]) -> None:
-        """Reconcile the keys that are still open, in up to three rounds. Before each, wait until no key is held back.
-
-        A round after which fewer keys are open does not count: a response may have shown that the clock is further
-        ahead, which holds keys back for longer.
-        """
-        fewest, rounds = len(self._open()), 0
-        while (keys := self._open()) and rounds < _ROUNDS:
-            rounds = 0 if len(keys) < fewest else rounds + 1
-            fewest = min(fewest, len(keys))
+        """Reconcile the keys that are still open, in rounds. Before each, wait until no key is held back."""
+        for keys in rounds_of(self._open):
             wait()
-            pieces = (keys[start : start + listing.PAGE] for start in range(0, len(keys), listing.PAGE))
-            self._in_threads(partial(self._reconcile, KeyPage(piece, {}, None)) for piece in pieces)
+            self._in_threads(partial(self._reconcile, page) for page in pages_of(keys))
 
     def _open(self) -> Sequence[Key]:
-        return [key for key in self._journal.open_keys() if key not in self._refused]
+        return [key for key in self._journal.open_keys() if key not in self._outcomes.refused]
+
+    @property
+    def left(self) -> Mapping[Key, str]:
+        """The items that are not copied yet, with reasons."""
+        return self._outcomes.left
 
     @property
     def is_at_rest(self) -> bool:
@@ -202,22 +193,7 @@ class Backfill:
         reconciled = self._reconcile_keys(page.keys, page.seen, page.rescan)
         with self._lock:
             self._hand_over(reconciled.undecided)
-            for key in (*reconciled.confirmed, *reconciled.undecided):
-                self.left.pop(key, None)
-            self.left |= dict.fromkeys(reconciled.changing, _CHANGING) | dict.fromkeys(
-                reconciled.in_doubt, _IN_DOUBT
-            )
-            self.left |= {key: f"{why.code}: {why.message}" for key, why in reconciled.refused}
-            # A key that another listing had too, and that was refused then, may no longer be.
-            self._refused.difference_update(page.keys)
-            self._refused |= {key for key, _ in reconciled.refused}
-            # Keys that earlier runs left open do not count, since a resumed run has to try all of them.
-            if len(self.left) - self._left_before > MOST_LEFT:
-                raise TaskError(
-                    f"{len(self.left):,} items cannot be copied; the last reason:"
-                    f" {next(reversed(self.left.values()))}.",
-                    hint="fix the replica (its indexes or its capacity), and run the same command again.",
-                )
+            self._outcomes.add(page.keys, reconciled)
 
     def _hand_over(self, undecided: Sequence[Key]) -> None:
         """List undecided keys for review, then close them in the journal."""

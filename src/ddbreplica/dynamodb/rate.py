@@ -8,6 +8,13 @@ SHARE = 0.25
 """The fraction of a table's provisioned read capacity that a command uses by default, to leave the rest to others."""
 
 
+YIELD_SECONDS = 1.0
+"""How long a yielding rate ignores further throttling: a table throttles many requests at once."""
+
+RECOVERY_SECONDS = 60.0
+"""How long it takes a yielding rate to double again after it was halved."""
+
+
 class Rate:
     """A limit of capacity units per second. After a pause at most the units of one second are used at once.
 
@@ -37,9 +44,47 @@ class Rate:
             if wait > 0:
                 self._sleep(wait)
 
+    def throttled(self) -> None:
+        """Note that the table throttles. This rate stays as it is."""
+
     def _reserve(self, seconds: float) -> float:
         """Reserve the units of so many seconds. Return for how long to wait before they may be used."""
         with self._lock:
             now = self._clock()
             self._paid_until = max(self._paid_until, now - 1) + seconds
             return self._paid_until - now
+
+
+class YieldingRate(Rate):
+    """A limit that is halved when the table throttles, and comes back slowly, so that others have the capacity first.
+
+    It is never less than one unit a second, or than the limit itself.
+    """
+
+    def __init__(
+        self,
+        per_second: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Begin without units, with the whole rate."""
+        super().__init__(per_second, clock=clock, sleep=sleep)
+        self._most = self._yielded_to = per_second
+        self._yielded_at = clock() - YIELD_SECONDS
+
+    def take(self, units: float) -> None:
+        """Wait until so many units may be used, and count them as used."""
+        self.per_second = self._present()
+        super().take(units)
+
+    def throttled(self) -> None:
+        """Halve the rate, since the table throttles."""
+        with self._lock:
+            if self._clock() - self._yielded_at >= YIELD_SECONDS:
+                self._yielded_to = max(self._present() / 2, min(1.0, self._most))
+                self._yielded_at = self._clock()
+
+    def _present(self) -> float:
+        doubled = min((self._clock() - self._yielded_at) / RECOVERY_SECONDS, 64.0)
+        return min(self._most, self._yielded_to * 2**doubled)

@@ -6,11 +6,13 @@ from typing import Any, Final
 
 from ddbreplica.deadline import Deadline
 from ddbreplica.driver import Note
-from ddbreplica.errors import TaskError
+from ddbreplica.errors import JobEndedError, TaskError
 from ddbreplica.jobs import planning
+from ddbreplica.jobs.backfill import report as backfill_report
+from ddbreplica.jobs.backfill import segment as backfill_segment
 from ddbreplica.jobs.job import Job, Pair
 from ddbreplica.jobs.payload import CONFIRM, GATHER, PLAN, REPORT, WORK, Payload
-from ddbreplica.jobs.plan import JobEndedError
+from ddbreplica.jobs.plan import BACKFILL
 from ddbreplica.jobs.state.fenced_state import SupersededError
 from ddbreplica.jobs.state.lease import Lease
 from ddbreplica.jobs.verify import gather, piece, report, segment
@@ -66,11 +68,17 @@ def _plan(job: Job) -> Mapping[str, Any]:
 
 def _work(job: Job) -> Mapping[str, Any]:
     job.lease.renew(now=job.pair.clock.moment.timestamp())
-    return _gone_on(job, is_done=segment.work(job, job.plan(), job.payload.numbers))
+    plan, numbers = job.plan(), job.payload.numbers
+    if plan.what == BACKFILL:
+        wait = backfill_segment.work(job, plan, numbers)
+        return _gone_on(job, is_done=wait is None, wait_seconds=wait or 0)
+    return _gone_on(job, is_done=segment.work(job, plan, numbers))
 
 
 def _gather(job: Job) -> Mapping[str, Any]:
-    return {"pieces": len(gather.gather(job, job.plan()).pieces)}
+    plan = job.plan()
+    # A backfill looks for no differences. Its report says what is not done.
+    return {"pieces": 0 if plan.what == BACKFILL else len(gather.gather(job, plan).pieces)}
 
 
 def _confirm(job: Job) -> Mapping[str, Any]:
@@ -79,12 +87,17 @@ def _confirm(job: Job) -> Mapping[str, Any]:
 
 
 def _report(job: Job) -> Mapping[str, Any]:
-    report.report(job, job.plan())
+    plan = job.plan()
+    if plan.what == BACKFILL:
+        backfill_report.report(job, plan)
+    else:
+        report.report(job, plan)
     return {}
 
 
-def _gone_on(job: Job, *, is_done: bool) -> Mapping[str, Any]:
-    return {"done": is_done, "failed": _STOPPED if job.ending.was_stopped and not is_done else ""}
+def _gone_on(job: Job, *, is_done: bool, wait_seconds: int = 0) -> Mapping[str, Any]:
+    failed = _STOPPED if job.ending.was_stopped and not is_done else ""
+    return {"done": is_done, "wait_seconds": wait_seconds, "failed": failed}
 
 
 _ACTIONS: Final[Mapping[str, tuple[Mapping[str, Any], Callable[[Job], Mapping[str, Any]]]]] = {

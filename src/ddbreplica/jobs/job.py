@@ -1,28 +1,44 @@
 """One invocation of a worker: its task, the job's objects, the pair of tables, and the time that it has."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from ddbreplica.aws.clock import Clock
+from ddbreplica.backfill.pages import Reconcile
 from ddbreplica.bucket.store import Store
 from ddbreplica.deadline import Deadline
 from ddbreplica.driver import Interrupt, Note, Patience
 from ddbreplica.dynamodb.describe import Described, identity
+from ddbreplica.dynamodb.rate import Rate, YieldingRate
 from ddbreplica.dynamodb.scan import TableReader
-from ddbreplica.errors import TaskError
+from ddbreplica.errors import JobEndedError, TaskError
 from ddbreplica.jobs.ending import Ending
 from ddbreplica.jobs.metrics import Metrics
 from ddbreplica.jobs.objects import PLAN, JobObjects
 from ddbreplica.jobs.payload import Payload
-from ddbreplica.jobs.plan import JobEndedError, Plan
+from ddbreplica.jobs.plan import BACKFILL, Plan
 from ddbreplica.jobs.state.fenced_state import FencedState, Owner
+from ddbreplica.jobs.state.journal import Quarantining, StateJournal
 from ddbreplica.jobs.state.lease import Lease
 from ddbreplica.jobs.state.stop_marker import StopMarker
-from ddbreplica.jobs.verify.options import verify_options
 from ddbreplica.mapping.lag_figures import AskLag
 from ddbreplica.mapping.preflight import Preflight
+from ddbreplica.model import Journal, Table
+from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
+from ddbreplica.reconcile.reconciler import Rates, Reconciler
+from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.verify.confirm.witness import Witness
-from ddbreplica.verify.options import VerifyOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How a worker writes to the replica. `under_way` counts the calls that have not ended."""
+
+    patience: Patience
+    rates: Rates
+    is_archive: bool
+    under_way: UnderWay
 
 
 class Pair(Protocol):
@@ -46,6 +62,10 @@ class Pair(Protocol):
         """Return the filter that applies, and whether the replica is an archive."""
         ...
 
+    def refuse_unsafe(self, stream: str | None) -> None:
+        """Raise TaskError if a change could be missed by both a backfill and the mapping of the source's stream."""
+        ...
+
     def reader(self, table: Described, patience: Patience, *, read_rate: float) -> TableReader:
         """Return a reader of a described table."""
         ...
@@ -56,6 +76,20 @@ class Pair(Protocol):
 
     def ask_lag(self, interrupt: Interrupt) -> AskLag:
         """Return what measures the lag."""
+        ...
+
+    def quarantining(self, journal: Journal, source: Table, *, command: str) -> QuarantiningJournal:
+        """Return a journal that also writes in-doubt keys to the quarantine bucket, so that a redrive finds them."""
+        ...
+
+    def reconciler(
+        self, tables: tuple[Described, Described], journal: Journal, writing: Writing
+    ) -> Reconciler:
+        """Return what writes the source's present state of keys to the replica."""
+        ...
+
+    def is_function_throttled(self) -> bool:
+        """Return whether Lambda has throttled the replicator in the last minutes, as far as that is known."""
         ...
 
     def unreserved_concurrency(self) -> int:
@@ -107,23 +141,76 @@ class Job:
         ends_at = self.pair.clock.moment.timestamp() + self.deadline.remaining()
         return FencedState.take(self.objects.store, name, plan=plan.digest, owner=Owner.until(ends_at))
 
+    def writer(
+        self, plan: Plan, checked: "Checked", state: FencedState, *, read_rate: Rate, workers: int
+    ) -> "Writer":
+        """Return what writes keys, as one of so many workers. `read_rate` is that of all reads of the source."""
+        clock, under_way = self.pair.clock, UnderWay()
+        journal = StateJournal(state, clock=clock)
+        quarantining = self.pair.quarantining(journal, checked.tables[0].table, command=plan.what)
+        # The function's own writes have to come first, and a table that throttles this worker may throttle them too.
+        rate = YieldingRate(plan.write_rate / workers, clock=clock.ticks, sleep=self.ending.sleep)
+        writing = Writing(
+            Patience(self.ending, clock=clock.ticks),
+            Rates(write=rate, read=read_rate),
+            is_archive=checked.preflight.is_archive,
+            under_way=under_way,
+        )
+        reconciler = self.pair.reconciler(checked.tables, quarantining, writing)
+        return Writer(journal, reconciler.reconcile, quarantining.hand_over, under_way)
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """What writes keys in one invocation, with a journal in the state that the invocation owns.
+
+    `quarantine` hands keys over to a redrive. `under_way` counts the calls of `reconcile` that have not ended.
+    """
+
+    journal: StateJournal
+    reconcile: Reconcile
+    quarantine: Quarantining
+    under_way: UnderWay
+
+    def rest(self) -> None:
+        """Save the state, if it is certain that no request is under way."""
+        if self.under_way.is_none:
+            self.journal.rest()
+
+    def hand_over(self) -> None:
+        """Quarantine the open keys whose writes can no longer land. The others stay in the state."""
+        self.journal.leave()
+        # Saved first: otherwise a worker that is killed now would have its successor wait for writes that it has not.
+        self.rest()
+        self.journal.hand_over(self.quarantine)
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
     """The pair of a job, which is what it was when the job was planned."""
 
-    options: VerifyOptions
     tables: tuple[Described, Described]
     preflight: Preflight
 
     @classmethod
     def now(cls, job: Job, plan: Plan) -> "Checked":
         """Describe the tables. Raises TaskError if they, or the function's settings, are not those of the plan."""
-        options = verify_options(plan.options, segments=plan.segments)
         tables = job.pair.describe()
-        preflight = job.pair.preflight(without_mapping=options.without_mapping, archive=options.archive)
-        plan.refuse_changed(identity(*tables), preflight.key_filter.patterns, is_archive=preflight.is_archive)
-        return cls(options, tables, preflight)
+        preflight = preflight_of(job.pair, tables[0], plan.what, plan.options)
+        plan.refuse_changed(
+            identity(*tables),
+            preflight.key_filter.patterns,
+            is_archive=preflight.is_archive,
+            stream=tables[0].stream,
+        )
+        return cls(tables, preflight)
+
+
+def preflight_of(pair: Pair, source: Described, what: str, options: Mapping[str, Any]) -> Preflight:
+    """Return the preflight of a job. Raises TaskError if a change could be missed by the job and by the mapping."""
+    if what == BACKFILL and not options["without_mapping"]:
+        pair.refuse_unsafe(source.stream)
+    return pair.preflight(without_mapping=options["without_mapping"], archive=options["archive"])
 
 
 def refuse_unknown(number: int, *, of: int, what: str) -> None:

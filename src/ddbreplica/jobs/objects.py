@@ -15,6 +15,10 @@ SUSPECTS: Final = "suspects.json"
 PIECES: Final = "pieces.jsonl"
 REPORT: Final = "report.json"
 
+SEGMENT: Final = "segment"
+PIECE: Final = "piece"
+"""The kinds of states."""
+
 PART_BYTES: Final = 8 * 1024 * 1024
 """Bytes of a part, or a line more. A worker holds one part in memory."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from ddbreplica.aws.arn import account_of, region_of
 from ddbreplica.aws.clock import Clock
 from ddbreplica.aws.hints import explain
 from ddbreplica.aws.region import decide
-from ddbreplica.aws.request import ask
+from ddbreplica.aws.request import REFUSALS, ask
 from ddbreplica.aws.session import ASKING, Clients
 from ddbreplica.bucket.bucket import Bucket
 from ddbreplica.bucket.store import BucketStore, Store
@@ -21,18 +22,29 @@ from ddbreplica.dynamodb.describe import Described, describe_pair
 from ddbreplica.dynamodb.location import Location
 from ddbreplica.dynamodb.scan import TableReader
 from ddbreplica.errors import TaskError
+from ddbreplica.jobs.job import Writing
 from ddbreplica.jobs.metrics import Metrics
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.key_filter import EVERY_KEY
 from ddbreplica.mapping.lag import LagReader
 from ddbreplica.mapping.lag_figures import AskLag
 from ddbreplica.mapping.lookup import list_mappings, state_of
+from ddbreplica.mapping.metrics import of_function, read_series
 from ddbreplica.mapping.preflight import Preflight
+from ddbreplica.mapping.safeguards import refuse_unsafe
+from ddbreplica.model import Journal, Table
+from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
+from ddbreplica.reconcile.reconciler import Reconciler
 from ddbreplica.verify.confirm.stream_witness import StreamWitness
 from ddbreplica.verify.confirm.witness import Witness
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
+
+_LAST_MINUTES = timedelta(minutes=3)
+"""CloudWatch has the values of a minute up to two minutes after it."""
+
+_START_AGAIN = "start the job again, which resumes it."
 
 # Lambda allows 15 such requests a second in an account, and a thousand workers may begin at once.
 _PATIENT = ASKING.merge(Config(retries={"mode": "standard", "total_max_attempts": 10}))
@@ -88,6 +100,11 @@ class FunctionPair:
             return Preflight(self.mapping, EVERY_KEY, archive or not self.mapping.replicates_ttl_deletes)
         return Preflight.on(self.mapping, archive=archive)
 
+    def refuse_unsafe(self, stream: str | None) -> None:
+        """Raise TaskError if a change could be missed by both a backfill and the mapping of the source's stream."""
+        mapping = self.mapping if self.mapping.stream_arn == stream else None
+        refuse_unsafe(mapping, stream=stream, exported_at=None, now=self.clock.moment)
+
     def reader(self, table: Described, patience: Patience, *, read_rate: float) -> TableReader:
         """Return a reader of a described table, for one thread."""
         return TableReader.of(table.side, table.table, patience, threads=1, read_rate=read_rate)
@@ -99,6 +116,39 @@ class FunctionPair:
     def ask_lag(self, interrupt: Interrupt) -> AskLag:
         """Return what measures the lag by the mapping's metrics."""
         return LagReader.of(self.connection, now=lambda: self.clock.moment, interrupt=interrupt)
+
+    def quarantining(self, journal: Journal, source: Table, *, command: str) -> QuarantiningJournal:
+        """Return a journal that also writes in-doubt keys to the quarantine bucket, so that a redrive finds them."""
+        return QuarantiningJournal.of(
+            journal, self.connection, self.bucket, source, command=command, hint=_START_AGAIN
+        )
+
+    def reconciler(
+        self,
+        tables: tuple[Described, Described],
+        journal: Journal,
+        writing: Writing,
+    ) -> Reconciler:
+        """Return what writes the source's present state of keys to the replica."""
+        return Reconciler.between(
+            self.connection,
+            tables,
+            journal=journal,
+            patience=writing.patience,
+            is_archive=writing.is_archive,
+            rates=writing.rates,
+            under_way=writing.under_way,
+        )
+
+    def is_function_throttled(self) -> bool:
+        """Return whether Lambda has throttled the replicator in the last minutes, as far as that is known."""
+        client, end = self.connection.source.metrics(), self.clock.moment
+        queries = [of_function("Throttles", self.mapping)]
+        try:
+            series = read_series(client, queries, begin=end - _LAST_MINUTES, end=end)
+        except REFUSALS:  # the work does not depend on it
+            return False
+        return any(count for _, count in series["Throttles"])
 
     def unreserved_concurrency(self) -> int:
         """Return how many functions of the account may run at a time, without those with a reserved concurrency."""

@@ -7,19 +7,19 @@ from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any, Final
 
-from ddbreplica.errors import TaskError
+from ddbreplica.errors import JobEndedError
 from ddbreplica.jobs.objects import document_bytes
 
 SCHEMA: Final = 1
+
+VERIFY: Final = "verify"
+BACKFILL: Final = "backfill"
+"""The kinds of jobs that have a plan."""
 
 ITEMS_OF_A_SEGMENT: Final = 200_000
 """The items of a segment, about: some minutes of work, which is what a worker that is killed may lose."""
 
 MAX_SEGMENTS: Final = 10_000
-
-
-class JobEndedError(TaskError):
-    """The job cannot go on, however often its work is tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,9 @@ class Plan:
     `began` is when it was made, in ISO 8601; no scan began earlier. `pair` has both tables with their creation times,
     `patterns` are those of the filter that applies. The table is scanned in `segments`, in `lines` tasks of the Map, by
     `workers` at a time, at most. `read_rates` are the read capacity units per second that all workers use together, of
-    the source and of the replica. `estimate` is what the scans take.
+    the source and of the replica; `write_rate` are the write capacity units, and 0 if the job writes nothing.
+    `stream` is the source's stream, which brings the changes that a backfill does not see; None if the job needs none.
+    `estimate` is what the job takes.
     """
 
     what: str
@@ -43,6 +45,8 @@ class Plan:
     lines: int
     workers: int
     read_rates: Sequence[float]
+    write_rate: float
+    stream: str | None
     estimate: Mapping[str, Any]
 
     @property
@@ -88,13 +92,18 @@ class Plan:
                 hint="start a new job, or name a job of this function.",
             )
 
-    def refuse_changed(self, pair: Mapping[str, str], patterns: Sequence[str], *, is_archive: bool) -> None:
+    def refuse_changed(
+        self, pair: Mapping[str, str], patterns: Sequence[str], *, is_archive: bool, stream: str | None
+    ) -> None:
         """Raise TaskError if a table was recreated since the plan was made, or the function's settings changed."""
         for name, each in self.pair.items():
             if pair[name] != each:
                 raise _changed(
                     f"the {name} was recreated, or is another table: it was {each}, and is {pair[name]}"
                 )
+        if self.stream not in (None, stream):
+            # A new stream lacks the changes from before it, so that items that were copied already may be old.
+            raise _changed(f"the source's stream changed from {self.stream} to {stream or 'none'}")
         if list(patterns) != list(self.patterns):
             raise _changed("the filter of the event source mapping changed")
         if is_archive != self.is_archive:

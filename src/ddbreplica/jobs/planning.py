@@ -1,21 +1,22 @@
 """Plan a job: read both tables' descriptions, and write what all workers need to know."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+from ddbreplica.backfill import estimate as of_backfill
 from ddbreplica.dynamodb.describe import Described, identity
 from ddbreplica.dynamodb.rate import SHARE
-from ddbreplica.errors import TaskError
-from ddbreplica.jobs.job import Checked, Job
+from ddbreplica.errors import JobEndedError, TaskError
+from ddbreplica.jobs.backfill import options as backfill_options
+from ddbreplica.jobs.job import Checked, Job, preflight_of
 from ddbreplica.jobs.objects import PLAN, SEGMENTS, lines_of
-from ddbreplica.jobs.plan import JobEndedError, Plan, segment_lines_of, segments_of
-from ddbreplica.jobs.verify.options import complete
+from ddbreplica.jobs.plan import BACKFILL, VERIFY, Plan, segment_lines_of, segments_of
+from ddbreplica.jobs.verify import options as verify_options
 from ddbreplica.verify.estimate import Estimate, TableSize
 
-VERIFY: Final = "verify"
-
 UNKNOWN_UNITS: Final = 3_000.0
-"""Read capacity units per second of an on-demand table whose limits DescribeTable does not show."""
+"""Capacity units per second of an on-demand table whose limits DescribeTable does not show."""
 
 
 def make_plan(job: Job) -> bool:
@@ -53,16 +54,18 @@ def _write_plan(job: Job) -> None:
 
 def _new(job: Job) -> Plan:
     members, pair = job.payload.members, job.pair
-    if members["what"] != VERIFY:
-        raise TaskError(f"{members['what']!r:.100} is no kind of job.", hint="start a verification.")
-    options = complete(members["options"])
+    kind = _KINDS.get(members["what"])
+    if kind is None:
+        raise TaskError(
+            f"{members['what']!r:.100} is no kind of job.", hint="start a verification or a backfill."
+        )
+    options = kind.complete(members["options"])
     tables = pair.describe()
-    preflight = pair.preflight(without_mapping=options["without_mapping"], archive=options["archive"])
+    preflight = preflight_of(pair, tables[0], members["what"], options)
     preflight.warn_of_replicas(tables[0], note=job.note)
-    rates = [read_budget(table, options["read_rate"]) for table in tables]
-    estimate = _estimate(tables, rates, consistent=not options["eventually_consistent"])
-    _refuse_expensive(estimate, members)
-    segments = segments_of(max(table.items for table in tables))
+    budget = kind.budget(tables, options)
+    _refuse_expensive(budget, members)
+    segments = segments_of(budget.items)
     lines, workers = segment_lines_of(
         segments, concurrency=members["concurrency"], unreserved=pair.unreserved_concurrency()
     )
@@ -78,34 +81,85 @@ def _new(job: Job) -> Plan:
         segments=segments,
         lines=lines,
         workers=workers,
-        read_rates=rates,
-        estimate=estimate.document(),
+        read_rates=budget.read_rates,
+        write_rate=budget.write_rate,
+        stream=budget.stream,
+        estimate=budget.estimate,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Budget:
+    """What a job may use, and takes. `items` are those of the larger table that it scans."""
+
+    items: int
+    read_rates: Sequence[float]
+    estimate: Mapping[str, Any]
+    write_rate: float = 0.0
+    stream: str | None = None
+
+
+def _of_verification(tables: tuple[Described, Described], options: Mapping[str, Any]) -> _Budget:
+    rates = [read_budget(table, options["read_rate"]) for table in tables]
+    sizes = [TableSize(table.items, table.bytes, rate) for table, rate in zip(tables, rates, strict=True)]
+    estimate = Estimate(sizes, consistent=not options["eventually_consistent"])
+    return _Budget(max(table.items for table in tables), rates, estimate.document())
+
+
+def _of_backfill(tables: tuple[Described, Described], options: Mapping[str, Any]) -> _Budget:
+    source, replica = tables
+    read_rate, write_rate = read_budget(source, options["read_rate"]), write_budget(replica, options["rate"])
+    estimate = of_backfill.Estimate(items=source.items, bytes=source.bytes, indexes=replica.indexes)
+    return _Budget(
+        source.items,
+        [read_rate],
+        estimate.document(rate=write_rate, read_rate=read_rate),
+        write_rate,
+        source.stream,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of job: what completes its options, and what it may use."""
+
+    complete: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    budget: Callable[[tuple[Described, Described], Mapping[str, Any]], _Budget]
+
+
+_KINDS: Final = {
+    VERIFY: _Kind(verify_options.complete, _of_verification),
+    BACKFILL: _Kind(backfill_options.complete, _of_backfill),
+}
 
 
 def read_budget(table: Described, per_second: float | None) -> float:
     """Return the read capacity units per second to use: `per_second`, or a share of what the table can provide."""
-    if per_second is not None:
-        return per_second
+    return per_second or _share(table, 0, "Read")
+
+
+def write_budget(table: Described, per_second: float | None) -> float:
+    """Return the write capacity units per second to use: `per_second`, or a share of what the table can provide."""
+    return per_second or _share(table, 1, "Write")
+
+
+def _share(table: Described, number: int, kind: str) -> float:
+    """Return a share of the provisioned units, or of the on-demand table's limits."""
     if table.capacity is not None:
-        return max(table.capacity[0], 1) * SHARE
-    most = table.description.get("OnDemandThroughput", {}).get("MaxReadRequestUnits", -1)
-    warm = table.description.get("WarmThroughput", {}).get("ReadUnitsPerSecond", -1)
+        return max(table.capacity[number], 1) * SHARE
+    most = table.description.get("OnDemandThroughput", {}).get(f"Max{kind}RequestUnits", -1)
+    warm = table.description.get("WarmThroughput", {}).get(f"{kind}UnitsPerSecond", -1)
     # -1 is how DynamoDB writes that there is no limit.
     known = [units for units in (most, warm) if units > 0]
     return min(known) * SHARE if known else UNKNOWN_UNITS
 
 
-def _estimate(tables: tuple[Described, Described], rates: list[float], *, consistent: bool) -> Estimate:
-    sizes = [TableSize(table.items, table.bytes, rate) for table, rate in zip(tables, rates, strict=True)]
-    return Estimate(sizes, consistent=consistent)
-
-
-def _refuse_expensive(estimate: Estimate, members: Mapping[str, Any]) -> None:
+def _refuse_expensive(budget: _Budget, members: Mapping[str, Any]) -> None:
     """Raise TaskError if a scheduled job takes more read capacity units than its stack allows; 0 allows any number."""
-    if members["scheduled"] and 0 < members["max_units"] < estimate.read_units:
+    units = budget.estimate["read_units"]
+    if members["scheduled"] and 0 < members["max_units"] < units:
         raise TaskError(
-            f"the scheduled verification would take {estimate.read_units:,} read capacity units, and"
+            f"the scheduled verification would take {units:,} read capacity units, and"
             f" MaxVerificationUnits is {members['max_units']:,}.",
             hint="raise MaxVerificationUnits, or verify less often and start it by hand.",
         )

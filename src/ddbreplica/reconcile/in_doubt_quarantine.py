@@ -17,7 +17,7 @@ HINT = "run the same command again in the same directory: its state file has the
 
 _UNKEPT = {
     SUSPECT: "a write got no response and may still land, and its key cannot be quarantined",
-    INTERRUPTED: "a worker was replaced, and a key that it may have written cannot be quarantined",
+    INTERRUPTED: "a worker ended before it confirmed a key, which cannot be quarantined",
 }
 
 
@@ -78,13 +78,11 @@ class QuarantiningJournal:
         self._keep(keys, SUSPECT, f"a write of {self._command} got no response and may still land")
 
     def hand_over(self, keys: Sequence[Key]) -> None:
-        """Quarantine keys that an earlier worker may have written, and that it can no longer write.
+        """Quarantine keys that a worker may have written without confirming them, and that it can no longer write.
 
         A redrive reconciles them without a further hold. Raises TaskError if one of them cannot be quarantined.
         """
-        self._keep(
-            keys, INTERRUPTED, f"a worker of {self._command} was replaced while it may have written the key"
-        )
+        self._keep(keys, INTERRUPTED, f"a worker of {self._command} ended before it confirmed the key")
 
     def _keep(self, keys: Sequence[Key], code: str, reason: str) -> None:
         records = tuple(self._in_doubt_record(place, key, code, reason) for place, key in enumerate(keys))

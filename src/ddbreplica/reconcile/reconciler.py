@@ -42,6 +42,9 @@ _PIECE = 10
 """Units waited for at a time, so that a wait for the command's own rate never looks like a table that stands still."""
 
 _NOTHING: Items = MappingProxyType({})
+_THROTTLING = frozenset(
+    {"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"}
+)
 _INTERRUPTED = Refusal(RefusalKind.TRANSIENT, "Interrupted", "Ctrl-C was pressed before the request was sent")
 
 
@@ -217,17 +220,24 @@ class _PacedReplica:
         return lambda: self._noted(pending(), sent=len(writes))
 
     def _noted(self, response: Sequence[Write] | Refusal, *, sent: int) -> Sequence[Write] | Refusal:
-        """Report progress, also for a refused item: the table responds."""
+        """Report progress, also for a refused item: the table responds. Report throttling to the rate."""
         is_progress = (
             response.kind is RefusalKind.REJECTED if isinstance(response, Refusal) else len(response) < sent
         )
         if is_progress:
             self._pace.patience.progressed()
+        if self._pace.rate is not None and _is_throttled(response):
+            self._pace.rate.throttled()
         return response
 
 
 def _nothing() -> None:
     """Do nothing."""
+
+
+def _is_throttled(response: Sequence[Write] | Refusal) -> bool:
+    """Return whether the table throttled a request, or some of its writes, which it then leaves unprocessed."""
+    return response.code in _THROTTLING if isinstance(response, Refusal) else bool(response)
 
 
 def _table(side: Side) -> DynamoDBReplica:

@@ -1,7 +1,8 @@
 """worker: jobs on emulated tables and an emulated bucket, with the function's configuration as Lambda has it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -58,13 +59,14 @@ def invoke(action: str, *, seconds: float = 900, **members: Any) -> Any:
     return worker.lambda_handler({"action": action, **NAMES, **members}, context)
 
 
-def run(kept: KeptRecords) -> Any:
+def run(kept: KeptRecords, plan: Mapping[str, Any] = PLAN) -> Any:
     """Run a job as the state machine does, and return its report."""
-    assert invoke("plan", **PLAN) == {"skipped": False, "failed": ""}
+    assert invoke("plan", **plan) == {"skipped": False, "failed": ""}
     for line in lines(kept, "segments"):
         assert invoke("work", line=line) == {"done": True, "wait_seconds": 0, "failed": ""}
-    assert invoke("gather")["failed"] == ""
-    for line in lines(kept, "pieces"):
+    gathered = invoke("gather")
+    assert gathered["failed"] == ""
+    for line in lines(kept, "pieces") if gathered["pieces"] else ():
         assert invoke("confirm", line=line) == {"done": True, "wait_seconds": 0, "failed": ""}
     assert invoke("report") == {"failed": ""}
     return json.loads(kept.body(QUARANTINE, "jobs/orders/job-1/report.json"))
@@ -97,6 +99,74 @@ def test_a_job_finds_what_the_command_finds(tables: Tables, mapped: KeptRecords)
         if found["began"][:23] in each["Key"]
     )
     assert json.loads(mapped.body(QUARANTINE, record))["verdict"] == "not equal"
+
+
+BACKFILL = {**PLAN, "what": "backfill", "options": {}}
+
+
+def test_a_backfill_copies_what_the_command_copies(tables: Tables, mapped: KeptRecords) -> None:
+    for number in range(250):
+        tables.put(SOURCE, f"item{number}", v={"N": f"{number}"})
+    tables.put(REPLICA, "item7", v={"N": "0"})
+
+    copied = run(mapped, BACKFILL)
+
+    assert (copied["items"], copied["left"], copied["attention"]) == (250, 0, [])
+    assert json.loads(cli("verify", "--grace", "0", "--json").stdout)["verdict"] == "equal"
+    assert not [name for name in mapped.names(QUARANTINE) if name.startswith("quarantine/")]
+
+
+def test_a_backfill_is_refused_while_the_mapping_is_disabled(
+    tables: Tables, mapped: KeptRecords, aws: Misbehaviour
+) -> None:
+    answer_mapping(tables, aws, state="Disabled")
+
+    assert invoke("plan", **BACKFILL)["failed"] == (
+        f"the mapping {MAPPING} is Disabled; later changes would be missed."
+    )
+    assert invoke("plan", **{**BACKFILL, "options": {"without_mapping": True}})["failed"] == ""
+
+
+def test_a_backfill_is_refused_if_the_mapping_reads_another_stream(
+    tables: Tables, mapped: KeptRecords
+) -> None:
+    with pytest.raises(TaskError, match="no event source mapping"):
+        FunctionPair.of("ddbreplica").refuse_unsafe(
+            "arn:aws:dynamodb:us-east-1:123456789012:table/x/stream/2"
+        )
+
+
+@pytest.mark.parametrize(("values", "is_throttled"), [([], False), ([0.0], False), ([0.0, 3.0], True)])
+def test_throttles_of_the_function_are_read_from_its_metrics(
+    values: list[float], is_throttled: bool, tables: Tables, mapped: KeptRecords, aws: Misbehaviour
+) -> None:
+    found = FunctionPair.of("ddbreplica")
+    found.describe()
+    for value in values:
+        boto3.client("cloudwatch").put_metric_data(
+            Namespace="AWS/Lambda",
+            MetricData=[
+                {
+                    "MetricName": "Throttles",
+                    "Dimensions": [{"Name": "FunctionName", "Value": "ddbreplica"}],
+                    "Timestamp": found.clock.moment - timedelta(seconds=90),
+                    "Value": value,
+                }
+            ],
+        )
+
+    assert found.is_function_throttled() is is_throttled
+
+
+def test_throttles_that_cannot_be_read_are_none(
+    tables: Tables, mapped: KeptRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise TaskError("the metrics cannot be read.", hint="allow it.")
+
+    monkeypatch.setattr(pair, "read_series", refuse)
+
+    assert not FunctionPair.of("ddbreplica").is_function_throttled()
 
 
 def test_equal_tables_are_equal(tables: Tables, mapped: KeptRecords) -> None:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from ddbreplica.dynamodb.rate import Rate
+from ddbreplica.dynamodb.rate import RECOVERY_SECONDS, Rate, YieldingRate
 
 
 class Watch:
@@ -87,3 +87,63 @@ def test_a_thread_can_reserve_units_while_another_one_waits() -> None:
     other.join()
 
     assert not both_asleep.broken
+
+
+class TestYielding:
+    def of(self, watch: Watch, per_second: float = 100) -> YieldingRate:
+        return YieldingRate(per_second, clock=lambda: watch.now, sleep=watch.sleep)
+
+    def seconds(self, watch: Watch, rate: Rate, units: float) -> float:
+        """Return how long these units take."""
+        before = watch.now
+        rate.take(units)
+        return watch.now - before
+
+    def test_without_throttling_it_is_the_limit_itself(self) -> None:
+        watch = Watch()
+
+        assert self.seconds(watch, self.of(watch), 1000) == pytest.approx(10)
+
+    def test_it_is_halved_when_the_table_throttles(self) -> None:
+        watch = Watch()
+        rate = self.of(watch)
+        for _ in range(10):  # one wave of throttling
+            rate.throttled()
+
+        assert self.seconds(watch, rate, 50) == pytest.approx(1)
+        rate.throttled()
+        assert self.seconds(watch, rate, 25) == pytest.approx(1, rel=0.05)
+
+    def test_it_comes_back_slowly(self) -> None:
+        watch = Watch()
+        rate = self.of(watch)
+        rate.throttled()
+        watch.now += 2
+        rate.throttled()
+        rate.take(0)
+        assert rate.per_second == pytest.approx(25, rel=0.05)
+
+        watch.now += RECOVERY_SECONDS
+        rate.take(0)
+        assert rate.per_second == pytest.approx(50, rel=0.05)
+        watch.now += RECOVERY_SECONDS * 100
+        rate.take(0)
+        assert rate.per_second == 100
+
+    @pytest.mark.parametrize(("limit", "least"), [(100, 1.0), (0.5, 0.5)])
+    def test_it_never_stands_still(self, limit: float, least: float) -> None:
+        watch = Watch()
+        rate = self.of(watch, limit)
+        for _ in range(100):
+            watch.now += 1
+            rate.throttled()
+        rate.take(0)
+
+        assert rate.per_second == pytest.approx(least, rel=0.05)
+
+    def test_any_other_rate_stays_as_it_is(self) -> None:
+        watch = Watch()
+        rate = watch.rate(10)
+        rate.throttled()
+
+        assert self.seconds(watch, rate, 100) == pytest.approx(10)

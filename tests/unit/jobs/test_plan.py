@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.jobs.plan import MAX_SEGMENTS, JobEndedError, Plan, segment_lines_of, segments_of
+from ddbreplica.errors import JobEndedError
+from ddbreplica.jobs.plan import MAX_SEGMENTS, Plan, segment_lines_of, segments_of
 from ddbreplica.jobs.planning import UNKNOWN_UNITS, read_budget
 from tests.support.redriven import described
 
@@ -22,6 +23,8 @@ PLAN = Plan(
     lines=3,
     workers=3,
     read_rates=[30.0, 60.0],
+    write_rate=0.0,
+    stream=None,
     estimate={"read_units": 5},
 )
 
@@ -120,7 +123,7 @@ def test_the_plan_of_other_work_is_refused(what: str, function: str) -> None:
 
 def test_the_plan_of_this_work_is_accepted() -> None:
     PLAN.refuse_other(what="verify", function="replicator")
-    PLAN.refuse_changed(PLAN.pair, ("p",), is_archive=False)
+    PLAN.refuse_changed(PLAN.pair, ("p",), is_archive=False, stream=None)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +142,7 @@ def test_the_plan_of_this_work_is_accepted() -> None:
 )
 def test_what_changed_since_is_refused(pair: Any, patterns: Any, is_archive: bool, said: str) -> None:
     with pytest.raises(JobEndedError, match=f"{said}.* since the job was planned"):
-        PLAN.refuse_changed(pair, patterns, is_archive=is_archive)
+        PLAN.refuse_changed(pair, patterns, is_archive=is_archive, stream=None)
 
 
 @pytest.mark.parametrize(

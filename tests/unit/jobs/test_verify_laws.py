@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from ddbreplica.driver import SILENT
-from ddbreplica.jobs import plan
-from ddbreplica.jobs.verify import gather, piece, progress, report, segment
+from ddbreplica.jobs import plan, progress
+from ddbreplica.jobs.verify import gather, piece, report, segment
 from ddbreplica.jobs.verify.options import complete, verify_options
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.verify import verification
@@ -220,7 +220,7 @@ def test_much_goes_wrong(monkeypatch: Patch) -> None:
             "self._new.clear()",
             "self._new.clear(); progress.parts = progress.parts[-1:]",
         ),
-        (kill, progress._all_done, "if left: ...", "if False: ..."),
+        (kill, progress.all_done, "if left: ...", "if False: ..."),
         (cut, gather._gathered, "every[first::count]", "every[first::count][1:]"),
         (
             kill,

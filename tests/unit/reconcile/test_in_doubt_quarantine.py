@@ -161,7 +161,7 @@ def test_keys_of_an_earlier_worker_are_quarantined_without_a_further_hold() -> N
     assert [(unpacked.keys, unpacked.hold_seconds) for unpacked in read] == [((A,), 0.0), ((B,), 0.0)]
     assert {(each["reason"], each["error_code"]) for each in bucket.kept} == {
         (
-            "a worker of backfill was replaced while it may have written the key",
+            "a worker of backfill ended before it confirmed the key",
             "InterruptedWrite",
         )
     }
@@ -187,8 +187,8 @@ def test_keys_of_an_earlier_worker_that_cannot_be_quarantined_are_an_error() -> 
         journal(FakeBucket(s3_error("AccessDenied"))).hand_over([A])
 
     assert raised.value.fact == (
-        "a worker was replaced, and a key that it may have written cannot be quarantined: the quarantine bucket"
-        " bucket refuses the record: AccessDenied: no."
+        "a worker ended before it confirmed a key, which cannot be quarantined: the quarantine bucket bucket refuses"
+        " the record: AccessDenied: no."
     )
 
 

@@ -370,6 +370,28 @@ class TestRates:
 
         assert patience.idle() == 30
 
+    @pytest.mark.parametrize(
+        ("answer", "is_throttled"),
+        [
+            (THROTTLED, True),
+            (TIMED_OUT, False),
+            (None, True),
+            ((), False),
+        ],
+        ids=["throttled", "no response", "left unprocessed", "applied"],
+    )
+    def test_throttling_is_reported_to_the_rate(self, answer: Any, is_throttled: bool) -> None:
+        time = _Time()
+        reported: list[float] = []
+        rate = _Taken(time)
+        rate.throttled = lambda: reported.append(time.now)  # type: ignore[method-assign]
+        table = FakeReplica(script=lambda request: request[1:] if answer is None else answer)
+        replica = module._PacedReplica(table, module._Pace(rate, time.patience()))
+
+        replica.start_batch((write("a"), write("b")))()
+
+        assert bool(reported) is is_throttled
+
     def test_a_refused_read_takes_nothing(self) -> None:
         time = _Time()
         rate, patience = _Taken(time), time.patience()

@@ -50,6 +50,9 @@ class LeftOpen:
     until: float
 
 
+NOTHING_LEFT: Final = LeftOpen(0, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class _Saved:
     """The content of a state."""
@@ -92,10 +95,41 @@ class StateJournal:
         with self._lock:
             self._progress = progress
 
+    def advance(self, progress: Any, keys: Sequence[Key]) -> None:
+        """Open keys, and note the progress that has them behind it, in one save.
+
+        If the save is not confirmed, the earlier progress remains noted. Keys that are held back are not opened: they
+        are in the state already.
+        """
+        before = self._progress
+        self.note(progress)
+        try:
+            self.intend(keys)
+        except BaseException:
+            # Otherwise the next save would have the progress without the keys, and nobody would ever write them.
+            self.note(before)
+            raise
+
     def open_keys(self) -> Sequence[Key]:
         """Return the keys that this worker has to confirm. Those of earlier owners are not among them."""
         with self._lock:
             return tuple(self._opened)
+
+    def unconfirmed(self) -> Sequence[Key]:
+        """Return the keys that are open, of this worker and of earlier ones."""
+        with self._lock:
+            return tuple(dict.fromkeys((*self._opened, *self._predecessors)))
+
+    def free_keys(self) -> Sequence[Key]:
+        """Return the keys that may be written now, of this worker and of earlier ones."""
+        with self._lock:
+            return self._free(dict.fromkeys((*self._opened, *self._predecessors)))
+
+    def leave(self) -> None:
+        """Leave the open keys as an earlier owner does, for `hand_over`. No write of this worker may be under way."""
+        with self._lock:
+            self._predecessors |= {key: self._free_at(key) for key in self._opened}
+            self._opened = {}
 
     def held(self) -> tuple[int, float]:
         """Return how many keys are held back, and for how many seconds at most."""
@@ -198,17 +232,33 @@ def left_open(content: Any) -> LeftOpen:
     return LeftOpen(len(predecessors), max(predecessors.values(), default=0.0))
 
 
+def all_left_open(left: Iterable[LeftOpen]) -> LeftOpen:
+    """Return the keys of several states together."""
+    every = [each for each in left if each.keys]
+    return LeftOpen(sum(each.keys for each in every), max((each.until for each in every), default=0.0))
+
+
+def has_open_keys(content: Any) -> bool:
+    """Return whether the content of a state has a key that is not confirmed. Raises TaskError."""
+    saved = _saved(content)
+    return bool(saved.opened or saved.predecessors)
+
+
+def progress_of(content: Any) -> Any:
+    """Return the progress that the content of a state has; None if there is none. Raises TaskError."""
+    return _saved(content).progress
+
+
 def attention(left: Iterable[LeftOpen]) -> AttentionError | None:
     """Return the error of a job that ends while keys of earlier workers are neither reconciled nor in quarantine."""
-    every = [each for each in left if each.keys]
-    if not every:
+    every = all_left_open(left)
+    if not every.keys:
         return None
-    keys, until = sum(each.keys for each in every), max(each.until for each in every)
-    seconds = until - datetime.now(UTC).timestamp()
+    seconds = every.until - datetime.now(UTC).timestamp()
     return AttentionError(
-        f"workers that ended early left {keys:,} keys open; their writes may land until {time_after(seconds)}.",
+        f"workers that ended early left {every.keys:,} keys open; their writes may land until {time_after(seconds)}.",
         hint="start the job again after that time, which hands these keys over to the quarantine bucket.",
-        facts={"keys_left_open": keys, "left_open_until": until},
+        facts={"keys_left_open": every.keys, "left_open_until": every.until},
     )
 
 

@@ -1,42 +1,32 @@
 """Read the options of a verification that runs as a job. Pure."""
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-from ddbreplica.errors import TaskError
+from ddbreplica.jobs import options as of_jobs
+from ddbreplica.jobs.options import FLAG, RATE, Option, is_number
+from ddbreplica.jobs.plan import VERIFY
 from ddbreplica.verify.options import VerifyOptions
 
 MAX_LIMIT: Final = 100
 """The most differences that a job shows. The report has all of them in memory, with their values."""
 
-_DEFAULTS: Final[Mapping[str, Any]] = {
-    "eventually_consistent": False,
-    "grace": None,
-    "rounds": 3,
-    "read_rate": None,
-    "limit": 10,
-    "no_values": False,
-    "without_mapping": False,
-    "archive": False,
+_OPTIONS: Final[Mapping[str, Option]] = {
+    "eventually_consistent": FLAG,
+    "grace": Option(None, lambda value: value is None or (is_number(value) and value >= 0)),
+    "rounds": Option(3, lambda value: type(value) is int and value >= 1),
+    "read_rate": RATE,
+    "limit": Option(10, lambda value: type(value) is int and 0 <= value <= MAX_LIMIT),
+    "no_values": FLAG,
+    "without_mapping": FLAG,
+    "archive": FLAG,
 }
 """The options that a job has, as the command line has them."""
 
 
 def complete(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the options with their defaults. Raises TaskError that names one that is unknown or not valid."""
-    for name, value in options.items():
-        if name not in _DEFAULTS:
-            raise TaskError(
-                f"a verification that runs as a job has no option {name!r:.100}.",
-                hint=f"use these: {', '.join(_DEFAULTS)}.",
-            )
-        if not _IS_VALID[name](value):
-            raise TaskError(
-                f"the option {name} of the verification is {value!r:.100}.",
-                hint="give it a value that `ddbreplica verify` accepts.",
-            )
-    return {**_DEFAULTS, **options}
+    return of_jobs.complete("verification", options, _OPTIONS, command=VERIFY)
 
 
 def verify_options(options: Mapping[str, Any], *, segments: int) -> VerifyOptions:
@@ -51,23 +41,3 @@ def verify_options(options: Mapping[str, Any], *, segments: int) -> VerifyOption
         dry_run=False,
         rate=None,
     )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-_IS_VALID: Final[Mapping[str, Callable[[Any], bool]]] = {
-    "eventually_consistent": _is_flag,
-    "grace": lambda value: value is None or (_is_number(value) and value >= 0),
-    "rounds": lambda value: type(value) is int and value >= 1,
-    "read_rate": lambda value: value is None or (_is_number(value) and value > 0),
-    "limit": lambda value: type(value) is int and 0 <= value <= MAX_LIMIT,
-    "no_values": _is_flag,
-    "without_mapping": _is_flag,
-    "archive": _is_flag,
-}

@@ -6,11 +6,12 @@ from random import Random
 from typing import Any, Final
 
 from ddbreplica.driver import SILENT, Patience
-from ddbreplica.errors import TaskError
+from ddbreplica.errors import JobEndedError, TaskError
 from ddbreplica.jobs.job import Checked, Job, refuse_unknown
-from ddbreplica.jobs.objects import PART_BYTES, lines_of
-from ddbreplica.jobs.plan import JobEndedError, Plan
-from ddbreplica.jobs.verify.progress import PIECE, PieceProgress, Suspects, piece_progress, suspects_of
+from ddbreplica.jobs.objects import PART_BYTES, PIECE, lines_of
+from ddbreplica.jobs.plan import Plan
+from ddbreplica.jobs.verify.options import verify_options
+from ddbreplica.jobs.verify.progress import PieceProgress, Suspects, piece_progress, suspects_of
 from ddbreplica.records.decode import key_of
 from ddbreplica.verify.confirm import plan as watching
 from ddbreplica.verify.confirm.confirm import Confirmation, Rules
@@ -45,6 +46,7 @@ class _PieceWork:
         self._checked = checked
         self._suspects = suspects
         self._number = number
+        self._options = verify_options(plan.options, segments=plan.segments)
         self._state = job.take(job.objects.state(PIECE, number), plan)
         self._progress = PieceProgress.read(number, self._state.content)
         self._progress.failure = ""
@@ -87,11 +89,11 @@ class _PieceWork:
         return True
 
     def _documents(self, confirmation: Confirmation) -> Iterable[Mapping[str, Any]]:
-        findings = Findings(0, without_values=self._checked.options.no_values)
+        findings = Findings(0, without_values=self._options.no_values)
         return (findings.as_document(each, None) for each in confirmation.differences())
 
     def _confirmation(self, keys: KeySet) -> Confirmation:
-        pair, ending, options = self._job.pair, self._job.ending, self._checked.options
+        pair, ending, options = self._job.pair, self._job.ending, self._options
         workers = min(self._plan.workers, len(self._suspects.pieces))
         source, replica = (
             pair.reader(table, Patience(ending), read_rate=rate / workers)

@@ -2,27 +2,18 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any
 
-from ddbreplica.jobs.objects import SUSPECTS, JobObjects
-from ddbreplica.jobs.plan import JobEndedError, Plan
+from ddbreplica.errors import JobEndedError
+from ddbreplica.jobs.objects import PIECE, SEGMENT, SUSPECTS, JobObjects
+from ddbreplica.jobs.plan import Plan
+from ddbreplica.jobs.progress import all_done, undamaged
 from ddbreplica.jobs.state.fenced_state import content_of
 from ddbreplica.model import Key
-from ddbreplica.records.decode import MalformedError, attributes_of, key_of
+from ddbreplica.records.decode import attributes_of, key_of
 from ddbreplica.verify.compare.checkpoint import SegmentState
-
-T = TypeVar("T")
-
-SEGMENT: Final = "segment"
-PIECE: Final = "piece"
-
-_THREADS = 10  # as many connections as a client has
-_CHUNK = 1_000
-_MOST_NAMED = 10
 
 
 @dataclass(slots=True)
@@ -59,7 +50,7 @@ class SegmentProgress:
         """Return the progress that was saved, or that of a segment that has not begun if `content` is None."""
         if content is None:
             return cls(SegmentState(number))
-        return _undamaged(
+        return undamaged(
             lambda: cls(
                 SegmentState.read(number, content["segment"]),
                 [*map(str, content["parts"])],
@@ -104,7 +95,7 @@ class PieceProgress:
         """Return the progress that was saved, or that of a piece that has not begun if `content` is None."""
         if content is None:
             return cls()
-        return _undamaged(
+        return undamaged(
             lambda: cls(
                 [*map(str, content["parts"])],
                 int(content["tries"]),
@@ -115,9 +106,6 @@ class PieceProgress:
             ),
             f"piece {number:,}",
         )
-
-
-P = TypeVar("P", SegmentProgress, PieceProgress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +136,7 @@ class Suspects:
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> "Suspects":
         """Return the suspects that were stored."""
-        return _undamaged(
+        return undamaged(
             lambda: cls(
                 [[*map(str, each)] for each in document["pieces"]],
                 [*map(int, document["sizes"])],
@@ -186,7 +174,7 @@ def segments_done(objects: JobObjects, plan: Plan, check: Callable[[], None]) ->
     `check` is called now and then; it may raise.
     """
     read = partial(segment_progress, objects, plan)
-    return _all_done(read, plan.segments, check, "segments were not compared")
+    return all_done(read, plan.segments, check, "segments were not compared")
 
 
 def pieces_done(
@@ -195,33 +183,4 @@ def pieces_done(
     """Return the progress of all pieces, in order. Raises as `segments_done` does."""
     read = partial(piece_progress, objects, plan)
     undone = "suspected differences were not confirmed, of pieces"
-    return _all_done(read, len(suspects.pieces), check, undone)
-
-
-def _all_done(read: Callable[[int], P], count: int, check: Callable[[], None], undone: str) -> Sequence[P]:
-    found: list[P] = []
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for start in range(0, count, _CHUNK):
-            check()
-            found += pool.map(read, range(start, min(start + _CHUNK, count)))
-    left = {number: each.failure for number, each in enumerate(found) if not each.is_done}
-    if left:
-        raise _undone(undone, left)
-    return found
-
-
-def _undone(undone: str, left: Mapping[int, str]) -> JobEndedError:
-    named = ", ".join(f"{number:,}" for number in islice(left, _MOST_NAMED))
-    more = f" and {len(left) - _MOST_NAMED:,} more" if len(left) > _MOST_NAMED else ""
-    why = next((f" ({failure.rstrip('.')})" for failure in left.values() if failure), "")
-    return JobEndedError(f"{undone}: {named}{more}{why}.", hint="start the job again, which resumes it.")
-
-
-def _undamaged(read: Callable[[], T], what: str) -> T:
-    try:
-        return read()
-    except (AttributeError, KeyError, TypeError, ValueError, MalformedError) as error:
-        raise JobEndedError(
-            f"the progress of {what} was not written by this version of ddbreplica, or is damaged.",
-            hint="start a new job.",
-        ) from error
+    return all_done(read, len(suspects.pieces), check, undone)

@@ -10,6 +10,7 @@ from ddbreplica.bucket.verification_record import BY_LOOKS, BY_STREAM, body_of
 from ddbreplica.jobs.job import Checked, Job
 from ddbreplica.jobs.objects import REPORT, document_bytes
 from ddbreplica.jobs.plan import Plan
+from ddbreplica.jobs.verify.options import verify_options
 from ddbreplica.jobs.verify.progress import (
     PieceProgress,
     SegmentProgress,
@@ -19,6 +20,7 @@ from ddbreplica.jobs.verify.progress import (
     suspects_of,
 )
 from ddbreplica.verify.difference import CERTAIN, total
+from ddbreplica.verify.options import VerifyOptions
 from ddbreplica.verify.result.findings import Findings, read_difference
 from ddbreplica.verify.result.record import record_of
 from ddbreplica.verify.result.verdict import INCONCLUSIVE, NOT_EQUAL, Verified
@@ -36,7 +38,7 @@ def report(job: Job, plan: Plan) -> Verified:
     # After the last look: the items of a table that was recreated meanwhile are not those that were compared.
     checked = Checked.now(job, plan)
     result = _result(job, plan, checked, segments, suspects, pieces)
-    _record(job, checked, result)
+    _record(job, plan, checked, result)
     # Last of the objects, since a job with a report has ended.
     job.objects.create(REPORT, document_bytes(result.document()))
     job.pair.metrics.emit(metrics_of(result), note=job.note)
@@ -67,14 +69,14 @@ def _result(
     pieces: Sequence[PieceProgress],
 ) -> Verified:
     source, replica = checked.tables
-    preflight, options = checked.preflight, checked.options
+    preflight, options = checked.preflight, verify_options(plan.options, segments=plan.segments)
     began = datetime.fromisoformat(plan.began)
     return Verified(
         source.side.name,
         replica.side.name,
         options.looked_at(preflight.key_filter, is_archive=preflight.is_archive),
         total(each.state.counts for each in segments),
-        _findings(job, checked, segments, pieces),
+        _findings(job, options, segments, pieces),
         options.repair,
         (job.pair.clock.moment - began).total_seconds(),
         began=plan.began,
@@ -85,9 +87,9 @@ def _result(
 
 
 def _findings(
-    job: Job, checked: Checked, segments: Sequence[SegmentProgress], pieces: Sequence[PieceProgress]
+    job: Job, options: VerifyOptions, segments: Sequence[SegmentProgress], pieces: Sequence[PieceProgress]
 ) -> Findings:
-    findings = Findings(checked.options.limit, without_values=checked.options.no_values)
+    findings = Findings(options.limit, without_values=options.no_values)
     for segment in segments:
         findings.archive(segment.archived)
     for piece in pieces:
@@ -102,7 +104,7 @@ def _confirmed_by(pieces: Sequence[PieceProgress]) -> str | None:
     return BY_LOOKS if any(each.by_looks for each in pieces) else BY_STREAM
 
 
-def _record(job: Job, checked: Checked, result: Verified) -> None:
+def _record(job: Job, plan: Plan, checked: Checked, result: Verified) -> None:
     """Record a verification of all items. One that is recorded again has the same name, and changes nothing."""
     if result.stopped_early:
         return
@@ -110,7 +112,7 @@ def _record(job: Job, checked: Checked, result: Verified) -> None:
     record = record_of(
         result,
         checked.tables,
-        checked.options,
+        verify_options(plan.options, segments=plan.segments),
         key_filter=preflight.key_filter,
         is_archive=preflight.is_archive,
         ended=job.pair.clock.moment,

@@ -7,9 +7,10 @@ from typing import Final
 from ddbreplica.driver import Patience
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs.job import Checked, Job, refuse_unknown
-from ddbreplica.jobs.objects import lines_of
+from ddbreplica.jobs.objects import SEGMENT, lines_of
 from ddbreplica.jobs.plan import Plan
-from ddbreplica.jobs.verify.progress import SEGMENT, SegmentProgress, segment_progress
+from ddbreplica.jobs.verify.options import verify_options
+from ddbreplica.jobs.verify.progress import SegmentProgress, segment_progress
 from ddbreplica.model import Key
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.verify.compare.comparison import Comparison, InStep
@@ -44,6 +45,7 @@ class _SegmentWork:
         self._job = job
         self._plan = plan
         self._checked = checked
+        self._options = verify_options(plan.options, segments=plan.segments)
         self._state = job.take(job.objects.state(SEGMENT, number), plan)
         self._progress = SegmentProgress.read(number, self._state.content)
         self._progress.failure = ""
@@ -85,7 +87,7 @@ class _SegmentWork:
             key_filter=preflight.key_filter,
             is_archive=preflight.is_archive,
             archived=self._archive,
-            consistent=self._checked.options.scans_consistently,
+            consistent=self._options.scans_consistently,
         )
 
     def _compare(self, segment: Segment, comparison: Comparison) -> None:
@@ -99,7 +101,7 @@ class _SegmentWork:
 
     def _archive(self, keys: Sequence[Key]) -> None:
         """Keep the first keys that only the archive has, as many as are shown."""
-        self._progress.archived += keys[: self._checked.options.limit - len(self._progress.archived)]
+        self._progress.archived += keys[: self._options.limit - len(self._progress.archived)]
 
     def _save(self, segment: Segment, comparison: Comparison) -> None:
         """Save the position, after all suspected differences that were found before it."""

@@ -374,6 +374,64 @@ class TestHandingOver:
         assert left_open(job.saved).keys == 2
 
 
+class TestAdvancing:
+    def test_progress_is_noted_with_the_keys_before_it(self, job: Job) -> None:
+        worker = job.worker()
+        worker.advance({"cursor": 1}, [A, B])
+
+        assert (job.saved["progress"], len(job.saved["open"])) == ({"cursor": 1}, 2)
+
+    def test_a_save_that_is_not_confirmed_leaves_the_earlier_progress(self, job: Job) -> None:
+        worker = job.worker()
+        worker.advance({"cursor": 1}, [A])
+        worker.confirm([A])
+        job.store.fates += [Fate.UNSENT] * ATTEMPTS
+        with pytest.raises(TaskError):
+            worker.advance({"cursor": 2}, [B])
+
+        worker.rest()
+
+        assert (job.saved["progress"], job.saved["open"]) == ({"cursor": 1}, [])
+
+    def test_progress_without_new_keys_is_in_the_next_save(self, job: Job) -> None:
+        job.worker().intend([A])
+        worker = job.worker()
+        worker.advance({"cursor": 2}, [A])
+        worker.rest()
+
+        assert job.saved["progress"] == {"cursor": 2}
+        assert left_open(job.saved).keys == 1
+
+
+class TestLeaving:
+    def test_keys_that_a_worker_does_not_confirm_are_handed_over_at_once(self, job: Job) -> None:
+        worker = job.worker()
+        worker.intend([A, B])
+        worker.mark_in_doubt([A])
+        kept: list[Key] = []
+
+        worker.leave()
+        worker.hand_over(kept.extend)
+        worker.rest()
+
+        assert kept == [B]
+        assert (job.saved["open"], left_open(job.saved)) == ([], LeftOpen(1, job.clock.aws + HOLD))
+        job.clock.pass_by(HOLD)
+        worker.hand_over(kept.extend)
+        assert kept == [B, A]
+
+    def test_free_keys_are_those_that_may_be_written(self, job: Job) -> None:
+        job.worker().intend([A])
+        worker = job.worker()
+        worker.intend([B, C])
+        worker.mark_in_doubt([C])
+        assert worker.free_keys() == [B]
+
+        job.clock.pass_by(INVOCATION + HOLD)
+
+        assert worker.free_keys() == [B, C, A]
+
+
 class TestWhatIsLeft:
     def test_a_job_without_open_keys_requires_no_attention(self, job: Job) -> None:
         worker = job.worker()

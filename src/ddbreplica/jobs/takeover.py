@@ -1,0 +1,70 @@
+"""Take over what the workers of a job left behind, and hand the keys that they left open to the quarantine bucket.
+
+For a job that was stopped, or that nobody resumes. A job that is started again finishes these keys by itself.
+"""
+
+from collections.abc import Callable, Iterator
+
+from ddbreplica.aws.clock import Clock
+from ddbreplica.errors import TaskError
+from ddbreplica.jobs.objects import SEGMENT, JobObjects
+from ddbreplica.jobs.plan import BACKFILL, Plan
+from ddbreplica.jobs.state.fenced_state import FencedState, Owner, SupersededError, content_of
+from ddbreplica.jobs.state.journal import (
+    LeftOpen,
+    Quarantining,
+    StateJournal,
+    all_left_open,
+    has_open_keys,
+    left_open,
+)
+
+
+def take_over(
+    objects: JobObjects,
+    plan: Plan,
+    *,
+    clock: Clock,
+    quarantine: Quarantining,
+    check: Callable[[], None] = lambda: None,
+) -> LeftOpen:
+    """Quarantine the open keys of a job whose writes can no longer land, and return those that have to wait.
+
+    `clock` has to have AWS's time already. `check` is called before each state; it may raise. A worker of the job that
+    still runs loses its state, and stops. Raises TaskError if a worker takes a state meanwhile, or if a key cannot be
+    quarantined. Keys that are not in quarantine stay in the states.
+    """
+    left: list[LeftOpen] = []
+    for name in _journals(objects, plan):
+        check()
+        content = content_of(objects.store, name, plan=plan.digest)
+        if has_open_keys(content):
+            content = _taken_over(objects, name, plan, clock, quarantine)
+        left.append(left_open(content))
+    return all_left_open(left)
+
+
+def _journals(objects: JobObjects, plan: Plan) -> Iterator[str]:
+    """Yield the names of the states whose workers write to the replica."""
+    if plan.what == BACKFILL:
+        yield from (objects.state(SEGMENT, number) for number in range(plan.segments))
+
+
+def _taken_over(objects: JobObjects, name: str, plan: Plan, clock: Clock, quarantine: Quarantining) -> object:
+    """Take a state, hand its keys over, and return its content."""
+    # The new owner writes nothing to the replica, so that no later one has to wait for it.
+    owner = Owner.until(clock.moment.timestamp())
+    try:
+        state = FencedState.take(objects.store, name, plan=plan.digest, owner=owner)
+        journal = StateJournal(state, clock=clock)
+        journal.leave()
+        # Saved first, so that a takeover that fails and is repeated does not begin the hold again.
+        journal.rest()
+        journal.hand_over(quarantine)
+        journal.rest()
+    except SupersededError as error:
+        raise TaskError(
+            f"the job {objects.job} still runs: a worker has taken the state {name}.",
+            hint="stop the job, and run the same command again.",
+        ) from error
+    return state.content
