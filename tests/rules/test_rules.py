@@ -112,12 +112,7 @@ RULES = (
             hazards.test_nothing_is_quarantined_before_every_write_has_ended,
             hazards.test_nothing_is_quarantined_after_the_reported_record,
         ),
-        given=(
-            "to.quarantine",
-            "decoded.malformed",
-            "context.aws_request_id",
-            "deadline = to.deadline(context)",
-        ),
+        given=("decoded = decode(...)", "deadline = to.deadline(context)"),
     ),
     Rule(
         1,
@@ -232,7 +227,7 @@ RULES = (
     Rule(
         4,
         "a delete does not end the count",
-        handler.replicate,
+        handler._keep,
         "sum(not each.is_delete for each in outcome.applied)",
         "len(outcome.applied)",
         (hazards.test_deletes_do_not_restart_the_count_of_refused_records,),
