@@ -31,7 +31,7 @@ class Size:
     workshop: int
 
 
-_FULL = Size(items=10_000, most=200_000, most_embedded=20_000, rows=4000, workshop=2000)
+_FULL = Size(items=10_000, most=200_000, most_embedded=40_000, rows=4000, workshop=2000)
 _QUICK = Size(items=300, most=600, most_embedded=600, rows=100, workshop=100)
 
 

@@ -36,7 +36,7 @@ PAGE = 2_500
 LEAST_PAGE = 500
 """The items of a page however many threads read. With fewer, requests take longer than what they return."""
 
-PAGES = 10_000
+PAGES = 5_000
 """The items of the pages that all threads read at a time, which limits the memory: an item takes some 3 KB of it."""
 
 _PAGE_UNITS = 128

@@ -499,7 +499,7 @@ class TestAsking:
 
 
 @pytest.mark.parametrize(
-    ("threads", "page"), [(1, PAGE), (4, PAGE), (5, 2000), (16, 625), (20, LEAST_PAGE), (64, LEAST_PAGE)]
+    ("threads", "page"), [(1, PAGE), (2, PAGE), (4, 1250), (8, 625), (10, LEAST_PAGE), (64, LEAST_PAGE)]
 )
 def test_the_more_threads_read_the_fewer_items_has_a_page(threads: int, page: int) -> None:
     assert Limits(threads).page == page
