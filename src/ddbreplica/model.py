@@ -61,6 +61,12 @@ SUSPECT = "SuspectWrite"
 INTERRUPTED = "InterruptedWrite"
 """The error code of a record whose writer ended before it confirmed the key. No write of it can land any more."""
 
+NEEDS_REVIEW = "NeedsReview"
+"""The error code of a key of an archive whose item the source no longer has: it was deleted or has expired."""
+
+EXCLUDED = "ExcludedKey"
+"""The error code of a key that the mapping's filter excludes now, but did not when the record was stored."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:

@@ -12,7 +12,7 @@ from ddbreplica.bucket.bucket import Bucket
 from tests.support.fake_bucket import METADATA, FakeBucket, s3_error
 
 NOW = datetime(2026, 11, 28, 18, tzinfo=UTC)
-"""The date of every response."""
+"""The date of every response, unless a test changes `now`."""
 
 NAME = "bucket"
 
@@ -43,6 +43,7 @@ class FakeS3(FakeBucket):
         self.versions: list[Stored] = []
         self.requests: list[tuple[str, str]] = []
         self.before: Callable[[str, str], None] = lambda _operation, _name: None
+        self.now: Callable[[], datetime] = lambda: NOW
         self._page = page
         self._count = 0
 
@@ -61,7 +62,7 @@ class FakeS3(FakeBucket):
     def store(self, name: str, body: bytes | None, *, age: float = 0.0, metadata: Any = None) -> Stored:
         """Store a version as if so many seconds ago. Without a body it is a delete marker."""
         self._count += 1
-        stored = Stored(name, f"v{self._count}", body, NOW - timedelta(seconds=age), metadata)
+        stored = Stored(name, f"v{self._count}", body, self.now() - timedelta(seconds=age), metadata)
         self.versions.append(stored)
         return stored
 
@@ -143,7 +144,7 @@ class FakeS3(FakeBucket):
         for page in self._pages(listed):
             self._ask("list", NAME, prefix)
             contents = {"Contents": page} if page else {}
-            date = format_datetime(NOW, usegmt=True)
+            date = format_datetime(self.now(), usegmt=True)
             yield {"KeyCount": len(page), "ResponseMetadata": {"HTTPHeaders": {"date": date}}, **contents}
 
     def _versions(self, prefix: str) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from ddbreplica.aws.request import Unknown
 from ddbreplica.driver import Interrupt, Patience
-from ddbreplica.dynamodb.connection import Side
+from ddbreplica.dynamodb.connection import Connection, Side
 from ddbreplica.dynamodb.describe import Described
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.scan import TableReader
@@ -81,6 +81,7 @@ class MemoryPair:
     unreserved: int = 1000
     before: Callable[[], None] = lambda: None
     witness_of: Callable[[], Witness] = SilentStream
+    connection: Connection = field(default_factory=lambda: cast("Connection", SimpleNamespace()))
 
     def __post_init__(self) -> None:
         self.clock.respond()

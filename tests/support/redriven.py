@@ -13,6 +13,7 @@ from ddbreplica.mapping.key_filter import EVERY_KEY
 from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.model import SUSPECT, Image, Key, Table
 from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconcile
+from ddbreplica.reconcile.requests_under_way import UnderWay
 from tests.support.clock import Clock
 from tests.support.fake_replica import FakeReplica
 from tests.support.fake_s3 import NAME, FakeS3
@@ -26,6 +27,7 @@ CREATED = datetime(2026, 11, 1, 11, 59, 59, tzinfo=UTC)
 """When both tables were created: a second before the stream of `records`."""
 
 QUARANTINE = "quarantine/copy/"
+STREAM_LABEL = "2026-11-01T12:00:00.000"
 
 
 def key(name: str) -> Key:
@@ -42,6 +44,7 @@ def described(name: str, *, read_units: int | None = None, created: datetime = C
     description = {
         "TableName": name,
         "CreationDateTime": created,
+        "LatestStreamArn": f"{ARN}/{name}/stream/{STREAM_LABEL}",
         **({"BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"}} if read_units is None else units),
     }
     table = Table(arn=f"{ARN}/{name}", status="ACTIVE", key_schema=frozenset({("PK", "S")}))
@@ -52,7 +55,7 @@ def mapping(**changed: Any) -> MappingState:
     """Return an event source mapping whose function quarantines records in the bucket."""
     state: dict[str, Any] = {
         "uuid": "uuid",
-        "stream_arn": f"{ARN}/logfile/stream/2026-11-01T12:00:00.000",
+        "stream_arn": f"{ARN}/logfile/stream/{STREAM_LABEL}",
         "state": "Enabled",
         "state_reason": "",
         "last_result": "OK",
@@ -76,9 +79,14 @@ class World:
     `reconciled` is called with the keys before each reconcile, and may raise an error in its place.
     """
 
-    def __init__(self, *names: str, reconciled: Callable[[Sequence[Key]], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        *names: str,
+        reconciled: Callable[[Sequence[Key]], None] = lambda _: None,
+        clock: ManualClock | None = None,
+    ) -> None:
         self.s3 = FakeS3(page=1000)
-        self.clock = ManualClock()
+        self.clock = clock or ManualClock()
         self.source = FakeSource(*map(item, names))
         self.replica = FakeReplica()
         self.tables = described("logfile"), described("copy")
@@ -133,10 +141,12 @@ class World:
 class _Reconciler:
     """Reconciles the two tables in memory with the given journal."""
 
-    def __init__(self, world: World, *, journal: Any, is_archive: bool, under_way: Any, **_: Any) -> None:
+    def __init__(
+        self, world: World, *, journal: Any, is_archive: bool, under_way: UnderWay | None = None, **_: Any
+    ) -> None:
         self._world = world
         self._pair = ReconcileContext(world.source, world.replica, journal, is_archive=is_archive)
-        self._under_way = under_way
+        self._under_way = under_way or UnderWay()
 
     def reconcile(self, keys: Sequence[Key]) -> Reconciled:
         with self._under_way.call():

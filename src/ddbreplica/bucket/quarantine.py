@@ -3,7 +3,8 @@
 Object: {"schema": 1, "record": …, "reason": …, "error_code": …, "quarantined_at": …, "clock_ahead_seconds": …} at
 quarantine/<replica table>/<stream label>/<sequence number or event id>-<request id>-<nonce>.json
 
-The name contains nothing of the item: the hash of a short key could be reversed by trying all keys. Each put has
+The name of a record that is in doubt ends in `-in-doubt.json`, so that a listing shows what a scheduled redrive has to
+read. The name contains nothing of the item: the hash of a short key could be reversed by trying all keys. Each put has
 `If-None-Match: *`, which the bucket's policy requires, so that no object can be overwritten.
 """
 
@@ -39,6 +40,9 @@ If there are more, the deployment is at fault: for example, an index of the repl
 PUT_SECONDS = 8.0
 """The time that has to be left when a record is put. The put takes up to 6 s: 1 s each to connect, for TLS and to send,
 and 3 s for the response. The remaining 2 s are for the response to Lambda."""
+
+IN_DOUBT_SUFFIX = "-in-doubt.json"
+"""The end of the names of in-doubt records."""
 
 CLIENT_CONFIG = Config(
     # One attempt for each request. This module repeats it, since it knows the deadline of the invocation.
@@ -213,7 +217,8 @@ class Quarantine:
             secrets.token_hex(8),
         )
         label = _safe(_stream_label(record.record))
-        return f"quarantine/{self._table}/{label}/{'-'.join(_safe(str(part)) for part in parts)}.json"
+        suffix = IN_DOUBT_SUFFIX if record.is_in_doubt else ".json"
+        return f"quarantine/{self._table}/{label}/{'-'.join(_safe(str(part)) for part in parts)}{suffix}"
 
 
 def _in_order(records: Iterable[Quarantined]) -> list[Quarantined]:

@@ -11,8 +11,9 @@ from ddbreplica.jobs import planning
 from ddbreplica.jobs.backfill import report as backfill_report
 from ddbreplica.jobs.backfill import segment as backfill_segment
 from ddbreplica.jobs.job import Job, Pair
-from ddbreplica.jobs.payload import CONFIRM, GATHER, PLAN, REPORT, WORK, Payload
+from ddbreplica.jobs.payload import CONFIRM, GATHER, PLAN, REDRIVE, REPORT, WORK, Payload
 from ddbreplica.jobs.plan import BACKFILL
+from ddbreplica.jobs.redrive import run as redrive
 from ddbreplica.jobs.state.fenced_state import SupersededError
 from ddbreplica.jobs.state.lease import Lease
 from ddbreplica.jobs.verify import gather, piece, report, segment
@@ -95,6 +96,11 @@ def _report(job: Job) -> Mapping[str, Any]:
     return {}
 
 
+def _redrive(job: Job) -> Mapping[str, Any]:
+    redrive.redrive(job)
+    return {}
+
+
 def _gone_on(job: Job, *, is_done: bool, wait_seconds: int = 0) -> Mapping[str, Any]:
     failed = _STOPPED if job.ending.was_stopped and not is_done else ""
     return {"done": is_done, "wait_seconds": wait_seconds, "failed": failed}
@@ -106,5 +112,6 @@ _ACTIONS: Final[Mapping[str, tuple[Mapping[str, Any], Callable[[Job], Mapping[st
     GATHER: ({"pieces": 0, "failed": ""}, _gather),
     CONFIRM: ({"done": False, "wait_seconds": 0, "failed": ""}, _confirm),
     REPORT: ({"failed": ""}, _report),
+    REDRIVE: ({"failed": ""}, _redrive),
 }
 """For each action all members of its response, and what does it. A Choice on a missing member ends an execution."""

@@ -28,6 +28,10 @@ class Ending(Interrupt):
         self._is_stopped = is_stopped
         self._look_below = deadline.remaining()
 
+    def within(self, deadline: Deadline) -> "Ending":
+        """Return an end of the same job by another deadline."""
+        return Ending(deadline, self._is_stopped)
+
     @property
     def is_over(self) -> bool:
         """Whether the invocation has to end."""

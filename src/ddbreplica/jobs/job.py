@@ -1,7 +1,7 @@
 """One invocation of a worker: its task, the job's objects, the pair of tables, and the time that it has."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ddbreplica.aws.clock import Clock
@@ -9,6 +9,7 @@ from ddbreplica.backfill.pages import Reconcile
 from ddbreplica.bucket.store import Store
 from ddbreplica.deadline import Deadline
 from ddbreplica.driver import Interrupt, Note, Patience
+from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, identity
 from ddbreplica.dynamodb.rate import Rate, YieldingRate
 from ddbreplica.dynamodb.scan import TableReader
@@ -43,6 +44,11 @@ class Writing:
 
 class Pair(Protocol):
     """The two tables of a job, and what is known of the way between them."""
+
+    @property
+    def connection(self) -> Connection:
+        """The connection to both tables and to the services beside them."""
+        ...
 
     @property
     def clock(self) -> Clock:
@@ -136,10 +142,21 @@ class Job:
         plan.refuse_other(what=plan.what, function=self.payload.function)
         return plan
 
+    @property
+    def owner(self) -> Owner:
+        """A new owner of states, until the invocation ends."""
+        return Owner.until(self.pair.clock.moment.timestamp() + self.deadline.remaining())
+
+    def within(self, seconds: float) -> "Job":
+        """Return the job with an end after so many seconds, or when the invocation has to end."""
+        clock, given = self.pair.clock, self.deadline
+        ends_at = clock.ticks() + seconds
+        deadline = Deadline(lambda: min(given.remaining(), ends_at - clock.ticks()), sleep=given.sleep)
+        return replace(self, ending=self.ending.within(deadline))
+
     def take(self, name: str, plan: Plan) -> FencedState:
         """Take a state of the job for this invocation. Raises SupersededError, and TaskError, as FencedState does."""
-        ends_at = self.pair.clock.moment.timestamp() + self.deadline.remaining()
-        return FencedState.take(self.objects.store, name, plan=plan.digest, owner=Owner.until(ends_at))
+        return FencedState.take(self.objects.store, name, plan=plan.digest, owner=self.owner)
 
     def writer(
         self, plan: Plan, checked: "Checked", state: FencedState, *, read_rate: Rate, workers: int

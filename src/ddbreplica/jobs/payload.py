@@ -12,6 +12,7 @@ WORK: Final = "work"
 GATHER: Final = "gather"
 CONFIRM: Final = "confirm"
 REPORT: Final = "report"
+REDRIVE: Final = "redrive"
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 """Names become a part of the names of objects, so none of them has a `/` or is `..`."""
@@ -85,5 +86,6 @@ _MEMBERS: Final[Mapping[str, Mapping[str, Callable[[Any], bool]]]] = {
     GATHER: {},
     CONFIRM: {"line": _is_line("pieces")},
     REPORT: {},
+    REDRIVE: {},
 }
 """The members that each action has beside the names."""

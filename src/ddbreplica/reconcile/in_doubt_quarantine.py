@@ -3,8 +3,8 @@
 A later `redrive`, on any machine, finds them in the bucket and waits until the writes can no longer land.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from ddbreplica.bucket.quarantine import Quarantine
 from ddbreplica.driver import Interrupt, Patience
@@ -15,10 +15,71 @@ from ddbreplica.records.decode import attributes_of
 
 HINT = "run the same command again in the same directory: its state file has the key and holds it back."
 
-_UNKEPT = {
+_UNKEPT: Final = {
     SUSPECT: "a write got no response and may still land, and its key cannot be quarantined",
     INTERRUPTED: "a worker ended before it confirmed a key, which cannot be quarantined",
 }
+
+Reasons: TypeAlias = Mapping[Key, tuple[str, str]]
+"""For each key an error code, and a reason for an operator."""
+
+
+class KeyQuarantine:
+    """Keeps keys without images in the quarantine bucket: a redrive only needs the key."""
+
+    def __init__(self, quarantine: Quarantine, *, source: Table, command: str, hint: str = HINT) -> None:
+        """Take the replica's prefix of the bucket. `command` is the one that writes.
+
+        `hint` is what to do if a key cannot be quarantined.
+        """
+        self.command = command
+        self._hint = hint
+        self._quarantine = quarantine
+        self._source_arn = source.arn
+
+    def keep(self, reasons: Reasons) -> None:
+        """Keep keys. Raises TaskError if one of them cannot be kept."""
+        self._put((), self._records(reasons), puts_applied=0)
+
+    def keep_poison(self, reasons: Reasons, *, puts_applied: int) -> None:
+        """Keep keys that a table refuses. `puts_applied` counts the items that were put meanwhile.
+
+        Raises TaskError also if so many keys in a row were refused that the replica is at fault.
+        """
+        self._put(self._records(reasons), (), puts_applied=puts_applied)
+
+    def _put(
+        self, poison: Sequence[Quarantined], others: Sequence[Quarantined], *, puts_applied: int
+    ) -> None:
+        # The command's own patience may be over: keys are in doubt because of Ctrl-C or a table that does not respond.
+        deadline = Patience(Interrupt()).deadline()
+        try:
+            kept = self._quarantine.keep(
+                poison,
+                others,
+                before=None,
+                puts_applied=puts_applied,
+                request_id=self.command,
+                deadline=deadline,
+            )
+        except QuarantineError as error:
+            raise self._unkept((*poison, *others), error.fact[0].lower() + error.fact[1:]) from error
+        if kept.failures:
+            refusal = kept.failures[0].refusal
+            raise self._unkept((*poison, *others), f"{refusal.code}: {refusal.message}")
+
+    def _records(self, reasons: Reasons) -> Sequence[Quarantined]:
+        return [
+            Quarantined(position, None, key, self._record(key), reason, code)
+            for position, (key, (code, reason)) in enumerate(reasons.items())
+        ]
+
+    def _record(self, key: Key) -> dict[str, Any]:
+        return {"eventSourceARN": self._source_arn, "dynamodb": {"Keys": attributes_of(key)}}
+
+    def _unkept(self, records: Sequence[Quarantined], why: str) -> TaskError:
+        what = _UNKEPT.get(records[0].error_code, "a key that was not reconciled cannot be quarantined")
+        return TaskError(f"{what}: {why.rstrip('.')}.", hint=self._hint)
 
 
 class QuarantiningJournal:
@@ -33,15 +94,9 @@ class QuarantiningJournal:
         command: str,
         hint: str = HINT,
     ) -> None:
-        """Wrap a journal. `quarantine` is the replica's prefix of the bucket; `command` is the one that writes.
-
-        `hint` is what to do if a key cannot be quarantined.
-        """
+        """Wrap a journal. The other arguments are those of KeyQuarantine."""
         self._journal = journal
-        self._command = command
-        self._hint = hint
-        self._quarantine = quarantine
-        self._source_arn = source.arn
+        self.quarantine = KeyQuarantine(quarantine, source=source, command=command, hint=hint)
 
     @classmethod
     def of(
@@ -75,35 +130,16 @@ class QuarantiningJournal:
         """Hold keys back, in this run and the next ones. Raises TaskError if they cannot be quarantined."""
         # In the journal first: it is on this machine, and has the keys even if the bucket cannot be reached.
         self._journal.mark_in_doubt(keys)
-        self._keep(keys, SUSPECT, f"a write of {self._command} got no response and may still land")
+        self._keep(keys, SUSPECT, f"a write of {self.quarantine.command} got no response and may still land")
 
     def hand_over(self, keys: Sequence[Key]) -> None:
         """Quarantine keys that a worker may have written without confirming them, and that it can no longer write.
 
         A redrive reconciles them without a further hold. Raises TaskError if one of them cannot be quarantined.
         """
-        self._keep(keys, INTERRUPTED, f"a worker of {self._command} ended before it confirmed the key")
+        self._keep(
+            keys, INTERRUPTED, f"a worker of {self.quarantine.command} ended before it confirmed the key"
+        )
 
     def _keep(self, keys: Sequence[Key], code: str, reason: str) -> None:
-        records = tuple(self._in_doubt_record(place, key, code, reason) for place, key in enumerate(keys))
-        # The command's own patience may be over: keys are in doubt because of Ctrl-C or a table that does not respond.
-        deadline = Patience(Interrupt()).deadline()
-        try:
-            kept = self._quarantine.keep(
-                (), records, before=None, puts_applied=0, request_id=self._command, deadline=deadline
-            )
-        except QuarantineError as error:
-            raise self._unkept(code, error.fact[0].lower() + error.fact[1:]) from error
-        if kept.failures:
-            refusal = kept.failures[0].refusal
-            raise self._unkept(code, f"{refusal.code}: {refusal.message}")
-
-    def _in_doubt_record(self, position: int, key: Key, code: str, reason: str) -> Quarantined:
-        record: dict[str, Any] = {
-            "eventSourceARN": self._source_arn,
-            "dynamodb": {"Keys": attributes_of(key)},
-        }
-        return Quarantined(position, None, key, record, reason, code)
-
-    def _unkept(self, code: str, why: str) -> TaskError:
-        return TaskError(f"{_UNKEPT[code]}: {why.rstrip('.')}.", hint=self._hint)
+        self.quarantine.keep(dict.fromkeys(keys, (code, reason)))

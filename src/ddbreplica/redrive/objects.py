@@ -40,7 +40,7 @@ KEYS_NAMED = 10
 _LONGEST_REASON = 500
 
 _EARLIER = "the record is older than the source table, which was recreated"
-_OUTSIDE = "the mapping's filter excludes the key now, but did not when the record was stored"
+EXCLUDED_REASON = "the mapping's filter excludes the key now, but did not when the record was stored"
 
 
 class ObjectOutcome(Enum):
@@ -136,7 +136,7 @@ class Redriven:
         """The number of seconds for which any in-doubt write may still land."""
         return max(self.in_doubt_seconds, self.objects_wait)
 
-    def reconciled(self, opened: "_Opened") -> None:
+    def reconciled(self, opened: "OpenedObject") -> None:
         """Count an object that was moved."""
         self.counts[ObjectOutcome.RECONCILED] += 1
         self.keys += len(opened.unpacked.keys)
@@ -153,7 +153,7 @@ class Redriven:
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class OpenedObject:
     """An object that was read. It may be moved only while it has this ETag."""
 
     found: FoundObject
@@ -188,21 +188,21 @@ class Redriver:
         Raises KeyboardInterrupt once interrupted, and the errors of `reconcile`.
         """
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="redrive") as pool:
-            for piece in _pieces_of_objects(found):
+            for piece in pieces_of_objects(found):
                 self._interrupt.check()
-                due = self._left_out(pool.map(_open, piece))
+                due = self._left_out(pool.map(open_object, piece))
                 reconciled = self._left_out(
                     map(_previewed, due)
                     if self._reconcile is None
                     else _reconciled(due, self._reconcile, pool)
                 )
-                for moved in self._left_out(pool.map(_move, reconciled)):
+                for moved in self._left_out(pool.map(move, reconciled)):
                     self.redriven.reconciled(moved)
                 advance(len(piece))
 
     def resume(self, keys: Sequence[Key], reconcile: Reconcile) -> None:
         """Reconcile the keys that an earlier run left open and that are no longer in any object."""
-        for piece in _pieces(keys, MAX_KEYS):
+        for piece in pieces(keys, MAX_KEYS):
             self._interrupt.check()
             reconciled = reconcile(piece)
             self.redriven.resumed += len(reconciled.confirmed)
@@ -212,9 +212,9 @@ class Redriver:
 
     def leave_outside(self, keys: Sequence[Key]) -> None:
         """Count keys that an earlier run left open and that the mapping's filter excludes now."""
-        self.redriven.open |= dict.fromkeys(keys, (ObjectOutcome.OUTSIDE, _OUTSIDE))
+        self.redriven.open |= dict.fromkeys(keys, (ObjectOutcome.OUTSIDE, EXCLUDED_REASON))
 
-    def _left_out(self, objects: Iterable[_Opened | RemainingObject]) -> Sequence[_Opened]:
+    def _left_out(self, objects: Iterable[OpenedObject | RemainingObject]) -> Sequence[OpenedObject]:
         """Count the objects that stay, and return the others."""
         opened = []
         for each in objects:
@@ -225,11 +225,12 @@ class Redriver:
         return opened
 
 
-def _pieces(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+def pieces(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Yield values, at most `size` at a time."""
     return (values[start : start + size] for start in range(0, len(values), size))
 
 
-def _pieces_of_objects(found: Sequence[FoundObject]) -> Iterator[Sequence[FoundObject]]:
+def pieces_of_objects(found: Sequence[FoundObject]) -> Iterator[Sequence[FoundObject]]:
     """Return as many objects at a time as are held in memory."""
     piece: list[FoundObject] = []
     size = 0
@@ -244,7 +245,7 @@ def _pieces_of_objects(found: Sequence[FoundObject]) -> Iterator[Sequence[FoundO
         yield piece
 
 
-def _open(found: FoundObject) -> _Opened | RemainingObject:
+def open_object(found: FoundObject) -> OpenedObject | RemainingObject:
     """Read an object. Return it as remaining, with the reason, if it cannot be reconciled now."""
     if found.listed.size > MAX_OBJECT:
         return RemainingObject(
@@ -253,10 +254,10 @@ def _open(found: FoundObject) -> _Opened | RemainingObject:
             f"it is too large for a quarantined record or a discarded batch (at most {MAX_OBJECT:,} bytes)",
         )
     with memory_for(found.listed.size):
-        return _opened(found)
+        return _read(found)
 
 
-def _opened(found: FoundObject) -> _Opened | RemainingObject:
+def _read(found: FoundObject) -> OpenedObject | RemainingObject:
     held = found.place.bucket.read(found.listed.name, most=found.listed.size)
     # An object that has grown is another one, whose keys the next run reads.
     if held is None or held.is_cut:
@@ -271,30 +272,32 @@ def _opened(found: FoundObject) -> _Opened | RemainingObject:
     if unpacked.keys and wait > 0:
         reason = f"{IN_DOUBT} for {ceil(wait / 60)} more minutes"
         return RemainingObject(ObjectOutcome.WAITING, found, reason, unpacked.keys, wait)
-    return _Opened(found, held.etag, unpacked)
+    return OpenedObject(found, held.etag, unpacked)
 
 
-def _previewed(opened: _Opened) -> RemainingObject:
+def _previewed(opened: OpenedObject) -> RemainingObject:
     return _unrepairable(opened) or RemainingObject(
         ObjectOutcome.DUE, opened.found, opened.unpacked.why, opened.unpacked.keys
     )
 
 
 def _reconciled(
-    due: Sequence[_Opened], reconcile: Reconcile, pool: Executor
-) -> Iterator[_Opened | RemainingObject]:
+    due: Sequence[OpenedObject], reconcile: Reconcile, pool: Executor
+) -> Iterator[OpenedObject | RemainingObject]:
     # Each key once: many objects may hold the same key, and no key may be in two calls at a time.
     keys = tuple(dict.fromkeys(key for each in due for key in each.unpacked.keys))
     confirmed: set[Key] = set()
     why_not: dict[Key, tuple[ObjectOutcome, str]] = {}
-    for reconciled in pool.map(reconcile, _pieces(keys, MAX_KEYS)):
+    for reconciled in pool.map(reconcile, pieces(keys, MAX_KEYS)):
         # Not the undecided keys: their object shows the operator which item may have to be deleted.
         confirmed.update(reconciled.confirmed)
         why_not |= _why_not(reconciled)
     return (_judged(each, confirmed, why_not) for each in due)
 
 
-def _judged(opened: _Opened, confirmed: Container[Key], why_not: _WhyNot) -> _Opened | RemainingObject:
+def _judged(
+    opened: OpenedObject, confirmed: Container[Key], why_not: _WhyNot
+) -> OpenedObject | RemainingObject:
     """Return the object if all its keys are confirmed; else a RemainingObject with the first reason."""
     unconfirmed = tuple(key for key in opened.unpacked.keys if key not in confirmed)
     if unconfirmed:
@@ -303,13 +306,13 @@ def _judged(opened: _Opened, confirmed: Container[Key], why_not: _WhyNot) -> _Op
     return _unrepairable(opened) or opened
 
 
-def _unrepairable(opened: _Opened) -> RemainingObject | None:
+def _unrepairable(opened: OpenedObject) -> RemainingObject | None:
     """Return a RemainingObject if the object has records that cannot be reconciled; else None."""
     unpacked = opened.unpacked
     if unpacked.earlier:
         return RemainingObject(ObjectOutcome.EARLIER, opened.found, _EARLIER, unpacked.earlier)
     if unpacked.outside:
-        return RemainingObject(ObjectOutcome.OUTSIDE, opened.found, _OUTSIDE, unpacked.outside)
+        return RemainingObject(ObjectOutcome.OUTSIDE, opened.found, EXCLUDED_REASON, unpacked.outside)
     if unpacked.keyless:
         reason = f"no key can be read from {unpacked.keyless} of its records ({unpacked.why})"
         return RemainingObject(ObjectOutcome.KEYLESS, opened.found, reason)
@@ -325,9 +328,12 @@ def _why_not(reconciled: Reconciled) -> _WhyNot:
     }
 
 
-def _move(opened: _Opened) -> _Opened | RemainingObject:
+def move(
+    opened: OpenedObject, *, outcome: str = ObjectOutcome.RECONCILED.value
+) -> OpenedObject | RemainingObject:
+    """Move an object to `done/`, with its outcome. Return a RemainingObject if another process was faster."""
     listed = opened.found.listed
-    metadata = {"outcome": ObjectOutcome.RECONCILED.value, "keys": str(len(opened.unpacked.keys))}
+    metadata = {"outcome": outcome, "keys": str(len(opened.unpacked.keys))}
     if opened.found.place.bucket.finish(listed.name, opened.etag, metadata=metadata):
         return opened
     return RemainingObject(

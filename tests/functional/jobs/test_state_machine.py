@@ -9,7 +9,10 @@ from ddbreplica.deadline import Deadline
 from ddbreplica.jobs import plan
 from ddbreplica.jobs.actions import act
 from ddbreplica.jobs.payload import Payload
+from ddbreplica.mapping.key_filter import EVERY_KEY
+from ddbreplica.mapping.preflight import Preflight
 from tests.support.job_pair import MemoryPair
+from tests.support.redrive_pair import RedrivePair
 from tests.support.scanned import ScannedTable, item
 from tests.support.states import EndedError, Execution, substituted
 
@@ -113,3 +116,21 @@ def test_a_job_that_takes_too_much_fails(pair: MemoryPair) -> None:
         execute(pair, SCHEDULED, MaxVerificationUnits=1)
 
     assert "MaxVerificationUnits is 1" in failed.value.cause
+
+
+def test_a_schedule_redrives() -> None:
+    pair = RedrivePair("a")
+    pair.doubt("a")
+
+    started = execute(pair, {"what": "redrive", "options": {}}, name="redrive-1")
+
+    assert pair.world.replica.items == pair.world.source.items
+    assert started.visited[-3:] == ["Redrive", "HasSucceeded", "Succeeded"]
+
+
+def test_a_redrive_that_cannot_be_done_fails() -> None:
+    pair = RedrivePair()
+    pair.world.ground = Preflight(None, EVERY_KEY, is_archive=False)
+
+    with pytest.raises(EndedError, match="no event source mapping"):
+        execute(pair, {"what": "redrive", "options": {}}, name="redrive-1")

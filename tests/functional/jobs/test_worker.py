@@ -14,11 +14,13 @@ from ddbreplica.errors import TaskError
 from ddbreplica.jobs import pair
 from ddbreplica.jobs.pair import FunctionPair
 from ddbreplica.jobs.payload import Payload
+from ddbreplica.model import INTERRUPTED
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables
 from tests.support.cli import run as cli
 from tests.support.function import Context
 from tests.support.kept_records import QUARANTINE, KeptRecords, answer_mapping
 from tests.support.on_failure import MAPPING
+from tests.support.records import put
 from tests.support.redriven import mapping
 
 if TYPE_CHECKING:
@@ -167,6 +169,27 @@ def test_throttles_that_cannot_be_read_are_none(
     monkeypatch.setattr(pair, "read_series", refuse)
 
     assert not FunctionPair.of("ddbreplica").is_function_throttled()
+
+
+def test_a_redrive_reconciles_what_is_in_doubt_and_what_was_discarded(
+    tables: Tables, mapped: KeptRecords, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("interrupted", "discarded", "poison"):
+        tables.put(SOURCE, name)
+    mapped.quarantine(put(1, "interrupted"), code=INTERRUPTED)
+    mapped.quarantine(put(2, "poison"))
+    mapped.discard(put(3, "discarded"), put(4, "deleted"))
+    tables.put(REPLICA, "deleted")
+
+    assert invoke("redrive") == {"failed": ""}
+
+    assert sorted(tables.items(REPLICA)) == ["discarded", "interrupted"]
+    waiting = [name for name in mapped.names(QUARANTINE) if name.startswith("quarantine/")]
+    assert [json.loads(mapped.body(QUARANTINE, name))["error_code"] for name in waiting] == [
+        "ValidationException"
+    ]
+    (metrics,) = (line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "_aws" in line)
+    assert metrics["HoursSinceVerification"] == [pytest.approx(0, abs=0.1)]
 
 
 def test_equal_tables_are_equal(tables: Tables, mapped: KeptRecords) -> None:

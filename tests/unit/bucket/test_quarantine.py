@@ -1,6 +1,7 @@
 """quarantine: records that can never be written are kept as objects in S3."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -233,6 +234,19 @@ def test_a_missing_or_denied_bucket_is_a_fault(code: str) -> None:
         " Check QUARANTINE_BUCKET and the role's permission s3:PutObject; no record of the batch was checkpointed."
     )
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("code", "is_in_doubt"),
+    [("SuspectWrite", True), ("InterruptedWrite", True), ("ValidationException", False)],
+)
+def test_the_name_of_a_record_shows_whether_it_is_in_doubt(code: str, is_in_doubt: bool) -> None:
+    bucket = FakeBucket()
+
+    keep(bucket, in_doubt=(replace(poison(8), error_code=code),))
+
+    (name,) = bucket.objects
+    assert name.endswith("-in-doubt.json") is is_in_doubt
 
 
 def test_in_doubt_records_are_kept_even_after_a_failure() -> None:

@@ -22,7 +22,8 @@ CONFIRM = {"action": "confirm", **NAMES, "line": {"pieces": [1]}}
 
 
 @pytest.mark.parametrize(
-    "event", [PLAN, WORK, CONFIRM, {"action": "gather", **NAMES}, {"action": "report", **NAMES}]
+    "event",
+    [PLAN, WORK, CONFIRM, *({"action": name, **NAMES} for name in ("gather", "report", "redrive"))],
 )
 def test_a_payload_is_read(event: Any) -> None:
     payload = Payload.read(event)

@@ -53,7 +53,7 @@ def test_an_object_has_a_record_with_only_the_key_and_the_command() -> None:
     journal(bucket).mark_in_doubt([A])
 
     ((name, kept),) = zip(bucket.objects, bucket.kept, strict=True)
-    assert re.fullmatch(r"quarantine/copy/none/none-redrive-[0-9a-f]{16}\.json", name)
+    assert re.fullmatch(r"quarantine/copy/none/none-redrive-[0-9a-f]{16}-in-doubt\.json", name)
     assert datetime.fromisoformat(kept.pop("quarantined_at")).tzinfo == UTC
     assert kept == {
         "schema": 1,

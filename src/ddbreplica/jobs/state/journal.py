@@ -168,8 +168,8 @@ class StateJournal:
         with self._lock:
             self._save(self._opened, at_rest=True)
 
-    def hand_over(self, quarantine: Quarantining, *, continues: Callable[[], bool] = lambda: True) -> None:
-        """Quarantine the keys that earlier owners left open, if their writes can no longer land.
+    def hand_over(self, quarantine: Quarantining, *, continues: Callable[[], bool] = lambda: True) -> int:
+        """Quarantine the keys that earlier owners left open, if their writes can no longer land. Return their number.
 
         The next save removes them from the state. It stops early, between two requests, if `continues` returns False.
         """
@@ -177,12 +177,13 @@ class StateJournal:
             due = self._free(self._predecessors)
         for start in range(0, len(due), _HANDED_OVER_AT_ONCE):
             if not continues():
-                return
+                return start
             piece = due[start : start + _HANDED_OVER_AT_ONCE]
             quarantine(piece)
             with self._lock:
                 for key in piece:
                     self._predecessors.pop(key, None)
+        return len(due)
 
     def _free(self, keys: Iterable[Key]) -> list[Key]:
         return [key for key in keys if self._free_at(key) <= self._now]

@@ -1,4 +1,4 @@
-"""Let one job of a stack run at a time. Redrives take no part in it.
+"""Let one job of a stack run at a time. Redrives have a lease of their own, so that neither blocks the other.
 
 Two jobs at once are no danger to the data. They would use twice the read capacity that the tables' owner expects.
 """
@@ -24,11 +24,14 @@ class Lease:
     store: Store
     stack: str
     job: str
+    kind: str = ""
+    """The beginning of the object's name. Leases of two kinds do not exclude each other."""
+    seconds: float = SECONDS
 
     @property
     def name(self) -> str:
         """The name of the object."""
-        return f"jobs/{self.stack}/lease.json"
+        return f"jobs/{self.stack}/{self.kind}lease.json"
 
     def take(self, *, now: float) -> str | None:
         """Take the lease, or keep it, and return None. If another job has it, return that job."""
@@ -37,7 +40,7 @@ class Lease:
             holder, until = _holder(stored)
             if holder not in (None, self.job) and until > now:
                 return holder
-            if self._write(stored, until=now + SECONDS):
+            if self._write(stored, until=now + self.seconds):
                 return None
         raise unwritten(f"the lease of the stack's jobs, {self.name},")
 
@@ -47,7 +50,7 @@ class Lease:
         holder, until = _holder(stored)
         if holder == self.job and 0 < until < now + RENEWED_BELOW_SECONDS:
             # Many workers renew it at once, and one of them is enough.
-            self._write(stored, until=now + SECONDS)
+            self._write(stored, until=now + self.seconds)
 
     def release(self) -> None:
         """Let another job take the lease, since this one has ended."""

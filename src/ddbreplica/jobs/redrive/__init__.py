@@ -1,0 +1,1 @@
+"""Redrive by schedule: what is in doubt and what Lambda discarded is reconciled every few minutes."""
