@@ -22,6 +22,7 @@ REPLICA_TEMPLATE: Final = ROOT / "replica.yaml"
 STACK: Final = "ddbreplica"
 
 _ARTEFACTS: Final = "ddbreplica-artefacts"
+_FUNCTIONS: Final = ("AWS::Serverless::Function", "AWS::Lambda::Function")
 _COMPOSITE: Final = "AWS::CloudWatch::CompositeAlarm"
 
 
@@ -138,10 +139,23 @@ def upload(
     aws.s3.create_bucket(Bucket=_ARTEFACTS)
     aws.s3.upload_file(str(zipped), _ARTEFACTS, zipped.name)
     spared = spare(template)
-    spared["Resources"]["ReplicatorFunction"]["Properties"] |= _code(template, zipped.name)
+    for resource in spared["Resources"].values():
+        if resource["Type"] in _FUNCTIONS:
+            resource["Properties"] |= _code(template, zipped.name)
+        elif "DefinitionUri" in resource["Properties"]:
+            resource["Properties"]["DefinitionUri"] = _definition(
+                aws, resource["Properties"]["DefinitionUri"]
+            )
     aws.s3.put_object(Bucket=_ARTEFACTS, Key=f"{name}.json", Body=json.dumps(spared).encode())
     url = f"{aws.endpoint_url}/{_ARTEFACTS}/{name}.json"
     return Package(url, frozenset(template["Parameters"]))
+
+
+def _definition(aws: EmbeddedAws, path: str) -> str:
+    """Upload the definition of a state machine, and return its URI."""
+    key = Path(path).name
+    aws.s3.upload_file(str(ROOT / path), _ARTEFACTS, key)
+    return f"s3://{_ARTEFACTS}/{key}"
 
 
 def _code(template: Mapping[str, Any], key: str) -> dict[str, Any]:

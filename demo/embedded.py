@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 import botocore.session
@@ -130,6 +130,11 @@ class EmbeddedAws:
     def s3(self) -> "S3Client":
         """An S3 client."""
         return self._session.client("s3", endpoint_url=self.endpoint_url, config=_CONFIG)
+
+    @cached_property
+    def stepfunctions(self) -> Any:
+        """A Step Functions client, whose types are not installed."""
+        return self._session.client("stepfunctions", endpoint_url=self.endpoint_url, config=_CONFIG)
 
     @cached_property
     def _session(self) -> boto3.Session:

@@ -5,6 +5,8 @@ from typing import Final
 
 from tests.support.deployment_scenarios import (
     BOUNDARY,
+    BY_HAND,
+    BY_SCHEDULE,
     EXISTING_SOURCE,
     IN_ACCOUNT,
     KEY,
@@ -12,6 +14,7 @@ from tests.support.deployment_scenarios import (
     REPLICA_KEY,
     REPLICAS,
     SOURCE_KEY,
+    WORKERS,
     Parameters,
 )
 from tests.support.pairwise import pairwise
@@ -41,6 +44,12 @@ CHOICES: Final[Mapping[str, Mapping[str, Parameters]]] = {
             "EndpointUrl": "http://127.0.0.1:4566",
             "BatchSize": 10000,
         },
+    },
+    "workers": {
+        "none": {},
+        "by hand": {**BY_HAND, "WorkerConcurrency": 1000},
+        "redriving": WORKERS,
+        "verifying": {**BY_SCHEDULE, "VerificationOverdueHours": 24, "MaxVerificationUnits": 10**9},
     },
     "alarms": {
         "without target": {},

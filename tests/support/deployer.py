@@ -5,19 +5,22 @@ import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib import resources
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support.template import ROOT, load
+from tests.support.deployment_scenarios import BY_SCHEDULE, EVERYTHING
+from tests.support.template import ROOT, resources
 
-_SECTION: Final = re.compile(r"^## To deploy and to delete$.*?^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SECTION: Final = r"^## {}$.*?^```json\n(.*?)^```$"
+_WITHOUT_WORKERS: Final = "To deploy and to delete"
+_WORKERS: Final = "To deploy workers"
 _UNUSED: Final = re.compile(
     # Features of the resource types that the template does not use. The page describes those for KMS keys.
     r"(ec2|elasticfilesystem|firehose|kinesis|kms|s3files|s3tables):"
     r"|dynamodb:(Import|(Create|Associate)TableReplica|(Scan|Query|BatchWriteItem|(Update|Put|Get|Delete)Item)$"
     r"|(En|Dis)ableKinesis|UpdateKinesis|UpdateContributorInsights|UpdateTimeToLive|(Put|Delete)ResourcePolicy)"
-    r"|iam:(CreateServiceLinkedRole|(At|De)tachRolePolicy)"
+    r"|iam:(CreateServiceLinkedRole|(At|De)tachRolePolicy|(Get|Put|Delete)(User|Group)Policy)"
     r"|lambda:(Pass|Associate|Publish|GetLayer|GetCodeSigning|(Put|Delete)FunctionCodeSigning"
     r"|Put(RuntimeManagement|FunctionRecursion|FunctionScaling)Config)"
     r"|logs:(CreateLogDelivery|CreateLogStream|DescribeLogStreams|PutLogEvents|PutBearer|PutLogGroupDeletion"
@@ -29,9 +32,11 @@ _UNUSED: Final = re.compile(
 )
 
 
-def policy() -> dict[str, Any]:
-    """Return the policy of the page."""
-    found = _SECTION.search((ROOT / "docs" / "permissions.md").read_text())
+def policy(*, workers: bool = False) -> dict[str, Any]:
+    """Return the policy of the page, or the one that workers need in addition."""
+    section = _SECTION.format(_WORKERS if workers else _WITHOUT_WORKERS)
+    page = (ROOT / "docs" / "permissions.md").read_text()
+    found = re.search(section, page, re.MULTILINE | re.DOTALL)
     assert found
     document: dict[str, Any] = json.loads(found[1])
     return document
@@ -51,12 +56,13 @@ def without(document: Mapping[str, Any], action: str) -> dict[str, Any]:
     return {**document, "Statement": [statement for statement in left if statement["Action"]]}
 
 
-def required() -> set[str]:
-    """Return what CloudFormation does to the resources of the template, by the schemas that cfn-lint has."""
-    types = {
-        re.sub("^AWS::Serverless::", "AWS::Lambda::", each["Type"]) for each in load()["Resources"].values()
-    }
-    types |= {"AWS::Lambda::EventSourceMapping"}
+def required(*, workers: bool = False) -> set[str]:
+    """Return what CloudFormation does to the resources of the template, or of its workers.
+
+    The source is the schemas that cfn-lint has.
+    """
+    plain, more = resources(**EVERYTHING), resources(**EVERYTHING, **BY_SCHEDULE)
+    types = {more[name]["Type"] for name in (more.keys() - plain.keys() if workers else plain)}
     permissions = _permissions(frozenset(types))
     assert types <= permissions.keys()
     return {each for name in types for each in permissions[name] if not _UNUSED.match(each)}
@@ -68,7 +74,7 @@ def _permissions(types: frozenset[str]) -> Mapping[str, frozenset[str]]:
 
 
 def _handlers(types: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
-    schemas = Path(str(resources.files("cfnlint"))) / "data" / "schemas" / "resources"
+    schemas = Path(str(files("cfnlint"))) / "data" / "schemas" / "resources"
     for path in schemas.glob("*.json"):
         text = path.read_text()
         if not any(f'"{name}"' in text for name in types):

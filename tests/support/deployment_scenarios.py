@@ -34,6 +34,10 @@ REPLICAS: Final[Mapping[str, Parameters]] = {
     "by a role in another Region": {**BY_ROLE, **IN_REGION, "ReplicaExternalId": "orders-2026"},
 }
 
+WORKERS: Final[Parameters] = {"Workers": "true"}
+BY_HAND: Final[Parameters] = {**WORKERS, "RedriveScheduleExpression": "none"}
+BY_SCHEDULE: Final[Parameters] = {**WORKERS, "VerifyScheduleExpression": "rate(1 day)"}
+
 ON_DEMAND: Final[Parameters] = {"BillingMode": "PAY_PER_REQUEST"}
 EVERYTHING: Final[Parameters] = {
     "SourceTableName": "orders",

@@ -1,4 +1,4 @@
-"""The metrics that AWS and the function emit for a stack with default parameters."""
+"""The metrics that AWS, the function and the worker emit for a stack."""
 
 from typing import Final
 
@@ -11,6 +11,8 @@ STREAM: Final = {
     "StreamLabel": "<SourceTable label>",
     "Operation": "GetRecords",
 }
+WORKER: Final = {"FunctionName": "<WorkerFunction>"}
+MACHINE: Final = {"StateMachineArn": "<BulkStateMachine>"}
 OWN: Final = {"service": "ddbreplica", "ReplicaTable": "logfile_replica", **FUNCTION}
 EMITTED: Final = [
     ("AWS/Lambda", "ConcurrentExecutions", FUNCTION),
@@ -47,3 +49,22 @@ EMITTED: Final = [
     ("ddbreplica", "WritesRetried", OWN),
     ("ddbreplica", "WritesSuspect", OWN),
 ]
+"""By AWS and the function, with default parameters."""
+
+EMITTED_BY_WORKERS: Final = [
+    ("AWS/Lambda", "ConcurrentExecutions", WORKER),
+    ("AWS/Lambda", "Errors", WORKER),
+    ("AWS/Lambda", "Invocations", WORKER),
+    ("AWS/Lambda", "Throttles", WORKER),
+    ("AWS/States", "ExecutionsAborted", MACHINE),
+    ("AWS/States", "ExecutionsFailed", MACHINE),
+    ("AWS/States", "ExecutionsStarted", MACHINE),
+    ("AWS/States", "ExecutionsSucceeded", MACHINE),
+    ("AWS/States", "ExecutionsTimedOut", MACHINE),
+    ("ddbreplica", "HoursSinceVerification", OWN),
+    ("ddbreplica", "ItemsCompared", OWN),
+    ("ddbreplica", "ItemsUnequal", OWN),
+    ("ddbreplica", "ReplicaUnequal", OWN),
+    ("ddbreplica", "VerificationCompleted", OWN),
+]
+"""More with workers."""

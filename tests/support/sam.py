@@ -140,6 +140,7 @@ def project(aws: EmbeddedAws, path: Path) -> Project:
     (path / "template.yaml").write_text(json.dumps(template))
     for name in _COPIED:
         shutil.copy(ROOT / name, path)
-    shutil.copytree(ROOT / "src", path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("src", "statemachine"):
+        shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns("__pycache__"))
     build(path / BUILT, project=path)
     return Project(aws, path)

@@ -18,6 +18,9 @@ TEMPLATE: Final = ROOT / "template.yaml"
 REPLICA_TEMPLATE: Final = ROOT / "replica.yaml"
 REGION: Final = "eu-west-1"
 ACCOUNT: Final = "111122223333"
+UPLOADED: Final = {"CodeUri": "bundle.zip", "ContentUri": "bundle.zip", "DefinitionUri": "bulk.asl.json"}
+"""The properties with local paths, and the name of the object that each is uploaded as."""
+
 _NOTHING: Final = "<AWS::NoValue>"
 
 
@@ -58,8 +61,8 @@ def _expanded(text: str, parameters: tuple[tuple[str, str | int], ...]) -> str:
         return text
     # `sam package` replaces the local paths by uploaded objects before the transform.
     for resource in template["Resources"].values():
-        for uri in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
-            resource["Properties"][uri] = "s3://bucket/bundle.zip"
+        for uri in UPLOADED.keys() & resource.get("Properties", {}).keys():
+            resource["Properties"][uri] = f"s3://bucket/{UPLOADED[uri]}"
     # samtranslator's function `transform` would read the Region from the environment, so a session is passed here.
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
     return json.dumps(translator.translate(template, parameter_values=dict(parameters)))

@@ -1,7 +1,7 @@
 """worker: jobs on emulated tables and an emulated bucket, with the function's configuration as Lambda has it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -34,15 +34,6 @@ PLAN: dict[str, Any] = {
     "concurrency": 10,
     "max_units": 0,
 }
-
-
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Create the clients in each test, as a new execution environment does."""
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    yield
-    pair._clients.cache_clear()
-    pair._clients_as.cache_clear()
 
 
 @pytest.fixture

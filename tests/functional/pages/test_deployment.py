@@ -115,7 +115,8 @@ def test_the_guide_s_policies_are_json() -> None:
 def test_every_parameter_that_the_guide_names_exists() -> None:
     known = {*defaults(TEMPLATE), *defaults(REPLICA_TEMPLATE)}
     named = re.findall(r"`([A-Z][a-z]+[A-Z]\w+?)(?:=\S+)?`", GUIDE.read_text())
-    assert {name for name in named if name not in known} <= {"TableName", "FunctionRoleArn"}
+    others = {"TableName", *load()["Outputs"], *load()["Resources"]}
+    assert {name for name in named if name not in known} <= others
 
 
 def test_the_guide_s_own_stacks_are_configured_like_those_of_samconfig() -> None:

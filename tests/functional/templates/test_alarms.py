@@ -4,8 +4,17 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.deployment_scenarios import KEY, REPLICAS
-from tests.support.emitted import EMITTED, FUNCTION, MAPPING, OWN, REPLICA, REPLICA_INDEX
+from tests.support.deployment_scenarios import BY_HAND, BY_SCHEDULE, KEY, REPLICAS, WORKERS
+from tests.support.emitted import (
+    EMITTED,
+    EMITTED_BY_WORKERS,
+    FUNCTION,
+    MACHINE,
+    MAPPING,
+    OWN,
+    REPLICA,
+    REPLICA_INDEX,
+)
 from tests.support.template import properties, resources
 
 
@@ -89,13 +98,54 @@ ALARMS: Final = {
 }
 
 
+OF_WORKERS: Final = {
+    "ReplicaUnequalAlarm": ("ReplicaUnequal", OWN, "Maximum", ABOVE, 0, 300, 1, 1, "ignore"),
+    "VerificationOverdueAlarm": (
+        *("HoursSinceVerification", OWN, "Minimum", ABOVE, 48, 3600, 1, 1, "breaching"),
+    ),
+}
+"""The alarms that only stacks with workers have. BulkJobFailedAlarm has three metrics."""
+
+EVERY: Final = [*ALARMS, *OF_WORKERS, "BulkJobFailedAlarm"]
+
+
 def test_every_alarm_is_listed_here() -> None:
     assert sorted(alarms()) == sorted(ALARMS)
+    assert sorted(alarms(**BY_SCHEDULE)) == sorted(EVERY)
 
 
-@pytest.mark.parametrize("name", ALARMS)
+@pytest.mark.parametrize("parameters", [WORKERS, BY_HAND])
+def test_a_verification_can_only_be_overdue_if_one_is_scheduled(parameters: dict[str, Any]) -> None:
+    assert alarms(**BY_SCHEDULE).keys() - alarms(**parameters).keys() == {"VerificationOverdueAlarm"}
+
+
+def test_a_verification_is_overdue_after_the_hours_of_its_parameter() -> None:
+    found = alarms(**BY_SCHEDULE, VerificationOverdueHours=200)["VerificationOverdueAlarm"]
+    assert found["Threshold"] == 200
+
+
+def test_the_alarm_for_jobs_counts_every_end_but_success() -> None:
+    found = alarms(**WORKERS)["BulkJobFailedAlarm"]
+    total, *counted = found["Metrics"]
+    assert total["Expression"] == "FILL(failed, 0) + FILL(timed_out, 0) + FILL(aborted, 0)"
+    assert {each["Id"]: each["MetricStat"]["Metric"]["MetricName"] for each in counted} == {
+        "failed": "ExecutionsFailed",
+        "timed_out": "ExecutionsTimedOut",
+        "aborted": "ExecutionsAborted",
+    }
+    assert [each["MetricStat"]["Metric"]["Namespace"] for each in counted] == ["AWS/States"] * 3
+    assert [
+        {dimension["Name"]: dimension["Value"] for dimension in each["MetricStat"]["Metric"]["Dimensions"]}
+        for each in counted
+    ] == [MACHINE] * 3
+    assert [each["Id"] for each in found["Metrics"] if each["ReturnData"]] == ["ended"]
+    assert (found["Threshold"], found["ComparisonOperator"]) == (0, ABOVE)
+    assert found["TreatMissingData"] == "notBreaching"
+
+
+@pytest.mark.parametrize("name", ALARMS | OF_WORKERS)
 def test_an_alarm_has_its_metric_threshold_and_periods(name: str) -> None:
-    alarm = alarms()[name]
+    alarm = alarms(**BY_SCHEDULE)[name]
     (sampled,) = [each["MetricStat"] for each in alarm.get("Metrics", []) if "MetricStat" in each] or [alarm]
     _, metric, dimensions = watched(alarm)
     assert (
@@ -108,12 +158,12 @@ def test_an_alarm_has_its_metric_threshold_and_periods(name: str) -> None:
         alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]),
         alarm["EvaluationPeriods"],
         alarm["TreatMissingData"],
-    ) == ALARMS[name]
+    ) == (ALARMS | OF_WORKERS)[name]
 
 
-@pytest.mark.parametrize("name", ALARMS)
+@pytest.mark.parametrize("name", ALARMS | OF_WORKERS)
 def test_an_alarm_watches_a_metric_that_is_emitted(name: str) -> None:
-    assert watched(alarms()[name]) in EMITTED
+    assert watched(alarms(**BY_SCHEDULE)[name]) in [*EMITTED, *EMITTED_BY_WORKERS]
 
 
 @pytest.mark.parametrize(
@@ -134,10 +184,14 @@ def test_the_alarms_of_the_replica_are_created_only_with_its_metrics(replica: st
     assert set(alarms(**REPLICAS[replica])) == set(ALARMS) - missing
 
 
+@pytest.mark.parametrize("workers", [{}, BY_HAND, BY_SCHEDULE], ids=["none", "by hand", "by schedule"])
 @pytest.mark.parametrize("replica", REPLICAS)
-def test_replication_is_unhealthy_while_any_alarm_is_in_alarm_state(replica: str) -> None:
-    rule = composite(**REPLICAS[replica])["AlarmRule"]
-    assert sorted(rule.split(" OR ")) == sorted(f'ALARM("<{name}>")' for name in alarms(**REPLICAS[replica]))
+def test_replication_is_unhealthy_while_any_alarm_is_in_alarm_state(
+    replica: str, workers: dict[str, Any]
+) -> None:
+    parameters = {**REPLICAS[replica], **workers}
+    rule = composite(**parameters)["AlarmRule"]
+    assert sorted(rule.split(" OR ")) == sorted(f'ALARM("<{name}>")' for name in alarms(**parameters))
 
 
 def test_the_alarm_over_all_alarms_names_the_command_and_does_not_notify() -> None:
@@ -155,9 +209,9 @@ def test_the_alarm_for_a_slow_function_uses_the_function_s_timeout() -> None:
     assert share["Expression"] == "100 * duration / (120 * 1000)"
 
 
-@pytest.mark.parametrize("name", ALARMS)
+@pytest.mark.parametrize("name", EVERY)
 def test_an_alarm_describes_what_happened_and_what_to_run(name: str) -> None:
-    description = alarms()[name]["AlarmDescription"]
+    description = alarms(**BY_SCHEDULE)[name]["AlarmDescription"]
     happened, *commands = description.split("`")[:-1]
     assert description.endswith(". See docs/runbook.md.")
     assert ". " in happened or "; " in happened
@@ -184,7 +238,7 @@ SILENT: Final = ("MappingStalledAlarm", "ReplicationUnhealthyAlarm")
 def test_every_other_alarm_notifies_the_given_target_when_it_starts_and_ends(
     parameters: dict[str, str], actions: list[str]
 ) -> None:
-    notifying = alarms(**parameters) | composites(**parameters)
+    notifying = alarms(**BY_SCHEDULE, **parameters) | composites(**BY_SCHEDULE, **parameters)
     for name in SILENT:
         silent = notifying.pop(name)
         assert not silent.keys() & {"AlarmActions", "OKActions", "InsufficientDataActions"}
@@ -192,7 +246,7 @@ def test_every_other_alarm_notifies_the_given_target_when_it_starts_and_ends(
         (name, tuple(alarm["AlarmActions"]), tuple(alarm["OKActions"])) for name, alarm in notifying.items()
     } == {
         (name, tuple(actions), tuple(actions))
-        for name in {*ALARMS, "MappingStillStalledAlarm"}.difference(SILENT)
+        for name in {*EVERY, "MappingStillStalledAlarm"}.difference(SILENT)
     }
 
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.deployment_scenarios import EXISTING_SOURCE, OTHER_REGION, REPLICAS
-from tests.support.emitted import EMITTED, STREAM
+from tests.support.deployment_scenarios import BY_HAND, BY_SCHEDULE, EXISTING_SOURCE, OTHER_REGION, REPLICAS
+from tests.support.emitted import EMITTED, EMITTED_BY_WORKERS, STREAM
 from tests.support.template import properties, resources
 
 
@@ -40,13 +40,23 @@ def test_the_dashboard_shows_every_metric_that_is_emitted_and_none_that_is_not()
     assert [metric for metric in EMITTED if metric not in shown] == []
 
 
+def test_with_workers_the_dashboard_shows_their_metrics_too() -> None:
+    shown, emitted = list(plotted(**BY_SCHEDULE)), [*EMITTED, *EMITTED_BY_WORKERS]
+    assert [metric for metric in shown if metric not in emitted] == []
+    assert [metric for metric in emitted if metric not in shown] == []
+
+
+@pytest.mark.parametrize("workers", [{}, BY_HAND, BY_SCHEDULE], ids=["none", "by hand", "by schedule"])
 @pytest.mark.parametrize("replica", REPLICAS)
-def test_the_dashboard_starts_with_a_guide_and_shows_every_alarm(replica: str) -> None:
-    guide, states, *_ = dashboard(**REPLICAS[replica])["widgets"]
+def test_the_dashboard_starts_with_a_guide_and_shows_every_alarm(
+    replica: str, workers: dict[str, Any]
+) -> None:
+    parameters = {**REPLICAS[replica], **workers}
+    guide, states, *_ = dashboard(**parameters)["widgets"]
     assert guide["type"] == "text"
     assert "ddbreplica verify" in guide["properties"]["markdown"]
     first, *shown = states["properties"]["alarms"]
-    made = resources(**REPLICAS[replica])
+    made = resources(**parameters)
     plain = [name for name, resource in made.items() if resource["Type"] == "AWS::CloudWatch::Alarm"]
     assert states["type"] == "alarm"
     assert first == "<ReplicationUnhealthyAlarm.Arn>"
@@ -84,11 +94,12 @@ def test_the_dashboard_shows_the_stream_of_an_existing_source() -> None:
     assert ("AWS/DynamoDB", "ReturnedBytes", stream) in shown
 
 
+@pytest.mark.parametrize("workers", [{}, BY_SCHEDULE], ids=["without workers", "with workers"])
 @pytest.mark.parametrize("replica", REPLICAS)
-def test_no_two_widgets_of_the_dashboard_overlap(replica: str) -> None:
+def test_no_two_widgets_of_the_dashboard_overlap(replica: str, workers: dict[str, Any]) -> None:
     cells = [
         (x, y)
-        for widget in dashboard(**REPLICAS[replica])["widgets"]
+        for widget in dashboard(**REPLICAS[replica], **workers)["widgets"]
         for x in range(widget["x"], widget["x"] + widget["width"])
         for y in range(widget["y"], widget["y"] + widget["height"])
     ]

@@ -5,7 +5,9 @@ from typing import Final
 import pytest
 
 from tests.support.deployment_scenarios import (
+    BY_HAND,
     BY_ROLE,
+    BY_SCHEDULE,
     EVERYTHING,
     EXISTING_SOURCE,
     IN_ACCOUNT,
@@ -18,6 +20,7 @@ from tests.support.deployment_scenarios import (
     ROLE,
     SOURCE_KEY,
     STREAM,
+    WORKERS,
     Parameters,
 )
 from tests.support.endpoints import IN_THE_CLEAR, LOCAL
@@ -59,6 +62,12 @@ PARAMETERS: Final = {
     "ParallelizationFactor": ("Number", 1),
     "MaximumRetryAttempts": ("Number", -1),
     "MaximumRecordAgeInSeconds": ("Number", 79200),
+    "Workers": ("String", "false"),
+    "WorkerConcurrency": ("Number", 10),
+    "VerifyScheduleExpression": ("String", ""),
+    "VerificationOverdueHours": ("Number", 48),
+    "MaxVerificationUnits": ("Number", 0),
+    "RedriveScheduleExpression": ("String", "rate(5 minutes)"),
     "KmsKeyArn": ("String", ""),
     "PermissionsBoundaryArn": ("String", ""),
     "DoneRetentionInDays": ("Number", 90),
@@ -106,6 +115,11 @@ def test_every_deployment_scenario_is_accepted(source: Parameters, replica: str)
         {**EXISTING_SOURCE, "SourceKmsKeyArn": SOURCE_KEY},
         {**IN_ACCOUNT, "ReplicaKmsKeyArn": REPLICA_KEY},
         {"AlarmTopicArn": "arn:aws:sns:eu-west-1:111122223333:ops"},
+        WORKERS,
+        BY_HAND,
+        {**BY_HAND, "VerifyScheduleExpression": "none"},
+        BY_SCHEDULE,
+        {**BY_SCHEDULE, "VerifyScheduleExpression": "cron(0 3 ? * SUN *)"},
     ],
 )
 def test_a_valid_combination_is_accepted(parameters: Parameters) -> None:
@@ -119,6 +133,10 @@ def test_a_replica_in_another_region_or_account_may_have_the_name_of_its_source(
 
 DIFFER: Final = (
     "SourceTableName and ReplicaTableName must differ, unless the replica is in another Region or account."
+)
+WATCHED: Final = (
+    "VerifyScheduleExpression requires a RedriveScheduleExpression, because the scheduled redrive reports how old"
+    " the last verification is."
 )
 PROTECTED: Final = (
     "TableDeletionPolicy=Delete and DeletionProtection=true contradict each other; change one of them."
@@ -183,6 +201,16 @@ CREATED_THERE: Final = (
         ),
         *(({"EndpointUrl": url}, ENCRYPTED_OR_LOCAL) for url in ("localhost:8000", *IN_THE_CLEAR)),
         ({"AlarmEmail": "ops"}, "AlarmEmail must be empty or one email address."),
+        ({"WorkerConcurrency": 0}, "WorkerConcurrency must be 1 to 10000."),
+        ({"MaxVerificationUnits": -1}, "MaxVerificationUnits must be 0 or more."),
+        (
+            {"VerifyScheduleExpression": "daily"},
+            "VerifyScheduleExpression must be empty, none, or a schedule expression such as rate(1 day).",
+        ),
+        (
+            {"RedriveScheduleExpression": ""},
+            "RedriveScheduleExpression must be none or a schedule expression such as rate(5 minutes).",
+        ),
         (
             {"AlarmTopicArn": "arn:aws:sqs:eu-west-1:111122223333:ops"},
             "AlarmTopicArn must be empty or the ARN of a standard SNS topic.",
@@ -214,6 +242,11 @@ CREATED_THERE: Final = (
             "If ReplicaRoleArn is set, that role uses the replica's KMS key. Leave ReplicaKmsKeyArn empty.",
         ),
         ({"SortKeyName": "PK"}, "PartitionKeyName and SortKeyName must differ."),
+        ({"VerifyScheduleExpression": "rate(1 day)"}, "VerifyScheduleExpression requires Workers=true."),
+        (
+            {**BY_SCHEDULE, **BY_HAND},
+            WATCHED,
+        ),
         (
             {"AlarmEmail": "ops@example.com", "AlarmTopicArn": "arn:aws:sns:eu-west-1:111122223333:ops"},
             "Set AlarmEmail or AlarmTopicArn, not both.",

@@ -16,7 +16,7 @@ import pytest
 
 from ddbreplica.settings import Settings
 from tests.support.combinations import ROWS, parameters_of
-from tests.support.deployment_scenarios import EVERYTHING, EXISTING_SOURCE, REPLICAS, Parameters
+from tests.support.deployment_scenarios import BY_SCHEDULE, EVERYTHING, EXISTING_SOURCE, REPLICAS, Parameters
 from tests.support.recorded import RECORDED
 from tests.support.recorded import REPLICA_TEMPLATE as OLD_REPLICA_TEMPLATE
 from tests.support.recorded import TEMPLATE as OLD
@@ -31,6 +31,7 @@ def had(path: Path, parameters: Parameters) -> Parameters:
     return {name: value for name, value in parameters.items() if name in defaults(path)}
 
 
+OF_WORKERS: Final = resources(**BY_SCHEDULE).keys() - resources().keys()
 COMBINATIONS: Final = [{}, EVERYTHING, EXISTING_SOURCE, *REPLICAS.values(), *map(parameters_of, ROWS)]
 
 
@@ -40,11 +41,11 @@ def test_no_resource_is_replaced_or_removed(parameters: Parameters) -> None:
 
 
 @pytest.mark.parametrize("parameters", COMBINATIONS)
-def test_a_downgrade_replaces_nothing_and_removes_only_new_alarms(parameters: Parameters) -> None:
+def test_a_downgrade_replaces_nothing_and_removes_only_new_alarms_and_workers(parameters: Parameters) -> None:
     old, new = resources(OLD, **parameters), resources(**parameters)
     kept = {name: resource for name, resource in new.items() if name in old}
     assert replaced(kept, old) == []
-    assert {resource["Type"] for name, resource in new.items() if name not in old} <= {
+    assert {resource["Type"] for name, resource in new.items() if name not in old.keys() | OF_WORKERS} <= {
         "AWS::CloudWatch::CompositeAlarm"
     }
 

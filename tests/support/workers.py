@@ -1,0 +1,111 @@
+"""A stack with workers on the embedded AWS: start its state machine, and read what a job has stored."""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from demo.deploy import Package, Stack, deploy, upload
+from demo.embedded import EmbeddedAws
+from demo.pair import Pair, wait_until
+from tests.support.template import ROOT
+
+WORKERS: Final = {"Workers": "true", "BillingMode": "PAY_PER_REQUEST"}
+BATCH: Final = 25
+
+
+def package(aws: EmbeddedAws, path: Path, *, items_of_a_segment: int) -> Package:
+    """Upload a copy of the code that cuts a table into smaller segments, so that a small one has several."""
+    shutil.copytree(ROOT / "src", path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    plan = path / "src" / "ddbreplica" / "jobs" / "plan.py"
+    text = plan.read_text()
+    assert text.count("ITEMS_OF_A_SEGMENT: Final = 200_000\n") == 1
+    plan.write_text(text.replace("Final = 200_000\n", f"Final = {items_of_a_segment}\n"))
+    return upload(aws, code=path / "src", name="workers")
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A stack with workers, and its pair of tables."""
+
+    aws: EmbeddedAws
+    stack: Stack
+    pair: Pair
+
+    @classmethod
+    def by(cls, aws: EmbeddedAws, name: str, package: Package, /, **parameters: str) -> "Deployed":
+        """Deploy a stack. Its tables have its name, and no schedule starts a job unless one is given."""
+        names = {"SourceTableName": name, "ReplicaTableName": f"{name}_replica"}
+        stack = deploy(
+            aws, name, package, **{**WORKERS, **names, "RedriveScheduleExpression": "none", **parameters}
+        )
+        return cls(aws, stack, Pair(aws.dynamodb, stack.source, stack.replica))
+
+    def fill(self, numbers: Iterable[int]) -> None:
+        """Write items to the source, and wait until they are in the replica."""
+        left = iter(numbers)
+        while puts := [{"PutRequest": {"Item": item(number)}} for number in islice(left, BATCH)]:
+            requests: Any = {self.pair.source: puts}
+            self.pair.dynamodb.batch_write_item(RequestItems=requests)
+        self.pair.wait_until_equal()
+
+    def start(self, what: str, job: str, *, attempt: int = 1, **options: Any) -> str:
+        """Start a job, and return the ARN of its execution."""
+        given = {"what": what, "job": job, "options": options}
+        started = self.aws.stepfunctions.start_execution(
+            stateMachineArn=self.machine, name=f"{job}-{attempt}", input=json.dumps(given)
+        )
+        return str(started["executionArn"])
+
+    def ended(self, execution: str, *, within: float = 120) -> Mapping[str, Any]:
+        """Wait until an execution has ended, and return how."""
+        described: list[Any] = []
+
+        def has_ended() -> bool:
+            described.append(self.aws.stepfunctions.describe_execution(executionArn=execution))
+            return bool(described[-1]["status"] != "RUNNING")
+
+        wait_until(has_ended, f"The execution {execution} ends", within=within)
+        found: Mapping[str, Any] = described[-1]
+        return found
+
+    def run(self, what: str, job: str, **options: Any) -> Mapping[str, Any]:
+        """Run a job to its end, and return its report."""
+        end = self.ended(self.start(what, job, **options))
+        assert end["status"] == "SUCCEEDED", (end.get("cause"), self.aws.complaints())
+        report: Mapping[str, Any] = self.stored(f"{job}/report.json")
+        return report
+
+    @property
+    def machine(self) -> str:
+        return self.stack.outputs["BulkStateMachineArn"]
+
+    def stored(self, name: str) -> Any:
+        """Return an object of a job."""
+        key = f"jobs/{self.stack.name}/{name}"
+        return json.loads(self.aws.s3.get_object(Bucket=self.stack.quarantine_bucket, Key=key)["Body"].read())
+
+    def names(self, prefix: str) -> Sequence[str]:
+        """Return the names of the objects of the quarantine bucket under a prefix."""
+        pages = self.aws.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.stack.quarantine_bucket, Prefix=prefix
+        )
+        return [found["Key"] for page in pages for found in page.get("Contents", ())]
+
+    def records(self) -> Sequence[Any]:
+        """Return the records of the verifications of the replica, the oldest first."""
+        return [
+            json.loads(self.aws.s3.get_object(Bucket=self.stack.quarantine_bucket, Key=name)["Body"].read())
+            for name in sorted(self.names(f"verifications/{self.stack.replica}/"))
+        ]
+
+
+def item(number: int) -> dict[str, Any]:
+    return {"PK": {"S": key(number)}, "number": {"N": str(number)}, "text": {"S": "x" * 200}}
+
+
+def key(number: int) -> str:
+    return f"item#{number:06}"
