@@ -4,6 +4,7 @@ import click
 
 # Help and completion import all of these modules, so each of them imports its module of `runs` only when it runs.
 from ddbreplica_cli.commands.backfill import backfill
+from ddbreplica_cli.commands.jobs import jobs
 from ddbreplica_cli.commands.load import load
 from ddbreplica_cli.commands.redrive import redrive
 from ddbreplica_cli.commands.status import status
@@ -35,5 +36,5 @@ def main() -> None:
     """  # noqa: D301  \b is click's: do not wrap
 
 
-for _command in (backfill, load, redrive, status, tail, verify):
+for _command in (backfill, jobs, load, redrive, status, tail, verify):
     main.add_command(_command)

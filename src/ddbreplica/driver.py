@@ -25,6 +25,15 @@ Advance: TypeAlias = Callable[[int], None]
 """Count more items as done. It may be called from any thread."""
 
 
+Detail: TypeAlias = Callable[[], str]
+"""Return a text that is shown beside the progress. It may be called from any thread."""
+
+
+def no_detail() -> str:
+    """Return an empty text."""
+    return ""
+
+
 class Interrupt:
     """A flag that asks a task to stop. The task looks at it between two requests to AWS, never during one.
 
@@ -90,10 +99,13 @@ class Patience:
 class Progress(Protocol):
     """Show the progress of a long step while a block runs. `about` is the estimated number of items, if known.
 
-    `earlier` items were done by earlier runs. They count as done, but not for the rate and the time left.
+    `earlier` items were done by earlier runs. They count as done, but not for the rate and the time left. `detail`
+    returns what else is known of the step, such as the segments that are done.
     """
 
-    def __call__(self, what: str, *, about: int | None, earlier: int = 0) -> AbstractContextManager[Advance]:
+    def __call__(
+        self, what: str, *, about: int | None, earlier: int = 0, detail: Detail = no_detail
+    ) -> AbstractContextManager[Advance]:
         """Return the context manager of the block, which returns the function that counts items."""
         ...
 
@@ -113,7 +125,7 @@ class Driver:
 
 
 @contextmanager
-def _no_progress(what: str, *, about: int | None, earlier: int = 0) -> Iterator[Advance]:  # noqa: ARG001
+def _no_progress(*_: object, **_options: object) -> Iterator[Advance]:
     yield lambda _items: None
 
 

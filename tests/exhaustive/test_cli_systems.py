@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from ddbreplica_cli.app import main
+from tests.support.commands import COMMANDS
 
 WITHOUT_FCNTL = """
 import signal, sys
@@ -22,9 +22,9 @@ def on_windows(*args: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("command", sorted(main.commands))
-def test_a_command_is_refused(command: str) -> None:
-    ended = on_windows(command)
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_command_is_refused(command: tuple[str, ...]) -> None:
+    ended = on_windows(*command, *(("job",) if command[-1] == "stop" else ()))
 
     assert ended.returncode == 2
     assert ended.stdout == ""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 
-from ddbreplica.driver import Advance
+from ddbreplica.driver import Advance, Detail, no_detail
 from ddbreplica.mapping.lag_figures import LagFigures
 from ddbreplica.model import Key
 from ddbreplica.verify.confirm.confirm import Confirmation, Rules
@@ -22,7 +22,9 @@ class Shown:
         self.what: list[tuple[str, int | None]] = []
         self.advanced: list[int] = []
 
-    def __call__(self, what: str, *, about: int | None, earlier: int = 0) -> AbstractContextManager[Advance]:
+    def __call__(
+        self, what: str, *, about: int | None, earlier: int = 0, detail: Detail = no_detail
+    ) -> AbstractContextManager[Advance]:
         assert earlier == 0
         self.what.append((what, about))
         return nullcontext(self.advanced.append)

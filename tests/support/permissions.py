@@ -91,16 +91,21 @@ def _needed(service: str, operation: str, params: Mapping[str, Any]) -> Iterator
                 yield Permission(f"dynamodb:{operation}", f"dynamodb:table/{table.rpartition('/')[2]}")
         case "dynamodb-streams", _:
             yield Permission(f"dynamodb:{operation}", _streams(params))
-        case "lambda", "GetFunctionConfiguration":
-            yield Permission(f"lambda:{operation}", _short(params["FunctionName"]))
-        case "lambda", "ListTags":
-            yield Permission(f"lambda:{operation}", _short(params["Resource"]))
+        case "lambda", "GetFunctionConfiguration" | "ListTags":
+            yield Permission(f"lambda:{operation}", _short(params.get("FunctionName") or params["Resource"]))
+        case "sfn", _:
+            yield Permission(f"states:{operation}", _short(_of_states(params)))
         case "resource-groups-tagging-api", _:
             yield Permission(f"tag:{operation}", "*")
         case "cloudformation", _:
             yield Permission(f"cloudformation:{operation}", f"cloudformation:stack/{params['StackName']}/id")
         case _:
             yield Permission(f"{service}:{operation}", "*")
+
+
+def _of_states(params: Mapping[str, Any]) -> str:
+    arn: str = params.get("executionArn") or params["stateMachineArn"]
+    return arn
 
 
 def _streams(params: Mapping[str, Any]) -> str:

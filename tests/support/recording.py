@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ddbreplica.driver import Advance, Driver, Interrupt
+from ddbreplica.driver import Advance, Detail, Driver, Interrupt, no_detail
 from ddbreplica.reconcile.journal_format import COMMANDS
 
 
@@ -14,12 +14,16 @@ def states_of(tables: str) -> Mapping[str, Path]:
 
 
 class Recording:
-    """`notes` and `steps` are what was shown. A step has its name, its estimated items and the counted items."""
+    """`notes` and `steps` are what was shown. A step has its name, its estimated items and the counted items.
+
+    `details` return what is shown beside each step.
+    """
 
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.steps: list[tuple[str, int | None, list[int]]] = []
         self.earlier: list[int] = []
+        self.details: list[Detail] = []
         self.interrupt = Interrupt()
         self.is_interruptible = False
         self.driver = Driver(self._note, self._progress, self._interruptible, states_of)
@@ -28,8 +32,11 @@ class Recording:
         self.notes += texts
 
     @contextmanager
-    def _progress(self, what: str, *, about: int | None, earlier: int = 0) -> Iterator[Advance]:
+    def _progress(
+        self, what: str, *, about: int | None, earlier: int = 0, detail: Detail = no_detail
+    ) -> Iterator[Advance]:
         counted: list[int] = []
+        self.details.append(detail)
         self.steps.append((what, about, counted))
         self.earlier.append(earlier)
         yield counted.append

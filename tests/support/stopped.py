@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from ddbreplica.driver import SILENT, Advance, Driver
+from ddbreplica.driver import SILENT, Advance, Detail, Driver, no_detail
 from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Key
@@ -195,8 +195,10 @@ class Stopped:
 
     @property
     def _driver(self) -> Driver:
-        def progress(what: str, *, about: int | None, earlier: int = 0) -> AbstractContextManager[Advance]:
-            del what, about, earlier
+        def progress(
+            what: str, *, about: int | None, earlier: int = 0, detail: Detail = no_detail
+        ) -> AbstractContextManager[Advance]:
+            del what, about, earlier, detail
             return nullcontext(lambda _: None)
 
         return Driver(SILENT.note, progress, SILENT.interruptible, SILENT.states_of)

@@ -9,6 +9,8 @@ from ddbreplica.verify.confirm.plan import DEFAULT_GRACE
 from ddbreplica_cli.terminal.options import (
     Options,
     archive_option,
+    in_aws_options,
+    job_options,
     rate_option,
     read_rate_option,
     segments_option,
@@ -95,6 +97,7 @@ from ddbreplica_cli.terminal.param_type import Integer, Number
     " later changes.",
 )
 @archive_option
+@in_aws_options
 @shared_options
 def verify(options: Options, /, **values: Any) -> None:
     """Compare the replica with the source, and repair differences.
@@ -109,6 +112,11 @@ def verify(options: Options, /, **values: Any) -> None:
     file when nothing is left to do. A write that gets no response is in doubt: it may still land within 30 minutes.
     Run the same command again after that time.
 
+    With --in-aws the workers of the stack compare the tables as a job, and the command follows the job. Ctrl-C ends
+    the command and not the job. Run the same command again to follow the job, or to resume it if it has failed.
+    `ddbreplica jobs` shows and stops jobs. A job has the options of how to compare: --eventually-consistent, --grace,
+    --rounds, --read-rate, --limit, --no-values, --without-mapping and --archive.
+
     \b
     Examples:
       ddbreplica verify
@@ -117,10 +125,17 @@ def verify(options: Options, /, **values: Any) -> None:
       ddbreplica verify --source orders --replica orders-copy --sample 0.05
       ddbreplica verify --stack-name ddbreplica --report differences.jsonl
       ddbreplica verify --stack-name ddbreplica --keys-from differences.jsonl --repair
+      ddbreplica verify --stack-name ddbreplica --in-aws --eventually-consistent
 
     The last line begins with `equal` or `repaired` (exit status 0), `NOT EQUAL` (1) or `inconclusive` (3). If not all
     items were compared, or the scans were eventually consistent, it says so. The command exits with 2 if it fails.
     """  # noqa: D301  \b is click's: do not wrap
+    job = job_options(values)
+    if job is not None:
+        from ddbreplica_cli.runs.in_aws import verify_in_aws
+
+        verify_in_aws(options, job, values)
+        return
     from ddbreplica_cli.runs.verify import run
 
     run(options, **values)

@@ -12,19 +12,16 @@ from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.errors import TaskError
 from ddbreplica.reconcile.journal import FileJournal, left_in
 from ddbreplica.reconcile.journal_format import VERIFY
-from ddbreplica.verify.difference import DifferenceKind
 from ddbreplica.verify.job import estimate, verified
 from ddbreplica.verify.keys_file import KeysFile
 from ddbreplica.verify.options import VerifyOptions
-from ddbreplica.verify.result.verdict import INCONCLUSIVE, NOT_EQUAL, Verified
+from ddbreplica.verify.result.verdict import Verified
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import TERMINAL, default_path
-from ddbreplica_cli.terminal.exit_status import ATTENTION, exit_status
-from ddbreplica_cli.terminal.exit_status import INCONCLUSIVE as INCONCLUSIVE_STATUS
 from ddbreplica_cli.terminal.exit_status import document as error_document
+from ddbreplica_cli.terminal.exit_status import exit_status
 from ddbreplica_cli.terminal.options import Options
-
-_EXIT_STATUS = {NOT_EQUAL: ATTENTION, INCONCLUSIVE: INCONCLUSIVE_STATUS}
+from ddbreplica_cli.terminal.verdict import advise, exit_with
 
 _NAME_A_FILE = "To keep it, name another file with --state."
 
@@ -68,12 +65,13 @@ def run(options: Options, /, **values: Any) -> None:
     journal = _journal(connection, state, is_needed=asked.writes)
     result = verified(connection, asked, show, TERMINAL, journal)
     unreported = _unreported(result)
-    _advise(result, asked)
+    advise(
+        result.document(), undecided=result.findings.undecided, next_step=_NEXT[asked.repair, asked.dry_run]
+    )
     if unreported:
         output.print_error(unreported, as_json=False)
         raise SystemExit(exit_status(unreported))
-    if status := _EXIT_STATUS.get(result.verdict):
-        raise SystemExit(status)
+    exit_with(result.verdict)
 
 
 def _refuse_contradictions(values: Mapping[str, Any]) -> None:
@@ -133,20 +131,3 @@ def _unreported(verified: Verified) -> TaskError | None:
         f"the report {report.path} is not complete: {report.failure}. The comparison itself is complete.",
         hint=hint,
     )
-
-
-def _advise(verified: Verified, asked: VerifyOptions) -> None:
-    if verified.verdict == INCONCLUSIVE and (
-        verified.findings.counts[DifferenceKind.INCONCLUSIVE] or not verified.in_doubt
-    ):
-        output.print_note(
-            "Try: do what docs/commands.md (How verify decides) says about each reason, then run the command again."
-        )
-    if verified.findings.undecided:
-        output.print_note(
-            "Items that need review, since the source no longer has them (deleted or expired):"
-            f" {verified.findings.undecided:,}. No later run reports them; --report lists all of them."
-            " Try: review each one; if it was deleted at the source, delete it from the replica too."
-        )
-    if verified.verdict == NOT_EQUAL:
-        output.print_note(f"Try: {_NEXT[asked.repair, asked.dry_run]}")

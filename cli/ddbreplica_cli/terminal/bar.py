@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from ddbreplica.driver import Advance
+from ddbreplica.driver import Advance, Detail, no_detail
 from ddbreplica.records.text import one_line
 from ddbreplica_cli.terminal.console import console_on
 
 
 @contextmanager
-def bar(what: str, *, about: int | None, earlier: int) -> Iterator[Advance]:
+def bar(what: str, *, about: int | None, earlier: int, detail: Detail = no_detail) -> Iterator[Advance]:
     """Show a progress bar while the block runs. Rate and time left are those of this run, without `earlier` items."""
     columns = (
         # rich would take brackets in the text for markup.
@@ -22,6 +22,7 @@ def bar(what: str, *, about: int | None, earlier: int) -> Iterator[Advance]:
         _Items(),
         _Rate(),
         TimeRemainingColumn(),
+        _Detail(detail),
     )
     with Progress(*columns, console=console_on(sys.stderr), transient=True) as progress:
         total = max(about, earlier) if about else None
@@ -46,3 +47,12 @@ class _Items(ProgressColumn):
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
+
+
+class _Detail(ProgressColumn):
+    def __init__(self, detail: Detail) -> None:
+        super().__init__()
+        self._detail = detail
+
+    def render(self, task: Task) -> Text:  # noqa: ARG002
+        return Text(one_line(self._detail()))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Lock, Thread
 
-from ddbreplica.driver import Advance, Note
+from ddbreplica.driver import Advance, Detail, Note, no_detail
 from ddbreplica_cli.terminal.output import print_note
 
 SECONDS = 60.0
@@ -15,12 +15,19 @@ class Step:
     """The progress of a step, which any thread may advance. `earlier` is the number of items of earlier runs."""
 
     def __init__(
-        self, what: str, *, about: int | None, earlier: int, clock: Callable[[], float] = time.monotonic
+        self,
+        what: str,
+        *,
+        about: int | None,
+        earlier: int,
+        detail: Detail = no_detail,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start counting now."""
         self._what = what
         self._about = about
         self._earlier = earlier
+        self._detail = detail
         self._items = 0
         self._clock = clock
         self._started = clock()
@@ -35,11 +42,11 @@ class Step:
         """Return one line: the step, the items of all runs, and the rate and the time left of this run only."""
         done = self._earlier + self._items
         left = (self._about or 0) - done
-        if left <= 0:
-            return f"{self._what}: {done:,}, {_rate_text(self._rate())}"
-        parts = [f"{done:,} of about {self._about:,}", _rate_text(self._rate())]
-        if self._items:
+        parts = [f"{done:,} of about {self._about:,}" if left > 0 else f"{done:,}", _rate_text(self._rate())]
+        if left > 0 and self._items:
             parts.append(f"about {_time_text(left / self._rate())} left")
+        if detail := self._detail():
+            parts.append(detail)
         return f"{self._what}: {', '.join(parts)}"
 
     def _rate(self) -> float:
@@ -47,9 +54,11 @@ class Step:
 
 
 @contextmanager
-def minute_lines(what: str, *, about: int | None, earlier: int) -> Iterator[Advance]:
+def minute_lines(
+    what: str, *, about: int | None, earlier: int, detail: Detail = no_detail
+) -> Iterator[Advance]:
     """Print a line each minute while the block runs, even if nothing advances."""
-    step, ended = Step(what, about=about, earlier=earlier), Event()
+    step, ended = Step(what, about=about, earlier=earlier, detail=detail), Event()
     # In a thread, because a step that waits for a throttled table advances nothing, and a log without lines looks dead.
     thread = Thread(target=report, args=(step, ended.wait, print_note), name="progress", daemon=True)
     thread.start()

@@ -121,6 +121,45 @@ archive_option = click.option(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """How to run the work as a job: whether a new one, and whether the command follows it."""
+
+    new_job: bool
+    follow: bool
+
+
+_IN_AWS = (
+    click.option(
+        "--in-aws",
+        is_flag=True,
+        help="Run in AWS on the workers of the stack (parameter Workers), as a job that others may follow.",
+    ),
+    click.option(
+        "--new-job", is_flag=True, help="With --in-aws: start a new job, and do not resume an unfinished one."
+    ),
+    click.option("--no-follow", is_flag=True, help="With --in-aws: start the job and exit."),
+)
+
+
+def in_aws_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that run the work of a command as a job."""
+    for option in reversed(_IN_AWS):
+        command = option(command)
+    return command
+
+
+def job_options(values: dict[str, Any]) -> JobOptions | None:
+    """Take the options of a job out of a command's values; None without --in-aws. Raises UsageError."""
+    in_aws, new_job, no_follow = (values.pop(name) for name in ("in_aws", "new_job", "no_follow"))
+    if in_aws:
+        return JobOptions(new_job, follow=not no_follow)
+    for option, is_given in (("--new-job", new_job), ("--no-follow", no_follow)):
+        if is_given:
+            raise click.UsageError(f"{option} requires --in-aws.")
+    return None
+
+
 def shared_options(command: Callable[Concatenate[Options, P], None]) -> Callable[..., None]:
     """Add the shared options to a command. It may raise TaskError, botocore's errors, OSError and KeyboardInterrupt."""
 

@@ -105,6 +105,13 @@ class Clients:
         place = self._place(None)
         return self._once("stacks", lambda: self._session.client("cloudformation", **place, config=ASKING))
 
+    def machines(self, region: str | None) -> Any:
+        """Return a client for state machines of AWS Step Functions, and their executions."""
+        place = self._place(region)
+        return self._once(
+            ("machines", region), lambda: self._session.client("stepfunctions", **place, config=ASKING)
+        )
+
     def tags(self) -> "ResourceGroupsTaggingAPIClient":
         """Return a client for resources by tag."""
         place = self._place(None)

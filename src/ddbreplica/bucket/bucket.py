@@ -102,6 +102,13 @@ class Bucket:
         )
         return ask_pages(pages, _listed, refused=partial(self.refused, what="listed"))
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield what follows a prefix in the names of objects, up to the next slash, each once and sorted."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.name, Prefix=prefix, Delimiter="/"
+        )
+        return ask_pages(pages, partial(_folders, prefix), refused=partial(self.refused, what="listed"))
+
     def versions(self, prefix: str) -> Iterator[Version]:
         """Yield all versions of all objects whose names begin with a prefix, sorted by name. Raises NoVersionsError."""
         pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.name, Prefix=prefix)
@@ -203,6 +210,14 @@ def _listed(page: Any) -> Sequence[Listed]:
     return [
         Listed(found["Key"], found["Size"], _seconds(found["LastModified"], now), found["LastModified"])
         for found in page.get("Contents", ())
+    ]
+
+
+def _folders(prefix: str, page: Any) -> Sequence[str]:
+    # Raises KeyError for a response that is not a listing, and that would look like an empty one.
+    _ = page["KeyCount"]
+    return [
+        found["Prefix"].removeprefix(prefix).removesuffix("/") for found in page.get("CommonPrefixes", ())
     ]
 
 

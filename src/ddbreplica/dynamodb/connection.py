@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
@@ -18,6 +18,7 @@ from ddbreplica.errors import TaskError
 from ddbreplica.model import Refusal
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import DescribeStacksOutputTypeDef
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -118,6 +119,16 @@ class Connection:
         return self._source_clients.buckets(self.source.region)
 
     @property
+    def machines(self) -> Any:
+        """A client for the state machine of the jobs, which is beside the function."""
+        return self._source_clients.machines(self.source.region)
+
+    @property
+    def stacks(self) -> "CloudFormationClient":
+        """A client for CloudFormation stacks."""
+        return self._source_clients.stacks()
+
+    @property
     def tags(self) -> "ResourceGroupsTaggingAPIClient":
         """A client for resources by tag."""
         return self._source_clients.tags()
@@ -154,7 +165,7 @@ class Connection:
     @cached_property
     def _stack_outputs(self) -> "Mapping[str, str]":
         name = self._location.stack_name or ""
-        client = self._source_clients.stacks()
+        client = self.stacks
 
         def refused(refusal: Refusal) -> TaskError:
             if refusal.code != "ValidationError":

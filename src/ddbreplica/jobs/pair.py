@@ -15,7 +15,8 @@ from ddbreplica.aws.region import decide
 from ddbreplica.aws.request import REFUSALS, ask
 from ddbreplica.aws.session import ASKING, Clients
 from ddbreplica.bucket.bucket import Bucket
-from ddbreplica.bucket.store import BucketStore, Store
+from ddbreplica.bucket.bucket_store import BucketStore
+from ddbreplica.bucket.store import Store
 from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, describe_pair
@@ -25,7 +26,6 @@ from ddbreplica.errors import TaskError
 from ddbreplica.jobs.job import Writing
 from ddbreplica.jobs.metrics import Metrics
 from ddbreplica.mapping.event_source_mapping import MappingState
-from ddbreplica.mapping.key_filter import EVERY_KEY
 from ddbreplica.mapping.lag import LagReader
 from ddbreplica.mapping.lag_figures import AskLag
 from ddbreplica.mapping.lookup import list_mappings, state_of
@@ -96,9 +96,7 @@ class FunctionPair:
 
     def preflight(self, *, without_mapping: bool, archive: bool) -> Preflight:
         """Return the filter that applies, and whether the replica is an archive."""
-        if without_mapping:
-            return Preflight(self.mapping, EVERY_KEY, archive or not self.mapping.replicates_ttl_deletes)
-        return Preflight.on(self.mapping, archive=archive)
+        return Preflight.of_job(self.mapping, without_mapping=without_mapping, archive=archive)
 
     def refuse_unsafe(self, stream: str | None) -> None:
         """Raise TaskError if a change could be missed by both a backfill and the mapping of the source's stream."""

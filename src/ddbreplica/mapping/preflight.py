@@ -26,6 +26,13 @@ class Preflight:
     unseen: str | None = None
 
     @classmethod
+    def of_job(cls, mapping: MappingState, *, without_mapping: bool, archive: bool) -> "Preflight":
+        """Return the preflight of a job of the mapping's function. Raises TaskError as `on` does."""
+        if without_mapping:
+            return cls(mapping, EVERY_KEY, archive or not mapping.replicates_ttl_deletes)
+        return cls.on(mapping, archive=archive)
+
+    @classmethod
     def on(cls, mapping: MappingState, *, archive: bool) -> "Preflight":
         """Return the preflight of a mapping. Raises TaskError if its filter looks at more than keys."""
         # The option cannot turn an archive into a plain replica: a repair would delete what has expired.

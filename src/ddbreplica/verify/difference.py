@@ -8,6 +8,9 @@ from typing import Any
 from ddbreplica.model import Key
 from ddbreplica.records.compare import AttributeDifference
 
+EVERYTHING = "everything"
+"""The description of the compared items if all were compared, with strongly consistent scans."""
+
 
 @dataclass(slots=True)
 class Swept:

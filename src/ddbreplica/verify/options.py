@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ddbreplica.mapping.key_filter import KeyFilter
+from ddbreplica.verify.difference import EVERYTHING
 from ddbreplica.verify.keys_file import KeysFile
 
 MAX_SUSPECTS = 10_000
@@ -13,8 +14,6 @@ MAX_SUSPECTS = 10_000
 
 MAX_SUSPECTS_AT_ONCE = 100_000
 """The number of suspected differences that are decided together if all differences are wanted; memory is limited."""
-
-EVERYTHING = "everything"
 
 
 @dataclass(frozen=True, slots=True)

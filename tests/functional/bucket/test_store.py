@@ -7,7 +7,8 @@ import pytest
 from moto import mock_aws
 
 from ddbreplica.bucket.bucket import Bucket
-from ddbreplica.bucket.store import BucketStore, Store
+from ddbreplica.bucket.bucket_store import BucketStore
+from ddbreplica.bucket.store import Store
 from tests.support.store_contract import StoreContract
 
 BUCKET = "quarantine"

@@ -13,10 +13,11 @@ from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
 
 from ddbreplica_cli.app import main
 from tests.support.cli import Misbehaviour, Tables, lines, refusal, run
+from tests.support.commands import COMMANDS
 from tests.support.modules import ROOT
 
 README = ROOT / "README.md"
-COMMANDS = sorted(main.commands)
+LINES = [" ".join(words) for words in COMMANDS]
 SHARED = [
     "--source",
     "--replica",
@@ -46,26 +47,27 @@ def test_both_ways_to_start_the_command_show_the_version() -> None:
 
 
 def test_the_list_of_commands() -> None:
-    assert COMMANDS == ["backfill", "load", "redrive", "status", "tail", "verify"]
+    assert sorted(main.commands) == ["backfill", "jobs", "load", "redrive", "status", "tail", "verify"]
+    assert LINES == ["backfill", "jobs show", "jobs stop", "load", "redrive", "status", "tail", "verify"]
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", LINES)
 def test_the_help_of_each_command_has_a_summary_and_examples(name: str) -> None:
-    shown = run(name, "--help").stdout
+    shown = run(*name.split(), "--help").stdout
 
     assert re.search(r"^  [A-Z][a-z]+ .*\.$", shown.split("\n\n")[1], re.MULTILINE)
     assert len(re.findall(rf"^    ddbreplica {name}\b", shown, re.MULTILINE)) >= 2
     assert all(option in shown for option in SHARED)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_has_a_help_text(name: str) -> None:
-    options = [option for option in main.commands[name].params if isinstance(option, click.Option)]
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_option_has_a_help_text(words: tuple[str, ...]) -> None:
+    options = [option for option in COMMANDS[words].params if isinstance(option, click.Option)]
 
     assert [option.name for option in options if not option.help] == []
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", sorted(main.commands))
 def test_the_readme_shows_every_command(name: str) -> None:
     assert f"ddbreplica {name}" in README.read_text()
 
@@ -237,14 +239,14 @@ class TestErrors:
 @pytest.mark.parametrize(
     ("command", "option"),
     [
-        *((command, option) for command in COMMANDS for option in SHARED if option != "--json"),
+        *((command, option) for command in LINES for option in SHARED if option != "--json"),
         ("backfill", "--from-export"),
         ("redrive", "--quarantine-bucket"),
         ("redrive", "--on-failure-bucket"),
     ],
 )
 def test_an_empty_value_is_an_error(command: str, option: str) -> None:
-    result = run(command, option, "")
+    result = run(*command.split(), option, "")
 
     assert result.exit_code == 2
     assert lines(result.stderr)[-1] == f"Error: Invalid value for '{option}': the value is empty."
@@ -254,14 +256,14 @@ def test_an_empty_value_is_an_error(command: str, option: str) -> None:
 @pytest.mark.parametrize(
     ("command", "option"),
     [
-        (name, parameter.opts[-1])
-        for name, command in sorted(main.commands.items())
+        (" ".join(words), parameter.opts[-1])
+        for words, command in COMMANDS.items()
         for parameter in command.params
         if isinstance(parameter.type, click.FloatRange)
     ],
 )
 def test_a_value_that_is_not_finite_is_outside_each_range(command: str, option: str, number: str) -> None:
-    result = run(command, option, number)
+    result = run(*command.split(), option, number)
 
     assert result.exit_code == 2
     assert lines(result.stderr)[-1].startswith(f"Error: Invalid value for '{option}': ")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -13,10 +14,12 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from ddbreplica.bucket.verification_record import time_text
+from ddbreplica.jobs.control import follow
 from ddbreplica.verify.confirm import plan
 from ddbreplica_cli.app import main
 from tests.support.account import answer_tags
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, run
+from tests.support.job_machine import STATE_MACHINE, JobMachine
 from tests.support.kept_records import ON_FAILURE, QUARANTINE, KeptRecords
 from tests.support.on_failure import FUNCTION_ARN
 from tests.support.permissions import Permission, listed, recorded, sections
@@ -27,6 +30,7 @@ NAMES = {
     "REPLICA": REPLICA,
     "FUNCTION": "ddbreplica",
     "STACK": "mine",
+    "STATE_MACHINE": STATE_MACHINE,
     "QUARANTINE_BUCKET": QUARANTINE,
     "ON_FAILURE_BUCKET": ON_FAILURE,
     "EXPORT_BUCKET": "exports",
@@ -59,6 +63,7 @@ class World:
     tables: Tables
     kept_records: KeptRecords
     aws: Misbehaviour
+    machine: JobMachine
 
 
 @pytest.fixture
@@ -73,19 +78,22 @@ def world(
     aws: Misbehaviour,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> World:
+) -> Iterator[World]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")  # moto answers for no such endpoint
     monkeypatch.setattr(plan, "DEFAULT_GRACE", 0.0)
+    monkeypatch.setattr(follow, "LONGEST_PAUSE_SECONDS", 0.0)
     tables.put(SOURCE, "put")
     tables.put(REPLICA, "deleted")
     kept_records.quarantine(put(1, "put"))
     kept_records.discard(delete(2, "deleted"))
     export(boto3.client("s3"), "put", "deleted")
+    machine = JobMachine(aws)
     names = {"SourceTableName": SOURCE, "ReplicaTableName": REPLICA}
     aws.answer_stack({"Outputs": [{"OutputKey": key, "OutputValue": name} for key, name in names.items()]})
     aws.refuse("BatchWriteItem", "ValidationException")
-    return World(tables, kept_records, aws)
+    yield World(tables, kept_records, aws, machine)
+    machine.close()
 
 
 def export(client: Any, *keys: str) -> None:
@@ -115,6 +123,13 @@ def ddbreplica(*arguments: str, exit_code: int = 0) -> None:
 def backfill(_: World) -> None:
     ddbreplica("backfill", "--from-export", EXPORT)
     ddbreplica("backfill")
+
+
+def jobs(world: World) -> None:
+    world.machine.start("job_1", {"job": "job", "what": "verify", "options": {}})
+    ddbreplica("jobs", "show")
+    ddbreplica("jobs", "show", "job")
+    ddbreplica("jobs", "stop", "job")
 
 
 def load(_: World) -> None:
@@ -150,6 +165,7 @@ def verify(world: World) -> None:
     world.tables.put(SOURCE, "new")
     time_out_once(world.aws)
     ddbreplica("verify", "--repair", "--grace", "0", exit_code=1)
+    ddbreplica("verify", "--in-aws", "--grace", "0")
 
 
 def time_out_once(aws: Misbehaviour) -> None:
@@ -163,13 +179,16 @@ def time_out_once(aws: Misbehaviour) -> None:
     aws.on("before-send.dynamodb.PutItem", time_out)
 
 
-SCENARIOS = {scenario.__name__: scenario for scenario in (backfill, load, redrive, status, tail, verify)}
+SCENARIOS = {
+    scenario.__name__: scenario for scenario in (backfill, jobs, load, redrive, status, tail, verify)
+}
 
 
 @pytest.mark.parametrize("command", sorted(main.commands))
 def test_a_command_needs_what_is_listed_and_nothing_else(command: str, world: World) -> None:
     granted = documented(
-        command, "--all", "--find", "--from-export", "--purge-done", "--repair", "--stack-name"
+        *(command, "show", "stop"),
+        *("--all", "--find", "--from-export", "--in-aws", "--purge-done", "--repair", "--stack-name"),
     )
 
     with recorded() as needed:

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import cost
 from ddbreplica_cli.app import main
+from tests.support.commands import command_of
 from tests.support.modules import ROOT
 from tests.support.template import defaults, load, refusals, resources
 
@@ -133,8 +134,8 @@ def test_every_command_of_ours_exists_with_its_options() -> None:
     ours = [shlex.split(line) for line in commands() if line.startswith("ddbreplica ")]
 
     assert ours
-    for _, name, *options in ours:
-        known = {spelling for option in main.commands[name].params for spelling in option.opts}
+    for _, *options in ours:
+        known = {spelling for option in command_of(options).params for spelling in option.opts}
         assert {word for word in options if word.startswith("-")} <= known
     assert set(re.findall(r"^\| `ddbreplica (\w+)` \|", README, re.MULTILINE)) == set(main.commands)
 

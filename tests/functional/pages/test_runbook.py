@@ -9,6 +9,7 @@ import pytest
 
 from ddbreplica.aws.clock import UNKNOWN_HOLD_SECONDS
 from ddbreplica_cli.app import main
+from tests.support.commands import command_of
 from tests.support.modules import ROOT
 
 RUNBOOK = ROOT / "docs" / "runbook.md"
@@ -39,8 +40,8 @@ def test_commands_and_options_that_are_named_exist(path: Path) -> None:
 
     assert named
     for line in named:
-        _, name, *rest = shlex.split(line, comments=True)
-        known = options_of(main.commands[name])
+        _, *rest = shlex.split(line, comments=True)
+        known = options_of(command_of(rest))
         assert {word for word in rest if word.startswith("-")} <= known, line
 
 

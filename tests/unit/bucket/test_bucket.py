@@ -35,6 +35,24 @@ class OtherPages(FakeS3):
         return iter(self._other)
 
 
+class TestFolders:
+    def test_each_folder_of_a_prefix_is_named_once(self) -> None:
+        pages = [
+            {"KeyCount": 2, "CommonPrefixes": [{"Prefix": "jobs/orders/a/"}, {"Prefix": "jobs/orders/b/"}]},
+            {"KeyCount": 1, "Contents": [{"Key": "jobs/orders/lease.json"}]},
+        ]
+
+        found = OtherPages(*pages).bucket().folders("jobs/orders/")
+
+        assert list(found) == ["a", "b"]
+
+    def test_a_response_that_is_no_listing_is_an_error(self) -> None:
+        bucket = OtherPages({}).bucket()
+
+        with pytest.raises(TaskError, match="cannot be listed"):
+            list(bucket.folders("jobs/"))
+
+
 class TestList:
     def test_objects_of_a_prefix_by_name_over_several_pages(self) -> None:
         s3 = FakeS3()

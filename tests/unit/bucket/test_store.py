@@ -6,9 +6,10 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from ddbreplica.aws.refusal import RefusedError, foreign
-from ddbreplica.bucket import store as module
+from ddbreplica.bucket import bucket_store as module
 from ddbreplica.bucket.bucket import Bucket
-from ddbreplica.bucket.store import BucketStore, Conflict, Store
+from ddbreplica.bucket.bucket_store import BucketStore
+from ddbreplica.bucket.store import Conflict, Store
 from ddbreplica.errors import TaskError
 from tests.support.fake_bucket import METADATA, s3_error
 from tests.support.fake_s3 import FakeS3

@@ -45,6 +45,15 @@ def test_each_minute_has_one_line_with_items_rate_and_time_left() -> None:
     ]
 
 
+def test_what_else_is_known_of_a_step_ends_the_line() -> None:
+    clock = Clock()
+    step = Step("comparing", about=100, earlier=0, detail=lambda: "3 of 8 segments done", clock=clock)
+    clock.now += 10
+    step.advance(50)
+
+    assert step.text() == "comparing: 50 of about 100, 5.0/s, about 1 min left, 3 of 8 segments done"
+
+
 def test_a_step_shorter_than_a_minute_has_no_line() -> None:
     assert lines_of(minutes=0, items=lambda _: 6000, about=120_000) == []
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ddbreplica.records.compare import AttributeDifference
-from ddbreplica.verify.difference import CERTAIN, Difference, DifferenceKind, Swept
-from ddbreplica.verify.options import EVERYTHING
+from ddbreplica.verify.difference import CERTAIN, EVERYTHING, Difference, DifferenceKind, Swept
 from ddbreplica.verify.result.findings import REPAIRED, Findings, read_difference
 from ddbreplica.verify.result.verdict import Verified
 

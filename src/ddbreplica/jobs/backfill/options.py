@@ -7,7 +7,7 @@ from ddbreplica.jobs import options as of_jobs
 from ddbreplica.jobs.options import FLAG, RATE, Option
 from ddbreplica.jobs.plan import BACKFILL
 
-_OPTIONS: Final[Mapping[str, Option]] = {
+OPTIONS: Final[Mapping[str, Option]] = {
     "rate": RATE,
     "read_rate": RATE,
     "without_mapping": FLAG,
@@ -18,4 +18,4 @@ _OPTIONS: Final[Mapping[str, Option]] = {
 
 def complete(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the options with their defaults. Raises TaskError that names one that is unknown or not valid."""
-    return of_jobs.complete("backfill", options, _OPTIONS, command=BACKFILL)
+    return of_jobs.complete("backfill", options, OPTIONS, command=BACKFILL)

@@ -11,7 +11,7 @@ from ddbreplica.verify.options import VerifyOptions
 MAX_LIMIT: Final = 100
 """The most differences that a job shows. The report has all of them in memory, with their values."""
 
-_OPTIONS: Final[Mapping[str, Option]] = {
+OPTIONS: Final[Mapping[str, Option]] = {
     "eventually_consistent": FLAG,
     "grace": Option(None, lambda value: value is None or (is_number(value) and value >= 0)),
     "rounds": Option(3, lambda value: type(value) is int and value >= 1),
@@ -26,7 +26,7 @@ _OPTIONS: Final[Mapping[str, Option]] = {
 
 def complete(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the options with their defaults. Raises TaskError that names one that is unknown or not valid."""
-    return of_jobs.complete("verification", options, _OPTIONS, command=VERIFY)
+    return of_jobs.complete("verification", options, OPTIONS, command=VERIFY)
 
 
 def verify_options(options: Mapping[str, Any], *, segments: int) -> VerifyOptions:

@@ -1,26 +1,19 @@
 """The result of a verification: a verdict, a JSON document and a text. Pure."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ddbreplica.bucket.verification_record import BY_LOOKS
-from ddbreplica.records.compare import AttributeDifference
 from ddbreplica.records.decode import attributes_of
-from ddbreplica.records.text import difference_texts, key_text, lines, printable
-from ddbreplica.verify.difference import CERTAIN, NO_DIFFERENCE, Difference, DifferenceKind, Swept
-from ddbreplica.verify.options import EVERYTHING
+from ddbreplica.records.text import lines
+from ddbreplica.verify.difference import CERTAIN, NO_DIFFERENCE, DifferenceKind, Swept
 from ddbreplica.verify.result.findings import REPAIRED, Findings
+from ddbreplica.verify.result.text import shown, text_of
 
 EQUAL = "equal"
 NOT_EQUAL = "not equal"
 INCONCLUSIVE = "inconclusive"
 
-_LONGEST_VALUE = 60
-_WIDTH = 27
-_LABELS = {"source_outside": "source excluded", "replica_outside": "replica excluded"}
 _DIFFERENCES = tuple(finding for finding in DifferenceKind if finding not in NO_DIFFERENCE)
-_SIDES = {DifferenceKind.MISSING: "in the source only", DifferenceKind.EXTRA: "in the replica only"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,29 +91,11 @@ class Verified:
 
     def shown(self) -> str:
         """Return the first differences as text; it is empty if there is none."""
-        return lines(self._shown())
+        return lines(shown(self._document()))
 
     def text(self) -> str:
         """Return the counts, the first differences and, on the last line, the verdict."""
-        beside = {name: count for name, count in self._beside().items() if count}
-        counts = {**self._counts(), **beside}
-        rows = {
-            "source": self.source,
-            "replica": self.replica,
-            **({} if self.looked_at == EVERYTHING else {"compared": self.looked_at}),
-            **({"confirmed": "by looks"} if self.confirmed_by == BY_LOOKS else {}),
-        }
-        figures = {
-            **{_LABELS.get(name, name.replace("_", " ")): f"{count:,}" for name, count in counts.items()},
-            "seconds": f"{self.seconds:.2f}",
-        }
-        table = [f"{name:<15}{value}" for name, value in rows.items()]
-        aligned = [f"{name}{figure:>{_WIDTH - len(name)}}" for name, figure in figures.items()]
-        return lines([*table, *aligned, "", *self._shown(), self._last_line()])
-
-    def _last_line(self) -> str:
-        said = self.verdict.upper() if self.verdict == NOT_EQUAL else self.verdict
-        return said if self.looked_at == EVERYTHING else f"{said} ({self.looked_at})"
+        return text_of(self.document())
 
     def _counts(self) -> dict[str, int]:
         counts = {finding.value: self.findings.counts[finding] for finding in _DIFFERENCES}
@@ -141,29 +116,3 @@ class Verified:
             "replica_outside": self.swept.replica_outside,
             "in_doubt": self.in_doubt,
         }
-
-    def _shown(self) -> Iterator[str]:
-        for difference, repair in self.findings.first:
-            yield from _as_lines(difference, repair)
-            for attribute in difference.attributes:
-                yield from _attribute_lines(attribute, without_values=self.findings.without_values)
-        if more := sum(self.findings.counts[finding] for finding in _DIFFERENCES) - len(self.findings.first):
-            yield f"and {more:,} more"
-        if self.findings.first or more:
-            yield ""
-
-
-def _as_lines(difference: Difference, repair: str | None) -> Iterator[str]:
-    key = key_text(attributes_of(difference.key), longest=_LONGEST_VALUE)
-    side = _SIDES.get(difference.finding)
-    notes = "".join(f"  ({note})" for note in (side, difference.reason) if note)
-    yield f"{difference.finding.value:<13}{key}{notes}" + (f": {repair}" if repair else "")
-
-
-def _attribute_lines(attribute: AttributeDifference, *, without_values: bool) -> Iterator[str]:
-    yield f"{'':<13}{printable(attribute.name)}"
-    if without_values:
-        return
-    source, replica = difference_texts(attribute.source, attribute.replica, longest=_LONGEST_VALUE)
-    yield f"{'':<15}source   {source}"
-    yield f"{'':<15}replica  {replica}"

@@ -1,0 +1,146 @@
+"""Run `ddbreplica jobs`: show and stop the jobs that run in AWS."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.jobs.control import overview
+from ddbreplica.jobs.control.executions import Execution
+from ddbreplica.jobs.control.locate import locate
+from ddbreplica.jobs.control.overview import Detail, Summary
+from ddbreplica.jobs.control.progress import Progress
+from ddbreplica.jobs.control.stop import stop as stop_job
+from ddbreplica.jobs.plan import Plan
+from ddbreplica.mapping.safeguards import shown
+from ddbreplica.records.text import duration, lines
+from ddbreplica.verify.result.text import text_of
+from ddbreplica_cli.terminal import output
+from ddbreplica_cli.terminal.options import Options
+
+
+def show(options: Options, job: str | None, *, most: int) -> None:
+    """Print the newest jobs, or one job in detail."""
+    workers, _ = locate(Connection(options))
+    if job is None:
+        found = overview.recent(workers, most=most)
+        document = {"stack": workers.stack, "jobs": [_summary_document(each) for each in found]}
+        output.print_result(document, _list_text(workers.stack, found), as_json=options.as_json)
+        return
+    detail = overview.detail(workers, job)
+    output.print_result({"stack": workers.stack, **_document(detail)}, _text(detail), as_json=options.as_json)
+    if detail.cause:
+        output.print_note(
+            "Try: fix the cause, and run the command that has started the job again to resume it."
+        )
+
+
+def stop(options: Options, job: str) -> None:
+    """Stop a job, and print its attempt."""
+    workers, _ = locate(Connection(options))
+    stopped = stop_job(workers, job)
+    output.print_result(
+        {"job": job, "attempt": stopped.name}, f"Stopped the job {job}.", as_json=options.as_json
+    )
+    output.print_note("Try: run the command that has started the job again to resume it.")
+
+
+def _summary_document(summary: Summary) -> Mapping[str, Any]:
+    return {**asdict(summary), "began": summary.began.isoformat()}
+
+
+def _list_text(stack: str, found: Sequence[Summary]) -> str:
+    if not found:
+        return f"The stack {stack} has no jobs."
+    rows = [("job", "what", "state", "began", "items"), *map(_row, found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return lines(
+        "  ".join(f"{value:<{width}}" for value, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def _row(summary: Summary) -> tuple[str, str, str, str, str]:
+    items = "" if summary.items is None else f"{summary.items:,}"
+    if summary.items is not None and summary.state == "running":
+        items = f"{items} of about {summary.about:,}"
+    return summary.job, summary.what, summary.state, f"{summary.began:%Y-%m-%d %H:%M} UTC", items
+
+
+def _document(detail: Detail) -> Mapping[str, Any]:
+    plan = detail.plan
+    return {
+        "job": detail.job,
+        "what": detail.what,
+        "state": detail.state,
+        "cause": detail.cause or None,
+        "plan": asdict(plan) if plan else None,
+        "segments": _progress_document(detail.segments),
+        "pieces": _progress_document(detail.pieces),
+        "attempts": [_attempt_document(each) for each in detail.attempts],
+        "report": detail.report,
+    }
+
+
+def _progress_document(progress: Progress | None) -> Mapping[str, Any] | None:
+    if progress is None:
+        return None
+    return {
+        "done": progress.done,
+        "of": progress.all_parts,
+        "items": progress.items,
+        "about_items": progress.about,
+        "failures": {f"{number}": failure for number, failure in progress.failures.items()},
+    }
+
+
+def _attempt_document(attempt: Execution) -> Mapping[str, Any]:
+    return {
+        "name": attempt.name,
+        "status": attempt.status,
+        "started": attempt.started.isoformat(),
+        "ended": attempt.ended.isoformat() if attempt.ended else None,
+        "cause": attempt.cause or None,
+    }
+
+
+def _text(detail: Detail) -> str:
+    rows = lines(f"{name:<12}{value}".rstrip() for name, value in _rows(detail))
+    return f"{rows}\n\n{text_of(detail.report)}" if detail.report else rows
+
+
+def _rows(detail: Detail) -> Iterator[tuple[str, str]]:
+    yield "job", detail.job
+    yield "state", detail.state
+    if detail.cause:
+        yield "cause", detail.cause
+    yield "what", detail.what
+    if detail.plan:
+        yield from _plan_rows(detail.plan)
+    if detail.segments:
+        yield "items", f"{detail.segments.items:,} of about {detail.segments.about:,}"
+    for progress in filter(None, (detail.segments, detail.pieces)):
+        if progress.all_parts:
+            yield "progress", progress.text()
+        for number, failure in progress.failures.items():
+            yield "", f"{progress.what} {number:,}: {failure}"
+    for attempt in detail.attempts:
+        yield "attempt", _attempt_text(attempt)
+
+
+def _plan_rows(plan: Plan) -> Iterator[tuple[str, str]]:
+    yield "source", plan.pair["source"]
+    yield "replica", plan.pair["replica"]
+    yield "began", shown(datetime.fromisoformat(plan.began))
+    given = {name: value for name, value in plan.options.items() if value is not None and value is not False}
+    yield "options", ", ".join(f"{name}={value}" for name, value in given.items())
+    yield "workers", f"{plan.workers:,}"
+    yield "read rate", " and ".join(f"{rate:,g}" for rate in plan.read_rates) + " units per second"
+    yield "estimate", f"{plan.estimate['read_units']:,} read units, ${plan.estimate['dollars']:,.4f}"
+
+
+def _attempt_text(attempt: Execution) -> str:
+    took = f" after {duration((attempt.ended - attempt.started).total_seconds())}" if attempt.ended else ""
+    cause = f": {attempt.cause}" if attempt.cause else ""
+    return f"{attempt.name}, {attempt.status}{took}, started at {shown(attempt.started)}{cause}"

@@ -1,0 +1,1 @@
+"""Start, follow, list and stop jobs from outside their workers."""

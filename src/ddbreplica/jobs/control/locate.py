@@ -1,0 +1,85 @@
+"""Find the workers of the function that replicates a pair."""
+
+from functools import partial
+from typing import Final
+
+from ddbreplica.aws.arn import function_of
+from ddbreplica.aws.hints import explain
+from ddbreplica.aws.request import ask
+from ddbreplica.bucket.bucket import Bucket
+from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.errors import TaskError
+from ddbreplica.jobs.control.executions import Executions
+from ddbreplica.jobs.control.workers import Workers
+from ddbreplica.mapping.event_source_mapping import TAG, MappingState
+from ddbreplica.mapping.lookup import find_mappings, latest_stream
+from ddbreplica.model import Refusal
+
+STATE_MACHINE: Final = "BulkStateMachine"
+"""The logical id of the state machine in template.yaml."""
+
+_STACK_TAG = "aws:cloudformation:stack-name"
+_DEPLOY = "deploy the stack with the parameter Workers=true (docs/deployment.md)."
+
+
+def locate(connection: Connection) -> tuple[Workers, MappingState]:
+    """Return the workers of the function that replicates the pair, and its mapping.
+
+    Raises TaskError if there are none.
+    """
+    mapping, bucket = _mapping(connection)
+    stack = _stack(connection, mapping)
+    executions = Executions(connection.machines, _state_machine(connection, stack))
+    objects = Bucket(connection.buckets, bucket, option="--stack-name")
+    return Workers(mapping.function_name, stack, objects, executions), mapping
+
+
+def _mapping(connection: Connection) -> tuple[MappingState, str]:
+    """Return a mapping of the one function that replicates the pair, and the function's bucket."""
+    mappings = find_mappings(connection, latest_stream(connection) or "")
+    functions = sorted({mapping.function_name for mapping in mappings})
+    if not functions:
+        raise TaskError(
+            f"no event source mapping of a function with the tag {TAG} replicates the source to the replica.",
+            hint="check --source, --replica and --stack-name, or deploy a stack for these tables"
+            " (docs/deployment.md).",
+        )
+    if len(functions) > 1:
+        raise TaskError(
+            f"several functions replicate the source to the replica: {', '.join(functions)}.",
+            hint="run `ddbreplica status`, and delete all of them but one.",
+        )
+    bucket = mappings[0].quarantine
+    if not bucket:
+        raise TaskError(
+            f"the function {functions[0]} has no environment variable QUARANTINE_BUCKET.", hint=_DEPLOY
+        )
+    return mappings[0], bucket
+
+
+def _stack(connection: Connection, mapping: MappingState) -> str:
+    client, function = connection.functions, mapping.function_name
+    refused = partial(explain, doing=f"the tags of the function {function} cannot be read")
+    tags = ask(
+        lambda: dict(client.list_tags(Resource=function_of(mapping.function_arn))["Tags"]), refused=refused
+    )
+    if _STACK_TAG not in tags:
+        raise TaskError(f"the function {function} belongs to no CloudFormation stack.", hint=_DEPLOY)
+    return tags[_STACK_TAG]
+
+
+def _state_machine(connection: Connection, stack: str) -> str:
+    """Return the ARN of the state machine."""
+    client = connection.stacks
+
+    def refused(refusal: Refusal) -> TaskError:
+        if refusal.code != "ValidationError":
+            return explain(refusal, doing=f"the resources of the stack {stack} cannot be described")
+        return TaskError(f"the stack {stack} has no workers.", hint=_DEPLOY)
+
+    return ask(
+        lambda: client.describe_stack_resource(StackName=stack, LogicalResourceId=STATE_MACHINE)[
+            "StackResourceDetail"
+        ]["PhysicalResourceId"],
+        refused=refused,
+    )

@@ -1,0 +1,318 @@
+"""`ddbreplica jobs`: lists jobs, shows one with the reason why it failed, and stops one."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ddbreplica.errors import TaskError
+from ddbreplica.jobs import plan
+from ddbreplica.jobs.objects import document_bytes
+from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, refusal, run
+from tests.support.job_machine import STACK, JobMachine
+from tests.support.kept_records import QUARANTINE, KeptRecords, recreate_source
+
+IN_AWS = ("verify", "--in-aws", "--grace", "0")
+
+
+def start(*arguments: str) -> str:
+    """Start a job without running it, and return its name."""
+    result = run(*IN_AWS, "--new-job", "--no-follow", "--json", *arguments)
+    return str(json.loads(result.stdout)["job"])
+
+
+def listed() -> dict[str, Any]:
+    document = json.loads(run("jobs", "show", "--json").stdout)
+    assert document["stack"] == STACK
+    return {each["job"]: each for each in document["jobs"]}
+
+
+def shown(job: str) -> Any:
+    return json.loads(run("jobs", "show", job, "--json").stdout)
+
+
+def test_a_stack_without_jobs(tables: Tables, job_machine: JobMachine) -> None:
+    result = run("jobs", "show")
+
+    assert (result.exit_code, result.stdout) == (0, "The stack mine has no jobs.\n")
+
+
+def test_the_list_has_each_job_with_its_state(tables: Tables, job_machine: JobMachine) -> None:
+    tables.put_both("same")
+    job_machine.run_to_the_end()
+    equal = start()
+    tables.put(SOURCE, "missing")
+    different = start()
+    job_machine.before_invocation = fail
+    failed = start()
+    job_machine.before_invocation = lambda _: None
+    job_machine.runs_at_once = False
+    running = start()
+    job_machine.runs[f"{running}_1"].step()
+
+    found = listed()
+
+    assert {job: each["state"] for job, each in found.items()} == {
+        equal: "equal",
+        different: "not equal",
+        failed: "failed",
+        running: "running",
+    }
+    assert (found[equal]["items"], found[different]["items"], found[running]["items"]) == (2, 3, 0)
+    head, *rows = lines(run("jobs", "show").stdout)
+    assert head.split() == ["job", "what", "state", "began", "items"]
+    (row,) = (row for row in rows if row.startswith(running))
+    assert row.startswith(f"{running}  verify  running    2")
+    assert row.endswith("UTC  0 of about 3")
+
+
+def fail(payload: dict[str, Any]) -> None:
+    if payload["action"] == "work":
+        raise TaskError("the source burns.", hint="leave.")
+
+
+def test_the_newest_jobs_are_listed_first(
+    tables: Tables, job_machine: JobMachine, kept_records: KeptRecords
+) -> None:
+    job_machine.run_to_the_end()
+    first = start()
+    name = f"jobs/{STACK}/{first}/plan.json"
+    planned = json.loads(kept_records.body(QUARANTINE, name))
+    earlier = {**planned, "began": "2026-11-01T00:00:00.000000+00:00"}
+    kept_records.put(QUARANTINE, name, document_bytes(earlier))
+    last = start()
+
+    document = json.loads(run("jobs", "show", "--limit", "1", "--json").stdout)
+
+    assert list(listed()) == [last, first]
+    assert [each["job"] for each in document["jobs"]] == [last]
+
+
+def test_a_job_that_failed_before_it_was_planned_is_listed_and_repeats_its_cause(
+    tables: Tables, job_machine: JobMachine
+) -> None:
+    job_machine.run_to_the_end()
+    job_machine.start("8c4b", {"what": "erase", "options": {}})
+
+    assert listed()["8c4b"]["state"] == "failed"
+    assert listed()["8c4b"]["what"] == "erase"
+    found = shown("8c4b")
+    assert (found["state"], found["cause"]) == ("failed", "'erase' is no kind of job.")
+    assert found["plan"] is None
+    text = run("jobs", "show", "8c4b")
+    assert "cause       'erase' is no kind of job." in lines(text.stdout)
+    assert lines(text.stderr) == [
+        "Try: fix the cause, and run the command that has started the job again to resume it."
+    ]
+
+
+def test_a_job_in_detail(tables: Tables, job_machine: JobMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "ITEMS_OF_A_SEGMENT", 2)
+    for name in ("a", "b", "c"):
+        tables.put_both(name)
+    tables.put(SOURCE, "missing")
+    job_machine.run_to_the_end()
+    job = start("--read-rate", "5")
+
+    found = shown(job)
+
+    assert (found["state"], found["what"], found["cause"]) == ("not equal", "verify", None)
+    assert found["segments"] == {"done": 2, "of": 2, "items": 7, "about_items": 7, "failures": {}}
+    assert found["pieces"] == {"done": 1, "of": 1, "items": 1, "about_items": 1, "failures": {}}
+    assert found["report"]["missing"] == 1
+    assert found["plan"]["read_rates"] == [5.0, 5.0]
+    (attempt,) = found["attempts"]
+    assert (attempt["name"], attempt["status"], attempt["cause"]) == (f"{job}_1", "SUCCEEDED", None)
+    text = lines(run("jobs", "show", job).stdout)
+    assert text[:3] == [f"job         {job}", "state       not equal", "what        verify"]
+    assert "options     grace=0.0, limit=10, read_rate=5.0, rounds=3" in text
+    assert "read rate   5 and 5 units per second" in text
+    assert "progress    2 of 2 segments done" in text
+    assert text[-1] == "NOT EQUAL"
+
+
+def test_a_job_that_failed_shows_the_segments_and_each_attempt(
+    tables: Tables, job_machine: JobMachine, aws: Misbehaviour
+) -> None:
+    tables.put_both("same")
+    job_machine.before_invocation = fail
+    run(*IN_AWS)
+    run(*IN_AWS)
+    (job,) = listed()
+
+    found = shown(job)
+
+    assert (found["state"], found["cause"]) == ("failed", "segments were not compared: 0.")
+    assert [each["cause"] for each in found["attempts"]] == ["segments were not compared: 0."] * 2
+    assert found["segments"] == {"done": 0, "of": 1, "items": 0, "about_items": 2, "failures": {}}
+
+
+def test_a_job_of_tables_that_were_recreated_repeats_the_message(
+    tables: Tables, job_machine: JobMachine
+) -> None:
+    def recreate(payload: dict[str, Any]) -> None:
+        if payload["action"] == "gather":
+            recreate_source(datetime(2026, 10, 2, tzinfo=UTC))
+
+    job_machine.before_invocation = recreate
+    job_machine.run_to_the_end()
+    job = start()
+
+    assert "the source was recreated, or is another table" in shown(job)["cause"]
+
+
+def test_a_scheduled_job_has_the_name_of_its_execution(tables: Tables, job_machine: JobMachine) -> None:
+    job_machine.run_to_the_end()
+    job_machine.start("5f3c-11", {"what": "verify", "options": {}})
+
+    assert listed()["5f3c-11"]["state"] == "equal"
+    assert [each["name"] for each in shown("5f3c-11")["attempts"]] == ["5f3c-11"]
+
+
+def test_a_scheduled_job_that_failed_is_resumed_under_its_name(
+    tables: Tables, job_machine: JobMachine
+) -> None:
+    job_machine.run_to_the_end()
+    job_machine.before_invocation = fail
+    job_machine.start("5f3c-11", {"what": "verify", "options": {}})
+    job_machine.before_invocation = lambda _: None
+
+    result = run("verify", "--in-aws", "--json")
+
+    assert lines(result.stderr)[0].startswith("Resumed the job 5f3c-11, ")
+    assert list(job_machine.runs) == ["5f3c-11", "5f3c-11_2"]
+
+
+@pytest.mark.parametrize("command", ["show", "stop"])
+@pytest.mark.parametrize("job", ["none", "../../lease", "x" * 90])
+def test_a_job_that_does_not_exist_is_named(
+    command: str, job: str, tables: Tables, job_machine: JobMachine
+) -> None:
+    result = run("jobs", command, job)
+
+    assert result.exit_code == 2
+    assert lines(result.stderr) == [
+        f"Error: the job {job} does not exist in the stack mine.",
+        "Try: `ddbreplica jobs show` lists the jobs of the last 30 days.",
+    ]
+
+
+def test_a_job_of_another_function_is_refused(
+    tables: Tables, job_machine: JobMachine, kept_records: KeptRecords
+) -> None:
+    job_machine.run_to_the_end()
+    job = start()
+    name = f"jobs/{STACK}/{job}/plan.json"
+    body = kept_records.body(QUARANTINE, name).replace(b'"function":"ddbreplica"', b'"function":"other"')
+    kept_records.put(QUARANTINE, name, body)
+
+    result = run("jobs", "show", job)
+
+    assert result.exit_code == 2
+    assert lines(result.stderr)[0] == (
+        "Error: the job is a verify of the function other, and not a verify of ddbreplica."
+    )
+
+
+def test_a_plan_of_another_version_is_named_and_does_not_hide_other_jobs(
+    tables: Tables, job_machine: JobMachine, kept_records: KeptRecords
+) -> None:
+    job_machine.run_to_the_end()
+    job = start()
+    kept_records.put(QUARANTINE, f"jobs/{STACK}/later/plan.json", b'{"schema": 2}')
+
+    assert list(listed()) == [job]
+    result = run("jobs", "show", "later")
+    assert result.exit_code == 2
+    assert "the plan of the job was not written by this version" in result.stderr
+
+
+def test_a_job_without_a_known_execution_is_unfinished(tables: Tables, job_machine: JobMachine) -> None:
+    job = start()
+    job_machine.runs[f"{job}_1"].step()
+    job_machine.end()
+    job_machine.runs.clear()
+    unfinished = start()
+    job_machine.runs[f"{unfinished}_1"].step()
+    left = job_machine.runs.pop(f"{unfinished}_1")
+
+    assert {each: listed()[each]["state"] for each in (job, unfinished)} == {
+        job: "equal",
+        unfinished: "unfinished",
+    }
+    while not left.is_over:
+        left.step()
+
+
+def test_stop_ends_the_execution_and_its_workers_and_lets_another_job_run(
+    tables: Tables, job_machine: JobMachine
+) -> None:
+    tables.put_both("same")
+    job_machine.advances = False
+    job = start()
+    execution = job_machine.runs[f"{job}_1"]
+    execution.step()
+
+    result = run("jobs", "stop", job)
+    execution.step()
+    job_machine.advances = True
+    again = run(*IN_AWS, "--read-rate", "5")
+
+    assert (result.exit_code, result.stdout) == (0, f"Stopped the job {job}.\n")
+    assert lines(result.stderr) == ["Try: run the command that has started the job again to resume it."]
+    assert listed()[job]["state"] == "stopped"
+    assert shown(job)["segments"]["done"] == 0
+    assert shown(job)["cause"] == "stopped by an operator"
+    assert again.exit_code == 0
+
+
+def test_a_job_that_was_stopped_is_resumed(tables: Tables, job_machine: JobMachine) -> None:
+    tables.put_both("same")
+    job = start()
+    job_machine.runs[f"{job}_1"].step()
+    run("jobs", "stop", job)
+
+    result = run(*IN_AWS)
+
+    assert result.exit_code == 0
+    assert lines(result.stderr)[0].startswith(f"Resumed the job {job}, ")
+    assert [each["status"] for each in shown(job)["attempts"]] == ["ABORTED", "SUCCEEDED"]
+
+
+def test_a_job_that_does_not_run_is_not_stopped(tables: Tables, job_machine: JobMachine) -> None:
+    job_machine.run_to_the_end()
+    job = start()
+
+    result = run("jobs", "stop", job)
+
+    assert result.exit_code == 2
+    assert lines(result.stderr) == [
+        f"Error: the job {job} does not run: its last execution is SUCCEEDED.",
+        f"Try: `ddbreplica jobs show {job}` shows the job.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("operation", "command", "said"),
+    [
+        ("ListExecutions", "show", "the executions of the state machine cannot be listed"),
+        ("StopExecution", "stop", "_1 cannot be stopped"),
+    ],
+)
+def test_a_refusal_of_step_functions_is_shown(
+    operation: str, command: str, said: str, tables: Tables, job_machine: JobMachine, aws: Misbehaviour
+) -> None:
+    job = start()
+    aws.on(f"before-call.sfn.{operation}", lambda **_: refusal("AccessDeniedException"))
+
+    result = run("jobs", command, *((job,) if command == "stop" else ()))
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_the_replica_is_not_read(tables: Tables, job_machine: JobMachine) -> None:
+    tables.client.delete_table(TableName=REPLICA)
+
+    assert run("jobs", "show").exit_code == 0
