@@ -83,6 +83,10 @@ class Patience:
         """Start counting again, since a request succeeded."""
         self._last_progress = self._clock()
 
+    def waited(self, *, idle: float) -> None:
+        """Do not count the time since the task was idle for so many seconds: it waited on purpose."""
+        self._last_progress = max(self._last_progress, self._clock() - idle)
+
     def idle(self) -> float:
         """Return the seconds since the last progress."""
         return self._clock() - self._last_progress

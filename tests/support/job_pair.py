@@ -68,7 +68,10 @@ class Reader:
 
 @dataclass
 class MemoryPair:
-    """Both tables of a job, its store and its clock. `before` is called before each request to a table."""
+    """Both tables of a job, its store and its clock. `before` is called before each request to a table.
+
+    `die` kills the worker.
+    """
 
     tables: tuple[ScannedTable, ScannedTable]
     key_filter: KeyFilter = EVERY_KEY
@@ -80,6 +83,7 @@ class MemoryPair:
     sizes: dict[str, Any] = field(default_factory=dict)
     unreserved: int = 1000
     before: Callable[[], None] = lambda: None
+    die: Callable[[], None] = lambda: None
     witness_of: Callable[[], Witness] = SilentStream
     connection: Connection = field(default_factory=lambda: cast("Connection", SimpleNamespace()))
 
@@ -112,6 +116,9 @@ class MemoryPair:
         )
 
     def refuse_unsafe(self, stream: str | None) -> None:
+        raise AssertionError("a verification needs no mapping")
+
+    def refuse_unrepairable(self, stream: str | None) -> None:
         raise AssertionError("a verification needs no mapping")
 
     def quarantining(self, journal: Journal, source: Table, *, command: str) -> QuarantiningJournal:

@@ -64,6 +64,7 @@ class StateMachine:
 
     def __post_init__(self) -> None:
         self.pair.before = self.before_request
+        self.pair.die = self.die
         self.pair.store.before_write = self.before_write
 
     def execute(self) -> None:
@@ -134,6 +135,11 @@ class StateMachine:
         if self.random.random() < 0.1:
             self.pair.store.land()
         self.go_wrong()
+
+    def die(self) -> None:
+        """Kill the worker."""
+        self.is_dead = True
+        raise Killed
 
     def check_alive(self) -> None:
         """End whatever a worker does while it is killed, or after its deadline."""

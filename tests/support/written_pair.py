@@ -38,6 +38,8 @@ class Weather:
     changes: float = 0.0
     throttles: float = 0.0
     unanswered: float = 0.0
+    kills: float = 0.0
+    lands: float = 0.05
 
 
 class WrittenReader(Reader):
@@ -83,6 +85,9 @@ class WrittenPair(MemoryPair):
         self._seen = 0
 
     def refuse_unsafe(self, stream: str | None) -> None:
+        self.asked_for_stream = stream
+
+    def refuse_unrepairable(self, stream: str | None) -> None:
         self.asked_for_stream = stream
 
     def reader(self, table: Described, patience: Patience, *, read_rate: float) -> TableReader:
@@ -133,7 +138,7 @@ class WrittenPair(MemoryPair):
             self.change()
         while self.stream and self.random.random() < 0.5:
             self.deliver()
-        if self.in_flight and self.random.random() < 0.05:
+        if self.in_flight and self.random.random() < self.weather.lands:
             self.land(self.random.randrange(len(self.in_flight)))
         self.redrive()
 
@@ -257,6 +262,8 @@ class _Replica:
         pair, random = self.pair, self.pair.random
         try:
             pair.before()
+            if random.random() < pair.weather.kills:
+                pair.die()
         except Killed:
             pair.send(writes[: random.randrange(len(writes) + 1)])
             raise

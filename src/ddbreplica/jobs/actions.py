@@ -84,7 +84,8 @@ def _gather(job: Job) -> Mapping[str, Any]:
 
 def _confirm(job: Job) -> Mapping[str, Any]:
     job.lease.renew(now=job.pair.clock.moment.timestamp())
-    return _gone_on(job, is_done=piece.confirm(job, job.plan(), job.payload.numbers))
+    wait = piece.confirm(job, job.plan(), job.payload.numbers)
+    return _gone_on(job, is_done=wait is None, wait_seconds=wait or 0)
 
 
 def _report(job: Job) -> Mapping[str, Any]:

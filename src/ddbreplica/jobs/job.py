@@ -1,8 +1,9 @@
 """One invocation of a worker: its task, the job's objects, the pair of tables, and the time that it has."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from math import ceil
+from typing import Any, Final, Protocol
 
 from ddbreplica.aws.clock import Clock
 from ddbreplica.backfill.pages import Reconcile
@@ -30,6 +31,12 @@ from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.reconciler import Rates, Reconciler
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.verify.confirm.witness import Witness
+
+MOST_WAIT_SECONDS: Final = 600
+"""The longest wait between two invocations, so that the job keeps its lease."""
+
+MOST_WAITS: Final = 12
+"""How often a part of a job waits for in-doubt writes. After two hours their keys are left to a redrive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,10 @@ class Pair(Protocol):
 
     def refuse_unsafe(self, stream: str | None) -> None:
         """Raise TaskError if a change could be missed by both a backfill and the mapping of the source's stream."""
+        ...
+
+    def refuse_unrepairable(self, stream: str | None) -> None:
+        """Raise TaskError if no mapping replicates the changes after a repair from the source's stream."""
         ...
 
     def reader(self, table: Described, patience: Patience, *, read_rate: float) -> TableReader:
@@ -194,6 +205,11 @@ class Writer:
         if self.under_way.is_none:
             self.journal.rest()
 
+    def wait_seconds(self) -> int:
+        """Return for how long to wait until no write in doubt can land, but not longer than the job keeps its lease."""
+        _, seconds = self.journal.held()
+        return min(ceil(seconds), MOST_WAIT_SECONDS)
+
     def hand_over(self) -> None:
         """Quarantine the open keys whose writes can no longer land. The others stay in the state."""
         self.journal.leave()
@@ -225,9 +241,25 @@ class Checked:
 
 def preflight_of(pair: Pair, source: Described, what: str, options: Mapping[str, Any]) -> Preflight:
     """Return the preflight of a job. Raises TaskError if a change could be missed by the job and by the mapping."""
-    if what == BACKFILL and not options["without_mapping"]:
-        pair.refuse_unsafe(source.stream)
+    if not options["without_mapping"]:
+        if what == BACKFILL:
+            pair.refuse_unsafe(source.stream)
+        elif options["repair"]:
+            pair.refuse_unrepairable(source.latest_stream)
     return pair.preflight(without_mapping=options["without_mapping"], archive=options["archive"])
+
+
+def in_turn(works: Iterable[int | None]) -> int | None:
+    """Return for how many seconds to wait before more of some works; None if all are done.
+
+    Each work returns the same. The next one is done unless the invocation has to end, which is if it returns 0.
+    """
+    waits: list[int] = []
+    for wait in works:
+        if wait == 0:
+            return 0
+        waits += [] if wait is None else [wait]
+    return min(waits, default=None)
 
 
 def refuse_unknown(number: int, *, of: int, what: str) -> None:

@@ -31,7 +31,7 @@ from ddbreplica.mapping.lag_figures import AskLag
 from ddbreplica.mapping.lookup import list_mappings, state_of
 from ddbreplica.mapping.metrics import of_function, read_series
 from ddbreplica.mapping.preflight import Preflight
-from ddbreplica.mapping.safeguards import refuse_unsafe
+from ddbreplica.mapping.safeguards import refuse_unrepairable, refuse_unsafe
 from ddbreplica.model import Journal, Table
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.reconciler import Reconciler
@@ -100,8 +100,14 @@ class FunctionPair:
 
     def refuse_unsafe(self, stream: str | None) -> None:
         """Raise TaskError if a change could be missed by both a backfill and the mapping of the source's stream."""
-        mapping = self.mapping if self.mapping.stream_arn == stream else None
-        refuse_unsafe(mapping, stream=stream, exported_at=None, now=self.clock.moment)
+        refuse_unsafe(self._mapping_of(stream), stream=stream, exported_at=None, now=self.clock.moment)
+
+    def refuse_unrepairable(self, stream: str | None) -> None:
+        """Raise TaskError if no mapping replicates the changes after a repair from the source's stream."""
+        refuse_unrepairable(self._mapping_of(stream))
+
+    def _mapping_of(self, stream: str | None) -> MappingState | None:
+        return self.mapping if self.mapping.stream_arn == stream else None
 
     def reader(self, table: Described, patience: Patience, *, read_rate: float) -> TableReader:
         """Return a reader of a described table, for one thread."""

@@ -103,7 +103,8 @@ def _of_verification(tables: tuple[Described, Described], options: Mapping[str, 
     rates = [read_budget(table, options["read_rate"]) for table in tables]
     sizes = [TableSize(table.items, table.bytes, rate) for table, rate in zip(tables, rates, strict=True)]
     estimate = Estimate(sizes, consistent=not options["eventually_consistent"])
-    return _Budget(max(table.items for table in tables), rates, estimate.document())
+    write_rate = write_budget(tables[1], options["rate"]) if options["repair"] else 0.0
+    return _Budget(max(table.items for table in tables), rates, estimate.document(), write_rate)
 
 
 def _of_backfill(tables: tuple[Described, Described], options: Mapping[str, Any]) -> _Budget:

@@ -3,11 +3,12 @@
 For a job that was stopped, or that nobody resumes. A job that is started again finishes these keys by itself.
 """
 
+import json
 from collections.abc import Callable, Iterator
 
 from ddbreplica.aws.clock import Clock
 from ddbreplica.errors import TaskError
-from ddbreplica.jobs.objects import SEGMENT, JobObjects
+from ddbreplica.jobs.objects import PIECE, SEGMENT, SUSPECTS, JobObjects
 from ddbreplica.jobs.plan import BACKFILL, Plan
 from ddbreplica.jobs.state.fenced_state import FencedState, Owner, SupersededError, content_of
 from ddbreplica.jobs.state.journal import (
@@ -18,6 +19,7 @@ from ddbreplica.jobs.state.journal import (
     has_open_keys,
     left_open,
 )
+from ddbreplica.jobs.verify.progress import Suspects, repairs
 
 
 def take_over(
@@ -48,6 +50,9 @@ def _journals(objects: JobObjects, plan: Plan) -> Iterator[str]:
     """Yield the names of the states whose workers write to the replica."""
     if plan.what == BACKFILL:
         yield from (objects.state(SEGMENT, number) for number in range(plan.segments))
+    elif repairs(plan) and (body := objects.read(SUSPECTS)) is not None:
+        pieces = Suspects.read(json.loads(body)).pieces
+        yield from (objects.state(PIECE, number) for number in range(len(pieces)))
 
 
 def _taken_over(objects: JobObjects, name: str, plan: Plan, clock: Clock, quarantine: Quarantining) -> object:

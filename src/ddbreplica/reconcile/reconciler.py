@@ -157,7 +157,7 @@ class Reconciler:
 
 @dataclass(frozen=True, slots=True)
 class _Pace:
-    """A limit of read or write units. A wait for it counts as progress."""
+    """A limit of read or write units. A wait for it does not count as idle."""
 
     rate: Rate | None
     patience: Patience
@@ -166,9 +166,11 @@ class _Pace:
         """Wait until so many units may be used, or until Ctrl-C."""
         for start in range(0, units, _PIECE):
             if self.rate is None or self.rate.per_second is None or self.patience.interrupt.is_set:
-                return  # no wait, no progress: a table that stands still would be retried forever
+                return
+            idle = self.patience.idle()
             self.rate.take(min(units - start, _PIECE))
-            self.patience.progressed()
+            # No progress: a table that stands still would be retried forever.
+            self.patience.waited(idle=idle)
 
 
 class _PacedSource:

@@ -30,17 +30,13 @@ from ddbreplica.verify.confirm.timer import Timer
 from ddbreplica.verify.estimate import Estimate, TableSize
 from ddbreplica.verify.keyset import KeySet
 from ddbreplica.verify.options import VerifyOptions
-from ddbreplica.verify.repair import Repair
+from ddbreplica.verify.repair import ENOUGH, Repair
 from ddbreplica.verify.result.findings import Findings
 from ddbreplica.verify.result.record import record_of
 from ddbreplica.verify.result.report_file import ReportFile
 from ddbreplica.verify.result.verdict import Verified
 from ddbreplica.verify.saved_progress import SavedProgress
 from ddbreplica.verify.verification import Parts, Verification
-
-_ENOUGH = 1_000
-"""So many suspected differences are watched before a repair. If one of them is confirmed, the others are repaired
-without a watch, and the repair of an empty replica does not wait for a watch of all of them."""
 
 
 def verified(
@@ -154,7 +150,7 @@ class _Pair:
             without_mapping=options.without_mapping,
             is_archive=self.preflight.is_archive,
             threads=options.segments,
-            enough=_ENOUGH if options.writes else None,
+            enough=ENOUGH if options.writes else None,
         )
         return Confirmation(
             suspects=suspects,

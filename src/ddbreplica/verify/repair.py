@@ -32,6 +32,10 @@ RepairStep: TypeAlias = Callable[[Iterable[Difference]], Iterable[RepairResult]]
 _UNEQUAL = "was written, and differs again"
 _OUTSIDE = "the mapping's filter excludes this key now, but did not when an earlier repair was interrupted"
 
+ENOUGH = 1_000
+"""So many suspected differences are watched before a repair. If one of them is confirmed, the others are repaired
+without a watch, and the repair of an empty replica does not wait for a watch of all of them."""
+
 PIECE = 100
 """The number of differences that are repaired together, and whose items are in memory at once, in each thread."""
 
@@ -122,8 +126,12 @@ def pieces_of(each: Iterable[T]) -> Iterator[Sequence[T]]:
 def mapped(function: Callable[[T], U], pieces: Iterable[T], *, threads: int) -> Iterator[U]:
     """Yield the results for all pieces in order. Only a few pieces are taken ahead of the results.
 
-    If a piece fails, yield the results of those that were taken and did not fail, then raise its exception.
+    If a piece fails, yield the results of those that were taken and did not fail, then raise its exception. With one
+    thread, nothing is taken ahead: no write is under way between two results.
     """
+    if threads == 1:
+        yield from map(function, pieces)
+        return
     with ThreadPoolExecutor(threads, thread_name_prefix="repair") as pool:
         ahead: deque[Future[U]] = deque()
         try:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -73,11 +73,9 @@ def report_of(machine: StateMachine) -> Mapping[str, Any]:
     return document
 
 
-def open_in_states(machine: StateMachine) -> tuple[int, int]:
+def open_in_states(objects: Mapping[str, bytes]) -> tuple[int, int]:
     """Return how many keys the states have open, and how many as those of earlier workers."""
-    contents = [
-        json.loads(body)["content"] for name, body in machine.pair.store.objects.items() if "/states/" in name
-    ]
+    contents = [json.loads(body)["content"] for name, body in objects.items() if "/states/" in name]
     return (
         sum(len(each["open"]) for each in contents),
         sum(len(line["keys"]) for each in contents for line in each["predecessors"]),
@@ -94,7 +92,7 @@ def backfill(
     machine = world.run(trouble, timeout=timeout)
     report = report_of(machine)
 
-    opened, left = open_in_states(machine)
+    opened, left = open_in_states(machine.pair.store.objects)
     assert opened == 0, "a key is open, and nobody knows"
     assert report["keys_left_open"] == left
     assert (report["left_open_until"] is None) is (left == 0)
@@ -153,7 +151,7 @@ def refuse(seed: int, monkeypatch: Patch) -> None:
 
 def kill(seed: int, monkeypatch: Patch) -> None:
     """Kill workers anywhere, and lose the responses to their writes."""
-    backfill(seed, Trouble(kills=0.02, lost=0.1), monkeypatch)
+    backfill(seed, Trouble(kills=0.02, lost=0.1), monkeypatch, weather=replace(STORMY, kills=0.05))
 
 
 def repeat(seed: int, monkeypatch: Patch) -> None:
@@ -175,13 +173,14 @@ def test_a_job_that_goes_wrong_anywhere_loses_no_item(
 def test_much_goes_wrong(monkeypatch: Patch) -> None:
     """The laws say nothing about workers to whom nothing happens."""
     trouble = Trouble(kills=0.1, lost=0.1, doubles=0.03)
-    machines = [backfill(seed, trouble, monkeypatch) for seed in range(20)]
+    weather = replace(STORMY, kills=0.1)
+    machines = [backfill(seed, trouble, monkeypatch, weather=weather) for seed in range(20)]
     pairs: Any = [machine.pair for machine in machines]
 
     assert sum(machine.attempts for machine in machines) > 1.5 * len(machines)
     assert sum(machine.superseded for machine in machines) > len(machines)
     assert sum(len(pair.redriven) for pair in pairs) > len(machines)
-    assert sum(pair.landed for pair in pairs) > 5
+    assert sum(pair.landed for pair in pairs) > len(machines) / 2
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ import pytest
 
 from ddbreplica.aws.clock import MARGIN_SECONDS
 from ddbreplica.errors import TaskError
-from ddbreplica.jobs.objects import SEGMENT, JobObjects
+from ddbreplica.jobs.objects import PIECE, SEGMENT, SUSPECTS, JobObjects, document_bytes
 from ddbreplica.jobs.plan import Plan
 from ddbreplica.jobs.state.fenced_state import FencedState, Owner, SupersededError
 from ddbreplica.jobs.state.journal import LeftOpen, StateJournal
 from ddbreplica.jobs.takeover import take_over
+from ddbreplica.jobs.verify.progress import Suspects
 from ddbreplica.model import Key
 from tests.support.journal_contract import A, B, C
 from tests.support.memory_state import ManualClock
@@ -145,6 +146,22 @@ def test_it_may_be_interrupted_before_each_state(world: World) -> None:
     with pytest.raises(KeyboardInterrupt):
         world.take_over(check=check)
     assert world.kept == [A]
+
+
+def test_the_pieces_of_a_repair_are_taken_over_too(world: World) -> None:
+    repair = replace(PLAN, options={"repair": True})
+    assert world.take_over(repair) == LeftOpen(0, 0.0)
+    suspects = Suspects([["a"], ["b"]], [1, 1], are_all=True)
+    world.objects.create(SUSPECTS, document_bytes(suspects.document()))
+    state = FencedState.take(
+        world.store, world.objects.state(PIECE, 1), plan=repair.digest, owner=Owner.until(world.clock.aws)
+    )
+    journal = StateJournal(state, clock=world.clock)
+    journal.intend([A, B])
+    journal.rest()
+
+    assert world.take_over(repair) == LeftOpen(0, 0.0)
+    assert world.kept == [A, B]
 
 
 def test_a_verification_that_repairs_nothing_has_no_open_keys(world: World) -> None:

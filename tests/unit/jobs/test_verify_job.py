@@ -14,6 +14,7 @@ from ddbreplica.jobs import plan
 from ddbreplica.jobs.verify import gather, piece, segment
 from ddbreplica.jobs.verify.report import metrics_of
 from ddbreplica.mapping.key_filter import KeyFilter
+from ddbreplica.verify import options
 from ddbreplica.verify.confirm import plan as watching
 from ddbreplica.verify.difference import Difference, DifferenceKind, Swept
 from ddbreplica.verify.result.findings import Findings
@@ -186,7 +187,9 @@ def test_with_little_concurrency_a_line_has_several_segments() -> None:
     ("options", "said"),
     [
         ({"sample": 0.5}, "no option 'sample'"),
-        ({"repair": True}, "no option 'repair'"),
+        ({"keys_from": "f"}, "no option 'keys_from'"),
+        ({"repair": 1}, "the option repair of the verification is 1"),
+        ({"rate": 0}, "the option rate of the verification is 0"),
         ({"rounds": 0}, "the option rounds of the verification is 0"),
         ({"rounds": True}, "the option rounds of the verification is True"),
         ({"grace": -1}, "grace"),
@@ -508,7 +511,7 @@ def test_a_worker_whose_segment_another_one_has_taken_waits() -> None:
 
 
 def test_too_many_suspected_differences_end_a_segment_early(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(segment, "MAX_SUSPECTS", 2)
+    monkeypatch.setattr(options, "MAX_SUSPECTS", 2)
     monkeypatch.setattr(segment, "WAITING_BYTES", 1)
     of = pair()
     of.tables[1].items.clear()

@@ -349,7 +349,22 @@ class TestRates:
         assert rate.taken == [2]
         assert table.items == {key("a"): item("a", 1500)}
 
-    def test_a_wait_for_a_rate_is_progress(self) -> None:
+    def test_a_wait_for_a_rate_is_no_progress(self) -> None:
+        time = _Time()
+        patience = time.patience()
+        time.now += 30
+
+        module._Pace(_Taken(time), patience).wait(70)
+
+        assert patience.idle() == 30
+
+    def test_a_table_that_stands_still_ends_it_also_within_a_rate(self) -> None:
+        world = World(item("a"), script=lambda _: THROTTLED)
+
+        with pytest.raises(TaskError, match="accepted no request"):
+            world.reconciler(Rates(write=_Taken(world.time))).reconcile([key("a")])
+
+    def test_a_wait_for_a_rate_is_not_idle(self) -> None:
         time = _Time()
         left: list[float] = []
         patience = time.patience()

@@ -7,7 +7,6 @@ since the last one. So every key before the saved position is confirmed, open in
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from math import ceil
 from typing import Final
 
 from ddbreplica.backfill import listing
@@ -17,7 +16,7 @@ from ddbreplica.backfill.pages import Scan, Within
 from ddbreplica.driver import Patience
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs.backfill.progress import NAMED, SegmentProgress, segment_progress
-from ddbreplica.jobs.job import Checked, Job, refuse_unknown
+from ddbreplica.jobs.job import MOST_WAITS, Checked, Job, in_turn, refuse_unknown
 from ddbreplica.jobs.objects import SEGMENT, lines_of
 from ddbreplica.jobs.plan import Plan
 from ddbreplica.jobs.state.journal import PAGE_KEYS
@@ -26,12 +25,6 @@ from ddbreplica.records.decode import attributes_of
 
 MOST_LEFT: Final = 1_000
 """The number of items of a segment that cannot be copied at which the segment fails: they have a common cause."""
-
-MOST_WAIT_SECONDS: Final = 600
-"""The longest wait between two invocations, so that the job keeps its lease."""
-
-MOST_WAITS: Final = 12
-"""How often a segment waits for in-doubt writes. After two hours their keys are left to a redrive."""
 
 _BATCH_UNITS = 4_096
 """The read units of the items in memory: 16 MiB of them."""
@@ -53,13 +46,7 @@ def work(job: Job, plan: Plan, numbers: Sequence[int]) -> int | None:
     if not left:
         return None
     checked = Checked.now(job, plan)
-    waits: list[int] = []
-    for number in left:
-        wait = _SegmentWork(job, plan, checked, number).run()
-        if wait == 0:
-            return 0
-        waits += [] if wait is None else [wait]
-    return min(waits, default=None)
+    return in_turn(_SegmentWork(job, plan, checked, number).run() for number in left)
 
 
 class _SegmentWork:
@@ -168,10 +155,10 @@ class _SegmentWork:
 
     def _finish(self) -> int | None:
         """Return for how long to wait for in-doubt writes, or None after the keys that are left are in quarantine."""
-        _, seconds = self._journal.held()
-        if seconds > 0 and self._progress.waits < MOST_WAITS:
+        wait = self._writer.wait_seconds()
+        if wait and self._progress.waits < MOST_WAITS:
             self._progress = replace(self._progress, waits=self._progress.waits + 1)
-            return max(1, min(ceil(seconds), MOST_WAIT_SECONDS))
+            return wait
         left = self._journal.unconfirmed()
         reasons = ((key, self._outcomes.left.get(key, IN_DOUBT)) for key in left[:NAMED])
         self._progress = replace(

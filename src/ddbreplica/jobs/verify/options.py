@@ -20,6 +20,8 @@ OPTIONS: Final[Mapping[str, Option]] = {
     "no_values": FLAG,
     "without_mapping": FLAG,
     "archive": FLAG,
+    "repair": FLAG,
+    "rate": RATE,
 }
 """The options that a job has, as the command line has them."""
 
@@ -37,7 +39,5 @@ def verify_options(options: Mapping[str, Any], *, segments: int) -> VerifyOption
         sample=1,
         keys_from=None,
         report=None,
-        repair=False,
         dry_run=False,
-        rate=None,
     )

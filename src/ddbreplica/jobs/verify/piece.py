@@ -1,22 +1,26 @@
 """Confirm the suspected differences of pieces, until all are decided or the invocation has to end."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from random import Random
 from typing import Any, Final
 
 from ddbreplica.driver import SILENT, Patience
 from ddbreplica.errors import JobEndedError, TaskError
-from ddbreplica.jobs.job import Checked, Job, refuse_unknown
+from ddbreplica.jobs.job import MOST_WAITS, Checked, Job, Writer, in_turn, refuse_unknown
 from ddbreplica.jobs.objects import PART_BYTES, PIECE, lines_of
 from ddbreplica.jobs.plan import Plan
 from ddbreplica.jobs.verify.options import verify_options
-from ddbreplica.jobs.verify.progress import PieceProgress, Suspects, piece_progress, suspects_of
+from ddbreplica.jobs.verify.progress import PieceProgress, Suspects, piece_progress, repairs, suspects_of
+from ddbreplica.jobs.verify.repair import PieceRepair
+from ddbreplica.reconcile.algorithm import IN_DOUBT
 from ddbreplica.records.decode import key_of
 from ddbreplica.verify.confirm import plan as watching
 from ddbreplica.verify.confirm.confirm import Confirmation, Rules
+from ddbreplica.verify.confirm.look import Look
 from ddbreplica.verify.confirm.timer import Timer
 from ddbreplica.verify.keyset import KeySet
+from ddbreplica.verify.repair import ENOUGH, RepairResult, leave
 from ddbreplica.verify.result.findings import Findings
 from ddbreplica.verify.saved_progress import SAVE_SECONDS
 
@@ -24,16 +28,19 @@ MOST_WATCHED: Final = 10_000
 """The most suspected differences that are watched, in all pieces together."""
 
 
-def confirm(job: Job, plan: Plan, numbers: Sequence[int]) -> bool:
-    """Confirm pieces, one after the other, and return whether all of them are done. Raises as `segment.work` does."""
+def confirm(job: Job, plan: Plan, numbers: Sequence[int]) -> int | None:
+    """Confirm pieces, one after the other, and repair them if the plan says so.
+
+    Return None if all of them are done, or for how many seconds to wait before more. Raises as `segment.work` does.
+    """
     suspects = suspects_of(job.objects)
     for number in numbers:
         refuse_unknown(number, of=len(suspects.pieces), what=PIECE)
     left = [number for number in numbers if not piece_progress(job.objects, plan, number).is_done]
     if not left:
-        return True
+        return None
     checked = Checked.now(job, plan)
-    return all(_PieceWork(job, plan, checked, suspects, number).run() for number in left)
+    return in_turn(_PieceWork(job, plan, checked, suspects, number).run() for number in left)
 
 
 class _PieceWork:
@@ -47,36 +54,53 @@ class _PieceWork:
         self._suspects = suspects
         self._number = number
         self._options = verify_options(plan.options, segments=plan.segments)
+        patience = Patience(job.ending)
+        workers = min(plan.workers, len(suspects.pieces))
+        self._source, self._replica = (
+            job.pair.reader(table, patience, read_rate=rate / workers)
+            for table, rate in zip(checked.tables, plan.read_rates, strict=True)
+        )
         self._state = job.take(job.objects.state(PIECE, number), plan)
-        self._progress = PieceProgress.read(number, self._state.content)
+        self._writer: Writer | None = None
+        self._repair: PieceRepair | None = None
+        content = self._state.content
+        if repairs(plan):
+            self._writer = job.writer(
+                plan, checked, self._state, read_rate=self._source.rate, workers=workers
+            )
+            self._repair, content = self._repairing(self._writer), self._writer.journal.progress
+        self._progress = PieceProgress.read(number, content)
         self._progress.failure = ""
+        self._wait = self._in_doubt = 0
         self._lines: list[bytes] = []
         self._bytes = 0
         self._saved_at = job.pair.clock.ticks()
 
-    def run(self) -> bool:
-        """Confirm until all keys are decided or the invocation has to end. Return whether all are decided."""
+    def run(self) -> int | None:
+        """Confirm until all keys are decided or the invocation has to end. Return as `confirm` does."""
         progress = self._progress
         if progress.is_done:
-            return True
+            return None
         with closing(KeySet()) as keys:
             keys.add(key_of(line) for line in self._job.objects.lines(self._suspects.pieces[self._number]))
             keys.remove(key_of(line["key"]) for line in self._job.objects.lines(progress.parts))
             confirmation = self._confirmation(keys)
             try:
-                progress.is_done = self._decide(confirmation)
+                progress.is_done = self._decide(confirmation) and self._finish()
             except TaskError as error:
                 progress.failure = error.fact
                 with suppress(TaskError):
                     self._save(confirmation)
                 raise
             self._save(confirmation)
-        return progress.is_done
+        return None if progress.is_done else self._wait
 
     def _decide(self, confirmation: Confirmation) -> bool:
         """Decide about the keys. Return whether all are decided, and not only some of them."""
         decided = 0
         try:
+            if self._repair:
+                self._repair.try_again()
             for line in lines_of(self._documents(confirmation)):
                 self._add(line)
                 decided += 1
@@ -88,27 +112,55 @@ class _PieceWork:
             return False
         return True
 
-    def _documents(self, confirmation: Confirmation) -> Iterable[Mapping[str, Any]]:
+    def _documents(self, confirmation: Confirmation) -> Iterator[Mapping[str, Any]]:
         findings = Findings(0, without_values=self._options.no_values)
-        return (findings.as_document(each, None) for each in confirmation.differences())
+        for difference, outcome in self._results(confirmation):
+            if outcome == IN_DOUBT and self._progress.waits < MOST_WAITS:
+                self._in_doubt += 1  # decided later, when the write can no longer land
+            else:
+                yield findings.as_document(difference, findings.shown(outcome))
+
+    def _results(self, confirmation: Confirmation) -> Iterable[RepairResult]:
+        differences = confirmation.differences()
+        if self._repair is None:
+            return leave(differences)
+        return self._repair.results(differences, about=len(confirmation.suspects))
+
+    def _finish(self) -> bool:
+        """Return whether the piece is done. A repair waits for in-doubt writes, also those of earlier workers."""
+        if self._writer is None:
+            return True
+        self._wait = self._writer.wait_seconds()
+        if self._in_doubt or (self._wait and self._progress.waits < MOST_WAITS):
+            self._progress.waits += 1
+            return False
+        self._writer.hand_over()
+        return True
+
+    def _repairing(self, writer: Writer) -> PieceRepair:
+        job, options = self._job, self._options
+        look = Look(self._source, self._replica, self._checked.preflight.is_archive)
+        grace = watching.DEFAULT_GRACE if options.grace is None else options.grace
+        return PieceRepair(
+            writer.journal,
+            writer.reconcile,
+            lambda keys: [key for key, sight in look(keys).items() if sight.is_suspect],
+            lambda: job.ending.sleep(grace),
+        )
 
     def _confirmation(self, keys: KeySet) -> Confirmation:
         pair, ending, options = self._job.pair, self._job.ending, self._options
-        workers = min(self._plan.workers, len(self._suspects.pieces))
-        source, replica = (
-            pair.reader(table, Patience(ending), read_rate=rate / workers)
-            for table, rate in zip(self._checked.tables, self._plan.read_rates, strict=True)
-        )
         return Confirmation(
             suspects=keys,
-            source=source,
-            replica=replica,
+            source=self._source,
+            replica=self._replica,
             rules=Rules(
                 grace=options.grace,
                 rounds=options.rounds,
                 without_mapping=options.without_mapping,
                 is_archive=self._checked.preflight.is_archive,
                 threads=1,
+                enough=ENOUGH if self._repair else None,
                 most_watched=self._most_watched(len(keys)),
                 most_by_looks=self._most(watching.MOST_BY_LOOKS),
                 others=self._suspects.count - len(keys),
@@ -127,7 +179,7 @@ class _PieceWork:
         if most == 0:
             # The job that is started again begins with all of them.
             self._progress.tries = 0
-            self._state.save(self._progress.document())
+            self._save_state()
             raise JobEndedError(
                 f"the suspected differences of piece {self._number:,} cannot be confirmed in one invocation.",
                 hint="start a new job with a higher read rate.",
@@ -156,5 +208,13 @@ class _PieceWork:
         progress.by_looks |= confirmation.by_looks
         known = [each for each in (progress.lag, confirmation.lag) if each is not None]
         progress.lag = max(known, default=None)
-        self._state.save(progress.document())
+        self._save_state()
         self._saved_at = self._job.pair.clock.ticks()
+
+    def _save_state(self) -> None:
+        document = self._progress.document()
+        if self._writer is None:
+            self._state.save(document)
+        else:
+            self._writer.journal.note(document)
+            self._writer.rest()

@@ -11,6 +11,7 @@ from ddbreplica.jobs.objects import PIECE, SEGMENT, SUSPECTS, JobObjects
 from ddbreplica.jobs.plan import Plan
 from ddbreplica.jobs.progress import all_done, undamaged
 from ddbreplica.jobs.state.fenced_state import content_of
+from ddbreplica.jobs.state.journal import NOTHING_LEFT, LeftOpen, left_open, progress_of
 from ddbreplica.model import Key
 from ddbreplica.records.decode import attributes_of, key_of
 from ddbreplica.verify.compare.checkpoint import SegmentState
@@ -68,22 +69,27 @@ class SegmentProgress:
 class PieceProgress:
     """How far the confirmation of a piece has come.
 
-    `parts` are the objects with what was decided. `tries` counts the invocations that ended without a decision.
-    `by_looks` and `lag` are those of the confirmation. `failure` is why the last worker gave up.
+    `parts` are the objects with what was decided. `tries` counts the invocations that ended without a decision, and
+    `waits` how often a repair waited for in-doubt writes. `by_looks` and `lag` are those of the confirmation.
+    `failure` is why the last worker gave up. `open` are the keys of a repair that are neither confirmed nor in
+    quarantine; the state has them beside the progress.
     """
 
     parts: list[str] = field(default_factory=list)
     tries: int = 0
+    waits: int = 0
     by_looks: bool = False
     lag: float | None = None
     is_done: bool = False
     failure: str = ""
+    open: LeftOpen = NOTHING_LEFT
 
     def document(self) -> dict[str, Any]:
         """Return the progress as JSON values."""
         return {
             "parts": list(self.parts),
             "tries": self.tries,
+            "waits": self.waits,
             "by_looks": self.by_looks,
             "lag_seconds": self.lag,
             "done": self.is_done,
@@ -99,6 +105,7 @@ class PieceProgress:
             lambda: cls(
                 [*map(str, content["parts"])],
                 int(content["tries"]),
+                int(content["waits"]),
                 by_looks=content["by_looks"] is True,
                 lag=None if content["lag_seconds"] is None else float(content["lag_seconds"]),
                 is_done=content["done"] is True,
@@ -155,7 +162,16 @@ def segment_progress(objects: JobObjects, plan: Plan, number: int) -> SegmentPro
 def piece_progress(objects: JobObjects, plan: Plan, number: int) -> PieceProgress:
     """Return how far a piece has come. Its state stays its owner's."""
     content = content_of(objects.store, objects.state(PIECE, number), plan=plan.digest)
-    return PieceProgress.read(number, content)
+    if not repairs(plan):
+        return PieceProgress.read(number, content)
+    progress = PieceProgress.read(number, progress_of(content))
+    progress.open = left_open(content)
+    return progress
+
+
+def repairs(plan: Plan) -> bool:
+    """Return whether the job repairs differences, so that the states of its pieces have open keys."""
+    return plan.options.get("repair") is True
 
 
 def suspects_of(objects: JobObjects) -> Suspects:

@@ -82,6 +82,7 @@ def _result(
         began=plan.began,
         stopped_early=any(each.stopped_early for each in segments) or not suspects.are_all,
         confirmed_by=_confirmed_by(pieces),
+        in_doubt=sum(each.open.keys for each in pieces),
         lag=max((each.lag for each in pieces if each.lag is not None), default=None),
     )
 
@@ -94,7 +95,7 @@ def _findings(
         findings.archive(segment.archived)
     for piece in pieces:
         for document in job.objects.lines(piece.parts):
-            findings.add(read_difference(document))
+            findings.add(read_difference(document), document.get("repair"))
     return findings
 
 

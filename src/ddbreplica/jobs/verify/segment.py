@@ -16,7 +16,6 @@ from ddbreplica.records.decode import attributes_of
 from ddbreplica.verify.compare.comparison import Comparison, InStep
 from ddbreplica.verify.compare.merge import Segment
 from ddbreplica.verify.keyset import KeySet
-from ddbreplica.verify.options import MAX_SUSPECTS
 from ddbreplica.verify.saved_progress import SAVE_SECONDS
 
 WAITING_BYTES: Final = 2 * 1024 * 1024
@@ -82,7 +81,7 @@ class _SegmentWork:
             suspects,
             advance=lambda _: None,
             in_step=InStep(self._job.note),
-            max_suspects=MAX_SUSPECTS - self._earlier,
+            max_suspects=self._options.max_suspects - self._earlier,
             suspected=self._new.extend,
             key_filter=preflight.key_filter,
             is_archive=preflight.is_archive,

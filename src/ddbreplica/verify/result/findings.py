@@ -57,13 +57,18 @@ class Findings:
         self._keep(difference, repair)
 
     def _keep(self, difference: Difference, repair: str | None) -> None:
-        if self.without_values and repair is not None:
-            repair = _without_message(repair)
+        repair = self.shown(repair)
         kept = self._kept_of(difference.finding)
         if len(kept) < self.keep:
             kept.append((difference, repair))
         if self.report is not None:
             self.report.write(printable(self.as_document(difference, repair)))
+
+    def shown(self, repair: str | None) -> str | None:
+        """Return the outcome of a repair without AWS's message, which may quote a value, if no values are kept."""
+        if not self.without_values or repair is None or not repair.startswith(REFUSED):
+            return repair
+        return f"{REFUSED}{repair.removeprefix(REFUSED).partition(':')[0]}"
 
     def _kept_of(self, finding: DifferenceKind) -> list[Found]:
         """Return the list that keeps the first results of this kind; moving items are not kept."""
@@ -135,12 +140,6 @@ def read_difference(document: Mapping[str, Any]) -> Difference:
     )
     finding, key = DifferenceKind(document["finding"]), key_of(document["key"])
     return Difference(finding, key, tuple(attributes), str(document.get("reason", "")))
-
-
-def _without_message(repair: str) -> str:
-    """Return the outcome without AWS's message, which may quote a value."""
-    code = repair.removeprefix(REFUSED).partition(":")[0]
-    return f"{REFUSED}{code}" if repair.startswith(REFUSED) else repair
 
 
 def _stored(difference: Difference, repair: str | None) -> dict[str, Any]:
