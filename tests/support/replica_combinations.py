@@ -10,8 +10,11 @@ REPLICATOR: Final = f"arn:aws:iam::{OTHER_ACCOUNT}:role/ddbreplica-DDBReplicatio
 BY_POLICY: Final[Parameters] = {"ReplicatorRoleArn": REPLICATOR}
 BY_ACCOUNT: Final[Parameters] = {"TrustedAccountId": OTHER_ACCOUNT, "ExternalId": "orders-2026"}
 BY_ONE_ROLE: Final[Parameters] = {"ReplicatorRoleArn": REPLICATOR, "ExternalId": "orders-2026"}
+WORKER: Final = f"arn:aws:iam::{OTHER_ACCOUNT}:role/ddbreplica-WorkerRole-1"
+BY_WORKERS: Final[Parameters] = {"WorkerRoleArn": WORKER}
 CHOICES: Final[Mapping[str, Mapping[str, Parameters]]] = {
     "writer": {"none": {}, "policy": BY_POLICY, "account": BY_ACCOUNT, "role": BY_ONE_ROLE},
+    "workers": {"none": {}, "given": BY_WORKERS},
     "failover": {"before": {}, "after": {"CutOffRoleArn": REPLICATOR}},
     "key": {"one": {}, "two": {"PartitionKeyType": "B", "SortKeyName": "SK", "SortKeyType": "N"}},
     "index": {"with": {}, "without": {"CreateIndex": "false"}},

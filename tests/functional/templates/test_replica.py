@@ -5,7 +5,14 @@ from typing import Any, Final
 import pytest
 
 from tests.support.deployment_scenarios import BOUNDARY, KEY, ON_DEMAND, OTHER_ACCOUNT, REPLICAS, Parameters
-from tests.support.replica_combinations import BY_ACCOUNT, BY_ONE_ROLE, BY_POLICY, REPLICATOR
+from tests.support.replica_combinations import (
+    BY_ACCOUNT,
+    BY_ONE_ROLE,
+    BY_POLICY,
+    BY_WORKERS,
+    REPLICATOR,
+    WORKER,
+)
 from tests.support.template import (
     REGION,
     REPLICA_TEMPLATE,
@@ -17,7 +24,17 @@ from tests.support.template import (
     resources,
 )
 
-OWN: Final = {"EnableStream", "ReplicatorRoleArn", "TrustedAccountId", "ExternalId", "CutOffRoleArn"}
+OWN: Final = {
+    *(
+        "EnableStream",
+        "ReplicatorRoleArn",
+        "WorkerRoleArn",
+        "TrustedAccountId",
+        "ExternalId",
+        "CutOffRoleArn",
+    ),
+}
+READ: Final = ["dynamodb:BatchGetItem", "dynamodb:Scan"]
 ACTIONS: Final = [
     "dynamodb:BatchWriteItem",
     "dynamodb:DeleteItem",
@@ -131,6 +148,47 @@ def test_the_table_s_policy_allows_a_role_of_another_account_to_write() -> None:
         },
     ]
     assert "ReplicaWriterRole" not in resources(REPLICA_TEMPLATE, **BY_POLICY)
+
+
+def test_the_table_s_policy_allows_the_workers_to_read_and_write_too() -> None:
+    (*kept, added) = there("ReplicaTable", **BY_POLICY, **BY_WORKERS)["ResourcePolicy"]["PolicyDocument"][
+        "Statement"
+    ]
+    assert kept == there("ReplicaTable", **BY_POLICY)["ResourcePolicy"]["PolicyDocument"]["Statement"]
+    assert added == {
+        "Sid": "LetTheWorkersReadAndWrite",
+        "Effect": "Allow",
+        "Principal": {"AWS": WORKER},
+        "Action": sorted({*ACTIONS, *READ}),
+        "Resource": "arn:aws:dynamodb:eu-west-1:111122223333:table/logfile_replica",
+    }
+
+
+def test_the_role_is_for_the_workers_too_and_then_reads() -> None:
+    plain, more = (
+        there("ReplicaWriterRole", **BY_ONE_ROLE, **each) for each in (dict[str, str](), BY_WORKERS)
+    )
+    (was,), (now,) = (role["AssumeRolePolicyDocument"]["Statement"] for role in (plain, more))
+    assert now == {**was, "Principal": {"AWS": [REPLICATOR, WORKER]}}
+    (was,), (now, read) = (role["Policies"][0]["PolicyDocument"]["Statement"] for role in (plain, more))
+    assert now == was
+    assert (read["Action"], read["Resource"]) == (READ, "<ReplicaTable.Arn>")
+    assert "ResourcePolicy" not in there("ReplicaTable", **BY_ONE_ROLE, **BY_WORKERS)
+
+
+def test_the_workers_of_a_trusted_account_need_no_trust_of_their_own() -> None:
+    plain, more = (
+        there("ReplicaWriterRole", **BY_ACCOUNT, **each) for each in (dict[str, str](), BY_WORKERS)
+    )
+    assert more["AssumeRolePolicyDocument"] == plain["AssumeRolePolicyDocument"]
+
+
+@pytest.mark.parametrize("parameters", [{}, BY_POLICY])
+def test_a_failover_denies_the_writes_of_the_workers_too(parameters: Parameters) -> None:
+    denied = there("ReplicaTable", **parameters, **BY_WORKERS, CutOffRoleArn=REPLICATOR)["ResourcePolicy"][
+        "PolicyDocument"
+    ]["Statement"][-1]
+    assert denied["Principal"] == {"AWS": [REPLICATOR, WORKER]}
 
 
 @pytest.mark.parametrize(("parameters", "others"), [({}, 0), (BY_ACCOUNT, 0), (BY_POLICY, 1)])

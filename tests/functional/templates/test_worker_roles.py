@@ -61,7 +61,11 @@ STATEMENTS: Final = {
         "<SourceTable.Arn>/stream/*",
         None,
     ),
-    "ReadTheReplica": (READ, "<ReplicaTable.Arn>", None),
+    "ReadAndWriteTheReplica": (
+        sorted([*READ, "dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PutItem"]),
+        "<ReplicaTable.Arn>",
+        None,
+    ),
     "KeepTheStateOfJobs": (
         ["s3:GetObject", "s3:PutObject"],
         "<QuarantineBucket.Arn>/jobs/ddbreplica/*",
@@ -72,7 +76,22 @@ STATEMENTS: Final = {
         "<QuarantineBucket.Arn>/verifications/logfile_replica/*",
         IN_THIS_ACCOUNT,
     ),
-    "FindObjects": ("s3:ListBucket", "<QuarantineBucket.Arn>", IN_THIS_ACCOUNT),
+    "FindObjects": (
+        "s3:ListBucket",
+        ["<QuarantineBucket.Arn>", "<OnFailureBucket.Arn>"],
+        IN_THIS_ACCOUNT,
+    ),
+    "QuarantineWhatIsInDoubt": ("s3:PutObject", "<QuarantineBucket.Arn>/quarantine/*", IN_THIS_ACCOUNT),
+    "ReprocessObjects": (
+        ["s3:DeleteObject", "s3:GetObject"],
+        ["<QuarantineBucket.Arn>/quarantine/*", "<OnFailureBucket.Arn>/aws/lambda/*"],
+        IN_THIS_ACCOUNT,
+    ),
+    "MoveObjectsToDone": (
+        "s3:PutObject",
+        ["<QuarantineBucket.Arn>/done/quarantine/*", "<OnFailureBucket.Arn>/done/aws/lambda/*"],
+        IN_THIS_ACCOUNT,
+    ),
     "WriteItsOwnLog": (["logs:CreateLogStream", "logs:PutLogEvents"], "<WorkerLogGroup.Arn>", None),
 }
 
@@ -85,8 +104,7 @@ def statements(role: str, /, **parameters: str | int) -> list[Mapping[str, Any]]
 
 def allowed(role: str = "WorkerRole", /, **parameters: str | int) -> dict[str, tuple[Any, Any, Any]]:
     """Return actions, resource and condition by Sid."""
-    found = statements(role, **parameters)
-    assert {each["Effect"] for each in found} == {"Allow"}
+    found = [each for each in statements(role, **parameters) if each["Effect"] == "Allow"]
     return {each["Sid"]: (each["Action"], each["Resource"], each.get("Condition")) for each in found}
 
 
@@ -110,16 +128,33 @@ def test_the_worker_reads_only_the_source_that_is_given_and_its_streams() -> Non
 def test_the_worker_uses_the_same_replica_as_the_function(replica: str) -> None:
     function = {each["Sid"]: each for each in statements("DDBReplicationRole", **REPLICAS[replica])}
     assert allowed(**REPLICAS[replica]) == STATEMENTS | {
-        "ReadTheReplica": (READ, function["ApplyChangesToTheReplica"]["Resource"], None),
+        "ReadAndWriteTheReplica": (
+            STATEMENTS["ReadAndWriteTheReplica"][0],
+            function["ApplyChangesToTheReplica"]["Resource"],
+            None,
+        ),
     }
 
 
 @pytest.mark.parametrize("replica", ["by a role", "by a role in another Region"])
 def test_with_another_role_the_worker_may_only_assume_it(replica: str) -> None:
-    expected = {sid: each for sid, each in STATEMENTS.items() if sid != "ReadTheReplica"}
+    expected = {sid: each for sid, each in STATEMENTS.items() if sid != "ReadAndWriteTheReplica"}
     assert allowed(**REPLICAS[replica]) == expected | {
         "UseTheReplicaAsItsRole": ("sts:AssumeRole", ROLE, None)
     }
+
+
+@pytest.mark.parametrize("source", [{}, EXISTING_SOURCE], ids=["created", "existing"])
+@pytest.mark.parametrize("replica", REPLICAS)
+def test_the_worker_is_denied_writes_to_the_source_as_the_function_is(
+    replica: str, source: Parameters
+) -> None:
+    function, worker = (
+        [each for each in statements(role, **source, **REPLICAS[replica]) if each["Effect"] == "Deny"]
+        for role in ("DDBReplicationRole", "WorkerRole")
+    )
+    assert worker == function
+    assert [each["Sid"] for each in worker] == ["NeverWriteToTheSource"]
 
 
 @pytest.mark.parametrize(
