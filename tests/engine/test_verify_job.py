@@ -1,53 +1,24 @@
 """The verification as a job of workers on DynamoDB Local: it finds and counts what the command does."""
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ddbreplica.bucket.store import Store
-from ddbreplica.deadline import Deadline
-from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.dynamodb.location import Location
 from ddbreplica.jobs import plan
-from ddbreplica.jobs.actions import act
 from ddbreplica.jobs.ending import PAUSE_SECONDS, RESERVED_SECONDS
-from ddbreplica.jobs.pair import FunctionPair
-from ddbreplica.jobs.payload import Payload
+from tests.engine.jobs import EnginePair
 from tests.support.cli import run
-from tests.support.memory_store import MemoryStore
-from tests.support.redriven import mapping
-from tests.support.states import Execution, substituted
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ITEMS = 3000
 MISSING, DIFFERENT, EXTRA = range(100, 103), range(500, 504), range(2990, 2995)
-OPTIONS = {"without_mapping": True, "grace": 0}
-
-
-@dataclass(frozen=True, slots=True)
-class EnginePair(FunctionPair):
-    """The tables on DynamoDB Local, with a bucket in memory."""
-
-    objects: MemoryStore
-
-    @property
-    def endpoint(self) -> str:
-        return self.connection.source.dynamodb().meta.endpoint_url
-
-    @property
-    def store(self) -> Store:
-        return self.objects
-
-    def unreserved_concurrency(self) -> int:
-        return 1000
 
 
 @pytest.fixture
-def pair(client: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> EnginePair:
+def endpoint_of_tables(client: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> str:
     """Two tables with a key of two parts, which differ in some items."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "dummy")
@@ -67,8 +38,7 @@ def pair(client: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> EnginePai
     put_all(client, "source", [item(n) for n in range(ITEMS) if n not in EXTRA])
     changed = [item(n, value=int(n in DIFFERENT)) for n in range(ITEMS) if n not in MISSING]
     put_all(client, "replica", changed)
-    location = Location("source", "replica", None, "us-east-1", None, None, None, client.meta.endpoint_url)
-    return EnginePair(Connection(location), mapping(), "bucket", MemoryStore())
+    return client.meta.endpoint_url
 
 
 def item(number: int, value: int = 0) -> dict[str, Any]:
@@ -84,28 +54,22 @@ def put_all(client: "DynamoDBClient", table: str, items: list[dict[str, Any]]) -
 
 @pytest.mark.parametrize("seconds", [900.0, RESERVED_SECONDS + PAUSE_SECONDS + 1.0])
 def test_a_job_finds_and_counts_what_the_command_does(
-    pair: EnginePair, seconds: float, monkeypatch: pytest.MonkeyPatch
+    endpoint_of_tables: str, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan, "ITEMS_OF_A_SEGMENT", 400)
-    clock = pair.connection.clock
+    pair = EnginePair.at(endpoint_of_tables)
 
-    def invoke(payload: Any) -> Any:
-        ends_at = clock.ticks() + (seconds if payload["action"] == "work" else 900.0)
-        deadline = Deadline(lambda: ends_at - clock.ticks())
-        return act(Payload.read(payload), lambda _: pair, deadline=deadline, note=lambda *_: None)
+    job = pair.run("verify-1", "verify", seconds=seconds, without_mapping=True, grace=0, limit=20)
 
-    execution = Execution("verify-1", cast("Any", pair.objects.objects), invoke)
-    execution.run(substituted(), {"what": "verify", "options": {**OPTIONS, "limit": 20}})
-
-    found = json.loads(pair.objects.objects["jobs/orders/verify-1/report.json"])
-    tables = ("--source", "source", "--replica", "replica", "--endpoint-url", pair.endpoint)
+    found = job.report
+    tables = ("--source", "source", "--replica", "replica", "--endpoint-url", endpoint_of_tables)
     options = ("--without-mapping", "--grace", "0", "--limit", "20", "--json")
     command = json.loads(run("verify", *tables, *options).stdout)
     changing = dict.fromkeys(("began", "seconds", "differences"))
     assert {**found, **changing} == {**command, **changing}
     assert in_order(found["differences"]) == in_order(command["differences"])
     assert (found["missing"], found["different"], found["extra"]) == (3, 4, 5)
-    assert execution.visited.count("Work") >= 8
+    assert job.execution.visited.count("Work") >= 8
 
 
 def in_order(documents: list[Any]) -> list[str]:
