@@ -12,7 +12,7 @@ from ddbreplica.bucket import quarantine
 from ddbreplica.bucket.quarantine import Quarantine, QuarantineResult
 from ddbreplica.deadline import MOST_ATTEMPTS
 from ddbreplica.errors import QuarantineError
-from ddbreplica.model import Failure, Quarantined, Refusal, RefusalKind
+from ddbreplica.model import SUSPECT, Failure, Quarantined, Refusal, RefusalKind
 from ddbreplica.records.decode import key_of
 from tests.support.clock import Clock
 from tests.support.fake_bucket import METADATA, FakeBucket, s3_error
@@ -265,6 +265,17 @@ def test_poison_after_an_in_doubt_record_that_could_not_be_kept_is_not_kept() ->
 
     assert bucket.sequence_numbers == ["1"]
     assert [failure.position for failure in kept.failures] == [5]
+
+
+def test_the_error_of_a_denied_bucket_counts_the_in_doubt_records_that_were_not_kept() -> None:
+    suspects = tuple(replace(poison(position), error_code=SUSPECT) for position in (2, 4, 6))
+    bucket = FakeBucket(None, s3_error("AccessDenied"))
+
+    with pytest.raises(QuarantineError) as caught:
+        keep(bucket, poison(5), in_doubt=suspects)
+
+    assert bucket.sequence_numbers == ["2"]
+    assert caught.value.in_doubt_lost == 2
 
 
 def test_a_whole_stream_is_never_quarantined(monkeypatch: pytest.MonkeyPatch) -> None:

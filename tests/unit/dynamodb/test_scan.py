@@ -151,10 +151,11 @@ def test_the_reader_of_a_table_uses_the_clients_and_the_clock_of_its_side(
 
     side = cast("Any", SimpleNamespace(dynamodb=dynamodb, name="other", clock="its clock"))
 
-    reader = TableReader.of(side, TABLE, made.patience, threads=3, read_rate=5.0)
+    reader = TableReader.of(side, TABLE, made.patience, threads=4, read_rate=500.0)
 
     assert made.table.made[-1] == ("its client", "other", "its clock")
-    assert (configs[0].max_pool_connections, reader.rate.per_second) == (3, 5.0)
+    assert (configs[0].max_pool_connections, reader.rate.per_second) == (4, 500.0)
+    assert reader._page == Limits(4, 500.0).page
     assert reader._patience is made.patience
     assert reader._key_names == ["PK", "SK"]
 

@@ -379,6 +379,32 @@ def test_look_ups_tell_whether_the_scans_are_in_step(pair: Pair) -> None:
     assert [*pair.in_step._latest] == [True, False, True]
 
 
+def test_a_pause_looks_up_what_waits_and_says_nothing_about_the_order_of_the_scans(pair: Pair) -> None:
+    pair.fill(range(4), range(4), page=2)
+    pair.replica.page = lambda: 1
+    del pair.replica.items[1]
+    segment = pair.segment()
+    segment.step()
+
+    segment.pause()
+
+    assert pair.logged()[2:] == ["get replica 1"]
+    assert pair.suspected == [1]
+    assert (waiting(segment), segment.state.known) == ([], (key(1),))
+    assert [*pair.in_step._latest] == []
+
+
+def test_a_pause_looks_up_the_items_of_both_sides(pair: Pair) -> None:
+    segment = pair.fill([0, 2, 3], [1, 2, 3], page=1).segment(is_archive=True)
+    segment.step()
+
+    segment.pause()
+
+    assert pair.logged()[2:] == ["get replica 0", "get source 1"]
+    assert {*segment.state.known} == {key(0), key(1)}
+    assert (pair.suspected, pair.archived) == ([0], [key(1)])
+
+
 def test_what_waited_when_an_earlier_run_ended_is_suspected_and_not_archived(pair: Pair) -> None:
     pair.fill([1, 2, 4, 5], range(1, 6), page=2)
     state = SegmentState(0, at(4), Position(), waiting=[key(1)], known=[key(2)], counts=Swept(3))
