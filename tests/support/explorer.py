@@ -392,7 +392,11 @@ def _killed(story: Story, world: _World, request: Request) -> _World:
     return world._replace(reconcilers=(left,), late=_sorted((*world.late, *late)))
 
 
-def _intend(_story: Story, world: _World, request: Request) -> Iterator[_Step]:
+def _intend(story: Story, world: _World, request: Request) -> Iterator[_Step]:
+    if story.command == JOB:
+        # The save that opens the keys of a page has the position behind it.
+        journal, _ = journals.step(world.reconcilers[0].journal, "note")
+        world = _reconciled(world, journal=journal)
     journal, free = _journalled(world, request)
     yield "opens keys", _answered(world, free, journal=journal)
 
@@ -432,8 +436,6 @@ def _end(story: Story, world: _World, request: Request) -> Iterator[_Step]:
     journal = reconciler.journal
     if closed:
         journal, _ = journals.step(journal, "confirm", tuple(sorted(closed)))
-    if story.command == JOB:
-        journal, _ = journals.step(journal, "note")
     has_page = is_found_again and bool(set(request.keys) - request.undecided)
     yield label, _reconciled(said, call=None, answers=(), has_page=has_page, journal=journal)
 
