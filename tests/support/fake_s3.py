@@ -184,7 +184,23 @@ class _Paginator:
         Bucket: str,  # noqa: N803
         Prefix: str,  # noqa: N803
         StartAfter: str | None = None,  # noqa: N803
+        Delimiter: str | None = None,  # noqa: N803
     ) -> Iterator[dict[str, Any]]:
         assert Bucket == NAME
+        if Delimiter is not None:
+            return _folded(self._pages(Prefix), Prefix, Delimiter)
         assert StartAfter != ""
         return self._pages(Prefix) if StartAfter is None else self._pages(Prefix, StartAfter)
+
+
+def _folded(pages: Iterator[dict[str, Any]], prefix: str, delimiter: str) -> Iterator[dict[str, Any]]:
+    """Yield the pages with the beginnings of the names that have the delimiter, each once, instead of these names."""
+    seen: set[str] = set()
+    for page in pages:
+        names = [each["Key"].removeprefix(prefix) for each in page.pop("Contents", ())]
+        folders = {name.partition(delimiter)[0] for name in names if delimiter in name} - seen
+        seen |= folders
+        yield {
+            **page,
+            "CommonPrefixes": [{"Prefix": f"{prefix}{each}{delimiter}"} for each in sorted(folders)],
+        }

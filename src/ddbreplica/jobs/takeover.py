@@ -5,6 +5,8 @@ For a job that was stopped, or that nobody resumes. A job that is started again 
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from ddbreplica.aws.clock import Clock
 from ddbreplica.errors import TaskError
@@ -20,6 +22,10 @@ from ddbreplica.jobs.state.journal import (
     left_open,
 )
 from ddbreplica.jobs.verify.progress import Suspects, repairs
+
+_THREADS: Final = 10
+_CHUNK: Final = 100
+"""States that are read at a time. Each may have some hundred kilobytes."""
 
 
 def take_over(
@@ -37,13 +43,23 @@ def take_over(
     quarantined. Keys that are not in quarantine stay in the states.
     """
     left: list[LeftOpen] = []
-    for name in _journals(objects, plan):
-        check()
-        content = content_of(objects.store, name, plan=plan.digest)
-        if has_open_keys(content):
-            content = _taken_over(objects, name, plan, clock, quarantine)
-        left.append(left_open(content))
+    for name, content in _contents(objects, plan, check):
+        now = _taken_over(objects, name, plan, clock, quarantine) if has_open_keys(content) else content
+        left.append(left_open(now))
     return all_left_open(left)
+
+
+def _contents(objects: JobObjects, plan: Plan, check: Callable[[], None]) -> Iterator[tuple[str, object]]:
+    """Yield the names of the states whose workers write to the replica, and their contents."""
+    names = list(_journals(objects, plan))
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for start in range(0, len(names), _CHUNK):
+            check()
+            chunk = names[start : start + _CHUNK]
+            contents = pool.map(lambda name: content_of(objects.store, name, plan=plan.digest), chunk)
+            for name, content in zip(chunk, list(contents), strict=True):
+                check()
+                yield name, content
 
 
 def _journals(objects: JobObjects, plan: Plan) -> Iterator[str]:

@@ -141,7 +141,7 @@ class Tools(Protocol):
         """Close keys, which are reconciled or in an object."""
         ...
 
-    def note(self, progress: Any) -> None:
+    def progressed(self) -> None:
         """Note the progress; the next save stores it."""
         ...
 
@@ -207,7 +207,7 @@ class ScheduledRedriver:
                 return  # a key is held back; a later run continues here
             done += len(chunk)
             self._progress.note(listed, done)
-            self._tools.note(self._progress.document())
+            self._tools.progressed()
         self._finish([opened], pool)
 
     def _reconcile(
@@ -253,7 +253,7 @@ class ScheduledRedriver:
     def _leave(self, found: FoundObject) -> None:
         self.result.stay += 1
         self._progress.note(found.listed, None)
-        self._tools.note(self._progress.document())
+        self._tools.progressed()
 
 
 def _total(parts: Iterator[Reconciled]) -> Reconciled:

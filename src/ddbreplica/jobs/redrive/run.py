@@ -6,7 +6,8 @@ A redrive that is killed leaves its open keys in a state of its own, which the n
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 from ddbreplica.bucket import verifications
 from ddbreplica.driver import Patience
@@ -15,6 +16,7 @@ from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs.job import Job, Writing
 from ddbreplica.jobs.objects import document_bytes
+from ddbreplica.jobs.redrive.abandoned import AbandonedJobs, BucketJobs
 from ddbreplica.jobs.redrive.journal import RedriveJournal
 from ddbreplica.jobs.redrive.overdue import hours_since
 from ddbreplica.jobs.state.fenced_state import FencedState, SupersededError
@@ -132,8 +134,16 @@ class _Run:
             under_way=UnderWay(),
         )
         self._reconciler = job.pair.reconciler(tables, journal, writing)
-        self._progress = ObjectProgress(journal.progress, patterns=preflight.key_filter.patterns)
+        progress = journal.progress or {}
+        self._progress = ObjectProgress(progress.get("objects"), patterns=preflight.key_filter.patterns)
         self._redriver = ScheduledRedriver(self, self._progress, interrupt=job.ending)
+        self._tables = tables
+        self._abandoned = AbandonedJobs(
+            progress.get("jobs"),
+            BucketJobs(self._kept.bucket, job.payload.stack),
+            clock=job.pair.clock,
+            note=job.note,
+        )
 
     @property
     def summary(self) -> str:
@@ -149,8 +159,25 @@ class _Run:
         self._journal.record_left()
         self._process()
         # Last, since most keys of a killed redrive are still in objects, and were reconciled with these.
-        if self._journal.hand_over(continues=lambda: not self._job.ending.is_near):
+        handed_over = self._journal.hand_over(continues=lambda: not self._job.ending.is_near)
+        if self._take_over() or handed_over:
             self._process()
+
+    def _take_over(self) -> int:
+        """Hand over the keys of jobs that nobody resumed for an hour, and return their number."""
+        job, pair = self._job, identity(*self._tables)
+        try:
+            return self._abandoned.take_over(
+                lambda name: replace(job.objects, job=name),
+                # The keys of a job with other tables are not those of the present ones.
+                lambda plan: plan.function == job.payload.function and plan.pair == pair,
+                lambda plan: (
+                    job.pair.quarantining(self._journal, self._tables[0].table, command=plan.what).hand_over
+                ),
+                job.ending.check,
+            )
+        finally:
+            self.progressed()
 
     def _process(self) -> None:
         due = find_due(self._kept, self._discarded, self._progress)
@@ -173,9 +200,9 @@ class _Run:
         """Close keys, which are reconciled or in an object."""
         self._journal.confirm(keys)
 
-    def note(self, progress: Any) -> None:
-        """Note the progress."""
-        self._journal.note(progress)
+    def progressed(self) -> None:
+        """Note the progress; the next save stores it."""
+        self._journal.note({"objects": self._progress.document(), "jobs": self._abandoned.document()})
 
     def keep(self, refused: Reasons, others: Reasons, *, confirmed: int) -> None:
         """Keep each key in a new object of its own. Raises TaskError if one cannot be kept."""

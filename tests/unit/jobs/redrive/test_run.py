@@ -2,20 +2,27 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from ddbreplica.dynamodb.describe import identity
 from ddbreplica.errors import TaskError
+from ddbreplica.jobs.objects import JobObjects
 from ddbreplica.jobs.redrive.journal import RedriveJournal
 from ddbreplica.jobs.redrive.run import LEASE_SECONDS
+from ddbreplica.jobs.state.fenced_state import FencedState, Owner
+from ddbreplica.jobs.state.journal import StateJournal
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.model import INTERRUPTED, Key
 from tests.support.fake_bucket import s3_error
 from tests.support.fake_replica import TIMED_OUT, FakeReplica, in_turn
+from tests.support.fake_s3 import NOW
 from tests.support.redrive_pair import RedrivePair
-from tests.support.redriven import item, key, mapping
+from tests.support.redriven import described, item, key, mapping
+from tests.unit.jobs.test_plan import PLAN
 
 ONLY_B = KeyFilter.of(['{"dynamodb": {"Keys": {"PK": {"S": ["b"]}}}}'])
 
@@ -530,6 +537,33 @@ class TestAKilledRedrive:
         assert pair.redrive(job="redrive-1") == {"failed": ""}
         assert inner == [{"failed": ""}]
         assert "another redrive has taken over" in pair.notes
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_keys_of_an_abandoned_job_are_reconciled_unless_a_table_was_recreated(is_same: bool) -> None:
+    pair = RedrivePair("a")
+    source, replica = pair.world.tables
+    plan = replace(
+        PLAN,
+        what="backfill",
+        segments=1,
+        lines=1,
+        pair=identity(source, replica if is_same else described("copy", created=NOW)),
+    )
+    objects = JobObjects(pair.store, "stack", "job-1")
+    objects.create("plan.json", plan.body)
+    state = FencedState.take(
+        pair.store, objects.state("segment", 0), plan=plan.digest, owner=Owner.until(pair.clock.aws)
+    )
+    StateJournal(state, clock=pair.clock).intend([key("a")])
+    pair.s3.store(objects.state("segment", 0), b"", age=0)
+
+    for _ in range(20):
+        pair.clock.pass_by(300)
+        pair.redrive()
+
+    assert pair.world.replica.items == ({key("a"): item("a")} if is_same else {})
+    assert pair.waiting == []
 
 
 def test_the_hours_since_the_last_verification_are_emitted(capsys: Captured) -> None:
