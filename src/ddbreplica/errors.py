@@ -4,6 +4,7 @@
     ├── EventError               the event is not a batch of a DynamoDB stream
     │   └── StreamViewTypeError    the stream carries no new images
     ├── SettingsError            a setting of the function is missing or not allowed
+    │   └── TransformError         the transform is not valid, or changes a key attribute
     ├── SourceError              the source table cannot be read, whatever the keys
     ├── ReplicaError             the replica table cannot be written, whatever the records
     │   └── KeySchemaError         the replica's key is not the source's key
@@ -52,6 +53,10 @@ class StreamViewTypeError(EventError):
 
 class SettingsError(ReplicatorError):
     """An environment variable is missing, empty or not among the values allowed, or the timeout is too short."""
+
+
+class TransformError(SettingsError):
+    """The transform is not valid, contradicts itself, changes a key attribute, or hashes without a secret."""
 
 
 class SourceError(ReplicatorError):

@@ -1,11 +1,13 @@
 """Compare two items in DynamoDB JSON, and list the attributes that differ. Pure functions.
 
 Numbers are compared by value, binaries by their bytes and sets as sets; everything else exactly, including types.
-Each item has one canonical form, also in DynamoDB JSON, from which fingerprints and printed values are made.
+Each item has one canonical form, also in DynamoDB JSON. Fingerprints, printed values and every text that is made of a
+value are made of it, so that equal values give the same text.
 """
 
 import hashlib
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +15,10 @@ from decimal import Context, Decimal
 from typing import Any
 
 from ddbreplica.model import Image, State
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+# Beyond it the number is not one of DynamoDB, and written out it could fill the memory.
+_MAX_MAGNITUDE = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +54,10 @@ def fingerprint(item: State) -> bytes:
 
 def canonical(item: State) -> Image | None:
     """Return an item in its canonical form, which is equal for items that are the same."""
-    return None if item is None else {name: _canonical(value) for name, value in item.items()}
+    return None if item is None else {name: canonical_value(value) for name, value in item.items()}
 
 
-def _canonical(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def canonical_value(value: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the canonical form of a value. Anything that is not a value of DynamoDB is returned unchanged."""
     try:
         ((tag, content),) = value.items()
@@ -61,26 +67,37 @@ def _canonical(value: Mapping[str, Any]) -> Mapping[str, Any]:
         return value
 
 
-def _number(text: str) -> str:
-    number = Decimal(text)
+def number(text: str) -> str:
+    """Return a number written out, without trailing zeros, and never rounded. Zero has no sign.
+
+    Raises ValueError or TypeError for anything that is not a decimal number of DynamoDB's magnitude.
+    """
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("not a decimal number")
     # By default Decimal rounds to 28 digits; a number of DynamoDB has up to 38, and 126 places written out.
-    return f"{number.normalize(Context(prec=len(text))):f}" if number else "0"
+    value = Decimal(text).normalize(Context(prec=len(text)))
+    if not value:
+        return "0"
+    if abs(value.adjusted()) > _MAX_MAGNITUDE:
+        raise ValueError("not a number of DynamoDB")
+    return f"{value:f}"
 
 
-def _binary(text: str) -> str:
+def binary(text: str) -> str:
+    """Return the one base64 text of a binary's bytes. Raises ValueError or TypeError for anything else."""
     return b64encode(b64decode(text)).decode()
 
 
 def _list(content: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [_canonical(member) for member in content]
+    return [canonical_value(member) for member in content]
 
 
 _CANONICAL: Mapping[str, Callable[[Any], Any]] = {
-    "N": _number,
-    "B": _binary,
+    "N": number,
+    "B": binary,
     "SS": sorted,
-    "NS": lambda content: sorted({_number(member) for member in content}),
-    "BS": lambda content: sorted(_binary(member) for member in content),
+    "NS": lambda content: sorted({number(member) for member in content}),
+    "BS": lambda content: sorted(binary(member) for member in content),
     "L": _list,
     "M": canonical,
 }

@@ -1,16 +1,24 @@
 """compare: which items are the same, and in which attributes two items differ."""
 
 import random
-from base64 import b64encode
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddbreplica.records.compare import AttributeDifference, canonical, differences, fingerprint, same
+from ddbreplica.records.compare import (
+    AttributeDifference,
+    canonical,
+    canonical_value,
+    differences,
+    fingerprint,
+    number,
+    same,
+)
 from ddbreplica.records.size import size
+from tests.support.spellings import items, respelt_item
 
 SMALLEST = "0." + "0" * 129 + "1"
 LARGEST = "9" * 38 + "0" * 88
@@ -129,58 +137,6 @@ def test_differences_list_each_attribute_once() -> None:
     )
 
 
-numbers = st.builds(
-    lambda digits, exponent: f"{digits}E{exponent}",
-    st.integers(-(10**38) + 1, 10**38 - 1),
-    st.integers(-130, 87),
-)
-binaries = st.binary(max_size=5).map(lambda content: b64encode(content).decode())
-scalars = st.one_of(
-    st.fixed_dictionaries({"S": st.text(max_size=5)}),
-    st.fixed_dictionaries({"N": numbers}),
-    st.fixed_dictionaries({"B": binaries}),
-    st.fixed_dictionaries({"BOOL": st.booleans()}),
-    st.just({"NULL": True}),
-    st.fixed_dictionaries({"SS": st.lists(st.text(max_size=3), min_size=1, max_size=3, unique=True)}),
-    st.fixed_dictionaries({"NS": st.lists(numbers, min_size=1, max_size=3, unique_by=Decimal)}),
-    st.fixed_dictionaries({"BS": st.lists(binaries, min_size=1, max_size=3, unique=True)}),
-)
-values = st.recursive(
-    scalars,
-    lambda inner: st.one_of(
-        st.fixed_dictionaries({"L": st.lists(inner, max_size=3)}),
-        st.fixed_dictionaries({"M": st.dictionaries(st.text(max_size=3), inner, max_size=3)}),
-    ),
-    max_leaves=8,
-)
-items = st.dictionaries(st.text(min_size=1, max_size=3), values, max_size=3)
-
-
-def respelt(value: Any, choose: random.Random) -> Any:
-    """Return the same value in another form."""
-    ((tag, content),) = value.items()
-    if tag == "N":
-        return {tag: respelt_number(content, choose)}
-    if tag == "NS":
-        content = [respelt_number(member, choose) for member in content]
-    if tag in ("SS", "NS", "BS"):
-        return {tag: choose.sample(content, len(content))}
-    if tag == "L":
-        return {tag: [respelt(member, choose) for member in content]}
-    return {tag: respelt_item(content, choose)} if tag == "M" else value
-
-
-def respelt_number(text: str, choose: random.Random) -> str:
-    number = Decimal(text)
-    short = number.normalize(Context(prec=200))
-    return choose.choice([text, f"{number:f}", f"{short:e}", f"{short:E}"])
-
-
-def respelt_item(item: Any, choose: random.Random) -> Any:
-    names = choose.sample(list(item), len(item))
-    return {name: respelt(item[name], choose) for name in names}
-
-
 @given(items, st.randoms(use_true_random=False))
 def test_an_item_in_any_other_form_is_the_same_item(item: Any, choose: random.Random) -> None:
     other = respelt_item(item, choose)
@@ -215,3 +171,19 @@ def test_a_value_that_is_not_of_dynamodb_is_its_own_canonical_form(garbage: Any)
     assert not same(garbage, {**garbage, "another": {"S": "a"}})
     assert fingerprint(garbage) == fingerprint(garbage)
     assert size(garbage) >= 0
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "1_0", " 1", "１", "NaN", "Infinity", "1e", "1e12345", "1E131", "-1E-131", "--1"]
+)
+def test_what_is_not_a_number_of_dynamodb_has_no_canonical_form(text: str) -> None:
+    """Written out, a number with a large exponent would fill the memory."""
+    with pytest.raises(ValueError, match=r"^not a (decimal number|number of DynamoDB)$"):
+        number(text)
+    assert canonical_value({"N": text}) == {"N": text}
+
+
+@pytest.mark.parametrize("text", ["1E130", "-1E-130", "+.5", "5."])
+def test_a_number_of_its_magnitude_is_written_out(text: str) -> None:
+    assert "E" not in number(text)
+    assert Decimal(number(text)) == Decimal(text)

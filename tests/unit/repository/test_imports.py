@@ -20,6 +20,7 @@ ORDER = (
     "ddbreplica.deadline",
     "ddbreplica.driver",
     "ddbreplica.records",
+    "ddbreplica.transform",
     "ddbreplica.aws",
     "ddbreplica.settings",
     "ddbreplica.dynamodb",
@@ -49,12 +50,18 @@ CAPABILITIES = {"ddbreplica.backfill", "ddbreplica.verify", "ddbreplica.redrive"
 PURE = (
     "ddbreplica.model",
     "ddbreplica.errors",
+    "ddbreplica.records.batch_item_failures",
     "ddbreplica.records.compare",
     "ddbreplica.records.decode",
     "ddbreplica.records.plan",
     "ddbreplica.records.schema",
     "ddbreplica.records.text",
-    "ddbreplica.records.batch_item_failures",
+    "ddbreplica.transform.conflicts",
+    "ddbreplica.transform.parse",
+    "ddbreplica.transform.rules",
+    "ddbreplica.transform.secret",
+    "ddbreplica.transform.storable",
+    "ddbreplica.transform.transform",
 )
 FORBIDDEN_IN_PURE = {
     "boto3",
