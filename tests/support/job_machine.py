@@ -101,10 +101,13 @@ class JobMachine:
         self.runs_at_once = False
         self.advances = True
         self._objects = Objects()
-        _answer_stack(aws)
+        answer_stack(aws)
         for operation in ("StartExecution", "DescribeExecution", "ListExecutions", "StopExecution"):
             aws.on(f"before-call.sfn.{operation}", self._hook(operation))
-        # Now, so that the requests of the worker are not taken for those of a command.
+        self.renew()
+
+    def renew(self) -> None:
+        """Create the clients of the workers, so that their requests are not taken for those of a command."""
         pair._clients.cache_clear()
         pair._clients()
 
@@ -203,7 +206,8 @@ class JobMachine:
         return _ok({"stopDate": run.ended})
 
 
-def _answer_stack(aws: Misbehaviour) -> None:
+def answer_stack(aws: Misbehaviour) -> None:
+    """Describe the stack of the function, and the account."""
     tags = {"Tags": {"ddbreplica": REPLICA, "aws:cloudformation:stack-name": STACK}}
     aws.on("before-call.lambda.ListTags", lambda **_: _ok(tags))
     resource = {"StackResourceDetail": {"PhysicalResourceId": ARN}}

@@ -7,6 +7,8 @@ import click
 from ddbreplica_cli.terminal.options import (
     Options,
     archive_option,
+    in_aws_options,
+    job_options,
     rate_option,
     read_rate_option,
     segments_option,
@@ -40,6 +42,7 @@ from ddbreplica_cli.terminal.param_type import Name
 @click.option(
     "--dry-run", is_flag=True, help="Show the estimated capacity units, cost and time; write nothing."
 )
+@in_aws_options
 @shared_options
 def backfill(options: Options, /, **values: Any) -> None:
     """Copy existing items from the source to the replica.
@@ -52,11 +55,16 @@ def backfill(options: Options, /, **values: Any) -> None:
     A write that gets no response is in doubt: it may still land. At its end the command waits until such writes can
     no longer land, up to 30 minutes, and copies their items again.
 
+    With --in-aws the workers of the stack copy the items as a job, and the command follows the job. Ctrl-C ends the
+    command and not the job. Run the same command again to follow the job, or to resume it if it has failed. A job has
+    the options --rate, --read-rate, --without-mapping and --archive.
+
     \b
     Examples:
       ddbreplica backfill --stack-name ddbreplica --dry-run
       ddbreplica backfill --stack-name ddbreplica
       ddbreplica backfill --source orders --replica orders-copy --rate 500
+      ddbreplica backfill --stack-name ddbreplica --in-aws
       ddbreplica backfill --stack-name ddbreplica --from-export s3://exports/AWSDynamoDB/01234-abc
       ddbreplica backfill --stack-name ddbreplica \\
         --from-export s3://exports/AWSDynamoDB/01235-bcd --from-export s3://exports/AWSDynamoDB/01236-cde
@@ -64,6 +72,12 @@ def backfill(options: Options, /, **values: Any) -> None:
     Then compare the tables with `ddbreplica verify`. Exits with 1 if an item was not copied or, in an archive, needs
     review (deleted or expired), and with 2 if the backfill failed.
     """  # noqa: D301  \b is click's: do not wrap
+    job = job_options(values)
+    if job is not None:
+        from ddbreplica_cli.runs.in_aws import run as run_in_aws
+
+        run_in_aws("backfill", options, job, values)
+        return
     from ddbreplica_cli.runs.backfill import run
 
     run(options, **values)

@@ -8,6 +8,8 @@ import click
 from ddbreplica_cli.terminal.options import (
     Options,
     archive_option,
+    in_aws_options,
+    job_options,
     rate_option,
     read_rate_option,
     shared_options,
@@ -79,6 +81,7 @@ class _Age(ParamType[float]):
     is_flag=True,
     help="Show the objects that would be processed (`due`) or deleted; write, move and delete nothing.",
 )
+@in_aws_options
 @shared_options
 def redrive(options: Options, /, **values: Any) -> None:
     """Reprocess quarantined records and discarded batches.
@@ -92,10 +95,14 @@ def redrive(options: Options, /, **values: Any) -> None:
     A state file keeps the keys that are being written. After Ctrl-C, a crash or a kill, run the same command again
     in the same directory to finish them. The command removes the file when no such key is left.
 
+    With --in-aws the workers of the stack do what their schedule does, now: for at most five minutes they reprocess
+    in-doubt writes and discarded batches, but no poison records.
+
     \b
     Examples:
       ddbreplica redrive --stack-name ddbreplica --dry-run
       ddbreplica redrive --stack-name ddbreplica
+      ddbreplica redrive --stack-name ddbreplica --in-aws
       ddbreplica redrive --source orders --replica orders-copy --older-than 1h --json
       ddbreplica redrive --stack-name ddbreplica --find '{"PK": {"S": "a"}}'
 
@@ -103,6 +110,12 @@ def redrive(options: Options, /, **values: Any) -> None:
     if the redrive failed. With --find, exits with 1 if an object holds the key or cannot be read. If there is no such
     object, but old versions cannot be listed, --find exits with 3.
     """  # noqa: D301  \b is click's: do not wrap
+    job = job_options(values)
+    if job is not None:
+        from ddbreplica_cli.runs.in_aws import run as run_in_aws
+
+        run_in_aws("redrive", options, job, values)
+        return
     from ddbreplica_cli.runs.redrive import run
 
     run(options, **values)

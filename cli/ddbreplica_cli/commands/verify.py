@@ -114,8 +114,8 @@ def verify(options: Options, /, **values: Any) -> None:
 
     With --in-aws the workers of the stack compare the tables as a job, and the command follows the job. Ctrl-C ends
     the command and not the job. Run the same command again to follow the job, or to resume it if it has failed.
-    `ddbreplica jobs` shows and stops jobs. A job has the options of how to compare: --eventually-consistent, --grace,
-    --rounds, --read-rate, --limit, --no-values, --without-mapping and --archive.
+    `ddbreplica jobs` shows and stops jobs. A job has these options: --eventually-consistent, --grace, --rounds,
+    --read-rate, --limit, --no-values, --repair, --rate, --without-mapping and --archive.
 
     \b
     Examples:
@@ -132,9 +132,9 @@ def verify(options: Options, /, **values: Any) -> None:
     """  # noqa: D301  \b is click's: do not wrap
     job = job_options(values)
     if job is not None:
-        from ddbreplica_cli.runs.in_aws import verify_in_aws
+        from ddbreplica_cli.runs.in_aws import run as run_in_aws
 
-        verify_in_aws(options, job, values)
+        run_in_aws("verify", options, job, values)
         return
     from ddbreplica_cli.runs.verify import run
 

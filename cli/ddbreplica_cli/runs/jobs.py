@@ -107,7 +107,8 @@ def _attempt_document(attempt: Execution) -> Mapping[str, Any]:
 
 def _text(detail: Detail) -> str:
     rows = lines(f"{name:<12}{value}".rstrip() for name, value in _rows(detail))
-    return f"{rows}\n\n{text_of(detail.report)}" if detail.report else rows
+    report = detail.report
+    return f"{rows}\n\n{text_of(report)}" if report and "verdict" in report else rows
 
 
 def _rows(detail: Detail) -> Iterator[tuple[str, str]]:
@@ -125,6 +126,8 @@ def _rows(detail: Detail) -> Iterator[tuple[str, str]]:
             yield "progress", progress.text()
         for number, failure in progress.failures.items():
             yield "", f"{progress.what} {number:,}: {failure}"
+    for sentence in detail.report.get("attention", ()) if detail.report else ():
+        yield "attention", sentence
     for attempt in detail.attempts:
         yield "attempt", _attempt_text(attempt)
 
@@ -137,6 +140,8 @@ def _plan_rows(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "options", ", ".join(f"{name}={value}" for name, value in given.items())
     yield "workers", f"{plan.workers:,}"
     yield "read rate", " and ".join(f"{rate:,g}" for rate in plan.read_rates) + " units per second"
+    if plan.write_rate:
+        yield "write rate", f"{plan.write_rate:,g} units per second"
     yield "estimate", f"{plan.estimate['read_units']:,} read units, ${plan.estimate['dollars']:,.4f}"
 
 

@@ -24,7 +24,7 @@ from tests.support.cli import (
     refusal,
     run,
 )
-from tests.support.job_machine import STACK, JobMachine
+from tests.support.job_machine import STACK, JobMachine, answer_stack
 from tests.support.kept_records import QUARANTINE, answer_mapping, recreate_source
 
 IN_AWS = ("verify", "--in-aws", "--grace", "0")
@@ -71,9 +71,7 @@ def test_a_job_shows_what_the_command_shows(tables: Tables, job_machine: JobMach
     ]
     started, *rest = lines(there.stderr)
     assert started.startswith("Started the job verify-2")
-    assert rest == [
-        "Try: run the same command without --in-aws and with --repair --dry-run, then with --repair."
-    ]
+    assert rest == ["Try: run the same command with --repair."]
 
 
 def test_equal_tables_are_equal(tables: Tables, job_machine: JobMachine) -> None:
@@ -100,6 +98,8 @@ def test_the_execution_gets_the_job_and_its_options(tables: Tables, job_machine:
         "no_values": False,
         "without_mapping": False,
         "archive": False,
+        "repair": False,
+        "rate": None,
     }
 
 
@@ -278,7 +278,6 @@ def test_progress_has_the_segments(
     [
         (("--sample", "0.5"), "--sample"),
         (("--segments", "4"), "--segments"),
-        (("--repair",), "--repair"),
         (("--dry-run",), "--dry-run"),
         (("--report", "x.jsonl", "--state", "x"), "--report, --state"),
     ],
@@ -351,13 +350,7 @@ def test_a_pair_without_a_mapping_is_an_error(
 
 def test_a_bucket_that_is_gone_is_named(tables: Tables, job_machine: JobMachine, aws: Misbehaviour) -> None:
     answer_mapping(tables, aws, QUARANTINE_BUCKET="gone")
-    aws.on(
-        "before-call.lambda.ListTags",
-        lambda **_: (
-            SimpleNamespace(status_code=200),
-            {"Tags": {"ddbreplica": REPLICA, "aws:cloudformation:stack-name": STACK}},
-        ),
-    )
+    answer_stack(aws)
 
     result = run(*IN_AWS)
 

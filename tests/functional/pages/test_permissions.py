@@ -35,6 +35,7 @@ NAMES = {
     "ON_FAILURE_BUCKET": ON_FAILURE,
     "EXPORT_BUCKET": "exports",
 }
+IN_AWS = {"backfill", "redrive", "verify"}
 EXPORT = "s3://exports/AWSDynamoDB/01234-abc"
 
 
@@ -123,6 +124,7 @@ def ddbreplica(*arguments: str, exit_code: int = 0) -> None:
 def backfill(_: World) -> None:
     ddbreplica("backfill", "--from-export", EXPORT)
     ddbreplica("backfill")
+    ddbreplica("backfill", "--in-aws")
 
 
 def jobs(world: World) -> None:
@@ -138,6 +140,7 @@ def load(_: World) -> None:
 
 def redrive(world: World) -> None:
     ddbreplica("redrive")
+    ddbreplica("redrive", "--in-aws")
     world.kept_records.quarantine(put(3, "put"))
     time_out_once(world.aws)
     ddbreplica("redrive", exit_code=1)
@@ -188,7 +191,8 @@ SCENARIOS = {
 def test_a_command_needs_what_is_listed_and_nothing_else(command: str, world: World) -> None:
     granted = documented(
         *(command, "show", "stop"),
-        *("--all", "--find", "--from-export", "--in-aws", "--purge-done", "--repair", "--stack-name"),
+        *("--all", "--find", "--from-export", "--purge-done", "--repair", "--stack-name"),
+        *(("--in-aws",) if command in IN_AWS else ()),
     )
 
     with recorded() as needed:

@@ -14,6 +14,7 @@ from ddbreplica.jobs.control.names import Started
 from ddbreplica.jobs.control.progress import Progress, ProgressReader
 from ddbreplica.jobs.control.workers import Workers
 from ddbreplica.jobs.objects import REPORT
+from ddbreplica.jobs.plan import BACKFILL
 
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -41,18 +42,25 @@ class Follower:
 
         Raises TaskError if the job failed, and StoppedError if the command is interrupted. The job then runs on.
         """
-        with self.driver.interruptible() as self.interrupt:
-            self._show_steps()
-            while self._goes_on():
-                pass
-        execution = self._execution()
-        if execution.status != SUCCEEDED:
-            raise self._failed(execution)
+        self._until_end(self._show_steps)
         body = self.workers.objects(self.started.job).read(REPORT)
         if body is None:
             raise TaskError(f"the job {self.started.job} ended without a report.", hint=self._see)
         report: Mapping[str, Any] = json.loads(body)
         return report
+
+    def end(self) -> None:
+        """Wait until a job without a plan has ended. Raises as `report` does."""
+        self._until_end(lambda: None)
+
+    def _until_end(self, show: Callable[[], None]) -> None:
+        with self.driver.interruptible() as self.interrupt:
+            show()
+            while self._goes_on():
+                pass
+        execution = self._execution()
+        if execution.status != SUCCEEDED:
+            raise self._failed(execution)
 
     def _show_steps(self) -> None:
         objects = self.workers.objects(self.started.job)
@@ -60,6 +68,9 @@ class Follower:
             if not self._goes_on():
                 return
         reader = ProgressReader(self.workers.bucket, objects, plan)
+        if plan.what == BACKFILL:
+            self._show("copying in AWS", reader.segments)
+            return
         self._show("comparing in AWS", reader.segments)
         self._show("confirming in AWS", reader.pieces)
 

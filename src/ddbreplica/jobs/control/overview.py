@@ -17,6 +17,10 @@ from ddbreplica.jobs.plan import Plan
 UNFINISHED: Final = "unfinished"
 """The state of a job that has no report, and whose execution is not known to run or to have failed."""
 
+DONE: Final = "done"
+ATTENTION: Final = "requires attention"
+"""The states of a job without a verdict that has ended."""
+
 _STATES: Final[Mapping[str, str]] = {
     RUNNING: "running",
     FAILED: "failed",
@@ -83,7 +87,7 @@ def _planned(workers: Workers, job: PlannedJob, latest: Execution | None) -> Sum
     objects, plan = workers.objects(job.job), job.plan
     report = _report(objects)
     state = _state(latest, report)
-    items = report["source_items"] + report["replica_items"] if report else None
+    items = _items(report) if report else None
     if state == _STATES[RUNNING]:
         items = ProgressReader(workers.bucket, objects, plan).segments().items
     return Summary(job.job, plan.what, state, job.began, items, plan.estimate["items"])
@@ -115,8 +119,13 @@ def _state(latest: Execution | None, report: Mapping[str, Any] | None) -> str:
     if latest and latest.is_running:
         return _STATES[RUNNING]
     if report:
-        return str(report["verdict"])
+        return str(report.get("verdict") or (ATTENTION if report.get("attention") else DONE))
     return _STATES.get(latest.status, UNFINISHED) if latest else UNFINISHED
+
+
+def _items(report: Mapping[str, Any]) -> int:
+    names = ("items",) if "items" in report else ("source_items", "replica_items")
+    return sum(int(report[name]) for name in names)
 
 
 def _report(objects: JobObjects) -> Mapping[str, Any] | None:

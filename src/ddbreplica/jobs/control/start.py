@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs.control import names
@@ -12,7 +12,12 @@ from ddbreplica.jobs.control.catalog import Wanted, has_report, planned_jobs, re
 from ddbreplica.jobs.control.executions import RUNNING
 from ddbreplica.jobs.control.names import Started
 from ddbreplica.jobs.control.workers import Workers
-from ddbreplica.jobs.verify.options import complete
+
+REDRIVE: Final = "redrive"
+"""The kind of work that has no plan."""
+
+Complete: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Return options with their defaults. Raises TaskError for one that is not valid."""
 
 _MOST_RUNNING: Final = 10
 
@@ -29,9 +34,9 @@ def start_new(
     return Started(job, workers.start(job, 1, _given(wanted)))
 
 
-def resume(workers: Workers, wanted: Wanted, *, now: datetime) -> Started | None:
+def resume(workers: Workers, wanted: Wanted, *, complete: Complete, now: datetime) -> Started | None:
     """Return the job that runs and does what is wanted, or resume the last one that has not ended; None if none is."""
-    if running := _running(workers, wanted):
+    if running := _running(workers, wanted, complete):
         return running
     earlier = resumable(planned_jobs(workers), wanted, now=now, is_ended=partial(has_report, workers))
     if earlier is None:
@@ -44,17 +49,17 @@ def _given(wanted: Wanted) -> Mapping[str, Any]:
     return {"what": wanted.what, "options": dict(wanted.options)}
 
 
-def _running(workers: Workers, wanted: Wanted) -> Started | None:
+def _running(workers: Workers, wanted: Wanted, complete: Complete) -> Started | None:
     """Return an execution that does what is wanted, also one that has no plan yet."""
     for listed in workers.executions.list(RUNNING, most=_MOST_RUNNING):
         execution = workers.executions.find(listed.name)
-        if execution and _is_same(execution.given, wanted):
+        if execution and _is_same(execution.given, wanted, complete):
             job = names.job_of(execution.name)
             return Started(job, execution.name, execution.started, was_running=True)
     return None
 
 
-def _is_same(given: Mapping[str, Any], wanted: Wanted) -> bool:
+def _is_same(given: Mapping[str, Any], wanted: Wanted, complete: Complete) -> bool:
     try:
         return given.get("what") == wanted.what and complete(given.get("options", {})) == wanted.options
     except TaskError:
