@@ -1,24 +1,15 @@
 """The backfill as a job of workers on DynamoDB Local: it copies what the command copies, while others write."""
 
-import json
 from random import Random
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ddbreplica.deadline import Deadline
-from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.dynamodb.location import Location
 from ddbreplica.jobs import plan
-from ddbreplica.jobs.actions import act
 from ddbreplica.jobs.ending import PAUSE_SECONDS, RESERVED_SECONDS
-from ddbreplica.jobs.payload import Payload
 from tests.engine import test_backfill
+from tests.engine.jobs import EnginePair
 from tests.engine.test_backfill import ITEMS, changes_replicated, items
-from tests.engine.test_verify_job import EnginePair
-from tests.support.memory_store import MemoryStore
-from tests.support.redriven import mapping
-from tests.support.states import Execution, substituted
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -33,21 +24,12 @@ def test_a_job_copies_every_item_while_others_write(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "dummy")
     monkeypatch.setattr(plan, "ITEMS_OF_A_SEGMENT", 700)
-    location = Location("old", "new", None, "us-east-1", None, None, None, client.meta.endpoint_url)
-    pair = EnginePair(Connection(location), mapping(), "bucket", MemoryStore())
-    clock = pair.connection.clock
+    pair = EnginePair.at(client.meta.endpoint_url, source="old", replica="new")
 
-    def invoke(payload: Any) -> Any:
-        ends_at = clock.ticks() + (seconds if payload["action"] == "work" else 900.0)
-        deadline = Deadline(lambda: ends_at - clock.ticks())
-        return act(Payload.read(payload), lambda _: pair, deadline=deadline, note=lambda *_: None)
-
-    execution = Execution("backfill-1", cast("Any", pair.objects.objects), invoke)
     with changes_replicated(client, Random(1)):  # noqa: S311
-        execution.run(substituted(), {"what": "backfill", "options": {"without_mapping": True}})
+        job = pair.run("backfill-1", "backfill", seconds=seconds, without_mapping=True)
 
-    report = json.loads(pair.objects.objects["jobs/orders/backfill-1/report.json"])
-    assert (report["left"], report["keys_left_open"], report["attention"]) == (0, 0, [])
-    assert ITEMS - 300 < report["items"] <= ITEMS
+    assert (job.report["left"], job.report["keys_left_open"], job.report["attention"]) == (0, 0, [])
+    assert ITEMS - 300 < job.report["items"] <= ITEMS
     assert items(client, "new") == items(client, "old")
-    assert execution.visited.count("Work") >= 3
+    assert job.execution.visited.count("Work") >= 3
