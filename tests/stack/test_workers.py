@@ -1,11 +1,13 @@
 """The workers of the template on the embedded AWS, whose state machine runs them side by side."""
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ddbreplica.model import INTERRUPTED
 from demo.deploy import Package, update
 from demo.embedded import EmbeddedAws, embedded_aws
 from demo.pair import wait_until
@@ -75,6 +77,26 @@ def test_a_schedule_starts_a_verification(aws: EmbeddedAws, packaged: Package) -
 
     (record,) = one.records()
     assert record["verdict"] == "equal"
+
+
+def test_a_redrive_by_schedule_reconciles_what_is_in_doubt(aws: EmbeddedAws, packaged: Package) -> None:
+    one = Deployed.by(aws, "redriven", packaged)
+    one.fill(range(10))
+    one.aws.dynamodb.delete_item(TableName=one.pair.replica, Key={"PK": {"S": key(1)}})
+    name = f"quarantine/{one.stack.replica}/none/none-backfill-1-in-doubt.json"
+    record = {"dynamodb": {"Keys": {"PK": {"S": key(1)}}}}
+    content = {"schema": 1, "record": record, "reason": "interrupted", "error_code": INTERRUPTED}
+    aws.s3.put_object(
+        Bucket=one.stack.quarantine_bucket, Key=name, Body=json.dumps(content).encode(), IfNoneMatch="*"
+    )
+    soon = datetime.now(UTC) + timedelta(seconds=5)
+    stack = update(aws, "redriven", RedriveScheduleExpression=f"at({soon:%Y-%m-%dT%H:%M:%S})")
+    restore_mapping(aws, stack)
+
+    wait_until(lambda: one.names("done/quarantine/") == [f"done/{name}"], "The object is moved", every=0.5)
+
+    assert one.names("quarantine/") == []
+    one.pair.wait_until_equal()
 
 
 def test_a_job_that_cannot_be_planned_fails_with_the_reason(filled: Deployed) -> None:
