@@ -59,6 +59,8 @@ class StateMachine:
     superseded: int = 0
     depth: int = 0
     what: str = "verify"
+    leave_after: int = 5000
+    """The invocations after which every worker is killed at once, for good."""
     is_dead: bool = False
     ends_at: float = math.inf
 
@@ -148,7 +150,8 @@ class StateMachine:
             raise Killed
 
     def go_wrong(self) -> None:
-        self.is_dead = self.random.random() < self.trouble.kills
+        is_left = self.invocations > self.leave_after
+        self.is_dead = is_left or self.random.random() < self.trouble.kills
         self.check_alive()
         if self.depth < 2 and self.random.random() < self.trouble.doubles:
             self.depth += 1

@@ -77,6 +77,8 @@ class WrittenPair(MemoryPair):
     throttled_function: bool = False
     writes: int = 0
     landed: int = 0
+    touched: set[int] = field(default_factory=set)
+    interrupted: int = 0
     throttled_at: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -175,6 +177,7 @@ class WrittenPair(MemoryPair):
     def apply(self, write: Write) -> None:
         attributes = json.loads(write.text)
         number = int(attributes["PK"]["S"])
+        self.touched.add(number)
         self.put(number, None if write.is_delete else attributes)
 
     def send(self, writes: Sequence[Write]) -> None:
@@ -189,7 +192,9 @@ class WrittenPair(MemoryPair):
         """Reconcile the keys that are in quarantine, as early as a redrive may."""
         for name in list(self.bucket.objects)[self._seen :]:
             kept = json.loads(self.bucket.objects[name])
-            hold = EXPIRY_SECONDS + MARGIN_SECONDS if kept["error_code"] == SUSPECT else 0.0
+            is_in_doubt = kept["error_code"] == SUSPECT
+            self.interrupted += not is_in_doubt
+            hold = EXPIRY_SECONDS + MARGIN_SECONDS if is_in_doubt else 0.0
             self.redrives.append((self.clock.aws + hold, key_of(kept["record"]["dynamodb"]["Keys"])))
         self._seen = len(self.bucket.objects)
         due = [each for each in self.redrives if each[0] <= self.clock.aws]

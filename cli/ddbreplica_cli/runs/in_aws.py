@@ -127,6 +127,8 @@ def _refuse_others(kind: _Kind) -> None:
 
 def _finish_verification(report: Mapping[str, Any], given: Mapping[str, Any], options: Options) -> None:
     output.print_result(report, text_of(report), as_json=options.as_json)
+    for sentence in report.get("attention", ()):
+        output.print_note(f"Note: {sentence}")
     advise(report, undecided=0, next_step=_NEXT[bool(given.get("repair"))])
     exit_with(report["verdict"])
 

@@ -210,12 +210,16 @@ class Writer:
         _, seconds = self.journal.held()
         return min(ceil(seconds), MOST_WAIT_SECONDS)
 
-    def hand_over(self) -> None:
-        """Quarantine the open keys whose writes can no longer land. The others stay in the state."""
+    def hand_over(self, ending: Ending) -> bool:
+        """Quarantine the open keys whose writes can no longer land; the others stay in the state.
+
+        Return False if the invocation has to end before.
+        """
         self.journal.leave()
         # Saved first: otherwise a worker that is killed now would have its successor wait for writes that it has not.
         self.rest()
-        self.journal.hand_over(self.quarantine)
+        self.journal.hand_over(self.quarantine, continues=lambda: not ending.is_over)
+        return not self.journal.free_keys()
 
 
 @dataclass(frozen=True, slots=True)

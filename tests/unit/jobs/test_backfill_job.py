@@ -13,6 +13,7 @@ from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs import plan
 from ddbreplica.jobs.backfill import segment
+from ddbreplica.jobs.state import journal
 from ddbreplica.jobs.state.journal import PAGE_KEYS
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Items, Key
@@ -193,6 +194,31 @@ def test_refused_items_are_named_and_quarantined() -> None:
     assert sorted(each["record"]["dynamodb"]["Keys"]["PK"]["S"] for each in kept) == [
         f"{number:04}" for number in range(0, 40, 2)
     ]
+
+
+def test_a_worker_without_time_hands_over_the_rest_in_the_next_invocation(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(journal, "_HANDED_OVER_AT_ONCE", 1)
+    monkeypatch.setattr(plan, "ITEMS_OF_A_SEGMENT", 100)
+    of = pair(poison=frozenset(range(0, 40, 2)))
+    machine = machine_of(of)
+    machine.invoke("plan", what="backfill", options={}, scheduled=False, max_units=0)
+    before = of.before_put
+
+    def slow() -> None:
+        before()
+        of.clock.pass_by(60)
+
+    monkeypatch.setattr(of, "before_put", slow)
+
+    assert machine.invoke("work", line={"segments": [0]}) == {"done": False, "wait_seconds": 0, "failed": ""}
+    assert 0 < len(of.bucket.objects) < 20
+    monkeypatch.setattr(of, "before_put", before)
+    assert machine.invoke("work", line={"segments": [0]})["done"]
+
+    machine.invoke("report")
+    report = object_of(machine, "report.json")
+    assert (report["left"], len(report["left_items"]), report["keys_left_open"]) == (20, 10, 0)
+    assert len(of.bucket.objects) == 20
 
 
 def test_too_many_refused_items_fail_the_segment(monkeypatch: Patch) -> None:

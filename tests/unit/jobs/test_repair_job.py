@@ -63,6 +63,7 @@ def test_a_job_repairs_what_differs() -> None:
     assert (report["verdict"], report["repaired"], report["in_doubt"]) == ("repaired", 3, 0)
     assert outcomes(report) == dict.fromkeys(("0003", "0005", "0070"), "repaired")
     assert not of.bucket.objects
+    assert (report["attention"], report["left_open_until"]) == ([], None)
     planned = json.loads(of.store.objects["jobs/stack/job-1/plan.json"])
     assert (planned["write_rate"], planned["stream"]) == (7, None)
 
@@ -74,6 +75,7 @@ def test_without_repair_nothing_is_written() -> None:
     machine.execute()
 
     assert report_of(machine)["verdict"] == "not equal"
+    assert "attention" not in report_of(machine)
     assert of.writes == 0
     assert json.loads(of.store.objects["jobs/stack/job-1/plan.json"])["write_rate"] == 0
 
@@ -156,6 +158,11 @@ def test_writes_that_stay_in_doubt_are_counted_and_nothing_is_called_equal(monke
     report = report_of(machine)
     assert (report["verdict"], report["repaired"], report["in_doubt"]) == ("not equal", 0, 3)
     assert set(outcomes(report).values()) == {"an in-doubt write may still change the replica"}
+    (sentence,) = report["attention"]
+    assert sentence == (
+        f"in-doubt writes may still change 3 items of the replica until {report['left_open_until']}; their keys are"
+        " put into the quarantine bucket after that time, and a redrive repairs them."
+    )
 
 
 def test_keys_of_a_worker_that_was_killed_are_waited_for_and_reconciled() -> None:

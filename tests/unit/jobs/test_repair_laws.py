@@ -143,7 +143,7 @@ def test_a_repair_that_goes_wrong_anywhere_calls_nothing_equal_that_is_not(
 @pytest.mark.parametrize(
     ("law", "where", "rule", "instead"),
     [
-        (kill, piece._PieceWork._finish, "self._writer.hand_over()", "pass"),
+        (kill, piece._PieceWork._finish, "self._writer.hand_over(...)", "True"),
         (kill, piece._PieceWork._save_state, "self._writer.rest()", "pass"),
         (kill, StateJournal._replaced, "max(self._now, self._state.latest_deadline) + longest", "self._now"),
         (kill, StateJournal.intend, "self._save(opened, at_rest=False)", "pass"),

@@ -1,7 +1,7 @@
 """Add up what the workers of a backfill have copied, and write its report."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import chain, islice
 from typing import Any
 
@@ -46,7 +46,7 @@ def _document(
             job.objects.name(part) for part in chain.from_iterable(each.parts for each in segments)
         ],
         "keys_left_open": open_keys.keys,
-        "left_open_until": _moment(open_keys),
+        "left_open_until": open_keys.moment,
         "attention": list(_attention(left, undecided, open_keys)),
     }
 
@@ -59,12 +59,6 @@ def _attention(left: int, undecided: int, open_keys: LeftOpen) -> Iterator[str]:
         yield f"{undecided:,} items no longer exist in the source: they were deleted or have expired."
     if open_keys.keys:
         yield (
-            f"in-doubt writes may still change {open_keys.keys:,} of these items until {_moment(open_keys)};"
+            f"in-doubt writes may still change {open_keys.keys:,} of these items until {open_keys.moment};"
             " their keys are put into the quarantine bucket after that time."
         )
-
-
-def _moment(open_keys: LeftOpen) -> str | None:
-    if not open_keys.keys:
-        return None
-    return datetime.fromtimestamp(open_keys.until, UTC).isoformat(timespec="seconds")

@@ -159,16 +159,21 @@ class _SegmentWork:
         if wait and self._progress.waits < MOST_WAITS:
             self._progress = replace(self._progress, waits=self._progress.waits + 1)
             return wait
+        self._count_left()
+        self._progress = replace(self._progress, is_done=self._writer.hand_over(self._job.ending))
+        return None if self._progress.is_done else 0
+
+    def _count_left(self) -> None:
+        """Count and name the items that are not copied. An earlier invocation may have handed some of them over."""
         left = self._journal.unconfirmed()
+        if len(left) <= self._progress.left:
+            return
         reasons = ((key, self._outcomes.left.get(key, IN_DOUBT)) for key in left[:NAMED])
         self._progress = replace(
             self._progress,
             left=len(left),
             left_items=[{"key": attributes_of(key), "reason": reason} for key, reason in reasons],
         )
-        self._writer.hand_over()
-        self._progress = replace(self._progress, is_done=True)
-        return None
 
     def _save(self) -> None:
         self._journal.note(self._progress.document())

@@ -49,6 +49,11 @@ class LeftOpen:
     keys: int
     until: float
 
+    @property
+    def moment(self) -> str | None:
+        """The time until which writes may land, in ISO 8601; None if there are no keys."""
+        return datetime.fromtimestamp(self.until, UTC).isoformat(timespec="seconds") if self.keys else None
+
 
 NOTHING_LEFT: Final = LeftOpen(0, 0.0)
 

@@ -134,8 +134,7 @@ class _PieceWork:
         if self._in_doubt or (self._wait and self._progress.waits < MOST_WAITS):
             self._progress.waits += 1
             return False
-        self._writer.hand_over()
-        return True
+        return self._writer.hand_over(self._job.ending)
 
     def _repairing(self, writer: Writer) -> PieceRepair:
         job, options = self._job, self._options

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from ddbreplica.bucket import verifications
 from ddbreplica.bucket.store import create_once
@@ -10,12 +11,14 @@ from ddbreplica.bucket.verification_record import BY_LOOKS, BY_STREAM, body_of
 from ddbreplica.jobs.job import Checked, Job
 from ddbreplica.jobs.objects import REPORT, document_bytes
 from ddbreplica.jobs.plan import Plan
+from ddbreplica.jobs.state.journal import all_left_open
 from ddbreplica.jobs.verify.options import verify_options
 from ddbreplica.jobs.verify.progress import (
     PieceProgress,
     SegmentProgress,
     Suspects,
     pieces_done,
+    repairs,
     segments_done,
     suspects_of,
 )
@@ -40,9 +43,20 @@ def report(job: Job, plan: Plan) -> Verified:
     result = _result(job, plan, checked, segments, suspects, pieces)
     _record(job, plan, checked, result)
     # Last of the objects, since a job with a report has ended.
-    job.objects.create(REPORT, document_bytes(result.document()))
+    document = {**result.document(), **(_attention(pieces) if repairs(plan) else {})}
+    job.objects.create(REPORT, document_bytes(document))
     job.pair.metrics.emit(metrics_of(result), note=job.note)
     return result
+
+
+def _attention(pieces: Sequence[PieceProgress]) -> Mapping[str, Any]:
+    """Return what requires attention after a repair, as JSON values."""
+    left = all_left_open(each.open for each in pieces)
+    sentence = (
+        f"in-doubt writes may still change {left.keys:,} items of the replica until {left.moment}; their keys are put"
+        " into the quarantine bucket after that time, and a redrive repairs them."
+    )
+    return {"left_open_until": left.moment, "attention": [sentence] if left.keys else []}
 
 
 def metrics_of(result: Verified) -> Mapping[str, float]:
