@@ -24,6 +24,7 @@ from ddbreplica.bucket import earlier_table, object_format, quarantine
 from ddbreplica.deadline import Deadline
 from ddbreplica.dynamodb import scan, send, table
 from ddbreplica.errors import QuarantineError, UnreportableError
+from ddbreplica.jobs.redrive import run as scheduled_run
 from ddbreplica.mapping import key_filter, preflight, safeguards
 from ddbreplica.mapping.lag_figures import LagFigures
 from ddbreplica.reconcile import (
@@ -52,6 +53,8 @@ from tests.unit import test_hazards as hazards
 from tests.unit.backfill import test_pages, test_windows
 from tests.unit.bucket import test_object_format
 from tests.unit.dynamodb import test_scan
+from tests.unit.jobs.redrive import test_bound
+from tests.unit.jobs.redrive import test_run as test_scheduled
 from tests.unit.mapping import test_key_filter, test_preflight, test_safeguards
 from tests.unit.reconcile import test_algorithm, test_journal
 from tests.unit.verify import test_repair
@@ -82,6 +85,8 @@ HAZARD_TESTS: tuple[ModuleType, ...] = (
     test_decision,
     test_flipping,
     test_look,
+    test_bound,
+    test_scheduled,
 )
 """The modules that contain tests of hazards."""
 
@@ -827,6 +832,28 @@ RULES = (
         "each.finding in CERTAIN or (certain and each.reason == NOT_WATCHED)",
         "True",
         (test_repair.test_only_confirmed_differences_are_repaired,),
+    ),
+    Rule(
+        4,
+        "a scheduled redrive describes the table before a refused key is poison",
+        scheduled_run._Run.keep,
+        "if refused: self._refuse_unwritable()",
+        "if False: self._refuse_unwritable()",
+        (test_scheduled.test_a_replica_that_is_being_deleted_makes_no_poison,),
+    ),
+    Rule(
+        19,
+        "a scheduled redrive quarantines what a killed one has left open",
+        scheduled_run._Run.all,
+        "given_over = self._journal.hand_over(...)",
+        "given_over = 0",
+        (
+            partial(
+                test_bound.test_keys_of_a_killed_redrive_are_reconciled_within_thirty_minutes_of_its_deadline,
+                150.0,
+                0.0,
+            ),
+        ),
     ),
     Rule(
         14,

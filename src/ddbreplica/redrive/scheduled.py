@@ -39,7 +39,7 @@ from ddbreplica.redrive.objects import (
 CHUNK_KEYS: Final = 200
 """Keys of one object that are reconciled between two notes of the progress. A small table takes minutes for them."""
 
-MAX_NOTED: Final = 10_000
+MAX_NOTED: Final = 1_000
 """The most objects whose progress is noted. Others are only processed again."""
 
 HOUR: Final = 3600.0

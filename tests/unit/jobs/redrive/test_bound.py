@@ -199,6 +199,7 @@ def test_a_backlog_takes_longer_and_the_oldest_come_first(monkeypatch: pytest.Mo
     assert all(map(world.is_right, names))
 
 
+@pytest.mark.hazard(number=19)
 @pytest.mark.parametrize("phase", [1.0, 150.0, 299.0])
 @pytest.mark.parametrize("ahead_by", [0.0, MAX_AHEAD_SECONDS])
 def test_keys_of_a_killed_redrive_are_reconciled_within_thirty_minutes_of_its_deadline(

@@ -403,23 +403,6 @@ class TestWhatEndsARun:
 
         assert pair.codes == []
 
-    def test_a_replica_that_is_being_deleted_makes_no_poison(self) -> None:
-        pair = RedrivePair("a")
-        pair.world.replica = bad("a")
-        pair.doubt("a")
-        source, replica = pair.world.tables
-        deleting = type(replica)(
-            replica.side,
-            type(replica.table)(replica.table.arn, "DELETING", replica.table.key_schema),
-            replica.description,
-        )
-        pair.world.tables = source, deleting
-
-        with pytest.raises(TaskError, match="the table's status is DELETING"):
-            pair.redrive()
-
-        assert pair.codes == [("a", "SuspectWrite")]
-
     def test_a_mapping_of_an_earlier_stream_is_refused(self) -> None:
         pair = RedrivePair("a")
         pair.world.ground = Preflight(
@@ -441,6 +424,25 @@ class TestWhatEndsARun:
 
         assert "is Disabled" in pair.notes[0]
         assert pair.waiting == []
+
+
+@pytest.mark.hazard(number=4)
+def test_a_replica_that_is_being_deleted_makes_no_poison() -> None:
+    pair = RedrivePair("a")
+    pair.world.replica = bad("a")
+    pair.doubt("a")
+    source, replica = pair.world.tables
+    deleting = type(replica)(
+        replica.side,
+        type(replica.table)(replica.table.arn, "DELETING", replica.table.key_schema),
+        replica.description,
+    )
+    pair.world.tables = source, deleting
+
+    with pytest.raises(TaskError, match="the table's status is DELETING"):
+        pair.redrive()
+
+    assert pair.codes == [("a", "SuspectWrite")]
 
 
 class Killed(BaseException):
