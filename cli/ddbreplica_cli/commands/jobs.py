@@ -12,8 +12,8 @@ _MOST = 20
 def jobs() -> None:
     """Show and stop the jobs that run in AWS.
 
-    `ddbreplica verify --in-aws` starts a job, and a schedule may start others. Jobs run on the workers of the stack
-    (parameter Workers). Their state is in the quarantine bucket for 30 days.
+    The option --in-aws of backfill, verify and redrive starts a job, and a schedule may start others. Jobs run on the
+    workers of the stack (parameter Workers). Their state is in the quarantine bucket for 30 days.
 
     \b
     Examples:
@@ -59,15 +59,17 @@ def show(options: Options, *, job: str | None, limit: int) -> None:
 def stop(options: Options, *, job: str) -> None:
     """Stop a job that runs.
 
-    The workers of the job end after the page that they compare, within some seconds. What they have compared is kept:
-    the command that has started the job resumes it.
+    The workers of the job end within some seconds. What they have done is kept: the command that has started the job
+    resumes it. The keys that a backfill or a repair was writing are put into the quarantine bucket, as soon as their
+    writes can no longer land.
 
     \b
     Examples:
       ddbreplica jobs stop --stack-name ddbreplica verify-20261129T213005Z-1a2b3c
       ddbreplica jobs stop --source orders --replica orders-copy verify-20261129T213005Z-1a2b3c
 
-    Exits with 2 if the job does not run, or cannot be stopped.
+    Exits with 1 while a write of the job may still land: run the same command again after the time that it prints.
+    Exits with 2 if there is nothing to stop, or if the command failed.
     """  # noqa: D301  \b is click's: do not wrap
     from ddbreplica_cli.runs.jobs import stop as run
 

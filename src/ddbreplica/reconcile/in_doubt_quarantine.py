@@ -37,6 +37,21 @@ class KeyQuarantine:
         self._quarantine = quarantine
         self._source_arn = source.arn
 
+    @classmethod
+    def of(
+        cls, connection: Connection, bucket: str, source: Table, *, command: str, hint: str = HINT
+    ) -> "KeyQuarantine":
+        """Return the quarantine of the connection's pair."""
+        return cls(_quarantine(connection, bucket), source=source, command=command, hint=hint)
+
+    def keep_interrupted(self, keys: Sequence[Key]) -> None:
+        """Keep keys that a worker may have written without confirming them, and that it can no longer write.
+
+        A redrive reconciles them without a further hold. Raises TaskError if one of them cannot be kept.
+        """
+        reason = f"a worker of {self.command} ended before it confirmed the key"
+        self.keep(dict.fromkeys(keys, (INTERRUPTED, reason)))
+
     def keep(self, reasons: Reasons) -> None:
         """Keep keys. Raises TaskError if one of them cannot be kept."""
         self._put((), self._records(reasons), puts_applied=0)
@@ -110,12 +125,7 @@ class QuarantiningJournal:
         hint: str = HINT,
     ) -> "QuarantiningJournal":
         """Wrap the journal of a command for the connection's two tables."""
-        quarantine = Quarantine(
-            bucket,
-            table=connection.replica.short_name,
-            connect=lambda: connection.buckets,
-            skew=connection.clock,
-        )
+        quarantine = _quarantine(connection, bucket)
         return cls(journal, quarantine, source=source, command=command, hint=hint)
 
     def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
@@ -130,16 +140,18 @@ class QuarantiningJournal:
         """Hold keys back, in this run and the next ones. Raises TaskError if they cannot be quarantined."""
         # In the journal first: it is on this machine, and has the keys even if the bucket cannot be reached.
         self._journal.mark_in_doubt(keys)
-        self._keep(keys, SUSPECT, f"a write of {self.quarantine.command} got no response and may still land")
+        reason = f"a write of {self.quarantine.command} got no response and may still land"
+        self.quarantine.keep(dict.fromkeys(keys, (SUSPECT, reason)))
 
     def hand_over(self, keys: Sequence[Key]) -> None:
-        """Quarantine keys that a worker may have written without confirming them, and that it can no longer write.
+        """Quarantine keys that a worker left open, as `KeyQuarantine.keep_interrupted` does."""
+        self.quarantine.keep_interrupted(keys)
 
-        A redrive reconciles them without a further hold. Raises TaskError if one of them cannot be quarantined.
-        """
-        self._keep(
-            keys, INTERRUPTED, f"a worker of {self.quarantine.command} ended before it confirmed the key"
-        )
 
-    def _keep(self, keys: Sequence[Key], code: str, reason: str) -> None:
-        self.quarantine.keep(dict.fromkeys(keys, (code, reason)))
+def _quarantine(connection: Connection, bucket: str) -> Quarantine:
+    return Quarantine(
+        bucket,
+        table=connection.replica.short_name,
+        connect=lambda: connection.buckets,
+        skew=connection.clock,
+    )

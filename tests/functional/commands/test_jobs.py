@@ -12,6 +12,7 @@ from ddbreplica.jobs.objects import document_bytes
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, refusal, run
 from tests.support.job_machine import STACK, JobMachine
 from tests.support.kept_records import QUARANTINE, KeptRecords, recreate_source
+from tests.support.left_open import leave_open
 
 IN_AWS = ("verify", "--in-aws", "--grace", "0")
 
@@ -280,6 +281,67 @@ def test_a_job_that_was_stopped_is_resumed(tables: Tables, job_machine: JobMachi
     assert [each["status"] for each in shown(job)["attempts"]] == ["ABORTED", "SUCCEEDED"]
 
 
+def stopped_backfill(job_machine: JobMachine) -> str:
+    job_machine.advances = False
+    job = str(json.loads(run("backfill", "--in-aws", "--no-follow", "--json").stdout)["job"])
+    job_machine.runs[f"{job}_1"].step()
+    return job
+
+
+def test_the_keys_that_a_killed_worker_left_open_are_quarantined(
+    tables: Tables, job_machine: JobMachine, kept_records: KeptRecords
+) -> None:
+    job = stopped_backfill(job_machine)
+    leave_open(kept_records, job, hours_ago=2)
+
+    result = run("jobs", "stop", job, "--json")
+
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {
+        "job": job,
+        "attempt": f"{job}_1",
+        "keys_left_open": 0,
+        "left_open_until": None,
+    }
+    assert "Waiting 15 seconds for the workers to end." in result.stderr
+    (name,) = (name for name in kept_records.names(QUARANTINE) if name.startswith("quarantine/"))
+    assert json.loads(kept_records.body(QUARANTINE, name))["record"]["dynamodb"]["Keys"] == {
+        "PK": {"S": "open"}
+    }
+
+
+def test_keys_whose_writes_may_still_land_wait_and_a_later_stop_hands_them_over(
+    tables: Tables, job_machine: JobMachine, kept_records: KeptRecords
+) -> None:
+    job = stopped_backfill(job_machine)
+    leave_open(kept_records, job, hours_ago=0)
+
+    result = run("jobs", "stop", job)
+
+    assert result.exit_code == 1
+    assert result.stdout == f"Stopped the job {job}.\n"
+    assert "Error: in-doubt writes may still change 1 items until 2" in result.stderr
+    again = run("jobs", "stop", job, "--json")
+    assert again.exit_code == 1
+    document = json.loads(again.stdout)
+    assert (document["attempt"], document["keys_left_open"]) == (None, 1)
+    assert not [name for name in kept_records.names(QUARANTINE) if name.startswith("quarantine/")]
+
+
+def test_the_keys_of_tables_that_were_recreated_are_not_handed_over(
+    tables: Tables, job_machine: JobMachine, kept_records: KeptRecords
+) -> None:
+    job = stopped_backfill(job_machine)
+    leave_open(kept_records, job, hours_ago=2)
+    recreate_source(datetime(2026, 10, 2, tzinfo=UTC))
+
+    result = run("jobs", "stop", job)
+
+    assert result.exit_code == 2
+    assert f"Error: the job {job} is of other tables" in result.stderr
+    assert listed()[job]["state"] == "stopped"
+
+
 def test_a_job_that_does_not_run_is_not_stopped(tables: Tables, job_machine: JobMachine) -> None:
     job_machine.run_to_the_end()
     job = start()
@@ -288,7 +350,7 @@ def test_a_job_that_does_not_run_is_not_stopped(tables: Tables, job_machine: Job
 
     assert result.exit_code == 2
     assert lines(result.stderr) == [
-        f"Error: the job {job} does not run: its last execution is SUCCEEDED.",
+        f"Error: the job {job} does not run.",
         f"Try: `ddbreplica jobs show {job}` shows the job.",
     ]
 

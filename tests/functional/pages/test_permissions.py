@@ -17,10 +17,12 @@ from ddbreplica.bucket.verification_record import time_text
 from ddbreplica.jobs.control import follow
 from ddbreplica.verify.confirm import plan
 from ddbreplica_cli.app import main
+from ddbreplica_cli.runs import jobs as jobs_run
 from tests.support.account import answer_tags
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, run
 from tests.support.job_machine import STATE_MACHINE, JobMachine
 from tests.support.kept_records import ON_FAILURE, QUARANTINE, KeptRecords
+from tests.support.left_open import leave_open
 from tests.support.on_failure import FUNCTION_ARN
 from tests.support.permissions import Permission, listed, recorded, sections
 from tests.support.records import delete, put
@@ -83,6 +85,7 @@ def world(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")  # moto answers for no such endpoint
     monkeypatch.setattr(plan, "DEFAULT_GRACE", 0.0)
+    monkeypatch.setattr(jobs_run, "STOP_SECONDS", 0.0)
     monkeypatch.setattr(follow, "LONGEST_PAUSE_SECONDS", 0.0)
     tables.put(SOURCE, "put")
     tables.put(REPLICA, "deleted")
@@ -132,6 +135,11 @@ def jobs(world: World) -> None:
     ddbreplica("jobs", "show")
     ddbreplica("jobs", "show", "job")
     ddbreplica("jobs", "stop", "job")
+    backfill = world.machine.start("copy_1", {"job": "copy", "what": "backfill", "options": {}})
+    backfill.step()
+    leave_open(world.kept_records, "copy", hours_ago=2)
+    world.machine.advances = False
+    ddbreplica("jobs", "stop", "copy")
 
 
 def load(_: World) -> None:
