@@ -19,9 +19,10 @@ _ROOT: Final = _HERE.parent
 
 
 _COUNTED: Final = (
-    "| verify: false alarms in 1,000 simulations | = 0 | counted in `tests/exhaustive/test_flipping.py` |"
+    "| verify: false alarms in 1,000 simulations | = 0 | counted in `tests/exhaustive/test_flipping.py` |",
+    "| redrive by schedule: minutes from an in-doubt write | ≤ 30 | simulated in `test_bound.py` |",
 )
-"""The goal that no run of the benchmark measures: `make exhaustive` fails unless it is reached."""
+"""The goals that no run of the benchmark measures: a test fails unless they are reached."""
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def pages() -> Iterator[tuple[Path, Sequence[Table]]]:
     function, operator = (
         json.loads((_HERE / name).read_text()) for name in ("results.json", "operator.json")
     )
-    yield _ROOT / "DESIGN.md", (goals("function", function), (*goals("commands", operator), _COUNTED))
+    yield _ROOT / "DESIGN.md", (goals("function", function), (*goals("commands", operator), *_COUNTED))
     yield (
         _ROOT / "docs" / "costs.md",
         (*cost.tables(cost.read(function)), *commands(operator), units(operator)),
