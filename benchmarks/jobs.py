@@ -38,6 +38,9 @@ TRANSITIONS_OF_A_VERIFICATION: Final = 11
 
 TRANSITIONS_OF_A_REDRIVE: Final = 6
 
+REQUESTS_OF_A_REDRIVE: Final = 10
+"""Requests that write or list, of a redrive that finds nothing to do. S3 charges the same for both."""
+
 PUTS_OF_AN_INVOCATION: Final = 2
 """To take the state, and to save it at the end."""
 
@@ -116,6 +119,7 @@ def idle_month() -> Mapping[str, float]:
     return {
         "transitions": REDRIVES * TRANSITIONS_OF_A_REDRIVE * TRANSITION,
         "Lambda": REDRIVES * (REDRIVE_SECONDS * GIGABYTES * GB_SECOND + INVOCATION),
+        "S3 requests": REDRIVES * REQUESTS_OF_A_REDRIVE * PUT,
         "schedule": REDRIVES * SCHEDULED_START,
         "alarms": 0.10 * 5,
         "metric": 0.30,

@@ -9,6 +9,7 @@ import pytest
 from benchmarks import jobs
 from benchmarks.cost import FULL_CORE_MB
 from tests.support.modules import ROOT
+from tests.support.redrive_pair import RedrivePair
 from tests.support.states import Execution, substituted
 from tests.support.template import properties
 
@@ -101,3 +102,16 @@ def test_the_transitions_of_a_redrive_are_those_of_the_state_machine() -> None:
     execution.run(substituted(), {"what": "redrive", "options": {}})
 
     assert len(execution.visited) == jobs.TRANSITIONS_OF_A_REDRIVE
+
+
+def test_the_requests_of_an_idle_redrive_are_those_of_the_formula() -> None:
+    pair = RedrivePair()
+    pair.redrive()
+    pair.store.writes = 0
+    pair.s3.requests.clear()
+    pair.clock.pass_by(300)
+
+    pair.redrive()
+
+    assert {operation for operation, _ in pair.s3.requests} == {"list"}
+    assert pair.store.writes + len(pair.s3.requests) == jobs.REQUESTS_OF_A_REDRIVE
