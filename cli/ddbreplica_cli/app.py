@@ -9,6 +9,7 @@ from ddbreplica_cli.commands.load import load
 from ddbreplica_cli.commands.redrive import redrive
 from ddbreplica_cli.commands.status import status
 from ddbreplica_cli.commands.tail import tail
+from ddbreplica_cli.commands.transform import transform
 from ddbreplica_cli.commands.verify import verify
 from ddbreplica_cli.terminal.output import EscapedGroup
 
@@ -36,5 +37,5 @@ def main() -> None:
     """  # noqa: D301  \b is click's: do not wrap
 
 
-for _command in (backfill, jobs, load, redrive, status, tail, verify):
+for _command in (backfill, jobs, load, redrive, status, tail, transform, verify):
     main.add_command(_command)

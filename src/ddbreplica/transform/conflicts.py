@@ -8,8 +8,6 @@ from ddbreplica.transform.rules import Rules, refused
 
 def check(rules: Rules) -> None:
     """Raise TransformError for the first contradiction, with the attribute and what is allowed."""
-    if rules.keep is not None and rules.drop:
-        raise refused('has both "keep" and "drop"', allowed="one of them")
     twice = [name for name, count in Counter(rules.targets).items() if count > 1]
     _refuse(
         twice,

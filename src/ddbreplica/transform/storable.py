@@ -12,6 +12,7 @@ from ddbreplica.records import compare
 _MAX_DIGITS = 38
 _SMALLEST, _LARGEST = -130, 125
 _MAX_LEVELS = 32
+_BASE64 = "a value of type B is base64"
 
 
 class NotStorableError(Exception):
@@ -30,31 +31,31 @@ def check(value: Any, *, level: int = 1) -> None:
     _CHECKS[tag](content, level)
 
 
-def _text(content: Any, _level: int = 0) -> str:
+def _text(content: Any, _level: int) -> str:
     if not isinstance(content, str):
         raise NotStorableError("a value of type S is a text")
     return content
 
 
-def _number(content: Any, _level: int = 0) -> str:
+def _number(content: Any, _level: int) -> str:
     try:
         text = compare.number(content)
     except (TypeError, ValueError) as error:
         raise NotStorableError("a value of type N is a decimal number, written as a text") from error
     if len(text.lstrip("-").replace(".", "").strip("0")) > _MAX_DIGITS:
         raise NotStorableError(f"a number has at most {_MAX_DIGITS} digits")
-    if text != "0" and not _SMALLEST <= Decimal(text).adjusted() <= _LARGEST:
+    if not _SMALLEST <= Decimal(text).adjusted() <= _LARGEST:
         raise NotStorableError(f"a number is at least 1E{_SMALLEST} and less than 1E{_LARGEST + 1}")
     return text
 
 
-def _binary(content: Any, _level: int = 0) -> str:
+def _binary(content: Any, _level: int) -> str:
     try:
         text = compare.binary(content)
-    except (TypeError, ValueError):
-        text = None
-    if text is None or text != content:
-        raise NotStorableError("a value of type B is base64")
+    except (TypeError, ValueError) as error:
+        raise NotStorableError(_BASE64) from error
+    if text != content:
+        raise NotStorableError(_BASE64)
     return text
 
 
@@ -68,14 +69,11 @@ def _null(content: Any, _level: int) -> None:
         raise NotStorableError("a value of type NULL is true")
 
 
-def _set_of(member_text: Callable[[Any], str]) -> Callable[[Any, int], None]:
-    def check_set(content: Any, _level: int) -> None:
-        if not isinstance(content, list) or not content:
-            raise NotStorableError("a set is a list with one member or more")
-        if len({member_text(member) for member in content}) < len(content):
-            raise NotStorableError("the members of a set are different")
-
-    return check_set
+def _set(content: Any, member_text: Callable[[Any, int], str], level: int) -> None:
+    if not isinstance(content, list) or not content:
+        raise NotStorableError("a set is a list with one member or more")
+    if len({member_text(member, level) for member in content}) < len(content):
+        raise NotStorableError("the members of a set are different")
 
 
 def _list(content: Any, level: int) -> None:
@@ -98,9 +96,9 @@ _CHECKS: Mapping[str, Callable[[Any, int], object]] = {
     "B": _binary,
     "BOOL": _flag,
     "NULL": _null,
-    "SS": _set_of(_text),
-    "NS": _set_of(_number),
-    "BS": _set_of(_binary),
+    "SS": lambda content, level: _set(content, _text, level),
+    "NS": lambda content, level: _set(content, _number, level),
+    "BS": lambda content, level: _set(content, _binary, level),
     "L": _list,
     "M": _map,
 }

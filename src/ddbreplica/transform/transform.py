@@ -32,7 +32,7 @@ class Transform:
                 'has a "hash" without a secret and its version', allowed='"hash" with the version of a secret'
             )
         self._rules = rules
-        self._hash_with: Hash = hash_with or _never
+        self._hashes = {} if hash_with is None else dict.fromkeys(rules.hashed, hash_with)
         # The source's own attribute under a target's name is gone in every item, also where nothing takes its place.
         overlaid = {*rules.targets} - rules.rename.keys()
         self._gone = rules.drop | overlaid
@@ -46,7 +46,7 @@ class Transform:
         if item is None:
             return None
         rules = self._rules
-        source = self._hashed(item) if rules.hashed else item
+        source = self._hashed(item) if self._hashes else item
         rename, kept, gone = rules.rename, self._kept, self._gone
         moved = {
             rename.get(name, name): value
@@ -58,15 +58,12 @@ class Transform:
     def _hashed(self, item: Image) -> Image:
         """Return the item with each hashed attribute in place."""
         source = {**item}
-        for name in self._rules.hashed:
+        for name, hash_with in self._hashes.items():
             if name in source:
-                source[name] = {"S": self._hash_of(name, source[name])}
+                tag, text = _content(name, source[name], _HASHED, rule="hash")
+                # With the type, since the text "1" and the number 1 are different values.
+                source[name] = {"S": hash_with(_AS_JSON({tag: text}).encode())}
         return source
-
-    def _hash_of(self, name: str, value: Mapping[str, Any]) -> str:
-        tag, text = _content(name, value, _HASHED, rule="hash")
-        # With the type, since the text "1" and the number 1 are different values.
-        return self._hash_with(_AS_JSON({tag: text}).encode())
 
     def _concatenated(self, source: Image) -> Image:
         """Return the attributes that `concat` makes of the source's item after `hash`."""
@@ -103,10 +100,6 @@ def _content(name: str, value: Mapping[str, Any], types: "_Types", *, rule: str)
     except (TypeError, ValueError):
         # Without its cause, whose text may contain the value.
         raise UntransformableError(f"attribute {name!r} is not valid for its type {tag}") from None
-
-
-def _never(_: bytes) -> str:
-    raise AssertionError("nothing is hashed without a secret")
 
 
 def _text(content: Any) -> str:

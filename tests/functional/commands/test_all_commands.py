@@ -47,8 +47,27 @@ def test_both_ways_to_start_the_command_show_the_version() -> None:
 
 
 def test_the_list_of_commands() -> None:
-    assert sorted(main.commands) == ["backfill", "jobs", "load", "redrive", "status", "tail", "verify"]
-    assert LINES == ["backfill", "jobs show", "jobs stop", "load", "redrive", "status", "tail", "verify"]
+    assert sorted(main.commands) == [
+        "backfill",
+        "jobs",
+        "load",
+        "redrive",
+        "status",
+        "tail",
+        "transform",
+        "verify",
+    ]
+    assert LINES == [
+        "backfill",
+        "jobs show",
+        "jobs stop",
+        "load",
+        "redrive",
+        "status",
+        "tail",
+        "transform check",
+        "verify",
+    ]
 
 
 @pytest.mark.parametrize("name", LINES)

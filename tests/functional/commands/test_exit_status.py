@@ -1,5 +1,6 @@
 """The table of exit statuses in docs/commands.md, with a test for each cell."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,12 @@ class World:
         """Write a file with these rows, and return its path."""
         file = self.directory / "rows.csv"
         file.write_text("".join(row + "\n" for row in rows))
+        return str(file)
+
+    def rules_file(self, **members: object) -> str:
+        """Write a file with a transform, and return its path."""
+        file = self.directory / "rules.json"
+        file.write_text(json.dumps(members))
         return str(file)
 
     def refuse(self, key: str) -> None:
@@ -285,6 +292,19 @@ def tail_failed(world: World) -> Result:
     return run("tail", *NOWHERE)
 
 
+def transform(world: World) -> Result:
+    return run("transform", "check", world.rules_file(hash=["v"]), "--source", SOURCE)
+
+
+def transform_untransformable(world: World) -> Result:
+    world.tables.put(SOURCE, "a", v={"BOOL": True})
+    return transform(world)
+
+
+def transform_not_valid(world: World) -> Result:
+    return run("transform", "check", world.rules_file(mask=["v"]))
+
+
 Ends: TypeAlias = Mapping[int, Callable[[World], Result]]
 
 ENDS: Mapping[str, Ends] = {
@@ -302,6 +322,7 @@ ENDS: Mapping[str, Ends] = {
     "status": {0: status, 1: status_bad, 2: status_failed},
     "status --all": {0: fleet, 1: fleet_bad, 2: fleet_failed, 3: fleet_unknown},
     "tail": {0: tail, 2: tail_failed},
+    "transform check": {0: transform, 1: transform_untransformable, 2: transform_not_valid},
 }
 
 

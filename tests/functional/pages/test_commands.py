@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from ddbreplica.reconcile.journal_format import COMMANDS
+from tests.support.cli import run as cli
 from tests.support.modules import ROOT
 
 PAGE: Final = (ROOT / "docs" / "commands.md").read_text()
@@ -49,3 +50,18 @@ def test_each_shell_that_is_named_has_its_word(tmp_path: Path, shell: str) -> No
     assert f"{shell}_source" in PAGE
     script = f"_DDBREPLICA_COMPLETE={shell}_source ddbreplica"
     assert "ddbreplica" in run(tmp_path, "/bin/bash", "-c", script)
+
+
+def test_the_example_of_a_transform_is_what_the_command_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = PAGE.partition("\n## Transforms\n")[2].partition("\n## ")[0]
+    (rules,) = re.findall(r"^```json\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    ((command, shown),) = re.findall(
+        r"^```console\n\$ ddbreplica (.*?)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL
+    )
+    (tmp_path / "masked.json").write_text(rules)
+    (tmp_path / "events").symlink_to(ROOT / "events")
+    monkeypatch.chdir(tmp_path)
+
+    assert cli(*command.split()).stdout == shown

@@ -170,6 +170,12 @@ def tail(_: World) -> None:
     ddbreplica("tail", "--since", "1h", "--limit", "1")
 
 
+def transform(world: World) -> None:
+    file = Path("rules.json")
+    file.write_text('{"hash": ["a"]}')
+    ddbreplica("transform", "check", str(file))
+
+
 def verify(world: World) -> None:
     ddbreplica("verify", exit_code=1)
     ddbreplica("verify", "--repair", "--grace", "0")
@@ -191,14 +197,15 @@ def time_out_once(aws: Misbehaviour) -> None:
 
 
 SCENARIOS = {
-    scenario.__name__: scenario for scenario in (backfill, jobs, load, redrive, status, tail, verify)
+    scenario.__name__: scenario
+    for scenario in (backfill, jobs, load, redrive, status, tail, transform, verify)
 }
 
 
 @pytest.mark.parametrize("command", sorted(main.commands))
 def test_a_command_needs_what_is_listed_and_nothing_else(command: str, world: World) -> None:
     granted = documented(
-        *(command, "show", "stop"),
+        *(command, "check", "show", "stop"),
         *("--all", "--find", "--from-export", "--purge-done", "--repair", "--stack-name"),
         *(("--in-aws",) if command in IN_AWS else ()),
     )

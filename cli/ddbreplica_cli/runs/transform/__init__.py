@@ -1,0 +1,1 @@
+"""Check a transform, and show what it makes of items."""
