@@ -1,7 +1,7 @@
 """The template deployed to an embedded AWS that enforces roles, and ways to remove permissions."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -30,9 +30,10 @@ def actions(statement: Mapping[str, Any]) -> list[str]:
 class Role:
     """The deployed role. Each change of it lasts for a block."""
 
-    def __init__(self, iam: "IAMClient", name: str) -> None:
+    def __init__(self, iam: "IAMClient", name: str, *, enforced: Collection[str] = ENFORCED) -> None:
         self._iam = iam
         self.name = name
+        self._enforced = enforced
         (self._policy,) = iam.list_role_policies(RoleName=name)["PolicyNames"]
         document: Any = iam.get_role_policy(RoleName=name, PolicyName=self._policy)["PolicyDocument"]
         self._statements: list[dict[str, Any]] = document["Statement"]
@@ -42,7 +43,7 @@ class Role:
         """Remove an action from the statements for the function's own calls."""
         left = [
             each | {"Action": [kept for kept in actions(each) if kept != action]}
-            if each["Sid"] in ENFORCED
+            if each["Sid"] in self._enforced
             else each
             for each in self._statements
         ]

@@ -1,6 +1,7 @@
 """A stack with workers on the embedded AWS: start its state machine, and read what a job has stored."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,25 @@ class Deployed:
         )
         return str(started["executionArn"])
 
+    def invoke(self, action: str, job: str, *, attempt: int = 1, **members: Any) -> "Response":
+        """Invoke the worker as the state machine does, and return its response."""
+        names = {"function": self.stack.outputs["FunctionName"], "stack": self.stack.name}
+        given = {"action": action, **names, "job": job, "attempt": f"{job}-{attempt}", **members}
+        invoked = self.aws.lambda_.invoke(
+            FunctionName=self.stack.outputs["WorkerFunctionName"], Payload=json.dumps(given).encode()
+        )
+        body = json.loads(invoked["Payload"].read())
+        return Response(body, is_error="FunctionError" in invoked)
+
+    def processes(self) -> Sequence[int]:
+        """Return the processes that run the worker now, or are kept for its next invocation."""
+        name = f"AWS_LAMBDA_FUNCTION_NAME={self.stack.outputs['WorkerFunctionName']}".encode()
+        return [
+            int(path.parent.name)
+            for path in Path("/proc").glob("[0-9]*/environ")
+            if name in variables_of(path) and os.getpgid(int(path.parent.name)) == self.aws.pid
+        ]
+
     def ended(self, execution: str, *, within: float = 120) -> Mapping[str, Any]:
         """Wait until an execution has ended, and return how."""
         described: list[Any] = []
@@ -103,8 +123,29 @@ class Deployed:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What an invocation of the worker returned, or the error that it ended with."""
+
+    body: Any
+    is_error: bool
+
+    @property
+    def failed(self) -> str:
+        """Return why the task failed; empty if it did not."""
+        return str(self.body["errorMessage"] if self.is_error else self.body["failed"])
+
+
+def variables_of(environ: Path) -> Sequence[bytes]:
+    """Return the environment of a process; nothing if it has ended or belongs to another user."""
+    try:
+        return environ.read_bytes().split(b"\0")
+    except OSError:
+        return ()
+
+
 def item(number: int) -> dict[str, Any]:
-    return {"PK": {"S": key(number)}, "number": {"N": str(number)}, "text": {"S": "x" * 200}}
+    return {"PK": {"S": key(number)}, "bytessent": {"N": str(number)}, "text": {"S": "x" * 200}}
 
 
 def key(number: int) -> str:
