@@ -145,7 +145,13 @@ def tasks(one: Deployed, job: str) -> Iterator[Response]:
     """Do the tasks of a job that repairs an item, and of a redrive, one after the other."""
     one.aws.dynamodb.delete_item(TableName=one.pair.replica, Key={"PK": {"S": key(1)}})
     options = {"grace": 0, "repair": True}
-    plan = {"what": "verify", "options": options, "scheduled": False, "concurrency": 1, "max_units": 0}
+    plan: dict[str, Any] = {
+        "what": "verify",
+        "options": options,
+        "scheduled": False,
+        "concurrency": 1,
+        "max_units": 0,
+    }
     yield one.invoke("plan", job, **plan)
     yield one.invoke("work", job, line={"segments": [0]})
     yield one.invoke("gather", job)
