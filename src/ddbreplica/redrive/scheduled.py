@@ -7,7 +7,7 @@ the name shows that it is not in doubt, and it leaves the schedule.
 """
 
 import heapq
-from collections.abc import Callable, Collection, Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -194,7 +194,7 @@ class ScheduledRedriver:
     def _singles(self, opened: Sequence[OpenedObject], pool: Executor) -> None:
         """Process objects with one key or none. An object whose key has to wait stays as it is."""
         keys = tuple(dict.fromkeys(key for each in opened for key in each.unpacked.keys))
-        waiting = self._reconcile(keys, pool, waits=lambda reconciled: reconciled.changing)
+        waiting = self._reconcile(keys, pool, is_batch=False)
         self._finish([each for each in opened if not any(key in waiting for key in each.unpacked.keys)], pool)
 
     def _batch(self, opened: OpenedObject, pool: Executor) -> None:
@@ -203,25 +203,28 @@ class ScheduledRedriver:
         done = self._progress.done(listed)
         for chunk in pieces(keys[done:], CHUNK_KEYS):
             self._interrupt.check()
-            if self._reconcile(chunk, pool, waits=lambda _: ()):
+            if self._reconcile(chunk, pool, is_batch=True):
                 return  # a key is held back; a later run continues here
             done += len(chunk)
             self._progress.note(listed, done)
             self._tools.progressed()
         self._finish([opened], pool)
 
-    def _reconcile(
-        self, keys: Sequence[Key], pool: Executor, *, waits: Callable[[Reconciled], Sequence[Key]]
-    ) -> Container[Key]:
+    def _reconcile(self, keys: Sequence[Key], pool: Executor, *, is_batch: bool) -> Container[Key]:
         """Reconcile keys, and keep in a new object each of those that were not. Return the keys that have to wait.
 
-        These are the keys that are held back, and those that `waits` returns: their object stays.
+        Keys that are held back have to wait. In a batch no key is reconciled then, so that none is kept twice. The
+        keys of other objects also wait if the source changed in every round: their object stays.
         """
         if not keys:
             return ()
         free = self._tools.intend(keys)
+        held = set(keys).difference(free)
+        if held and is_batch:
+            self._tools.close(free)
+            return held
         total = _total(pool.map(self._tools.reconcile, pieces(free, MAX_KEYS)))
-        waiting = set(keys).difference(free).union(waits(total))
+        waiting = held if is_batch else held.union(total.changing)
         refused = {key: (why.code, f"refused by a table: {why.message}") for key, why in total.refused}
         others = {
             **{key: (INTERRUPTED, _CHANGED) for key in total.changing if key not in waiting},

@@ -510,19 +510,22 @@ class TestAKilledRedrive:
         assert state(pair)["content"]["predecessors"] == []
 
     def test_a_batch_waits_as_a_whole_for_a_key_that_is_held_back(self) -> None:
-        pair = RedrivePair("a", "b")
+        pair = RedrivePair("a", "b", "c")
+        pair.world.replica = bad("c")
         name = pair.doubt("a", age=9000)
         kill(pair)
         pair.s3.store(name, None)
-        batch = pair.world.discard("a", "b")
+        batch = pair.world.discard("a", "b", "c")
 
-        pair.redrive()
-        assert batch in pair.s3.names
+        for _ in range(3):
+            pair.redrive()
+            assert (pair.codes, pair.world.replica.items) == ([], {})
+            assert batch in pair.s3.names
 
         pair.clock.pass_by(1800)
         pair.redrive()
-        assert pair.world.replica.items == pair.world.source.items
-        assert pair.waiting == []
+        assert pair.world.replica.items == {key("a"): item("a"), key("b"): item("b")}
+        assert pair.codes == [("c", "ValidationException")]
         assert f"done/{batch}" in pair.s3.names
 
     def test_a_redrive_that_lost_the_state_ends_without_an_error(self) -> None:
