@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from ddbreplica_cli.app import main
+from tests.support import commands
 from tests.support.cli import invoke
 from tests.support.poisoned import (
     CODES,
@@ -102,20 +102,20 @@ VALUE = "x\x1b[31m\x9b1m\x7f\u202e\u2028\udc80\U000e0001[red]\r\n" + FORGED + "\
 NAME = "x\x1b[31m\x9b1m\u202e\udc80\n" + FORGED
 
 
-def options() -> Iterator[tuple[str, ...]]:
-    for name, each in main.commands.items():
-        yield name, VALUE, VALUE
-        yield name, f"--{VALUE}"
+def options() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    for words, each in commands.COMMANDS.items():
+        yield words, (VALUE, VALUE)
+        yield words, (f"--{VALUE}",)
         for parameter in each.params:
             if isinstance(parameter, click.Option) and not parameter.is_flag:
-                yield name, parameter.opts[0], VALUE
+                yield words, (parameter.opts[0], VALUE)
 
 
-@pytest.mark.parametrize("args", list(options()), ids=lambda args: " ".join(map(ascii, args))[:40])
-def test_values_of_options_are_escaped(world: World, args: tuple[str, ...]) -> None:
-    base = COMMANDS["load" if args[0] == "load" else args[0]]
+@pytest.mark.parametrize(("words", "args"), list(options()), ids=lambda args: " ".join(map(ascii, args))[:40])
+def test_values_of_options_are_escaped(world: World, words: tuple[str, ...], args: tuple[str, ...]) -> None:
+    base = (*words, "job", *TABLES) if words == ("jobs", "stop") else COMMANDS[words[0]]
     for more in ((), ("--json",)):
-        check(world.ran(*base, *args[1:], *more))
+        check(world.ran(*base, *args, *more))
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from tests.support.states import EndedError, Execution, substituted
 
 STACK: Final = "mine"
 STATE_MACHINE: Final = "BulkStateMachine-1"
+SCHEDULE: Final = "mine-VerifySchedule-1"
 ARN: Final = f"arn:aws:states:us-east-1:123456789012:stateMachine:{STATE_MACHINE}"
 
 
@@ -206,12 +207,27 @@ class JobMachine:
         return _ok({"stopDate": run.ended})
 
 
-def answer_stack(aws: Misbehaviour) -> None:
-    """Describe the stack of the function, and the account."""
+def answer_stack(aws: Misbehaviour, *, schedule: str | None = None) -> None:
+    """Describe the stack of the function, perhaps with a schedule of verifications, and the account."""
     tags = {"Tags": {"ddbreplica": REPLICA, "aws:cloudformation:stack-name": STACK}}
     aws.on("before-call.lambda.ListTags", lambda **_: _ok(tags))
-    resource = {"StackResourceDetail": {"PhysicalResourceId": ARN}}
-    aws.on("before-call.cloudformation.DescribeStackResource", lambda **_: _ok(resource))
+    resources = {"BulkStateMachine": ARN, **({"VerifySchedule": SCHEDULE} if schedule else {})}
+
+    def describe(params: Any, **_: Any) -> Any:
+        name = resources.get(params["body"]["LogicalResourceId"])
+        return (
+            _ok({"StackResourceDetail": {"PhysicalResourceId": name}})
+            if name
+            else _refused("ValidationError")
+        )
+
+    aws.on("before-call.cloudformation.DescribeStackResource", describe)
+    answer = {
+        "ScheduleExpression": schedule,
+        "CreationDate": datetime(2026, 11, 1, 12, tzinfo=UTC),
+        "Target": {"Input": '{"what": "verify", "options": {}}'},
+    }
+    aws.on("before-call.scheduler.GetSchedule", lambda **_: _ok(answer))
     limit = {"AccountLimit": {"UnreservedConcurrentExecutions": 1000}}
     aws.on("before-call.lambda.GetAccountSettings", lambda **_: _ok(limit))
 

@@ -93,8 +93,8 @@ def _needed(service: str, operation: str, params: Mapping[str, Any]) -> Iterator
             yield Permission(f"dynamodb:{operation}", _streams(params))
         case "lambda", "GetFunctionConfiguration" | "ListTags":
             yield Permission(f"lambda:{operation}", _short(params.get("FunctionName") or params["Resource"]))
-        case "sfn", _:
-            yield Permission(f"states:{operation}", _short(_of_states(params)))
+        case "sfn" | "scheduler", _:
+            yield _of_jobs(operation, params)
         case "resource-groups-tagging-api", _:
             yield Permission(f"tag:{operation}", "*")
         case "cloudformation", _:
@@ -103,9 +103,12 @@ def _needed(service: str, operation: str, params: Mapping[str, Any]) -> Iterator
             yield Permission(f"{service}:{operation}", "*")
 
 
-def _of_states(params: Mapping[str, Any]) -> str:
-    arn: str = params.get("executionArn") or params["stateMachineArn"]
-    return arn
+def _of_jobs(operation: str, params: Mapping[str, Any]) -> Permission:
+    if operation == "GetSchedule":
+        return Permission(
+            f"scheduler:{operation}", f"scheduler:schedule/{params['GroupName']}/{params['Name']}"
+        )
+    return Permission(f"states:{operation}", _short(params.get("executionArn") or params["stateMachineArn"]))
 
 
 def _streams(params: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from click.testing import Result
 
+from ddbreplica.jobs.plan import Plan
 from tests.support.cli import invoke, press_ctrl_c
 from tests.support.on_failure import DiscardedBatch, on_failure_object
 from tests.support.records import put
@@ -87,7 +88,13 @@ def _items(request: Any) -> Response:
 
 
 def _objects(request: Any) -> Response:
-    prefix = parse_qs(urlsplit(request.url).query).get("prefix", [""])[0]
+    query = parse_qs(urlsplit(request.url).query)
+    prefix = query.get("prefix", [""])[0]
+    if "delimiter" in query:
+        return as_xml(
+            "<ListBucketResult><Name>kept</Name><KeyCount>1</KeyCount><IsTruncated>false</IsTruncated>"
+            "<CommonPrefixes><Prefix>jobs/s/job/</Prefix></CommonPrefixes></ListBucketResult>"
+        )
     name = {"quarantine/orders_copy/": KEPT, "aws/lambda/": _discarded()[0]}.get(
         prefix, "data/manifest-summary.json"
     )
@@ -122,6 +129,10 @@ def _discarded() -> tuple[str, str]:
 
 
 def _content(request: Any) -> Response:
+    if "/jobs/s/" in path_of(request):
+        if path_of(request).endswith("/plan.json"):
+            return Response(_planned().encode(), headers={"etag": '"e"'})
+        return replace(as_xml("<Error><Code>NoSuchKey</Code><Message>none</Message></Error>"), status=404)
     bodies = {
         KEPT: {
             "schema": 1,
@@ -133,6 +144,49 @@ def _content(request: Any) -> Response:
     }
     found = [body for name, body in bodies.items() if path_of(request).endswith(name)]
     return Response(json.dumps(found[0]).encode(), headers={"etag": '"e"'}) if found else content(request)
+
+
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:machine"
+EXECUTION = {
+    "executionArn": f"{MACHINE.replace('stateMachine', 'execution')}:job_1",
+    "stateMachineArn": MACHINE,
+    "name": "job_1",
+    "status": "FAILED",
+    "startDate": 1.7e9,
+    "stopDate": 1.7e9,
+}
+
+
+def _executions(request: Any) -> Response:
+    return as_json(executions=[EXECUTION] if body_of(request)["statusFilter"] == "FAILED" else [])
+
+
+def _execution(request: Any) -> Response:
+    if body_of(request)["executionArn"] != EXECUTION["executionArn"]:
+        return Response(b'{"__type": "ExecutionDoesNotExist", "message": "none"}', status=400)
+    given = json.dumps({"what": "verify", "options": {}, "job": "job"})
+    return as_json(**EXECUTION, input=given, error="JobFailed", cause="segments were not compared: 0.")
+
+
+def _planned() -> str:
+    tables = {side: f"{ACCOUNT}/{name} of 2023" for side, name in (("source", "orders"), ("replica", "copy"))}
+    plan = Plan(
+        what="verify",
+        function="replicator",
+        began="2023-11-14T22:13:20.000000+00:00",
+        options={"limit": 10},
+        pair=tables,
+        patterns=["pattern"],
+        is_archive=False,
+        segments=1,
+        lines=1,
+        workers=1,
+        read_rates=[5.0, 5.0],
+        write_rate=0.0,
+        stream=None,
+        estimate={"items": 2, "read_units": 1, "dollars": 0.1},
+    )
+    return plan.body.decode()
 
 
 WORLD: Mapping[str, Callable[[Any], Response]] = {
@@ -149,7 +203,14 @@ WORLD: Mapping[str, Callable[[Any], Response]] = {
         "<member><OutputKey>ReplicaTableName</OutputKey><OutputValue>orders_copy</OutputValue></member>"
         "</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
     ),
-    "ListTags": lambda _: as_json(Tags={"ddbreplica": "orders_copy"}),
+    "ListTags": lambda _: as_json(Tags={"ddbreplica": "orders_copy", "aws:cloudformation:stack-name": "s"}),
+    "DescribeStackResource": lambda _: as_xml(
+        "<DescribeStackResourceResponse><DescribeStackResourceResult><StackResourceDetail>"
+        f"<PhysicalResourceId>{MACHINE}</PhysicalResourceId>"
+        "</StackResourceDetail></DescribeStackResourceResult></DescribeStackResourceResponse>"
+    ),
+    "ListExecutions": _executions,
+    "DescribeExecution": _execution,
 }
 
 
@@ -267,6 +328,7 @@ OPTIONAL = {"verify": ("GetMetricData",), "backfill": ("GetMetricData",), "statu
 
 
 IN_XML_OPERATIONS = (
+    "DescribeStackResource",
     "DescribeStacks",
     "ListObjectVersions",
     "ListObjectsV2",
@@ -287,7 +349,7 @@ def an_error(_: Response, operation: str, code: str) -> Response:
     body = json.dumps({"__type": f"x#{code}{poison * (IN_XML in code)}", "message": f"why {poison}"})
     if operation in IN_XML_OPERATIONS:
         body = f"<Error><Code>{code}</Code><Message>why{IN_XML}</Message></Error>"
-    if operation == "DescribeStacks":
+    if operation in ("DescribeStackResource", "DescribeStacks"):
         body = f"<ErrorResponse>{body}</ErrorResponse>"
     return Response(body.encode(), status=400)
 
@@ -308,4 +370,6 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "status": ("status", "--stack-name", "s"),
     "the fleet": ("status", "--all"),
     "tail": ("tail", "--source", "orders", "--limit", "1"),
+    "jobs": ("jobs", "show", *TABLES),
+    "a job": ("jobs", "show", "job", *TABLES),
 }

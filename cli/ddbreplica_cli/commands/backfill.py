@@ -74,7 +74,7 @@ def backfill(options: Options, /, **values: Any) -> None:
     """  # noqa: D301  \b is click's: do not wrap
     job = job_options(values)
     if job is not None:
-        from ddbreplica_cli.runs.in_aws import run as run_in_aws
+        from ddbreplica_cli.runs.jobs.in_aws import run as run_in_aws
 
         run_in_aws("backfill", options, job, values)
         return

@@ -48,7 +48,7 @@ def show(options: Options, *, job: str | None, limit: int) -> None:
 
     Exits with 0 also if a job has failed. Exits with 2 if the job does not exist or cannot be read.
     """  # noqa: D301  \b is click's: do not wrap
-    from ddbreplica_cli.runs.jobs import show as run
+    from ddbreplica_cli.runs.jobs.show import show as run
 
     run(options, job, most=limit)
 
@@ -71,6 +71,6 @@ def stop(options: Options, *, job: str) -> None:
     Exits with 1 while a write of the job may still land: run the same command again after the time that it prints.
     Exits with 2 if there is nothing to stop, or if the command failed.
     """  # noqa: D301  \b is click's: do not wrap
-    from ddbreplica_cli.runs.jobs import stop as run
+    from ddbreplica_cli.runs.jobs.stop import stop as run
 
     run(options, job)

@@ -28,8 +28,9 @@ def status(options: Options, *, fleet: bool, watch: float | None) -> None:
     """Show health, lag, problems, and the command that fixes each.
 
     The command reads the tables, the event source mapping, its function, CloudWatch metrics and both buckets. It
-    changes nothing. It also shows the last complete verification, and what was written to the source since. Values
-    that cannot be read are shown as unknown, with the reason. With --watch and --json each status is one line.
+    changes nothing. It also shows the last complete verification, and what was written to the source since. For a
+    stack with workers it shows the jobs that run, and the next scheduled verification with its cost. Values that
+    cannot be read are shown as unknown, with the reason. With --watch and --json each status is one line.
 
     With --all the command finds the functions that have the tag `ddbreplica`, and shows one line for each pair of
     tables, the worst first. In this case --replica-profile is used for replicas in other accounts only.

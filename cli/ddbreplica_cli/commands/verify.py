@@ -132,7 +132,7 @@ def verify(options: Options, /, **values: Any) -> None:
     """  # noqa: D301  \b is click's: do not wrap
     job = job_options(values)
     if job is not None:
-        from ddbreplica_cli.runs.in_aws import run as run_in_aws
+        from ddbreplica_cli.runs.jobs.in_aws import run as run_in_aws
 
         run_in_aws("verify", options, job, values)
         return

@@ -12,12 +12,15 @@ import click
 from rich.live import Live
 from rich.text import Text
 
+from ddbreplica.aws.request import known
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.inspect.fleet import UNKNOWN
 from ddbreplica.inspect.health import AS_FAR_AS_SEEN, REPLICATING, examine
 from ddbreplica.inspect.observe import observe
 from ddbreplica.inspect.observe_fleet import observe_fleet
+from ddbreplica.jobs.control.observe import observe_jobs
 from ddbreplica.records.text import printable
+from ddbreplica_cli.runs.jobs.status import job_rows, with_jobs
 from ddbreplica_cli.runs.status_fleet_screen import fleet_document, fleet_screen
 from ddbreplica_cli.runs.status_screen import document, screen
 from ddbreplica_cli.terminal import output
@@ -61,7 +64,13 @@ def run(options: Options, *, fleet: bool, watch: float | None) -> None:
 def _look(connection: Connection, options: Options) -> _Seen:
     facts = observe(connection)
     findings = examine(facts, options)
-    return _Seen(document(facts, findings), screen(facts, findings))
+    mapping = facts.mapping
+    jobs = known(lambda: observe_jobs(connection, mapping)) if mapping else None
+    now = connection.clock.moment
+    return _Seen(
+        with_jobs(document(facts, findings), facts, jobs, now=now),
+        screen(facts, findings, job_rows(facts, jobs, now=now)),
+    )
 
 
 def _look_at_all(connection: Connection, options: Options) -> _Seen:

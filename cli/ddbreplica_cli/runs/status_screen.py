@@ -1,6 +1,6 @@
 """Format a status as a JSON document or as text. Pure."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -76,9 +76,12 @@ def document(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def screen(facts: Facts, findings: Sequence[Finding]) -> str:
-    """Return the status as text: the values, the problems with what to try and, on the last line, the verdict."""
-    rows = [f"{name:<12}{value}" for name, value in _rows(facts)]
+def screen(facts: Facts, findings: Sequence[Finding], jobs: Iterable[tuple[str, str]] = ()) -> str:
+    """Return the status as text: the values, the problems with what to try and, on the last line, the verdict.
+
+    `jobs` are the rows for the jobs.
+    """
+    rows = [f"{name:<12}{value}" for name, value in (*_rows(facts), *jobs)]
     return lines([*rows, "", *_found(findings), loud(verdict(facts, findings))])
 
 

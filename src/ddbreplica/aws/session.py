@@ -112,6 +112,13 @@ class Clients:
             ("machines", region), lambda: self._session.client("stepfunctions", **place, config=ASKING)
         )
 
+    def schedules(self, region: str | None) -> Any:
+        """Return a client for the schedules of Amazon EventBridge Scheduler."""
+        place = self._place(region)
+        return self._once(
+            ("schedules", region), lambda: self._session.client("scheduler", **place, config=ASKING)
+        )
+
     def tags(self) -> "ResourceGroupsTaggingAPIClient":
         """Return a client for resources by tag."""
         place = self._place(None)

@@ -124,6 +124,11 @@ class Connection:
         return self._source_clients.machines(self.source.region)
 
     @property
+    def schedules(self) -> Any:
+        """A client for the schedules of the jobs, which are beside the function."""
+        return self._source_clients.schedules(self.source.region)
+
+    @property
     def stacks(self) -> "CloudFormationClient":
         """A client for CloudFormation stacks."""
         return self._source_clients.stacks()

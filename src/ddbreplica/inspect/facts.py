@@ -26,10 +26,10 @@ COUNTED_BY_FUNCTION = ("WritesApplied", "DeletesApplied", "RecordsQuarantined", 
 class TableFacts:
     """The description of a table.
 
-    `items` is the count of some hours ago. `indexes` maps the name of each index to its state. `capacity` is the
-    provisioned read and write capacity units, or None for on-demand. `view` is the view type of the stream, or None if
-    the stream is disabled. `ttl` is the TTL attribute, or None if TTL is disabled. `replicas` are the other Regions of
-    a global table.
+    `items` and `bytes` are those of some hours ago. `indexes` maps the name of each index to its state. `capacity` is
+    the provisioned read and write capacity units, or None for on-demand. `view` is the view type of the stream, or
+    None if the stream is disabled. `ttl` is the TTL attribute, or None if TTL is disabled. `replicas` are the other
+    Regions of a global table.
     """
 
     name: str
@@ -44,6 +44,7 @@ class TableFacts:
     view: str | None
     ttl: Known[str | None]
     replicas: str | None = None
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

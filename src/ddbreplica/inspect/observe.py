@@ -126,6 +126,7 @@ def _table(side: Side) -> TableFacts:
         # DescribeTimeToLive needs a permission of its own; without it the rest is still shown.
         ttl=known(lambda: _ttl(side)),
         replicas=described.replicas,
+        bytes=described.bytes,
     )
 
 

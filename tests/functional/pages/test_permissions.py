@@ -17,10 +17,10 @@ from ddbreplica.bucket.verification_record import time_text
 from ddbreplica.jobs.control import follow
 from ddbreplica.verify.confirm import plan
 from ddbreplica_cli.app import main
-from ddbreplica_cli.runs import jobs as jobs_run
+from ddbreplica_cli.runs.jobs import stop as jobs_stop
 from tests.support.account import answer_tags
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, run
-from tests.support.job_machine import STATE_MACHINE, JobMachine
+from tests.support.job_machine import SCHEDULE, STATE_MACHINE, JobMachine, answer_stack
 from tests.support.kept_records import ON_FAILURE, QUARANTINE, KeptRecords
 from tests.support.left_open import leave_open
 from tests.support.on_failure import FUNCTION_ARN
@@ -33,6 +33,7 @@ NAMES = {
     "FUNCTION": "ddbreplica",
     "STACK": "mine",
     "STATE_MACHINE": STATE_MACHINE,
+    "VERIFY_SCHEDULE": SCHEDULE,
     "QUARANTINE_BUCKET": QUARANTINE,
     "ON_FAILURE_BUCKET": ON_FAILURE,
     "EXPORT_BUCKET": "exports",
@@ -85,7 +86,7 @@ def world(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")  # moto answers for no such endpoint
     monkeypatch.setattr(plan, "DEFAULT_GRACE", 0.0)
-    monkeypatch.setattr(jobs_run, "STOP_SECONDS", 0.0)
+    monkeypatch.setattr(jobs_stop, "STOP_SECONDS", 0.0)
     monkeypatch.setattr(follow, "LONGEST_PAUSE_SECONDS", 0.0)
     tables.put(SOURCE, "put")
     tables.put(REPLICA, "deleted")
@@ -161,6 +162,8 @@ def redrive(world: World) -> None:
 def status(world: World) -> None:
     name = f"verifications/{REPLICA}/{time_text(datetime.now(UTC))}.json"
     boto3.client("s3").put_object(Bucket=QUARANTINE, Key=name, Body=b"{}")
+    world.machine.start("job_1", {"job": "job", "what": "verify", "options": {}})
+    answer_stack(world.aws, schedule="rate(1 day)")
     ddbreplica("status", exit_code=1)
     answer_tags(world.aws, {FUNCTION_ARN: REPLICA})
     assert run("status", "--all").exit_code == 1

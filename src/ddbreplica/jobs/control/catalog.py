@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from ddbreplica.errors import TaskError
+from ddbreplica.errors import JobEndedError, TaskError
 from ddbreplica.jobs.control.workers import Workers
 from ddbreplica.jobs.objects import PLAN, REPORT, JobObjects
 from ddbreplica.jobs.plan import Plan
@@ -46,11 +46,11 @@ def plan_of(objects: JobObjects) -> Plan | None:
 
 
 def _planned(workers: Workers, job: str) -> PlannedJob | None:
+    body = workers.objects(job).read(PLAN)
     try:
-        plan = plan_of(workers.objects(job))
-    except TaskError:  # of another version
+        return None if body is None else PlannedJob(job, Plan.read(body))
+    except JobEndedError:  # of another version
         return None
-    return PlannedJob(job, plan) if plan else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Final
 
 from ddbreplica.aws.arn import function_of
 from ddbreplica.aws.hints import explain
+from ddbreplica.aws.refusal import asked
 from ddbreplica.aws.request import ask
 from ddbreplica.bucket.bucket import Bucket
 from ddbreplica.dynamodb.connection import Connection
@@ -22,20 +23,36 @@ _STACK_TAG = "aws:cloudformation:stack-name"
 _DEPLOY = "deploy the stack with the parameter Workers=true (docs/deployment.md)."
 
 
+class NoWorkersError(TaskError):
+    """The function's stack has no workers."""
+
+
 def locate(connection: Connection) -> tuple[Workers, MappingState]:
     """Return the workers of the function that replicates the pair, and its mapping.
 
     Raises TaskError if there are none.
     """
-    mapping, bucket = _mapping(connection)
+    mapping = _mapping(connection)
+    return workers_of(connection, mapping), mapping
+
+
+def workers_of(connection: Connection, mapping: MappingState) -> Workers:
+    """Return the workers of a mapping's function. Raises NoWorkersError if there are none."""
     stack = _stack(connection, mapping)
-    executions = Executions(connection.machines, _state_machine(connection, stack))
-    objects = Bucket(connection.buckets, bucket, option="--stack-name")
-    return Workers(mapping.function_name, stack, objects, executions), mapping
+    machine = resource_of(connection, stack, STATE_MACHINE)
+    if machine is None:
+        raise NoWorkersError(f"the stack {stack} has no workers.", hint=_DEPLOY)
+    if not mapping.quarantine:
+        raise NoWorkersError(
+            f"the function {mapping.function_name} has no environment variable QUARANTINE_BUCKET.",
+            hint=_DEPLOY,
+        )
+    objects = Bucket(connection.buckets, mapping.quarantine, option="--stack-name")
+    return Workers(mapping.function_name, stack, objects, Executions(connection.machines, machine))
 
 
-def _mapping(connection: Connection) -> tuple[MappingState, str]:
-    """Return a mapping of the one function that replicates the pair, and the function's bucket."""
+def _mapping(connection: Connection) -> MappingState:
+    """Return a mapping of the one function that replicates the pair."""
     mappings = find_mappings(connection, latest_stream(connection) or "")
     functions = sorted({mapping.function_name for mapping in mappings})
     if not functions:
@@ -49,12 +66,7 @@ def _mapping(connection: Connection) -> tuple[MappingState, str]:
             f"several functions replicate the source to the replica: {', '.join(functions)}.",
             hint="run `ddbreplica status`, and delete all of them but one.",
         )
-    bucket = mappings[0].quarantine
-    if not bucket:
-        raise TaskError(
-            f"the function {functions[0]} has no environment variable QUARANTINE_BUCKET.", hint=_DEPLOY
-        )
-    return mappings[0], bucket
+    return mappings[0]
 
 
 def _stack(connection: Connection, mapping: MappingState) -> str:
@@ -64,22 +76,20 @@ def _stack(connection: Connection, mapping: MappingState) -> str:
         lambda: dict(client.list_tags(Resource=function_of(mapping.function_arn))["Tags"]), refused=refused
     )
     if _STACK_TAG not in tags:
-        raise TaskError(f"the function {function} belongs to no CloudFormation stack.", hint=_DEPLOY)
+        raise NoWorkersError(f"the function {function} belongs to no CloudFormation stack.", hint=_DEPLOY)
     return tags[_STACK_TAG]
 
 
-def _state_machine(connection: Connection, stack: str) -> str:
-    """Return the ARN of the state machine."""
+def resource_of(connection: Connection, stack: str, logical_id: str) -> str | None:
+    """Return the name or ARN of a resource of a stack; None if the stack does not have it."""
     client = connection.stacks
-
-    def refused(refusal: Refusal) -> TaskError:
-        if refusal.code != "ValidationError":
-            return explain(refusal, doing=f"the resources of the stack {stack} cannot be described")
-        return TaskError(f"the stack {stack} has no workers.", hint=_DEPLOY)
-
-    return ask(
-        lambda: client.describe_stack_resource(StackName=stack, LogicalResourceId=STATE_MACHINE)[
+    found = asked(
+        lambda: client.describe_stack_resource(StackName=stack, LogicalResourceId=logical_id)[
             "StackResourceDetail"
-        ]["PhysicalResourceId"],
-        refused=refused,
+        ]["PhysicalResourceId"]
     )
+    if not isinstance(found, Refusal):
+        return found
+    if found.code == "ValidationError":
+        return None
+    raise explain(found, doing=f"the resources of the stack {stack} cannot be described")

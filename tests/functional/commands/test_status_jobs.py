@@ -1,0 +1,73 @@
+"""`ddbreplica status` of a stack with workers: the jobs that run, and the next verification."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.support.cli import Misbehaviour, Tables, lines, refusal, run
+from tests.support.job_machine import JobMachine, answer_stack
+from tests.support.kept_records import KeptRecords
+
+
+def jobs() -> Any:
+    return json.loads(run("status", "--json").stdout)["jobs"]
+
+
+def rows() -> list[str]:
+    return [line for line in lines(run("status").stdout) if line.startswith(("jobs", "next verify"))]
+
+
+def test_a_stack_without_workers_has_no_rows(tables: Tables, kept_records: KeptRecords) -> None:
+    assert jobs() is None
+    assert rows() == []
+
+
+def test_a_stack_with_workers_and_nothing_to_do(tables: Tables, job_machine: JobMachine) -> None:
+    assert jobs() == {"running": [], "next_verification": None}
+    assert rows() == ["jobs        none is running", "next verify not scheduled"]
+
+
+def test_the_jobs_that_run(tables: Tables, job_machine: JobMachine) -> None:
+    job_machine.advances = False
+    run("verify", "--in-aws", "--no-follow")
+    (name,) = job_machine.runs
+
+    (running,) = jobs()["running"]
+    assert (running["job"], running["what"]) == (name.removesuffix("_1"), "verify")
+    assert rows()[0].startswith(f"jobs        {running['job']} (verify) has been running since 2")
+
+
+def test_the_next_verification_and_its_cost(
+    tables: Tables, job_machine: JobMachine, aws: Misbehaviour
+) -> None:
+    answer_stack(aws, schedule="rate(1 day)")
+
+    found = jobs()["next_verification"]
+
+    assert (found["schedule"], found["enabled"], found["dollars_a_month"]) == ("rate(1 day)", True, 0.0)
+    assert datetime.fromisoformat(found["at"]) > datetime.now(UTC)
+    assert rows()[1].endswith("by the schedule rate(1 day); about $0.00 a month for read units")
+
+
+def test_a_schedule_of_another_kind_is_shown_as_it_is(
+    tables: Tables, job_machine: JobMachine, aws: Misbehaviour
+) -> None:
+    answer_stack(aws, schedule="cron(0 3 * * ? *)")
+
+    assert rows()[1] == "next verify cron(0 3 * * ? *)"
+
+
+def test_what_cannot_be_read_is_unknown_with_the_reason(
+    tables: Tables, job_machine: JobMachine, aws: Misbehaviour
+) -> None:
+    aws.on("before-call.sfn.ListExecutions", lambda **_: refusal("AccessDeniedException"))
+
+    document = json.loads(run("status", "--json").stdout)
+
+    assert document["jobs"]["running"] is None
+    assert document["unknown"]["the jobs that run"].endswith("AccessDeniedException: why")
+    aws.on("before-call.cloudformation.DescribeStackResource", lambda **_: refusal("AccessDenied"))
+    document = json.loads(run("status", "--json").stdout)
+    assert document["jobs"] is None
+    assert "cannot be described: AccessDenied: why" in document["unknown"]["the jobs"]
+    assert rows()[0].startswith("jobs        unknown: the resources of the stack mine cannot be described")
