@@ -25,6 +25,7 @@ def arns(region: Region) -> dict[str, str]:
         "AlarmTopicArn": f"arn:{partition}:sns:{name}:111122223333:ops",
         "ReplicaRoleArn": f"arn:{partition}:iam::444455556666:role/orders-writer",
         "ReplicatorRoleArn": f"arn:{partition}:iam::111122223333:role/replicator",
+        "WorkerRoleArn": f"arn:{partition}:iam::111122223333:role/worker",
         "CutOffRoleArn": f"arn:{partition}:iam::111122223333:role/replicator",
         "PermissionsBoundaryArn": f"arn:{partition}:iam::aws:policy/PowerUserAccess",
     }

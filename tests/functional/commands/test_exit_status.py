@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 from click.testing import Result
@@ -13,9 +13,13 @@ from tests.support.account import UUID
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, refusal, run
 from tests.support.fleet import Account, polled
 from tests.support.kept_records import CREATED, ON_FAILURE, QUARANTINE, KeptRecords, recreate_source
+from tests.support.left_open import leave_open
 from tests.support.modules import ROOT
 from tests.support.records import put
 from tests.support.wire import error, response
+
+if TYPE_CHECKING:
+    from tests.support.job_machine import JobMachine
 
 PAGE = ROOT / "docs" / "commands.md"
 NOWHERE = ("--source", "nowhere")
@@ -31,6 +35,21 @@ class World:
     tables: Tables
     aws: Misbehaviour
     directory: Path
+    request: pytest.FixtureRequest
+
+    @property
+    def machine(self) -> "JobMachine":
+        """The state machine of a stack with workers."""
+        machine: JobMachine = self.request.getfixturevalue("job_machine")
+        return machine
+
+    def job(self, command: str) -> str:
+        """Start a job, whose workers have done one task, and return its name."""
+        machine = self.machine
+        machine.advances = False
+        job = str(json.loads(run(command, "--in-aws", "--no-follow", "--json").stdout)["job"])
+        machine.runs[f"{job}_1"].step()
+        return job
 
     def rows(self, *rows: str) -> str:
         """Write a file with these rows, and return its path."""
@@ -71,10 +90,16 @@ class World:
 
 
 @pytest.fixture
-def world(tables: Tables, aws: Misbehaviour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(
+    tables: Tables,
+    aws: Misbehaviour,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> World:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")
-    return World(tables, aws, tmp_path)
+    return World(tables, aws, tmp_path, request)
 
 
 GOOD = "1,h,2026-01-01,1,0,GET,/,200,5,agent"
@@ -154,6 +179,68 @@ def dry_verify_failed(world: World) -> Result:
 def verify_inconclusive(world: World) -> Result:
     world.keep_moving()
     return run("verify", *GRACE)
+
+
+IN_AWS = ("verify", "--in-aws", *GRACE)
+
+
+def in_aws(world: World) -> Result:
+    assert world.machine.advances
+    return run(*IN_AWS)
+
+
+def in_aws_different(world: World) -> Result:
+    world.tables.put(SOURCE, "a")
+    return in_aws(world)
+
+
+def in_aws_failed(world: World) -> Result:
+    assert world.machine.advances
+    world.tables.client.delete_table(TableName=REPLICA)
+    return run(*IN_AWS)
+
+
+def in_aws_inconclusive(world: World) -> Result:
+    machine = world.machine
+    world.keep_moving()
+    machine.renew()  # the workers read what keeps moving
+    return run(*IN_AWS)
+
+
+def started(world: World) -> Result:
+    assert world.machine.advances
+    world.tables.put(SOURCE, "a")
+    return run(*IN_AWS, "--no-follow")
+
+
+def not_started(world: World) -> Result:
+    return run(*IN_AWS, "--no-follow", *NOWHERE)
+
+
+def jobs(world: World) -> Result:
+    world.job("verify")
+    return run("jobs", "show")
+
+
+def jobs_failed(world: World) -> Result:
+    assert world.machine.advances
+    return run("jobs", "show", "no-such-job")
+
+
+def job_stopped(world: World) -> Result:
+    return run("jobs", "stop", world.job("verify"))
+
+
+def job_stopped_while_it_writes(world: World) -> Result:
+    kept_records = world.request.getfixturevalue("kept_records")
+    job = world.job("backfill")
+    leave_open(kept_records, job, hours_ago=0)
+    return run("jobs", "stop", job)
+
+
+def job_not_stopped(world: World) -> Result:
+    assert world.machine.advances
+    return run("jobs", "stop", "no-such-job")
 
 
 def repair(world: World) -> Result:
@@ -314,11 +401,15 @@ ENDS: Mapping[str, Ends] = {
     "backfill --dry-run": {0: dry_backfill, 2: dry_backfill_failed},
     "verify": {0: verify, 1: verify_different, 2: verify_failed, 3: verify_inconclusive},
     "verify --dry-run": {0: dry_verify, 2: dry_verify_failed},
+    "… --in-aws": {0: in_aws, 1: in_aws_different, 2: in_aws_failed, 3: in_aws_inconclusive},
+    "… --in-aws --no-follow": {0: started, 2: not_started},
     "verify --repair": {0: repair, 1: repair_refused, 2: repair_failed, 3: repair_inconclusive},
     "redrive": {0: redrive, 1: redrive_refused, 2: redrive_failed},
     "redrive --dry-run": {0: dry_redrive, 2: dry_redrive_failed},
     "redrive --find": {0: find, 1: find_found, 2: find_failed, 3: find_unseen},
     "redrive --purge-done": {0: purge, 1: purge_left, 2: purge_unconfirmed},
+    "jobs show": {0: jobs, 2: jobs_failed},
+    "jobs stop": {0: job_stopped, 1: job_stopped_while_it_writes, 2: job_not_stopped},
     "status": {0: status, 1: status_bad, 2: status_failed},
     "status --all": {0: fleet, 1: fleet_bad, 2: fleet_failed, 3: fleet_unknown},
     "tail": {0: tail, 2: tail_failed},

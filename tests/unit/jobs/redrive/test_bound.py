@@ -1,4 +1,4 @@
-"""run: an in-doubt write that was recorded is reconciled within 30 minutes, on a simulated clock.
+"""Redrive by schedule: an in-doubt write that was recorded is reconciled within 30 minutes, on a simulated clock.
 
 The function's write gets no response, and lands as late as AWS accepts its time stamp, over what was written since. The
 schedule starts a redrive every five minutes.

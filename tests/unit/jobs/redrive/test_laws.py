@@ -1,4 +1,4 @@
-"""run: whatever fails and whoever is killed, in the end both tables are equal but for what is in quarantine."""
+"""Redrive by schedule: whatever fails or is killed, the tables are equal in the end but for what is in quarantine."""
 
 from collections.abc import Sequence
 from contextlib import suppress
