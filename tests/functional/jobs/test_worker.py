@@ -109,6 +109,23 @@ def test_a_backfill_copies_what_the_command_copies(tables: Tables, mapped: KeptR
     assert not [name for name in mapped.names(QUARANTINE) if name.startswith("quarantine/")]
 
 
+def test_a_repair_repairs_what_the_command_repairs(tables: Tables, mapped: KeptRecords) -> None:
+    tables.put(SOURCE, "missing")
+    tables.put(REPLICA, "extra")
+    tables.put(SOURCE, "different", v={"N": "1"})
+    tables.put(REPLICA, "different", v={"N": "2"})
+
+    found = run(mapped, {**PLAN, "options": {"grace": 0, "repair": True}})
+
+    assert (found["verdict"], found["repaired"], found["attention"]) == ("repaired", 3, [])
+    assert json.loads(cli("verify", "--grace", "0", "--json").stdout)["verdict"] == "equal"
+
+
+def test_a_repair_is_refused_if_the_mapping_reads_another_stream(tables: Tables, mapped: KeptRecords) -> None:
+    with pytest.raises(TaskError, match="no event source mapping"):
+        FunctionPair.of("ddbreplica").refuse_unrepairable(None)
+
+
 def test_a_backfill_is_refused_while_the_mapping_is_disabled(
     tables: Tables, mapped: KeptRecords, aws: Misbehaviour
 ) -> None:

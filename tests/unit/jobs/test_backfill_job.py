@@ -335,6 +335,23 @@ def test_a_worker_ends_before_its_deadline_and_the_next_goes_on() -> None:
     assert object_of(machine, "report.json")["items"] == 60
 
 
+def test_a_worker_that_finds_its_segment_done_meanwhile_has_nothing_to_do(monkeypatch: Patch) -> None:
+    of = pair()
+    machine = machine_of(of)
+    machine.invoke("plan", what="backfill", options={}, scheduled=False, max_units=0)
+    describe, again = of.describe, [True]
+
+    def done_by_another() -> Any:
+        if again and again.pop():
+            assert machine.invoke("work", line={"segments": [0]})["done"]
+        return describe()
+
+    monkeypatch.setattr(of, "describe", done_by_another)
+
+    assert machine.invoke("work", line={"segments": [0]}) == {"done": True, "wait_seconds": 0, "failed": ""}
+    assert of.writes == 20
+
+
 def test_a_segment_that_is_not_done_is_named() -> None:
     machine = machine_of(pair())
     machine.invoke("plan", what="backfill", options={}, scheduled=False, max_units=0)

@@ -7,7 +7,12 @@ import pytest
 
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs import plan
+from ddbreplica.jobs.objects import JobObjects
+from ddbreplica.jobs.plan import Plan
+from ddbreplica.jobs.state.journal import has_open_keys
+from ddbreplica.jobs.takeover import take_over
 from ddbreplica.jobs.verify import piece
+from tests.support.fake_bucket import s3_error
 from tests.support.scanned import ScannedTable, item
 from tests.support.state_machine import FailedError, StateMachine, Trouble
 from tests.support.written_pair import STREAM, WrittenPair
@@ -187,3 +192,72 @@ def test_keys_of_a_worker_that_was_killed_are_waited_for_and_reconciled() -> Non
     assert of.tables[1].items == of.tables[0].items
     assert (report_of(machine)["verdict"], report_of(machine)["in_doubt"]) == ("equal", 0)
     assert not kill
+
+
+def test_a_repair_that_fails_is_named_with_the_reason_and_resumes(monkeypatch: Patch) -> None:
+    of = pair()
+    machine = machine_of(of)
+
+    def refuse(_keys: object, **_: object) -> Any:
+        raise TaskError("the table is throttled.", hint="wait.")
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(of.tables[1], "get", refuse)
+        with pytest.raises(FailedError, match=r"were not confirmed, of pieces: 0 \(the table is throttled\)"):
+            machine.execute()
+
+    machine.execute()
+    assert report_of(machine)["verdict"] == "repaired"
+
+
+def test_a_key_that_cannot_be_quarantined_stays_in_the_state(monkeypatch: Patch) -> None:
+    of = pair()
+    machine = machine_of(of)
+    until_confirm(machine)
+    unanswered(of, monkeypatch, times=1)
+    denied = s3_error("AccessDenied")
+
+    def deny() -> None:
+        raise denied
+
+    with monkeypatch.context() as denying:
+        denying.setattr(of, "before_put", deny)
+        with pytest.raises(TaskError, match="cannot be quarantined"):
+            machine.invoke("confirm", line={"pieces": [0]})
+
+    assert not of.bucket.objects
+    plan_of = Plan.read(of.store.objects["jobs/stack/job-1/plan.json"])
+    state = of.store.objects["jobs/stack/job-1/states/piece-00000.json"]
+    assert has_open_keys(json.loads(state)["content"])
+    of.clock.pass_by(HOLD)
+    of.store.before_write = lambda: None  # the worker has ended
+    kept: list[Any] = []
+    left = take_over(machine_objects(machine), plan_of, clock=of.clock, quarantine=kept.extend)
+    assert (left.keys, len(kept)) == (0, 3)
+
+
+def machine_objects(machine: StateMachine) -> JobObjects:
+    return JobObjects(machine.pair.store, "stack", machine.job)
+
+
+@pytest.mark.parametrize(("action", "line"), [("work", {"segments": [0]}), ("confirm", {"pieces": [0]})])
+def test_a_worker_that_finds_its_part_done_meanwhile_has_nothing_to_do(
+    action: str, line: Any, monkeypatch: Patch
+) -> None:
+    of = pair()
+    machine = machine_of(of)
+    machine.invoke("plan", what="verify", options=REPAIR, scheduled=False, max_units=0)
+    if action == "confirm":
+        machine.invoke("work", line={"segments": [0, 1, 2]})
+        machine.invoke("gather")
+    describe, again = of.describe, [True]
+
+    def done_by_another() -> Any:
+        if again and again.pop():
+            assert machine.invoke(action, line=line)["done"]
+        return describe()
+
+    monkeypatch.setattr(of, "describe", done_by_another)
+
+    assert machine.invoke(action, line=line) == {"done": True, "wait_seconds": 0, "failed": ""}
+    assert not again
