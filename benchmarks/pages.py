@@ -20,7 +20,7 @@ _ROOT: Final = _HERE.parent
 
 _COUNTED: Final = (
     "| verify: false alarms in 1,000 simulations | = 0 | counted in `tests/exhaustive/test_flipping.py` |",
-    "| redrive by schedule: minutes from an in-doubt write | ≤ 30 | simulated in `test_bound.py` |",
+    "| redrive by schedule: minutes from an in-doubt write | ≤ 30 | simulated in `test_run_bound.py` |",
 )
 """The goals that no run of the benchmark measures: a test fails unless they are reached."""
 

@@ -53,8 +53,8 @@ from tests.unit import test_hazards as hazards
 from tests.unit.backfill import test_pages, test_windows
 from tests.unit.bucket import test_object_format
 from tests.unit.dynamodb import test_scan
-from tests.unit.jobs.redrive import test_bound
 from tests.unit.jobs.redrive import test_run as test_scheduled
+from tests.unit.jobs.redrive import test_run_bound
 from tests.unit.mapping import test_key_filter, test_preflight, test_safeguards
 from tests.unit.reconcile import test_algorithm, test_journal
 from tests.unit.verify import test_repair
@@ -85,7 +85,7 @@ HAZARD_TESTS: tuple[ModuleType, ...] = (
     test_decision,
     test_flipping,
     test_look,
-    test_bound,
+    test_run_bound,
     test_scheduled,
 )
 """The modules that contain tests of hazards."""
@@ -849,7 +849,7 @@ RULES = (
         "given_over = 0",
         (
             partial(
-                test_bound.test_keys_of_a_killed_redrive_are_reconciled_within_thirty_minutes_of_its_deadline,
+                test_run_bound.test_keys_of_a_killed_redrive_are_reconciled_within_thirty_minutes_of_its_deadline,
                 150.0,
                 0.0,
             ),
