@@ -24,7 +24,8 @@ def on_windows(*args: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_a_command_is_refused(command: tuple[str, ...]) -> None:
-    ended = on_windows(*command, *(("job",) if command[-1] == "stop" else ()))
+    argument = {"stop": ["job"], "check": [__file__]}.get(command[-1], [])
+    ended = on_windows(*command, *argument)
 
     assert ended.returncode == 2
     assert ended.stdout == ""

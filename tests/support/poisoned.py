@@ -354,6 +354,7 @@ def an_error(_: Response, operation: str, code: str) -> Response:
     return Response(body.encode(), status=400)
 
 
+_RULES = Path(__file__).with_name("rules.json")
 TABLES = ("--source", "orders", "--replica", "orders_copy")
 GRACE = ("--grace", "0")
 COMMANDS: Mapping[str, tuple[str, ...]] = {
@@ -372,4 +373,5 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "tail": ("tail", "--source", "orders", "--limit", "1"),
     "jobs": ("jobs", "show", *TABLES),
     "a job": ("jobs", "show", "job", *TABLES),
+    "transform": ("transform", "check", str(_RULES), "--source", "orders"),
 }
