@@ -104,7 +104,7 @@ def test_a_repair_under_writes_survives_killed_repeated_and_refused_workers(larg
             time.sleep(1)
         wait_until(lambda: len(large.names("jobs/large/repair/states/")) > 2, "Workers are running")
         os.kill(large.processes()[0], signal.SIGKILL)
-        repeated = large.invoke("work", "repair", line={"segments": [0]})
+        repeated = large.invoke("work", "repair", members={"line": {"segments": [0]}})
         end = large.ended(execution, within=300)
 
     assert end["status"] == "SUCCEEDED", (end.get("cause"), large.aws.complaints())
@@ -152,10 +152,10 @@ def tasks(one: Deployed, job: str) -> Iterator[Response]:
         "concurrency": 1,
         "max_units": 0,
     }
-    yield one.invoke("plan", job, **plan)
-    yield one.invoke("work", job, line={"segments": [0]})
+    yield one.invoke("plan", job, members=plan)
+    yield one.invoke("work", job, members={"line": {"segments": [0]}})
     yield one.invoke("gather", job)
-    yield one.invoke("confirm", job, line={"pieces": [0]})
+    yield one.invoke("confirm", job, members={"line": {"pieces": [0]}})
     yield one.invoke("report", job)
     yield one.invoke("redrive", job)
 

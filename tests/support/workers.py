@@ -37,13 +37,26 @@ class Deployed:
     pair: Pair
 
     @classmethod
-    def by(cls, aws: EmbeddedAws, name: str, package: Package, /, **parameters: str) -> "Deployed":
-        """Deploy a stack. Its tables have its name, and no schedule starts a job unless one is given."""
+    def by(
+        cls,
+        aws: EmbeddedAws,
+        name: str,
+        package: Package,
+        there: EmbeddedAws | None = None,
+        /,
+        **parameters: str,
+    ) -> "Deployed":
+        """Deploy a stack. Its tables have its name, and no schedule starts a job unless one is given.
+
+        `there` is the Region and account of the replica, if it is elsewhere.
+        """
         names = {"SourceTableName": name, "ReplicaTableName": f"{name}_replica"}
         stack = deploy(
             aws, name, package, **{**WORKERS, **names, "RedriveScheduleExpression": "none", **parameters}
         )
-        return cls(aws, stack, Pair(aws.dynamodb, stack.source, stack.replica))
+        return cls(
+            aws, stack, Pair(aws.dynamodb, stack.source, stack.replica, there.dynamodb if there else None)
+        )
 
     def fill(self, numbers: Iterable[int]) -> None:
         """Write items to the source, and wait until they are in the replica."""
@@ -61,10 +74,10 @@ class Deployed:
         )
         return str(started["executionArn"])
 
-    def invoke(self, action: str, job: str, *, attempt: int = 1, **members: Any) -> "Response":
+    def invoke(self, action: str, job: str, *, members: Mapping[str, Any] | None = None) -> "Response":
         """Invoke the worker as the state machine does, and return its response."""
         names = {"function": self.stack.outputs["FunctionName"], "stack": self.stack.name}
-        given = {"action": action, **names, "job": job, "attempt": f"{job}-{attempt}", **members}
+        given = {"action": action, **names, "job": job, "attempt": f"{job}-1", **(members or {})}
         invoked = self.aws.lambda_.invoke(
             FunctionName=self.stack.outputs["WorkerFunctionName"], Payload=json.dumps(given).encode()
         )
