@@ -397,17 +397,18 @@ def test_a_job_that_is_stopped_resumes(monkeypatch: Patch) -> None:
 
 
 def test_a_worker_makes_room_for_the_replicator_that_lambda_throttles(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(plan, "ITEMS_OF_A_SEGMENT", 100)
     monkeypatch.setattr(listing, "PAGE", 5)
     monkeypatch.setattr(segment, "PAGE_KEYS", 5)
+    monkeypatch.setattr(plan, "ITEMS_OF_A_SEGMENT", 30)
     of = pair(throttled_function=True)
     machine = machine_of(of, trouble=Trouble(seconds=(10.0, 10.0)))
     machine.invoke("plan", what="backfill", options={}, scheduled=False, max_units=0)
 
-    response = machine.invoke("work", line={"segments": [0]})
+    response = machine.invoke("work", line={"segments": [0, 1]})
 
     assert response == {"done": False, "wait_seconds": segment.YIELD_SECONDS, "failed": ""}
-    assert 0 < of.writes < 60
+    assert 0 < of.writes < 30
+    assert "jobs/stack/job-1/states/segment-00001.json" not in of.store.objects
     machine.execute()
     assert of.tables[1].items == {**of.tables[0].items, 70: item(70)}
 

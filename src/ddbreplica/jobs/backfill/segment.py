@@ -46,7 +46,14 @@ def work(job: Job, plan: Plan, numbers: Sequence[int]) -> int | None:
     if not left:
         return None
     checked = Checked.now(job, plan)
-    return in_turn(_SegmentWork(job, plan, checked, number).run() for number in left)
+    try:
+        return in_turn(_SegmentWork(job, plan, checked, number).run() for number in left)
+    except _YieldError:
+        return YIELD_SECONDS
+
+
+class _YieldError(Exception):
+    """The replicator needs the concurrency of this worker."""
 
 
 class _SegmentWork:
@@ -66,25 +73,31 @@ class _SegmentWork:
         self._listing = Within(checked.preflight.key_filter, scan)
         self._outcomes = Outcomes(most=MOST_LEFT)
         self._saved_at = self._looked_at = job.pair.clock.ticks()
-        self._wait: int | None = 0
+        self._yields = False
 
     def run(self) -> int | None:
-        """Copy until all is copied or the invocation has to end. Return as `work` does."""
+        """Copy until all is copied or the invocation has to end. Return as `work` does.
+
+        Raises _YieldError if the invocation has to end for the replicator.
+        """
         if self._progress.is_done:
             return None
+        wait: int | None = 0
         try:
             with suppress(KeyboardInterrupt):  # the invocation has to end
                 self._try_again()
                 self._copy()
                 self._try_again()
-                self._wait = self._finish()
+                wait = self._finish()
         except TaskError as error:
             self._progress = replace(self._progress, failure=error.fact)
             with suppress(TaskError):
                 self._save()
             raise
         self._save()
-        return self._wait
+        if self._yields:
+            raise _YieldError
+        return wait
 
     def _copy(self) -> None:
         """Copy the rest of the segment. Raises KeyboardInterrupt if the invocation has to end."""
@@ -103,7 +116,7 @@ class _SegmentWork:
         """Try again what is open, and end the invocation if the replicator needs its concurrency."""
         self._try_again()
         if self._job.pair.is_function_throttled():
-            self._wait = YIELD_SECONDS
+            self._yields = True
             raise KeyboardInterrupt
         self._looked_at = self._job.pair.clock.ticks()
 
