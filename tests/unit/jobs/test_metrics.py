@@ -1,13 +1,19 @@
 """metrics: a job emits metrics under the dimensions of the replicator, and they never fail it."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from ddbreplica.jobs import metrics
 from ddbreplica.jobs.metrics import Metrics
+from tests.support.job_pair import MemoryPair
+from tests.support.modules import ROOT
+from tests.support.redrive_pair import RedrivePair
 from tests.support.redriven import mapping
+from tests.support.scanned import ScannedTable, item
+from tests.support.state_machine import StateMachine
 
 Captured = pytest.CaptureFixture[str]
 
@@ -57,6 +63,25 @@ def test_two_lines_of_metrics_are_not_added_up(capsys: Captured) -> None:
     own.emit({"ItemsUnequal": 1}, note=pytest.fail)
 
     assert "ItemsCompared" not in emitted(capsys)
+
+
+def test_the_page_explains_every_metric(capsys: Captured) -> None:
+    page = (ROOT / "docs" / "runbook.md").read_text()
+    explained = set(
+        re.findall(
+            r"^\| `(\w+)` \|",
+            page.partition("### Metrics of the workers")[2].partition("\n### ")[0],
+            re.MULTILINE,
+        )
+    )
+    source, replica = (ScannedTable({1: item(1)}, [1]) for _ in range(2))
+    StateMachine(MemoryPair((source, replica))).execute()
+    RedrivePair().redrive()
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    emitted = {each["Name"] for line in lines for each in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+
+    assert emitted == explained - {"RecordsQuarantined"}
 
 
 def test_metrics_that_cannot_be_written_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
