@@ -161,11 +161,15 @@ lint: setup .venv-sam/ready
 complexity: .venv/ready
 	@$(RADON) cc --show-complexity src cli | awk '$(COMPLEXITY)'
 
+# checkov skips the resources whose condition is false by default: those of the workers, and the schedule of verifications.
+EVERY_RESOURCE = /^  Workers:/,/Default:/s/Default: .*/Default: "true"/; \
+	/^  VerifyScheduleExpression:/,/Default:/s/Default: .*/Default: rate(1 day)/
+
 # .checkov.yaml configures checkov. If a template breaks a rule on purpose, a comment at the resource accepts the finding and gives
 # the reason. The comments are removed before the scan, and checkov must find exactly what they accept. So an unnecessary comment
 # fails the check, and so does a template that checkov cannot read.
 scan-templates: .venv-scan/ready
-	@$(OWN_HOME) && for template in $(TEMPLATES); do sed '/checkov:skip=/d' $$template > "$$home/$$template"; done && \
+	@$(OWN_HOME) && for template in $(TEMPLATES); do sed '/checkov:skip=/d; $(EVERY_RESOURCE)' $$template > "$$home/$$template"; done && \
 	awk '$(ACCEPTED)' $(TEMPLATES) | sort > "$$home/accepted" && \
 	$(bare) $(CHECKOV) $(TEMPLATES:%=--file "$$home/%") --output github_failed_only | awk -F '|' '$(FOUND)' | sort > "$$home/found" && \
 	comm -3 "$$home/accepted" "$$home/found" | awk '$(DIFFERENCE)' >&2
