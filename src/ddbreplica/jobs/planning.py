@@ -1,6 +1,6 @@
 """Plan a job: read both tables' descriptions, and write what all workers need to know."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +13,8 @@ from ddbreplica.jobs.job import Checked, Job, preflight_of
 from ddbreplica.jobs.objects import PLAN, SEGMENTS, lines_of
 from ddbreplica.jobs.plan import BACKFILL, VERIFY, Plan, segment_lines_of, segments_of
 from ddbreplica.jobs.verify import options as verify_options
+from ddbreplica.mapping.safeguards import warning
+from ddbreplica.records.text import duration
 from ddbreplica.verify.estimate import Estimate, TableSize
 
 UNKNOWN_UNITS: Final = 3_000.0
@@ -65,6 +67,7 @@ def _new(job: Job) -> Plan:
     preflight.warn_of_replicas(tables[0], note=job.note)
     budget = kind.budget(tables, options)
     _refuse_expensive(budget, members)
+    job.note(*_notes(members["what"], budget.estimate))
     segments = segments_of(budget.items)
     lines, workers = segment_lines_of(
         segments, concurrency=members["concurrency"], unreserved=pair.unreserved_concurrency()
@@ -86,6 +89,18 @@ def _new(job: Job) -> Plan:
         stream=budget.stream,
         estimate=budget.estimate,
     )
+
+
+def _notes(what: str, estimate: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the job takes, and a warning if a backfill may take longer than the stream keeps a change."""
+    writes = estimate.get("write_units", 0)
+    seconds = estimate["seconds_at_least"]
+    yield (
+        f"The job takes about {estimate['read_units']:,} read and {writes:,} write capacity units,"
+        f" ${estimate['dollars']:,.2f} on demand, and at least {duration(seconds or 0)}."
+    )
+    if what == BACKFILL and (message := warning(lag=None, seconds=seconds)):
+        yield message
 
 
 @dataclass(frozen=True, slots=True)

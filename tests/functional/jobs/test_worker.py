@@ -344,6 +344,7 @@ def test_each_invocation_logs_its_task(
     (metrics,) = (line for line in written if "_aws" in line)
     assert (metrics["FunctionName"], metrics["ReplicaTable"]) == ("ddbreplica", REPLICA)
     logged = [line for line in written if line is not metrics]
+    assert logged.pop(0)["message"].startswith("The job takes about")
     assert [line["message"] for line in logged] == [
         "plan ended",
         "work ended",

@@ -97,6 +97,19 @@ def test_the_plan_has_the_budget_the_stream_and_the_estimate() -> None:
     assert (estimate["items"], estimate["read_units"], estimate["write_units"]) == (60, 2930, 5880)
     assert estimate["dollars"] == pytest.approx(0.0040413, rel=0.01)
     assert (estimate["rate"], estimate["read_rate"]) == (50, 3000)
+    assert machine.notes == [
+        "The job takes about 2,930 read and 5,880 write capacity units, $0.00 on demand, and at least 117.2 s."
+    ]
+
+
+def test_a_backfill_that_takes_longer_than_the_stream_keeps_changes_is_warned_of() -> None:
+    machine = machine_of(pair(sizes={"TableSizeBytes": 6_000_000}), options={"rate": 0.05})
+
+    machine.invoke("plan", what="backfill", options={"rate": 0.05}, scheduled=False, max_units=0)
+
+    assert machine.notes[1].startswith(
+        "Warning: the replica's lag is 0:00:00, and the backfill takes about 1 day"
+    )
 
 
 @pytest.mark.parametrize(

@@ -583,7 +583,7 @@ def test_a_job_whose_stream_cannot_be_read_confirms_by_looks() -> None:
     found = object_of(machine, "report.json")
     assert found["confirmed_by"] == "looks"
     assert found["missing"] == 1
-    assert "denied" in machine.notes[0]
+    assert any("denied" in note for note in machine.notes)
 
 
 def test_a_piece_whose_time_is_never_enough_watches_fewer_and_fewer_keys_and_then_fails() -> None:
