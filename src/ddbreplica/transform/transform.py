@@ -81,18 +81,19 @@ def _joined(parts: Sequence[Part], source: Image) -> str | None:
     )
 
 
-def _is_missing(value: Mapping[str, Any] | None) -> bool:
-    return value is None or "NULL" in value
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, dict) and "NULL" in value)
 
 
-def _text_of(name: str, value: Mapping[str, Any]) -> str:
+def _text_of(name: str, value: Any) -> str:
     return _content(name, value, _CONCATENATED, rule="concat")[1]
 
 
-def _content(name: str, value: Mapping[str, Any], types: "_Types", *, rule: str) -> tuple[str, str]:
+def _content(name: str, value: Any, types: "_Types", *, rule: str) -> tuple[str, str]:
     """Return the type and the canonical content of a value. Raises UntransformableError."""
-    tag = next(iter(value), "")
-    if len(value) != 1 or tag not in types:
+    # What a service sends is not checked before.
+    tag: Any = next(iter(value), None) if isinstance(value, dict) else None
+    if tag not in types or len(value) != 1:
         kind = tag if tag in _TYPES else "unknown"
         raise UntransformableError(f"attribute {name!r} has type {kind}; {rule} takes {', '.join(types)}")
     try:

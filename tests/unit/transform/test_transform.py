@@ -165,6 +165,10 @@ def test_what_is_only_moved_stays_the_same_object() -> None:
         ({"canary": "canary"}, "unknown"),
         ({"S": "canary", "N": "666"}, "S"),
         ({}, "unknown"),
+        ("canary", "unknown"),
+        ("S", "unknown"),
+        (["NULL"], "unknown"),
+        (666, "unknown"),
     ],
 )
 @pytest.mark.parametrize("rule", ["hash", "concat"])

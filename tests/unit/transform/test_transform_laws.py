@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+import re
 from collections.abc import Iterator
 from itertools import combinations, product
 from typing import Any, Final
@@ -81,6 +82,47 @@ def test_an_oracle_of_python_values_agrees(rules: Any, item: Any) -> None:
             transform_of(rules).apply(item)
     else:
         assert transform_of(rules).apply(item) == expected
+
+
+json_values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["hash", "concat", "set", "keep", "drop", "rename", "a", "attribute", "S", "NS", "L"]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+)
+
+
+@given(json_values)
+def test_any_document_has_rules_or_is_refused(document: Any) -> None:
+    key = "a key that no document names"
+    item: Any = {key: {"S": "k"}}
+    try:
+        transform = Transform(parse(json.dumps(document)), key=[key], hash_with=SECRET.hash)
+    except TransformError as refused:
+        made: Any = refused.fact, refused.hint
+    else:
+        made = transform.apply(item)
+
+    if isinstance(made, dict):
+        assert made[key] == item[key]
+    else:
+        assert re.match("The transform .+", made[0])
+        assert re.match("Allowed: .+", made[1])
+
+
+@given(accepted(), st.dictionaries(st.sampled_from(NAMES), json_values))
+def test_an_item_that_is_not_of_dynamodb_is_transformed_or_refused(rules: Any, item: Any) -> None:
+    """No table contains such a value, but a response may."""
+    made = outcome(transform_of(rules), {"PK": {"S": "k"}, **item})
+
+    assert made["PK"] == {"S": "k"} if isinstance(made, dict) else made.startswith("attribute '")
 
 
 @given(accepted(), items)
