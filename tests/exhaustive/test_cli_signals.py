@@ -17,6 +17,7 @@ import pytest
 from ddbreplica.reconcile.journal import FileJournal
 from tests.support.kept_records import ON_FAILURE, QUARANTINE
 from tests.support.memory_state import ManualClock
+from tests.support.modules import ROOT
 from tests.support.on_moto import Process, running
 
 EXIT_STATUS = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -52,6 +53,11 @@ LONG = {
         ("tail", "--since", "1h"),
         "before-call.dynamodb-streams.GetRecords",
         ["Reading arn:aws:", "Interrupted. To resume: ddbreplica tail --since "],
+    ),
+    "transform": (
+        ("transform", "check", str(ROOT / "tests" / "support" / "rules.json"), "--source", "logfile"),
+        "before-send.dynamodb.Scan",
+        AGAIN,
     ),
     "verify": (
         VERIFY,

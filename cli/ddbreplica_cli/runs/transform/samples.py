@@ -75,6 +75,7 @@ def of_source(connection: Connection, limit: int, transform_of: TransformOf) -> 
     with noting_interrupts() as interrupt:
         reader = TableReader.of(connection.source, table, Patience(interrupt), threads=1, read_rate=None)
         items = list(islice(_items(reader, limit), limit))
+        interrupt.check()  # a signal during the last page
     return list(_samples(((_only(item, names), item) for item in items), transform_of))
 
 
