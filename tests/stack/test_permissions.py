@@ -20,6 +20,11 @@ from tests.support.enforced import over_http
 from tests.support.permissions import sections
 
 USER = "operator"
+WITH_WORKERS = {
+    "Workers": "true",
+    "VerifyScheduleExpression": "rate(1 day)",
+    "RedriveScheduleExpression": "rate(1 hour)",
+}
 KEY = "corrected"
 COMMANDS = {
     "load": (0, ("--generate", "20")),
@@ -31,6 +36,10 @@ COMMANDS = {
     "redrive": (0, ()),
     "redrive --find": (1, (json.dumps({"PK": {"S": KEY}}),)),
     "redrive --purge-done": (0, ("--yes",)),
+    "verify --in-aws": (1, ("--grace", "0")),
+    "backfill --in-aws": (0, ()),
+    "redrive --in-aws": (0, ()),
+    "jobs show": (0, ()),
     "tail": (0, ("--since", "1h", "--limit", "1")),
 }
 """How they end, and with which options."""
@@ -59,7 +68,12 @@ class Operator:
 
     def _named(self, text: str) -> str:
         outputs = self.stack.outputs
+        schedule = self.aws.cloudformation.describe_stack_resource(
+            StackName=self.stack.name, LogicalResourceId="VerifySchedule"
+        )
         names = {
+            "STATE_MACHINE": outputs["BulkStateMachineArn"].rpartition(":")[2],
+            "VERIFY_SCHEDULE": schedule["StackResourceDetail"]["PhysicalResourceId"],
             "QUARANTINE_BUCKET": self.stack.quarantine_bucket,
             "ON_FAILURE_BUCKET": outputs["OnFailureBucketName"],
             "FUNCTION": outputs["FunctionName"],
@@ -94,7 +108,7 @@ def _as_embedded(statement: Mapping[str, Any]) -> Mapping[str, Any]:
 def deployed() -> Iterator[Operator]:
     """An operator and a stack with one quarantined record, whose item is corrected in the source."""
     with embedded_aws(enforce_roles=True) as aws:
-        stack = deploy(aws)
+        stack = deploy(aws, **WITH_WORKERS)
         # The embedded AWS uses plain HTTP, which the template's bucket policies deny.
         policy = aws.s3.get_bucket_policy(Bucket=stack.quarantine_bucket)["Policy"]
         aws.s3.put_bucket_policy(Bucket=stack.quarantine_bucket, Policy=over_http(policy))
