@@ -190,3 +190,23 @@ def test_without_an_action_a_task_fails_and_names_it(small: Deployed, action: st
 
     assert f"not authorized to perform: {action}" in failed
     small.invoke("report", f"no-{action.replace(':', '-')}")  # releases the lease
+
+
+# Time
+
+
+def test_a_worker_that_times_out_is_tried_again(small: Deployed) -> None:
+    worker = small.stack.outputs["WorkerFunctionName"]
+    # A worker leaves 90 seconds of its time, so that it works for half a minute.
+    small.aws.lambda_.update_function_configuration(FunctionName=worker, Timeout=120)
+    assert "the job warm does not exist" in small.invoke("gather", "warm").failed
+    stopped = small.processes()
+    for process in stopped:
+        os.kill(process, signal.SIGSTOP)
+
+    end = small.ended(small.start("verify", "timed-out", grace=0), within=300)
+
+    assert end["status"] == "SUCCEEDED", (end.get("cause"), small.aws.complaints())
+    assert stopped
+    assert not set(stopped) & set(small.processes())
+    assert small.stored("timed-out/report.json")["verdict"] == "equal"
