@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 EMITTED_ON_TROUBLE: Final = frozenset(
     {
+        "BulkJobFailedAlarm",
         "DestinationBrokenAlarm",
         "RecordsDroppedAlarm",
         "RecordsGivenUpAlarm",

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
 
 _COST = "less than 1 US dollar"
-"""Three hours of two tables with 20 read and 10 write capacity units each ($0.06 in us-east-1), of fifteen alarms, ten
-custom metrics and a dashboard ($0.05), and about ten thousand invocations, log lines and requests ($0.05). The rest is
-for more expensive Regions."""
+"""Three hours of two tables with 20 read and 10 write capacity units each ($0.06 in us-east-1), of eighteen alarms,
+fifteen custom metrics and a dashboard ($0.06), and about ten thousand invocations, log lines, requests and state
+transitions ($0.10). The rest is for more expensive Regions."""
 
 
 def announce(run: Run, *, quick: bool) -> None:
@@ -23,13 +23,14 @@ def announce(run: Run, *, quick: bool) -> None:
     names = run.names
     _show_account(run, f"the run {names.suffix} on a real AWS account")
     run.report.about = f"{_where(run)}; stack {names.stack}."
-    duration = "about 45 minutes" if quick else "two to three hours"
+    duration = "about 70 minutes" if quick else "about three hours"
     run.show(
         f"""
 It creates, and later deletes:
   the stack {names.stack} with SAM CLI, from template.yaml: two tables ({names.source}, {names.replica}),
   a function with its event source mapping and log group, an IAM role that the function assumes, two buckets
-  with their policies, a dashboard and fifteen alarms;
+  with their policies, a dashboard and fifteen alarms; later also workers: a second function with its log group,
+  a state machine, two schedules, three alarms and the roles of these;
   the bucket {names.code_bucket} for the function's code.
 It deletes only resources with its tag, {names.tag}. It takes {duration} and costs an estimated {_COST}.
 """

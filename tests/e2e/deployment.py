@@ -76,11 +76,16 @@ def deploy(run: Run) -> Deployed:
     sam(run, "build", "--template-file", str(run.template), "--build-dir", str(run.home / "build"))
     make_code_bucket(run)
     create(run)
+    deployed = describe(run)
+    run.found(Claim.DEPLOYED, f"The stack has {len(deployed.resources)} resources.")
+    return deployed
+
+
+def describe(run: Run) -> Deployed:
+    """Return the run with its stack as it is now."""
     stack = run.account.cloudformation.describe_stacks(StackName=run.names.stack)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-    resources = stack_resources(run)
-    run.found(Claim.DEPLOYED, f"The stack has {len(resources)} resources.")
-    return Deployed(run, outputs, resources)
+    return Deployed(run, outputs, stack_resources(run))
 
 
 def create(run: Run) -> None:
@@ -134,7 +139,7 @@ def _change_set(run: Run, **parameters: str | int) -> _ChangeSet:
         *("--no-resolve-s3", "--s3-bucket", names.code_bucket),
         *("--no-confirm-changeset", "--no-execute-changeset"),
         *("--tags", *_configured_tags(), f"{TAG}={names.tag}"),
-        *("--parameter-overrides", *(f"{name}={value}" for name, value in values.items())),
+        *("--parameter-overrides", *(f'{name}="{value}"' for name, value in values.items())),
     )
     for change_set in change_sets(run, names.stack):
         if change_set["ExecutionStatus"] == "AVAILABLE" and names.own(change_set["Tags"]):

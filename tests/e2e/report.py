@@ -26,6 +26,11 @@ class Claim(Enum):
     REPAIRED = "Items of discarded or dropped records are repaired by a change at the source"
     WAITED = "While the function fails, is throttled or is not invoked, changes wait, and none is lost"
     UPDATED = "A code update during writes repeats one batch at most"
+    VERIFIED_BY_WORKERS = "A verification by workers inside AWS finds exactly the item that differs"
+    REPAIRED_BY_WORKERS = "A repair by workers makes the tables equal"
+    COPIED_BY_WORKERS = "A backfill by workers copies the items that the replica lacks"
+    STOPPED = "A job of workers is stopped by a command, and resumed by the command that started it"
+    SCHEDULED = "Schedules start a redrive and a verification"
     FIRED = "Alarms fire on the problems that they report"
     MEASURED = "The metrics of the alarms exist"
     TABLES_DELETED = "With TableDeletionPolicy=Delete, the tables are deleted with the stack"
@@ -37,6 +42,7 @@ OUT_OF_REACH: Final[Mapping[str, str]] = {
     "`--import-existing-resources` with retained tables": "run the commands in docs/deployment.md yourself",
     "ReplicaCriticallyLateAlarm fires": "takes six hours; its metric is that of ReplicaLateAlarm",
     "FunctionSlowAlarm fires": "takes ten minutes of slow invocations, which the run does not cause",
+    "VerificationOverdueAlarm fires": "takes hours without a verification; the scheduled redrive emits its metric",
     "MappingStillStalledAlarm fires": "it is MappingStalledAlarm, and notifies 20 minutes later",
     "ReplicationUnhealthyAlarm fires": "it combines the other alarms, which the report shows",
     "A replica in another Region or account, and KMS keys": "requires more than one account; see docs/deployment.md",

@@ -24,14 +24,16 @@ _NAMED_IN_HINTS: Final = ("AWS_PROFILE", "AWS_ENDPOINT_URL")
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The number of rows, the poll interval and the time limits in seconds.
+    """The number of rows, the poll interval, the grace periods and the time limits in seconds.
 
+    `stop` is the grace period of a job that is stopped before it ends.
     The workshop's tables have five write capacity units per second, and metrics appear after a few minutes.
     """
 
     rows: int = 2000
     look: float = 15.0
     grace: float = 10.0
+    stop: float = 120.0
     resources: float = 1800.0
     data: float = 1800.0
     alarms: float = 2700.0

@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 from botocore.exceptions import BotoCoreError, ClientError
 
 from demo.errors import DemoError
-from tests.e2e import alarms, data, endings, provocation
+from tests.e2e import alarms, data, endings, provocation, workers
 from tests.e2e.deployment import Deployed, deploy, redeploy
 from tests.e2e.errors import E2eError
 from tests.e2e.removal import remove
@@ -21,7 +21,7 @@ _LEFT: Final = """The stack {stack} in {region} is kept. To remove everything th
 
 def quick(run: Run) -> None:
     """Run the steps without long waits. Raises DidNotHoldError at the first check that fails."""
-    deployed = _short(deploy(run))
+    deployed = _by_workers(_short(deploy(run)))
     alarms.check_metrics(deployed, _provoked())
 
 
@@ -30,6 +30,7 @@ def full(run: Run) -> None:
     deployed = _short(deploy(run))
     for each in provocation.WAITING:
         provocation.wait_out(deployed, each)
+    deployed = _by_workers(deployed)
     alarms.check_metrics(deployed, _provoked(*provocation.WAITING))
 
 
@@ -42,6 +43,15 @@ def _short(deployed: Deployed) -> Deployed:
     provocation.discard(deployed)
     provocation.drop(deployed)
     return deployed
+
+
+def _by_workers(deployed: Deployed) -> Deployed:
+    """Do bulk work inside AWS. Return the stack with workers, whose schedules repair what the other steps break."""
+    deployed = workers.turn_on(deployed)
+    workers.verify(deployed)
+    workers.copy(deployed)
+    workers.stop(deployed)
+    return workers.schedule(deployed)
 
 
 def _provoked(*others: provocation.Provocation) -> set[str]:

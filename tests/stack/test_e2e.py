@@ -27,7 +27,7 @@ from demo.deploy import spare
 from demo.embedded import ROOT, EmbeddedAws, embedded_aws
 from demo.errors import DidNotHoldError
 from demo.pair import Item
-from tests.e2e import alarms, consent, data, on_failure, provocation, story, trouble
+from tests.e2e import alarms, consent, data, on_failure, provocation, story, trouble, workers
 from tests.e2e.account import Account
 from tests.e2e.deployment import Deployed, create, deploy, make_code_bucket, redeploy, stack_resources
 from tests.e2e.errors import NotOwnedError, RefusedError
@@ -52,7 +52,7 @@ pytestmark = [
     ),
 ]
 
-PACE = Pace(rows=160, look=0.3, grace=0.5, resources=120, data=40, alarms=20, metrics=20)
+PACE = Pace(rows=160, look=0.3, grace=0.5, stop=20, resources=180, data=90, alarms=20, metrics=20)
 ALARMS = frozenset(
     {
         "DestinationBrokenAlarm",
@@ -102,7 +102,11 @@ def run(aws: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def write_template(path: Path, template: dict[str, Any], *, code: Path) -> None:
-    template["Resources"]["ReplicatorFunction"]["Properties"]["CodeUri"] = str(code)
+    resources = template["Resources"]
+    for name in ("ReplicatorFunction", "WorkerFunction"):
+        resources[name]["Properties"]["CodeUri"] = str(code)
+    machine = resources["BulkStateMachine"]["Properties"]
+    machine["DefinitionUri"] = str(ROOT / machine["DefinitionUri"])
     about = template["Metadata"]["AWS::ServerlessRepo::Application"]
     about |= {name: str(ROOT / about[name]) for name in ("LicenseUrl", "ReadmeUrl")}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -871,10 +875,64 @@ def test_resources_that_cannot_be_removed_are_reported(aws: EmbeddedAws, tmp_pat
     assert run.report.outcome(Claim.REMOVED) == "DID NOT HOLD"
 
 
-def test_nothing_is_left_when_the_run_is_interrupted(run: Run, whole: Deployed) -> None:
+@pytest.fixture(scope="module")
+def with_workers(whole: Deployed) -> Deployed:
+    """The stack, to which workers are added. The tests that use it must be the last ones."""
+    return workers.turn_on(whole)
+
+
+@pytest.fixture
+def working(with_workers: Deployed) -> Deployed:
+    """The stack with workers, with a report of this test only."""
+    return replace(with_workers, run=replace(with_workers.run, report=Report()))
+
+
+def test_workers_find_a_difference_and_repair_it(working: Deployed) -> None:
+    with firing(working, "ReplicaUnequalAlarm"):
+        workers.verify(working)
+
+    assert outcomes(working) == {
+        "VERIFIED_BY_WORKERS": "confirmed",
+        "REPAIRED_BY_WORKERS": "confirmed",
+        "FIRED": "confirmed",
+    }
+
+
+def test_workers_that_find_more_than_was_removed_do_not_hold(working: Deployed) -> None:
+    other = working.keys()[1]
+    working.pair.dynamodb.delete_item(TableName=working.pair.replica, Key={"PK": {"S": other}})
+
+    with pytest.raises(DidNotHoldError, match="must report only"):
+        workers.verify(working)
+
+    provocation.repair(working, set(working.differing() or ()))
+
+
+def test_workers_copy_what_the_replica_lacks(working: Deployed) -> None:
+    workers.copy(working)
+
+    assert outcomes(working) == {"COPIED_BY_WORKERS": "confirmed"}
+
+
+def test_a_job_is_stopped_and_resumed(working: Deployed) -> None:
+    with firing(working, "BulkJobFailedAlarm"):
+        workers.stop(working)
+
+    assert outcomes(working) == {"STOPPED": "confirmed", "FIRED": "confirmed"}
+
+
+def test_schedules_start_a_redrive_and_a_verification(working: Deployed) -> None:
+    scheduled = workers.schedule(working)
+
+    assert outcomes(working) == {"SCHEDULED": "confirmed"}
+    assert "VerificationOverdueAlarm" in alarms.of_stack(scheduled)
+
+
+def test_nothing_is_left_when_the_run_is_interrupted(run: Run, with_workers: Deployed) -> None:
     """Must be the last test, since it removes the stack of the others."""
-    assert len(left(run)) == 6
-    assert len(stack_resources(run)) == 24
+    assert len(left(run)) == 7
+    created = {resource["LogicalResourceId"] for resource in stack_resources(run)}
+    assert {"ReplicatorFunction", "WorkerFunction", "BulkStateMachine", "WorkerLogGroup"} <= created
 
     def interrupted(_: Run) -> None:
         raise KeyboardInterrupt
