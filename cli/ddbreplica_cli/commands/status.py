@@ -33,7 +33,8 @@ def status(options: Options, *, fleet: bool, watch: float | None) -> None:
     cannot be read are shown as unknown, with the reason. With --watch and --json each status is one line.
 
     With --all the command finds the functions that have the tag `ddbreplica`, and shows one line for each pair of
-    tables, the worst first. In this case --replica-profile is used for replicas in other accounts only.
+    tables, the worst first, with its jobs below. In this case --replica-profile is used for replicas in other
+    accounts only.
 
     \b
     Examples:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,15 +13,16 @@ import click
 from rich.live import Live
 from rich.text import Text
 
-from ddbreplica.aws.request import known
+from ddbreplica.aws.request import Known, known
 from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.inspect.fleet import UNKNOWN
+from ddbreplica.inspect.fleet import UNKNOWN, Line
 from ddbreplica.inspect.health import AS_FAR_AS_SEEN, REPLICATING, examine
 from ddbreplica.inspect.observe import observe
 from ddbreplica.inspect.observe_fleet import observe_fleet
+from ddbreplica.jobs.control.facts import JobFacts
 from ddbreplica.jobs.control.observe import observe_jobs
 from ddbreplica.records.text import printable
-from ddbreplica_cli.runs.jobs.status import job_rows, with_jobs
+from ddbreplica_cli.runs.jobs.status import job_lines, job_rows, with_jobs
 from ddbreplica_cli.runs.status_fleet_screen import fleet_document, fleet_screen
 from ddbreplica_cli.runs.status_screen import document, screen
 from ddbreplica_cli.terminal import output
@@ -28,6 +30,8 @@ from ddbreplica_cli.terminal.console import console_on
 from ddbreplica_cli.terminal.driver import noting_interrupts
 from ddbreplica_cli.terminal.exit_status import ATTENTION, INCONCLUSIVE
 from ddbreplica_cli.terminal.options import Options
+
+_AT_A_TIME = 8
 
 _EXIT_STATUS = {REPLICATING: 0, AS_FAR_AS_SEEN: 0, UNKNOWN: INCONCLUSIVE}
 
@@ -75,7 +79,23 @@ def _look(connection: Connection, options: Options) -> _Seen:
 
 def _look_at_all(connection: Connection, options: Options) -> _Seen:
     fleet = observe_fleet(connection, options)
-    return _Seen(fleet_document(fleet), fleet_screen(fleet))
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        jobs = list(pool.map(partial(_jobs_of, connection), fleet.lines))
+    now = connection.clock.moment
+    documents = [
+        partial(with_jobs, facts=line.facts, jobs=each, now=now)
+        for line, each in zip(fleet.lines, jobs, strict=True)
+    ]
+    texts = [job_lines(line.facts, each, now=now) for line, each in zip(fleet.lines, jobs, strict=True)]
+    return _Seen(fleet_document(fleet, documents), fleet_screen(fleet, texts))
+
+
+def _jobs_of(connection: Connection, line: Line) -> Known[JobFacts | None]:
+    mapping = line.facts.mapping
+    # A function without a pair may have been deleted, and has no jobs.
+    if mapping is None or line.source is None:
+        return None
+    return known(lambda: observe_jobs(connection, mapping))
 
 
 def _watch(look: Callable[[], _Seen], seconds: float, *, as_json: bool) -> NoReturn:

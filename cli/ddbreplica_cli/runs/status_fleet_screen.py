@@ -1,7 +1,8 @@
 """Format the status of all replications as a JSON document or as text, the worst first. Pure."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any, TypeVar
 
 from ddbreplica.aws.request import Known, Unknown
@@ -31,20 +32,37 @@ _GAP = "  "
 _INDENT = "    "
 
 
-def fleet_document(fleet: Fleet) -> dict[str, Any]:
-    """Return the status of each pair as one JSON document, the worst first."""
+def fleet_document(
+    fleet: Fleet, with_jobs: Sequence[Callable[[dict[str, Any]], Mapping[str, Any]]] = ()
+) -> dict[str, Any]:
+    """Return the status of each pair as one JSON document, the worst first.
+
+    `with_jobs` add the jobs of each pair to its document.
+    """
+    pairs = [_line_document(line) for line in fleet.lines]
     return {
         "verdict": fleet.verdict,
         "region": fleet.region,
-        "pairs": [_line_document(line) for line in fleet.lines],
+        "pairs": [add(pair) for add, pair in zip(with_jobs, pairs, strict=True)] if with_jobs else pairs,
     }
 
 
-def fleet_screen(fleet: Fleet) -> str:
-    """Return the status as text: a line for each pair with its problem below, then what to try, and the verdict."""
+def fleet_screen(fleet: Fleet, jobs: Sequence[Iterable[str]] = ()) -> str:
+    """Return the status as text: a line for each pair with its problem below, then what to try, and the verdict.
+
+    `jobs` are the lines for the jobs of each pair.
+    """
     heading, *rows = _aligned([_HEADING, *(_row(line) for line in fleet.lines)])
-    body = [text for row, line in zip(rows, fleet.lines, strict=True) for text in (row, *_remarks(line))]
+    body = [
+        text
+        for row, line, of_jobs in zip(rows, fleet.lines, jobs or repeat(()), strict=False)
+        for text in (row, *_remarks(line), *_indented(of_jobs))
+    ]
     return lines([heading, *body, "", *_summary(fleet), "", loud(fleet.verdict)])
+
+
+def _indented(texts: Iterable[str]) -> Iterator[str]:
+    return (f"{_INDENT}{text}" for text in texts)
 
 
 def _row(line: Line) -> Sequence[str]:

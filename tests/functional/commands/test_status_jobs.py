@@ -4,9 +4,11 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.support.cli import Misbehaviour, Tables, lines, refusal, run
+from tests.support.account import answer_tags
+from tests.support.cli import REPLICA, Misbehaviour, Tables, lines, refusal, run
 from tests.support.job_machine import JobMachine, answer_stack
 from tests.support.kept_records import KeptRecords
+from tests.support.on_failure import FUNCTION_ARN
 
 
 def jobs() -> Any:
@@ -55,6 +57,23 @@ def test_a_schedule_of_another_kind_is_shown_as_it_is(
     answer_stack(aws, schedule="cron(0 3 * * ? *)")
 
     assert rows()[1] == "next verify cron(0 3 * * ? *)"
+
+
+def test_the_fleet_has_the_jobs_of_each_pair(
+    tables: Tables, job_machine: JobMachine, aws: Misbehaviour
+) -> None:
+    answer_stack(aws, schedule="rate(1 day)")
+    answer_tags(aws, {FUNCTION_ARN: REPLICA})
+    job_machine.advances = False
+    job_machine.start("job_1", {"job": "job", "what": "verify", "options": {}})
+
+    (pair,) = json.loads(run("status", "--all", "--json").stdout)["pairs"]
+    text = lines(run("status", "--all").stdout)
+
+    assert [each["job"] for each in pair["jobs"]["running"]] == ["job"]
+    assert pair["jobs"]["next_verification"]["schedule"] == "rate(1 day)"
+    assert "    running: job (verify)" in text
+    assert any(line.startswith("    next verification: about 2") for line in text)
 
 
 def test_what_cannot_be_read_is_unknown_with_the_reason(

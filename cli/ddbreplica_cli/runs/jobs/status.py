@@ -33,6 +33,16 @@ def job_rows(facts: Facts, jobs: Known[JobFacts | None], *, now: datetime) -> It
         yield "next verify", _scheduled_text(jobs.scheduled, facts, now)
 
 
+def job_lines(facts: Facts, jobs: Known[JobFacts | None], *, now: datetime) -> Iterator[str]:
+    """Yield lines for a pair among others: the jobs that run, and the next verification, if there are any."""
+    if not isinstance(jobs, JobFacts):
+        return
+    if not isinstance(jobs.running, Unknown):
+        yield from (f"running: {each.job} ({each.what})" for each in jobs.running)
+    if isinstance(jobs.scheduled, Scheduled):
+        yield f"next verification: {_scheduled_text(jobs.scheduled, facts, now)}"
+
+
 def _unknowns(jobs: Known[JobFacts | None]) -> Iterator[tuple[str, Unknown]]:
     if isinstance(jobs, Unknown):
         yield "the jobs", jobs
