@@ -82,6 +82,7 @@ class MemoryPair:
     created: datetime = CREATED
     sizes: dict[str, Any] = field(default_factory=dict)
     unreserved: int = 1000
+    throttled_function: bool = False
     before: Callable[[], None] = lambda: None
     die: Callable[[], None] = lambda: None
     witness_of: Callable[[], Witness] = SilentStream
@@ -130,7 +131,7 @@ class MemoryPair:
         raise AssertionError("a verification writes nothing")
 
     def is_function_throttled(self) -> bool:
-        return False
+        return self.throttled_function
 
     def reader(self, table: Described, patience: Patience, *, read_rate: float) -> TableReader:
         side = ("orders", "orders_copy").index(table.name)

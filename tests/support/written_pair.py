@@ -74,7 +74,6 @@ class WrittenPair(MemoryPair):
     in_flight: list[tuple[float, Write]] = field(default_factory=list)
     redrives: list[tuple[float, Key]] = field(default_factory=list)
     redriven: list[Key] = field(default_factory=list)
-    throttled_function: bool = False
     writes: int = 0
     landed: int = 0
     touched: set[int] = field(default_factory=set)
@@ -126,9 +125,6 @@ class WrittenPair(MemoryPair):
             rates=writing.rates,
             under_way=writing.under_way,
         )
-
-    def is_function_throttled(self) -> bool:
-        return self.throttled_function
 
     def before_put(self) -> None:
         self.before()

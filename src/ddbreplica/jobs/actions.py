@@ -10,6 +10,7 @@ from ddbreplica.errors import JobEndedError, TaskError
 from ddbreplica.jobs import planning
 from ddbreplica.jobs.backfill import report as backfill_report
 from ddbreplica.jobs.backfill import segment as backfill_segment
+from ddbreplica.jobs.ending import YIELD_SECONDS, YieldError
 from ddbreplica.jobs.job import Job, Pair
 from ddbreplica.jobs.payload import CONFIRM, GATHER, PLAN, REDRIVE, REPORT, WORK, Payload
 from ddbreplica.jobs.plan import BACKFILL
@@ -55,6 +56,8 @@ def _response(job: Job, run: Callable[[Job], Mapping[str, Any]]) -> Mapping[str,
         return run(job)
     except SupersededError:
         return {"wait_seconds": SUPERSEDED_SECONDS}
+    except YieldError:
+        return {"wait_seconds": YIELD_SECONDS}
     except KeyboardInterrupt:
         return {"failed": _STOPPED if job.ending.was_stopped else _TOO_LONG}
 

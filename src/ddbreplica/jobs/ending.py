@@ -15,6 +15,13 @@ PAUSE_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 5.0
 """How often the stop marker is looked for. Each look is a request to S3."""
 
+YIELD_SECONDS: Final = 60
+"""How long a worker makes room for the replicator if Lambda throttles that, and how often it looks."""
+
+
+class YieldError(Exception):
+    """The replicator needs the concurrency of this worker, whose progress is saved."""
+
 
 class Ending(Interrupt):
     """An interrupt that is set when the invocation has to end. Every request of the engine checks it."""

@@ -13,6 +13,7 @@ from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs import plan
 from ddbreplica.jobs.backfill import segment
+from ddbreplica.jobs.ending import YIELD_SECONDS
 from ddbreplica.jobs.state import journal
 from ddbreplica.jobs.state.journal import PAGE_KEYS
 from ddbreplica.mapping.key_filter import KeyFilter
@@ -419,7 +420,7 @@ def test_a_worker_makes_room_for_the_replicator_that_lambda_throttles(monkeypatc
 
     response = machine.invoke("work", line={"segments": [0, 1]})
 
-    assert response == {"done": False, "wait_seconds": segment.YIELD_SECONDS, "failed": ""}
+    assert response == {"done": False, "wait_seconds": YIELD_SECONDS, "failed": ""}
     assert 0 < of.writes < 30
     assert "jobs/stack/job-1/states/segment-00001.json" not in of.store.objects
     machine.execute()

@@ -11,6 +11,7 @@ from ddbreplica.aws.request import Unknown
 from ddbreplica.bucket.verification_record import read
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs import plan
+from ddbreplica.jobs.ending import YIELD_SECONDS
 from ddbreplica.jobs.verify import gather, piece, segment
 from ddbreplica.jobs.verify.report import metrics_of
 from ddbreplica.mapping.key_filter import KeyFilter
@@ -683,6 +684,23 @@ def test_a_worker_saves_at_most_once_in_ten_seconds() -> None:
     assert seconds > 30
     # One takes the state, and one is the last; each may come with an object of suspected differences.
     assert of.store.writes - writes <= 2 * (seconds / 10 + 2)
+
+
+def test_a_worker_makes_room_for_the_replicator_that_lambda_throttles() -> None:
+    of = pair(throttled_function=True)
+    for table in of.tables:
+        table.page = lambda: 1
+    machine = machine_of(of, trouble=Trouble(seconds=(2.0, 2.0)))
+    machine.invoke("plan", **plan_payload())
+    began = of.clock.monotonic
+
+    response = machine.invoke("work", line={"segments": [0]})
+
+    assert response == {"done": False, "wait_seconds": YIELD_SECONDS, "failed": ""}
+    assert YIELD_SECONDS <= of.clock.monotonic - began < 2 * YIELD_SECONDS
+    assert object_of(machine, "states/segment-00000.json")["content"]["segment"]["source"]["after"]
+    machine.execute()
+    assert object_of(machine, "report.json")["missing"] == 1
 
 
 def test_a_worker_that_was_killed_loses_what_it_had_not_saved_only() -> None:

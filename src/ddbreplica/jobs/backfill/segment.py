@@ -16,6 +16,7 @@ from ddbreplica.backfill.pages import Scan, Within
 from ddbreplica.driver import Patience
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs.backfill.progress import NAMED, SegmentProgress, segment_progress
+from ddbreplica.jobs.ending import YIELD_SECONDS, YieldError
 from ddbreplica.jobs.job import MOST_WAITS, Checked, Job, in_turn, refuse_unknown
 from ddbreplica.jobs.objects import SEGMENT, lines_of
 from ddbreplica.jobs.plan import Plan
@@ -29,16 +30,14 @@ MOST_LEFT: Final = 1_000
 _BATCH_UNITS = 4_096
 """The read units of the items in memory: 16 MiB of them."""
 
-YIELD_SECONDS: Final = 60
-"""How long a worker makes room for the replicator if Lambda throttles that, and how often it looks."""
-
 _SAVE_SECONDS = 10.0
 
 
 def work(job: Job, plan: Plan, numbers: Sequence[int]) -> int | None:
     """Copy segments, one after the other. Return None if all are done, or for how many seconds to wait before more.
 
-    Raises SupersededError if another worker took a segment over, and TaskError if a segment cannot be copied.
+    Raises SupersededError if another worker took a segment over, YieldError if the replicator needs this worker's
+    concurrency, and TaskError if a segment cannot be copied.
     """
     for number in numbers:
         refuse_unknown(number, of=plan.segments, what=SEGMENT)
@@ -46,14 +45,7 @@ def work(job: Job, plan: Plan, numbers: Sequence[int]) -> int | None:
     if not left:
         return None
     checked = Checked.now(job, plan)
-    try:
-        return in_turn(_SegmentWork(job, plan, checked, number).run() for number in left)
-    except _YieldError:
-        return YIELD_SECONDS
-
-
-class _YieldError(Exception):
-    """The replicator needs the concurrency of this worker."""
+    return in_turn(_SegmentWork(job, plan, checked, number).run() for number in left)
 
 
 class _SegmentWork:
@@ -78,7 +70,7 @@ class _SegmentWork:
     def run(self) -> int | None:
         """Copy until all is copied or the invocation has to end. Return as `work` does.
 
-        Raises _YieldError if the invocation has to end for the replicator.
+        Raises YieldError if the invocation has to end for the replicator.
         """
         if self._progress.is_done:
             return None
@@ -96,7 +88,7 @@ class _SegmentWork:
             raise
         self._save()
         if self._yields:
-            raise _YieldError
+            raise YieldError
         return wait
 
     def _copy(self) -> None:

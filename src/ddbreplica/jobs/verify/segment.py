@@ -6,6 +6,7 @@ from typing import Final
 
 from ddbreplica.driver import Patience
 from ddbreplica.errors import TaskError
+from ddbreplica.jobs.ending import YIELD_SECONDS, YieldError
 from ddbreplica.jobs.job import Checked, Job, refuse_unknown
 from ddbreplica.jobs.objects import SEGMENT, lines_of
 from ddbreplica.jobs.plan import Plan
@@ -25,7 +26,8 @@ WAITING_BYTES: Final = 2 * 1024 * 1024
 def work(job: Job, plan: Plan, numbers: Sequence[int]) -> bool:
     """Compare segments, one after the other, and return whether all of them are done.
 
-    Raises SupersededError if another worker took a segment over, and TaskError if a segment cannot be compared.
+    Raises SupersededError if another worker took a segment over, YieldError if the replicator needs this worker's
+    concurrency, and TaskError if a segment cannot be compared.
     """
     for number in numbers:
         refuse_unknown(number, of=plan.segments, what=SEGMENT)
@@ -50,7 +52,8 @@ class _SegmentWork:
         self._progress.failure = ""
         self._earlier = self._progress.suspects
         self._new: list[Key] = []
-        self._saved_at = job.pair.clock.ticks()
+        self._saved_at = self._looked_at = job.pair.clock.ticks()
+        self._yields = False
 
     def run(self) -> bool:
         """Compare until the segment is done or the invocation has to end. Return whether it is done."""
@@ -68,6 +71,8 @@ class _SegmentWork:
                     self._save(segment, comparison)
                 raise
             self._save(segment, comparison)
+        if self._yields and not self._progress.is_done:
+            raise YieldError
         return self._progress.is_done
 
     def _comparison(self, suspects: KeySet) -> Comparison:
@@ -91,12 +96,20 @@ class _SegmentWork:
 
     def _compare(self, segment: Segment, comparison: Comparison) -> None:
         with suppress(KeyboardInterrupt):  # the invocation has to end
-            while not (segment.is_done or comparison.halted.is_set() or self._job.ending.is_near):
+            while not (segment.is_done or comparison.halted.is_set() or self._has_to_end()):
                 segment.step()
                 if self._job.pair.clock.ticks() - self._saved_at >= SAVE_SECONDS:
                     self._save(segment, comparison)
             if not (segment.is_done or comparison.halted.is_set()):
                 segment.pause()
+
+    def _has_to_end(self) -> bool:
+        """Return whether the invocation has to end soon: its time is over, or the replicator needs its concurrency."""
+        now = self._job.pair.clock.ticks()
+        if now - self._looked_at >= YIELD_SECONDS:
+            self._looked_at = now
+            self._yields = self._job.pair.is_function_throttled()
+        return self._yields or self._job.ending.is_near
 
     def _archive(self, keys: Sequence[Key]) -> None:
         """Keep the first keys that only the archive has, as many as are shown."""
