@@ -1,7 +1,7 @@
 """The role of the worker in template.yaml allows the calls of the worker, and nothing that it does not call."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from types import SimpleNamespace
 from typing import Any, Final
@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from ddbreplica.model import INTERRUPTED
-from tests.functional.jobs.test_worker import PLAN, answer_concurrency, invoke, run
+from tests.functional.jobs.test_worker import BACKFILL, PLAN, answer_concurrency, invoke, run
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables
 from tests.support.kept_records import ON_FAILURE, QUARANTINE, KeptRecords
 from tests.support.permissions import Permission, recorded
@@ -70,6 +70,19 @@ def time_out(aws: Misbehaviour) -> list[Exception]:
     return faults
 
 
+REPAIR: Final = {**PLAN, "options": {"grace": 0, "repair": True}}
+
+
+def tasks(job: str, plan: Mapping[str, Any]) -> Iterator[Any]:
+    """Do the tasks of another job."""
+    yield invoke("plan", job=job, **plan)
+    yield invoke("work", job=job, line={"segments": [0]})
+    yield (gathered := invoke("gather", job=job))
+    for number in range(gathered["pieces"]):
+        yield invoke("confirm", job=job, line={"pieces": [number]})
+    yield invoke("report", job=job)
+
+
 def test_the_worker_needs_what_its_role_allows_and_nothing_else(
     tables: Tables, kept_records: KeptRecords, aws: Misbehaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +110,8 @@ def test_the_worker_needs_what_its_role_allows_and_nothing_else(
         assert invoke("redrive") == {"failed": ""}
         report = run(kept_records, {**PLAN, "options": {}})
         invoke("report")  # again, as after a response that was lost
+        for number, plan in enumerate((REPAIR, BACKFILL), 2):
+            assert {each["failed"] for each in tasks(f"job-{number}", plan)} == {""}
 
     assert report["verdict"] == "inconclusive"
     assert {need for need in needed if not any(covers(grant, need) for grant in grants)} == set()
