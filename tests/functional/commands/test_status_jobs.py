@@ -89,4 +89,9 @@ def test_what_cannot_be_read_is_unknown_with_the_reason(
     document = json.loads(run("status", "--json").stdout)
     assert document["jobs"] is None
     assert "cannot be described: AccessDenied: why" in document["unknown"]["the jobs"]
+    answer_tags(aws, {FUNCTION_ARN: REPLICA})
+    assert any(
+        line.startswith("    unknown: the jobs (the resources of the stack mine cannot be described")
+        for line in lines(run("status", "--all").stdout)
+    )
     assert rows()[0].startswith("jobs        unknown: the resources of the stack mine cannot be described")

@@ -8,6 +8,7 @@ from ddbreplica.aws.request import Known, Unknown
 from ddbreplica.inspect.facts import Facts, TableFacts
 from ddbreplica.jobs.control.facts import JobFacts, RunningJob, Scheduled
 from ddbreplica.mapping.safeguards import shown
+from ddbreplica.records.text import bare
 from ddbreplica.verify.estimate import Estimate, TableSize
 
 
@@ -34,7 +35,8 @@ def job_rows(facts: Facts, jobs: Known[JobFacts | None], *, now: datetime) -> It
 
 
 def job_lines(facts: Facts, jobs: Known[JobFacts | None], *, now: datetime) -> Iterator[str]:
-    """Yield lines for a pair among others: the jobs that run, and the next verification, if there are any."""
+    """Yield lines for a pair among others: the jobs that run, the next verification, and what is unknown of them."""
+    yield from (f"unknown: {name} ({bare(each.why)})" for name, each in _unknowns(jobs))
     if not isinstance(jobs, JobFacts):
         return
     if not isinstance(jobs.running, Unknown):
