@@ -68,8 +68,9 @@ def overrides(line: str) -> Iterator[tuple[str, str]]:
 def pairs(words: list[str]) -> Iterator[tuple[str, str]]:
     for word in words:
         name, _, value = word.partition("=")
-        # SAM CLI takes off quotes as the shell does.
-        yield name, "".join(shlex.split(value))
+        # SAM CLI takes off quotes as the shell does, and ends a value at a space.
+        (unquoted,) = shlex.split(value) or [""]
+        yield name, unquoted
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
