@@ -21,6 +21,12 @@ TABLE = f"arn:aws:dynamodb:{ARN}:111122223333:table/orders"
 every_command = pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 
 
+@pytest.fixture(autouse=True)
+def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the state files of tests that run at the same time apart."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def asked(aws: Misbehaviour) -> set[str]:
     """The Regions that receive a request; each request is refused."""
