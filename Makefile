@@ -126,7 +126,9 @@ stack: setup .venv-sam/ready .venv-awscli/ready $(LAMBDA)  ## Test the template 
 bench: setup  ## Measure the function and the commands against alternatives, and write the figures into the pages
 	$(if $(wildcard .engine/ready),@$(IN_OWN_NETWORK) env $(ALLOWING) $(BIN)/python -m benchmarks.operator.network)
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m demo.bundle
 	$(IN_OWN_NETWORK) env $(ALLOWING) $(BIN)/python -m benchmarks.operator
+	$(if $(wildcard .engine/ready),$(IN_OWN_NETWORK) env $(ALLOWING) $(BIN)/python -m benchmarks.workers)
 	$(BIN)/python -m benchmarks.pages
 
 engine: setup .engine/ready  ## Test the DynamoDB contract on DynamoDB Local (needs Node, Java 17, and Linux or ALLOW_OPEN=1)

@@ -1,4 +1,7 @@
-"""Build the function's deployment package: src/ and its pinned dependencies, which are downloaded once."""
+"""Build the function's deployment package: src/ and its pinned dependencies, which are downloaded once.
+
+`python -m demo.bundle` only downloads them.
+"""
 
 import hashlib
 import shutil
@@ -20,14 +23,14 @@ _UV: Final = ROOT / ".venv" / "bin" / "uv"
 
 def bundle(target: Path, *, source: Path = _SOURCE) -> Path:
     """Write the deployment package of `source` to `target`. Raises DeployError if a dependency cannot be installed."""
-    shutil.copyfile(_dependencies(), target)
+    shutil.copyfile(dependencies(), target)
     with ZipFile(target, "a", ZIP_DEFLATED) as archive:
         _add(archive, source, sorted((source / "ddbreplica").rglob("*.py")))
     return target
 
 
-def _dependencies() -> Path:
-    """Return a zip of the pinned dependencies; it is built again only when the lock file has changed."""
+def dependencies() -> Path:
+    """Return a zip of the pinned dependencies, which is built again only when the lock file has changed."""
     digest = hashlib.sha256(_LOCK.read_bytes()).hexdigest()[:16]
     archive = _CACHE / f"dependencies-{digest}.zip"
     if not archive.exists():
@@ -56,3 +59,7 @@ def _add(archive: ZipFile, root: Path, paths: Iterable[Path]) -> None:
     for path in paths:
         if path.is_file():
             archive.write(path, path.relative_to(root))
+
+
+if __name__ == "__main__":
+    dependencies()

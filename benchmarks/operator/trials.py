@@ -53,7 +53,7 @@ class Service:
     def tables(self, items: int, *, stream: bool = False) -> Iterator[None]:
         """Create a source with a number of log items, by `ddbreplica load`, and an empty replica."""
         with self.empty_tables(stream=stream):
-            run(PROGRAMS["load"]["ours"], self.environment, str(items))
+            self.load(items)
             yield
 
     @contextmanager
@@ -62,13 +62,21 @@ class Service:
 
         With a stream of the source, DynamoDB Local takes three times as long to load it.
         """
-        self._create(SOURCE, read_units, stream=stream)
-        self._create(REPLICA, read_units)
+        self.create_both(read_units, stream=stream)
         try:
             yield
         finally:
             for name in (SOURCE, REPLICA):
                 self._client.delete_table(TableName=name)
+
+    def create_both(self, read_units: int | None = None, *, stream: bool = False) -> None:
+        """Create an empty source and an empty replica."""
+        self._create(SOURCE, read_units, stream=stream)
+        self._create(REPLICA, read_units)
+
+    def load(self, items: int) -> None:
+        """Write a number of log items to the source, by `ddbreplica load`."""
+        run(PROGRAMS["load"]["ours"], self.environment, str(items))
 
     def run(self, case: Case, *, url: str | None = None) -> Run:
         """Run a case at the service or at the URL of a proxy. Backfill and repair start with an empty replica.
@@ -76,11 +84,15 @@ class Service:
         Raises BenchmarkError if the replica is incomplete afterwards.
         """
         if case.command in _INTO_AN_EMPTY_REPLICA:
-            self._client.delete_table(TableName=REPLICA)
-            self._create(REPLICA)
+            self.empty_replica()
         took = run(case.program, {**self.environment, **({} if url is None else calling(url))})
-        _expect(case, self._count(REPLICA))
+        _expect(case, self.count(REPLICA))
         return took
+
+    def empty_replica(self) -> None:
+        """Create the replica again."""
+        self._client.delete_table(TableName=REPLICA)
+        self._create(REPLICA)
 
     def put(self, table: str, items: Sequence[Item]) -> None:
         """Write items with different keys to a table."""
@@ -95,6 +107,11 @@ class Service:
         pages = self._client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
         return {item[KEY]["S"]: item for page in pages for item in page["Items"]}
 
+    def count(self, name: str) -> int:
+        """Return the number of items in a table."""
+        pages = self._client.get_paginator("scan").paginate(TableName=name, Select="COUNT")
+        return sum(page["Count"] for page in pages)
+
     def _create(self, name: str, read_units: int | None = None, *, stream: bool = False) -> None:
         capacity: Any = {"BillingMode": "PAY_PER_REQUEST"}
         if read_units is not None:
@@ -108,10 +125,6 @@ class Service:
             AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
             **capacity,
         )
-
-    def _count(self, name: str) -> int:
-        pages = self._client.get_paginator("scan").paginate(TableName=name, Select="COUNT")
-        return sum(page["Count"] for page in pages)
 
 
 def between_tables(service: Service, *, items: int, rounds: int, say: Say) -> Runs:
