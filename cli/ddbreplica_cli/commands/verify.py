@@ -65,7 +65,7 @@ from ddbreplica_cli.terminal.param_type import Integer, Number
     metavar="N",
     default=10,
     show_default=True,
-    help="Maximum number of differences to show.",
+    help="Maximum number of differences to show; with --in-aws at most 100.",
 )
 @click.option(
     "--report",

@@ -32,7 +32,7 @@ def complete(
         if not known[name].is_valid(value):
             raise TaskError(
                 f"the option {name} of the {what} is {value!r:.100}.",
-                hint=f"give it a value that `ddbreplica {command}` accepts.",
+                hint=f"`ddbreplica {command} --help` shows which values are valid.",
             )
     return {**{name: option.default for name, option in known.items()}, **options}
 

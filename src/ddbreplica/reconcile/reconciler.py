@@ -31,7 +31,7 @@ from ddbreplica.model import (
 )
 from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconcile
 from ddbreplica.reconcile.requests_under_way import UnderWay
-from ddbreplica.reconcile.rescan import Rescan
+from ddbreplica.reconcile.rescan import Rescan, Shown
 from ddbreplica.records.size import read_units, write_units
 
 CONNECTIONS = 64
@@ -139,7 +139,11 @@ class Reconciler:
             try:
                 with self._under_way.call():
                     reconciled = reconcile(
-                        keys, self._pair, deadline=self._patience.deadline(), seen=seen, rescan=rescan
+                        keys,
+                        self._pair,
+                        deadline=self._patience.deadline(),
+                        seen=seen,
+                        rescan=rescan and self._until_interrupted(rescan),
                     )
             except ReplicatorError as error:
                 raise _refused(error) from error
@@ -147,6 +151,22 @@ class Reconciler:
                 self._patience.interrupt.check()
                 raise self._stands_still(reconciled.failed[0][1])
             return reconciled
+
+    def _until_interrupted(self, rescan: Rescan) -> Rescan:
+        """Return the rescan, which shows nothing if the interrupt ends it.
+
+        Otherwise its KeyboardInterrupt would look like one that is raised while a write waits for its response.
+        """
+
+        def scan() -> Shown:
+            try:
+                return rescan.scan()
+            except KeyboardInterrupt:
+                if not self._patience.interrupt.is_set:
+                    raise
+                return ()
+
+        return Rescan(rescan.units, scan)
 
     def _stands_still(self, refusal: Refusal) -> TaskError:
         return TaskError(

@@ -108,6 +108,16 @@ def test_a_job_that_failed_before_it_was_planned_is_listed_and_repeats_its_cause
     ]
 
 
+@pytest.mark.parametrize(("what", "state"), [("redrive", "done"), ("verify", "skipped")])
+def test_an_execution_that_succeeded_without_a_plan(
+    what: str, state: str, tables: Tables, job_machine: JobMachine
+) -> None:
+    execution = job_machine.start("8c4b", {"what": what, "options": {}})
+    execution.status, execution.ended = "SUCCEEDED", datetime.now(UTC)
+
+    assert (shown("8c4b")["state"], shown("8c4b")["what"]) == (state, what)
+
+
 def test_a_job_in_detail(tables: Tables, job_machine: JobMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "ITEMS_OF_A_SEGMENT", 2)
     for name in ("a", "b", "c"):
@@ -326,6 +336,23 @@ def test_keys_whose_writes_may_still_land_wait_and_a_later_stop_hands_them_over(
     document = json.loads(again.stdout)
     assert (document["attempt"], document["keys_left_open"]) == (None, 1)
     assert not [name for name in kept_records.names(QUARANTINE) if name.startswith("quarantine/")]
+
+
+def test_stop_lets_another_job_run_if_the_execution_was_ended_by_another_tool(
+    tables: Tables, job_machine: JobMachine
+) -> None:
+    tables.put_both("same")
+    job = stopped_backfill(job_machine)
+    execution = job_machine.runs[f"{job}_1"]
+    execution.status, execution.ended = "ABORTED", datetime.now(UTC)
+    job_machine.advances = True
+    refused = run(*IN_AWS)
+
+    result = run("jobs", "stop", job)
+
+    assert refused.exit_code == 2
+    assert result.stdout == f"The job {job} does not run.\n"
+    assert run(*IN_AWS).exit_code == 0
 
 
 def test_the_keys_of_tables_that_were_recreated_are_not_handed_over(

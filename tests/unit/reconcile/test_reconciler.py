@@ -156,6 +156,21 @@ def test_ctrl_c_before_the_rescan_leaves_the_written_keys_open() -> None:
     assert list(world.journal.opened) == [key("a")]
 
 
+def test_an_interrupt_that_ends_the_rescan_leaves_no_call_under_way() -> None:
+    """The worker of a job that is stopped then saves that no request is under way, and no key has to wait."""
+    world = World(item("a"))
+
+    def interrupted() -> Any:
+        world.time.set()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        world.reconciler().reconcile([key("a")], {key("a"): item("a")}, Rescan(0.5, interrupted))
+
+    assert list(world.journal.opened) == [key("a")]
+    assert world.under_way.is_none
+
+
 def test_an_item_that_is_refused_by_itself_is_in_the_result() -> None:
     world = World(item("a"), item("b"), poison=lambda image: image["PK"] == {"S": "b"})
 

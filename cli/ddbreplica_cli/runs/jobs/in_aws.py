@@ -61,6 +61,8 @@ def run(what: str, options: Options, job: JobOptions, values: Mapping[str, Any])
         return
     output.print_note(text)
     again = "run the same command again" + (" without --new-job" if job.new_job else "")
+    if what == REDRIVE:  # the same command would start another one
+        again = f"run `ddbreplica jobs show {started.job}{options.tables}`"
     follower = Follower(workers, started, TERMINAL, again, options.tables)
     if what == REDRIVE:
         follower.end()

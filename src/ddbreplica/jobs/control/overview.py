@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from ddbreplica.jobs.control import names
 from ddbreplica.jobs.control.catalog import PlannedJob, plan_of, planned_jobs, unknown
-from ddbreplica.jobs.control.executions import ABORTED, FAILED, RUNNING, TIMED_OUT, Execution
+from ddbreplica.jobs.control.executions import ABORTED, FAILED, RUNNING, SUCCEEDED, TIMED_OUT, Execution
 from ddbreplica.jobs.control.progress import Progress, ProgressReader
+from ddbreplica.jobs.control.start import REDRIVE
 from ddbreplica.jobs.control.workers import Workers
 from ddbreplica.jobs.objects import REPORT, JobObjects
 from ddbreplica.jobs.plan import Plan
@@ -20,6 +21,9 @@ UNFINISHED: Final = "unfinished"
 DONE: Final = "done"
 ATTENTION: Final = "requires attention"
 """The states of a job without a verdict that has ended."""
+
+SKIPPED: Final = "skipped"
+"""The state of a scheduled job that did nothing, since another job of the stack ran."""
 
 _STATES: Final[Mapping[str, str]] = {
     RUNNING: "running",
@@ -107,7 +111,7 @@ def detail(workers: Workers, job: str) -> Detail:
     if plan is None and not attempts:
         raise unknown(workers, job)
     if plan is None:
-        return Detail(job, _state(attempts[-1], None), attempts, None, None, None, None)
+        return Detail(job, _state_without_plan(attempts[-1]), attempts, None, None, None, None)
     plan.refuse_other(what=plan.what, function=workers.function)
     report = _report(objects)
     reader = ProgressReader(workers.bucket, objects, plan)
@@ -121,6 +125,12 @@ def _state(latest: Execution | None, report: Mapping[str, Any] | None) -> str:
     if report:
         return str(report.get("verdict") or (ATTENTION if report.get("attention") else DONE))
     return _STATES.get(latest.status, UNFINISHED) if latest else UNFINISHED
+
+
+def _state_without_plan(latest: Execution) -> str:
+    if latest.status != SUCCEEDED:
+        return _state(latest, None)
+    return DONE if latest.given.get("what") == REDRIVE else SKIPPED
 
 
 def _items(report: Mapping[str, Any]) -> int:

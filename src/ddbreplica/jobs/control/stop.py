@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ddbreplica.aws.clock import Clock
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs.control.catalog import plan_of, unknown
-from ddbreplica.jobs.control.executions import Execution
+from ddbreplica.jobs.control.executions import SUCCEEDED, Execution
 from ddbreplica.jobs.control.workers import Workers
 from ddbreplica.jobs.plan import Plan
 from ddbreplica.jobs.state.journal import LeftOpen, Quarantining
@@ -22,16 +22,17 @@ def stop(workers: Workers, job: str) -> Execution | None:
     attempts = workers.attempts(job)
     if not attempts:
         raise unknown(workers, job)
-    running = attempts[-1]
-    if not running.is_running:
+    last = attempts[-1]
+    if last.status == SUCCEEDED:
         return None
     objects = workers.objects(job)
     # First, since the workers go on when the execution has ended, and AWS Lambda tells them nothing.
-    StopMarker(objects.store, objects.folder, attempt=running.name).set()
-    workers.executions.stop(running.name, cause="stopped by an operator")
-    # No Report releases the lease of an execution that was stopped.
+    StopMarker(objects.store, objects.folder, attempt=last.name).set()
+    if last.is_running:
+        workers.executions.stop(last.name, cause="stopped by an operator")
+    # No Report releases the lease of an execution that was stopped, here or by another tool, or that timed out.
     Lease(objects.store, workers.stack, job).release()
-    return running
+    return last if last.is_running else None
 
 
 def writing_plan(workers: Workers, job: str) -> Plan | None:
