@@ -981,8 +981,8 @@ RULES = (
         25,
         "the log level is fixed",
         template.TEMPLATE,
-        "ApplicationLogLevel: INFO",
-        "ApplicationLogLevel: WARN",
+        "ApplicationLogLevel: INFO\n        SystemLogLevel: INFO\n        LogGroup: !Ref ReplicatorLogGroup",
+        "ApplicationLogLevel: WARN\n        SystemLogLevel: INFO\n        LogGroup: !Ref ReplicatorLogGroup",
         (hazards.test_the_functions_log_level_does_not_drop_its_metrics,),
     ),
 )

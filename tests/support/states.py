@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from tests.support.template import ROOT
+from tests.support.modules import ROOT
 
 Invoke: TypeAlias = Callable[[dict[str, Any]], Any]
 States: TypeAlias = Mapping[str, Mapping[str, Any]]
