@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ddbreplica.deadline import deadline_of
-from ddbreplica.jobs.payload import Payload
+from ddbreplica.errors import TaskError
+from ddbreplica.jobs.payload import REFUSED, Payload
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
 def lambda_handler(event: Any, context: "LambdaContext") -> Mapping[str, Any]:
     """Do the task of a payload of the state machine, and return what it needs to go on.
 
-    Raises TaskError if the payload is not valid, or if the work failed and may be tried again.
+    Raises TaskError if the work failed and may be tried again. A payload that is not valid fails the job at once.
     """
-    payload = Payload.read(event)
+    try:
+        payload = Payload.read(event)
+    except TaskError as error:
+        return {**REFUSED, "failed": error.fact}
     log = _Log(payload, context.aws_request_id)
     # Only now, since a cold start with a payload that is not valid needs none of it.
     from ddbreplica.jobs.actions import act  # noqa: PLC0415

@@ -22,7 +22,7 @@ class Metrics:
         """Return the metrics of the mapping's function. `replica` is the name of the replica table."""
         return cls(own_namespace(mapping), own_dimensions(mapping, replica))
 
-    def emit(self, values: Mapping[str, float], *, note: Note) -> None:
+    def publish(self, values: Mapping[str, float], *, note: Note) -> None:
         """Write values by the metrics' names as one line of the log. If that fails, note it: the work was done."""
         try:
             self._write(values)

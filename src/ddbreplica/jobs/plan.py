@@ -14,7 +14,8 @@ SCHEMA: Final = 1
 
 VERIFY: Final = "verify"
 BACKFILL: Final = "backfill"
-"""The kinds of jobs that have a plan."""
+REDRIVE: Final = "redrive"
+"""The kinds of work. A redrive has no plan."""
 
 ITEMS_OF_A_SEGMENT: Final = 200_000
 """The items of a segment, about: some minutes of work, which is what a worker that is killed may lose."""

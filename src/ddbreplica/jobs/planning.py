@@ -27,9 +27,11 @@ def make_plan(job: Job) -> bool:
     Only a scheduled job waits for the next time. Raises TaskError if the job is refused.
     """
     job.ending.check()
+    # Before the lease: a schedule whose input is wrong fails also while another job runs.
+    kind, options = _asked_for(job.payload.members)
     other = job.lease.take(now=job.pair.clock.moment.timestamp())
     if other is None:
-        _write_plan(job)
+        _write_plan(job, kind, options)
     elif not job.payload.members["scheduled"]:
         raise TaskError(
             f"the job {other} of the stack {job.payload.stack} runs.",
@@ -38,12 +40,22 @@ def make_plan(job: Job) -> bool:
     return other is None
 
 
-def _write_plan(job: Job) -> None:
+def _asked_for(members: Mapping[str, Any]) -> "tuple[_Kind, Mapping[str, Any]]":
+    """Return the kind of a job and its complete options. Raises TaskError if they are not valid."""
+    kind = _KINDS.get(members["what"])
+    if kind is None:
+        raise TaskError(
+            f"{members['what']!r:.100} is no kind of job.", hint="start a verification or a backfill."
+        )
+    return kind, kind.complete(members["options"])
+
+
+def _write_plan(job: Job, kind: "_Kind", options: Mapping[str, Any]) -> None:
     members = job.payload.members
     body = job.objects.read(PLAN)
     if body is None:
         # Of two that plan at once, both go on with the plan that was written first.
-        body = job.objects.create(PLAN, _new(job).body)
+        body = job.objects.create(PLAN, _new(job, kind, options).body)
     plan = Plan.read(body)
     plan.refuse_other(what=members["what"], function=job.payload.function)
     Checked.now(job, plan)
@@ -54,14 +66,8 @@ def _write_plan(job: Job) -> None:
         )
 
 
-def _new(job: Job) -> Plan:
+def _new(job: Job, kind: "_Kind", options: Mapping[str, Any]) -> Plan:
     members, pair = job.payload.members, job.pair
-    kind = _KINDS.get(members["what"])
-    if kind is None:
-        raise TaskError(
-            f"{members['what']!r:.100} is no kind of job.", hint="start a verification or a backfill."
-        )
-    options = kind.complete(members["options"])
     tables = pair.describe()
     preflight = preflight_of(pair, tables[0], members["what"], options)
     preflight.warn_of_replicas(tables[0], note=job.note)

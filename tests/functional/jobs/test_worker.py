@@ -381,9 +381,22 @@ def test_a_note_is_a_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None
     assert [line["message"] for line in logged] == ["one", "two"]
 
 
-def test_a_payload_that_is_not_valid_is_refused() -> None:
-    with pytest.raises(TaskError, match="action is 'erase'"):
-        invoke("erase")
+@pytest.mark.parametrize(
+    ("wrong", "named"), [({"action": "erase"}, "action is 'erase'"), ({"job": "../x"}, "job is '../x'")]
+)
+def test_a_payload_that_is_not_valid_fails_the_job_at_once(wrong: Any, named: str) -> None:
+    """An error would be tried again. The response has the members that any state reads."""
+    response = worker.lambda_handler(
+        {"action": "gather", **NAMES, **wrong}, cast("LambdaContext", Context(seconds_left=900))
+    )
+
+    assert response == {
+        "done": False,
+        "wait_seconds": 0,
+        "skipped": False,
+        "pieces": 0,
+        "failed": f"the payload of the worker is not valid: {named}.",
+    }
 
 
 def in_order(documents: list[Any]) -> list[str]:

@@ -27,7 +27,7 @@ def emitted(capsys: Captured) -> Any:
 def test_the_dimensions_are_those_of_the_replicators_own_metrics(capsys: Captured) -> None:
     own = Metrics.of(mapping(function_name="replicator"), "copy")
 
-    own.emit({"ItemsCompared": 5}, note=pytest.fail)
+    own.publish({"ItemsCompared": 5}, note=pytest.fail)
 
     line = emitted(capsys)
     (directive,) = line["_aws"]["CloudWatchMetrics"]
@@ -49,7 +49,7 @@ def test_namespace_and_service_are_those_of_the_replicator_and_not_of_the_worker
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "worker")
     environment = {"POWERTOOLS_SERVICE_NAME": "orders", "POWERTOOLS_METRICS_NAMESPACE": "shop"}
 
-    Metrics.of(mapping(environment=environment), "copy").emit({"ItemsUnequal": 0}, note=pytest.fail)
+    Metrics.of(mapping(environment=environment), "copy").publish({"ItemsUnequal": 0}, note=pytest.fail)
 
     line = emitted(capsys)
     assert (line["_aws"]["CloudWatchMetrics"][0]["Namespace"], line["service"]) == ("shop", "orders")
@@ -57,10 +57,10 @@ def test_namespace_and_service_are_those_of_the_replicator_and_not_of_the_worker
 
 def test_two_lines_of_metrics_are_not_added_up(capsys: Captured) -> None:
     own = Metrics.of(mapping(), "copy")
-    own.emit({"ItemsCompared": 5}, note=pytest.fail)
+    own.publish({"ItemsCompared": 5}, note=pytest.fail)
     capsys.readouterr()
 
-    own.emit({"ItemsUnequal": 1}, note=pytest.fail)
+    own.publish({"ItemsUnequal": 1}, note=pytest.fail)
 
     assert "ItemsCompared" not in emitted(capsys)
 
@@ -91,6 +91,6 @@ def test_metrics_that_cannot_be_written_are_noted(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(metrics, "EphemeralMetrics", broken)
     notes: list[str] = []
 
-    Metrics.of(mapping(), "copy").emit({"ItemsCompared": 5}, note=notes.append)
+    Metrics.of(mapping(), "copy").publish({"ItemsCompared": 5}, note=notes.append)
 
     assert notes == ["The metrics could not be written: OSError."]

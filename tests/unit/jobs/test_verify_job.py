@@ -206,7 +206,7 @@ def test_an_option_that_a_job_does_not_have_is_refused(options: Any, said: str) 
     machine = machine_of(pair(), options=options)
 
     assert said in failure(machine)
-    assert [*machine.pair.store.objects] == ["jobs/stack/lease.json"]
+    assert [*machine.pair.store.objects] == []
 
 
 def plan_payload(**changes: Any) -> dict[str, Any]:
@@ -268,6 +268,17 @@ def test_a_scheduled_job_is_skipped_while_another_one_runs() -> None:
 
     assert other(machine).invoke("plan", **plan_payload()) == {"skipped": True, "failed": ""}
     assert not [name for name in machine.pair.store.objects if "job-2" in name]
+
+
+@pytest.mark.parametrize("wrong", [{"what": "erase"}, {"options": {"colour": 1}}])
+def test_a_scheduled_job_that_is_not_valid_fails_also_while_another_one_runs(wrong: Any) -> None:
+    machine = machine_of(pair())
+    machine.invoke("plan", **plan_payload())
+
+    response = other(machine).invoke("plan", **{**plan_payload(), **wrong})
+
+    assert response["failed"]
+    assert not response["skipped"]
 
 
 def test_a_job_that_has_ended_makes_room_for_the_next() -> None:

@@ -16,9 +16,9 @@ from ddbreplica.jobs.control.catalog import Wanted
 from ddbreplica.jobs.control.follow import Follower
 from ddbreplica.jobs.control.locate import locate
 from ddbreplica.jobs.control.names import Started
-from ddbreplica.jobs.control.start import REDRIVE, resume, start_new
+from ddbreplica.jobs.control.start import resume, start_new
 from ddbreplica.jobs.control.workers import Workers
-from ddbreplica.jobs.plan import BACKFILL, VERIFY
+from ddbreplica.jobs.plan import BACKFILL, REDRIVE, VERIFY
 from ddbreplica.jobs.verify import options as verify_options
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.preflight import Preflight

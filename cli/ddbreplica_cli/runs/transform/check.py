@@ -112,4 +112,4 @@ def _text(checked: _Checked, samples: Sequence[Sample], *, has_key: bool) -> str
     line = [_LINE, f"  {samconfig_line(checked.text)}"]
     if checked.rules.hashed and samples:
         line += ["", f"{_HASH} is shown in place of a hash of 64 digits, since the secret is not read."]
-    return "\n\n".join([lines(head), lines(line), *(sample.text() for sample in samples)])
+    return lines([*head, "", *line, *(text for each in samples for text in ("", *each.lines()))])

@@ -1,7 +1,7 @@
 """Apply a transform to sample items, from a file with an event of a stream or from the source table."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from ddbreplica.errors import EventError, TaskError, naming
 from ddbreplica.files.limits import MAX_PAYLOAD
 from ddbreplica.model import Image
 from ddbreplica.records.decode import Decoded, decode
-from ddbreplica.records.text import bare, cut, key_text, lines, value_text
+from ddbreplica.records.text import bare, cut, key_text, value_text
 from ddbreplica.transform.transform import Transform, UntransformableError
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import noting_interrupts
@@ -39,11 +39,11 @@ class Sample:
         """Return the sample for a JSON document."""
         return asdict(self)
 
-    def text(self) -> str:
-        """Return the sample as text: the key, and one line for each other attribute."""
+    def lines(self) -> Sequence[str]:
+        """Return the sample as lines of text: the key, and one line for each other attribute."""
         key = key_text(self.key, longest=_LONGEST_VALUE)
         if self.replica is None:
-            return lines([key, f"  cannot be transformed: {self.untransformable}"])
+            return [key, f"  cannot be transformed: {self.untransformable}"]
         names = sorted({*self.source, *self.replica} - self.key.keys())
         rows = [
             ("attribute", "source", "replica"),
@@ -51,7 +51,7 @@ class Sample:
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         texts = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-        return lines([key, *(f"  {text}" for text in texts)])
+        return [key, *(f"  {text}" for text in texts)]
 
     def _values(self, name: str) -> tuple[str, str]:
         source, replica = (item.get(name) for item in (self.source, self.replica or {}))

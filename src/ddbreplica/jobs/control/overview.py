@@ -10,10 +10,9 @@ from ddbreplica.jobs.control import names
 from ddbreplica.jobs.control.catalog import PlannedJob, plan_of, planned_jobs, unknown
 from ddbreplica.jobs.control.executions import ABORTED, FAILED, RUNNING, SUCCEEDED, TIMED_OUT, Execution
 from ddbreplica.jobs.control.progress import Progress, ProgressReader
-from ddbreplica.jobs.control.start import REDRIVE
 from ddbreplica.jobs.control.workers import Workers
 from ddbreplica.jobs.objects import REPORT, JobObjects
-from ddbreplica.jobs.plan import Plan
+from ddbreplica.jobs.plan import REDRIVE, Plan
 
 UNFINISHED: Final = "unfinished"
 """The state of a job that has no report, and whose execution is not known to run or to have failed."""

@@ -13,9 +13,6 @@ from ddbreplica.jobs.control.executions import RUNNING
 from ddbreplica.jobs.control.names import Started
 from ddbreplica.jobs.control.workers import Workers
 
-REDRIVE: Final = "redrive"
-"""The kind of work that has no plan."""
-
 Complete: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Return options with their defaults. Raises TaskError for one that is not valid."""
 

@@ -135,7 +135,13 @@ class AbandonedJobs:
     ) -> LeftOpen:
         body = objects.read(PLAN)
         plan = Plan.read(body) if body else None
-        if plan is None or not accepts(plan):
+        if plan is None:
+            return LeftOpen(0, 0.0)
+        if not accepts(plan):
+            self._note(
+                f"the job {objects.job} is of other tables, or of tables that were recreated since: the keys that its"
+                " workers left open, if any, are not reconciled"
+            )
             return LeftOpen(0, 0.0)
         hand_over = quarantine(plan)
 

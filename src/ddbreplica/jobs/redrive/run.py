@@ -92,7 +92,7 @@ def _emit_hours(job: Job, tables: tuple[Described, Described], mapping: MappingS
         job.note(f"the last verification is unknown: {error.fact}")
         return
     hours = hours_since(records, tables, now=now)
-    job.pair.metrics.emit({"HoursSinceVerification": hours}, note=job.note)
+    job.pair.metrics.publish({"HoursSinceVerification": hours}, note=job.note)
 
 
 def _replicating(mapping: MappingState | None, source: Described) -> MappingState:
@@ -170,7 +170,7 @@ class _Run:
             return self._abandoned.take_over(
                 lambda name: replace(job.objects, job=name),
                 # The keys of a job with other tables are not those of the present ones.
-                lambda plan: plan.function == job.payload.function and plan.pair == pair,
+                lambda plan: plan.pair == pair,
                 lambda plan: (
                     job.pair.quarantining(self._journal, self._tables[0].table, command=plan.what).hand_over
                 ),
@@ -212,7 +212,7 @@ class _Run:
         self._journal.quarantine.keep(others)
         # As the replicator counts them, so that its alarm goes off.
         if left := len(refused) + sum(code != INTERRUPTED for code, _ in others.values()):
-            self._job.pair.metrics.emit({"RecordsQuarantined": left}, note=self._job.note)
+            self._job.pair.metrics.publish({"RecordsQuarantined": left}, note=self._job.note)
 
     def _refuse_unwritable(self) -> None:
         """Raise TaskError if the replica refuses every item. It is described again, since it may have changed."""

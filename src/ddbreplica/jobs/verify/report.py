@@ -45,7 +45,7 @@ def report(job: Job, plan: Plan) -> Verified:
     # Last of the objects, since a job with a report has ended.
     document = {**result.document(), **(_attention(pieces) if repairs(plan) else {})}
     job.objects.create(REPORT, document_bytes(document))
-    job.pair.metrics.emit(metrics_of(result), note=job.note)
+    job.pair.metrics.publish(metrics_of(result), note=job.note)
     return result
 
 

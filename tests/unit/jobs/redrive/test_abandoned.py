@@ -153,6 +153,8 @@ def test_keys_of_other_tables_are_not_quarantined(plan: Plan) -> None:
         world.redrive(accepts=False)
 
     assert world.kept == []
+    (note,) = world.notes
+    assert note.startswith("the job job-1 is of other tables")
 
 
 def test_a_job_without_a_plan_or_states_is_left_alone() -> None:

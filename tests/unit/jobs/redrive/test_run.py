@@ -551,6 +551,7 @@ def test_keys_of_an_abandoned_job_are_reconciled_unless_a_table_was_recreated(is
     plan = replace(
         PLAN,
         what="backfill",
+        function="an earlier function of these tables",
         segments=1,
         lines=1,
         pair=identity(source, replica if is_same else described("copy", created=NOW)),
