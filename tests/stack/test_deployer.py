@@ -133,7 +133,11 @@ class TestAllowed:
         for finished in (created, updated, deleted):
             assert finished.exit_code == 0, finished.output
             assert "not authorized" not in finished.output
-        assert "Could not find and delete" not in deleted.output
+        # Both functions have the same code, which SAM CLI wants to delete twice.
+        missed = set(
+            re.findall(r"Could not find and delete the S3 object with the key (\S+)", deleted.output)
+        )
+        assert missed <= set(re.findall(r"Deleting S3 object with key (\S+)", deleted.output))
 
     @pytest.mark.parametrize("action", DEPLOYING)
     def test_without_one_of_its_actions_the_first_deployment_fails(self, user: Deployer, action: str) -> None:
@@ -215,7 +219,8 @@ class TestPackaged:
 
     def test_its_code_is_beside_it(self, user: Deployer, packaged: Path) -> None:
         listed = user.project.aws.s3.list_objects_v2(Bucket="artefacts")["Contents"]
-        (uri,) = re.findall(r"CodeUri: s3://artefacts/(\S+)", packaged.read_text())
+        # The function and the worker have the same code.
+        (uri,) = set(re.findall(r"CodeUri: s3://artefacts/(\S+)", packaged.read_text()))
 
         assert uri in {each["Key"] for each in listed}
         assert uri.rpartition("/")[0] == KEY.rpartition("/")[0]

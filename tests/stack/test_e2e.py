@@ -509,11 +509,13 @@ def test_metrics_that_all_have_data_are_confirmed(deployed: Deployed) -> None:
 
 
 def test_each_alarm_is_provoked_or_listed_as_out_of_reach() -> None:
-    provoked = story._provoked(*provocation.WAITING) | {"RecordsQuarantinedAlarm"}
+    by_workers = {"ReplicaUnequalAlarm", "BulkJobFailedAlarm"}
+    of_workers = {*by_workers, "VerificationOverdueAlarm"}
+    provoked = story._provoked(*provocation.WAITING) | {"RecordsQuarantinedAlarm"} | by_workers
     out_of_reach = {text.partition(" ")[0] for text in OUT_OF_REACH if "Alarm fires" in text}
     of_template = {name for name in load()["Resources"] if name.endswith("Alarm")}
 
-    assert provoked | out_of_reach == of_template == ALARMS | COMPOSITES
+    assert provoked | out_of_reach == of_template == ALARMS | COMPOSITES | of_workers
     assert not provoked & out_of_reach
     assert of_template >= alarms.EMITTED_ON_TROUBLE
 
@@ -549,6 +551,15 @@ Try: add --account 000000000000 if this is the right account.
     assert names_of(aws, suffix_of(ended.stdout)) == []
 
 
+_OF_WORKERS = (
+    "HasWorkers",
+    "HasSchedule",
+    "VerifiesBySchedule",
+    "RedrivesBySchedule",
+    "WatchesVerifications",
+)
+
+
 def test_the_announcement_shows_the_account_and_all_resources(aws: EmbeddedAws) -> None:
     client = aws._session.client("iam", endpoint_url=aws.endpoint_url)
     client.create_account_alias(AccountAlias="sandbox")
@@ -559,7 +570,9 @@ def test_the_announcement_shows_the_account_and_all_resources(aws: EmbeddedAws) 
 
     assert "account 000000000000 (alias: sandbox) Region us-east-1" in shown
     assert f"endpoint {aws.endpoint_url} identity arn:aws:iam::000000000000:root" in shown
-    kinds = Counter(each["Type"] for each in load()["Resources"].values())
+    resources = load()["Resources"].values()
+    of_workers = [each for each in resources if each.get("Condition") in _OF_WORKERS]
+    kinds = Counter(each["Type"] for each in resources if each not in of_workers)
     assert kinds.pop("AWS::CloudWatch::Alarm") + kinds.pop("AWS::CloudWatch::CompositeAlarm") == 15
     assert kinds.pop("AWS::SNS::Topic") == 1  # only with an e-mail address, which the run does not set
     said = {
@@ -572,7 +585,19 @@ def test_the_announcement_shows_the_account_and_all_resources(aws: EmbeddedAws) 
         "AWS::CloudWatch::Dashboard": (1, "a dashboard and fifteen alarms"),
     }
     assert kinds == {kind: count for kind, (count, _) in said.items()}
-    assert [words for _, words in said.values() if words not in shown] == []
+    of_jobs = {
+        "AWS::Serverless::Function": (1, "later also workers: a second function"),
+        "AWS::Logs::LogGroup": (1, "with its log group"),
+        "AWS::Serverless::StateMachine": (1, "a state machine"),
+        "AWS::Scheduler::Schedule": (2, "two schedules"),
+        "AWS::CloudWatch::Alarm": (3, "three alarms"),
+        "AWS::IAM::Role": (3, "and the roles of these"),
+        "AWS::IAM::Policy": (1, "and the roles of these"),
+    }
+    assert Counter(each["Type"] for each in of_workers) == {
+        kind: count for kind, (count, _) in of_jobs.items()
+    }
+    assert [words for _, words in (*said.values(), *of_jobs.values()) if words not in shown] == []
 
 
 @pytest.mark.parametrize("answer", [b"yes\n", b"111122223333\n", b"0000\n"])
