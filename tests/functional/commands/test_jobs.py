@@ -278,6 +278,33 @@ def test_stop_ends_the_execution_and_its_workers_and_lets_another_job_run(
     assert again.exit_code == 0
 
 
+@pytest.mark.parametrize("more", [("--new-job",), ("--read-rate", "5")])
+def test_another_job_is_not_started_while_one_runs(
+    tables: Tables, job_machine: JobMachine, more: tuple[str, ...]
+) -> None:
+    """Its execution would fail, and set off the alarm of failed jobs."""
+    job_machine.advances = False
+    job = start()
+
+    result = run(*IN_AWS, *more)
+
+    assert result.exit_code == 2
+    assert lines(result.stderr) == [
+        f"Error: the job {job} of the stack {STACK} runs.",
+        f"Try: wait until it has ended, or stop it with `ddbreplica jobs stop {job}`.",
+    ]
+    assert [*job_machine.runs] == [f"{job}_1"]
+
+
+def test_a_job_is_started_while_a_redrive_runs(tables: Tables, job_machine: JobMachine) -> None:
+    tables.put_both("same")
+    job_machine.advances = False
+    run("redrive", "--in-aws", "--no-follow")
+    job_machine.advances = True
+
+    assert run(*IN_AWS).exit_code == 0
+
+
 def test_a_job_that_was_stopped_is_resumed(tables: Tables, job_machine: JobMachine) -> None:
     tables.put_both("same")
     job = start()

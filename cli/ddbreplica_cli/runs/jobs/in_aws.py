@@ -16,7 +16,7 @@ from ddbreplica.jobs.control.catalog import Wanted
 from ddbreplica.jobs.control.follow import Follower
 from ddbreplica.jobs.control.locate import locate
 from ddbreplica.jobs.control.names import Started
-from ddbreplica.jobs.control.start import resume, start_new
+from ddbreplica.jobs.control.start import refuse_running, resume, start_new
 from ddbreplica.jobs.control.workers import Workers
 from ddbreplica.jobs.plan import BACKFILL, REDRIVE, VERIFY
 from ddbreplica.jobs.verify import options as verify_options
@@ -99,8 +99,10 @@ def _started(
 
 
 def _resumed_or_new(workers: Workers, wanted: Wanted, kind: _Kind, *, now: datetime, is_new: bool) -> Started:
-    resumed = None if is_new else resume(workers, wanted, complete=kind.complete, now=now)
-    return resumed or start_new(workers, wanted, now=now)
+    if is_new:
+        refuse_running(workers)
+        return start_new(workers, wanted, now=now)
+    return resume(workers, wanted, complete=kind.complete, now=now) or start_new(workers, wanted, now=now)
 
 
 def _started_text(started: Started) -> str:

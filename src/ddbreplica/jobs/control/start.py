@@ -12,6 +12,7 @@ from ddbreplica.jobs.control.catalog import Wanted, has_report, planned_jobs, re
 from ddbreplica.jobs.control.executions import RUNNING
 from ddbreplica.jobs.control.names import Started
 from ddbreplica.jobs.control.workers import Workers
+from ddbreplica.jobs.plan import REDRIVE
 
 Complete: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Return options with their defaults. Raises TaskError for one that is not valid."""
@@ -32,14 +33,30 @@ def start_new(
 
 
 def resume(workers: Workers, wanted: Wanted, *, complete: Complete, now: datetime) -> Started | None:
-    """Return the job that runs and does what is wanted, or resume the last one that has not ended; None if none is."""
+    """Return the job that runs and does what is wanted, or resume the last one that has not ended; None if none is.
+
+    Raises TaskError if a job runs that does something else.
+    """
     if running := _running(workers, wanted, complete):
         return running
+    refuse_running(workers)
     earlier = resumable(planned_jobs(workers), wanted, now=now, is_ended=partial(has_report, workers))
     if earlier is None:
         return None
     number = len(workers.attempts(earlier.job)) + 1
     return Started(earlier.job, workers.start(earlier.job, number, _given(wanted)), earlier.began)
+
+
+def refuse_running(workers: Workers) -> None:
+    """Raise TaskError if a verification or a backfill of the stack runs, whose lease would make another one fail."""
+    for listed in workers.executions.list(RUNNING, most=_MOST_RUNNING):
+        execution = workers.executions.find(listed.name)
+        if execution and execution.is_running and execution.given.get("what") != REDRIVE:
+            job = names.job_of(execution.name)
+            raise TaskError(
+                f"the job {job} of the stack {workers.stack} runs.",
+                hint=f"wait until it has ended, or stop it with `ddbreplica jobs stop {job}`.",
+            )
 
 
 def _given(wanted: Wanted) -> Mapping[str, Any]:
