@@ -14,6 +14,7 @@ from tests.support.job_machine import STACK, JobMachine
 from tests.support.kept_records import QUARANTINE, KeptRecords, recreate_source
 from tests.support.left_open import leave_open
 
+NONE_OPEN = {"keys_left_open": 0, "left_open_until": None}
 IN_AWS = ("verify", "--in-aws", "--grace", "0")
 
 
@@ -129,8 +130,15 @@ def test_a_job_in_detail(tables: Tables, job_machine: JobMachine, monkeypatch: p
     found = shown(job)
 
     assert (found["state"], found["what"], found["cause"]) == ("not equal", "verify", None)
-    assert found["segments"] == {"done": 2, "of": 2, "items": 7, "about_items": 7, "failures": {}}
-    assert found["pieces"] == {"done": 1, "of": 1, "items": 1, "about_items": 1, "failures": {}}
+    assert found["segments"] == {
+        "done": 2,
+        "of": 2,
+        "items": 7,
+        "about_items": 7,
+        "failures": {},
+        **NONE_OPEN,
+    }
+    assert found["pieces"] == {"done": 1, "of": 1, "items": 1, "about_items": 1, "failures": {}, **NONE_OPEN}
     assert found["report"]["missing"] == 1
     assert found["plan"]["read_rates"] == [5.0, 5.0]
     (attempt,) = found["attempts"]
@@ -156,7 +164,14 @@ def test_a_job_that_failed_shows_the_segments_and_each_attempt(
 
     assert (found["state"], found["cause"]) == ("failed", "segments were not compared: 0.")
     assert [each["cause"] for each in found["attempts"]] == ["segments were not compared: 0."] * 2
-    assert found["segments"] == {"done": 0, "of": 1, "items": 0, "about_items": 2, "failures": {}}
+    assert found["segments"] == {
+        "done": 0,
+        "of": 1,
+        "items": 0,
+        "about_items": 2,
+        "failures": {},
+        **NONE_OPEN,
+    }
 
 
 def test_a_job_of_tables_that_were_recreated_repeats_the_message(
@@ -356,6 +371,8 @@ def test_keys_whose_writes_may_still_land_wait_and_a_later_stop_hands_them_over(
     result = run("jobs", "stop", job)
 
     assert result.exit_code == 1
+    assert "1 keys, whose writes may land until 2" in run("jobs", "show", job).stdout
+    assert shown(job)["segments"]["keys_left_open"] == 1
     assert result.stdout == f"Stopped the job {job}.\n"
     assert "Error: in-doubt writes may still change 1 items until 2" in result.stderr
     again = run("jobs", "stop", job, "--json")

@@ -81,6 +81,8 @@ def _progress_document(progress: Progress | None) -> Mapping[str, Any] | None:
         "items": progress.items,
         "about_items": progress.about,
         "failures": {f"{number}": failure for number, failure in progress.failures.items()},
+        "keys_left_open": progress.open.keys,
+        "left_open_until": progress.open.moment,
     }
 
 
@@ -115,6 +117,11 @@ def _rows(detail: Detail) -> Iterator[tuple[str, str]]:
             yield "progress", progress.text()
         for number, failure in progress.failures.items():
             yield "", f"{progress.what} {number:,}: {failure}"
+        if progress.open.keys and detail.state != "running":
+            yield (
+                "waiting",
+                f"{progress.open.keys:,} keys, whose writes may land until {progress.open.moment}",
+            )
     for sentence in detail.report.get("attention", ()) if detail.report else ():
         yield "attention", sentence
     for attempt in detail.attempts:

@@ -11,6 +11,7 @@ from ddbreplica.bucket.bucket import Bucket, Listed
 from ddbreplica.jobs.backfill import progress as of_backfill
 from ddbreplica.jobs.objects import PIECE, SEGMENT, SUSPECTS, JobObjects
 from ddbreplica.jobs.plan import BACKFILL, Plan
+from ddbreplica.jobs.state.journal import NOTHING_LEFT, LeftOpen, all_left_open
 from ddbreplica.jobs.verify import progress as of_verification
 from ddbreplica.jobs.verify.progress import Suspects, piece_progress
 
@@ -22,11 +23,15 @@ _SETTLED_SECONDS: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A segment or a piece. `items` are those that were compared or confirmed; `failure` is why a worker gave up."""
+    """A segment or a piece. `items` are those that were compared or confirmed; `failure` is why a worker gave up.
+
+    `open` are keys that workers which have ended may have written, and that are not in quarantine.
+    """
 
     items: int
     is_done: bool
     failure: str = ""
+    open: LeftOpen = NOTHING_LEFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,11 @@ class Progress:
             for number, part in sorted(self.parts.items())
             if part.failure and not part.is_done
         }
+
+    @property
+    def open(self) -> LeftOpen:
+        """The keys of all parts that are open."""
+        return all_left_open(part.open for part in self.parts.values())
 
     @property
     def is_done(self) -> bool:
@@ -131,7 +141,7 @@ class ProgressReader:
     def _segment(self, number: int) -> Part:
         if self._plan.what == BACKFILL:
             copied = of_backfill.segment_progress(self._objects, self._plan, number)
-            return Part(copied.items + copied.outside, copied.is_done, copied.failure)
+            return Part(copied.items + copied.outside, copied.is_done, copied.failure, copied.open)
         compared = of_verification.segment_progress(self._objects, self._plan, number)
         return Part(compared.state.counts.compared, compared.is_done, compared.failure)
 
@@ -139,7 +149,8 @@ class ProgressReader:
         found = piece_progress(self._objects, self._plan, number)
         sizes = self._suspects.sizes if self._suspects else ()
         # What was decided of a piece so far is in objects of their own, which are not read for a figure.
-        return Part(sum(sizes[number : number + 1]) if found.is_done else 0, found.is_done, found.failure)
+        confirmed = sum(sizes[number : number + 1]) if found.is_done else 0
+        return Part(confirmed, found.is_done, found.failure, found.open)
 
 
 def _prefix(objects: JobObjects, kind: str) -> str:
