@@ -138,7 +138,7 @@ def main(aws: EmbeddedAws, package: Package, tmp_path_factory: pytest.TempPathFa
     return site
 
 
-SITES: Final = ("main", "late", "archive", "restored", "filtered", "enforced")
+SITES: Final = ("main", "late", "archive", "restored", "filtered", "enforced", "working")
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +187,15 @@ def enforced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         site = Site(aws, packaged(aws), tmp_path_factory.mktemp("enforced") / "checkout", "enforced")
         site.replicates("kept")
         yield site
+
+
+@pytest.fixture(scope="module")
+def working(aws: EmbeddedAws, package: Package, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A stack with workers, whose tables are equal."""
+    directory = tmp_path_factory.mktemp("working") / "checkout"
+    site = Site(aws, package, directory, "working", Workers="true", RedriveScheduleExpression="none")
+    site.replicates("kept")
+    return site
 
 
 @pytest.fixture
@@ -616,6 +625,34 @@ def test_watch_the_changes(main: Site, section: Section) -> None:
     main.replicates("watched")
 
     section.watch("ddbreplica tail", until="watched")
+
+
+@of("A verification found differences")
+def test_a_verification_found_differences(working: Site, section: Section) -> None:
+    working.drop("kept")
+    section.is_over(f"{VERIFY} --in-aws", exits=1)
+
+    assert "repaired" in section.run(f"{VERIFY} --repair")
+
+    section.is_over(f"{VERIFY} --in-aws")
+
+
+@of("A job of the workers fails")
+def test_a_job_of_the_workers_fails(working: Site, section: Section) -> None:
+    job = "verify-of-a-wrong-schedule"
+    given = json.dumps({"what": "verify", "options": {"colour": 1}, "job": job})
+    machine = working.stack.outputs["BulkStateMachineArn"]
+    states = working.aws.stepfunctions
+    execution = states.start_execution(stateMachineArn=machine, name=f"{job}_1", input=given)["executionArn"]
+    wait_until(
+        lambda: states.describe_execution(executionArn=execution)["status"] == "FAILED", f"{job} fails"
+    )
+    assert job in section.run("ddbreplica jobs show --stack-name ddbreplica")
+    shown = section.run("ddbreplica jobs show --stack-name ddbreplica JOB", JOB=job)
+    assert "has no option 'colour'" in shown
+    assert "colour" in section.run("sam logs")
+    assert "equal" in section.run(f"{VERIFY} --in-aws")
+    assert json.loads(section.run("aws scheduler list-schedules"))["Schedules"] == []
 
 
 def test_each_command_of_the_page_belongs_to_the_test_of_its_section() -> None:
