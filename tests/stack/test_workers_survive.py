@@ -120,17 +120,6 @@ def test_a_repair_under_writes_survives_killed_repeated_and_refused_workers(larg
     assert proof["verdict"] == "equal"
 
 
-def test_the_overhead_of_eight_segments_is_a_few_seconds(large: Deployed) -> None:
-    """A job that has nothing left to do makes every request but those of the scans."""
-    large.run("verify", "once", grace=0)
-    started = time.monotonic()
-
-    again = large.ended(large.start("verify", "once", attempt=2, grace=0))
-
-    assert again["status"] == "SUCCEEDED"
-    assert time.monotonic() - started < 5
-
-
 # Permissions
 
 
@@ -196,6 +185,8 @@ def test_without_an_action_a_task_fails_and_names_it(small: Deployed, action: st
 
 
 def test_a_worker_that_times_out_is_tried_again(small: Deployed) -> None:
+    # The tests without an action leave the item missing.
+    small.aws.dynamodb.put_item(TableName=small.pair.replica, Item=item(1))
     worker = small.stack.outputs["WorkerFunctionName"]
     # A worker leaves 90 seconds of its time, so that it works for half a minute.
     small.aws.lambda_.update_function_configuration(FunctionName=worker, Timeout=120)
