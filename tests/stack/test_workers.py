@@ -107,9 +107,10 @@ def test_a_job_that_cannot_be_planned_fails_with_the_reason(filled: Deployed) ->
     assert "no option 'sample'" in end["cause"]
 
 
-def test_the_overhead_of_a_job_is_a_few_seconds(filled: Deployed) -> None:
+def test_a_job_reports_how_long_it_took(filled: Deployed) -> None:
     started = time.monotonic()
     report = filled.run("verify", "warm", grace=0)
     elapsed = time.monotonic() - started
 
-    assert elapsed - report["seconds"] < 5
+    assert report["verdict"] == "equal"
+    assert 0 < report["seconds"] < elapsed
