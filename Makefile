@@ -86,7 +86,7 @@ invoke: setup  ## Invoke the function with an event file on an embedded AWS (EVE
 PROCESSES ?= 2
 BESIDE = -n $(PROCESSES) --dist worksteal
 
-test: setup  ## Run the unit and functional tests (6 minutes on two cores)
+test: setup  ## Run the unit and functional tests (4 minutes on two cores)
 	$(BIN)/python -m pytest $(BESIDE) tests/unit tests/functional
 
 # The modules that a batch passes through in the function or in its fallback. The other modules of src/ are for the commands.
