@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddbreplica.deadline import deadline_of
 from ddbreplica.errors import TaskError
-from ddbreplica.jobs.payload import REFUSED, Payload
+from ddbreplica.jobs.payload import Payload
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -22,7 +22,12 @@ def lambda_handler(event: Any, context: "LambdaContext") -> Mapping[str, Any]:
     try:
         payload = Payload.read(event)
     except TaskError as error:
-        return {**REFUSED, "failed": error.fact}
+        from ddbreplica.jobs.actions import refusal  # noqa: PLC0415
+
+        _write(
+            "ERROR", "payload refused", {"function_request_id": context.aws_request_id, "error": error.fact}
+        )
+        return refusal(error)
     log = _Log(payload, context.aws_request_id)
     # Only now, since a cold start with a payload that is not valid needs none of it.
     from ddbreplica.jobs.actions import act  # noqa: PLC0415
@@ -54,5 +59,9 @@ class _Log:
             self.write("INFO", text)
 
     def write(self, level: str, message: str, **members: Any) -> None:
-        line = {"level": level, "timestamp": datetime.now(UTC).isoformat(), "message": message, **self._task}
-        sys.stdout.write(json.dumps({**line, **members}) + "\n")
+        _write(level, message, {**self._task, **members})
+
+
+def _write(level: str, message: str, members: Mapping[str, Any]) -> None:
+    line = {"level": level, "timestamp": datetime.now(UTC).isoformat(), "message": message, **members}
+    sys.stdout.write(json.dumps(line) + "\n")

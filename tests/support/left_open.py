@@ -21,7 +21,7 @@ from tests.support.memory_state import ManualClock
 def leave_open(kept_records: KeptRecords, job: str, *, hours_ago: float) -> None:
     """Let a worker of a backfill be killed after it has opened a key.
 
-    If that was hours ago, somebody has stopped the job then, and the key had to wait.
+    If that was hours ago, an operator has stopped the job then, and the key had to wait.
     """
     objects = JobObjects(
         BucketStore(Bucket(boto3.client("s3"), QUARANTINE, option="--stack-name")), STACK, job

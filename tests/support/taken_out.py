@@ -15,6 +15,8 @@ from textwrap import dedent
 from types import CodeType
 from typing import Any
 
+import pytest
+
 _NAMES = ("arg", "id", "name")
 """Fields of a syntax tree that contain the name of a variable."""
 
@@ -240,3 +242,13 @@ class _Filled(ast.NodeTransformer):
 def _statements(nodes: Sequence[ast.AST], found: _Found) -> list[Any]:
     filled = _Filled(found)
     return [filled.visit(node) for node in nodes]
+
+
+def fails_without(
+    monkeypatch: pytest.MonkeyPatch, where: Any, rule: str, instead: str, law: Callable[[], object]
+) -> None:
+    """Check that a law does not hold if the rule of a function is replaced."""
+    monkeypatch.setattr(where, "__code__", Source.of(where).without(rule, instead).code())
+
+    with pytest.raises(AssertionError):
+        law()

@@ -51,6 +51,12 @@ def act(
     return response
 
 
+def refusal(error: TaskError) -> Mapping[str, Any]:
+    """Return the response to a payload that is not valid. As its action may be unknown, it has the members of all."""
+    every = {name: value for members, _ in _ACTIONS.values() for name, value in members.items()}
+    return {**every, "failed": error.fact}
+
+
 def _response(job: Job, run: Callable[[Job], Mapping[str, Any]]) -> Mapping[str, Any]:
     try:
         return run(job)

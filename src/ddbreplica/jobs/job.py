@@ -1,6 +1,6 @@
 """One invocation of a worker: its task, the job's objects, the pair of tables, and the time that it has."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Final, Protocol
@@ -266,7 +266,9 @@ def in_turn(works: Iterable[int | None]) -> int | None:
     return min(waits, default=None)
 
 
-def refuse_unknown(number: int, *, of: int, what: str) -> None:
-    """Raise TaskError for the number of a segment or a piece that the plan does not have."""
-    if number >= of:
-        raise TaskError(f"the job has {of:,} {what}s, and no {what} {number:,}.", hint="start a new job.")
+def not_done(numbers: Sequence[int], is_done: Callable[[int], bool], *, of: int, what: str) -> Sequence[int]:
+    """Return which segments or pieces are not done. Raises TaskError for a number that the plan does not have."""
+    for number in numbers:
+        if number >= of:
+            raise TaskError(f"the job has {of:,} {what}s, and no {what} {number:,}.", hint="start a new job.")
+    return [number for number in numbers if not is_done(number)]

@@ -73,9 +73,6 @@ def _is_line(member: str) -> Callable[[Any], bool]:
     )
 
 
-REFUSED: Final[Mapping[str, Any]] = {"done": False, "wait_seconds": 0, "skipped": False, "pieces": 0}
-"""The members of the responses of all actions, for a payload whose action may be unknown."""
-
 _NAMES: Final = ("function", "stack", "job", "attempt")
 _MEMBERS: Final[Mapping[str, Mapping[str, Callable[[Any], bool]]]] = {
     PLAN: {

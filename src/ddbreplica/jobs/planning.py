@@ -21,6 +21,25 @@ UNKNOWN_UNITS: Final = 3_000.0
 """Capacity units per second of an on-demand table whose limits DescribeTable does not show."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Budget:
+    """What a job may use, and takes. `items` are those of the larger table that it scans."""
+
+    items: int
+    read_rates: Sequence[float]
+    estimate: Mapping[str, Any]
+    write_rate: float = 0.0
+    stream: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of job: what completes its options, and what it may use."""
+
+    complete: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    budget: Callable[[tuple[Described, Described], Mapping[str, Any]], _Budget]
+
+
 def make_plan(job: Job) -> bool:
     """Write the plan of a job, or go on with the one that it has. Return False if another job runs, and this one waits.
 
@@ -40,7 +59,7 @@ def make_plan(job: Job) -> bool:
     return other is None
 
 
-def _asked_for(members: Mapping[str, Any]) -> "tuple[_Kind, Mapping[str, Any]]":
+def _asked_for(members: Mapping[str, Any]) -> tuple[_Kind, Mapping[str, Any]]:
     """Return the kind of a job and its complete options. Raises TaskError if they are not valid."""
     kind = _KINDS.get(members["what"])
     if kind is None:
@@ -50,7 +69,7 @@ def _asked_for(members: Mapping[str, Any]) -> "tuple[_Kind, Mapping[str, Any]]":
     return kind, kind.complete(members["options"])
 
 
-def _write_plan(job: Job, kind: "_Kind", options: Mapping[str, Any]) -> None:
+def _write_plan(job: Job, kind: _Kind, options: Mapping[str, Any]) -> None:
     members = job.payload.members
     body = job.objects.read(PLAN)
     if body is None:
@@ -66,7 +85,7 @@ def _write_plan(job: Job, kind: "_Kind", options: Mapping[str, Any]) -> None:
         )
 
 
-def _new(job: Job, kind: "_Kind", options: Mapping[str, Any]) -> Plan:
+def _new(job: Job, kind: _Kind, options: Mapping[str, Any]) -> Plan:
     members, pair = job.payload.members, job.pair
     tables = pair.describe()
     preflight = preflight_of(pair, tables[0], members["what"], options)
@@ -109,17 +128,6 @@ def _notes(what: str, estimate: Mapping[str, Any]) -> Iterator[str]:
         yield message
 
 
-@dataclass(frozen=True, slots=True)
-class _Budget:
-    """What a job may use, and takes. `items` are those of the larger table that it scans."""
-
-    items: int
-    read_rates: Sequence[float]
-    estimate: Mapping[str, Any]
-    write_rate: float = 0.0
-    stream: str | None = None
-
-
 def _of_verification(tables: tuple[Described, Described], options: Mapping[str, Any]) -> _Budget:
     rates = [read_budget(table, options["read_rate"]) for table in tables]
     sizes = [TableSize(table.items, table.bytes, rate) for table, rate in zip(tables, rates, strict=True)]
@@ -139,14 +147,6 @@ def _of_backfill(tables: tuple[Described, Described], options: Mapping[str, Any]
         write_rate,
         source.stream,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """A kind of job: what completes its options, and what it may use."""
-
-    complete: Callable[[Mapping[str, Any]], Mapping[str, Any]]
-    budget: Callable[[tuple[Described, Described], Mapping[str, Any]], _Budget]
 
 
 _KINDS: Final = {

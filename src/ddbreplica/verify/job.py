@@ -64,22 +64,8 @@ def verified(
         patience = Patience(stack.enter_context(driver.interruptible()))
         report = _report(options, driver, saved, stack)
         pair = _Pair(connection, options, driver, patience, preflight, tables)
-        parts = Parts(
-            connection,
-            options,
-            driver,
-            patience.interrupt.sleep,
-            tables,
-            pair.readers,
-            preflight.key_filter,
-            preflight.is_archive,
-            preflight.unseen,
-            pair.confirmation,
-            pair.unequal,
-            pair.repair(journal, under_way),
-            saved,
-            Findings(options.limit, report, without_values=options.no_values),
-        )
+        findings = Findings(options.limit, report, without_values=options.no_values)
+        parts = pair.parts(saved, findings, pair.repair(journal, under_way))
         verification = Verification(parts, started=started)
         verification.run()
         result = verification.result
@@ -140,6 +126,25 @@ class _Pair:
         """The readers of both tables, each with its rate."""
         source, replica = (_reader(table, self.options, self.patience) for table in self.tables)
         return source, replica
+
+    def parts(self, saved: SavedProgress, findings: Findings, repair: Repair | None) -> Parts:
+        """Return what the verification works with."""
+        return Parts(
+            self.connection,
+            self.options,
+            self.driver,
+            self.patience.interrupt.sleep,
+            self.tables,
+            self.readers,
+            self.preflight.key_filter,
+            self.preflight.is_archive,
+            self.preflight.unseen,
+            self.confirmation,
+            self.unequal,
+            repair,
+            saved,
+            findings,
+        )
 
     def confirmation(self, suspects: KeySet) -> Confirmation:
         """Return the confirmation of suspected differences."""

@@ -301,12 +301,12 @@ def test_another_job_is_not_started_while_one_runs(
     job_machine.advances = False
     job = start()
 
-    result = run(*IN_AWS, *more)
+    result = run(*IN_AWS, "--no-follow", *more)
 
     assert result.exit_code == 2
     assert lines(result.stderr) == [
         f"Error: the job {job} of the stack {STACK} runs.",
-        f"Try: wait until it has ended, or stop it with `ddbreplica jobs stop {job}`.",
+        f"Try: wait until it has ended, or stop it with `ddbreplica jobs stop --stack-name {STACK} {job}`.",
     ]
     assert [*job_machine.runs] == [f"{job}_1"]
 

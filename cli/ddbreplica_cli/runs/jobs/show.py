@@ -30,9 +30,8 @@ def show(options: Options, job: str | None, *, most: int) -> None:
     detail = overview.detail(workers, job)
     output.print_result({"stack": workers.stack, **_document(detail)}, _text(detail), as_json=options.as_json)
     if detail.cause:
-        output.print_note(
-            "Try: fix the cause, and run the command that has started the job again to resume it."
-        )
+        first = "" if detail.state == "stopped" else "fix the cause, and "
+        output.print_note(f"Try: {first}run the command that has started the job again to resume it.")
 
 
 def _summary_document(summary: Summary) -> Mapping[str, Any]:
@@ -133,7 +132,8 @@ def _plan_rows(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "replica", plan.pair["replica"]
     yield "began", shown(datetime.fromisoformat(plan.began))
     given = {name: value for name, value in plan.options.items() if value is not None and value is not False}
-    yield "options", ", ".join(f"{name}={value}" for name, value in given.items())
+    if given:
+        yield "options", ", ".join(f"{name}={value}" for name, value in given.items())
     yield "workers", f"{plan.workers:,}"
     yield "read rate", " and ".join(f"{rate:,g}" for rate in plan.read_rates) + " units per second"
     if plan.write_rate:

@@ -17,7 +17,7 @@ from ddbreplica.driver import Patience
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs.backfill.progress import NAMED, SegmentProgress, segment_progress
 from ddbreplica.jobs.ending import YIELD_SECONDS, YieldError
-from ddbreplica.jobs.job import MOST_WAITS, Checked, Job, in_turn, refuse_unknown
+from ddbreplica.jobs.job import MOST_WAITS, Checked, Job, in_turn, not_done
 from ddbreplica.jobs.objects import SEGMENT, lines_of
 from ddbreplica.jobs.plan import Plan
 from ddbreplica.jobs.state.journal import PAGE_KEYS
@@ -39,9 +39,12 @@ def work(job: Job, plan: Plan, numbers: Sequence[int]) -> int | None:
     Raises SupersededError if another worker took a segment over, YieldError if the replicator needs this worker's
     concurrency, and TaskError if a segment cannot be copied.
     """
-    for number in numbers:
-        refuse_unknown(number, of=plan.segments, what=SEGMENT)
-    left = [number for number in numbers if not segment_progress(job.objects, plan, number).is_done]
+    left = not_done(
+        numbers,
+        lambda number: segment_progress(job.objects, plan, number).is_done,
+        of=plan.segments,
+        what=SEGMENT,
+    )
     if not left:
         return None
     checked = Checked.now(job, plan)

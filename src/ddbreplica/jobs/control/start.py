@@ -55,7 +55,8 @@ def refuse_running(workers: Workers) -> None:
             job = names.job_of(execution.name)
             raise TaskError(
                 f"the job {job} of the stack {workers.stack} runs.",
-                hint=f"wait until it has ended, or stop it with `ddbreplica jobs stop {job}`.",
+                hint="wait until it has ended, or stop it with"
+                f" `ddbreplica jobs stop --stack-name {workers.stack} {job}`.",
             )
 
 

@@ -48,7 +48,7 @@ def hand_over(
 
     `pair` are the present tables, and `clock` has AWS's time. Raises TaskError if the job is of other tables.
     """
-    if plan.pair != pair or plan.function != workers.function:
+    if plan.pair != pair:
         raise TaskError(
             f"the job {job} is of other tables, so that the keys which it left open are not reconciled.",
             hint="compare the tables with `ddbreplica verify`.",

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ddbreplica.driver import SILENT, Patience
 from ddbreplica.errors import JobEndedError, TaskError
-from ddbreplica.jobs.job import MOST_WAITS, Checked, Job, Writer, in_turn, refuse_unknown
+from ddbreplica.jobs.job import MOST_WAITS, Checked, Job, Writer, in_turn, not_done
 from ddbreplica.jobs.objects import PART_BYTES, PIECE, lines_of
 from ddbreplica.jobs.plan import Plan
 from ddbreplica.jobs.verify.options import verify_options
@@ -34,9 +34,12 @@ def confirm(job: Job, plan: Plan, numbers: Sequence[int]) -> int | None:
     Return None if all of them are done, or for how many seconds to wait before more. Raises as `segment.work` does.
     """
     suspects = suspects_of(job.objects)
-    for number in numbers:
-        refuse_unknown(number, of=len(suspects.pieces), what=PIECE)
-    left = [number for number in numbers if not piece_progress(job.objects, plan, number).is_done]
+    left = not_done(
+        numbers,
+        lambda number: piece_progress(job.objects, plan, number).is_done,
+        of=len(suspects.pieces),
+        what=PIECE,
+    )
     if not left:
         return None
     checked = Checked.now(job, plan)

@@ -7,7 +7,7 @@ from typing import Final
 from ddbreplica.driver import Patience
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs.ending import YIELD_SECONDS, YieldError
-from ddbreplica.jobs.job import Checked, Job, refuse_unknown
+from ddbreplica.jobs.job import Checked, Job, not_done
 from ddbreplica.jobs.objects import SEGMENT, lines_of
 from ddbreplica.jobs.plan import Plan
 from ddbreplica.jobs.verify.options import verify_options
@@ -29,9 +29,12 @@ def work(job: Job, plan: Plan, numbers: Sequence[int]) -> bool:
     Raises SupersededError if another worker took a segment over, YieldError if the replicator needs this worker's
     concurrency, and TaskError if a segment cannot be compared.
     """
-    for number in numbers:
-        refuse_unknown(number, of=plan.segments, what=SEGMENT)
-    left = [number for number in numbers if not segment_progress(job.objects, plan, number).is_done]
+    left = not_done(
+        numbers,
+        lambda number: segment_progress(job.objects, plan, number).is_done,
+        of=plan.segments,
+        what=SEGMENT,
+    )
     if not left:
         return True
     checked = Checked.now(job, plan)
