@@ -384,7 +384,9 @@ def test_a_note_is_a_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize(
     ("wrong", "named"), [({"action": "erase"}, "action is 'erase'"), ({"job": "../x"}, "job is '../x'")]
 )
-def test_a_payload_that_is_not_valid_fails_the_job_at_once(wrong: Any, named: str) -> None:
+def test_a_payload_that_is_not_valid_fails_the_job_at_once(
+    wrong: Any, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """An error would be tried again. The response has the members that any state reads."""
     response = worker.lambda_handler(
         {"action": "gather", **NAMES, **wrong}, cast("LambdaContext", Context(seconds_left=900))
@@ -397,6 +399,8 @@ def test_a_payload_that_is_not_valid_fails_the_job_at_once(wrong: Any, named: st
         "pieces": 0,
         "failed": f"the payload of the worker is not valid: {named}.",
     }
+    logged = json.loads(capsys.readouterr().out)
+    assert (logged["level"], logged["error"]) == ("ERROR", response["failed"])
 
 
 def in_order(documents: list[Any]) -> list[str]:
