@@ -109,6 +109,14 @@ def _rows(detail: Detail) -> Iterator[tuple[str, str]]:
     yield "what", detail.what
     if detail.plan:
         yield from _plan_rows(detail.plan)
+    yield from _progress_rows(detail)
+    for sentence in detail.report.get("attention", ()) if detail.report else ():
+        yield "attention", sentence
+    for attempt in detail.attempts:
+        yield "attempt", _attempt_text(attempt)
+
+
+def _progress_rows(detail: Detail) -> Iterator[tuple[str, str]]:
     if detail.segments:
         yield "items", f"{detail.segments.items:,} of about {detail.segments.about:,}"
     for progress in filter(None, (detail.segments, detail.pieces)):
@@ -121,10 +129,6 @@ def _rows(detail: Detail) -> Iterator[tuple[str, str]]:
                 "waiting",
                 f"{progress.open.keys:,} keys, whose writes may land until {progress.open.moment}",
             )
-    for sentence in detail.report.get("attention", ()) if detail.report else ():
-        yield "attention", sentence
-    for attempt in detail.attempts:
-        yield "attempt", _attempt_text(attempt)
 
 
 def _plan_rows(plan: Plan) -> Iterator[tuple[str, str]]:
