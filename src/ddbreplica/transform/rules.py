@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ddbreplica.errors import TransformError
 from ddbreplica.model import Image
 from ddbreplica.records.compare import canonical
-from ddbreplica.transform.secret import Secret
+from ddbreplica.transform.secret import SecretId
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Rules:
         """The names that `rename`, `concat` and `set` give to attributes of the replica."""
         return (*self.rename.values(), *self.concat, *self.constants)
 
-    def digest(self, secret: Secret | None = None) -> str:
+    def digest(self, secret: SecretId | None = None) -> str:
         """Return a hash that is equal for rules that mean the same under the same version of the secret."""
         meaning = {
             "hash": sorted(self.hashed),

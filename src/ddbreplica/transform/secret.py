@@ -7,21 +7,26 @@ from ddbreplica.errors import TransformError
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
-    """One version of a secret. Its value is in no representation of it."""
+class SecretId:
+    """One version of a secret. A version never changes its value."""
 
     arn: str
     version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """The value of one version of a secret. It is in no representation of it."""
+
+    id: SecretId
     value: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        """Raise TransformError if a part is missing."""
-        for part in ("arn", "version", "value"):
-            if not getattr(self, part):
-                raise TransformError(
-                    f'The {part} of the secret for "hash" is empty.',
-                    hint="Allowed: the ARN of a secret, a version of it, and a value of one byte or more.",
-                )
+        """Raise TransformError if the value is empty."""
+        if not self.value:
+            raise TransformError(
+                f'The secret {self.id.arn} for "hash" is empty.', hint="Allowed: a value of one byte or more."
+            )
 
     def hash(self, message: bytes) -> str:
         """Return the HMAC-SHA-256 of the message in hexadecimal digits."""

@@ -10,10 +10,10 @@ import pytest
 
 from ddbreplica.errors import TransformError
 from ddbreplica.transform.parse import parse
-from ddbreplica.transform.secret import Secret
+from ddbreplica.transform.secret import Secret, SecretId
 from ddbreplica.transform.transform import Transform, UntransformableError
 
-SECRET = Secret("arn", "1", b"secret")
+SECRET = Secret(SecretId("arn", "1"), b"secret")
 PK = {"S": "k"}
 
 

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from ddbreplica.errors import TransformError
 from ddbreplica.records.compare import same
 from ddbreplica.transform.parse import parse
-from ddbreplica.transform.secret import Secret
+from ddbreplica.transform.secret import Secret, SecretId
 from ddbreplica.transform.transform import Transform, UntransformableError
 from tests.support.spellings import respelt_item, scalars, values
 from tests.support.transform_oracle import Oracle, RefusedError
 
 KEY: Final = ("PK",)
-SECRET: Final = Secret("arn", "1", b"the secret of the tests")
+SECRET: Final = Secret(SecretId("arn", "1"), b"the secret of the tests")
 NAMES: Final = ("a", "b", "c", "d")
 
 items = st.builds(
