@@ -4,7 +4,7 @@
     ├── EventError               the event is not a batch of a DynamoDB stream
     │   └── StreamViewTypeError    the stream carries no new images
     ├── SettingsError            a setting of the function is missing or not allowed
-    │   └── TransformError         the transform is not valid, or changes a key attribute
+    │   └── TransformError         the transform is not valid or changes a key, or its secret cannot be read
     ├── SourceError              the source table cannot be read, whatever the keys
     ├── ReplicaError             the replica table cannot be written, whatever the records
     │   └── KeySchemaError         the replica's key is not the source's key
@@ -56,7 +56,7 @@ class SettingsError(ReplicatorError):
 
 
 class TransformError(SettingsError):
-    """The transform is not valid, contradicts itself, changes a key attribute, or hashes without a secret."""
+    """The transform is not valid or changes a key attribute, or the secret under which it hashes cannot be read."""
 
 
 class SourceError(ReplicatorError):

@@ -139,7 +139,7 @@ def _check_endpoints(env: Mapping[str, str]) -> None:
 
     They are checked at the first invocation, since the client of S3 is created only when a record is quarantined.
     """
-    for service in ("", "_DYNAMODB", "_S3", "_STS"):
+    for service in ("", "_DYNAMODB", "_S3", "_SECRETS_MANAGER", "_STS"):
         name = f"AWS_ENDPOINT_URL{service}"
         value = env.get(name)
         if value and not (is_endpoint(value) and is_private(value)):

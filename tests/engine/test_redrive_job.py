@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ddbreplica.aws.session import Clients
+from ddbreplica.aws.clients.session import Clients
 from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.jobs.actions import act
 from ddbreplica.jobs.payload import Payload

@@ -6,7 +6,7 @@ from typing import Any
 import botocore.endpoint
 import pytest
 
-from ddbreplica.aws.session import Clients
+from ddbreplica.aws.clients.session import Clients
 from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.dynamodb import connection
 from tests.support.poisoned import World

@@ -13,8 +13,8 @@ import trustme
 from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import CredentialRetrievalError
 
+from ddbreplica.aws.clients.sign_in import SignInSession
 from ddbreplica.aws.hints import CONFIGURATION, hint_for
-from ddbreplica.aws.sign_in import SignInSession
 from ddbreplica.model import Refusal, RefusalKind
 from tests.support.cli import invoke
 from tests.support.server import certified, serving

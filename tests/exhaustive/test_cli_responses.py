@@ -20,8 +20,8 @@ from click.testing import Result
 
 from ddbreplica import deadline
 from ddbreplica.aws import refusal
+from ddbreplica.aws.clients.session import Clients
 from ddbreplica.aws.hints import explain
-from ddbreplica.aws.session import Clients
 from ddbreplica.backfill.export import Export, Exported
 from ddbreplica.backfill.export import find as find_export
 from ddbreplica.backfill.listing import DamagedError, KeyPage

@@ -12,6 +12,7 @@ ENDPOINTS = (
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
     "AWS_ENDPOINT_URL_STS",
 )
 LEVELS = "DEBUG, INFO, WARNING, ERROR or CRITICAL"
@@ -263,3 +264,9 @@ def test_an_endpoint_is_encrypted_or_local(name: str, value: str) -> None:
 def test_any_other_endpoint_is_refused_with_its_variable(value: str) -> None:
     with pytest.raises(SettingsError, match="AWS_ENDPOINT_URL_S3 is "):
         Settings.from_env(ENOUGH | {"AWS_ENDPOINT_URL_S3": value})
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+def test_the_endpoint_of_every_service_is_checked(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} is "):
+        Settings.from_env(ENOUGH | {name: IN_THE_CLEAR[0]})

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 
 from ddbreplica.aws.arn import account_of, region_of
+from ddbreplica.aws.clients.session import ASKING, Clients
 from ddbreplica.aws.clock import Clock
 from ddbreplica.aws.hints import explain
 from ddbreplica.aws.region import decide
 from ddbreplica.aws.request import ask
-from ddbreplica.aws.session import ASKING, Clients
 from ddbreplica.dynamodb.location import REPLICA, SOURCE, Location
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Refusal

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.config import Config
 
+from ddbreplica.aws.clients.session import ASKING
 from ddbreplica.aws.clock import Skew
 from ddbreplica.aws.hints import explain, hint_for, reason
-from ddbreplica.aws.session import ASKING
 from ddbreplica.driver import Patience
 from ddbreplica.dynamodb.connection import Side
 from ddbreplica.dynamodb.rate import Rate

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from botocore.config import Config
 
 from ddbreplica.aws.arn import account_of, region_of
+from ddbreplica.aws.clients.session import ASKING, Clients
 from ddbreplica.aws.clock import Clock
 from ddbreplica.aws.hints import explain
 from ddbreplica.aws.region import decide
 from ddbreplica.aws.request import REFUSALS, ask
-from ddbreplica.aws.session import ASKING, Clients
 from ddbreplica.bucket.bucket import Bucket
 from ddbreplica.bucket.bucket_store import BucketStore
 from ddbreplica.bucket.store import Store

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ddbreplica.aws.session import Clients
+from ddbreplica.aws.clients.session import Clients
 from ddbreplica.dynamodb.connection import Side
 from ddbreplica.dynamodb.describe import Described
 from ddbreplica.model import Table

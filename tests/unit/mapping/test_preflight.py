@@ -5,7 +5,7 @@ from typing import Any
 import boto3
 import pytest
 
-from ddbreplica.aws.session import Clients
+from ddbreplica.aws.clients.session import Clients
 from ddbreplica.dynamodb.connection import Side
 from ddbreplica.dynamodb.describe import Described, replicas_of
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica

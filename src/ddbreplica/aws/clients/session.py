@@ -9,10 +9,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from ddbreplica.aws.clients.response import check_responses
+from ddbreplica.aws.clients.sign_in import SignInSession
 from ddbreplica.aws.endpoint import is_private
 from ddbreplica.aws.hints import CONFIGURATION
-from ddbreplica.aws.response import check_responses
-from ddbreplica.aws.sign_in import SignInSession
 from ddbreplica.errors import TaskError
 
 if TYPE_CHECKING:
@@ -110,6 +110,13 @@ class Clients:
         place = self._place(region)
         return self._once(
             ("machines", region), lambda: self._session.client("stepfunctions", **place, config=ASKING)
+        )
+
+    def secrets(self, region: str | None) -> Any:
+        """Return a client for secrets of AWS Secrets Manager."""
+        place = self._place(region)
+        return self._once(
+            ("secrets", region), lambda: self._session.client("secretsmanager", **place, config=ASKING)
         )
 
     def schedules(self, region: str | None) -> Any:
