@@ -69,7 +69,7 @@ def stop(options: Options, *, job: str) -> None:
       ddbreplica jobs stop --source orders --replica orders-copy verify-20261129T213005Z-1a2b3c
 
     Exits with 1 while a write of the job may still land: run the same command again after the time that it prints.
-    Exits with 2 if there is nothing to stop, or if the command failed.
+    Exits with 2 if the job has ended and left no key open, or if the command failed.
     """  # noqa: D301  \b is click's: do not wrap
     from ddbreplica_cli.runs.jobs.stop import stop as run
 

@@ -1,13 +1,16 @@
 """`ddbreplica jobs`: lists jobs, shows one with the reason why it failed, and stops one."""
 
 import json
+import signal
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from ddbreplica.driver import Interrupt
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs import plan
+from ddbreplica.jobs.control.stop import STOP_SECONDS
 from ddbreplica.jobs.objects import document_bytes
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, refusal, run
 from tests.support.job_machine import STACK, JobMachine
@@ -352,6 +355,7 @@ def test_the_keys_that_a_killed_worker_left_open_are_quarantined(
     assert json.loads(result.stdout) == {
         "job": job,
         "attempt": f"{job}_1",
+        "keys_quarantined": 1,
         "keys_left_open": 0,
         "left_open_until": None,
     }
@@ -413,17 +417,68 @@ def test_the_keys_of_tables_that_were_recreated_are_not_handed_over(
     assert listed()[job]["state"] == "stopped"
 
 
-def test_a_job_that_does_not_run_is_not_stopped(tables: Tables, job_machine: JobMachine) -> None:
+def test_a_stop_that_was_interrupted_waits_as_well_before_it_takes_the_states(
+    tables: Tables, job_machine: JobMachine, kept_records: KeptRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that still copies a page loses its state, and its keys would have to wait for half an hour."""
+    job = stopped_backfill(job_machine)
+    leave_open(kept_records, job, hours_ago=2)
+    monkeypatch.setattr(Interrupt, "sleep", lambda *_: signal.raise_signal(signal.SIGINT))
+    interrupted = run("jobs", "stop", job)
+    slept: list[float] = []
+    monkeypatch.setattr(Interrupt, "sleep", lambda _, seconds: slept.append(seconds))
+
+    result = run("jobs", "stop", job, "--json")
+
+    assert interrupted.exit_code == 130
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["keys_quarantined"] == 1
+    (seconds,) = slept
+    assert 0 < seconds <= STOP_SECONDS
+    assert lines(result.stderr)[0].startswith("Waiting ")
+
+
+def test_a_job_that_was_stopped_some_time_ago_is_not_waited_for(
+    tables: Tables, job_machine: JobMachine, kept_records: KeptRecords
+) -> None:
+    job = stopped_backfill(job_machine)
+    run("jobs", "stop", job)
+    kept_records.make_older(QUARANTINE, f"jobs/{STACK}/{job}/stop-{job}_1", 60)
+
+    result = run("jobs", "stop", job)
+
+    assert (result.exit_code, result.stdout) == (0, f"The job {job} does not run.\n")
+    assert "Waiting" not in result.stderr
+
+
+@pytest.mark.parametrize("command", [("verify", "--grace", "0"), ("backfill",)])
+def test_a_job_that_has_ended_is_not_stopped(
+    command: tuple[str, ...], tables: Tables, job_machine: JobMachine
+) -> None:
     job_machine.run_to_the_end()
-    job = start()
+    job = str(json.loads(run(*command, "--in-aws", "--no-follow", "--json").stdout)["job"])
 
     result = run("jobs", "stop", job)
 
     assert result.exit_code == 2
     assert lines(result.stderr) == [
-        f"Error: the job {job} does not run.",
-        f"Try: `ddbreplica jobs show {job}` shows the job.",
+        f"Error: the job {job} has ended, and there is nothing to stop.",
+        f"Try: `ddbreplica jobs show {job}` shows its result.",
     ]
+
+
+def test_the_keys_of_a_job_that_has_ended_are_handed_over(
+    tables: Tables, job_machine: JobMachine, kept_records: KeptRecords
+) -> None:
+    job = stopped_backfill(job_machine)
+    leave_open(kept_records, job, hours_ago=2)
+    execution = job_machine.runs[f"{job}_1"]
+    execution.status, execution.ended = "SUCCEEDED", datetime.now(UTC)
+
+    result = run("jobs", "stop", job)
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"The job {job} has ended. 1 keys are in the quarantine bucket now.\n"
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from botocore.exceptions import ReadTimeoutError
 
 from ddbreplica.bucket.verification_record import time_text
 from ddbreplica.jobs.control import follow
+from ddbreplica.jobs.control import stop as jobs_stop
 from ddbreplica.verify.confirm import plan
 from ddbreplica_cli.app import main
-from ddbreplica_cli.runs.jobs import stop as jobs_stop
 from tests.support.account import answer_tags
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, run
 from tests.support.job_machine import SCHEDULE, STATE_MACHINE, JobMachine, answer_stack
