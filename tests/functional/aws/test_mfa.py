@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from moto import mock_aws
 
-from ddbreplica.aws import sign_in
+from ddbreplica.aws.clients import sign_in
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.location import Location
 from tests.support.cli import invoke, lines
