@@ -42,7 +42,7 @@ from ddbreplica_cli.terminal.param_type import Name
 @click.option(
     "--dry-run", is_flag=True, help="Show the estimated capacity units, cost and time; write nothing."
 )
-@in_aws_options
+@in_aws_options()
 @shared_options
 def backfill(options: Options, /, **values: Any) -> None:
     """Copy existing items from the source to the replica.

@@ -24,7 +24,7 @@ from ddbreplica_cli.terminal.param_type import Integer
     help="Write the rows of --generate to this file instead of the table.",
 )
 @click.option("--skip-bad-rows", is_flag=True, help="Skip rows that cannot be read, and continue.")
-@rate_option("Maximum write capacity units per second.  [default: no limit]")
+@rate_option("Maximum write capacity units per second.", of_a_job=False)
 @click.option(
     "--start-at",
     type=Integer(min=1),

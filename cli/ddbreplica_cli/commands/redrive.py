@@ -57,8 +57,8 @@ class _Age(ParamType[float]):
     help="Process only objects of at least this age, for example 90s, 15m, 2h or 1d.  [default: 0s]",
 )
 @click.option("--limit", type=Integer(min=1), metavar="N", help="Process only the first N objects, by name.")
-@rate_option()
-@read_rate_option("the source")
+@rate_option(of_a_job=False)
+@read_rate_option("the source", of_a_job=False)
 @state_option("redrive")
 @without_mapping_option
 @archive_option
@@ -81,7 +81,7 @@ class _Age(ParamType[float]):
     is_flag=True,
     help="Show the objects that would be processed (`due`) or deleted; write, move and delete nothing.",
 )
-@in_aws_options
+@in_aws_options(is_resumed=False)
 @shared_options
 def redrive(options: Options, /, **values: Any) -> None:
     """Reprocess quarantined records and discarded batches.

@@ -86,9 +86,7 @@ from ddbreplica_cli.terminal.param_type import Integer, Number
     help="Show the estimated read capacity units, cost and time, and read no item. With --repair: compare, show what"
     " would be repaired, and write nothing.",
 )
-@rate_option(
-    "With --repair: maximum write capacity units per second for the replica table.  [default: no limit]"
-)
+@rate_option("With --repair: maximum write capacity units per second for the replica table.")
 @state_option("verify")
 @click.option(
     "--without-mapping",
@@ -97,7 +95,7 @@ from ddbreplica_cli.terminal.param_type import Integer, Number
     " later changes.",
 )
 @archive_option
-@in_aws_options
+@in_aws_options()
 @shared_options
 def verify(options: Options, /, **values: Any) -> None:
     """Compare the replica with the source, and repair differences.

@@ -79,21 +79,34 @@ segments_option = click.option(
 
 
 def rate_option(
-    text: str = "Maximum write capacity units per second for the replica table. Writes to its indexes are not counted."
-    "  [default: no limit]",
+    text: str = "Maximum write capacity units per second for the replica table. Writes to its indexes are not counted.",
+    *,
+    of_a_job: bool = True,
 ) -> Callable[..., Any]:
-    """Return the option that limits the write capacity units per second. `text` is its help."""
-    return click.option("--rate", type=Number(min=0, min_open=True), metavar="UNITS", help=text)
+    """Return the option that limits the write capacity units per second. `text` is its help without the default.
+
+    `of_a_job` is whether it is also an option of a job.
+    """
+    return _rate_option("--rate", text, "no limit", of_a_job=of_a_job)
 
 
-def read_rate_option(tables: str) -> Callable[..., Any]:
-    """Return the option that limits the read capacity units per second; its help names the `tables` that are read."""
+def read_rate_option(tables: str, *, of_a_job: bool = True) -> Callable[..., Any]:
+    """Return the option that limits the read capacity units per second; its help names the `tables` that are read.
+
+    `of_a_job` is whether it is also an option of a job.
+    """
+    text = f"Maximum read capacity units per second for {tables}."
+    default = f"{SHARE:.0%} of the provisioned capacity, and no limit for on-demand tables"
+    return _rate_option("--read-rate", text, default, of_a_job=of_a_job)
+
+
+def _rate_option(name: str, text: str, default: str, *, of_a_job: bool) -> Callable[..., Any]:
+    in_aws = f"; with --in-aws {SHARE:.0%} of the provisioned, maximum or warm throughput" if of_a_job else ""
     return click.option(
-        "--read-rate",
+        name,
         type=Number(min=0, min_open=True),
         metavar="UNITS",
-        help=f"Maximum read capacity units per second for {tables}."
-        f"  [default: {SHARE:.0%} of the provisioned capacity; no limit for on-demand tables]",
+        help=f"{text}  [default: {default}{in_aws}]",
     )
 
 
@@ -129,29 +142,32 @@ class JobOptions:
     follow: bool
 
 
-_IN_AWS = (
-    click.option(
-        "--in-aws",
-        is_flag=True,
-        help="Run in AWS on the workers of the stack (parameter Workers), as a job that others may follow.",
-    ),
-    click.option(
-        "--new-job", is_flag=True, help="With --in-aws: start a new job, and do not resume an unfinished one."
-    ),
-    click.option("--no-follow", is_flag=True, help="With --in-aws: start the job and exit."),
+_IN_AWS = click.option(
+    "--in-aws",
+    is_flag=True,
+    help="Run in AWS on the workers of the stack (parameter Workers), as a job that others may follow.",
 )
+_NEW_JOB = click.option(
+    "--new-job", is_flag=True, help="With --in-aws: start a new job, and do not resume an unfinished one."
+)
+_NO_FOLLOW = click.option("--no-follow", is_flag=True, help="With --in-aws: start the job and exit.")
 
 
-def in_aws_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that run the work of a command as a job."""
-    for option in reversed(_IN_AWS):
-        command = option(command)
-    return command
+def in_aws_options(*, is_resumed: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what adds the options that run the work of a command as a job, which may be one that `is_resumed`."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in (_NO_FOLLOW, *((_NEW_JOB,) if is_resumed else ()), _IN_AWS):
+            command = option(command)
+        return command
+
+    return add
 
 
 def job_options(values: dict[str, Any]) -> JobOptions | None:
     """Take the options of a job out of a command's values; None without --in-aws. Raises UsageError."""
-    in_aws, new_job, no_follow = (values.pop(name) for name in ("in_aws", "new_job", "no_follow"))
+    # A redrive is never resumed, and does not have --new-job.
+    in_aws, new_job, no_follow = (values.pop(name, False) for name in ("in_aws", "new_job", "no_follow"))
     if in_aws:
         return JobOptions(new_job, follow=not no_follow)
     for option, is_given in (("--new-job", new_job), ("--no-follow", no_follow)):

@@ -18,6 +18,7 @@ from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.errors import NoTableError, TaskError
 from ddbreplica.model import Table
 from ddbreplica.records.schema import key_schema_text
+from ddbreplica.records.text import identity_text
 
 DESCRIBE_SECONDS = 5.0
 """How often the tables are described at most. DynamoDB takes longer than this to delete and create a table."""
@@ -175,7 +176,9 @@ def refuse_recreated(
     for name, each in identity(*now).items():
         if was[name] != each:
             raise TaskError(
-                f"the {name} was recreated meanwhile: it was {was[name]}, and is {each}.", hint=hint
+                f"the {name} was recreated meanwhile: it was {identity_text(was[name])},"
+                f" and is {identity_text(each)}.",
+                hint=hint,
             )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ddbreplica.errors import JobEndedError
 from ddbreplica.jobs.objects import document_bytes
+from ddbreplica.records.text import identity_text
 
 SCHEMA: Final = 1
 
@@ -21,6 +22,8 @@ ITEMS_OF_A_SEGMENT: Final = 200_000
 """The items of a segment, about: some minutes of work, which is what a worker that is killed may lose."""
 
 MAX_SEGMENTS: Final = 10_000
+
+_START_NEW: Final = "start a new job."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +76,7 @@ class Plan:
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise JobEndedError(
                 "the plan of the job was not written by this version of ddbreplica, or is damaged.",
-                hint="start a new job.",
+                hint=_START_NEW,
             ) from error
 
     @classmethod
@@ -99,8 +102,10 @@ class Plan:
         """Raise TaskError if a table was recreated since the plan was made, or the function's settings changed."""
         for name, each in self.pair.items():
             if pair[name] != each:
-                raise _changed(
-                    f"the {name} was recreated, or is another table: it was {each}, and is {pair[name]}"
+                raise JobEndedError(
+                    f"the {name} was recreated since the job was planned, or is another table: it was"
+                    f" {identity_text(each)}, and is {identity_text(pair[name])}.",
+                    hint=_START_NEW,
                 )
         if self.stream not in (None, stream):
             # A new stream lacks the changes from before it, so that items that were copied already may be old.
@@ -128,4 +133,4 @@ def segment_lines_of(segments: int, *, concurrency: int, unreserved: int) -> tup
 
 
 def _changed(fact: str) -> JobEndedError:
-    return JobEndedError(f"{fact} since the job was planned.", hint="start a new job.")
+    return JobEndedError(f"{fact} since the job was planned.", hint=_START_NEW)

@@ -25,7 +25,7 @@ from ddbreplica.reconcile.journal_format import (
     read,
 )
 from ddbreplica.reconcile.state_file import Lines, StateFile, lines_of
-from ddbreplica.records.text import printable
+from ddbreplica.records.text import identity_text, printable
 
 GROWN = 16 * 1024 * 1024
 """Bytes appended after which the state file is compacted, so that it stays small however long the work takes."""
@@ -244,4 +244,4 @@ def _shown(value: Any) -> str:
     """Return a JSON value as text, and strings without quotes."""
     if isinstance(value, list):
         return ", ".join(map(_shown, value)) or "none"
-    return value if isinstance(value, str) else printable(value)
+    return identity_text(value) if isinstance(value, str) else printable(value)

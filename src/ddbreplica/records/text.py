@@ -8,6 +8,7 @@ written by others, and may contain any character.
 import json
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 from unicodedata import category, normalize
 
@@ -118,6 +119,18 @@ def key_text(attributes: Mapping[str, Mapping[str, Any]], *, longest: int | None
 def key_example(key_schema: Iterable[tuple[str, str]]) -> str:
     """Return an example of a key with these attributes in DynamoDB JSON."""
     return printable({name: {tag: "…"} for name, tag in sorted(key_schema)})
+
+
+def identity_text(identity: str) -> str:
+    """Return the identity of a table as text, such as `orders, created at 2026-11-29 23:03:36 UTC`.
+
+    An identity is a name, ` of `, and a time in ISO 8601. Any other text is returned as it is.
+    """
+    name, _, created = identity.rpartition(" of ")
+    try:
+        return f"{name}, created at {datetime.fromisoformat(created):%Y-%m-%d %H:%M:%S %Z}"
+    except ValueError:
+        return identity
 
 
 def duration(seconds: float) -> str:

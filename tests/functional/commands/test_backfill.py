@@ -289,6 +289,7 @@ class TestResuming:
             "is the state file of a backfill with other tables or options: its replica is arn:"
             in result.stderr
         )
+        assert result.stderr.count(f"table/{REPLICA}, created at 2") == 2
 
     def test_a_table_that_refuses_every_request_is_reported_with_the_state_file(
         self, tables: Tables, aws: Misbehaviour

@@ -188,7 +188,10 @@ def test_a_job_of_tables_that_were_recreated_repeats_the_message(
     job_machine.run_to_the_end()
     job = start()
 
-    assert "the source was recreated, or is another table" in shown(job)["cause"]
+    assert "the source was recreated since the job was planned, or is another table" in shown(job)["cause"]
+    assert "table/logfile, created at 2026-10-01 12:00:00 UTC, and is arn:" in shown(job)["cause"]
+    source = next(line for line in lines(run("jobs", "show", job).stdout) if line.startswith("source "))
+    assert source.endswith("table/logfile, created at 2026-10-01 12:00:00 UTC")
 
 
 def test_a_scheduled_job_has_the_name_of_its_execution(tables: Tables, job_machine: JobMachine) -> None:

@@ -84,6 +84,26 @@ def test_jobs_show_lists_a_backfill(tables: Tables, job_machine: JobMachine) -> 
     assert any(line.startswith("write rate  ") for line in shown)
 
 
+def test_a_redrive_is_always_a_new_job(tables: Tables) -> None:
+    result = run("redrive", "--in-aws", "--new-job")
+
+    assert result.exit_code == 2
+    assert "No such option" in result.stderr
+    assert "--new-job" not in run("redrive", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "has_one"), [("backfill", True), ("verify", True), ("redrive", False), ("load", False)]
+)
+def test_the_help_of_a_rate_has_the_default_of_a_job_where_it_has_one(command: str, has_one: bool) -> None:
+    # Without spaces, since the help wraps at hyphens too.
+    text = "".join(run(command, "--help").stdout.split())
+
+    for option in ("--rateUNITS", *(() if command == "load" else ("--read-rateUNITS",))):
+        default = text.partition(option)[2].partition("[default:")[2].partition("]")[0]
+        assert default.endswith(";with--in-aws25%oftheprovisioned,maximumorwarmthroughput") == has_one
+
+
 @pytest.mark.parametrize(
     ("command", "named"),
     [

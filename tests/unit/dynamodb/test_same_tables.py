@@ -41,8 +41,8 @@ def test_a_recreated_table_is_refused_by_name(name: str) -> None:
             tables.same.check()
 
         assert refused.value.fact == (
-            f"the {name} was recreated meanwhile: it was {name} of 2026-01-01 00:00:00+00:00, and is"
-            f" {name} of 2026-01-02 00:00:00+00:00."
+            f"the {name} was recreated meanwhile: it was {name}, created at 2026-01-01 00:00:00 UTC,"
+            f" and is {name}, created at 2026-01-02 00:00:00 UTC."
         )
         assert refused.value.hint == "name another file with --state, and run the command again."
 

@@ -6,7 +6,16 @@ from unicodedata import category
 
 import pytest
 
-from ddbreplica.records.text import bare, duration, encodable, escaped, lines, one_line, printable
+from ddbreplica.records.text import (
+    bare,
+    duration,
+    encodable,
+    escaped,
+    identity_text,
+    lines,
+    one_line,
+    printable,
+)
 from tests.support.modules import ENGINE, TERMINAL, modules_of
 
 EVERY = [chr(number) for number in range(sys.maxunicode + 1)]
@@ -78,6 +87,19 @@ def test_no_other_module_prints_readable_json() -> None:
     modules = [*modules_of(ENGINE), *modules_of(TERMINAL)]
 
     assert [path.name for path in modules if "ensure_ascii" in path.read_text()] == ["text.py"]
+
+
+@pytest.mark.parametrize(
+    ("identity", "text"),
+    [
+        ("orders of 2026-11-29 23:03:36+00:00", "orders, created at 2026-11-29 23:03:36 UTC"),
+        ("a of b of 2026-11-29 23:03:36.358000+00:00", "a of b, created at 2026-11-29 23:03:36 UTC"),
+        ("2 of 3", "2 of 3"),
+        ("all", "all"),
+    ],
+)
+def test_the_identity_of_a_table_shows_when_it_was_created(identity: str, text: str) -> None:
+    assert identity_text(identity) == text
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ddbreplica.jobs.control.overview import Detail, Summary
 from ddbreplica.jobs.control.progress import Progress
 from ddbreplica.jobs.plan import Plan
 from ddbreplica.mapping.safeguards import shown
-from ddbreplica.records.text import duration, lines
+from ddbreplica.records.text import duration, identity_text, lines
 from ddbreplica.verify.result.text import text_of
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.options import Options
@@ -132,8 +132,8 @@ def _progress_rows(detail: Detail) -> Iterator[tuple[str, str]]:
 
 
 def _plan_rows(plan: Plan) -> Iterator[tuple[str, str]]:
-    yield "source", plan.pair["source"]
-    yield "replica", plan.pair["replica"]
+    yield "source", identity_text(plan.pair["source"])
+    yield "replica", identity_text(plan.pair["replica"])
     yield "began", shown(datetime.fromisoformat(plan.began))
     given = {name: value for name, value in plan.options.items() if value is not None and value is not False}
     if given:
