@@ -1,11 +1,11 @@
-"""The Lambda function: decode a batch, plan and send its writes, quarantine poison, report the first failure."""
+"""The Lambda function: decode and transform a batch, plan and send its writes, quarantine poison, report a failure."""
 
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from ddbreplica.aws.botocore_private import MissingPartError
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from ddbreplica.aws.role import Role
+    from ddbreplica.transform.secret import Secret, SecretId
 
+_TRANSFORM = ("TRANSFORM", "TRANSFORM_SECRET_ARN", "TRANSFORM_SECRET_VERSION")
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -39,6 +41,7 @@ class Replicator:
     quarantine: Quarantine
     telemetry: Telemetry
     deadline: Callable[["LambdaContext"], Deadline]
+    transform: Callable[[Decoded], Decoded] | None = None
 
 
 # Kept between invocations: the connections, and the count of quarantined records in a row.
@@ -50,6 +53,7 @@ def replicator() -> Replicator:
     """
     # Before anything else: a wrong variable must fail here, by its name, and not after a batch was written.
     settings = Settings.from_env(os.environ)
+    transform = _transform(os.environ)
     # One for both, since a quarantined record needs the lead of the clock that signed its write.
     skew = Skew()
     return Replicator(
@@ -64,6 +68,7 @@ def replicator() -> Replicator:
             level=settings.powertools_log_level,
         ),
         deadline=deadline_of,
+        transform=transform,
     )
 
 
@@ -97,6 +102,31 @@ def _role(settings: Settings) -> "Role | None":
     )
 
 
+def _transform(env: Mapping[str, str]) -> Callable[[Decoded], Decoded] | None:
+    """Return the transform of batches, or None without one.
+
+    Raises TransformError if a variable is wrong, or if the secret cannot be read.
+    """
+    if not any(env.get(name) for name in _TRANSFORM):
+        return None
+    # Nothing of it is imported by a cold start without a transform.
+    from ddbreplica.transform.batch import transformed  # noqa: PLC0415
+    from ddbreplica.transform.deployed import deployed  # noqa: PLC0415
+
+    transform = deployed(env)
+    if transform is None:
+        return None
+    secret = None if transform.secret is None else _secret(transform.secret)
+    return partial(transformed, transform=transform, secret=secret)
+
+
+def _secret(secret: "SecretId") -> "Secret":
+    """Read the secret once for this execution environment: a version of a secret never changes its value."""
+    from ddbreplica.aws.secret import client_of, read_secret  # noqa: PLC0415  needed by a transform with a hash only
+
+    return read_secret(secret, client_of(secret))
+
+
 def lambda_handler(event: Any, context: "LambdaContext") -> dict[str, list[dict[str, str]]]:
     """Apply a batch of the stream to the replica, and report the first record that Lambda has to deliver again.
 
@@ -109,6 +139,8 @@ def replicate(event: Any, context: "LambdaContext", to: Replicator) -> dict[str,
     """Apply a batch as `lambda_handler` does, with a given replica, quarantine and telemetry."""
     deadline = to.deadline(context)
     decoded = decode(event, replicate_ttl_deletes=to.settings.replicate_ttl_deletes)
+    if to.transform is not None:
+        decoded = to.transform(decoded)
     writes = plan(decoded.changes)
     outcome = write(writes, replica=to.replica, deadline=deadline)
     # Taken here, since the time that the quarantine takes is no lag of the replica.
@@ -140,7 +172,7 @@ def _keep(
         return to.quarantine.keep(
             # An invocation that fails keeps no poison: the fault may be why the items were refused, and Lambda delivers
             # them again.
-            () if outcome.ended else (*decoded.malformed, *outcome.poison),
+            () if outcome.ended else (*decoded.poison, *outcome.poison),
             outcome.in_doubt,
             before=checkpoint(outcome.failures),
             # Without the deletes: a table accepts them even if one of its indexes refuses every item.

@@ -111,7 +111,7 @@ RULES = (
         "poison is kept only after the last write",
         handler.replicate,
         "outcome = write(...)",
-        "to.quarantine.keep(decoded.malformed, (), before=None, puts_applied=1,"
+        "to.quarantine.keep(decoded.poison, (), before=None, puts_applied=1,"
         " request_id=context.aws_request_id, deadline=deadline)\noutcome = write(...)",
         (
             hazards.test_nothing_is_quarantined_before_every_write_has_ended,

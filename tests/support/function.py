@@ -1,6 +1,7 @@
 """The function with a given replica and bucket, and a context to invoke it with."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -8,6 +9,7 @@ from ddbreplica.bucket.quarantine import Quarantine
 from ddbreplica.deadline import Deadline, deadline_of
 from ddbreplica.handler import Replicator, replicate
 from ddbreplica.model import Replica
+from ddbreplica.records.decode import Decoded
 from ddbreplica.replicate.telemetry import Telemetry
 from ddbreplica.settings import Settings
 from tests.support.fake_bucket import FakeBucket
@@ -40,6 +42,7 @@ class Function(Generic[R]):
     replica: R
     bucket: FakeBucket = field(default_factory=FakeBucket)
     replicate_ttl_deletes: bool = True
+    transform: Callable[[Decoded], Decoded] | None = None
 
     def __post_init__(self) -> None:
         # Powertools keeps a logger by its name, together with the stdout of the test that created it.
@@ -55,6 +58,7 @@ class Function(Generic[R]):
             deadline=lambda context: Deadline(
                 deadline_of(context).remaining, sleep=cast("Context", context).sleep
             ),
+            transform=self.transform,
         )
 
     def invoke(self, event: Any, context: Context | None = None) -> list[str]:

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import boto3
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from aws_lambda_powertools.utilities.parameters.secrets import SecretsProvider
 from botocore.config import Config
 
+from ddbreplica.aws.arn import region_of
 from ddbreplica.aws.refusal import asked
 from ddbreplica.errors import TransformError
 from ddbreplica.model import Refusal
@@ -18,6 +20,11 @@ CLIENT_CONFIG = Config(
     read_timeout=2,
 )
 """The configuration of the function's client."""
+
+
+def client_of(secret: SecretId) -> Any:
+    """Return the function's client of Secrets Manager, in the Region of the secret's ARN."""
+    return boto3.client("secretsmanager", region_name=region_of(secret.arn), config=CLIENT_CONFIG)
 
 
 def read_secret(secret: SecretId, client: Any) -> Secret:

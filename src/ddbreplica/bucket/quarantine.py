@@ -138,9 +138,9 @@ class Quarantine:
         if in_a_row != self._in_a_row and len(in_a_row) > MAX_IN_A_ROW:
             raise QuarantineError(
                 f"{len(in_a_row)} records in a row could not be applied, and no item between them was put.",
-                hint="Compare the types of the replica's key and indexes with the source's items; no record of the"
-                " batch was checkpointed. If the items themselves are wrong, change the function's configuration in"
-                " any way: the count then restarts.",
+                hint="Compare the types of the replica's key and indexes, and the rules of a transform, with the"
+                " source's items; no record of the batch was checkpointed. If the items themselves are wrong, change"
+                " the function's configuration in any way: the count then restarts.",
             )
 
     def _put_each(

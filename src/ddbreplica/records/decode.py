@@ -30,11 +30,11 @@ _END_OF_TIME = 2.0**40
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A decoded batch. Each record is a change, malformed, or a TTL delete that was skipped."""
+    """A decoded batch. Each record is a change, poison by itself, or a TTL delete that was skipped."""
 
     received: int
     changes: tuple[Change, ...]
-    malformed: tuple[Quarantined, ...]
+    poison: tuple[Quarantined, ...]
     ttl_deletes_skipped: int
     oldest_created_at: float | None
     """When the oldest record was written to the source, in seconds since the epoch (AWS sends whole seconds)."""
@@ -47,7 +47,7 @@ class MalformedError(Exception):
 def decode(event: Any, *, replicate_ttl_deletes: bool) -> Decoded:
     """Decode every record of a batch, in order.
 
-    A record that cannot be decoded is returned as malformed with the reason, whatever is wrong with it. Raises
+    A record that cannot be decoded is malformed, and is poison with the reason, whatever is wrong with it. Raises
     EventError if the event is not a batch of a stream, StreamViewTypeError if the stream carries no new images.
     """
     records = _records_of(event)
@@ -72,7 +72,7 @@ def decode(event: Any, *, replicate_ttl_deletes: bool) -> Decoded:
     return Decoded(
         received=len(records),
         changes=tuple(changes),
-        malformed=tuple(malformed),
+        poison=tuple(malformed),
         ttl_deletes_skipped=skipped,
         oldest_created_at=min(created, default=None),
     )

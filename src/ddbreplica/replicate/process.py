@@ -42,7 +42,7 @@ def process(
     UnreportableError if the checkpoint has no sequence number.
     """
     decoded = decode(event, replicate_ttl_deletes=True)
-    failure = next(map(_malformed, decoded.malformed), None)
+    failure = next(map(_malformed, decoded.poison), None)
     for change in decoded.changes:
         if failure and failure.position < change.position:
             break

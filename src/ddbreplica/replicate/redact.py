@@ -25,7 +25,7 @@ _LABELS = (
         "invalid",
         "limits",
     ),
-    *("malformed record", "may still land", "refused by the replica"),
+    *("cannot be transformed", "malformed record", "may still land", "refused by the replica"),
 )
 _PLAIN = re.compile(
     rf"""(?:

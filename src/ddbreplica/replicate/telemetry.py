@@ -71,7 +71,7 @@ def summarise(decoded: Decoded, outcome: Outcome, kept: QuarantineResult, *, now
 
 def _met(decoded: Decoded, outcome: Outcome, kept: QuarantineResult) -> Iterator[tuple[str, str]]:
     """Yield the code and the message of each refusal."""
-    for record in (*decoded.malformed, *outcome.poison, *outcome.in_doubt):
+    for record in (*decoded.poison, *outcome.poison, *outcome.in_doubt):
         yield record.error_code, record.reason
     for failure in (*outcome.failures, *kept.failures):
         yield failure.refusal.code, failure.refusal.message

@@ -290,8 +290,8 @@ def test_a_whole_stream_is_never_quarantined(monkeypatch: pytest.MonkeyPatch) ->
 
     assert str(caught.value) == (
         "4 records in a row could not be applied, and no item between them was put."
-        " Compare the types of the replica's key and indexes with the source's items; no record of the batch was"
-        " checkpointed."
+        " Compare the types of the replica's key and indexes, and the rules of a transform, with the source's items; no"
+        " record of the batch was checkpointed."
         " If the items themselves are wrong, change the function's configuration in any way: the count then restarts."
     )
     assert len(bucket.objects) == 3

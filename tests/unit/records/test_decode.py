@@ -16,7 +16,7 @@ def decode_one(one: Any, *, replicate_ttl_deletes: bool = True) -> Any:
 
 
 def reason_for(one: Any) -> str:
-    (malformed,) = decode_one(one).malformed
+    (malformed,) = decode_one(one).poison
     assert malformed.position == 1
     assert malformed.error_code == "MalformedRecord"
     assert malformed.record is one
@@ -45,7 +45,7 @@ def test_positions_count_records_and_not_changes() -> None:
     decoded = decode(batch(put(1, "a"), {"dynamodb": {}}, put(3, "b")), replicate_ttl_deletes=True)
 
     assert [change.position for change in decoded.changes] == [0, 2]
-    assert [malformed.position for malformed in decoded.malformed] == [1]
+    assert [malformed.position for malformed in decoded.poison] == [1]
     assert decoded.received == 3
 
 
@@ -87,7 +87,7 @@ def test_an_event_that_is_not_of_a_stream_is_refused_with_its_outline(event: Any
 def test_a_record_with_any_mark_of_a_stream_belongs_to_a_stream(one: Any) -> None:
     decoded = decode(batch(one), replicate_ttl_deletes=True)
 
-    assert [malformed.record for malformed in decoded.malformed] == [one]
+    assert [malformed.record for malformed in decoded.poison] == [one]
 
 
 @pytest.mark.parametrize("view", ["KEYS_ONLY", "OLD_IMAGE"])
@@ -105,7 +105,7 @@ def test_a_stream_with_old_images_too_is_accepted() -> None:
     one = put(1, "a")
     one["dynamodb"] |= {"StreamViewType": "NEW_AND_OLD_IMAGES", "OldImage": {"PK": {"S": "a"}}}
 
-    assert decode_one(one).malformed == ()
+    assert decode_one(one).poison == ()
 
 
 @pytest.mark.parametrize("created", [None, "soon", True, -1, 2**40, 10**400, float("nan"), float("inf")])
@@ -143,7 +143,7 @@ def test_the_oldest_record_gives_the_age_of_the_batch() -> None:
 
 @pytest.mark.parametrize("arn", [None, "not an arn", 5])
 def test_a_source_that_is_not_an_arn_does_not_make_a_record_malformed(arn: Any) -> None:
-    assert decode_one(put(1, "a") | {"eventSourceARN": arn}).malformed == ()
+    assert decode_one(put(1, "a") | {"eventSourceARN": arn}).poison == ()
 
 
 def test_ttl_deletes_are_deletes() -> None:
@@ -198,7 +198,7 @@ def test_a_missing_sequence_number_is_malformed(number: Any) -> None:
     one["dynamodb"]["SequenceNumber"] = number
 
     assert reason_for(one) == "malformed record: SequenceNumber is missing"
-    assert decode_one(one).malformed[0].sequence_number is None
+    assert decode_one(one).poison[0].sequence_number is None
 
 
 @pytest.mark.parametrize("keys", [None, {}, [], "PK"])
@@ -207,7 +207,7 @@ def test_missing_keys_are_malformed(keys: Any) -> None:
     one["dynamodb"]["Keys"] = keys
 
     assert reason_for(one) == "malformed record: the key is missing or empty"
-    assert decode_one(one).malformed[0].key is None
+    assert decode_one(one).poison[0].key is None
 
 
 @pytest.mark.parametrize("one", [{"eventSource": "aws:dynamodb"}, {"dynamodb": None}, 42, None, "text"])
@@ -288,7 +288,7 @@ def test_a_malformed_value_is_found_at_any_depth(value: Any) -> None:
     ],
 )
 def test_a_value_of_any_type_is_read_at_any_depth(value: Any) -> None:
-    assert decode_one(put(2, "a", v=value, deep={"L": [{"M": {"v": value}}]})).malformed == ()
+    assert decode_one(put(2, "a", v=value, deep={"L": [{"M": {"v": value}}]})).poison == ()
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def nested(levels: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("levels", [32, 64])
 def test_the_deepest_item_of_dynamodb_is_read_and_twice_as_deep(levels: int) -> None:
-    assert decode_one(put(2, "a", v=nested(levels))).malformed == ()
+    assert decode_one(put(2, "a", v=nested(levels))).poison == ()
 
 
 @pytest.mark.parametrize("levels", [65, 5000])
@@ -407,7 +407,7 @@ def test_a_key_of_another_type_is_malformed(value: Any) -> None:
 
 
 def test_a_malformed_record_keeps_a_readable_key() -> None:
-    (malformed,) = decode_one(put(2, "a", v={"B": "?"})).malformed
+    (malformed,) = decode_one(put(2, "a", v={"B": "?"})).poison
 
     assert malformed.key == (("PK", "S", "a"),)
     assert malformed.sequence_number == "2"

@@ -61,8 +61,8 @@ class Sample:
 def of_event(path: Path, transform_of: TransformOf) -> list[Sample]:
     """Return samples of the items of an event, the records without an item left out."""
     decoded = _decoded(path)
-    if decoded.malformed:
-        output.print_note(f"Note: {path}: {len(decoded.malformed)} records cannot be decoded.")
+    if decoded.poison:
+        output.print_note(f"Note: {path}: {len(decoded.poison)} records cannot be decoded.")
     images = [(change.key_attributes, change.image) for change in decoded.changes if change.image is not None]
     return list(_samples(images, transform_of))
 
