@@ -7,6 +7,7 @@ import boto3
 
 from ddbreplica.bucket.bucket import Bucket
 from ddbreplica.bucket.bucket_store import BucketStore
+from ddbreplica.jobs.backfill.progress import SegmentProgress
 from ddbreplica.jobs.objects import PLAN, SEGMENT, JobObjects
 from ddbreplica.jobs.plan import Plan
 from ddbreplica.jobs.state.fenced_state import FencedState, Owner
@@ -31,7 +32,8 @@ def leave_open(kept_records: KeptRecords, job: str, *, hours_ago: float) -> None
     clock.respond()
     name = objects.state(SEGMENT, 0)
     state = FencedState.take(objects.store, name, plan=planned.digest, owner=Owner.until(clock.aws))
-    StateJournal(state, clock=clock).intend([(("PK", "S", "open"),)])
+    progress = SegmentProgress(items=1)
+    StateJournal(state, clock=clock).advance(progress.document(), [(("PK", "S", "open"),)])
     if hours_ago:
         assert take_over(objects, planned, clock=clock, quarantine=_refuse).keys == 1
 

@@ -115,7 +115,7 @@ class _Room:
 
 def _find(client: "S3Client", url: str, room: _Room) -> Export:
     name, prefix = _place(url)
-    bucket = Bucket(client, name, option="--from-export")
+    bucket = Bucket(client, name, option="--from-export", is_of_stack=False)
     summaries, place = 0, ""
     for listed in bucket.list(prefix):
         if listed.name.rpartition("/")[2] == _SUMMARY:

@@ -88,11 +88,12 @@ class Held:
 class Bucket:
     """A bucket by its name. It may be used from several threads. Raises TaskError if S3 refuses."""
 
-    def __init__(self, client: "S3Client", name: str, *, option: str) -> None:
-        """Send no request yet. `option` is the command-line option for the bucket."""
+    def __init__(self, client: "S3Client", name: str, *, option: str, is_of_stack: bool = True) -> None:
+        """Send no request yet. `option` is the command-line option for the bucket, which a stack may have created."""
         self.name = name
         self._client = client
         self._option = option
+        self._is_of_stack = is_of_stack
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[Listed]:
         """Yield all objects whose names begin with a prefix and sort after `after`, sorted by name."""
@@ -198,7 +199,8 @@ class Bucket:
     def refused(self, refusal: Refusal, *, what: str) -> TaskError:
         """Return the error for a refusal. `what` says what cannot be done with the objects, such as `read`."""
         if refusal.code == "NoSuchBucket":
-            hint = f"check {self._option}, --profile and --endpoint-url."
+            again = "; if it was deleted, create it again as template.yaml does" if self._is_of_stack else ""
+            hint = f"check {self._option}, --profile and --endpoint-url{again}."
             return TaskError(f"the bucket {self.name} does not exist.", hint=hint)
         return explain(refusal, doing=f"the objects in the bucket {self.name} cannot be {what}")
 

@@ -12,7 +12,7 @@ from ddbreplica.aws.clock import Clock
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs.objects import PIECE, SEGMENT, SUSPECTS, JobObjects
 from ddbreplica.jobs.plan import BACKFILL, Plan
-from ddbreplica.jobs.state.fenced_state import FencedState, Owner, SupersededError, content_of
+from ddbreplica.jobs.state.fenced_state import FencedState, Owner, SavedState, SupersededError, saved_in
 from ddbreplica.jobs.state.journal import (
     LeftOpen,
     Quarantining,
@@ -43,23 +43,23 @@ def take_over(
     quarantined. Keys that are not in quarantine stay in the states.
     """
     left: list[LeftOpen] = []
-    for name, content in _contents(objects, plan, check):
-        now = _taken_over(objects, name, plan, clock, quarantine) if has_open_keys(content) else content
+    for name, saved in _saved(objects, plan, check):
+        now = _taken_over(objects, name, plan, clock, quarantine) if has_open_keys(saved.content) else saved
         left.append(left_open(now))
     return all_left_open(left)
 
 
-def _contents(objects: JobObjects, plan: Plan, check: Callable[[], None]) -> Iterator[tuple[str, object]]:
-    """Yield the names of the states whose workers write to the replica, and their contents."""
+def _saved(objects: JobObjects, plan: Plan, check: Callable[[], None]) -> Iterator[tuple[str, SavedState]]:
+    """Yield the names of the states whose workers write to the replica, and what was saved in them."""
     names = list(_journals(objects, plan))
     with ThreadPoolExecutor(_THREADS) as pool:
         for start in range(0, len(names), _CHUNK):
             check()
             chunk = names[start : start + _CHUNK]
-            contents = pool.map(lambda name: content_of(objects.store, name, plan=plan.digest), chunk)
-            for name, content in zip(chunk, list(contents), strict=True):
+            every = pool.map(lambda name: saved_in(objects.store, name, plan=plan.digest), chunk)
+            for name, saved in zip(chunk, list(every), strict=True):
                 check()
-                yield name, content
+                yield name, saved
 
 
 def _journals(objects: JobObjects, plan: Plan) -> Iterator[str]:
@@ -71,8 +71,10 @@ def _journals(objects: JobObjects, plan: Plan) -> Iterator[str]:
         yield from (objects.state(PIECE, number) for number in range(len(pieces)))
 
 
-def _taken_over(objects: JobObjects, name: str, plan: Plan, clock: Clock, quarantine: Quarantining) -> object:
-    """Take a state, hand its keys over, and return its content."""
+def _taken_over(
+    objects: JobObjects, name: str, plan: Plan, clock: Clock, quarantine: Quarantining
+) -> SavedState:
+    """Take a state, hand its keys over, and return what is saved in it then."""
     # The new owner writes nothing to the replica, so that no later one has to wait for it.
     owner = Owner.until(clock.moment.timestamp())
     try:
@@ -88,4 +90,4 @@ def _taken_over(objects: JobObjects, name: str, plan: Plan, clock: Clock, quaran
             f"the job {objects.job} still runs: a worker has taken the state {name}.",
             hint="stop the job, and run the same command again.",
         ) from error
-    return state.content
+    return state.saved

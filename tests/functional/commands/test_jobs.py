@@ -69,7 +69,7 @@ def test_the_list_has_each_job_with_its_state(tables: Tables, job_machine: JobMa
     assert head.split() == ["job", "what", "state", "began", "items"]
     (row,) = (row for row in rows if row.startswith(running))
     assert row.startswith(f"{running}  verify  running    2")
-    assert row.endswith("UTC  0 of about 3")
+    assert row.endswith("UTC  0 of about 3 compared")
 
 
 def fail(payload: dict[str, Any]) -> None:
@@ -137,11 +137,20 @@ def test_a_job_in_detail(tables: Tables, job_machine: JobMachine, monkeypatch: p
         "done": 2,
         "of": 2,
         "items": 7,
+        "excluded": 0,
         "about_items": 7,
         "failures": {},
         **NONE_OPEN,
     }
-    assert found["pieces"] == {"done": 1, "of": 1, "items": 1, "about_items": 1, "failures": {}, **NONE_OPEN}
+    assert found["pieces"] == {
+        "done": 1,
+        "of": 1,
+        "items": 1,
+        "excluded": 0,
+        "about_items": 1,
+        "failures": {},
+        **NONE_OPEN,
+    }
     assert found["report"]["missing"] == 1
     assert found["plan"]["read_rates"] == [5.0, 5.0]
     (attempt,) = found["attempts"]
@@ -150,6 +159,7 @@ def test_a_job_in_detail(tables: Tables, job_machine: JobMachine, monkeypatch: p
     assert text[:3] == [f"job         {job}", "state       not equal", "what        verify"]
     assert "options     grace=0.0, limit=10, read_rate=5.0, rounds=3" in text
     assert "read rate   5 and 5 units per second" in text
+    assert "items       7 of about 7 compared in both tables" in text
     assert "progress    2 of 2 segments done" in text
     assert text[-1] == "NOT EQUAL"
 
@@ -171,6 +181,7 @@ def test_a_job_that_failed_shows_the_segments_and_each_attempt(
         "done": 0,
         "of": 1,
         "items": 0,
+        "excluded": 0,
         "about_items": 2,
         "failures": {},
         **NONE_OPEN,
@@ -406,6 +417,24 @@ def test_stop_lets_another_job_run_if_the_execution_was_ended_by_another_tool(
     assert run(*IN_AWS).exit_code == 0
 
 
+def test_the_keys_that_a_killed_worker_has_opened_are_shown_until_its_writes_have_landed(
+    tables: Tables, job_machine: JobMachine, kept_records: KeptRecords
+) -> None:
+    job = stopped_backfill(job_machine)
+    leave_open(kept_records, job, hours_ago=0)
+    execution = job_machine.runs[f"{job}_1"]
+    running = shown(job)["segments"]
+    execution.status, execution.ended = "TIMED_OUT", datetime.now(UTC)
+
+    found = shown(job)["segments"]
+
+    assert (running["keys_left_open"], found["keys_left_open"]) == (0, 1)
+    (row,) = (row for row in lines(run("jobs", "show", job).stdout) if row.startswith("waiting"))
+    assert row.startswith("waiting     1 keys, whose writes may land until 2")
+    assert row.endswith(" UTC")
+    assert "items       0 of about 0 copied" in lines(run("jobs", "show", job).stdout)
+
+
 def test_the_keys_of_tables_that_were_recreated_are_not_handed_over(
     tables: Tables, job_machine: JobMachine, kept_records: KeptRecords
 ) -> None:
@@ -501,6 +530,24 @@ def test_a_refusal_of_step_functions_is_shown(
 
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+@pytest.mark.parametrize("command", [("jobs", "show"), ("verify", "--in-aws"), ("backfill", "--in-aws")])
+def test_a_quarantine_bucket_that_was_deleted_is_named(
+    command: tuple[str, ...], tables: Tables, job_machine: JobMachine, kept_records: KeptRecords
+) -> None:
+    kept_records.client.delete_bucket(Bucket=QUARANTINE)
+
+    result = run(*command)
+
+    assert result.exit_code == 2
+    assert lines(result.stderr) == [
+        f"Error: the bucket {QUARANTINE} does not exist.",
+        (
+            "Try: check --stack-name, --profile and --endpoint-url; if it was deleted, create it again as template.yaml"
+            " does."
+        ),
+    ]
 
 
 def test_the_replica_is_not_read(tables: Tables, job_machine: JobMachine) -> None:

@@ -839,7 +839,10 @@ class TestEnding:
         assert result.exit_code == 2
         assert lines(result.stderr) == [
             "Error: the bucket nowhere does not exist.",
-            "Try: check --quarantine-bucket, --profile and --endpoint-url.",
+            (
+                "Try: check --quarantine-bucket, --profile and --endpoint-url; if it was deleted, create it again as"
+                " template.yaml does."
+            ),
         ]
 
     @pytest.mark.parametrize(

@@ -80,6 +80,8 @@ def test_jobs_show_lists_a_backfill(tables: Tables, job_machine: JobMachine) -> 
 
     assert (listed["job"], listed["what"], listed["state"], listed["items"]) == (job, "backfill", "done", 1)
     assert "state       done" in shown
+    assert "items       1 of about 1 copied" in shown
+    assert lines(run("jobs", "show").stdout)[1].endswith(" UTC  1 copied")
     assert "progress    1 of 1 segments done" in shown
     assert any(line.startswith("write rate  ") for line in shown)
 

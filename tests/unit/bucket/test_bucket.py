@@ -110,7 +110,9 @@ class TestList:
             list(s3.bucket().list(""))
 
         assert refused.value.fact == "the bucket bucket does not exist."
-        assert refused.value.hint == "check --bucket, --profile and --endpoint-url."
+        assert refused.value.hint == (
+            "check --bucket, --profile and --endpoint-url; if it was deleted, create it again as template.yaml does."
+        )
 
     def test_denied(self) -> None:
         s3 = FakeS3()

@@ -276,7 +276,9 @@ class TestNewest:
         s3 = FakeS3()
         s3.refuse("list", "NoSuchBucket")
 
-        assert refused(s3).hint == "check --stack-name, --profile and --endpoint-url."
+        assert refused(s3).hint.startswith(
+            "check --stack-name, --profile and --endpoint-url; if it was deleted,"
+        )
 
 
 def test_the_version_is_that_of_the_installed_package(monkeypatch: pytest.MonkeyPatch) -> None:

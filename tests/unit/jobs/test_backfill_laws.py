@@ -189,7 +189,7 @@ def test_much_goes_wrong(monkeypatch: Patch) -> None:
     [
         (kill, StateJournal.advance, "self.intend(keys)", "pass"),
         (kill, StateJournal.intend, "self._save(opened, at_rest=False)", "pass"),
-        (kill, StateJournal._replaced, "max(self._now, self._state.latest_deadline) + longest", "self._now"),
+        (kill, StateJournal._replaced, "_until(...)", "dict.fromkeys(saved.opened, self._now)"),
         (refuse, segment._SegmentWork._finish, "self._writer.hand_over(...)", "True"),
         (refuse, Writer.hand_over, "self.journal.leave()", "pass"),
         (refuse, Writer.hand_over, "self.journal.hand_over(...)", "True"),

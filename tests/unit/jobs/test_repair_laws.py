@@ -145,7 +145,7 @@ def test_a_repair_that_goes_wrong_anywhere_calls_nothing_equal_that_is_not(
     [
         (kill, piece._PieceWork._finish, "self._writer.hand_over(...)", "True"),
         (kill, piece._PieceWork._save_state, "self._writer.rest()", "pass"),
-        (kill, StateJournal._replaced, "max(self._now, self._state.latest_deadline) + longest", "self._now"),
+        (kill, StateJournal._replaced, "_until(...)", "dict.fromkeys(saved.opened, self._now)"),
         (kill, StateJournal.intend, "self._save(opened, at_rest=False)", "pass"),
         (kill, Writer.hand_over, "self.journal.leave()", "pass"),
     ],

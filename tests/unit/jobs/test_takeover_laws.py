@@ -98,8 +98,8 @@ def test_jobs_leave_keys_open(monkeypatch: Patch) -> None:
     [
         (takeover._taken_over, "journal.leave()", "pass"),
         (takeover._taken_over, "journal.hand_over(quarantine)", "pass"),
-        (takeover.take_over, "has_open_keys(content)", "False"),
-        (StateJournal._replaced, "max(self._now, self._state.latest_deadline) + longest", "self._now"),
+        (takeover.take_over, "has_open_keys(saved.content)", "False"),
+        (StateJournal._replaced, "_until(...)", "dict.fromkeys(saved.opened, self._now)"),
     ],
     ids=lambda each: getattr(each, "__qualname__", each),
 )

@@ -12,6 +12,7 @@ from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import describe_pair, identity
 from ddbreplica.errors import AttentionError
 from ddbreplica.jobs.backfill import options as backfill_options
+from ddbreplica.jobs.backfill.progress import copied
 from ddbreplica.jobs.control.catalog import Wanted
 from ddbreplica.jobs.control.follow import Follower
 from ddbreplica.jobs.control.locate import locate
@@ -140,8 +141,7 @@ def _finish_verification(report: Mapping[str, Any], given: Mapping[str, Any], op
 def _finish_backfill(report: Mapping[str, Any], given: Mapping[str, Any], options: Options) -> None:
     del given
     outside = f" The mapping's filter excludes {report['outside']:,} items." if report["outside"] else ""
-    copied = report["items"] - report["left"]
-    text = f"{copied:,} items copied in {report['seconds']:.1f} seconds.{outside}"
+    text = f"{copied(report):,} items copied in {report['seconds']:.1f} seconds.{outside}"
     attention = report["attention"]
     if not (attention and options.as_json):
         # With --json the error below has the figures, and stdout gets one document, not two.

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.jobs.control import overview
@@ -11,12 +11,15 @@ from ddbreplica.jobs.control.executions import Execution
 from ddbreplica.jobs.control.locate import locate
 from ddbreplica.jobs.control.overview import Detail, Summary
 from ddbreplica.jobs.control.progress import Progress
-from ddbreplica.jobs.plan import Plan
+from ddbreplica.jobs.plan import BACKFILL, VERIFY, Plan
+from ddbreplica.jobs.state.journal import NOTHING_LEFT, LeftOpen
 from ddbreplica.mapping.safeguards import shown
 from ddbreplica.records.text import duration, identity_text, lines
 from ddbreplica.verify.result.text import text_of
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.options import Options
+
+_DONE: Final = {VERIFY: "compared", BACKFILL: "copied"}
 
 
 def show(options: Options, job: str | None, *, most: int) -> None:
@@ -53,6 +56,8 @@ def _row(summary: Summary) -> tuple[str, str, str, str, str]:
     items = "" if summary.items is None else f"{summary.items:,}"
     if summary.items is not None and summary.state == "running":
         items = f"{items} of about {summary.about:,}"
+    if items:
+        items = f"{items} {_DONE[summary.what]}"
     return summary.job, summary.what, summary.state, f"{summary.began:%Y-%m-%d %H:%M} UTC", items
 
 
@@ -64,24 +69,27 @@ def _document(detail: Detail) -> Mapping[str, Any]:
         "state": detail.state,
         "cause": detail.cause or None,
         "plan": asdict(plan) if plan else None,
-        "segments": _progress_document(detail.segments),
-        "pieces": _progress_document(detail.pieces),
+        "segments": _progress_document(detail.segments, is_running=detail.state == "running"),
+        "pieces": _progress_document(detail.pieces, is_running=detail.state == "running"),
         "attempts": [_attempt_document(each) for each in detail.attempts],
         "report": detail.report,
     }
 
 
-def _progress_document(progress: Progress | None) -> Mapping[str, Any] | None:
+def _progress_document(progress: Progress | None, *, is_running: bool) -> Mapping[str, Any] | None:
     if progress is None:
         return None
+    # The workers of a job that runs confirm the keys that they have opened.
+    left = NOTHING_LEFT if is_running else progress.open
     return {
         "done": progress.done,
         "of": progress.all_parts,
         "items": progress.items,
+        "excluded": progress.excluded,
         "about_items": progress.about,
         "failures": {f"{number}": failure for number, failure in progress.failures.items()},
-        "keys_left_open": progress.open.keys,
-        "left_open_until": progress.open.moment,
+        "keys_left_open": left.keys,
+        "left_open_until": left.moment,
     }
 
 
@@ -118,17 +126,24 @@ def _rows(detail: Detail) -> Iterator[tuple[str, str]]:
 
 def _progress_rows(detail: Detail) -> Iterator[tuple[str, str]]:
     if detail.segments:
-        yield "items", f"{detail.segments.items:,} of about {detail.segments.about:,}"
+        yield "items", _items_text(detail.what, detail.segments)
     for progress in filter(None, (detail.segments, detail.pieces)):
         if progress.all_parts:
             yield "progress", progress.text()
         for number, failure in progress.failures.items():
             yield "", f"{progress.what} {number:,}: {failure}"
         if progress.open.keys and detail.state != "running":
-            yield (
-                "waiting",
-                f"{progress.open.keys:,} keys, whose writes may land until {progress.open.moment}",
-            )
+            yield "waiting", _waiting_text(progress.open)
+
+
+def _items_text(what: str, progress: Progress) -> str:
+    where = " in both tables" if what == VERIFY else ""
+    excluded = f", and {progress.excluded:,} excluded by the filter" if progress.excluded else ""
+    return f"{progress.items:,} of about {progress.about:,} {_DONE[what]}{where}{excluded}"
+
+
+def _waiting_text(left: LeftOpen) -> str:
+    return f"{left.keys:,} keys, whose writes may land until {shown(datetime.fromtimestamp(left.until, UTC))}"
 
 
 def _plan_rows(plan: Plan) -> Iterator[tuple[str, str]]:

@@ -8,8 +8,8 @@ from typing import Any, Final
 from ddbreplica.jobs.objects import SEGMENT, JobObjects
 from ddbreplica.jobs.plan import Plan
 from ddbreplica.jobs.progress import all_done, undamaged
-from ddbreplica.jobs.state.fenced_state import content_of
-from ddbreplica.jobs.state.journal import NOTHING_LEFT, LeftOpen, left_open, progress_of
+from ddbreplica.jobs.state.fenced_state import saved_in
+from ddbreplica.jobs.state.journal import NOTHING_LEFT, LeftOpen, left_open, progress_of, unconfirmed
 
 NAMED: Final = 10
 """The most items that are listed of those that were not copied."""
@@ -23,8 +23,8 @@ class SegmentProgress:
     the keys that were opened, and `outside` those that the filter excludes. `parts` are the objects with the keys that
     need review, which `undecided` counts. `left` counts the items that could not be copied, and `left_items` has the
     first of them, with reasons. `waits` counts how often the segment waited for in-doubt writes. `failure` is why the
-    last worker gave up; it is empty if none did. `open` are the keys that are neither confirmed nor in quarantine; the
-    state has them beside the progress.
+    last worker gave up; it is empty if none did. The state has its open keys beside the progress: `open` are those that
+    may still be written if no worker has the segment now, and `unconfirmed` counts those that are not in quarantine.
     """
 
     after: Any = None
@@ -39,6 +39,12 @@ class SegmentProgress:
     is_done: bool = False
     failure: str = ""
     open: LeftOpen = NOTHING_LEFT
+    unconfirmed: int = 0
+
+    @property
+    def copied(self) -> int:
+        """The items that were copied."""
+        return self.items - self.undecided - max(self.left, self.unconfirmed)
 
     def document(self) -> dict[str, Any]:
         """Return the progress as JSON values."""
@@ -79,11 +85,16 @@ class SegmentProgress:
         )
 
 
+def copied(report: Mapping[str, Any]) -> int:
+    """Return how many items were copied, as a report has it."""
+    return int(report["items"]) - int(report["left"]) - int(report["undecided"])
+
+
 def segment_progress(objects: JobObjects, plan: Plan, number: int) -> SegmentProgress:
     """Return how far a segment has come. Its state stays its owner's."""
-    content = content_of(objects.store, objects.state(SEGMENT, number), plan=plan.digest)
-    progress = SegmentProgress.read(number, progress_of(content))
-    progress.open = left_open(content)
+    saved = saved_in(objects.store, objects.state(SEGMENT, number), plan=plan.digest)
+    progress = SegmentProgress.read(number, progress_of(saved.content))
+    progress.open, progress.unconfirmed = left_open(saved), unconfirmed(saved)
     return progress
 
 

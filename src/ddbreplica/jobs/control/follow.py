@@ -83,14 +83,14 @@ class Follower:
             return
         seen = [first]
         with self.driver.progress(
-            what, about=first.about, earlier=first.items, detail=partial(_last_text, seen)
+            what, about=first.about, earlier=_passed(first), detail=partial(_last_text, seen)
         ) as advance:
             while not seen[-1].is_done and self._goes_on():
                 before, now = seen[-1], read() or seen[-1]
                 self._note_failures(now)
                 seen[:] = [now]
                 # A segment that is taken over begins again at what its last worker has saved.
-                advance(max(0, now.items - before.items))
+                advance(max(0, _passed(now) - _passed(before)))
 
     def _note_failures(self, progress: Progress) -> None:
         for number, failure in progress.failures.items():
@@ -134,6 +134,11 @@ class Follower:
 
     def _command(self, what: str) -> str:
         return f"ddbreplica jobs {what} {self.started.job}{self.tables}"
+
+
+def _passed(progress: Progress) -> int:
+    """Return how many of the estimated items need no more work."""
+    return progress.items + progress.excluded
 
 
 def _last_text(seen: Sequence[Progress]) -> str:

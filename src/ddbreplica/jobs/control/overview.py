@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from ddbreplica.jobs.backfill.progress import copied
 from ddbreplica.jobs.control import names
 from ddbreplica.jobs.control.catalog import PlannedJob, plan_of, planned_jobs, unknown
 from ddbreplica.jobs.control.executions import ABORTED, FAILED, RUNNING, SUCCEEDED, TIMED_OUT, Execution
@@ -35,7 +36,7 @@ _STATES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A job of the list. `items` are those of both tables that were compared, `about` their estimated number."""
+    """A job of the list. `items` were copied, or compared in both tables; `about` is their estimated number."""
 
     job: str
     what: str
@@ -133,8 +134,10 @@ def _state_without_plan(latest: Execution) -> str:
 
 
 def _items(report: Mapping[str, Any]) -> int:
-    names = ("items",) if "items" in report else ("source_items", "replica_items")
-    return sum(int(report[name]) for name in names)
+    """Return how many items were copied, or compared in both tables."""
+    if "items" in report:
+        return copied(report)
+    return int(report["source_items"]) + int(report["replica_items"])
 
 
 def _report(objects: JobObjects) -> Mapping[str, Any] | None:

@@ -23,15 +23,17 @@ _SETTLED_SECONDS: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A segment or a piece. `items` are those that were compared or confirmed; `failure` is why a worker gave up.
+    """A segment or a piece. `items` are those that were compared, copied or confirmed.
 
-    `open` are keys that workers which have ended may have written, and that are not in quarantine.
+    A verification counts the items of both tables. `excluded` are those that the filter excludes. `failure` is why a
+    worker gave up. `open` are keys that may still be written if no worker has the part now.
     """
 
     items: int
     is_done: bool
     failure: str = ""
     open: LeftOpen = NOTHING_LEFT
+    excluded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ class Progress:
     def items(self) -> int:
         """The items of all parts."""
         return sum(part.items for part in self.parts.values())
+
+    @property
+    def excluded(self) -> int:
+        """The items of all parts that the filter excludes."""
+        return sum(part.excluded for part in self.parts.values())
 
     @property
     def done(self) -> int:
@@ -141,9 +148,11 @@ class ProgressReader:
     def _segment(self, number: int) -> Part:
         if self._plan.what == BACKFILL:
             copied = of_backfill.segment_progress(self._objects, self._plan, number)
-            return Part(copied.items + copied.outside, copied.is_done, copied.failure, copied.open)
+            return Part(copied.copied, copied.is_done, copied.failure, copied.open, copied.outside)
         compared = of_verification.segment_progress(self._objects, self._plan, number)
-        return Part(compared.state.counts.compared, compared.is_done, compared.failure)
+        counts = compared.state.counts
+        items = counts.source_items + counts.replica_items
+        return Part(items, compared.is_done, compared.failure, excluded=counts.compared - items)
 
     def _piece(self, number: int) -> Part:
         found = piece_progress(self._objects, self._plan, number)

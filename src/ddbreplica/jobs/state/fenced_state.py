@@ -38,6 +38,17 @@ class SupersededError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class SavedState:
+    """What was saved last in a state: a JSON value, and None if nothing was saved.
+
+    `written_until` is the latest deadline of its owners if one of them may be writing; None if the state is at rest.
+    """
+
+    content: Any = None
+    written_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Document:
     """The content of the object. `latest_deadline` is the latest of all owners so far, the present one included."""
 
@@ -61,6 +72,11 @@ class _Document:
             "content": self.content,
         }
         return json.dumps(members, separators=(",", ":"), allow_nan=False).encode()
+
+    @property
+    def saved(self) -> SavedState:
+        """What was saved last."""
+        return SavedState(self.content, None if self.is_at_rest else self.latest_deadline)
 
     def taken_by(self, owner: Owner) -> "_Document":
         """Return the same state as an owner's own. It stays at rest until the owner saves, as it did nothing yet."""
@@ -118,6 +134,11 @@ class FencedState:
         """The JSON value that was saved last, by this or an earlier owner; None if there is none."""
         return self._document.content
 
+    @property
+    def saved(self) -> SavedState:
+        """What was saved last, by this or an earlier owner."""
+        return self._document.saved
+
     def save(self, content: Any, *, at_rest: bool = True) -> None:
         """Save a JSON value. The state is `at_rest` if no write to the replica may be under way.
 
@@ -145,10 +166,10 @@ class FencedState:
         return found
 
 
-def content_of(store: Store, name: str, *, plan: str) -> Any:
-    """Return the JSON value that was saved last in a state; None if there is none. The state stays its owner's."""
+def saved_in(store: Store, name: str, *, plan: str) -> SavedState:
+    """Return what was saved last in a state. The state stays its owner's."""
     found = _read(store, name, plan=plan)
-    return found[0].content if found else None
+    return found[0].saved if found else SavedState()
 
 
 def _unowned(plan: str) -> _Document:

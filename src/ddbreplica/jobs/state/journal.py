@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 
 from ddbreplica.aws.clock import UNKNOWN_HOLD_SECONDS, Clock, hold_seconds, time_after
 from ddbreplica.errors import AttentionError, TaskError
-from ddbreplica.jobs.state.fenced_state import FencedState
+from ddbreplica.jobs.state.fenced_state import FencedState, SavedState
 from ddbreplica.model import Key
 from ddbreplica.reconcile.journal_format import as_json
 from ddbreplica.records.decode import MalformedError, key_of
@@ -207,9 +207,7 @@ class StateJournal:
 
     def _replaced(self, saved: _Saved) -> _Times:
         """Return until when the writes of the last owner may land. It may still run, although it lost the state."""
-        longest = min(hold_seconds(saved.ahead), UNKNOWN_HOLD_SECONDS)
-        until = max(self._now, self._state.latest_deadline) + longest
-        return {key: max(until, saved.held.get(key, 0.0)) for key in saved.opened}
+        return _until(saved, written_until=max(self._now, self._state.latest_deadline))
 
     @property
     def _now(self) -> float:
@@ -232,10 +230,23 @@ class StateJournal:
         self._is_at_rest = at_rest
 
 
-def left_open(content: Any) -> LeftOpen:
-    """Return what the content of a state says about keys that earlier workers left open. Raises TaskError."""
-    predecessors = _saved(content).predecessors
-    return LeftOpen(len(predecessors), max(predecessors.values(), default=0.0))
+def left_open(state: SavedState) -> LeftOpen:
+    """Return what a state says about keys that may still be written, if no worker has it now. Raises TaskError."""
+    saved, since = _saved(state.content), state.written_until
+    waiting = {**saved.predecessors, **(saved.held if since is None else _until(saved, written_until=since))}
+    return LeftOpen(len(waiting), max(waiting.values(), default=0.0))
+
+
+def unconfirmed(state: SavedState) -> int:
+    """Return how many keys of a state are not confirmed, nor in quarantine. Raises TaskError."""
+    saved = _saved(state.content)
+    return len(saved.opened.keys() | saved.predecessors.keys())
+
+
+def _until(saved: _Saved, *, written_until: float) -> _Times:
+    """Return until when writes of the open keys may land, if a worker may have been writing them until a time."""
+    until = written_until + min(hold_seconds(saved.ahead), UNKNOWN_HOLD_SECONDS)
+    return {key: max(until, saved.held.get(key, 0.0)) for key in saved.opened}
 
 
 def all_left_open(left: Iterable[LeftOpen]) -> LeftOpen:

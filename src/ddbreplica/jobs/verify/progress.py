@@ -10,7 +10,7 @@ from ddbreplica.errors import JobEndedError
 from ddbreplica.jobs.objects import PIECE, SEGMENT, SUSPECTS, JobObjects
 from ddbreplica.jobs.plan import Plan
 from ddbreplica.jobs.progress import all_done, undamaged
-from ddbreplica.jobs.state.fenced_state import content_of
+from ddbreplica.jobs.state.fenced_state import saved_in
 from ddbreplica.jobs.state.journal import NOTHING_LEFT, LeftOpen, left_open, progress_of
 from ddbreplica.model import Key
 from ddbreplica.records.decode import attributes_of, key_of
@@ -71,8 +71,8 @@ class PieceProgress:
 
     `parts` are the objects with what was decided. `tries` counts the invocations that ended without a decision, and
     `waits` how often a repair waited for in-doubt writes. `by_looks` and `lag` are those of the confirmation.
-    `failure` is why the last worker gave up. `open` are the keys of a repair that are neither confirmed nor in
-    quarantine; the state has them beside the progress.
+    `failure` is why the last worker gave up. `open` are the keys of a repair that may still be
+    written if no worker has the piece now; the state has them beside the progress.
     """
 
     parts: list[str] = field(default_factory=list)
@@ -155,17 +155,17 @@ class Suspects:
 
 def segment_progress(objects: JobObjects, plan: Plan, number: int) -> SegmentProgress:
     """Return how far a segment has come. Its state stays its owner's."""
-    content = content_of(objects.store, objects.state(SEGMENT, number), plan=plan.digest)
-    return SegmentProgress.read(number, content)
+    saved = saved_in(objects.store, objects.state(SEGMENT, number), plan=plan.digest)
+    return SegmentProgress.read(number, saved.content)
 
 
 def piece_progress(objects: JobObjects, plan: Plan, number: int) -> PieceProgress:
     """Return how far a piece has come. Its state stays its owner's."""
-    content = content_of(objects.store, objects.state(PIECE, number), plan=plan.digest)
+    saved = saved_in(objects.store, objects.state(PIECE, number), plan=plan.digest)
     if not repairs(plan):
-        return PieceProgress.read(number, content)
-    progress = PieceProgress.read(number, progress_of(content))
-    progress.open = left_open(content)
+        return PieceProgress.read(number, saved.content)
+    progress = PieceProgress.read(number, progress_of(saved.content))
+    progress.open = left_open(saved)
     return progress
 
 

@@ -4,18 +4,22 @@ import pytest
 
 from ddbreplica.bucket.bucket_store import BucketStore
 from ddbreplica.jobs import plan
-from ddbreplica.jobs.control.progress import ProgressReader
+from ddbreplica.jobs.backfill.progress import SegmentProgress as BackfillProgress
+from ddbreplica.jobs.control.progress import Progress, ProgressReader
 from ddbreplica.jobs.objects import PLAN, SEGMENT, JobObjects
 from ddbreplica.jobs.plan import Plan
 from ddbreplica.jobs.state.fenced_state import FencedState, Owner
+from ddbreplica.jobs.state.journal import LeftOpen, StateJournal
 from ddbreplica.jobs.verify.progress import SegmentProgress
 from ddbreplica.verify.compare.checkpoint import SegmentState
 from ddbreplica.verify.difference import Swept
 from tests.support.fake_s3 import FakeS3
 from tests.support.job_pair import MemoryPair
+from tests.support.memory_state import ManualClock
 from tests.support.memory_store import MemoryStore
-from tests.support.scanned import ScannedTable, item
+from tests.support.scanned import ScannedTable, item, key
 from tests.support.state_machine import StateMachine, Trouble
+from tests.support.written_pair import WrittenPair
 
 ITEMS = 60
 FOLDER = "jobs/stack/job-1/"
@@ -130,3 +134,63 @@ def test_an_object_that_is_no_state_is_ignored(watched: Watched) -> None:
     watched.s3.store(f"{STATES}segment-x.json", b"{}", age=60)
 
     assert watched.reader.segments().parts == {}
+
+
+class Backfilled:
+    """A job of one segment that copies, whose state is in a bucket, and the journal of a worker."""
+
+    def __init__(self) -> None:
+        source, replica = (
+            ScannedTable({n: item(n) for n in range(ITEMS)}, range(100)),
+            ScannedTable({}, range(100)),
+        )
+        pair = WrittenPair((source, replica))
+        machine = StateMachine(pair, what="backfill")
+        machine.checked("plan", what="backfill", options={}, scheduled=False, max_units=0)
+        self.s3 = FakeS3(page=1000)
+        self.objects = JobObjects(BucketStore(self.s3.bucket()), "stack", "job-1")
+        self.plan = Plan.read(pair.store.objects[f"{FOLDER}{PLAN}"])
+        self.store, self.clock = MemoryStore(), ManualClock()
+        self.clock.respond()
+        self.journal = self.worker()
+
+    def worker(self) -> StateJournal:
+        owner = Owner.until(self.clock.aws + 600)
+        state = FencedState.take(
+            self.store, self.objects.state(SEGMENT, 0), plan=self.plan.digest, owner=owner
+        )
+        return StateJournal(state, clock=self.clock)
+
+    def progress(self) -> Progress:
+        name = self.objects.state(SEGMENT, 0)
+        self.s3.store(name, self.store.objects[name], age=60)
+        return ProgressReader(self.s3.bucket(), self.objects, self.plan).segments()
+
+
+def test_a_backfill_counts_the_items_that_it_has_copied_and_not_those_that_it_has_opened() -> None:
+    job = Backfilled()
+    job.journal.advance(BackfillProgress(items=3, outside=7).document(), [key(0), key(1), key(2)])
+    opened = job.progress()
+    job.journal.confirm([key(0), key(1)])
+    job.journal.advance(BackfillProgress(items=4, outside=7).document(), [key(3)])
+
+    progress = job.progress()
+
+    assert (opened.items, progress.items, progress.excluded) == (0, 2, 7)
+    job.worker().rest()
+    assert job.progress().items == 2
+
+
+def test_an_item_that_is_left_or_needs_review_is_not_copied() -> None:
+    job = Backfilled()
+    job.journal.note(BackfillProgress(items=9, left=2, undecided=3, is_done=True).document())
+    job.journal.rest()
+
+    assert job.progress().items == 4
+
+
+def test_the_keys_that_a_killed_worker_has_opened_are_open_until_its_writes_have_landed() -> None:
+    job = Backfilled()
+    job.journal.advance(BackfillProgress(items=1).document(), [key(0)])
+
+    assert job.progress().open == LeftOpen(1, job.clock.aws + 600 + 930)

@@ -12,8 +12,8 @@ from ddbreplica.aws.clock import UNKNOWN_HOLD_SECONDS as LONGEST
 from ddbreplica.bucket.store import ATTEMPTS
 from ddbreplica.errors import AttentionError, TaskError
 from ddbreplica.jobs.state import journal as module
-from ddbreplica.jobs.state.fenced_state import FencedState, Owner, SupersededError
-from ddbreplica.jobs.state.journal import LeftOpen, StateJournal, attention, left_open
+from ddbreplica.jobs.state.fenced_state import FencedState, Owner, SavedState, SupersededError, saved_in
+from ddbreplica.jobs.state.journal import LeftOpen, StateJournal, attention, left_open, unconfirmed
 from ddbreplica.model import Journal, Key
 from tests.support.journal_contract import A, B, C, JournalContract
 from tests.support.memory_state import ManualClock
@@ -55,6 +55,20 @@ class Job:
     def saved(self) -> Any:
         """The content of the state."""
         return json.loads(self.store.objects[NAME])["content"]
+
+    @property
+    def left(self) -> LeftOpen:
+        """The keys that may still be written."""
+        return left_open(self._state)
+
+    @property
+    def unconfirmed(self) -> int:
+        """The number of keys that are not confirmed."""
+        return unconfirmed(self._state)
+
+    @property
+    def _state(self) -> SavedState:
+        return saved_in(self.store, NAME, plan="p")
 
 
 class TestTheContract(JournalContract):
@@ -217,7 +231,7 @@ class TestTakeover:
         third.intend([C])
         assert third.held() == (2, LONGEST)
         third.rest()
-        assert left_open(job.saved) == LeftOpen(2, job.clock.aws + LONGEST)
+        assert job.left == LeftOpen(2, job.clock.aws + LONGEST)
 
     def test_no_write_lands_later_than_aws_accepts_its_time_stamp(self, job: Job) -> None:
         job.clock.ahead_by = 86_400
@@ -347,7 +361,7 @@ class TestHandingOver:
         with pytest.raises(TaskError, match=r"denied\."):
             worker.hand_over(refuse)
         worker.rest()
-        assert left_open(job.saved).keys == 1
+        assert job.left.keys == 1
 
     def test_keys_that_were_opened_again_are_not_quarantined(self, job: Job) -> None:
         worker = self.left(job, A, B)
@@ -371,7 +385,7 @@ class TestHandingOver:
 
         assert kept == [[A, B]]
         worker.rest()
-        assert left_open(job.saved).keys == 2
+        assert job.left.keys == 2
 
 
 class TestAdvancing:
@@ -400,7 +414,7 @@ class TestAdvancing:
         worker.rest()
 
         assert job.saved["progress"] == {"cursor": 2}
-        assert left_open(job.saved).keys == 1
+        assert job.left.keys == 1
 
 
 class TestLeaving:
@@ -415,7 +429,7 @@ class TestLeaving:
         worker.rest()
 
         assert kept == [B]
-        assert (job.saved["open"], left_open(job.saved)) == ([], LeftOpen(1, job.clock.aws + HOLD))
+        assert (job.saved["open"], job.left) == ([], LeftOpen(1, job.clock.aws + HOLD))
         job.clock.pass_by(HOLD)
         worker.hand_over(kept.extend)
         assert kept == [B, A]
@@ -438,14 +452,34 @@ class TestWhatIsLeft:
         worker.intend([A])
         worker.rest()
 
-        assert left_open(job.saved) == left_open(None) == LeftOpen(0, 0.0)
-        assert attention([left_open(job.saved)]) is None
+        assert job.left == left_open(SavedState()) == LeftOpen(0, 0.0)
+        assert attention([job.left]) is None
+
+    def test_the_open_keys_of_a_worker_that_was_killed_may_be_written_until_its_deadline_and_the_hold(
+        self, job: Job
+    ) -> None:
+        job.worker().intend([A, B])
+        worker = job.worker()
+        worker.intend([C])
+        ends_at = job.clock.aws + INVOCATION + HOLD
+
+        assert (job.left, job.unconfirmed) == (LeftOpen(3, ends_at), 3)
+        job.clock.pass_by(60)
+        assert job.left == LeftOpen(3, ends_at)
+
+    def test_of_a_worker_that_has_ended_only_the_keys_in_doubt_may_be_written(self, job: Job) -> None:
+        worker = job.worker()
+        worker.intend([A, B])
+        worker.mark_in_doubt([A])
+        worker.rest()
+
+        assert (job.left, job.unconfirmed) == (LeftOpen(1, job.clock.aws + HOLD), 2)
 
     def test_a_job_with_open_keys_of_earlier_workers_reports_until_when(self, job: Job) -> None:
         job.worker().intend([A])
         worker = job.worker()
         worker.rest()
-        left = left_open(job.saved)
+        left = job.left
 
         assert left == LeftOpen(1, job.clock.aws + INVOCATION + HOLD)
         now = datetime.now(UTC).timestamp()
