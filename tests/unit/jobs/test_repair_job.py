@@ -7,11 +7,15 @@ import pytest
 
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs import plan
+from ddbreplica.jobs.ending import YIELD_SECONDS
 from ddbreplica.jobs.objects import JobObjects
 from ddbreplica.jobs.plan import Plan
 from ddbreplica.jobs.state.journal import has_open_keys
 from ddbreplica.jobs.takeover import take_over
 from ddbreplica.jobs.verify import piece
+from ddbreplica.jobs.verify.piece import MOST_YIELDS
+from ddbreplica.model import Write
+from ddbreplica.verify import repair
 from tests.support.fake_bucket import s3_error
 from tests.support.scanned import ScannedTable, item
 from tests.support.state_machine import FailedError, StateMachine, Trouble
@@ -168,6 +172,49 @@ def test_writes_that_stay_in_doubt_are_counted_and_nothing_is_called_equal(monke
         f"in-doubt writes may still change 3 items of the replica until {report['left_open_until']}; their keys are"
         " put into the quarantine bucket after that time, and a redrive repairs them."
     )
+
+
+@pytest.mark.parametrize("options", [REPAIR, {"rounds": 1}], ids=["repair", "confirm"])
+def test_a_piece_begins_later_while_lambda_throttles_the_replicator(options: Any) -> None:
+    of = pair()
+    machine = machine_of(of, options=options)
+    machine.invoke("plan", what="verify", options=options, scheduled=False, max_units=0)
+    machine.invoke("work", line={"segments": [0, 1, 2]})
+    machine.invoke("gather")
+    of.throttled_function = True
+    reads = of.tables[0].reads.copy()
+
+    responses = [machine.invoke("confirm", line={"pieces": [0]}) for _ in range(MOST_YIELDS)]
+
+    assert responses == [{"done": False, "wait_seconds": YIELD_SECONDS, "failed": ""}] * MOST_YIELDS
+    assert of.tables[0].reads == reads
+    assert machine.invoke("confirm", line={"pieces": [0]})["done"]
+
+
+def test_a_repair_makes_room_for_the_replicator_and_reports_what_it_had_repaired(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(repair, "PIECE", 2)
+    of = pair()
+    for number in range(10, 30):
+        del of.tables[1].items[number]
+    machine = machine_of(of)
+    until_confirm(machine)
+    apply = of.apply
+
+    def applied_while_throttled(write: Write) -> None:
+        of.throttled_function = True
+        of.clock.pass_by(YIELD_SECONDS)
+        apply(write)
+
+    monkeypatch.setattr(of, "apply", applied_while_throttled)
+
+    response = machine.invoke("confirm", line={"pieces": [0]})
+
+    assert response == {"done": False, "wait_seconds": YIELD_SECONDS, "failed": ""}
+    assert len(of.unequal) == 23 - 2
+    monkeypatch.setattr(of, "apply", apply)
+    of.throttled_function = False
+    machine.execute()
+    assert report_of(machine)["repaired"] == 23
 
 
 def test_keys_of_a_worker_that_was_killed_are_waited_for_and_reconciled() -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ddbreplica.driver import SILENT, Patience
 from ddbreplica.errors import JobEndedError, TaskError
+from ddbreplica.jobs.ending import YIELD_SECONDS, YieldError
 from ddbreplica.jobs.job import MOST_WAITS, Checked, Job, Writer, in_turn, not_done
 from ddbreplica.jobs.objects import PART_BYTES, PIECE, lines_of
 from ddbreplica.jobs.plan import Plan
@@ -26,6 +27,9 @@ from ddbreplica.verify.saved_progress import SAVE_SECONDS
 
 MOST_WATCHED: Final = 10_000
 """The most suspected differences that are watched, in all pieces together."""
+
+MOST_YIELDS: Final = 10
+"""How often a piece begins later for the replicator. One that is always throttled must not keep a job from ending."""
 
 
 def confirm(job: Job, plan: Plan, numbers: Sequence[int]) -> int | None:
@@ -77,13 +81,15 @@ class _PieceWork:
         self._wait = self._in_doubt = 0
         self._lines: list[bytes] = []
         self._bytes = 0
-        self._saved_at = job.pair.clock.ticks()
+        self._saved_at = self._looked_at = job.pair.clock.ticks()
+        self._yields = False
 
     def run(self) -> int | None:
-        """Confirm until all keys are decided or the invocation has to end. Return as `confirm` does."""
+        """Confirm until all keys are decided or the invocation has to end. Return and raise as `confirm` does."""
         progress = self._progress
         if progress.is_done:
             return None
+        self._make_room()
         with closing(KeySet()) as keys:
             keys.add(key_of(line) for line in self._job.objects.lines(self._suspects.pieces[self._number]))
             keys.remove(key_of(line["key"]) for line in self._job.objects.lines(progress.parts))
@@ -96,7 +102,16 @@ class _PieceWork:
                     self._save(confirmation)
                 raise
             self._save(confirmation)
+        if self._yields and not progress.is_done:
+            raise YieldError
         return None if progress.is_done else self._wait
+
+    def _make_room(self) -> None:
+        """Raise YieldError if the replicator needs this worker's concurrency, before a watch, which is not resumed."""
+        if self._progress.yields < MOST_YIELDS and self._job.pair.is_function_throttled():
+            self._progress.yields += 1
+            self._save_state()
+            raise YieldError
 
     def _decide(self, confirmation: Confirmation) -> bool:
         """Decide about the keys. Return whether all are decided, and not only some of them."""
@@ -109,11 +124,20 @@ class _PieceWork:
                 decided += 1
                 if self._job.pair.clock.ticks() - self._saved_at >= SAVE_SECONDS:
                     self._save(confirmation)
+                    self._look_around()
         except KeyboardInterrupt:  # the invocation has to end
             # The next one watches fewer keys, so that some invocation ends in time.
             self._progress.tries += not (decided or self._job.ending.was_stopped)
             return False
         return True
+
+    def _look_around(self) -> None:
+        """End the invocation if the replicator needs its concurrency. What was repaired is decided before it ends."""
+        if self._job.pair.clock.ticks() - self._looked_at >= YIELD_SECONDS:
+            self._looked_at = self._job.pair.clock.ticks()
+            if self._job.pair.is_function_throttled():
+                self._yields = True
+                self._job.ending.set()
 
     def _documents(self, confirmation: Confirmation) -> Iterator[Mapping[str, Any]]:
         findings = Findings(0, without_values=self._options.no_values)

@@ -69,15 +69,16 @@ class SegmentProgress:
 class PieceProgress:
     """How far the confirmation of a piece has come.
 
-    `parts` are the objects with what was decided. `tries` counts the invocations that ended without a decision, and
-    `waits` how often a repair waited for in-doubt writes. `by_looks` and `lag` are those of the confirmation.
-    `failure` is why the last worker gave up. `open` are the keys of a repair that may still be
-    written if no worker has the piece now; the state has them beside the progress.
+    `parts` are the objects with what was decided. `tries` counts the invocations that ended without a decision,
+    `waits` how often a repair waited for in-doubt writes, and `yields` how often it began later for the replicator.
+    `by_looks` and `lag` are those of the confirmation. `failure` is why the last worker gave up. `open` are the keys of
+    a repair that may still be written if no worker has the piece now; the state has them beside the progress.
     """
 
     parts: list[str] = field(default_factory=list)
     tries: int = 0
     waits: int = 0
+    yields: int = 0
     by_looks: bool = False
     lag: float | None = None
     is_done: bool = False
@@ -90,6 +91,7 @@ class PieceProgress:
             "parts": list(self.parts),
             "tries": self.tries,
             "waits": self.waits,
+            "yields": self.yields,
             "by_looks": self.by_looks,
             "lag_seconds": self.lag,
             "done": self.is_done,
@@ -106,6 +108,7 @@ class PieceProgress:
                 [*map(str, content["parts"])],
                 int(content["tries"]),
                 int(content["waits"]),
+                int(content["yields"]),
                 by_looks=content["by_looks"] is True,
                 lag=None if content["lag_seconds"] is None else float(content["lag_seconds"]),
                 is_done=content["done"] is True,
