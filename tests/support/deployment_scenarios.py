@@ -34,6 +34,12 @@ REPLICAS: Final[Mapping[str, Parameters]] = {
     "by a role in another Region": {**BY_ROLE, **IN_REGION, "ReplicaExternalId": "orders-2026"},
 }
 
+SECRET: Final = f"arn:aws:secretsmanager:{OTHER_REGION}:{OTHER_ACCOUNT}:secret:replica/hash-AbCdEf"
+HASHING: Final[Parameters] = {
+    "Transform": '{"hash":["mail"]}',
+    "TransformSecretArn": SECRET,
+    "TransformSecretVersion": "11111111-90ab-cdef-fedc-ba9876543210",
+}
 WORKERS: Final[Parameters] = {"Workers": "true"}
 BY_HAND: Final[Parameters] = {**WORKERS, "RedriveScheduleExpression": "none"}
 BY_SCHEDULE: Final[Parameters] = {**WORKERS, "VerifyScheduleExpression": "rate(1 day)"}
@@ -58,6 +64,7 @@ EVERYTHING: Final[Parameters] = {
     "MaximumRecordAgeInSeconds": 3600,
     "ReplicateTtlDeletes": "false",
     "KeyFilter": '{"customer": {"S": [{"prefix": "tenant-1#"}]}}',
+    **HASHING,
     "Tracing": "Active",
     "LogRetentionInDays": 30,
     "DoneRetentionInDays": 30,

@@ -12,12 +12,22 @@ BY_ACCOUNT: Final[Parameters] = {"TrustedAccountId": OTHER_ACCOUNT, "ExternalId"
 BY_ONE_ROLE: Final[Parameters] = {"ReplicatorRoleArn": REPLICATOR, "ExternalId": "orders-2026"}
 WORKER: Final = f"arn:aws:iam::{OTHER_ACCOUNT}:role/ddbreplica-WorkerRole-1"
 BY_WORKERS: Final[Parameters] = {"WorkerRoleArn": WORKER}
+COMPUTED: Final[Parameters] = {
+    "IndexPartitionKeyName": "tenant",
+    "IndexSortKeyName": "placed_at",
+    "IndexSortKeyType": "N",
+}
 CHOICES: Final[Mapping[str, Mapping[str, Parameters]]] = {
     "writer": {"none": {}, "policy": BY_POLICY, "account": BY_ACCOUNT, "role": BY_ONE_ROLE},
     "workers": {"none": {}, "given": BY_WORKERS},
     "failover": {"before": {}, "after": {"CutOffRoleArn": REPLICATOR}},
     "key": {"one": {}, "two": {"PartitionKeyType": "B", "SortKeyName": "SK", "SortKeyType": "N"}},
-    "index": {"with": {}, "without": {"CreateIndex": "false"}},
+    "index": {
+        "with": {},
+        "without": {"CreateIndex": "false"},
+        "computed": COMPUTED,
+        "of the table's key": {**COMPUTED, "IndexSortKeyName": "PK"},
+    },
     "stream": {"without": {}, "with": {"EnableStream": "true"}},
     "encryption": {"AWS's": {}, "own": {"KmsKeyArn": KEY}},
     "boundary": {"none": {}, "bound": {"PermissionsBoundaryArn": BOUNDARY}},

@@ -138,8 +138,10 @@ def _is_allowed(value: str | int, parameter: Mapping[str, Any]) -> bool:
         return number in allowed and parameter.get("MinValue", number) <= number <= parameter.get(
             "MaxValue", number
         )
-    matches = re.fullmatch(parameter.get("AllowedPattern", ".*"), str(value)) is not None
-    return matches and value in parameter.get("AllowedValues", [value])
+    text = str(value)
+    fits = len(text) <= int(parameter.get("MaxLength", len(text)))
+    matches = re.fullmatch(parameter.get("AllowedPattern", ".*"), text) is not None
+    return fits and matches and value in parameter.get("AllowedValues", [value])
 
 
 @dataclass(frozen=True, slots=True)

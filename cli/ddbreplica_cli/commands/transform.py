@@ -14,8 +14,8 @@ _SAMPLES = 5
 def transform() -> None:
     """Check the rules of a copy that has other attributes than its source.
 
-    A transform hashes, concatenates, sets, keeps, drops or renames attributes. This is a preview: the template has no
-    parameter for a transform yet, so that none can be deployed.
+    A transform hashes, concatenates, sets, keeps, drops or renames attributes. It is the parameter Transform of
+    template.yaml.
 
     \b
     Examples:
@@ -46,7 +46,6 @@ def check(options: Options, *, file: Path, event: Path | None, limit: int) -> No
 
     FILE is a JSON object with the members hash, concat, set, keep, drop and rename; docs/commands.md describes them.
     The command shows the size of the transform, its digest, and the line for parameter_overrides in samconfig.toml.
-    This is a preview: the template has no parameter Transform yet.
 
     With --source or --stack-name the command reads some items of the source table, and shows each attribute at the
     source and at the replica. It does so for the items of --event, too. Only then does it check that no rule changes

@@ -11,6 +11,7 @@ import pytest
 from ddbreplica.transform.rules import Rules
 from tests.support.cli import Misbehaviour, Tables, lines, run
 from tests.support.modules import ROOT
+from tests.support.template import refusals
 
 INSERT = str(ROOT / "events" / "insert.json")
 RULES = {
@@ -61,15 +62,16 @@ def test_a_valid_transform_is_shown_with_its_size_its_digest_and_its_line(files:
         f"Digest: {Rules(drop=frozenset({'url'})).digest()}",
         "The key attributes are not known: give --event or --source to check the rules with them.",
         "",
-        "Line for parameter_overrides in samconfig.toml (preview: the template has no such parameter yet):",
+        "Line for parameter_overrides in samconfig.toml:",
         r"""  'Transform="{\"drop\":[\"url\"]}"',""",
     ]
 
 
-def test_the_help_and_the_result_say_that_it_is_a_preview(files: Files) -> None:
-    for words in ((), ("check",)):
-        shown = " ".join(run("transform", *words, "--help").stdout.split())
-        assert "This is a preview: the template has no parameter" in shown
+def test_the_template_accepts_the_transform_of_the_line(files: Files) -> None:
+    shown = json.loads(run("transform", "check", files.rules(set={"é": {"S": "x" * 1470}}), "--json").stdout)
+
+    assert shown["bytes"] > 1490
+    assert refusals(Transform=shown["transform"]) == []
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,27 @@
 
 import dataclasses
 import json
+import re
+from typing import Final
 
 import pytest
 
 from ddbreplica.settings import Settings
-from tests.support.deployment_scenarios import EVERYTHING, EXISTING_SOURCE, REPLICAS, ROLE, STREAM
+from ddbreplica.transform.deployed import SECRET_ARN, SECRET_VERSION, TRANSFORM, deployed
+from ddbreplica.transform.secret import SecretId
+from tests.support.deployment_scenarios import (
+    EVERYTHING,
+    EXISTING_SOURCE,
+    HASHING,
+    OTHER_ACCOUNT,
+    REPLICAS,
+    ROLE,
+    SECRET,
+    STREAM,
+    Parameters,
+)
 from tests.support.mapping import MappingSettings
-from tests.support.template import defaults, load, properties, resources
+from tests.support.template import defaults, load, properties, refusals, resources
 
 
 def test_the_function_is_configured_as_documented() -> None:
@@ -95,19 +109,67 @@ def test_the_function_s_variables_locate_the_replica(replica: str, name: str, mo
 
 def test_a_setting_has_the_same_name_in_the_code_the_environment_and_the_template() -> None:
     fields = {field.name.upper() for field in dataclasses.fields(Settings)}
-    variables = set(
-        properties("ReplicatorFunction", **REPLICAS["by a role in another Region"])["Environment"][
-            "Variables"
-        ]
-    )
+    parameters = {**REPLICAS["by a role in another Region"], **HASHING}
+    variables = set(properties("ReplicatorFunction", **parameters)["Environment"]["Variables"])
     # Lambda sets the function's name. The other two are only for local tests.
-    assert variables == fields - {
+    assert variables == {TRANSFORM, SECRET_ARN, SECRET_VERSION} | fields - {
         "AWS_LAMBDA_FUNCTION_NAME",
         "POWERTOOLS_DEV",
         "POWERTOOLS_METRICS_DISABLED",
     }
     in_template = {name: name.title().replace("_", "") for name in variables if "POWERTOOLS" not in name}
     assert set(in_template.values()) <= {*defaults(), *resources()}
+
+
+def test_the_function_reads_the_transform_of_the_template() -> None:
+    variables = properties("ReplicatorFunction", **HASHING)["Environment"]["Variables"]
+    found = deployed(variables)
+    assert found is not None
+    assert found.rules.hashed == {"mail"}
+    assert found.secret == SecretId(SECRET, "11111111-90ab-cdef-fedc-ba9876543210")
+    assert deployed(properties("ReplicatorFunction")["Environment"]["Variables"]) is None
+
+
+LONGEST: Final[Parameters] = {
+    "Transform": "{" + "x" * 1498 + "}",
+    "TransformSecretArn": (SECRET.rpartition("-")[0] + "x" * 640)[:633] + "-AbCdEf",
+    "TransformSecretVersion": "1" * 64,
+    "EndpointUrl": ("https://" + "x" * 128)[:128],
+    "ReplicaTableName": "x" * 255,
+    "ReplicaRegion": "x" * 28 + "-x-1",
+    "CreateReplicaTable": "false",
+    "ReplicateTtlDeletes": "false",
+}
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        {"ReplicaAccountId": OTHER_ACCOUNT},
+        {"ReplicaRoleArn": (ROLE + "x" * 256)[:256], "ReplicaExternalId": "x" * 512},
+    ],
+    ids=["by a policy", "by a role"],
+)
+def test_the_longest_variables_fit_into_the_function(there: Parameters) -> None:
+    parameters = {**LONGEST, **there}
+    assert refusals(**parameters) == []
+    assert all(refusals(**{**parameters, name: f"{value}x"}) for name, value in parameters.items())
+    variables = properties("ReplicatorFunction", **parameters)["Environment"]["Variables"]
+    variables["QUARANTINE_BUCKET"] = "x" * 63
+    # The name of a partition in an ARN has up to nine characters more than "aws".
+    assert sum(len(name) + len(str(value).encode()) for name, value in variables.items()) + 9 <= 4096
+
+
+def test_every_parameter_of_a_variable_has_a_maximum_length() -> None:
+    template = load()
+    variables = json.dumps(template["Resources"]["ReplicatorFunction"]["Properties"]["Environment"])
+    named = {name for name in template["Parameters"] if re.search(rf"\b{name}\b", variables)}
+    assert {"Transform", "ReplicaRoleArn", "EndpointUrl"} <= named
+    bounded = {"MaxLength", "AllowedValues"}
+    assert {name for name in named if not bounded & template["Parameters"][name].keys()} <= {
+        "ReplicaAccountId",  # twelve digits
+        "CreateReplicaTable",
+    }
 
 
 def test_the_defaults_of_the_template_and_of_the_settings_are_the_same() -> None:

@@ -10,6 +10,7 @@ from tests.support.deployment_scenarios import (
     BY_SCHEDULE,
     EVERYTHING,
     EXISTING_SOURCE,
+    HASHING,
     IN_ACCOUNT,
     IN_REGION,
     KEY,
@@ -28,7 +29,16 @@ from tests.support.template import load, refusals
 
 ENCRYPTED_OR_LOCAL: Final = (
     "EndpointUrl must be empty, an https:// URL, or an http:// URL of a local host such as"
-    " http://host.docker.internal:8000."
+    " http://host.docker.internal:8000, of at most 128 characters."
+)
+TRANSFORM: Final = '{"drop":["mail"]}'
+NO_TRANSFORM: Final = (
+    "Transform must be empty or a JSON object of at most 1500 ASCII characters, as ddbreplica transform check"
+    " prints it."
+)
+NO_VERSION: Final = (
+    "TransformSecretVersion must be empty or the ID of a version, which has 32 to 64 letters, digits or"
+    " hyphens."
 )
 PARAMETERS: Final = {
     "SourceTableName": ("String", "logfile"),
@@ -51,6 +61,9 @@ PARAMETERS: Final = {
     "DeletionProtection": ("String", "false"),
     "ReplicateTtlDeletes": ("String", "true"),
     "KeyFilter": ("String", ""),
+    "Transform": ("String", ""),
+    "TransformSecretArn": ("String", ""),
+    "TransformSecretVersion": ("String", ""),
     "MemorySize": ("Number", 256),
     "Timeout": ("Number", 60),
     "ReservedConcurrency": ("String", "none"),
@@ -112,6 +125,9 @@ def test_every_deployment_scenario_is_accepted(source: Parameters, replica: str)
     "parameters",
     [
         EVERYTHING,
+        {"Transform": TRANSFORM},
+        {"Transform": '{"set":{"a":{"S":"\\u0022 \\u005c \\u00fc"}}}'},
+        HASHING,
         {**EXISTING_SOURCE, "SourceKmsKeyArn": SOURCE_KEY},
         {**IN_ACCOUNT, "ReplicaKmsKeyArn": REPLICA_KEY},
         {"AlarmTopicArn": "arn:aws:sns:eu-west-1:111122223333:ops"},
@@ -175,11 +191,11 @@ CREATED_THERE: Final = (
         ),
         (
             BY_ROLE | {"ReplicaRoleArn": "orders-writer"},
-            "ReplicaRoleArn must be empty or the ARN of an IAM role.",
+            "ReplicaRoleArn must be empty or the ARN of an IAM role, of at most 256 characters.",
         ),
         (
             BY_ROLE | {"ReplicaExternalId": "?"},
-            "ReplicaExternalId must be empty or 2 to 1224 letters, digits or characters from +=,.@:/_-.",
+            "ReplicaExternalId must be empty or 2 to 512 letters, digits or characters from +=,.@:/_-.",
         ),
         (
             {"KeyFilter": "tenant-1"},
@@ -228,6 +244,29 @@ CREATED_THERE: Final = (
         (
             IN_ACCOUNT | {"ReplicaExternalId": "orders-2026"},
             "ReplicaExternalId requires ReplicaRoleArn. Set ReplicaRoleArn, or leave ReplicaExternalId empty.",
+        ),
+        ({"Transform": "drop mail"}, NO_TRANSFORM),
+        ({"Transform": '{"drop":["m\u00fcll"]}'}, NO_TRANSFORM),
+        ({"Transform": "{" + "x" * 1499 + "}"}, NO_TRANSFORM),
+        (
+            {**HASHING, "TransformSecretArn": "replica/hash"},
+            "TransformSecretArn must be empty or the whole ARN of a secret, with the six characters at its end.",
+        ),
+        (
+            {**HASHING, "TransformSecretVersion": "AWSCURRENT"},
+            NO_VERSION,
+        ),
+        (
+            {**HASHING, "TransformSecretVersion": ""},
+            "TransformSecretArn requires TransformSecretVersion, since each version has another value.",
+        ),
+        (
+            {**HASHING, "TransformSecretArn": ""},
+            "TransformSecretVersion requires TransformSecretArn.",
+        ),
+        (
+            {**HASHING, "Transform": ""},
+            "TransformSecretArn requires Transform. Set Transform, or leave TransformSecretArn empty.",
         ),
         (
             {"SourceKmsKeyArn": KEY},

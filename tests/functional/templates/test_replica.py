@@ -10,6 +10,7 @@ from tests.support.replica_combinations import (
     BY_ONE_ROLE,
     BY_POLICY,
     BY_WORKERS,
+    COMPUTED,
     REPLICATOR,
     WORKER,
 )
@@ -32,6 +33,10 @@ OWN: Final = {
         "TrustedAccountId",
         "ExternalId",
         "CutOffRoleArn",
+        "IndexPartitionKeyName",
+        "IndexPartitionKeyType",
+        "IndexSortKeyName",
+        "IndexSortKeyType",
     ),
 }
 READ: Final = ["dynamodb:BatchGetItem", "dynamodb:Scan"]
@@ -85,6 +90,7 @@ def test_every_parameter_is_in_one_group_and_has_a_label() -> None:
         ),
         ({"TrustedAccountId": OTHER_ACCOUNT}, "TrustedAccountId requires ExternalId."),
         ({"SortKeyName": "PK"}, "PartitionKeyName and SortKeyName must differ."),
+        ({"IndexSortKeyName": "GSI_1_PK"}, "IndexPartitionKeyName and IndexSortKeyName must differ."),
         (
             {"DeletionProtection": "true"},
             "DeletionProtection=true requires alarm notifications. Set AlarmEmail or AlarmTopicArn.",
@@ -118,6 +124,31 @@ def test_the_table_and_its_alarms_are_those_that_the_main_template_creates(param
     after_the_source = near["ReplicaTable"].pop("Metadata")
     assert after_the_source == {"CreatedAfter": "<SourceTable>"}
     assert {name: near[name] for name in far} == far
+
+
+@pytest.mark.parametrize(
+    ("parameters", "key", "defined"),
+    [
+        (COMPUTED, {"tenant": "HASH", "placed_at": "RANGE"}, {"PK": "S", "tenant": "S", "placed_at": "N"}),
+        ({"IndexPartitionKeyName": "tenant"}, {"tenant": "HASH"}, {"PK": "S", "tenant": "S"}),
+        ({"IndexSortKeyName": "PK"}, {"GSI_1_PK": "HASH", "PK": "RANGE"}, {"PK": "S", "GSI_1_PK": "S"}),
+        (
+            {"SortKeyName": "SK", "IndexPartitionKeyName": "SK", "IndexSortKeyName": "PK"},
+            {"SK": "HASH", "PK": "RANGE"},
+            {"PK": "S", "SK": "S"},
+        ),
+    ],
+    ids=["computed", "without a sort key", "sorted by the table's key", "inverted"],
+)
+def test_the_index_may_have_another_key_and_then_contains_all_attributes(
+    parameters: Parameters, key: dict[str, str], defined: dict[str, str]
+) -> None:
+    table = there("ReplicaTable", **parameters)
+    (index,) = table["GlobalSecondaryIndexes"]
+    assert {each["AttributeName"]: each["KeyType"] for each in index["KeySchema"]} == key
+    assert index["Projection"] == {"ProjectionType": "ALL"}
+    definitions = [(each["AttributeName"], each["AttributeType"]) for each in table["AttributeDefinitions"]]
+    assert sorted(definitions) == sorted(defined.items())
 
 
 def test_the_table_has_a_stream_if_enable_stream_is_true() -> None:

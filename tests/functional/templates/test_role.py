@@ -10,12 +10,14 @@ from tests.support.deployment_scenarios import (
     EVERYTHING,
     EXISTING_REPLICA,
     EXISTING_SOURCE,
+    HASHING,
     IN_ACCOUNT,
     KEY,
     OTHER_REGION,
     REPLICA_KEY,
     REPLICAS,
     ROLE,
+    SECRET,
     SOURCE_KEY,
     STREAM,
     Parameters,
@@ -193,6 +195,26 @@ def test_the_role_may_use_the_kms_key_of_the_buckets_to_write_objects() -> None:
 )
 def test_the_role_may_use_no_table_s_kms_key_if_none_is_given(parameters: Parameters) -> None:
     assert "UseTheKeysOfTheTablesThroughDynamoDB" not in allowed(**parameters)
+
+
+OF_THE_SECRET: Final = {
+    "ReadTheSecretOfTheTransform": ("secretsmanager:GetSecretValue", SECRET, None),
+    "DecryptTheSecretOfTheTransform": (
+        "kms:Decrypt",
+        f"arn:aws:kms:{OTHER_REGION}:*:key/*",
+        {
+            "StringEquals": {"kms:EncryptionContext:SecretARN": SECRET},
+            "StringLike": {"kms:ViaService": f"secretsmanager.{OTHER_REGION}.*"},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("replica", REPLICAS)
+def test_the_role_may_read_the_secret_of_the_transform_and_no_other(replica: str) -> None:
+    without = allowed(**REPLICAS[replica])
+    assert allowed(**REPLICAS[replica], **HASHING) == without | OF_THE_SECRET
+    assert allowed(**REPLICAS[replica], Transform=HASHING["Transform"]) == without
 
 
 def test_the_role_has_a_permissions_boundary_only_if_one_is_given() -> None:

@@ -15,6 +15,7 @@ from tests.support.deployment_scenarios import (
     BY_ROLE,
     BY_SCHEDULE,
     EXISTING_SOURCE,
+    HASHING,
     KEY,
     REPLICAS,
     ROLE,
@@ -182,6 +183,16 @@ def test_the_worker_may_use_the_kms_key_of_the_bucket_to_read_and_write() -> Non
         {"StringLike": {"kms:ViaService": f"s3.{REGION}.*"}},
     )
     assert not any("kms" in str(each) for each in allowed().values())
+
+
+def test_the_worker_reads_the_secret_of_the_transform_as_the_function_does() -> None:
+    sids = {"ReadTheSecretOfTheTransform", "DecryptTheSecretOfTheTransform"}
+    function, worker = (
+        [each for each in statements(role, **HASHING) if each["Sid"] in sids]
+        for role in ("DDBReplicationRole", "WorkerRole")
+    )
+    assert len(worker) == 2
+    assert worker == function
 
 
 def test_only_lambda_may_assume_the_role_of_the_worker() -> None:

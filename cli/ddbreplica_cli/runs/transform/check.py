@@ -19,7 +19,7 @@ from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.options import Options
 
 _HASH = "(hash)"
-_LINE = "Line for parameter_overrides in samconfig.toml (preview: the template has no such parameter yet):"
+_LINE = "Line for parameter_overrides in samconfig.toml:"
 
 
 @dataclass(frozen=True, slots=True)
