@@ -97,6 +97,21 @@ def test_a_job_is_stopped_shown_and_resumed(stack: Deployed) -> None:
     assert ran(stack, "jobs", "stop", job).exit_code == 0
 
 
+def test_an_execution_that_is_started_by_hand_has_default_options_or_fails_at_once(stack: Deployed) -> None:
+    """On AWS a missing member fails an execution; the embedded AWS would let it run for ever."""
+
+    def ended(name: str, given: Any) -> Any:
+        started = stack.aws.stepfunctions.start_execution(
+            stateMachineArn=stack.machine, name=name, input=json.dumps(given)
+        )
+        return stack.ended(started["executionArn"])
+
+    assert ended("by-hand", {"what": "verify"})["status"] == "SUCCEEDED"
+    assert json.loads(ran(stack, "jobs", "show", "by-hand", "--json").stdout)["state"] == "equal"
+    refused = ended("by-mistake", {})
+    assert (refused["status"], refused["cause"]) == ("FAILED", "'' is no kind of job.")
+
+
 def test_ctrl_c_leaves_the_job_and_another_command_follows_it(stack: Deployed) -> None:
     verify = ("verify", "--in-aws", "--grace", "2")
     with started(stack.aws, *verify, "--stack-name", stack.stack.name) as command:

@@ -79,6 +79,8 @@ class Execution:
 
     def _pass(self, state: Mapping[str, Any], given: Any, context: Mapping[str, Any]) -> tuple[Any, Any]:
         result = state["Result"] if "Result" in state else _filled(state["Parameters"], given, context)
+        if path := state.get("ResultPath"):
+            result = {**given, path.removeprefix("$."): result}
         return result, state.get("Next")
 
     def _succeed(self, state: Mapping[str, Any], given: Any, context: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -165,7 +167,7 @@ def _holds(rule: Mapping[str, Any], given: Any, context: Mapping[str, Any]) -> b
     if "Not" in rule:
         return not _holds(rule["Not"], given, context)
     if "IsPresent" in rule:
-        return rule["Variable"].removeprefix("$.") in given
+        return bool(rule["IsPresent"]) == (rule["Variable"].removeprefix("$.") in given)
     (expected,) = (
         value for test, value in rule.items() if re.fullmatch("(String|Boolean|Numeric)Equals", test)
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from math import ceil
 from typing import Any, Final, Protocol
 
@@ -152,6 +153,13 @@ class Job:
         plan = Plan.read(body)
         plan.refuse_other(what=plan.what, function=self.payload.function)
         return plan
+
+    def seconds_since(self, began: str) -> float:
+        """Return the seconds since a time in ISO 8601 of another worker, whose clock may be a second ahead of this one.
+
+        `Date` headers have whole seconds.
+        """
+        return max(0.0, (self.pair.clock.moment - datetime.fromisoformat(began)).total_seconds())
 
     @property
     def owner(self) -> Owner:

@@ -54,6 +54,22 @@ def test_a_schedule_verifies(pair: MemoryPair) -> None:
     assert (found["verdict"], found["different"], found["source_items"]) == ("not equal", 1, 60)
 
 
+@pytest.mark.parametrize("job", [{}, {"job": "verify-1.1"}], ids=["without a job", "with a job"])
+def test_an_execution_that_is_started_by_hand_without_options_has_their_defaults(
+    job: dict[str, str], pair: MemoryPair
+) -> None:
+    execute(pair, {"what": "verify", **job})
+
+    assert report(pair, "verify-1.1")["verdict"] == "not equal"
+
+
+def test_an_execution_that_does_not_say_what_to_do_fails_at_once(pair: MemoryPair) -> None:
+    with pytest.raises(EndedError) as failed:
+        execute(pair, {})
+
+    assert failed.value.cause == "'' is no kind of job."
+
+
 def test_invocations_that_are_short_go_on_where_the_last_one_ended(pair: MemoryPair) -> None:
     pair.before = lambda: pair.clock.pass_by(0.5)
 

@@ -45,7 +45,7 @@ FIELDS: Final = {
         *("ItemReader", "ItemSelector", "ItemProcessor", "MaxConcurrency", "ToleratedFailurePercentage"),
         *("ResultPath", "Next"),
     },
-    "Pass": {"Parameters", "Result", "Next", "End"},
+    "Pass": {"Parameters", "Result", "ResultPath", "Next", "End"},
     "Succeed": set[str](),
     "Task": {
         *("Resource", "Parameters", "ResultSelector", "ResultPath", "TimeoutSeconds", "Retry", "Catch"),
@@ -224,9 +224,13 @@ def test_a_choice_reads_only_what_every_state_before_it_returns(name: str) -> No
     assert [read - known for known in before] == [set[str]()] * len(before)
 
 
-def test_the_first_choice_only_asks_whether_a_job_is_given() -> None:
-    (rule,) = STATES[DEFINITION["StartAt"]]["Choices"]
-    assert rule == {"Variable": "$.job", "IsPresent": True, "Next": "UseJob"}
+def test_the_first_choice_only_asks_which_members_are_given() -> None:
+    rules = STATES[DEFINITION["StartAt"]]["Choices"]
+    assert [(rule["Variable"], rule["IsPresent"], rule["Next"]) for rule in rules] == [
+        ("$.what", False, "WithoutWhat"),
+        ("$.options", False, "WithoutOptions"),
+        ("$.job", True, "UseJob"),
+    ]
 
 
 @pytest.mark.parametrize("name", TASKS)

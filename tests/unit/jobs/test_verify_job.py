@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -726,3 +726,18 @@ def test_a_worker_that_was_killed_loses_what_it_had_not_saved_only() -> None:
     machine.execute()
 
     assert object_of(machine, "report.json")["source_items"] == ITEMS
+
+
+def test_a_worker_whose_clock_is_a_second_behind_reports_no_negative_time() -> None:
+    machine = machine_of(pair())
+    machine.invoke("plan", **plan_payload())
+    machine.invoke("work", line={"segments": [0, 1, 2]})
+    machine.invoke("gather")
+    machine.invoke("confirm", line={"pieces": [0]})
+    planned = datetime.fromisoformat(object_of(machine, "plan.json")["began"]).timestamp()
+    machine.pair.clock.pass_by(planned - 1 - machine.pair.clock.aws)
+    machine.pair.clock.respond()
+
+    machine.invoke("report")
+
+    assert object_of(machine, "report.json")["seconds"] == 0

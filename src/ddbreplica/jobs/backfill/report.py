@@ -1,7 +1,6 @@
 """Add up what the workers of a backfill have copied, and write its report."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from itertools import chain, islice
 from typing import Any
 
@@ -29,14 +28,13 @@ def report(job: Job, plan: Plan) -> Mapping[str, Any]:
 def _document(
     job: Job, plan: Plan, checked: Checked, segments: Sequence[SegmentProgress]
 ) -> Mapping[str, Any]:
-    began = datetime.fromisoformat(plan.began)
     open_keys = all_left_open(each.open for each in segments)
     left, undecided = sum(each.left for each in segments), sum(each.undecided for each in segments)
     return {
         "source": checked.tables[0].side.name,
         "replica": checked.tables[1].side.name,
         "began": plan.began,
-        "seconds": (job.pair.clock.moment - began).total_seconds(),
+        "seconds": job.seconds_since(plan.began),
         "items": sum(each.items for each in segments),
         "outside": sum(each.outside for each in segments),
         "left": left,

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from ddbreplica.bucket import verifications
@@ -84,7 +83,6 @@ def _result(
 ) -> Verified:
     source, replica = checked.tables
     preflight, options = checked.preflight, verify_options(plan.options, segments=plan.segments)
-    began = datetime.fromisoformat(plan.began)
     return Verified(
         source.side.name,
         replica.side.name,
@@ -92,7 +90,7 @@ def _result(
         total(each.state.counts for each in segments),
         _findings(job, options, segments, pieces),
         options.repair,
-        (job.pair.clock.moment - began).total_seconds(),
+        job.seconds_since(plan.began),
         began=plan.began,
         stopped_early=any(each.stopped_early for each in segments) or not suspects.are_all,
         confirmed_by=_confirmed_by(pieces),
