@@ -22,11 +22,13 @@ from tests.support.mapping import Mapping, MappingSettings, NotInvokedError, Sha
 from tests.support.records import batch, record
 from tests.support.strategies import POISON, attribute_value, histories, key_value
 from tests.support.stream import state_after
+from tests.support.transforms import Document, expected, transform_of
 from tests.support.wire import Wire
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+KEY = ("PK",)
 FAILED_AFTER = Refusal(RefusalKind.TRANSIENT, "InternalServerError", "applied nevertheless")
 
 
@@ -104,6 +106,12 @@ TROUBLES = ("none", "throttled", "unprocessed", "lost", "applied and lost", "app
 BUCKET_TROUBLES = st.lists(
     st.sampled_from([(None,), ("SlowDown",) * MOST_ATTEMPTS, ("NoSuchBucket",)]), max_size=6
 )
+DOCUMENTS: Sequence[Document] = (
+    {},
+    {"hash": ["number"], "concat": {"joined": ["n#", {"attribute": "number"}, {"attribute": "PK"}]}},
+    {"concat": {"joined": [{"attribute": "number"}]}, "drop": ["number"], "set": {"copied": {"BOOL": True}}},
+    {"keep": ["v", "number"], "rename": {"number": "n"}},
+)
 # Time for one attempt, for a few, or for all.
 SECONDS = st.lists(st.sampled_from([REQUEST_SECONDS, REQUEST_SECONDS + 1, 60.0]), max_size=20)
 
@@ -144,6 +152,7 @@ mapping_settings = st.builds(
     troubles=st.lists(st.sampled_from(TROUBLES), max_size=25),
     bucket_troubles=BUCKET_TROUBLES,
     seconds=SECONDS,
+    document=st.sampled_from(DOCUMENTS),
     seed=st.integers(0, 1000),
 )
 def test_any_history_converges_despite_any_failures(
@@ -154,12 +163,13 @@ def test_any_history_converges_despite_any_failures(
     troubles: Any,
     bucket_troubles: Any,
     seconds: Any,
+    document: Document,
     seed: int,
 ) -> None:
     history, shards = stream
     trouble = Trouble(troubles, seed)
     bucket = FakeBucket(*(s3_error(code) if code else None for code in chain(*bucket_troubles)))
-    container = Function(trouble.replica, bucket)
+    container = Function(trouble.replica, bucket, transform=transform_of(document))
     discarded: dict[str, str] = {}
 
     def invoke(event: Any, request_id: str) -> Any:
@@ -174,17 +184,20 @@ def test_any_history_converges_despite_any_failures(
     while mapping.step():
         if crashes and crashes.pop():
             mapping.crash(lambda done: trouble.random.randint(0, done))
-            container = Function(trouble.replica, bucket)
+            container = Function(trouble.replica, bucket, transform=transform_of(document))
 
     quarantined = {
         kept["record"]["dynamodb"]["SequenceNumber"]
         for kept in bucket.kept
         if kept["error_code"] != "SuspectWrite"
     }
-    assert container.replica.items == state_after(history, without=quarantined)
-    assert malformed_in(history) <= quarantined
+    # The replica is { k: f(source[k]) }.
+    source = state_after(history, without=quarantined)
+    assert container.replica.items == {key: expected(document, item, KEY) for key, item in source.items()}
+    bad = malformed_in(history) | untransformable_in(history, document)
+    assert bad <= quarantined
     # No valid record is quarantined, and nothing is discarded while retries are unlimited.
-    assert quarantined <= malformed_in(history) | poison_in(history)
+    assert quarantined <= bad | poison_in(history)
     assert (discarded, mapping.expired) == ({}, 0)
 
 
@@ -194,6 +207,13 @@ def malformed_in(history: Sequence[Any]) -> set[str]:
 
 def poison_in(history: Sequence[Any]) -> set[str]:
     return {one["dynamodb"]["SequenceNumber"] for one in history if value_of(one) == POISON}
+
+
+def untransformable_in(history: Sequence[Any], document: Document) -> set[str]:
+    images = {one["dynamodb"]["SequenceNumber"]: one["dynamodb"].get("NewImage") for one in history}
+    return {
+        number for number, image in images.items() if image and expected(document, image, KEY) is None
+    } - malformed_in(history)
 
 
 def value_of(one: Any) -> Any:

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 from ddbreplica import handler
 from ddbreplica.bucket import quarantine
 from ddbreplica.dynamodb import send, table
-from ddbreplica.model import SUSPECT
+from ddbreplica.model import SUSPECT, Change
 from ddbreplica.records import batch_item_failures, plan
 from ddbreplica.records.decode import key_of
 from ddbreplica.replicate import write
+from ddbreplica.transform import batch, transform
 from tests.soak.command import main
+from tests.soak.history import MEMBERS
 from tests.soak.trial import Trial, Verdict, Wire, try_seed
 from tests.soak.weather import FAULTS, LANDS_LATE, Weather
 
@@ -45,6 +48,12 @@ def test_no_record_is_lost_with_any_faults(wire: Wire) -> None:
     injected = sum((Counter(verdict.injected) for verdict in found), Counter())
     assert set(injected) == set(FAULTS)
     assert min(injected.values()) >= 3
+    with_transform = [verdict for verdict in found if verdict.members]
+    assert len(with_transform) >= 0.3 * len(found)
+    # A hundred of each in a run of the default size.
+    counts = Counter(member for verdict in found for member in verdict.members)
+    assert all(counts[member] >= len(found) / 100 for member in MEMBERS)
+    assert sum(verdict.untransformable for verdict in found) > 100
 
 
 @pytest.mark.parametrize("option", ["--histories", "--processes"])
@@ -89,6 +98,12 @@ def test_a_function_that_reports_no_failures_is_detected(wire: Wire, replicate: 
         ),
         (plan, "_write", lambda change, earlier: WRITE_OF(earlier[0] if earlier else change, ())),
         (table, "unprocessed", lambda *_: ()),
+        (transform.Transform, "_hashed", lambda _, item: item),
+        (
+            batch,
+            "_poison",
+            lambda change, reason: POISON_OF(replace(change, record=without_image(change)), reason),
+        ),
     ],
     ids=[
         "no fall-back",
@@ -97,6 +112,8 @@ def test_a_function_that_reports_no_failures_is_detected(wire: Wire, replicate: 
         "last failure",
         "first image",
         "nothing is unprocessed",
+        "no hash",
+        "no record of what cannot be transformed",
     ],
 )
 def test_a_function_without_one_of_its_rules_is_detected(
@@ -107,7 +124,12 @@ def test_a_function_without_one_of_its_rules_is_detected(
     assert any(not try_seed(seed, wire).is_good for seed in SEEDS)
 
 
+def without_image(change: Change) -> Any:
+    return {**change.record, "dynamodb": {**change.record["dynamodb"], "NewImage": {}}}
+
+
 WRITE_OF: Callable[..., Any] = plan._write
+POISON_OF: Callable[..., Any] = batch._poison
 
 
 def test_a_late_write_is_recorded_as_in_doubt(wire: Wire) -> None:
@@ -136,7 +158,7 @@ def test_the_command_prints_totals_and_fails_if_a_record_is_lost(
 ) -> None:
     monkeypatch.setattr("tests.soak.command._verdicts", lambda seeds, _: verdicts(wire, seeds))
     assert main(["--histories", "5"]) == 0
-    assert "records lost                  │   0" in capsys.readouterr().out
+    assert "records lost                       │   0" in capsys.readouterr().out
 
     monkeypatch.setattr(
         "tests.soak.command._verdicts",

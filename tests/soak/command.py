@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from tests.soak.history import MEMBERS
 from tests.soak.trial import Verdict, Wire, try_seed
 from tests.soak.weather import FAULTS
 
@@ -74,11 +75,15 @@ def tables(verdicts: Sequence[Verdict], *, seconds: float) -> Iterator[Table]:
 
 def _totals(verdicts: Sequence[Verdict], injected: Counter[str]) -> Iterator[tuple[str, int]]:
     yield "histories", len(verdicts)
+    yield "histories with a transform", sum(bool(verdict.members) for verdict in verdicts)
+    for member in MEMBERS:
+        yield f"histories with {member}", sum(member in verdict.members for verdict in verdicts)
     yield "records", sum(verdict.records for verdict in verdicts)
     yield "invocations", sum(verdict.invocations for verdict in verdicts)
     yield "requests", sum(verdict.requests for verdict in verdicts)
     yield "faults injected", injected.total()
     yield "records quarantined", sum(verdict.quarantined for verdict in verdicts)
+    yield "records that cannot be transformed", sum(verdict.untransformable for verdict in verdicts)
     yield "in-doubt writes quarantined", sum(verdict.in_doubt for verdict in verdicts)
     yield "records in on-failure objects", sum(verdict.discarded for verdict in verdicts)
     yield "records lost", sum(len(verdict.lost) for verdict in verdicts)

@@ -19,6 +19,7 @@ REFUSED = "refuse"
 _TTL = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
 # Several texts of the same number are the same key.
 _SPELLINGS = ("{}", "{}.0", "{}00E-2", "+{}")
+_HASHED = ("written", "text", "number", "bytes", "flag", "map")
 _VALUES: Sequence[Image] = (
     {"text": {"S": 'é 🙂 "quoted" \u2028'}, "empty": {"S": ""}},
     {"number": {"N": "12345678901234567890123456789012345678"}, "zero": {"N": "0"}},
@@ -52,6 +53,34 @@ class History:
     def is_skipped(self, one: Record, *, ttl_deletes: bool) -> bool:
         """Return whether the record is a TTL delete that must not be replicated."""
         return "userIdentity" in one and not ttl_deletes
+
+
+MEMBERS = ("hash", "concat", "set", "keep", "drop", "rename")
+"""The members of a transform."""
+
+
+def transform(chance: Random, schema: Mapping[str, str]) -> dict[str, Any]:
+    """Return a transform with some of the members for two of five histories, and else one without members.
+
+    Items with a boolean or a map under `hash` or `concat` cannot be transformed. No transform refuses every item,
+    since the function then fails until the records are discarded.
+    """
+    if chance.random() >= 0.4:
+        return {}
+    members = {member for member in MEMBERS if chance.random() < 0.6}
+    members -= {chance.choice(("keep", "drop"))} if {"keep", "drop"} <= members else set()
+    moved, hashed = chance.sample(("text", "number", "zero"), 2), chance.sample(_HASHED, 2)
+    key = "written" if schema["PK"] == "B" else "PK"
+    part = {"attribute": chance.choice((key, "written", "zero", "text", "map", *hashed))}
+    rules = {
+        "hash": hashed,
+        "concat": {"index": ["w#", part]},
+        "set": {"copied": {"N": "1.0"}},
+        "keep": sorted({*moved, *hashed, "blobs", REFUSED}),
+        "drop": ["empty", "blobs", "texts"],
+        "rename": chance.choice(({moved[0]: moved[1], moved[1]: moved[0]}, {moved[0]: "renamed"})),
+    }
+    return {member: rules[member] for member in MEMBERS if member in members}
 
 
 def history(chance: Random, *, one_spelling: bool) -> History:

@@ -11,15 +11,17 @@ import boto3
 
 from ddbreplica.dynamodb.table import CLIENT_CONFIG, DynamoDBReplica
 from ddbreplica.handler import replicate
-from ddbreplica.model import SUSPECT, Key, Pending, Refusal, Write
+from ddbreplica.model import SUSPECT, Image, Key, Pending, Refusal, Write
 from ddbreplica.model import Table as Description
 from ddbreplica.records.decode import key_of
-from tests.soak.history import History, Record, history, is_malformed, is_refused
+from ddbreplica.transform.batch import UNTRANSFORMABLE
+from tests.soak.history import History, Record, history, is_malformed, is_refused, transform
 from tests.soak.service import Bucket, KilledError, Table
 from tests.soak.weather import INVOCATION_FAULTS, Weather, weather
 from tests.support.function import Context, Function
 from tests.support.mapping import Mapping as EventSourceMapping
 from tests.support.mapping import MappingSettings, NotInvokedError
+from tests.support.transforms import expected, transform_of
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -36,7 +38,7 @@ class Verdict:
     """The result of one history.
 
     `lost` are records that were neither applied, superseded, nor stored in a bucket. `unequal` are the keys whose item
-    differs from the source's.
+    differs from the transformed item of the source. `members` are those of the transform.
     """
 
     seed: int
@@ -47,6 +49,8 @@ class Verdict:
     in_doubt: int
     discarded: int
     injected: Mapping[str, int]
+    members: tuple[str, ...]
+    untransformable: int
     lost: tuple[str, ...]
     unequal: tuple[Key, ...]
 
@@ -113,6 +117,7 @@ class Trial:
         self.history: History = history(self.chance, one_spelling=settings.parallelization_factor > 1)
         self.weather: Weather = weather(self.chance)
         self.ttl_deletes = self.chance.random() < 0.7
+        self.document = transform(self.chance, self.history.schema)
         self.table = self.wire.table = Table(self.history.schema, self.weather)
         self.bucket = Bucket(self.weather)
         self.container = self._container()
@@ -143,6 +148,8 @@ class Trial:
             in_doubt=len(kept) - len(quarantined),
             discarded=len(self.discarded),
             injected=dict(self.weather.injected),
+            members=tuple(self.document),
+            untransformable=sum(one["error_code"] == UNTRANSFORMABLE for one in kept),
             lost=tuple(self._lost(gone, [*quarantined, *self.discarded])),
             unequal=tuple(sorted(self._unequal(_numbers(quarantined)))),
         )
@@ -166,7 +173,24 @@ class Trial:
         return json.loads(json.dumps(answer))  # as Lambda's runtime passes it
 
     def _container(self) -> Function[_Cold]:
-        return Function(_Cold(self.wire.replica), self.bucket, replicate_ttl_deletes=self.ttl_deletes)
+        return Function(
+            _Cold(self.wire.replica),
+            self.bucket,
+            replicate_ttl_deletes=self.ttl_deletes,
+            transform=transform_of(self.document),
+        )
+
+    def _expected(self, image: Image) -> Image | None:
+        return expected(self.document, image, self.history.schema)
+
+    def _is_poison(self, record: Record) -> bool:
+        """Return whether no image of this record can be written, whatever comes after it."""
+        image = record["dynamodb"].get("NewImage")
+        return is_malformed(record) or (image is not None and self._expected(image) is None)
+
+    def _is_refused(self, record: Record) -> bool:
+        image = record["dynamodb"].get("NewImage")
+        return image is not None and is_refused(self._expected(image) or {})
 
     def _give_up(self, _key: str, body: str) -> None:
         self.discarded += json.loads(json.loads(body)["payload"])["Records"]
@@ -181,18 +205,16 @@ class Trial:
                 if json.dumps(record, sort_keys=True) not in whole:
                     yield number
             elif not self.history.is_skipped(record, ttl_deletes=self.ttl_deletes):
-                if is_malformed(record) or (
-                    is_refused(record["dynamodb"].get("NewImage", {})) and key not in replaced
-                ):
+                if self._is_poison(record) or (self._is_refused(record) and key not in replaced):
                     yield number
                 replaced.add(key)
 
     def _unequal(self, quarantined: Collection[str]) -> Iterator[Key]:
-        """Yield the keys whose item differs from the source's, except those of discarded batches."""
-        expected = self.history.state(without=quarantined, ttl_deletes=self.ttl_deletes)
+        """Yield the keys whose item is not the source's transformed one, except those of discarded batches."""
+        source = self.history.state(without=quarantined, ttl_deletes=self.ttl_deletes)
         open_keys = {key_of(record["dynamodb"]["Keys"]) for record in self.discarded}
-        for key in (expected.keys() | self.table.items.keys()) - open_keys:
-            if expected.get(key) != self.table.items.get(key):
+        for key in (source.keys() | self.table.items.keys()) - open_keys:
+            if self.table.items.get(key) != (self._expected(source[key]) if key in source else None):
                 yield key
 
 

@@ -49,9 +49,9 @@ MALFORMED = {"X": "?"}
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Generate puts and deletes of a few keys in stream order, some of them poison or malformed."""
+    """Generate puts and deletes of a few keys in stream order, some of them poison, malformed, or of other types."""
     steps = draw(
-        st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("ppppdxm")), min_size=1, max_size=30)
+        st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("ppppdxmo")), min_size=1, max_size=30)
     )
     return [_step(number, key, what) for number, (key, what) in enumerate(steps)]
 
@@ -60,4 +60,4 @@ def _step(number: int, key: str, what: str) -> dict[str, Any]:
     if what == "d":
         return delete(number, key)
     value = {"x": POISON, "m": MALFORMED}.get(what, {"N": str(number)})
-    return put(number, key, v=value, number={"N": str(number)})
+    return put(number, key, v=value, number={"BOOL": True} if what == "o" else {"N": f"{number}.0"})
