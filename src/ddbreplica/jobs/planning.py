@@ -1,6 +1,7 @@
 """Plan a job: read both tables' descriptions, and write what all workers need to know."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from ddbreplica.jobs.backfill import options as backfill_options
 from ddbreplica.jobs.job import Checked, Job, preflight_of
 from ddbreplica.jobs.objects import PLAN, SEGMENTS, lines_of
 from ddbreplica.jobs.plan import BACKFILL, VERIFY, Plan, segment_lines_of, segments_of
+from ddbreplica.jobs.state.skipped import Skipped, note_skipped
 from ddbreplica.jobs.verify import options as verify_options
 from ddbreplica.mapping.safeguards import warning
 from ddbreplica.records.text import duration
@@ -51,12 +53,21 @@ def make_plan(job: Job) -> bool:
     other = job.lease.take(now=job.pair.clock.moment.timestamp())
     if other is None:
         _write_plan(job, kind, options)
-    elif not job.payload.members["scheduled"]:
+    elif job.payload.members["scheduled"]:
+        _skip(job, other)
+    else:
         raise TaskError(
             f"the job {other} of the stack {job.payload.stack} runs.",
             hint="wait until it has ended.",
         )
     return other is None
+
+
+def _skip(job: Job, other: str) -> None:
+    job.note(f"the job {other} runs, so that this one does nothing")
+    with suppress(TaskError):  # the next one is noted
+        skipped = Skipped(job.payload.job, other, job.pair.clock.moment)
+        note_skipped(job.objects.store, job.payload.stack, skipped)
 
 
 def _asked_for(members: Mapping[str, Any]) -> tuple[_Kind, Mapping[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 from tests.support.account import answer_tags
 from tests.support.cli import REPLICA, Misbehaviour, Tables, lines, refusal, run
 from tests.support.job_machine import JobMachine, answer_stack
-from tests.support.kept_records import KeptRecords
+from tests.support.kept_records import QUARANTINE, KeptRecords
 from tests.support.on_failure import FUNCTION_ARN
 
 
@@ -25,7 +25,7 @@ def test_a_stack_without_workers_has_no_rows(tables: Tables, kept_records: KeptR
 
 
 def test_a_stack_with_workers_and_nothing_to_do(tables: Tables, job_machine: JobMachine) -> None:
-    assert jobs() == {"running": [], "next_verification": None}
+    assert jobs() == {"running": [], "next_verification": None, "skipped": None}
     assert rows() == ["jobs        none is running", "next verify not scheduled"]
 
 
@@ -56,7 +56,41 @@ def test_a_schedule_of_another_kind_is_shown_as_it_is(
 ) -> None:
     answer_stack(aws, schedule="cron(0 3 * * ? *)")
 
-    assert rows()[1] == "next verify cron(0 3 * * ? *)"
+    assert rows()[1] == (
+        "next verify cron(0 3 * * ? *), whose times are not computed; about $0.00 for the read units of each"
+    )
+    assert jobs()["next_verification"]["dollars"] == 0.0
+
+
+def test_a_scheduled_verification_that_was_skipped_is_shown_until_another_one_has_ended(
+    tables: Tables, job_machine: JobMachine
+) -> None:
+    job_machine.advances = False
+    run("backfill", "--in-aws", "--no-follow")
+    (running,) = job_machine.runs
+    job_machine.runs[running].step()
+    scheduled = job_machine.start("5f3c-11", {"what": "verify", "options": {}})
+    scheduled.step()
+
+    skipped = jobs()["skipped"]
+    text = run("status").stdout
+
+    assert (skipped["job"], skipped["other"]) == ("5f3c-11", running.removesuffix("_1"))
+    sentence = f" was skipped, since the job {skipped['other']} ran\n"
+    assert "            the scheduled one of 2" in text
+    assert sentence in text
+    job_machine.end()
+    run("verify", "--in-aws", "--grace", "0", "--no-follow")
+    job_machine.end()
+    assert jobs()["skipped"] is None
+
+
+def test_a_damaged_note_of_a_skipped_verification_is_ignored(
+    tables: Tables, job_machine: JobMachine, kept_records: KeptRecords
+) -> None:
+    kept_records.put(QUARANTINE, "jobs/mine/skipped.json", b"[]")
+
+    assert jobs()["skipped"] is None
 
 
 def test_the_fleet_has_the_jobs_of_each_pair(

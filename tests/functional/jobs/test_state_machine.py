@@ -9,6 +9,7 @@ from ddbreplica.deadline import Deadline
 from ddbreplica.jobs import plan
 from ddbreplica.jobs.actions import act
 from ddbreplica.jobs.payload import Payload
+from ddbreplica.jobs.state.skipped import Skipped, last_skipped
 from ddbreplica.mapping.key_filter import EVERY_KEY
 from ddbreplica.mapping.preflight import Preflight
 from tests.support.job_pair import MemoryPair
@@ -113,7 +114,11 @@ def test_a_schedule_that_finds_another_job_succeeds_and_does_nothing(pair: Memor
 
     execute(pair, SCHEDULED)
 
-    assert [*pair.store.objects] == ["jobs/orders/lease.json"]
+    assert [*pair.store.objects] == ["jobs/orders/lease.json", "jobs/orders/skipped.json"]
+    skipped = last_skipped(pair.store, "orders")
+    assert skipped == Skipped("verify-1.1", "other", pair.clock.moment)
+    execute(pair, SCHEDULED, name="verify-2")
+    assert last_skipped(pair.store, "orders") == Skipped("verify-2", "other", pair.clock.moment)
 
 
 def test_a_command_that_finds_another_job_fails(pair: MemoryPair) -> None:

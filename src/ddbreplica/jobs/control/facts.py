@@ -12,6 +12,7 @@ from math import floor
 from typing import Final
 
 from ddbreplica.aws.request import Known
+from ddbreplica.jobs.state.skipped import Skipped
 
 _RATE: Final = re.compile(r"rate\(\s*(\d{1,6})\s+(minute|hour|day)s?\s*\)")
 _AT: Final = re.compile(r"at\(\s*(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\s*\)")
@@ -37,6 +38,11 @@ class Schedule:
         found = _AT.fullmatch(self.expression)
         once = datetime.fromisoformat(found[1]).replace(tzinfo=UTC) if found else None
         return once if once and once > now else None
+
+    @property
+    def has_unknown_times(self) -> bool:
+        """Whether it runs at times that the expression does not give (`cron`)."""
+        return self.is_enabled and self._interval is None and not _AT.fullmatch(self.expression)
 
     def dollars_a_month(self, dollars: float) -> float | None:
         """Return the cost of a month if each run costs so much; None if the expression does not give the number."""
@@ -75,7 +81,11 @@ class Scheduled:
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """The jobs of a stack with workers. `scheduled` is None without a schedule of verifications."""
+    """The jobs of a stack with workers. `scheduled` is None without a schedule of verifications.
+
+    `skipped` is the last scheduled verification that was skipped.
+    """
 
     running: Known[Sequence[RunningJob]]
     scheduled: Known[Scheduled | None]
+    skipped: Known[Skipped | None] = None

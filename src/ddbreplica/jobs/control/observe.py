@@ -7,12 +7,14 @@ from typing import Any, Final
 
 from ddbreplica.aws.hints import explain
 from ddbreplica.aws.request import ask, known
+from ddbreplica.bucket.bucket_store import BucketStore
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.jobs.control import names
 from ddbreplica.jobs.control.executions import RUNNING, Execution
 from ddbreplica.jobs.control.facts import JobFacts, RunningJob, Schedule, Scheduled
 from ddbreplica.jobs.control.locate import NoWorkersError, resource_of, workers_of
 from ddbreplica.jobs.control.workers import Workers
+from ddbreplica.jobs.state.skipped import last_skipped
 from ddbreplica.mapping.event_source_mapping import MappingState
 
 SCHEDULE: Final = "VerifySchedule"
@@ -30,6 +32,7 @@ def observe_jobs(connection: Connection, mapping: MappingState) -> JobFacts | No
     return JobFacts(
         running=known(lambda: _running(workers)),
         scheduled=known(lambda: _scheduled(connection, workers.stack)),
+        skipped=known(lambda: last_skipped(BucketStore(workers.bucket), workers.stack)),
     )
 
 

@@ -52,6 +52,15 @@ def test_another_expression_gives_no_time_and_no_cost(expression: str) -> None:
     assert schedule(expression).dollars_a_month(1.0) is None
 
 
+@pytest.mark.parametrize(
+    ("expression", "has_unknown_times"),
+    [("cron(0 3 * * ? *)", True), ("rate(1 day)", False), ("at(2026-12-01T08:00:00)", False)],
+)
+def test_the_times_of_cron_are_unknown(expression: str, has_unknown_times: bool) -> None:
+    assert schedule(expression).has_unknown_times == has_unknown_times
+    assert not schedule(expression, is_enabled=False).has_unknown_times
+
+
 def test_a_schedule_that_is_off_does_not_run() -> None:
     off = schedule("rate(1 day)", is_enabled=False)
 
