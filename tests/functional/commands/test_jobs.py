@@ -237,7 +237,7 @@ def test_a_job_that_does_not_exist_is_named(
     assert result.exit_code == 2
     assert lines(result.stderr) == [
         f"Error: the job {job} does not exist in the stack mine.",
-        "Try: `ddbreplica jobs show` lists the jobs of the last 30 days.",
+        "Try: `ddbreplica jobs show --stack-name mine` lists the jobs of the last 30 days.",
     ]
 
 
@@ -378,6 +378,26 @@ def test_the_keys_that_a_killed_worker_left_open_are_quarantined(
     assert json.loads(kept_records.body(QUARANTINE, name))["record"]["dynamodb"]["Keys"] == {
         "PK": {"S": "open"}
     }
+
+
+def test_the_items_that_were_handed_over_are_not_counted_as_copied(
+    tables: Tables, job_machine: JobMachine, kept_records: KeptRecords
+) -> None:
+    tables.put(SOURCE, "item")
+    job = stopped_backfill(job_machine)
+    leave_open(kept_records, job, hours_ago=2)
+    run("jobs", "stop", job)
+    job_machine.advances = True
+
+    result = run("backfill", "--in-aws")
+
+    assert result.exit_code == 0
+    assert lines(result.stderr)[0].startswith(f"Resumed the job {job}, ")
+    assert result.stdout.startswith("1 items copied in ")
+    assert result.stdout.endswith(
+        " 1 were put into the quarantine bucket when the job was stopped; a redrive copies them.\n"
+    )
+    assert listed()[job]["items"] == 1
 
 
 def test_keys_whose_writes_may_still_land_wait_and_a_later_stop_hands_them_over(

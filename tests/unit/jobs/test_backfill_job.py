@@ -77,6 +77,7 @@ def test_a_job_copies_every_item_and_reports_it() -> None:
         "left_items": [],
         "undecided": 0,
         "undecided_objects": [],
+        "handed_over": 0,
         "keys_left_open": 0,
         "left_open_until": None,
         "attention": [],

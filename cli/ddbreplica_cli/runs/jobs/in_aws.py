@@ -142,6 +142,8 @@ def _finish_backfill(report: Mapping[str, Any], given: Mapping[str, Any], option
     del given
     outside = f" The mapping's filter excludes {report['outside']:,} items." if report["outside"] else ""
     text = f"{copied(report):,} items copied in {report['seconds']:.1f} seconds.{outside}"
+    if handed_over := report["handed_over"]:
+        text += f" {handed_over:,} were put into the quarantine bucket when the job was stopped; a redrive copies them."
     attention = report["attention"]
     if not (attention and options.as_json):
         # With --json the error below has the figures, and stdout gets one document, not two.

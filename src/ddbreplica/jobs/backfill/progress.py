@@ -24,7 +24,7 @@ class SegmentProgress:
     need review, which `undecided` counts. `left` counts the items that could not be copied, and `left_items` has the
     first of them, with reasons. `waits` counts how often the segment waited for in-doubt writes. `failure` is why the
     last worker gave up; it is empty if none did. The state has its open keys beside the progress: `open` are those that
-    may still be written if no worker has the segment now, and `unconfirmed` counts those that are not in quarantine.
+    may still be written if no worker has the segment now, and `unconfirmed` counts all, also those in quarantine.
     """
 
     after: Any = None
@@ -40,6 +40,11 @@ class SegmentProgress:
     failure: str = ""
     open: LeftOpen = NOTHING_LEFT
     unconfirmed: int = 0
+
+    @property
+    def handed_over(self) -> int:
+        """The items that were put into quarantine when an attempt of the job was stopped or left."""
+        return max(0, self.unconfirmed - self.left) if self.is_done else 0
 
     @property
     def copied(self) -> int:
@@ -87,7 +92,7 @@ class SegmentProgress:
 
 def copied(report: Mapping[str, Any]) -> int:
     """Return how many items were copied, as a report has it."""
-    return int(report["items"]) - int(report["left"]) - int(report["undecided"])
+    return int(report["items"]) - sum(int(report[name]) for name in ("left", "undecided", "handed_over"))
 
 
 def segment_progress(objects: JobObjects, plan: Plan, number: int) -> SegmentProgress:

@@ -40,6 +40,7 @@ def _document(
         "left": left,
         "left_items": list(islice(chain.from_iterable(each.left_items for each in segments), NAMED)),
         "undecided": undecided,
+        "handed_over": sum(each.handed_over for each in segments),
         "undecided_objects": [
             job.objects.name(part) for part in chain.from_iterable(each.parts for each in segments)
         ],

@@ -100,7 +100,7 @@ def unknown(workers: Workers, job: str) -> TaskError:
     """Return the error for a job that does not exist."""
     return TaskError(
         f"the job {job} does not exist in the stack {workers.stack}.",
-        hint="`ddbreplica jobs show` lists the jobs of the last 30 days.",
+        hint=f"`ddbreplica jobs show --stack-name {workers.stack}` lists the jobs of the last 30 days.",
     )
 
 

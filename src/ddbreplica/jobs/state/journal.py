@@ -8,9 +8,10 @@ since the last save: a worker that passes PAGE_KEYS keys at a time saves once fo
      "open": [key, …]                   keys that the owner may be writing
      "held": [{"keys": [key, …], "until": t}, …]
                                         those of them whose in-doubt writes may land until t, by AWS's clock
-     "predecessors": [{"keys": [key, …], "until": t}, …]}
+     "predecessors": [{"keys": [key, …], "until": t}, …]
                                         keys that an earlier owner may have been writing when another worker took the
                                         state; they stay until they are reconciled or in quarantine
+     "handed_over": n}                  how many keys were put into quarantine for a redrive
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -67,6 +68,7 @@ class _Saved:
     opened: dict[Key, None]
     held: _Times
     predecessors: _Times
+    handed_over: int = 0
 
 
 class StateJournal:
@@ -85,6 +87,7 @@ class StateJournal:
         self._progress = saved.progress
         self._opened, self._predecessors = saved.opened, saved.predecessors
         self._until, self._in_doubt_since = saved.held, dict[Key, float]()
+        self._handed_over = saved.handed_over
         if not state.was_at_rest:
             self._predecessors |= self._replaced(saved)
             self._opened = {}
@@ -186,6 +189,7 @@ class StateJournal:
             piece = due[start : start + _HANDED_OVER_AT_ONCE]
             quarantine(piece)
             with self._lock:
+                self._handed_over += len(piece)
                 for key in piece:
                     self._predecessors.pop(key, None)
         return len(due)
@@ -223,6 +227,7 @@ class StateJournal:
             "predecessors": _as_json(
                 {key: until for key, until in self._predecessors.items() if key not in opened}
             ),
+            "handed_over": self._handed_over,
         }
         # Before the save, which may be stored although it fails.
         self._is_at_rest |= at_rest
@@ -238,9 +243,9 @@ def left_open(state: SavedState) -> LeftOpen:
 
 
 def unconfirmed(state: SavedState) -> int:
-    """Return how many keys of a state are not confirmed, nor in quarantine. Raises TaskError."""
+    """Return how many keys of a state are open or in quarantine, and not confirmed. Raises TaskError."""
     saved = _saved(state.content)
-    return len(saved.opened.keys() | saved.predecessors.keys())
+    return len(saved.opened.keys() | saved.predecessors.keys()) + saved.handed_over
 
 
 def _until(saved: _Saved, *, written_until: float) -> _Times:
@@ -298,6 +303,7 @@ def _saved(content: Any) -> _Saved:
             dict.fromkeys(map(key_of, content["open"])),
             _times(content["held"]),
             _times(content["predecessors"]),
+            int(content.get("handed_over", 0)),  # a redrive's state may be of an earlier version
         )
     except (KeyError, TypeError, ValueError, MalformedError) as error:
         raise TaskError(

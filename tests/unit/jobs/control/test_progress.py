@@ -194,3 +194,19 @@ def test_the_keys_that_a_killed_worker_has_opened_are_open_until_its_writes_have
     job.journal.advance(BackfillProgress(items=1).document(), [key(0)])
 
     assert job.progress().open == LeftOpen(1, job.clock.aws + 600 + 930)
+
+
+def test_an_item_that_was_handed_over_to_a_redrive_is_not_copied() -> None:
+    job = Backfilled()
+    job.journal.advance(BackfillProgress(items=3).document(), [key(0), key(1), key(2)])
+    job.journal.confirm([key(0)])
+    job.journal.leave()
+    job.journal.hand_over(lambda _: None)
+    job.journal.rest()
+    assert job.progress().items == 1
+
+    resumed = job.worker()
+    resumed.note(BackfillProgress(items=4, is_done=True).document())
+    resumed.rest()
+
+    assert job.progress().items == 2
