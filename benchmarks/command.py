@@ -32,9 +32,13 @@ def _run(times: int, *, quick: bool) -> Results:
         timings = rounds.measure(server, workloads, rounds=times, seconds=0.02 if quick else 0.2, say=say)
         say("the largest batches")
         peaks = bounds.peaks(server, dict(islice(LARGEST.items(), 1 if quick else None)))
+        say("a transform")
+        transform = bounds.transforming(
+            server, WORKLOADS["log-100"], rounds=times, seconds=0.02 if quick else 0.2
+        )
         say("cold starts")
         cold = bounds.cold_start(server.environment, rounds=times if quick else max(times, _COLD_STARTS))
-    reached = goals(timings, work, cold, peaks)
+    reached = goals(timings, work, cold, transform, peaks)
     return Results(about(times), timings, work, cold, peaks, reached)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.bounds import ColdStart
-from benchmarks.figures import Case, Cost, Timings, Work, cpu, ratio, wall
+from benchmarks.figures import Case, Cost, Spread, Timings, Work, cpu, ratio, wall
 
 MEMORY = 256 * 1024 * 1024
 
@@ -33,7 +33,11 @@ class Goal:
 
 
 def goals(
-    timings: Timings, work: Mapping[tuple[str, str], Work], cold: ColdStart, peaks: Mapping[str, int]
+    timings: Timings,
+    work: Mapping[tuple[str, str], Work],
+    cold: ColdStart,
+    transform: Spread,
+    peaks: Mapping[str, int],
 ) -> tuple[Goal, ...]:
     """Return the goals of all measured workloads."""
     return (
@@ -41,6 +45,7 @@ def goals(
         *_wall(timings),
         *_speed(timings, "log-1000", "1,000 log items", faster=30, floor=1.3),
         *_coalescing(work),
+        Goal("100 log items, 0 ms: CPU time, four rules of a transform ÷ none", "≤", 1.5, transform.median),
         Goal("cold start: CPU time, ddbreplica ÷ a boto3 client", "≤", 1.3, cold.ratio.median),
         *(
             Goal(f"peak memory in MB: {title}", "≤", MEMORY / 2**20, round(peak / 2**20), binding=True)

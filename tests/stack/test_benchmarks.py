@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import rounds
+from benchmarks import bounds, rounds
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.processes import BenchmarkError, Endpoint, endpoint, worker
 from benchmarks.server import Counts, Reset
@@ -68,6 +68,17 @@ def test_contestants_write_the_same_items_except_for_known_errors(server: Endpoi
 
             assert counts.items == 30
             assert rounds.is_exact(counts, workload) is (name not in known)
+
+
+def test_a_transform_is_measured_and_has_to_be_applied(
+    server: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload = small(WORKLOADS["log-100"])
+    assert bounds.transforming(server, workload, rounds=2, seconds=0).median > 0
+
+    monkeypatch.setattr(bounds, "_FOUR_RULES", {"drop": ["url"]})
+    with pytest.raises(BenchmarkError, match="did not transform"):
+        bounds.transforming(server, workload, rounds=1, seconds=0)
 
 
 def test_incomplete_work_fails_the_run(server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:

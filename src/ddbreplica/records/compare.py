@@ -17,6 +17,7 @@ from typing import Any
 from ddbreplica.model import Image, State
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+_WHOLE = re.compile(r"0|[1-9][0-9]{0,37}")
 # Beyond it the number is not one of DynamoDB, and written out it could fill the memory.
 _MAX_MAGNITUDE = 130
 
@@ -72,6 +73,9 @@ def number(text: str) -> str:
 
     Raises ValueError or TypeError for anything that is not a decimal number of DynamoDB's magnitude.
     """
+    # Most numbers are whole, and written so already.
+    if isinstance(text, str) and _WHOLE.fullmatch(text):
+        return text
     if not _NUMBER.fullmatch(text):
         raise ValueError("not a decimal number")
     # By default Decimal rounds to 28 digits; a number of DynamoDB has up to 38, and 126 places written out.

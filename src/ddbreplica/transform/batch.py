@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ddbreplica.model import Change, Quarantined
+from ddbreplica.model import Change, Image, Quarantined
 from ddbreplica.records.decode import Decoded
 from ddbreplica.transform.deployed import Deployed
 from ddbreplica.transform.secret import Secret
@@ -27,10 +27,23 @@ def transformed(decoded: Decoded, transform: Deployed, secret: Secret | None) ->
     poison: list[Quarantined] = []
     for change in decoded.changes:
         try:
-            changes.append(replace(change, image=apply(change.image)))
+            changes.append(_with_image(change, apply(change.image)))
         except UntransformableError as error:
             poison.append(_poison(change, str(error)))
     return replace(decoded, changes=tuple(changes), poison=(*decoded.poison, *poison))
+
+
+def _with_image(change: Change, image: Image | None) -> Change:
+    # Half the time of dataclasses.replace, once for each record.
+    return Change(
+        change.position,
+        change.sequence_number,
+        change.key,
+        change.key_attributes,
+        image,
+        change.created_at,
+        change.record,
+    )
 
 
 def _poison(change: Change, reason: str) -> Quarantined:

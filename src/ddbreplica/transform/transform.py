@@ -31,12 +31,14 @@ class Transform:
             raise refused(
                 'has a "hash" without a secret and its version', allowed='"hash" with the version of a secret'
             )
-        self._rules = rules
-        self._hashes = {} if hash_with is None else dict.fromkeys(rules.hashed, hash_with)
+        self._constants = rules.constants
+        self._rename = rules.rename
+        self._hashes = () if hash_with is None else tuple((name, hash_with) for name in sorted(rules.hashed))
+        self._concat = tuple((target, parts, _names(parts)) for target, parts in rules.concat.items())
         # The source's own attribute under a target's name is gone in every item, also where nothing takes its place.
         overlaid = {*rules.targets} - rules.rename.keys()
-        self._gone = rules.drop | overlaid
-        self._kept = None if rules.keep is None else (rules.keep | {*key}) - overlaid
+        self._gone = tuple(sorted(rules.drop | overlaid))
+        self._kept = None if rules.keep is None else tuple(sorted((rules.keep | {*key}) - overlaid))
 
     def apply(self, item: State) -> State:
         """Return the replica's state for a state of the source; None is an absent item.
@@ -45,62 +47,75 @@ class Transform:
         """
         if item is None:
             return None
-        rules = self._rules
-        source = self._hashed(item) if self._hashes else item
-        rename, kept, gone = rules.rename, self._kept, self._gone
-        moved = {
-            rename.get(name, name): value
-            for name, value in source.items()
-            if (name not in gone if kept is None else name in kept)
-        }
-        return {**moved, **self._concatenated(source), **rules.constants}
-
-    def _hashed(self, item: Image) -> Image:
-        """Return the item with each hashed attribute in place."""
-        source = {**item}
-        for name, hash_with in self._hashes.items():
-            if name in source:
-                tag, text = _content(name, source[name], _HASHED, rule="hash")
-                # With the type, since the text "1" and the number 1 are different values.
-                source[name] = {"S": hash_with(_AS_JSON({tag: text}).encode())}
-        return source
+        # One copy, changed in place: most attributes are in no rule.
+        moved: dict[str, Mapping[str, Any]] = {**item}
+        for name, hash_with in self._hashes:
+            if name in moved:
+                moved[name] = {"S": hash_with(_message(name, moved[name]))}
+        made = self._concatenated(moved)
+        moved = self._remaining(moved)
+        # All are taken out before one is put in, so that two attributes can swap their names.
+        renamed = {new: moved.pop(old) for old, new in self._rename.items() if old in moved}
+        return {**moved, **renamed, **made, **self._constants}
 
     def _concatenated(self, source: Image) -> Image:
         """Return the attributes that `concat` makes of the source's item after `hash`."""
-        texts = ((target, _joined(parts, source)) for target, parts in self._rules.concat.items())
-        return {target: {"S": text} for target, text in texts if text is not None}
+        return {
+            target: {"S": "".join([_part(part, source) for part in parts])}
+            for target, parts, names in self._concat
+            if _has_all(source, names)
+        }
+
+    def _remaining(self, source: dict[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        """Return the attributes that are neither dropped nor made. The argument may be changed."""
+        if self._kept is not None:
+            return {name: source[name] for name in self._kept if name in source}
+        for name in self._gone:
+            source.pop(name, None)
+        return source
 
 
-def _joined(parts: Sequence[Part], source: Image) -> str | None:
-    """Return the text of the parts, or None if an attribute among them is absent or NULL."""
-    for part in parts:
-        if isinstance(part, Attribute) and _is_missing(source.get(part.name)):
-            return None
-    return "".join(
-        [part if isinstance(part, str) else _text_of(part.name, source[part.name]) for part in parts]
-    )
+def _names(parts: Sequence[Part]) -> tuple[str, ...]:
+    return tuple(part.name for part in parts if isinstance(part, Attribute))
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, dict) and "NULL" in value)
+def _has_all(source: Image, names: Sequence[str]) -> bool:
+    """Return whether the item has these attributes, and none of them is NULL."""
+    for name in names:
+        value: Any = source.get(name)
+        if value is None or (isinstance(value, dict) and "NULL" in value):
+            return False
+    return True
 
 
-def _text_of(name: str, value: Any) -> str:
-    return _content(name, value, _CONCATENATED, rule="concat")[1]
+def _part(part: Part, source: Image) -> str:
+    return part if isinstance(part, str) else _content(part.name, source[part.name], _CONCATENATED)[1]
 
 
-def _content(name: str, value: Any, types: "_Types", *, rule: str) -> tuple[str, str]:
+def _message(name: str, value: Any) -> bytes:
+    """Return what is hashed for a value: JSON with its type, since "1" and the number 1 are different values."""
+    tag, text = _content(name, value, _HASHED)
+    return f'{{"{tag}":{_AS_JSON(text)}}}'.encode()
+
+
+def _content(name: str, value: Any, types: "_Types") -> tuple[str, str]:
     """Return the type and the canonical content of a value. Raises UntransformableError."""
-    # What a service sends is not checked before.
-    tag: Any = next(iter(value), None) if isinstance(value, dict) else None
-    if tag not in types or len(value) != 1:
-        kind = tag if tag in _TYPES else "unknown"
-        raise UntransformableError(f"attribute {name!r} has type {kind}; {rule} takes {', '.join(types)}")
     try:
-        return tag, types[tag](value[tag])
-    except (TypeError, ValueError):
+        ((tag, content),) = value.items()
+        return tag, types[tag](content)
+    except (AttributeError, KeyError, TypeError, ValueError):
         # Without its cause, whose text may contain the value.
-        raise UntransformableError(f"attribute {name!r} is not valid for its type {tag}") from None
+        raise UntransformableError(_reason(name, value, types)) from None
+
+
+def _reason(name: str, value: Any, types: "_Types") -> str:
+    """Return why a rule cannot take a value. What a service sends is not checked before."""
+    tag: Any = next(iter(value), None) if isinstance(value, dict) else None
+    if tag in types and len(value) == 1:
+        return f"attribute {name!r} is not valid for its type {tag}"
+    rule = "hash" if types is _HASHED else "concat"
+    kind = tag if tag in _TYPES else "unknown"
+    return f"attribute {name!r} has type {kind}; {rule} takes {', '.join(types)}"
 
 
 def _text(content: Any) -> str:
