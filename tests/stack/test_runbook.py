@@ -652,6 +652,7 @@ def test_a_job_of_the_workers_fails(working: Site, section: Section) -> None:
     assert "has no option 'colour'" in shown
     assert "colour" in section.run("sam logs")
     assert "equal" in section.run(f"{VERIFY} --in-aws")
+    assert "next verify not scheduled" in section.run(STATUS)
     assert json.loads(section.run("aws scheduler list-schedules"))["Schedules"] == []
 
 
