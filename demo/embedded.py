@@ -132,6 +132,11 @@ class EmbeddedAws:
         return self._session.client("s3", endpoint_url=self.endpoint_url, config=_CONFIG)
 
     @cached_property
+    def secretsmanager(self) -> Any:
+        """A Secrets Manager client, whose types are not installed."""
+        return self._session.client("secretsmanager", endpoint_url=self.endpoint_url, config=_CONFIG)
+
+    @cached_property
     def stepfunctions(self) -> Any:
         """A Step Functions client, whose types are not installed."""
         return self._session.client("stepfunctions", endpoint_url=self.endpoint_url, config=_CONFIG)

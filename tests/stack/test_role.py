@@ -12,7 +12,7 @@ from demo import traffic
 from demo.deploy import deploy
 from demo.embedded import EmbeddedAws, embedded_aws
 from demo.pair import Pair
-from tests.support.deployment_scenarios import BY_ROLE, KEY
+from tests.support.deployment_scenarios import BY_ROLE, HASHING, KEY
 from tests.support.enforced import ENFORCED, Deployed, Role, actions, over_http
 from tests.support.template import resources
 
@@ -43,6 +43,10 @@ NOT_TRIED: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
         "the embedded AWS asks no KMS key for anything when an object is put",
         ("kms:GenerateDataKey",),
     ),
+    "DecryptTheSecretOfTheTransform": (
+        "the embedded AWS asks no KMS key for anything when a secret is read",
+        ("kms:Decrypt",),
+    ),
     "WriteItsOwnLog": (
         "the embedded AWS writes the log by itself, not as the role",
         ("logs:CreateLogStream", "logs:PutLogEvents"),
@@ -67,8 +71,11 @@ REFUSED: Final = {
 }
 PURPOSES: Final = ("ApplyChangesToTheReplica", "QuarantineWhatCanNeverBeWritten")
 ACTIONS: Final = [action for purpose in PURPOSES for action in actions(statements()[purpose])]
-TRIED_ELSEWHERE: Final = {("WriteAsTheRoleOfTheReplica", "sts:AssumeRole")}
-"""By test_assumed_role.py."""
+TRIED_ELSEWHERE: Final = {
+    ("WriteAsTheRoleOfTheReplica", "sts:AssumeRole"),
+    ("ReadTheSecretOfTheTransform", "secretsmanager:GetSecretValue"),
+}
+"""By test_assumed_role.py and test_transform.py."""
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +175,7 @@ def granted(**parameters: str | int) -> set[tuple[str, str]]:
 
 
 def test_each_action_of_the_role_is_removed_by_a_test_or_listed_as_not_tried() -> None:
-    placements = ({"Tracing": "Active", "KmsKeyArn": KEY}, BY_ROLE)
+    placements = ({"Tracing": "Active", "KmsKeyArn": KEY, **HASHING}, BY_ROLE)
     tried = {(purpose, action) for purpose in PURPOSES for action in actions(statements()[purpose])}
     not_tried = {(sid, action) for sid, (_, left_out) in NOT_TRIED.items() for action in left_out}
 
