@@ -142,7 +142,7 @@ def _finish_backfill(report: Mapping[str, Any], given: Mapping[str, Any], option
     del given
     outside = f" The mapping's filter excludes {report['outside']:,} items." if report["outside"] else ""
     text = f"{copied(report):,} items copied in {report['seconds']:.1f} seconds.{outside}"
-    if handed_over := report["handed_over"]:
+    if handed_over := report.get("handed_over"):
         text += f" {handed_over:,} were put into the quarantine bucket when the job was stopped; a redrive copies them."
     attention = report["attention"]
     if not (attention and options.as_json):

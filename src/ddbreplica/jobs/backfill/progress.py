@@ -92,7 +92,9 @@ class SegmentProgress:
 
 def copied(report: Mapping[str, Any]) -> int:
     """Return how many items were copied, as a report has it."""
-    return int(report["items"]) - sum(int(report[name]) for name in ("left", "undecided", "handed_over"))
+    # A worker of an earlier version does not report what was handed over.
+    others = ("left", "undecided", "handed_over")
+    return int(report["items"]) - sum(int(report.get(name, 0)) for name in others)
 
 
 def segment_progress(objects: JobObjects, plan: Plan, number: int) -> SegmentProgress:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from ddbreplica.aws.hints import explain
 from ddbreplica.aws.refusal import asked
 from ddbreplica.aws.request import ask
+from ddbreplica.errors import TaskError
 from ddbreplica.model import Refusal
 
 RUNNING: Final = "RUNNING"
@@ -24,7 +25,7 @@ ABORTED: Final = "ABORTED"
 STOPPED: Final = "JobStopped"
 """The error of an execution that `ddbreplica jobs stop` has ended."""
 
-_OWN = frozenset({"", "JobFailed", STOPPED})
+_OWN = frozenset({"", "JobFailed", STOPPED, TaskError.__name__})
 """The errors whose cause is a message of ddbreplica, and complete without the error."""
 
 
@@ -101,9 +102,17 @@ class Executions:
 
 def _described(response: Any) -> Execution:
     given = json.loads(response["input"])
-    error, cause = response.get("error", ""), response.get("cause", "")
-    named = cause if error in _OWN else f"{error}: {cause}"
-    return _read(response, given=given if isinstance(given, dict) else {}, cause=named)
+    cause = _cause(response.get("error", ""), response.get("cause", ""))
+    return _read(response, given=given if isinstance(given, dict) else {}, cause=cause)
+
+
+def _cause(error: str, cause: str) -> str:
+    """Return why an execution failed. That of a worker that failed is JSON, with the message and a stack trace."""
+    try:
+        message = str(json.loads(cause)["errorMessage"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        message = cause
+    return message if error in _OWN else f"{error}: {message}"
 
 
 def _read(response: Any, *, given: Mapping[str, Any] | None = None, cause: str = "") -> Execution:

@@ -108,7 +108,7 @@ class PieceProgress:
                 [*map(str, content["parts"])],
                 int(content["tries"]),
                 int(content["waits"]),
-                int(content["yields"]),
+                int(content.get("yields", 0)),
                 by_looks=content["by_looks"] is True,
                 lag=None if content["lag_seconds"] is None else float(content["lag_seconds"]),
                 is_done=content["done"] is True,

@@ -5,6 +5,7 @@ import pytest
 from ddbreplica.bucket.bucket_store import BucketStore
 from ddbreplica.jobs import plan
 from ddbreplica.jobs.backfill.progress import SegmentProgress as BackfillProgress
+from ddbreplica.jobs.backfill.progress import copied
 from ddbreplica.jobs.control.progress import Progress, ProgressReader
 from ddbreplica.jobs.objects import PLAN, SEGMENT, JobObjects
 from ddbreplica.jobs.plan import Plan
@@ -210,3 +211,7 @@ def test_an_item_that_was_handed_over_to_a_redrive_is_not_copied() -> None:
     resumed.rest()
 
     assert job.progress().items == 2
+
+
+def test_the_report_of_an_earlier_worker_has_no_items_that_were_handed_over() -> None:
+    assert copied({"items": 9, "left": 2, "undecided": 3}) == 4
