@@ -6,29 +6,44 @@ from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
+import pytest
 
 from ddbreplica.dynamodb.table import DynamoDBReplica
 from ddbreplica.handler import replicate
 from ddbreplica.model import Key
 from ddbreplica.records.compare import same
 from ddbreplica.records.decode import key_of
+from ddbreplica.transform.batch import UNTRANSFORMABLE
 from tests.engine.conftest import REPLICA, SOURCE, connect, items_of
 from tests.engine.test_refusals import REFUSED_INDEX_KEYS
 from tests.support.contract import EVERY_TYPE
 from tests.support.function import Context, Function
 from tests.support.mapping import Mapping, MappingSettings, Shard
 from tests.support.stream import StreamReader, state_after
+from tests.support.transforms import Document, expected, transform_of
 from tests.support.wire import as_read
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_dynamodb import DynamoDBClient
 
+KEY = ("PK",)
 CHANGES = 20_000
 WRITERS = 4
 KEYS, HOT_KEYS = 800, 5
 INDEX_KEY = {"S": "host"}
 REFUSED = [*REFUSED_INDEX_KEYS.values()]
+RULES: Document = {
+    "hash": ["s", "n", "empty_b"],
+    # An item with both sets cannot be transformed.
+    "concat": {
+        "joined": ["#", {"attribute": "change"}, {"attribute": "s"}],
+        "odd": [{"attribute": "ss"}, {"attribute": "bs"}],
+    },
+    "set": {"copied": {"N": "1.0"}},
+    "drop": ["l"],
+    "rename": {"b": "empty", "m": "b"},
+}
 RECORD = {"eventID", "eventName", "eventVersion", "eventSource", "awsRegion", "dynamodb", "eventSourceARN"}
 DATA = {"ApproximateCreationDateTime", "Keys", "SequenceNumber", "SizeBytes", "StreamViewType"}
 
@@ -96,18 +111,21 @@ class Writer:
 
 
 class Observed:
-    """The function, its number of requests, and the poison of each batch."""
+    """The function, its number of requests, and the records that are poison to the replica in each batch."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, document: Document) -> None:
         client = connect(endpoint)
         events: Any = client.meta.events
         events.register("before-send.dynamodb", self._count)
-        self.function = Function(DynamoDBReplica(client, REPLICA))
+        self.function = Function(DynamoDBReplica(client, REPLICA), transform=transform_of(document))
+        self.document = document
         self.requests = 0
         self.tried: set[str] = set()
 
     def invoke(self, event: Any, request_id: str) -> Any:
-        self.tried |= poison_at_the_end(event["Records"])
+        bad = untransformable(event["Records"], self.document)
+        taken = [record for record in event["Records"] if record["dynamodb"]["SequenceNumber"] not in bad]
+        self.tried |= poison_at_the_end(taken)
         return replicate(event, cast("LambdaContext", Context(request_id)), self.function.replicator)
 
     def _count(self, **_: Any) -> None:
@@ -117,6 +135,12 @@ class Observed:
 def is_poison(record: Any) -> bool:
     image = record["dynamodb"].get("NewImage")
     return image is not None and image["GSI_1_PK"] != INDEX_KEY
+
+
+def untransformable(records: Sequence[Any], document: Document) -> set[str]:
+    """Return the records whose image cannot be transformed."""
+    images = {one["dynamodb"]["SequenceNumber"]: one["dynamodb"].get("NewImage") for one in records}
+    return {number for number, image in images.items() if image and expected(document, image, KEY) is None}
 
 
 def poison_at_the_end(records: Sequence[Any]) -> set[str]:
@@ -182,7 +206,9 @@ def test_the_stream_has_the_changes_in_their_order(
     assert inserted["eventSourceARN"] == source
 
 
+@pytest.mark.parametrize("document", [{}, RULES], ids=["as they are", "transformed"])
 def test_twenty_thousand_changes_are_replicated_and_only_the_poison_is_quarantined(
+    document: Document,
     endpoint: str,
     client: "DynamoDBClient",
     source: str,
@@ -194,7 +220,7 @@ def test_twenty_thousand_changes_are_replicated_and_only_the_poison_is_quarantin
         list(pool.map(lambda writer: writer.write(CHANGES // WRITERS), writers))
     shards = read_stream(endpoint, source)
     history = [record for shard in shards for record in shard.records]
-    observed = Observed(endpoint)
+    observed = Observed(endpoint, document)
 
     mapping = Mapping(shards, observed.invoke, MappingSettings(parallelization_factor=2))
     while mapping.step():
@@ -202,18 +228,24 @@ def test_twenty_thousand_changes_are_replicated_and_only_the_poison_is_quarantin
             mapping.crash(lambda _done: 120)
 
     kept = [one for one in observed.function.bucket.kept if one["error_code"] == "ValidationException"]
-    quarantined = {one["record"]["dynamodb"]["SequenceNumber"] for one in kept}
+    refused = {one["record"]["dynamodb"]["SequenceNumber"] for one in kept}
+    quarantined = refused | untransformable(history, document)
     tell(
         f"{len(history):,} changes, {mapping.invocations} invocations, {observed.requests:,} requests,"
         f" {len(quarantined)} records quarantined"
     )
     assert len(history) == CHANGES
     assert_equal(items_of(client, SOURCE), state_after(history))
-    assert_equal(items_of(client, REPLICA), state_after(history, without=quarantined))
-    assert quarantined == observed.tried
-    assert {one["error_code"] for one in observed.function.bucket.kept} <= {
-        "ValidationException",
-        "SuspectWrite",
-    }
+    state = state_after(history, without=quarantined)
+    assert_equal(
+        items_of(client, REPLICA), {key: expected(document, item, KEY) for key, item in state.items()}
+    )
+    assert refused == observed.tried
+    by_code: dict[str, set[str]] = {}
+    for one in observed.function.bucket.kept:
+        by_code.setdefault(one["error_code"], set()).add(one["record"]["dynamodb"]["SequenceNumber"])
+    assert by_code.get(UNTRANSFORMABLE, set()) == quarantined - refused
+    assert by_code.keys() <= {"ValidationException", "SuspectWrite", UNTRANSFORMABLE}
+    assert bool(quarantined - refused) is bool(document)
     kinds = {str(one["record"]["dynamodb"]["NewImage"]["GSI_1_PK"]) for one in kept}
     assert kinds == set(map(str, REFUSED))
