@@ -79,6 +79,8 @@ def test_a_scheduled_verification_that_was_skipped_is_shown_until_another_one_ha
     sentence = f" was skipped, since the job {skipped['other']} ran\n"
     assert "            the scheduled one of 2" in text
     assert sentence in text
+    shown = lines(run("jobs", "show", "5f3c-11").stdout)
+    assert shown[1:3] == ["state       skipped", f"since       the job {skipped['other']} ran"]
     job_machine.end()
     run("verify", "--in-aws", "--grace", "0", "--no-follow")
     job_machine.end()

@@ -68,6 +68,7 @@ def _document(detail: Detail) -> Mapping[str, Any]:
         "what": detail.what,
         "state": detail.state,
         "cause": detail.cause or None,
+        "other": detail.other,
         "plan": asdict(plan) if plan else None,
         "segments": _progress_document(detail.segments, is_running=detail.state == "running"),
         "pieces": _progress_document(detail.pieces, is_running=detail.state == "running"),
@@ -114,6 +115,8 @@ def _rows(detail: Detail) -> Iterator[tuple[str, str]]:
     yield "state", detail.state
     if detail.cause:
         yield "cause", detail.cause
+    if detail.other:
+        yield "since", f"the job {detail.other} ran"
     yield "what", detail.what
     if detail.plan:
         yield from _plan_rows(detail.plan)

@@ -14,6 +14,7 @@ from ddbreplica.jobs.control.progress import Progress, ProgressReader
 from ddbreplica.jobs.control.workers import Workers
 from ddbreplica.jobs.objects import REPORT, JobObjects
 from ddbreplica.jobs.plan import REDRIVE, Plan
+from ddbreplica.jobs.state.skipped import last_skipped
 
 UNFINISHED: Final = "unfinished"
 """The state of a job that has no report, and whose execution is not known to run or to have failed."""
@@ -48,7 +49,10 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """A job in detail. A job that failed before it was planned has no plan, and no progress."""
+    """A job in detail. A job that failed before it was planned has no plan, and no progress.
+
+    `other` is the job that ran when this one was skipped, if this was the last one that was skipped.
+    """
 
     job: str
     state: str
@@ -57,6 +61,7 @@ class Detail:
     segments: Progress | None
     pieces: Progress | None
     report: Mapping[str, Any] | None
+    other: str | None = None
 
     @property
     def what(self) -> str:
@@ -111,7 +116,9 @@ def detail(workers: Workers, job: str) -> Detail:
     if plan is None and not attempts:
         raise unknown(workers, job)
     if plan is None:
-        return Detail(job, _state_without_plan(attempts[-1]), attempts, None, None, None, None)
+        state = _state_without_plan(attempts[-1])
+        other = _other(objects, job) if state == SKIPPED else None
+        return Detail(job, state, attempts, None, None, None, None, other)
     plan.refuse_other(what=plan.what, function=workers.function)
     report = _report(objects)
     reader = ProgressReader(workers.bucket, objects, plan)
@@ -131,6 +138,11 @@ def _state_without_plan(latest: Execution) -> str:
     if latest.status != SUCCEEDED:
         return _state(latest, None)
     return DONE if latest.given.get("what") == REDRIVE else SKIPPED
+
+
+def _other(objects: JobObjects, job: str) -> str | None:
+    skipped = last_skipped(objects.store, objects.stack)
+    return skipped.other if skipped and skipped.job == job else None
 
 
 def _items(report: Mapping[str, Any]) -> int:
