@@ -14,7 +14,16 @@ from benchmarks.operator.loops import REPLICA, SEGMENTS, SOURCE
 from benchmarks.processes import BenchmarkError
 
 _ROOT: Final = Path(__file__).parents[2]
-_TABLES: Final = ("--source", SOURCE, "--replica", REPLICA, "--without-mapping", "--json")
+_TABLES: Final = (
+    "--source",
+    SOURCE,
+    "--replica",
+    REPLICA,
+    "--without-mapping",
+    "--transform",
+    "none",
+    "--json",
+)
 _FOUR: Final = ("--segments", str(SEGMENTS), *_TABLES)
 _SIXTEEN: Final = ("--segments", "16", *_TABLES)
 _COMMAND, _LOOP = "ddbreplica_cli", "benchmarks.operator.loops"

@@ -18,7 +18,17 @@ from benchmarks.workers.in_process import by_worker
 from benchmarks.workers.overhead import measure_overhead
 
 _TABLES = ("--source", SOURCE, "--replica", REPLICA)
-_ALONE = ("--segments", "1", *_TABLES, "--without-mapping", "--read-rate", "1000000", "--json")
+_ALONE = (
+    "--segments",
+    "1",
+    *_TABLES,
+    "--without-mapping",
+    "--transform",
+    "none",
+    "--read-rate",
+    "1000000",
+    "--json",
+)
 _COMMANDS: Mapping[str, Program] = {
     "backfill": Program("ddbreplica backfill", ("ddbreplica_cli", "backfill", "--rate", "1000000", *_ALONE)),
     "verify": Program("ddbreplica verify", ("ddbreplica_cli", "verify", "--grace", "0", *_ALONE)),

@@ -15,6 +15,7 @@
     ├── AttentionError           it was done, and something requires attention
     ├── StoppedError             it was interrupted
     ├── NoTableError             a table does not exist
+    ├── TransformChangedError    the function has another transform than when the task began
     └── JobEndedError            a job inside AWS cannot go on
 
 Inside a batch a failed write is a value (`model.Failure`). Each ReplicatorError fails the invocation: no record is
@@ -109,6 +110,10 @@ class StoppedError(TaskError):
 
 class NoTableError(TaskError):
     """A table does not exist."""
+
+
+class TransformChangedError(TaskError):
+    """The function has another transform than when the task began, so that what the task has done is not final."""
 
 
 class JobEndedError(TaskError):

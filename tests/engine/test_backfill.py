@@ -25,6 +25,8 @@ SEGMENTS = 4
 COMMAND = (
     "backfill",
     "--without-mapping",
+    "--transform",
+    "none",
     "--segments",
     str(SEGMENTS),
     "--source",

@@ -72,7 +72,16 @@ def by_command(service: Service) -> tuple[Any, float]:
     """Return the result of `ddbreplica verify`, and the read units that it took."""
     with metered(service.url, lambda *_: None) as meter:
         tables = ("--source", SOURCE, "--replica", REPLICA, "--endpoint-url", meter.url)
-        options = ("--without-mapping", "--grace", "0", "--limit", "20", "--segments", "2", "--json")
+        options = (
+            "--without-mapping",
+            "--grace",
+            "0",
+            "--limit",
+            "20",
+            "--segments",
+            "2",
+            "--json",
+        )
         return json.loads(run("verify", *tables, *options).stdout), meter.units
 
 

@@ -94,7 +94,7 @@ class Run:
 
     def redrive(self, *more: str) -> tuple[Weighed, Mapping[str, str]]:
         """Run `redrive`, and return its result and the outcome of each object that stays."""
-        done = self.weighed("--without-mapping", *more)
+        done = self.weighed("--without-mapping", "--transform", "none", *more)
         left = {left["object"].split("/", 3)[3]: left["outcome"] for left in done.document["left"]}
         return done, left
 
@@ -356,7 +356,7 @@ class Export:
     def backfill(self, *more: str, folders: Sequence[str] = (FOLDER,)) -> Weighed:
         return weighed(
             self._directory,
-            *("backfill", "--without-mapping", "--json", "--endpoint-url", self._url),
+            *("backfill", "--without-mapping", "--transform", "none", "--json", "--endpoint-url", self._url),
             *(word for folder in folders for word in ("--from-export", f"s3://bucket/{folder}")),
             *more,
             environment={"AWS_DEFAULT_REGION": "us-east-1"},

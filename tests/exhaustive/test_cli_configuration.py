@@ -20,7 +20,7 @@ from tests.support.cli import invoke
 from tests.support.server import certified, serving
 
 COMMANDS = (
-    ("backfill", "--without-mapping"),
+    ("backfill", "--without-mapping", "--transform", "none"),
     ("status",),
     ("status", "--all"),
     ("tail",),

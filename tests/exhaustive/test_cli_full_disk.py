@@ -94,7 +94,7 @@ class TestReport:
         )
 
     def test_does_not_end_a_repair(self, apart: Tables) -> None:
-        result = run(*self.ARGS, "--repair", "--without-mapping")
+        result = run(*self.ARGS, "--repair", "--without-mapping", "--transform", "none")
 
         assert result.exit_code == 2
         assert lines(result.stdout)[-1] == "repaired"

@@ -29,7 +29,7 @@ CONTENT = b"what the user had written"
 A = key_of({"PK": {"S": "a"}})
 LOAD = ("load", "--generate", "3", "--output")
 REPORT = ("verify", "--grace", "0", "--report")
-REPAIR = ("verify", "--repair", "--without-mapping", "--grace", "0", "--state")
+REPAIR = ("verify", "--repair", "--without-mapping", "--transform", "none", "--grace", "0", "--state")
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ from ddbreplica.reconcile.algorithm import Reconciled
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.reconciler import Reconciler
 from ddbreplica.records.decode import key_of
+from ddbreplica.transform.same_transform import NO_TRANSFORM
 from ddbreplica_cli.runs import tail
 from ddbreplica_cli.terminal.exit_status import ATTENTION, FAILED, INCONCLUSIVE, exit_status
 from ddbreplica_cli.terminal.options import Options
@@ -405,6 +406,7 @@ def test_a_write_without_a_response_from_aws_is_in_doubt(
         describe_pair(connection),
         journal=journal,
         patience=Waiting().patience(20.01),
+        transform=NO_TRANSFORM,
         is_archive=False,
     )
     right = right_response(services, operation, lambda: reconciler.reconcile([A]))

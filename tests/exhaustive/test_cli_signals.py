@@ -21,8 +21,8 @@ from tests.support.modules import ROOT
 from tests.support.on_moto import Process, running
 
 EXIT_STATUS = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
-BACKFILL = ("backfill", "--without-mapping", "--segments", "1")
-VERIFY = ("verify", "--without-mapping", "--segments", "1", "--grace", "0")
+BACKFILL = ("backfill", "--without-mapping", "--transform", "none", "--segments", "1")
+VERIFY = ("verify", "--without-mapping", "--transform", "none", "--segments", "1", "--grace", "0")
 STATE = "logfile-logfile_replica.backfill"
 AGAIN = ["Error: interrupted.", "Try: run the same command again."]
 
@@ -37,6 +37,8 @@ LONG = {
         (
             "redrive",
             "--without-mapping",
+            "--transform",
+            "none",
             "--quarantine-bucket",
             QUARANTINE,
             "--on-failure-bucket",

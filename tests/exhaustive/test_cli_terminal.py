@@ -41,8 +41,14 @@ def hidden(text: str) -> set[str]:
 @pytest.mark.parametrize(
     "command",
     [
-        ("verify", "--grace", "0", "--without-mapping", "--limit", "1000"),
-        ("redrive", "--without-mapping", "--quarantine-bucket", "quarantined-records", "--dry-run"),
+        ("verify", "--grace", "0", "--without-mapping", "--transform", "none", "--limit", "1000"),
+        (
+            "redrive",
+            "--without-mapping",
+            "--quarantine-bucket",
+            "quarantined-records",
+            "--dry-run",
+        ),
         ("--help",),
         ("verify", "--help"),
         ("verify", "--grace", "å\udc80"),

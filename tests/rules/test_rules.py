@@ -774,9 +774,9 @@ RULES = (
     Rule(
         14,
         "in an archive a missing item is not deleted",
-        algorithm._Reconciliation._decided,
-        "if not self._pair.is_archive: ...",
-        "if True: ...",
+        algorithm._Reconciliation._writable,
+        "state is None and self._pair.is_archive",
+        "False",
         (
             test_algorithm.test_nothing_is_ever_deleted_from_an_archive,
             test_algorithm.test_an_item_that_disappears_after_its_write_to_an_archive_is_undecided,

@@ -207,6 +207,7 @@ class Runs:
             ("lag", world.measured_lag),
             ("find_mapping", world.find_mapping),
             ("despite", world.despite),
+            ("to_write", world.to_write),
             ("leftovers", world.left_over),
             ("TableReader", SimpleNamespace(of=world.reader)),
             ("Reconciler", SimpleNamespace(between=world.reconciler)),

@@ -24,7 +24,7 @@ STATE = Path("logfile-logfile_replica.backfill")
 
 def backfill(*args: str) -> Result:
     """Run a backfill between two tables without an event source mapping."""
-    return run("backfill", "--without-mapping", *args)
+    return run("backfill", "--without-mapping", "--transform", "none", *args)
 
 
 FOLDER = "exports/AWSDynamoDB/01234-abc"

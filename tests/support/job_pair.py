@@ -1,7 +1,7 @@
 """A pair of tables in memory, as the workers of a job see it. Each request takes time, and may be a worker's last."""
 
 from collections.abc import Callable, Collection, Container, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,6 +21,8 @@ from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.model import Image, Items, Journal, Key, ScanPage, Table
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.reconciler import Reconciler
+from ddbreplica.transform.same_transform import SameTransform
+from ddbreplica.transform.view import AS_IT_IS, View
 from ddbreplica.verify.confirm.witness import Witness
 from tests.support.memory_state import ManualClock
 from tests.support.memory_store import MemoryStore
@@ -51,11 +53,13 @@ class Reader:
     table: ScannedTable
     before: Callable[[], None]
     late: dict[int, Image]
+    view: View = AS_IT_IS
     rate: Rate = field(default_factory=lambda: Rate(None))
 
     def scan_page(self, segment: int, *, of: int, after: Image | None, consistent: bool) -> ScanPage:
         self.before()
-        return self.table.scan_page(segment, of=of, after=after, consistent=consistent)
+        page = self.table.scan_page(segment, of=of, after=after, consistent=consistent)
+        return replace(page, items=self.view.of_all(page.items))
 
     def by_key(self, items: Any) -> Any:
         return self.table.by_key(items)
@@ -63,7 +67,8 @@ class Reader:
     def get(self, keys: Sequence[Key], *, keys_only: bool = False) -> Items:
         self.before()
         arrived = {key(number): image for number, image in self.late.items() if key(number) in keys}
-        return {**self.table.get(keys, keys_only=keys_only), **arrived}
+        found = {**self.table.get(keys, keys_only=keys_only), **arrived}
+        return found if keys_only else {each: self.view.of(image) for each, image in found.items()}
 
 
 @dataclass
@@ -83,6 +88,9 @@ class MemoryPair:
     sizes: dict[str, Any] = field(default_factory=dict)
     unreserved: int = 1000
     throttled_function: bool = False
+    function_view: Callable[[], View] = lambda: AS_IT_IS
+    function_updated: datetime | None = None
+    update_seconds: float = 0.0
     before: Callable[[], None] = lambda: None
     die: Callable[[], None] = lambda: None
     witness_of: Callable[[], Witness] = SilentStream
@@ -133,14 +141,26 @@ class MemoryPair:
     def is_function_throttled(self) -> bool:
         return self.throttled_function
 
-    def reader(self, table: Described, patience: Patience, *, read_rate: float) -> TableReader:
+    def transform(self, source: Described) -> SameTransform:
+        return SameTransform(self.function_view(), lambda: self.function_view().digest, self.clock.ticks)
+
+    @property
+    def updated_at(self) -> datetime | None:
+        return self.function_updated
+
+    def update_seconds_left(self) -> float:
+        return self.update_seconds
+
+    def reader(
+        self, table: Described, patience: Patience, *, read_rate: float, view: View = AS_IT_IS
+    ) -> TableReader:
         side = ("orders", "orders_copy").index(table.name)
 
         def before() -> None:
             self.before()
             patience.interrupt.check()
 
-        return cast("TableReader", Reader(self.tables[side], before, self.late if side else {}))
+        return cast("TableReader", Reader(self.tables[side], before, self.late if side else {}, view))
 
     def witness(self, interrupt: Interrupt) -> Witness:
         return self.witness_of()

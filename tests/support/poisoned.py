@@ -184,6 +184,8 @@ def _planned() -> str:
         read_rates=[5.0, 5.0],
         write_rate=0.0,
         stream=None,
+        transform=None,
+        function_updated=None,
         estimate={"items": 2, "read_units": 1, "dollars": 0.1},
     )
     return plan.body.decode()

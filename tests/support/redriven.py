@@ -14,6 +14,8 @@ from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.model import SUSPECT, Image, Key, Table
 from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconcile
 from ddbreplica.reconcile.requests_under_way import UnderWay
+from ddbreplica.transform.deployed import Given
+from ddbreplica.transform.same_transform import NO_TRANSFORM, SameTransform
 from tests.support.clock import Clock
 from tests.support.fake_replica import FakeReplica
 from tests.support.fake_s3 import NAME, FakeS3
@@ -91,6 +93,7 @@ class World:
         self.replica = FakeReplica()
         self.tables = described("logfile"), described("copy")
         self.ground = Preflight(mapping(), EVERY_KEY, is_archive=False)
+        self.transform: SameTransform = NO_TRANSFORM
         self.reconciled = reconciled
         self.asked: dict[str, Any] = {}
         self.connection = cast(
@@ -112,6 +115,13 @@ class World:
         assert connection is self.connection
         self.asked |= wanted
         return self.ground
+
+    def to_write(
+        self, connection: Connection, mapping: MappingState | None, source: Described, *, given: Given | None
+    ) -> SameTransform:
+        assert (connection, source) == (self.connection, self.tables[0])
+        self.asked["transform"] = given
+        return self.transform
 
     def reconciler(
         self, connection: Connection, tables: tuple[Described, Described], **how: Any

@@ -17,6 +17,7 @@ from ddbreplica.model import Key
 from ddbreplica.reconcile.algorithm import Reconciled
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import VERIFY
+from ddbreplica.transform.same_transform import NO_TRANSFORM
 from ddbreplica.verify import repair, verification
 from ddbreplica.verify.difference import Difference, DifferenceKind
 from ddbreplica.verify.keyset import KeySet
@@ -187,7 +188,8 @@ class Stopped:
             unseen=None,
             confirm=lambda suspects: _Confirmation(self, suspects),
             unequal=lambda keys: [each for each in keys if self._look(each)],
-            repair=Repair(journal, self._reconcile(journal)) if self.repair else None,
+            transform=NO_TRANSFORM,
+            repair=Repair(journal, self._reconcile(journal), lambda: None) if self.repair else None,
             saved=SavedProgress(journal, clock=lambda: ticking.random() * 1e6),
             findings=Findings(5, report),
         )

@@ -22,6 +22,7 @@ from ddbreplica.reconcile.algorithm import ReconcileContext
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.reconciler import Reconciler
 from ddbreplica.records.decode import key_of
+from ddbreplica.transform.view import AS_IT_IS, View
 from tests.support.fake_bucket import FakeBucket
 from tests.support.fake_replica import INVALID, THROTTLED, TIMED_OUT
 from tests.support.job_pair import MemoryPair, Reader
@@ -91,7 +92,9 @@ class WrittenPair(MemoryPair):
     def refuse_unrepairable(self, stream: str | None) -> None:
         self.asked_for_stream = stream
 
-    def reader(self, table: Described, patience: Patience, *, read_rate: float) -> TableReader:
+    def reader(
+        self, table: Described, patience: Patience, *, read_rate: float, view: View = AS_IT_IS
+    ) -> TableReader:
         reader = super().reader(table, patience, read_rate=read_rate)
         side = ("orders", "orders_copy").index(table.name)
         before = cast("Reader", reader).before
@@ -100,7 +103,7 @@ class WrittenPair(MemoryPair):
             before()
             self.happen()
 
-        return cast("TableReader", WrittenReader(self.tables[side], happen, self.late if side else {}))
+        return cast("TableReader", WrittenReader(self.tables[side], happen, self.late if side else {}, view))
 
     def quarantining(self, journal: Journal, source: Table, *, command: str) -> QuarantiningJournal:
         quarantine = Quarantine(
@@ -124,6 +127,7 @@ class WrittenPair(MemoryPair):
             patience=writing.patience,
             rates=writing.rates,
             under_way=writing.under_way,
+            transform=writing.transform,
         )
 
     def before_put(self) -> None:

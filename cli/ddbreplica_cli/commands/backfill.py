@@ -14,6 +14,7 @@ from ddbreplica_cli.terminal.options import (
     segments_option,
     shared_options,
     state_option,
+    transform_options,
     without_mapping_option,
 )
 from ddbreplica_cli.terminal.param_type import Name
@@ -39,6 +40,7 @@ from ddbreplica_cli.terminal.param_type import Name
 )
 @without_mapping_option
 @archive_option
+@transform_options
 @click.option(
     "--dry-run", is_flag=True, help="Show the estimated capacity units, cost and time; write nothing."
 )

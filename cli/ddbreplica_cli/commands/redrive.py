@@ -14,6 +14,7 @@ from ddbreplica_cli.terminal.options import (
     read_rate_option,
     shared_options,
     state_option,
+    transform_options,
     without_mapping_option,
 )
 from ddbreplica_cli.terminal.param_type import Integer, Name, ParamType
@@ -62,6 +63,7 @@ class _Age(ParamType[float]):
 @state_option("redrive")
 @without_mapping_option
 @archive_option
+@transform_options
 @click.option(
     "--find",
     multiple=True,

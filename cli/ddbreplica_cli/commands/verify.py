@@ -16,6 +16,7 @@ from ddbreplica_cli.terminal.options import (
     segments_option,
     shared_options,
     state_option,
+    transform_options,
 )
 from ddbreplica_cli.terminal.param_type import Integer, Number
 
@@ -95,6 +96,7 @@ from ddbreplica_cli.terminal.param_type import Integer, Number
     " later changes.",
 )
 @archive_option
+@transform_options
 @in_aws_options()
 @shared_options
 def verify(options: Options, /, **values: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ddbreplica.aws.clock import time_after
-from ddbreplica.backfill.job import NAMED, BackfillOptions, damage, facts, prepare
+from ddbreplica.backfill.job import NAMED, BackfillOptions, backfilled, damage, facts, prepare
 from ddbreplica.backfill.pages import Backfill
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.errors import AttentionError, TaskError
@@ -17,6 +17,7 @@ from ddbreplica.reconcile.journal_format import BACKFILL
 from ddbreplica.reconcile.review_list import Undecided
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.text import key_text
+from ddbreplica_cli.runs.transform.document import given_by
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import TERMINAL, default_path
 from ddbreplica_cli.terminal.options import Options
@@ -25,7 +26,7 @@ from ddbreplica_cli.terminal.options import Options
 def run(options: Options, /, **values: Any) -> None:
     """Copy the items with these options, and print the result."""
     state = values.pop("state")
-    asked = BackfillOptions(**values)
+    asked = BackfillOptions(transform=given_by(values), **values)
     connection = Connection(options)
     if asked.dry_run:
         copying = prepare(connection, asked, TERMINAL)
@@ -36,12 +37,10 @@ def run(options: Options, /, **values: Any) -> None:
         return
     path = state or default_path(connection.tables, BACKFILL)
     journal = FileJournal.at(path, command=BACKFILL, clock=connection.clock)
-    # Around `prepare` too, so that a backfill that is refused leaves no empty state file.
     with journal.kept():
-        copying = prepare(connection, asked, TERMINAL)
         started = time.perf_counter()
         undecided = Undecided.beside(path, note=output.print_note)
-        done = copying.go(journal, undecided)
+        copying, done = backfilled(connection, asked, TERMINAL, journal, undecided)
         ended = _Ended(done, path, undecided, *journal.held())
     document = {
         **copying.tables.names,

@@ -11,6 +11,7 @@ from ddbreplica.redrive import job, report
 from ddbreplica.redrive.job import RedriveOptions
 from ddbreplica.redrive.objects import ObjectOutcome, Redriven
 from ddbreplica_cli.runs import redrive_erasure
+from ddbreplica_cli.runs.transform.document import given_by
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import TERMINAL, default_path
 from ddbreplica_cli.terminal.exit_status import ATTENTION
@@ -40,7 +41,7 @@ def run(options: Options, /, **values: Any) -> None:
         dry_run=values["dry_run"],
     )
     state = values.pop("state")
-    asked = RedriveOptions(**values)
+    asked = RedriveOptions(transform=given_by(values), **values)
     started = time.perf_counter()
     connection = Connection(options)
     if erasing is not None:

@@ -16,6 +16,7 @@ from ddbreplica.verify.job import estimate, verified
 from ddbreplica.verify.keys_file import KeysFile
 from ddbreplica.verify.options import VerifyOptions
 from ddbreplica.verify.result.verdict import Verified
+from ddbreplica_cli.runs.transform.document import given_by
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.driver import TERMINAL, default_path
 from ddbreplica_cli.terminal.exit_status import document as error_document
@@ -42,7 +43,7 @@ def run(options: Options, /, **values: Any) -> None:
             "--report - and --json cannot be used together, since both write to stdout."
             " Try: name a file with --report, or leave out --json."
         )
-    state = values.pop("state")
+    state, given = values.pop("state"), given_by(values)
     asked = VerifyOptions(**{**values, "keys_from": _keys_file(values["keys_from"])})
 
     def show(result: Verified) -> None:
@@ -63,7 +64,7 @@ def run(options: Options, /, **values: Any) -> None:
         output.print_result(document, expected.text(), as_json=options.as_json)
         return
     journal = _journal(connection, state, is_needed=asked.writes)
-    result = verified(connection, asked, show, TERMINAL, journal)
+    result = verified(connection, asked, show, TERMINAL, journal, given)
     unreported = _unreported(result)
     advise(
         result.document(), undecided=result.findings.undecided, next_step=_NEXT[asked.repair, asked.dry_run]

@@ -134,6 +134,36 @@ archive_option = click.option(
 )
 
 
+_TRANSFORM = (
+    click.option(
+        "--transform",
+        type=Name(),
+        metavar="FILE",
+        help="The function's transform, in a file, or `none` if it has none. Needed only if the function's"
+        " configuration cannot be read.  [default: the function's]",
+    ),
+    click.option(
+        "--transform-secret-arn",
+        type=Name(),
+        metavar="ARN",
+        help="With --transform FILE: the secret under which the transform hashes.",
+    ),
+    click.option(
+        "--transform-secret-version",
+        type=Name(),
+        metavar="ID",
+        help="With --transform FILE: the version of that secret.",
+    ),
+)
+
+
+def transform_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that give the transform of a function whose configuration cannot be read."""
+    for option in reversed(_TRANSFORM):
+        command = option(command)
+    return command
+
+
 @dataclass(frozen=True, slots=True)
 class JobOptions:
     """How to run the work as a job: whether a new one, and whether the command follows it."""

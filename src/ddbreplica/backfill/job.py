@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import ceil
 from typing import Any
@@ -17,17 +17,23 @@ from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, describe_pair, identity
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.scan import TableReader
-from ddbreplica.errors import StoppedError, TaskError
+from ddbreplica.errors import StoppedError, TaskError, TransformChangedError
+from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.mapping.lag import lag
+from ddbreplica.mapping.last_update import wait_for_update
 from ddbreplica.mapping.lookup import find_mapping
 from ddbreplica.mapping.preflight import Preflight, despite
-from ddbreplica.mapping.safeguards import refuse_unsafe, shown, warning
+from ddbreplica.mapping.safeguards import refuse_unrepairable, refuse_unsafe, shown, warning
+from ddbreplica.mapping.source_transform import to_write
 from ddbreplica.reconcile.journal import FileJournal
+from ddbreplica.reconcile.journal_format import IDENTITY
 from ddbreplica.reconcile.reconciler import Rates, Reconciler
 from ddbreplica.reconcile.review_list import Undecided
 from ddbreplica.reconcile.unfinished_runs import leftovers
 from ddbreplica.records.decode import attributes_of
+from ddbreplica.transform.deployed import Given
+from ddbreplica.transform.same_transform import NO_TRANSFORM, SameTransform, begin_again_once
 
 NAMED = 10
 """The most items that are listed of those that were not copied."""
@@ -45,6 +51,7 @@ class BackfillOptions:
     without_mapping: bool
     archive: bool
     dry_run: bool
+    transform: Given | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,7 @@ class Copying:
     tables: Tables
     exports: Exports | None
     ground: Preflight
+    transform: SameTransform
     driver: Driver
 
     def go(self, journal: FileJournal, undecided: Undecided) -> Backfill:
@@ -103,9 +111,21 @@ class Copying:
         self._go_on(journal)
         with self.driver.interruptible() as interrupt:
             backfill = self._copy(journal, undecided, Patience(interrupt))
+            # After the last write: what was copied with an earlier transform is not done.
+            self.transform.check_now()
+            self._note_expired()
             if not journal.open_keys() and not backfill.damaged:
                 journal.forget()
         return backfill
+
+    def _note_expired(self) -> None:
+        """Note how many items of an archive stay as an earlier transform has made them: the source has them no more."""
+        more = self.tables.replica.items - self.tables.source.items
+        if self.ground.is_archive and self.transform.view.digest is not None and more > 0:
+            self.driver.note(
+                f"The archive has about {more:,} items that the source no longer has. They stay as they were written,"
+                " also where the present transform would hide a value. `ddbreplica verify` counts them."
+            )
 
     @property
     def read_rate(self) -> float | None:
@@ -122,8 +142,29 @@ class Copying:
     def _go_on(self, journal: FileJournal) -> None:
         """Resume from the journal. Raises TaskError if its state is of a different backfill."""
         listing = self.exports.name if self.exports else f"a scan in {self.options.segments} segments"
-        if journal.resume(self.tables.identity(listing, self.ground.key_filter)):
-            self.driver.note(f"Resuming from {journal.name}.")
+        identity, before = (
+            self.tables.identity(listing, self.ground.key_filter),
+            journal.notes.get(IDENTITY, {}),
+        )
+        if journal.resume(identity):
+            if _is_of(before, self._function):
+                self.driver.note(f"Resuming from {journal.name}.")
+                return
+            # What is behind the cursors was copied with other settings, and maybe written over since then.
+            journal.forget()
+            self.driver.note(
+                f"The function was updated since {journal.name} began: all items are copied again."
+            )
+        journal.note(IDENTITY, {**identity, **self._function})
+
+    @property
+    def _function(self) -> Mapping[str, Any]:
+        """What must be equal for the items behind a cursor to be done: the function's transform and last update."""
+        updated = self.ground.mapping.updated_at if self.ground.mapping else None
+        return {
+            "transform": self.transform.view.digest,
+            "function updated": updated.isoformat() if updated else None,
+        }
 
     def _copy(self, journal: FileJournal, undecided: Undecided, patience: Patience) -> Backfill:
         reader = self._reader(patience)
@@ -139,6 +180,7 @@ class Copying:
                 journal=journal,
                 patience=patience,
                 is_archive=self.ground.is_archive,
+                transform=self.transform,
                 rates=Rates(write=rate, read=read_rate),
             )
             backfill = Backfill(
@@ -162,6 +204,7 @@ class Copying:
             patience,
             threads=self.options.segments,
             read_rate=self.read_rate,
+            view=self.transform.view,
         )
 
     def _listings(self, reader: TableReader) -> Sequence[Listing]:
@@ -182,6 +225,8 @@ class Copying:
         except (TaskError, KeyboardInterrupt) as ended:
             with suppress(TaskError):  # without this record, the next run holds back every open key
                 self._rest(backfill, journal)
+            if isinstance(ended, TransformChangedError):
+                raise
             raise _ended(backfill, ended, journal.name if journal.has_more else None) from ended
         self._rest(backfill, journal)
 
@@ -206,6 +251,13 @@ class Copying:
                 seconds -= 1
 
 
+def _is_of(before: Mapping[str, Any], function: Mapping[str, Any]) -> bool:
+    """Return whether a state was begun with this function. Earlier versions know no transform, and no last update."""
+    return {
+        name: before.get(name, now if name != "transform" else None) for name, now in function.items()
+    } == function
+
+
 def _ended(backfill: Backfill, why: BaseException, state: str | None) -> TaskError:
     """Return the same error with the progress of this run; `state` is the file from which the next run resumes."""
     noun = "item was" if backfill.items == 1 else "items were"
@@ -217,6 +269,25 @@ def _ended(backfill: Backfill, why: BaseException, state: str | None) -> TaskErr
         return TaskError(f"{why.fact.rstrip('.')}; {so_far}{where}.", hint=why.hint, facts=done)
     where = f"; it resumes from {state}" if state else ""
     return StoppedError(f"interrupted; {so_far}.", hint=f"run the same command again{where}.", facts=done)
+
+
+def backfilled(
+    connection: Connection,
+    options: BackfillOptions,
+    driver: Driver,
+    journal: FileJournal,
+    undecided: Undecided,
+) -> tuple[Copying, Backfill]:
+    """Check all preconditions, and copy the items that are not copied yet, as `Copying.go` does.
+
+    It begins again, once, if the function's transform was changed meanwhile.
+    """
+
+    def work() -> tuple[Copying, Backfill]:
+        copying = prepare(connection, options, driver)
+        return copying, copying.go(journal, undecided)
+
+    return begin_again_once(work, driver.note)
 
 
 def prepare(connection: Connection, options: BackfillOptions, driver: Driver) -> Copying:
@@ -237,14 +308,34 @@ def prepare(connection: Connection, options: BackfillOptions, driver: Driver) ->
             " those that were created and deleted within one export. Only these are copied; compare the tables"
             " afterwards."
         )
-    return Copying(connection, options, tables, exports, ground, driver)
+    transform = NO_TRANSFORM
+    if not options.dry_run:
+        ground = _after_update(connection, ground, driver)
+        transform = to_write(connection, ground.mapping, source, given=options.transform)
+    return Copying(connection, options, tables, exports, ground, transform, driver)
+
+
+def _after_update(connection: Connection, ground: Preflight, driver: Driver) -> Preflight:
+    """Return the preflight as it is when no invocation with earlier settings of the function is under way."""
+    before = ground.mapping
+    if before is None:
+        return ground
+
+    def read_again() -> MappingState:
+        return refuse_unrepairable(find_mapping(connection, before.stream_arn))
+
+    with driver.interruptible() as interrupt:
+        mapping = wait_for_update(
+            before, read_again, now=lambda: connection.clock.moment, driver=driver, interrupt=interrupt
+        )
+    return replace(ground, mapping=mapping)
 
 
 def _exports(connection: Connection, urls: Sequence[str], source: Described) -> Exports:
     """Return the exports. Raises TaskError if one of them cannot be used, or a change between them was missed."""
     found = find(connection.buckets, urls)
     for export in found:
-        if not _is_of(export, source):
+        if not _is_export_of(export, source):
             raise TaskError(
                 f"{export.url} is not an export of the present source table.",
                 hint=f"name an export of {source.table.arn}.",
@@ -252,7 +343,7 @@ def _exports(connection: Connection, urls: Sequence[str], source: Described) -> 
     return in_order(found)
 
 
-def _is_of(export: Export, source: Described) -> bool:
+def _is_export_of(export: Export, source: Described) -> bool:
     """Return whether the export is of this table. A recreated or restored one has the same ARN, and other keys."""
     table_id = source.description.get("TableId")
     return (

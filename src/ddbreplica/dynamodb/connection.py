@@ -118,6 +118,10 @@ class Connection:
         """A client for the quarantine and the on-failure bucket."""
         return self._source_clients.buckets(self.source.region)
 
+    def secrets(self, region: str | None) -> Any:
+        """Return a client for the secrets of a Region."""
+        return self._source_clients.secrets(region)
+
     @property
     def machines(self) -> Any:
         """A client for the state machine of the jobs, which is beside the function."""

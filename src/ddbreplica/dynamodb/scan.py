@@ -24,6 +24,7 @@ from ddbreplica.errors import TaskError
 from ddbreplica.model import Image, Items, Key, Refusal, RefusalKind, ScanPage, Table
 from ddbreplica.records.decode import MalformedError, attributes_of, key_of
 from ddbreplica.records.size import READ_UNIT
+from ddbreplica.transform.view import AS_IT_IS, View
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -87,7 +88,7 @@ class TableReader:
     KeyboardInterrupt if the patience's interrupt is set.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the last two have names
         self,
         client: "DynamoDBClient",
         name: str,
@@ -96,14 +97,16 @@ class TableReader:
         limits: Limits = _NO_LIMITS,
         *,
         skew: Skew | None = None,
+        view: View = AS_IT_IS,
     ) -> None:
-        """Take the table's description. `skew` observes every response."""
+        """Take the table's description. `skew` observes every response. All items are seen through the view."""
         self._name = name
         self._patience = patience
         self.rate = Rate(limits.per_second, sleep=patience.interrupt.sleep)
         self._owed = 0.0
         self._lock = Lock()
         self._page = limits.page
+        self._view = view
         self._key_names = sorted(name for name, _ in table.key_schema)
         self._key_set = frozenset(self._key_names)
         self._keys_only = _projection(self._key_names)
@@ -112,11 +115,18 @@ class TableReader:
 
     @classmethod
     def of(
-        cls, side: Side, table: Table, patience: Patience, *, threads: int, read_rate: float | None
+        cls,
+        side: Side,
+        table: Table,
+        patience: Patience,
+        *,
+        threads: int,
+        read_rate: float | None,
+        view: View = AS_IT_IS,
     ) -> "TableReader":
         """Return a reader of a described table that `threads` threads can use."""
-        client = side.dynamodb(reading(threads))
-        return cls(client, side.name, table, patience, Limits(threads, read_rate), skew=side.clock)
+        client, limits = side.dynamodb(reading(threads)), Limits(threads, read_rate)
+        return cls(client, side.name, table, patience, limits, skew=side.clock, view=view)
 
     def scan_page(
         self, segment: int, *, of: int, after: Image | None, consistent: bool, limit: int | None = None
@@ -192,7 +202,8 @@ class TableReader:
             asked_for = {"Keys": [attributes_of(key) for key in pending], **self._what(keys_only=keys_only)}
             request = {"RequestItems": {self._name: asked_for}}
             items, left = self._ask("BatchGetItem", request, partial(self._gotten, frozenset(pending)))
-            found |= items
+            # A transform cannot take a part of an item.
+            found |= items if keys_only else {key: self._view.of(item) for key, item in items.items()}
             # A response ends at 16 MB, and the keys that it leaves are read without a pause. If it leaves all keys,
             # the table is throttled, and the next request waits.
             if len(left) < len(pending):
@@ -225,7 +236,8 @@ class TableReader:
         if not all(self._key_set <= item.keys() for item in items):
             raise ValueError(items)
         units = _units(response)
-        return ScanPage(items, {**last} or None, units, units * READ_UNIT * (1 if consistent else 2))
+        seen = self._view.of_all(items)
+        return ScanPage(seen, {**last} or None, units, units * READ_UNIT * (1 if consistent else 2))
 
     def _ask(self, operation: str, request: Mapping[str, Any], read: Callable[[Any], T]) -> T:
         """Repeat a request until it succeeds. It begins when the rate allows for the units consumed before."""

@@ -20,7 +20,7 @@ from ddbreplica.jobs.ending import Ending
 from ddbreplica.jobs.metrics import Metrics
 from ddbreplica.jobs.objects import PLAN, JobObjects
 from ddbreplica.jobs.payload import Payload
-from ddbreplica.jobs.plan import BACKFILL, Plan
+from ddbreplica.jobs.plan import BACKFILL, Conditions, Plan
 from ddbreplica.jobs.state.fenced_state import FencedState, Owner
 from ddbreplica.jobs.state.journal import Quarantining, StateJournal
 from ddbreplica.jobs.state.lease import Lease
@@ -31,6 +31,8 @@ from ddbreplica.model import Journal, Table
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.reconciler import Rates, Reconciler
 from ddbreplica.reconcile.requests_under_way import UnderWay
+from ddbreplica.transform.same_transform import SameTransform
+from ddbreplica.transform.view import AS_IT_IS, View
 from ddbreplica.verify.confirm.witness import Witness
 
 MOST_WAIT_SECONDS: Final = 600
@@ -47,6 +49,7 @@ class Writing:
     patience: Patience
     rates: Rates
     is_archive: bool
+    transform: SameTransform
     under_way: UnderWay
 
 
@@ -84,8 +87,26 @@ class Pair(Protocol):
         """Raise TaskError if no mapping replicates the changes after a repair from the source's stream."""
         ...
 
-    def reader(self, table: Described, patience: Patience, *, read_rate: float) -> TableReader:
-        """Return a reader of a described table."""
+    def transform(self, source: Described) -> SameTransform:
+        """Return the transform of the function. Raises TaskError if it cannot be applied."""
+        ...
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """When the function was last updated."""
+        ...
+
+    def update_seconds_left(self) -> float:
+        """Return for how many seconds an invocation with earlier settings of the function may be under way.
+
+        Raises TaskError if the last update has failed.
+        """
+        ...
+
+    def reader(
+        self, table: Described, patience: Patience, *, read_rate: float, view: View = AS_IT_IS
+    ) -> TableReader:
+        """Return a reader of a described table, whose items are seen through the view."""
         ...
 
     def witness(self, interrupt: Interrupt) -> Witness:
@@ -190,6 +211,7 @@ class Job:
             Patience(self.ending, clock=clock.ticks),
             Rates(write=rate, read=read_rate),
             is_archive=checked.preflight.is_archive,
+            transform=checked.transform,
             under_way=under_way,
         )
         reconciler = self.pair.reconciler(checked.tables, quarantining, writing)
@@ -236,19 +258,43 @@ class Checked:
 
     tables: tuple[Described, Described]
     preflight: Preflight
+    transform: SameTransform
 
     @classmethod
     def now(cls, job: Job, plan: Plan) -> "Checked":
         """Describe the tables. Raises TaskError if they, or the function's settings, are not those of the plan."""
         tables = job.pair.describe()
         preflight = preflight_of(job.pair, tables[0], plan.what, plan.options)
-        plan.refuse_changed(
-            identity(*tables),
-            preflight.key_filter.patterns,
-            is_archive=preflight.is_archive,
-            stream=tables[0].stream,
+        transform = job.pair.transform(tables[0])
+        plan.refuse_changed(conditions(tables, preflight, transform.view.digest, job.pair.updated_at))
+        return cls(tables, preflight, transform)
+
+    def readers(
+        self, job: Job, patience: Patience, rates: Sequence[float]
+    ) -> tuple[TableReader, TableReader]:
+        """Return readers of the source, as the replica is to hold it, and of the replica, with these read rates."""
+        source, replica = self.tables
+        return (
+            job.pair.reader(source, patience, read_rate=rates[0], view=self.transform.view),
+            job.pair.reader(replica, patience, read_rate=rates[1]),
         )
-        return cls(tables, preflight)
+
+
+def conditions(
+    tables: tuple[Described, Described],
+    preflight: Preflight,
+    transform: str | None,
+    updated_at: datetime | None,
+) -> Conditions:
+    """Return the present conditions of a job."""
+    return Conditions(
+        identity(*tables),
+        preflight.key_filter.patterns,
+        preflight.is_archive,
+        tables[0].stream,
+        transform,
+        updated_at.isoformat() if updated_at else None,
+    )
 
 
 def preflight_of(pair: Pair, source: Described, what: str, options: Mapping[str, Any]) -> Preflight:

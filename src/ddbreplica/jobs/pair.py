@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
@@ -28,13 +28,17 @@ from ddbreplica.jobs.metrics import Metrics
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.lag import LagReader
 from ddbreplica.mapping.lag_figures import AskLag
+from ddbreplica.mapping.last_update import seconds_left
 from ddbreplica.mapping.lookup import list_mappings, state_of
 from ddbreplica.mapping.metrics import of_function, read_series
 from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.mapping.safeguards import refuse_unrepairable, refuse_unsafe
+from ddbreplica.mapping.source_transform import to_write
 from ddbreplica.model import Journal, Table
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.reconciler import Reconciler
+from ddbreplica.transform.same_transform import SameTransform
+from ddbreplica.transform.view import AS_IT_IS, View
 from ddbreplica.verify.confirm.stream_witness import StreamWitness
 from ddbreplica.verify.confirm.witness import Witness
 
@@ -109,9 +113,24 @@ class FunctionPair:
     def _mapping_of(self, stream: str | None) -> MappingState | None:
         return self.mapping if self.mapping.stream_arn == stream else None
 
-    def reader(self, table: Described, patience: Patience, *, read_rate: float) -> TableReader:
+    def transform(self, source: Described) -> SameTransform:
+        """Return the transform of the function. Raises TaskError if it cannot be applied."""
+        return to_write(self.connection, self.mapping, source, given=None)
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """When the function was last updated."""
+        return self.mapping.updated_at
+
+    def update_seconds_left(self) -> float:
+        """Return for how many seconds an invocation with earlier settings of the function may be under way."""
+        return seconds_left(self.mapping, now=self.clock.moment)
+
+    def reader(
+        self, table: Described, patience: Patience, *, read_rate: float, view: View = AS_IT_IS
+    ) -> TableReader:
         """Return a reader of a described table, for one thread."""
-        return TableReader.of(table.side, table.table, patience, threads=1, read_rate=read_rate)
+        return TableReader.of(table.side, table.table, patience, threads=1, read_rate=read_rate, view=view)
 
     def witness(self, interrupt: Interrupt) -> Witness:
         """Return the source's stream as the witness of changes."""
@@ -140,6 +159,7 @@ class FunctionPair:
             journal=journal,
             patience=writing.patience,
             is_archive=writing.is_archive,
+            transform=writing.transform,
             rates=writing.rates,
             under_way=writing.under_way,
         )

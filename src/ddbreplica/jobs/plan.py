@@ -35,7 +35,8 @@ class Plan:
     `workers` at a time, at most. `read_rates` are the read capacity units per second that all workers use together, of
     the source and of the replica; `write_rate` are the write capacity units, and 0 if the job writes nothing.
     `stream` is the source's stream, which brings the changes that a backfill does not see; None if the job needs none.
-    `estimate` is what the job takes.
+    `transform` is the digest of the function's transform; None without one. `function_updated` is when the function was
+    last updated, for a backfill. `estimate` is what the job takes.
     """
 
     what: str
@@ -51,6 +52,8 @@ class Plan:
     read_rates: Sequence[float]
     write_rate: float
     stream: str | None
+    transform: str | None
+    function_updated: str | None
     estimate: Mapping[str, Any]
 
     @property
@@ -96,24 +99,39 @@ class Plan:
                 hint="start a new job, or name a job of this function.",
             )
 
-    def refuse_changed(
-        self, pair: Mapping[str, str], patterns: Sequence[str], *, is_archive: bool, stream: str | None
-    ) -> None:
+    def refuse_changed(self, now: "Conditions") -> None:
         """Raise TaskError if a table was recreated since the plan was made, or the function's settings changed."""
         for name, each in self.pair.items():
-            if pair[name] != each:
+            if now.pair[name] != each:
                 raise JobEndedError(
                     f"the {name} was recreated since the job was planned, or is another table: it was"
-                    f" {identity_text(each)}, and is {identity_text(pair[name])}.",
+                    f" {identity_text(each)}, and is {identity_text(now.pair[name])}.",
                     hint=_START_NEW,
                 )
-        if self.stream not in (None, stream):
+        if self.stream not in (None, now.stream):
             # A new stream lacks the changes from before it, so that items that were copied already may be old.
-            raise _changed(f"the source's stream changed from {self.stream} to {stream or 'none'}")
-        if list(patterns) != list(self.patterns):
+            raise _changed(f"the source's stream changed from {self.stream} to {now.stream or 'none'}")
+        if list(now.patterns) != list(self.patterns):
             raise _changed("the filter of the event source mapping changed")
-        if is_archive != self.is_archive:
+        if now.is_archive != self.is_archive:
             raise _changed("the replica was changed into an archive, or from one into a plain replica")
+        if now.transform != self.transform:
+            raise _changed("the function's transform changed")
+        if self.function_updated not in (None, now.function_updated):
+            # An earlier transform may have been deployed meanwhile, and have written over what was copied.
+            raise _changed("the function was updated")
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What must not change until a job ends, with the meanings that they have in a plan."""
+
+    pair: Mapping[str, str]
+    patterns: Sequence[str]
+    is_archive: bool
+    stream: str | None
+    transform: str | None
+    function_updated: str | None
 
 
 def segments_of(items: int) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Final
 
 from ddbreplica.backfill import estimate as of_backfill
@@ -18,6 +19,9 @@ from ddbreplica.jobs.verify import options as verify_options
 from ddbreplica.mapping.safeguards import warning
 from ddbreplica.records.text import duration
 from ddbreplica.verify.estimate import Estimate, TableSize
+
+PLAN_SECONDS: Final = 30.0
+"""The time that a worker needs to make a plan."""
 
 UNKNOWN_UNITS: Final = 3_000.0
 """Capacity units per second of an on-demand table whose limits DescribeTable does not show."""
@@ -98,6 +102,8 @@ def _write_plan(job: Job, kind: _Kind, options: Mapping[str, Any]) -> None:
 
 def _new(job: Job, kind: _Kind, options: Mapping[str, Any]) -> Plan:
     members, pair = job.payload.members, job.pair
+    if members["what"] == BACKFILL:
+        _wait_for_update(job)
     tables = pair.describe()
     preflight = preflight_of(pair, tables[0], members["what"], options)
     preflight.warn_of_replicas(tables[0], note=job.note)
@@ -123,8 +129,28 @@ def _new(job: Job, kind: _Kind, options: Mapping[str, Any]) -> Plan:
         read_rates=budget.read_rates,
         write_rate=budget.write_rate,
         stream=budget.stream,
+        transform=pair.transform(tables[0]).view.digest,
+        function_updated=pair.updated_at.isoformat() if budget.stream and pair.updated_at else None,
         estimate=budget.estimate,
     )
+
+
+def _wait_for_update(job: Job) -> None:
+    """Wait until no invocation with earlier settings of the function can be under way. Raises TaskError as it does.
+
+    Raises TaskError also if the worker has not the time.
+    """
+    left = job.pair.update_seconds_left()
+    if left + PLAN_SECONDS > job.deadline.remaining():
+        raise TaskError(
+            f"the function was updated, and invocations with its earlier settings may be under way for {ceil(left)}"
+            " more seconds.",
+            hint="start the job after that time.",
+        )
+    if left:
+        job.note(f"the job waits {ceil(left)} seconds, since the function was updated")
+        job.ending.sleep(left)
+        job.ending.check()
 
 
 def _notes(what: str, estimate: Mapping[str, Any]) -> Iterator[str]:

@@ -31,7 +31,8 @@ class MappingState:
     before. `on_failure` is the ARN of the on-failure destination, to which Lambda sends discarded batches.
     `counts_events` is true if the mapping emits event source mapping metrics, such as PolledEventCount. `patterns`
     are the patterns of its filter, or None if Lambda does not show them. `environment` holds all variables of the
-    function. Lambda drops the function's log lines below `log_level`; None if it drops none.
+    function. Lambda drops the function's log lines below `log_level`; None if it drops none. `updated_at` is when the
+    function was last updated, and `update_status` is whether that was successful.
     """
 
     uuid: str
@@ -50,6 +51,8 @@ class MappingState:
     settings: Mapping[str, Any]
     environment: Mapping[str, str]
     log_level: str | None = None
+    updated_at: datetime | None = None
+    update_status: str = "Successful"
 
     @property
     def source_arn(self) -> str:

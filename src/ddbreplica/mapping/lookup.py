@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/lambda/latest/api/API_ListEventSourceMappings.html
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +129,15 @@ def state_of(client: "LambdaClient", listed: Any) -> MappingState:
     return _state(listed, _function(client, listed["FunctionArn"]))
 
 
+def environment_of(client: "LambdaClient", arn: str) -> Mapping[str, str]:
+    """Return the present variables of a function. Raises TaskError if they cannot be read, or if it was deleted."""
+    function = _function(client, arn)
+    if not function:
+        raise TaskError(f"the function {arn} was deleted meanwhile.", hint="run `ddbreplica status`.")
+    variables: Mapping[str, str] = function.get("Environment", {}).get("Variables", {})
+    return variables
+
+
 def _function(client: "LambdaClient", arn: str) -> Mapping[str, Any]:
     """Return the function's configuration; nothing if the function was deleted and its mapping was not."""
     configuration: Any = asked(lambda: _configuration(client, arn))
@@ -147,7 +157,8 @@ def _function(client: "LambdaClient", arn: str) -> Mapping[str, Any]:
 def _configuration(client: "LambdaClient", arn: str) -> Any:
     configuration = client.get_function_configuration(FunctionName=arn)
     _ = configuration["FunctionName"]  # raises if the response is empty
-    return configuration
+    updated = configuration.get("LastModified")
+    return {**configuration, "LastModified": datetime.fromisoformat(updated) if updated else None}
 
 
 def _state(mapping: Any, function: Mapping[str, Any]) -> MappingState:
@@ -170,6 +181,8 @@ def _state(mapping: Any, function: Mapping[str, Any]) -> MappingState:
         log_group=logging.get("LogGroup") or f"/aws/lambda/{name}",
         settings={name: mapping[name] for name in _SETTINGS if name in mapping} | function_settings,
         environment=function.get("Environment", {}).get("Variables", {}),
+        updated_at=function.get("LastModified"),
+        update_status=function.get("LastUpdateStatus", "Successful"),
         log_level=logging.get("ApplicationLogLevel", "INFO") if logging.get("LogFormat") == "JSON" else None,
     )
 

@@ -17,10 +17,22 @@ from ddbreplica.deadline import Deadline
 from ddbreplica.dynamodb.read import read
 from ddbreplica.dynamodb.send import SendResult, send
 from ddbreplica.errors import ReplicaError, SourceError
-from ddbreplica.model import Change, Image, Journal, Key, Refusal, Replica, Source, State, Write
+from ddbreplica.model import (
+    Change,
+    Image,
+    Journal,
+    Key,
+    Refusal,
+    RefusalKind,
+    Replica,
+    Source,
+    State,
+    Write,
+)
 from ddbreplica.reconcile.rescan import Rescan
 from ddbreplica.records.decode import attributes_of
 from ddbreplica.records.plan import plan
+from ddbreplica.transform.view import UNTRANSFORMABLE, untransformable
 
 ROUNDS = 5
 
@@ -52,7 +64,7 @@ class Reconciled:
     - `changing`: the source had changed after each write.
     - `in_doubt`: a write of this or an earlier run got no response and may still land. The key can be reconciled when
       the journal no longer holds it back.
-    - `refused`: a table refuses this key or its item, but not the others.
+    - `refused`: a table refuses this key or its item, but not the others; or a rule of the transform cannot take it.
     - `failed`: the deadline passed; the refusal is the last one.
     - `undecided`: of an archive only. The source has no item: it was deleted or has expired. The archive keeps what it
       held, or holds what the source had during this call.
@@ -99,6 +111,7 @@ class _Reconciliation:
         free = self._intend(keys)
         states: dict[Key, State] = {key: seen[key] for key in free if key in seen}
         states |= self._read([key for key in free if key not in seen])
+        states = self._writable(states)
         for _ in range(ROUNDS):
             if not states:
                 return
@@ -116,14 +129,14 @@ class _Reconciliation:
         """Write states. Return the present states of the keys that have changed since."""
         written = self._write(states)
         # Only after the response to each write: a change that this read does not show arrives by the stream, later.
-        now = self._read_again({key: states[key] for key in written}, rescan)
+        now = self._writable(self._read_again({key: states[key] for key in written}, rescan))
         changed = {key: state for key, state in now.items() if state != states[key]}
         confirmed = [key for key in now if key not in changed]
         self._pair.journal.confirm(confirmed)
         self.result.confirmed += confirmed
         return changed
 
-    def _read_again(self, states: Mapping[Key, State], rescan: Rescan | None) -> dict[Key, State]:
+    def _read_again(self, states: Mapping[Key, State], rescan: Rescan | None) -> Mapping[Key, State]:
         """Return the present states of keys that had these states: by a scan if that costs less, and by key."""
         shown: Mapping[Key, Image] = {}
         if rescan is not None and rescan.costs_less(states.values()):
@@ -131,21 +144,26 @@ class _Reconciliation:
         # A scan that does not show a key says nothing about it: the item may have moved behind the end of the range.
         return {**shown, **self._read([key for key in states if key not in shown])}
 
-    def _read(self, keys: Sequence[Key]) -> dict[Key, State]:
-        """Return the states that could be read. In an archive, leave out the keys without an item: they need review."""
+    def _read(self, keys: Sequence[Key]) -> Mapping[Key, State]:
+        """Return the states that could be read."""
         readings = read(keys, source=self._pair.source, deadline=self._deadline)
         if readings.fault is not None:
             raise SourceError(_fact("source", readings.fault), hint=_HINT, code=readings.fault.code)
         self.result.refused += readings.rejected
         self.result.failed += readings.failed
-        return self._decided(readings.states)
+        return readings.states
 
-    def _decided(self, states: dict[Key, State]) -> dict[Key, State]:
-        """Return the states to write. In an archive, leave out the keys without an item: they need review."""
-        if not self._pair.is_archive:
-            return states
-        self.result.undecided += [key for key, state in states.items() if state is None]
-        return {key: state for key, state in states.items() if state is not None}
+    def _writable(self, states: Mapping[Key, State]) -> dict[Key, State]:
+        """Return the states that can be written. The other keys are refused, or need review."""
+        writable: dict[Key, State] = {}
+        for key, state in states.items():
+            if reason := untransformable(state):
+                self.result.refused.append((key, Refusal(RefusalKind.REJECTED, UNTRANSFORMABLE, reason)))
+            elif state is None and self._pair.is_archive:
+                self.result.undecided.append(key)
+            else:
+                writable[key] = state
+        return writable
 
     def _write(self, states: Mapping[Key, State]) -> Sequence[Key]:
         """Write states. Return the keys whose writes all got a response and were applied."""

@@ -33,6 +33,8 @@ from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconci
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.reconcile.rescan import Rescan, Shown
 from ddbreplica.records.size import read_units, write_units
+from ddbreplica.transform.same_transform import NO_TRANSFORM, SameTransform
+from ddbreplica.transform.view import AS_IT_IS, View
 
 CONNECTIONS = 64
 """The most requests that are under way to one table, however many threads reconcile."""
@@ -62,7 +64,7 @@ class Reconciler:
     No more than CONNECTIONS requests are under way to a table.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all but the pair have names
         self,
         pair: ReconcileContext,
         *,
@@ -71,6 +73,7 @@ class Reconciler:
         rates: Rates | None = None,
         under_way: UnderWay | None = None,
         tables: SameTables | None = None,
+        transform: SameTransform = NO_TRANSFORM,
     ) -> None:
         """Reconcile a pair, whose requests observe `clock`. `under_way` counts the calls that have not ended.
 
@@ -78,6 +81,7 @@ class Reconciler:
         """
         self._clock = clock
         self._refuse_recreated = tables.check if tables else _nothing
+        self._refuse_changed = transform.check
         self._patience = patience
         self._under_way = under_way or UnderWay()
         rates = rates or Rates()
@@ -86,7 +90,10 @@ class Reconciler:
         self._pair = replace(
             pair,
             source=_PacedSource(
-                pair.source, _Pace(rates.read, patience), found_none=tables.check_now if tables else _nothing
+                pair.source,
+                _Pace(rates.read, patience),
+                found_none=tables.check_now if tables else _nothing,
+                view=transform.view,
             ),
             replica=_PacedReplica(pair.replica, _Pace(rates.write, patience)),
         )
@@ -100,6 +107,7 @@ class Reconciler:
         journal: Journal,
         patience: Patience,
         is_archive: bool,
+        transform: SameTransform,
         rates: Rates | None = None,
         under_way: UnderWay | None = None,
     ) -> "Reconciler":
@@ -118,6 +126,7 @@ class Reconciler:
             rates=rates,
             under_way=under_way,
             tables=SameTables.of(connection, tables),
+            transform=transform,
         )
 
     def reconcile(
@@ -126,15 +135,16 @@ class Reconciler:
         """Reconcile keys until the patience ends. A key must not be in two calls at the same time.
 
         `seen` and `rescan` are those of the algorithm. The rescan has to keep to the rate and the patience itself.
-        The result has no failed keys. Raises TaskError if a table refuses everything, stands still or was recreated,
-        or if the local clock is too far ahead; raises KeyboardInterrupt if the patience's interrupt is set. No request
-        is under way when it raises these.
+        The result has no failed keys. Raises TaskError if a table refuses everything, stands still or was recreated, if
+        the function's transform was changed, or if the local clock is too far ahead; raises KeyboardInterrupt if the
+        patience's interrupt is set. No request is under way when it raises these.
         """
         with self._slots:
             self._patience.interrupt.check()
             # In each call, since the lead may show only after some responses.
             self._clock.refuse_fast()
             self._refuse_recreated()
+            self._refuse_changed()
             self._patience.progressed()
             try:
                 with self._under_way.call():
@@ -199,10 +209,18 @@ class _PacedSource:
     `found_none` is called after a read that finds no item, before the caller can delete it from the replica.
     """
 
-    def __init__(self, source: Source, pace: _Pace, *, found_none: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        pace: _Pace,
+        *,
+        found_none: Callable[[], None] = lambda: None,
+        view: View = AS_IT_IS,
+    ) -> None:
         self._source = source
         self._pace = pace
         self._found_none = found_none
+        self._view = view
 
     def read_batch(self, keys: Sequence[Key]) -> Mapping[Key, State] | Refusal:
         response = self._source.read_batch(keys)
@@ -213,7 +231,7 @@ class _PacedSource:
         self._pace.patience.progressed()
         if self._pace.rate is not None:
             self._pace.wait(sum(map(read_units, response.values())))
-        return response
+        return {key: state and self._view.of(state) for key, state in response.items()}
 
 
 class _PacedReplica:

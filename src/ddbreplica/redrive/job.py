@@ -12,6 +12,7 @@ from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.errors import StoppedError, TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.mapping.preflight import Preflight, to_repair
+from ddbreplica.mapping.source_transform import to_write
 from ddbreplica.model import Key
 from ddbreplica.reconcile.algorithm import Reconciled
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
@@ -31,6 +32,8 @@ from ddbreplica.redrive.objects import (
     find,
 )
 from ddbreplica.redrive.places import Buckets
+from ddbreplica.transform.deployed import Given
+from ddbreplica.transform.same_transform import begin_again_once
 
 ShowResult: TypeAlias = Callable[[Redriven], None]
 """Prints the result, before keys that only the result lists are closed."""
@@ -52,6 +55,7 @@ class RedriveOptions:
     without_mapping: bool
     archive: bool
     dry_run: bool
+    transform: Given | None = None
 
 
 def redrive(
@@ -59,39 +63,57 @@ def redrive(
 ) -> Redriven:
     """Run a redrive, with its open keys in the journal, and return the result.
 
-    Raises TaskError, with the partial result, if it cannot be completed.
+    It begins again, once, if the function's transform was changed meanwhile. Raises TaskError, with the partial result,
+    if it cannot be completed.
     """
     under_way = UnderWay()
     with journal.leaving(is_at_rest=lambda: under_way.is_none):
-        source, replica = describe_pair(connection)
-        if journal.resume(identity(source, replica)):
-            driver.note(f"Resuming from {journal.name}.")
-        connection.clock.refuse_fast()
-        ground = to_repair(
-            connection, without_mapping=options.without_mapping, archive=options.archive, note=driver.note
+        return begin_again_once(
+            lambda: _redrive(connection, options, show, driver, journal, under_way), driver.note
         )
-        buckets = _buckets(ground, options, driver)
-        places = tuple(buckets.places(connection, source, ground.key_filter))
-        with driver.interruptible() as interrupt:
-            reconciler = Reconciler.between(
-                connection,
-                (source, replica),
-                journal=QuarantiningJournal.of(
-                    journal, connection, buckets.quarantine, source.table, command=REDRIVE
-                ),
-                patience=Patience(interrupt),
-                is_archive=ground.is_archive,
-                rates=Rates(
-                    write=Rate(options.rate, sleep=interrupt.sleep),
-                    read=Rate(source.read_rate(options.read_rate), sleep=interrupt.sleep),
-                ),
-                under_way=under_way,
-            )
-            work = _Work(_Open(journal, ground.key_filter, reconciler.reconcile), interrupt, driver)
-            redriven = work.through(find(places, older_than=options.older_than, limit=options.limit))
-        show(redriven)
-        # Only after the result was printed: no object has these keys, so until then only the journal has them.
-        journal.confirm([key for key, (outcome, _) in redriven.open.items() if outcome in _LISTED_ONCE])
+
+
+def _redrive(
+    connection: Connection,
+    options: RedriveOptions,
+    show: ShowResult,
+    driver: Driver,
+    journal: FileJournal,
+    under_way: UnderWay,
+) -> Redriven:
+    source, replica = describe_pair(connection)
+    if journal.resume(identity(source, replica)):
+        driver.note(f"Resuming from {journal.name}.")
+    connection.clock.refuse_fast()
+    ground = to_repair(
+        connection, without_mapping=options.without_mapping, archive=options.archive, note=driver.note
+    )
+    transform = to_write(connection, ground.mapping, source, given=options.transform)
+    buckets = _buckets(ground, options, driver)
+    places = tuple(buckets.places(connection, source, ground.key_filter))
+    with driver.interruptible() as interrupt:
+        reconciler = Reconciler.between(
+            connection,
+            (source, replica),
+            journal=QuarantiningJournal.of(
+                journal, connection, buckets.quarantine, source.table, command=REDRIVE
+            ),
+            patience=Patience(interrupt),
+            is_archive=ground.is_archive,
+            transform=transform,
+            rates=Rates(
+                write=Rate(options.rate, sleep=interrupt.sleep),
+                read=Rate(source.read_rate(options.read_rate), sleep=interrupt.sleep),
+            ),
+            under_way=under_way,
+        )
+        work = _Work(
+            _Open(journal, ground.key_filter, reconciler.reconcile, transform.check_now), interrupt, driver
+        )
+        redriven = work.through(find(places, older_than=options.older_than, limit=options.limit))
+    show(redriven)
+    # Only after the result was printed: no object has these keys, so until then only the journal has them.
+    journal.confirm([key for key, (outcome, _) in redriven.open.items() if outcome in _LISTED_ONCE])
     return redriven
 
 
@@ -127,6 +149,7 @@ class _Open:
     journal: FileJournal
     key_filter: KeyFilter
     reconcile: Reconcile
+    check_transform: Callable[[], None]
 
     def reconcile_objects(self, keys: Sequence[Key]) -> Reconciled:
         """Reconcile keys of objects. Keys that were not reconciled are no longer open, since their objects stay.
@@ -142,7 +165,17 @@ class _Open:
         """Reconcile the open keys that are no longer in any object."""
         keys = self.journal.open_keys()
         redriver.leave_outside([key for key in keys if not self.key_filter.passes(key)])
-        redriver.resume([key for key in keys if self.key_filter.passes(key)], self.reconcile)
+        redriver.resume([key for key in keys if self.key_filter.passes(key)], self._reconcile_for_good)
+
+    def _reconcile_for_good(self, keys: Sequence[Key]) -> Reconciled:
+        """Reconcile keys that nothing but the journal has. They stay open if the transform was changed meanwhile."""
+        reconciled = self.reconcile(keys)
+        try:
+            self.check_transform()
+        except TaskError:
+            self.journal.intend(keys)
+            raise
+        return reconciled
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +188,7 @@ class _Work:
 
     def through(self, found: Iterator[FoundObject]) -> Redriven:
         """Process the objects and return the result. Raises TaskError with the partial result."""
-        reconcile = self.open.reconcile_objects if self.open else None
-        redriver = Redriver(reconcile, interrupt=self.interrupt)
+        redriver = Redriver(self.open, interrupt=self.interrupt)
         piece = tuple(islice(found, LISTED_AT_A_TIME))
         objects = 0
         try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import islice
 from math import ceil
-from typing import TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from ddbreplica.bucket.bucket import Bucket, Listed
 from ddbreplica.bucket.object_format import ForeignError, Unpack, Unpacked, UnreadableError
@@ -164,6 +164,20 @@ class OpenedObject:
 Reconcile: TypeAlias = Callable[[Sequence[Key]], Reconciled]
 """Reconciles keys; the result has no failed keys."""
 
+
+class ObjectRepair(Protocol):
+    """What reconciles the keys of objects."""
+
+    def reconcile_objects(self, keys: Sequence[Key]) -> Reconciled:
+        """Reconcile keys. The result has no failed keys."""
+        ...
+
+    @property
+    def check_transform(self) -> Callable[[], None]:
+        """Raises TaskError if keys may have been written with an earlier transform: their objects are not done."""
+        ...
+
+
 _WhyNot: TypeAlias = Mapping[Key, tuple[ObjectOutcome, str]]
 
 
@@ -176,29 +190,32 @@ def find(places: Iterable[BucketPrefix], *, older_than: float, limit: int | None
 class Redriver:
     """Processes objects. `redriven` is the result so far, at any moment."""
 
-    def __init__(self, reconcile: Reconcile | None, *, interrupt: Interrupt) -> None:
-        """Process nothing yet. Without `reconcile` it is a dry run."""
+    def __init__(self, repair: ObjectRepair | None, *, interrupt: Interrupt) -> None:
+        """Process nothing yet. Without a repair it is a dry run."""
         self.redriven = Redriven()
-        self._reconcile = reconcile
+        self._repair = repair
         self._interrupt = interrupt
 
     def run(self, found: Sequence[FoundObject], advance: Advance) -> None:
         """Reconcile and move objects. `advance` counts each object that was read.
 
-        Raises KeyboardInterrupt once interrupted, and the errors of `reconcile`.
+        Raises KeyboardInterrupt once interrupted, and the errors of the repair.
         """
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="redrive") as pool:
             for piece in pieces_of_objects(found):
                 self._interrupt.check()
                 due = self._left_out(pool.map(open_object, piece))
-                reconciled = self._left_out(
-                    map(_previewed, due)
-                    if self._reconcile is None
-                    else _reconciled(due, self._reconcile, pool)
-                )
-                for moved in self._left_out(pool.map(move, reconciled)):
-                    self.redriven.reconciled(moved)
+                if self._repair is None:
+                    self._left_out(map(_previewed, due))
+                else:
+                    self._repair_all(due, self._repair, pool)
                 advance(len(piece))
+
+    def _repair_all(self, due: Sequence[OpenedObject], repair: ObjectRepair, pool: Executor) -> None:
+        reconciled = self._left_out(_reconciled(due, repair.reconcile_objects, pool))
+        repair.check_transform()
+        for moved in self._left_out(pool.map(move, reconciled)):
+            self.redriven.reconciled(moved)
 
     def resume(self, keys: Sequence[Key], reconcile: Reconcile) -> None:
         """Reconcile the keys that an earlier run left open and that are no longer in any object."""

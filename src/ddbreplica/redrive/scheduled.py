@@ -133,6 +133,10 @@ class Tools(Protocol):
         """Reconcile open keys. Each key that comes into doubt is in a new object when this returns."""
         ...
 
+    def check_transform(self) -> None:
+        """Raise TaskError if keys may have been written with an earlier transform: they are not done."""
+        ...
+
     def keep(self, refused: Reasons, others: Reasons, *, confirmed: int) -> None:
         """Keep each key in a new object of its own. Raises TaskError if one cannot be kept."""
         ...
@@ -224,6 +228,7 @@ class ScheduledRedriver:
             self._tools.close(free)
             return held
         total = _total(pool.map(self._tools.reconcile, pieces(free, MAX_KEYS)))
+        self._tools.check_transform()
         waiting = held if is_batch else held.union(total.changing)
         refused = {key: (why.code, f"refused by a table: {why.message}") for key, why in total.refused}
         others = {

@@ -8,10 +8,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ddbreplica.errors import TransformError
+from ddbreplica.model import Image
 from ddbreplica.transform.parse import parse
 from ddbreplica.transform.rules import Rules
 from ddbreplica.transform.secret import Secret, SecretId
-from ddbreplica.transform.transform import Transform
+from ddbreplica.transform.transform import Transform, UntransformableError
+from ddbreplica.transform.view import View, seen_as_untransformable
 
 TRANSFORM = "TRANSFORM"
 SECRET_ARN = "TRANSFORM_SECRET_ARN"  # noqa: S105  the name of a variable
@@ -36,6 +38,30 @@ class Deployed:
     def for_key(self, names: Collection[str], secret: Secret | None) -> Transform:
         """Return the transform for tables with these key attributes. Raises TransformError if it changes one."""
         return Transform(self.rules, key=names, hash_with=secret.hash if secret else None)
+
+    def view(self, names: Collection[str], secret: Secret | None) -> View:
+        """Return the view of tables with these key attributes. Raises TransformError as `for_key` does."""
+        transform = self.for_key(names, secret)
+
+        def of_item(item: Image) -> Image:
+            try:
+                return transform.apply(item) or item
+            except UntransformableError as error:
+                return seen_as_untransformable({name: item[name] for name in names}, str(error))
+
+        return View(self.digest, of_item)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The transform that the option --transform gives; None is that there is none."""
+
+    transform: Deployed | None
+
+    @property
+    def digest(self) -> str | None:
+        """The digest of the transform."""
+        return self.transform.digest if self.transform else None
 
 
 def deployed(env: Mapping[str, str]) -> Deployed | None:

@@ -75,7 +75,7 @@ NOT_WATCHED = "not watched: only a random choice of the suspected differences wa
 class Difference:
     """The result for one key. `attributes` are the attributes that differ between the two items.
 
-    `reason` is a clause that says why an inconclusive key is inconclusive.
+    `reason` is a clause that says why an inconclusive key is inconclusive, or why a different one cannot be equal.
     """
 
     finding: DifferenceKind

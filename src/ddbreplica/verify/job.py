@@ -12,10 +12,12 @@ from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, describe_pair, identity
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.scan import TableReader
-from ddbreplica.errors import TaskError
+from ddbreplica.errors import TaskError, TransformChangedError
+from ddbreplica.mapping import preflight as ground
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.lag import LagReader
-from ddbreplica.mapping.preflight import Preflight, to_compare, to_repair
+from ddbreplica.mapping.preflight import Preflight
+from ddbreplica.mapping.source_transform import to_compare, to_write
 from ddbreplica.model import Journal, Key
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.journal import FileJournal
@@ -23,6 +25,9 @@ from ddbreplica.reconcile.journal_format import VERIFY
 from ddbreplica.reconcile.reconciler import Rates, Reconciler
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.reconcile.unfinished_runs import leftovers
+from ddbreplica.transform.deployed import Given
+from ddbreplica.transform.same_transform import SameTransform, begin_again_once
+from ddbreplica.transform.view import AS_IT_IS, View
 from ddbreplica.verify.confirm.confirm import Confirmation, Rules
 from ddbreplica.verify.confirm.look import Look
 from ddbreplica.verify.confirm.stream_witness import StreamWitness
@@ -45,12 +50,26 @@ def verified(
     show: Callable[[Verified], None],
     driver: Driver,
     journal: FileJournal | None,
+    given: Given | None = None,
 ) -> Verified:
     """Compare the tables, and repair them if the options ask for it. `show` prints the result.
 
-    The journal keeps the progress, and the keys of a repair, which needs one. Raises TaskError, with what is known so
-    far, if the verification fails or is interrupted.
+    The journal keeps the progress, and the keys of a repair, which needs one. `given` is the transform that an option
+    gives. A repair begins again, once, if the
+    function's transform was changed meanwhile. Raises TaskError, with what is known so far, if the verification fails
+    or is interrupted.
     """
+    return begin_again_once(lambda: _verified(connection, options, show, driver, journal, given), driver.note)
+
+
+def _verified(
+    connection: Connection,
+    options: VerifyOptions,
+    show: Callable[[Verified], None],
+    driver: Driver,
+    journal: FileJournal | None,
+    given: Given | None,
+) -> Verified:
     started = connection.clock.ticks()
     under_way = UnderWay()
     with _kept(journal, under_way), ExitStack() as stack:
@@ -63,11 +82,17 @@ def verified(
         preflight.warn_of_replicas(tables[0], note=driver.note)
         patience = Patience(stack.enter_context(driver.interruptible()))
         report = _report(options, driver, saved, stack)
-        pair = _Pair(connection, options, driver, patience, preflight, tables)
+        transform = _transform(connection, options, driver, preflight.mapping, tables[0], given)
+        pair = _Pair(connection, options, driver, patience, preflight, tables, transform)
         findings = Findings(options.limit, report, without_values=options.no_values)
         parts = pair.parts(saved, findings, pair.repair(journal, under_way))
         verification = Verification(parts, started=started)
-        verification.run()
+        try:
+            verification.run()
+        except TransformChangedError:
+            # What was found is not of the present transform.
+            saved.forget()
+            raise
         result = verification.result
         stack.close()
         _record(result, parts, preflight.mapping)
@@ -104,10 +129,23 @@ def _report(
 
 
 def _preflight(connection: Connection, options: VerifyOptions, driver: Driver) -> Preflight:
-    find = to_repair if options.repair else to_compare
+    find = ground.to_repair if options.repair else ground.to_compare
     return find(
         connection, without_mapping=options.without_mapping, archive=options.archive, note=driver.note
     )
+
+
+def _transform(
+    connection: Connection,
+    options: VerifyOptions,
+    driver: Driver,
+    mapping: MappingState | None,
+    source: Described,
+    given: Given | None,
+) -> SameTransform:
+    if options.writes:
+        return to_write(connection, mapping, source, given=given)
+    return to_compare(connection, mapping, source, given=given, note=driver.note)
 
 
 @dataclass(frozen=True)
@@ -120,12 +158,19 @@ class _Pair:
     patience: Patience
     preflight: Preflight
     tables: tuple[Described, Described]
+    transform: SameTransform
 
     @cached_property
     def readers(self) -> tuple[TableReader, TableReader]:
         """The readers of both tables, each with its rate."""
-        source, replica = (_reader(table, self.options, self.patience) for table in self.tables)
-        return source, replica
+        source, replica = self.tables
+        return self._reader(source, self.transform.view), self._reader(replica, AS_IT_IS)
+
+    def _reader(self, table: Described, view: View) -> TableReader:
+        threads, rate = self.options.segments, table.read_rate(self.options.read_rate)
+        return TableReader.of(
+            table.side, table.table, self.patience, threads=threads, read_rate=rate, view=view
+        )
 
     def parts(self, saved: SavedProgress, findings: Findings, repair: Repair | None) -> Parts:
         """Return what the verification works with."""
@@ -141,6 +186,7 @@ class _Pair:
             self.preflight.unseen,
             self.confirmation,
             self.unequal,
+            self.transform,
             repair,
             saved,
             findings,
@@ -185,11 +231,12 @@ class _Pair:
             journal=self._quarantining(journal),
             patience=self.patience,
             is_archive=self.preflight.is_archive,
+            transform=self.transform,
             # The scan and the repair share the source's rate, since both read it.
             rates=Rates(Rate(self.options.rate, sleep=self.patience.interrupt.sleep), self.readers[0].rate),
             under_way=under_way,
         )
-        return Repair(journal, reconciler.reconcile)
+        return Repair(journal, reconciler.reconcile, self.transform.check_now)
 
     def _quarantining(self, journal: Journal) -> Journal:
         """Return a journal that also writes in-doubt keys to the quarantine bucket, so that others find them."""
@@ -198,11 +245,6 @@ class _Pair:
             return journal
         source = self.tables[0].table
         return QuarantiningJournal.of(journal, self.connection, mapping.quarantine, source, command=VERIFY)
-
-
-def _reader(table: Described, options: VerifyOptions, patience: Patience) -> TableReader:
-    rate = table.read_rate(options.read_rate)
-    return TableReader.of(table.side, table.table, patience, threads=options.segments, read_rate=rate)
 
 
 def _record(result: Verified, parts: Parts, mapping: MappingState | None) -> None:

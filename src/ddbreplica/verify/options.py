@@ -70,7 +70,9 @@ class VerifyOptions:
         how = "" if self.scans_consistently else ", with eventually consistent scans"
         return f"{looked_at}{within}{as_archive}{how}"
 
-    def identity(self, key_filter: KeyFilter, *, is_archive: bool) -> Mapping[str, Any]:
+    def identity(
+        self, key_filter: KeyFilter, *, is_archive: bool, transform: str | None
+    ) -> Mapping[str, Any]:
         """Return the options that must be equal for a run to go on with the progress of another one.
 
         What was decided is neither repaired nor reported again, so a run that does more has to begin again.
@@ -84,4 +86,5 @@ class VerifyOptions:
             "consistency": "strong" if self.scans_consistently else "eventual",
             "filter": list(key_filter.patterns),
             "archive": is_archive,
+            "transform": transform,
         }

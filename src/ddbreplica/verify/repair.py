@@ -173,6 +173,7 @@ class Repair:
 
     journal: FileJournal
     reconcile: Reconcile
+    check_transform: Callable[[], None]
     undecided: list[Key] = field(default_factory=list)
 
     def of_differences(self, keys: Sequence[Key]) -> Reconciled:
@@ -191,7 +192,7 @@ class Repair:
         self.undecided.extend(outside)
         within = [key for key in keys if key_filter.passes(key)]
         for piece in pieces_of(within):
-            yield from _unsettled(self._reconcile(piece))
+            yield from _unsettled(self._reconcile_for_good(piece))
 
     def close_undecided(self) -> None:
         """Close the keys that need review, after the result was printed."""
@@ -206,6 +207,16 @@ class Repair:
             f"Until {time_after(seconds)} in-doubt writes may still change {keys:,} items of the replica."
             f" {self.journal.name} contains their keys: run the same command again after that time."
         )
+
+    def _reconcile_for_good(self, keys: Sequence[Key]) -> Reconciled:
+        """Reconcile keys that nothing but the journal has. They stay open if the transform was changed meanwhile."""
+        reconciled = self._reconcile(keys)
+        try:
+            self.check_transform()
+        except TaskError:
+            self.journal.intend(keys)
+            raise
+        return reconciled
 
     def _reconcile(self, keys: Sequence[Key]) -> Reconciled:
         reconciled = self.reconcile(keys)

@@ -13,9 +13,10 @@ from ddbreplica.driver import Advance, Driver
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described, describe_pair, refuse_recreated
 from ddbreplica.dynamodb.scan import TableReader
-from ddbreplica.errors import StoppedError, TaskError
+from ddbreplica.errors import StoppedError, TaskError, TransformChangedError
 from ddbreplica.mapping.key_filter import KeyFilter
 from ddbreplica.model import Table
+from ddbreplica.transform.same_transform import SameTransform
 from ddbreplica.verify.compare.comparison import Comparison, InStep
 from ddbreplica.verify.compare.given_keys import KeyComparison
 from ddbreplica.verify.compare.merge import Merge
@@ -77,6 +78,7 @@ class Parts:
     unseen: str | None
     confirm: Callable[[KeySet], Confirming]
     unequal: Look
+    transform: SameTransform
     repair: Repair | None
     saved: SavedProgress
     findings: Findings
@@ -96,6 +98,7 @@ class Verification:
         self._advance: Advance = lambda _: None
         self._comparing: Merge | KeyComparison | None = None
         self._is_stopped_early = False
+        self._transform_changed = False
 
     def run(self) -> None:
         """Run all steps. Raises TaskError, with what is known so far, if one fails or is interrupted."""
@@ -107,6 +110,9 @@ class Verification:
                 for difference, outcome in repair.of_open_keys(self._parts.key_filter):
                     self._findings.add(difference, outcome)
             self._refuse_recreated()
+            self._check_transform()
+        except TransformChangedError:
+            raise
         except (TaskError, KeyboardInterrupt) as ended:
             raise self._ended(ended) from ended
         finally:
@@ -132,6 +138,8 @@ class Verification:
             confirmed_by=self._findings.confirmed_by,
             lag=self._findings.lag,
             in_doubt=self._repair.journal.held()[0] if self._repair else 0,
+            transform=parts.transform.view.digest,
+            transform_changed=self._transform_changed,
         )
 
     def _begin(self, keys: KeySet) -> Merge | KeyComparison:
@@ -153,7 +161,9 @@ class Verification:
         # At random, since fixed segments would never show the other items, however often a sample is taken.
         chosen = sorted(random.sample(range(of), options.segments))
         states = self._saved.begin(
-            options.identity(parts.key_filter, is_archive=parts.is_archive),
+            options.identity(
+                parts.key_filter, is_archive=parts.is_archive, transform=parts.transform.view.digest
+            ),
             # In microseconds, since the name of the record is this time: two commands may begin in the same second.
             began=parts.connection.clock.moment.isoformat(timespec="microseconds"),
             chosen=chosen,
@@ -245,6 +255,15 @@ class Verification:
             threads=options.segments,
             progress=parts.driver.progress,
         )(differences, about=len(self._suspects))
+
+    def _check_transform(self) -> None:
+        """Read the function's transform again, after the last write. Raises TransformChangedError after a repair."""
+        try:
+            self._parts.transform.check_now()
+        except TransformChangedError:
+            if self._repair is not None:
+                raise
+            self._transform_changed = True
 
     def _refuse_recreated(self) -> None:
         """Raise TaskError if a table was recreated meanwhile: its items are not those that were compared."""

@@ -10,6 +10,7 @@ from ddbreplica.dynamodb.location import Location
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import BACKFILL
 from ddbreplica.reconcile.review_list import Undecided
+from ddbreplica.transform.deployed import Given
 from ddbreplica.verify import job as verify
 from ddbreplica.verify.options import VerifyOptions
 from ddbreplica.verify.result.verdict import EQUAL, Verified
@@ -34,7 +35,7 @@ def test_a_program_copies_and_compares(tables: Tables, tmp_path: Path) -> None:
         tables.put(SOURCE, f"item{number}", n={"N": "1.10"})
     connection, lines = Connection(LOCATION), MemoryLines()
     journal = FileJournal(lines, command=BACKFILL, clock=connection.clock)
-    wanted = replace(WANTED, segments=2, without_mapping=True)
+    wanted = replace(WANTED, segments=2, without_mapping=True, transform=Given(None))
     copying = backfill.prepare(connection, wanted, SILENT)
     done = copying.go(journal, Undecided(tmp_path / "review", note=SILENT.note))
 

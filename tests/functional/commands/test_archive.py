@@ -154,7 +154,7 @@ class TestRepair:
         assert repair("--segments", "1")["verdict"] == "repaired"
 
     def test_without_mapping_nothing_is_deleted_if_the_mapping_is_an_archive(self, archive: Tables) -> None:
-        document = repair("--without-mapping")
+        document = repair("--without-mapping", "--transform", "none")
 
         assert (document["verdict"], document["archived"]) == ("equal", 1)
         assert "expired" in archive.items(REPLICA)
@@ -164,10 +164,10 @@ class TestRepair:
     ) -> None:
         answer_mapping(archive, aws, mapped=False)
 
-        repair("--without-mapping", "--archive")
+        repair("--without-mapping", "--transform", "none", "--archive")
         assert "expired" in archive.items(REPLICA)
 
-        repair("--without-mapping")
+        repair("--without-mapping", "--transform", "none")
         assert "expired" not in archive.items(REPLICA)
 
 
@@ -176,7 +176,7 @@ class TestBackfill:
         archive.put(SOURCE, "same", n={"N": "2"})
         archive.put(SOURCE, "new")
 
-        document = ran("backfill", "--without-mapping")
+        document = ran("backfill", "--without-mapping", "--transform", "none")
 
         assert (document["left"], document["undecided"], document["undecided_file"]) == (0, 0, None)
         assert archive.items(REPLICA) == {
@@ -192,7 +192,7 @@ class TestBackfill:
         before(aws, "Scan", 2, lambda: archive.delete(SOURCE, "a"))
         file = "logfile-logfile_replica.backfill.undecided"
 
-        result = run("backfill", "--segments", "1", "--archive", "--without-mapping")
+        result = run("backfill", "--segments", "1", "--archive", "--without-mapping", "--transform", "none")
 
         assert result.exit_code == 1
         assert lines(result.stderr) == [
@@ -206,11 +206,11 @@ class TestBackfill:
         assert [path.name for path in Path().iterdir()] == [file]
         assert verify("--keys-from", file)["archived"] == 1
 
-        document = ran("backfill", "--archive", "--without-mapping", exit_code=1)
+        document = ran("backfill", "--archive", "--without-mapping", "--transform", "none", exit_code=1)
         assert (document["left"], document["undecided"], document["undecided_file"]) == (0, 1, file)
 
         Path(file).unlink()
-        assert ran("backfill", "--archive", "--without-mapping")["undecided"] == 0
+        assert ran("backfill", "--archive", "--without-mapping", "--transform", "none")["undecided"] == 0
 
     def test_items_not_copied_and_items_that_need_review_are_both_reported(
         self, archive: Tables, aws: Misbehaviour
@@ -220,7 +220,7 @@ class TestBackfill:
         aws.refuse("BatchWriteItem", "ValidationException")
         aws.refuse("PutItem", "ValidationException")
 
-        result = run("backfill", "--without-mapping", "--state", "state")
+        result = run("backfill", "--without-mapping", "--transform", "none", "--state", "state")
 
         assert result.exit_code == 1
         fact, hint = lines(result.stderr)[-2:]
@@ -234,15 +234,25 @@ class TestBackfill:
         before(aws, "Scan", 2, lambda: archive.delete(SOURCE, "a"))
         Path("state.undecided").mkdir()
 
-        result = run("backfill", "--without-mapping", "--segments", "1", "--state", "state")
+        result = run(
+            "backfill", "--without-mapping", "--transform", "none", "--segments", "1", "--state", "state"
+        )
 
         assert result.exit_code == 2
         assert lines(result.stderr)[0].startswith("Error: state.undecided cannot be written: Is a directory;")
         Path("state.undecided").rmdir()
         assert (
-            ran("backfill", "--without-mapping", "--segments", "1", "--state", "state", exit_code=1)[
-                "undecided"
-            ]
+            ran(
+                "backfill",
+                "--without-mapping",
+                "--transform",
+                "none",
+                "--segments",
+                "1",
+                "--state",
+                "state",
+                exit_code=1,
+            )["undecided"]
             == 1
         )
 
@@ -266,7 +276,7 @@ class TestRedrive:
     ) -> None:
         answer_mapping(archive, aws, mapped=False)
         kept_records.quarantine(put(1, "expired"))
-        named = ("--without-mapping", "--quarantine-bucket", QUARANTINE)
+        named = ("--without-mapping", "--transform", "none", "--quarantine-bucket", QUARANTINE)
 
         assert ran("redrive", *named, "--archive", exit_code=1)["undecided"] == 1
         assert "expired" in archive.items(REPLICA)
@@ -430,8 +440,10 @@ def test_a_function_without_the_tag_that_may_keep_an_archive_causes_a_warning(
     )
     warning = "Warning: functions without the tag ddbreplica read the source's stream"
 
-    warned = run(*command, *buckets, "--without-mapping", "--dry-run")
-    with_option = run(*command, *buckets, "--without-mapping", "--dry-run", "--archive")
+    warned = run(*command, *buckets, "--without-mapping", "--transform", "none", "--dry-run")
+    with_option = run(
+        *command, *buckets, "--without-mapping", "--transform", "none", "--dry-run", "--archive"
+    )
 
     assert f"{warning}: arn:" in warned.stderr
     assert "If one of them keeps the replica as an archive, add --archive." in warned.stderr

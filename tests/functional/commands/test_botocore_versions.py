@@ -5,7 +5,7 @@ import pytest
 from ddbreplica.aws import botocore_private
 from tests.support.cli import Tables, run
 
-ARGS = ("--source", "orders", "--replica", "orders_copy", "--without-mapping")
+ARGS = ("--source", "orders", "--replica", "orders_copy", "--without-mapping", "--transform", "none")
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ from tests.support.machine import Machine
 from tests.support.records import put
 
 REPAIRS = [
-    (BACKFILL, "--without-mapping", "--segments", "1"),
-    (REDRIVE, "--without-mapping"),
-    (VERIFY, "--repair", "--without-mapping", "--grace", "0"),
+    (BACKFILL, "--without-mapping", "--transform", "none", "--segments", "1"),
+    (REDRIVE, "--without-mapping", "--transform", "none"),
+    (VERIFY, "--repair", "--without-mapping", "--transform", "none", "--grace", "0"),
 ]
 
 

@@ -25,7 +25,7 @@ PAGE = ROOT / "docs" / "commands.md"
 NOWHERE = ("--source", "nowhere")
 GRACE = ("--grace", "0")
 NAMED = ("--quarantine-bucket", QUARANTINE, "--on-failure-bucket", ON_FAILURE)
-BUCKETS = ("--without-mapping", *NAMED)
+BUCKETS = ("--without-mapping", "--transform", "none", *NAMED)
 
 
 @dataclass(frozen=True)
@@ -133,13 +133,13 @@ def dry_load_failed(world: World) -> Result:
 
 def backfill(world: World) -> Result:
     world.tables.put(SOURCE, "a")
-    return run("backfill", "--without-mapping")
+    return run("backfill", "--without-mapping", "--transform", "none")
 
 
 def backfill_refused(world: World) -> Result:
     world.tables.put(SOURCE, "a")
     world.refuse("a")
-    return run("backfill", "--without-mapping")
+    return run("backfill", "--without-mapping", "--transform", "none")
 
 
 def backfill_failed(world: World) -> Result:
@@ -147,7 +147,7 @@ def backfill_failed(world: World) -> Result:
 
 
 def dry_backfill(world: World) -> Result:
-    return run("backfill", "--without-mapping", "--dry-run")
+    return run("backfill", "--without-mapping", "--transform", "none", "--dry-run")
 
 
 def dry_backfill_failed(world: World) -> Result:
@@ -245,24 +245,24 @@ def job_not_stopped(world: World) -> Result:
 
 def repair(world: World) -> Result:
     world.tables.put(SOURCE, "a")
-    return run("verify", "--repair", "--without-mapping", *GRACE)
+    return run("verify", "--repair", "--without-mapping", "--transform", "none", *GRACE)
 
 
 def repair_refused(world: World) -> Result:
     world.tables.put(SOURCE, "a")
     world.refuse("a")
-    return run("verify", "--repair", "--without-mapping", *GRACE)
+    return run("verify", "--repair", "--without-mapping", "--transform", "none", *GRACE)
 
 
 def repair_failed(world: World) -> Result:
     world.tables.put(SOURCE, "a")  # 2 goes before 1
     world.aws.refuse("BatchWriteItem", "AccessDeniedException")
-    return run("verify", "--repair", "--without-mapping", *GRACE)
+    return run("verify", "--repair", "--without-mapping", "--transform", "none", *GRACE)
 
 
 def repair_inconclusive(world: World) -> Result:
     world.keep_moving()
-    return run("verify", "--repair", "--without-mapping", *GRACE)
+    return run("verify", "--repair", "--without-mapping", "--transform", "none", *GRACE)
 
 
 def redrive(world: World) -> Result:

@@ -888,14 +888,14 @@ class TestTheMapping:
         kept_records.discard(put(2, "a"))
         answer_mapping(tables, aws, mapped=False)
 
-        result = run("redrive", "--without-mapping", "--quarantine-bucket", QUARANTINE)
+        result = run("redrive", "--without-mapping", "--transform", "none", "--quarantine-bucket", QUARANTINE)
 
         assert result.exit_code == 0
         assert lines(result.stderr) == [
             "Note: discarded batches are not processed; to include them, add --on-failure-bucket."
         ]
         named = ("--quarantine-bucket", QUARANTINE, "--on-failure-bucket", ON_FAILURE)
-        assert redrive("--without-mapping", *named)["healed"] == 1
+        assert redrive("--without-mapping", "--transform", "none", *named)["healed"] == 1
         assert tables.items(REPLICA) == tables.items(SOURCE)
 
     def test_without_one_the_option_for_the_quarantine_is_required(
@@ -903,7 +903,7 @@ class TestTheMapping:
     ) -> None:
         answer_mapping(tables, aws, mapped=False)
 
-        result = run("redrive", "--without-mapping")
+        result = run("redrive", "--without-mapping", "--transform", "none")
 
         assert result.exit_code == 2
         assert lines(result.stderr) == [
@@ -916,7 +916,7 @@ class TestTheMapping:
     ) -> None:
         kept_records.quarantine(put(1, "a"))
 
-        assert redrive("--without-mapping")["healed"] == 1
+        assert redrive("--without-mapping", "--transform", "none")["healed"] == 1
 
     def test_a_function_without_a_quarantine_bucket(
         self, tables: Tables, kept_records: KeptRecords, aws: Misbehaviour

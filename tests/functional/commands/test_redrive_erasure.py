@@ -413,7 +413,7 @@ class TestOptions:
             ("--purge-done", "--older-than", "1h"),
             ("--purge-done", "--state", "x"),
             ("--find", KEY, "--archive"),
-            ("--find", KEY, "--without-mapping"),
+            ("--find", KEY, "--without-mapping", "--transform", "none"),
             ("--find", KEY, "--rate", "1"),
             ("--find", KEY, "--read-rate", "1"),
         ],

@@ -17,9 +17,9 @@ from tests.support.killed import Killed
 from tests.support.records import put
 
 ARGS = {
-    BACKFILL: ("backfill", "--without-mapping"),
-    REDRIVE: ("redrive", "--without-mapping"),
-    VERIFY: ("verify", "--repair", "--without-mapping", "--grace", "0"),
+    BACKFILL: ("backfill", "--without-mapping", "--transform", "none"),
+    REDRIVE: ("redrive", "--without-mapping", "--transform", "none"),
+    VERIFY: ("verify", "--repair", "--without-mapping", "--transform", "none", "--grace", "0"),
 }
 
 

@@ -54,7 +54,7 @@ def test_a_copy_is_equal(tables: Tables) -> None:
     run("load", "--generate", "1000")
     run("load", "--generate", "1000", "--source", REPLICA)
 
-    result = run("verify")
+    result = run("verify", "--transform", "none")
 
     assert result.exit_code == 0
     assert lines(result.stdout)[:8] == [
@@ -86,7 +86,7 @@ def test_each_long_step_has_its_line_on_stderr_with_json_too(
     monkeypatch.setattr(minute_lines, "Event", Ended)
     tables.put(SOURCE, "missing")
 
-    result = run("verify", "--grace", "0", "--json")
+    result = run("verify", "--transform", "none", "--grace", "0", "--json")
 
     assert json.loads(result.stdout)["missing"] == 1
     assert [line.partition(":")[0] for line in lines(result.stderr)[:2]] == [
@@ -358,7 +358,7 @@ def test_ctrl_c_prints_how_many_items_were_compared(
 
     aws.on("before-send.dynamodb.Scan", press)
 
-    result = run("verify", "--segments", "1", "--json")
+    result = run("verify", "--transform", "none", "--segments", "1", "--json")
 
     assert result.exit_code == 130
     document = json.loads(result.stdout)
@@ -425,7 +425,7 @@ def test_a_replica_in_another_region_can_be_given_by_its_arn(tables: Tables) -> 
 def test_a_denied_read_is_an_error(tables: Tables, aws: Misbehaviour) -> None:
     aws.refuse("Scan", "AccessDeniedException", message="not you")
 
-    result = run("verify")
+    result = run("verify", "--transform", "none")
 
     assert result.exit_code == 2
     assert lines(result.stderr) == [

@@ -32,7 +32,7 @@ def verify(*args: str) -> Any:
 
 
 def repair(*args: str) -> Any:
-    return verify("--repair", "--without-mapping", *args)
+    return verify("--repair", "--without-mapping", "--transform", "none", *args)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ class TestReport:
     def test_a_report_to_stdout_leaves_the_result_to_stderr(
         self, apart: Tables, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        result = run("verify", "--grace", "0", "--report", "-")
+        result = run("verify", "--transform", "none", "--grace", "0", "--report", "-")
 
         assert [json.loads(line) for line in capfd.readouterr().out.splitlines()] == [
             DIFFERENT,
@@ -184,7 +184,7 @@ class TestKeysFrom:
         keys = tmp_path / "keys.jsonl"
         keys.write_bytes(b'{"PK": {"S": "a"}}\n{"PK": {"S": "\xff"}}\n')
 
-        result = run("verify", "--keys-from", str(keys))
+        result = run("verify", "--transform", "none", "--keys-from", str(keys))
 
         assert result.exit_code == 2
         assert lines(result.stderr)[0].startswith(f"Error: {keys}:2: not a primary key of this table: ")
@@ -194,7 +194,7 @@ class TestKeysFrom:
         keys = tmp_path / "keys.jsonl"
         keys.write_text(content)
 
-        result = run("verify", "--keys-from", str(keys))
+        result = run("verify", "--transform", "none", "--keys-from", str(keys))
 
         assert (result.exit_code, result.stdout) == (2, "")
         assert lines(result.stderr) == [
@@ -410,7 +410,7 @@ class TestRepair:
     def test_a_denied_write_is_an_error(self, apart: Tables, aws: Misbehaviour) -> None:
         aws.refuse("BatchWriteItem", "AccessDeniedException", message="not you")
 
-        result = run("verify", "--repair", "--without-mapping", "--grace", "0")
+        result = run("verify", "--repair", "--without-mapping", "--transform", "none", "--grace", "0")
 
         assert result.exit_code == 2
         assert "AccessDeniedException: not you" in lines(result.stderr)[0]
@@ -430,7 +430,18 @@ class TestRepair:
 
         aws.on("before-send.dynamodb.BatchWriteItem", press)
 
-        result = run("verify", "--repair", "--without-mapping", "--grace", "0", "--segments", "1", "--json")
+        result = run(
+            "verify",
+            "--repair",
+            "--without-mapping",
+            "--transform",
+            "none",
+            "--grace",
+            "0",
+            "--segments",
+            "1",
+            "--json",
+        )
 
         assert result.exit_code == 130
         assert json.loads(result.stdout)["repaired"] == 1
@@ -452,11 +463,14 @@ class TestRepair:
         ("options", "advice"),
         [
             ((), "Try: run the same command with --repair --dry-run, then with --repair."),
-            (("--repair", "--without-mapping", "--dry-run"), "Try: run the same command without --dry-run."),
+            (
+                ("--repair", "--without-mapping", "--dry-run"),
+                "Try: run the same command without --dry-run.",
+            ),
         ],
     )
     def test_a_difference_has_a_hint(self, apart: Tables, options: Sequence[str], advice: str) -> None:
-        assert lines(run("verify", "--grace", "0", *options).stderr) == [advice]
+        assert lines(run("verify", "--transform", "none", "--grace", "0", *options).stderr) == [advice]
 
     def test_a_rate_cannot_be_used_without_it(self) -> None:
         result = run("verify", "--rate", "1")
@@ -518,7 +532,9 @@ def test_a_source_that_is_recreated_before_the_repair_takes_nothing_from_the_rep
 
     aws.on("before-send.dynamodb.Scan", recreate)
 
-    result = run("verify", "--repair", "--without-mapping", "--grace", "0", "--segments", "4")
+    result = run(
+        "verify", "--repair", "--without-mapping", "--transform", "none", "--grace", "0", "--segments", "4"
+    )
 
     assert result.exit_code == 2
     assert "the source was recreated meanwhile" in result.stderr
@@ -555,7 +571,7 @@ class TestUnanswered:
 
     @pytest.mark.usefixtures("apart")
     def test_its_keys_stay_in_the_state_file(self) -> None:
-        result = run("verify", "--repair", "--without-mapping", "--grace", "0")
+        result = run("verify", "--repair", "--without-mapping", "--transform", "none", "--grace", "0")
 
         assert result.exit_code == 1
         assert lines(result.stdout)[-1] == "NOT EQUAL"
@@ -596,7 +612,7 @@ class TestUnanswered:
         repair()
         machine.pass_by(600)
 
-        result = run("verify", "--repair", "--without-mapping", "--grace", "0")
+        result = run("verify", "--repair", "--without-mapping", "--transform", "none", "--grace", "0")
         assert lines(result.stdout)[-1] == "inconclusive"
         assert "in doubt                  3" in lines(result.stdout)
         assert lines(result.stderr)[0] == "Resuming the repair in logfile-logfile_replica.verify."
@@ -619,7 +635,7 @@ class TestUnanswered:
             apart.put(SOURCE, f"missing{number}")
         aws.on("before-send.dynamodb.BatchWriteItem", lambda **_: press_ctrl_c())
 
-        result = run("verify", "--repair", "--without-mapping", "--grace", "0")
+        result = run("verify", "--repair", "--without-mapping", "--transform", "none", "--grace", "0")
 
         assert result.exit_code == 130
         assert "in-doubt writes may still change 25 items of the replica" in result.stderr
@@ -670,7 +686,7 @@ class TestKilled:
         apart.client.delete_table(TableName=REPLICA)
         apart.create_logfile(REPLICA)
 
-        result = run("verify", "--repair", "--without-mapping")
+        result = run("verify", "--repair", "--without-mapping", "--transform", "none")
 
         assert lines(result.stderr)[0].startswith(
             "Error: logfile-logfile_replica.verify is the state file of a verify with other tables"
@@ -703,7 +719,7 @@ class TestKilled:
         machine.pass_by(1801)
         aws.on("before-send.dynamodb.BatchGetItem", lambda **_: press_ctrl_c())
 
-        assert run("verify", "--repair", "--without-mapping").exit_code == 130
+        assert run("verify", "--repair", "--without-mapping", "--transform", "none").exit_code == 130
         assert STATE.exists()
 
     def test_a_key_that_the_filter_excludes_now_is_reported_once(

@@ -19,7 +19,7 @@ from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, pres
 from tests.support.killed import Killed
 
 STATE = Path("logfile-logfile_replica.verify")
-QUICK = ("verify", "--grace", "0", "--segments", "1")
+QUICK = ("verify", "--grace", "0", "--segments", "1", "--transform", "none")
 REPORT = ("--report", "report.jsonl")
 
 
@@ -73,7 +73,7 @@ def test_a_state_of_other_options_is_refused_with_what_differs(apart: Tables, aw
     interrupt(aws, scan=5)
     run(*QUICK)
 
-    result = run("verify", "--segments", "1", "--eventually-consistent")
+    result = run(*QUICK, "--eventually-consistent")
 
     assert result.exit_code == 2
     assert lines(result.stderr) == [
@@ -158,7 +158,15 @@ def test_more_differences_than_fit_are_settled_in_groups(
     assert groups == [200, 400]
     assert sorted(reported()) == pks
 
-    repaired = run(*QUICK, *REPORT, "--json", "--keys-from", "keys", "--repair", "--without-mapping")
+    repaired = run(
+        *QUICK,
+        *REPORT,
+        "--json",
+        "--keys-from",
+        "keys",
+        "--repair",
+        "--without-mapping",
+    )
 
     assert (repaired.exit_code, json.loads(repaired.stdout)["repaired"]) == (0, 400)
     assert groups == [200, 400, 200, 400]

@@ -16,6 +16,7 @@ from ddbreplica.errors import SourceError, TaskError
 from ddbreplica.model import Key
 from ddbreplica.reconcile.reconciler import Rates, Reconciler
 from ddbreplica.reconcile.requests_under_way import UnderWay
+from ddbreplica.transform.same_transform import NO_TRANSFORM
 from ddbreplica_cli.terminal.options import Options
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables
 from tests.support.fake_journal import FakeJournal
@@ -48,7 +49,7 @@ def between(patience: Patience, **more: Any) -> Reconciler:
         describe.describe_pair(pair),
         journal=FakeJournal(),
         patience=patience,
-        **{"is_archive": False, **more},
+        **{"is_archive": False, "transform": NO_TRANSFORM, **more},
     )
 
 

@@ -1,8 +1,9 @@
 """job: what a backfill reports, how it ends early, and how it waits for writes that may still land."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +13,14 @@ from ddbreplica.backfill import job
 from ddbreplica.backfill.estimate import Estimate
 from ddbreplica.backfill.export import Export
 from ddbreplica.backfill.job import Copying, Tables
+from ddbreplica.backfill.pages import Backfill
 from ddbreplica.backfill.windows import in_order
-from ddbreplica.errors import StoppedError, TaskError
+from ddbreplica.errors import StoppedError, TaskError, TransformChangedError
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.model import Key
+from ddbreplica.transform.same_transform import NO_TRANSFORM, SameTransform, begin_again_once, fixed
+from ddbreplica.transform.view import AS_IT_IS, View
 from tests.support.backfilled import NOW, STREAM, URL, WANTED, Runs, World, source, table
 from tests.support.fake_replica import INVALID, TIMED_OUT, FakeReplica, in_turn
 from tests.support.recording import Recording
@@ -104,7 +108,7 @@ def wait(*, no_wait: bool = False, held: tuple[int, float] = (0, 0.0)) -> tuple[
         sleeps.append(seconds)
 
     interrupt: Any = SimpleNamespace(sleep=sleep, check=lambda: None)
-    copying = Copying(unused, wanted, unused, None, unused, recording.driver)
+    copying = Copying(unused, wanted, unused, None, unused, NO_TRANSFORM, recording.driver)
     copying._wait(journal, interrupt)
     return recording, sleeps
 
@@ -138,7 +142,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
 
 def identity_of(world: World, *, listing: str = "a scan in 4 segments") -> dict[str, Any]:
     """The identity in a state."""
-    return dict(Tables(*world.tables).identity(listing, EVERY_KEY))
+    function = {"transform": None, "function updated": None}
+    return {**Tables(*world.tables).identity(listing, EVERY_KEY), **function}
 
 
 class TestEstimate:
@@ -445,6 +450,102 @@ class TestState:
         with pytest.raises(TaskError, match="its filter is "):
             runs.backfill(world)
 
+    def function(self, world: World, *, digest: str | None, updated: str = "") -> None:
+        """Give the function a transform, and a last update long ago."""
+        view = View(digest, lambda image: {"PK": image["PK"]}) if digest else AS_IT_IS
+        world.transform = fixed(view)
+        at = datetime.fromisoformat(updated) if updated else None
+        world.mapping = replace(mapping(), updated_at=at)
+
+    @pytest.mark.parametrize(
+        ("digest", "updated"),
+        [("masking", "2026-11-01T00:00:00+00:00"), (None, "2026-11-02T00:00:00+00:00")],
+        ids=["another transform", "a later update"],
+    )
+    def test_all_items_are_copied_again_after_the_function_was_updated(
+        self, runs: Runs, digest: str | None, updated: str
+    ) -> None:
+        """An earlier transform may have been deployed meanwhile, and have written over what was copied."""
+        world = World("a", "b")
+        self.function(world, digest=None, updated="2026-11-01T00:00:00+00:00")
+        self.leave_one(runs, world)
+        self.function(world, digest=digest, updated=updated)
+        world.segments.clear()
+
+        backfill = runs.backfill(world)
+
+        assert (
+            runs.recording.notes[0]
+            == "The function was updated since state began: all items are copied again."
+        )
+        assert len(world.segments) == 4
+        assert (backfill.items, backfill.left) == (2, {})
+
+    def test_a_state_of_an_earlier_version_is_of_a_function_without_a_transform(self, runs: Runs) -> None:
+        world = World("a")
+        self.function(world, digest=None, updated="2026-11-01T00:00:00+00:00")
+        self.leave_one(runs, world)
+        with closing(runs.journal(world)) as journal:
+            identity = {
+                name: value
+                for name, value in journal.notes["identity"].items()
+                if name not in ("transform", "function updated")
+            }
+            journal.note("identity", identity)
+
+        runs.backfill(world)
+
+        assert runs.recording.notes[0] == "Resuming from state."
+
+    def test_items_whose_transform_changed_meanwhile_are_not_done(self, runs: Runs) -> None:
+        world = World("a")
+        world.transform = SameTransform(AS_IT_IS, lambda: "masking", world.clock.ticks)
+
+        with pytest.raises(TransformChangedError):
+            runs.backfill(world)
+
+        assert runs.notes(world)["segment 0 of 4"] == {"after": None, "items": 1, "outside": 0}
+        self.function(world, digest="masking")
+        assert runs.backfill(world).items == 1
+        assert (
+            runs.recording.notes[0]
+            == "The function was updated since state began: all items are copied again."
+        )
+
+    @pytest.mark.parametrize(
+        ("digest", "archive", "kept"),
+        [("masking", True, 5), (None, True, 5), ("masking", False, 5), ("masking", True, 1)],
+    )
+    def test_what_an_archive_keeps_of_an_earlier_transform_is_said(
+        self, runs: Runs, digest: str | None, archive: bool, kept: int
+    ) -> None:
+        world = World("a")
+        self.function(world, digest=digest)
+        world.tables = source(ItemCount=1), table("copy", ItemCount=kept)
+
+        runs.backfill(world, archive=archive)
+
+        is_said = digest is not None and archive and kept > 1
+        assert runs.recording.notes == is_said * [
+            (
+                "The archive has about 4 items that the source no longer has. They stay as they were written, also"
+                " where the present transform would hide a value. `ddbreplica verify` counts them."
+            )
+        ]
+
+    def test_a_backfill_begins_again_by_itself(self, runs: Runs) -> None:
+        world = World("a")
+        digests = iter(["masking"])
+        world.transform = SameTransform(AS_IT_IS, lambda: next(digests), world.clock.ticks)
+
+        def backfill() -> Backfill:
+            try:
+                return runs.backfill(world)
+            finally:
+                self.function(world, digest="masking")
+
+        assert begin_again_once(backfill, runs.recording.driver.note).items == 1
+
     def test_in_doubt_writes_are_waited_for(self, runs: Runs) -> None:
         world = World("a")
         world.replica = FakeReplica(script=in_turn(TIMED_OUT))
@@ -588,6 +689,7 @@ class TestPrepare:
             Tables(*world.tables),
             None,
             Preflight(mapping(), EVERY_KEY, is_archive=False),
+            copying.transform,
             runs.recording.driver,
         )
         assert runs.recording.notes == []
@@ -636,7 +738,7 @@ class TestGround:
         copying = runs.prepare(world, without_mapping=True, archive=archive)
 
         assert copying.ground is world.ground
-        assert world.asked == {"archive": archive, "note": runs.recording.driver.note}
+        assert world.asked == {"archive": archive, "note": runs.recording.driver.note, "transform": None}
 
     @pytest.mark.parametrize(
         ("archive", "replicates_ttl_deletes", "is_archive"),

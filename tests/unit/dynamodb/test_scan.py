@@ -13,6 +13,7 @@ from ddbreplica.dynamodb import scan
 from ddbreplica.dynamodb.scan import LEAST_PAGE, PAGE, Limits, TableReader, reading
 from ddbreplica.errors import TaskError
 from ddbreplica.model import Image, Key, Refusal, RefusalKind, ScanPage, Table
+from ddbreplica.transform.view import View
 from tests.support.fake_replica import DENIED, THROTTLED
 
 TABLE = Table("arn", "ACTIVE", frozenset({("PK", "S"), ("SK", "N")}))
@@ -162,6 +163,34 @@ def test_the_reader_of_a_table_uses_the_clients_and_the_clock_of_its_side(
 
 def first_page(reading: Reading) -> ScanPage:
     return reading.reader.scan_page(0, of=1, after=None, consistent=True)
+
+
+class TestView:
+    """The items are seen through a transform, and what they cost is not."""
+
+    def reading(self, monkeypatch: pytest.MonkeyPatch, *responses: Any) -> Reading:
+        reading = Reading(monkeypatch, *responses)
+        client: Any = "client"
+        view = View("digest", lambda item: {**item, "seen": {"BOOL": True}})
+        reading.reader = TableReader(client, "logfile", TABLE, reading.patience, view=view)
+        return reading
+
+    def test_a_page(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        plain = first_page(Reading(monkeypatch, scanned(2)))
+        page = first_page(self.reading(monkeypatch, scanned(2)))
+
+        assert page.items == [{**item, "seen": {"BOOL": True}} for item in plain.items]
+        assert (page.units, page.size) == (plain.units, plain.size)
+
+    def test_items_by_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = self.reading(monkeypatch, gotten(1))
+
+        assert [*reading.reader.get([key(1)]).values()] == [{**item(1), "seen": {"BOOL": True}}]
+
+    def test_keys_alone_are_seen_as_they_are(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading = self.reading(monkeypatch, gotten(1))
+
+        assert [*reading.reader.get([key(1)], keys_only=True).values()] == [item(1)]
 
 
 class TestScanning:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ddbreplica.errors import JobEndedError
-from ddbreplica.jobs.plan import MAX_SEGMENTS, Plan, segment_lines_of, segments_of
+from ddbreplica.jobs.plan import MAX_SEGMENTS, Conditions, Plan, segment_lines_of, segments_of
 from ddbreplica.jobs.planning import UNKNOWN_UNITS, read_budget
 from tests.support.redriven import described
 
@@ -25,8 +25,13 @@ PLAN = Plan(
     read_rates=[30.0, 60.0],
     write_rate=0.0,
     stream=None,
+    transform=None,
+    function_updated=None,
     estimate={"read_units": 5},
 )
+
+
+NOW = Conditions(PLAN.pair, ("p",), is_archive=False, stream=None, transform=None, function_updated="now")
 
 
 @pytest.mark.parametrize(
@@ -123,26 +128,34 @@ def test_the_plan_of_other_work_is_refused(what: str, function: str) -> None:
 
 def test_the_plan_of_this_work_is_accepted() -> None:
     PLAN.refuse_other(what="verify", function="replicator")
-    PLAN.refuse_changed(PLAN.pair, ("p",), is_archive=False, stream=None)
+    PLAN.refuse_changed(NOW)
 
 
 @pytest.mark.parametrize(
-    ("pair", "patterns", "is_archive", "said"),
+    ("change", "said"),
     [
         (
-            {**PLAN.pair, "source": "a of now"},
-            ["p"],
-            False,
+            {"pair": {**PLAN.pair, "source": "a of now"}},
             "the source was recreated since .* it was a of then, and is a of now",
         ),
-        ({**PLAN.pair, "replica": "c"}, ["p"], False, "the replica was recreated since the job was planned"),
-        (PLAN.pair, [], False, "the filter of the event source mapping changed since the job was planned"),
-        (PLAN.pair, ["p"], True, "into an archive.* since the job was planned"),
+        ({"pair": {**PLAN.pair, "replica": "c"}}, "the replica was recreated since the job was planned"),
+        ({"patterns": []}, "the filter of the event source mapping changed since the job was planned"),
+        ({"is_archive": True}, "into an archive.* since the job was planned"),
+        ({"transform": "digest"}, "the function's transform changed since the job was planned"),
     ],
 )
-def test_what_changed_since_is_refused(pair: Any, patterns: Any, is_archive: bool, said: str) -> None:
+def test_what_changed_since_is_refused(change: Any, said: str) -> None:
     with pytest.raises(JobEndedError, match=said):
-        PLAN.refuse_changed(pair, patterns, is_archive=is_archive, stream=None)
+        PLAN.refuse_changed(replace(NOW, **change))
+
+
+def test_a_backfill_is_refused_after_any_update_of_the_function() -> None:
+    """A transform that was deployed and taken back may have written over what was copied."""
+    plan = replace(PLAN, function_updated="then")
+    plan.refuse_changed(replace(NOW, function_updated="then"))
+
+    with pytest.raises(JobEndedError, match="the function was updated since the job was planned"):
+        plan.refuse_changed(NOW)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from ddbreplica.jobs import plan, progress
 from ddbreplica.jobs.verify import gather, piece, report, segment
 from ddbreplica.jobs.verify.options import complete, verify_options
 from ddbreplica.mapping.key_filter import KeyFilter
+from ddbreplica.transform.same_transform import NO_TRANSFORM
 from ddbreplica.verify import verification
 from ddbreplica.verify.confirm import plan as watching
 from ddbreplica.verify.confirm.confirm import Confirmation, Rules
@@ -100,6 +101,7 @@ class World:
             unseen=None,
             confirm=confirm,
             unequal=lambda _: (),
+            transform=NO_TRANSFORM,
             repair=None,
             saved=SavedProgress(None),
             findings=Findings(100),

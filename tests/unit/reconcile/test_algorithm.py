@@ -7,10 +7,11 @@ import pytest
 
 from ddbreplica.dynamodb.send import REQUEST_SECONDS
 from ddbreplica.errors import ReplicaError, SourceError, TaskError
-from ddbreplica.model import Change, Image, Key
+from ddbreplica.model import Change, Image, Key, Refusal, RefusalKind
 from ddbreplica.reconcile.algorithm import ROUNDS, ReconcileContext, Reconciled, reconcile
 from ddbreplica.reconcile.rescan import Rescan, Shown
 from ddbreplica.records.decode import key_of
+from ddbreplica.transform.view import seen_as_untransformable
 from tests.support.clock import Clock
 from tests.support.fake_journal import HOLD, FakeJournal
 from tests.support.fake_replica import DENIED, INVALID, THROTTLED, TIMED_OUT, FakeReplica, Request, in_turn
@@ -504,3 +505,39 @@ def test_if_the_scan_cannot_be_made_the_written_keys_stay_open() -> None:
         world.page(item("a"), shows=refuse)
 
     assert list(world.journal.opened) == [A]
+
+
+def unfit(name: str) -> Image:
+    return seen_as_untransformable({"PK": {"S": name}}, "attribute 'v' has type BOOL")
+
+
+UNFIT = Refusal(RefusalKind.REJECTED, "Untransformable", "attribute 'v' has type BOOL")
+
+
+def test_an_item_that_cannot_be_transformed_is_refused_and_its_key_stays_open() -> None:
+    world = World(unfit("a"), item("b"), replica=[item("a", 0)])  # type: ignore[arg-type]
+
+    assert world.reconcile(A, B) == Reconciled(confirmed=[B], refused=[(A, UNFIT)])
+
+    assert world.replica.items == {A: item("a", 0), B: item("b")}
+    assert world.journal.opened.keys() == {A}
+
+
+def test_such_an_item_in_seen_is_refused_without_a_request() -> None:
+    world = World(item("a"))
+
+    assert world.reconcile(A, seen={A: unfit("a")}) == Reconciled(refused=[(A, UNFIT)])
+
+    assert world.log.count("write") == 0
+
+
+def test_an_item_that_can_no_longer_be_transformed_after_its_write_is_not_confirmed() -> None:
+    def change(_: Request) -> tuple[()]:
+        world.source.items[A] = unfit("a")
+        return ()
+
+    world = World(item("a"), on_write=change)
+
+    assert world.reconcile(A) == Reconciled(refused=[(A, UNFIT)])
+
+    assert world.journal.opened.keys() == {A}

@@ -14,7 +14,7 @@ from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import SameTables
 from ddbreplica.dynamodb.location import Location
 from ddbreplica.dynamodb.rate import Rate
-from ddbreplica.errors import SourceError, TaskError
+from ddbreplica.errors import SourceError, TaskError, TransformChangedError
 from ddbreplica.model import Change, Image, Key, Refusal, RefusalKind, Write
 from ddbreplica.reconcile import reconciler as module
 from ddbreplica.reconcile.algorithm import ReconcileContext
@@ -22,6 +22,8 @@ from ddbreplica.reconcile.reconciler import CONNECTIONS, Rates, Reconciler
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.reconcile.rescan import Rescan
 from ddbreplica.records.decode import key_of
+from ddbreplica.transform.same_transform import CHECK_SECONDS, NO_TRANSFORM, SameTransform
+from ddbreplica.transform.view import View
 from tests.support.fake_journal import FakeJournal
 from tests.support.fake_replica import DENIED, INVALID, THROTTLED, TIMED_OUT, FakeReplica, in_turn
 from tests.support.fake_source import INVALID_KEY, FakeSource
@@ -69,6 +71,7 @@ class World:
         self.patience = self.time.patience()
         self.under_way = UnderWay()
         self.tables: Any = None
+        self.transform = NO_TRANSFORM
         self._is_archive = is_archive
 
     def reconciler(self, rates: Rates | None = None) -> Reconciler:
@@ -80,6 +83,7 @@ class World:
             rates=rates,
             under_way=self.under_way,
             tables=self.tables,
+            transform=self.transform,
         )
 
 
@@ -100,6 +104,72 @@ def test_the_replica_gets_the_sources_state() -> None:
     assert reconciled.confirmed == [key("a"), key("b")]
     assert world.replica.items == {key("a"): item("a")}
     assert world.journal.opened == {}
+
+
+class Masking:
+    """A function whose transform drops `v`, and may be changed."""
+
+    def __init__(self) -> None:
+        self.digest = "masking"
+        self.now = 0.0
+
+    @property
+    def same(self) -> SameTransform:
+        view = View("masking", lambda image: {"PK": image["PK"]})
+        return SameTransform(view, lambda: self.digest, lambda: self.now)
+
+
+def test_the_replica_gets_the_sources_state_through_the_transform() -> None:
+    world = World(item("a"))
+    world.transform = Masking().same
+    world.replica.items[key("b")] = item("b")
+
+    reconciled = world.reconciler().reconcile([key("a"), key("b")])
+
+    assert reconciled.confirmed == [key("a"), key("b")]
+    assert world.replica.items == {key("a"): {"PK": {"S": "a"}}}
+
+
+def test_a_change_of_what_the_transform_drops_needs_no_other_write() -> None:
+    def change(_: Any) -> tuple[()]:
+        world.source.items[key("a")] = item("a", 9)
+        return ()
+
+    world = World(item("a"), script=change)
+    world.transform = Masking().same
+
+    assert world.reconciler().reconcile([key("a")]).confirmed == [key("a")]
+
+    assert len(world.replica.requests) == 1
+
+
+def test_the_units_of_a_read_are_those_of_the_sources_item() -> None:
+    world = World(item("a", 9000))
+    world.transform = Masking().same
+    rate = Rate(1e6)
+    taken: list[float] = []
+    rate.take = taken.append  # type: ignore[method-assign, assignment]
+
+    world.reconciler(Rates(read=rate)).reconcile([key("a")])
+
+    assert sum(taken) == 2 * 3
+
+
+def test_nothing_is_written_with_a_transform_that_the_function_has_no_longer() -> None:
+    """The function's transform is read before the first write, and once in half a minute after it."""
+    world, function = World(item("a")), Masking()
+    world.transform = function.same
+    reconciler = world.reconciler()
+    reconciler.reconcile([key("a")])
+    function.digest = "other"
+    reconciler.reconcile([key("a")])
+    function.now = CHECK_SECONDS
+    before = len(world.replica.requests)
+
+    with pytest.raises(TransformChangedError):
+        reconciler.reconcile([key("a")])
+
+    assert len(world.replica.requests) == before == 2
 
 
 def test_nothing_is_deleted_if_the_source_turns_out_to_be_a_new_table() -> None:
@@ -572,7 +642,13 @@ class TestBetween:
         return Reconciler.between(
             connection,
             BEGAN_WITH,
-            **{"journal": FakeJournal(), "patience": self.patience, "is_archive": False, **more},
+            **{
+                "journal": FakeJournal(),
+                "patience": self.patience,
+                "is_archive": False,
+                "transform": NO_TRANSFORM,
+                **more,
+            },
         )
 
     def test_its_two_tables(self, made: "list[TestBetween._Table]", same: _Same) -> None:

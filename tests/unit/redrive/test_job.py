@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ddbreplica.dynamodb.describe import identity
-from ddbreplica.errors import StoppedError, TaskError
+from ddbreplica.errors import StoppedError, TaskError, TransformChangedError
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.model import Key
@@ -18,6 +18,8 @@ from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.redrive import job, report
 from ddbreplica.redrive.job import RedriveOptions
 from ddbreplica.redrive.objects import ObjectOutcome, Redriven
+from ddbreplica.transform.same_transform import SameTransform
+from ddbreplica.transform.view import AS_IT_IS
 from tests.support.fake_replica import INVALID, TIMED_OUT, FakeReplica, in_turn
 from tests.support.fake_s3 import NAME
 from tests.support.memory_state import MemoryLines
@@ -88,6 +90,7 @@ class Runs:
         for name, fake in (
             ("describe_pair", world.describe_pair),
             ("to_repair", world.to_repair),
+            ("to_write", world.to_write),
             ("Reconciler", SimpleNamespace(between=world.reconciler)),
         ):
             self._monkeypatch.setattr(job, name, fake)
@@ -120,6 +123,43 @@ class TestRedrive:
         assert runs.recording.notes == []
         assert runs.recording.steps == [("redriving", 2, [2])]
         assert not runs.recording.is_interruptible
+
+    def test_an_object_stays_if_the_transform_changed_and_is_done_with_the_present_one(
+        self, runs: Runs
+    ) -> None:
+        world = World("a")
+        world.quarantine("a")
+        digests = iter(["masking"])
+        world.transform = SameTransform(AS_IT_IS, lambda: next(digests, None), world.clock.ticks)
+
+        redriven = runs.redrive(world)
+
+        assert redriven.counts == {ObjectOutcome.RECONCILED: 1}
+        assert runs.recording.notes[0] == (
+            "The function's transform was changed meanwhile; 0 of 1 objects were repaired and moved to done/. Beginning"
+            " again."
+        )
+        assert len(world.replica.requests) == 2
+
+    def test_an_object_stays_if_the_transform_changed_twice(self, runs: Runs) -> None:
+        world = World("a")
+        name = world.quarantine("a")
+        world.transform = SameTransform(AS_IT_IS, lambda: "masking", world.clock.ticks)
+
+        with pytest.raises(TransformChangedError):
+            runs.redrive(world)
+
+        assert world.s3.names == [name]
+
+    def test_keys_that_no_object_has_stay_open_if_the_transform_changed(self, runs: Runs) -> None:
+        world = World("a")
+        runs.leave_open(world, key("a"))
+        world.transform = SameTransform(AS_IT_IS, lambda: "masking", world.clock.ticks)
+
+        with pytest.raises(TransformChangedError):
+            runs.redrive(world)
+
+        assert runs.open_keys(world) == (key("a"),)
 
     def test_an_empty_state_is_removed(self, runs: Runs) -> None:
         world = World("a")

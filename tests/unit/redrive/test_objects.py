@@ -6,14 +6,15 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from threading import current_thread
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from ddbreplica.bucket.bucket import Listed
 from ddbreplica.bucket.object_format import ForeignError, Unpacked, UnreadableError
 from ddbreplica.driver import Interrupt
-from ddbreplica.errors import TaskError
+from ddbreplica.errors import TaskError, TransformChangedError
 from ddbreplica.files import limits
 from ddbreplica.model import Key, Refusal, RefusalKind
 from ddbreplica.reconcile.algorithm import UNDECIDED, Reconciled
@@ -56,6 +57,7 @@ class World:
         self.fates: dict[Key, str] = {}
         self.advanced: list[int] = []
         self.interrupt = Interrupt()
+        self.transform_changed = False
         for name, content in names.items():
             self.keep(name, content)
 
@@ -81,12 +83,19 @@ class World:
             getattr(result, fate).append((each, REFUSAL) if fate == "refused" else each)
         return result
 
+    def reconcile_objects(self, keys: Sequence[Key]) -> Reconciled:
+        return self.reconcile(keys)
+
+    def check_transform(self) -> None:
+        if self.transform_changed:
+            raise TransformChangedError("changed", hint="again")
+
     @property
     def found(self) -> list[FoundObject]:
         return list(find([self.place], older_than=0, limit=None))
 
     def run(self, *, dry: bool = False) -> Redriven:
-        redriver = Redriver(None if dry else self.reconcile, interrupt=self.interrupt)
+        redriver = Redriver(None if dry else self, interrupt=self.interrupt)
         redriver.run(self.found, self.advanced.append)
         return redriver.redriven
 
@@ -249,7 +258,7 @@ class TestInterrupted:
     def test_before_the_next_piece(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(objects, "PIECE", 1)
         world = World(a=[A], b=[B])
-        redriver = Redriver(world.reconcile, interrupt=world.interrupt)
+        redriver = Redriver(world, interrupt=world.interrupt)
 
         with pytest.raises(KeyboardInterrupt):
             redriver.run(world.found, lambda _: world.interrupt.set())
@@ -273,7 +282,10 @@ class TestInterrupted:
         def fail(keys: Sequence[Key]) -> Reconciled:
             raise TaskError("refused", hint="look")
 
-        redriver = Redriver(fail, interrupt=world.interrupt)
+        redriver = Redriver(
+            cast("Any", SimpleNamespace(reconcile_objects=fail, check_transform=lambda: None)),
+            interrupt=world.interrupt,
+        )
 
         with pytest.raises(TaskError):
             redriver.run(world.found, lambda _: None)
@@ -364,7 +376,7 @@ class TestStaying:
         world = World(one=[A])
         (found,) = world.found
         largest = replace(found.listed, size=limits.MAX_OBJECT)
-        redriver = Redriver(world.reconcile, interrupt=world.interrupt)
+        redriver = Redriver(world, interrupt=world.interrupt)
 
         redriver.run(
             [
@@ -423,7 +435,7 @@ class TestStaying:
         assert world.calls == [(A,)]
 
     def assert_gone(self, world: World, found: list[FoundObject], reason: str) -> None:
-        redriver = Redriver(world.reconcile, interrupt=world.interrupt)
+        redriver = Redriver(world, interrupt=world.interrupt)
 
         redriver.run(found, world.advanced.append)
 

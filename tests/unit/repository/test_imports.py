@@ -64,6 +64,7 @@ PURE = (
     "ddbreplica.transform.secret",
     "ddbreplica.transform.storable",
     "ddbreplica.transform.transform",
+    "ddbreplica.transform.view",
 )
 FORBIDDEN_IN_PURE = {
     "boto3",

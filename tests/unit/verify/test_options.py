@@ -74,7 +74,7 @@ def test_it_says_what_the_verdict_is_about(
 
 
 def test_only_a_run_that_compares_and_reports_the_same_goes_on() -> None:
-    assert options().identity(FILTER, is_archive=False) == {
+    assert options().identity(FILTER, is_archive=False, transform=None) == {
         "repair": False,
         "report": "none",
         "segments": 2,
@@ -82,11 +82,12 @@ def test_only_a_run_that_compares_and_reports_the_same_goes_on() -> None:
         "consistency": "strong",
         "filter": list(FILTER.patterns),
         "archive": False,
+        "transform": None,
     }
     other = options(
         repair=True, dry_run=True, report=REPORT, segments=3, sample=0.5, eventually_consistent=True
     )
-    assert other.identity(EVERY_KEY, is_archive=True) == {
+    assert other.identity(EVERY_KEY, is_archive=True, transform="digest") == {
         "repair": "dry run",
         "report": "report.jsonl",
         "segments": 3,
@@ -94,12 +95,13 @@ def test_only_a_run_that_compares_and_reports_the_same_goes_on() -> None:
         "consistency": "eventual",
         "filter": [],
         "archive": True,
+        "transform": "digest",
     }
 
 
 def test_a_repair_goes_on_with_a_repair_and_a_dry_run_with_a_dry_run() -> None:
     def repair(**changes: Any) -> Any:
-        return options(**changes).identity(EVERY_KEY, is_archive=False)["repair"]
+        return options(**changes).identity(EVERY_KEY, is_archive=False, transform=None)["repair"]
 
     assert repair(repair=True) is True
     assert repair(repair=True, dry_run=True) == "dry run"

@@ -77,7 +77,7 @@ def begin(
     *,
     is_archive: bool = False,
 ) -> Sequence[SegmentState]:
-    identity = options.identity(key_filter, is_archive=is_archive)
+    identity = options.identity(key_filter, is_archive=is_archive, transform=None)
     return saved.begin(identity, began=BEGAN, chosen=[3, 7])
 
 
@@ -130,7 +130,9 @@ def test_another_run_goes_on_with_the_segments_that_were_chosen(state: State) ->
     saved = state.saved()
     assert saved.is_begun
     states = saved.begin(
-        OPTIONS.identity(FILTER, is_archive=False), began="2026-02-01T00:00:00+00:00", chosen=[1, 2]
+        OPTIONS.identity(FILTER, is_archive=False, transform=None),
+        began="2026-02-01T00:00:00+00:00",
+        chosen=[1, 2],
     )
 
     assert states == [SegmentState(3), PASSED]

@@ -164,6 +164,8 @@ def test_the_document_contains_whole_values() -> None:
         "in_doubt": 0,
         "confirmed_by": None,
         "lag_seconds": None,
+        "transform": None,
+        "transform_changed": False,
         "seconds": 1.234,
         "stopped_early": False,
         "differences": [

@@ -15,12 +15,14 @@ from typing import Any, cast
 import pytest
 
 from ddbreplica.bucket.verification_record import BY_LOOKS, BY_STREAM
-from ddbreplica.errors import StoppedError, TaskError
+from ddbreplica.errors import StoppedError, TaskError, TransformChangedError
 from ddbreplica.mapping.key_filter import EVERY_KEY, KeyFilter
 from ddbreplica.model import Image, Key, ScanPage, Table
 from ddbreplica.reconcile.algorithm import Reconciled
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import VERIFY
+from ddbreplica.transform.same_transform import NO_TRANSFORM, SameTransform
+from ddbreplica.transform.view import View
 from ddbreplica.verify import options, saved_progress, verification
 from ddbreplica.verify.compare import comparison
 from ddbreplica.verify.compare.comparison import Comparison
@@ -103,6 +105,7 @@ class Pair:
         self.clock.respond()
         self.lines = MemoryLines()
         self.source, self.replica = (SegmentedTable({}, ()) for _ in range(2))
+        self.transform: SameTransform = NO_TRANSFORM
 
     def fill(self, source: Sequence[int], replica: Sequence[int], *, page: int = 100) -> "Pair":
         """Fill the tables with items of these numbers, and let scans return so many items a page."""
@@ -116,7 +119,11 @@ class Pair:
         """Return another run of the verification, which began a second ago."""
         self.lines.is_open = True
         journal = FileJournal(self.lines, command=VERIFY, clock=self.clock) if with_state else None
-        repair = None if self.reconcile is None or journal is None else Repair(journal, self.reconcile)
+        repair = (
+            None
+            if self.reconcile is None or journal is None
+            else Repair(journal, self.reconcile, self.transform.check_now)
+        )
         self.parts = Parts(
             connection=cast("Any", SimpleNamespace(clock=self.clock)),
             options=self.options,
@@ -129,6 +136,7 @@ class Pair:
             unseen=self.unseen,
             confirm=lambda suspects: Confirmation(self, suspects, *self.witnessed[len(self.confirmed)]),
             unequal=lambda keys: [each for each in keys if self.differs(number(each))],
+            transform=self.transform,
             repair=repair,
             saved=SavedProgress(journal),
             findings=Findings(5),
@@ -782,3 +790,48 @@ def test_the_end_of_the_comparison_is_stored_before_differences_are_confirmed(pa
     pair.run()
 
     assert (pair.source.reads, pair.confirmed) == ([], [[3], [3]])
+
+
+class Changing:
+    """A function whose transform is another one when it is read again."""
+
+    def __init__(self, pair: Pair, digest: str | None = "other") -> None:
+        pair.transform = SameTransform(View("begun with"), lambda: digest, pair.clock.ticks)
+
+
+def test_a_comparison_during_which_the_transform_changed_is_inconclusive(pair: Pair) -> None:
+    Changing(pair)
+
+    result = pair.fill(range(4), range(3)).run()
+
+    assert result.findings.counts == {DifferenceKind.MISSING: 1}
+    assert result.verdict == "inconclusive"
+    assert (result.transform, result.transform_changed) == ("begun with", True)
+
+
+def test_a_transform_that_stays_changes_no_verdict(pair: Pair) -> None:
+    Changing(pair, "begun with")
+
+    assert pair.fill(range(4), range(4)).run().verdict == "equal"
+
+
+def test_a_repair_during_which_the_transform_changed_is_not_done(pair: Pair) -> None:
+    with_repair(pair)
+    Changing(pair)
+
+    with pytest.raises(TransformChangedError):
+        pair.fill(range(4), range(3)).run()
+
+
+def test_keys_of_an_earlier_repair_stay_open_if_the_transform_changed(pair: Pair) -> None:
+    """Nothing but the state has them."""
+    with_repair(pair)
+    Changing(pair)
+    run = pair.fill(range(4), range(4)).verification()
+    journal = cast("Repair", pair.parts.repair).journal
+    journal.intend([key(1)])
+
+    with pytest.raises(TransformChangedError):
+        run.run()
+
+    assert journal.open_keys() == (key(1),)

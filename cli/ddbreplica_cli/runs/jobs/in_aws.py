@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.dynamodb.describe import describe_pair, identity
+from ddbreplica.dynamodb.describe import describe_pair
 from ddbreplica.errors import AttentionError
 from ddbreplica.jobs.backfill import options as backfill_options
 from ddbreplica.jobs.backfill.progress import copied
@@ -19,11 +19,13 @@ from ddbreplica.jobs.control.locate import locate
 from ddbreplica.jobs.control.names import Started
 from ddbreplica.jobs.control.start import refuse_running, resume, start_new
 from ddbreplica.jobs.control.workers import Workers
+from ddbreplica.jobs.job import conditions
 from ddbreplica.jobs.plan import BACKFILL, REDRIVE, VERIFY
 from ddbreplica.jobs.verify import options as verify_options
 from ddbreplica.mapping.event_source_mapping import MappingState
 from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.mapping.safeguards import shown
+from ddbreplica.mapping.source_transform import transform_of
 from ddbreplica.records.text import key_text
 from ddbreplica.verify.result.text import text_of
 from ddbreplica_cli.terminal import output
@@ -83,19 +85,13 @@ def _started(
 ) -> Started:
     if kind.what == REDRIVE:
         # It has no plan: it does what is due, and ends at once if another one runs.
-        wanted = Wanted(REDRIVE, workers.function, given, {}, (), is_archive=False, stream=None)
+        wanted = Wanted(REDRIVE, workers.function, given, None)
         return start_new(workers, wanted, now=connection.clock.moment)
     tables = describe_pair(connection)
     preflight = Preflight.of_job(mapping, without_mapping=given["without_mapping"], archive=given["archive"])
-    wanted = Wanted(
-        kind.what,
-        workers.function,
-        given,
-        identity(*tables),
-        preflight.key_filter.patterns,
-        preflight.is_archive,
-        tables[0].stream,
-    )
+    transform = transform_of(mapping.environment, of=mapping.function_name)
+    now = conditions(tables, preflight, transform.digest if transform else None, mapping.updated_at)
+    wanted = Wanted(kind.what, workers.function, given, now)
     return _resumed_or_new(workers, wanted, kind, now=connection.clock.moment, is_new=is_new)
 
 

@@ -1,19 +1,18 @@
 """Run `ddbreplica transform check`: check a transform, and show what it makes of sample items."""
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ddbreplica.dynamodb.connection import Connection
-from ddbreplica.errors import AttentionError, TaskError, TransformError, naming
-from ddbreplica.files.limits import MAX_SMALL
+from ddbreplica.errors import AttentionError
 from ddbreplica.records.text import lines
-from ddbreplica.transform.parse import MAX_BYTES, document_of, parse
+from ddbreplica.transform.parse import MAX_BYTES, parse
 from ddbreplica.transform.rules import Rules
 from ddbreplica.transform.transform import Transform
-from ddbreplica_cli.runs.transform.deployable import parameter, samconfig_line
+from ddbreplica_cli.runs.transform.deployable import samconfig_line
+from ddbreplica_cli.runs.transform.document import parameter_of, refusals_of
 from ddbreplica_cli.runs.transform.samples import Sample, of_event, of_source
 from ddbreplica_cli.terminal import output
 from ddbreplica_cli.terminal.options import Options
@@ -35,8 +34,8 @@ class _Checked:
 
 def run(options: Options, *, file: Path, event: Path | None, limit: int) -> None:
     """Check the transform, apply it to the samples, and print the result."""
-    with _refusals_of(file):
-        text = parameter(document_of(_text_of(file)))
+    with refusals_of(file):
+        text = parameter_of(file)
         checked = _Checked(text, parse(text))
         samples = [*_of_event(event, checked), *_of_table(options, limit, checked)]
     has_key = bool(samples) or _names_table(options)
@@ -63,30 +62,6 @@ def _of_table(options: Options, limit: int, checked: _Checked) -> Sequence[Sampl
 
 def _names_table(options: Options) -> bool:
     return bool(options.source or options.stack_name)
-
-
-@contextmanager
-def _refusals_of(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except TransformError as error:
-        fact, allowed = error.fact.removeprefix("The transform "), error.hint.removeprefix("Allowed: ")
-        raise TaskError(
-            f"{file}: the transform {fact}", hint=f"correct the file; allowed: {allowed}"
-        ) from error
-
-
-def _text_of(file: Path) -> str:
-    with naming(file), file.open("rb") as opened:
-        content = opened.read(MAX_SMALL + 1)
-    if len(content) > MAX_SMALL:
-        raise TaskError(
-            f"{file} has more than {MAX_SMALL:,} bytes.", hint=f"a transform has at most {MAX_BYTES:,} bytes."
-        )
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise TaskError(f"{file} is not in UTF-8.", hint="save the file in UTF-8.") from error
 
 
 def _document(checked: _Checked) -> dict[str, Any]:

@@ -57,8 +57,14 @@ class _SegmentWork:
     def __init__(self, job: Job, plan: Plan, checked: Checked, number: int) -> None:
         """Take the state of the segment."""
         patience = Patience(job.ending, clock=job.pair.clock.ticks)
-        reader = job.pair.reader(checked.tables[0], patience, read_rate=plan.read_rates[0] / plan.workers)
+        reader = job.pair.reader(
+            checked.tables[0],
+            patience,
+            read_rate=plan.read_rates[0] / plan.workers,
+            view=checked.transform.view,
+        )
         self._job = job
+        self._transform = checked.transform
         state = job.take(job.objects.state(SEGMENT, number), plan)
         self._writer = job.writer(plan, checked, state, read_rate=reader.rate, workers=plan.workers)
         self._journal = self._writer.journal
@@ -167,6 +173,8 @@ class _SegmentWork:
         if wait and self._progress.waits < MOST_WAITS:
             self._progress = replace(self._progress, waits=self._progress.waits + 1)
             return wait
+        # After the last write: what was written with an earlier transform is not done.
+        self._transform.check_now()
         self._count_left()
         self._progress = replace(self._progress, is_done=self._writer.hand_over(self._job.ending))
         return None if self._progress.is_done else 0

@@ -10,7 +10,7 @@ from typing import Any, Final
 from ddbreplica.errors import JobEndedError, TaskError
 from ddbreplica.jobs.control.workers import Workers
 from ddbreplica.jobs.objects import PLAN, REPORT, JobObjects
-from ddbreplica.jobs.plan import Plan
+from ddbreplica.jobs.plan import Conditions, Plan
 
 RESUMED_WITHIN: Final = timedelta(days=25)
 """How old a job may be that is resumed. Its plan expires after 30 days."""
@@ -55,21 +55,19 @@ def _planned(workers: Workers, job: str) -> PlannedJob | None:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a command wants a job to do, and the pair as it is now."""
+    """What a command wants a job to do, and the present conditions, which a job that is resumed must have."""
 
     what: str
     function: str
     options: Mapping[str, Any]
-    pair: Mapping[str, str]
-    patterns: Sequence[str]
-    is_archive: bool
-    stream: str | None
+    conditions: Conditions | None
 
     def is_done_by(self, plan: Plan) -> bool:
         """Return whether a job with this plan does it."""
         try:
             plan.refuse_other(what=self.what, function=self.function)
-            plan.refuse_changed(self.pair, self.patterns, is_archive=self.is_archive, stream=self.stream)
+            if self.conditions:
+                plan.refuse_changed(self.conditions)
         except TaskError:
             return False
         return plan.options == self.options

@@ -131,8 +131,10 @@ class _Run:
             # Its writes are few, so that only its reads have a limit.
             Rates(read=Rate(source.read_rate(None), sleep=job.ending.sleep)),
             is_archive=preflight.is_archive,
+            transform=job.pair.transform(source),
             under_way=UnderWay(),
         )
+        self._transform = writing.transform
         self._reconciler = job.pair.reconciler(tables, journal, writing)
         progress = journal.progress or {}
         self._progress = ObjectProgress(progress.get("objects"), patterns=preflight.key_filter.patterns)
@@ -195,6 +197,10 @@ class _Run:
     def reconcile(self, keys: Sequence[Key]) -> Reconciled:
         """Reconcile open keys."""
         return self._reconciler.reconcile(keys)
+
+    def check_transform(self) -> None:
+        """Raise TaskError if the function's transform was changed."""
+        self._transform.check_now()
 
     def close(self, keys: Sequence[Key]) -> None:
         """Close keys, which are reconciled or in an object."""

@@ -63,10 +63,8 @@ class _PieceWork:
         self._options = verify_options(plan.options, segments=plan.segments)
         patience = Patience(job.ending)
         workers = min(plan.workers, len(suspects.pieces))
-        self._source, self._replica = (
-            job.pair.reader(table, patience, read_rate=rate / workers)
-            for table, rate in zip(checked.tables, plan.read_rates, strict=True)
-        )
+        rates = [rate / workers for rate in plan.read_rates]
+        self._source, self._replica = checked.readers(job, patience, rates)
         self._state = job.take(job.objects.state(PIECE, number), plan)
         self._writer: Writer | None = None
         self._repair: PieceRepair | None = None
@@ -161,6 +159,8 @@ class _PieceWork:
         if self._in_doubt or (self._wait and self._progress.waits < MOST_WAITS):
             self._progress.waits += 1
             return False
+        # After the last write: what was written with an earlier transform is not done.
+        self._checked.transform.check_now()
         return self._writer.hand_over(self._job.ending)
 
     def _repairing(self, writer: Writer) -> PieceRepair:

@@ -79,10 +79,8 @@ class _SegmentWork:
         return self._progress.is_done
 
     def _comparison(self, suspects: KeySet) -> Comparison:
-        source, replica = (
-            self._job.pair.reader(table, Patience(self._job.ending), read_rate=rate / self._plan.workers)
-            for table, rate in zip(self._checked.tables, self._plan.read_rates, strict=True)
-        )
+        rates = [rate / self._plan.workers for rate in self._plan.read_rates]
+        source, replica = self._checked.readers(self._job, Patience(self._job.ending), rates)
         preflight = self._checked.preflight
         return Comparison(
             (source, replica),

@@ -9,9 +9,13 @@ from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.dynamodb.read import MAX_KEYS
 from ddbreplica.model import Items, Key, State
 from ddbreplica.records.compare import differences, fingerprint
+from ddbreplica.transform.view import untransformable
 from ddbreplica.verify.confirm.seen import Seen, Sight
 from ddbreplica.verify.difference import Difference, DifferenceKind
 from ddbreplica.verify.threads import IsOver, run
+
+UNTRANSFORMABLE_ITEM = "the source's item cannot be transformed"
+"""The beginning of the reason for a key whose item a rule of the transform cannot take. The replica cannot have it."""
 
 CHANGED_SINCE = "it changed after the watch"
 """The reason for a key that was confirmed, but was no longer the same when its attributes were read."""
@@ -92,6 +96,8 @@ def _pieces(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
 
 
 def _different(key: Key, source: State, replica: State) -> Difference:
+    if reason := untransformable(source):
+        return Difference(DifferenceKind.DIFFERENT, key, reason=f"{UNTRANSFORMABLE_ITEM}: {reason}")
     if source is None:
         return Difference(DifferenceKind.EXTRA, key)
     if replica is None:

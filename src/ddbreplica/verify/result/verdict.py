@@ -25,7 +25,8 @@ class Verified:
     differences that are not decided. If `stopped_early`, items remain that were not compared. `confirmed_by` is what
     decided that differences are no lag: BY_STREAM or BY_LOOKS; None if nothing had to be confirmed. `in_doubt` is the
     number of items that an in-doubt write may still change. `lag` is in seconds, or None if it was not needed or is
-    unknown.
+    unknown. `transform` is the digest of the function's transform; None without one. If `transform_changed`, the
+    function had another one after the last look, and nothing is known.
     """
 
     source: str
@@ -41,10 +42,14 @@ class Verified:
     confirmed_by: str | None = None
     in_doubt: int = 0
     lag: float | None = None
+    transform: str | None = None
+    transform_changed: bool = False
 
     @property
     def verdict(self) -> str:
         """The verdict: `equal` or `repaired` only if all items were compared and none is inconclusive or in doubt."""
+        if self.transform_changed:
+            return INCONCLUSIVE
         unrepaired = self.findings.unrepaired
         if any(unrepaired[finding] for finding in CERTAIN):
             return NOT_EQUAL
@@ -70,6 +75,8 @@ class Verified:
             **self._beside(),
             "confirmed_by": self.confirmed_by,
             "lag_seconds": self.lag,
+            "transform": self.transform,
+            "transform_changed": self.transform_changed,
             "seconds": self.seconds,
             "stopped_early": self.stopped_early,
             "differences": [self.findings.as_document(*found) for found in self.findings.first],

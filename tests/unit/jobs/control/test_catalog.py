@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from ddbreplica.jobs.control.catalog import RESUMED_WITHIN, PlannedJob, Wanted, resumable
-from ddbreplica.jobs.plan import Plan
+from ddbreplica.jobs.plan import Conditions, Plan
 
 NOW = datetime(2026, 11, 29, 21, tzinfo=UTC)
 PAIR = {"source": "orders of 2026", "replica": "orders_copy of 2026"}
 OPTIONS: Mapping[str, Any] = {"grace": None, "read_rate": 5}
-WANTED = Wanted("verify", "replicator", OPTIONS, PAIR, ("pattern",), is_archive=False, stream="stream")
+NOW_TRUE = Conditions(
+    PAIR, ("pattern",), is_archive=False, stream="stream", transform=None, function_updated=None
+)
+WANTED = Wanted("verify", "replicator", OPTIONS, NOW_TRUE)
 
 
 def job(name: str = "job", *, hours: float = 1, **changes: Any) -> PlannedJob:
@@ -31,6 +34,8 @@ def job(name: str = "job", *, hours: float = 1, **changes: Any) -> PlannedJob:
         read_rates=[5.0, 5.0],
         write_rate=0.0,
         stream=None,
+        transform=None,
+        function_updated=None,
         estimate={},
     )
     return PlannedJob(name, replace(plan, **changes))

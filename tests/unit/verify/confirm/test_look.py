@@ -9,6 +9,7 @@ import pytest
 from ddbreplica.dynamodb.rate import Rate
 from ddbreplica.model import Image, Items, Key
 from ddbreplica.records.compare import AttributeDifference, fingerprint
+from ddbreplica.transform.view import seen_as_untransformable
 from ddbreplica.verify.confirm.look import CHANGED_SINCE, Look
 from ddbreplica.verify.confirm.seen import Seen, Sight
 from ddbreplica.verify.difference import Difference, DifferenceKind
@@ -58,6 +59,21 @@ def test_a_look_reads_the_source_the_replica_and_the_source_again() -> None:
         key("b"): Sight(fingerprint(None), fingerprint(None), False, is_equal=True, is_archived=False),
     }
     assert order == ["source", "replica", "source"]
+
+
+def test_an_item_that_cannot_be_transformed_is_different_whatever_the_replica_has() -> None:
+    unfit = seen_as_untransformable({"PK": {"S": "a"}}, "attribute 'v' has type BOOL")
+    reason = "the source's item cannot be transformed: attribute 'v' has type BOOL"
+    for held in ({}, {KEY: item("1")}, {KEY: {"PK": {"S": "a"}}}):
+        look, _ = look_at([{KEY: unfit}], held)
+        sight = look([KEY])[KEY]
+        seen = Seen()
+        seen.add(sight)
+
+        assert sight.is_suspect
+        assert list(look.differences({KEY: seen}, threads=1)) == [
+            Difference(DifferenceKind.DIFFERENT, KEY, reason=reason)
+        ]
 
 
 def test_numbers_are_compared_by_value() -> None:
