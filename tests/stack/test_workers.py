@@ -113,4 +113,5 @@ def test_a_job_reports_how_long_it_took(filled: Deployed) -> None:
     elapsed = time.monotonic() - started
 
     assert report["source_items"] == ITEMS
-    assert 0 < report["seconds"] < elapsed
+    # AWS's time, which the worker takes, has whole seconds.
+    assert 0 < report["seconds"] < elapsed + 1

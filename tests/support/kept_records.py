@@ -111,6 +111,7 @@ def answer_mapping(
     on_failure: str | None = f"arn:aws:s3:::{ON_FAILURE}",
     state: str = "Enabled",
     patterns: Sequence[Any] = (),
+    updated_at: datetime | None = None,
     **environment: str,
 ) -> None:
     """Let Lambda list a mapping from the source's stream to the replica, or no mapping."""
@@ -128,7 +129,9 @@ def answer_mapping(
     }
     variables = {"REPLICA_TABLE_NAME": REPLICA, "QUARANTINE_BUCKET": QUARANTINE, **environment}
     _answer(aws, "ListEventSourceMappings", {"EventSourceMappings": [mapping] if mapped else []})
-    function = {"FunctionName": "ddbreplica", "Environment": {"Variables": variables}}
+    function = {"FunctionName": "ddbreplica", "Environment": {"Variables": variables}, "Timeout": 60}
+    if updated_at:
+        function["LastModified"] = updated_at.isoformat()
     _answer(aws, "GetFunctionConfiguration", function)
     _answer(aws, "ListTags", {"Tags": {"ddbreplica": REPLICA}})
 

@@ -1,6 +1,7 @@
 """`ddbreplica backfill --in-aws` and `redrive --in-aws`: the workers write, and the command shows what is left."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -32,6 +33,23 @@ def test_a_backfill_copies_the_items(tables: Tables, job_machine: JobMachine) ->
         "what": "backfill",
         "options": {"rate": None, "read_rate": None, "without_mapping": False, "archive": False},
     }
+
+
+def test_a_backfill_after_an_update_of_the_function_says_that_it_waits(
+    tables: Tables, job_machine: JobMachine, aws: Misbehaviour
+) -> None:
+    tables.put(SOURCE, "item")
+    answer_mapping(tables, aws, updated_at=datetime.now(UTC) - timedelta(seconds=118))
+    answer_stack(aws)
+    job_machine.renew()
+
+    result = run(*BACKFILL)
+
+    assert result.exit_code == 0
+    assert lines(result.stderr)[0].startswith(
+        "The function was updated, so that a new job begins to copy after "
+    )
+    assert tables.items(REPLICA) == tables.items(SOURCE)
 
 
 def test_the_document_of_a_backfill_is_its_report(tables: Tables, job_machine: JobMachine) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ def verified(
     repair: str | None = None,
     looked_at: str = EVERYTHING,
     outside: int = 0,
+    **more: Any,
 ) -> Verified:
     findings = Findings(keep)
     for difference in differences:
@@ -34,6 +36,7 @@ def verified(
         1.234,
         began="2026-11-29T12:00:00+00:00",
         stopped_early=stopped_early,
+        **more,
     )
 
 
@@ -65,6 +68,9 @@ OPEN = found(DifferenceKind.INCONCLUSIVE)
         (verified(MISSING, OPEN, repair=REPAIRED), "inconclusive"),
         (verified(MISSING, repair=REPAIRED, stopped_early=True), "inconclusive"),
         (verified(repair=REPAIRED), "equal"),
+        (verified(transform="digest"), "equal"),
+        (verified(transform="digest", transform_changed=True), "inconclusive"),
+        (verified(MISSING, transform="digest", transform_changed=True), "inconclusive"),
     ],
 )
 def test_equal_means_that_all_items_were_compared_and_none_is_open(result: Verified, verdict: str) -> None:
@@ -97,6 +103,18 @@ seconds                1.23
 
 equal"""
     )
+
+
+def test_a_transform_is_shown_by_its_first_digits_and_a_change_of_it_before_the_verdict() -> None:
+    text = verified(transform="0123456789abcdef", transform_changed=True).text().split("\n")
+
+    assert text[:3] == ["source         logfile", "replica        copy", "transform      0123456789ab"]
+    assert text[-3:] == [
+        "The function's transform was changed meanwhile, so that nothing is known. Verify again.",
+        "",
+        "inconclusive",
+    ]
+    assert not any("changed" in line for line in verified(transform="digest").text().split("\n"))
 
 
 def test_differences_are_shown_attribute_by_attribute() -> None:

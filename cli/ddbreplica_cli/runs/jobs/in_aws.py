@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from typing import Any, Final
 
 import click
@@ -23,6 +24,7 @@ from ddbreplica.jobs.job import conditions
 from ddbreplica.jobs.plan import BACKFILL, REDRIVE, VERIFY
 from ddbreplica.jobs.verify import options as verify_options
 from ddbreplica.mapping.event_source_mapping import MappingState
+from ddbreplica.mapping.last_update import seconds_left
 from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.mapping.safeguards import shown
 from ddbreplica.mapping.source_transform import transform_of
@@ -92,6 +94,8 @@ def _started(
     transform = transform_of(mapping.environment, of=mapping.function_name)
     now = conditions(tables, preflight, transform.digest if transform else None, mapping.updated_at)
     wanted = Wanted(kind.what, workers.function, given, now)
+    if kind.what == BACKFILL and (left := ceil(seconds_left(mapping, now=connection.clock.moment))):
+        output.print_note(f"The function was updated, so that a new job begins to copy after {left} seconds.")
     return _resumed_or_new(workers, wanted, kind, now=connection.clock.moment, is_new=is_new)
 
 

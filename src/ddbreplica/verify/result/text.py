@@ -11,6 +11,10 @@ _DIFFERENCES: Final = tuple(finding.value for finding in DifferenceKind if findi
 _UNLESS_ZERO: Final = ("moving", "archived", "source_outside", "replica_outside", "in_doubt")
 _LONGEST_VALUE = 60
 _WIDTH = 27
+_DIGITS = 12
+"""The digits of a transform's digest that are shown: enough to tell two transforms apart."""
+
+_CHANGED = "The function's transform was changed meanwhile, so that nothing is known. Verify again."
 _LABELS = {"source_outside": "source excluded", "replica_outside": "replica excluded"}
 _SIDES = {
     DifferenceKind.MISSING.value: "in the source only",
@@ -26,11 +30,13 @@ def text_of(document: Mapping[str, Any]) -> str:
         "replica": document["replica"],
         **({} if looked_at == EVERYTHING else {"compared": looked_at}),
         **({"confirmed": "by looks"} if document["confirmed_by"] == BY_LOOKS else {}),
+        **({"transform": document["transform"][:_DIGITS]} if document.get("transform") else {}),
     }
     figures = {**_counts(document), "seconds": f"{document['seconds']:.2f}"}
     table = [f"{name:<15}{value}" for name, value in rows.items()]
     aligned = [f"{name}{figure:>{_WIDTH - len(name)}}" for name, figure in figures.items()]
-    return lines([*table, *aligned, "", *shown(document), _last_line(document)])
+    changed = [_CHANGED, ""] if document.get("transform_changed") else []
+    return lines([*table, *aligned, "", *shown(document), *changed, _last_line(document)])
 
 
 def shown(document: Mapping[str, Any]) -> Iterator[str]:
