@@ -22,6 +22,7 @@ from tests.support.fake_bucket import FakeBucket, s3_error
 from tests.support.fake_replica import DENIED, THROTTLED, TIMED_OUT, FakeReplica, in_turn
 from tests.support.function import Context, Function
 from tests.support.records import batch, delete, put, record, ttl_delete
+from tests.support.transforms import Document, transform_of
 
 CANARIES = ("canary", "Y2FuYXJ5", "7700770077")
 """The content of the items: text, base64 and a number. No output and no error may contain any of it."""
@@ -172,6 +173,19 @@ def test_each_record_of_a_malformed_batch_is_written_reported_or_quarantined(
     assert [kept for kept in kept_by(bucket) if kept in SOUND_TEXTS] == []
 
 
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    event=malformed_batches(),
+    answers=st.lists(st.sampled_from([(), THROTTLED, TIMED_OUT]), max_size=5),
+    document=st.sampled_from([{"hash": ["text", "number"], "drop": ["nested"]}, {"hash": ["nested"]}]),
+    echo=st.sampled_from([echo for echo, _ in ECHOES]),
+)
+def test_with_a_transform_no_content_of_an_item_and_no_secret_is_output(
+    event: Any, answers: Any, document: Document, echo: str
+) -> None:
+    invoke_and_account(event, replica(*answers, echo=echo), FakeBucket(), document=document)
+
+
 @settings(deadline=None)
 @given(
     malformed_batches().flatmap(changed)
@@ -202,18 +216,24 @@ def invoke_and_account(
     bucket: FakeBucket,
     seconds: float = 60.0,
     replicate_ttl_deletes: bool = True,
+    document: Document | None = None,
 ) -> None:
     """Invoke the function as Lambda does. Check that it raises only its own errors, and outputs no item content."""
     event = json.loads(json.dumps(event))
     reported = None
     with everything_written() as written:
-        function = Function(replica, bucket, replicate_ttl_deletes=replicate_ttl_deletes)
+        function = Function(
+            replica,
+            bucket,
+            replicate_ttl_deletes=replicate_ttl_deletes,
+            transform=transform_of(document or {}),
+        )
         try:
             reported = function.invoke(event, Context(seconds_left=seconds))
         except ReplicatorError:
             logging.getLogger("lambda").exception("the invocation failed")
     assert [canary for canary in CANARIES if canary in written.getvalue()] == []
-    if reported is not None:
+    if reported is not None and not document:
         assert_accounted_for(event["Records"], reported, function)
 
 

@@ -15,16 +15,19 @@ from moto import mock_aws
 
 from ddbreplica import handler
 from ddbreplica.bucket.quarantine import MAX_IN_A_ROW
+from ddbreplica.dynamodb import plain_replica
 from ddbreplica.errors import QuarantineError, SettingsError, TransformError
 from ddbreplica.records.decode import Decoded
 from ddbreplica.transform.batch import transformed
 from ddbreplica.transform.deployed import Deployed
 from ddbreplica.transform.parse import parse
 from ddbreplica.transform.secret import Secret, SecretId
+from tests.support.contract import KEYS
 from tests.support.fake_replica import TIMED_OUT, FakeReplica, in_turn
 from tests.support.function import Context, Function
 from tests.support.modules import ENGINE
-from tests.support.records import batch, delete, put
+from tests.support.records import batch, delete, put, record
+from tests.support.replica_table import create_table
 
 A_MAP = {"M": {"street": {"S": "canary"}}}
 JOINED = '{"concat": {"index": ["t#", {"attribute": "tenant"}]}, "drop": ["note"]}'
@@ -77,6 +80,19 @@ def test_the_record_of_an_in_doubt_write_is_kept_as_it_came() -> None:
 
     assert one.invoke(batch(came)) == []
     assert [kept["record"] for kept in one.bucket.kept] == [came]
+
+
+def test_the_fallback_writes_the_transformed_items_too() -> None:
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="us-east-1")
+        create_table(client)
+        replica = plain_replica.connect("copy", region="us-east-1", role=None)
+        one = Function(replica, transform=by('{"rename": {"a": "b", "b": "a"}}'))
+
+        assert one.invoke(batch(record(1, "INSERT", KEYS, {**KEYS, "a": {"S": "1"}, "b": {"S": "2"}}))) == []
+
+        (item,) = client.scan(TableName="copy")["Items"]
+        assert (item["a"], item["b"]) == ({"S": "2"}, {"S": "1"})
 
 
 def test_a_hundred_in_a_row_fail_the_invocation() -> None:

@@ -58,7 +58,8 @@ def test_the_value_is_that_of_the_version(client: Any, stored: dict[str, Any], v
     assert read_secret(id_, client) == Secret(id_, value)
 
 
-def test_every_call_reads_that_version_again(client: Any) -> None:
+def test_every_call_reads_that_version_again(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POWERTOOLS_PARAMETERS_MAX_AGE", "for ever")  # of the cache, which is not used
     requests = said(client, 200, json.dumps({"SecretString": CANARY}).encode())
 
     read_secret(ID, client)
@@ -89,8 +90,10 @@ def test_a_refusal_is_an_error_of_the_settings_with_its_cause(
     assert refused.value.fact == (
         f"The version {ID.version} of the secret {ID.arn} cannot be read: {code}: {message}"
     )
-    assert "secretsmanager:GetSecretValue" in refused.value.hint
-    assert "kms:Decrypt" in refused.value.hint
+    assert refused.value.hint == (
+        "Check the ARN and the version, and that the identity that reads the secret may call"
+        " secretsmanager:GetSecretValue for it, and kms:Decrypt for its KMS key if that is customer managed."
+    )
 
 
 def test_a_service_that_cannot_be_reached_is_such_an_error_too(

@@ -1,6 +1,7 @@
 """batch: each change of a batch with the replica's image, and poison where a rule does not take a value."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 
@@ -33,8 +34,9 @@ def test_each_image_is_that_of_the_replica_and_everything_else_as_it_was() -> No
         {"PK": {"S": "a"}, "mail": {"S": SECRET.hash(b'{"S":"x"}')}},
         None,
     ]
-    assert [change.record for change in after.changes] == [change.record for change in before.changes]
-    assert [change.key for change in after.changes] == [change.key for change in before.changes]
+    assert [replace(change, image=None) for change in after.changes] == [
+        replace(change, image=None) for change in before.changes
+    ]
     assert (after.received, after.poison, after.oldest_created_at) == (2, (), before.oldest_created_at)
 
 

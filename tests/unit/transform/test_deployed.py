@@ -65,6 +65,23 @@ def test_what_is_not_allowed_is_refused_by_name(env: dict[str, str], fact: str) 
     assert refused.value.hint.startswith("Allowed: ")
 
 
+@pytest.mark.parametrize(
+    ("env", "hint"),
+    [
+        (SECRET | {"TRANSFORM_SECRET_ARN": "hash"}, "the ARN of a secret of AWS Secrets Manager"),
+        (
+            SECRET | {"TRANSFORM_SECRET_VERSION": "1"},
+            "the ID of a version of the secret, of 32 to 64 characters",
+        ),
+    ],
+)
+def test_the_refusal_says_what_is_allowed(env: dict[str, str], hint: str) -> None:
+    with pytest.raises(TransformError) as refused:
+        deployed(env)
+
+    assert refused.value.hint == f"Allowed: {hint}."
+
+
 def test_the_transform_hashes_with_the_value_of_the_secret() -> None:
     found = deployed({"TRANSFORM": HASH, **SECRET})
     assert found is not None
