@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 
 from ddbreplica_cli.runs.transform.deployable import parameter
-from demo.deploy import deploy
+from demo.deploy import deploy, deploy_replica
 from demo.embedded import EmbeddedAws, embedded_aws
 from demo.pair import Item, Pair, wait_until
 from tests.support.build import SAM
@@ -130,6 +131,59 @@ def objects(deployed: Deployed) -> list[Any]:
         json.loads(deployed.aws.s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read())
         for each in found
     ]
+
+
+INDEXED: Final[Document] = {
+    "concat": {"by_tenant": ["tenant#", {"attribute": "tenant"}]},
+    "keep": ["total"],
+    "set": {"copied": {"BOOL": True}},
+}
+
+
+def test_an_archive_in_another_region_has_an_index_on_a_computed_attribute() -> None:
+    with embedded_aws() as aws:
+        there = replace(aws, region="eu-west-1")
+        index = {"IndexPartitionKeyName": "by_tenant", "IndexSortKeyName": "PK"}
+        deploy_replica(there, "there", ReplicaTableName="sums", **index)
+        stack = deploy(
+            aws,
+            "here",
+            SourceTableName="orders",
+            ReplicaTableName="sums",
+            CreateReplicaTable="false",
+            ReplicaRegion="eu-west-1",
+            ReplicateTtlDeletes="false",
+            KeyFilter='{"PK": {"S": [{"prefix": "order#"}]}}',
+            Transform=parameter(INDEXED),
+        )
+        pair = Pair(aws.dynamodb, stack.source, stack.replica, there.dynamodb)
+        for number in range(20):
+            put(
+                pair,
+                f"order#{number}",
+                tenant={"N": f"{number % 2}.0"},
+                total={"N": str(number)},
+                note={"S": "n"},
+            )
+        put(pair, "invoice#1", tenant={"N": "1"})
+
+        inside = {key for key in pair.items(pair.source) if key.startswith("order#")}
+        wait_until(
+            lambda: (
+                pair.items(pair.replica)
+                == {key: item for key, item in transformed(INDEXED, pair).items() if key in inside}
+            ),
+            "The archive is f(source) within the filter",
+        )
+        found = there.dynamodb.query(
+            TableName="sums",
+            IndexName="GSI_1",
+            KeyConditionExpression="by_tenant = :tenant",
+            ExpressionAttributeValues={":tenant": {"S": "tenant#1"}},
+        )["Items"]
+
+    assert [item["PK"]["S"] for item in found] == sorted(f"order#{number}" for number in range(1, 20, 2))
+    assert {*found[0]} == {"PK", "by_tenant", "total", "copied"}
 
 
 LONG: Final = {"S": "quo\"ted, it's back\\slashed, naïve 🙂 and ${long} "}
