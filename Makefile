@@ -97,7 +97,7 @@ IN_FUNCTION = $(subst $(SPACE),$(COMMA),$(addprefix src/ddbreplica/, __init__.py
 	records/batch_item_failures.py records/decode.py records/plan.py records/schema.py aws/botocore_private.py aws/endpoint.py \
 	aws/refusal.py aws/role.py aws/secret.py bucket/quarantine.py dynamodb/plain_replica.py dynamodb/send.py \
 	dynamodb/table.py dynamodb/transport.py replicate/*.py \
-	$(addprefix transform/, batch.py conflicts.py deployed.py parse.py rules.py secret.py storable.py transform.py)))
+	$(addprefix transform/, batch.py conflicts.py deployed.py parse.py rules.py secret.py storable.py transform.py view.py)))
 
 coverage: setup  ## Run the unit, functional and exhaustive tests with the coverage of src/, 100 % for the function's code (23 minutes)
 	$(BIN)/python -m pytest $(BESIDE) tests/unit tests/functional tests/exhaustive --cov --cov-report= --cov-fail-under=0

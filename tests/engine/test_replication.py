@@ -13,7 +13,7 @@ from ddbreplica.handler import replicate
 from ddbreplica.model import Key
 from ddbreplica.records.compare import same
 from ddbreplica.records.decode import key_of
-from ddbreplica.transform.batch import UNTRANSFORMABLE
+from ddbreplica.transform.view import UNTRANSFORMABLE
 from tests.engine.conftest import REPLICA, SOURCE, connect, items_of
 from tests.engine.test_refusals import REFUSED_INDEX_KEYS
 from tests.support.contract import EVERY_TYPE

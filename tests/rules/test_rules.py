@@ -484,7 +484,7 @@ RULES = (
         11,
         "only a read after the write confirms a key",
         algorithm._Reconciliation._round,
-        "now = self._read_again(...)",
+        "now = self._writable(...)",
         "now = {key: states[key] for key in written}",
         (test_algorithm.test_only_a_key_that_changes_meanwhile_is_repeated,),
         given=("written = self._write(states)",),
@@ -493,8 +493,9 @@ RULES = (
         11,
         "a scan that confirms begins after the responses to all writes",
         algorithm._Reconciliation._round,
-        "written = self._write(states)\nnow = self._read_again({key: states[key] for key in written}, rescan)",
-        "now = self._read_again(states, rescan)\nwritten = self._write(states)",
+        "written = self._write(states)\n"
+        "now = self._writable(self._read_again({key: states[key] for key in written}, rescan))",
+        "now = self._writable(self._read_again(states, rescan))\nwritten = self._write(states)",
         (
             test_algorithm.test_a_page_is_confirmed_by_a_scan_that_begins_after_the_responses_to_all_writes,
             test_algorithm.test_the_scan_confirms_no_key_whose_write_is_in_doubt_or_refused,

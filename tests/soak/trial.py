@@ -14,7 +14,7 @@ from ddbreplica.handler import replicate
 from ddbreplica.model import SUSPECT, Image, Key, Pending, Refusal, Write
 from ddbreplica.model import Table as Description
 from ddbreplica.records.decode import key_of
-from ddbreplica.transform.batch import UNTRANSFORMABLE
+from ddbreplica.transform.view import UNTRANSFORMABLE
 from tests.soak.history import History, Record, history, is_malformed, is_refused, transform
 from tests.soak.service import Bucket, KilledError, Table
 from tests.soak.weather import INVOCATION_FAULTS, Weather, weather

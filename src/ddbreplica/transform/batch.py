@@ -7,9 +7,7 @@ from ddbreplica.records.decode import Decoded
 from ddbreplica.transform.deployed import Deployed
 from ddbreplica.transform.secret import Secret
 from ddbreplica.transform.transform import UntransformableError
-
-UNTRANSFORMABLE = "Untransformable"
-"""The error code of a record with a value that a rule of the transform does not take."""
+from ddbreplica.transform.view import UNTRANSFORMABLE
 
 
 def transformed(decoded: Decoded, transform: Deployed, secret: Secret | None) -> Decoded:
