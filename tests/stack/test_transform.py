@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from ddbreplica_cli.runs.transform.deployable import parameter
+from demo.command import run
 from demo.deploy import deploy, deploy_replica
 from demo.embedded import EmbeddedAws, embedded_aws
 from demo.pair import Item, Pair, wait_until
@@ -92,6 +93,9 @@ def test_the_replica_is_the_transformed_source(hashing: Deployed) -> None:
     items = hashing.pair.items(hashing.pair.replica)
     assert len(items) == 21
     assert CANARY not in json.dumps(items)
+    verified = run(hashing.aws, "verify", "--stack-name", hashing.stack.name, "--grace", "1")
+    assert verified.exit_code == 0, verified.output
+    assert "canary" not in verified.output
 
 
 def test_what_cannot_be_transformed_is_quarantined_as_it_came_and_the_previous_item_stays(
@@ -126,7 +130,7 @@ def test_neither_the_secret_nor_a_hashed_value_is_in_a_log_a_metric_or_a_name(ha
 
 def objects(deployed: Deployed) -> list[Any]:
     bucket = deployed.stack.quarantine_bucket
-    found = deployed.aws.s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+    found = deployed.aws.s3.list_objects_v2(Bucket=bucket, Prefix="quarantine/").get("Contents", [])
     return [
         json.loads(deployed.aws.s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read())
         for each in found
