@@ -39,6 +39,7 @@ RECORD = VerificationRecord(
     is_archive=False,
     segments=8,
     version="0.1.0",
+    transform=None,
 )
 
 

@@ -75,7 +75,7 @@ def _row(line: Line) -> Sequence[str]:
         _text(facts.figures, _applied),
         _text(facts.quarantine, _depth),
         _text(facts.on_failure, _depth),
-        _text(facts.verification, _verified),
+        "another transform" if facts.transform_differs else _text(facts.verification, _verified),
         _text(facts.verification, _written),
     )
 

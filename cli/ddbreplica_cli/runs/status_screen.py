@@ -71,7 +71,9 @@ def document(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
         "last_hour": _or_none(facts.figures, _last_hour),
         "quarantine": _or_none(facts.quarantine, asdict),
         "on_failure": _or_none(facts.on_failure, asdict),
-        "last_verification": _or_none(facts.verification, lambda last: last and _verification_document(last)),
+        "last_verification": _or_none(
+            facts.verification, lambda last: last and _verification_document(last, facts)
+        ),
         "unknown": {what: unknown.why for what, unknown in facts.unknowns.items()},
     }
 
@@ -265,12 +267,13 @@ def _written_text(last: LastVerification) -> str:
     return f"written to the source since: {units}"
 
 
-def _verification_document(last: LastVerification) -> dict[str, Any]:
+def _verification_document(last: LastVerification, facts: Facts) -> dict[str, Any]:
     return {
         **last.record.document(),
         "object": last.place,
         "age_seconds": last.age,
         "recreated": list(last.recreated),
+        "transform_differs": facts.transform_differs,
         "last_conclusive": last.conclusive
         and {"verdict": last.conclusive.verdict, "began": time_text(last.conclusive.began)},
         "written_since": {

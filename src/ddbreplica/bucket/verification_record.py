@@ -58,7 +58,7 @@ class VerificationRecord:
     `differences` are the confirmed and the inconclusive ones by their findings. `in_doubt` is the number of items that
     a write of the repair may still change. `confirmed_by` is BY_STREAM or BY_LOOKS, or None if there was nothing to
     confirm. `lag` is in seconds, or None if it was not needed or is unknown. `patterns` are those of the mapping's
-    filter.
+    filter. `transform` is the digest of the function's transform, or None without one.
     """
 
     source: RecordedTable
@@ -80,6 +80,7 @@ class VerificationRecord:
     is_archive: bool
     segments: int
     version: str | None
+    transform: str | None
 
     @property
     def name(self) -> str:
@@ -107,6 +108,7 @@ class VerificationRecord:
             "lag_seconds": None if self.lag is None else float(self.lag),
             "filter": list(self.patterns),
             "archive": self.is_archive,
+            "transform": self.transform,
             "segments": self.segments,
             "ddbreplica": self.version,
         }
@@ -185,6 +187,8 @@ def _record(members: "_Members") -> VerificationRecord:
         is_archive=members.flag("archive"),
         segments=members.count("segments"),
         version=members.text_or_none("ddbreplica"),
+        # Records from before there were transforms do not have it.
+        transform=members.text_or_none("transform") if members.has("transform") else None,
     )
 
 
@@ -195,6 +199,9 @@ class _Members:
         if not isinstance(content, dict):
             raise ValueError("it is not a JSON object")  # noqa: TRY004  the JSON is wrong, not the code
         self._content = content
+
+    def has(self, name: str) -> bool:
+        return name in self._content
 
     def table(self, name: str) -> RecordedTable:
         members = _Members(self._content.get(name))
@@ -235,7 +242,7 @@ class _Members:
         return tuple(self._checked(name, _are_patterns))
 
     def _checked(self, name: str, is_valid: Callable[[Any], bool]) -> Any:
-        if name not in self._content or not is_valid(self._content[name]):
+        if not self.has(name) or not is_valid(self._content[name]):
             raise ValueError(f"{name} is missing or invalid")
         return self._content[name]
 

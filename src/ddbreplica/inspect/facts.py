@@ -149,7 +149,8 @@ class Figures:
 class Facts:
     """The state of a replication. `mappings` read any stream of the source and write to the replica.
 
-    `verification` is None if there is no record of a complete verification.
+    `verification` is None if there is no record of a complete verification. `transform` is the digest of the function's
+    transform, None without one, and Unknown if the function rejects it.
     """
 
     source: TableFacts | UnseenTable
@@ -159,6 +160,15 @@ class Facts:
     quarantine: Known[Depth]
     on_failure: Known[Depth]
     verification: Known[LastVerification | None]
+    transform: Known[str | None] = None
+
+    @property
+    def transform_differs(self) -> bool:
+        """Whether the last verification was of another transform than the function has now."""
+        last, transform = self.verification, self.transform
+        if isinstance(transform, Unknown) or not isinstance(last, LastVerification):
+            return False
+        return last.record.transform != transform
 
     @property
     def present(self) -> Sequence[MappingState]:

@@ -81,6 +81,7 @@ class _Examination:
         self._replica = facts.replica
         self._place = options.place
         self._replica_place = options.replica_place
+        self._backfill = f"`ddbreplica backfill{options.tables}`"
         self._verify = f"`ddbreplica verify{options.tables}`"
         self._repair = f"`ddbreplica verify{options.tables} --repair`"
         self._redrive = f"`ddbreplica redrive{options.tables} --dry-run`"
@@ -217,6 +218,13 @@ class _Examination:
             )
         else:
             yield from self._of_metrics(mapping, settings)
+        if isinstance(self._facts.transform, Unknown):
+            yield Finding(
+                Severity.STOPPED,
+                f"the function {mapping.function_name} rejects its transform: {self._facts.transform.why.rstrip('.')}",
+                f"`ddbreplica transform check` on the file of its rules, then deploy {self._stack} with the line"
+                " that it prints",
+            )
 
     def _of_metrics(self, mapping: MappingState, settings: Settings) -> Iterator[Finding]:
         """Yield what keeps the function's metrics from CloudWatch, so that an alarm cannot go off."""
@@ -265,6 +273,10 @@ class _Examination:
         if mapping is not None and mapping.patterns not in (None, record.patterns):
             fact = f"{verification}, had another key filter than the mapping has now"
             yield Finding(Severity.NOTE, fact, again)
+        if self._facts.transform_differs:
+            fact = f"{verification}, was of another transform than the function has now"
+            copy = f"{self._backfill} if the items were not copied since the change, then {self._verify}"
+            yield Finding(Severity.NOTE, fact, copy)
 
     def _of_lag(self, mapping: MappingState, figures: Figures) -> Iterator[Finding]:
         age = figures.most("IteratorAge", since=RECENTLY)

@@ -15,7 +15,7 @@ from ddbreplica.bucket.verification_record import INCONCLUSIVE, RecordedTable
 from ddbreplica.bucket.verifications import newest
 from ddbreplica.dynamodb.connection import Connection, Side
 from ddbreplica.dynamodb.describe import describe
-from ddbreplica.errors import NoTableError
+from ddbreplica.errors import NoTableError, TransformError
 from ddbreplica.inspect.facts import (
     COUNTED_BY_FUNCTION,
     HOUR,
@@ -39,6 +39,7 @@ from ddbreplica.mapping.metrics import (
     query,
     read_series,
 )
+from ddbreplica.transform.deployed import deployed
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
@@ -100,7 +101,16 @@ def _observed(
         quarantine=known(lambda: _quarantine(connection, mapping)),
         on_failure=known(lambda: _on_failure(connection, mapping)),
         verification=known(lambda: _verification(connection, mapping, (source, replica))),
+        transform=_transform(mapping),
     )
+
+
+def _transform(mapping: MappingState) -> Known[str | None]:
+    try:
+        present = deployed(mapping.environment)
+    except TransformError as error:
+        return Unknown(str(error))
+    return present.digest if present else None
 
 
 def _table_if_seen(side: Side) -> _Table:

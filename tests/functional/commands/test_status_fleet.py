@@ -110,6 +110,16 @@ def test_the_last_verification_of_each_pair(account: Account, tables: Tables) ->
     assert lines(result.stdout)[4].endswith("           0  never")
 
 
+def test_a_pair_whose_transform_was_changed_since_it_was_verified(account: Account, tables: Tables) -> None:
+    polled(UUID, "22-33")
+    verify_before(tables.client, minutes=30, transform="f" * 64)
+
+    result = run("status", "--all")
+
+    assert result.exit_code == 0
+    assert lines(result.stdout)[1].endswith("           0  another transform              ?")
+
+
 def test_what_was_written_to_a_source_that_cannot_be_described_is_unknown(
     account: Account, tables: Tables
 ) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from ddbreplica.aws.clock import Clock
 from ddbreplica.bucket.verification_record import RecordedTable, VerificationRecord, read
+from ddbreplica.transform.parse import parse
 from ddbreplica.verify.difference import DifferenceKind
-from tests.support.account import UUID, answer_lambda, mapping
+from tests.support.account import FUNCTION, UUID, answer_lambda, function, mapping
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, refusal, run
 
 PREFIX = "verifications/logfile_replica/"
@@ -22,14 +23,20 @@ MARK = "content-of-an-item"
 @pytest.fixture(autouse=True)
 def deployed(tables: Tables, aws: Misbehaviour) -> None:
     """A mapping that names the quarantine bucket `kept`, and one item that both tables have."""
-    streamed: Any = tables.client.update_table(
+    tables.client.update_table(
         TableName=SOURCE, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
     )
     for bucket in ("kept", "given-up"):
         boto3.client("s3").create_bucket(Bucket=bucket)
-    answer_lambda(aws, [mapping(streamed["TableDescription"]["LatestStreamArn"])])
+    deploy(tables, aws)
     for table in (SOURCE, REPLICA):
         tables.put(table, f"{MARK}-in-a-key", text={"S": MARK})
+
+
+def deploy(tables: Tables, aws: Misbehaviour, **environment: str) -> None:
+    """Let Lambda describe the mapping, and its function with these additional variables."""
+    stream: Any = tables.client.describe_table(TableName=SOURCE)["Table"]["LatestStreamArn"]
+    answer_lambda(aws, [mapping(stream)], {FUNCTION: function(**environment)})
 
 
 def verify(*options: str, exit_code: int = 0) -> Any:
@@ -180,6 +187,54 @@ def test_status_shows_what_verify_has_recorded(tables: Tables) -> None:
     shown = json.loads(run("status", "--json").stdout)
     assert (shown["last_verification"]["verdict"], shown["findings"]) == ("repaired", [])
     assert len(bodies()) == 2
+
+
+def test_status_shows_that_the_last_verification_was_of_another_transform(
+    tables: Tables, aws: Misbehaviour
+) -> None:
+    def notes() -> list[str]:
+        return [each["fact"] for each in json.loads(run("status", "--json").stdout)["findings"]]
+
+    deploy(tables, aws, TRANSFORM='{"drop":["other","another"]}')
+    verify()
+    began = f"{recorded().began:%Y-%m-%d %H:%M} UTC"
+    assert recorded().transform == deployed_digest('{"drop":["other","another"]}')
+    assert notes() == []
+
+    deploy(tables, aws, TRANSFORM='{"drop": ["another", "other"]}')
+    assert notes() == []  # it makes the same items
+
+    for environment in ({}, {"TRANSFORM": '{"drop":["other"]}'}):
+        deploy(tables, aws, **environment)
+        (note,) = notes()
+        assert note == (
+            f"the last verification, which began at {began}, was of another transform than the function has now"
+        )
+
+    deploy(tables, aws, TRANSFORM="{")
+    (problem,) = notes()
+    assert problem.startswith("the function replicator rejects its transform: The transform is not JSON")
+
+
+def test_a_record_from_before_there_were_transforms_is_of_a_function_without_one(
+    tables: Tables, aws: Misbehaviour
+) -> None:
+    verify()
+    ((name, body),) = bodies().items()
+    earlier = {member: value for member, value in json.loads(body).items() if member != "transform"}
+    boto3.client("s3").put_object(Bucket="kept", Key=name, Body=json.dumps(earlier))
+
+    def differs() -> bool:
+        last: Any = json.loads(run("status", "--json").stdout)["last_verification"]
+        return bool(last["transform_differs"])
+
+    assert not differs()
+    deploy(tables, aws, TRANSFORM='{"drop":["other"]}')
+    assert differs()
+
+
+def deployed_digest(text: str) -> str:
+    return parse(text).digest(None)
 
 
 def test_every_finding_of_a_verification_has_a_place_in_its_record(tables: Tables) -> None:

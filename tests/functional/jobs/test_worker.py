@@ -15,6 +15,7 @@ from ddbreplica.jobs import pair
 from ddbreplica.jobs.pair import FunctionPair
 from ddbreplica.jobs.payload import Payload
 from ddbreplica.model import INTERRUPTED
+from ddbreplica.transform.parse import parse
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables
 from tests.support.cli import run as cli
 from tests.support.function import Context
@@ -92,6 +93,22 @@ def test_a_job_finds_what_the_command_finds(tables: Tables, mapped: KeptRecords)
         if found["began"][:23] in each["Key"]
     )
     assert json.loads(mapped.body(QUARANTINE, record))["verdict"] == "not equal"
+
+
+def test_the_report_and_the_record_of_a_job_have_the_transform(
+    tables: Tables, mapped: KeptRecords, aws: Misbehaviour
+) -> None:
+    answer_mapping(tables, aws, TRANSFORM='{"drop":["other"]}')
+    tables.put(SOURCE, "a", other={"S": "x"})
+    tables.put(REPLICA, "a")
+
+    found = run(mapped)
+
+    listed = boto3.client("s3").list_objects_v2(Bucket=QUARANTINE, Prefix="verifications/")["Contents"]
+    (name,) = (each["Key"] for each in listed)
+    digest = parse('{"drop":["other"]}').digest(None)
+    assert (found["verdict"], found["transform"]) == ("equal", digest)
+    assert json.loads(mapped.body(QUARANTINE, name))["transform"] == digest
 
 
 BACKFILL = {**PLAN, "what": "backfill", "options": {}}

@@ -46,6 +46,7 @@ DOCUMENT = {
     "lag_seconds": 0.4,
     "filter": ['{"dynamodb": {"Keys": {"PK": {"S": ["a"]}}}}'],
     "archive": False,
+    "transform": None,
     "segments": 8,
     "ddbreplica": "0.1.0",
 }
@@ -71,7 +72,7 @@ def test_a_record_is_an_object_of_its_replica_named_by_the_time_when_the_first_s
     "written",
     [
         RECORD,
-        record(confirmed_by=None, lag=None, version=None, patterns=(), is_archive=True),
+        record(confirmed_by=None, lag=None, version=None, transform=64 * "f", patterns=(), is_archive=True),
         record(confirmed_by=BY_LOOKS, lag=0, consistency=EVENTUAL, differences={}),
         *(record(verdict=verdict) for verdict in VERDICTS),
         record(differences={"x" * 50: 1}),
@@ -124,7 +125,7 @@ def test_a_name_that_no_record_has(name: str) -> None:
     assert time_in(name) is None
 
 
-@pytest.mark.parametrize("member", DOCUMENT)
+@pytest.mark.parametrize("member", sorted(DOCUMENT.keys() - {"transform"}))
 def test_every_member_is_required(member: str) -> None:
     rest = {name: value for name, value in DOCUMENT.items() if name != member}
 
@@ -163,6 +164,7 @@ def test_every_member_of_a_table_is_required(table: str, member: str) -> None:
         ("filter", (None, "x", [1], ["x" * 4097], ["x"] * 11)),
         ("archive", (None, 0, 1, "false")),
         ("ddbreplica", (1, [], "x" * 4097)),
+        ("transform", (1, False, [], {}, "x" * 4097)),
     ],
 )
 def test_a_member_of_another_kind_is_refused(member: str, values: tuple[Any, ...]) -> None:
@@ -188,7 +190,13 @@ def test_a_time_that_does_not_sort_is_refused_by_its_text() -> None:
 
 
 def test_a_member_that_a_later_version_adds_is_ignored() -> None:
-    assert reread({**DOCUMENT, "transform": "x"}) == RECORD
+    assert reread({**DOCUMENT, "later": "x"}) == RECORD
+
+
+def test_a_record_from_before_there_were_transforms_is_of_none() -> None:
+    earlier = {name: value for name, value in DOCUMENT.items() if name != "transform"}
+
+    assert reread(earlier) == RECORD
 
 
 @pytest.mark.parametrize(

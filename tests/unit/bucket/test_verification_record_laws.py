@@ -47,6 +47,7 @@ RECORDS = st.builds(
     is_archive=st.booleans(),
     segments=st.integers(1, 10_000),
     version=st.none() | st.text(max_size=20),
+    transform=st.none() | st.text("0123456789abcdef", max_size=64),
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -213,6 +213,14 @@ def mapping(**changes: Any) -> dict[str, Any]:
             id="settings of Powertools",
         ),
         pytest.param(
+            {"transform": Unknown("It is not JSON. Allowed: a JSON object.")},
+            STOPPED,
+            "the function replicator rejects its transform: It is not JSON. Allowed: a JSON object",
+            "`ddbreplica transform check` on the file of its rules, then deploy the stack copy with the line that it"
+            " prints",
+            id="transform",
+        ),
+        pytest.param(
             {"quarantine": Depth("s3://kept/quarantine/logfile_replica/", 1, or_more=False, oldest=5.0)},
             ATTENTION,
             "the quarantine bucket has 1 object with quarantined records: s3://kept/quarantine/logfile_replica/",
@@ -361,6 +369,24 @@ def test_a_verification_within_another_filter_is_a_note() -> None:
     assert found(facts(verification=verification())) == []
     hidden = facts(verification=last, **mapping(patterns=None))
     assert not any("another key filter" in fact for _, fact, _ in found(hidden))
+
+
+def test_a_verification_of_another_transform_is_a_note() -> None:
+    fact = f"{LAST}, was of another transform than the function has now"
+    hint = (
+        "`ddbreplica backfill --stack-name copy` if the items were not copied since the change, then"
+        " `ddbreplica verify --stack-name copy`"
+    )
+    last = verification(transform="a")
+
+    assert found(facts(verification=last, transform="a")) == []
+    assert found(facts(verification=verification(), transform=None)) == []
+    assert found(facts(verification=last, transform="b")) == [(NOTE, fact, hint)]
+    assert found(facts(verification=last, transform=None)) == [(NOTE, fact, hint)]
+    assert found(facts(verification=verification(), transform="b")) == [(NOTE, fact, hint)]
+    assert found(facts(verification=replace(last, recreated=("logfile",)), transform="b")) == [
+        (NOTE, f"{LAST}, was of an earlier table of the name logfile", COMPARE)
+    ]
 
 
 def test_a_replica_that_was_never_verified_is_not_a_finding() -> None:

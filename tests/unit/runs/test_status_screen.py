@@ -272,6 +272,7 @@ def test_a_document_contains_the_record_of_the_last_verification() -> None:
         "object": f"s3://kept/{NAME}",
         "age_seconds": 10800.0 - 0.123456,
         "recreated": [],
+        "transform_differs": False,
         "last_conclusive": {"verdict": "equal", "began": "2026-01-31T09:00:00.123456Z"},
         "written_since": {"metric": "ConsumedWriteCapacityUnits", "write_capacity_units": 1234},
     }

@@ -59,6 +59,7 @@ def result() -> Verified:
         confirmed_by=BY_LOOKS,
         in_doubt=8,
         lag=0.4,
+        transform="5becbdd27a53",
     )
 
 
@@ -85,6 +86,7 @@ def test_it_has_the_figures_of_the_result() -> None:
         is_archive=True,
         segments=2,
         version=None,
+        transform="5becbdd27a53",
     )
 
 

@@ -96,6 +96,7 @@ def _result(
         confirmed_by=_confirmed_by(pieces),
         in_doubt=sum(each.open.keys for each in pieces),
         lag=max((each.lag for each in pieces if each.lag is not None), default=None),
+        transform=plan.transform,
     )
 
 

@@ -45,6 +45,7 @@ def record_of(
         is_archive=is_archive,
         segments=options.segments,
         version=None,
+        transform=result.transform,
     )
 
 
