@@ -52,7 +52,7 @@ def apart(tables: Tables, short_watches: None) -> Tables:
 
 
 class TestReport:
-    ARGS = ("verify", "--grace", "0", "--report", str(FULL))
+    ARGS = ("verify", "--transform", "none", "--grace", "0", "--report", str(FULL))
 
     def test_ends_but_the_verification_continues(self, apart: Tables) -> None:
         result = run(*self.ARGS)
@@ -94,7 +94,7 @@ class TestReport:
         )
 
     def test_does_not_end_a_repair(self, apart: Tables) -> None:
-        result = run(*self.ARGS, "--repair", "--without-mapping", "--transform", "none")
+        result = run(*self.ARGS, "--repair", "--without-mapping")
 
         assert result.exit_code == 2
         assert lines(result.stdout)[-1] == "repaired"
@@ -186,7 +186,9 @@ class TestOutput:
         monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
         with (
             FULL.open("w") as full,
-            running(tmp_path, "verify", "--grace", "0", stdout=full.fileno()) as process,
+            running(
+                tmp_path, "verify", "--transform", "none", "--grace", "0", stdout=full.fileno()
+            ) as process,
         ):
             status, _, stderr = process.end()
 
@@ -217,7 +219,9 @@ class TestOutput:
     sys.platform != "linux", reason="nowhere else has a file that cannot be read by its owner"
 )
 @pytest.mark.usefixtures("tables")
-@pytest.mark.parametrize("args", [("load",), ("load", "--dry-run"), ("verify", "--keys-from")])
+@pytest.mark.parametrize(
+    "args", [("load",), ("load", "--dry-run"), ("verify", "--transform", "none", "--keys-from")]
+)
 def test_an_error_names_the_file_that_cannot_be_read(args: Sequence[str]) -> None:
     result = run(*args, "/proc/self/mem")
 

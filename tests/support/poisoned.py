@@ -325,7 +325,11 @@ def changed(response: Response, place: Path_, poison: str) -> Response:
             )
 
 
-OPTIONAL = {"verify": ("GetMetricData",), "backfill": ("GetMetricData",), "status": ("DescribeTimeToLive",)}
+OPTIONAL = {
+    "verify": ("GetMetricData",),
+    "backfill": ("GetMetricData",),
+    "status": ("DescribeTimeToLive", "GetObject"),
+}
 """Each command does its work without these values, and does not report that they are missing."""
 
 
