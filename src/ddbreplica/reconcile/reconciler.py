@@ -96,6 +96,7 @@ class Reconciler:
                 view=transform.view,
             ),
             replica=_PacedReplica(pair.replica, _Pace(rates.write, patience)),
+            journal=_CheckedJournal(pair.journal, transform.check),
         )
 
     @classmethod
@@ -269,6 +270,29 @@ class _PacedReplica:
         if self._pace.rate is not None and _is_throttled(response):
             self._pace.rate.throttled()
         return response
+
+
+class _CheckedJournal:
+    """The journal. A key is closed only if it was not written long after the function's transform was changed.
+
+    `refuse_changed` raises an error if it was changed, and the keys stay open.
+    """
+
+    def __init__(self, journal: Journal, refuse_changed: Callable[[], None]) -> None:
+        self._journal = journal
+        self._refuse_changed = refuse_changed
+
+    def intend(self, keys: Sequence[Key]) -> Sequence[Key]:
+        return self._journal.intend(keys)
+
+    def mark_in_doubt(self, keys: Sequence[Key]) -> None:
+        self._journal.mark_in_doubt(keys)
+
+    def confirm(self, keys: Sequence[Key]) -> None:
+        # After the writes: a process may pause between the check and a write, and be killed before the next check.
+        if keys:
+            self._refuse_changed()
+        self._journal.confirm(keys)
 
 
 def _nothing() -> None:

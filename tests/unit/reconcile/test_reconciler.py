@@ -172,6 +172,24 @@ def test_nothing_is_written_with_a_transform_that_the_function_has_no_longer() -
     assert len(world.replica.requests) == before == 2
 
 
+def test_a_key_stays_open_if_the_transform_was_changed_before_its_write() -> None:
+    """A process may pause before the write, and be killed after it."""
+    function = Masking()
+
+    def pause(_: Any) -> tuple[()]:
+        function.digest = "other"
+        function.now = CHECK_SECONDS
+        return ()
+
+    world = World(item("a"), script=pause)
+    world.transform = function.same
+
+    with pytest.raises(TransformChangedError):
+        world.reconciler().reconcile([key("a")])
+
+    assert list(world.journal.opened) == [key("a")]
+
+
 def test_nothing_is_deleted_if_the_source_turns_out_to_be_a_new_table() -> None:
     """It was recreated between the check of the tables and the read that finds no item."""
     world = World()
