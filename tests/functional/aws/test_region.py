@@ -22,6 +22,7 @@ def arns(region: Region) -> dict[str, str]:
         "SourceKmsKeyArn": f"arn:{partition}:kms:{name}:111122223333:key/00000000-0000-0000-0000-00000000000b",
         "ReplicaKmsKeyArn": f"arn:{partition}:kms:{name}:111122223333:key/mrk-0000000000000000000000000000000c",
         "KmsKeyArn": f"arn:{partition}:kms:{name}:111122223333:key/00000000-0000-0000-0000-00000000000a",
+        "TransformSecretArn": f"arn:{partition}:secretsmanager:{name}:111122223333:secret:replica/hash-AbCdEf",
         "AlarmTopicArn": f"arn:{partition}:sns:{name}:111122223333:ops",
         "ReplicaRoleArn": f"arn:{partition}:iam::444455556666:role/orders-writer",
         "ReplicatorRoleArn": f"arn:{partition}:iam::111122223333:role/replicator",
