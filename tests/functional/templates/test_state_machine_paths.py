@@ -249,12 +249,18 @@ def test_a_redrive_that_failed_fails_the_execution() -> None:
     )
 
 
-@pytest.mark.parametrize("given", [{"options": {}}, {"what": "verify"}, {"job": "verify-1"}])
-def test_an_input_without_a_task_or_options_calls_nothing(given: Any) -> None:
+def test_an_input_without_options_has_the_default_of_each() -> None:
     worker = Worker({})
-    error, cause = failed(worker, given)
-    assert (error, worker.calls) == ("States.Runtime", [])
-    assert cause in ("the path $.what does not exist", "the path $.options does not exist")
+    run(worker, {"what": "verify"})
+    assert worker.actions == ALL
+    assert worker.calls[0]["options"] == {}
+
+
+@pytest.mark.parametrize("given", [{}, {"options": {}}, {"job": "verify-1"}])
+def test_an_input_without_a_task_is_refused_by_the_worker(given: Any) -> None:
+    worker = Worker({"plan": [{"skipped": False, "failed": "the payload has no task"}]})
+    assert failed(worker, given) == ("JobFailed", "the payload has no task")
+    assert (worker.actions, worker.calls[0]["what"]) == (["plan"], "")
 
 
 def test_ten_thousand_children_return_less_than_the_limit() -> None:
@@ -276,4 +282,5 @@ def test_every_state_is_visited() -> None:
     redrove = visited({}, {"what": "redrive", "options": {}})
     machine = substituted()["States"]
     inner = {name for state in machine.values() for name in state.get("ItemProcessor", {}).get("States", {})}
-    assert went_on | did_not | redrove == {*machine, *inner}
+    by_hand = visited({}, {})
+    assert went_on | did_not | redrove | by_hand == {*machine, *inner}
