@@ -11,6 +11,8 @@ from botocore import handlers
 
 _DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "permissions.md"
 _SECTION: Final = re.compile(r"^## `([^`]+)`$.*?^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_TRANSFORMS: Final = re.compile(r"^## Transforms$.*?^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_PREFIXES: Final = {"secrets-manager": "secretsmanager"}
 _S3: Final = {
     "ListObjectsV2": "s3:ListBucket",
     "ListObjectVersions": "s3:ListBucketVersions",
@@ -33,6 +35,14 @@ def listed(arguments: Sequence[str]) -> set[Permission]:
         if set(words.split()) <= set(arguments)
         for permission in _permissions(policy)
     }
+
+
+def of_a_hash(arguments: Sequence[str]) -> set[Permission]:
+    """Return the permissions that the page lists for a command if the function's transform hashes."""
+    if not {"backfill", "redrive", "verify"}.intersection(arguments):
+        return set()
+    (policy,) = _TRANSFORMS.findall(_DOCUMENT.read_text())
+    return set(_permissions(json.loads(policy)))
 
 
 def sections() -> Mapping[str, Any]:
@@ -100,7 +110,7 @@ def _needed(service: str, operation: str, params: Mapping[str, Any]) -> Iterator
         case "cloudformation", _:
             yield Permission(f"cloudformation:{operation}", f"cloudformation:stack/{params['StackName']}/id")
         case _:
-            yield Permission(f"{service}:{operation}", "*")
+            yield Permission(f"{_PREFIXES.get(service, service)}:{operation}", "*")
 
 
 def _of_jobs(operation: str, params: Mapping[str, Any]) -> Permission:
