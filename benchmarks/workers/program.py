@@ -17,12 +17,14 @@ from typing import Any
 from ddbreplica.bucket.store import Store
 from ddbreplica.deadline import Deadline
 from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.dynamodb.describe import Described
 from ddbreplica.dynamodb.location import Location
 from ddbreplica.jobs import plan
 from ddbreplica.jobs.actions import act
 from ddbreplica.jobs.pair import FunctionPair
 from ddbreplica.jobs.payload import Payload
 from ddbreplica.mapping.event_source_mapping import MappingState
+from ddbreplica.transform.same_transform import NO_TRANSFORM, SameTransform
 from tests.support.memory_store import MemoryStore
 
 INVOCATION_SECONDS = 900.0
@@ -46,6 +48,10 @@ class _Pair(FunctionPair):
 
     def unreserved_concurrency(self) -> int:
         return 1000
+
+    def transform(self, source: Described) -> SameTransform:  # noqa: ARG002
+        """Return none: there is no function."""
+        return NO_TRANSFORM
 
 
 def main() -> int:

@@ -7,10 +7,12 @@ from typing import Any, cast
 from ddbreplica.bucket.store import Store
 from ddbreplica.deadline import Deadline
 from ddbreplica.dynamodb.connection import Connection
+from ddbreplica.dynamodb.describe import Described
 from ddbreplica.dynamodb.location import Location
 from ddbreplica.jobs.actions import act
 from ddbreplica.jobs.pair import FunctionPair
 from ddbreplica.jobs.payload import Payload
+from ddbreplica.transform.same_transform import NO_TRANSFORM, SameTransform
 from tests.support.memory_store import MemoryStore
 from tests.support.redriven import mapping
 from tests.support.states import Execution, substituted
@@ -34,6 +36,10 @@ class EnginePair(FunctionPair):
 
     def unreserved_concurrency(self) -> int:
         return 1000
+
+    def transform(self, source: Described) -> SameTransform:
+        """Return none: there is no function."""
+        return NO_TRANSFORM
 
     def run(self, job: str, what: str, *, seconds: float = 900.0, **options: Any) -> "Ended":
         """Run a job to its end. Each invocation that works on a segment has so many seconds."""
