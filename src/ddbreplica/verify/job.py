@@ -55,11 +55,14 @@ def verified(
     """Compare the tables, and repair them if the options ask for it. `show` prints the result.
 
     The journal keeps the progress, and the keys of a repair, which needs one. `given` is the transform that an option
-    gives. A repair begins again, once, if the
-    function's transform was changed meanwhile. Raises TaskError, with what is known so far, if the verification fails
-    or is interrupted.
+    gives. A repair begins again, once, if the function's transform was changed meanwhile. Raises TaskError, with what
+    is known so far, if the verification fails or is interrupted.
     """
-    return begin_again_once(lambda: _verified(connection, options, show, driver, journal, given), driver.note)
+    under_way = UnderWay()
+    with _kept(journal, under_way):
+        return begin_again_once(
+            lambda: _verified(connection, options, show, driver, journal, given, under_way), driver.note
+        )
 
 
 def _verified(
@@ -69,10 +72,10 @@ def _verified(
     driver: Driver,
     journal: FileJournal | None,
     given: Given | None,
+    under_way: UnderWay,
 ) -> Verified:
     started = connection.clock.ticks()
-    under_way = UnderWay()
-    with _kept(journal, under_way), ExitStack() as stack:
+    with ExitStack() as stack:
         tables = describe_pair(connection)
         saved = SavedProgress(journal if options.keys_from is None else None)
         if journal is not None and journal.resume(identity(*tables)) and journal.open_keys():

@@ -4,14 +4,17 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from ddbreplica.dynamodb import describe
 from ddbreplica.model import SUSPECT
 from ddbreplica.reconcile.journal_format import VERIFY
+from tests.support.account import FUNCTION, answer_lambda, function, mapping
 from tests.support.cli import REPLICA, SOURCE, Misbehaviour, Tables, lines, press_ctrl_c, run
 from tests.support.kept_records import QUARANTINE, KeptRecords, answer_mapping
 from tests.support.killed import Killed
@@ -735,3 +738,37 @@ class TestKilled:
             "the mapping's filter excludes this key now, but did not when an earlier repair was interrupted"
         }
         assert json.loads(second.stdout)["verdict"] == "equal"
+
+
+class TestChangedTransform:
+    """The function's transform is changed while a repair is under way."""
+
+    @pytest.fixture(autouse=True)
+    def mapped(self, apart: Tables, aws: Misbehaviour) -> None:
+        apart.client.update_table(TableName=SOURCE, StreamSpecification=STREAM)
+        for bucket in (QUARANTINE, "given-up"):
+            boto3.client("s3").create_bucket(Bucket=bucket)
+
+    @pytest.mark.parametrize("calls", [1, 2, 3])
+    def test_a_repair_begins_again_in_the_same_state_file(
+        self, apart: Tables, aws: Misbehaviour, calls: int
+    ) -> None:
+        stream = apart.client.describe_table(TableName=SOURCE)["Table"]["LatestStreamArn"]
+        answer_lambda(aws, [mapping(stream)], {FUNCTION: function(TRANSFORM='{"drop":["n"]}')})
+        left = iter(range(calls))
+
+        def changed(**_: Any) -> Any:
+            rules = '{"drop":["b"]}' if next(left, None) is None else '{"drop":["n"]}'
+            return SimpleNamespace(status_code=200), function(TRANSFORM=rules)
+
+        aws.on("before-call.lambda.GetFunctionConfiguration", changed)
+
+        result = run("verify", "--repair", "--grace", "0", "--json")
+
+        assert (result.exit_code, next(left, None)) == (0, None), result.output
+        assert "was changed meanwhile. Beginning again." in result.stderr
+        assert apart.items(REPLICA) == {
+            key: {name: value for name, value in each.items() if name != "b"}
+            for key, each in apart.items(SOURCE).items()
+        }
+        assert not STATE.exists()
