@@ -39,6 +39,7 @@ from ddbreplica.records import decode, schema
 from ddbreplica.redrive import objects
 from ddbreplica.replicate import telemetry, write
 from ddbreplica.settings import Settings
+from ddbreplica.transform import batch, transform
 from ddbreplica.verify import repair
 from ddbreplica.verify.compare import comparison, merge
 from ddbreplica.verify.confirm import confirm, decision, look, plan, rounds, seen, watch
@@ -985,6 +986,32 @@ RULES = (
         "ApplicationLogLevel: INFO\n        SystemLogLevel: INFO\n        LogGroup: !Ref ReplicatorLogGroup",
         "ApplicationLogLevel: WARN\n        SystemLogLevel: INFO\n        LogGroup: !Ref ReplicatorLogGroup",
         (hazards.test_the_functions_log_level_does_not_drop_its_metrics,),
+    ),
+    Rule(
+        26,
+        "a record that cannot be transformed is poison",
+        batch.transformed,
+        "poison.append(_poison(change, str(error)))",
+        "changes.append(change)",
+        (hazards.test_what_cannot_be_transformed_is_not_written_as_it_is,),
+        given=("changes.append(_with_image(change, apply(change.image)))",),
+    ),
+    Rule(
+        26,
+        "every change of a batch is transformed before one is planned",
+        handler.replicate,
+        "decoded = to.transform(decoded)",
+        "pass",
+        (hazards.test_the_image_that_is_written_in_place_of_poison_is_transformed_too,),
+    ),
+    Rule(
+        26,
+        "a computed attribute is made of hashed values",
+        transform.Transform.apply,
+        "made = self._concatenated(moved)",
+        "made = self._concatenated(item)",
+        (hazards.test_a_hashed_value_is_in_no_computed_attribute,),
+        given=("{**item}",),
     ),
 )
 

@@ -22,6 +22,7 @@ from tests.support.fake_bucket import METADATA, FakeBucket, s3_error
 from tests.support.fake_replica import DENIED, INVALID, THROTTLED, TIMED_OUT, FakeReplica, Request, in_turn
 from tests.support.function import Context, Function
 from tests.support.records import batch, delete, put, record, ttl_delete
+from tests.support.transforms import transform_of
 from tests.support.wire import FOREIGN, Wire, described, error
 
 HAZARDS: Mapping[int, str] = {
@@ -49,6 +50,7 @@ HAZARDS: Mapping[int, str] = {
     23: "The function waits for a table that accepts writes, and one poison record blocks its shard for hours.",
     24: "An archive of a global table deletes items that expired in another Region, without a warning.",
     25: "Telemetry fails after the writes, and applied records are never checkpointed; or alarms miss their metrics.",
+    26: "A value that the transform is to hide reaches the replica in the clear.",
 }
 
 BAD = {"N": "5"}
@@ -505,3 +507,39 @@ def test_the_functions_log_level_does_not_drop_its_metrics() -> None:
 
     assert function["LoggingConfig"]["LogFormat"] == "JSON"
     assert function["LoggingConfig"]["ApplicationLogLevel"] in ("TRACE", "DEBUG", "INFO")
+
+
+CLEAR = "canary"
+
+
+def masked(replica: FakeReplica, *records: Any) -> str:
+    """Return what the replica holds after a batch, by a function that hashes `mail` and makes an index key of it."""
+    transform = transform_of({"hash": ["mail"], "concat": {"index": ["#", {"attribute": "mail"}]}})
+    assert Function(replica, transform=transform).invoke(batch(*records)) == []
+    return str(replica.items)
+
+
+@pytest.mark.hazard(number=26)
+def test_what_cannot_be_transformed_is_not_written_as_it_is() -> None:
+    address = {"M": {"street": {"S": CLEAR}}}
+
+    held = masked(FakeReplica(), put(1, "a", v={"S": "before"}), put(2, "a", mail=address))
+
+    assert "before" in held
+    assert CLEAR not in held
+
+
+@pytest.mark.hazard(number=26)
+def test_the_image_that_is_written_in_place_of_poison_is_transformed_too() -> None:
+    held = masked(with_poison(), put(1, "a", mail={"S": CLEAR}), put(2, "a", mail={"S": CLEAR}, v=BAD))
+
+    assert "mail" in held
+    assert CLEAR not in held
+
+
+@pytest.mark.hazard(number=26)
+def test_a_hashed_value_is_in_no_computed_attribute() -> None:
+    held = masked(FakeReplica(), put(1, "a", mail={"S": CLEAR}))
+
+    assert "index" in held
+    assert CLEAR not in held
