@@ -58,10 +58,11 @@ def verified(
     gives. A repair begins again, once, if the function's transform was changed meanwhile. Raises TaskError, with what
     is known so far, if the verification fails or is interrupted.
     """
-    under_way = UnderWay()
-    with _kept(journal, under_way):
+    state = _State(journal, UnderWay())
+    # The state is kept until the end: what begins again uses it as well.
+    with state.kept():
         return begin_again_once(
-            lambda: _verified(connection, options, show, driver, journal, given, under_way), driver.note
+            lambda: _verified(connection, options, show, driver, state, given), driver.note
         )
 
 
@@ -70,11 +71,10 @@ def _verified(
     options: VerifyOptions,
     show: Callable[[Verified], None],
     driver: Driver,
-    journal: FileJournal | None,
+    state: "_State",
     given: Given | None,
-    under_way: UnderWay,
 ) -> Verified:
-    started = connection.clock.ticks()
+    started, journal = connection.clock.ticks(), state.journal
     with ExitStack() as stack:
         tables = describe_pair(connection)
         saved = SavedProgress(journal if options.keys_from is None else None)
@@ -88,7 +88,7 @@ def _verified(
         transform = _transform(connection, options, driver, preflight.mapping, tables[0], given)
         pair = _Pair(connection, options, driver, patience, preflight, tables, transform)
         findings = Findings(options.limit, report, without_values=options.no_values)
-        parts = pair.parts(saved, findings, pair.repair(journal, under_way))
+        parts = pair.parts(saved, findings, pair.repair(journal, state.under_way))
         verification = Verification(parts, started=started)
         try:
             verification.run()
@@ -281,22 +281,28 @@ def estimate(connection: Connection, options: VerifyOptions, driver: Driver) -> 
     return Estimate(sizes, sample=options.sample, consistent=options.scans_consistently, keys=keys)
 
 
-@contextmanager
-def _kept(journal: FileJournal | None, under_way: UnderWay) -> Iterator[None]:
-    """Keep the state after the block if it has progress or open keys, and record whether no request is under way."""
-    if journal is None:
-        yield
-        return
-    with journal.kept():
-        try:
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The state file, if there is one, and the requests that are under way."""
+
+    journal: FileJournal | None
+    under_way: UnderWay
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the state if the block leaves progress or open keys in it, and record that no request is under way."""
+        if self.journal is None:
             yield
-        except BaseException:
-            with suppress(TaskError):  # without this record, the next run holds back every open key
-                _rest(journal, under_way)
-            raise
-        _rest(journal, under_way)
+            return
+        with self.journal.kept():
+            try:
+                yield
+            except BaseException:
+                with suppress(TaskError):  # without this record, the next run holds back every open key
+                    self._rest(self.journal)
+                raise
+            self._rest(self.journal)
 
-
-def _rest(journal: FileJournal, under_way: UnderWay) -> None:
-    if under_way.is_none and journal.open_keys():
-        journal.rest()
+    def _rest(self, journal: FileJournal) -> None:
+        if self.under_way.is_none and journal.open_keys():
+            journal.rest()
