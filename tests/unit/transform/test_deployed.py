@@ -4,9 +4,10 @@ import pytest
 
 from ddbreplica.errors import TransformError
 from ddbreplica.model import Image
-from ddbreplica.transform.deployed import Deployed, deployed
+from ddbreplica.transform.deployed import Deployed, Given, deployed
 from ddbreplica.transform.parse import parse
 from ddbreplica.transform.secret import Secret, SecretId
+from ddbreplica.transform.view import untransformable
 
 ARN = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:replica/hash-AbCdEf"
 VERSION = "EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE"
@@ -99,3 +100,35 @@ def test_a_transform_that_hashes_needs_the_value() -> None:
 
     with pytest.raises(TransformError):
         found.for_key(["pk"], None)
+
+
+def test_a_transform_that_is_given_has_its_digest_and_none_has_none() -> None:
+    found = deployed({"TRANSFORM": HASH, **SECRET})
+    assert found is not None
+
+    assert Given(found).digest == found.digest
+    assert Given(None).digest is None
+
+
+def test_the_view_shows_items_as_the_replica_is_to_hold_them() -> None:
+    found = deployed({"TRANSFORM": HASH, **SECRET})
+    assert found is not None
+    secret = Secret(SecretId(ARN, VERSION), b"value")
+    view = found.view(["pk"], secret)
+
+    assert view.digest == found.digest
+    assert view.of({"pk": {"S": "1"}, "mail": {"S": "x"}}) == {
+        "pk": {"S": "1"},
+        "mail": {"S": secret.hash(b'{"S":"x"}')},
+    }
+
+
+def test_the_view_shows_of_an_item_that_cannot_be_transformed_the_key_and_the_reason() -> None:
+    found = deployed({"TRANSFORM": HASH, **SECRET})
+    assert found is not None
+    view = found.view(["pk"], Secret(SecretId(ARN, VERSION), b"value"))
+
+    seen = view.of({"pk": {"S": "1"}, "mail": {"M": {}}, "note": {"S": "x"}})
+
+    assert untransformable(seen) == "attribute 'mail' has type M; hash takes S, N, B"
+    assert {name: value for name, value in seen.items() if name} == {"pk": {"S": "1"}}
