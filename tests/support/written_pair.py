@@ -6,10 +6,10 @@ that is quarantined, as early as it may.
 
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from ddbreplica.aws.clock import EXPIRY_SECONDS, MARGIN_SECONDS
 from ddbreplica.bucket.quarantine import Quarantine
@@ -21,13 +21,16 @@ from ddbreplica.model import SUSPECT, Image, Items, Journal, Key, Pending, Refus
 from ddbreplica.reconcile.algorithm import ReconcileContext
 from ddbreplica.reconcile.in_doubt_quarantine import QuarantiningJournal
 from ddbreplica.reconcile.reconciler import Reconciler
+from ddbreplica.records.compare import same
 from ddbreplica.records.decode import key_of
-from ddbreplica.transform.view import AS_IT_IS, View
+from ddbreplica.transform.view import AS_IT_IS, View, untransformable
 from tests.support.fake_bucket import FakeBucket
 from tests.support.fake_replica import INVALID, THROTTLED, TIMED_OUT
 from tests.support.job_pair import MemoryPair, Reader
 from tests.support.scanned import ScannedTable, item, key
 from tests.support.state_machine import Killed
+
+_ANY: Image = {}
 
 STREAM = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000"
 
@@ -63,13 +66,28 @@ class WrittenReader(Reader):
         return list(self.by_key(page.items).items())
 
 
+Content: TypeAlias = Callable[[Random, int], Image]
+"""Returns a random item with a number."""
+
+
+def counted(random: Random, number: int) -> Image:
+    """Return an item with a number in it."""
+    return item(number, random.randrange(100, 1_000_000))
+
+
 @dataclass
 class WrittenPair(MemoryPair):
-    """Both tables, what happens to them, and the quarantine bucket. `poison` are numbers that the replica refuses."""
+    """Both tables, what happens to them, and the quarantine bucket. `poison` are numbers that the replica refuses.
+
+    `content` are the items that are written, and `held` returns what the replica is to hold of one; None if it has no
+    such item.
+    """
 
     random: Random = field(default_factory=lambda: Random(0))  # noqa: S311
     weather: Weather = field(default_factory=Weather)
     poison: frozenset[int] = frozenset()
+    content: Content = counted
+    held: Callable[[Image], State] = lambda image: image
     bucket: FakeBucket = field(default_factory=FakeBucket)
     stream: deque[tuple[int, State]] = field(default_factory=deque)
     in_flight: list[tuple[float, Write]] = field(default_factory=list)
@@ -151,14 +169,23 @@ class WrittenPair(MemoryPair):
         if self.random.random() < 0.3:
             items.pop(number, None)
         else:
-            items[number] = item(number, self.random.randrange(100, 1_000_000))
+            items[number] = self.content(self.random, number)
         if self.key_filter.passes(key(number)) and not (self.is_archive and number not in items):
             self.stream.append((number, items.get(number)))
 
     def deliver(self) -> None:
         """Apply the oldest record of the stream, as the function does."""
-        number, state = self.stream.popleft()
-        self.put(number, state)
+        self.replicate(*self.stream.popleft(), view=self.view_of_invocation())
+
+    def view_of_invocation(self) -> View:
+        """The transform of the invocation that follows the stream now."""
+        return self.function_view()
+
+    def replicate(self, number: int, state: State, *, view: View) -> None:
+        """Write what the replica is to hold. An item that cannot be transformed is quarantined."""
+        seen = None if state is None else view.of(state)
+        if untransformable(seen) is None:
+            self.put(number, seen)
 
     def put(self, number: int, state: State) -> None:
         if number in self.poison:
@@ -203,7 +230,7 @@ class WrittenPair(MemoryPair):
             number = int(each[0][2])
             state = self.tables[0].items.get(number)
             if state is not None or not self.is_archive:
-                self.put(number, state)
+                self.replicate(number, state, view=self.function_view())
             self.redriven.append(each)
 
     def settle(self) -> None:
@@ -229,11 +256,13 @@ class WrittenPair(MemoryPair):
             and number not in self.poison
             and (number in source or not self.is_archive)
         ]
-        return {
-            number: (source.get(number), replica.get(number))
-            for number in wanted
-            if source.get(number) != replica.get(number)
-        }
+        pairs = {number: (self._wanted(number), replica.get(number)) for number in wanted}
+        return {number: pair for number, pair in pairs.items() if _ANY not in pair and not same(*pair)}
+
+    def _wanted(self, number: int) -> State:
+        """Return what the replica is to hold under a number; _ANY if the source's item cannot be transformed."""
+        state = self.tables[0].items.get(number)
+        return None if state is None else self.held(state) or _ANY
 
 
 @dataclass
@@ -293,15 +322,25 @@ class _Replica:
         return left
 
 
-def tables_of(random: Random, *, items: int) -> tuple[ScannedTable, ScannedTable]:
+def _few(random: Random, number: int) -> Image:
+    return item(number, random.randrange(3))
+
+
+def tables_of(
+    random: Random,
+    *,
+    items: int,
+    content: Content = _few,
+    held: Callable[[Image], State] = lambda image: image,
+) -> tuple[ScannedTable, ScannedTable]:
     """Return a source, and a replica that has some of its items, some of them old."""
     order = list(range(items))
     random.shuffle(order)
     longest = random.choice([1, 4, 20])
     source = ScannedTable(
-        {n: item(n, random.randrange(3)) for n in order if random.random() < 0.95},
+        {n: content(random, n) for n in order if random.random() < 0.95},
         order,
         page=lambda: random.randint(1, longest),
     )
-    old = {n: item(n, random.randrange(3)) for n in source.items if random.random() < 0.5}
-    return source, ScannedTable(old, order)
+    old = {n: held(content(random, n)) for n in source.items if random.random() < 0.5}
+    return source, ScannedTable({n: state for n, state in old.items() if state}, order)
