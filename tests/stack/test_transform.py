@@ -51,7 +51,8 @@ def wait_until_transformed(document: Document, pair: Pair) -> None:
 @pytest.fixture(scope="module")
 def hashing() -> Iterator[Deployed]:
     with embedded_aws(enforce_roles=True) as aws:
-        stack = deploy(aws, "hashing", Transform=parameter(RULES), **create_secret(aws))
+        workers = {"Workers": "true", "RedriveScheduleExpression": "none"}
+        stack = deploy(aws, "hashing", Transform=parameter(RULES), **create_secret(aws), **workers)
         bucket_policy = aws.s3.get_bucket_policy(Bucket=stack.quarantine_bucket)["Policy"]
         aws.s3.put_bucket_policy(Bucket=stack.quarantine_bucket, Policy=over_http(bucket_policy))
         name = stack.outputs["FunctionRoleArn"].rpartition("/")[2]
@@ -96,6 +97,22 @@ def test_the_replica_is_the_transformed_source(hashing: Deployed) -> None:
     verified = run(hashing.aws, "verify", "--stack-name", hashing.stack.name, "--grace", "1")
     assert verified.exit_code == 0, verified.output
     assert "canary" not in verified.output
+
+
+def test_the_workers_verify_it_if_they_may_read_the_secret(hashing: Deployed) -> None:
+    verify = ("verify", "--stack-name", hashing.stack.name, "--grace", "1", "--in-aws")
+    name = hashing.stack.outputs["WorkerRoleArn"].rpartition("/")[2]
+    with Role(hashing.aws.iam, name, enforced=["ReadTheSecretOfTheTransform"]).without(
+        "secretsmanager:GetSecretValue"
+    ):
+        denied = run(hashing.aws, *verify)
+
+    verified = run(hashing.aws, *verify)
+
+    assert denied.exit_code == 2, denied.output
+    assert "AccessDeniedException" in denied.output
+    assert verified.exit_code == 0, verified.output
+    assert "canary" not in denied.output + verified.output
 
 
 def test_what_cannot_be_transformed_is_quarantined_as_it_came_and_the_previous_item_stays(
