@@ -69,7 +69,9 @@ def test_it_counts_as_quarantined_and_the_log_names_it(capsys: pytest.CaptureFix
     text = capsys.readouterr().out
     log, metrics = map(json.loads, text.splitlines())
     assert log["refusals"] == {"Untransformable": 1}
-    assert log["refusal_messages"] == {"Untransformable": "cannot be transformed: attribute …"}
+    assert log["refusal_messages"] == {
+        "Untransformable": "cannot be transformed: attribute 'tenant' has type M; concat takes S, N"
+    }
     assert metrics["RecordsQuarantined"] == [1.0]
     assert "canary" not in text
 

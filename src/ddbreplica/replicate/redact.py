@@ -33,6 +33,7 @@ _PLAIN = re.compile(
         | (?<=\w)'(?=\w)                     # an apostrophe
         | \(HTTP\ \d+\)
         | URL:\ "https?://[\w.:/-]+"         # the endpoint, in a message of botocore
+        | (?<=cannot\ be\ transformed:\ )attribute\ '[\w.-]+'(?=\ (?:has|is\ not\ valid\ for\ its)\ type\ )
         | [^\x00-\x1f\x7f'"`:()\[\]{{}}<>]
     )*""",
     re.VERBOSE,

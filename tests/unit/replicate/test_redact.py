@@ -26,6 +26,8 @@ WHOLE = (
     "refused by the replica: Number overflow. Attempting to store a number with magnitude larger than supported range",
     "a write is in doubt and may still land: Read timeout",
     "malformed record: SequenceNumber is missing",
+    "cannot be transformed: attribute 'e-mail' has type BOOL; hash takes S, N, B",
+    "cannot be transformed: attribute 'total' is not valid for its type N",
     "the response (HTTP 504) has no AWS request id, and was sent by a gateway or proxy",
     'Could not connect to the endpoint URL: "https://dynamodb.eu-west-1.amazonaws.com/"',
     'Read timeout on endpoint URL: "http://127.0.0.1:8000"',
@@ -42,6 +44,19 @@ def test_a_message_without_a_value_is_not_cut(message: str) -> None:
 @given(content=st.text() | st.sampled_from(["canary", "it's", "'] [x]: ", 'URL: "https://x"', "Key: PK"]))
 def test_a_value_in_a_message_is_cut_off(echo: str, shown: str, content: str) -> None:
     assert redact(echo.format(*[content] * echo.count("{}"))) == shown
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "malformed record: attribute 'canary': a value has an unknown type",
+        "the attribute 'canary' is too long",
+        "malformed record: key attribute 'canary' has type M; a key is S, N or B",
+        "cannot be transformed: attribute 'a canary' has type S",
+    ],
+)
+def test_only_a_name_that_a_transform_has_is_shown(message: str) -> None:
+    assert "canary" not in redact(message)
 
 
 def test_the_length_of_a_message_is_limited() -> None:
