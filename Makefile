@@ -115,7 +115,8 @@ rules: setup  ## Remove each rule that prevents a hazard from the code; the haza
 
 # The DynamoDB contract, the exit statuses of the commands, and faulty user configurations. The package itself is not installed.
 FLOORS = tests/functional/dynamodb $(addprefix tests/functional/commands/test_, exit_status.py redrive.py::TestMoving tail.py) \
-	tests/exhaustive/test_cli_configuration.py tests/unit/test_handler.py tests/unit/replicate/test_telemetry.py
+	tests/exhaustive/test_cli_configuration.py tests/unit/test_handler.py tests/unit/test_handler_transform.py \
+	tests/functional/aws/test_secret.py tests/unit/replicate/test_telemetry.py
 FLOORS_WITHOUT = killed_at_any_call or signer_changes or that_powertools_reads or (an_error_has_two_lines and not verify)
 
 floors: .venv-floors/ready  ## Test the DynamoDB contract and the commands with the lowest versions that pyproject.toml allows
