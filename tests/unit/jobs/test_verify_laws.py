@@ -1,7 +1,7 @@
 """The verification job: however it is cut, interrupted and repeated, it finds and counts what the command does."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, cast
@@ -13,7 +13,9 @@ from ddbreplica.jobs import plan, progress
 from ddbreplica.jobs.verify import gather, piece, report, segment
 from ddbreplica.jobs.verify.options import complete, verify_options
 from ddbreplica.mapping.key_filter import KeyFilter
-from ddbreplica.transform.same_transform import NO_TRANSFORM
+from ddbreplica.model import Image, State
+from ddbreplica.records.compare import same
+from ddbreplica.records.decode import key_of
 from ddbreplica.verify import verification
 from ddbreplica.verify.confirm import plan as watching
 from ddbreplica.verify.confirm.confirm import Confirmation, Rules
@@ -24,10 +26,12 @@ from ddbreplica.verify.result.verdict import Verified
 from ddbreplica.verify.saved_progress import SavedProgress
 from ddbreplica.verify.verification import Parts, Verification
 from tests.support.job_pair import MemoryPair, Reader, SilentStream
-from tests.support.scanned import ScannedTable, item
+from tests.support.scanned import ScannedTable, key
 from tests.support.state_machine import FailedError, StateMachine, Trouble
 from tests.support.stopped import FILTER
 from tests.support.taken_out import fails_without
+from tests.support.transformed_pair import a_transform, various, view_of
+from tests.support.transforms import expected
 
 ITEMS = 60
 OPTIONS = {"limit": 100, "rounds": 1}
@@ -45,8 +49,11 @@ class World:
     def __post_init__(self) -> None:
         self.random = random = Random(self.seed)  # noqa: S311
         self.in_order = random.random() < 0.7
+        self.document = a_transform(random) if random.random() < 0.5 else {}
+        view = view_of(self.document)
         self.pair = MemoryPair(
-            (self.table(), self.table()),
+            (self.table(lambda image: image), self.table(self.held)),
+            function_view=lambda: view,
             key_filter=FILTER if random.random() < 0.3 else KeyFilter.of([]),
             is_archive=random.random() < 0.3,
         )
@@ -54,24 +61,49 @@ class World:
             self.pair.tables[1].segment_of = lambda number, of: (number // 7) % of
             self.in_order = False
         source, _ = self.pair.tables
-        late = (number for number in source.items if random.random() < 0.1)
-        self.pair.late = {number: source.items[number] for number in late}
+        late = [number for number in source.items if random.random() < 0.1]
+        arrived = {number: self.held(source.items[number]) for number in late}
+        self.pair.late = {number: state for number, state in arrived.items() if state}
 
-    def table(self) -> ScannedTable:
+    def held(self, image: Image) -> State:
+        """Return what the replica is to hold of an item; None if it cannot be transformed."""
+        return expected(self.document, image, ("PK",))
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the replica holds what the transform makes of the source, when its items are read by key."""
+        source = self.pair.tables[0].items
+        replica = {**self.pair.tables[1].items, **self.pair.late}
+        keys = (n for n in range(ITEMS) if self.pair.key_filter.passes(key(n)))
+        return all(
+            same(self.held(source[n]) or {}, replica.get(n))
+            if n in source
+            else self.pair.is_archive or n not in replica
+            for n in keys
+        )
+
+    def table(self, held: Callable[[Image], State]) -> ScannedTable:
         random, order = self.random, list(range(ITEMS))
         if not self.in_order:
             random.shuffle(order)
         longest = random.choice([1, 4, 20])
         unequal = random.choice([0, 0.1, 0.5])
-        items = {n: item(n, int(random.random() < unequal)) for n in order if random.random() < 0.95}
-        return ScannedTable(items, order, page=lambda: random.randint(1, longest))
+        items = {n: held(self.item(n, random.random() < unequal)) for n in order if random.random() < 0.95}
+        shown = {number: state for number, state in items.items() if state}
+        return ScannedTable(shown, order, page=lambda: random.randint(1, longest))
+
+    def item(self, number: int, is_unequal: bool) -> Image:
+        """Return an item. Those with the same number differ only if one of them is `is_unequal`."""
+        if is_unequal:
+            return {**various(self.random, number), "value": {"N": "99"}}
+        return various(Random(number), number)  # noqa: S311
 
     def local(self, monkeypatch: Patch) -> Verified:
         """Verify as the command does."""
         monkeypatch.setattr(verification, "describe_pair", lambda _: self.pair.describe())
         pair = self.pair
         readers: Any = (
-            Reader(pair.tables[0], lambda: None, {}),
+            Reader(pair.tables[0], lambda: None, {}, pair.function_view()),
             Reader(pair.tables[1], lambda: None, pair.late),
         )
         options = verify_options(complete(OPTIONS), segments=self.random.choice([1, 3]))
@@ -101,7 +133,7 @@ class World:
             unseen=None,
             confirm=confirm,
             unequal=lambda _: (),
-            transform=NO_TRANSFORM,
+            transform=pair.transform(pair.describe()[0]),
             repair=None,
             saved=SavedProgress(None),
             findings=Findings(100),
@@ -161,9 +193,26 @@ def compare(seed: int, trouble: Trouble, monkeypatch: Patch, *, timeout: float =
     machine = world.job(trouble, timeout=timeout)
     found = comparable(finish(machine), in_order=world.in_order)
 
-    expected = json.loads(json.dumps(other.local(monkeypatch).document()))
-    assert found == comparable(expected, in_order=world.in_order)
+    command = json.loads(json.dumps(other.local(monkeypatch).document()))
+    assert found == comparable(command, in_order=world.in_order)
+    assert (found["verdict"] == "equal") is world.is_equal
+    assert_transformed(world, found["differences"])
     return machine
+
+
+def assert_transformed(world: World, differences: Sequence[str]) -> None:
+    """Check that nothing of the source's items is shown but what the replica is to hold of them."""
+    for difference in map(json.loads, differences):
+        ((_, _, number),) = key_of(difference["key"])
+        state = world.pair.tables[0].items.get(int(number))
+        held = world.held(state) if state else None
+        shown: Image = {
+            each["name"]: each["source"] for each in difference["attributes"] if each.get("source")
+        }
+        if held is not None:
+            assert same(shown, {name: value for name, value in held.items() if name in shown})
+        else:
+            assert "canary" not in str(shown)
 
 
 def small_cuts(monkeypatch: Patch, random: Random) -> None:
