@@ -18,14 +18,26 @@ WORKERS: Final = {"Workers": "true", "BillingMode": "PAY_PER_REQUEST"}
 BATCH: Final = 25
 
 
-def package(aws: EmbeddedAws, path: Path, *, items_of_a_segment: int) -> Package:
-    """Upload a copy of the code that cuts a table into smaller segments, so that a small one has several."""
+def package(
+    aws: EmbeddedAws, path: Path, *, items_of_a_segment: int, margin_of_an_update: int = 60
+) -> Package:
+    """Upload a copy of the code that cuts a table into smaller segments, so that a small one has several.
+
+    A backfill waits after an update of the function for its timeout and the margin, in seconds.
+    """
     shutil.copytree(ROOT / "src", path / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    plan = path / "src" / "ddbreplica" / "jobs" / "plan.py"
-    text = plan.read_text()
-    assert text.count("ITEMS_OF_A_SEGMENT: Final = 200_000\n") == 1
-    plan.write_text(text.replace("Final = 200_000\n", f"Final = {items_of_a_segment}\n"))
+    library = path / "src" / "ddbreplica"
+    _change(
+        library / "jobs" / "plan.py", "SEGMENT: Final = 200_000\n", f"SEGMENT: Final = {items_of_a_segment}\n"
+    )
+    _change(library / "mapping" / "last_update.py", "(seconds=60)\n", f"(seconds={margin_of_an_update})\n")
     return upload(aws, code=path / "src", name="workers")
+
+
+def _change(module: Path, before: str, after: str) -> None:
+    text = module.read_text()
+    assert text.count(before) == 1
+    module.write_text(text.replace(before, after))
 
 
 @dataclass(frozen=True, slots=True)

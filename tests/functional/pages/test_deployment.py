@@ -4,73 +4,25 @@ import json
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from botocore.exceptions import NoCredentialsError, UnauthorizedSSOTokenError
 
 from tests.support.deployment_scenarios import STREAM
+from tests.support.documented_deployments import blocks, deployments
 from tests.support.guide import messages
 from tests.support.template import REPLICA_TEMPLATE, ROOT, TEMPLATE, defaults, deploy, load, refusals
 
 GUIDE = ROOT / "docs" / "deployment.md"
 DOCUMENTS = [GUIDE, ROOT / "docs" / "runbook.md"]
-DEPLOYS = {"sam deploy": TEMPLATE, "aws cloudformation deploy": REPLICA_TEMPLATE}
 CONFIGURED = tomllib.loads((ROOT / "samconfig.toml").read_text())
-
-
-def blocks(language: str, document: Path = GUIDE) -> list[str]:
-    """Return the code blocks of a page that are in a language, without their indentation."""
-    found = re.findall(rf"^( *)```{language}\n(.+?)^ *```$", document.read_text(), re.MULTILINE | re.DOTALL)
-    return [re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
 
 
 def block(language: str) -> str:
     """Return the only block of the guide that is in a language."""
-    (found,) = blocks(language)
+    (found,) = blocks(language, GUIDE)
     return found
-
-
-def deployments(document: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """The template and the parameters of every command that deploys one, and of every list for samconfig.toml."""
-    text = document.read_text().replace("\\\n", " ")
-    for line in re.findall(r"^ *\$ (.+)$", text, re.MULTILINE):
-        for start, template in DEPLOYS.items():
-            if line.startswith(start):
-                yield template, dict(overrides(line))
-    for each in blocks("toml", document):
-        for values in lists(tomllib.loads(each)):
-            yield TEMPLATE, dict(pairs([value.replace("STREAM_ARN", STREAM) for value in values]))
-
-
-def lists(config: dict[str, Any]) -> Iterator[list[str]]:
-    """Yield the lists of parameters, wherever they are in samconfig.toml or a part of it."""
-    for name, value in config.items():
-        if name == "parameter_overrides":
-            yield value
-        elif isinstance(value, dict):
-            yield from lists(value)
-
-
-def overrides(line: str) -> Iterator[tuple[str, str]]:
-    words = iter(shlex.split(re.sub(r"\$STREAM|\$\(.+?\)", STREAM, line), comments=True))
-    for word in words:
-        if word == "--parameter-overrides":
-            break
-    for word in words:
-        if word.startswith("--"):
-            return
-        yield from pairs([word])
-
-
-def pairs(words: list[str]) -> Iterator[tuple[str, str]]:
-    for word in words:
-        name, _, value = word.partition("=")
-        # SAM CLI takes off quotes as the shell does, and ends a value at a space.
-        (unquoted,) = shlex.split(value) or [""]
-        yield name, unquoted
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -107,7 +59,7 @@ def test_the_guide_s_filter_reaches_the_mapping_whole() -> None:
 
 
 def test_the_guide_s_policies_are_json() -> None:
-    denial, key, trust = [json.loads(text) for text in blocks("json")]
+    denial, key, trust = [json.loads(text) for text in blocks("json", GUIDE)]
     assert [each["Effect"] for each in denial["Statement"]] == ["Deny"]
     assert {each["Effect"] for each in key} == {"Allow"}
     assert [each["Action"] for each in trust["Statement"]] == ["sts:AssumeRoleWithWebIdentity"]
@@ -124,7 +76,7 @@ def test_the_guide_s_own_stacks_are_configured_like_those_of_samconfig() -> None
     expected = CONFIGURED["default"]["deploy"]["parameters"].keys() | {"parameter_overrides"}
     whole = [
         config
-        for each in blocks("toml")
+        for each in blocks("toml", GUIDE)
         for config in tomllib.loads(each).items()
         if "[" in each.split("\n")[0]
     ]
@@ -177,7 +129,7 @@ class TestPipeline:
         assert CONFIGURED["prod"]["deploy"]["parameters"]["confirm_changeset"] is True
 
     def test_the_role_trusts_the_environment_that_the_job_runs_in(self) -> None:
-        trust = json.loads(blocks("json")[-1])["Statement"][0]
+        trust = json.loads(blocks("json", GUIDE)[-1])["Statement"][0]
         (environment,) = re.findall(r"environment: (\w+)", self.WORKFLOW)
         (role,) = re.findall(r"role-to-assume: (\S+)", self.WORKFLOW)
         equals = trust["Condition"]["StringEquals"]
