@@ -52,8 +52,9 @@ def test_invocations_end_a_timeout_and_a_minute_after_the_update(function: Mappi
 
 
 def test_the_settings_are_unknown_after_an_update_that_failed() -> None:
-    with pytest.raises(TaskError, match=r"the last update of the function .* failed"):
+    with pytest.raises(TaskError, match=r"the last update of the function .* failed") as refused:
         seconds_left(updated(1e6, status="Failed"), now=NOW)
+    assert refused.value.hint == "deploy the stack again."
 
 
 class Waiting:
@@ -105,6 +106,21 @@ def test_the_wait_is_announced_and_counted() -> None:
         )
     ]
     assert waiting.recording.steps == [("waiting (seconds)", 100, [5] * 20)]
+
+
+def test_an_update_whose_time_is_unknown_is_announced_without_it() -> None:
+    function = updated(100)
+    waiting = Waiting(function)
+
+    waiting.run(replace(updated(0, status="InProgress"), updated_at=None))
+
+    assert waiting.slept == 20
+    assert waiting.recording.notes == [
+        (
+            "The function ddbreplica was updated. The work begins in 120 seconds, when no invocation with its earlier"
+            " settings can be under way."
+        )
+    ]
 
 
 def test_the_settings_are_those_at_the_end_of_the_wait() -> None:
