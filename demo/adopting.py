@@ -82,7 +82,14 @@ def _deploy_replica(stage: Stage) -> Stage:
     stream = turn_on_stream(stage.aws.dynamodb, _SOURCE)
     stage.say(f"SourceStreamArn={stream}")
     begun = time.monotonic()
-    stack = deploy(stage.aws, _SOURCE, SourceStreamArn=stream, ReplicaTableName=_REPLICA)
+    stack = deploy(
+        stage.aws,
+        _SOURCE,
+        SourceStreamArn=stream,
+        ReplicaTableName=_REPLICA,
+        # The backfill waits for a timeout and a minute after the function was created.
+        Timeout="30",
+    )
     adopted = replace(stage, stack=stack)
     seconds = time.monotonic() - begun
     stage.say(f"{stack.resources} resources in {seconds:.1f} s; {stack.source} → {stack.replica}")

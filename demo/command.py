@@ -13,7 +13,8 @@ from demo.embedded import ROOT, EmbeddedAws
 from demo.errors import DidNotHoldError
 
 _DDBREPLICA: Final = Path(sys.executable).parent / "ddbreplica"
-_SECONDS: Final = 60.0
+_SECONDS: Final = 300.0
+"""Longer than a backfill waits after the function was created."""
 
 
 @dataclass(frozen=True, slots=True)
