@@ -61,6 +61,7 @@ class RedrivePair(MemoryPair):
             journal=journal,
             is_archive=writing.is_archive,
             under_way=writing.under_way,
+            transform=writing.transform,
         )
         return cast("Reconciler", writes)
 

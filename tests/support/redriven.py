@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
+from ddbreplica.driver import Interrupt, Patience
 from ddbreplica.dynamodb.connection import Connection
 from ddbreplica.dynamodb.describe import Described
 from ddbreplica.mapping.event_source_mapping import MappingState
@@ -13,6 +14,7 @@ from ddbreplica.mapping.key_filter import EVERY_KEY
 from ddbreplica.mapping.preflight import Preflight
 from ddbreplica.model import SUSPECT, Image, Key, Table
 from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconcile
+from ddbreplica.reconcile.reconciler import _CheckedJournal, _Pace, _PacedSource
 from ddbreplica.reconcile.requests_under_way import UnderWay
 from ddbreplica.transform.deployed import Given
 from ddbreplica.transform.same_transform import NO_TRANSFORM, SameTransform
@@ -149,16 +151,30 @@ class World:
 
 
 class _Reconciler:
-    """Reconciles the two tables in memory with the given journal."""
+    """Reconciles the two tables in memory with the given journal, as Reconciler does, but without its pauses."""
 
     def __init__(
-        self, world: World, *, journal: Any, is_archive: bool, under_way: UnderWay | None = None, **_: Any
+        self,
+        world: World,
+        *,
+        journal: Any,
+        is_archive: bool,
+        under_way: UnderWay | None = None,
+        transform: SameTransform = NO_TRANSFORM,
+        **_: Any,
     ) -> None:
         self._world = world
-        self._pair = ReconcileContext(world.source, world.replica, journal, is_archive=is_archive)
+        self._check = transform.check
+        self._pair = ReconcileContext(
+            _PacedSource(world.source, _Pace(None, Patience(Interrupt())), view=transform.view),
+            world.replica,
+            _CheckedJournal(journal, transform.check),
+            is_archive=is_archive,
+        )
         self._under_way = under_way or UnderWay()
 
     def reconcile(self, keys: Sequence[Key]) -> Reconciled:
+        self._check()
         with self._under_way.call():
             self._world.reconciled(keys)
             return reconcile(keys, self._pair, deadline=Clock(1e6).deadline())

@@ -107,6 +107,12 @@ def outcomes(redriven: Redriven) -> dict[str, ObjectOutcome]:
     return {each.found.url.rpartition("/")[2]: each.outcome for each in redriven.left.first}
 
 
+def changing(world: World, *digests: str | None) -> SameTransform:
+    """Return no transform, for a function that has these digests one after the other when it is read."""
+    left = iter(digests)
+    return SameTransform(AS_IT_IS, lambda: next(left), world.clock.ticks)
+
+
 class TestRedrive:
     def test_both_tables_are_equal_and_the_objects_moved(self, runs: Runs) -> None:
         world = World("a", "b")
@@ -129,8 +135,7 @@ class TestRedrive:
     ) -> None:
         world = World("a")
         world.quarantine("a")
-        digests = iter(["masking"])
-        world.transform = SameTransform(AS_IT_IS, lambda: next(digests, None), world.clock.ticks)
+        world.transform = changing(world, None, "masking", None)
 
         redriven = runs.redrive(world)
 
@@ -144,7 +149,7 @@ class TestRedrive:
     def test_an_object_stays_if_the_transform_changed_twice(self, runs: Runs) -> None:
         world = World("a")
         name = world.quarantine("a")
-        world.transform = SameTransform(AS_IT_IS, lambda: "masking", world.clock.ticks)
+        world.transform = changing(world, None, "masking", "masking")
 
         with pytest.raises(TransformChangedError):
             runs.redrive(world)
@@ -154,7 +159,7 @@ class TestRedrive:
     def test_keys_that_no_object_has_stay_open_if_the_transform_changed(self, runs: Runs) -> None:
         world = World("a")
         runs.leave_open(world, key("a"))
-        world.transform = SameTransform(AS_IT_IS, lambda: "masking", world.clock.ticks)
+        world.transform = changing(world, None, "masking", "masking")
 
         with pytest.raises(TransformChangedError):
             runs.redrive(world)
