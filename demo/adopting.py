@@ -1,4 +1,8 @@
-"""Replicate an existing table: turn its stream on, deploy, and copy its items while it is written to."""
+"""Replicate an existing table: turn its stream on, deploy, and copy its items while it is written to.
+
+A backfill begins when no invocation with earlier settings of the function can be under way. So the stack is deployed
+long before its items are copied.
+"""
 
 import time
 from dataclasses import dataclass, replace
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 _SOURCE: Final = "accesslog"
 _REPLICA: Final = "accesslog_replica"
 _ITEMS: Final = 2000
+_TIMEOUT: Final = 30
+_MARGIN: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +34,27 @@ class Adopted:
     deleted: int
 
 
-def adopt(stage: Stage) -> Adopted:
-    """Create a table with items and without a stream, deploy a replica for it, and copy its items."""
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """A table whose replica is deployed, and when a backfill can begin, by the monotonic clock."""
+
+    stage: Stage
+    begins_at: float
+
+
+def adopt(stage: Stage) -> Existing:
+    """Create a table with items and without a stream, and deploy a replica for it."""
     stage.begin("Replicate an existing table: turn its stream on, and deploy template.yaml")
     _make_table(stage)
     adopted = _deploy_replica(stage)
-    stage.begin("Copy its existing items, while a writer updates, deletes and adds items")
+    return Existing(adopted, time.monotonic() + _TIMEOUT + _MARGIN)
+
+
+def copy_items(existing: Existing) -> Adopted:
+    """Copy the items of an existing table while it is written to."""
+    adopted = existing.stage
+    adopted.begin(f"Copy the existing items of {_SOURCE}, while a writer updates, deletes and adds items")
+    _wait_until_begin(existing)
     with writing(adopted.pair) as writer:
         _wait_for_stream(adopted, writer)
         before, deleted = writer.written, len(writer.deleted)
@@ -44,6 +65,15 @@ def adopt(stage: Stage) -> Adopted:
     _check(adopted, writer, during)
     adopted.run("verify", *FAST)
     return during
+
+
+def _wait_until_begin(existing: Existing) -> None:
+    left = max(0.0, existing.begins_at - time.monotonic())
+    existing.stage.say(
+        f"backfill begins {_TIMEOUT + _MARGIN} seconds after a deployment, when no earlier invocation can be under way:"
+        f" in {left:.0f} s."
+    )
+    time.sleep(left)
 
 
 def _make_table(stage: Stage) -> None:
@@ -83,12 +113,7 @@ def _deploy_replica(stage: Stage) -> Stage:
     stage.say(f"SourceStreamArn={stream}")
     begun = time.monotonic()
     stack = deploy(
-        stage.aws,
-        _SOURCE,
-        SourceStreamArn=stream,
-        ReplicaTableName=_REPLICA,
-        # The backfill waits for a timeout and a minute after the function was created.
-        Timeout="30",
+        stage.aws, _SOURCE, SourceStreamArn=stream, ReplicaTableName=_REPLICA, Timeout=str(_TIMEOUT)
     )
     adopted = replace(stage, stack=stack)
     seconds = time.monotonic() - begun

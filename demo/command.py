@@ -43,7 +43,7 @@ class Command:
         return self.process.poll() is None
 
     def finish(self) -> Finished:
-        """Wait until it has ended. Raises DidNotHoldError after a minute."""
+        """Wait until it has ended. Raises DidNotHoldError after five minutes."""
         try:
             exit_code = self.process.wait(_SECONDS)
         except subprocess.TimeoutExpired as error:

@@ -46,16 +46,16 @@ class Pair:
         response = self._client(table).get_item(TableName=table, Key={"PK": {"S": key}}, ConsistentRead=True)
         return response.get("Item")
 
-    def query_index(self, host: str) -> dict[str, Item]:
-        """Query the replica's index for a host, and return the items by partition key."""
+    def query_index(self, value: str) -> dict[str, Item]:
+        """Query the replica's index for a value of its partition key, and return the items by partition key."""
         pages = (
             self._client(self.replica)
             .get_paginator("query")
             .paginate(
                 TableName=self.replica,
                 IndexName=INDEX,
-                KeyConditionExpression="GSI_1_PK = :host",
-                ExpressionAttributeValues={":host": {"S": f"host#{host}"}},
+                KeyConditionExpression="GSI_1_PK = :value",
+                ExpressionAttributeValues={":value": {"S": value}},
             )
         )
         return {item["PK"]["S"]: item for page in pages for item in page["Items"]}

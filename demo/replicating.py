@@ -116,7 +116,7 @@ def query(stage: Stage) -> None:
     stage.begin(f"Query the replica's index {INDEX} for one host")
     source = stage.pair.items(stage.pair.source)
     host, _ = Counter(item["host"]["S"] for item in source.values()).most_common(1)[0]
-    found = stage.pair.query_index(host)
+    found = stage.pair.query_index(f"host#{host}")
     expected = {key: projected(item) for key, item in source.items() if item["host"]["S"] == host}
     if found != expected:
         raise DidNotHoldError(

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from demo.adopting import Adopted, adopt
+from demo.adopting import Adopted, adopt, copy_items
 from demo.embedded import EmbeddedAws
 from demo.lag import Lag
 from demo.refusing import redrive, refuse
 from demo.replicating import ROWS, change, deploy, load, measure_lag, prove, query
 from demo.tampering import tamper_and_repair
+from demo.transforming import transform
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Figures:
 def run_steps(aws: EmbeddedAws, console: Console) -> Figures:
     """Run all steps and return the figures. Raises DidNotHoldError at the first check that fails."""
     stage = deploy(aws, console)
+    existing = adopt(stage)
     equal_after_load = load(stage)
     lag = measure_lag(stage)
     changed, equal_after_changes = change(stage)
@@ -37,6 +39,7 @@ def run_steps(aws: EmbeddedAws, console: Console) -> Figures:
     redriven = redrive(stage, refused)
     prove(stage)
     repaired = tamper_and_repair(stage)
-    adopted = adopt(stage)
+    transform(stage)
+    adopted = copy_items(existing)
     changes = ROWS + lag.items + changed + refused.changes
     return Figures(ROWS, changes, equal_after_load, equal_after_changes, lag, redriven, repaired, adopted)

@@ -155,7 +155,7 @@ def test_the_replicas_index_can_be_queried(deployed: Deployed, keys: list[str]) 
     rows = {key: item for key, item in pair.items(pair.source).items() if "host" in item}
     host = rows[keys[-1]]["host"]["S"]
 
-    found = pair.query_index(host)
+    found = pair.query_index(f"host#{host}")
 
     assert found == {key: projected(item) for key, item in rows.items() if item["host"]["S"] == host}
     assert 1 < len(found) < len(rows)

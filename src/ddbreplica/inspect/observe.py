@@ -39,6 +39,7 @@ from ddbreplica.mapping.metrics import (
     query,
     read_series,
 )
+from ddbreplica.transform.conflicts import check_key
 from ddbreplica.transform.deployed import deployed
 
 if TYPE_CHECKING:
@@ -101,13 +102,15 @@ def _observed(
         quarantine=known(lambda: _quarantine(connection, mapping)),
         on_failure=known(lambda: _on_failure(connection, mapping)),
         verification=known(lambda: _verification(connection, mapping, (source, replica))),
-        transform=_transform(mapping),
+        transform=_transform(mapping, source),
     )
 
 
-def _transform(mapping: MappingState) -> Known[str | None]:
+def _transform(mapping: MappingState, source: _Table) -> Known[str | None]:
     try:
         present = deployed(mapping.environment)
+        if present and isinstance(source, TableFacts):
+            check_key(present.rules, [name for name, _ in source.key_schema])
     except TransformError as error:
         return Unknown(str(error))
     return present.digest if present else None

@@ -116,6 +116,7 @@ def test_the_items_of_an_event_are_shown_side_by_side(files: Files) -> None:
     assert result.exit_code == 0
     assert lines(result.stdout)[1].startswith("Digest without the secret: ")
     assert lines(result.stdout)[5:] == [
+        "Set TransformSecretArn and TransformSecretVersion as well, since it has a hash.",
         "",
         "(hash) is shown in place of a hash of 64 digits, since the secret is not read.",
         "",

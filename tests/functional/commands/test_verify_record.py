@@ -211,9 +211,10 @@ def test_status_shows_that_the_last_verification_was_of_another_transform(
             f"the last verification, which began at {began}, was of another transform than the function has now"
         )
 
-    deploy(tables, aws, TRANSFORM="{")
-    (problem,) = notes()
-    assert problem.startswith("the function replicator rejects its transform: The transform is not JSON")
+    for rules, reason in (("{", "is not JSON"), ('{"drop":["PK"]}', 'drops the key attribute "PK".')):
+        deploy(tables, aws, TRANSFORM=rules)
+        (problem,) = notes()
+        assert problem.startswith(f"the function replicator rejects its transform: The transform {reason}")
 
 
 def test_a_record_from_before_there_were_transforms_is_of_a_function_without_one(

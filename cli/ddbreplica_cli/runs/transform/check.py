@@ -85,6 +85,8 @@ def _text(checked: _Checked, samples: Sequence[Sample], *, has_key: bool) -> str
             "The key attributes are not known: give --event or --source to check the rules with them."
         )
     line = [_LINE, f"  {samconfig_line(checked.text)}"]
+    if checked.rules.hashed:
+        line += ["Set TransformSecretArn and TransformSecretVersion as well, since it has a hash."]
     if checked.rules.hashed and samples:
         line += ["", f"{_HASH} is shown in place of a hash of 64 digits, since the secret is not read."]
     return lines([*head, "", *line, *(text for each in samples for text in ("", *each.lines()))])
