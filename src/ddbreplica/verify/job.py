@@ -84,8 +84,10 @@ def _verified(
         preflight = _preflight(connection, options, driver)
         preflight.warn_of_replicas(tables[0], note=driver.note)
         patience = Patience(stack.enter_context(driver.interruptible()))
-        report = _report(options, driver, saved, stack)
         transform = _transform(connection, options, driver, preflight.mapping, tables[0], given)
+        if saved.forget_other(transform.view.digest):
+            driver.note(f"The function's transform was changed since {saved.name} began: beginning again.")
+        report = _report(options, driver, saved, stack)
         pair = _Pair(connection, options, driver, patience, preflight, tables, transform)
         findings = Findings(options.limit, report, without_values=options.no_values)
         parts = pair.parts(saved, findings, pair.repair(journal, state.under_way))

@@ -83,6 +83,14 @@ class SavedProgress:
                 raise ValueError(notes[_CHOSEN])
             return [_state(number, notes.get(f"{_SEGMENT} {number}")) for number in notes[_CHOSEN]]
 
+    def forget_other(self, transform: str | None) -> bool:
+        """Forget the progress if it is of another transform than that with this digest, and return whether it was."""
+        options = self._journal.notes.get(_OPTIONS) if self._journal is not None else None
+        is_other = isinstance(options, dict) and options.get("transform") != transform
+        if is_other:
+            self.forget()
+        return is_other
+
     def restore(self, findings: Findings, suspects: KeySet) -> None:
         """Restore what earlier runs have found, and add the suspected differences that they have not decided."""
         if self._journal is None:

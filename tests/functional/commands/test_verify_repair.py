@@ -88,7 +88,7 @@ class TestReport:
         result = run("verify", "--report", str(tmp_path / "nowhere" / "report.jsonl"))
 
         assert result.exit_code == 2
-        assert lines(result.stderr)[0].endswith("report.jsonl cannot be written: No such file or directory.")
+        assert lines(result.stderr)[-2].endswith("report.jsonl cannot be written: No such file or directory.")
 
     def test_a_report_to_stdout_leaves_the_result_to_stderr(
         self, apart: Tables, capfd: pytest.CaptureFixture[str]

@@ -139,6 +139,19 @@ def test_another_run_goes_on_with_the_segments_that_were_chosen(state: State) ->
     assert (saved.began, saved.has_resumed) == (BEGAN, True)
 
 
+def test_progress_of_another_transform_is_forgotten(state: State) -> None:
+    state.begun().save_all([Here(PASSED)])
+    saved = state.saved()
+
+    assert not saved.forget_other(None)
+    assert saved.is_begun
+
+    assert saved.forget_other("digest")
+    assert (state.saved().is_begun, state.notes) == (False, {})
+    assert not saved.forget_other("digest")
+    assert not SavedProgress(None).forget_other("digest")
+
+
 def test_a_segment_is_stored_every_few_seconds(state: State) -> None:
     saved, later = state.begun(), replace(PASSED, waiting=[])
 
