@@ -566,8 +566,8 @@ def test_a_table_that_was_recreated_meanwhile_is_refused(pair: Pair) -> None:
         run.run()
 
     assert refused.value.fact == (
-        "the source was recreated meanwhile: it was arn:source of 2026-01-01 00:00:00+00:00, and is"
-        " arn:source of 2026-01-02 00:00:00+00:00; 4 items of the source and 4 of the replica were compared;"
+        "the source was recreated meanwhile: it was arn:source, created at 2026-01-01 00:00:00 UTC, and is"
+        " arn:source, created at 2026-01-02 00:00:00 UTC; 4 items of the source and 4 of the replica were compared;"
         " suspected differences: 0; state keeps the progress."
     )
     assert refused.value.hint == "remove state, and run the command again."
