@@ -47,7 +47,13 @@ def leave(differences: Iterable[Difference]) -> Iterator[RepairResult]:
 
 def foretell(differences: Iterable[Difference]) -> Iterator[RepairResult]:
     """Return for each difference what a repair would do."""
-    return ((difference, _FORETOLD[difference.finding]) for difference in differences)
+    return ((difference, _foretold(difference)) for difference in differences)
+
+
+def _foretold(difference: Difference) -> str | None:
+    # Only an item that cannot be transformed is different for a reason.
+    is_refused = difference.finding is DifferenceKind.DIFFERENT and difference.reason
+    return "would be refused" if is_refused else _FORETOLD[difference.finding]
 
 
 @dataclass(frozen=True, slots=True)

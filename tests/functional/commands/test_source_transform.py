@@ -284,6 +284,7 @@ VERSION = "11111111-90ab-cdef-fedc-ba9876543210"
         (("--transform", "{bad}"), "bad.json"),
         (("--transform", "{binary}"), "is not in UTF-8"),
         (("--transform", "{rules}"), 'a "hash" without a secret'),
+        (("--transform", "{rules}"), "in --transform-secret-arn and --transform-secret-version"),
         (("--transform-secret-arn", ARN), "require --transform FILE"),
         (("--transform-secret-version", VERSION), "require --transform FILE"),
         (

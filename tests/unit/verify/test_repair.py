@@ -39,6 +39,11 @@ def test_a_dry_run_returns_what_a_repair_would_do() -> None:
     }
 
 
+def test_a_dry_run_foretells_that_an_item_that_cannot_be_transformed_is_refused() -> None:
+    untransformable = Difference(DifferenceKind.DIFFERENT, key("odd"), reason="it cannot be transformed")
+    assert list(foretell([untransformable])) == [(untransformable, "would be refused")]
+
+
 @dataclass
 class Pair:
     """What a repair does with two tables: the keys that it reconciles and looks at, and how often it waits."""

@@ -17,8 +17,8 @@ NONE: Final = "none"
 """The value of --transform for a function that has no transform. A file of that name is `./none`."""
 
 _OPTIONS: Final = {
-    f"The environment variable {SECRET_ARN}": "--transform-secret-arn",
-    f"The environment variable {SECRET_VERSION}": "--transform-secret-version",
+    SECRET_ARN: "--transform-secret-arn",
+    SECRET_VERSION: "--transform-secret-version",
 }
 
 
@@ -65,11 +65,18 @@ def _deployed(file: Path, arn: str, version: str) -> Deployed | None:
             return deployed(env)
         except TransformError as error:
             for variable, option in _OPTIONS.items():
-                if error.fact.startswith(variable):
+                named = f"The environment variable {variable}"
+                if error.fact.startswith(named):
                     raise click.UsageError(
-                        f"{option}{error.fact.removeprefix(variable)} {error.hint}"
+                        f"{option}{error.fact.removeprefix(named)} {error.hint}"
                     ) from error
-            raise
+            raise TransformError(error.fact, hint=_with_options(error.hint)) from error
+
+
+def _with_options(text: str) -> str:
+    for variable, option in _OPTIONS.items():
+        text = text.replace(variable, option)
+    return text
 
 
 def _text_of(file: Path) -> str:
