@@ -146,7 +146,7 @@ e2e: setup .venv-sam/ready  ## Test on your AWS account; asks before it starts, 
 		$(if $(call switch,QUICK),--quick) $(if $(call switch,KEEP),--keep) \
 		$(if $(call on_command_line,ACCOUNT),--account '$(call on_command_line,ACCOUNT)')
 
-mutants: rules  ## Make 9,700 small changes to the code; the unit tests must detect 90 % in each module
+mutants: rules  ## Make 10,000 small changes to the code; the unit tests must detect 90 % in each module
 	rm -rf mutants
 	nice $(BIN)/mutmut run
 	$(BIN)/mutmut results

@@ -117,11 +117,12 @@ def test_it_is_read_by_the_clock_of_the_connection() -> None:
 def test_a_present_transform_that_is_not_valid_is_an_error() -> None:
     aws = Aws()
     found = to_write(aws.connection, aws.has(DROP), SOURCE, given=None)
-    aws.has({"mask": []})
+    function = aws.has({"mask": []})
 
-    with pytest.raises(
-        TaskError, match="the transform of the function ddbreplica cannot be used: "
-    ) as refused:
+    why = "the transform of the function ddbreplica cannot be used: "
+    with pytest.raises(TaskError, match=why):
+        to_write(aws.connection, function, SOURCE, given=None)
+    with pytest.raises(TaskError, match=why) as refused:
         found.check_now()
 
     assert not isinstance(refused.value, TransformChangedError)
