@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -17,12 +17,13 @@ from ddbreplica.backfill.listing import DamagedError, KeyPage
 from ddbreplica.backfill.pages import Backfill, Scan, Within, done_earlier
 from ddbreplica.errors import TaskError
 from ddbreplica.mapping.key_filter import KeyFilter
-from ddbreplica.model import Items, Key
+from ddbreplica.model import Items, Key, Refusal, State
 from ddbreplica.reconcile.algorithm import ReconcileContext, Reconciled, reconcile
 from ddbreplica.reconcile.journal import FileJournal
 from ddbreplica.reconcile.journal_format import BACKFILL, DAMAGED
 from ddbreplica.reconcile.rescan import Rescan, Shown
 from ddbreplica.records.decode import key_of
+from ddbreplica.transform.view import AS_IT_IS, View
 from tests.support.clock import Clock
 from tests.support.fake_journal import HOLD
 from tests.support.fake_replica import INVALID, TIMED_OUT, FakeReplica, Request, in_turn
@@ -42,6 +43,7 @@ class World:
 
     def __init__(self, *, parts: int = 3, items: int = 40, is_archive: bool = False, **fakes: Any) -> None:
         self.is_archive = is_archive
+        self.view: View = AS_IT_IS
         self.undecided: list[Key] = []
         self.source = FakeSource(*(item(number) for number in range(items)))
         self.replica = FakeReplica(**fakes)
@@ -54,6 +56,10 @@ class World:
         self.lines = MemoryLines()
         self.waits = 0
         self.reconciles = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """List the keys that the source has now."""
         self._keys = sorted(self.source.items)
 
     def pages(self, part: str, after: Any) -> Iterator[KeyPage]:
@@ -66,19 +72,26 @@ class World:
             end = start + PAGE
             cursor = end if end < len(keys) or part in self.damaged else None
             rescan = Rescan(0, partial(self._scan, keys[start:end]))
-            yield KeyPage(page, {key: self.source.items[key] for key in page}, cursor, rescan=rescan)
+            seen = {key: self.view.of(self.source.items[key]) for key in page}
+            yield KeyPage(page, seen, cursor, rescan=rescan)
         self.kill()
         if part in self.damaged:
             raise DamagedError(self.damaged[part])
 
     def _scan(self, keys: Sequence[Key]) -> Shown:
         self.kill()
-        return [(key, self.source.items[key]) for key in keys if key in self.source.items]
+        return [(key, self.view.of(self.source.items[key])) for key in keys if key in self.source.items]
+
+    def read_batch(self, keys: Sequence[Key]) -> Mapping[Key, State] | Refusal:
+        states = self.source.read_batch(keys)
+        if isinstance(states, Refusal):
+            return states
+        return {key: state and self.view.of(state) for key, state in states.items()}
 
     def reconcile(self, keys: Iterable[Key], seen: Items, rescan: Rescan | None = None) -> Reconciled:
         self.reconciles += 1
         assert self.reconciles < MANY, "it reconciles forever"
-        tables = _Killing(self.source, self), _Killing(self.replica, self)
+        tables = _Killing(SimpleNamespace(read_batch=self.read_batch), self), _Killing(self.replica, self)
         pair = ReconcileContext(*tables, _Killing(self._journal, self), is_archive=self.is_archive)
         return reconcile(keys, pair, deadline=Clock(1e6).deadline(), seen=seen, rescan=rescan)
 
