@@ -28,7 +28,7 @@ from tests.support.cli import REPLICA, SOURCE, Tables, lines, run
 CONTENT = b"what the user had written"
 A = key_of({"PK": {"S": "a"}})
 LOAD = ("load", "--generate", "3", "--output")
-REPORT = ("verify", "--grace", "0", "--report")
+REPORT = ("verify", "--transform", "none", "--grace", "0", "--report")
 REPAIR = ("verify", "--repair", "--without-mapping", "--transform", "none", "--grace", "0", "--state")
 
 

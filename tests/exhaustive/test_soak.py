@@ -98,7 +98,7 @@ def test_a_function_that_reports_no_failures_is_detected(wire: Wire, replicate: 
         ),
         (plan, "_write", lambda change, earlier: WRITE_OF(earlier[0] if earlier else change, ())),
         (table, "unprocessed", lambda *_: ()),
-        (transform.Transform, "_hashed", lambda _, item: item),
+        (transform, "_message", lambda *_: b""),
         (
             batch,
             "_poison",
@@ -112,7 +112,7 @@ def test_a_function_that_reports_no_failures_is_detected(wire: Wire, replicate: 
         "last failure",
         "first image",
         "nothing is unprocessed",
-        "no hash",
+        "hash of nothing",
         "no record of what cannot be transformed",
     ],
 )

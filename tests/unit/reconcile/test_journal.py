@@ -773,7 +773,9 @@ class TestVersion1:
     def test_is_not_resumed_between_other_tables(self) -> None:
         journal = FileJournal(self.state(), command=BACKFILL, clock=ManualClock())
 
-        with pytest.raises(TaskError, match="its source is arn of 2026-11-28 19:05:19"):
+        with pytest.raises(
+            TaskError, match="its source is arn, created at 2026-11-28 19:05:19 UTC, not arn, created at"
+        ):
             journal.resume({**self.IDENTITY, "source": "arn of 2026-11-29 19:05:19+00:00"})
 
     @pytest.mark.parametrize("command", [REDRIVE, VERIFY])
