@@ -994,7 +994,9 @@ RULES = (
         "poison.append(_poison(change, str(error)))",
         "changes.append(change)",
         (hazards.test_what_cannot_be_transformed_is_not_written_as_it_is,),
-        given=("changes.append(_with_image(change, apply(change.image)))",),
+        given=(
+            "changes.append(change if change.image is None else _with_image(change, apply(change.image)))",
+        ),
     ),
     Rule(
         26,

@@ -16,14 +16,15 @@ its deadline at the latest. Its writes may land as late as those of one that was
 For an archive, the stream only leaves out that an item expired; it still delivers the image before that.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from ddbreplica.reconcile.journal_format import BACKFILL, REDRIVE, VERIFY
 from tests.support import journals
+from tests.support.breadth_first import Explored, explored
 from tests.support.journals import JOB
 from tests.support.replay import NAMES, Call, Request, Value, next_request
 
@@ -96,14 +97,6 @@ class Story:
         return Call((), is_archive=self.is_archive and self.flaw is not Flaw.ABSENCE_DELETES)
 
 
-@dataclass(frozen=True, slots=True)
-class Explored:
-    """The number of states, and the shortest path to a wrong end state, if there is one."""
-
-    states: int
-    failure: tuple[str, ...] = ()
-
-
 class _Reconciler(NamedTuple):
     """A command that reconciles. `done` has the results of the current request so far, key by key."""
 
@@ -150,18 +143,9 @@ _Step: TypeAlias = tuple[str, _World]
 
 def explore(story: Story) -> Explored:
     """Visit all states in order of their distance, up to the first wrong end state."""
-    start = _start(story)
-    reached: dict[_World, tuple[str, _World] | None] = {start: None}
-    waiting = deque([start])
-    while waiting:
-        world = waiting.popleft()
-        if _is_over(world) and not _is_well(story, world):
-            return Explored(len(reached), _way_to(world, reached))
-        for label, following in _steps(story, world):
-            step = (label, world)
-            if reached.setdefault(following, step) is step:
-                waiting.append(following)
-    return Explored(len(reached))
+    return explored(
+        _start(story), partial(_steps, story), lambda world: _is_over(world) and not _is_well(story, world)
+    )
 
 
 def _start(story: Story) -> _World:
@@ -207,15 +191,6 @@ def _pasts(story: Story, world: _World) -> Iterator[tuple[Value, ...]]:
 def _present(value: Value) -> Value:
     """Return what a read returns."""
     return None if value == EXPIRED else value
-
-
-def _way_to(world: _World, reached: Mapping[_World, _Step | None]) -> tuple[str, ...]:
-    way: list[str] = []
-    step = reached[world]
-    while step is not None:
-        way.append(step[0])
-        step = reached[step[1]]
-    return tuple(reversed(way))
 
 
 def _steps(story: Story, world: _World) -> Iterator[_Step]:

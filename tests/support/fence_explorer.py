@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 from ddbreplica.bucket.store import Conflict, Stored
 from ddbreplica.errors import TaskError
 from ddbreplica.jobs.state.fenced_state import FencedState, Owner, SupersededError
+from tests.support.breadth_first import way_to
 from tests.support.memory_store import etag_of
 
 ITEMS = 2
@@ -75,7 +76,6 @@ class _World(NamedTuple):
 
 
 _Step: TypeAlias = tuple[str, _World]
-_Way: TypeAlias = tuple[str, ...]
 
 
 class _Unanswered(Exception):  # noqa: N818  it is how a replay ends
@@ -112,7 +112,7 @@ class _Explorer:
                         reached[following] = (label, world)
                         waiting.append(following)
             except _Wrong as wrong:
-                return Explored(len(reached), failure=(*_way_to(world, reached), label, str(wrong)))
+                return Explored(len(reached), failure=(*way_to(world, reached), label, str(wrong)))
         return Explored(len(reached), frozenset(self.ends))
 
     def _check(self, before: _World, after: _World) -> None:
@@ -268,11 +268,3 @@ def _listed(world: _World) -> list[int]:
     """Return the items of the parts that the state lists."""
     parts = dict(world.parts)
     return [item for name in _parts(world) for item in parts[name]]
-
-
-def _way_to(world: _World, reached: Mapping[_World, _Step | None]) -> _Way:
-    way: list[str] = []
-    while (step := reached[world]) is not None:
-        label, world = step
-        way.append(label)
-    return tuple(reversed(way))

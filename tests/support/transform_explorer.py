@@ -9,10 +9,10 @@ makes of the source, unless the key is open in a journal or its object is still 
 Time passes in steps of half a minute. Of an item only a number counts, which the present transform makes larger by ten.
 """
 
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from math import ceil
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -25,7 +25,7 @@ from ddbreplica.transform import same_transform
 from ddbreplica.transform.same_transform import SameTransform
 from ddbreplica.transform.view import View
 from tests.support import journals
-from tests.support.explorer import Explored
+from tests.support.breadth_first import Explored, explored
 from tests.support.fake_journal import FakeJournal
 from tests.support.journals import JOB
 from tests.support.redriven import mapping
@@ -97,18 +97,9 @@ _Step: TypeAlias = tuple[str, _World]
 
 def explore(change: Change) -> Explored:
     """Visit all states in order of their distance, up to the first wrong end state."""
-    start = _start(change)
-    reached: dict[_World, _Step | None] = {start: None}
-    waiting = deque([start])
-    while waiting:
-        world = waiting.popleft()
-        if _is_over(world) and not _is_well(change, world):
-            return Explored(len(reached), _way_to(world, reached))
-        for label, following in _steps(change, world):
-            step = (label, world)
-            if reached.setdefault(following, step) is step:
-                waiting.append(following)
-    return Explored(len(reached))
+    return explored(
+        _start(change), partial(_steps, change), lambda world: _is_over(world) and not _is_well(change, world)
+    )
 
 
 def _start(change: Change) -> _World:
@@ -133,15 +124,6 @@ def _is_well(change: Change, world: _World) -> bool:
 
 def _through(view: int, value: Value) -> Value:
     return None if value is None else value + 10 * view
-
-
-def _way_to(world: _World, reached: Mapping[_World, _Step | None]) -> tuple[str, ...]:
-    way: list[str] = []
-    step = reached[world]
-    while step is not None:
-        way.append(step[0])
-        step = reached[step[1]]
-    return tuple(reversed(way))
 
 
 def _steps(change: Change, world: _World) -> Iterator[_Step]:

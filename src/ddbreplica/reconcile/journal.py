@@ -152,6 +152,15 @@ class FileJournal:
             self._append(*self._ahead(), *hold_lines(held), AT_REST, durably=True)
 
     @contextmanager
+    def reopening(self, keys: Sequence[Key]) -> Iterator[None]:
+        """Open keys again if the block raises TaskError: then they are not done, although they were confirmed."""
+        try:
+            yield
+        except TaskError:
+            self.intend(keys)
+            raise
+
+    @contextmanager
     def leaving(self, *, is_at_rest: Callable[[], bool]) -> Iterator[None]:
         """Run a block, then record in the state what the next run needs; remove the state if no key is open."""
         try:

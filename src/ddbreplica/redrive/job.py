@@ -170,11 +170,8 @@ class _Open:
     def _reconcile_for_good(self, keys: Sequence[Key]) -> Reconciled:
         """Reconcile keys that nothing but the journal has. They stay open if the transform was changed meanwhile."""
         reconciled = self.reconcile(keys)
-        try:
+        with self.journal.reopening(keys):
             self.check_transform()
-        except TaskError:
-            self.journal.intend(keys)
-            raise
         return reconciled
 
 

@@ -45,7 +45,7 @@ class Deployed:
 
         def of_item(item: Image) -> Image:
             try:
-                return transform.apply(item) or item
+                return transform.apply(item)
             except UntransformableError as error:
                 return seen_as_untransformable({name: item[name] for name in names}, str(error))
 

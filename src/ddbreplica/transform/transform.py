@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from ddbreplica.model import Image, State
+from ddbreplica.model import Image
 from ddbreplica.records.compare import binary, number
 from ddbreplica.transform.conflicts import check_key
 from ddbreplica.transform.rules import Attribute, Part, Rules, refused
@@ -40,13 +40,11 @@ class Transform:
         self._gone = tuple(sorted(rules.drop | overlaid))
         self._kept = None if rules.keep is None else tuple(sorted((rules.keep | {*key}) - overlaid))
 
-    def apply(self, item: State) -> State:
-        """Return the replica's state for a state of the source; None is an absent item.
+    def apply(self, item: Image) -> Image:
+        """Return the replica's item for an item of the source.
 
         Raises UntransformableError for a value that a rule cannot take.
         """
-        if item is None:
-            return None
         # One copy, changed in place: most attributes are in no rule.
         moved: dict[str, Mapping[str, Any]] = {**item}
         for name, hash_with in self._hashes:

@@ -120,7 +120,7 @@ def test_work_whose_transform_stays_runs_once() -> None:
 
 def test_any_other_error_ends_the_work() -> None:
     def work() -> None:
-        raise TaskError("broken", hint="mend it.")
+        raise TaskError("broken", hint="fix it.")
 
     with pytest.raises(TaskError, match="broken"):
         begin_again_once(work, lambda _: pytest.fail("nothing changed"))

@@ -25,10 +25,6 @@ def hashed(message: str) -> dict[str, str]:
     return {"S": hmac.new(b"secret", message.encode(), hashlib.sha256).hexdigest()}
 
 
-def test_an_absent_item_stays_absent() -> None:
-    assert applied(None, set={"a": {"S": "x"}}) is None
-
-
 def test_without_rules_an_item_is_itself() -> None:
     item = {"PK": PK, "a": {"L": [{"N": "1.0"}]}}
 

@@ -824,9 +824,17 @@ def test_a_repair_during_which_the_transform_changed_is_not_done(pair: Pair) -> 
 
 
 def test_keys_of_an_earlier_repair_stay_open_if_the_transform_changed(pair: Pair) -> None:
-    """Nothing but the state has them."""
+    """Nothing but the state has them, and the reconciliation has closed them."""
     with_repair(pair)
     Changing(pair)
+    reconcile = cast("Any", pair.reconcile)
+
+    def closing_them(keys: Sequence[Key]) -> Reconciled:
+        cast("Repair", pair.parts.repair).journal.confirm(keys)
+        reconciled: Reconciled = reconcile(keys)
+        return reconciled
+
+    pair.reconcile = closing_them
     run = pair.fill(range(4), range(4)).verification()
     journal = cast("Repair", pair.parts.repair).journal
     journal.intend([key(1)])
